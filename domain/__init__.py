@@ -1,0 +1,1 @@
+"""Pure rules of Perdure: states, templates, permissions, prices, ids, errors. Standard library only."""

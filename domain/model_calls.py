@@ -1,0 +1,87 @@
+"""The values of one model call: what is sent, what comes back, what it used."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Block = Mapping[str, Any]
+"""One Anthropic content block, as it came: never edited, key order kept."""
+
+WireMessage = Mapping[str, Any]
+"""`{"role": "user" | "assistant", "content": [blocks]}` as the Messages API takes it."""
+
+
+class StopReason(StrEnum):
+    """Why the model stopped (Messages API, 2026-10-21)."""
+
+    END_TURN = "end_turn"
+    TOOL_USE = "tool_use"
+    MAX_TOKENS = "max_tokens"
+    STOP_SEQUENCE = "stop_sequence"
+    PAUSE_TURN = "pause_turn"
+    REFUSAL = "refusal"
+    CONTEXT_EXCEEDED = "model_context_window_exceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What every call of an execution starts with, pinned when the execution starts.
+
+    `options` holds the other parameters of the Messages API as they are sent (`thinking`,
+    `output_config`, `temperature`, ...). `betas` become the `anthropic-beta` header.
+    """
+
+    model: str
+    max_tokens: int
+    system: Sequence[Block] = ()
+    tools: Sequence[Mapping[str, Any]] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    betas: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One call: the pinned prefix and the conversation so far."""
+
+    prefix: Prefix
+    messages: Sequence[WireMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. `input_tokens` are the uncached ones; the prompt is the sum of all four inputs."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All tokens the model read, cached or not."""
+        return (
+            self.input_tokens
+            + self.cache_read_tokens
+            + self.cache_write_5m_tokens
+            + self.cache_write_1h_tokens
+        )
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Tokens written to the prompt cache, for either lifetime."""
+        return self.cache_write_5m_tokens + self.cache_write_1h_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResponse:
+    """A whole message from the model. `stop_reason` is the provider's word, known to us or not."""
+
+    content: Sequence[Block]
+    stop_reason: str
+    usage: Usage
+    model: str
+    request_id: str | None = None
+    stop_details: Mapping[str, Any] | None = None
+    first_token_ms: int | None = None

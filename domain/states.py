@@ -1,0 +1,66 @@
+"""The states of an execution and the moves between them (contract.md, section 3)."""
+
+from enum import StrEnum
+
+
+class ExecutionStatus(StrEnum):
+    """Where an execution stands. The last three are terminal and never change."""
+
+    PENDING = "pending"
+    BLOCKED = "blocked"
+    RUNNING = "running"
+    WAITING_FOR_USER = "waiting_for_user"
+    WAITING_FOR_SUBTASK = "waiting_for_subtask"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True for completed, failed and cancelled."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset(
+    {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
+)
+"""States that never change; only an operator's reset in Temporal reopens one."""
+
+ACTIVE = frozenset(ExecutionStatus) - TERMINAL - {ExecutionStatus.BLOCKED}
+"""States that hold the session: a session has at most one execution in one of them."""
+
+_LIVE = {
+    ExecutionStatus.RUNNING,
+    ExecutionStatus.WAITING_FOR_USER,
+    ExecutionStatus.WAITING_FOR_SUBTASK,
+    ExecutionStatus.PAUSED,
+}
+_ENDS = {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
+
+TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
+    ExecutionStatus.BLOCKED: frozenset({ExecutionStatus.PENDING} | _ENDS),
+    ExecutionStatus.PENDING: frozenset({ExecutionStatus.RUNNING} | _ENDS),
+    # An external execution goes back to pending when its lease runs out or is released.
+    ExecutionStatus.RUNNING: frozenset(
+        _LIVE - {ExecutionStatus.RUNNING}
+        | {ExecutionStatus.PENDING, ExecutionStatus.COMPLETED}
+        | _ENDS
+    ),
+    ExecutionStatus.WAITING_FOR_USER: frozenset(
+        _LIVE - {ExecutionStatus.WAITING_FOR_USER} | _ENDS
+    ),
+    ExecutionStatus.WAITING_FOR_SUBTASK: frozenset(
+        _LIVE - {ExecutionStatus.WAITING_FOR_SUBTASK} | _ENDS
+    ),
+    ExecutionStatus.PAUSED: frozenset(_LIVE - {ExecutionStatus.PAUSED} | _ENDS),
+    ExecutionStatus.COMPLETED: frozenset(),
+    ExecutionStatus.FAILED: frozenset(),
+    ExecutionStatus.CANCELLED: frozenset(),
+}
+"""From each state, the states it may move to."""
+
+
+def may_move(before: ExecutionStatus, after: ExecutionStatus) -> bool:
+    """Whether an execution in `before` may become `after`."""
+    return after in TRANSITIONS[before]
