@@ -1,0 +1,1 @@
+"""What crosses the Temporal boundary: names, payloads, typed activities, policies. No content."""
