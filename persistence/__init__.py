@@ -1,0 +1,1 @@
+"""Postgres: tables, repositories, unit of work, migrations. Every SQL statement lives here."""

@@ -1,0 +1,67 @@
+"""What a task is made of: the part that is versioned and that an execution pins.
+
+The gateway validates it, `task_versions.definition` stores it as JSON, the worker reads it back.
+Old stored definitions must still parse: add fields with defaults, never rename one.
+"""
+
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
+ReportFormat = Literal["html", "pdf", "json", "markdown"]
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
+ExpiryRule = Literal["fail", "deny", "default", "escalate", "wait"]
+
+
+class Contract(BaseModel):
+    """Base of all contract models: frozen, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SdkOptions(Contract):
+    """How Claude is called (contract.md, section 2). Absent values fall to the service's defaults."""
+
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    max_turns: int | None = Field(default=None, ge=1, le=10_000)
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    thinking: dict[str, Any] | None = None
+    effort: Effort | None = None
+    permission_mode: PermissionMode = "default"
+    mcp_servers: dict[str, Any] = Field(default_factory=dict)
+    max_budget_usd: Decimal | None = Field(default=None, gt=0, max_digits=18, decimal_places=6)
+    timeout_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
+    segment_turns: int | None = Field(default=None, ge=1, le=10_000)
+    output_schema: dict[str, Any] | None = None
+
+
+class HumanInputPolicy(Contract):
+    """What happens when the model needs a person: wait for one, or answer at once with no."""
+
+    mode: Literal["wait", "deny", "fail"] = "wait"
+    due_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
+    on_expiry: ExpiryRule = "fail"
+    default_answer: Any = None
+    assignee: str | None = None
+
+
+class TaskDefinition(Contract):
+    """One version of a task."""
+
+    prompt_template: str = Field(min_length=1)
+    variables_schema: dict[str, Any] | None = None
+    default_variables: dict[str, Any] = Field(default_factory=dict)
+    system_prompt: str | None = None
+    agent_id: str | None = None
+    allowed_tools: tuple[str, ...] = ()
+    ask_tools: tuple[str, ...] = ()
+    disallowed_tools: tuple[str, ...] = ()
+    sdk_options: SdkOptions = Field(default_factory=SdkOptions)
+    working_directory_path: str | None = None
+    generate_report: bool = False
+    report_format: ReportFormat | None = None
+    notification_config: dict[str, Any] | None = None
+    human_input_policy: HumanInputPolicy = Field(default_factory=HumanInputPolicy)

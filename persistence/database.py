@@ -1,0 +1,60 @@
+"""The engine and the unit of work: one request or one step is one transaction, committed here."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+DRIVER = "postgresql+asyncpg"
+
+
+def to_json(value: Any) -> str:
+    """JSON text that Postgres can always hold: ASCII, so NUL and lone surrogates stay escapes."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def sqlalchemy_url(database_url: str) -> URL:
+    """The SQLAlchemy address of `postgresql://user:password@host:port/name`."""
+    return make_url(database_url).set(drivername=DRIVER)
+
+
+class Database:
+    """One process's connections to Postgres."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Takes the engine over; `close` disposes of it."""
+        self.engine = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+
+    @classmethod
+    def connect(cls, database_url: str, *, pool_size: int = 10) -> Self:
+        """Open lazily: the first statement makes the first connection."""
+        return cls(
+            create_async_engine(
+                sqlalchemy_url(database_url),
+                pool_size=pool_size,
+                max_overflow=0,
+                json_serializer=to_json,
+                # The pool is shared by all executions of a worker; a step that can't get a
+                # connection for this long fails its attempt, which is retried (chosen).
+                pool_timeout=30,
+            )
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        async with self._sessions() as session, session.begin():
+            yield session

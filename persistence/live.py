@@ -1,0 +1,74 @@
+"""What passes through Postgres notifications: fast, lossy, and never the only way.
+
+Three channels. `BELL`: there is something in an execution's outbox (payload: its id); a running loop
+looks at once, and looks anyway at its next step. `WATCH`: somebody looks at an execution (payload: its
+id); the worker that moves it publishes for a while. `LIVE`: what a worker publishes for watchers
+(payload: JSON `{"execution_id", "seq"}` after a step or `{"execution_id", "turn", "delta"}` as text
+streams). Nobody watches: nothing is published, so the hot path pays nothing.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+
+import asyncpg
+import structlog
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+BELL = "perdure_bell"
+WATCH = "perdure_watch"
+LIVE = "perdure_live"
+
+PAYLOAD_LIMIT_BYTES = 7_900
+"""A notification carries less than 8,000 bytes (Postgres manual, NOTIFY)."""
+
+RECONNECT_SECONDS = 0.5
+"""Between tries to reach a Postgres that went away (chosen: a restart takes about as long)."""
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[str], None]
+
+
+async def notify(session: AsyncSession, channel: str, payload: str) -> None:
+    """Send at the commit of this transaction."""
+    await session.execute(
+        text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload}
+    )
+
+
+class Listener:
+    """One connection that listens for as long as the process lives, reconnecting by itself."""
+
+    def __init__(
+        self, database_url: str, handlers: Mapping[str, Handler], *, on_gap: Callable[[], None]
+    ) -> None:
+        """`handlers` by channel. `on_gap` is called after each (re)connect: look at everything."""
+        url = make_url(database_url).set(drivername="postgresql")
+        self._dsn = url.render_as_string(hide_password=False)
+        self._handlers = dict(handlers)
+        self._on_gap = on_gap
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._listen()
+            log.warning("listener.lost", retry_seconds=RECONNECT_SECONDS)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self) -> None:
+        gone = asyncio.Event()
+        connection = await asyncpg.connect(self._dsn, timeout=5)
+        try:
+            connection.add_termination_listener(lambda _: gone.set())
+            for channel in self._handlers:
+                await connection.add_listener(channel, self._dispatch)
+            self._on_gap()
+            await gone.wait()
+        finally:
+            connection.terminate()
+
+    def _dispatch(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
+        self._handlers[channel](str(payload))

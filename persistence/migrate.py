@@ -1,0 +1,51 @@
+"""Bringing a database to the newest schema."""
+
+from importlib.resources import files
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from persistence.database import sqlalchemy_url
+
+# Any two processes that migrate the same database take turns on this number (chosen).
+ADVISORY_LOCK = 0x70657264757265
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("persistence") / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def head_revision() -> str | None:
+    """The newest revision this code knows."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+async def current_revision(engine: AsyncEngine) -> str | None:
+    """The database's revision, or None before the first migration."""
+    async with engine.connect() as connection:
+        return await connection.run_sync(_current)
+
+
+async def migrate(database_url: str) -> str | None:
+    """Upgrade to the newest revision and return it; safe to call from many processes at once."""
+    engine = create_async_engine(sqlalchemy_url(database_url))
+    try:
+        async with engine.connect() as guard:
+            await guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+            async with engine.connect() as connection:
+                await connection.run_sync(lambda c: command.upgrade(_config(c), "head"))
+            # The lock goes with the guard's connection.
+        return await current_revision(engine)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,88 @@
+"""Saying something to an execution: a row first, then a signal that only rings the bell."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from persistence.live import BELL, notify
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.outbox import OutboxRow
+
+FIRST_RING = timedelta(seconds=2)
+"""Whoever writes a row rings at once; the relay takes over this long after (design.md, section 4)."""
+
+NEXT_RING = timedelta(seconds=30)
+"""Between two rings of the relay: a busy worker has this long to come to the row (chosen)."""
+
+
+class Said(StrEnum):
+    """Kinds of outbox rows."""
+
+    START = "start"
+    ANSWER = "answer"
+    MESSAGE = "message"
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    SUBTASK_FINISHED = "subtask_finished"
+
+
+async def say(
+    session: AsyncSession, execution_id: UUID, kind: Said, payload: dict[str, Any] | None = None
+) -> None:
+    """Write the row; the caller holds the execution's row lock and signals after its commit.
+
+    A running loop hears of it by notification at once, except of its own start.
+    """
+    session.add(
+        OutboxRow(
+            execution_id=execution_id,
+            kind=kind,
+            payload=payload or {},
+            ring_at=datetime.now(UTC) + FIRST_RING,
+        )
+    )
+    if kind is not Said.START:
+        await notify(session, BELL, str(execution_id))
+
+
+async def unread(session: AsyncSession, execution_id: UUID) -> Sequence[OutboxRow]:
+    """What was said and not consumed, oldest first."""
+    rows = await session.scalars(
+        select(OutboxRow)
+        .where(OutboxRow.execution_id == execution_id, OutboxRow.consumed_at.is_(None))
+        .order_by(OutboxRow.id)
+    )
+    return rows.all()
+
+
+async def consume(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Mark rows as taken in; in the transaction that applies them."""
+    if ids:
+        await session.execute(
+            update(OutboxRow).where(OutboxRow.id.in_(ids)).values(consumed_at=text("now()"))
+        )
+
+
+async def due(session: AsyncSession, *, limit: int) -> Sequence[tuple[OutboxRow, ExecutionRow]]:
+    """Rows to ring for now, with their executions; pushes their next ring back.
+
+    `SKIP LOCKED`, so that any number of relays share the work.
+    """
+    result = await session.execute(
+        select(OutboxRow, ExecutionRow)
+        .join(ExecutionRow, ExecutionRow.id == OutboxRow.execution_id)
+        .where(OutboxRow.consumed_at.is_(None), OutboxRow.ring_at < datetime.now(UTC))
+        .order_by(OutboxRow.ring_at)
+        .limit(limit)
+        .with_for_update(of=OutboxRow, skip_locked=True)
+    )
+    pairs = [(row.OutboxRow, row.ExecutionRow) for row in result]
+    for outbox, _ in pairs:
+        outbox.ring_at = datetime.now(UTC) + NEXT_RING
+    return pairs

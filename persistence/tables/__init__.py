@@ -1,0 +1,39 @@
+"""The tables, one module per feature; importing this package registers all of them."""
+
+from persistence.tables import (
+    artifacts,
+    audit,
+    events,
+    executions,
+    idempotency,
+    input_requests,
+    model_calls,
+    outbox,
+    reports,
+    sessions,
+    tasks,
+    tool_calls,
+    users,
+)
+from persistence.tables.columns import Row
+
+metadata = Row.metadata
+"""Everything Alembic compares with the database."""
+
+__all__ = [
+    "Row",
+    "artifacts",
+    "audit",
+    "events",
+    "executions",
+    "idempotency",
+    "input_requests",
+    "metadata",
+    "model_calls",
+    "outbox",
+    "reports",
+    "sessions",
+    "tasks",
+    "tool_calls",
+    "users",
+]

@@ -1,0 +1,66 @@
+"""The declarative base and the column types all tables share."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from sqlalchemy import JSON, DateTime, MetaData, Numeric, Text, Uuid, func
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from domain.ids import new_id
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class CleanText(TypeDecorator[str]):
+    """Text that Postgres can hold: NUL and lone surrogates become U+FFFD on the way in.
+
+    Tools and models produce both; refusing the row would lose the step.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what can't be stored."""
+        del dialect
+        return None if value is None else clean(value)
+
+
+def clean(text: str) -> str:
+    """`text` with NUL and lone surrogates replaced by U+FFFD."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text
+
+
+class Row(DeclarativeBase):
+    """Base of all rows. `str` is `text`; `Any` is `json`, never `jsonb`: that reorders keys."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {
+        str: CleanText,
+        datetime: DateTime(timezone=True),
+        UUID: Uuid(),
+        Decimal: Numeric(18, 6),
+        Any: JSON(none_as_null=True),
+        dict[str, Any]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
+    }
+
+
+Id = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
+CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]

@@ -1,0 +1,111 @@
+"""Executions, and the prefixes they pin."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from persistence.tables.columns import CreatedAt, Id, Row
+
+ACTIVE_STATUSES = "('pending', 'running', 'waiting_for_user', 'waiting_for_subtask', 'paused')"
+
+
+class PrefixRow(Row):
+    """What every model call of an execution starts with, stored once per content."""
+
+    __tablename__ = "prefixes"
+
+    sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[CreatedAt]
+
+
+class ExecutionRow(Row):
+    """One run of a task. The last group of columns belongs to the loop's one writer."""
+
+    __tablename__ = "executions"
+    __table_args__ = (
+        Index(
+            "uq_executions_session_id_active",
+            "session_id",
+            unique=True,
+            postgresql_where=text(f"status IN {ACTIVE_STATUSES}"),
+        ),
+        Index("ix_executions_user_id_id", "user_id", "id"),
+        Index("ix_executions_user_id_status_id", "user_id", "status", "id"),
+        Index("ix_executions_task_id_id", "task_id", "id"),
+        Index("ix_executions_parent_execution_id", "parent_execution_id"),
+        Index("ix_executions_session_id_id", "session_id", "id"),
+        Index(
+            "uq_executions_workflow_id_first_run_id",
+            "workflow_id",
+            "first_run_id",
+            unique=True,
+        ),
+        # Room on each page, so that the counters below are updated without touching an index.
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    task_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id"))
+    task_version: Mapped[int | None]
+    definition: Mapped[dict[str, Any] | None]
+    """The inline definition of an execution that has no task."""
+    session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
+    report_id: Mapped[UUID | None]
+    parent_execution_id: Mapped[UUID | None] = mapped_column(ForeignKey("executions.id"))
+    parent_tool_call_id: Mapped[UUID | None]
+    depth: Mapped[int] = mapped_column(default=0)
+    retry_of_id: Mapped[UUID | None]
+    forked_from_id: Mapped[UUID | None]
+    title: Mapped[str]
+    summary: Mapped[str | None]
+    agent_id: Mapped[str | None]
+    executor: Mapped[str] = mapped_column(default="claude")
+    trigger_type: Mapped[str]
+    trigger_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    prompt_variables: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    missing_variables: Mapped[list[str]] = mapped_column(default=list)
+    rendered_prompt: Mapped[str | None]
+    status: Mapped[str]
+    status_reason: Mapped[str | None]
+    wakes_at: Mapped[datetime | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    result_data: Mapped[dict[str, Any] | None]
+    report_error: Mapped[str | None]
+    budget_usd: Mapped[Decimal | None]
+    priority: Mapped[int]
+    workflow_id: Mapped[str]
+    first_run_id: Mapped[str | None]
+    run_id: Mapped[str | None]
+    deadline_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    cancel_reason: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+    # What the loop's one writer keeps (persistence/record.py).
+    prefix_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
+    run_epochs: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
+    """Run id → epoch; an operator's reset begins a new epoch."""
+    epoch: Mapped[int] = mapped_column(server_default="0")
+    segment: Mapped[int] = mapped_column(server_default="0")
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    stalled_attempts: Mapped[int] = mapped_column(server_default="0")
+    running_ms: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    event_seq: Mapped[int] = mapped_column(server_default="0")
+    total_messages: Mapped[int] = mapped_column(server_default="0")
+    total_tool_calls: Mapped[int] = mapped_column(server_default="0")
+    total_turns: Mapped[int] = mapped_column(server_default="0")
+    input_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    cache_read_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    cache_write_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    cost_usd: Mapped[Decimal] = mapped_column(server_default="0")

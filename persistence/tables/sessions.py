@@ -1,0 +1,57 @@
+"""Conversations and their transcripts."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from persistence.tables.columns import CreatedAt, Id, Row
+
+
+class SessionRow(Row):
+    """A conversation. `workspace_host_id` is the host that holds its workspace, once one exists."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_user_id_id", "user_id", "id"),)
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
+    title: Mapped[str | None]
+    agent_id: Mapped[str | None]
+    sdk_options: Mapped[dict[str, Any] | None]
+    is_interactive: Mapped[bool] = mapped_column(default=False)
+    workspace_host_id: Mapped[UUID | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+    deleted_at: Mapped[datetime | None]
+
+
+class MessageRow(Row):
+    """One message. `content` is the JSON text of its blocks as they came.
+
+    A reset of the execution supersedes rows; nothing else changes one.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index("uq_messages_session_id_seq", "session_id", "seq", unique=True),
+        Index("ix_messages_execution_id_seq", "execution_id", "seq"),
+    )
+
+    id: Mapped[Id]
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
+    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"))
+    seq: Mapped[int]
+    role: Mapped[str]
+    content: Mapped[str] = mapped_column(Text)  # ASCII by construction; kept to the byte
+    model: Mapped[str | None]
+    stop_reason: Mapped[str | None]
+    usage: Mapped[dict[str, Any] | None]
+    cost_usd: Mapped[Decimal | None]
+    request_id: Mapped[str | None]
+    superseded_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
