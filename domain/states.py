@@ -22,9 +22,7 @@ class ExecutionStatus(StrEnum):
         return self in TERMINAL
 
 
-TERMINAL = frozenset(
-    {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
-)
+TERMINAL = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 """States that never change; only an operator's reset in Temporal reopens one."""
 
 ACTIVE = frozenset(ExecutionStatus) - TERMINAL - {ExecutionStatus.BLOCKED}
@@ -47,9 +45,7 @@ TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
         | {ExecutionStatus.PENDING, ExecutionStatus.COMPLETED}
         | _ENDS
     ),
-    ExecutionStatus.WAITING_FOR_USER: frozenset(
-        _LIVE - {ExecutionStatus.WAITING_FOR_USER} | _ENDS
-    ),
+    ExecutionStatus.WAITING_FOR_USER: frozenset(_LIVE - {ExecutionStatus.WAITING_FOR_USER} | _ENDS),
     ExecutionStatus.WAITING_FOR_SUBTASK: frozenset(
         _LIVE - {ExecutionStatus.WAITING_FOR_SUBTASK} | _ENDS
     ),

@@ -1,28 +1,19 @@
 """Appending to an execution's story. The loop's own steps append in `persistence/record.py`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.events import Event
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event to append: a type of contract.md section 7 and its data."""
-
-    type: str
-    data: dict[str, Any] = field(default_factory=dict)
-
-
 async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> int:
     """Append events in order and return the last one's `seq`; takes the execution's row lock."""
-    last = await session.scalar(
+    last: int | None = await session.scalar(
         update(ExecutionRow)
         .where(ExecutionRow.id == execution_id)
         .values(event_seq=ExecutionRow.event_seq + len(events))

@@ -12,7 +12,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class ModelCallRow(Row):
-    """One try of one call. `status`: intended, succeeded, failed, or lost (a crash took the answer)."""
+    """One try of one call. `status`: a `domain.steps.CallStatus`."""
 
     __tablename__ = "model_calls"
     __table_args__ = (
@@ -33,6 +33,8 @@ class ModelCallRow(Row):
     stop_details: Mapped[dict[str, Any] | None]
     usage: Mapped[dict[str, Any] | None]
     usage_estimated: Mapped[bool] = mapped_column(default=False)
+    estimate_usd: Mapped[Decimal | None]
+    """What the call is charged if its answer is lost."""
     cost_usd: Mapped[Decimal | None]
     error_kind: Mapped[str | None]
     error_message: Mapped[str | None]

@@ -374,6 +374,7 @@ def upgrade() -> None:
         sa.Column("stop_details", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("usage", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("usage_estimated", sa.Boolean(), nullable=False),
+        sa.Column("estimate_usd", sa.Numeric(precision=18, scale=6), nullable=True),
         sa.Column("cost_usd", sa.Numeric(precision=18, scale=6), nullable=True),
         sa.Column("error_kind", sa.Text(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),

@@ -1,0 +1,31 @@
+"""What bounds one execution, and the defaults where its definition is silent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+DEFAULT_MAX_TURNS = 200
+"""Model calls of one execution (chosen: ten times what a long tool run takes in our tests)."""
+
+DEFAULT_MAX_TOKENS = 16_000
+"""Output tokens of one call (chosen: far below every current model's maximum)."""
+
+MAX_DEPTH = 5
+"""Executions below executions (design.md, section 5)."""
+
+MAX_DELEGATIONS_PER_TURN = 10
+"""Subtasks one turn may start (design.md, section 5)."""
+
+MAX_DESCENDANTS = 100
+"""Subtasks of one execution, theirs included (design.md, section 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one execution. `timeout_seconds` counts running time, `deadline_at` wall time."""
+
+    max_turns: int = DEFAULT_MAX_TURNS
+    timeout_seconds: float | None = None
+    deadline_at: datetime | None = None
+    budget_usd: Decimal | None = None
+    segment_turns: int | None = None

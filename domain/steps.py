@@ -1,0 +1,317 @@
+"""The values of the record: what one step writes, and what an attempt reads to continue.
+
+The loop (`agent/`) makes steps, `persistence/record.py` writes each in one transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from domain.errors import ErrorCode
+from domain.events import Event
+from domain.limits import Limits
+from domain.model_calls import Prefix, Usage
+from domain.permissions import Permissions
+from domain.states import ExecutionStatus
+from domain.tool_calls import ProcessIdentity, ToolEffect
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message of the transcript. `content` is the JSON text of its blocks, to the byte."""
+
+    seq: int
+    role: str
+    content: str
+    execution_id: UUID
+    stop_reason: str | None = None
+
+
+class CallStatus(StrEnum):
+    """What became of one try of a model call."""
+
+    INTENDED = "intended"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """A crash took the answer; charged at its estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallIntent:
+    """A model call about to be made. `estimate_usd` is what it is charged if its answer is lost."""
+
+    id: UUID
+    turn: int
+    try_number: int
+    model: str
+    max_tokens: int
+    last_message_seq: int
+    request_sha256: bytes
+    estimate_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """What a model call brought: usage and price, or the failure. `error_message` is the provider's."""
+
+    id: UUID
+    status: CallStatus
+    usage: Usage | None = None
+    usage_estimated: bool = False
+    cost_usd: Decimal | None = None
+    stop_reason: str | None = None
+    stop_details: Mapping[str, Any] | None = None
+    request_id: str | None = None
+    first_token_ms: int | None = None
+    error_kind: str | None = None
+    error_message: str | None = None
+    http_status: int | None = None
+
+
+class ToolCallStatus(StrEnum):
+    """Where a tool call stands; the last four are settled."""
+
+    READY = "ready"
+    """May run, and has not taken effect."""
+    STARTED = "started"
+    """May have taken effect."""
+    WAITING_FOR_USER = "waiting_for_user"
+    WAITING_FOR_SUBTASK = "waiting_for_subtask"
+    WAITING_FOR_TIME = "waiting_for_time"
+    APPROVED = "approved"
+    """A person agreed; runs when nothing of the turn waits, in the model's order."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_settled(self) -> bool:
+        """True when the model can be told the result."""
+        return self in SETTLED
+
+
+SETTLED = frozenset(
+    {
+        ToolCallStatus.SUCCEEDED,
+        ToolCallStatus.FAILED,
+        ToolCallStatus.DENIED,
+        ToolCallStatus.CANCELLED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One tool call of a turn as the record holds it. `input` is the JSON text to run with."""
+
+    id: UUID
+    turn: int
+    position: int
+    tool_use_id: str
+    name: str
+    input: str
+    input_sha256: bytes
+    effect: ToolEffect
+    status: ToolCallStatus
+    reason: str | None = None
+    output: str | None = None
+    is_error: bool = False
+    child_execution_id: UUID | None = None
+    wakes_at: datetime | None = None
+    process: ProcessIdentity | None = None
+    output_artifact_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to append. The outcome of the call that made it is written in the same step."""
+
+    id: UUID
+    seq: int
+    role: str
+    content: str
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    request_id: str | None = None
+
+
+class RequestKind(StrEnum):
+    """What a person is asked for (contract.md, section 5)."""
+
+    QUESTION = "question"
+    APPROVAL = "approval"
+    BUDGET = "budget"
+    EFFECT_CHECK = "effect_check"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """An input request to open."""
+
+    id: UUID
+    kind: RequestKind
+    title: str
+    tool_call_id: UUID | None = None
+    body: str | None = None
+    options: Sequence[Any] | None = None
+    schema: Mapping[str, Any] | None = None
+    tool_name: str | None = None
+    tool_input: str | None = None
+    input_sha256: bytes | None = None
+    assignee: str | None = None
+    due_at: datetime | None = None
+    on_expiry: str = "wait"
+    default_answer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A request that a person has not answered, or whose answer the loop has not taken in."""
+
+    id: UUID
+    kind: RequestKind
+    tool_call_id: UUID | None
+    status: str
+    due_at: datetime | None
+    on_expiry: str
+    default_answer: Any
+    answer: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewChild:
+    """A subtask to be started: the row is written here, the parent's workflow starts it."""
+
+    id: UUID
+    tool_call_id: UUID
+    title: str
+    definition: Mapping[str, Any]
+    budget_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildResult:
+    """What a subtask came to."""
+
+    execution_id: UUID
+    status: ExecutionStatus
+    text: str | None
+    error_code: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """A file kept in the store, to be listed with its execution."""
+
+    id: UUID
+    kind: str
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    tool_call_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A move of the execution to another state, or to another reason for the same one."""
+
+    status: ExecutionStatus
+    reason: str | None = None
+    wakes_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an execution fails: a code for machines, a sentence for people (kept in Postgres)."""
+
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Everything one step changes; written whole or not at all."""
+
+    call_outcome: CallOutcome | None = None
+    call_intent: CallIntent | None = None
+    messages: Sequence[NewMessage] = ()
+    new_tool_calls: Sequence[ToolCall] = ()
+    tool_calls: Sequence[ToolCall] = ()
+    """Tool calls that already have a row, as they stand now."""
+    requests: Sequence[NewRequest] = ()
+    expired_requests: Sequence[UUID] = ()
+    children: Sequence[NewChild] = ()
+    artifacts: Sequence[NewArtifact] = ()
+    events: Sequence[Event] = ()
+    status: StatusChange | None = None
+    result: Mapping[str, Any] | None = None
+    failure: Failure | None = None
+    consumed: Sequence[UUID] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a written step tells the loop: whether somebody said something it has not read."""
+
+    event_seq: int
+    has_unread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing said to the execution, still to be consumed: an outbox row."""
+
+    id: UUID
+    kind: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Everything unread, with the rows it speaks of."""
+
+    said: Sequence[Said] = ()
+    answered: Sequence[OpenRequest] = ()
+    children: Sequence[ChildResult] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the record stands when an attempt begins."""
+
+    execution_id: UUID
+    session_id: UUID
+    title: str
+    status: ExecutionStatus
+    depth: int
+    prefix: Prefix
+    prefix_sha256: bytes
+    permissions: Permissions
+    limits: Limits
+    definition: Mapping[str, Any]
+    transcript: Sequence[StoredMessage]
+    turn: int
+    cost_usd: Decimal
+    running_ms: int
+    stalled_attempts: int
+    failures_in_a_row: int
+    """Tries of the current turn that the provider failed."""
+    tries: int
+    """Tries of the current turn, whatever became of them."""
+    lost_intent_sha256: bytes | None
+    """The request of a call whose answer a crash took; the repetition must match it."""
+    tool_calls: Sequence[ToolCall] = ()
+    """Tool calls of the last turn while its results are not yet in the transcript."""
+    open_requests: Sequence[OpenRequest] = field(default_factory=tuple)
+    has_unread: bool = False
