@@ -1,0 +1,51 @@
+"""Ports and plain HTTP on this machine: what is free, what is taken, what answers."""
+
+import asyncio
+import socket
+from contextlib import closing
+
+# A health route on this machine answers in milliseconds; a probe that hangs is tried again.
+PROBE_SECONDS = 2.0
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port nobody listens on at this moment."""
+    with closing(socket.socket()) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    with closing(socket.socket()) as probe:
+        # As servers do: a connection in TIME_WAIT is no reason to refuse.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+async def answers_ok(host: str, port: int, path: str) -> bool:
+    """Whether `GET path` brings 200. By hand: the supervisor stays small without an HTTP client."""
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            with closing(writer):
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
+                return b" 200 " in await reader.readline()
+    except (OSError, TimeoutError):
+        return False
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Whether something accepts connections there."""
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True

