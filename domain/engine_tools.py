@@ -1,0 +1,97 @@
+"""The tools that the engine answers itself: asking a person, and handing work to a subtask.
+
+The model sees them like any other tool and calls them like any other; they are offered by being
+named in `allowed_tools` or `ask_tools`.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from domain.tool_calls import ToolEffect, ToolSpec
+
+ASK_USER = "ask_user"
+DELEGATE = "delegate"
+
+_ASK_USER = ToolSpec(
+    name=ASK_USER,
+    description=(
+        "Ask the person responsible for this task a question and wait for the answer. The wait "
+        "may take days, so ask only what you can't find out and can't reasonably assume, and put "
+        "everything the person needs to decide into the question. Give `options` where the "
+        "answer is a choice."
+    ),
+    input_schema={
+        "type": "object",
+        "properties": {
+            "question": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 10_000,
+                "description": "The question, understandable to someone who has not followed you.",
+            },
+            "options": {
+                "type": "array",
+                "items": {"type": "string", "minLength": 1, "maxLength": 500},
+                "minItems": 2,
+                "maxItems": 20,
+                "description": "Answers to choose from, the one you recommend first.",
+            },
+        },
+        "required": ["question"],
+        "additionalProperties": False,
+    },
+    effect=ToolEffect.READ_ONLY,
+)
+
+_DELEGATE = ToolSpec(
+    name=DELEGATE,
+    description=(
+        "Hand a self-contained piece of work to a subtask and wait for its result. The subtask "
+        "starts with an empty conversation and an empty workspace of its own: it knows only the "
+        "prompt you write and returns only its final text. Several calls in one turn run side "
+        "by side. What subtasks cost counts against your own budget."
+    ),
+    input_schema={
+        "type": "object",
+        "properties": {
+            "title": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 255,
+                "description": "What the subtask does, in a few words, for the people watching.",
+            },
+            "prompt": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 100_000,
+                "description": "Everything the subtask needs to know, and the result to return.",
+            },
+            "allowed_tools": {
+                "type": "array",
+                "items": {"type": "string", "minLength": 1, "maxLength": 200},
+                "maxItems": 50,
+                "description": "Names of your own tools that it may use; absent, all of yours.",
+            },
+            "max_turns": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 10_000,
+                "description": "Model calls it may make.",
+            },
+            "max_budget_usd": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "description": "What it may cost, in US dollars.",
+            },
+        },
+        "required": ["title", "prompt"],
+        "additionalProperties": False,
+    },
+    # A subtask has one id, fixed before it starts, so starting it twice starts one.
+    effect=ToolEffect.IDEMPOTENT,
+)
+
+ENGINE_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
+    {spec.name: spec for spec in (_ASK_USER, _DELEGATE)}
+)
+"""Specs by name."""
