@@ -33,6 +33,9 @@ class Database:
         """Takes the engine over; `close` disposes of it."""
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+        self._readers = async_sessionmaker(
+            engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False
+        )
 
     @classmethod
     def connect(cls, database_url: str, *, pool_size: int = 10) -> Self:
@@ -57,4 +60,10 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         async with self._sessions() as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """For reads: each statement by itself and in one round trip, without BEGIN and COMMIT."""
+        async with self._readers() as session:
             yield session

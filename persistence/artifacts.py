@@ -1,0 +1,19 @@
+"""Kept files, as they are read; their bytes are in the content-addressed store."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from persistence.pages import Page, Window, newest
+from persistence.tables.artifacts import ArtifactRow
+
+
+async def find(session: AsyncSession, artifact_id: UUID) -> ArtifactRow | None:
+    """The file's metadata."""
+    return await session.get(ArtifactRow, artifact_id)
+
+
+async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Page[ArtifactRow]:
+    """The files an execution kept."""
+    condition = ArtifactRow.execution_id == execution_id
+    return await newest(session, ArtifactRow, ArtifactRow.id, [condition], window)

@@ -1,0 +1,109 @@
+"""Executions as the gateway makes, reads and lists them. The loop writes through the record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.states import TERMINAL, ExecutionStatus
+from persistence.pages import Page, Window, newest
+from persistence.tables.events import ExecutionEventRow
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import SessionRow
+from persistence.tables.tasks import TaskRow
+
+SETTLED = (*TERMINAL, ExecutionStatus.WAITING_FOR_USER)
+"""States that end a client's wait: nothing happens any more, or nothing without a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """What a list of executions is narrowed by."""
+
+    status: str | None = None
+    task_id: UUID | None = None
+    agent_id: str | None = None
+    trigger_type: str | None = None
+    parent_id: UUID | None = None
+    tag: str | None = None
+    session_id: UUID | None = None
+
+
+async def create(session: AsyncSession, row: ExecutionRow, created: Mapping[str, Any]) -> None:
+    """Insert an execution with its first event, `execution.created`."""
+    row.event_seq = 1
+    session.add(row)
+    await session.flush()
+    await session.execute(
+        insert(ExecutionEventRow).values(
+            execution_id=row.id, seq=1, type="execution.created", data=dict(created)
+        )
+    )
+
+
+async def find(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
+    """The execution, read without a lock."""
+    return await session.get(ExecutionRow, execution_id)
+
+
+async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
+    """The execution with its row lock: neither the loop nor another request changes it now."""
+    return await session.get(
+        ExecutionRow, execution_id, with_for_update=True, populate_existing=True
+    )
+
+
+async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:
+    """Whether the session has an execution that has not ended; nobody starts one meanwhile.
+
+    The locks on the executions make an ending one finish first, or see the one that queues behind.
+    """
+    await session.execute(
+        select(SessionRow.id).where(SessionRow.id == session_id).with_for_update()
+    )
+    unfinished = await session.scalars(
+        select(ExecutionRow.id)
+        .where(ExecutionRow.session_id == session_id, ExecutionRow.status.not_in(TERMINAL))
+        .order_by(ExecutionRow.id)
+        .with_for_update()
+    )
+    return bool(unfinished.all())
+
+
+async def settled(session: AsyncSession, execution_ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Those of the executions that nobody need wait for any longer."""
+    found = await session.scalars(
+        select(ExecutionRow.id).where(
+            ExecutionRow.id.in_(execution_ids), ExecutionRow.status.in_(SETTLED)
+        )
+    )
+    return found.all()
+
+
+async def page(
+    session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, window: Window
+) -> Page[ExecutionRow]:
+    """The user's executions."""
+    condition = and_(ExecutionRow.user_id == user_id, *_conditions(narrowed))
+    return await newest(session, ExecutionRow, ExecutionRow.id, [condition], window)
+
+
+def _conditions(narrowed: ExecutionFilter) -> list[ColumnElement[bool]]:
+    columns = {
+        ExecutionRow.status: narrowed.status,
+        ExecutionRow.task_id: narrowed.task_id,
+        ExecutionRow.agent_id: narrowed.agent_id,
+        ExecutionRow.trigger_type: narrowed.trigger_type,
+        ExecutionRow.parent_execution_id: narrowed.parent_id,
+        ExecutionRow.session_id: narrowed.session_id,
+    }
+    conditions: list[ColumnElement[bool]] = [
+        column == value for column, value in columns.items() if value is not None
+    ]
+    if narrowed.tag is not None:
+        tagged = select(TaskRow.id).where(TaskRow.tags.contains([narrowed.tag]))
+        conditions.append(ExecutionRow.task_id.in_(tagged))
+    return conditions

@@ -1,0 +1,88 @@
+"""Answers kept for repeated requests, one per user, route and Idempotency-Key.
+
+A key is claimed with an advisory lock of the transaction that does the work, so that a second
+request learns at once that the first is still being handled, and nothing is left behind by a crash.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import IdempotencyInProgressError, IdempotencyKeyReusedError
+from persistence.tables.idempotency import IdempotencyKeyRow
+
+KEPT_FOR = timedelta(hours=24)
+"""contract.md, section 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One request of a user; `request_sha256` tells whether another one is the same."""
+
+    user_id: UUID
+    route: str
+    key: str
+    request_sha256: bytes
+
+    @property
+    def lock(self) -> int:
+        """The advisory lock of this key; two keys that clash in 64 bits would only take turns."""
+        text = f"{self.user_id}\0{self.route}\0{self.key}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResponse:
+    """The first request's answer."""
+
+    status: int
+    response: Any
+
+
+async def claim(session: AsyncSession, key: Key) -> KeptResponse | None:
+    """The answer of the first such request, or None when this transaction is the first.
+
+    Raises:
+        IdempotencyInProgressError: the first one is still being handled.
+        IdempotencyKeyReusedError: the first one was another request.
+    """
+    if not await session.scalar(select(func.pg_try_advisory_xact_lock(key.lock))):
+        raise IdempotencyInProgressError(
+            "A request with this Idempotency-Key is still being handled; ask again in a moment."
+        )
+    row = await session.get(IdempotencyKeyRow, (key.user_id, key.route, key.key))
+    if row is None or row.status is None or row.expires_at <= datetime.now(UTC):
+        return None
+    if row.request_sha256 != key.request_sha256:
+        raise IdempotencyKeyReusedError(
+            "This Idempotency-Key came before with another body; use a new key for a new request."
+        )
+    return KeptResponse(row.status, row.response)
+
+
+async def keep(session: AsyncSession, key: Key, status: int, response: Any) -> None:
+    """Store the answer, in the transaction that claimed the key."""
+    values = {
+        "request_sha256": key.request_sha256,
+        "status": status,
+        "response": response,
+        "expires_at": datetime.now(UTC) + KEPT_FOR,
+    }
+    await session.execute(
+        insert(IdempotencyKeyRow)
+        .values(user_id=key.user_id, route=key.route, key=key.key, **values)
+        .on_conflict_do_update(
+            index_elements=[
+                IdempotencyKeyRow.user_id,
+                IdempotencyKeyRow.route,
+                IdempotencyKeyRow.key,
+            ],
+            set_=values,
+        )
+    )

@@ -1,0 +1,83 @@
+"""What people must answer: reading the requests, and writing an answer once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import AlreadyAnsweredError
+from domain.events import Event
+from persistence import events
+from persistence.outbox import Said, say
+from persistence.pages import Page, Window, newest
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """What a list of requests is narrowed by."""
+
+    status: str | None = None
+    kind: str | None = None
+    assignee: str | None = None
+    execution_id: UUID | None = None
+
+
+async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | None:
+    """The request, read without a lock."""
+    return await session.get(InputRequestRow, request_id)
+
+
+async def page(
+    session: AsyncSession, user_id: UUID, narrowed: RequestFilter, window: Window
+) -> Page[InputRequestRow]:
+    """The requests of the user's executions."""
+    columns = {
+        InputRequestRow.status: narrowed.status,
+        InputRequestRow.kind: narrowed.kind,
+        InputRequestRow.assignee: narrowed.assignee,
+        InputRequestRow.execution_id: narrowed.execution_id,
+    }
+    conditions: list[ColumnElement[bool]] = [
+        column == value for column, value in columns.items() if value is not None
+    ]
+    condition = and_(InputRequestRow.user_id == user_id, *conditions)
+    return await newest(session, InputRequestRow, InputRequestRow.id, [condition], window)
+
+
+async def lock_open(
+    session: AsyncSession, execution: ExecutionRow, request_id: UUID
+) -> InputRequestRow:
+    """The open request of a locked execution, locked too.
+
+    Raises:
+        AlreadyAnsweredError: it has its answer, it expired, or its execution ended.
+    """
+    row = await session.get_one(
+        InputRequestRow, request_id, with_for_update=True, populate_existing=True
+    )
+    if row.status != "open" or execution.completed_at is not None:
+        raise AlreadyAnsweredError(f"This request is {row.status}; it takes no answer any more.")
+    if row.due_at is not None and row.due_at <= datetime.now(UTC):
+        raise AlreadyAnsweredError("This request was due and takes no answer any more.")
+    return row
+
+
+async def answer(
+    session: AsyncSession, row: InputRequestRow, given: Mapping[str, Any], *, by: UUID
+) -> None:
+    """Write the answer to a locked open request, and tell its execution."""
+    row.answer = dict(given)
+    row.answered_by = by
+    row.answered_at = datetime.now(UTC)
+    row.status = "answered"
+    await session.flush()
+    data = {"input_request_id": str(row.id), "kind": row.kind, "decision": given.get("decision")}
+    await events.append(session, row.execution_id, Event("input.answered", data))
+    await say(session, row.execution_id, Said.ANSWER, {"input_request_id": str(row.id)})
+    await session.flush()

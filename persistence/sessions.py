@@ -1,0 +1,35 @@
+"""Conversations and their transcripts, as they are read."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from persistence.pages import Page, Window, newest
+from persistence.tables.sessions import MessageRow, SessionRow
+
+
+async def find(session: AsyncSession, session_id: UUID) -> SessionRow | None:
+    """The conversation unless it is deleted."""
+    row = await session.get(SessionRow, session_id)
+    return None if row is None or row.deleted_at is not None else row
+
+
+async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[SessionRow]:
+    """The user's conversations."""
+    condition = and_(SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None))
+    return await newest(session, SessionRow, SessionRow.id, [condition], window)
+
+
+async def latest_messages(
+    session: AsyncSession, session_id: UUID, *, limit: int
+) -> Sequence[MessageRow]:
+    """The latest `limit` messages, oldest first, without what a reset superseded."""
+    rows = await session.scalars(
+        select(MessageRow)
+        .where(MessageRow.session_id == session_id, MessageRow.superseded_at.is_(None))
+        .order_by(MessageRow.seq.desc())
+        .limit(limit)
+    )
+    return rows.all()[::-1]
