@@ -50,7 +50,7 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call. `input_tokens` are the uncached ones; the prompt is the sum of all four inputs."""
+    """Tokens of one call. `input_tokens` are the uncached ones; the prompt is all four inputs."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -76,7 +76,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ModelResponse:
-    """A whole message from the model. `stop_reason` is the provider's word, known to us or not."""
+    """A whole message from the model. `stop_reason` is the provider's word, known to us or not.
+
+    `malformed_inputs` maps the id of a tool call whose input was no JSON object to the text that
+    came instead; its block has the input `{}`, so that it can be sent back. `rate_limits` holds the
+    `anthropic-ratelimit-*` headers without that prefix.
+    """
 
     content: Sequence[Block]
     stop_reason: str
@@ -85,3 +90,5 @@ class ModelResponse:
     request_id: str | None = None
     stop_details: Mapping[str, Any] | None = None
     first_token_ms: int | None = None
+    malformed_inputs: Mapping[str, str] = field(default_factory=dict)
+    rate_limits: Mapping[str, str] = field(default_factory=dict)

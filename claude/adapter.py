@@ -1,0 +1,133 @@
+"""The port to Claude: one model call, streamed, with every failure sorted into one error."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from claude import posture, request_body
+from claude.answer_stream import EventDecoder, MalformedStreamError, MessageBuilder
+from domain.errors import ModelCallError, ModelFailureKind
+from domain.model_calls import ModelRequest, ModelResponse
+
+if TYPE_CHECKING:
+    from claude.transport import Answer, Transport
+
+READ_TIMEOUT = timedelta(minutes=5)
+"""The longest silence within an answer. The API sends pings while the model thinks, so a connection
+that is silent for minutes is dead; half of the SDK's 10 minutes, which also cover answers that come
+in one piece (chosen)."""
+
+_DRAIN_SECONDS = 1.0
+"""For the end of the body after the end of the message, which usually is in the same packet: read
+to the end, the connection can be used again. Who holds it open for longer (chosen) loses it."""
+
+_RATE_LIMIT_PREFIX = "anthropic-ratelimit-"
+
+_NOT_CONFIGURED = (
+    "No access to a model is configured: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL to the "
+    "address of a server that speaks the Messages API, and restart the worker. "
+    "`--scripted-model` runs without any model."
+)
+
+
+class ClaudeModel:
+    """Claude, through the SDK. Holds connections: make one per process and close it."""
+
+    def __init__(self, transport: "Transport | None") -> None:
+        """Without a transport every call fails as not configured."""
+        self._transport = transport
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        read_timeout: timedelta = READ_TIMEOUT,
+    ) -> Self:
+        """The model at `base_url` or where the SDK's own variables (`ANTHROPIC_*`) say.
+
+        Loads the SDK, which takes 2 to 3 s: call it once, where a process is put together.
+        """
+        from claude.transport import connect  # noqa: PLC0415 - who imports this module need not load it
+
+        return cls(connect(base_url=base_url, api_key=api_key, read_timeout=read_timeout))
+
+    async def call(
+        self, request: ModelRequest, *, on_text: Callable[[str], None] | None = None
+    ) -> ModelResponse:
+        """Ask the model once and return its whole message; `on_text` gets the text as it comes.
+
+        Cancelling closes the connection at once. Text may hold what a database refuses (NUL, half
+        of a surrogate pair): JSON escapes carry it.
+
+        Raises:
+            ModelCallError: no whole message came.
+        """
+        if self._transport is None:
+            raise ModelCallError(
+                _NOT_CONFIGURED, kind=ModelFailureKind.NOT_CONFIGURED, retryable=False
+            )
+        started = time.monotonic()
+        answer = await self._transport.post(request_body.encode(request), request.prefix.betas)
+        try:
+            return await _read(answer, MessageBuilder(on_text), started)
+        except MalformedStreamError as error:
+            raise posture.from_connection(error, request_id=answer.request_id) from error
+        finally:
+            await answer.aclose()
+
+    async def close(self) -> None:
+        """Close all connections; calls under way fail."""
+        if self._transport is not None:
+            await self._transport.aclose()
+
+
+async def _read(answer: "Answer", builder: MessageBuilder, started: float) -> ModelResponse:
+    decoder = EventDecoder()
+    first_token_ms = None
+    while not builder.is_complete:
+        chunk = await answer.read()
+        if chunk is None:
+            raise MalformedStreamError("The stream ended before the message did.")
+        for event in decoder.feed(chunk):
+            if event.get("type") == "error":
+                raise posture.from_answer(200, answer.headers, event)
+            builder.add(event)
+        if first_token_ms is None and builder.has_begun:
+            first_token_ms = int((time.monotonic() - started) * 1000)
+    await _drain(answer)
+    return _response(answer, builder, first_token_ms)
+
+
+async def _drain(answer: "Answer") -> None:
+    """Read on to the end. The message is whole and paid for: what breaks now is no failure."""
+    with contextlib.suppress(ModelCallError, TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while await answer.read() is not None:
+                pass
+
+
+def _response(
+    answer: "Answer", builder: MessageBuilder, first_token_ms: int | None
+) -> ModelResponse:
+    content, malformed = builder.finish()
+    message = builder.message
+    return ModelResponse(
+        content=content,
+        stop_reason=message["stop_reason"],
+        usage=builder.usage,
+        model=message["model"],
+        request_id=answer.request_id,
+        stop_details=message.get("stop_details"),
+        first_token_ms=first_token_ms,
+        malformed_inputs=malformed,
+        rate_limits={
+            name.removeprefix(_RATE_LIMIT_PREFIX): value
+            for name, value in answer.headers.items()
+            if name.startswith(_RATE_LIMIT_PREFIX)
+        },
+    )

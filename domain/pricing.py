@@ -1,0 +1,189 @@
+"""What model calls cost: a dated price table, the price of a call made, the most a call may cost.
+
+Amounts are USD with at most six decimals, rounded up. Prices of the Messages API at its standard
+tier; batch discounts, fast mode, regional surcharges and fees of server tools are not in here.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import ROUND_CEILING, Decimal
+
+from domain.model_calls import Usage
+
+_PER_TOKENS = 1_000_000
+_MICRO_USD = Decimal("0.000001")
+_DATED = re.compile(r"-\d{8}$")
+
+_BYTES_PER_TOKEN = 2
+"""The dense end of UTF-8 text: English prose has about four bytes in a token (Anthropic's rule of
+thumb), JSON and code about three, digits and base64 about two (chosen). The estimate guards a cap,
+so it errs upwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """USD per million tokens."""
+
+    input: Decimal
+    output: Decimal
+    cache_write_5m: Decimal
+    cache_write_1h: Decimal
+    cache_read: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A model's rate from a day on (UTC), for prompts of at most `max_prompt_tokens`.
+
+    The first entry of a model also prices what came before it: a record with a wrong cent is worth
+    more than one without a price.
+    """
+
+    model: str
+    effective_from: date
+    rate: Rate
+    source: str
+    max_prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """Tokens a model takes and gives in one call."""
+
+    context_tokens: int
+    max_output_tokens: int
+
+
+def _rate(*usd: str) -> Rate:
+    return Rate(*(Decimal(amount) for amount in usd))
+
+
+_LIST = "platform.claude.com, pricing, read 2026-11-21"
+_READ = date(2026, 11, 21)
+_MULTIPLES = _LIST + "; cache prices by its multipliers: 1.25 and 2 to write, 0.1 to read"
+
+_OPUS_5 = _rate("5", "25", "6.25", "10", "0.50")
+_MYTHOS_5 = _rate("10", "50", "12.5", "20", "1")
+_MYTHOS_5_1 = _rate("10", "50", "12.5", "20", "0.25")
+_SONNET_4 = _rate("3", "15", "3.75", "6", "0.30")
+
+PRICES: tuple[Price, ...] = (
+    Price(
+        "claude-fable-5-2",
+        date(2026, 11, 9),
+        _rate("8", "40", "10", "16", "0.20"),
+        "a reseller's page that quotes the list price, read 2026-11-21; "
+        "one-hour writes by the multiplier of all other models: twice the input",
+    ),
+    Price("claude-fable-5-1", _READ, _MYTHOS_5_1, _LIST),
+    Price("claude-mythos-5-1", _READ, _MYTHOS_5_1, _LIST),
+    Price("claude-fable-5", _READ, _MYTHOS_5, _LIST),
+    Price("claude-mythos-5", _READ, _MYTHOS_5, _LIST),
+    Price("claude-opus-5-5", _READ, _rate("4", "20", "5", "8", "0.20"), _LIST),
+    Price("claude-opus-5", _READ, _OPUS_5, _LIST),
+    Price("claude-opus-4-8", _READ, _OPUS_5, _LIST),
+    Price("claude-opus-4-7", _READ, _OPUS_5, _LIST),
+    Price("claude-opus-4-6", _READ, _OPUS_5, _LIST),
+    Price("claude-opus-4-5", _READ, _OPUS_5, _LIST),
+    Price("claude-sonnet-5-5", date(2026, 1, 1), _rate("2", "10", "2.5", "4", "0.20"), _LIST),
+    Price("claude-sonnet-5-5", date(2026, 10, 7), _rate("2", "10", "2.5", "4", "0.10"), _LIST),
+    Price("claude-sonnet-5", _READ, _rate("2", "10", "2.5", "4", "0.20"), _LIST),
+    Price("claude-sonnet-4-6", _READ, _SONNET_4, _MULTIPLES),
+    Price("claude-sonnet-4-5", _READ, _SONNET_4, _MULTIPLES),
+    Price(
+        "claude-haiku-5-5",
+        _READ,
+        _rate("0.10", "0.50", "0.125", "0.20", "0.01"),
+        _LIST,
+        max_prompt_tokens=100_000,
+    ),
+    Price("claude-haiku-5-5", _READ, _rate("0.50", "2.50", "0.625", "1", "0.05"), _LIST),
+    Price("claude-haiku-4-5", _READ, _rate("1", "5", "1.25", "2", "0.10"), _MULTIPLES),
+)
+"""All prices we know. Above a band's length the whole request is priced at the next band."""
+
+_MILLION = ModelLimits(context_tokens=1_000_000, max_output_tokens=128_000)
+
+LIMITS: dict[str, ModelLimits] = {
+    "claude-fable-5-2": _MILLION,
+    "claude-fable-5-1": _MILLION,
+    "claude-mythos-5-1": _MILLION,
+    "claude-opus-5-5": _MILLION,
+    "claude-sonnet-5-5": _MILLION,
+    "claude-haiku-5-5": _MILLION,
+    "claude-haiku-4-5": ModelLimits(context_tokens=200_000, max_output_tokens=64_000),
+}
+"""platform.claude.com, models overview, read 2026-11-21; what is not listed there is not here."""
+
+
+def is_priced(model: str) -> bool:
+    """Whether the model has a known price."""
+    return any(True for _ in _prices_of(model))
+
+
+def limits_of(model: str) -> ModelLimits | None:
+    """The model's context window and longest answer, where known."""
+    return LIMITS.get(_undated(model))
+
+
+def price(model: str, usage: Usage, at: datetime) -> Decimal | None:
+    """What a call cost that was made `at` (aware); None if the model has no known price."""
+    rate = _rate_at(model, usage.prompt_tokens, at)
+    if rate is None:
+        return None
+    return _usd(
+        usage.input_tokens * rate.input
+        + usage.output_tokens * rate.output
+        + usage.cache_write_5m_tokens * rate.cache_write_5m
+        + usage.cache_write_1h_tokens * rate.cache_write_1h
+        + usage.cache_read_tokens * rate.cache_read
+    )
+
+
+def estimate(model: str, prompt_tokens: int, max_tokens: int, at: datetime) -> Decimal | None:
+    """The most a call can cost: the whole prompt written to the cache, the longest answer.
+
+    The adapter writes with the five-minute lifetime only. None if the model has no known price.
+    """
+    rate = _rate_at(model, prompt_tokens, at)
+    if rate is None:
+        return None
+    dearest_input = max(rate.input, rate.cache_write_5m)
+    return _usd(prompt_tokens * dearest_input + max_tokens * rate.output)
+
+
+def estimate_tokens(n_bytes: int) -> int:
+    """An upper estimate of the tokens in so many bytes of UTF-8 text or JSON (not of images)."""
+    return -(-n_bytes // _BYTES_PER_TOKEN)
+
+
+def _usd(per_million: Decimal) -> Decimal:
+    return (per_million / _PER_TOKENS).quantize(_MICRO_USD, rounding=ROUND_CEILING)
+
+
+def _rate_at(model: str, prompt_tokens: int, at: datetime) -> Rate | None:
+    """The rate of the narrowest band that holds the prompt, among the prices in force that day."""
+    prices = list(_prices_of(model))
+    if not prices:
+        return None
+    day = at.astimezone(UTC).date()
+    first = min(entry.effective_from for entry in prices)
+    latest = max((p.effective_from for p in prices if p.effective_from <= day), default=first)
+    bands = [
+        (entry.max_prompt_tokens or float("inf"), entry.rate)
+        for entry in prices
+        if entry.effective_from == latest
+    ]
+    return min((b for b in bands if prompt_tokens <= b[0]), key=lambda band: band[0])[1]
+
+
+def _prices_of(model: str) -> Iterator[Price]:
+    name = _undated(model)
+    return (entry for entry in PRICES if entry.model == name)
+
+
+def _undated(model: str) -> str:
+    """The model's name without the day of its release: `claude-haiku-4-5-20251001` has one price."""
+    return _DATED.sub("", model)
