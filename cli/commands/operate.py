@@ -1,0 +1,73 @@
+"""Commands that run Perdure: `up`, `worker`, `api`, `migrate`, `token`, `config`, `doctor`."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands into the application."""
+    for command in (up, worker, api, migrate):
+        app.command()(command)
+
+
+def up(
+    api_port: Annotated[
+        int | None, typer.Option(help="The gateway; 0 takes any free port. [default: 8000]")
+    ] = None,
+    temporal_port: Annotated[int, typer.Option(help="Temporal's server.")] = 7233,
+    temporal_ui_port: Annotated[int, typer.Option(help="Temporal's UI.")] = 8233,
+    db_port: Annotated[int, typer.Option(help="Postgres; 0 takes any free port.")] = 0,
+    *,
+    scripted_model: Annotated[
+        bool, typer.Option("--scripted-model", help="A scripted model answers, no key is needed.")
+    ] = False,
+) -> None:
+    """Run everything on this machine: Postgres, Temporal, worker, gateway, inbox.
+
+    Data is kept in $PERDURE_HOME (.perdure here). PERDURE_DATABASE_URL and PERDURE_TEMPORAL_ADDRESS
+    take servers of your own instead. Ctrl-C stops all of it.
+    """
+    from cli.stack.assembly import Ports
+    from cli.up import run
+    from runtime.settings import Settings
+
+    settings = Settings()
+    ports = Ports(
+        api=settings.api_port if api_port is None else api_port,
+        temporal=temporal_port,
+        temporal_ui=temporal_ui_port,
+        db=db_port,
+    )
+    raise typer.Exit(run(settings, ports, scripted_model=scripted_model))
+
+
+def worker() -> None:
+    """Run a worker by itself: it moves executions forward until SIGTERM."""
+    # Become it: signals reach it directly and this command's own memory is given back.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "worker"])  # noqa: S606
+
+
+def api() -> None:
+    """Run a gateway by itself: the HTTP API and the inbox."""
+    from cli.gateway import serve
+    from runtime.settings import Settings
+
+    serve(Settings())
+
+
+def migrate() -> None:
+    """Bring the database of PERDURE_DATABASE_URL to the newest schema."""
+    import asyncio
+
+    from persistence.migrate import migrate as bring_up_to_date
+    from runtime.settings import Settings
+
+    settings = Settings()
+    if settings.database_url is None:
+        typer.echo("Set PERDURE_DATABASE_URL to the database to migrate.", err=True)
+        raise typer.Exit(2)
+    revision = asyncio.run(bring_up_to_date(str(settings.database_url)))
+    typer.echo(f"The database is at revision {revision}.")

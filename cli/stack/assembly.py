@@ -1,0 +1,251 @@
+"""The whole stack on one machine: what is started, in which order, and what clients are told."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+from cli.stack import parts, postgres, temporal
+from cli.stack.addresses import free_port, is_free
+from cli.stack.home import Home
+from cli.stack.postgres import Postgres
+from cli.stack.process import run_to_end
+from cli.stack.supervisor import Supervisor
+from cli.stack.temporal import Temporal
+from cli.tokens import mint
+from runtime.settings import Settings
+
+# The token of ready.json is as private as the secret beside it, and made anew at every start.
+TOKEN_LIVES = timedelta(days=365)
+LOCAL_USER = "local"
+LOOPBACK = "127.0.0.1"
+
+
+class PortInUseError(Exception):
+    """Something listens already where a part should."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the parts listen; 0 means any free port."""
+
+    api: int
+    temporal: int = 7233
+    temporal_ui: int = 8233
+    db: int = 0
+
+
+class Stack:
+    """Everything `perdure up` runs. The home must be held by the caller."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        home: Home,
+        ports: Ports,
+        *,
+        scripted_model: bool,
+        say: Callable[[str], None],
+    ) -> None:
+        """Takes ports and makes secrets; starts nothing yet.
+
+        Raises:
+            PortInUseError: a port that was asked for is taken.
+        """
+        self._settings = settings
+        self._home = home
+        self._supervisor = Supervisor(say=say, on_change=self._write_ready)
+        self._is_ready = False
+        taken = _PortTaker()
+        self._api_port = taken.take(ports.api, "--api-port", settings.api_host)
+        self._temporal = None
+        if settings.temporal_address is None:
+            self._temporal = Temporal(
+                database=home.temporal_database,
+                port=taken.take(ports.temporal, "--temporal-port"),
+                ui_port=taken.take(ports.temporal_ui, "--temporal-ui-port"),
+                http_port=taken.take(0),
+                namespace=settings.temporal_namespace,
+            )
+        self._postgres = None
+        if settings.database_url is None:
+            home.ensure_secret(home.postgres_password_file)
+            db_port = taken.take(ports.db, "--db-port")
+            self._postgres = Postgres(home.postgres_data, db_port, home.postgres_password_file)
+        self._scripted_port = taken.take(0) if scripted_model else None
+
+    async def start(self) -> None:
+        """Start every part and return when all are ready.
+
+        Raises:
+            PartFailedError: one could not be started; the caller stops the rest.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._start_database())
+            group.create_task(self._start_temporal())
+            group.create_task(self._start_scripted_model())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._start_worker())
+            group.create_task(self._start_gateway())
+        self._is_ready = True
+        self._write_ready()
+
+    async def stop(self) -> None:
+        """Stop what works before what it works with, and take `ready.json` away."""
+        self._is_ready = False
+        self._home.ready_file.unlink(missing_ok=True)
+        await self._supervisor.stop("worker", "api")
+        await self._supervisor.stop("postgres", "temporal", "scripted_model")
+
+    def kill(self) -> None:
+        """Make a running `stop` end at once."""
+        self._supervisor.kill()
+
+    @cached_property
+    def api_url(self) -> str:
+        """Where clients on this machine reach the gateway."""
+        return f"http://{self._local_host}:{self._api_port}"
+
+    @property
+    def temporal_ui_url(self) -> str | None:
+        """Where operators look, when it is known."""
+        return self._temporal.ui_url if self._temporal else self._settings.temporal_ui_url
+
+    @cached_property
+    def _local_host(self) -> str:
+        host = self._settings.api_host
+        return LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+
+    @cached_property
+    def _database_url(self) -> str:
+        if self._postgres:
+            return self._postgres.url
+        return str(self._settings.database_url)
+
+    @cached_property
+    def _temporal_address(self) -> str:
+        return self._temporal.address if self._temporal else str(self._settings.temporal_address)
+
+    @cached_property
+    def _jwt_secret(self) -> str:
+        given = self._settings.jwt_secret
+        if given is not None:
+            return given.get_secret_value()
+        return self._home.ensure_secret(self._home.jwt_secret_file)
+
+    @cached_property
+    def _token(self) -> str:
+        return mint(self._jwt_secret, user=LOCAL_USER, role="admin", lives=TOKEN_LIVES)
+
+    @cached_property
+    def _environment(self) -> Mapping[str, str]:
+        """What our parts find in their environment beside what we found in ours."""
+        given = {
+            "PERDURE_HOME": str(self._home.path),
+            "PERDURE_DATABASE_URL": self._database_url,
+            "PERDURE_TEMPORAL_ADDRESS": self._temporal_address,
+            "PERDURE_API_HOST": self._settings.api_host,
+            "PERDURE_API_PORT": str(self._api_port),
+            "PERDURE_JWT_SECRET": self._jwt_secret,
+        }
+        if self.temporal_ui_url:
+            given["PERDURE_TEMPORAL_UI_URL"] = self.temporal_ui_url
+        if self._scripted_port:
+            given["ANTHROPIC_BASE_URL"] = f"http://{LOOPBACK}:{self._scripted_port}"
+            given["ANTHROPIC_API_KEY"] = parts.SCRIPTED_KEY  # a real key stays with its owner
+        return {**parts.inherited(), **given}
+
+    async def _start_database(self) -> None:
+        if self._postgres:
+            await postgres.initialise(self._postgres)
+            part = postgres.part(self._postgres, self._home.log("postgres"))
+            await self._supervisor.start(part)
+        await self._migrate()
+
+    async def _migrate(self) -> None:
+        """Migrate in a short-lived process: its libraries are too large to keep in this one.
+
+        The embedded database belongs to this home alone, so a note of the migrations it has seen
+        saves that second at every later start.
+        """
+        versions = files("persistence") / "migrations" / "versions"
+        known = "\n".join(sorted(file.name for file in versions.iterdir()))
+        marker = self._home.migrated_file
+        if self._postgres and marker.exists() and marker.read_text(encoding="utf-8") == known:
+            return
+        await run_to_end(parts.own_module("cli.main", "migrate"), self._environment)
+        marker.write_text(known, encoding="utf-8")
+
+    async def _start_temporal(self) -> None:
+        if self._temporal:
+            await self._supervisor.start(temporal.part(self._temporal, self._home.log("temporal")))
+
+    async def _start_scripted_model(self) -> None:
+        if self._scripted_port:
+            log = self._home.log("scripted_model")
+            await self._supervisor.start(
+                parts.scripted_model(self._environment, log, self._scripted_port)
+            )
+
+    async def _start_worker(self) -> None:
+        await self._supervisor.start(
+            parts.worker(
+                self._environment,
+                self._home.log("worker"),
+                self._home.run_file("worker.ready"),
+                self._settings.drain_seconds,
+            )
+        )
+
+    async def _start_gateway(self) -> None:
+        log = self._home.log("api")
+        await self._supervisor.start(
+            parts.gateway(self._environment, log, self._local_host, self._api_port)
+        )
+
+    def _write_ready(self) -> None:
+        if self._is_ready:
+            self._home.write_ready(self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        """`ready.json` as contract.md, section 8, has it."""
+        names = ["api", "worker", "temporal", "postgres"]
+        if self._scripted_port:
+            names.append("scripted_model")
+        return {
+            "api_url": self.api_url,
+            "ui_url": f"{self.api_url}/",
+            "temporal_address": self._temporal_address,
+            "temporal_ui_url": self.temporal_ui_url,
+            "database_url": self._database_url,
+            "token": self._token,
+            "pids": {
+                "supervisor": os.getpid(),
+                **{name: self._supervisor.pid(name) for name in names},
+            },
+        }
+
+
+class _PortTaker:
+    """Hands out ports that are free, none twice."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self, wanted: int, option: str = "", host: str = LOOPBACK) -> int:
+        port = wanted or self._any_free()
+        if port in self._taken or not is_free(host, port):
+            raise PortInUseError(
+                f"Port {port} is in use. End what listens there, or choose another with {option} "
+                "(0 takes any free one)."
+            )
+        self._taken.add(port)
+        return port
+
+    def _any_free(self) -> int:
+        port = free_port()
+        return port if port not in self._taken else self._any_free()

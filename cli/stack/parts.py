@@ -1,0 +1,86 @@
+"""Our own processes as parts of the stack: worker, gateway, scripted model."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli.stack.addresses import accepts, answers_ok
+from cli.stack.process import Part
+from runtime.readiness import is_announced
+
+# Imports take 3 s on two free cores and several times that on a busy machine.
+START_SECONDS = 90.0
+# Answers in hand and a last event to those who listen; the gateway's own limit is 5 s.
+GATEWAY_STOP_SECONDS = 10.0
+# What a worker needs beyond the steps in hand to close its connections (chosen).
+WORKER_MARGIN_SECONDS = 5.0
+SCRIPTED_STOP_SECONDS = 5.0
+
+SCRIPTED_KEY = "scripted-model"
+
+
+def own_module(module: str, *arguments: str) -> list[str]:
+    """The command line of one of our modules.
+
+    `-P`: without it Python would look for `api` and `worker` in the current directory first, which
+    is a user's project that may well have such names.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def worker(environment: Mapping[str, str], log: Path, ready: Path, drain_seconds: float) -> Part:
+    """`python -m worker`; it announces itself in the file `ready`."""
+    ready.parent.mkdir(exist_ok=True)
+
+    async def is_ready(pid: int) -> bool:
+        return is_announced(ready, pid)
+
+    return Part(
+        name="worker",
+        command=own_module("worker"),
+        environment={**environment, "PERDURE_READY_FILE": str(ready)},
+        is_ready=is_ready,
+        log=log,
+        start_seconds=START_SECONDS,
+        stop_seconds=drain_seconds + WORKER_MARGIN_SECONDS,
+    )
+
+
+def gateway(environment: Mapping[str, str], log: Path, host: str, port: int) -> Part:
+    """`perdure api`, without the model's keys: it never talks to a model."""
+
+    async def is_ready(_: int) -> bool:
+        return await answers_ok(host, port, "/health/live")
+
+    return Part(
+        name="api",
+        command=own_module("cli.main", "api"),
+        environment={k: v for k, v in environment.items() if not k.startswith("ANTHROPIC_")},
+        is_ready=is_ready,
+        log=log,
+        start_seconds=START_SECONDS,
+        stop_seconds=GATEWAY_STOP_SECONDS,
+    )
+
+
+def scripted_model(environment: Mapping[str, str], log: Path, port: int) -> Part:
+    """A server that speaks the Messages API from a script, for demonstrations and tests."""
+
+    async def is_ready(_: int) -> bool:
+        return await accepts("127.0.0.1", port)
+
+    return Part(
+        name="scripted_model",
+        command=own_module("claude.scripted", "--port", str(port)),
+        environment=environment,
+        is_ready=is_ready,
+        log=log,
+        start_seconds=START_SECONDS,
+        stop_seconds=SCRIPTED_STOP_SECONDS,
+    )
+
+
+def inherited() -> dict[str, str]:
+    """Our own environment, which our parts get: provider's variables, proxies, PERDURE_*."""
+    return dict(os.environ)

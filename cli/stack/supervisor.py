@@ -1,0 +1,91 @@
+"""Keeps parts running: what dies is started again, each time a little later, and said so."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from cli.stack.process import Part, PartFailedError, RunningPart, how_it_ended
+
+# Executions wait for the worker, so the first try is at once; one that dies at every start must
+# not use up the machine (chosen).
+FIRST_DELAY_SECONDS = 0.1
+LONGEST_DELAY_SECONDS = 30.0
+# A part that ran this long is sound: its next death starts from the first delay again (chosen).
+STEADY_SECONDS = 60.0
+
+
+class Supervisor:
+    """Runs parts by name.
+
+    `say` gets sentences for people; `on_change` is called when a part died and when it is back.
+    """
+
+    def __init__(self, *, say: Callable[[str], None], on_change: Callable[[], None]) -> None:
+        """Nothing runs until `start`."""
+        self._say = say
+        self._on_change = on_change
+        self._running: dict[str, RunningPart] = {}
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self, part: Part) -> None:
+        """Start a part, wait until it is ready, and keep it running from then on.
+
+        Raises:
+            PartFailedError: it could not be started; this first time it is not tried again.
+        """
+        self._running[part.name] = await RunningPart.start(part)
+        self._keepers[part.name] = asyncio.create_task(self._keep(part))
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a part, None while it does not run."""
+        running = self._running.get(name)
+        return running.pid if running else None
+
+    async def stop(self, *names: str) -> None:
+        """Stop these parts side by side, as each asks for; unknown names are nobody's."""
+        await asyncio.gather(*(self._stop(name) for name in names))
+
+    def kill(self) -> None:
+        """Kill everything now; whoever waits in `stop` returns as soon as it is gone."""
+        for keeper in self._keepers.values():
+            keeper.cancel()
+        for running in self._running.values():
+            running.kill()
+
+    async def _stop(self, name: str) -> None:
+        keeper = self._keepers.get(name)
+        if keeper is not None:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
+        running = self._running.get(name)
+        if running is not None:
+            await running.stop()
+            del self._running[name]
+
+    async def _keep(self, part: Part) -> None:
+        clock = asyncio.get_running_loop().time
+        delay = FIRST_DELAY_SECONDS
+        while True:
+            since = clock()
+            code = await self._running[part.name].ended()
+            if clock() - since > STEADY_SECONDS:
+                delay = FIRST_DELAY_SECONDS
+            del self._running[part.name]
+            self._on_change()
+            self._say(f"{part.name} {how_it_ended(code)}; starting it again in {delay:g} s")
+            delay = await self._start_again(part, delay)
+            self._say(f"{part.name} is back")
+            self._on_change()
+
+    async def _start_again(self, part: Part, delay: float) -> float:
+        """Try until it is ready; returns the delay that comes next."""
+        while True:
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+            try:
+                self._running[part.name] = await RunningPart.start(part)
+            except PartFailedError as error:
+                self._say(f"{error}\n{part.name} will be tried again in {delay:g} s")
+            else:
+                return delay

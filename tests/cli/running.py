@@ -1,0 +1,96 @@
+"""A real `perdure up` in a process of its own, for tests that stop it, kill it or talk to it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cli.stack.home import Home
+from tests.waiting import until
+
+PERDURE = Path(sys.executable).with_name("perdure")
+ANY_PORTS = ("--api-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0")
+
+# On a busy machine of two cores the imports alone take ten seconds.
+READY_SECONDS = 60.0
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment of a user who has set nothing but PERDURE_HOME and `more`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PERDURE_", "ANTHROPIC_"))
+    }
+    return {**kept, "PERDURE_HOME": str(home), **more}
+
+
+def perdure(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [PERDURE, *arguments],
+        env=environment(home, **more),
+        capture_output=True,
+        text=True,
+        timeout=READY_SECONDS,
+        check=False,
+    )
+
+
+class Up:
+    """One `perdure up`, from its start to its end."""
+
+    def __init__(
+        self, directory: Path, *options: str, more: Mapping[str, str] | None = None
+    ) -> None:
+        self.home = Home(directory / "home")
+        self.output = directory / "up.out"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [PERDURE, "up", *ANY_PORTS, *options],
+                env=environment(self.home.path, **(more or {})),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def wait_ready(self) -> dict[str, Any]:
+        until(self._is_ready_or_dead, within=READY_SECONDS, what="ready.json")
+        assert self.process.poll() is None, self.output.read_text()
+        return self.facts()
+
+    def facts(self) -> dict[str, Any]:
+        facts = self.home.read_ready()
+        assert facts is not None, self.output.read_text()
+        return facts
+
+    def said(self, words: str) -> bool:
+        return words in self.output.read_text()
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(READY_SECONDS)
+
+    def _is_ready_or_dead(self) -> bool:
+        return self.said("\nready ") or self.process.poll() is not None
+
+
+def is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def json_of(result: subprocess.CompletedProcess[str]) -> Any:
+    assert result.stdout, result.stderr
+    return json.loads(result.stdout)

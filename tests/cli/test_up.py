@@ -1,0 +1,138 @@
+"""`perdure up` as a user meets it: real processes, started, stopped and killed."""
+
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx2
+import psutil
+import pytest
+
+from tests.cli.running import ANY_PORTS, Up, is_running, perdure
+from tests.waiting import until
+
+PARTS = ("postgres", "temporal", "worker", "api")
+MEMORY_BAR_MB = 450
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("up"))
+    up.wait_ready()
+    yield up
+    if up.process.poll() is None:
+        up.stop()
+
+
+def serves(up: Up) -> bool:
+    try:
+        return httpx2.get(f"{up.facts()['api_url']}/health/live").is_success
+    except httpx2.HTTPError:
+        return False
+
+
+def test_ready_json_holds_what_the_contract_says_and_only_its_owner_reads_it(up: Up) -> None:
+    facts = up.facts()
+    assert set(facts) >= {
+        *("api_url", "ui_url", "temporal_address", "temporal_ui_url", "database_url", "token"),
+        "pids",
+    }
+    assert set(facts["pids"]) == {"supervisor", *PARTS}
+    assert facts["pids"]["supervisor"] == up.process.pid
+    assert all(psutil.pid_exists(pid) for pid in facts["pids"].values())
+    assert stat.S_IMODE(up.home.ready_file.stat().st_mode) == 0o600
+    assert httpx2.get(facts["temporal_ui_url"]).is_success
+
+
+def test_one_line_says_ready(up: Up) -> None:
+    lines = [line for line in up.output.read_text().splitlines() if line.startswith("ready ")]
+    assert len(lines) == 1
+    assert up.facts()["api_url"] in lines[0]
+
+
+def test_everything_in_the_home_is_private(up: Up) -> None:
+    ours = [path for path in up.home.path.rglob("*") if up.home.postgres_data not in path.parents]
+    assert [path for path in ours if path.stat().st_mode & 0o077] == []
+
+
+def test_a_second_up_says_that_one_is_running(up: Up) -> None:
+    second = perdure(up.home.path, "up", *ANY_PORTS)
+    assert second.returncode == 2
+    assert up.facts()["api_url"] in second.stderr
+    assert str(up.process.pid) in second.stderr
+
+
+def test_idle_memory_stays_under_the_bar(up: Up) -> None:
+    processes = [psutil.Process(up.process.pid), *up.family()]
+    total = sum(process.memory_full_info().pss for process in processes)
+    assert total / 2**20 < MEMORY_BAR_MB
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_killed_part_comes_back_and_ready_json_says_so(up: Up, part: str) -> None:
+    before = up.facts()["pids"][part]
+    os.kill(before, signal.SIGKILL)
+    until(
+        lambda: up.facts()["pids"][part] not in {before, None} and serves(up),
+        what=f"{part} to come back",
+    )
+    assert up.said(f"{part} was ended by SIGKILL")
+    assert up.process.poll() is None
+
+
+async def test_data_written_before_a_kill_is_there_after_it(up: Up) -> None:
+    connection = await asyncpg.connect(up.facts()["database_url"])
+    tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+    assert tables > 10
+
+
+def test_killing_the_supervisor_leaves_nothing_and_a_new_up_recovers(tmp_path: Path) -> None:
+    first = Up(tmp_path)
+    first.wait_ready()
+    family = first.family()
+    first.process.kill()
+    first.process.wait()
+    second = Up(tmp_path)
+    until(lambda: not any(map(is_running, family)), within=10, what="the end of all parts")
+    second.wait_ready()
+    assert serves(second)
+    family = second.family()
+    assert second.stop(signal.SIGINT) == 0
+    assert not any(map(is_running, family))
+    assert second.home.read_ready() is None
+
+
+def test_killing_everything_at_once_is_recovered_from(tmp_path: Path) -> None:
+    first = Up(tmp_path)
+    first.wait_ready()
+    for process in [psutil.Process(first.process.pid), *first.family()]:
+        process.kill()
+    first.process.wait()
+    second = Up(tmp_path)
+    second.wait_ready()
+    assert serves(second)
+    assert second.stop() == 0
+
+
+def test_a_signal_during_the_start_stops_it_cleanly(tmp_path: Path) -> None:
+    up = Up(tmp_path)
+    until((up.home.path / "postgres.new").exists, what="the start of initdb")
+    family = up.family()
+    assert up.stop() == 0
+    assert not any(map(is_running, family))
+    assert not up.home.postgres_data.exists()
+
+
+def test_a_port_in_use_is_named_with_the_option_that_mends_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = perdure(tmp_path / "home", "up", *ANY_PORTS, "--api-port", port)
+    assert result.returncode == 2
+    assert f"Port {port} is in use" in result.stderr
+    assert "--api-port" in result.stderr
+    assert "Traceback" not in result.stderr
