@@ -6,8 +6,6 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.client import Client
 
 from cli.stack import launch
 from cli.stack import postgres as embedded_postgres
@@ -15,8 +13,6 @@ from cli.stack.addresses import free_port
 from cli.stack.home import write_secret
 from cli.stack.postgres import Postgres
 from cli.stack.process import PartFailedError, RunningPart
-from contracts.names import SEARCH_ATTRIBUTES
-from runtime.temporal import register_search_attributes
 
 
 async def test_a_database_of_ones_own_has_every_table(database_url: str) -> None:
@@ -28,16 +24,6 @@ async def test_a_database_of_ones_own_has_every_table(database_url: str) -> None
     await connection.close()
     assert "executions" in {row["tablename"] for row in names}
     assert collation == "C.UTF-8"
-
-
-async def test_search_attributes_are_registered_again_without_harm(
-    temporal_client: Client,
-) -> None:
-    await register_search_attributes(temporal_client)
-    known = await temporal_client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace="default")
-    )
-    assert set(SEARCH_ATTRIBUTES) <= set(known.custom_attributes)
 
 
 async def test_postgres_runs_where_user_namespaces_are_forbidden(servers_directory: Path) -> None:
