@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 from temporalio.client import Client
 
@@ -28,6 +29,10 @@ from runtime.temporal import connect, register_search_attributes
 
 # A test server's data dies with it, so it need not reach the disk: a clone takes a third less.
 NO_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+# Deadlines per example measure a shared machine, not the code.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)
 
 
 def pytest_unconfigure() -> None:
