@@ -4,6 +4,7 @@ Amounts are USD with at most six decimals, rounded up. Prices of the Messages AP
 tier; batch discounts, fast mode, regional surcharges and fees of server tools are not in here.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,17 +36,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A model's rate from a day on (UTC), for prompts of at most `max_prompt_tokens`.
-
-    The first entry of a model also prices what came before it: a record with a wrong cent is worth
-    more than one without a price.
-    """
+    """A model's rate from a day on (UTC), for prompts of at most `longest_prompt` tokens."""
 
     model: str
     effective_from: date
     rate: Rate
     source: str
-    max_prompt_tokens: int | None = None
+    longest_prompt: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,9 @@ def _rate(*usd: str) -> Rate:
 
 
 _LIST = "platform.claude.com, pricing, read 2026-11-21"
-_READ = date(2026, 11, 21)
+_LAUNCH = date.min
+"""For a model's first price: in force since there is the model."""
+
 _MULTIPLES = _LIST + "; cache prices by its multipliers: 1.25 and 2 to write, 0.1 to read"
 
 _OPUS_5 = _rate("5", "25", "6.25", "10", "0.50")
@@ -77,30 +76,30 @@ PRICES: tuple[Price, ...] = (
         "a reseller's page that quotes the list price, read 2026-11-21; "
         "one-hour writes by the multiplier of all other models: twice the input",
     ),
-    Price("claude-fable-5-1", _READ, _MYTHOS_5_1, _LIST),
-    Price("claude-mythos-5-1", _READ, _MYTHOS_5_1, _LIST),
-    Price("claude-fable-5", _READ, _MYTHOS_5, _LIST),
-    Price("claude-mythos-5", _READ, _MYTHOS_5, _LIST),
-    Price("claude-opus-5-5", _READ, _rate("4", "20", "5", "8", "0.20"), _LIST),
-    Price("claude-opus-5", _READ, _OPUS_5, _LIST),
-    Price("claude-opus-4-8", _READ, _OPUS_5, _LIST),
-    Price("claude-opus-4-7", _READ, _OPUS_5, _LIST),
-    Price("claude-opus-4-6", _READ, _OPUS_5, _LIST),
-    Price("claude-opus-4-5", _READ, _OPUS_5, _LIST),
-    Price("claude-sonnet-5-5", date(2026, 1, 1), _rate("2", "10", "2.5", "4", "0.20"), _LIST),
+    Price("claude-fable-5-1", _LAUNCH, _MYTHOS_5_1, _LIST),
+    Price("claude-mythos-5-1", _LAUNCH, _MYTHOS_5_1, _LIST),
+    Price("claude-fable-5", _LAUNCH, _MYTHOS_5, _LIST),
+    Price("claude-mythos-5", _LAUNCH, _MYTHOS_5, _LIST),
+    Price("claude-opus-5-5", _LAUNCH, _rate("4", "20", "5", "8", "0.20"), _LIST),
+    Price("claude-opus-5", _LAUNCH, _OPUS_5, _LIST),
+    Price("claude-opus-4-8", _LAUNCH, _OPUS_5, _LIST),
+    Price("claude-opus-4-7", _LAUNCH, _OPUS_5, _LIST),
+    Price("claude-opus-4-6", _LAUNCH, _OPUS_5, _LIST),
+    Price("claude-opus-4-5", _LAUNCH, _OPUS_5, _LIST),
+    Price("claude-sonnet-5-5", _LAUNCH, _rate("2", "10", "2.5", "4", "0.20"), _LIST),
     Price("claude-sonnet-5-5", date(2026, 10, 7), _rate("2", "10", "2.5", "4", "0.10"), _LIST),
-    Price("claude-sonnet-5", _READ, _rate("2", "10", "2.5", "4", "0.20"), _LIST),
-    Price("claude-sonnet-4-6", _READ, _SONNET_4, _MULTIPLES),
-    Price("claude-sonnet-4-5", _READ, _SONNET_4, _MULTIPLES),
+    Price("claude-sonnet-5", _LAUNCH, _rate("2", "10", "2.5", "4", "0.20"), _LIST),
+    Price("claude-sonnet-4-6", _LAUNCH, _SONNET_4, _MULTIPLES),
+    Price("claude-sonnet-4-5", _LAUNCH, _SONNET_4, _MULTIPLES),
     Price(
         "claude-haiku-5-5",
-        _READ,
+        _LAUNCH,
         _rate("0.10", "0.50", "0.125", "0.20", "0.01"),
         _LIST,
-        max_prompt_tokens=100_000,
+        longest_prompt=100_000,
     ),
-    Price("claude-haiku-5-5", _READ, _rate("0.50", "2.50", "0.625", "1", "0.05"), _LIST),
-    Price("claude-haiku-4-5", _READ, _rate("1", "5", "1.25", "2", "0.10"), _MULTIPLES),
+    Price("claude-haiku-5-5", _LAUNCH, _rate("0.50", "2.50", "0.625", "1", "0.05"), _LIST),
+    Price("claude-haiku-4-5", _LAUNCH, _rate("1", "5", "1.25", "2", "0.10"), _MULTIPLES),
 )
 """All prices we know. Above a band's length the whole request is priced at the next band."""
 
@@ -165,18 +164,14 @@ def _usd(per_million: Decimal) -> Decimal:
 
 def _rate_at(model: str, prompt_tokens: int, at: datetime) -> Rate | None:
     """The rate of the narrowest band that holds the prompt, among the prices in force that day."""
-    prices = list(_prices_of(model))
-    if not prices:
-        return None
     day = at.astimezone(UTC).date()
-    first = min(entry.effective_from for entry in prices)
-    latest = max((p.effective_from for p in prices if p.effective_from <= day), default=first)
-    bands = [
-        (entry.max_prompt_tokens or float("inf"), entry.rate)
-        for entry in prices
-        if entry.effective_from == latest
+    holding = [
+        entry
+        for entry in _prices_of(model)
+        if entry.effective_from <= day and prompt_tokens <= entry.longest_prompt
     ]
-    return min((b for b in bands if prompt_tokens <= b[0]), key=lambda band: band[0])[1]
+    newest = max(holding, key=lambda p: (p.effective_from, -p.longest_prompt), default=None)
+    return None if newest is None else newest.rate
 
 
 def _prices_of(model: str) -> Iterator[Price]:
@@ -185,5 +180,5 @@ def _prices_of(model: str) -> Iterator[Price]:
 
 
 def _undated(model: str) -> str:
-    """The model's name without the day of its release: `claude-haiku-4-5-20251001` has one price."""
+    """The name without a day of release: `claude-haiku-4-5-20251001` is `claude-haiku-4-5`."""
     return _DATED.sub("", model)

@@ -120,6 +120,7 @@ class _Messages:
         kind = "text/event-stream; charset=utf-8" if body.get("stream") else "application/json"
         return _Reply(
             parts=parts if cut is None else _shorten(parts, cut),
+            status=turn.status,
             headers={"content-type": kind, **_RATE_LIMITS, **turn.headers},
             delay_seconds=turn.delay_ms / 1000,
             part_delay_seconds=turn.chunk_delay_ms / 1000,

@@ -80,7 +80,7 @@ class Turn(_Part):
     """One answer of the model, or `repeat` alike ones in a row.
 
     `size` appends so many bytes of filler to the text; `blocks` are sent as they stand, after the
-    thinking and before the text; `raw` replaces the whole body of the stream.
+    thinking and before the text; `raw` (and `status`) replace the whole answer.
     """
 
     text: str | None = None
@@ -97,6 +97,7 @@ class Turn(_Part):
     delay_ms: float = 0
     chunk_delay_ms: float = 0
     raw: str | bytes | None = None
+    status: int = 200
     repeat: PositiveInt = 1
 
     @field_validator("tool_use", mode="before")

@@ -1,0 +1,21 @@
+"""A scripted server, and the adapter that talks to it over HTTP through the real SDK."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from claude.adapter import ClaudeModel
+from claude.scripted import ScriptedModelServer
+
+
+@pytest.fixture(scope="session")
+def scripted() -> Iterator[ScriptedModelServer]:
+    with ScriptedModelServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def model(scripted: ScriptedModelServer) -> AsyncIterator[ClaudeModel]:
+    claude = ClaudeModel.create(base_url=scripted.base_url, api_key="any")
+    yield claude
+    await claude.close()
