@@ -5,13 +5,19 @@ Old stored definitions must still parse: add fields with defaults, never rename 
 """
 
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
 ReportFormat = Literal["html", "pdf", "json", "markdown"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
+Usd = Annotated[
+    Decimal,
+    Field(gt=0, max_digits=18, decimal_places=6),
+    PlainSerializer(float, return_type=float, when_used="json"),
+]
+"""A limit in USD; a number in JSON (contract.md, section 1)."""
 ExpiryRule = Literal["fail", "deny", "default", "escalate", "wait"]
 
 
@@ -22,7 +28,7 @@ class Contract(BaseModel):
 
 
 class SdkOptions(Contract):
-    """How Claude is called (contract.md, section 2). Absent values fall to the service's defaults."""
+    """How Claude is called (contract.md, section 2). Absent values fall to our defaults."""
 
     model: str | None = Field(default=None, min_length=1, max_length=200)
     max_turns: int | None = Field(default=None, ge=1, le=10_000)
@@ -32,7 +38,7 @@ class SdkOptions(Contract):
     effort: Effort | None = None
     permission_mode: PermissionMode = "default"
     mcp_servers: dict[str, Any] = Field(default_factory=dict)
-    max_budget_usd: Decimal | None = Field(default=None, gt=0, max_digits=18, decimal_places=6)
+    max_budget_usd: Usd | None = None
     timeout_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
     segment_turns: int | None = Field(default=None, ge=1, le=10_000)
     output_schema: dict[str, Any] | None = None

@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     CONTEXT_EXCEEDED = "context_exceeded"
     MAX_TURNS = "max_turns"
     MAX_TOKENS = "max_tokens"
+    OUTPUT_INVALID = "output_invalid"
     BUDGET_EXHAUSTED = "budget_exhausted"
     TOOL_FAILED = "tool_failed"
     TIMEOUT = "timeout"

@@ -4,7 +4,7 @@ The loop (`agent/`) makes steps, `persistence/record.py` writes each in one tran
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +15,7 @@ from domain.errors import ErrorCode
 from domain.events import Event
 from domain.limits import Limits
 from domain.model_calls import Prefix, Usage
+from domain.people import HumanInputPolicy
 from domain.permissions import Permissions
 from domain.states import ExecutionStatus
 from domain.tool_calls import ProcessIdentity, ToolEffect
@@ -58,7 +59,7 @@ class CallIntent:
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """What a model call brought: usage and price, or the failure. `error_message` is the provider's."""
+    """What a model call brought: usage and price, or a failure in the provider's words."""
 
     id: UUID
     status: CallStatus
@@ -109,7 +110,10 @@ SETTLED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One tool call of a turn as the record holds it. `input` is the JSON text to run with."""
+    """One tool call of a turn as the record holds it.
+
+    `input` is the JSON text the model wrote; `approved_input` is what a person made of it.
+    """
 
     id: UUID
     turn: int
@@ -120,6 +124,7 @@ class ToolCall:
     input_sha256: bytes
     effect: ToolEffect
     status: ToolCallStatus
+    approved_input: str | None = None
     reason: str | None = None
     output: str | None = None
     is_error: bool = False
@@ -259,13 +264,24 @@ class Step:
     failure: Failure | None = None
     consumed: Sequence[UUID] = ()
 
+    def __add__(self, other: "Step") -> "Step":
+        """Both steps as one: what is listed adds up in order, of the rest the later one counts."""
+        merged = {}
+        for name in (f.name for f in fields(self)):
+            mine, others = getattr(self, name), getattr(other, name)
+            if isinstance(mine, (tuple, list)):
+                merged[name] = (*mine, *others)
+            else:
+                merged[name] = mine if others is None else others
+        return Step(**merged)
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a written step tells the loop: whether somebody said something it has not read."""
+    """What a written step tells the loop: the last event's number, and how much lies unread."""
 
     event_seq: int
-    has_unread: bool
+    unread: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,12 +310,15 @@ class Snapshot:
     session_id: UUID
     title: str
     status: ExecutionStatus
+    status_reason: str | None
     depth: int
     prefix: Prefix
     prefix_sha256: bytes
     permissions: Permissions
     limits: Limits
+    people: HumanInputPolicy
     definition: Mapping[str, Any]
+    """The raw definition, which subtasks inherit."""
     transcript: Sequence[StoredMessage]
     turn: int
     cost_usd: Decimal

@@ -39,7 +39,7 @@ class ToolInvocation:
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process group on a host. `started_ticks` (field 22 of /proc/PID/stat) tells a reused pid apart."""
+    """A process group on a host. `started_ticks`, of /proc/PID/stat, tells a reused pid apart."""
 
     host_id: str
     process_group: int

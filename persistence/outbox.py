@@ -14,7 +14,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.outbox import OutboxRow
 
 FIRST_RING = timedelta(seconds=2)
-"""Whoever writes a row rings at once; the relay takes over this long after (design.md, section 4)."""
+"""Whoever writes a row rings at once; the relay takes over this much later (design.md, 4)."""
 
 NEXT_RING = timedelta(seconds=30)
 """Between two rings of the relay: a busy worker has this long to come to the row (chosen)."""
@@ -33,18 +33,24 @@ class Said(StrEnum):
 
 
 async def say(
-    session: AsyncSession, execution_id: UUID, kind: Said, payload: dict[str, Any] | None = None
+    session: AsyncSession,
+    execution_id: UUID,
+    kind: Said,
+    payload: dict[str, Any] | None = None,
+    *,
+    relay_after: timedelta = FIRST_RING,
 ) -> None:
     """Write the row; the caller holds the execution's row lock and signals after its commit.
 
-    A running loop hears of it by notification at once, except of its own start.
+    A running loop hears of it by notification at once, except of its own start. Whoever does not
+    ring by himself leaves it to the relay with `relay_after` zero.
     """
     session.add(
         OutboxRow(
             execution_id=execution_id,
             kind=kind,
             payload=payload or {},
-            ring_at=datetime.now(UTC) + FIRST_RING,
+            ring_at=datetime.now(UTC) + relay_after,
         )
     )
     if kind is not Said.START:

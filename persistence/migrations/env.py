@@ -1,7 +1,8 @@
-"""Runs migrations on the connection `persistence.migrate` hands over, or on PERDURE_DATABASE_URL."""
+"""Runs migrations on the connection `persistence.migrate` hands over, or on an address."""
 
 import asyncio
 import os
+from typing import Literal
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -15,7 +16,7 @@ from persistence.tables.columns import CleanText
 LOCK_TIMEOUT = "5s"
 
 
-def render_item(kind: str, item: object, _: object) -> str | bool:
+def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
     """Write our text type as the plain `text` it is in the database."""
     return "sa.Text()" if kind == "type" and isinstance(item, CleanText) else False
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import JSON, DateTime, MetaData, Numeric, Text, Uuid, func
@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from domain.ids import new_id
+from domain.text import clean
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -36,22 +37,11 @@ class CleanText(TypeDecorator[str]):
         return None if value is None else clean(value)
 
 
-def clean(text: str) -> str:
-    """`text` with NUL and lone surrogates replaced by U+FFFD."""
-    if "\0" in text:
-        text = text.replace("\0", "\ufffd")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return text
-
-
 class Row(DeclarativeBase):
     """Base of all rows. `str` is `text`; `Any` is `json`, never `jsonb`: that reorders keys."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {
+    type_annotation_map: ClassVar = {
         str: CleanText,
         datetime: DateTime(timezone=True),
         UUID: Uuid(),

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy import ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Id, Row
@@ -38,7 +38,13 @@ class MessageRow(Row):
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index("uq_messages_session_id_seq", "session_id", "seq", unique=True),
+        Index(
+            "uq_messages_session_id_seq",
+            "session_id",
+            "seq",
+            unique=True,
+            postgresql_where=text("superseded_at IS NULL"),
+        ),
         Index("ix_messages_execution_id_seq", "execution_id", "seq"),
     )
 

@@ -358,7 +358,13 @@ def upgrade() -> None:
     op.create_index(
         "ix_messages_execution_id_seq", "messages", ["execution_id", "seq"], unique=False
     )
-    op.create_index("uq_messages_session_id_seq", "messages", ["session_id", "seq"], unique=True)
+    op.create_index(
+        "uq_messages_session_id_seq",
+        "messages",
+        ["session_id", "seq"],
+        unique=True,
+        postgresql_where=sa.text("superseded_at IS NULL"),
+    )
     op.create_table(
         "model_calls",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -1,0 +1,88 @@
+"""Publishing what happens to whoever looks right now, over Postgres notifications."""
+
+import asyncio
+import json
+import time
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from persistence.database import Database
+from persistence.live import LIVE, PAYLOAD_LIMIT_BYTES, notify
+
+WATCHED_SECONDS = 15.0
+"""A watcher renews its interest every 5 s; after three silent ones nobody looks (chosen)."""
+
+FLUSH_SECONDS = 0.1
+"""Text is gathered this long: ten updates a second read as a flow (chosen)."""
+
+log = structlog.get_logger(__name__)
+
+
+class Watchers:
+    """Which executions somebody looks at, on this worker."""
+
+    def __init__(self, database: Database) -> None:
+        """`database` carries what is published."""
+        self._database = database
+        self._until: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def watch(self, execution_id: str) -> None:
+        """Somebody looks (a `WATCH` notification)."""
+        now = time.monotonic()
+        self._until = {key: until for key, until in self._until.items() if until > now}
+        self._until[execution_id] = now + WATCHED_SECONDS
+
+    def is_watched(self, execution_id: str) -> bool:
+        """Whether publishing is worth anything."""
+        return self._until.get(execution_id, 0.0) > time.monotonic()
+
+    def publish(self, payload: dict[str, object]) -> None:
+        """Send without waiting; a lost one is no harm."""
+        task = asyncio.ensure_future(self._send(json.dumps(payload)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, payload: str) -> None:
+        try:
+            async with self._database.transaction() as session:
+                await notify(session, LIVE, payload)
+        except (OSError, SQLAlchemyError) as error:
+            log.info("live.lost", error=type(error).__name__)
+
+
+class ExecutionAudience:
+    """Whoever looks at one execution; the loop's port."""
+
+    def __init__(self, execution_id: UUID, watchers: Watchers) -> None:
+        """Costs nothing while nobody looks."""
+        self._id = str(execution_id)
+        self._watchers = watchers
+        self._text: list[str] = []
+        self._flush: asyncio.TimerHandle | None = None
+
+    def text(self, turn: int, delta: str) -> None:
+        """Text as it streams, gathered for a moment."""
+        if not self._watchers.is_watched(self._id):
+            return
+        self._text.append(delta)
+        if self._flush is None:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.call_later(FLUSH_SECONDS, self._send_text, turn)
+
+    def _send_text(self, turn: int) -> None:
+        self._flush = None
+        text, self._text = "".join(self._text), []
+        # A character takes at most 12 bytes as JSON escapes.
+        size = PAYLOAD_LIMIT_BYTES // 12 - 20
+        for start in range(0, len(text), size):
+            self._watchers.publish(
+                {"execution_id": self._id, "turn": turn, "delta": text[start : start + size]}
+            )
+
+    def stepped(self, event_seq: int) -> None:
+        """New events are in Postgres."""
+        if self._watchers.is_watched(self._id):
+            self._watchers.publish({"execution_id": self._id, "seq": event_seq})

@@ -1,0 +1,78 @@
+"""The execution's activities, implemented: each opens its transaction and calls what does the work."""
+
+from temporalio import activity
+
+from activities import report as reporting
+from activities.call_claude import Caller, identity
+from activities.failures import translated
+from activities.render_prompt import render_prompt
+from contracts.activities import ExecutionActivities
+from contracts.execution import (
+    CallClaudeResult,
+    CreateSessionResult,
+    FinishInput,
+    FinishResult,
+    RenderPromptResult,
+    RunRef,
+)
+from persistence import lifecycle, runs
+
+
+class Activities(ExecutionActivities):
+    """Registered with the workers; one instance per process."""
+
+    def __init__(self, caller: Caller, *, default_model: str) -> None:
+        """`default_model` is what a definition without a model runs on."""
+        self._caller = caller
+        self._database = caller.database
+        self._default_model = default_model
+
+    @activity.defn(name="create_session")
+    async def create_session(self, run: RunRef) -> CreateSessionResult:
+        """Make the session and mark the execution running."""
+        with translated():
+            async with self._database.transaction() as session:
+                is_live = await lifecycle.create_session(session, run.execution_id, identity(run))
+        return CreateSessionResult(is_terminal=not is_live)
+
+    @activity.defn(name="render_prompt")
+    async def render_prompt(self, run: RunRef) -> RenderPromptResult:
+        """Write the first message and pin the prefix."""
+        with translated():
+            async with self._database.transaction() as session:
+                row = await runs.locked(session, run.execution_id)
+                return await render_prompt(session, row, default_model=self._default_model)
+
+    @activity.defn(name="call_claude")
+    async def call_claude(self, run: RunRef) -> CallClaudeResult:
+        """Move the execution forward."""
+        with translated():
+            return await self._caller.call(run)
+
+    @activity.defn(name="report")
+    async def report(self, run: RunRef) -> None:
+        """Store the report if the task wants one."""
+        with translated():
+            async with self._database.transaction() as session:
+                await reporting.store(session, run.execution_id)
+
+    @activity.defn(name="finish")
+    async def finish(self, end: FinishInput) -> FinishResult:
+        """Write the end."""
+        with translated():
+            async with self._database.transaction() as session:
+                ended = await lifecycle.finish(
+                    session,
+                    end.run.execution_id,
+                    identity(end.run),
+                    status=end.status,
+                    error_code=end.error_code,
+                    report_failed=end.report_failed,
+                )
+        return FinishResult(
+            status=ended.status,
+            error_code=ended.error_code,
+            is_unread=ended.is_unread,
+            parent_workflow_id=ended.parent_workflow_id,
+            cost_usd=ended.cost_usd,
+        )

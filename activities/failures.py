@@ -1,0 +1,58 @@
+"""How errors enter Temporal: a code and a fixed sentence, retryable or not. Never a content."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from domain import errors
+
+log = structlog.get_logger(__name__)
+
+IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
+    # Somebody else goes on; this attempt must not be repeated.
+    errors.FencedOutError: False,
+    errors.ExecutionTerminalError: False,
+    # Another worker, or this one later, can do it.
+    errors.WorkspaceElsewhereError: True,
+    errors.SandboxUnavailableError: True,
+    errors.ServiceUnavailableError: True,
+    errors.ModelCallError: True,
+    errors.RateLimitedError: True,
+    # These come from requests; in an activity they are faults of ours, and a deploy may mend them.
+    errors.InvalidInputError: True,
+    errors.IdempotencyKeyReusedError: True,
+    errors.UnauthenticatedError: True,
+    errors.PermissionDeniedError: True,
+    errors.NotFoundError: False,
+    errors.ConflictError: True,
+    errors.DuplicateNameError: True,
+    errors.TaskInactiveError: True,
+    errors.AlreadyAnsweredError: True,
+    errors.InputChangedError: True,
+    errors.IdempotencyInProgressError: True,
+    errors.PreconditionFailedError: True,
+    errors.ToolInputError: True,
+}
+"""Every named error, exactly; a test fails if one is missing."""
+
+SENTENCE = "The step failed on this worker; its log says why."
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Log what is raised in the block and hand Temporal its code alone."""
+    try:
+        yield
+    except errors.PerdureError as error:
+        log.warning("activity.failed", code=error.code, detail=error.detail)
+        raise ApplicationError(
+            SENTENCE,
+            type=error.code,
+            non_retryable=not IS_RETRYABLE[type(error)],
+            category=ApplicationErrorCategory.BENIGN,
+        ) from None
+    except Exception as error:  # the edge: whatever it is, its text may hold content
+        log.exception("activity.failed", error=type(error).__name__)
+        raise ApplicationError(SENTENCE, type=type(error).__name__) from None

@@ -1,0 +1,100 @@
+"""`render_prompt`: the first message, and everything the model will see, pinned."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from agent.transcript import encode, result_block, text_block, tool_uses
+from contracts.definitions import TaskDefinition
+from contracts.execution import RenderPromptResult
+from domain.engine_tools import ENGINE_TOOLS
+from domain.limits import DEFAULT_MAX_TOKENS
+from domain.permissions import Permissions
+from domain.templates import render
+from domain.text import clean
+from domain.tool_calls import ToolSpec
+from persistence import lifecycle
+from persistence.resumption import definition_of, permissions_of
+from persistence.tables.executions import ExecutionRow
+from tools.registry import BUILTIN_TOOLS
+
+NOT_RUN = "The execution before this one ended before the call was run."
+
+
+async def render_prompt(
+    session: AsyncSession, row: ExecutionRow, *, default_model: str
+) -> RenderPromptResult:
+    """Render, append and pin for a locked row; finds its own work done when repeated."""
+    if (written := await lifecycle.pinned(session, row)) is not None:
+        return RenderPromptResult(last_step=written)
+    definition = TaskDefinition.model_validate(await definition_of(session, row))
+    rendered = render(
+        definition.prompt_template, {**definition.default_variables, **row.prompt_variables}
+    )
+    row.rendered_prompt, row.missing_variables = clean(rendered.text), list(rendered.missing)
+    prefix = json.dumps(prefix_of(definition, default_model=default_model))
+    seq, before = await lifecycle.last_message(session, row.session_id)
+    await lifecycle.pin(
+        session, row, prefix_sha256=hashlib.sha256(prefix.encode()).digest(), prefix=prefix
+    )
+    blocks = [*_loose_ends(before), text_block(rendered.text)]
+    await lifecycle.append_prompt(session, row, seq=seq + 1, content=encode(blocks))
+    return RenderPromptResult(last_step=seq + 1)
+
+
+def _loose_ends(before: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Results for calls that the session's last execution left without one."""
+    return [result_block(use["id"], NOT_RUN, is_error=True) for use in tool_uses(before)]
+
+
+def prefix_of(definition: TaskDefinition, *, default_model: str) -> dict[str, Any]:
+    """The fields of `domain.model_calls.Prefix`, as they are stored and hashed."""
+    options = definition.sdk_options
+    return {
+        "model": options.model or default_model,
+        "max_tokens": options.max_tokens or DEFAULT_MAX_TOKENS,
+        "system": [text_block(definition.system_prompt)] if definition.system_prompt else [],
+        "tools": [_tool(spec) for spec in offered(permissions_of(definition))],
+        "options": _options(definition),
+        "betas": [],
+    }
+
+
+def offered(permissions: Permissions) -> Sequence[ToolSpec]:
+    """The tools the definition names, in a fixed order."""
+    known = {**BUILTIN_TOOLS, **ENGINE_TOOLS}
+    return [spec for name, spec in known.items() if permissions.offers(name)]
+
+
+def _tool(spec: ToolSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "input_schema": _plain(spec.input_schema),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A schema as plain dicts and lists, for JSON."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _options(definition: TaskDefinition) -> dict[str, Any]:
+    """The other parameters of the Messages API, where the definition sets them."""
+    options = definition.sdk_options
+    output: dict[str, Any] = {}
+    if options.effort is not None:
+        output["effort"] = options.effort
+    if options.output_schema is not None:
+        output["format"] = {"type": "json_schema", "schema": options.output_schema}
+    found = {
+        "temperature": options.temperature,
+        "thinking": options.thinking,
+        "output_config": output or None,
+    }
+    return {key: value for key, value in found.items() if value is not None}

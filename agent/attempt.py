@@ -1,0 +1,164 @@
+"""One attempt at an execution: the record as this attempt knows it, and what bounds the attempt."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from agent import hearing, story
+from agent.attention import Attention
+from agent.ports import Audience, Record
+from agent.state import RunState
+from domain.errors import ErrorCode
+from domain.events import Event
+from domain.outcomes import Outcome, Stop
+from domain.states import ExecutionStatus
+from domain.steps import CallOutcome, CallStatus, Failure, Snapshot, StatusChange, Step
+
+
+class Attempt:
+    """Writes steps, listens, and knows when to end. Shared by the parts of one loop."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        record: Record,
+        audience: Audience,
+        attention: Attention,
+        is_segment_over: Callable[[], bool],
+    ) -> None:
+        """`is_segment_over` says when to give the worker's slot back."""
+        self.state = RunState(snapshot)
+        self.record = record
+        self.audience = audience
+        self.attention = attention
+        self.failure: Failure | None = None
+        self._is_segment_over = is_segment_over
+        self._is_cancelled = False
+        self._writing = asyncio.Lock()
+        self._time_limit = self._limit(snapshot)
+        attention.rang |= snapshot.has_unread
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    def _limit(self, snapshot: Snapshot) -> float | None:
+        """The event loop's time at which the work in hand is cut."""
+        left = []
+        if (seconds := snapshot.limits.timeout_seconds) is not None:
+            left.append(seconds - snapshot.running_ms / 1000)
+        if (deadline := snapshot.limits.deadline_at) is not None:
+            left.append((deadline - datetime.now(UTC)).total_seconds())
+        return self._now() + max(min(left), 0) if left else None
+
+    # --- ending -------------------------------------------------------------------------------
+
+    def end(self) -> Stop | None:
+        """Why the execution ends here, if it does."""
+        if self._is_cancelled:
+            return Stop(Outcome.CANCELLED)
+        self.failure = self.failure or self._time_failure()
+        return None if self.failure is None else Stop(Outcome.FAILED, failure=self.failure)
+
+    def _time_failure(self) -> Failure | None:
+        limits = self.state.snapshot.limits
+        if self._time_limit is None or self._now() < self._time_limit:
+            return None
+        if limits.deadline_at is not None and datetime.now(UTC) >= limits.deadline_at:
+            return Failure(ErrorCode.DEADLINE_PASSED, "The deadline has passed.")
+        return Failure(ErrorCode.TIMEOUT, f"The limit of {limits.timeout_seconds:g} s is reached.")
+
+    async def ended(self) -> Stop | None:
+        """The end, with its failure on record, or None."""
+        stop = self.end()
+        if stop is not None and stop.failure is not None:
+            await self.write(Step(failure=stop.failure, events=self._failure_events(stop.failure)))
+        return stop
+
+    def _failure_events(self, failure: Failure) -> Sequence[Event]:
+        if failure.code is not ErrorCode.BUDGET_EXHAUSTED:
+            return ()
+        return (Event("budget.exceeded", {"cost_usd": float(self.state.cost_usd)}),)
+
+    def must_hand_over(self) -> bool:
+        """Whether the segment is over, or the worker shuts down."""
+        turns = self.state.snapshot.limits.segment_turns
+        is_long = turns is not None and self.state.segment_turns >= turns
+        return is_long or self.attention.draining.is_set() or self._is_segment_over()
+
+    # --- writing ------------------------------------------------------------------------------
+
+    async def write(self, step: Step) -> None:
+        """Put a step on record, in the order of the calls. Raises `FencedOutError`."""
+        async with self._writing:
+            receipt = await self.record.write(step)
+        if step.status is not None:
+            self.state.status, self.state.reason = step.status.status, step.status.reason
+        if step.call_outcome is not None and step.call_outcome.cost_usd is not None:
+            self.state.cost_usd += step.call_outcome.cost_usd
+        self.attention.rang |= receipt.unread > len(self.state.steering)
+        self.audience.stepped(receipt.event_seq)
+
+    async def move_to(self, change: StatusChange) -> None:
+        """Put a status on record unless it is the present one."""
+        if (change.status, change.reason) != (self.state.status, self.state.reason):
+            await self.write(Step(status=change, events=[story.status_changed(change)]))
+
+    def running(self, step: Step) -> Step:
+        """The step, moving an execution that waited back to running."""
+        if self.state.status is ExecutionStatus.RUNNING and self.state.reason is None:
+            return step
+        change = StatusChange(ExecutionStatus.RUNNING)
+        return Step(status=change, events=[story.status_changed(change)]) + step
+
+    async def park(self) -> Stop:
+        """Put on record what the execution waits for, and stop there."""
+        change, stop = self.state.waiting_stop()
+        await self.move_to(change)
+        return stop
+
+    async def call_cut(self) -> None:
+        """Put on record that the call in hand was cut; it is charged at its estimate."""
+        if (intent := self.state.intent) is None:
+            return
+        self.state.intent = None
+        outcome = CallOutcome(
+            id=intent.id,
+            status=CallStatus.CANCELLED,
+            cost_usd=intent.estimate_usd,
+            usage_estimated=True,
+        )
+        await self.write(Step(call_outcome=outcome))
+
+    # --- listening ----------------------------------------------------------------------------
+
+    async def listen(self) -> None:
+        """Take in what was said. A cancel stays unread: `finish` consumes it."""
+        self.attention.rang = False
+        heard = await self.record.hear()
+        if hearing.wants_end(heard):
+            self._is_cancelled = True
+            return
+        step = hearing.take_in(self.state, heard)
+        self.failure = step.failure or self.failure
+        if step != Step():
+            await self.write(step)
+
+    async def expire(self) -> None:
+        """Apply the rules of requests that are past due."""
+        step = hearing.expire(self.state, datetime.now(UTC))
+        if step is not None:
+            self.failure = step.failure or self.failure
+            await self.write(step)
+
+    async def _must_end(self) -> bool:
+        self._is_cancelled = hearing.wants_end(await self.record.hear())
+        return self._is_cancelled
+
+    @asynccontextmanager
+    async def attending(self) -> AsyncIterator[None]:
+        """Do the block to its end. Raises `CutShortError` when time is up or somebody cancels."""
+        async with self.attention.attending(until=self._time_limit, look=self._must_end):
+            yield

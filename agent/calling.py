@@ -1,0 +1,100 @@
+"""One model call: whether it may be made, and what a failed one leads to."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from agent.ports import Prices
+from agent.state import RunState
+from domain.errors import ErrorCode, ModelCallError, ModelFailureKind
+from domain.ids import new_id
+from domain.steps import CallIntent, Failure
+
+MAX_FAILURES_IN_A_ROW = 8
+"""Provider failures of one turn before the execution fails: with back-off about four minutes
+(chosen; facts, C4)."""
+
+FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 1.0, 60.0
+"""Back-off where the provider names no delay (facts, C4)."""
+
+HOLD_SECONDS = 5.0
+"""A longer delay gives the worker's slot back and becomes a timer (design.md, section 5)."""
+
+FAILURE_CODES = {
+    ModelFailureKind.NOT_CONFIGURED: ErrorCode.MODEL_NOT_CONFIGURED,
+    ModelFailureKind.CONTEXT_EXCEEDED: ErrorCode.CONTEXT_EXCEEDED,
+    ModelFailureKind.REQUEST_INVALID: ErrorCode.MODEL_REQUEST_INVALID,
+}
+"""Kinds with an error code of their own; the others are `model_error`."""
+
+
+def make_intent(state: RunState, prices: Prices) -> CallIntent | Failure:
+    """The next call, or why there may be none."""
+    limits, prefix = state.snapshot.limits, state.snapshot.prefix
+    if state.turn >= limits.max_turns and state.tries == 0:
+        return Failure(ErrorCode.MAX_TURNS, f"The limit of {limits.max_turns} turns is reached.")
+    estimate = prices.estimate(prefix.model, state.transcript.content_bytes, prefix.max_tokens)
+    if shortage := _shortage(limits.budget_usd, state.cost_usd, estimate, prefix.model):
+        return shortage
+    return CallIntent(
+        id=new_id(),
+        turn=state.turn + (state.tries == 0),
+        try_number=state.tries + 1,
+        model=prefix.model,
+        max_tokens=prefix.max_tokens,
+        last_message_seq=state.transcript.next_seq - 1,
+        request_sha256=state.transcript.fingerprint(),
+        estimate_usd=estimate,
+    )
+
+
+def _shortage(
+    budget: Decimal | None, spent: Decimal, estimate: Decimal | None, model: str
+) -> Failure | None:
+    if budget is None:
+        return None
+    if estimate is None:
+        return Failure(
+            ErrorCode.BUDGET_EXHAUSTED, f"There is a budget, but no known price for {model}."
+        )
+    if spent + estimate <= budget:
+        return None
+    return Failure(
+        ErrorCode.BUDGET_EXHAUSTED,
+        f"The next call may cost up to ${estimate}; ${spent} of ${budget} are spent.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """Call again after a delay."""
+
+    delay_seconds: float
+
+    @property
+    def is_long(self) -> bool:
+        """Whether to wait outside the worker."""
+        return self.delay_seconds > HOLD_SECONDS
+
+    def at(self, now: datetime) -> datetime:
+        """When."""
+        return now + timedelta(seconds=self.delay_seconds)
+
+
+class AskPeople:
+    """The provider's spend limit: a person decides."""
+
+
+def after_failure(error: ModelCallError, failures_in_a_row: int) -> TryAgain | AskPeople | Failure:
+    """What a failed call leads to; `failures_in_a_row` counts this one."""
+    if error.kind is ModelFailureKind.QUOTA:
+        return AskPeople()
+    if not error.retryable:
+        code = FAILURE_CODES.get(error.kind, ErrorCode.MODEL_ERROR)
+        return Failure(code, error.detail)
+    if failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+        return Failure(
+            ErrorCode.MODEL_ERROR, f"{failures_in_a_row} calls failed in a row: {error.detail}"
+        )
+    back_off = min(FIRST_DELAY_SECONDS * 2 ** (failures_in_a_row - 1), MAX_DELAY_SECONDS)
+    return TryAgain(error.delay_seconds if error.delay_seconds is not None else back_off)

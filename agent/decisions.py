@@ -1,0 +1,148 @@
+"""What becomes of each tool call the model asks for, before anything runs."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from agent import requests
+from agent.ports import Tools
+from agent.subtasks import child_of
+from domain.engine_tools import ASK_USER, DELEGATE, ENGINE_TOOLS
+from domain.errors import ErrorCode, ToolInputError
+from domain.ids import new_id
+from domain.steps import (
+    Failure,
+    NewChild,
+    NewRequest,
+    RequestKind,
+    Snapshot,
+    ToolCall,
+    ToolCallStatus,
+)
+from domain.tool_calls import ToolEffect, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decided call, and what must be written with it."""
+
+    call: ToolCall
+    request: NewRequest | None = None
+    child: NewChild | None = None
+    failure: Failure | None = None
+
+
+class Decider:
+    """Applies the execution's permissions and policies to the calls of one turn."""
+
+    def __init__(self, snapshot: Snapshot, tools: Tools) -> None:
+        """`snapshot` gives the permissions, the policy for people and the depth."""
+        self._snapshot = snapshot
+        self._tools = tools
+
+    def decide(
+        self,
+        uses: Sequence[Mapping[str, Any]],
+        *,
+        turn: int,
+        malformed: Mapping[str, str],
+        now: datetime,
+    ) -> Sequence[Decided]:
+        """One decision for each `tool_use` block, in the model's order.
+
+        `malformed` holds the raw text of inputs that were not JSON, by tool use id.
+        """
+        return [
+            self._decide(self._call(use, turn, position, malformed), malformed, now)
+            for position, use in enumerate(uses)
+        ]
+
+    def _call(
+        self, use: Mapping[str, Any], turn: int, position: int, malformed: Mapping[str, str]
+    ) -> ToolCall:
+        text = malformed.get(use["id"], json.dumps(use["input"]))
+        spec = self.spec(use["name"])
+        return ToolCall(
+            id=new_id(),
+            turn=turn,
+            position=position,
+            tool_use_id=use["id"],
+            name=use["name"],
+            input=text,
+            input_sha256=hashlib.sha256(text.encode()).digest(),
+            effect=spec.effect if spec else ToolEffect.READ_ONLY,
+            status=ToolCallStatus.READY,
+        )
+
+    def spec(self, name: str) -> ToolSpec | None:
+        """The tool of that name if this execution offers it."""
+        if not self._snapshot.permissions.offers(name):
+            return None
+        return ENGINE_TOOLS.get(name) or self._tools.spec(name)
+
+    def problem(self, call: ToolCall, malformed: Mapping[str, str]) -> str | None:
+        """Why the call can't run at all, as a sentence for the model."""
+        if self.spec(call.name) is None:
+            offered = ", ".join(sorted(t["name"] for t in self._snapshot.prefix.tools)) or "none"
+            return f"There is no tool named {call.name!r} here. The tools are: {offered}."
+        if call.tool_use_id in malformed:
+            return "The input was not valid JSON. Send the call again with a JSON object."
+        return self._tools.input_problem(call.name, json.loads(call.approved_input or call.input))
+
+    def _decide(self, call: ToolCall, malformed: Mapping[str, str], now: datetime) -> Decided:
+        if problem := self.problem(call, malformed):
+            return Decided(refused(call, ToolCallStatus.FAILED, problem))
+        if call.name == ASK_USER:
+            return self._ask(call, requests.question(call, self._snapshot.people, now))
+        verdict = self._snapshot.permissions.decide(call.name, json.loads(call.input), call.effect)
+        if verdict.kind == "deny":
+            return Decided(refused(call, ToolCallStatus.DENIED, verdict.reason))
+        if verdict.kind == "ask":
+            call = replace(call, reason=verdict.reason)
+            return self._ask(
+                call,
+                requests.about_call(RequestKind.APPROVAL, call, self._snapshot.people, now),
+            )
+        return self.delegate(call) if call.name == DELEGATE else Decided(call)
+
+    def check_effect(self, call: ToolCall, now: datetime) -> Decided:
+        """A call that a crash cut: harmless ones run again, of others a person is asked."""
+        if call.effect is not ToolEffect.EFFECTFUL:
+            return Decided(replace(call, status=ToolCallStatus.READY, process=None))
+        return self._ask(
+            call,
+            requests.about_call(RequestKind.EFFECT_CHECK, call, self._snapshot.people, now),
+        )
+
+    def _ask(self, call: ToolCall, request: NewRequest) -> Decided:
+        match self._snapshot.people.mode:
+            case "wait":
+                return Decided(replace(call, status=ToolCallStatus.WAITING_FOR_USER), request)
+            case "deny":
+                text = f"No person answers this execution, so this is denied: {request.title}"
+                return Decided(refused(call, ToolCallStatus.DENIED, text))
+            case "fail":
+                sentence = f"A person is needed and the policy says to fail: {request.title}"
+                return Decided(
+                    refused(call, ToolCallStatus.DENIED, sentence),
+                    failure=Failure(ErrorCode.INPUT_DENIED, sentence),
+                )
+
+    def delegate(self, call: ToolCall) -> Decided:
+        """The subtask of an allowed `delegate` call, or why there can be none."""
+        try:
+            child = child_of(self._snapshot, call)
+        except ToolInputError as error:
+            return Decided(refused(call, ToolCallStatus.FAILED, error.detail))
+        waiting = replace(
+            call, status=ToolCallStatus.WAITING_FOR_SUBTASK, child_execution_id=child.id
+        )
+        return Decided(waiting, child=child)
+
+
+def refused(call: ToolCall, status: ToolCallStatus, text: str) -> ToolCall:
+    """The call, settled without having run."""
+    return replace(call, status=status, output=text, reason=text, is_error=True)

@@ -1,0 +1,150 @@
+"""What one attempt knows while it moves an execution forward: the record, in memory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from agent.transcript import Transcript, result_block
+from domain.outcomes import Outcome, Stop
+from domain.people import EXPIRING
+from domain.states import ExecutionStatus
+from domain.steps import (
+    CallIntent,
+    OpenRequest,
+    Said,
+    Snapshot,
+    StatusChange,
+    ToolCall,
+    ToolCallStatus,
+)
+
+WAITING = {
+    ToolCallStatus.WAITING_FOR_USER: (ExecutionStatus.WAITING_FOR_USER, Outcome.NEEDS_PEOPLE),
+    ToolCallStatus.WAITING_FOR_SUBTASK: (
+        ExecutionStatus.WAITING_FOR_SUBTASK,
+        Outcome.NEEDS_SUBTASKS,
+    ),
+    ToolCallStatus.WAITING_FOR_TIME: (ExecutionStatus.RUNNING, Outcome.WAITS),
+}
+"""What a waiting call makes of the execution; the first that applies wins (contract.md, 3)."""
+
+
+class RunState:
+    """Mutable, owned by one attempt's loop; thrown away with it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Begin where the record stands."""
+        self.snapshot = snapshot
+        self.transcript = Transcript(snapshot.transcript, snapshot.prefix_sha256)
+        self.status = ExecutionStatus(snapshot.status)
+        self.reason = snapshot.status_reason
+        self.turn = snapshot.turn
+        self.cost_usd: Decimal = snapshot.cost_usd
+        self.failures_in_a_row = snapshot.failures_in_a_row
+        self.tries = snapshot.tries
+        self.segment_turns = 0
+        self.calls = {call.id: call for call in snapshot.tool_calls}
+        self.requests = {request.id: request for request in snapshot.open_requests}
+        self.intent: CallIntent | None = None
+        self.steering: list[Said] = []
+        self.tool: str | None = None
+
+    # --- tool calls of the turn in hand -------------------------------------------------------
+
+    def take(self, calls: Iterable[ToolCall]) -> None:
+        """Put decided or changed calls in place."""
+        for call in calls:
+            self.calls[call.id] = call
+
+    def having(self, *statuses: ToolCallStatus) -> Sequence[ToolCall]:
+        """The turn's calls in one of these states, in the model's order."""
+        return [call for call in self.calls.values() if call.status in statuses]
+
+    @property
+    def is_turn_settled(self) -> bool:
+        """Whether every call of the turn has its result."""
+        return bool(self.calls) and all(call.status.is_settled for call in self.calls.values())
+
+    @property
+    def has_runnable(self) -> bool:
+        """Whether a call may run now: an allowed one, or approved ones when nothing waits."""
+        unsettled = {call.status for call in self.calls.values() if not call.status.is_settled}
+        return ToolCallStatus.READY in unsettled or unsettled == {ToolCallStatus.APPROVED}
+
+    def results(self) -> Sequence[dict[str, Any]]:
+        """The turn's results in the model's order."""
+        ordered = sorted(self.calls.values(), key=lambda call: call.position)
+        return [
+            result_block(call.tool_use_id, call.output or "", is_error=call.is_error)
+            for call in ordered
+        ]
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the model had the last word, and nothing is left to tell it."""
+        waits = self.calls or self.intent or self.steering or self.gate()
+        last = self.transcript.last
+        return last is not None and last.role == "assistant" and not waits
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    def gate(self) -> OpenRequest | None:
+        """An open request that is about the execution as a whole."""
+        return next((r for r in self.requests.values() if r.tool_call_id is None), None)
+
+    def past_due(self, now: datetime) -> Sequence[OpenRequest]:
+        """Open requests whose rule acts now."""
+        return [
+            r
+            for r in self.requests.values()
+            if r.due_at is not None and r.due_at <= now and r.on_expiry in EXPIRING
+        ]
+
+    def waiting_stop(self) -> tuple[StatusChange, Stop]:
+        """How the execution stands and what the workflow waits for."""
+        if self.gate() is not None:
+            status, outcome = ExecutionStatus.WAITING_FOR_USER, Outcome.NEEDS_PEOPLE
+        else:
+            status, outcome = next(v for k, v in WAITING.items() if self.having(k))
+        return self._change(status), Stop(
+            outcome, children=self.children(), wakes_at=self._wakes_at()
+        )
+
+    def _change(self, status: ExecutionStatus) -> StatusChange:
+        timed = status is ExecutionStatus.RUNNING
+        return StatusChange(
+            status,
+            reason="timer" if timed else None,
+            wakes_at=self._wakes_at() if timed else None,
+        )
+
+    def children(self) -> tuple[Any, ...]:
+        """Subtasks that must be running."""
+        return tuple(
+            call.child_execution_id
+            for call in self.having(ToolCallStatus.WAITING_FOR_SUBTASK)
+            if call.child_execution_id is not None
+        )
+
+    def _wakes_at(self) -> datetime | None:
+        times = [
+            r.due_at
+            for r in self.requests.values()
+            if r.due_at is not None and r.on_expiry in EXPIRING
+        ]
+        times += [
+            call.wakes_at
+            for call in self.having(ToolCallStatus.WAITING_FOR_TIME)
+            if call.wakes_at is not None
+        ]
+        return min(times, default=None)
+
+    def woken(self, now: datetime) -> Sequence[ToolCall]:
+        """Timers of the model's that have run out, settled."""
+        return [
+            replace(call, status=ToolCallStatus.SUCCEEDED, output="The time has come.")
+            for call in self.having(ToolCallStatus.WAITING_FOR_TIME)
+            if call.wakes_at is not None and call.wakes_at <= now
+        ]

@@ -1,0 +1,87 @@
+"""What each stop reason of the model leads to (facts: Messages API, 2026-10-21)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from agent.transcript import result_block, text_block, tool_uses
+from domain.errors import ErrorCode
+from domain.model_calls import StopReason
+from domain.steps import Failure
+
+MAX_CONTINUATIONS = 10
+"""Turns in a row that may be cut or paused before we give up (facts, C5: cap of pause_turn)."""
+
+CUT = "Your turn was cut at the output limit before this call was complete, so it was not run."
+CONTINUE = "Your turn was cut at the output limit. Continue where it ended."
+
+
+ENDINGS: Mapping[str, tuple[ErrorCode, str]] = {
+    StopReason.REFUSAL: (ErrorCode.MODEL_REFUSED, "The model refused to go on."),
+    StopReason.CONTEXT_EXCEEDED: (
+        ErrorCode.CONTEXT_EXCEEDED,
+        "The conversation is larger than the model's context.",
+    ),
+}
+
+
+class Next(StrEnum):
+    """What the loop does after a turn."""
+
+    RUN_TOOLS = "run_tools"
+    CALL_AGAIN = "call_again"
+    DONE = "done"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """The next move, with the user message or the failure it brings."""
+
+    next: Next
+    say: Sequence[Mapping[str, Any]] = ()
+    failure: Failure | None = None
+
+
+def react(stop_reason: str, blocks: Sequence[Mapping[str, Any]], *, continuations: int) -> Reaction:
+    """Decide on a finished turn. `continuations` counts the turns just before that were cut.
+
+    Tool calls in a cut or refused turn are never executed.
+    """
+    match stop_reason:
+        case StopReason.TOOL_USE if tool_uses(blocks):
+            return Reaction(Next.RUN_TOOLS)
+        case StopReason.END_TURN | StopReason.STOP_SEQUENCE | StopReason.TOOL_USE:
+            return Reaction(Next.DONE)
+        case StopReason.PAUSE_TURN | StopReason.MAX_TOKENS:
+            return _after_cut(stop_reason, blocks, continuations)
+    code, message = ENDINGS.get(
+        stop_reason,
+        (ErrorCode.MODEL_ERROR, f"The model stopped for an unknown reason: {stop_reason!r}."),
+    )
+    return Reaction(Next.FAIL, failure=Failure(code, message))
+
+
+def _after_cut(
+    stop_reason: str, blocks: Sequence[Mapping[str, Any]], continuations: int
+) -> Reaction:
+    if continuations >= MAX_CONTINUATIONS:
+        return _too_long(f"The answer was cut {continuations + 1} times in a row.")
+    if stop_reason == StopReason.PAUSE_TURN:
+        return Reaction(Next.CALL_AGAIN)
+    if not blocks:
+        return _too_long("There was no room for any answer.")
+    return Reaction(Next.CALL_AGAIN, say=_go_on(blocks))
+
+
+def _too_long(what: str) -> Reaction:
+    return Reaction(
+        Next.FAIL, failure=Failure(ErrorCode.MAX_TOKENS, f"{what} Raise sdk_options.max_tokens.")
+    )
+
+
+def _go_on(blocks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """After a cut turn: results for calls that were not run, else the word to continue."""
+    cut = [result_block(use["id"], CUT, is_error=True) for use in tool_uses(blocks)]
+    return cut or [text_block(CONTINUE)]

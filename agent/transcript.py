@@ -1,0 +1,110 @@
+"""The conversation as the record holds it and as the model is sent it."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from domain.ids import new_id
+from domain.model_calls import ModelRequest, Prefix, StopReason
+from domain.steps import NewMessage, StoredMessage
+
+UNFINISHED = (StopReason.PAUSE_TURN, StopReason.MAX_TOKENS)
+
+
+def encode(blocks: Sequence[Mapping[str, Any]]) -> str:
+    """Blocks as the JSON text that is stored: ASCII, keys in the order they came."""
+    return json.dumps(blocks, separators=(",", ":"))
+
+
+class Transcript:
+    """The messages so far, parsed once, with a running hash of their stored text."""
+
+    def __init__(self, messages: Iterable[StoredMessage], prefix_sha256: bytes) -> None:
+        """`messages` are the session's, oldest first, without superseded ones."""
+        self._wire: list[dict[str, Any]] = []
+        self._hash = hashlib.sha256(prefix_sha256)
+        self.content_bytes = 0
+        self.continuations = 0
+        """Turns in a row, up to now, that the model did not end by itself."""
+        self.last: StoredMessage | None = None
+        for message in messages:
+            self.append(message)
+
+    def append(self, message: StoredMessage) -> None:
+        """Add a message that the record has taken.
+
+        Neighbours of one role go out as one message, as the API reads them anyway.
+        """
+        blocks = json.loads(message.content)
+        if self._wire and self._wire[-1]["role"] == message.role:
+            self._wire[-1] = {
+                "role": message.role,
+                "content": [*self._wire[-1]["content"], *blocks],
+            }
+        else:
+            self._wire.append({"role": message.role, "content": blocks})
+        self._hash.update(f"{message.role}\0{message.content}\n".encode())
+        self.content_bytes += len(message.content)
+        self.last = message
+        if message.role == "assistant":
+            unfinished = message.stop_reason in UNFINISHED
+            self.continuations = self.continuations + 1 if unfinished else 0
+
+    @property
+    def last_blocks(self) -> Sequence[Mapping[str, Any]]:
+        """The blocks of the last message."""
+        return self._wire[-1]["content"] if self._wire else ()
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the message to come."""
+        return self.last.seq + 1 if self.last else 1
+
+    def request(self, prefix: Prefix) -> ModelRequest:
+        """The next call."""
+        return ModelRequest(prefix=prefix, messages=self._wire)
+
+    def fingerprint(self) -> bytes:
+        """The sha256 of the pinned prefix and every message's stored text: what a call sends."""
+        return self._hash.copy().digest()
+
+    def compose(self, role: str, blocks: Sequence[Mapping[str, Any]], **facts: Any) -> NewMessage:
+        """The message to come, to be written in a step and then appended."""
+        return NewMessage(
+            id=new_id(), seq=self.next_seq, role=role, content=encode(blocks), **facts
+        )
+
+    def took(self, message: NewMessage, execution_id: UUID) -> None:
+        """Append a message that its step has just written."""
+        self.append(
+            StoredMessage(
+                seq=message.seq,
+                role=message.role,
+                content=message.content,
+                execution_id=execution_id,
+                stop_reason=message.stop_reason,
+            )
+        )
+
+
+def text_of(blocks: Sequence[Mapping[str, Any]]) -> str:
+    """The text blocks of a message, joined."""
+    return "".join(b["text"] for b in blocks if b.get("type") == "text" and b.get("text"))
+
+
+def text_block(text: str) -> dict[str, Any]:
+    """A text block."""
+    return {"type": "text", "text": text}
+
+
+def result_block(tool_use_id: str, text: str, *, is_error: bool) -> dict[str, Any]:
+    """A tool's result as the model is told it."""
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": tool_use_id, "content": text}
+    return {**block, "is_error": True} if is_error else block
+
+
+def tool_uses(blocks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The calls a message asks us to make."""
+    return [b for b in blocks if b.get("type") == "tool_use"]

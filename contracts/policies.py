@@ -1,0 +1,43 @@
+"""Time limits and retries of the activities, each with its reason."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+SEGMENT = timedelta(minutes=15)
+"""`call_claude` gives its slot back after this long (design.md, section 5)."""
+
+SEGMENT_WHEN_FULL = timedelta(seconds=30)
+"""... and after this long while no slot of the worker is free (design.md, section 5)."""
+
+CALL_CLAUDE_START_TO_CLOSE = timedelta(minutes=45)
+"""Above a segment: the step in hand may be a model call of 10 minutes and a tool of as long."""
+
+HEARTBEAT = timedelta(seconds=5)
+"""A dead worker is noticed this soon: the time to resume after kill -9 (facts, finding 3)."""
+
+HEARTBEAT_EVERY = timedelta(seconds=1)
+"""How often an activity beats, and so how soon it hears of a cancel from the Temporal UI."""
+
+STICKY = timedelta(seconds=1)
+"""A dead worker's sticky queue is given up this soon (default 10 s; facts, finding 3)."""
+
+DATABASE_STEP = timedelta(seconds=20)
+"""One short transaction, with room for a Postgres that restarts under it (chosen)."""
+
+REPORT_START_TO_CLOSE = timedelta(seconds=15)
+"""One try: gathering a long execution's rows takes a second or two (chosen)."""
+
+REPORT_SCHEDULE_TO_CLOSE = timedelta(seconds=30)
+"""The report comes before the end, 30 s at most, tries included (contract.md, section 7)."""
+
+FOREVER = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=1.0, maximum_attempts=0
+)
+"""Retries belong to the loop, which counts from the record; an activity that fails is only a worker
+or a database that died, and is tried again every second until one lives (design.md, section 5)."""
+
+REPORT_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_attempts=3
+)
+"""A report that can't be made sets `report_error` and fails nothing."""

@@ -1,0 +1,40 @@
+"""Prompt templates: `{{ name }}`, one pass, values never scanned again (contract.md, section 2)."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A rendered template and the names it had no value for, each once, in order."""
+
+    text: str
+    missing: tuple[str, ...]
+
+
+def render(template: str, variables: Mapping[str, Any]) -> Rendered:
+    """Fill in the variables. Single braces are left alone, and so are placeholders without a value.
+
+    Strings go in as they are, other values as JSON.
+    """
+    missing: dict[str, None] = {}
+
+    def fill(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in variables:
+            missing[name] = None
+            return match.group(0)
+        value = variables[name]
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    return Rendered(PLACEHOLDER.sub(fill, template), tuple(missing))
+
+
+def names(template: str) -> tuple[str, ...]:
+    """The placeholders of a template, each once, in order."""
+    return tuple(dict.fromkeys(PLACEHOLDER.findall(template)))

@@ -1,0 +1,34 @@
+"""The content-addressed store of bytes: one file per sha256 below a directory."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+
+class BlobStore:
+    """Files by their sha256 (hex). What is in never changes, so putting twice is harmless."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is made at the first `put`."""
+        self._root = root
+
+    def path(self, sha256: str) -> Path:
+        """Where the bytes are, if they are there."""
+        return self._root / sha256[:2] / sha256
+
+    async def put(self, file: Path, sha256: str) -> None:
+        """Take the file over; it is on the disk when this returns."""
+        await asyncio.to_thread(self._put, file, sha256)
+
+    def _put(self, file: Path, sha256: str) -> None:
+        target = self.path(sha256)
+        if target.exists():
+            file.unlink()
+            return
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = target.with_name(f"{sha256}.{os.getpid()}.part")
+        shutil.move(file, part)
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(target)

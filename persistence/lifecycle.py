@@ -1,0 +1,305 @@
+"""The steps around the loop: an execution's session, its first message, its end."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import ErrorCode
+from domain.events import Event
+from domain.states import ExecutionStatus
+from domain.steps import CallStatus, ToolCallStatus
+from persistence import events, outbox, runs
+from persistence.tables.audit import AuditRow
+from persistence.tables.executions import ExecutionRow, PrefixRow
+from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.sessions import MessageRow, SessionRow
+from persistence.tables.tasks import TaskRow
+from persistence.tables.tool_calls import ToolCallRow
+
+SENTENCES: Mapping[ErrorCode, str] = {
+    ErrorCode.WORKER_ERROR: "The worker could not move the execution forward; its log says why.",
+    ErrorCode.INVALID_DEFINITION: "The task's definition can't be run.",
+}
+"""For failures whose own sentence is not on record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an execution ended, or that a message came first."""
+
+    status: ExecutionStatus
+    error_code: ErrorCode | None
+    is_unread: bool
+    parent_workflow_id: str | None
+    cost_usd: Any
+
+
+async def create_session(session: AsyncSession, execution_id: UUID, run: runs.RunIdentity) -> bool:
+    """Mark the execution running and give it a session. False: it has ended, do nothing."""
+    row = await runs.locked(session, execution_id)
+    if run.run_id not in row.run_epochs:
+        await runs.enter(session, row, run)
+    if ExecutionStatus(row.status).is_terminal:
+        return False
+    row.first_run_id = row.first_run_id or run.run_id
+    if row.session_id is None:
+        row.session_id = await _new_session(session, row)
+    if row.status == ExecutionStatus.PENDING:
+        row.status, row.started_at = ExecutionStatus.RUNNING, datetime.now(UTC)
+        await session.flush()
+        await events.append(session, row.id, Event("execution.started", {}))
+    await _consume_start(session, row.id)
+    return True
+
+
+async def _new_session(session: AsyncSession, row: ExecutionRow) -> UUID:
+    task_name = row.title
+    if row.task_id is not None:
+        task_name = (
+            await session.scalar(select(TaskRow.name).where(TaskRow.id == row.task_id)) or ""
+        )
+    conversation = SessionRow(
+        user_id=row.user_id,
+        name=f"Task: {task_name} ({row.trigger_type})",
+        agent_id=row.agent_id,
+    )
+    session.add(conversation)
+    await session.flush()
+    return conversation.id
+
+
+async def _consume_start(session: AsyncSession, execution_id: UUID) -> None:
+    started = [
+        said.id
+        for said in await outbox.unread(session, execution_id)
+        if said.kind == outbox.Said.START
+    ]
+    await outbox.consume(session, started)
+
+
+async def pinned(session: AsyncSession, row: ExecutionRow) -> int | None:
+    """The number of the prompt's message if the prompt is written already, else None."""
+    if row.prefix_sha256 is None:
+        return None
+    return await session.scalar(
+        select(func.min(MessageRow.seq)).where(MessageRow.execution_id == row.id)
+    )
+
+
+async def last_message(
+    session: AsyncSession, session_id: UUID | None
+) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    """Number and blocks of the session's newest message when it is the model's; else no blocks."""
+    found = (
+        await session.execute(
+            select(MessageRow.seq, MessageRow.role, MessageRow.content)
+            .where(MessageRow.session_id == session_id, MessageRow.superseded_at.is_(None))
+            .order_by(MessageRow.seq.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    if found is None:
+        return 0, ()
+    return found.seq, json.loads(found.content) if found.role == "assistant" else ()
+
+
+async def pin(
+    session: AsyncSession, row: ExecutionRow, *, prefix_sha256: bytes, prefix: str
+) -> None:
+    """Store the prefix once per content and bind the execution to it."""
+    await session.execute(
+        upsert(PrefixRow)
+        .values(sha256=prefix_sha256, body=prefix)
+        .on_conflict_do_nothing(index_elements=[PrefixRow.sha256])
+    )
+    row.prefix_sha256 = prefix_sha256
+
+
+async def append_prompt(
+    session: AsyncSession, row: ExecutionRow, *, seq: int, content: str
+) -> None:
+    """Write the user message that carries the prompt."""
+    session.add(
+        MessageRow(
+            session_id=row.session_id, execution_id=row.id, seq=seq, role="user", content=content
+        )
+    )
+    row.total_messages += 1
+    await session.flush()
+    await events.append(session, row.id, Event("message.appended", {"seq": seq, "role": "user"}))
+
+
+async def finish(
+    session: AsyncSession,
+    execution_id: UUID,
+    run: runs.RunIdentity,
+    *,
+    status: ExecutionStatus,
+    error_code: ErrorCode | None,
+    report_failed: bool = False,
+) -> Ended:
+    """Write the end in one transaction, unless a message has come that must be answered first.
+
+    A cancel that was accepted wins over a completion that has not been written.
+    """
+    row = await runs.locked(session, execution_id)
+    is_reset_now = run.is_reset and run.run_id not in row.run_epochs
+    if ExecutionStatus(row.status).is_terminal and not is_reset_now:
+        return await _ended(session, row)
+    await runs.enter(session, row, run)
+    unread = await outbox.unread(session, execution_id)
+    if row.cancel_requested_at is not None:
+        status, error_code = ExecutionStatus.CANCELLED, None
+    elif status is ExecutionStatus.COMPLETED and any(
+        said.kind == outbox.Said.MESSAGE for said in unread
+    ):
+        return await _ended(session, row, is_unread=True)
+    await outbox.consume(session, [said.id for said in unread])
+    await _close_open_things(session, row)
+    if report_failed:
+        row.report_error = "The report could not be made; the worker's log says why."
+    _write_end(row, status, error_code)
+    await session.flush()
+    await events.append(session, row.id, _last_event(row))
+    session.add(_audit(row))
+    if status is ExecutionStatus.CANCELLED:
+        await cancel_descendants(session, row.id, reason="the parent was cancelled")
+    await _tell_parent(session, row)
+    await promote_next(session, row.session_id)
+    return await _ended(session, row)
+
+
+def _write_end(row: ExecutionRow, status: ExecutionStatus, code: ErrorCode | None) -> None:
+    row.status, row.status_reason, row.wakes_at = status, None, None
+    row.completed_at = datetime.now(UTC)
+    if status is not ExecutionStatus.FAILED:
+        row.error_code = row.error_message = None
+        return
+    row.error_code = code or row.error_code or ErrorCode.WORKER_ERROR
+    row.error_message = row.error_message or SENTENCES.get(
+        ErrorCode(row.error_code), f"The execution failed: {row.error_code}."
+    )
+
+
+def _last_event(row: ExecutionRow) -> Event:
+    data: dict[str, Any] = {"cost_usd": float(row.cost_usd)}
+    if row.error_code is not None:
+        data |= {"error_code": row.error_code, "error_message": row.error_message}
+    if row.cancel_reason is not None:
+        data["reason"] = row.cancel_reason
+    return Event(f"execution.{row.status}", data)
+
+
+def _audit(row: ExecutionRow) -> AuditRow:
+    return AuditRow(
+        action=f"execution.{row.status}",
+        entity_type="execution",
+        entity_id=row.id,
+        after={"status": row.status, "error_code": row.error_code},
+    )
+
+
+async def _close_open_things(session: AsyncSession, row: ExecutionRow) -> None:
+    """Nothing of a terminal execution stays open; a call without an answer costs its estimate."""
+    await session.execute(
+        update(InputRequestRow)
+        .where(InputRequestRow.execution_id == row.id, InputRequestRow.status == "open")
+        .values(status="cancelled")
+    )
+    await session.execute(
+        update(ToolCallRow)
+        .where(
+            ToolCallRow.execution_id == row.id,
+            ToolCallRow.completed_at.is_(None),
+        )
+        .values(status=ToolCallStatus.CANCELLED, completed_at=text("now()"))
+    )
+    costs = await session.scalars(
+        update(ModelCallRow)
+        .where(ModelCallRow.execution_id == row.id, ModelCallRow.status == CallStatus.INTENDED)
+        .values(status=CallStatus.LOST, cost_usd=ModelCallRow.estimate_usd, usage_estimated=True)
+        .returning(ModelCallRow.cost_usd)
+    )
+    row.cost_usd += sum(cost for cost in costs if cost is not None)
+
+
+DESCENDANTS_TO_CANCEL = text("""
+WITH RECURSIVE below AS (
+    SELECT id FROM executions WHERE parent_execution_id = :id
+    UNION ALL
+    SELECT e.id FROM executions e JOIN below ON e.parent_execution_id = below.id
+)
+UPDATE executions SET cancel_requested_at = now(), cancel_reason = :reason
+WHERE id IN (SELECT id FROM below)
+    AND status NOT IN ('completed', 'failed', 'cancelled') AND cancel_requested_at IS NULL
+RETURNING id, workflow_id
+""")
+
+
+async def cancel_descendants(
+    session: AsyncSession, execution_id: UUID, *, reason: str | None
+) -> Sequence[str]:
+    """Ask every live subtask to end; returns the workflow ids to ring after the commit."""
+    rows = (
+        await session.execute(DESCENDANTS_TO_CANCEL, {"id": execution_id, "reason": reason})
+    ).all()
+    for row in rows:
+        await outbox.say(session, row.id, outbox.Said.CANCEL)
+    return [row.workflow_id for row in rows]
+
+
+async def _tell_parent(session: AsyncSession, row: ExecutionRow) -> None:
+    """Write the subtask's end for its parent. No lock is taken: parents wait, they don't end."""
+    if row.parent_execution_id is not None:
+        await outbox.say(
+            session,
+            row.parent_execution_id,
+            outbox.Said.SUBTASK_FINISHED,
+            {"execution_id": str(row.id)},
+        )
+
+
+async def promote_next(session: AsyncSession, session_id: UUID | None) -> None:
+    """Let the next execution that waits for this session start; the relay starts it."""
+    row = await session.scalar(
+        select(ExecutionRow)
+        .where(
+            ExecutionRow.session_id == session_id,
+            ExecutionRow.status == ExecutionStatus.BLOCKED,
+            ExecutionRow.status_reason == "session_busy",
+        )
+        .order_by(ExecutionRow.id)
+        .limit(1)
+        .with_for_update(key_share=True)
+    )
+    if row is None:
+        return
+    row.status, row.status_reason = ExecutionStatus.PENDING, None
+    await session.flush()
+    await events.append(
+        session, row.id, Event("execution.status_changed", {"status": "pending", "reason": None})
+    )
+    await outbox.say(session, row.id, outbox.Said.START, relay_after=timedelta(0))
+
+
+async def _ended(session: AsyncSession, row: ExecutionRow, *, is_unread: bool = False) -> Ended:
+    parent = None
+    if row.parent_execution_id is not None:
+        parent = await session.scalar(
+            select(ExecutionRow.workflow_id).where(ExecutionRow.id == row.parent_execution_id)
+        )
+    return Ended(
+        status=ExecutionStatus(row.status),
+        error_code=None if row.error_code is None else ErrorCode(row.error_code),
+        is_unread=is_unread,
+        parent_workflow_id=parent,
+        cost_usd=row.cost_usd,
+    )

@@ -1,0 +1,330 @@
+"""The durable record of one execution, as the loop's one writer holds it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.names import workflow_id
+from domain.errors import ExecutionTerminalError, FencedOutError
+from domain.events import Event
+from domain.model_calls import Usage
+from domain.states import ExecutionStatus
+from domain.steps import (
+    CallIntent,
+    CallOutcome,
+    CallStatus,
+    ChildResult,
+    Heard,
+    NewChild,
+    NewMessage,
+    NewRequest,
+    OpenRequest,
+    Receipt,
+    Said,
+    Snapshot,
+    Step,
+    ToolCall,
+)
+from domain.text import clean
+from persistence import events, outbox, resumption, runs
+from persistence.database import Database, to_json
+from persistence.step_statement import WRITE_STEP
+from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.model_calls import ModelCallRow
+
+SUMMARY_LENGTH = 200
+"""Of `summary` (contract.md, section 3)."""
+
+DESCENDANTS = text("""
+WITH RECURSIVE up AS (
+    SELECT id, parent_execution_id FROM executions WHERE id = :id
+    UNION ALL
+    SELECT e.id, e.parent_execution_id FROM executions e JOIN up ON e.id = up.parent_execution_id
+), down AS (
+    SELECT id FROM up WHERE parent_execution_id IS NULL
+    UNION ALL
+    SELECT e.id FROM executions e JOIN down ON e.parent_execution_id = down.id
+)
+SELECT count(*) - 1 FROM down
+""")
+"""How many subtasks the tree around an execution has."""
+
+
+class ExecutionRecord:
+    """One attempt's hold on one execution. `begin` first; then steps until somebody else begins."""
+
+    def __init__(
+        self, database: Database, execution_id: UUID, run: runs.RunIdentity, *, host_id: UUID
+    ) -> None:
+        """`host_id` is the host whose disk holds this worker's workspaces."""
+        self._database = database
+        self._id = execution_id
+        self._run = run
+        self._host_id = host_id
+        self._token: dict[str, int] = {}
+        self._last_write = time.monotonic()
+        self._user_id: UUID
+        self._depth = 0
+        self._priority = 0
+
+    async def begin(self) -> Snapshot:
+        """Become the one writer and read where the record stands.
+
+        Raises:
+            FencedOutError: a newer attempt was here.
+            ExecutionTerminalError: it has ended.
+            WorkspaceElsewhereError: its workspace is on another host.
+        """
+        async with self._database.transaction() as session:
+            row = await runs.locked(session, self._id)
+            is_first = row.segment == 0
+            await runs.enter(session, row, self._run)
+            if ExecutionStatus(row.status).is_terminal:
+                raise ExecutionTerminalError(f"The execution is {row.status}.")
+            # An attempt after a crash: counted until somebody writes a step.
+            row.stalled_attempts = row.stalled_attempts + 1 if self._run.attempt > 1 else 0
+            await session.flush()
+            snapshot = await resumption.load(session, row, host_id=self._host_id, is_first=is_first)
+        self._token = {"epoch": row.epoch, "segment": row.segment, "attempt": row.attempt}
+        self._user_id, self._depth, self._priority = row.user_id, row.depth, row.priority
+        self._last_write = time.monotonic()
+        return snapshot
+
+    async def write(self, step: Step) -> Receipt:
+        """Write a step, whole or not at all.
+
+        Raises:
+            FencedOutError: somebody else writes now, or the execution has ended.
+        """
+        async with self._database.transaction() as session:
+            result = await session.execute(WRITE_STEP, self._parameters(step))
+            written = result.one_or_none()
+            if written is None:
+                raise FencedOutError("Another attempt moves this execution, or it has ended.")
+            await self._write_rare(session, step)
+        self._last_write = time.monotonic()
+        return Receipt(written.event_seq, written.unread - len(step.consumed))
+
+    def _parameters(self, step: Step) -> dict[str, Any]:
+        outcome, usage = step.call_outcome, Usage()
+        if outcome is not None and outcome.usage is not None:
+            usage = outcome.usage
+        change, failure = step.status, step.failure
+        return {
+            **self._token,
+            "execution_id": self._id,
+            "elapsed_ms": round((time.monotonic() - self._last_write) * 1000),
+            "n_events": len(step.events),
+            "n_messages": len(step.messages),
+            "n_tool_calls": len(step.new_tool_calls),
+            "n_turns": int(outcome is not None and outcome.status is CallStatus.SUCCEEDED),
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cache_read_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "cost_usd": (outcome and outcome.cost_usd) or Decimal(0),
+            "status": change and change.status,
+            "status_reason": change and change.reason,
+            "wakes_at": change and change.wakes_at,
+            "result": None if step.result is None else to_json(step.result),
+            "summary": step.result and clean(step.result["text"])[:SUMMARY_LENGTH],
+            "error_code": failure and failure.code,
+            "error_message": failure and clean(failure.message),
+            "events": to_json([{"type": e.type, "data": e.data} for e in step.events]),
+            "messages": to_json([_message(m) for m in step.messages]),
+            "contents": [m.content for m in step.messages],
+            "outcomes": to_json([_outcome(outcome)] if outcome else []),
+            "intents": to_json([_intent(step.call_intent)] if step.call_intent else []),
+            "new_tool_calls": to_json([_tool_call(c) for c in step.new_tool_calls]),
+            "tool_calls": to_json([_tool_call(c) for c in step.tool_calls]),
+        }
+
+    async def _write_rare(self, session: AsyncSession, step: Step) -> None:
+        """What few steps have, in the same transaction, under the lock the fence has taken."""
+        await outbox.consume(session, step.consumed)
+        session.add_all(self._request_row(request) for request in step.requests)
+        session.add_all(
+            ArtifactRow(user_id=self._user_id, execution_id=self._id, **asdict(artifact))
+            for artifact in step.artifacts
+        )
+        await self._expire(session, step.expired_requests)
+        for child in step.children:
+            await self._insert_child(session, child)
+
+    async def _expire(self, session: AsyncSession, ids: Sequence[UUID]) -> None:
+        if not ids:
+            return
+        expired = await session.scalars(
+            update(InputRequestRow)
+            .where(InputRequestRow.id.in_(ids), InputRequestRow.status == "open")
+            .values(status="expired")
+            .returning(InputRequestRow.id)
+        )
+        if len(expired.all()) != len(ids):
+            # Answered a moment ago: this attempt knows less than the record; the next one reads it.
+            raise FencedOutError("A request was answered while it expired.")
+
+    def _request_row(self, request: NewRequest) -> InputRequestRow:
+        fields = asdict(request)
+        return InputRequestRow(
+            **fields, execution_id=self._id, user_id=self._user_id, status="open"
+        )
+
+    async def _insert_child(self, session: AsyncSession, child: NewChild) -> None:
+        await session.execute(
+            insert(ExecutionRow).values(
+                id=child.id,
+                user_id=self._user_id,
+                definition=child.definition,
+                parent_execution_id=self._id,
+                parent_tool_call_id=child.tool_call_id,
+                depth=self._depth + 1,
+                title=clean(child.title),
+                trigger_type="subtask",
+                status=ExecutionStatus.PENDING,
+                budget_usd=child.budget_usd,
+                priority=self._priority,
+                workflow_id=workflow_id(child.id),
+            )
+        )
+        await events.append(
+            session, child.id, Event("execution.created", {"parent_execution_id": str(self._id)})
+        )
+
+    async def hear(self) -> Heard:
+        """Read what was said and not consumed, with the requests and subtasks it speaks of."""
+        async with self._database.transaction() as session:
+            rows = await outbox.unread(session, self._id)
+            said = [Said(row.id, row.kind, row.payload) for row in rows]
+            return Heard(
+                said=said,
+                answered=await _answered(session, _ids(said, "input_request_id")),
+                children=await _children(session, _ids(said, "execution_id")),
+            )
+
+    async def settle(self, outcome: CallOutcome) -> None:
+        """Charge what a call did cost in place of its estimate, whoever writes now."""
+        async with self._database.transaction() as session:
+            charged = await session.scalar(
+                select(ModelCallRow.cost_usd)
+                .where(ModelCallRow.id == outcome.id, ModelCallRow.usage_estimated)
+                .with_for_update()
+            )
+            if charged is None or outcome.cost_usd is None:
+                return
+            await session.execute(
+                update(ModelCallRow)
+                .where(ModelCallRow.id == outcome.id)
+                .values(
+                    cost_usd=outcome.cost_usd,
+                    usage=outcome.usage and asdict(outcome.usage),
+                    usage_estimated=False,
+                )
+            )
+            await session.execute(
+                update(ExecutionRow)
+                .where(ExecutionRow.id == self._id)
+                .values(cost_usd=ExecutionRow.cost_usd + outcome.cost_usd - charged)
+            )
+
+    async def descendants(self) -> int:
+        """How many subtasks the whole tree of this execution has."""
+        async with self._database.transaction() as session:
+            count: int = await session.scalar(DESCENDANTS, {"id": self._id}) or 0
+            return count
+
+
+def _ids(said: Sequence[Said], key: str) -> Sequence[UUID]:
+    return [UUID(str(s.payload[key])) for s in said if key in s.payload]
+
+
+async def _answered(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[OpenRequest]:
+    if not ids:
+        return ()
+    rows = await session.scalars(select(InputRequestRow).where(InputRequestRow.id.in_(ids)))
+    return [resumption.open_request(row) for row in rows]
+
+
+async def _children(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[ChildResult]:
+    if not ids:
+        return ()
+    rows = await session.scalars(select(ExecutionRow).where(ExecutionRow.id.in_(ids)))
+    return [
+        ChildResult(
+            execution_id=row.id,
+            status=ExecutionStatus(row.status),
+            text=(row.result_data or {}).get("text"),
+            error_code=row.error_code,
+            error_message=row.error_message,
+        )
+        for row in rows
+    ]
+
+
+def _money(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _message(message: NewMessage) -> dict[str, Any]:
+    return {
+        "id": str(message.id),
+        "seq": message.seq,
+        "role": message.role,
+        "model": message.model,
+        "stop_reason": message.stop_reason,
+        "usage": message.usage and asdict(message.usage),
+        "cost_usd": _money(message.cost_usd),
+        "request_id": message.request_id,
+    }
+
+
+def _outcome(outcome: CallOutcome) -> dict[str, Any]:
+    return {
+        **asdict(outcome),
+        "id": str(outcome.id),
+        "cost_usd": _money(outcome.cost_usd),
+        "error_message": outcome.error_message and clean(outcome.error_message),
+    }
+
+
+def _intent(intent: CallIntent) -> dict[str, Any]:
+    return {
+        **asdict(intent),
+        "id": str(intent.id),
+        "request_sha256": intent.request_sha256.hex(),
+        "estimate_usd": _money(intent.estimate_usd),
+    }
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    process = call.process
+    return {
+        "id": str(call.id),
+        "turn": call.turn,
+        "position": call.position,
+        "tool_use_id": clean(call.tool_use_id),
+        "name": clean(call.name),
+        "input": clean(call.input),
+        "approved_input": call.approved_input,
+        "input_sha256": call.input_sha256.hex(),
+        "effect": call.effect,
+        "status": call.status,
+        "is_settled": call.status.is_settled,
+        "reason": call.reason and clean(call.reason),
+        "output": None if call.output is None else clean(call.output),
+        "is_error": call.is_error,
+        "child_execution_id": call.child_execution_id and str(call.child_execution_id),
+        "output_artifact_id": call.output_artifact_id and str(call.output_artifact_id),
+        "wakes_at": call.wakes_at and call.wakes_at.isoformat(),
+        "host_id": process and process.host_id,
+        "process_group": process and process.process_group,
+        "started_ticks": process and process.started_ticks,
+    }

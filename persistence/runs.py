@@ -1,0 +1,119 @@
+"""Which workflow run may write an execution: epochs, the fencing token, and operators' resets."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import FencedOutError, NotFoundError
+from domain.events import Event
+from domain.states import ExecutionStatus
+from persistence import events
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.outbox import OutboxRow
+from persistence.tables.sessions import MessageRow
+from persistence.tables.tool_calls import ToolCallRow
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Who asks to write: the workflow run, how far it has come, and the activity's attempt."""
+
+    workflow_id: str
+    run_id: str
+    segment: int
+    attempt: int
+    last_step: int
+    is_reset: bool
+
+
+async def locked(session: AsyncSession, execution_id: UUID) -> ExecutionRow:
+    """The execution's row under its lock. Foreign keys to it stay possible meanwhile."""
+    row = await session.get(
+        ExecutionRow, execution_id, with_for_update={"key_share": True}, populate_existing=True
+    )
+    if row is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    return row
+
+
+async def enter(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> None:
+    """Make this run and segment the one writer of the locked row.
+
+    A run that an operator's reset made begins a new epoch and supersedes what came after the last
+    step it knows. Continue-as-new stays in its epoch.
+
+    Raises:
+        FencedOutError: a newer epoch, segment or attempt has been here; not worth repeating.
+    """
+    if row.workflow_id != run.workflow_id:
+        raise FencedOutError(f"The execution belongs to workflow {row.workflow_id}.")
+    epoch = row.run_epochs.get(run.run_id)
+    if epoch is None:
+        epoch = row.epoch + 1 if run.is_reset else row.epoch
+        row.run_epochs = {**row.run_epochs, run.run_id: epoch}
+        row.run_id = run.run_id
+        if run.is_reset:
+            await _supersede(session, row, run.last_step)
+    if (epoch, run.segment, run.attempt) <= (row.epoch, row.segment, row.attempt):
+        raise FencedOutError("Another attempt moves this execution.")
+    row.epoch, row.segment, row.attempt = epoch, run.segment, run.attempt
+
+
+async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -> None:
+    """Set aside every step after `last_step`; what it cost stays, the prompt stays."""
+    mine = (MessageRow.execution_id == row.id, MessageRow.superseded_at.is_(None))
+    first = await session.scalar(select(func.min(MessageRow.seq)).where(*mine)) or 0
+    kept = max(last_step, first)
+    now = text("now()")
+    await session.execute(
+        update(MessageRow).where(*mine, MessageRow.seq > kept).values(superseded_at=now)
+    )
+    turns = await session.scalars(
+        update(ModelCallRow)
+        .where(
+            ModelCallRow.execution_id == row.id,
+            ModelCallRow.superseded_at.is_(None),
+            ModelCallRow.last_message_seq >= kept,
+        )
+        .values(superseded_at=now)
+        .returning(ModelCallRow.turn)
+    )
+    calls = await session.scalars(
+        update(ToolCallRow)
+        .where(
+            ToolCallRow.execution_id == row.id,
+            ToolCallRow.superseded_at.is_(None),
+            ToolCallRow.turn.in_(set(turns)),
+        )
+        .values(superseded_at=now)
+        .returning(ToolCallRow.id)
+    )
+    await session.execute(
+        update(InputRequestRow)
+        .where(InputRequestRow.tool_call_id.in_(list(calls)), InputRequestRow.status == "open")
+        .values(status="cancelled")
+    )
+    await session.execute(
+        update(OutboxRow)
+        .where(
+            OutboxRow.execution_id == row.id,
+            OutboxRow.kind == "cancel",
+            OutboxRow.consumed_at.is_(None),
+        )
+        .values(consumed_at=now)
+    )
+    await _reopen(session, row, kept)
+
+
+async def _reopen(session: AsyncSession, row: ExecutionRow, kept: int) -> None:
+    row.segment = row.attempt = row.stalled_attempts = 0
+    row.status, row.status_reason, row.wakes_at = ExecutionStatus.RUNNING, None, None
+    row.completed_at = row.cancel_requested_at = row.cancel_reason = None
+    row.error_code = row.error_message = row.result_data = None
+    await session.flush()
+    await events.append(session, row.id, Event("execution.reset", {"kept_messages_up_to": kept}))
+    await session.refresh(row, ["event_seq"])
