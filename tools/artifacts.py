@@ -1,0 +1,50 @@
+"""Keeping a file of a workspace as a result. Blocking: call it in a thread."""
+
+import hashlib
+import mimetypes
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from domain.errors import ToolInputError
+from domain.tool_calls import SavedFile
+from tools.limits import MIB, ToolLimits
+from tools.output import printable
+from tools.paths import Workspace, place_of
+
+
+def save_artifact(
+    workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolLimits
+) -> SavedFile:
+    """A private copy of a file, as it is now; whoever gets it takes the copy over."""
+    with place_of(workspace, tool_input["path"]) as place:
+        source = place.open_file(limits.artifact_bytes)
+        name = printable(tool_input.get("name", place.name).rpartition("/")[2]) or place.name
+        copy = workspace.private / f"artifact-{os.urandom(8).hex()}"
+        try:
+            size, digest = _copy(source, copy, limits.artifact_bytes)
+        except (OSError, ToolInputError):
+            copy.unlink(missing_ok=True)
+            raise
+    media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return SavedFile(name, media_type, copy, size, digest)
+
+
+def _copy(source: int, copy: Path, largest: int) -> tuple[int, str]:
+    """Copy an open file, and close it; its size and sha256."""
+    digest, size = hashlib.sha256(), 0
+    with os.fdopen(source, "rb") as original, copy.open("xb") as target:
+        for chunk in _chunks(original):
+            size += len(chunk)
+            # The file may grow while it is copied.
+            if size > largest:
+                raise ToolInputError(f"The file has more than {largest:,} bytes.")
+            digest.update(chunk)
+            target.write(chunk)
+    return size, digest.hexdigest()
+
+
+def _chunks(file: Any) -> Iterator[bytes]:
+    while chunk := file.read(MIB):
+        yield chunk

@@ -1,0 +1,100 @@
+"""Listing the files of a workspace. Blocking: call it in a thread."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from itertools import islice
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+from typing import Any
+
+from tools.output import printable
+from tools.paths import Workspace, place_of
+
+_SHOWN_ENTRIES = 1000
+"""Entries the model gets (chosen: about 8,000 tokens)."""
+
+_VISITED_ENTRIES = 100_000
+"""Entries looked at in one call (chosen: about one second)."""
+
+_DEFAULT_DEPTH = 2
+_DEFAULT_GLOB_DEPTH = 10
+_NOT_ENTERED = ".git"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def list_files(workspace: Workspace, tool_input: Mapping[str, Any]) -> str:
+    """One entry a line, sorted, with sizes; directories end in a slash, links show their target."""
+    glob = tool_input.get("glob")
+    depth = tool_input.get("depth", _DEFAULT_GLOB_DEPTH if glob else _DEFAULT_DEPTH)
+    with place_of(workspace, tool_input.get("path", ".")) as place:
+        directory = place.open_directory()
+        try:
+            entries = islice(_entries(directory, (), depth), _VISITED_ENTRIES)
+            matching = (line for path, line in entries if glob is None or matches(glob, path))
+            shown = list(islice(matching, _SHOWN_ENTRIES + 1))
+        finally:
+            os.close(directory)
+    if not shown:
+        return f"(nothing in {place.path}{' matches' if glob else ''})"
+    if len(shown) > _SHOWN_ENTRIES:
+        shown[-1] = f"(… more than {_SHOWN_ENTRIES:,} entries; name a directory below, or a glob)"
+    return "\n".join(shown)
+
+
+def matches(glob: str, path: Sequence[str]) -> bool:
+    """Whether a path matches: by its last name, or part by part where the glob has a slash."""
+    if "/" not in glob:
+        return bool(path) and fnmatchcase(path[-1], glob)
+    patterns = [part for part in glob.split("/") if part not in ("", ".")]
+    # Row i says whether the patterns so far match the first i parts; `**` takes any number.
+    row = [True] + [False] * len(path)
+    for pattern in patterns:
+        following = [row[0] and pattern == "**"]
+        for i, part in enumerate(path):
+            taken = (
+                following[i] or row[i + 1]
+                if pattern == "**"
+                else row[i] and fnmatchcase(part, pattern)
+            )
+            following.append(taken)
+        row = following
+    return row[-1]
+
+
+def _entries(
+    directory: int, above: tuple[str, ...], depth: int
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Everything below an open directory, in order, as path and line."""
+    with os.scandir(directory) as found:
+        names = sorted(entry.name for entry in islice(found, _VISITED_ENTRIES))
+    for name in names:
+        with suppress(FileNotFoundError):
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            path = (*above, name)
+            yield path, _line(directory, path, status)
+            if S_ISDIR(status.st_mode) and depth > 1 and name != _NOT_ENTERED:
+                yield from _below(directory, path, depth - 1)
+
+
+def _below(
+    directory: int, path: tuple[str, ...], depth: int
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """A directory that can't be entered, or is one no more, is listed and left."""
+    with suppress(OSError):
+        below = os.open(path[-1], _DIRECTORY, dir_fd=directory)
+        try:
+            yield from _entries(below, path, depth)
+        finally:
+            os.close(below)
+
+
+def _line(directory: int, path: tuple[str, ...], status: os.stat_result) -> str:
+    name = printable("/".join(path)).replace("\n", "\\n")
+    if S_ISDIR(status.st_mode):
+        return f"{name}/"
+    if S_ISLNK(status.st_mode):
+        return f"{name} -> {printable(os.readlink(path[-1], dir_fd=directory))}"
+    if S_ISREG(status.st_mode):
+        return f"{name}  ({status.st_size:,} bytes)"
+    return f"{name}  (not a regular file)"

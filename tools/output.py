@@ -1,0 +1,142 @@
+"""What a command prints: stored whole up to a cap, and shown to the model in part."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from domain.errors import ToolInputError
+from domain.tool_calls import SavedFile
+
+_SAMPLE_BYTES = 8192
+"""How much of the beginning decides whether output is text (`git` looks at 8,000 bytes)."""
+
+_BINARY_SHARE = 0.1
+"""Share of undecodable and control characters above which it is not text (chosen: `find -print0`
+stays below it, images and archives are far above)."""
+
+_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
+"""Bytes of UTF-8 that begin no character."""
+
+_TEXT_CONTROLS = frozenset("\t\n\v\f\r\b\x1b\0")
+
+
+class Spool:
+    """A file that takes output up to a limit and counts what came beyond it.
+
+    As a context manager it is deleted at the end, unless it is saved for the store.
+    """
+
+    def __init__(self, directory: Path, limit: int) -> None:
+        """Makes the file, for nobody else to read."""
+        self.path = directory / f"output-{os.urandom(8).hex()}"
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._room = limit
+        self._is_kept = False
+        self.stored_bytes = 0
+        self.discarded_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        if not self._is_kept:
+            self.path.unlink(missing_ok=True)
+
+    def write(self, chunk: bytes) -> None:
+        """Store what there is room for. A full disk discards too: the command has run already."""
+        kept = chunk[: self._room]
+        try:
+            written = os.write(self._fd, kept) if kept else 0
+        except OSError:
+            written = self._room = 0
+        self._room -= written
+        self.stored_bytes += written
+        self.discarded_bytes += len(chunk) - written
+
+    def save(self, *, is_text: bool) -> SavedFile:
+        """The file for the store to take over. Blocking: it is read once for its sha256."""
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._is_kept = True
+        return SavedFile(
+            name="output.txt" if is_text else "output.bin",
+            media_type="text/plain; charset=utf-8" if is_text else "application/octet-stream",
+            path=self.path,
+            size_bytes=self.stored_bytes,
+            sha256=digest,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Output as the model sees it, and whether that is all of it."""
+
+    text: str
+    is_whole: bool
+    is_text: bool
+
+
+def show(spool: Spool, preview_bytes: int) -> Shown:
+    """The beginning and the end of what was printed; of binary output only its size. Blocking."""
+    half = preview_bytes // 2
+    with spool.path.open("rb") as file:
+        head = file.read(max(preview_bytes, _SAMPLE_BYTES))
+        if is_binary(head[:_SAMPLE_BYTES]):
+            text = f"(binary output of {spool.stored_bytes:,} bytes)"
+            return Shown(text + _discarded(spool), is_whole=False, is_text=False)
+        if spool.stored_bytes <= preview_bytes:
+            return Shown(decoded(head) + _discarded(spool), is_whole=True, is_text=True)
+        file.seek(-half, os.SEEK_END)
+        tail = file.read(half)
+    left_out = f"\n\n(… {spool.stored_bytes - 2 * half:,} bytes left out here …)\n\n"
+    text = decoded(head[:half]) + left_out + decoded(_from_character(tail))
+    return Shown(text + _discarded(spool), is_whole=False, is_text=True)
+
+
+def decoded(raw: bytes) -> str:
+    """Bytes as text that any JSON parser and Postgres take: no NUL, no lone surrogate."""
+    return raw.decode("utf-8", "replace").replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def encoded(text: str) -> bytes:
+    """Text as UTF-8.
+
+    Raises:
+        ToolInputError: it holds half a surrogate pair, which is no character.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ToolInputError("The text holds a lone surrogate, which UTF-8 can't say.") from None
+
+
+def printable(text: str) -> str:
+    """Any Python string as such text; undecodable bytes of file names become U+FFFD."""
+    try:
+        return decoded(os.fsencode(text))
+    except UnicodeEncodeError:
+        return decoded(text.encode("utf-8", "replace"))
+
+
+def is_binary(sample: bytes) -> bool:
+    """Whether bytes look like something no one reads as text."""
+    text = sample.decode("utf-8", "replace")
+    odd = sum(
+        c == "\N{REPLACEMENT CHARACTER}" or (c < " " and c not in _TEXT_CONTROLS) for c in text
+    )
+    nul = text.count("\0")
+    return odd + nul > _BINARY_SHARE * len(text)
+
+
+def _from_character(raw: bytes) -> bytes:
+    """Without the rest of a character that was cut in two."""
+    return raw.lstrip(_CONTINUATION_BYTES)
+
+
+def _discarded(spool: Spool) -> str:
+    if not spool.discarded_bytes:
+        return ""
+    return f"\n(… {spool.discarded_bytes:,} more bytes were printed and discarded)"

@@ -1,0 +1,57 @@
+"""Searching the files of a workspace: `grep` in the sandbox, where a bad pattern harms nobody."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from domain.errors import ToolInputError
+from tools.limits import MIB
+from tools.output import Spool, decoded, encoded
+from tools.paths import Workspace, place_of
+
+SPOOL_BYTES = MIB
+"""Output of one search that is kept: more than is ever shown."""
+
+_SHOWN_LINES = 200
+_LINE_BYTES = 500
+"""How much of one matching line is shown (chosen: minified files have lines of megabytes)."""
+
+_NO_MATCH = 1
+
+
+def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
+    """The command that searches. Blocking: it looks where the path leads.
+
+    Raises:
+        ToolInputError: the path leads nowhere, or the pattern can't be an argument.
+    """
+    if b"\0" in encoded(tool_input["pattern"] + tool_input.get("glob", "")):
+        raise ToolInputError("The pattern and the glob can't hold NUL.")
+    with place_of(workspace, tool_input.get("path", ".")) as place:
+        if place.status() is None:
+            raise ToolInputError(f"There is no {place.path} in the workspace.")
+        where = [] if place.path == "." else [place.path]
+    # Of each file as many lines as are shown in all; FIFOs and devices would block.
+    argv = ["grep", "-rHnIPs", f"-m{_SHOWN_LINES}", "-Dskip", "--exclude-dir=.git"]
+    if tool_input.get("ignore_case", False):
+        argv.append("-i")
+    if "glob" in tool_input:
+        argv.append(f"--include={tool_input['glob']}")
+    return [*argv, "-e", tool_input["pattern"], "--", *where]
+
+
+def found(spool: Spool, exit_code: int) -> str:
+    """What the search found, as the model sees it. Blocking.
+
+    Raises:
+        ToolInputError: the pattern is not valid.
+    """
+    with spool.path.open("rb") as file:
+        lines = file.read(SPOOL_BYTES).removesuffix(b"\n").split(b"\n")
+    if lines == [b""]:
+        return "(no matches)"
+    if exit_code > _NO_MATCH and lines[0].startswith(b"grep: "):
+        raise ToolInputError(f"The search failed: {decoded(lines[0][:_LINE_BYTES])}")
+    shown = [decoded(line[:_LINE_BYTES]) for line in lines[:_SHOWN_LINES]]
+    if len(lines) > _SHOWN_LINES:
+        shown.append(f"(… more than {_SHOWN_LINES} matches; narrow the pattern, path or glob)")
+    return "\n".join(shown)

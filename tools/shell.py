@@ -1,0 +1,101 @@
+"""The tools that start processes: `bash`, and `search_files` by way of `grep`."""
+
+import asyncio
+import shutil
+from contextlib import AbstractAsyncContextManager
+
+from domain.errors import ToolInputError
+from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
+from tools.commands import HeldCommand, held
+from tools.gate import Confinement, Job
+from tools.limits import MAX_COMMAND_BYTES, ToolLimits
+from tools.output import Spool, encoded, show
+from tools.paths import Workspace
+from tools.processes import started_ticks
+from tools.search import SPOOL_BYTES, found, grep
+
+_BASH = shutil.which("bash", path="/usr/bin:/bin") or "/bin/sh"
+_NEVER_TICKS = 0
+"""The start time of a process that has ended already: it matches none."""
+
+
+class Shell:
+    """Runs commands in workspaces, each held at its gate until it may run."""
+
+    def __init__(self, confinement: Confinement, *, host_id: str, limits: ToolLimits) -> None:
+        """`host_id` goes on record with every process."""
+        self._confinement = confinement
+        self._host_id = host_id
+        self._limits = limits
+
+    async def bash(
+        self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
+    ) -> ToolOutcome:
+        """Run a command. Its process group is on record before it may do anything."""
+        job = Job([_BASH, "-c", _command(invocation)], workspace.root)
+        seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
+        with Spool(workspace.private, self._limits.output_bytes) as spool:
+            async with self._held(job, spool) as command:
+                await on_started(self._identity(command))
+                command.let_go()
+                exit_code = await command.end_within(seconds)
+            return await asyncio.to_thread(self._outcome, spool, exit_code, seconds)
+
+    async def search(
+        self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
+    ) -> ToolOutcome:
+        """Search for a regular expression; the workspace can't be written meanwhile."""
+        argv = await asyncio.to_thread(grep, workspace, invocation.input)
+        job = Job(argv, workspace.root, may_write=False)
+        with Spool(workspace.private, SPOOL_BYTES) as spool:
+            async with self._held(job, spool) as command:
+                command.let_go()
+                exit_code = await command.end_within(self._limits.search_seconds)
+            if exit_code is None:
+                raise ToolInputError(
+                    f"The search took longer than {self._limits.search_seconds:g} s and was "
+                    "ended. Narrow the path or the glob, or use a simpler pattern."
+                )
+            return ToolOutcome(await asyncio.to_thread(found, spool, exit_code))
+
+    async def check(self, workspace: Workspace) -> None:
+        """Run `true` exactly as commands are run.
+
+        Raises:
+            SandboxUnavailableError: that can't be done, and why.
+        """
+        with Spool(workspace.private, SPOOL_BYTES) as spool:
+            async with self._held(Job(["true"], workspace.root), spool) as command:
+                command.let_go()
+                await command.end_within(self._limits.launch_seconds)
+
+    def _held(self, job: Job, spool: Spool) -> AbstractAsyncContextManager[HeldCommand]:
+        seconds = self._limits.launch_seconds
+        return held(self._confinement, job, spool, launch_seconds=seconds)
+
+    def _identity(self, command: HeldCommand) -> ProcessIdentity:
+        ticks = started_ticks(command.leader)
+        return ProcessIdentity(self._host_id, command.leader, ticks or _NEVER_TICKS)
+
+    def _outcome(self, spool: Spool, exit_code: int | None, seconds: float) -> ToolOutcome:
+        shown = show(spool, self._limits.preview_bytes)
+        if exit_code is None:
+            ending = f"[ended after {seconds:g} s, its time-out]"
+        else:
+            ending = f"[exit code {exit_code}]"
+        return ToolOutcome(
+            text=f"{shown.text}\n{ending}" if shown.text else ending,
+            is_error=exit_code != 0,
+            whole_output=None if shown.is_whole else spool.save(is_text=shown.is_text),
+        )
+
+
+def _command(invocation: ToolInvocation) -> str:
+    command: str = invocation.input["command"]
+    if "\0" in command:
+        raise ToolInputError("A command can't hold NUL.")
+    if len(encoded(command)) > MAX_COMMAND_BYTES:
+        raise ToolInputError(
+            f"A command has at most {MAX_COMMAND_BYTES:,} bytes. Write a file and run that."
+        )
+    return command

@@ -1,0 +1,188 @@
+"""The built-in tools of one worker: every tool call passes through here."""
+
+import asyncio
+import hashlib
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeVar
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from domain.errors import SandboxUnavailableError, ToolInputError
+from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome, ToolSpec
+from tools.artifacts import save_artifact
+from tools.files import edit_file, read_file, write_file
+from tools.gate import Confinement, Unprotected
+from tools.inputs import input_problem
+from tools.limits import ToolLimits
+from tools.listing import list_files
+from tools.output import printable
+from tools.paths import Workspace
+from tools.processes import end_group
+from tools.sandbox import Bubblewrap
+from tools.shell import Shell
+from tools.specs import BUILTIN_TOOLS
+
+_LEFTOVERS_SECONDS = 7 * 24 * 3600
+"""Age at which private files are deleted (chosen: the mark of an edit is of use as long as the call
+it belongs to may be tried again; other files are left there only by a kill)."""
+
+_CLOSED = 0o700
+
+Result = TypeVar("Result")
+_Runs = Callable[[Workspace, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]
+
+
+class Toolbox:
+    """Runs built-in tools in the workspaces of one host."""
+
+    def __init__(
+        self,
+        workspaces: Path,
+        *,
+        host_id: str,
+        sandbox: Literal["auto", "bubblewrap", "none"] = "auto",
+        limits: ToolLimits | None = None,
+    ) -> None:
+        """`workspaces` is a directory on one file system, made if need be, used by one host."""
+        self._limits = limits or ToolLimits()
+        self._host_id = host_id
+        self._root = workspaces.absolute()
+        self._private = self._root / ".private"
+        self._private.mkdir(mode=_CLOSED, parents=True, exist_ok=True)
+        self._root.chmod(_CLOSED)
+        _delete_leftovers(self._private)
+        self._confinement: Confinement = (
+            Unprotected(self._limits) if sandbox == "none" else Bubblewrap(self._limits)
+        )
+        self._shell = Shell(self._confinement, host_id=host_id, limits=self._limits)
+        # Files are read, changed and written back by one call at a time in each session.
+        self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        self._tools: dict[str, _Runs] = {
+            "bash": self._shell.bash,
+            "read_file": self._read_file,
+            "write_file": self._write_file,
+            "edit_file": self._edit_file,
+            "list_files": self._list_files,
+            "search_files": self._shell.search,
+            "save_artifact": self._save_artifact,
+        }
+
+    def spec(self, name: str) -> ToolSpec | None:
+        """The tool of that name, or None."""
+        return BUILTIN_TOOLS.get(name)
+
+    def input_problem(self, name: str, tool_input: object) -> str | None:
+        """Why the input does not fit the tool, as a sentence for the model, or None."""
+        return input_problem(name, tool_input)
+
+    def workspace(self, session_id: UUID) -> Path:
+        """The session's workspace, made if there is none, closed to every other user."""
+        return self._make(self._root / str(session_id))
+
+    async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
+        """Run one call to its end. What the model did wrong is an error outcome.
+
+        `on_started` is awaited before anything changes; read-only tools don't call it. Cancelling
+        ends the call's processes and waits until they are gone.
+
+        Raises:
+            SandboxUnavailableError: commands can't be confined here, and why.
+        """
+        if problem := input_problem(invocation.name, invocation.input):
+            return ToolOutcome(printable(problem), is_error=True)
+        workspace = self._workspace(self.workspace(invocation.session_id))
+        try:
+            outcome = await self._tools[invocation.name](workspace, invocation, on_started)
+        except ToolInputError as error:
+            outcome = ToolOutcome(error.detail, is_error=True)
+        return replace(outcome, text=printable(outcome.text))
+
+    async def end_process(self, identity: ProcessIdentity) -> None:
+        """End what a former attempt left running on this host, and wait until it is gone."""
+        await end_group(identity, host_id=self._host_id)
+
+    async def probe(self) -> str | None:
+        """Why commands can't be run here and what to do about it, or None. Runs `true`."""
+        try:
+            await self._shell.check(self._workspace(self._make(self._private / "probe")))
+        except SandboxUnavailableError as error:
+            return error.detail
+        return None
+
+    def _workspace(self, path: Path) -> Workspace:
+        return Workspace(path, self._private, self._confinement.owner)
+
+    def _make(self, path: Path) -> Path:
+        path.mkdir(mode=_CLOSED, exist_ok=True)
+        owner = self._confinement.owner
+        if owner is not None and path.stat().st_uid != owner:
+            os.chown(path, owner, owner)
+        return path
+
+    async def _read_file(
+        self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
+    ) -> ToolOutcome:
+        text = await asyncio.to_thread(read_file, workspace, invocation.input, self._limits)
+        return ToolOutcome(text)
+
+    async def _list_files(
+        self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
+    ) -> ToolOutcome:
+        return ToolOutcome(await asyncio.to_thread(list_files, workspace, invocation.input))
+
+    async def _write_file(
+        self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
+    ) -> ToolOutcome:
+        async with self._lock(invocation.session_id):
+            await on_started(None)
+            return ToolOutcome(await _whole(lambda: write_file(workspace, invocation.input)))
+
+    async def _edit_file(
+        self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
+    ) -> ToolOutcome:
+        call = _call_key(invocation)
+        async with self._lock(invocation.session_id):
+            await on_started(None)
+            text = await _whole(
+                lambda: edit_file(workspace, invocation.input, self._limits, call=call)
+            )
+        return ToolOutcome(text)
+
+    async def _save_artifact(
+        self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
+    ) -> ToolOutcome:
+        await on_started(None)
+        file = await _whole(lambda: save_artifact(workspace, invocation.input, self._limits))
+        text = f"Saved {file.name} ({file.size_bytes:,} bytes)."
+        return ToolOutcome(text, artifacts=(file,))
+
+    def _lock(self, session_id: UUID) -> asyncio.Lock:
+        return self._writing.setdefault(session_id, asyncio.Lock())
+
+
+async def _whole(work: Callable[[], Result]) -> Result:
+    """Blocking work in a thread. A cancel waits for it: left alone, it would race what follows."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _call_key(invocation: ToolInvocation) -> str:
+    """What tells one call from every other, as a file name."""
+    parts = [str(invocation.execution_id), invocation.tool_use_id, dict(invocation.input)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _delete_leftovers(private: Path) -> None:
+    oldest = time.time() - _LEFTOVERS_SECONDS
+    for entry in os.scandir(private):
+        if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
+            Path(entry.path).unlink(missing_ok=True)
