@@ -1,6 +1,7 @@
-"""Exit codes of the `perdure` command (contract.md, section 8)."""
+"""How a command ends: the exit codes of contract.md, section 8, and errors that carry one."""
 
 from enum import IntEnum
+from typing import ClassVar
 
 
 class Exit(IntEnum):
@@ -11,3 +12,9 @@ class Exit(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     WAITING = 4
+
+
+class CommandError(Exception):
+    """Ends the command with a sentence for people and `exit` for scripts."""
+
+    exit: ClassVar[Exit] = Exit.USAGE

@@ -2,20 +2,42 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
-from cli.commands import operate
+from cli.commands import executions, inbox, inspect, operate, run, tasks
+from cli.commands.connection import Given
+from cli.exits import CommandError
 
 app = typer.Typer(
     name="perdure",
-    help="Runs tasks for Claude durably: every step on record, people in the loop.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-operate.add_to(app)
+
+
+@app.callback()
+def perdure(
+    context: typer.Context,
+    api_url: Annotated[
+        str | None, typer.Option(help="The gateway. (default: PERDURE_API_URL, else this home's)")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="Who you are. (default: PERDURE_TOKEN, else this home's)")
+    ] = None,
+) -> None:
+    """Runs tasks for Claude durably: every step on record, people in the loop."""
+    context.obj = Given(api_url=api_url, token=token)
+
+
+for commands in (operate, run):
+    commands.add_to(app)
+for commands in (tasks, executions, inbox):
+    app.add_typer(commands.app)
+inspect.add_to(app)
 
 
 def main() -> None:
@@ -23,6 +45,9 @@ def main() -> None:
     code: int | str | None
     try:
         code = app(prog_name="perdure")
+    except CommandError as error:
+        print(f"perdure: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
+        code = error.exit
     except SystemExit as leaving:
         code = leaving.code
     _leave(code)

@@ -8,26 +8,27 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from cli.exits import Exit
-from cli.stack.assembly import PortInUseError, Ports, Stack
-from cli.stack.home import AlreadyRunningError, Home
+from cli.stack.assembly import Ports, Stack
+from cli.stack.home import Home
 from cli.stack.leftovers import end_leftovers
 from cli.stack.process import PartFailedError
 from runtime.settings import Settings
 
 
 def run(settings: Settings, ports: Ports, *, scripted_model: bool) -> Exit:
-    """Run until a signal asks for the end; returns the command's exit code."""
+    """Run until a signal asks for the end; returns the command's exit code.
+
+    Raises:
+        AlreadyRunningError: another one holds this home.
+        PortInUseError: a port is taken.
+    """
     os.umask(0o077)  # histories and logs are as private as the secrets beside them
     home = Home.open(settings.home)
-    try:
-        with home.held():
-            end_leftovers(home)
-            home.ready_file.unlink(missing_ok=True)
-            stack = Stack(settings, home, ports, scripted_model=scripted_model, say=say)
-            return asyncio.run(_serve(stack, home))
-    except (AlreadyRunningError, PortInUseError) as error:
-        say(str(error))
-        return Exit.USAGE
+    with home.held():
+        end_leftovers(home)
+        home.ready_file.unlink(missing_ok=True)
+        stack = Stack(settings, home, ports, scripted_model=scripted_model, say=say)
+        return asyncio.run(_serve(stack, home))
 
 
 def say(sentence: str) -> None:

@@ -1,10 +1,12 @@
-"""Commands that run Perdure: `up`, `worker`, `api`, `migrate`, `token`, `config`, `doctor`."""
+"""Commands that run Perdure: `up`, and its parts `worker`, `api`, `migrate` by themselves."""
 
 import os
 import sys
 from typing import Annotated
 
 import typer
+
+from cli.exits import CommandError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,7 +17,8 @@ def add_to(app: typer.Typer) -> None:
 
 def up(
     api_port: Annotated[
-        int | None, typer.Option(help="The gateway; 0 takes any free port. [default: 8000]")
+        int | None,
+        typer.Option(help="The gateway; 0 takes any free port. (default: PERDURE_API_PORT, 8000)"),
     ] = None,
     temporal_port: Annotated[int, typer.Option(help="Temporal's server.")] = 7233,
     temporal_ui_port: Annotated[int, typer.Option(help="Temporal's UI.")] = 8233,
@@ -30,11 +33,11 @@ def up(
     Data is kept in $PERDURE_HOME (.perdure here). PERDURE_DATABASE_URL and PERDURE_TEMPORAL_ADDRESS
     take servers of your own instead. Ctrl-C stops all of it.
     """
+    from cli.configuration import load
     from cli.stack.assembly import Ports
     from cli.up import run
-    from runtime.settings import Settings
 
-    settings = Settings()
+    settings = load()
     ports = Ports(
         api=settings.api_port if api_port is None else api_port,
         temporal=temporal_port,
@@ -52,22 +55,21 @@ def worker() -> None:
 
 def api() -> None:
     """Run a gateway by itself: the HTTP API and the inbox."""
+    from cli.configuration import load
     from cli.gateway import serve
-    from runtime.settings import Settings
 
-    serve(Settings())
+    serve(load())
 
 
 def migrate() -> None:
     """Bring the database of PERDURE_DATABASE_URL to the newest schema."""
     import asyncio
 
+    from cli.configuration import load
     from persistence.migrate import migrate as bring_up_to_date
-    from runtime.settings import Settings
 
-    settings = Settings()
+    settings = load()
     if settings.database_url is None:
-        typer.echo("Set PERDURE_DATABASE_URL to the database to migrate.", err=True)
-        raise typer.Exit(2)
+        raise CommandError("Set PERDURE_DATABASE_URL to the database to migrate.")
     revision = asyncio.run(bring_up_to_date(str(settings.database_url)))
     typer.echo(f"The database is at revision {revision}.")

@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
+from cli.exits import CommandError
 from cli.stack import parts, postgres, temporal
 from cli.stack.addresses import free_port, is_free
 from cli.stack.home import Home
@@ -25,7 +26,7 @@ LOCAL_USER = "local"
 LOOPBACK = "127.0.0.1"
 
 
-class PortInUseError(Exception):
+class PortInUseError(CommandError):
     """Something listens already where a part should."""
 
 

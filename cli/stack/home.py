@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.exits import CommandError
+
 # 256 bits: what RFC 7518, section 3.2, asks of an HS256 key.
 SECRET_BYTES = 32
 
 
-class AlreadyRunningError(Exception):
+class AlreadyRunningError(CommandError):
     """Another `perdure up` holds this home."""
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.exits import CommandError, Exit
 from cli.stack import launch
 
 # What is polled is a file, a socket or an exit code on this machine; 20 ms is below what a person
@@ -18,8 +19,10 @@ LOG_TAIL_LINES = 15
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
-class PartFailedError(Exception):
+class PartFailedError(CommandError):
     """A part did not become ready; the message says why and ends with its last words."""
+
+    exit = Exit.FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

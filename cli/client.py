@@ -1,0 +1,195 @@
+"""The command line's side of the gateway: where it is, what it answers, how a run goes on."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx2
+
+from cli.exits import CommandError, Exit
+from cli.stack.home import Home
+from runtime.settings import Settings
+
+API = "/api/v1"
+
+# Execute may wait for the database; a person at the terminal gives up later than this (chosen).
+REQUEST_TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+# A comment comes every 15 s (contract.md, section 7): three missed ones mean the stream is dead.
+STREAM_TIMEOUT = httpx2.Timeout(45.0, connect=5.0)
+# A gateway that restarts is back within seconds; after two minutes somebody should know (chosen).
+GIVE_UP_SECONDS = 120.0
+RECONNECT_SECONDS = 0.5
+SERVER_ERROR = 500
+
+LAST_EVENTS = frozenset({"execution.completed", "execution.failed", "execution.cancelled"})
+
+Json = dict[str, Any]
+
+
+class UnreachableError(CommandError):
+    """No gateway answers; the message says what to do."""
+
+    exit = Exit.UNREACHABLE
+
+
+class RefusedError(CommandError):
+    """The gateway understood and said no (RFC 9457)."""
+
+    exit = Exit.USAGE
+
+    def __init__(self, problem: Mapping[str, Any], status: int) -> None:
+        """`problem` is the body it sent."""
+        self.problem = problem
+        self.status = status
+        lines = [str(problem.get("detail") or problem.get("title") or f"HTTP {status}")]
+        lines += [
+            f"  {'.'.join(map(str, error['loc']))}: {error['msg']}"
+            for error in problem.get("errors", ())
+        ]
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of an execution; a `delta` has no `seq`."""
+
+    type: str
+    data: Json
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a gateway is and what opens it."""
+
+    api_url: str
+    token: str
+
+
+def find_place(settings: Settings) -> Place:
+    """What the settings say, else what runs on the home.
+
+    Raises:
+        UnreachableError: neither says anything.
+    """
+    facts = None
+    if settings.api_url is None or settings.token is None:
+        facts = Home(settings.home.absolute()).read_ready()
+    url = settings.api_url or (facts and facts["api_url"])
+    token = settings.token.get_secret_value() if settings.token else facts and facts["token"]
+    if not url or not token:
+        raise UnreachableError(
+            f"No Perdure runs on {settings.home.absolute()}. Start one with `perdure up`, or set "
+            "PERDURE_API_URL and PERDURE_TOKEN to use one elsewhere."
+        )
+    return Place(url.rstrip("/"), token)
+
+
+class Gateway:
+    """Requests to one gateway as one user."""
+
+    def __init__(self, place: Place) -> None:
+        """Opens connections when they are needed."""
+        self.place = place
+        on_this_machine = httpx2.URL(place.api_url).host in {"127.0.0.1", "localhost", "::1"}
+        self._http = httpx2.Client(
+            base_url=place.api_url,
+            trust_env=not on_this_machine,  # a proxy of the environment leads elsewhere
+            headers={"Authorization": f"Bearer {place.token}", "User-Agent": "perdure-cli"},
+            timeout=REQUEST_TIMEOUT,
+        )
+
+    def __enter__(self) -> Self:
+        """The gateway itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, **query: object) -> Any:
+        """A resource; query parameters that are None are left out."""
+        return self._request("GET", path, params=_given(query))
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, **query: object) -> Any:
+        """What a POST brings."""
+        return self._request("POST", path, json=body or {}, params=_given(query))
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The changed resource."""
+        return self._request("PATCH", path, json=body)
+
+    def delete(self, path: str) -> None:
+        """Delete a resource."""
+        self._request("DELETE", path)
+
+    def events(self, execution_id: str) -> Iterator[Event]:
+        """An execution's events from the first to the last, across lost connections.
+
+        Raises:
+            UnreachableError: the gateway stayed away.
+            RefusedError: there is no such execution, or it is not yours.
+        """
+        after, last_type, heard_at = 0, "", time.monotonic()
+        # An operator's reset continues behind a terminal event: only the end of the stream is one.
+        while last_type not in LAST_EVENTS:
+            try:
+                for event in self._stream(execution_id, after):
+                    heard_at = time.monotonic()
+                    if event.seq is not None:
+                        after, last_type = event.seq, event.type
+                    yield event
+            except httpx2.TransportError as error:
+                if time.monotonic() - heard_at > GIVE_UP_SECONDS:
+                    raise self._unreachable(error) from error
+                time.sleep(RECONNECT_SECONDS)
+
+    def _stream(self, execution_id: str, after: int) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        path = f"{API}/task-executions/{execution_id}/events"
+        with self._http.stream("GET", path, headers=headers, timeout=STREAM_TIMEOUT) as response:
+            if response.status_code >= SERVER_ERROR:
+                raise httpx2.RemoteProtocolError(f"HTTP {response.status_code}")
+            if not response.is_success:
+                response.read()
+                raise _refused(response)
+            for sent in httpx2.EventSource(response):
+                body = json.loads(sent.data)
+                if sent.event == "delta":
+                    yield Event("delta", body)
+                else:
+                    yield Event(body["type"], body["data"], body["seq"])
+
+    def _request(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            response = self._http.request(method, f"{API}{path}", **more)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+        if response.status_code >= SERVER_ERROR:
+            raise UnreachableError(
+                f"{self.place.api_url} can't serve now: {_refused(response)} "
+                f"(HTTP {response.status_code})"
+            )
+        if not response.is_success:
+            raise _refused(response)
+        return response.json() if response.content else None
+
+    def _unreachable(self, error: Exception) -> UnreachableError:
+        return UnreachableError(
+            f"{self.place.api_url} does not answer ({error}). Is it running? Start one with "
+            "`perdure up`, or set PERDURE_API_URL."
+        )
+
+
+def _refused(response: httpx2.Response) -> RefusedError:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    return RefusedError(problem if isinstance(problem, dict) else {}, response.status_code)
+
+
+def _given(query: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in query.items() if value is not None}

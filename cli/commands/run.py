@@ -1,0 +1,78 @@
+"""`perdure run` and `perdure watch`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.commands.connection import gateway_of
+
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Tell everything as it happens.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Stay = Annotated[
+    bool | None,
+    typer.Option(
+        "--stay/--leave",
+        help="When a person is needed: go on following, or end with exit code 4. "
+        "(default: stay on a terminal, where you are asked)",
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands into the application."""
+    app.command()(run)
+    app.command()(watch)
+
+
+def run(
+    context: typer.Context,
+    task_or_file: Annotated[str, typer.Argument(help="A task's name or id, or a YAML/JSON file.")],
+    variable: Annotated[
+        list[str] | None,
+        typer.Option("--variable", "-v", help="name=text, or name:=json. May be repeated."),
+    ] = None,
+    priority: Annotated[int | None, typer.Option(min=0, max=10)] = None,
+    max_budget_usd: Annotated[float | None, typer.Option(min=0)] = None,
+    *,
+    watch: Watch = False,
+    as_json: AsJson = False,
+    stay: Stay = None,
+) -> None:
+    """Execute a task and wait for its end.
+
+    A file is applied first: its task is created, or changed to what the file says.
+    Exit codes: 0 completed, 1 failed, 2 wrong usage, 3 no gateway, 4 waiting for a person.
+    """
+    from cli import taskfiles
+    from cli.following import follow, on_a_terminal
+
+    given = {
+        "variables": taskfiles.variables(variable or []),
+        "priority": priority,
+        "max_budget_usd": max_budget_usd,
+    }
+    body = {name: value for name, value in given.items() if value is not None}
+    with gateway_of(context) as gateway:
+        if taskfiles.is_file(task_or_file):
+            task = taskfiles.apply(gateway, taskfiles.read(Path(task_or_file)))
+        else:
+            task = taskfiles.find(gateway, task_or_file)
+        execution = gateway.post(f"/tasks/{task['id']}/execute", body)
+        stays = on_a_terminal() if stay is None else stay
+        raise typer.Exit(follow(gateway, execution["id"], watch=watch, as_json=as_json, stay=stays))
+
+
+def watch(
+    context: typer.Context,
+    execution_id: Annotated[str, typer.Argument(metavar="ID")],
+    *,
+    as_json: AsJson = False,
+    stay: Stay = None,
+) -> None:
+    """Follow an execution from its beginning to its end."""
+    from cli.following import follow, on_a_terminal
+
+    stays = on_a_terminal() if stay is None else stay
+    with gateway_of(context) as gateway:
+        raise typer.Exit(follow(gateway, execution_id, watch=True, as_json=as_json, stay=stays))

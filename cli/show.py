@@ -1,0 +1,78 @@
+"""Printing for people (tables, on a terminal with colours) and for programs (JSON)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+STATUS_STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "waiting_for_user": "magenta",
+    "waiting_for_subtask": "cyan",
+    "paused": "yellow",
+}
+
+
+def as_json(value: object) -> None:
+    """Print one JSON document, plain."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - for programs
+
+
+def as_json_line(value: object) -> None:
+    """Print one JSON document on a line of its own, at once."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - for programs
+
+
+def rows(columns: Sequence[str], items: Sequence[Sequence[object]], *, nothing: str) -> None:
+    """Print a table, or the sentence `nothing`."""
+    if not items:
+        out.print(nothing)
+        return
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for item in items:
+        table.add_row(*(cell if isinstance(cell, str) else _cell(cell) for cell in item))
+    out.print(table)
+
+
+def fields(thing: Mapping[str, Any]) -> None:
+    """Print what a resource holds; what is empty is left out."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in thing.items():
+        if value not in (None, "", [], {}) and name != "_links":
+            table.add_row(name, _cell(value))
+    out.print(table)
+
+
+def status(value: str) -> str:
+    """A status in its colour."""
+    style = STATUS_STYLES.get(value)
+    return f"[{style}]{value}[/]" if style else value
+
+
+def money(usd: float | None) -> str:
+    """US dollars, precise enough for small calls."""
+    return "-" if usd is None else f"${usd:.4f}"
+
+
+def when(time: str | None) -> str:
+    """A time of the API without its fractions."""
+    return "-" if time is None else time[:19].replace("T", " ")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False)
+    return escape("-" if value is None else str(value))
