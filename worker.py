@@ -1,1 +1,118 @@
-"""Composition root of the worker process."""
+"""Composition root of the worker process: puts the parts together and serves until SIGTERM."""
+
+import asyncio
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.audience import Watchers
+from activities.call_claude import Attentions, Caller
+from activities.execution import Activities
+from activities.prices import ListPrices
+from activities.relay import Relay
+from claude.adapter import ClaudeModel
+from contracts import names, policies
+from persistence.blobs import BlobStore
+from persistence.database import Database
+from persistence.live import BELL, WATCH, Listener
+from runtime.dispatch import Dispatcher
+from runtime.host import host_id
+from runtime.readiness import announce
+from runtime.settings import Settings
+from runtime.telemetry import set_up_logging
+from runtime.temporal import connect
+from tools.toolbox import Toolbox
+from workflows.execution import TaskExecution
+
+CLOSING = timedelta(seconds=5)
+"""Beyond the drain: what a cut step needs to be recorded, before Temporal cancels it (chosen)."""
+
+
+def workers(client: Client, activities: Activities, settings: Settings) -> list[Worker]:
+    """One worker for each task queue."""
+    graceful = timedelta(seconds=settings.drain_seconds) + CLOSING
+    return [
+        Worker(
+            client,
+            task_queue=names.EXECUTIONS_QUEUE,
+            workflows=[TaskExecution],
+            activities=[activities.create_session, activities.render_prompt, activities.finish],
+            sticky_queue_schedule_to_start_timeout=policies.STICKY,
+            graceful_shutdown_timeout=graceful,
+        ),
+        Worker(
+            client,
+            task_queue=names.AGENTS_QUEUE,
+            activities=[activities.call_claude, activities.report],
+            max_concurrent_activities=settings.max_concurrent_executions,
+            max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
+            default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
+            graceful_shutdown_timeout=graceful,
+        ),
+    ]
+
+
+async def serve(settings: Settings, stopping: asyncio.Event) -> None:
+    """Work until `stopping` is set, then drain."""
+    if settings.database_url is None:
+        raise SystemExit("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
+    database_url = str(settings.database_url)
+    async with AsyncExitStack() as stack:
+        database = Database.connect(database_url, pool_size=settings.database_pool_size)
+        stack.push_async_callback(database.close)
+        model = await asyncio.to_thread(ClaudeModel.create)
+        stack.push_async_callback(model.close)
+        client = await connect(settings)
+        host = host_id(settings.home)
+        watchers = Watchers(database)
+        attentions = Attentions(settings.max_concurrent_executions)
+        caller = Caller(
+            database=database,
+            host_id=host,
+            model=model,
+            tools=Toolbox(
+                settings.home / "workspaces", host_id=str(host), sandbox=settings.sandbox
+            ),
+            store=BlobStore(settings.home / "artifacts"),
+            prices=ListPrices(),
+            watchers=watchers,
+            attentions=attentions,
+            drain_seconds=settings.drain_seconds,
+        )
+        listener = Listener(
+            database_url,
+            {BELL: attentions.ring, WATCH: watchers.watch},
+            on_gap=attentions.ring_all,
+        )
+        relay = Relay(database, Dispatcher(client))
+        companions = [asyncio.ensure_future(c) for c in (listener.run(), relay.run())]
+        for companion in companions:
+            stack.callback(companion.cancel)
+        for worker in workers(client, Activities(caller, default_model=settings.model), settings):
+            await stack.enter_async_context(worker)
+        announce(settings.ready_file)
+        await stopping.wait()
+
+
+async def main() -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    settings = Settings()
+    set_up_logging(settings.log_level, settings.log_format)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await serve(settings, stopping)
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(main())
+    # Temporal's core aborts about one in five processes that end at once (sdk-python#300).
+    time.sleep(0.25)
+    sys.exit(0)

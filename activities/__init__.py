@@ -1,1 +1,1 @@
-"""What the workflow's activities do: thin, between Temporal and the loop, Postgres and the tools."""
+"""What the workflow's activities do: thin, between Temporal and what does the work."""

@@ -1,4 +1,4 @@
-"""`call_claude`: one attempt of the loop, with its heartbeat, its ear and its share of the worker."""
+"""`call_claude`: one attempt of the loop, with its heartbeat, its ear, its share of the worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +11,7 @@ from temporalio import activity
 from activities.audience import ExecutionAudience, Watchers
 from agent.attention import Attention
 from agent.loop import Loop
-from agent.ports import Model, Prices, Tools
+from agent.ports import Model, Prices, Store, Tools
 from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
 from domain.errors import ExecutionTerminalError
@@ -68,6 +68,20 @@ class Attentions:
             attention.ring()
 
 
+class Segment:
+    """The share of the worker one call gets: short when others wait."""
+
+    def __init__(self, attentions: Attentions) -> None:
+        """Begins now."""
+        self._attentions = attentions
+        self._began = asyncio.get_running_loop().time()
+
+    def __call__(self) -> bool:
+        """Whether it is over."""
+        limit = policies.SEGMENT_WHEN_FULL if self._attentions.is_full else policies.SEGMENT
+        return asyncio.get_running_loop().time() - self._began >= limit.total_seconds()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """What every `call_claude` of a worker shares."""
@@ -76,6 +90,7 @@ class Caller:
     host_id: UUID
     model: Model
     tools: Tools
+    store: Store
     prices: Prices
     watchers: Watchers
     attentions: Attentions
@@ -90,10 +105,11 @@ class Caller:
                 record=record,
                 model=self.model,
                 tools=self.tools,
+                store=self.store,
                 prices=self.prices,
                 audience=ExecutionAudience(run.execution_id, self.watchers),
                 attention=attention,
-                is_segment_over=self._segment(),
+                is_segment_over=Segment(self.attentions),
             )
             async with _beating(loop), _draining(attention, self.drain_seconds):
                 try:
@@ -102,23 +118,6 @@ class Caller:
                     # It ended behind the workflow's back; `finish` reports what is written.
                     return CallClaudeResult(outcome=Outcome.CANCELLED, last_step=run.last_step)
         return _result(loop, stop)
-
-    def _segment(self) -> "Segment":
-        return Segment(self.attentions)
-
-
-class Segment:
-    """The share of the worker one call gets: short when others wait."""
-
-    def __init__(self, attentions: Attentions) -> None:
-        """Begins now."""
-        self._attentions = attentions
-        self._began = asyncio.get_running_loop().time()
-
-    def __call__(self) -> bool:
-        """Whether it is over."""
-        limit = policies.SEGMENT_WHEN_FULL if self._attentions.is_full else policies.SEGMENT
-        return asyncio.get_running_loop().time() - self._began >= limit.total_seconds()
 
 
 def _result(loop: Loop, stop: Stop) -> CallClaudeResult:

@@ -1,4 +1,4 @@
-"""The execution's activities, implemented: each opens its transaction and calls what does the work."""
+"""The execution's activities, implemented: each opens its transaction and calls who does it."""
 
 from temporalio import activity
 

@@ -19,7 +19,7 @@ from domain.tool_calls import ToolSpec
 from persistence import lifecycle
 from persistence.resumption import definition_of, permissions_of
 from persistence.tables.executions import ExecutionRow
-from tools.registry import BUILTIN_TOOLS
+from tools.specs import BUILTIN_TOOLS
 
 NOT_RUN = "The execution before this one ended before the call was run."
 

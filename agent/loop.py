@@ -6,7 +6,7 @@ from agent.attempt import Attempt
 from agent.attention import Attention, CutShortError
 from agent.decisions import Decider
 from agent.model_turn import ModelTurn
-from agent.ports import Audience, Model, Prices, Record, Tools
+from agent.ports import Audience, Model, Prices, Record, Store, Tools
 from agent.state import RunState
 from agent.tool_turn import ToolTurn
 from domain.errors import ErrorCode
@@ -26,6 +26,7 @@ class Loop:
         record: Record,
         model: Model,
         tools: Tools,
+        store: Store,
         prices: Prices,
         audience: Audience,
         attention: Attention,
@@ -35,6 +36,7 @@ class Loop:
         self._record = record
         self._model = model
         self._tools = tools
+        self._store = store
         self._prices = prices
         self._audience = audience
         self._attention = attention
@@ -72,7 +74,7 @@ class Loop:
             is_segment_over=self._is_segment_over,
         )
         decider = Decider(snapshot, self._tools)
-        tools = ToolTurn(attempt, tools=self._tools, decider=decider)
+        tools = ToolTurn(attempt, tools=self._tools, store=self._store, decider=decider)
         model = ModelTurn(
             attempt, model=self._model, prices=self._prices, tools=tools, decider=decider
         )
@@ -100,7 +102,7 @@ def _unable(snapshot: Snapshot, state: RunState) -> Failure | None:
     if snapshot.stalled_attempts > MAX_STALLED_ATTEMPTS:
         return Failure(
             ErrorCode.WORKER_ERROR,
-            f"{snapshot.stalled_attempts} attempts ended without a step; the worker's log says why.",
+            f"{snapshot.stalled_attempts} attempts ended without a step; see the worker's log.",
         )
     lost = snapshot.lost_intent_sha256
     if lost is not None and lost != state.transcript.fingerprint():

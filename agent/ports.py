@@ -58,8 +58,12 @@ class Tools(Protocol):
         """End a process group that a former attempt left behind on this host."""
         ...
 
+
+class Store(Protocol):
+    """Where files that outlive a workspace are kept."""
+
     async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
-        """Put a file into the store, before the step that lists it."""
+        """Take a file over, before the step that lists it."""
         ...
 
 

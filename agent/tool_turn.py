@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from agent import requests, story
 from agent.attempt import Attempt
 from agent.decisions import Decided, Decider, refused
-from agent.ports import Tools
+from agent.ports import Store, Tools
 from agent.subtasks import too_many
 from domain.engine_tools import DELEGATE
 from domain.events import Event
@@ -30,11 +30,12 @@ class ToolTurn:
     close: Callable[[], Step]
     """Makes the end of a settled turn: the results message, and what follows it."""
 
-    def __init__(self, attempt: Attempt, *, tools: Tools, decider: Decider) -> None:
+    def __init__(self, attempt: Attempt, *, tools: Tools, store: Store, decider: Decider) -> None:
         """`decider` settles what becomes of a call that a crash cut."""
         self._attempt = attempt
         self._state = attempt.state
         self._tools = tools
+        self._store = store
         self._decider = decider
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
 
@@ -163,13 +164,13 @@ class ToolTurn:
 
     async def _ended(self, call: ToolCall, outcome: ToolOutcome) -> None:
         kept = [
-            await self._tools.keep(file, kind="artifact", tool_call_id=call.id)
+            await self._store.keep(file, kind="artifact", tool_call_id=call.id)
             for file in outcome.artifacts
         ]
         events = [story.artifact_saved(artifact) for artifact in kept]
         whole = None
         if outcome.whole_output is not None:
-            whole = await self._tools.keep(
+            whole = await self._store.keep(
                 outcome.whole_output, kind="tool_output", tool_call_id=call.id
             )
             kept.append(whole)

@@ -4,6 +4,11 @@ import asyncio
 import os
 import shutil
 from pathlib import Path
+from uuid import UUID
+
+from domain.ids import new_id
+from domain.steps import NewArtifact
+from domain.tool_calls import SavedFile
 
 
 class BlobStore:
@@ -16,6 +21,19 @@ class BlobStore:
     def path(self, sha256: str) -> Path:
         """Where the bytes are, if they are there."""
         return self._root / sha256[:2] / sha256
+
+    async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
+        """Take over a tool's file and describe it for the step that lists it."""
+        await self.put(file.path, file.sha256)
+        return NewArtifact(
+            id=new_id(),
+            kind=kind,
+            name=file.name,
+            media_type=file.media_type,
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+            tool_call_id=tool_call_id,
+        )
 
     async def put(self, file: Path, sha256: str) -> None:
         """Take the file over; it is on the disk when this returns."""

@@ -5,9 +5,7 @@ relay tries again (design.md, section 4).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 import structlog
 from temporalio.client import Client, WorkflowHandle
@@ -22,6 +20,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
+from contracts.dispatch import StartRequest
 from contracts.execution import ExecutionInput
 
 log = structlog.get_logger(__name__)
@@ -32,21 +31,6 @@ older than two seconds; a healthy start takes 5-40 ms (facts.md, A2)."""
 
 HIGHEST = 10
 """The largest priority of an execution; Temporal's keys run from 1, the first, to 5."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartRequest:
-    """What a workflow is started with: facts for operators and order, no content."""
-
-    execution_id: UUID
-    workflow_id: str
-    user_id: UUID
-    task_id: UUID | None
-    title: str
-    trigger_type: str
-    agent_id: str | None = None
-    tags: Sequence[str] = ()
-    priority: int = 5
 
 
 class Dispatcher:

@@ -3,13 +3,15 @@
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from domain.engine_tools import ENGINE_TOOLS
 from tools.specs import BUILTIN_TOOLS
 
 _MESSAGE_CHARACTERS = 500
 """How much of the validator's message is told: it repeats the value, which may be long."""
 
 _VALIDATORS = {
-    name: Draft202012Validator(spec.input_schema) for name, spec in BUILTIN_TOOLS.items()
+    name: Draft202012Validator(spec.input_schema)
+    for name, spec in {**BUILTIN_TOOLS, **ENGINE_TOOLS}.items()
 }
 
 

@@ -1,0 +1,85 @@
+"""The relay: starts and rings for whatever lies in the outbox longer than it should."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from contracts.dispatch import StartRequest
+from domain.errors import PerdureError
+from domain.states import ExecutionStatus
+from persistence import outbox
+from persistence.database import Database
+from persistence.tables.executions import ExecutionRow
+
+PERIOD_SECONDS = 1.0
+"""How often the relay looks: a look that finds nothing costs next to nothing (chosen)."""
+
+BATCH = 100
+"""Rows of one look; a full batch is followed by the next at once (chosen)."""
+
+log = structlog.get_logger(__name__)
+
+
+class Dispatcher(Protocol):
+    """Talks to Temporal (`runtime/dispatch.py`); a failure is told by False and tried again."""
+
+    async def start(self, request: StartRequest) -> bool:
+        """Start an execution's workflow, once."""
+        ...
+
+    async def ring(self, workflow_id: str) -> bool:
+        """Tell a workflow that there are unread rows for it."""
+        ...
+
+
+class Relay:
+    """One per worker process; any number of them share the work."""
+
+    def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
+        """Rings through `dispatcher`."""
+        self._database = database
+        self._dispatcher = dispatcher
+
+    async def run(self) -> None:
+        """Look until cancelled. A Postgres or Temporal that is away is waited for."""
+        while True:
+            count = 0
+            try:
+                count = await self.look()
+            except (OSError, SQLAlchemyError, PerdureError) as error:
+                log.warning("relay.failed", error=type(error).__name__)
+            if count < BATCH:
+                await asyncio.sleep(PERIOD_SECONDS)
+
+    async def look(self) -> int:
+        """Start and ring once; returns how many rows were due."""
+        async with self._database.transaction() as session:
+            due = await outbox.due(session, limit=BATCH)
+            await outbox.consume(
+                session, [said.id for said, row in due if ExecutionStatus(row.status).is_terminal]
+            )
+        live = [(s, r) for s, r in due if not ExecutionStatus(r.status).is_terminal]
+        starts = [row for said, row in live if said.kind == outbox.Said.START]
+        await self._start(starts)
+        for workflow_id in {r.workflow_id for s, r in live if s.kind != outbox.Said.START}:
+            await self._dispatcher.ring(workflow_id)
+        return len(due)
+
+    async def _start(self, rows: Sequence[ExecutionRow]) -> None:
+        for row in rows:
+            log.info("relay.starts", execution_id=str(row.id))
+            await self._dispatcher.start(
+                StartRequest(
+                    execution_id=row.id,
+                    workflow_id=row.workflow_id,
+                    user_id=row.user_id,
+                    task_id=row.task_id,
+                    title=row.title,
+                    trigger_type=row.trigger_type,
+                    agent_id=row.agent_id,
+                    priority=row.priority,
+                )
+            )

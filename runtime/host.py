@@ -1,0 +1,22 @@
+"""Which host this is: the one whose disk holds the workspaces below a home."""
+
+import os
+from pathlib import Path
+from uuid import UUID, uuid4
+
+
+def host_id(home: Path) -> UUID:
+    """The id kept in `home/host_id`, made at first use; a volume that moves takes it along."""
+    path = home / "host_id"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        own = path.with_name(f"host_id.{os.getpid()}")
+        own.write_text(str(uuid4()), encoding="ascii")
+        try:
+            # Of two workers that start at once one wins, and both read what it wrote.
+            os.link(own, path)
+        except FileExistsError:
+            pass
+        finally:
+            own.unlink()
+    return UUID(path.read_text(encoding="ascii").strip())
