@@ -28,7 +28,7 @@ _RATE_LIMIT_PREFIX = "anthropic-ratelimit-"
 
 _NOT_CONFIGURED = (
     "No access to a model is configured: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL to the "
-    "address of a server that speaks the Messages API, and restart the worker. "
+    "http(s) address of a server that speaks the Messages API, and restart the worker. "
     "`--scripted-model` runs without any model."
 )
 

@@ -94,7 +94,7 @@ class Transport:
 def connect(
     *, base_url: str | None, api_key: str | None, read_timeout: timedelta
 ) -> Transport | None:
-    """A transport by these values, else by the SDK's own variables; None if nobody is named."""
+    """A transport by these values, else by the SDK's own variables; None if they name nobody."""
     client = anthropic.AsyncAnthropic(
         base_url=base_url,
         api_key=api_key,
@@ -106,8 +106,10 @@ def connect(
             ),
         ),
     )
-    if not client.base_url.host:  # ANTHROPIC_BASE_URL is set to nothing, as compose files do
+    if str(client.base_url) in {"", "/"}:  # ANTHROPIC_BASE_URL set to nothing, as compose files do
         client.base_url = _DEFAULT_BASE_URL
+    if client.base_url.scheme not in {"http", "https"}:
+        return None
     if not _has_credentials(client):
         if client.base_url.host == httpx2.URL(_DEFAULT_BASE_URL).host:
             return None

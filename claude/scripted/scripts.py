@@ -79,6 +79,9 @@ class Cut(_Part):
 class Turn(_Part):
     """One answer of the model, or `repeat` alike ones in a row.
 
+    `{turn}` (its number) and `{last_tool_result}` are filled in, in texts and in tool inputs.
+    `delay_ms` passes before the first byte, `chunk_delay_ms` after each event. `usage` and
+    `headers` replace single values. Without a `stop_reason` the content decides.
     `size` appends so many bytes of filler to the text; `blocks` are sent as they stand, after the
     thinking and before the text; `raw` (and `status`) replace the whole answer.
     """

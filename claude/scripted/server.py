@@ -87,6 +87,7 @@ def _server(log: RequestLog, scripts: Path | None) -> uvicorn.Server:
         ws="none",
         lifespan="off",
         access_log=False,
+        log_config=None,  # the process that runs us has its own
         log_level="critical",  # a scripted cut would be reported as an error of the application
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

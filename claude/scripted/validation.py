@@ -65,10 +65,13 @@ def _check_message(index: int, message: Any) -> None:
 def _fault_in(block: Any) -> str | None:
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         return "type: Field required"
-    if block["type"] == "text" and not str(block.get("text", "")).strip():
+    text, tool_input = block.get("text"), block.get("input")
+    if block["type"] == "text" and not (isinstance(text, str) and text.strip()):
         return "text content blocks must contain non-whitespace text"
-    if block["type"] == "tool_use" and not isinstance(block.get("input"), dict):
+    if block["type"] == "tool_use" and not isinstance(tool_input, dict):
         return "tool_use.input: Input should be a valid dictionary"
+    if block["type"] == "tool_use" and not isinstance(block.get("id"), str):
+        return "tool_use.id: Field required"
     return None
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -256,11 +257,20 @@ async def test_a_slow_stream_is_no_silence(scripted: ScriptedModelServer) -> Non
 
 
 @pytest.mark.parametrize("turn", [{"delay_ms": 60_000}, {"chunk_delay_ms": 60_000}])
-async def test_cancelling_closes_the_connection_at_once(
+async def test_cancelling_closes_the_connection_within_100_ms(
     turn: dict[str, Any], model: ClaudeModel, scripted: ScriptedModelServer
 ) -> None:
+    asked = scripted_request({"text": "x", **turn})
+    # The median of five: other tests may hold both cores for a moment.
+    seconds = [await _seconds_to_disconnect(model, scripted, asked) for _ in range(5)]
+    assert statistics.median(seconds) < 0.1
+
+
+async def _seconds_to_disconnect(
+    model: ClaudeModel, scripted: ScriptedModelServer, asked: ModelRequest
+) -> float:
     before = len(scripted.calls)
-    task = asyncio.create_task(model.call(scripted_request({"text": "x", **turn})))
+    task = asyncio.create_task(model.call(asked))
 
     async def is_asked() -> bool:
         return len(scripted.calls) > before and scripted.calls[before].status == 200
@@ -274,7 +284,7 @@ async def test_cancelling_closes_the_connection_at_once(
     with pytest.raises(asyncio.CancelledError):
         await task
     await eventually(is_gone, within=5)
-    assert time.monotonic() - started < 0.1
+    return time.monotonic() - started
 
 
 async def test_cancelling_an_upload_that_nobody_reads_returns_at_once() -> None:
@@ -360,9 +370,12 @@ async def _outcomes(calls: list[asyncio.Task[Any]]) -> list[BaseException | Any]
 # --- configuration
 
 
-async def test_nothing_configured_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "")
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", "")
+@pytest.mark.parametrize(("key", "base_url"), [("", ""), ("", "localhost:1"), ("k", "localhost:1")])
+async def test_nothing_configured_says_what_to_set(
+    key: str, base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", key)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", base_url)
     model = ClaudeModel.create()
     failure = await _failure(model, scripted_request({"text": "x"}))
     await model.close()
