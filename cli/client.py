@@ -113,6 +113,10 @@ class Gateway:
         """A resource; query parameters that are None are left out."""
         return self._request("GET", path, params=_given(query))
 
+    def content(self, path: str, **query: object) -> bytes:
+        """The bytes of a file."""
+        return self._send("GET", path, params=_given(query)).content
+
     def post(self, path: str, body: Mapping[str, Any] | None = None, **query: object) -> Any:
         """What a POST brings."""
         return self._request("POST", path, json=body or {}, params=_given(query))
@@ -163,6 +167,10 @@ class Gateway:
                     yield Event(body["type"], body["data"], body["seq"])
 
     def _request(self, method: str, path: str, **more: Any) -> Any:
+        response = self._send(method, path, **more)
+        return response.json() if response.content else None
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx2.Response:
         try:
             response = self._http.request(method, f"{API}{path}", **more)
         except httpx2.TransportError as error:
@@ -174,7 +182,7 @@ class Gateway:
             )
         if not response.is_success:
             raise _refused(response)
-        return response.json() if response.content else None
+        return response
 
     def _unreachable(self, error: Exception) -> UnreachableError:
         return UnreachableError(

@@ -26,34 +26,46 @@ def follow(gateway: Gateway, execution_id: str, *, watch: bool, as_json: bool, s
     With `watch` every event is told, else a line shows how far it is. When a person is needed:
     with `stay` it goes on, asking here if this is a terminal; else it ends with `Exit.WAITING`.
     """
-    if watch and as_json:
-        tell = _as_json
-    elif watch:
-        tell = Story(gateway, execution_id, show.out).tell
-    else:
-        with show.err.status("starting") as status:
-            execution = _to_the_end(gateway, execution_id, _progress(status), stay=stay)
-        return _conclude(execution, as_json=as_json)
-    execution = _to_the_end(gateway, execution_id, tell, stay=stay)
-    return _conclude(execution, as_json=as_json, one_line=watch)
+
+    def on_waiting() -> bool:
+        if stay and on_a_terminal():
+            ask_and_answer(gateway, execution_id)
+        return stay
+
+    if watch:
+        story = Story(gateway, execution_id, show.out)
+        execution = to_the_end(
+            gateway,
+            execution_id,
+            _as_json if as_json else story.tell,
+            on_waiting=on_waiting,
+        )
+        return _conclude(execution, as_json=as_json, one_line=True)
+    with show.err.status("starting") as status:
+        execution = to_the_end(gateway, execution_id, _progress(status), on_waiting=on_waiting)
+    return _conclude(execution, as_json=as_json)
 
 
-def _to_the_end(
-    gateway: Gateway, execution_id: str, tell: Callable[[Event], None], *, stay: bool
+def to_the_end(
+    gateway: Gateway,
+    execution_id: str,
+    tell: Callable[[Event], None],
+    *,
+    on_waiting: Callable[[], bool],
 ) -> Json:
-    """The execution as it stands when there is no more to follow."""
+    """The execution as it stands when there is no more to follow.
+
+    `on_waiting` is called when it waits for a person, and says whether to go on.
+    """
     path = f"/task-executions/{execution_id}"
     for event in gateway.events(execution_id):
         tell(event)
-        if event.data.get("status") != WAITING or event.type != "execution.status_changed":
+        if event.type != "execution.status_changed" or event.data.get("status") != WAITING:
             continue
         execution: Json = gateway.get(path)
-        if execution["status"] != WAITING:  # an old event: somebody has answered since
-            continue
-        if not stay:
+        # An old event of something long answered is no reason to stop.
+        if execution["status"] == WAITING and not on_waiting():
             return execution
-        if on_a_terminal():
-            ask_and_answer(gateway, execution_id)
     ended: Json = gateway.get(path)
     return ended
 

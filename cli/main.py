@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import executions, inbox, inspect, operate, run, tasks
+from cli.commands import demonstrate, executions, inbox, inspect, operate, run, tasks
 from cli.commands.connection import Given
 from cli.exits import CommandError
 
@@ -33,7 +33,7 @@ def perdure(
     context.obj = Given(api_url=api_url, token=token)
 
 
-for commands in (operate, run):
+for commands in (operate, demonstrate, run):
     commands.add_to(app)
 for commands in (tasks, executions, inbox):
     app.add_typer(commands.app)

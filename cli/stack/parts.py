@@ -13,8 +13,8 @@ from runtime.readiness import is_announced
 START_SECONDS = 90.0
 # Answers in hand and a last event to those who listen; the gateway's own limit is 5 s.
 GATEWAY_STOP_SECONDS = 10.0
-# What a worker needs beyond the steps in hand to close its connections (chosen).
-WORKER_MARGIN_SECONDS = 5.0
+# Beyond the steps in hand a worker records what it had to cut (5 s of its own) and closes (chosen).
+WORKER_MARGIN_SECONDS = 10.0
 SCRIPTED_STOP_SECONDS = 5.0
 
 SCRIPTED_KEY = "scripted-model"
