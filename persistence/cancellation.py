@@ -17,12 +17,13 @@ from persistence.tables.executions import ExecutionRow
 async def cancel_tree(
     session: AsyncSession, root: UUID, reason: str | None
 ) -> Sequence[ExecutionRow]:
-    """Ask an execution and everything below it to stop; returns whose workflows are to be rung.
+    """Ask an execution and everything below it to stop; returns all that were not asked before.
 
+    Those that are terminal then have ended here; the workflows of the others are to be rung.
     Children are locked before their parents, the order in which a child that ends writes to its
     parent. A subtask that is born meanwhile is seen by the next look.
     """
-    asked: list[ExecutionRow] = []
+    changed: list[ExecutionRow] = []
     while fresh := await _unasked(session, root):
         for row in fresh:
             row.cancel_requested_at = datetime.now(UTC)
@@ -33,9 +34,9 @@ async def cancel_tree(
                 await _end(session, row)
             else:
                 await say(session, row.id, Said.CANCEL)
-                asked.append(row)
         await session.flush()
-    return asked
+        changed += fresh
+    return changed
 
 
 async def _unasked(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:

@@ -44,9 +44,11 @@ async def create(session: AsyncSession, row: ExecutionRow, created: Mapping[str,
     )
 
 
-async def find(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
-    """The execution, read without a lock."""
-    return await session.get(ExecutionRow, execution_id)
+async def find(
+    session: AsyncSession, execution_id: UUID, *, fresh: bool = False
+) -> ExecutionRow | None:
+    """The execution, read without a lock; `fresh` reads again what this session has read before."""
+    return await session.get(ExecutionRow, execution_id, populate_existing=fresh)
 
 
 async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:

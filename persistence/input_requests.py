@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError
 from domain.events import Event
+from domain.people import EXPIRING
 from persistence import events
 from persistence.outbox import Said, say
 from persistence.pages import Page, Window, newest
@@ -63,7 +64,8 @@ async def lock_open(
     )
     if row.status != "open" or execution.completed_at is not None:
         raise AlreadyAnsweredError(f"This request is {row.status}; it takes no answer any more.")
-    if row.due_at is not None and row.due_at <= datetime.now(UTC):
+    is_due = row.due_at is not None and row.due_at <= datetime.now(UTC)
+    if is_due and row.on_expiry in EXPIRING:
         raise AlreadyAnsweredError("This request was due and takes no answer any more.")
     return row
 

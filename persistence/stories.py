@@ -24,12 +24,15 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Chapter(Generic[R]):
-    """A part of a story. `total` stops at `COUNTED`; `is_capped` says that there are more."""
+    """A part of a story; `next_after` is the mark behind which it goes on, None at its end.
+
+    `total` stops at `COUNTED`; `is_capped` says that there are more.
+    """
 
     rows: Sequence[R]
     total: int
     is_capped: bool
-    has_more: bool
+    next_after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +88,24 @@ async def _chapter(
 ) -> Chapter[R]:
     query = select(row).where(condition)
     behind = query if span.after is None else query.where(mark > span.after)
-    return await _read(session, query, behind.order_by(mark).offset(span.offset), span)
+    rows, total = await _read(session, query, behind.order_by(mark).offset(span.offset), span)
+    last = getattr(rows[span.limit - 1], mark.key) if len(rows) > span.limit else None
+    return Chapter(rows[: span.limit], min(total, COUNTED), total > COUNTED, last)
 
 
 async def _placed(session: AsyncSession, query: Select[R], span: Span) -> Chapter[R]:
     """By place: a turn has a handful of calls and an execution some hundred turns."""
-    return await _read(session, query, query.offset((span.after or 0) + span.offset), span)
+    start = (span.after or 0) + span.offset
+    rows, total = await _read(session, query, query.offset(start), span)
+    last = start + span.limit if len(rows) > span.limit else None
+    return Chapter(rows[: span.limit], min(total, COUNTED), total > COUNTED, last)
 
 
-async def _read(session: AsyncSession, query: Select[R], part: Select[R], span: Span) -> Chapter[R]:
+async def _read(
+    session: AsyncSession, query: Select[R], part: Select[R], span: Span
+) -> tuple[Sequence[R], int]:
+    """The rows, one more than asked for where there are more, and the bounded count."""
     counted = query.order_by(None).limit(COUNTED + 1).subquery()
     total = await session.scalar(select(func.count()).select_from(counted)) or 0
-    rows = (await session.scalars(part.limit(span.limit + 1))).all()
-    return Chapter(
-        rows=rows[: span.limit],
-        total=min(total, COUNTED),
-        is_capped=total > COUNTED,
-        has_more=len(rows) > span.limit,
-    )
+    rows = await session.scalars(part.limit(span.limit + 1))
+    return rows.all(), total

@@ -1,0 +1,86 @@
+"""One authenticated request, as routes take it: `call: Called`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from api.auth import Principal
+from api.errors import PayloadTooLargeError
+from api.gateway import Gateway
+from domain.errors import PermissionDeniedError
+from persistence.audit import Actor
+
+DRAINED_TIMES = 10
+"""An oversized body is read and dropped up to this many limits, so that a client that is still
+sending gets the answer instead of a broken connection (chosen)."""
+
+
+class Call:
+    """Who asks, in which request, of which gateway."""
+
+    def __init__(self, request: Request, gateway: Gateway, principal: Principal) -> None:
+        """Made by `authenticated`."""
+        self.request = request
+        self.gateway = gateway
+        self.principal = principal
+        self._body: bytes | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """Who is to be named in the audit log."""
+        client = self.request.client
+        return Actor(
+            self.principal.user_id,
+            self.request.scope["request_id"],
+            client.host if client else None,
+        )
+
+    def require_own(self, owner_id: UUID, what: str) -> None:
+        """Refuse what belongs to somebody else; admins may see and do everything.
+
+        Raises:
+            PermissionDeniedError: the owner is another user.
+        """
+        if owner_id != self.principal.user_id and not self.principal.is_admin:
+            raise PermissionDeniedError(f"This {what} is another user's.")
+
+    async def body(self) -> bytes:
+        """The whole body; read once.
+
+        Raises:
+            PayloadTooLargeError: it is over the limit.
+        """
+        if self._body is None:
+            self._body = await self._read()
+        return self._body
+
+    async def _read(self) -> bytes:
+        limit = self.gateway.settings.api_body_limit_bytes
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self.request.stream():
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+            else:
+                chunks.clear()
+                if size > limit * DRAINED_TIMES:
+                    break
+        if size > limit:
+            raise PayloadTooLargeError(f"The body is over the limit of {limit} bytes.")
+        return b"".join(chunks)
+
+
+async def authenticated(request: Request) -> Call:
+    """The dependency every route but health and metrics has.
+
+    Raises:
+        UnauthenticatedError: no credentials, or credentials that don't hold.
+    """
+    gateway: Gateway = request.app.state.gateway
+    header = request.headers.get("authorization")
+    return Call(request, gateway, await gateway.authenticator.authenticate(header))
+
+
+Called = Annotated[Call, Depends(authenticated)]

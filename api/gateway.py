@@ -1,0 +1,25 @@
+"""What a gateway process is made of, composed once in `api/main.py`."""
+
+from dataclasses import dataclass
+
+from temporalio.client import Client
+
+from api.auth import Authenticator
+from api.watching import Watcher
+from persistence.database import Database
+from runtime.dispatch import Dispatcher
+from runtime.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts that routes use, one of each per process."""
+
+    settings: Settings
+    database: Database
+    temporal: Client
+    dispatcher: Dispatcher
+    authenticator: Authenticator
+    watcher: Watcher
+    newest_revision: str | None
+    """The database schema this code wants."""

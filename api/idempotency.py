@@ -1,0 +1,99 @@
+"""`Idempotency-Key`: a repeated request gets the first one's answer and does nothing again."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fastapi import Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.calls import Call
+from api.errors import MalformedRequestError, status_of
+from api.problems import of_error
+from domain.errors import PerdureError
+from persistence.idempotency import KeptResponse, Key, claim, keep
+
+HEADER = "idempotency-key"
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_REPEATED_HEADERS = ("location", "etag", "retry-after")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """What came of a request. `value` is missing where the answer is the first request's."""
+
+    response: Response
+    value: T | None
+
+
+async def once(
+    call: Call, operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]]
+) -> Done[T]:
+    """Run `operation` in one transaction with the key's row: both are kept, or neither.
+
+    A refusal (4xx) is kept as well, an error of ours (5xx) never.
+    """
+    key = await _key(call)
+    async with call.gateway.database.transaction() as session:
+        if key is None:
+            response, value = await operation(session)
+            return Done(response, value)
+        if kept := await claim(session, key):
+            return Done(_replayed(kept), None)
+        done = await _tried(call, session, operation)
+        await keep(session, key, done.response.status_code, _stored(done.response))
+        return done
+
+
+async def _tried(
+    call: Call,
+    session: AsyncSession,
+    operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]],
+) -> Done[T]:
+    """The operation's answer, or its refusal with nothing else written."""
+    try:
+        async with session.begin_nested():
+            response, value = await operation(session)
+    except PerdureError as error:
+        if status_of(type(error)) >= 500:  # noqa: PLR2004 - the class of statuses that are ours
+            raise
+        return Done(of_error(call.request.scope, error), None)
+    return Done(response, value)
+
+
+async def _key(call: Call) -> Key | None:
+    text = call.request.headers.get(HEADER)
+    if text is None:
+        return None
+    if not _KEY.fullmatch(text):
+        raise MalformedRequestError(
+            "Idempotency-Key must be 1 to 255 visible ASCII characters, such as a UUID."
+        )
+    return Key(
+        user_id=call.principal.user_id,
+        route=f"{call.request.method} {call.request.url.path}",
+        key=text,
+        request_sha256=hashlib.sha256(await call.body()).digest(),
+    )
+
+
+def _stored(response: Response) -> dict[str, object]:
+    """The body as text, so that the repetition is the same to the byte."""
+    headers = {h: response.headers[h] for h in _REPEATED_HEADERS if h in response.headers}
+    return {
+        "body": bytes(response.body).decode(),
+        "media_type": response.headers.get("content-type"),
+        "headers": headers,
+    }
+
+
+def _replayed(kept: KeptResponse) -> Response:
+    headers = {**kept.response["headers"], "Idempotency-Replayed": "true"}
+    return Response(
+        kept.response["body"], kept.status, headers, media_type=kept.response["media_type"]
+    )

@@ -1,0 +1,92 @@
+"""`_links`: where to go from a resource, as paths; what is absent is left out."""
+
+from uuid import UUID
+
+from api.calls import Call
+from domain.states import ExecutionStatus
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+
+BASE = "/api/v1"
+
+Links = dict[str, str]
+
+
+def task(task_id: UUID) -> Links:
+    """Links of a task."""
+    path = f"{BASE}/tasks/{task_id}"
+    return {
+        "self": path,
+        "execute": f"{path}/execute",
+        "executions": f"{path}/executions",
+        "schedule": f"{path}/schedule",
+    }
+
+
+def execution(call: Call, row: ExecutionRow) -> Links:
+    """Links of an execution; Temporal's own page is for operators (design.md, section 6)."""
+    path = execution_path(row.id)
+    links = {
+        "self": path,
+        "events": f"{path}/events",
+        "messages": f"{path}/messages",
+        "tool_calls": f"{path}/tool-calls",
+        "model_calls": f"{path}/model-calls",
+        "children": f"{path}/children",
+        "input_requests": f"{BASE}/input-requests?execution_id={row.id}",
+        "artifacts": f"{path}/artifacts",
+    }
+    if row.task_id:
+        links["task"] = f"{BASE}/tasks/{row.task_id}"
+    if row.session_id:
+        links["session"] = f"{BASE}/sessions/{row.session_id}"
+    if row.report_id:
+        links["report"] = f"{path}/report"
+    if not ExecutionStatus(row.status).is_terminal:
+        links["cancel"] = f"{path}/cancel"
+    if row.parent_execution_id:
+        links["parent"] = execution_path(row.parent_execution_id)
+    if temporal := _temporal(call, row):
+        links["temporal"] = temporal
+    return links
+
+
+def execution_path(execution_id: UUID) -> str:
+    """Where an execution is."""
+    return f"{BASE}/task-executions/{execution_id}"
+
+
+def session(session_id: UUID) -> Links:
+    """Links of a conversation."""
+    path = f"{BASE}/sessions/{session_id}"
+    return {
+        "self": path,
+        "messages": f"{path}/messages",
+        "executions": f"{BASE}/task-executions?session_id={session_id}",
+    }
+
+
+def input_request(row: InputRequestRow) -> Links:
+    """Links of an input request."""
+    path = f"{BASE}/input-requests/{row.id}"
+    links = {"self": path, "execution": execution_path(row.execution_id)}
+    if row.status == "open":
+        links["answer"] = f"{path}/answer"
+    return links
+
+
+def artifact(artifact_id: UUID, execution_id: UUID | None) -> Links:
+    """Links of a kept file."""
+    path = f"{BASE}/artifacts/{artifact_id}"
+    links = {"self": path, "content": f"{path}/content"}
+    if execution_id:
+        links["execution"] = execution_path(execution_id)
+    return links
+
+
+def _temporal(call: Call, row: ExecutionRow) -> str | None:
+    settings = call.gateway.settings
+    if not call.principal.is_admin or settings.temporal_ui_url is None:
+        return None
+    ui = settings.temporal_ui_url.rstrip("/")
+    return f"{ui}/namespaces/{settings.temporal_namespace}/workflows/{row.workflow_id}"

@@ -1,0 +1,75 @@
+"""Composition root of the gateway: `uvicorn --factory api.main:create_app`. No logic."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import links, openapi, problems
+from api.auth import Authenticator, Tokens
+from api.edge import Edge
+from api.gateway import Gateway
+from api.routes import (
+    artifacts,
+    execute,
+    executions,
+    health,
+    input_requests,
+    reports,
+    sessions,
+    stories,
+    tasks,
+)
+from api.watching import Watcher
+from persistence.database import Database
+from persistence.migrate import head_revision
+from runtime.dispatch import Dispatcher
+from runtime.settings import Settings
+from runtime.telemetry import set_up_logging
+from runtime.temporal import connect
+
+VERSION = "1"
+
+FEATURES = (tasks, execute, executions, stories, reports, input_requests, sessions, artifacts)
+"""Modules whose `router` is served under `/api/v1`; a new feature is one more."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The gateway, composed from `settings` or from the environment.
+
+    Raises:
+        ValueError: a setting is missing without which nothing can be served.
+    """
+    settings = settings or Settings()
+    set_up_logging(settings.log_level, settings.log_format)
+    if settings.database_url is None or settings.jwt_secret is None:
+        raise ValueError("The gateway needs PERDURE_DATABASE_URL and PERDURE_JWT_SECRET.")
+    tokens = Tokens(settings.jwt_secret.get_secret_value(), settings.jwt_role_claim)
+    database_url = str(settings.database_url)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database.connect(database_url, pool_size=settings.database_pool_size)
+        temporal = await connect(settings, lazy=True)
+        watcher = Watcher(database, database_url)
+        app.state.gateway = Gateway(
+            settings=settings,
+            database=database,
+            temporal=temporal,
+            dispatcher=Dispatcher(temporal),
+            authenticator=Authenticator(tokens, database),
+            watcher=watcher,
+            newest_revision=head_revision(),
+        )
+        async with watcher.running():
+            yield
+        await database.close()
+
+    app = FastAPI(title=openapi.TITLE, version=VERSION, lifespan=lifespan, redoc_url=None)
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way
+    app.add_middleware(Edge)
+    problems.register(app)
+    for feature in FEATURES:
+        app.include_router(feature.router, prefix=links.BASE)
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,89 @@
+"""The API's description: FastAPI's, with our bodies, errors and security added."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api import errors
+from api.bodies import JsonBody
+from api.calls import authenticated
+from api.problems import MEDIA_TYPE, Problem
+
+TITLE = "Perdure"
+
+_REF = "#/components/schemas/{model}"
+
+_ABOUT = """Runs tasks for Claude durably: one task run is one Temporal workflow.
+
+Errors are `application/problem+json`; `code` is one of:
+
+| status | code |
+|---|---|
+"""
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI 3.1 document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=TITLE, version=app.version, description=_description(), routes=app.routes
+        )
+        routes = [route for route in _api_routes(app) if route.include_in_schema]
+        bodies = {route: body for route in routes if (body := _body(route.dependant))}
+        schemas = _schemas([Problem, *{body.model for body in bodies.values()}])
+        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+        document["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        }
+        for route in routes:
+            for method in route.methods or ():
+                operation = document["paths"][route.path_format][method.lower()]
+                _complete(operation, route, bodies.get(route))
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _complete(operation: dict[str, Any], route: APIRoute, body: JsonBody[Any] | None) -> None:
+    problem = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+    operation["responses"].pop("422", None)
+    operation["responses"]["default"] = {"description": "A problem.", "content": problem}
+    if _needs_token(route.dependant):
+        operation["security"] = [{"token": []}]
+    if body:
+        schema = {"$ref": _REF.format(model=body.model.__name__)}
+        operation["requestBody"] = {
+            "required": not body.optional,
+            "content": {"application/json": {"schema": schema}},
+        }
+
+
+def _api_routes(app: FastAPI) -> Iterator[APIRoute]:
+    return (route for route in app.routes if isinstance(route, APIRoute))
+
+
+def _body(dependant: Dependant) -> JsonBody[Any] | None:
+    calls = (inner.call for inner in dependant.dependencies)
+    return next((call for call in calls if isinstance(call, JsonBody)), None)
+
+
+def _needs_token(dependant: Dependant) -> bool:
+    return dependant.call is authenticated or any(map(_needs_token, dependant.dependencies))
+
+
+def _schemas(models: list[type[BaseModel]]) -> dict[str, Any]:
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template=_REF
+    )
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas
+
+
+def _description() -> str:
+    rows = (f"| {status} | `{code}` |" for code, status in errors.codes().items())
+    return _ABOUT + "\n".join(rows)

@@ -1,0 +1,135 @@
+"""Errors as `application/problem+json` (RFC 9457)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from api.errors import RETRY_AFTER_SECONDS, status_of
+from domain.errors import (
+    FieldProblem,
+    InvalidInputError,
+    PerdureError,
+    RateLimitedError,
+    ServiceUnavailableError,
+    UnauthenticatedError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+SHOWN_PROBLEMS = 50
+"""A list of ten thousand wrong items is told about its first ones (chosen)."""
+
+
+class InvalidField(BaseModel):
+    """One invalid value of a request."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Problem(BaseModel):
+    """What every error looks like. `code` is stable; `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[InvalidField] | None = None
+
+
+def problem(
+    scope: Mapping[str, Any],
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    problems: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem as the answer to the request of this ASGI scope."""
+    body: dict[str, Any] = {
+        "type": f"urn:perdure:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": scope["path"],
+        "code": code,
+        "request_id": scope["request_id"],
+    }
+    if problems:
+        body["errors"] = [
+            {"loc": list(p.loc), "msg": p.msg, "type": p.type} for p in problems[:SHOWN_PROBLEMS]
+        ]
+    # ASCII, since a field's name or the path may hold what UTF-8 can't.
+    content = json.dumps(body).encode("ascii")
+    return Response(content, status, dict(headers or {}), MEDIA_TYPE)
+
+
+def of_error(scope: Mapping[str, Any], error: PerdureError) -> Response:
+    """The answer to a request that ended in one of our errors."""
+    problems = error.problems if isinstance(error, InvalidInputError) else ()
+    return problem(
+        scope,
+        status_of(type(error)),
+        error.code,
+        error.detail,
+        problems=problems,
+        headers=_headers(error),
+    )
+
+
+def _headers(error: PerdureError) -> dict[str, str]:
+    if isinstance(error, UnauthenticatedError):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, RateLimitedError):
+        return {"Retry-After": str(max(1, round(error.retry_after_seconds)))}
+    if isinstance(error, ServiceUnavailableError):
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return {}
+
+
+def register(app: FastAPI) -> None:
+    """Answer our errors and the framework's with problems; others reach the edge."""
+    app.add_exception_handler(PerdureError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_parameter)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, PerdureError):
+        raise error
+    return of_error(request.scope, error)
+
+
+async def _on_invalid_parameter(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    problems = [
+        FieldProblem(tuple(e["loc"]), str(e["msg"]), str(e["type"])) for e in error.errors()
+    ]
+    detail = "A parameter of the path or the query is invalid; see errors."
+    return problem(request.scope, 422, InvalidInputError.code, detail, problems=problems)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """What the router raises: no such route, or not with this method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    details = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here; see Allow.",
+    }
+    code = status.phrase.lower().replace(" ", "_")
+    detail = details.get(status, str(error.detail))
+    return problem(request.scope, status, code, detail, headers=error.headers)

@@ -1,0 +1,68 @@
+"""Answers made of models: serialised once, tagged with what their bytes hash to."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from api.errors import MalformedRequestError
+from domain.errors import PreconditionFailedError
+
+JSON = "application/json"
+
+_TAGS = re.compile(r'\s*(?:\*|(?:W/)?"[^"]*"(?:\s*,\s*(?:W/)?"[^"]*")*)\s*')
+_TAG = re.compile(r'(?:W/)?"[^"]*"')
+
+
+def answer(
+    model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The model as JSON."""
+    return Response(to_json(model), status, dict(headers or {}), JSON)
+
+
+def single(request: Request, model: BaseModel) -> Response:
+    """One resource with its `ETag`; 304 for who has it already."""
+    content = to_json(model)
+    tag = etag(content)
+    if tag in _tags(request, "if-none-match"):
+        return Response(status_code=304, headers={"ETag": tag})
+    return Response(content, headers={"ETag": tag}, media_type=JSON)
+
+
+def to_json(model: BaseModel) -> bytes:
+    """The model's JSON; what models and tools wrote may hold characters that UTF-8 lacks."""
+    try:
+        return model.model_dump_json(by_alias=True).encode()
+    except (PydanticSerializationError, UnicodeEncodeError):
+        return json.dumps(model.model_dump(mode="json", by_alias=True)).encode("ascii")
+
+
+def etag(content: bytes) -> str:
+    """A strong tag: equal bytes, equal tag; whatever a client can see changes it."""
+    return f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+
+
+def require_match(request: Request, current: BaseModel) -> None:
+    """Honour `If-Match`: go on only with the resource the client saw.
+
+    Raises:
+        PreconditionFailedError: it has changed since.
+        MalformedRequestError: the header is no list of tags.
+    """
+    tags = _tags(request, "if-match")
+    if tags and "*" not in tags and etag(to_json(current)) not in tags:
+        raise PreconditionFailedError("It has changed since you read it; read it again.")
+
+
+def _tags(request: Request, header: str) -> list[str]:
+    value = request.headers.get(header)
+    if value is None:
+        return []
+    if not _TAGS.fullmatch(value):
+        raise MalformedRequestError(f'{header} must be `*` or a list of tags like "abc".')
+    return ["*"] if value.strip() == "*" else _TAG.findall(value)

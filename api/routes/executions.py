@@ -1,0 +1,125 @@
+"""Executions: read, list, cancel."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import views
+from api.bodies import JsonBody
+from api.calls import Call, Called
+from api.pages import Listing, ListQuery, listing
+from api.responses import answer, single
+from api.schemas.executions import CancelBody, ExecutionRead
+from domain.errors import ExecutionTerminalError, NotFoundError
+from domain.states import ExecutionStatus
+from persistence import audit, executions
+from persistence.cancellation import cancel_tree
+from persistence.executions import ExecutionFilter
+from persistence.tables.executions import ExecutionRow
+
+router = APIRouter(prefix="/task-executions", tags=["executions"])
+
+Word = Annotated[str, Field(max_length=200)]
+
+
+class ExecutionQuery(ListQuery):
+    """What a list of executions can be narrowed by."""
+
+    status: ExecutionStatus | None = None
+    task_id: UUID | None = None
+    agent_id: Word | None = None
+    trigger_type: Word | None = None
+    parent_id: UUID | None = None
+    session_id: UUID | None = None
+    tag: Word | None = None
+
+
+@router.get("", responses={200: {"model": Listing}})
+async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()]) -> Response:
+    """My executions, newest first."""
+    return await list_of_executions(call, query)
+
+
+@router.get("/{execution_id}", responses={200: {"model": ExecutionRead}})
+async def get_execution(call: Called, execution_id: UUID) -> Response:
+    """One execution."""
+    async with call.gateway.database.reading() as session:
+        row = await own_execution(session, call, execution_id)
+    return single(call.request, views.execution(call, row))
+
+
+@router.get("/{execution_id}/children", responses={200: {"model": Listing}})
+async def list_children(
+    call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
+) -> Response:
+    """The subtasks of an execution, newest first."""
+    async with call.gateway.database.reading() as session:
+        parent = await own_execution(session, call, execution_id)
+        narrowed = ExecutionFilter(parent_id=execution_id)
+        page = await executions.page(session, parent.user_id, narrowed, query.window())
+    return answer(
+        listing(call.request, query, page, [views.execution(call, row) for row in page.rows])
+    )
+
+
+@router.post("/{execution_id}/cancel", status_code=202, responses={202: {"model": ExecutionRead}})
+async def cancel_execution(
+    call: Called,
+    execution_id: UUID,
+    body: Annotated[CancelBody, Depends(JsonBody(CancelBody, optional=True))],
+) -> Response:
+    """Ask an execution and its subtasks to stop; their workflows end them in a moment."""
+    async with call.gateway.database.transaction() as session:
+        row = await own_execution(session, call, execution_id)
+        changed = await cancel_tree(session, execution_id, body.reason)
+        # Read after the tree is locked: an end that came first has won.
+        row = await own_execution(session, call, execution_id, fresh=True)
+        if ExecutionStatus(row.status).is_terminal and row not in changed:
+            raise ExecutionTerminalError(f"This execution is {row.status} already.")
+        if changed:
+            after = {"reason": body.reason, "executions": len(changed)}
+            entity = ("execution", execution_id)
+            await audit.record(session, call.actor, "execution.cancel", entity, after=after)
+    for told in changed:
+        if not ExecutionStatus(told.status).is_terminal:
+            await call.gateway.dispatcher.ring(told.workflow_id)
+    return answer(views.execution(call, row), 202)
+
+
+async def list_of_executions(
+    call: Call, query: ExecutionQuery, *, task_id: UUID | None = None
+) -> Response:
+    """A page of the caller's executions, of one task where it is given."""
+    narrowed = ExecutionFilter(
+        status=query.status,
+        task_id=task_id or query.task_id,
+        agent_id=query.agent_id,
+        trigger_type=query.trigger_type,
+        parent_id=query.parent_id,
+        tag=query.tag,
+        session_id=query.session_id,
+    )
+    async with call.gateway.database.reading() as session:
+        page = await executions.page(session, call.principal.user_id, narrowed, query.window())
+    return answer(
+        listing(call.request, query, page, [views.execution(call, row) for row in page.rows])
+    )
+
+
+async def own_execution(
+    session: AsyncSession, call: Call, execution_id: UUID, *, fresh: bool = False
+) -> ExecutionRow:
+    """An execution of the caller's; `fresh` reads it again within a transaction.
+
+    Raises:
+        NotFoundError: there is none.
+        PermissionDeniedError: it is somebody else's.
+    """
+    row = await executions.find(session, execution_id, fresh=fresh)
+    if row is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    call.require_own(row.user_id, "execution")
+    return row

@@ -1,0 +1,90 @@
+"""Input requests: what waits for a person, and the answer."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import views
+from api.answers import given_answer
+from api.bodies import JsonBody
+from api.calls import Call, Called
+from api.idempotency import once
+from api.pages import Listing, ListQuery, listing
+from api.responses import answer, single
+from api.schemas.input_requests import AnswerBody, InputRequestRead
+from domain.errors import NotFoundError
+from persistence import audit, executions, input_requests
+from persistence.input_requests import RequestFilter
+from persistence.tables.input_requests import InputRequestRow
+
+router = APIRouter(prefix="/input-requests", tags=["input requests"])
+
+Kind = Literal["question", "approval", "plan_approval", "budget", "effect_check", "form"]
+
+
+class InputRequestQuery(ListQuery):
+    """What a list of input requests can be narrowed by."""
+
+    status: Literal["open", "answered", "expired", "cancelled"] | None = None
+    kind: Kind | None = None
+    assignee: Annotated[str | None, Field(max_length=255)] = None
+    execution_id: UUID | None = None
+
+
+@router.get("", responses={200: {"model": Listing}})
+async def list_input_requests(
+    call: Called, query: Annotated[InputRequestQuery, Query()]
+) -> Response:
+    """The requests of my executions, newest first."""
+    narrowed = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
+    async with call.gateway.database.reading() as session:
+        page = await input_requests.page(session, call.principal.user_id, narrowed, query.window())
+    return answer(
+        listing(call.request, query, page, [views.input_request(row) for row in page.rows])
+    )
+
+
+@router.get("/{request_id}", responses={200: {"model": InputRequestRead}})
+async def get_input_request(call: Called, request_id: UUID) -> Response:
+    """One request."""
+    async with call.gateway.database.reading() as session:
+        row = await _own(session, call, request_id)
+    return single(call.request, views.input_request(row))
+
+
+@router.post("/{request_id}/answer", responses={200: {"model": InputRequestRead}})
+async def answer_input_request(
+    call: Called,
+    request_id: UUID,
+    body: Annotated[AnswerBody, Depends(JsonBody(AnswerBody))],
+) -> Response:
+    """Answer a request; the execution goes on at once."""
+
+    async def store(session: AsyncSession) -> tuple[Response, str]:
+        row = await _own(session, call, request_id)
+        execution = await executions.lock(session, row.execution_id)
+        if execution is None:
+            raise NotFoundError(f"There is no execution {row.execution_id}.")
+        row = await input_requests.lock_open(session, execution, request_id)
+        given = given_answer(row, body)
+        await input_requests.answer(session, row, given, by=call.principal.user_id)
+        entity = ("input_request", request_id)
+        after = {"decision": given["decision"], "execution_id": str(execution.id)}
+        await audit.record(session, call.actor, "input_request.answer", entity, after=after)
+        return answer(views.input_request(row)), execution.workflow_id
+
+    done = await once(call, store)
+    if done.value is not None:
+        await call.gateway.dispatcher.ring(done.value)
+    return done.response
+
+
+async def _own(session: AsyncSession, call: Call, request_id: UUID) -> InputRequestRow:
+    row = await input_requests.find(session, request_id)
+    if row is None:
+        raise NotFoundError(f"There is no input request {request_id}.")
+    call.require_own(row.user_id, "input request")
+    return row

@@ -1,0 +1,166 @@
+"""Executions, and what happened in them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field
+
+from api.schemas.values import Body, Read, Text, UsdOut, Variables
+from contracts.definitions import Usd
+from domain.states import ExecutionStatus
+
+HIGHEST_PRIORITY = 10
+
+
+class ExecuteBody(Body):
+    """How a task is to be run."""
+
+    variables: Variables = Field(default_factory=dict)
+    strict_variables: bool = False
+    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = 5
+    trigger_metadata: Variables = Field(default_factory=dict)
+    session_id: UUID | None = None
+    max_budget_usd: Usd | None = None
+    deadline_at: AwareDatetime | None = None
+
+
+class CancelBody(Body):
+    """Why an execution is to stop."""
+
+    reason: Text | None = None
+
+
+class ExecutionRead(Read):
+    """One run (contract.md, section 3)."""
+
+    id: UUID
+    user_id: UUID
+    task_id: UUID | None
+    task_version: int | None
+    session_id: UUID | None
+    report_id: UUID | None
+    parent_execution_id: UUID | None
+    retry_of_id: UUID | None
+    forked_from_id: UUID | None
+    title: str
+    summary: str | None
+    agent_id: str | None
+    executor: str
+    trigger_type: str
+    trigger_metadata: dict[str, Any]
+    prompt_variables: dict[str, Any]
+    missing_variables: list[str]
+    rendered_prompt: str | None
+    status: ExecutionStatus
+    status_reason: str | None
+    wakes_at: datetime | None
+    error_message: str | None
+    error_code: str | None
+    result_data: dict[str, Any] | None
+    report_error: str | None
+    total_messages: int
+    total_tool_calls: int
+    total_turns: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_usd: UsdOut
+    budget_usd: UsdOut | None
+    priority: int
+    workflow_id: str
+    run_id: str | None
+    deadline_at: datetime | None
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @property
+    def duration_ms(self) -> int | None:
+        """From the start to the end; nothing before the end."""
+        if self.completed_at is None or self.started_at is None:
+            return None
+        return round((self.completed_at - self.started_at).total_seconds() * 1000)
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @property
+    def duration_seconds(self) -> float | None:
+        """The same in seconds."""
+        return None if self.duration_ms is None else self.duration_ms / 1000
+
+
+class Line(BaseModel):
+    """Base of what a story consists of: made from rows, without links of its own."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class MessageRead(Line):
+    """One message of a conversation; `content` holds Anthropic content blocks."""
+
+    id: UUID
+    session_id: UUID
+    execution_id: UUID
+    seq: int
+    role: str
+    content: list[Any]
+    model: str | None
+    stop_reason: str | None
+    usage: dict[str, Any] | None
+    cost_usd: UsdOut | None
+    request_id: str | None
+    created_at: datetime
+
+
+class ToolCallRead(Line):
+    """One tool call: what the model asked for, what was decided, what came of it."""
+
+    id: UUID
+    execution_id: UUID
+    turn: int
+    position: int
+    tool_use_id: str
+    name: str
+    input: Any
+    approved_input: Any
+    input_sha256: str
+    effect: str
+    status: str
+    reason: str | None
+    output: str | None
+    is_error: bool
+    output_artifact_id: UUID | None
+    child_execution_id: UUID | None
+    wakes_at: datetime | None
+    superseded_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+class ModelCallRead(Line):
+    """One try of one model call."""
+
+    id: UUID
+    execution_id: UUID
+    turn: int
+    try_number: int
+    status: str
+    model: str
+    max_tokens: int
+    stop_reason: str | None
+    stop_details: dict[str, Any] | None
+    usage: dict[str, Any] | None
+    usage_estimated: bool
+    cost_usd: UsdOut | None
+    error_kind: str | None
+    error_message: str | None
+    http_status: int | None
+    request_id: str | None
+    first_token_ms: int | None
+    superseded_at: datetime | None
+    started_at: datetime
+    completed_at: datetime | None

@@ -1,0 +1,119 @@
+"""Tasks: what a client writes, and what it reads."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from api.schemas.values import Body, Read, Text
+from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, TaskDefinition
+
+OverlapPolicy = Literal[
+    "skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"
+]
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
+Prompt = Annotated[str, Field(min_length=1, pattern=r"\S")]
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=50)]
+Tools = Annotated[tuple[str, ...], Field(max_length=200)]
+Path = Annotated[str, Field(min_length=1, max_length=4096)]
+Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
+
+DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
+"""What is versioned; the other fields are the task's own."""
+
+
+class TaskCreate(TaskDefinition):
+    """A new task: its definition, its name and switches, its schedule."""
+
+    name: Name
+    description: Text | None = None
+    prompt_template: Prompt
+    allowed_tools: Tools
+    ask_tools: Tools = ()
+    disallowed_tools: Tools = ()
+    sdk_options: SdkOptions
+    working_directory_path: Path | None = None
+    tags: Tags = ()
+    is_public: bool = False
+    is_active: bool = True
+    is_scheduled: bool = False
+    schedule_cron: str | None = Field(default=None, max_length=200)
+    schedule_timezone: str = Field(default="UTC", max_length=64)
+    schedule_enabled: bool = False
+    schedule_overlap_policy: OverlapPolicy = "skip"
+    schedule_catchup_window_seconds: Seconds | None = None
+    schedule_jitter_seconds: Seconds | None = None
+
+
+class TaskUpdate(Body):
+    """Changes to a task: a field that is left out stays, one that is given is replaced whole.
+
+    None stands for "left out" here; whether null may be given is decided on the merged task.
+    """
+
+    name: Name | None = None
+    description: Text | None = None
+    prompt_template: Prompt | None = None
+    variables_schema: dict[str, Any] | None = None
+    default_variables: dict[str, Any] | None = None
+    system_prompt: str | None = None
+    agent_id: str | None = None
+    allowed_tools: Tools | None = None
+    ask_tools: Tools | None = None
+    disallowed_tools: Tools | None = None
+    sdk_options: SdkOptions | None = None
+    working_directory_path: Path | None = None
+    generate_report: bool | None = None
+    report_format: ReportFormat | None = None
+    notification_config: dict[str, Any] | None = None
+    human_input_policy: HumanInputPolicy | None = None
+    tags: Tags | None = None
+    is_public: bool | None = None
+    is_active: bool | None = None
+    is_scheduled: bool | None = None
+    schedule_cron: str | None = Field(default=None, max_length=200)
+    schedule_timezone: str | None = Field(default=None, max_length=64)
+    schedule_enabled: bool | None = None
+    schedule_overlap_policy: OverlapPolicy | None = None
+    schedule_catchup_window_seconds: Seconds | None = None
+    schedule_jitter_seconds: Seconds | None = None
+
+
+class TaskRead(Read):
+    """A task as it stands now."""
+
+    id: UUID
+    user_id: UUID
+    name: str
+    description: str | None
+    prompt_template: str
+    variables_schema: dict[str, Any] | None
+    default_variables: dict[str, Any]
+    system_prompt: str | None
+    agent_id: str | None
+    allowed_tools: list[str]
+    ask_tools: list[str]
+    disallowed_tools: list[str]
+    sdk_options: dict[str, Any]
+    working_directory_path: str | None
+    is_scheduled: bool
+    schedule_cron: str | None
+    schedule_timezone: str
+    schedule_enabled: bool
+    schedule_overlap_policy: str
+    schedule_catchup_window_seconds: int | None
+    schedule_jitter_seconds: int | None
+    generate_report: bool
+    report_format: str | None
+    notification_config: dict[str, Any] | None
+    human_input_policy: dict[str, Any]
+    tags: list[str]
+    is_public: bool
+    is_active: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    is_deleted: bool

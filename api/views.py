@@ -1,0 +1,103 @@
+"""Rows as clients see them."""
+
+import json
+from typing import Any
+
+from api import links
+from api.calls import Call
+from api.schemas.artifacts import ArtifactRead
+from api.schemas.executions import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead
+from api.schemas.input_requests import AskedToolCall, InputRequestRead
+from api.schemas.sessions import SessionRead
+from api.schemas.tasks import TaskRead
+from contracts.definitions import TaskDefinition
+from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.sessions import MessageRow, SessionRow
+from persistence.tables.tasks import TaskRow
+from persistence.tables.tool_calls import ToolCallRow
+from persistence.tasks import StoredTask
+
+_EXECUTION = tuple(f for f in ExecutionRead.model_fields if f != "links")
+_TASK = tuple(f for f in TaskRead.model_fields if hasattr(TaskRow, f))
+_DEFINITION = tuple(f for f in TaskRead.model_fields if f in TaskDefinition.model_fields)
+_SESSION = tuple(f for f in SessionRead.model_fields if f != "links")
+_REQUEST = tuple(
+    f for f in InputRequestRead.model_fields if f not in {"links", "tool_call", "answer_schema"}
+)
+_ARTIFACT = tuple(f for f in ArtifactRead.model_fields if f != "links")
+
+
+def execution(call: Call, row: ExecutionRow) -> ExecutionRead:
+    """An execution as this caller sees it."""
+    return ExecutionRead(**_of(row, _EXECUTION), links=links.execution(call, row))
+
+
+def task(stored: StoredTask) -> TaskRead:
+    """A task; options come back as they were sent, without defaults filled in."""
+    definition = TaskDefinition.model_validate(stored.definition)
+    values = _of(definition, _DEFINITION)
+    for field in ("sdk_options", "human_input_policy"):
+        values[field] = getattr(definition, field).model_dump(mode="json", exclude_unset=True)
+    return TaskRead(
+        **_of(stored.row, _TASK),
+        **values,
+        is_deleted=stored.row.deleted_at is not None,
+        links=links.task(stored.row.id),
+    )
+
+
+def session(row: SessionRow) -> SessionRead:
+    """A conversation."""
+    return SessionRead(**_of(row, _SESSION), links=links.session(row.id))
+
+
+def input_request(row: InputRequestRow) -> InputRequestRead:
+    """An input request, with the tool call it is about."""
+    asked = None
+    if row.tool_name is not None and row.tool_input is not None and row.input_sha256 is not None:
+        asked = AskedToolCall(
+            name=row.tool_name,
+            input=json.loads(row.tool_input),
+            input_sha256=row.input_sha256.hex(),
+        )
+    return InputRequestRead(
+        **_of(row, _REQUEST),
+        answer_schema=row.schema,
+        tool_call=asked,
+        links=links.input_request(row),
+    )
+
+
+def message(row: MessageRow) -> MessageRead:
+    """A message with its content blocks as they came."""
+    fields = [f for f in MessageRead.model_fields if f != "content"]
+    return MessageRead(**_of(row, fields), content=json.loads(row.content))
+
+
+def tool_call(row: ToolCallRow) -> ToolCallRead:
+    """A tool call."""
+    parsed = {"input", "approved_input", "input_sha256"}
+    approved = row.approved_input
+    return ToolCallRead(
+        **_of(row, [f for f in ToolCallRead.model_fields if f not in parsed]),
+        input=json.loads(row.input),
+        approved_input=None if approved is None else json.loads(approved),
+        input_sha256=row.input_sha256.hex(),
+    )
+
+
+def model_call(row: ModelCallRow) -> ModelCallRead:
+    """One try of a model call."""
+    return ModelCallRead.model_validate(row)
+
+
+def artifact(row: ArtifactRow) -> ArtifactRead:
+    """A kept file's metadata."""
+    return ArtifactRead(**_of(row, _ARTIFACT), links=links.artifact(row.id, row.execution_id))
+
+
+def _of(row: object, fields: Any) -> dict[str, Any]:
+    return {field: getattr(row, field) for field in fields}

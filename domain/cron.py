@@ -1,0 +1,95 @@
+"""Cron expressions of five fields, as Temporal's schedules take them.
+
+Checked here and not by a library: croniter and cronsim accept `L`, `#` or `W`, which Temporal
+refuses, and six fields, whose meaning differs (Temporal reads the sixth as a year; facts.md, A5).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of each month in its longest year."""
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    first: int
+    last: int
+    names: Sequence[str] = ()
+
+
+_FIELDS = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of month", 1, 31),
+    _Field("month", 1, 12, _MONTHS),
+    _Field("day of week", 0, 7, _DAYS),  # 7 is Sunday too
+)
+
+
+class CronError(ValueError):
+    """The expression is none, or never fires; the message says what to change."""
+
+
+def check(expression: str) -> None:
+    """Make sure that a schedule with this expression fires.
+
+    Raises:
+        CronError: it is no cron expression of five fields, or names no day there is.
+    """
+    parts = expression.split()
+    if len(parts) != len(_FIELDS):
+        raise CronError(
+            f"A cron expression has five fields (minute hour day month weekday); "
+            f"this one has {len(parts)}. Example: '0 9 * * 1-5'."
+        )
+    days, months = (
+        [_values(part, field) for part, field in zip(parts, _FIELDS, strict=True)][i]
+        for i in (2, 3)
+    )
+    if min(days) > max(LONGEST_MONTH[month - 1] for month in months):
+        raise CronError("No such day ever comes: the month is too short for it.")
+
+
+def _values(part: str, field: _Field) -> set[int]:
+    values: set[int] = set()
+    for item in part.split(","):
+        values |= _item(item, field)
+    return values
+
+
+def _item(item: str, field: _Field) -> set[int]:
+    """One of `*`, `5`, `1-5`, and each of them with a step: `*/15`, `1-20/3`, `5/15`."""
+    span, slash, step_text = item.partition("/")
+    step = _number(step_text, field, item) if slash else 1
+    if step < 1:
+        raise CronError(f"The {field.name} {item!r} steps by nothing; a step is at least 1.")
+    if span == "*":
+        first, last = field.first, field.last
+    else:
+        first_text, dash, last_text = span.partition("-")
+        first = _named(first_text, field, item)
+        last = _named(last_text, field, item) if dash else (field.last if slash else first)
+    if not field.first <= first <= last <= field.last:
+        raise CronError(
+            f"The {field.name} {item!r} is out of range; it runs from {field.first} to "
+            f"{field.last}, the smaller end first."
+        )
+    return set(range(first, last + 1, step))
+
+
+def _named(text: str, field: _Field, item: str) -> int:
+    if text.lower() in field.names:
+        return field.first + field.names.index(text.lower())
+    return _number(text, field, item)
+
+
+def _number(text: str, field: _Field, item: str) -> int:
+    # At most two digits: more are out of range anyway, and `isdecimal` alone allows other scripts.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 2):  # noqa: PLR2004 - as said
+        raise CronError(f"The {field.name} {item!r} is not understood; write numbers, * , - or /.")
+    return int(text)

@@ -1,0 +1,90 @@
+"""A gateway over real HTTP, on a real database and a real Temporal, in the test's own loop."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from api.gateway import Gateway
+from api.main import create_app
+from cli.tokens import mint
+from persistence.database import Database
+from runtime.settings import Settings
+from tests.api.world import SECRET, World
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[str]:
+    """The address of the app, served by uvicorn while the block lasts."""
+    config = uvicorn.Config(
+        app, port=0, lifespan="on", log_config=None, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:  # noqa: ASYNC110 - uvicorn offers no event
+            await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+def settings_of(database_url: str, temporal_address: str, **changed: object) -> Settings:
+    """Settings of a gateway under test."""
+    return Settings.model_validate(
+        {
+            "database_url": database_url,
+            "temporal_address": temporal_address,
+            "temporal_ui_url": "http://localhost:8233",
+            "jwt_secret": SECRET,
+            "log_level": "error",
+            "api_body_limit_bytes": 6 * 1024 * 1024,
+            **changed,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+async def world(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
+    """A gateway with a database of the module's own."""
+    app = create_app(settings_of(module_database_url, temporal_address))
+    async with serving(app) as url:
+        gateway: Gateway = app.state.gateway
+        yield World(url, gateway)
+
+
+@pytest.fixture
+def database(world: World) -> Database:
+    """The gateway's own database, to set up what workers would write."""
+    return world.gateway.database
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client with the token of `alice`."""
+    async with world.client("alice") as client:
+        yield client
+
+
+@pytest.fixture
+async def other(world: World) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client with the token of `bob`."""
+    async with world.client("bob") as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(world: World) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client with the token of an admin."""
+    async with world.client("root", role="admin") as client:
+        yield client
+
+
+@pytest.fixture
+def expired_token() -> str:
+    return mint(SECRET, user="alice", role="user", lives=timedelta(seconds=-1))
