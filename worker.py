@@ -25,7 +25,7 @@ from runtime.host import host_id
 from runtime.readiness import announce
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
-from runtime.temporal import connect
+from runtime.temporal import connect, register_search_attributes
 from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
 
@@ -68,6 +68,8 @@ async def serve(settings: Settings, stopping: asyncio.Event) -> None:
         model = await asyncio.to_thread(ClaudeModel.create)
         stack.push_async_callback(model.close)
         client = await connect(settings)
+        await register_search_attributes(client)
+        await register_search_attributes(client)
         host = host_id(settings.home)
         watchers = Watchers(database)
         attentions = Attentions(settings.max_concurrent_executions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import structlog
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
@@ -9,10 +10,15 @@ from temporalio.api.operatorservice.v1 import (
 )
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.names import SEARCH_ATTRIBUTES
 from domain.errors import PerdureError
 from runtime.settings import Settings
+
+NOT_ALLOWED = frozenset({RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED})
+
+log = structlog.get_logger(__name__)
 
 DEFAULT_ADDRESS = "127.0.0.1:7233"
 
@@ -54,18 +60,23 @@ async def register_search_attributes(
 ) -> None:
     """Make the namespace know the attributes our workflows carry; harmless when it does already.
 
-    Raises:
-        RPCError: the namespace refuses (Temporal Cloud wants them added by its own tools).
+    Every worker does it at its start. A server that does not let clients register any (Temporal
+    Cloud) is told of in the log with what to add; when they are there, nothing is lost.
     """
-    known = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
-    )
     types = {name: _indexed_type(kind) for name, kind in wanted.items()}
-    missing = {name: kind for name, kind in types.items() if name not in known.custom_attributes}
-    if missing:
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+    try:
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
         )
+        missing = {n: kind for n, kind in types.items() if n not in known.custom_attributes}
+        if missing:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+            )
+    except RPCError as error:
+        if error.status not in NOT_ALLOWED:
+            raise
+        log.warning("search_attributes.not_registered", add=dict(wanted), error=error.message)
 
 
 def _indexed_type(kind: str) -> "IndexedValueType.ValueType":
