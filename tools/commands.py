@@ -135,13 +135,13 @@ async def _reach_gate(
 async def _give_up(launched: Launched, exited: asyncio.Future[None]) -> None:
     """End a launch before its gate.
 
-    Half set up, a sandbox has processes that don't yet die with their parent, so it is let run into
-    its closed gate, and killed only if it doesn't come there.
+    It is let run into its closed gate, so that a half made sandbox takes itself down, and killed
+    only if it doesn't come there.
     """
     launched.close_gate()
     await asyncio.wait([exited], timeout=_GIVING_UP_SECONDS)
     if not exited.done():
-        launched.process.kill()
+        kill_group(launched.process.pid)
         await asyncio.wait([exited])
 
 

@@ -1,7 +1,8 @@
 """Starting commands so that they are held at a gate, and the unprotected way to do it.
 
 Nothing of a command runs until a line is written to its standard input; the end of that input
-(this process died, or thought better) means that it never runs.
+(this process died, or thought better) means that it never runs. Around it stands a watch that ends
+the whole process group when this process dies.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from domain.errors import SandboxUnavailableError
 from tools.limits import ToolLimits
@@ -24,22 +25,26 @@ GATE = "echo ready; read -r _ || exit\n"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for, in and out of the sandbox."""
 
+# The lifeline, a pipe that only the worker can write to, comes as standard error. The watch is the
+# one thing that covers a sandbox being set up: a process of it that waits for another that was
+# killed would wait for good, dying with no parent, but it is still of this group.
+_WATCH = """
+exec 3<&2 4<&0 2>&1 </dev/null
+"$@" <&4 3<&- 4<&- & command=$!
+{ read -r _ <&3; kill -KILL 0; } 4<&- & watch=$!
+exec 3<&- 4<&-
+wait "$command"; code=$?
+kill -KILL "$watch"
+exit "$code"
+"""
+
 # -f counts blocks of 512 bytes, -v KiB.
 _LIMITS = """
 ulimit -c 0 && ulimit -t {cpu_seconds} && ulimit -v {memory_kib} &&
 ulimit -f {file_blocks} && ulimit -n {open_files} || exit
 """
 
-# The group has a watch that ends it as soon as the pipe from the worker is closed.
-_RUN_WATCHED = """
-exec 3<&0 </dev/null
-"$@" 3<&- & command=$!
-{ read -r _ <&3; kill -KILL 0; } & watch=$!
-exec 3<&-
-wait "$command"; code=$?
-kill -KILL "$watch"
-exit "$code"
-"""
+_RUN = 'exec "$@" </dev/null\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +59,39 @@ class Job:
 class Launched:
     """A process on its way to the gate, with our ends of its pipes."""
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], **where: Any) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         """Start it in a session and a group of its own, with only this environment.
-
-        `where` may hold `cwd` and `pass_fds` as for `Popen`.
 
         Raises:
             SandboxUnavailableError: it can't be started.
         """
         gate_end, self._gate = os.pipe()
+        lifeline_end, self._lifeline = os.pipe()
         self.output, output_end = os.pipe()
         try:
             self.process = subprocess.Popen(
-                argv,
+                ["/bin/sh", "-c", _WATCH, "sh", *argv],
                 stdin=gate_end,
                 stdout=output_end,
-                stderr=output_end,
+                stderr=lifeline_end,
                 env=environment,
+                cwd=cwd,
+                pass_fds=pass_fds,
                 start_new_session=True,
-                **where,
             )
         except OSError as error:
-            os.close(self._gate)
-            os.close(self.output)
+            self.close()
             raise SandboxUnavailableError(unavailable(str(error))) from error
         finally:
-            os.close(gate_end)
-            os.close(output_end)
+            for end in (gate_end, lifeline_end, output_end):
+                os.close(end)
 
     def leader(self) -> int:
         """The pid whose end is the end of all of it. Known once the gate is reached."""
@@ -92,7 +103,7 @@ class Launched:
             os.write(self._gate, b"\n")
 
     def close_gate(self) -> None:
-        """Shut the gate for good, or end the watch of what is past it."""
+        """Shut the gate for good."""
         if self._gate >= 0:
             os.close(self._gate)
             self._gate = -1
@@ -100,6 +111,7 @@ class Launched:
     def close(self) -> None:
         """Close every pipe."""
         self.close_gate()
+        os.close(self._lifeline)
         os.close(self.output)
 
 
@@ -111,9 +123,6 @@ class Confinement(Protocol):
 
     def launch(self, job: Job) -> Launched:
         """Start towards the gate.
-
-        Must be called in a thread that lives as long as the command: the kernel takes the end of
-        the thread for the death of the parent, and ends the command.
 
         Raises:
             SandboxUnavailableError: nothing can be started here, and why.
@@ -131,7 +140,7 @@ class Unprotected:
 
     def __init__(self, limits: ToolLimits) -> None:
         """`limits` hold for each process."""
-        self._script = limits_script(limits) + GATE + _RUN_WATCHED
+        self._script = limits_script(limits) + GATE + _RUN
 
     def launch(self, job: Job) -> Launched:
         """Start towards the gate."""

