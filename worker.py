@@ -69,7 +69,6 @@ async def serve(settings: Settings, stopping: asyncio.Event) -> None:
         stack.push_async_callback(model.close)
         client = await connect(settings)
         await register_search_attributes(client)
-        await register_search_attributes(client)
         host = host_id(settings.home)
         watchers = Watchers(database)
         attentions = Attentions(settings.max_concurrent_executions)

@@ -61,6 +61,7 @@ def _demonstrate(place: Place, facts: Mapping[str, Any], *, scripted: bool) -> E
             return True
 
         execution = to_the_end(gateway, execution_id, story.tell, on_waiting=answer)
+        story.end()
         _tell_what_happened(gateway, execution, facts)
     return EXITS.get(execution["status"], Exit.FAILED)
 

@@ -40,6 +40,7 @@ def follow(gateway: Gateway, execution_id: str, *, watch: bool, as_json: bool, s
             _as_json if as_json else story.tell,
             on_waiting=on_waiting,
         )
+        story.end()
         return _conclude(execution, as_json=as_json, one_line=True)
     with show.err.status("starting") as status:
         execution = to_the_end(gateway, execution_id, _progress(status), on_waiting=on_waiting)

@@ -10,6 +10,7 @@ from cli.client import Event, Gateway
 from cli.show import money
 
 Data = dict[str, Any]
+Teller = Callable[[Data], str | None]
 
 
 class Story:
@@ -20,10 +21,12 @@ class Story:
         self._gateway = gateway
         self._execution_id = execution_id
         self._console = console
-        self._streamed = False
+        self._turn = 0
+        self._told = ""  # of the current turn's text
+        self._is_told = False  # all of it: deltas that come late are old news
         self._at_line_start = True
         self._cost = 0.0
-        self._tell: dict[str, Callable[[Data], str | None]] = {
+        self._tell: dict[str, Teller] = {
             "execution.started": lambda _: "[cyan]▶ running[/]",
             "execution.status_changed": _status_changed,
             "turn.started": self._turn_started,
@@ -45,27 +48,35 @@ class Story:
     def tell(self, event: Event) -> None:
         """Print what an event says; unknown ones say nothing."""
         if event.type == "delta":
-            self._stream(str(event.data.get("delta", "")))
+            self._stream(event.data)
             return
         teller = self._tell.get(event.type)
         line = teller(event.data) if teller else None
         if line:
             self._line(line)
 
-    def _stream(self, text: str) -> None:
+    def end(self) -> None:
+        """Finish the line."""
+        if not self._at_line_start:
+            self._console.print()
+        self._at_line_start = True
+
+    def _stream(self, data: Data) -> None:
+        if data.get("turn") == self._turn and not self._is_told:
+            self._say(str(data.get("delta", "")))
+
+    def _say(self, text: str) -> None:
         if text:
-            self._streamed = True
+            self._told += text
             self._console.print(text, end="", markup=False, soft_wrap=True)
             self._at_line_start = text.endswith("\n")
 
     def _line(self, line: str) -> None:
-        if not self._at_line_start:
-            self._console.print()
-        self._at_line_start = True
+        self.end()
         self._console.print(line)
 
     def _turn_started(self, data: Data) -> str:
-        self._streamed = False
+        self._turn, self._told, self._is_told = data["turn"], "", False
         again = f", try {data['try']}" if data.get("try", 1) > 1 else ""
         return f"[dim]turn {data['turn']}{again}[/]"
 
@@ -78,14 +89,17 @@ class Story:
         tokens = f"{data.get('input_tokens', 0)} in, {data.get('output_tokens', 0)} out"
         return f"[dim]  {tokens}, {money(self._cost)} so far[/]"
 
-    def _message_appended(self, data: Data) -> str | None:
-        if data["role"] != "assistant" or self._streamed:
-            return None
+    def _message_appended(self, data: Data) -> None:
+        """Tell what of the text did not come as deltas, which may be lost or late."""
+        if data["role"] != "assistant":
+            return
         path = f"/task-executions/{self._execution_id}/messages"
         recent = self._gateway.get(path, page_size=100)["items"]
         message = next((item for item in recent if item["seq"] == data["seq"]), None)
         text = text_of(message["content"]) if message else ""
-        return escape(text) or None
+        if text.startswith(self._told):
+            self._say(text.removeprefix(self._told))
+        self._is_told = True
 
 
 def text_of(content: list[Data] | str) -> str:

@@ -39,7 +39,7 @@ def rows(columns: Sequence[str], items: Sequence[Sequence[object]], *, nothing: 
         return
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "id")  # ids are copied
     for item in items:
         table.add_row(*(cell if isinstance(cell, str) else _cell(cell) for cell in item))
     out.print(table)

@@ -6,6 +6,8 @@ import sys
 from typing import Literal
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -73,9 +75,17 @@ def _gathering() -> list[Processor]:
 
 
 def _rendering(*, for_people: bool, colors: bool) -> list[Processor]:
+    """Neither shows the local variables of a traceback, which hold prompts and secrets."""
     if for_people:
-        return [structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="at")]
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        console = structlog.dev.ConsoleRenderer(
+            colors=colors, timestamp_key="at", exception_formatter=structlog.dev.plain_traceback
+        )
+        return [console]
+    tracebacks = ExceptionDictTransformer(show_locals=False)
+    return [
+        structlog.processors.ExceptionRenderer(tracebacks),
+        structlog.processors.JSONRenderer(),
+    ]
 
 
 def _quieter(level: LogLevel) -> str:

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 SPEAKS = """
 import logging, structlog, sys
 from runtime.telemetry import set_up_logging
@@ -13,6 +15,7 @@ structlog.get_logger("perdure.worker").info("step done", turn=3)
 logging.getLogger("uvicorn.error").info("chatter")
 logging.getLogger("temporalio.worker").warning("poll %s", "failed")
 structlog.get_logger("perdure.worker").debug("not this")
+canary = "sk-" + "canary"
 try:
     1 / 0
 except ZeroDivisionError:
@@ -38,6 +41,11 @@ def test_away_from_a_terminal_every_line_is_json_with_its_context() -> None:
     assert poll["logger"] == "temporalio.worker"
     assert {line["execution_id"] for line in (done, poll, broken)} == {"e1"}
     assert broken["exception"][0]["exc_type"] == "ZeroDivisionError"
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_shows_no_local_variable(log_format: str) -> None:
+    assert "canary" not in "".join(lines(log_format)).replace('"sk-" + "canary"', "")
 
 
 def test_people_get_readable_lines() -> None:
