@@ -15,6 +15,8 @@ class ListPrices:
         tokens = pricing.estimate_tokens(prompt_bytes)
         return pricing.estimate(model, tokens, max_tokens, datetime.now(UTC))
 
-    def price(self, response: ModelResponse) -> Decimal | None:
-        """What a call did cost in USD, or None."""
-        return pricing.price(response.model, response.usage, datetime.now(UTC))
+    def price(self, model: str, response: ModelResponse) -> Decimal | None:
+        """What a call did cost in USD, or None: that of the model that answered, if it has a price."""
+        now = datetime.now(UTC)
+        answered_by = pricing.price(response.model, response.usage, now)
+        return pricing.price(model, response.usage, now) if answered_by is None else answered_by

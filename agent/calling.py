@@ -33,7 +33,7 @@ def make_intent(state: RunState, prices: Prices) -> CallIntent | Failure:
     limits, prefix = state.snapshot.limits, state.snapshot.prefix
     if state.turn >= limits.max_turns and state.tries == 0:
         return Failure(ErrorCode.MAX_TURNS, f"The limit of {limits.max_turns} turns is reached.")
-    estimate = prices.estimate(prefix.model, state.transcript.content_bytes, prefix.max_tokens)
+    estimate = prices.estimate(prefix.model, state.prompt_bytes, prefix.max_tokens)
     if shortage := _shortage(limits.budget_usd, state.cost_usd, estimate, prefix.model):
         return shortage
     return CallIntent(

@@ -150,7 +150,7 @@ class ModelTurn:
             id=intent.id,
             status=CallStatus.SUCCEEDED,
             usage=response.usage,
-            cost_usd=self._prices.price(response),
+            cost_usd=self._prices.price(intent.model, response),
             stop_reason=response.stop_reason,
             stop_details=response.stop_details,
             request_id=response.request_id,

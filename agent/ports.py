@@ -34,8 +34,8 @@ class Prices(Protocol):
         """The most a call can cost in USD, or None where the model has no known price."""
         ...
 
-    def price(self, response: ModelResponse) -> Decimal | None:
-        """What a call did cost in USD, or None."""
+    def price(self, model: str, response: ModelResponse) -> Decimal | None:
+        """What a call to `model` did cost in USD, or None."""
         ...
 
 

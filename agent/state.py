@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from agent.transcript import Transcript, result_block
+from agent.transcript import Transcript, encode, result_block
 from domain.outcomes import Outcome, Stop
 from domain.people import EXPIRING
 from domain.states import ExecutionStatus
@@ -38,6 +38,8 @@ class RunState:
         """Begin where the record stands."""
         self.snapshot = snapshot
         self.transcript = Transcript(snapshot.transcript, snapshot.prefix_sha256)
+        prefix = snapshot.prefix
+        self._prefix_bytes = len(encode(prefix.system)) + len(encode(prefix.tools))
         self.status = ExecutionStatus(snapshot.status)
         self.reason = snapshot.status_reason
         self.turn = snapshot.turn
@@ -50,6 +52,11 @@ class RunState:
         self.intent: CallIntent | None = None
         self.steering: list[Said] = []
         self.tool: str | None = None
+
+    @property
+    def prompt_bytes(self) -> int:
+        """The size of what the next call sends."""
+        return self._prefix_bytes + self.transcript.content_bytes
 
     # --- tool calls of the turn in hand -------------------------------------------------------
 

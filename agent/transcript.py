@@ -35,10 +35,11 @@ class Transcript:
     def append(self, message: StoredMessage) -> None:
         """Add a message that the record has taken.
 
-        Neighbours of one role go out as one message, as the API reads them anyway.
+        Neighbouring user messages go out as one, as the API reads them anyway; a paused turn and
+        its continuation stay two.
         """
         blocks = json.loads(message.content)
-        if self._wire and self._wire[-1]["role"] == message.role:
+        if message.role == "user" and self._wire and self._wire[-1]["role"] == "user":
             self._wire[-1] = {
                 "role": message.role,
                 "content": [*self._wire[-1]["content"], *blocks],
