@@ -1,1 +1,1 @@
-"""Pure rules of Perdure: states, templates, permissions, prices, ids, errors. Standard library only."""
+"""Pure rules: states, templates, permissions, prices, errors. Standard library only."""
