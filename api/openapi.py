@@ -1,12 +1,11 @@
 """The API's description: FastAPI's, with our bodies, errors and security added."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -34,26 +33,30 @@ def describe(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title=TITLE, version=app.version, description=_description(), routes=app.routes
         )
-        routes = [route for route in _api_routes(app) if route.include_in_schema]
-        bodies = {route: body for route in routes if (body := _body(route.dependant))}
-        schemas = _schemas([Problem, *{body.model for body in bodies.values()}])
+        routes = [
+            route
+            for route in iter_route_contexts(app.routes)
+            if isinstance(route.original_route, APIRoute) and route.include_in_schema
+        ]
+        bodies = [_body(route.dependant) for route in routes]
+        schemas = _schemas([Problem, *{body.model for body in bodies if body}])
         document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
         document["components"]["securitySchemes"] = {
             "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         }
-        for route in routes:
+        for route, body in zip(routes, bodies, strict=True):
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
-                _complete(operation, route, bodies.get(route))
+                _complete(operation, route.dependant, body)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _complete(operation: dict[str, Any], route: APIRoute, body: JsonBody[Any] | None) -> None:
+def _complete(operation: dict[str, Any], dependant: Dependant, body: JsonBody[Any] | None) -> None:
     problem = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = {"description": "A problem.", "content": problem}
-    if _needs_token(route.dependant):
+    if _needs_token(dependant):
         operation["security"] = [{"token": []}]
     if body:
         schema = {"$ref": _REF.format(model=body.model.__name__)}
@@ -61,10 +64,6 @@ def _complete(operation: dict[str, Any], route: APIRoute, body: JsonBody[Any] | 
             "required": not body.optional,
             "content": {"application/json": {"schema": schema}},
         }
-
-
-def _api_routes(app: FastAPI) -> Iterator[APIRoute]:
-    return (route for route in app.routes if isinstance(route, APIRoute))
 
 
 def _body(dependant: Dependant) -> JsonBody[Any] | None:

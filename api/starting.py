@@ -16,6 +16,7 @@ from api.calls import Call
 from api.json_schemas import value_problems
 from api.schemas.executions import ExecuteBody
 from contracts.definitions import TaskDefinition
+from contracts.dispatch import StartRequest
 from contracts.names import workflow_id
 from domain import pricing, templates
 from domain.errors import (
@@ -30,7 +31,6 @@ from persistence import audit, executions, sessions
 from persistence.outbox import Said, say
 from persistence.tables.executions import ExecutionRow
 from persistence.tasks import StoredTask
-from runtime.dispatch import StartRequest
 
 SESSION_BUSY = "session_busy"
 

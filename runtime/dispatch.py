@@ -4,6 +4,7 @@ Both may fail without harm: what is to be started or heard stands in the outbox,
 relay tries again (design.md, section 4).
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -46,30 +47,35 @@ class Dispatcher:
         One that was started before counts as started, whether it still runs or not.
         """
         try:
-            await self._client.start_workflow(
-                names.TASK_EXECUTION,
-                ExecutionInput(execution_id=request.execution_id),
-                id=request.workflow_id,
-                task_queue=names.EXECUTIONS_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                search_attributes=search_attributes(request),
-                static_summary=f"{request.title[:150]} ({request.trigger_type})",
-                priority=_priority(request),
-                rpc_timeout=RPC_TIMEOUT,
-            )
+            async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+                await self._start(request)
         except WorkflowAlreadyStartedError:
             return True
         except (RPCError, RuntimeError, TimeoutError) as error:
-            # RuntimeError: what a lazy client raises when it can't connect.
+            # A lazy client that can't connect raises RuntimeError, or takes its time.
             log.warning("dispatch.start_failed", workflow_id=request.workflow_id, error=str(error))
             return False
         return True
+
+    async def _start(self, request: StartRequest) -> None:
+        await self._client.start_workflow(
+            names.TASK_EXECUTION,
+            ExecutionInput(execution_id=request.execution_id),
+            id=request.workflow_id,
+            task_queue=names.EXECUTIONS_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            search_attributes=search_attributes(request),
+            static_summary=f"{request.title[:150]} ({request.trigger_type})",
+            priority=_priority(request),
+            rpc_timeout=RPC_TIMEOUT,
+        )
 
     async def ring(self, workflow_id: str) -> bool:
         """Tell a workflow that there are unread rows for it; False when that did not reach it."""
         handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
         try:
-            await handle.signal(names.RING, rpc_timeout=RPC_TIMEOUT)
+            async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+                await handle.signal(names.RING, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 # Not started yet, or just ended: the row is read at its start, or by nobody.

@@ -1,0 +1,156 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.outbox import OutboxRow
+from tests.api.world import APPROVAL, World, ask, execute, make_task
+
+Client = httpx2.AsyncClient
+BASE = "/api/v1/input-requests"
+
+
+async def asked(world: World, client: Client, **fields: Any) -> tuple[dict[str, Any], str]:
+    """An execution and the path of its open request."""
+    execution = await execute(client, await make_task(client))
+    return execution, f"{BASE}/{await ask(world, execution, **fields)}"
+
+
+async def test_requests_are_read_and_listed(world: World, client: Client, other: Client) -> None:
+    execution, path = await asked(world, client, **APPROVAL)
+    request = (await client.get(path)).json()
+    assert request["tool_call"] == {
+        "name": "bash",
+        "input": {"command": "git push"},
+        "input_sha256": bytes(range(32)).hex(),
+    }
+    assert (request["kind"], request["status"], request["answer"]) == ("approval", "open", None)
+    assert "schema" in request
+    listed = await client.get(execution["_links"]["input_requests"])
+    assert listed.json()["items"] == [request]
+    assert (await client.get(f"{BASE}?status=open&kind=approval")).json()["total"] >= 1
+    assert (await client.get(f"{BASE}?status=expired")).json()["total"] == 0
+    assert (await other.get(path)).status_code == 403
+    assert (await other.post(f"{path}/answer", json={"decision": "deny"})).status_code == 403
+
+
+async def test_an_answer_is_stored_told_and_final(world: World, client: Client) -> None:
+    execution, path = await asked(world, client, **APPROVAL)
+    answer = {"decision": "approve", "message": "Go on.", "remember": "execution"}
+    response = await client.post(f"{path}/answer", json=answer)
+    assert response.status_code == 200
+    request = response.json()
+    assert (request["status"], request["answer"]) == ("answered", answer)
+    assert request["answered_by"] == execution["user_id"]
+    assert "answer" not in request["_links"]
+    async with world.gateway.database.reading() as session:
+        rows = await session.scalars(
+            select(OutboxRow)
+            .where(OutboxRow.execution_id == UUID(execution["id"]))
+            .order_by(OutboxRow.id)
+        )
+        said = [(row.kind, row.payload) for row in rows]
+    assert said[1] == ("answer", {"input_request_id": request["id"]})
+    events = (await client.get(execution["_links"]["events"])).json()["items"]
+    assert events[-1]["type"] == "input.answered"
+    again = await client.post(f"{path}/answer", json=answer)
+    assert (again.status_code, again.json()["code"]) == (409, "already_answered")
+
+
+async def test_of_two_answers_one_counts(world: World, client: Client) -> None:
+    _, path = await asked(world, client, **APPROVAL)
+    answers = await asyncio.gather(
+        *(client.post(f"{path}/answer", json={"decision": "approve"}) for _ in range(5))
+    )
+    assert sorted(a.status_code for a in answers) == [200, 409, 409, 409, 409]
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer"),
+    [
+        (APPROVAL, {"decision": "deny"}),
+        (APPROVAL, {"decision": "edit", "input": {"command": "git status"}}),
+        (APPROVAL, {"decision": "approve", "input_sha256": bytes(range(32)).hex()}),
+        ({}, {"message": "Blue."}),
+        ({}, {"values": {"answer": "Blue"}}),
+        ({}, {"decision": "deny"}),
+        ({"options": ["red", "blue"]}, {"values": "blue"}),
+        ({"options": ["red", "blue"]}, {"decision": "approve", "values": {"answer": "blue"}}),
+        ({"options": ["red", "blue"]}, {"message": "Neither."}),
+        ({"options": [{"label": "Red", "value": 1}]}, {"values": 1}),
+        ({"kind": "form", "schema": {"required": ["n"]}}, {"values": {"n": 1}}),
+        ({"kind": "effect_check"}, {"decision": "approve"}),
+        ({"kind": "budget"}, {"decision": "deny", "message": "Enough."}),
+    ],
+)
+async def test_answers_that_fit(
+    world: World, client: Client, fields: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    _, path = await asked(world, client, **fields)
+    response = await client.post(f"{path}/answer", json=answer)
+    assert response.status_code == 200, response.text
+    stored = response.json()["answer"]
+    expected = {k: v for k, v in answer.items() if k != "input_sha256"}
+    assert stored == {"decision": "approve", **expected}
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer", "field"),
+    [
+        (APPROVAL, {}, "decision"),
+        (APPROVAL, {"decision": "yes"}, "decision"),
+        (APPROVAL, {"decision": "edit"}, "input"),
+        (APPROVAL, {"decision": "edit", "input": "rm"}, "input"),
+        (APPROVAL, {"decision": "approve", "input": {}}, "input"),
+        (APPROVAL, {"decision": "approve", "input_sha256": "x"}, "input_sha256"),
+        ({}, {}, "values"),
+        ({}, {"decision": "edit", "values": 1}, "decision"),
+        ({"options": ["red"]}, {"values": "green"}, "values"),
+        ({"kind": "form", "schema": {"required": ["n"]}}, {"values": {}}, "values"),
+        ({"kind": "form", "schema": {"type": "object"}}, {"message": "x"}, "values"),
+        ({"kind": "budget"}, {"decision": "edit", "input": {}}, "decision"),
+        (APPROVAL, {"decision": "approve", "unknown": 1}, "unknown"),
+    ],
+)
+async def test_answers_that_do_not_fit(
+    world: World, client: Client, fields: dict[str, Any], answer: dict[str, Any], field: str
+) -> None:
+    _, path = await asked(world, client, **fields)
+    response = await client.post(f"{path}/answer", json=answer)
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"][0]["loc"][:2] == ["body", field]
+    assert (await client.get(path)).json()["status"] == "open"
+
+
+async def test_an_approval_is_bound_to_its_input(world: World, client: Client) -> None:
+    _, path = await asked(world, client, **APPROVAL)
+    answer = {"decision": "approve", "input_sha256": "0" * 64}
+    response = await client.post(f"{path}/answer", json=answer)
+    assert (response.status_code, response.json()["code"]) == (409, "input_changed")
+
+
+async def test_what_is_past_due_or_over_takes_no_answer(world: World, client: Client) -> None:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    _, due = await asked(world, client, due_at=past, on_expiry="fail")
+    response = await client.post(f"{due}/answer", json={"message": "late"})
+    assert (response.status_code, response.json()["code"]) == (409, "already_answered")
+    _, patient = await asked(world, client, due_at=past, on_expiry="wait")
+    assert (await client.post(f"{patient}/answer", json={"message": "late"})).status_code == 200
+    execution, path = await asked(world, client)
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(ExecutionRow, UUID(execution["id"]))
+        row.status, row.completed_at = "failed", past
+    assert (await client.post(f"{path}/answer", json={"message": "late"})).status_code == 409
+
+
+async def test_a_repeated_answer_with_its_key_is_the_same(world: World, client: Client) -> None:
+    _, path = await asked(world, client)
+    key = {"Idempotency-Key": "once"}
+    first = await client.post(f"{path}/answer", json={"message": "Blue."}, headers=key)
+    again = await client.post(f"{path}/answer", json={"message": "Blue."}, headers=key)
+    assert (again.status_code, again.content) == (200, first.content)

@@ -1,0 +1,96 @@
+import json
+from decimal import Decimal
+from uuid import UUID
+
+import httpx2
+
+from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.reports import ReportRow
+from persistence.tables.sessions import MessageRow
+from persistence.tables.tool_calls import ToolCallRow
+from tests.api.world import World, execute, in_session, make_task
+
+Client = httpx2.AsyncClient
+SHA = bytes(32)
+
+
+async def test_messages_and_calls_are_read_in_order(
+    world: World, client: Client, other: Client
+) -> None:
+    execution = await execute(client, await make_task(client))
+    execution_id, session_id = UUID(execution["id"]), await in_session(world, execution)
+    blocks = [{"type": "text", "text": "odd: \ud800 \0"}]
+    async with world.gateway.database.transaction() as session:
+        for seq in (1, 2, 3):
+            message = MessageRow(
+                session_id=session_id,
+                execution_id=execution_id,
+                seq=seq,
+                role="assistant" if seq % 2 == 0 else "user",
+                content=json.dumps(blocks),
+                cost_usd=Decimal("0.0125"),
+            )
+            call = ModelCallRow(
+                execution_id=execution_id,
+                turn=seq,
+                try_number=1,
+                status="succeeded",
+                model="m",
+                max_tokens=1,
+                last_message_seq=seq,
+                request_sha256=SHA,
+            )
+            tool = ToolCallRow(
+                execution_id=execution_id,
+                turn=1,
+                position=seq,
+                tool_use_id=f"t{seq}",
+                name="read_file",
+                input='{"b": 1, "a": 2}',
+                input_sha256=SHA,
+                effect="read_only",
+                status="succeeded",
+            )
+            session.add_all([message, call, tool])
+    path = execution["_links"]["self"]
+    messages = (await client.get(f"{path}/messages")).json()
+    assert [m["seq"] for m in messages["items"]] == [1, 2, 3]
+    assert messages["items"][0]["content"] == blocks
+    assert messages["items"][0]["cost_usd"] == 0.0125
+    tools = (await client.get(f"{path}/tool-calls?page_size=2")).json()
+    assert [t["position"] for t in tools["items"]] == [1, 2]
+    assert list(tools["items"][0]["input"]) == ["b", "a"]
+    rest = (await client.get(tools["_links"]["next"])).json()
+    assert ([t["position"] for t in rest["items"]], rest["next_cursor"]) == ([3], None)
+    calls = (await client.get(f"{path}/model-calls")).json()
+    assert ([c["turn"] for c in calls["items"]], calls["total"]) == ([1, 2, 3], 3)
+    for what in ("messages", "tool-calls", "model-calls", "events", "children", "artifacts"):
+        assert (await other.get(f"{path}/{what}")).status_code == 403
+
+    conversation = f"/api/v1/sessions/{session_id}"
+    read = (await client.get(conversation)).json()
+    assert read["name"] == "Task: greet (manual)"
+    latest = (await client.get(f"{conversation}/messages?limit=2")).json()
+    assert [m["seq"] for m in latest["items"]] == [2, 3]
+    listed = (await client.get("/api/v1/sessions")).json()
+    assert read in listed["items"]
+    assert (await other.get(conversation)).status_code == 403
+    assert (await client.get(f"{conversation}/messages?limit=0")).status_code == 422
+
+
+async def test_the_report_of_an_execution(world: World, client: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    path = f"{execution['_links']['self']}/report"
+    missing = await client.get(path)
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    async with world.gateway.database.transaction() as session:
+        session.add(
+            ReportRow(
+                user_id=UUID(execution["user_id"]),
+                execution_id=UUID(execution["id"]),
+                title="greet",
+                format="html",
+                content={"summary": "All is well."},
+            )
+        )
+    assert (await client.get(path)).json()["content"] == {"summary": "All is well."}
