@@ -1,7 +1,7 @@
 """Cron expressions of five fields, as Temporal's schedules take them.
 
-Checked here and not by a library: croniter and cronsim accept `L`, `#` or `W`, which Temporal
-refuses, and six fields, whose meaning differs (Temporal reads the sixth as a year; facts.md, A5).
+Checked here and not by a library: croniter and cronsim accept `L` or `W`, which Temporal refuses,
+`#`, which begins a comment there, and six fields, of which Temporal reads the last as a year.
 """
 
 from collections.abc import Sequence
