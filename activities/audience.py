@@ -21,13 +21,14 @@ log = structlog.get_logger(__name__)
 
 
 class Watchers:
-    """Which executions somebody looks at, on this worker."""
+    """Which executions somebody looks at, on this worker, and what is on its way to them."""
 
     def __init__(self, database: Database) -> None:
         """`database` carries what is published."""
         self._database = database
         self._until: dict[str, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: list[str] = []
+        self._sending: asyncio.Task[None] | None = None
 
     def watch(self, execution_id: str) -> None:
         """Somebody looks (a `WATCH` notification)."""
@@ -39,18 +40,30 @@ class Watchers:
         """Whether publishing is worth anything."""
         return self._until.get(execution_id, 0.0) > time.monotonic()
 
-    def publish(self, payload: dict[str, object]) -> None:
-        """Send without waiting; a lost one is no harm."""
-        task = asyncio.ensure_future(self._send(json.dumps(payload)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def stepped(self, execution_id: UUID, event_seq: int) -> None:
+        """New events are in Postgres."""
+        if self.is_watched(str(execution_id)):
+            self.publish({"execution_id": str(execution_id), "seq": event_seq})
 
-    async def _send(self, payload: str) -> None:
+    def publish(self, payload: dict[str, object]) -> None:
+        """Send without waiting; a lost one is no harm.
+
+        One statement carries all that gathers while the last one is under way.
+        """
+        self._waiting.append(json.dumps(payload))
+        if self._sending is None:
+            self._sending = asyncio.ensure_future(self._send())
+
+    async def _send(self) -> None:
         try:
-            async with self._database.transaction() as session:
-                await notify(session, LIVE, payload)
+            while self._waiting:
+                payloads, self._waiting = self._waiting, []
+                async with self._database.transaction() as session:
+                    await notify(session, LIVE, *dict.fromkeys(payloads))
         except (OSError, SQLAlchemyError) as error:
             log.info("live.lost", error=type(error).__name__)
+        finally:
+            self._sending = None
 
 
 class ExecutionAudience:
@@ -58,6 +71,7 @@ class ExecutionAudience:
 
     def __init__(self, execution_id: UUID, watchers: Watchers) -> None:
         """Costs nothing while nobody looks."""
+        self._execution_id = execution_id
         self._id = str(execution_id)
         self._watchers = watchers
         self._text: list[str] = []
@@ -84,5 +98,4 @@ class ExecutionAudience:
 
     def stepped(self, event_seq: int) -> None:
         """New events are in Postgres."""
-        if self._watchers.is_watched(self._id):
-            self._watchers.publish({"execution_id": self._id, "seq": event_seq})
+        self._watchers.stepped(self._execution_id, event_seq)

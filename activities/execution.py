@@ -69,6 +69,7 @@ class Activities(ExecutionActivities):
                     error_code=end.error_code,
                     report_failed=end.report_failed,
                 )
+        self._caller.watchers.stepped(end.run.execution_id, ended.event_seq)
         return FinishResult(
             status=ended.status,
             error_code=ended.error_code,

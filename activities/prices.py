@@ -16,7 +16,7 @@ class ListPrices:
         return pricing.estimate(model, tokens, max_tokens, datetime.now(UTC))
 
     def price(self, model: str, response: ModelResponse) -> Decimal | None:
-        """What a call did cost in USD, or None: that of the model that answered, if it has a price."""
+        """What a call did cost in USD, at the price of the model that answered if it has one."""
         now = datetime.now(UTC)
         answered_by = pricing.price(response.model, response.usage, now)
         return pricing.price(model, response.usage, now) if answered_by is None else answered_by

@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 
 from domain.errors import ErrorCode
 from domain.events import Event
@@ -39,7 +41,8 @@ class Ended:
     error_code: ErrorCode | None
     is_unread: bool
     parent_workflow_id: str | None
-    cost_usd: Any
+    cost_usd: Decimal
+    event_seq: int
 
 
 async def create_session(session: AsyncSession, execution_id: UUID, run: runs.RunIdentity) -> bool:
@@ -168,7 +171,7 @@ async def finish(
         row.report_error = "The report could not be made; the worker's log says why."
     _write_end(row, status, error_code)
     await session.flush()
-    await events.append(session, row.id, _last_event(row))
+    set_committed_value(row, "event_seq", await events.append(session, row.id, _last_event(row)))
     session.add(_audit(row))
     if status is ExecutionStatus.CANCELLED:
         await cancel_descendants(session, row.id, reason="the parent was cancelled")
@@ -302,4 +305,5 @@ async def _ended(session: AsyncSession, row: ExecutionRow, *, is_unread: bool = 
         is_unread=is_unread,
         parent_workflow_id=parent,
         cost_usd=row.cost_usd,
+        event_seq=row.event_seq,
     )

@@ -32,10 +32,11 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[str], None]
 
 
-async def notify(session: AsyncSession, channel: str, payload: str) -> None:
+async def notify(session: AsyncSession, channel: str, *payloads: str) -> None:
     """Send at the commit of this transaction."""
     await session.execute(
-        text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload}
+        text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) payload"),
+        {"channel": channel, "payloads": list(payloads)},
     )
 
 

@@ -82,5 +82,9 @@ def scripted_model(environment: Mapping[str, str], log: Path, port: int) -> Part
 
 
 def inherited() -> dict[str, str]:
-    """Our own environment, which our parts get: provider's variables, proxies, PERDURE_*."""
-    return dict(os.environ)
+    """Our own environment, which our parts get: provider's variables, proxies, PERDURE_*.
+
+    But they may keep bytecode: Temporal's sandbox imports the workflow module again for every
+    execution, and compiling it each time costs more than the rest of the import.
+    """
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
