@@ -34,7 +34,7 @@ def save_artifact(
 def _copy(source: int, copy: Path, largest: int) -> tuple[int, str]:
     """Copy an open file, and close it; its size and sha256."""
     digest, size = hashlib.sha256(), 0
-    with os.fdopen(source, "rb") as original, copy.open("xb") as target:
+    with os.fdopen(source, "rb") as original, os.fdopen(_made(copy), "wb") as target:
         for chunk in _chunks(original):
             size += len(chunk)
             # The file may grow while it is copied.
@@ -43,6 +43,10 @@ def _copy(source: int, copy: Path, largest: int) -> tuple[int, str]:
             digest.update(chunk)
             target.write(chunk)
     return size, digest.hexdigest()
+
+
+def _made(copy: Path) -> int:
+    return os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
 def _chunks(file: Any) -> Iterator[bytes]:

@@ -54,7 +54,6 @@ class Toolbox:
         self._root = workspaces.absolute()
         self._private = self._root / ".private"
         self._private.mkdir(mode=_CLOSED, parents=True, exist_ok=True)
-        self._root.chmod(_CLOSED)
         _delete_leftovers(self._private)
         self._confinement: Confinement = (
             Unprotected(self._limits) if sandbox == "none" else Bubblewrap(self._limits)

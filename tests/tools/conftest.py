@@ -29,13 +29,13 @@ class Caller:
     def workspace(self) -> Path:
         return self.toolbox.workspace(self.session_id)
 
-    def invocation(self, name: str, **tool_input: Any) -> ToolInvocation:
+    def invocation(self, name: str, /, **tool_input: Any) -> ToolInvocation:
         return ToolInvocation(new_id(), self.session_id, "toolu_1", name, tool_input)
 
     async def record(self, identity: ProcessIdentity | None) -> None:
         self.started.append(identity)
 
-    async def __call__(self, name: str, **tool_input: Any) -> ToolOutcome:
+    async def __call__(self, name: str, /, **tool_input: Any) -> ToolOutcome:
         return await self.run(self.invocation(name, **tool_input))
 
     async def run(
@@ -43,13 +43,13 @@ class Caller:
     ) -> ToolOutcome:
         return await self.toolbox.run(invocation, on_started=on_started or self.record)
 
-    async def text(self, name: str, **tool_input: Any) -> str:
+    async def text(self, name: str, /, **tool_input: Any) -> str:
         """What a call gives that must succeed."""
         outcome = await self(name, **tool_input)
         assert not outcome.is_error, outcome.text
         return outcome.text
 
-    async def refusal(self, name: str, **tool_input: Any) -> str:
+    async def refusal(self, name: str, /, **tool_input: Any) -> str:
         """What a call gives that must fail."""
         outcome = await self(name, **tool_input)
         assert outcome.is_error, outcome.text

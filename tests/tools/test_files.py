@@ -1,0 +1,310 @@
+"""Reading, writing, editing, listing, searching and keeping files."""
+
+import asyncio
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.tool_calls import ProcessIdentity, ToolEffect
+from tests.tools.conftest import Caller, MakeCaller
+from tools.limits import ToolLimits
+from tools.listing import matches
+from tools.specs import BUILTIN_TOOLS
+
+
+async def test_write_read_edit(call: Caller) -> None:
+    assert await call.text("write_file", path="a/b.txt", content="one\ntwo\n") == (
+        "Made a/b.txt (8 bytes)."
+    )
+    assert await call.text("read_file", path="/workspace/a/b.txt") == "     1\tone\n     2\ttwo"
+    assert await call.text("edit_file", path="a/b.txt", old_text="two", new_text="2") == (
+        "Edited a/b.txt."
+    )
+    assert (call.workspace / "a/b.txt").read_text() == "one\n2\n"
+    assert (
+        await call.text("write_file", path="a/b.txt", content="") == "Replaced a/b.txt (0 bytes)."
+    )
+    assert await call.text("read_file", path="a/b.txt") == "(a/b.txt is empty)"
+
+
+async def test_reading_in_parts(call: Caller) -> None:
+    (call.workspace / "n").write_text("".join(f"line {n}\n" for n in range(1, 10_001)))
+    first = await call.text("read_file", path="n")
+    assert "(lines 1 to " in first
+    following = int(first.rpartition("offset ")[2].rstrip(")"))
+    part = await call.text("read_file", path="n", offset=following, limit=2)
+    assert part.splitlines()[0] == f"{following:6}\tline {following}"
+    assert part.endswith(f"of 10,000; go on with offset {following + 2})")
+    last = await call.text("read_file", path="n", offset=10_000)
+    assert last.endswith("(lines 10,000 to 10,000 of 10,000; that is the end)")
+    assert await call.refusal("read_file", path="n", offset=10_001) == "n has only 10,000 lines."
+
+
+async def test_reading_odd_files(call: Caller) -> None:
+    (call.workspace / "binary").write_bytes(os.urandom(5000))
+    (call.workspace / "latin").write_bytes("Grüße\0\n".encode("latin-1"))
+    (call.workspace / "wide").write_bytes(b"x" * 1_000_000)
+    assert await call.text("read_file", path="binary") == "(binary is a binary file of 5,000 bytes)"
+    assert await call.text("read_file", path="latin") == "     1\tGr��e␀"
+    wide = await call.text("read_file", path="wide")
+    assert wide.endswith("x (… 998,000 bytes more)")
+
+
+@pytest.mark.parametrize(
+    ("tool_input", "expected"),
+    [
+        ({"path": "none"}, "There is no none in the workspace."),
+        ({"path": "d"}, "d is a directory."),
+        ({"path": "f/x"}, "A part of f/x is not a directory."),
+        ({"path": "../f"}, "is not a path in the workspace"),
+        ({"path": "x" * 300}, "File name too long"),
+        ({"path": "\ud800"}, "lone surrogate"),
+        ({"path": 7}, "field path: 7 is not of type 'string'"),
+        ({}, "'path' is a required property"),
+        ({"path": "f", "surprise": 1}, "'surprise' was unexpected"),
+        ({"path": "f", "offset": 0}, "field offset"),
+        ([], "is not of type 'object'"),
+    ],
+)
+async def test_unusable_input_is_answered(call: Caller, tool_input: Any, expected: str) -> None:
+    (call.workspace / "d").mkdir()
+    (call.workspace / "f").touch()
+    invocation = replace(call.invocation("read_file"), input=tool_input)
+    outcome = await call.run(invocation)
+    assert outcome.is_error
+    assert expected in outcome.text
+
+
+async def test_a_tool_that_does_not_exist(call: Caller) -> None:
+    text = await call.refusal("Read\ud800", path="x")
+    assert text.startswith(r"There is no tool named 'Read\ud800'. The tools are: bash, read_file,")
+
+
+@pytest.mark.parametrize("tool", ["write_file", "edit_file", "save_artifact"])
+async def test_nothing_changes_before_it_is_on_record(call: Caller, tool: str) -> None:
+    class LostError(Exception):
+        pass
+
+    async def on_started(identity: ProcessIdentity | None) -> None:
+        assert identity is None
+        raise LostError
+
+    (call.workspace / "f").write_text("a")
+    given: dict[str, dict[str, str]] = {
+        "write_file": {"content": "b"},
+        "edit_file": {"old_text": "a", "new_text": "b"},
+        "save_artifact": {},
+    }
+    with pytest.raises(LostError):
+        await call.run(call.invocation(tool, path="f", **given[tool]), on_started)
+    assert (call.workspace / "f").read_text() == "a"
+
+
+async def test_read_only_tools_leave_no_record(call: Caller) -> None:
+    (call.workspace / "f").write_text("a")
+    for name, spec in BUILTIN_TOOLS.items():
+        if spec.effect is ToolEffect.READ_ONLY:
+            await call.text(
+                name,
+                **(
+                    {"pattern": "a"}
+                    if name == "search_files"
+                    else {"path": "."}
+                    if name == "list_files"
+                    else {"path": "f"}
+                ),
+            )
+    assert call.started == []
+
+
+async def test_writing_keeps_permissions_and_never_follows_out(
+    call: Caller, tmp_path: Path
+) -> None:
+    script = call.workspace / "script"
+    script.write_text("old")
+    script.chmod(0o4755)
+    await call.text("write_file", path="script", content="new")
+    assert script.stat().st_mode & 0o7777 == 0o755
+    outside = tmp_path / "outside"
+    outside.write_text("safe")
+    (call.workspace / "link").symlink_to(outside)
+    assert "out of the workspace" in await call.refusal("write_file", path="link", content="x")
+    assert outside.read_text() == "safe"
+    os.mkfifo(call.workspace / "fifo")
+    assert "not a regular file" in await call.refusal("write_file", path="fifo", content="x")
+    assert "is a directory" in await call.refusal("write_file", path=".", content="x")
+    assert "surrogate" in await call.refusal("write_file", path="s", content="\ud800")
+
+
+async def test_edits_that_can_not_be_made(call: Caller) -> None:
+    (call.workspace / "f").write_text("a a\r\n")
+    assert "2 times" in await call.refusal("edit_file", path="f", old_text="a", new_text="b")
+    assert "exactly" in await call.refusal("edit_file", path="f", old_text="a\n", new_text="b")
+    assert "the same" in await call.refusal("edit_file", path="f", old_text="a", new_text="a")
+    await call.text("edit_file", path="f", old_text="a", new_text="b", replace_all=True)
+    assert (call.workspace / "f").read_bytes() == b"b b\r\n"
+
+
+async def test_an_edit_that_is_tried_again_is_made_once(call: Caller) -> None:
+    (call.workspace / "f").write_text("a")
+    edit = call.invocation("edit_file", path="f", old_text="a", new_text="aa")
+    first, again = await call.run(edit), await call.run(edit)
+    assert first == again
+    assert (call.workspace / "f").read_text() == "aa"
+    other = await call.run(replace(edit, tool_use_id="toolu_2"))
+    assert "2 times" in other.text
+
+
+@pytest.mark.parametrize("reached", ["staged", "marked"])
+async def test_an_edit_cut_by_a_crash_is_made(call: Caller, reached: str) -> None:
+    """The files as a crash leaves them before the last step of an edit."""
+    path = call.workspace / "f"
+    path.write_text("a")
+    edit = call.invocation("edit_file", path="f", old_text="a", new_text="aa")
+    await call.run(edit)
+    path.write_text("a")
+    private = call.workspace.parent / ".private"
+    [mark] = private.glob("*.made")
+    mark.with_suffix(".staged").write_text("half")
+    if reached == "staged":
+        mark.unlink()
+    assert not (await call.run(edit)).is_error
+    assert path.read_text() == "aa"
+    assert list(private.glob("*.staged")) == []
+
+
+async def test_edits_at_once_are_all_made(call: Caller) -> None:
+    (call.workspace / "f").write_text("".join(f"<{n}>" for n in range(20)))
+    edits = [
+        call.run(
+            replace(
+                call.invocation("edit_file", path="f", old_text=f"<{n}>", new_text=f"[{n}]"),
+                tool_use_id=str(n),
+            )
+        )
+        for n in range(20)
+    ]
+    assert not any(outcome.is_error for outcome in await asyncio.gather(*edits))
+    assert (call.workspace / "f").read_text() == "".join(f"[{n}]" for n in range(20))
+
+
+async def test_a_cancelled_write_is_whole(call: Caller) -> None:
+    content = "x" * 900_000
+    for _ in range(5):
+        (call.workspace / "f").write_text("old")
+        task = asyncio.create_task(call("write_file", path="f", content=content))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert (call.workspace / "f").read_text() in {"old", content}
+    assert list((call.workspace.parent / ".private").glob("write-*")) == []
+
+
+async def test_listing(call: Caller) -> None:
+    await call.bash(
+        "mkdir -p src/deep/er .git/x; echo 1 > src/a.py; echo 22 > src/deep/er/b.py; "
+        r"ln -s src/a.py link; mkfifo fifo; touch $'odd\xff\nname'; chmod 000 src/deep/er"
+    )
+    assert (await call.text("list_files")).splitlines() == [
+        ".git/",
+        "fifo  (not a regular file)",
+        "link -> src/a.py",
+        "odd�\\nname  (0 bytes)",
+        "src/",
+        "src/a.py  (2 bytes)",
+        "src/deep/",
+    ]
+    assert await call.text("list_files", path="src/deep", depth=1) == "er/"
+    assert await call.text("list_files", glob="*.js") == "(nothing in . matches)"
+    assert await call.text("list_files", glob="src/**/a.py") == "src/a.py  (2 bytes)"
+    assert "not a directory" in await call.refusal("list_files", path="src/a.py")
+    assert "There is no" in await call.refusal("list_files", path="none")
+
+
+async def test_a_listing_has_an_end(call: Caller) -> None:
+    for n in range(1100):
+        (call.workspace / f"f{n:04}").touch()
+    lines = (await call.text("list_files")).splitlines()
+    assert len(lines) == 1001
+    assert "more than 1,000 entries" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "expected"),
+    [
+        ("*.py", "a/b.py", True),
+        ("*.py", "a/b.js", False),
+        ("a/*.py", "a/b.py", True),
+        ("a/*.py", "a/b/c.py", False),
+        ("a/**/*.py", "a/b.py", True),
+        ("a/**/*.py", "a/b/c/d.py", True),
+        ("**/c.py", "c.py", True),
+        ("a/**", "a/b/c", True),
+        ("./a/b", "a/b", True),
+        ("b/**", "a/b", False),
+    ],
+)
+def test_globs(glob: str, path: str, expected: bool) -> None:  # noqa: FBT001 # a table's column
+    assert matches(glob, path.split("/")) is expected
+
+
+@given(st.text("a*?[]/.", max_size=30), st.lists(st.text("ab.", min_size=1), max_size=5))
+def test_any_glob_has_an_answer(glob: str, path: list[str]) -> None:
+    assert matches(glob, path) in (True, False)
+
+
+async def test_a_search(any_call: Caller) -> None:
+    await any_call.bash(
+        "mkdir -p src .git; echo 'def f(x): return 42' > src/a.py; echo 'F(1)' > src/b.txt; "
+        "echo 'f(' > .git/c; printf 'f(\\0' > bin; ln -s /etc/passwd link; mkfifo fifo"
+    )
+    assert await any_call.text("search_files", pattern=r"f\(\w") == (
+        "src/a.py:1:def f(x): return 42"
+    )
+    found = await any_call.text("search_files", pattern=r"f\(", ignore_case=True)
+    assert sorted(line.split(":")[0] for line in found.splitlines()) == ["src/a.py", "src/b.txt"]
+    assert await any_call.text("search_files", pattern=r"\d", glob="*.txt") == "src/b.txt:1:F(1)"
+    assert await any_call.text("search_files", pattern="42", path="/workspace/src/a.py") == (
+        "src/a.py:1:def f(x): return 42"
+    )
+    assert await any_call.text("search_files", pattern="-v -e root") == "(no matches)"
+    assert "The search failed" in await any_call.refusal("search_files", pattern="(")
+    assert "There is no" in await any_call.refusal("search_files", pattern="x", path="none")
+    assert "out of the" in await any_call.refusal("search_files", pattern="root", path="link")
+
+
+async def test_a_search_has_an_end(make_caller: MakeCaller) -> None:
+    call = make_caller(limits=ToolLimits(search_seconds=1))
+    (call.workspace / "many").write_text("match\n" * 100_000)
+    lines = (await call.text("search_files", pattern="match")).splitlines()
+    assert len(lines) == 200
+    (call.workspace / "wide").write_text("y" * 1_000_000)
+    assert len(await call.text("search_files", pattern="y", path="wide")) == 500
+    # Each line takes grep some milliseconds, until it gives up at longer ones.
+    (call.workspace / "slow").write_text(("a" * 20 + "!\n") * 10_000)
+    slow = await call.refusal("search_files", pattern="(a+)+$", path="slow")
+    assert "took longer than 1 s" in slow
+    (call.workspace / "slow").write_text("a" * 100 + "!\n")
+    assert "backtracking" in await call.refusal("search_files", pattern="(a+)+$", path="slow")
+
+
+async def test_an_artifact_is_a_copy(call: Caller) -> None:
+    path = call.workspace / "out" / "chart.png"
+    path.parent.mkdir()
+    path.write_bytes(b"\x89PNG" * 100_000)
+    outcome = await call("save_artifact", path="out/chart.png")
+    assert outcome.text == "Saved chart.png (400,000 bytes)."
+    [file] = outcome.artifacts
+    path.write_bytes(b"changed")
+    assert (file.name, file.media_type, file.size_bytes) == ("chart.png", "image/png", 400_000)
+    assert hashlib.sha256(file.path.read_bytes()).hexdigest() == file.sha256
+    assert file.path.stat().st_mode & 0o077 == 0
+    named = await call("save_artifact", path="out/chart.png", name="../\x00a\ud800.html")
+    assert (named.artifacts[0].name, named.artifacts[0].media_type) == ("␀a?.html", "text/html")
+    assert "is a directory" in await call.refusal("save_artifact", path="out")
