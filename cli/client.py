@@ -113,6 +113,17 @@ class Gateway:
         """A resource; query parameters that are None are left out."""
         return self._request("GET", path, params=_given(query))
 
+    def get_patiently(self, path: str, **query: object) -> Any:
+        """As `get`, over a restart of the gateway: for who follows an execution."""
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while True:
+            try:
+                return self.get(path, **query)
+            except UnreachableError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(RECONNECT_SECONDS)
+
     def content(self, path: str, **query: object) -> bytes:
         """The bytes of a file."""
         return self._send("GET", path, params=_given(query)).content
@@ -136,7 +147,8 @@ class Gateway:
             UnreachableError: the gateway stayed away.
             RefusedError: there is no such execution, or it is not yours.
         """
-        after, last_type, heard_at = 0, "", time.monotonic()
+        after, last_type = 0, ""
+        heard_at: float | None = None  # None: never, so there is nothing to wait for
         # An operator's reset continues behind a terminal event: only the end of the stream is one.
         while last_type not in LAST_EVENTS:
             try:
@@ -146,7 +158,7 @@ class Gateway:
                         after, last_type = event.seq, event.type
                     yield event
             except httpx2.TransportError as error:
-                if time.monotonic() - heard_at > GIVE_UP_SECONDS:
+                if heard_at is None or time.monotonic() - heard_at > GIVE_UP_SECONDS:
                     raise self._unreachable(error) from error
                 time.sleep(RECONNECT_SECONDS)
 

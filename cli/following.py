@@ -63,11 +63,11 @@ def to_the_end(
         tell(event)
         if event.type != "execution.status_changed" or event.data.get("status") != WAITING:
             continue
-        execution: Json = gateway.get(path)
+        execution: Json = gateway.get_patiently(path)
         # An old event of something long answered is no reason to stop.
         if execution["status"] == WAITING and not on_waiting():
             return execution
-    ended: Json = gateway.get(path)
+    ended: Json = gateway.get_patiently(path)
     return ended
 
 

@@ -94,7 +94,7 @@ class Story:
         if data["role"] != "assistant":
             return
         path = f"/task-executions/{self._execution_id}/messages"
-        recent = self._gateway.get(path, page_size=100)["items"]
+        recent = self._gateway.get_patiently(path, page_size=100)["items"]
         message = next((item for item in recent if item["seq"] == data["seq"]), None)
         text = text_of(message["content"]) if message else ""
         if text.startswith(self._told):

@@ -50,9 +50,10 @@ def test_a_gateway_that_does_not_answer_is_exit_code_3(tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))  # bound, never listening: connections are refused
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        result = perdure(tmp_path, "--api-url", address, "--token", "t", "executions", "list")
-    assert result.returncode == 3
-    assert address in result.stderr
+        for command in (("executions", "list"), ("watch", "01a1fc50-d44d-743d-9730-460515754882")):
+            result = perdure(tmp_path, "--api-url", address, "--token", "t", *command)
+            assert result.returncode == 3
+            assert address in result.stderr
 
 
 def test_doctor_finds_what_a_key_is_for(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import httpx2
 import psutil
 import pytest
 
+from cli.stack.postgres import Postgres
+from cli.stack.temporal import Temporal
 from tests.cli.running import ANY_PORTS, Up, is_running, perdure
 from tests.waiting import until
 
@@ -117,6 +119,29 @@ def test_killing_everything_at_once_is_recovered_from(tmp_path: Path) -> None:
     second.wait_ready()
     assert serves(second)
     assert second.stop() == 0
+
+
+async def test_servers_of_ones_own_are_used_instead(
+    tmp_path: Path, postgres: Postgres, temporal_server: Temporal
+) -> None:
+    """An empty database: `up` migrates it."""
+    connection = await asyncpg.connect(postgres.url)
+    await connection.execute("CREATE DATABASE ones_own")
+    await connection.close()
+    database_url = f"{postgres.url.rpartition('/')[0]}/ones_own"
+    given = {
+        "PERDURE_DATABASE_URL": database_url,
+        "PERDURE_TEMPORAL_ADDRESS": temporal_server.address,
+    }
+    up = Up(tmp_path, more=given)
+    facts = up.wait_ready()
+    assert facts["database_url"] == database_url
+    assert facts["temporal_address"] == temporal_server.address
+    assert facts["pids"]["postgres"] is None
+    assert facts["pids"]["temporal"] is None
+    assert not up.home.postgres_data.exists()
+    assert httpx2.get(f"{facts['api_url']}/health/ready").is_success
+    assert up.stop() == 0
 
 
 def test_a_signal_during_the_start_stops_it_cleanly(tmp_path: Path) -> None:

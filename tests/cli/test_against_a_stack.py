@@ -1,0 +1,210 @@
+"""`run`, `watch`, `inbox` and the lists against a real stack with the scripted model."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.running import PERDURE, Up, environment, json_of, perdure
+from tests.waiting import until
+
+SAYS_HELLO = """
+name: hello
+prompt_template: |
+  Greet {{who}}.
+
+  ```script
+  - text: "Hello from turn {turn}."
+  ```
+"""
+ASKS = """
+name: asks
+allowed_tools: [ask_user]
+prompt_template: |
+  ```script
+  - text: I have to ask.
+    tool_use: {name: ask_user, input: {question: "Which colour?", options: [red, blue]}}
+  - text: "They said {last_tool_result}."
+  ```
+"""
+REFUSES = """
+name: fails
+prompt_template: |
+  ```script
+  - error: {status: 400, type: invalid_request_error, message: no}
+  ```
+"""
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("stack"), "--scripted-model")
+    up.wait_ready()
+    yield up
+    up.stop()
+
+
+def task_file(directory: Path, content: str) -> str:
+    file = directory / "task.yaml"
+    file.write_text(content)
+    return str(file)
+
+
+def event_lines(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_file_is_run_to_its_end_and_its_text_printed(up: Up, tmp_path: Path) -> None:
+    file = task_file(tmp_path, SAYS_HELLO)
+    result = perdure(up.home.path, "run", file, "-v", "who=Ada")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "Hello from turn 1."
+    assert "completed" in result.stderr
+
+
+def test_an_unchanged_file_keeps_its_tasks_version_and_a_changed_one_does_not(
+    up: Up, tmp_path: Path
+) -> None:
+    def version_after(content: str) -> tuple[str, int]:
+        file = task_file(tmp_path, content)
+        execution = json_of(perdure(up.home.path, "run", file, "--json"))
+        return execution["task_id"], execution["task_version"]
+
+    task_id, version = version_after(SAYS_HELLO)
+    assert version_after(SAYS_HELLO) == (task_id, version)
+    assert version_after(SAYS_HELLO + "  More.\n") == (task_id, version + 1)
+
+
+def test_a_task_is_run_by_its_name_with_variables(up: Up, tmp_path: Path) -> None:
+    perdure(up.home.path, "tasks", "create", "-f", task_file(tmp_path, SAYS_HELLO))
+    result = perdure(up.home.path, "run", "hello", "-v", "who=Ada", "-v", "n:=3", "--json")
+    assert result.returncode == 0, result.stderr
+    execution = json_of(result)
+    assert execution["status"] == "completed"
+    assert execution["prompt_variables"] == {"who": "Ada", "n": 3}
+
+
+def test_watch_tells_the_story_in_order(up: Up, tmp_path: Path) -> None:
+    result = perdure(up.home.path, "run", task_file(tmp_path, SAYS_HELLO), "--watch")
+    assert result.returncode == 0, result.stderr
+    story = result.stdout
+    assert story.index("turn 1") < story.index("Hello from turn 1.")
+    assert story.count("Hello from turn 1.") == 1
+
+
+def test_watch_as_json_is_every_event_once_and_the_execution_last(up: Up, tmp_path: Path) -> None:
+    file = task_file(tmp_path, SAYS_HELLO)
+    *events, execution = event_lines(perdure(up.home.path, "run", file, "--watch", "--json"))
+    sequence = [event["seq"] for event in events if event["seq"] is not None]
+    assert sequence == list(range(1, len(sequence) + 1))
+    assert events[-1]["type"] == "execution.completed"
+    assert execution["status"] == "completed"
+
+
+def test_an_execution_that_fails_is_exit_code_1_and_says_why(up: Up, tmp_path: Path) -> None:
+    result = perdure(up.home.path, "run", task_file(tmp_path, REFUSES))
+    assert result.returncode == 1
+    assert "model_" in result.stderr
+
+
+def test_where_nobody_can_be_asked_the_exit_code_is_4_and_the_inbox_answers(
+    up: Up, tmp_path: Path
+) -> None:
+    waiting = perdure(up.home.path, "run", task_file(tmp_path, ASKS), "--json")
+    assert waiting.returncode == 4, waiting.stderr
+    execution = json_of(waiting)
+    page = json_of(perdure(up.home.path, "inbox", "list", "--json"))
+    request = next(r for r in page["items"] if r["execution_id"] == execution["id"])
+    assert "Which colour?" in perdure(up.home.path, "inbox").stdout
+    answered = perdure(up.home.path, "inbox", "answer", request["id"], "2")
+    assert answered.returncode == 0, answered.stderr
+    followed = perdure(up.home.path, "watch", execution["id"])
+    assert followed.returncode == 0, followed.stderr
+    assert "They said blue." in followed.stdout
+    again = perdure(up.home.path, "inbox", "answer", request["id"], "1")
+    assert again.returncode == 2
+
+
+def test_watching_goes_on_over_a_gateway_that_dies(up: Up, tmp_path: Path) -> None:
+    waiting = json_of(perdure(up.home.path, "run", task_file(tmp_path, ASKS), "--json"))
+    output = tmp_path / "watch.out"
+    with output.open("wb") as file:
+        watch = subprocess.Popen(
+            [PERDURE, "watch", waiting["id"], "--json", "--stay"],
+            env=environment(up.home.path),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+        )
+    until(lambda: "input.requested" in output.read_text(), what="the question")
+    before = up.facts()["pids"]["api"]
+    os.kill(before, signal.SIGKILL)
+    until(lambda: up.facts()["pids"]["api"] not in {before, None}, what="the gateway")
+    page = json_of(perdure(up.home.path, "inbox", "list", "--json"))
+    request = next(r for r in page["items"] if r["execution_id"] == waiting["id"])
+    perdure(up.home.path, "inbox", "answer", request["id"], "red")
+    assert watch.wait(60) == 0
+    told = [json.loads(line) for line in output.read_text().splitlines()]
+    sequence = [event["seq"] for event in told if event.get("seq")]
+    assert sequence == list(range(1, len(sequence) + 1))
+
+
+def test_a_cancelled_execution_is_exit_code_1(up: Up, tmp_path: Path) -> None:
+    waiting = json_of(perdure(up.home.path, "run", task_file(tmp_path, ASKS), "--json"))
+    cancelled = perdure(up.home.path, "executions", "cancel", waiting["id"], "--reason", "enough")
+    assert cancelled.returncode == 0, cancelled.stderr
+    followed = perdure(up.home.path, "watch", waiting["id"], "--stay")
+    assert followed.returncode == 1
+    shown = json_of(perdure(up.home.path, "executions", "get", waiting["id"], "--json"))
+    assert shown["status"] == "cancelled"
+
+
+def test_lists_and_details_are_there_for_people_and_programs(up: Up, tmp_path: Path) -> None:
+    execution = json_of(perdure(up.home.path, "run", task_file(tmp_path, SAYS_HELLO), "--json"))
+    listed = perdure(up.home.path, "executions", "list")
+    assert execution["id"] in listed.stdout
+    assert "hello" in perdure(up.home.path, "tasks", "list").stdout
+    assert "Greet" in perdure(up.home.path, "tasks", "get", "hello").stdout
+    assert "Hello from" in perdure(up.home.path, "executions", "messages", execution["id"]).stdout
+    calls = perdure(up.home.path, "executions", "tool-calls", execution["id"])
+    assert "No tool was called." in calls.stdout
+    assert json_of(perdure(up.home.path, "executions", "list", "--json"))["items"]
+
+
+def test_a_deleted_task_is_gone(up: Up, tmp_path: Path) -> None:
+    content = SAYS_HELLO.replace("name: hello", "name: short-lived")
+    perdure(up.home.path, "tasks", "create", "-f", task_file(tmp_path, content))
+    assert perdure(up.home.path, "tasks", "delete", "short-lived").returncode == 0
+    gone = perdure(up.home.path, "run", "short-lived")
+    assert gone.returncode == 2
+    assert "short-lived" in gone.stderr
+
+
+def test_a_refusal_names_the_field(up: Up, tmp_path: Path) -> None:
+    wrong = SAYS_HELLO + "report_format: paper\n"
+    result = perdure(up.home.path, "run", task_file(tmp_path, wrong))
+    assert result.returncode == 2
+    assert "report_format" in result.stderr
+
+
+def test_a_token_of_another_secret_is_refused(up: Up) -> None:
+    result = perdure(up.home.path, "--token", "not-a-token", "tasks", "list")
+    assert result.returncode == 2
+
+
+def test_doctor_looks_at_the_running_stack(up: Up) -> None:
+    found = {f["name"]: f for f in json_of(perdure(up.home.path, "doctor", "--json"))}
+    assert found["stack"]["state"] == "ok"
+    assert up.facts()["api_url"] in found["stack"]["what"]
+
+
+def test_the_demonstration_uses_the_stack_that_runs(up: Up) -> None:
+    result = perdure(up.home.path, "demo")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for words in ("scripted model", "⚙ bash", "you answer: Saturday", "subtask", "what happened"):
+        assert words in result.stdout
+    assert up.process.poll() is None
