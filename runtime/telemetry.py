@@ -7,7 +7,6 @@ from typing import Literal
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 LogLevel = Literal["debug", "info", "warning", "error"]
