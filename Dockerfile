@@ -1,0 +1,26 @@
+# One image for every process of Perdure: `perdure api`, `perdure worker`, `perdure migrate`.
+
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# Both locks name a hash for every file. What builds us lies beside what runs, never among it; found
+# through PYTHONPATH, since an isolated build would fetch it again, without hashes.
+COPY requirements.lock requirements-build.lock ./
+RUN python -m venv /opt/perdure \
+    && /opt/perdure/bin/pip install --no-deps --only-binary :all: --require-hashes -r requirements.lock \
+    && pip install --no-deps --only-binary :all: --require-hashes -r requirements-build.lock --target /tools
+COPY . .
+RUN PYTHONPATH=/tools /opt/perdure/bin/pip install --no-deps --no-build-isolation .
+
+# Commands of the bash tool see this image's /usr: to give them more programs, build from this image.
+FROM python:3.11-slim-bookworm
+RUN useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /var/lib/perdure \
+    --shell /usr/sbin/nologin perdure \
+    && install --directory --owner perdure --group perdure --mode 0700 /var/lib/perdure
+COPY --from=build /opt/perdure /opt/perdure
+ENV PATH=/opt/perdure/bin:$PATH PERDURE_HOME=/var/lib/perdure
+WORKDIR /var/lib/perdure
+USER 10001:10001
+EXPOSE 8000
+ENTRYPOINT ["perdure"]
+CMD ["--help"]
