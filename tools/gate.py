@@ -34,7 +34,7 @@ exec 3<&2 4<&0 2>&1 </dev/null
 { read -r _ <&3; kill -KILL 0; } 4<&- & watch=$!
 exec 3<&- 4<&-
 wait "$command"; code=$?
-kill -KILL "$watch"
+kill -KILL "$watch"; wait "$watch" 2>/dev/null
 exit "$code"
 """
 
