@@ -1,11 +1,11 @@
 """The engine and the unit of work: one request or one step is one transaction, committed here."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Executable, Row, make_url
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -32,6 +32,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         """Takes the engine over; `close` disposes of it."""
         self.engine = engine
+        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
         self._readers = async_sessionmaker(
             engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False
@@ -55,6 +56,14 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+    async def execute_alone(
+        self, statement: Executable, parameters: Mapping[str, Any]
+    ) -> Row[Any] | None:
+        """One statement as a transaction of its own, in one round trip; its row, if any."""
+        async with self._alone.connect() as connection:
+            result = await connection.execute(statement, parameters)
+            return result.one_or_none()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

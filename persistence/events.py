@@ -11,6 +11,17 @@ from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 
 
+def tell(session: AsyncSession, row: ExecutionRow, *events: Event) -> None:
+    """Append events for a row that is loaded and locked; written with it at the next flush."""
+    for event in events:
+        row.event_seq += 1
+        session.add(
+            ExecutionEventRow(
+                execution_id=row.id, seq=row.event_seq, type=event.type, data=event.data
+            )
+        )
+
+
 async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> int:
     """Append events in order and return the last one's `seq`; takes the execution's row lock."""
     last: int | None = await session.scalar(

@@ -8,23 +8,17 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.attributes import set_committed_value
 
 from domain.errors import ErrorCode
 from domain.events import Event
 from domain.states import ExecutionStatus
-from domain.steps import CallStatus, ToolCallStatus
 from persistence import events, outbox, runs
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow, PrefixRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import MessageRow, SessionRow
-from persistence.tables.tasks import TaskRow
-from persistence.tables.tool_calls import ToolCallRow
 
 SENTENCES: Mapping[ErrorCode, str] = {
     ErrorCode.WORKER_ERROR: "The worker could not move the execution forward; its log says why.",
@@ -57,35 +51,20 @@ async def create_session(session: AsyncSession, execution_id: UUID, run: runs.Ru
         row.session_id = await _new_session(session, row)
     if row.status == ExecutionStatus.PENDING:
         row.status, row.started_at = ExecutionStatus.RUNNING, datetime.now(UTC)
-        await session.flush()
-        await events.append(session, row.id, Event("execution.started", {}))
-    await _consume_start(session, row.id)
+        events.tell(session, row, Event("execution.started"))
+    await outbox.consume_start(session, row.id)
     return True
 
 
 async def _new_session(session: AsyncSession, row: ExecutionRow) -> UUID:
-    task_name = row.title
-    if row.task_id is not None:
-        task_name = (
-            await session.scalar(select(TaskRow.name).where(TaskRow.id == row.task_id)) or ""
-        )
     conversation = SessionRow(
         user_id=row.user_id,
-        name=f"Task: {task_name} ({row.trigger_type})",
+        name=f"Task: {row.title} ({row.trigger_type})",
         agent_id=row.agent_id,
     )
     session.add(conversation)
     await session.flush()
     return conversation.id
-
-
-async def _consume_start(session: AsyncSession, execution_id: UUID) -> None:
-    started = [
-        said.id
-        for said in await outbox.unread(session, execution_id)
-        if said.kind == outbox.Said.START
-    ]
-    await outbox.consume(session, started)
 
 
 async def pinned(session: AsyncSession, row: ExecutionRow) -> int | None:
@@ -136,8 +115,7 @@ async def append_prompt(
         )
     )
     row.total_messages += 1
-    await session.flush()
-    await events.append(session, row.id, Event("message.appended", {"seq": seq, "role": "user"}))
+    events.tell(session, row, Event("message.appended", {"seq": seq, "role": "user"}))
 
 
 async def finish(
@@ -166,12 +144,11 @@ async def finish(
     ):
         return await _ended(session, row, is_unread=True)
     await outbox.consume(session, [said.id for said in unread])
-    await _close_open_things(session, row)
+    row.cost_usd += await session.scalar(CLOSE_OPEN_THINGS, {"execution_id": row.id}) or 0
     if report_failed:
         row.report_error = "The report could not be made; the worker's log says why."
     _write_end(row, status, error_code)
-    await session.flush()
-    set_committed_value(row, "event_seq", await events.append(session, row.id, _last_event(row)))
+    events.tell(session, row, _last_event(row))
     session.add(_audit(row))
     if status is ExecutionStatus.CANCELLED:
         await cancel_descendants(session, row.id, reason="the parent was cancelled")
@@ -210,28 +187,23 @@ def _audit(row: ExecutionRow) -> AuditRow:
     )
 
 
-async def _close_open_things(session: AsyncSession, row: ExecutionRow) -> None:
-    """Nothing of a terminal execution stays open; a call without an answer costs its estimate."""
-    await session.execute(
-        update(InputRequestRow)
-        .where(InputRequestRow.execution_id == row.id, InputRequestRow.status == "open")
-        .values(status="cancelled")
-    )
-    await session.execute(
-        update(ToolCallRow)
-        .where(
-            ToolCallRow.execution_id == row.id,
-            ToolCallRow.completed_at.is_(None),
-        )
-        .values(status=ToolCallStatus.CANCELLED, completed_at=text("now()"))
-    )
-    costs = await session.scalars(
-        update(ModelCallRow)
-        .where(ModelCallRow.execution_id == row.id, ModelCallRow.status == CallStatus.INTENDED)
-        .values(status=CallStatus.LOST, cost_usd=ModelCallRow.estimate_usd, usage_estimated=True)
-        .returning(ModelCallRow.cost_usd)
-    )
-    row.cost_usd += sum(cost for cost in costs if cost is not None)
+CLOSE_OPEN_THINGS = text("""
+WITH requests AS (
+    UPDATE input_requests SET status = 'cancelled'
+    WHERE execution_id = :execution_id AND status = 'open'
+),
+tools AS (
+    UPDATE tool_calls SET status = 'cancelled', completed_at = now()
+    WHERE execution_id = :execution_id AND completed_at IS NULL
+),
+calls AS (
+    UPDATE model_calls SET status = 'lost', cost_usd = estimate_usd, usage_estimated = true
+    WHERE execution_id = :execution_id AND status = 'intended'
+    RETURNING cost_usd
+)
+SELECT coalesce(sum(cost_usd), 0) FROM calls
+""")
+"""Nothing of a terminal execution stays open; returns what calls without an answer are charged."""
 
 
 DESCENDANTS_TO_CANCEL = text("""

@@ -75,6 +75,20 @@ async def consume(session: AsyncSession, ids: Sequence[UUID]) -> None:
         )
 
 
+async def consume_start(session: AsyncSession, execution_id: UUID) -> None:
+    """Mark an execution's start as taken in."""
+    await session.execute(
+        update(OutboxRow)
+        .where(
+            OutboxRow.execution_id == execution_id,
+            OutboxRow.kind == Said.START,
+            OutboxRow.consumed_at.is_(None),
+        )
+        .values(consumed_at=text("now()"))
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def due(session: AsyncSession, *, limit: int) -> Sequence[tuple[OutboxRow, ExecutionRow]]:
     """Rows to ring for now, with their executions; pushes their next ring back.
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
@@ -104,12 +104,13 @@ class ExecutionRecord:
         Raises:
             FencedOutError: somebody else writes now, or the execution has ended.
         """
-        async with self._database.transaction() as session:
-            result = await session.execute(WRITE_STEP, self._parameters(step))
-            written = result.one_or_none()
-            if written is None:
-                raise FencedOutError("Another attempt moves this execution, or it has ended.")
-            await self._write_rare(session, step)
+        parameters = self._parameters(step)
+        if _has_rare_parts(step):
+            async with self._database.transaction() as session:
+                written = _passed((await session.execute(WRITE_STEP, parameters)).one_or_none())
+                await self._write_rare(session, step)
+        else:
+            written = _passed(await self._database.execute_alone(WRITE_STEP, parameters))
         self._last_write = time.monotonic()
         return Receipt(written.event_seq, written.unread - len(step.consumed))
 
@@ -240,6 +241,20 @@ class ExecutionRecord:
         async with self._database.transaction() as session:
             count: int = await session.scalar(DESCENDANTS, {"id": self._id}) or 0
             return count
+
+
+def _has_rare_parts(step: Step) -> bool:
+    """Whether one statement is not enough."""
+    return bool(
+        step.consumed or step.requests or step.expired_requests or step.children or step.artifacts
+    )
+
+
+def _passed(written: Row[Any] | None) -> Row[Any]:
+    """The step's row, which is missing when the fence held the writer off."""
+    if written is None:
+        raise FencedOutError("Another attempt moves this execution, or it has ended.")
+    return written
 
 
 def _ids(said: Sequence[Said], key: str) -> Sequence[UUID]:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import JSON, Boolean, Text, Uuid, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
@@ -25,13 +25,14 @@ from domain.steps import (
     ToolCallStatus,
 )
 from domain.tool_calls import ProcessIdentity, ToolEffect
-from persistence import outbox
-from persistence.tables.executions import ExecutionRow, PrefixRow
+from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import MessageRow, SessionRow
 from persistence.tables.tasks import TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
+
+T = TypeVar("T")
 
 
 async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, Any]:
@@ -40,6 +41,19 @@ async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, A
         return row.definition
     version = await session.get_one(TaskVersionRow, (row.task_id, row.task_version))
     return version.definition
+
+
+PINNED = text("""
+SELECT v.definition, p.body AS prefix, s.workspace_host_id, EXISTS (
+    SELECT FROM outbox o WHERE o.execution_id = e.id AND o.consumed_at IS NULL
+) AS has_unread
+FROM executions e
+JOIN prefixes p ON p.sha256 = e.prefix_sha256
+JOIN sessions s ON s.id = e.session_id
+LEFT JOIN task_versions v ON v.task_id = e.task_id AND v.version = e.task_version
+WHERE e.id = :execution_id
+""").columns(definition=JSON, prefix=Text, workspace_host_id=Uuid, has_unread=Boolean)
+"""What an execution pins, in one round trip."""
 
 
 async def load(
@@ -52,12 +66,12 @@ async def load(
     Raises:
         WorkspaceElsewhereError: the session's workspace is on another host.
     """
-    raw = await definition_of(session, row)
+    pinned = (await session.execute(PINNED, {"execution_id": row.id})).one()
+    raw = row.definition if row.definition is not None else pinned.definition
     definition = TaskDefinition.model_validate(raw)
-    prefix = await session.get_one(PrefixRow, row.prefix_sha256)
-    body = json.loads(prefix.body)
-    if body["tools"]:
-        await _claim_workspace(session, row, host_id)
+    body = json.loads(pinned.prefix)
+    if body["tools"] and pinned.workspace_host_id != host_id:
+        await _claim_workspace(session, row, pinned.workspace_host_id, host_id)
     transcript = await _transcript(session, row)
     calls = _NO_CALLS if is_first else await _calls(session, row)
     return Snapshot(
@@ -68,7 +82,7 @@ async def load(
         status_reason=row.status_reason,
         depth=row.depth,
         prefix=Prefix(**body),
-        prefix_sha256=prefix.sha256,
+        prefix_sha256=_known(row.prefix_sha256),
         permissions=permissions_of(definition),
         limits=_limits(row, definition),
         people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
@@ -78,7 +92,7 @@ async def load(
         stalled_attempts=row.stalled_attempts,
         tool_calls=() if is_first else await _open_tool_calls(session, row, transcript),
         open_requests=() if is_first else await _open_requests(session, row),
-        has_unread=bool(await outbox.unread(session, row.id)),
+        has_unread=pinned.has_unread,
         **calls,
         cost_usd=row.cost_usd,
     )
@@ -94,10 +108,10 @@ def permissions_of(definition: TaskDefinition) -> Permissions:
     )
 
 
-def _known(session_id: UUID | None) -> UUID:
-    if session_id is None:
-        raise LookupError("create_session has not run")
-    return session_id
+def _known(value: T | None) -> T:
+    if value is None:
+        raise LookupError("create_session or render_prompt has not run")
+    return value
 
 
 def _limits(row: ExecutionRow, definition: TaskDefinition) -> Limits:
@@ -111,18 +125,14 @@ def _limits(row: ExecutionRow, definition: TaskDefinition) -> Limits:
     )
 
 
-async def _claim_workspace(session: AsyncSession, row: ExecutionRow, host_id: UUID) -> None:
-    holder = await session.scalar(
-        select(SessionRow.workspace_host_id).where(SessionRow.id == row.session_id)
-    )
-    if holder is None:
-        await session.execute(
-            update(SessionRow)
-            .where(SessionRow.id == row.session_id)
-            .values(workspace_host_id=host_id)
-        )
-    elif holder != host_id:
+async def _claim_workspace(
+    session: AsyncSession, row: ExecutionRow, holder: UUID | None, host_id: UUID
+) -> None:
+    if holder is not None:
         raise WorkspaceElsewhereError(f"The workspace is on host {holder}; this is {host_id}.")
+    await session.execute(
+        update(SessionRow).where(SessionRow.id == row.session_id).values(workspace_host_id=host_id)
+    )
 
 
 async def _transcript(session: AsyncSession, row: ExecutionRow) -> Sequence[StoredMessage]:

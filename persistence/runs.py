@@ -106,14 +106,12 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -
         )
         .values(consumed_at=now)
     )
-    await _reopen(session, row, kept)
+    _reopen(session, row, kept)
 
 
-async def _reopen(session: AsyncSession, row: ExecutionRow, kept: int) -> None:
+def _reopen(session: AsyncSession, row: ExecutionRow, kept: int) -> None:
     row.segment = row.attempt = row.stalled_attempts = 0
     row.status, row.status_reason, row.wakes_at = ExecutionStatus.RUNNING, None, None
     row.completed_at = row.cancel_requested_at = row.cancel_reason = None
     row.error_code = row.error_message = row.result_data = None
-    await session.flush()
-    await events.append(session, row.id, Event("execution.reset", {"kept_messages_up_to": kept}))
-    await session.refresh(row, ["event_seq"])
+    events.tell(session, row, Event("execution.reset", {"kept_messages_up_to": kept}))
