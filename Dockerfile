@@ -16,7 +16,7 @@ RUN PYTHONPATH=/tools /opt/perdure/bin/pip install --no-deps --no-build-isolatio
 FROM python:3.11-slim-bookworm
 RUN useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /var/lib/perdure \
     --shell /usr/sbin/nologin perdure \
-    && install --directory --owner perdure --group perdure --mode 0700 /var/lib/perdure
+    && install --directory --owner perdure --group perdure --mode 0700 /var/lib/perdure /var/lib/perdure/artifacts
 COPY --from=build /opt/perdure /opt/perdure
 ENV PATH=/opt/perdure/bin:$PATH PERDURE_HOME=/var/lib/perdure
 WORKDIR /var/lib/perdure
