@@ -16,9 +16,9 @@ ALGORITHM = "HS256"
 """Pinned: a token that names another algorithm (or `none`) is refused."""
 
 REMEMBERED_SECONDS = 60.0
-"""How long a user's row is not looked up again; nothing in it changes but by the token itself."""
+"""How long a checked token is not checked again, nor its user looked up; never past its end."""
 
-REMEMBERED_USERS = 10_000
+REMEMBERED_TOKENS = 10_000
 
 _SUBJECT_LIMIT = 255
 
@@ -40,6 +40,7 @@ class Claims:
 
     subject: str
     role: str
+    expires_at: float
 
 
 class Tokens:
@@ -65,7 +66,7 @@ class Tokens:
         subject = payload["sub"]
         if not 0 < len(subject) <= _SUBJECT_LIMIT or not subject.isprintable():
             raise UnauthenticatedError("The token's `sub` must be 1 to 255 printable characters.")
-        return Claims(subject, self._role(payload))
+        return Claims(subject, self._role(payload), float(payload["exp"]))
 
     def _role(self, payload: Mapping[str, Any]) -> str:
         """Admin where the claim says so, alone or in a list; anything else is a user."""
@@ -80,10 +81,10 @@ class Authenticator:
     """Turns the `Authorization` header into a principal."""
 
     def __init__(self, tokens: Tokens, database: Database) -> None:
-        """Looks users up in `database`, and remembers them for a while."""
+        """Looks users up in `database`, and remembers tokens for a while."""
         self._tokens = tokens
         self._database = database
-        self._remembered: dict[Claims, tuple[UUID, float]] = {}
+        self._remembered: dict[str, tuple[Principal, float]] = {}
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """The principal of a request.
@@ -94,17 +95,18 @@ class Authenticator:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise UnauthenticatedError("Send a token: `Authorization: Bearer <token>`.")
-        claims = self._tokens.read(token.strip())
-        user_id = await self._user_id(claims)
-        return Principal(user_id, claims.subject, is_admin=claims.role == "admin")
-
-    async def _user_id(self, claims: Claims) -> UUID:
-        known = self._remembered.get(claims)
-        if known and known[1] > time.monotonic():
+        known = self._remembered.get(token)
+        if known and known[1] > time.time():
             return known[0]
+        claims = self._tokens.read(token.strip())
         async with self._database.transaction() as session:
             user_id = await users.see(session, claims.subject, claims.role)
-        if len(self._remembered) >= REMEMBERED_USERS:
+        principal = Principal(user_id, claims.subject, is_admin=claims.role == "admin")
+        self._remember(token, principal, claims.expires_at)
+        return principal
+
+    def _remember(self, token: str, principal: Principal, expires_at: float) -> None:
+        if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
-        self._remembered[claims] = (user_id, time.monotonic() + REMEMBERED_SECONDS)
-        return user_id
+        until = min(expires_at, time.time() + REMEMBERED_SECONDS)
+        self._remembered[token] = (principal, until)

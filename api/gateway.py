@@ -6,7 +6,9 @@ from temporalio.client import Client
 
 from api.auth import Authenticator
 from api.watching import Watcher
+from persistence.blobs import BlobStore
 from persistence.database import Database
+from persistence.hot_reads import HotReads
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
 
@@ -17,6 +19,8 @@ class Gateway:
 
     settings: Settings
     database: Database
+    hot_reads: HotReads
+    blobs: BlobStore
     temporal: Client
     dispatcher: Dispatcher
     authenticator: Authenticator

@@ -1,10 +1,11 @@
 """`_links`: where to go from a resource, as paths; what is absent is left out."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from api.calls import Call
-from domain.states import ExecutionStatus
-from persistence.tables.executions import ExecutionRow
+from domain.states import TERMINAL
 from persistence.tables.input_requests import InputRequestRow
 
 BASE = "/api/v1"
@@ -23,9 +24,9 @@ def task(task_id: UUID) -> Links:
     }
 
 
-def execution(call: Call, row: ExecutionRow) -> Links:
+def execution(call: Call, columns: Mapping[str, Any]) -> Links:
     """Links of an execution; Temporal's own page is for operators (design.md, section 6)."""
-    path = execution_path(row.id)
+    path = execution_path(columns["id"])
     links = {
         "self": path,
         "events": f"{path}/events",
@@ -33,20 +34,20 @@ def execution(call: Call, row: ExecutionRow) -> Links:
         "tool_calls": f"{path}/tool-calls",
         "model_calls": f"{path}/model-calls",
         "children": f"{path}/children",
-        "input_requests": f"{BASE}/input-requests?execution_id={row.id}",
+        "input_requests": f"{BASE}/input-requests?execution_id={columns['id']}",
         "artifacts": f"{path}/artifacts",
     }
-    if row.task_id:
-        links["task"] = f"{BASE}/tasks/{row.task_id}"
-    if row.session_id:
-        links["session"] = f"{BASE}/sessions/{row.session_id}"
-    if row.report_id:
+    if task_id := columns["task_id"]:
+        links["task"] = f"{BASE}/tasks/{task_id}"
+    if session_id := columns["session_id"]:
+        links["session"] = f"{BASE}/sessions/{session_id}"
+    if columns["report_id"]:
         links["report"] = f"{path}/report"
-    if not ExecutionStatus(row.status).is_terminal:
+    if columns["status"] not in TERMINAL:
         links["cancel"] = f"{path}/cancel"
-    if row.parent_execution_id:
-        links["parent"] = execution_path(row.parent_execution_id)
-    if temporal := _temporal(call, row):
+    if parent_id := columns["parent_execution_id"]:
+        links["parent"] = execution_path(parent_id)
+    if temporal := _temporal(call, columns["workflow_id"]):
         links["temporal"] = temporal
     return links
 
@@ -84,9 +85,9 @@ def artifact(artifact_id: UUID, execution_id: UUID | None) -> Links:
     return links
 
 
-def _temporal(call: Call, row: ExecutionRow) -> str | None:
+def _temporal(call: Call, workflow_id: str) -> str | None:
     settings = call.gateway.settings
     if not call.principal.is_admin or settings.temporal_ui_url is None:
         return None
     ui = settings.temporal_ui_url.rstrip("/")
-    return f"{ui}/namespaces/{settings.temporal_namespace}/workflows/{row.workflow_id}"
+    return f"{ui}/namespaces/{settings.temporal_namespace}/workflows/{workflow_id}"

@@ -21,7 +21,9 @@ from api.routes import (
     tasks,
 )
 from api.watching import Watcher
+from persistence.blobs import BlobStore
 from persistence.database import Database
+from persistence.hot_reads import HotReads
 from persistence.migrate import head_revision
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
@@ -50,11 +52,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database.connect(database_url, pool_size=settings.database_pool_size)
+        hot_reads = await HotReads.connect(database_url)
         temporal = await connect(settings, lazy=True)
         watcher = Watcher(database, database_url)
         app.state.gateway = Gateway(
             settings=settings,
             database=database,
+            hot_reads=hot_reads,
+            blobs=BlobStore(settings.home / "artifacts"),
             temporal=temporal,
             dispatcher=Dispatcher(temporal),
             authenticator=Authenticator(tokens, database),
@@ -63,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         async with watcher.running():
             yield
+        await hot_reads.close()
         await database.close()
 
     app = FastAPI(title=openapi.TITLE, version=VERSION, lifespan=lifespan, redoc_url=None)

@@ -1,6 +1,7 @@
 """Rows as clients see them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from api import links
@@ -32,7 +33,12 @@ _ARTIFACT = tuple(f for f in ArtifactRead.model_fields if f != "links")
 
 def execution(call: Call, row: ExecutionRow) -> ExecutionRead:
     """An execution as this caller sees it."""
-    return ExecutionRead(**_of(row, _EXECUTION), links=links.execution(call, row))
+    return execution_of(call, _of(row, _EXECUTION))
+
+
+def execution_of(call: Call, columns: Mapping[str, Any]) -> ExecutionRead:
+    """The same of its columns; others than those of a client's business are passed over."""
+    return ExecutionRead(**columns, links=links.execution(call, columns))
 
 
 def task(stored: StoredTask) -> TaskRead:

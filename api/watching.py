@@ -98,8 +98,7 @@ class Watcher:
     async def announce(self, *execution_ids: UUID) -> None:
         """Tell the workers that somebody watches these executions."""
         async with self._database.transaction() as session:
-            for execution_id in execution_ids:
-                await notify(session, WATCH, str(execution_id))
+            await notify(session, WATCH, *map(str, execution_ids))
 
     async def settled(self, execution_id: UUID, seconds: float) -> None:
         """Return when the execution has ended or waits for a person, or after `seconds`."""

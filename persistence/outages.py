@@ -1,5 +1,6 @@
 """Telling an absent database from a wrong statement."""
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -13,10 +14,13 @@ def is_outage(error: BaseException) -> bool:
     `asyncpg` raises a plain `OSError` where nobody listens, SQLAlchemy's pool its own time-out.
     """
     if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        return (
-            error.connection_invalidated
-            or isinstance(error, (InterfaceError, OperationalError))
-            or state.startswith(_AWAY)
+        is_cut = error.connection_invalidated or isinstance(
+            error, (InterfaceError, OperationalError)
         )
-    return isinstance(error, (OSError, PoolTimeoutError))
+        return is_cut or _is_away(error.orig)
+    return _is_away(error) or isinstance(error, (OSError, PoolTimeoutError, asyncpg.InterfaceError))
+
+
+def _is_away(error: BaseException | None) -> bool:
+    state = getattr(error, "sqlstate", None) or ""
+    return str(state).startswith(_AWAY)

@@ -28,14 +28,25 @@ LONGEST_WAIT_SECONDS = 60
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, allow_inf_nan=False)]
 
 
-@router.post("/{task_id}/execute", status_code=202, responses={202: {"model": ExecutionRead}})
+@router.post(
+    "/{task_id}/execute",
+    status_code=202,
+    responses={
+        200: {"model": ExecutionRead, "description": "It has ended, or waits for a person."},
+        202: {"model": ExecutionRead},
+    },
+)
 async def execute_task(
     call: Called,
     task_id: UUID,
     body: Annotated[ExecuteBody, Depends(JsonBody(ExecuteBody, optional=True))],
     wait: Wait = 0,
 ) -> Response:
-    """Run a task. With `wait`, the answer comes when it has ended or waits for a person."""
+    """Run a task.
+
+    With `wait`, the answer comes with 200 when it has ended or waits for a person, and with 202 as
+    ever when the time is over.
+    """
 
     async def store(session: AsyncSession) -> tuple[Response, Started]:
         task = await readable_task(session, call, task_id)
@@ -59,12 +70,12 @@ async def _settled(call: Call, accepted: Response, seconds: float) -> Response:
     execution_id = UUID(json.loads(bytes(accepted.body))["id"])
     with metrics.WAITS.track_inprogress():
         await call.gateway.watcher.settled(execution_id, seconds)
-    async with call.gateway.database.reading() as session:
-        row = await executions.find(session, execution_id)
-    if row is None:
+    columns = await call.gateway.hot_reads.execution(execution_id)
+    if columns is None:
         return accepted
     headers = {h: accepted.headers[h] for h in _KEPT_HEADERS if h in accepted.headers}
-    return answer(views.execution(call, row), 202, headers)
+    status = 200 if columns["status"] in executions.SETTLED else 202
+    return answer(views.execution_of(call, columns), status, headers)
 
 
 _KEPT_HEADERS = ("location", "idempotency-replayed")

@@ -46,9 +46,11 @@ async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()
 @router.get("/{execution_id}", responses={200: {"model": ExecutionRead}})
 async def get_execution(call: Called, execution_id: UUID) -> Response:
     """One execution."""
-    async with call.gateway.database.reading() as session:
-        row = await own_execution(session, call, execution_id)
-    return single(call.request, views.execution(call, row))
+    columns = await call.gateway.hot_reads.execution(execution_id)
+    if columns is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    call.require_own(columns["user_id"], "execution")
+    return single(call.request, views.execution_of(call, columns))
 
 
 @router.get("/{execution_id}/children", responses={200: {"model": Listing}})

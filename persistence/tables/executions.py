@@ -37,6 +37,8 @@ class ExecutionRow(Row):
         ),
         Index("ix_executions_user_id_id", "user_id", "id"),
         Index("ix_executions_user_id_status_id", "user_id", "status", "id"),
+        Index("ix_executions_user_id_agent_id_id", "user_id", "agent_id", "id"),
+        Index("ix_executions_user_id_trigger_type_id", "user_id", "trigger_type", "id"),
         Index("ix_executions_task_id_id", "task_id", "id"),
         Index("ix_executions_parent_execution_id", "parent_execution_id"),
         Index("ix_executions_session_id_id", "session_id", "id"),

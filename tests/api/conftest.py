@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 import httpx2
 import pytest
@@ -12,8 +11,6 @@ from fastapi import FastAPI
 
 from api.gateway import Gateway
 from api.main import create_app
-from cli.tokens import mint
-from persistence.database import Database
 from runtime.settings import Settings
 from tests.api.world import SECRET, World
 
@@ -43,6 +40,7 @@ def settings_of(database_url: str, temporal_address: str, **changed: object) -> 
             "temporal_ui_url": "http://localhost:8233",
             "jwt_secret": SECRET,
             "log_level": "error",
+            "home": "/nonexistent",  # whoever stores files gives a directory
             "api_body_limit_bytes": 6 * 1024 * 1024,
             **changed,
         }
@@ -50,18 +48,15 @@ def settings_of(database_url: str, temporal_address: str, **changed: object) -> 
 
 
 @pytest.fixture(scope="module")
-async def world(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
+async def world(
+    module_database_url: str, temporal_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
     """A gateway with a database of the module's own."""
-    app = create_app(settings_of(module_database_url, temporal_address))
+    home = tmp_path_factory.mktemp("home")
+    app = create_app(settings_of(module_database_url, temporal_address, home=home))
     async with serving(app) as url:
         gateway: Gateway = app.state.gateway
         yield World(url, gateway)
-
-
-@pytest.fixture
-def database(world: World) -> Database:
-    """The gateway's own database, to set up what workers would write."""
-    return world.gateway.database
 
 
 @pytest.fixture
@@ -83,8 +78,3 @@ async def admin(world: World) -> AsyncIterator[httpx2.AsyncClient]:
     """A client with the token of an admin."""
     async with world.client("root", role="admin") as client:
         yield client
-
-
-@pytest.fixture
-def expired_token() -> str:
-    return mint(SECRET, user="alice", role="user", lives=timedelta(seconds=-1))

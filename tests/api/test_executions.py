@@ -236,7 +236,7 @@ async def test_a_wait_ends_when_the_execution_settles(world: World, client: Clie
             await asyncio.sleep(0.01)
         max(rows, key=lambda row: row.id).status = "waiting_for_user"
     response = await waiting
-    assert response.json()["status"] == "waiting_for_user"
+    assert (response.status_code, response.json()["status"]) == (200, "waiting_for_user")
     assert (await client.post(f"{path}?wait=61")).status_code == 422
     assert (await client.post(f"{path}?wait=nan")).status_code == 422
 

@@ -250,6 +250,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_executions_session_id_id", "executions", ["session_id", "id"], unique=False)
     op.create_index("ix_executions_task_id_id", "executions", ["task_id", "id"], unique=False)
+    op.create_index(
+        "ix_executions_user_id_agent_id_id",
+        "executions",
+        ["user_id", "agent_id", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_executions_user_id_trigger_type_id",
+        "executions",
+        ["user_id", "trigger_type", "id"],
+        unique=False,
+    )
     op.create_index("ix_executions_user_id_id", "executions", ["user_id", "id"], unique=False)
     op.create_index(
         "ix_executions_user_id_status_id", "executions", ["user_id", "status", "id"], unique=False
@@ -607,6 +619,8 @@ def downgrade() -> None:
     )
     op.drop_index("ix_executions_user_id_status_id", table_name="executions")
     op.drop_index("ix_executions_user_id_id", table_name="executions")
+    op.drop_index("ix_executions_user_id_agent_id_id", table_name="executions")
+    op.drop_index("ix_executions_user_id_trigger_type_id", table_name="executions")
     op.drop_index("ix_executions_task_id_id", table_name="executions")
     op.drop_index("ix_executions_session_id_id", table_name="executions")
     op.drop_index("ix_executions_parent_execution_id", table_name="executions")
