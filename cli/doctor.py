@@ -141,7 +141,7 @@ def _running_stack(home: Home) -> Finding:
     except httpx2.HTTPError as error:
         well, what = False, str(error)
     state = State.OK if well else State.MISSING
-    return Finding("stack", state, f"{facts['api_url']}: {what}", f"See {home.path / 'logs'}.")
+    return Finding("stack", state, f"{facts['api_url']}: {what}", f"See {home.logs}.")
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from cli.exits import Exit
 from cli.stack.assembly import Ports, Stack
 from cli.stack.home import Home
 from cli.stack.leftovers import end_leftovers
+from cli.stack.logs import keep_small
 from cli.stack.process import PartFailedError
 from runtime.settings import Settings
 
@@ -40,9 +41,10 @@ async def _serve(stack: Stack, home: Home) -> Exit:
     code = Exit.DONE
     asked_to_stop = asyncio.Event()
     _on_signals(asked_to_stop.set)
+    trimming = asyncio.create_task(keep_small(home.logs))
     try:
         if await _started(stack, asked_to_stop):
-            say(f"logs are in {home.path / 'logs'}, addresses and a token in {home.ready_file}")
+            say(f"logs are in {home.logs}, addresses and a token in {home.ready_file}")
             print(_ready_line(stack), flush=True)  # noqa: T201 - the line others wait for
             await asked_to_stop.wait()
     except* PartFailedError as failures:
@@ -50,6 +52,7 @@ async def _serve(stack: Stack, home: Home) -> Exit:
         for failure in failures.exceptions:
             say(str(failure))
     finally:
+        trimming.cancel()
         say("stopping; the worker finishes the steps in hand (Ctrl-C again ends it at once)")
         _on_signals(stack.kill)
         await stack.stop()

@@ -63,9 +63,14 @@ class Home:
         """The key of this home's tokens."""
         return self.path / "jwt.secret"
 
+    @property
+    def logs(self) -> Path:
+        """What the parts had to say, a file each."""
+        return self.path / "logs"
+
     def log(self, name: str) -> Path:
         """Where a part writes what it has to say."""
-        return self.path / "logs" / f"{name}.log"
+        return self.logs / f"{name}.log"
 
     def run_file(self, name: str) -> Path:
         """A small file that lives as long as a part does."""

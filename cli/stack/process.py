@@ -16,7 +16,6 @@ from cli.stack import launch
 # notices and costs nothing for the second or two that a start takes.
 POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 15
-LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
 class PartFailedError(CommandError):
@@ -166,8 +165,6 @@ async def run_to_end(
 
 async def _spawn(part: Part) -> asyncio.subprocess.Process:
     part.log.parent.mkdir(parents=True, exist_ok=True)
-    if part.log.exists() and part.log.stat().st_size > LOG_LIMIT_BYTES:
-        part.log.replace(part.log.with_suffix(".log.1"))
     with part.log.open("ab") as log:
         return await asyncio.create_subprocess_exec(
             *launched(part.command, part.death_signal, part.identity),

@@ -1,0 +1,51 @@
+"""The parts by themselves, as on many machines: `perdure worker` and `perdure api`."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx2
+
+from cli.stack.addresses import free_port
+from cli.stack.temporal import Temporal
+from runtime.readiness import is_announced
+from tests.cli.running import PERDURE, READY_SECONDS, environment
+from tests.waiting import until
+
+
+def test_a_worker_announces_itself_and_stops_on_sigterm(
+    tmp_path: Path, database_url: str, temporal_server: Temporal
+) -> None:
+    ready = tmp_path / "ready"
+    given = {
+        "PERDURE_DATABASE_URL": database_url,
+        "PERDURE_TEMPORAL_ADDRESS": temporal_server.address,
+        "PERDURE_READY_FILE": str(ready),
+    }
+    worker = subprocess.Popen([PERDURE, "worker"], env=environment(tmp_path / "home", **given))
+    until(lambda: is_announced(ready, worker.pid), within=READY_SECONDS, what="the worker")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(READY_SECONDS) == 0
+
+
+def test_a_gateway_serves_while_temporal_is_away_and_stops_on_sigterm(
+    tmp_path: Path, database_url: str
+) -> None:
+    port = free_port()
+    given = {
+        "PERDURE_DATABASE_URL": database_url,
+        "PERDURE_TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}",
+        "PERDURE_JWT_SECRET": "a-secret-of-at-least-thirty-two-bytes",
+        "PERDURE_API_PORT": str(port),
+    }
+    gateway = subprocess.Popen([PERDURE, "api"], env=environment(tmp_path / "home", **given))
+
+    def serves() -> bool:
+        try:
+            return httpx2.get(f"http://127.0.0.1:{port}/health/live").is_success
+        except httpx2.HTTPError:
+            return False
+
+    until(serves, within=READY_SECONDS, what="the gateway")
+    gateway.send_signal(signal.SIGTERM)
+    assert gateway.wait(READY_SECONDS) in {0, -signal.SIGTERM}
