@@ -4,8 +4,10 @@ import asyncio
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -15,13 +17,14 @@ from activities.call_claude import Attentions, Caller
 from activities.execution import Activities
 from activities.prices import ListPrices
 from activities.relay import Relay
+from agent.ports import Model
 from claude.adapter import ClaudeModel
 from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.database import Database
 from persistence.live import BELL, WATCH, Listener
 from runtime.dispatch import Dispatcher
-from runtime.host import host_id
+from runtime.host import host_id, process_host
 from runtime.readiness import announce
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
@@ -57,18 +60,13 @@ def workers(client: Client, activities: Activities, settings: Settings) -> list[
     ]
 
 
-async def serve(settings: Settings, stopping: asyncio.Event) -> None:
-    """Work until `stopping` is set, then drain."""
-    if settings.database_url is None:
-        raise SystemExit("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
+@asynccontextmanager
+async def working(settings: Settings, *, client: Client, model: Model) -> AsyncIterator[None]:
+    """Serve both task queues, relay and listen while the block runs, then drain."""
     database_url = str(settings.database_url)
     async with AsyncExitStack() as stack:
         database = Database.connect(database_url, pool_size=settings.database_pool_size)
         stack.push_async_callback(database.close)
-        model = await asyncio.to_thread(ClaudeModel.create)
-        stack.push_async_callback(model.close)
-        client = await connect(settings)
-        await register_search_attributes(client)
         host = host_id(settings.home)
         watchers = Watchers(database)
         attentions = Attentions(settings.max_concurrent_executions)
@@ -77,7 +75,7 @@ async def serve(settings: Settings, stopping: asyncio.Event) -> None:
             host_id=host,
             model=model,
             tools=Toolbox(
-                settings.home / "workspaces", host_id=str(host), sandbox=settings.sandbox
+                settings.home / "workspaces", host_id=process_host(host), sandbox=settings.sandbox
             ),
             store=BlobStore(settings.home / "artifacts"),
             prices=ListPrices(),
@@ -91,11 +89,34 @@ async def serve(settings: Settings, stopping: asyncio.Event) -> None:
             on_gap=attentions.ring_all,
         )
         relay = Relay(database, Dispatcher(client))
-        companions = [asyncio.ensure_future(c) for c in (listener.run(), relay.run())]
-        for companion in companions:
-            stack.callback(companion.cancel)
+        await stack.enter_async_context(beside(listener.run(), relay.run()))
         for worker in workers(client, Activities(caller, default_model=settings.model), settings):
             await stack.enter_async_context(worker)
+        yield
+
+
+@asynccontextmanager
+async def beside(*companions: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run these while the block runs, and end them with it."""
+    running = [asyncio.ensure_future(companion) for companion in companions]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+
+
+async def serve(settings: Settings, stopping: asyncio.Event) -> None:
+    """Work until `stopping` is set, then drain."""
+    if settings.database_url is None:
+        raise SystemExit("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
+    async with AsyncExitStack() as stack:
+        model = await asyncio.to_thread(ClaudeModel.create)
+        stack.push_async_callback(model.close)
+        client = await connect(settings)
+        await register_search_attributes(client)
+        await stack.enter_async_context(working(settings, client=client, model=model))
         announce(settings.ready_file)
         await stopping.wait()
 

@@ -5,6 +5,15 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def process_host(host: UUID) -> str:
+    """Names the host for process ids, which mean something on one machine since its last boot."""
+    boot = BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.exists() else "unknown"
+    return f"{host}/{boot}"
+
+
 def host_id(home: Path) -> UUID:
     """The id kept in `home/host_id`, made at first use; a volume that moves takes it along."""
     path = home / "host_id"
