@@ -9,12 +9,14 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import hypothesis
 import pytest
 from temporalio.client import Client
 
+from claude.scripted import ScriptedModelServer
 from cli.stack import postgres as embedded_postgres
 from cli.stack import temporal as embedded_temporal
 from cli.stack.addresses import free_port
@@ -26,6 +28,9 @@ from domain.ids import new_id
 from persistence.migrate import migrate
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
+
+if TYPE_CHECKING:
+    from tests.engine.driver import Engine
 
 # A test server's data dies with it, so it need not reach the disk: a clone takes a third less.
 NO_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -118,6 +123,31 @@ async def temporal_address(temporal_server: Temporal) -> str:
 async def temporal_client(temporal_server: Temporal) -> Client:
     """A client as our processes build theirs."""
     return await connect(Settings(temporal_address=temporal_server.address))
+
+
+@pytest.fixture(scope="session")
+def scripted_model() -> Iterator[ScriptedModelServer]:
+    """A scripted model over HTTP, for the real SDK."""
+    with ScriptedModelServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def engine(
+    postgres: Postgres,
+    migrated_template: str,
+    temporal_address: str,
+    scripted_model: ScriptedModelServer,
+    servers_directory: Path,
+) -> AsyncIterator["Engine"]:
+    """A worker with all its parts, and the driver to start executions on it."""
+    # Loads the whole worker, which most tests do without.
+    from tests.engine.running import driving, make_place, working  # noqa: PLC0415
+
+    async with _clone(postgres, migrated_template) as url:
+        place = await make_place(url, temporal_address, servers_directory / "engine")
+        async with driving(place, scripted_model) as driver, working(place, scripted_model):
+            yield driver
 
 
 @asynccontextmanager

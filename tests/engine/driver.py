@@ -1,0 +1,274 @@
+"""Executions as tests see them: started, told and answered as the gateway does, read from Postgres."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import select
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.answers import given_answer
+from api.schemas.input_requests import AnswerBody
+from api.starting import start_request
+from claude.scripted import ScriptedModelServer
+from contracts.definitions import TaskDefinition
+from contracts.names import workflow_id
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from persistence import executions, input_requests, tasks
+from persistence.cancellation import cancel_tree
+from persistence.database import Database
+from persistence.outbox import Said, say
+from persistence.tables.columns import Row
+from persistence.tables.events import ExecutionEventRow
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.sessions import MessageRow
+from persistence.tables.tasks import TaskRow
+from persistence.tables.tool_calls import ToolCallRow
+from runtime.dispatch import Dispatcher
+from tests.waiting import eventually
+
+R = TypeVar("R", bound=Row)
+Turn = Mapping[str, Any]
+
+
+def script(*turns: Turn, indent: str = "") -> str:
+    """A prompt that carries a script; JSON is YAML."""
+    lines = ["```script", *(f"- {json.dumps(turn)}" for turn in turns), "```"]
+    return "\n".join(indent + line for line in lines)
+
+
+def use(tool: str, **tool_input: Any) -> dict[str, Any]:
+    """One tool call of a scripted turn."""
+    return {"name": tool, "input": tool_input}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What tests act through."""
+
+    database: Database
+    client: Client
+    dispatcher: Dispatcher
+    scripted: ScriptedModelServer
+    user_id: UUID
+    home: Path
+
+    async def start(self, *turns: Turn, dispatch: bool = True, **fields: Any) -> "Run":
+        """Store a task with this script and an execution of it, and start its workflow.
+
+        `fields` are the task definition's; `session_id`, `budget_usd`, `deadline_at`, `variables`
+        and `title` go to the execution.
+        """
+        row, tags = await self._store(turns, fields)
+        if dispatch and row.status == ExecutionStatus.PENDING:
+            assert await self.dispatcher.start(start_request(row, tags))
+        return self.run(row.id)
+
+    async def _store(
+        self, turns: Sequence[Turn], fields: dict[str, Any]
+    ) -> tuple[ExecutionRow, Sequence[str]]:
+        own = {k: fields.pop(k, None) for k in ("session_id", "budget_usd", "deadline_at")}
+        variables, tags = fields.pop("variables", {}), fields.pop("tags", ["tests"])
+        title = fields.pop("title", f"task {new_id()}")
+        fields.setdefault("prompt_template", script(*turns))
+        definition = TaskDefinition.model_validate(fields).model_dump(mode="json")
+        execution_id = new_id()
+        async with self.database.transaction() as session:
+            task = TaskRow(
+                user_id=self.user_id,
+                name=title,
+                tags=tags,
+                is_public=False,
+                is_active=True,
+                is_scheduled=False,
+                schedule_timezone="UTC",
+                schedule_enabled=False,
+                schedule_overlap_policy="skip",
+            )
+            await tasks.create(session, task, definition)
+            busy = own["session_id"] is not None and await executions.is_session_busy(
+                session, own["session_id"]
+            )
+            row = ExecutionRow(
+                id=execution_id,
+                user_id=self.user_id,
+                task_id=task.id,
+                task_version=1,
+                title=title,
+                trigger_type="manual",
+                prompt_variables=variables,
+                status=ExecutionStatus.BLOCKED if busy else ExecutionStatus.PENDING,
+                status_reason="session_busy" if busy else None,
+                priority=5,
+                workflow_id=workflow_id(execution_id),
+                **own,
+            )
+            await executions.create(session, row, {"title": title})
+            if not busy:
+                await say(session, row.id, Said.START, {"tags": tags})
+        return row, tags
+
+    def run(self, execution_id: UUID) -> "Run":
+        """An execution that exists."""
+        return Run(self, execution_id)
+
+    async def done(self, *turns: Turn, **fields: Any) -> "Run":
+        """Start an execution and wait until it has ended, however it does."""
+        run = await self.start(*turns, **fields)
+        await run.ended()
+        return run
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution."""
+
+    engine: Engine
+    id: UUID
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def row(self) -> ExecutionRow:
+        async with self.engine.database.reading() as session:
+            return await session.get_one(ExecutionRow, self.id)
+
+    async def _rows(self, table: type[R], *order: Any) -> Sequence[R]:
+        query = select(table).where(table.__table__.c.execution_id == self.id).order_by(*order)
+        async with self.engine.database.reading() as session:
+            return (await session.scalars(query)).all()
+
+    async def events(self) -> Sequence[ExecutionEventRow]:
+        return await self._rows(ExecutionEventRow, ExecutionEventRow.seq)
+
+    async def event_types(self) -> list[str]:
+        return [event.type for event in await self.events()]
+
+    async def messages(self) -> Sequence[MessageRow]:
+        """Those that count, oldest first."""
+        rows = await self._rows(MessageRow, MessageRow.seq, MessageRow.id)
+        return [row for row in rows if row.superseded_at is None]
+
+    async def blocks(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """The transcript as roles and blocks."""
+        return [(m.role, json.loads(m.content)) for m in await self.messages()]
+
+    async def results(self) -> list[dict[str, Any]]:
+        """Every tool result the model was told, in order."""
+        return [
+            block
+            for role, blocks in await self.blocks()
+            for block in blocks
+            if role == "user" and block["type"] == "tool_result"
+        ]
+
+    async def model_calls(self) -> Sequence[ModelCallRow]:
+        return await self._rows(ModelCallRow, ModelCallRow.id)
+
+    async def tool_calls(self) -> Sequence[ToolCallRow]:
+        return await self._rows(ToolCallRow, ToolCallRow.turn, ToolCallRow.position)
+
+    async def requests(self) -> Sequence[InputRequestRow]:
+        return await self._rows(InputRequestRow, InputRequestRow.id)
+
+    async def children(self) -> list["Run"]:
+        query = select(ExecutionRow.id).where(ExecutionRow.parent_execution_id == self.id)
+        async with self.engine.database.reading() as session:
+            found = await session.scalars(query.order_by(ExecutionRow.id))
+            return [self.engine.run(child) for child in found]
+
+    @property
+    def workspace_root(self) -> Path:
+        return self.engine.home / "workspaces"
+
+    async def workspace(self) -> Path:
+        return self.workspace_root / str((await self.row()).session_id)
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    async def when(
+        self, condition: Callable[[ExecutionRow], object], *, within: float = 30
+    ) -> ExecutionRow:
+        """The row, as soon as the condition holds for it."""
+        last: list[ExecutionRow] = []
+
+        async def holds() -> bool:
+            last[:] = [await self.row()]
+            return bool(condition(last[0]))
+
+        try:
+            await eventually(holds, within=within)
+        except AssertionError as error:
+            row = last[0]
+            raise AssertionError(
+                f"{error}: {row.status} ({row.status_reason}, {row.error_code}, "
+                f"{row.error_message})"
+            ) from error
+        return last[0]
+
+    async def reaches(self, status: ExecutionStatus, *, within: float = 30) -> ExecutionRow:
+        return await self.when(lambda row: row.status == status, within=within)
+
+    async def ended(self, *, within: float = 60) -> ExecutionRow:
+        """The row of an execution that has ended; its workflow has closed too."""
+        row = await self.when(lambda row: ExecutionStatus(row.status).is_terminal, within=within)
+
+        async def closed() -> bool:
+            return (await self.handle.describe()).close_time is not None
+
+        try:
+            await eventually(closed)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        return row
+
+    async def open_request(self, *, within: float = 30) -> InputRequestRow:
+        """The oldest request that is open, as soon as there is one and the execution waits."""
+        await self.reaches(ExecutionStatus.WAITING_FOR_USER, within=within)
+        return next(request for request in await self.requests() if request.status == "open")
+
+    # --- saying -------------------------------------------------------------------------------
+
+    async def answer(self, request: InputRequestRow, **body: Any) -> None:
+        """As `POST /input-requests/{id}/answer`."""
+        async with self.engine.database.transaction() as session:
+            execution = await executions.lock(session, self.id)
+            assert execution is not None
+            row = await input_requests.lock_open(session, execution, request.id)
+            given = given_answer(row, AnswerBody.model_validate(body))
+            await input_requests.answer(session, row, given, by=self.engine.user_id)
+        await self.ring()
+
+    async def cancel(self, reason: str | None = None) -> None:
+        """As `POST /task-executions/{id}/cancel`."""
+        async with self.engine.database.transaction() as session:
+            changed = await cancel_tree(session, self.id, reason)
+        for row in changed:
+            await self.engine.dispatcher.ring(row.workflow_id)
+
+    async def say(self, content: str) -> None:
+        """A message to a running execution."""
+        async with self.engine.database.transaction() as session:
+            await executions.lock(session, self.id)
+            await say(session, self.id, Said.MESSAGE, {"content": content})
+        await self.ring()
+
+    async def ring(self) -> None:
+        await self.engine.dispatcher.ring(workflow_id(self.id))
+
+    # --- Temporal -----------------------------------------------------------------------------
+
+    @property
+    def handle(self) -> WorkflowHandle[Any, Any]:
+        return self.engine.client.get_workflow_handle(workflow_id(self.id))
+
+    async def history(self) -> str:
+        """The whole history as JSON."""
+        return (await self.handle.fetch_history()).to_json()

@@ -1,0 +1,86 @@
+"""Starting a worker in this process: our own composition, with a scripted model behind the SDK."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+
+import worker
+from claude.adapter import ClaudeModel
+from claude.scripted import ScriptedModelServer
+from domain.ids import new_id
+from persistence import users
+from persistence.database import Database
+from runtime.dispatch import Dispatcher
+from runtime.settings import Settings
+from runtime.temporal import connect, register_search_attributes
+from tests.engine.driver import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker works: a database, a Temporal, a namespace nobody else uses, a home."""
+
+    database_url: str
+    temporal_address: str
+    namespace: str
+    home: Path
+
+    def settings(self, **changed: Any) -> Settings:
+        """Settings of a worker there."""
+        return Settings.model_validate(
+            {
+                "database_url": self.database_url,
+                "temporal_address": self.temporal_address,
+                "temporal_namespace": self.namespace,
+                "home": self.home,
+                "drain_seconds": 2,
+                **changed,
+            }
+        )
+
+
+async def make_place(database_url: str, temporal_address: str, home: Path) -> Place:
+    """A place with a namespace of its own: the names of our task queues are fixed."""
+    place = Place(database_url, temporal_address, f"engine-{new_id().hex}", home)
+    client = await connect(Settings(temporal_address=temporal_address))
+    retention = Duration()
+    retention.FromTimedelta(timedelta(days=1))
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=place.namespace, workflow_execution_retention_period=retention
+        )
+    )
+    await register_search_attributes(await connect(place.settings()))
+    return place
+
+
+@asynccontextmanager
+async def driving(place: Place, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
+    """A driver for executions there; whoever wants them to move runs workers too."""
+    client = await connect(place.settings())
+    database = Database.connect(place.database_url)
+    async with database.transaction() as session:
+        user_id = await users.see(session, "alice", "user")
+    yield Engine(database, client, Dispatcher(client), scripted, user_id, place.home)
+    await database.close()
+
+
+@asynccontextmanager
+async def working(
+    place: Place, scripted: ScriptedModelServer, **changed: Any
+) -> AsyncIterator[Client]:
+    """A worker there while the block runs; it drains when the block ends."""
+    settings = place.settings(**changed)
+    async with AsyncExitStack() as stack:
+        model = ClaudeModel.create(base_url=scripted.base_url, api_key="scripted")
+        stack.push_async_callback(model.close)
+        client = await connect(settings)
+        await stack.enter_async_context(worker.working(settings, client=client, model=model))
+        yield client
