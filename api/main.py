@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database = Database.connect(database_url, pool_size=settings.database_pool_size)
         hot_reads = await HotReads.connect(database_url)
         temporal = await connect(settings, lazy=True)
-        watcher = Watcher(database, database_url)
+        watcher = Watcher(database, hot_reads, database_url)
         app.state.gateway = Gateway(
             settings=settings,
             database=database,

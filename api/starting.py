@@ -5,7 +5,7 @@ Whatever starts an execution (a task, later a hook, a retry, an agent) comes thr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +33,9 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tasks import StoredTask
 
 SESSION_BUSY = "session_busy"
+
+LATEST_DEADLINE = timedelta(days=3650)
+"""Far beyond any run, and far from the end of the calendar, which Postgres can't reach (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +151,10 @@ def _check(
     model = definition.sdk_options.model or default_model
     if body.max_budget_usd is not None and not pricing.is_priced(model):
         problems.append(task_rules.unpriced(("body", "max_budget_usd"), model))
-    if body.deadline_at is not None and body.deadline_at <= datetime.now(UTC):
-        problems.append(FieldProblem(("body", "deadline_at"), "The deadline is past already."))
+    now = datetime.now(UTC)
+    if body.deadline_at is not None and not now < body.deadline_at < now + LATEST_DEADLINE:
+        hint = "The deadline must lie ahead, and within ten years."
+        problems.append(FieldProblem(("body", "deadline_at"), hint))
     if problems:
         raise InvalidInputError("The execution can't be started; see errors.", problems)
 

@@ -15,8 +15,8 @@ from uuid import UUID
 
 import structlog
 
-from persistence import executions
 from persistence.database import Database
+from persistence.hot_reads import HotReads
 from persistence.live import LIVE, WATCH, Listener, notify
 from persistence.outages import is_outage
 
@@ -61,9 +61,10 @@ class Subscription:
 class Watcher:
     """Who watches which execution in this process."""
 
-    def __init__(self, database: Database, database_url: str) -> None:
+    def __init__(self, database: Database, hot_reads: HotReads, database_url: str) -> None:
         """Listens on a connection of its own once `running` is entered."""
         self._database = database
+        self._hot_reads = hot_reads
         self._listener = Listener(database_url, {LIVE: self._on_live}, on_gap=self._on_gap)
         self._streams: dict[UUID, set[Subscription]] = {}
         self._waits: dict[UUID, set[asyncio.Future[None]]] = {}
@@ -160,9 +161,7 @@ class Watcher:
                     await self._release(marked)
 
     async def _release(self, marked: list[UUID]) -> None:
-        async with self._database.reading() as session:
-            over = await executions.settled(session, marked)
-        for execution_id in over:
+        for execution_id in await self._hot_reads.settled(marked):
             for future in self._waits.get(execution_id, ()):
                 if not future.done():
                     future.set_result(None)

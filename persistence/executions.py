@@ -1,6 +1,6 @@
 """Executions as the gateway makes, reads and lists them. The loop writes through the record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -8,15 +8,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.states import TERMINAL, ExecutionStatus
+from domain.states import TERMINAL
 from persistence.pages import Page, Window, newest
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from persistence.tables.tasks import TaskRow
-
-SETTLED = (*TERMINAL, ExecutionStatus.WAITING_FOR_USER)
-"""States that end a client's wait: nothing happens any more, or nothing without a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +70,6 @@ async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:
         .with_for_update()
     )
     return bool(unfinished.all())
-
-
-async def settled(session: AsyncSession, execution_ids: Sequence[UUID]) -> Sequence[UUID]:
-    """Those of the executions that nobody need wait for any longer."""
-    found = await session.scalars(
-        select(ExecutionRow.id).where(
-            ExecutionRow.id.in_(execution_ids), ExecutionRow.status.in_(SETTLED)
-        )
-    )
-    return found.all()
 
 
 async def page(

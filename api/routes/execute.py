@@ -17,7 +17,7 @@ from api.routes.executions import ExecutionQuery, list_of_executions
 from api.routes.tasks import readable_task
 from api.schemas.executions import ExecuteBody, ExecutionRead
 from api.starting import Started, dispatch, start
-from persistence import executions
+from persistence.hot_reads import SETTLED
 from persistence.live import WATCH, notify
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -74,7 +74,7 @@ async def _settled(call: Call, accepted: Response, seconds: float) -> Response:
     if columns is None:
         return accepted
     headers = {h: accepted.headers[h] for h in _KEPT_HEADERS if h in accepted.headers}
-    status = 200 if columns["status"] in executions.SETTLED else 202
+    status = 200 if columns["status"] in SETTLED else 202
     return answer(views.execution_of(call, columns), status, headers)
 
 

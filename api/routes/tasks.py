@@ -97,7 +97,8 @@ async def update_task(
         after = {**_summary(changed.row, update), "version": changed.row.version}
         entity = ("task", task_id)
         await audit.record(session, call.actor, "task.update", entity, before=before, after=after)
-    return single(call.request, views.task(changed))
+    read = views.task(changed)
+    return answer(read, headers={"ETag": etag(to_json(read))})
 
 
 @router.delete("/{task_id}", status_code=204)

@@ -17,6 +17,7 @@ Prompt = Annotated[str, Field(min_length=1, pattern=r"\S")]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 Tags = Annotated[tuple[Tag, ...], Field(max_length=50)]
 Tools = Annotated[tuple[str, ...], Field(max_length=200)]
+AgentId = Annotated[str, Field(min_length=1, max_length=100)]
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
 Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
 
@@ -34,6 +35,7 @@ class TaskCreate(TaskDefinition):
     ask_tools: Tools = ()
     disallowed_tools: Tools = ()
     sdk_options: SdkOptions
+    agent_id: AgentId | None = None
     working_directory_path: Path | None = None
     tags: Tags = ()
     is_public: bool = False
@@ -59,7 +61,7 @@ class TaskUpdate(Body):
     variables_schema: dict[str, Any] | None = None
     default_variables: dict[str, Any] | None = None
     system_prompt: str | None = None
-    agent_id: str | None = None
+    agent_id: AgentId | None = None
     allowed_tools: Tools | None = None
     ask_tools: Tools | None = None
     disallowed_tools: Tools | None = None

@@ -122,6 +122,8 @@ async def test_a_schema_that_cannot_be_applied_is_refused(
         ({"max_budget_usd": 0}, "max_budget_usd"),
         ({"deadline_at": "2020-01-01T00:00:00Z"}, "deadline_at"),
         ({"deadline_at": "2099-01-01T00:00:00"}, "deadline_at"),
+        ({"deadline_at": "9999-12-31T23:59:59-12:00"}, "deadline_at"),
+        ({"max_budget_usd": 1e30}, "max_budget_usd"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )

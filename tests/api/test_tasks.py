@@ -63,6 +63,7 @@ async def test_a_task_is_read_as_it_was_written(client: Client) -> None:
             ["sdk_options", "mcp_servers", "x"],
         ),
         ({"description": "a\0b"}, ["description"]),
+        ({"agent_id": "x" * 3000}, ["agent_id"]),
         ({"default_variables": {"x": ["\0"]}}, ["default_variables", "x", 0]),
     ],
 )
