@@ -1,1 +1,72 @@
-"""."""
+"""`report`: put into words what the record holds, once for each end that an execution comes to."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.definitions import TaskDefinition
+from contracts.report_source import ReportSource
+from domain.errors import NotFoundError
+from domain.events import Event
+from domain.states import ExecutionStatus
+from persistence import events, reports, runs
+from persistence.reporting.source import covered, ending_of, gather
+from persistence.resumption import definition_of
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.reports import ReportRow
+from reports.compose import compose
+
+DEFAULT_FORMAT = "html"
+"""Of a stored definition that names none."""
+
+
+async def store(session: AsyncSession, execution_id: UUID) -> None:
+    """Write the report, bind the execution to it and tell; nothing if its task wants none.
+
+    A repeat finds the report and does nothing. An execution that went on after its report, because
+    a message came before the end or an operator reset it, gets a new one; the old one stays.
+    """
+    row = await session.get(ExecutionRow, execution_id)
+    if row is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    definition = TaskDefinition.model_validate(await definition_of(session, row))
+    if not definition.generate_report or await _is_told(session, row):
+        return
+    # Reading takes no lock: a cancel that comes meanwhile must not wait for a long story.
+    source = await gather(session, row, definition)
+    content = await asyncio.to_thread(_content, source)
+    row = await runs.locked(session, execution_id)
+    if ExecutionStatus(row.status).is_terminal or await _is_told(session, row):
+        return
+    content["outcome"] |= ending_of(row).model_dump(mode="json")
+    report = ReportRow(
+        user_id=row.user_id,
+        execution_id=row.id,
+        title=row.title,
+        format=definition.report_format or DEFAULT_FORMAT,
+        content=content,
+    )
+    session.add(report)
+    await session.flush()
+    row.report_id = report.id
+    await session.flush()
+    await events.append(
+        session,
+        row.id,
+        Event("report.ready", {"report_id": str(report.id), "format": report.format}),
+    )
+
+
+def _content(source: ReportSource) -> dict[str, Any]:
+    return compose(source).model_dump(mode="json")
+
+
+async def _is_told(session: AsyncSession, row: ExecutionRow) -> bool:
+    """Whether the newest report tells the story to its end."""
+    report = await reports.of_execution(session, row.id)
+    if report is None:
+        return False
+    now = await covered(session, row)
+    return bool(report.content["covered"] == now.model_dump(mode="json"))

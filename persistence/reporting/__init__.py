@@ -1,0 +1,1 @@
+"""Reading what a report says: the rows of one execution, bounded."""

@@ -1,0 +1,87 @@
+"""What an execution cost, over all of its calls."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.reports import Cost, ModelCost, Tokens
+from domain.steps import CallStatus
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.model_calls import ModelCallRow
+
+COST_BELOW = text("""
+WITH RECURSIVE below AS (
+    SELECT id, cost_usd FROM executions WHERE parent_execution_id = :id
+    UNION ALL
+    SELECT e.id, e.cost_usd FROM executions e JOIN below ON e.parent_execution_id = below.id
+)
+SELECT coalesce(sum(cost_usd), 0) FROM below
+""")
+"""What the subtasks of an execution, and theirs, have cost."""
+
+NONE = Decimal(0)
+
+IS_OPEN = ModelCallRow.status == CallStatus.INTENDED
+CHARGED: ColumnElement[Decimal] = func.coalesce(
+    case((IS_OPEN, ModelCallRow.estimate_usd), else_=ModelCallRow.cost_usd), NONE
+)
+"""What a call costs; one that is still open costs its estimate, as `finish` will charge it."""
+
+
+async def cost_of(session: AsyncSession, row: ExecutionRow, budget_usd: Decimal | None) -> Cost:
+    """What was spent, estimates and superseded steps included."""
+    is_estimated = IS_OPEN | ModelCallRow.usage_estimated
+    is_superseded = ModelCallRow.superseded_at.is_not(None)
+    sums = (
+        await session.execute(
+            select(
+                func.sum(CHARGED).filter(IS_OPEN).label("open"),
+                func.sum(CHARGED).filter(is_estimated).label("estimated"),
+                func.sum(CHARGED).filter(is_superseded).label("superseded"),
+            ).where(ModelCallRow.execution_id == row.id)
+        )
+    ).one()
+    return Cost(
+        total_usd=row.cost_usd + (sums.open or NONE),
+        budget_usd=budget_usd,
+        estimated_usd=sums.estimated or NONE,
+        superseded_usd=sums.superseded or NONE,
+        subtasks_usd=await session.scalar(COST_BELOW, {"id": row.id}) or NONE,
+        by_model=await _by_model(session, row.id),
+    )
+
+
+def _used(*kinds: str) -> ColumnElement[int]:
+    """The sum of these fields of the calls' usage."""
+    fields = [
+        func.coalesce(cast(ModelCallRow.usage.op("->>")(kind), BigInteger), 0) for kind in kinds
+    ]
+    return func.coalesce(func.sum(sum(fields[1:], fields[0])), 0)
+
+
+async def _by_model(session: AsyncSession, execution_id: UUID) -> tuple[ModelCost, ...]:
+    rows = await session.execute(
+        select(
+            ModelCallRow.model,
+            func.count().label("calls"),
+            _used("input_tokens").label("input"),
+            _used("output_tokens").label("output"),
+            _used("cache_read_tokens").label("cache_read"),
+            _used("cache_write_5m_tokens", "cache_write_1h_tokens").label("cache_write"),
+            func.sum(CHARGED).label("cost_usd"),
+        )
+        .where(ModelCallRow.execution_id == execution_id)
+        .group_by(ModelCallRow.model)
+        .order_by(func.sum(CHARGED).desc(), ModelCallRow.model)
+    )
+    return tuple(
+        ModelCost(
+            model=row.model,
+            calls=row.calls,
+            cost_usd=row.cost_usd,
+            tokens=Tokens.model_validate(row, from_attributes=True),
+        )
+        for row in rows
+    )

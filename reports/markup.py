@@ -1,0 +1,75 @@
+"""Text of models, tools and people made safe to show: Markdown without HTML, controls visible."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import chain
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+_LINKS = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_PICTURES = 0x2400
+_KEPT = frozenset(map(ord, "\t\n"))
+_BIDI = (0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+
+_CONTROLS: dict[int, str | None] = {
+    **{c: chr(_PICTURES + c) for c in range(0x20) if c not in _KEPT},
+    ord("\r"): None,
+    0x7F: "\N{SYMBOL FOR DELETE}",
+    **dict.fromkeys(chain(range(0x80, 0xA0), range(0xD800, 0xE000), (0xFFFE, 0xFFFF)), "\ufffd"),
+    **{c: f"⟨U+{c:04X}⟩" for c in _BIDI},
+}
+"""Controls become pictures; what turns text around is named, so that nothing reads as what it is
+not ("Trojan Source", CVE-2021-42574); what HTML can't hold becomes U+FFFD."""
+
+
+def visible(value: object) -> object:
+    """A text without anything unseen that acts; safe markup stays safe. Other values as they are.
+
+    Applied to every value a template prints.
+    """
+    return value.translate(_CONTROLS) if isinstance(value, str) else value
+
+
+def plain(text: str) -> str:
+    """Output of a program without the colours it asked its terminal for."""
+    return _TERMINAL.sub("", text)
+
+
+def markdown(text: str) -> Markup:
+    """CommonMark with tables as HTML.
+
+    Raw HTML stays text, pictures become links, and only links to the web keep their target.
+    """
+    parser = _parser()
+    tokens = parser.parse(text)
+    for token in _all(tokens):
+        _tame(token)
+    rendered: str = parser.renderer.render(tokens, parser.options, {})
+    return Markup(rendered)  # noqa: S704 - made by the parser, which escapes every text
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False})
+    return parser.enable(["table", "strikethrough"]).disable("image")
+
+
+def _all(tokens: Iterable[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield token
+        yield from _all(token.children or ())
+
+
+def _tame(token: Token) -> None:
+    if token.type in {"heading_open", "heading_close"}:
+        # The report's own headings are of the first two levels.
+        token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+    elif token.type == "link_open":
+        address = str(token.attrGet("href") or "")
+        token.attrs = {"rel": "noopener noreferrer nofollow"}
+        if _LINKS.match(address):
+            token.attrs["href"] = address

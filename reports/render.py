@@ -1,0 +1,69 @@
+"""Rendering a stored report to the format that is asked for."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from contracts.reports import Ending, ReportContent
+from domain.errors import FieldProblem, InvalidInputError
+from domain.text import clean
+from reports.html import render_html
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    """As it is stored: a part that this version does not know is passed on."""
+    return clean(json.dumps(content, ensure_ascii=False, indent=2)).encode()
+
+
+def _html(content: Mapping[str, Any]) -> bytes:
+    return render_html(ReportContent.model_validate(content))
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format a report can have."""
+
+    media_type: str
+    render: Callable[[Mapping[str, Any]], bytes]
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "html": Format("text/html; charset=utf-8", _html),
+        "json": Format("application/json", _json),
+    }
+)
+"""By name."""
+
+
+def format_of(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    if name not in FORMATS:
+        known = ", ".join(FORMATS)
+        problem = FieldProblem(("query", "format"), f"Must be one of: {known}.", "enum")
+        detail = f"A report can't be had as {name[:40]!r}; the formats are: {known}."
+        raise InvalidInputError(detail, [problem])
+    return FORMATS[name]
+
+
+def render(
+    content: Mapping[str, Any], report_format: str, *, ending: Ending | None = None
+) -> bytes:
+    """A stored report's content as a file of this format.
+
+    `ending` is how the execution ended, once it has: a report is made just before the end, and a
+    cancel can come between the two. Blocking: a long report takes some 100 ms.
+
+    Raises:
+        InvalidInputError: there is no such format.
+    """
+    chosen = format_of(report_format)
+    if ending is not None:
+        content = {**content, "outcome": {**content["outcome"], **ending.model_dump(mode="json")}}
+    return chosen.render(content)
