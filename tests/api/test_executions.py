@@ -189,7 +189,7 @@ async def test_cancel_asks_the_whole_tree(world: World, client: Client) -> None:
     response = await client.post(parent["_links"]["cancel"], json={"reason": "enough"})
     assert response.status_code == 202
     assert response.json()["cancel_requested_at"]
-    assert await outbox(world, parent) == ["start", "cancel"]
+    assert (await outbox(world, parent)).count("cancel") == 1
     assert await outbox(world, child) == ["start", "cancel"]
     assert await outbox(world, done) == ["start"]
     ended = (await client.get(queued["_links"]["self"])).json()
@@ -199,7 +199,7 @@ async def test_cancel_asks_the_whole_tree(world: World, client: Client) -> None:
     assert [e["type"] for e in events] == ["execution.created", "execution.cancelled"]
     again = await client.post(parent["_links"]["cancel"])
     assert again.status_code == 202
-    assert await outbox(world, parent) == ["start", "cancel"]
+    assert (await outbox(world, parent)).count("cancel") == 1
     refused = await client.post(done["_links"]["cancel"])
     assert (refused.status_code, refused.json()["code"]) == (409, "execution_terminal")
     children = (await client.get(f"{parent['_links']['self']}/children")).json()

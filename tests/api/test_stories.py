@@ -94,3 +94,8 @@ async def test_the_report_of_an_execution(world: World, client: Client) -> None:
             )
         )
     assert (await client.get(path)).json()["content"] == {"summary": "All is well."}
+    rendered = await client.get(f"{path}?format=json")
+    assert rendered.json() == {"summary": "All is well."}
+    assert "sandbox" in rendered.headers["content-security-policy"]
+    unknown = await client.get(f"{path}?format=docx")
+    assert (unknown.status_code, unknown.json()["errors"][0]["loc"]) == (422, ["query", "format"])
