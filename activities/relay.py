@@ -13,6 +13,7 @@ from domain.states import ExecutionStatus
 from persistence import outbox
 from persistence.database import Database
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.outbox import OutboxRow
 
 PERIOD_SECONDS = 1.0
 """How often the relay looks: a look that finds nothing costs next to nothing (chosen)."""
@@ -62,14 +63,13 @@ class Relay:
                 session, [said.id for said, row in due if ExecutionStatus(row.status).is_terminal]
             )
         live = [(s, r) for s, r in due if not ExecutionStatus(r.status).is_terminal]
-        starts = [row for said, row in live if said.kind == outbox.Said.START]
-        await self._start(starts)
+        await self._start([(s, r) for s, r in live if s.kind == outbox.Said.START])
         for workflow_id in {r.workflow_id for s, r in live if s.kind != outbox.Said.START}:
             await self._dispatcher.ring(workflow_id)
         return len(due)
 
-    async def _start(self, rows: Sequence[ExecutionRow]) -> None:
-        for row in rows:
+    async def _start(self, due: Sequence[tuple[OutboxRow, ExecutionRow]]) -> None:
+        for said, row in due:
             log.info("relay.starts", execution_id=str(row.id))
             await self._dispatcher.start(
                 StartRequest(
@@ -80,6 +80,7 @@ class Relay:
                     title=row.title,
                     trigger_type=row.trigger_type,
                     agent_id=row.agent_id,
+                    tags=said.payload.get("tags", ()),
                     priority=row.priority,
                 )
             )

@@ -66,7 +66,9 @@ class Attempt:
         limits = self.state.snapshot.limits
         if self._time_limit is None or self._now() < self._time_limit:
             return None
-        if limits.deadline_at is not None and datetime.now(UTC) >= limits.deadline_at:
+        # Two clocks: a deadline that ends the work in hand may lie a moment ahead of the other one.
+        is_due = limits.deadline_at is not None and datetime.now(UTC) >= limits.deadline_at
+        if is_due or limits.timeout_seconds is None:
             return Failure(ErrorCode.DEADLINE_PASSED, "The deadline has passed.")
         return Failure(ErrorCode.TIMEOUT, f"The limit of {limits.timeout_seconds:g} s is reached.")
 
@@ -91,7 +93,18 @@ class Attempt:
     # --- writing ------------------------------------------------------------------------------
 
     async def write(self, step: Step) -> None:
-        """Put a step on record, in the order of the calls. Raises `FencedOutError`."""
+        """Put a step on record, in the order of the calls. Raises `FencedOutError`.
+
+        A cut waits for a write that is under way: else nobody would know whether it was made.
+        """
+        writing = asyncio.ensure_future(self._write(step))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])
+            raise
+
+    async def _write(self, step: Step) -> None:
         async with self._writing:
             receipt = await self.record.write(step)
         if step.status is not None:

@@ -22,6 +22,7 @@ class Attention:
         self._scope: asyncio.Timeout | None = None
         self._look: Callable[[], Awaitable[bool]] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._rings = 0
 
     def drain(self) -> None:
         """The worker shuts down: stop after the step in hand."""
@@ -35,14 +36,25 @@ class Attention:
     def ring(self) -> None:
         """There is something unread. Work in hand goes on unless a look says it must stop."""
         self.rang = True
+        self._rings += 1
+        self._start_looking()
+
+    def _start_looking(self) -> None:
         if self._look is not None and self._looking is None:
             self._looking = asyncio.ensure_future(self._check(self._look))
 
     async def _check(self, look: Callable[[], Awaitable[bool]]) -> None:
-        must_stop = await look()
-        self._looking = None
-        if must_stop:
-            self._end_scope()
+        """Look until nothing has been said since the look began."""
+        seen = None
+        try:
+            while seen != self._rings:
+                seen = self._rings
+                if await look():
+                    self._end_scope()
+                    return
+        finally:
+            if self._looking is asyncio.current_task():
+                self._looking = None
 
     def _end_scope(self) -> None:
         if self._scope is not None:
@@ -54,11 +66,14 @@ class Attention:
     ) -> AsyncIterator[None]:
         """Run the block until it ends, until the loop's time `until`, or until `look` says stop.
 
-        `look` is awaited when the bell rings. Raises `CutShortError` where the block was cut.
+        `look` is awaited when the bell rings, and at once when it has rung and nobody has listened
+        since. Raises `CutShortError` where the block was cut.
         """
         self._look = look
         try:
             async with asyncio.timeout_at(until) as self._scope:
+                if self.rang:
+                    self._start_looking()
                 yield
         except TimeoutError:
             if self._scope is not None and self._scope.expired():

@@ -85,9 +85,14 @@ class AskPeople:
     """The provider's spend limit: a person decides."""
 
 
-def after_failure(error: ModelCallError, failures_in_a_row: int) -> TryAgain | AskPeople | Failure:
-    """What a failed call leads to; `failures_in_a_row` counts this one."""
-    if error.kind is ModelFailureKind.QUOTA:
+def after_failure(
+    error: ModelCallError, failures_in_a_row: int, *, may_ask: bool
+) -> TryAgain | AskPeople | Failure:
+    """What a failed call leads to; `failures_in_a_row` counts this one.
+
+    `may_ask` is false where the execution's policy says that no person will answer.
+    """
+    if error.kind is ModelFailureKind.QUOTA and may_ask:
         return AskPeople()
     if not error.retryable:
         code = FAILURE_CODES.get(error.kind, ErrorCode.MODEL_ERROR)

@@ -22,6 +22,7 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
+from domain.text import clean
 from domain.tool_calls import ToolEffect, ToolSpec
 
 
@@ -63,7 +64,7 @@ class Decider:
     def _call(
         self, use: Mapping[str, Any], turn: int, position: int, malformed: Mapping[str, str]
     ) -> ToolCall:
-        text = malformed.get(use["id"], json.dumps(use["input"]))
+        text = clean(malformed.get(use["id"], json.dumps(use["input"])))
         spec = self.spec(use["name"])
         return ToolCall(
             id=new_id(),

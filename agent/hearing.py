@@ -63,8 +63,9 @@ def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) 
         return None
     if request.tool_call_id is None:
         return _gate_answer(request)
-    call = state.calls[request.tool_call_id]
-    calls.append(requests.answered(call, request.kind, request.answer))
+    call = state.calls.get(request.tool_call_id)
+    if call is not None:  # an operator's reset may have set it aside
+        calls.append(requests.answered(call, request.kind, request.answer))
     return None
 
 

@@ -83,9 +83,10 @@ class Loop:
 
     async def _advance(self, attempt: Attempt, tools: ToolTurn, model: ModelTurn) -> Stop | None:
         """One move, or why to stop."""
-        if attempt.attention.rang:
-            await attempt.listen()
-        await attempt.expire()
+        if attempt.failure is None:
+            if attempt.attention.rang:
+                await attempt.listen()
+            await attempt.expire()
         if (stop := await attempt.ended()) is not None:
             return stop
         if attempt.state.is_answered:

@@ -96,7 +96,8 @@ class ModelTurn:
     async def _failed(self, intent: CallIntent, error: ModelCallError) -> Stop | None:
         self._state.intent = None
         self._state.failures_in_a_row += 1
-        following = after_failure(error, self._state.failures_in_a_row)
+        may_ask = self._state.snapshot.people.mode == "wait"
+        following = after_failure(error, self._state.failures_in_a_row, may_ask=may_ask)
         delay = following.delay_seconds if isinstance(following, TryAgain) else None
         outcome = CallOutcome(
             id=intent.id,
@@ -132,7 +133,7 @@ class ModelTurn:
             await self._attempt.write(step)
             await self._pause(again.delay_seconds)
             return None
-        wakes_at = again.at(datetime.now(UTC))
+        wakes_at = self._state.within_deadline(again.at(datetime.now(UTC)))
         change = StatusChange(ExecutionStatus.RUNNING, reason=reason, wakes_at=wakes_at)
         await self._attempt.write(step + Step(status=change, events=[story.status_changed(change)]))
         return Stop(Outcome.WAITS, wakes_at=wakes_at)
@@ -172,17 +173,15 @@ class ModelTurn:
 
     async def _after_answer(self, response: ModelResponse, outcome: CallOutcome) -> Step:
         continuations = self._state.transcript.continuations
-        step = Step()
-        if response.content:
-            step = self._append(
-                "assistant",
-                response.content,
-                model=response.model,
-                stop_reason=response.stop_reason,
-                usage=response.usage,
-                cost_usd=outcome.cost_usd,
-                request_id=response.request_id,
-            )
+        step = self._append(
+            "assistant",
+            response.content,
+            model=response.model,
+            stop_reason=response.stop_reason,
+            usage=response.usage,
+            cost_usd=outcome.cost_usd,
+            request_id=response.request_id,
+        )
         reaction = react(response.stop_reason, response.content, continuations=continuations)
         return step + await self._react(reaction, response)
 

@@ -135,8 +135,15 @@ class RunState:
             if call.child_execution_id is not None
         )
 
+    def within_deadline(self, moment: datetime) -> datetime:
+        """The moment, or the execution's deadline where that comes first."""
+        deadline = self.snapshot.limits.deadline_at
+        return moment if deadline is None else min(moment, deadline)
+
     def _wakes_at(self) -> datetime | None:
-        times = [
+        deadline = self.snapshot.limits.deadline_at
+        times = [] if deadline is None else [deadline]
+        times += [
             r.due_at
             for r in self.requests.values()
             if r.due_at is not None and r.on_expiry in EXPIRING

@@ -58,11 +58,14 @@ def _tools(parent: Snapshot, asked: Sequence[str] | None) -> Sequence[str]:
     return [pattern for pattern in allowed if pattern.split("(")[0] in asked]
 
 
-def too_many(children: int, descendants: int) -> str | None:
-    """Why a turn may not start that many subtasks, as a sentence for the model, or None."""
-    if children > MAX_DELEGATIONS_PER_TURN:
-        return f"At most {MAX_DELEGATIONS_PER_TURN} subtasks may be started at once."
-    if children + descendants > MAX_DESCENDANTS:
+def too_many(new: int, *, of_turn: int, descendants: int) -> str | None:
+    """Why a turn may not start so many new subtasks, as a sentence for the model, or None.
+
+    `of_turn` counts the new ones too, `descendants` those of the whole tree that there are.
+    """
+    if of_turn > MAX_DELEGATIONS_PER_TURN:
+        return f"At most {MAX_DELEGATIONS_PER_TURN} subtasks may be started in one turn."
+    if new + descendants > MAX_DESCENDANTS:
         return f"An execution may have {MAX_DESCENDANTS} subtasks in all; there are {descendants}."
     return None
 

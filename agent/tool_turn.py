@@ -45,10 +45,13 @@ class ToolTurn:
         return self._step(decided, new=True)
 
     async def _within_limits(self, decided: Sequence[Decided]) -> Sequence[Decided]:
-        children = sum(d.child is not None for d in decided)
-        if not children:
+        new = sum(d.child is not None for d in decided)
+        if not new:
             return decided
-        text = too_many(children, await self._attempt.record.descendants())
+        others = sum(c.child_execution_id is not None for c in self._state.calls.values())
+        text = too_many(
+            new, of_turn=new + others, descendants=await self._attempt.record.descendants()
+        )
         if text is None:
             return decided
         return [
@@ -125,6 +128,8 @@ class ToolTurn:
 
     async def _run_approved(self, call: ToolCall) -> None:
         if call.name != DELEGATE:
+            if call.effect is ToolEffect.READ_ONLY:
+                await self._attempt.write(Step(events=[story.tool_started(call)]))
             await self._run(call)
             return
         [decided] = await self._within_limits([self._decider.delegate(call)])
@@ -135,6 +140,8 @@ class ToolTurn:
 
     async def _run(self, call: ToolCall) -> None:
         async with self._slots:
+            if self._attempt.attention.draining.is_set():
+                return  # the next worker runs it
             self._state.tool = call.name
             if problem := self._decider.problem(call, {}):
                 await self._settle([refused(call, ToolCallStatus.FAILED, problem)])
@@ -201,10 +208,10 @@ class ToolTurn:
         await self._attempt.write(step)
 
     async def cut_short(self) -> None:
-        """Record that calls which ran were ended before their time."""
+        """Record that calls which took effect were ended before their time; others may yet run."""
         cut = [
             replace(call, status=ToolCallStatus.CANCELLED, output=CUT_SHORT, is_error=True)
-            for call in self._state.having(ToolCallStatus.STARTED, ToolCallStatus.READY)
+            for call in self._state.having(ToolCallStatus.STARTED)
         ]
         if cut:
             self._state.take(cut)

@@ -29,34 +29,33 @@ class Transcript:
         self.continuations = 0
         """Turns in a row, up to now, that the model did not end by itself."""
         self.last: StoredMessage | None = None
+        self.last_blocks: Sequence[Mapping[str, Any]] = ()
+        """The blocks of the last message."""
         for message in messages:
             self.append(message)
 
     def append(self, message: StoredMessage) -> None:
-        """Add a message that the record has taken.
-
-        Neighbouring user messages go out as one, as the API reads them anyway; a paused turn and
-        its continuation stay two.
-        """
+        """Add a message that the record has taken."""
         blocks = json.loads(message.content)
-        if message.role == "user" and self._wire and self._wire[-1]["role"] == "user":
-            self._wire[-1] = {
-                "role": message.role,
-                "content": [*self._wire[-1]["content"], *blocks],
-            }
-        else:
-            self._wire.append({"role": message.role, "content": blocks})
+        self.last, self.last_blocks = message, blocks
+        self._send(message.role, [block for block in blocks if not _is_blank(block)])
         self._hash.update(f"{message.role}\0{message.content}\n".encode())
         self.content_bytes += len(message.content)
-        self.last = message
         if message.role == "assistant":
             unfinished = message.stop_reason in UNFINISHED
             self.continuations = self.continuations + 1 if unfinished else 0
 
-    @property
-    def last_blocks(self) -> Sequence[Mapping[str, Any]]:
-        """The blocks of the last message."""
-        return self._wire[-1]["content"] if self._wire else ()
+    def _send(self, role: str, blocks: Sequence[Mapping[str, Any]]) -> None:
+        """Put a message on the wire; one without blocks, which the API refuses, stays away.
+
+        Neighbouring user messages go out as one, as the API reads them anyway; a paused turn and
+        its continuation stay two.
+        """
+        if not blocks:
+            return
+        if role == "user" and self._wire and self._wire[-1]["role"] == "user":
+            blocks = [*self._wire.pop()["content"], *blocks]
+        self._wire.append({"role": role, "content": blocks})
 
     @property
     def next_seq(self) -> int:
@@ -88,6 +87,11 @@ class Transcript:
                 stop_reason=message.stop_reason,
             )
         )
+
+
+def _is_blank(block: Mapping[str, Any]) -> bool:
+    """A text block of blanks: the model may write one, and the API takes none back."""
+    return block.get("type") == "text" and not str(block.get("text") or "").strip()
 
 
 def text_of(blocks: Sequence[Mapping[str, Any]]) -> str:

@@ -1,25 +1,30 @@
 """Asking executions to stop. Their workflows end them; only what has no workflow ends here."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import Event
 from domain.states import TERMINAL, ExecutionStatus
 from persistence import events
-from persistence.outbox import Said, say
+from persistence.outbox import FIRST_RING, Said, say
 from persistence.tables.executions import ExecutionRow
 
 
 async def cancel_tree(
-    session: AsyncSession, root: UUID, reason: str | None
+    session: AsyncSession,
+    root: UUID,
+    reason: str | None,
+    *,
+    relay_after: timedelta = FIRST_RING,
 ) -> Sequence[ExecutionRow]:
     """Ask an execution and everything below it to stop; returns all that were not asked before.
 
-    Those that are terminal then have ended here; the workflows of the others are to be rung.
+    Those that are terminal then have ended here; the workflows of the others are to be rung, by the
+    caller or, after `relay_after`, by the relay.
     Children are locked before their parents, the order in which a child that ends writes to its
     parent. A subtask that is born meanwhile is seen by the next look.
     """
@@ -30,13 +35,33 @@ async def cancel_tree(
             row.cancel_reason = reason
         await session.flush()
         for row in fresh:
-            if row.status == ExecutionStatus.BLOCKED:
-                await _end(session, row)
+            if _has_no_workflow(row):
+                await _end(session, row, tell_parent=row.id == root)
             else:
-                await say(session, row.id, Said.CANCEL)
+                await say(session, row.id, Said.CANCEL, relay_after=relay_after)
         await session.flush()
         changed += fresh
     return changed
+
+
+async def cancel_children(
+    session: AsyncSession, of_whom: ColumnElement[bool], *, reason: str
+) -> None:
+    """Ask subtasks to stop, and all below them; their parent's row is locked. The relay rings."""
+    children = await session.scalars(
+        select(ExecutionRow.id).where(of_whom, ExecutionRow.status.not_in(TERMINAL))
+    )
+    for child in children.all():
+        await cancel_tree(session, child, reason, relay_after=timedelta(0))
+
+
+def _has_no_workflow(row: ExecutionRow) -> bool:
+    """Blocked, or a subtask that its parent's workflow has yet to start.
+
+    Nobody else starts it, and once started it finds itself ended.
+    """
+    is_unborn = row.status == ExecutionStatus.PENDING and row.parent_execution_id is not None
+    return row.status == ExecutionStatus.BLOCKED or is_unborn
 
 
 async def _unasked(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
@@ -58,8 +83,8 @@ async def _unasked(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
     return rows.all()
 
 
-async def _end(session: AsyncSession, row: ExecutionRow) -> None:
-    """A blocked execution has no workflow that could end it."""
+async def _end(session: AsyncSession, row: ExecutionRow, *, tell_parent: bool) -> None:
+    """End what has no workflow to do it; a parent that is not to stop itself waits for it."""
     row.status = ExecutionStatus.CANCELLED
     row.status_reason = None
     row.completed_at = datetime.now(UTC)
@@ -67,4 +92,7 @@ async def _end(session: AsyncSession, row: ExecutionRow) -> None:
     await events.append(
         session, row.id, Event("execution.cancelled", {"reason": row.cancel_reason})
     )
+    if tell_parent and row.parent_execution_id is not None:
+        ended = {"execution_id": str(row.id)}
+        await say(session, row.parent_execution_id, Said.SUBTASK_FINISHED, ended)
     await session.refresh(row)

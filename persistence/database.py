@@ -47,6 +47,8 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=0,
                 json_serializer=to_json,
+                # Errors are logged, and what they would show is prompts, messages and secrets.
+                hide_parameters=True,
                 # The pool is shared by all executions of a worker; a step that can't get a
                 # connection for this long fails its attempt, which is retried (chosen).
                 pool_timeout=30,

@@ -16,9 +16,11 @@ from domain.errors import ErrorCode
 from domain.events import Event
 from domain.states import ExecutionStatus
 from persistence import events, outbox, runs
+from persistence.cancellation import cancel_children
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow, PrefixRow
 from persistence.tables.sessions import MessageRow, SessionRow
+from persistence.tables.tasks import TaskRow
 
 SENTENCES: Mapping[ErrorCode, str] = {
     ErrorCode.WORKER_ERROR: "The worker could not move the execution forward; its log says why.",
@@ -42,10 +44,11 @@ class Ended:
 async def create_session(session: AsyncSession, execution_id: UUID, run: runs.RunIdentity) -> bool:
     """Mark the execution running and give it a session. False: it has ended, do nothing."""
     row = await runs.locked(session, execution_id)
-    if run.run_id not in row.run_epochs:
-        await runs.enter(session, row, run)
-    if ExecutionStatus(row.status).is_terminal:
+    is_new = run.run_id not in row.run_epochs
+    if ExecutionStatus(row.status).is_terminal and not (is_new and run.is_reset):
         return False
+    if is_new:
+        await runs.enter(session, row, run)
     row.first_run_id = row.first_run_id or run.run_id
     if row.session_id is None:
         row.session_id = await _new_session(session, row)
@@ -135,14 +138,13 @@ async def finish(
     is_reset_now = run.is_reset and run.run_id not in row.run_epochs
     if ExecutionStatus(row.status).is_terminal and not is_reset_now:
         return await _ended(session, row)
-    await runs.enter(session, row, run)
     unread = await outbox.unread(session, execution_id)
+    is_answerable = status is ExecutionStatus.COMPLETED and row.cancel_requested_at is None
+    if is_answerable and any(said.kind == outbox.Said.MESSAGE for said in unread):
+        return await _ended(session, row, is_unread=True)
+    await runs.enter(session, row, run)
     if row.cancel_requested_at is not None:
         status, error_code = ExecutionStatus.CANCELLED, None
-    elif status is ExecutionStatus.COMPLETED and any(
-        said.kind == outbox.Said.MESSAGE for said in unread
-    ):
-        return await _ended(session, row, is_unread=True)
     await outbox.consume(session, [said.id for said in unread])
     row.cost_usd += await session.scalar(CLOSE_OPEN_THINGS, {"execution_id": row.id}) or 0
     if report_failed:
@@ -150,8 +152,9 @@ async def finish(
     _write_end(row, status, error_code)
     events.tell(session, row, _last_event(row))
     session.add(_audit(row))
-    if status is ExecutionStatus.CANCELLED:
-        await cancel_descendants(session, row.id, reason="the parent was cancelled")
+    if status is not ExecutionStatus.COMPLETED:
+        of_mine = ExecutionRow.parent_execution_id == row.id
+        await cancel_children(session, of_mine, reason=f"the parent is {status}")
     await _tell_parent(session, row)
     await promote_next(session, row.session_id)
     return await _ended(session, row)
@@ -193,7 +196,8 @@ WITH requests AS (
     WHERE execution_id = :execution_id AND status = 'open'
 ),
 tools AS (
-    UPDATE tool_calls SET status = 'cancelled', completed_at = now()
+    UPDATE tool_calls SET status = 'cancelled', completed_at = now(), is_error = true,
+        output = 'The execution ended before this call did.'
     WHERE execution_id = :execution_id AND completed_at IS NULL
 ),
 calls AS (
@@ -203,32 +207,10 @@ calls AS (
 )
 SELECT coalesce(sum(cost_usd), 0) FROM calls
 """)
-"""Nothing of a terminal execution stays open; returns what calls without an answer are charged."""
+"""Nothing of a terminal execution stays open; returns what calls without an answer are charged.
 
-
-DESCENDANTS_TO_CANCEL = text("""
-WITH RECURSIVE below AS (
-    SELECT id FROM executions WHERE parent_execution_id = :id
-    UNION ALL
-    SELECT e.id FROM executions e JOIN below ON e.parent_execution_id = below.id
-)
-UPDATE executions SET cancel_requested_at = now(), cancel_reason = :reason
-WHERE id IN (SELECT id FROM below)
-    AND status NOT IN ('completed', 'failed', 'cancelled') AND cancel_requested_at IS NULL
-RETURNING id, workflow_id
-""")
-
-
-async def cancel_descendants(
-    session: AsyncSession, execution_id: UUID, *, reason: str | None
-) -> Sequence[str]:
-    """Ask every live subtask to end; returns the workflow ids to ring after the commit."""
-    rows = (
-        await session.execute(DESCENDANTS_TO_CANCEL, {"id": execution_id, "reason": reason})
-    ).all()
-    for row in rows:
-        await outbox.say(session, row.id, outbox.Said.CANCEL)
-    return [row.workflow_id for row in rows]
+The output is what the model is told where an operator resets the execution to such a call.
+"""
 
 
 async def _tell_parent(session: AsyncSession, row: ExecutionRow) -> None:
@@ -262,7 +244,10 @@ async def promote_next(session: AsyncSession, session_id: UUID | None) -> None:
     await events.append(
         session, row.id, Event("execution.status_changed", {"status": "pending", "reason": None})
     )
-    await outbox.say(session, row.id, outbox.Said.START, relay_after=timedelta(0))
+    tags = await session.scalar(select(TaskRow.tags).where(TaskRow.id == row.task_id))
+    await outbox.say(
+        session, row.id, outbox.Said.START, {"tags": tags or []}, relay_after=timedelta(0)
+    )
 
 
 async def _ended(session: AsyncSession, row: ExecutionRow, *, is_unread: bool = False) -> Ended:

@@ -1,7 +1,7 @@
 """The durable record of one execution, as the loop's one writer holds it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
-from domain.errors import ExecutionTerminalError, FencedOutError
+from domain.errors import AlreadyAnsweredError, ExecutionTerminalError, FencedOutError
 from domain.events import Event
 from domain.model_calls import Usage
 from domain.states import ExecutionStatus
@@ -85,11 +85,11 @@ class ExecutionRecord:
         """
         async with self._database.transaction() as session:
             row = await runs.locked(session, self._id)
-            is_first = row.segment == 0
+            is_first = (row.epoch, row.segment) == (0, 0)
             await runs.enter(session, row, self._run)
             if ExecutionStatus(row.status).is_terminal:
                 raise ExecutionTerminalError(f"The execution is {row.status}.")
-            # An attempt after a crash: counted until somebody writes a step.
+            # An attempt after a crash: counted until one brings an outcome.
             row.stalled_attempts = row.stalled_attempts + 1 if self._run.attempt > 1 else 0
             await session.flush()
             snapshot = await resumption.load(session, row, host_id=self._host_id, is_first=is_first)
@@ -122,6 +122,7 @@ class ExecutionRecord:
         return {
             **self._token,
             "execution_id": self._id,
+            "has_outcome": _has_outcome(step),
             "elapsed_ms": round((time.monotonic() - self._last_write) * 1000),
             "n_events": len(step.events),
             "n_messages": len(step.messages),
@@ -170,8 +171,8 @@ class ExecutionRecord:
             .returning(InputRequestRow.id)
         )
         if len(expired.all()) != len(ids):
-            # Answered a moment ago: this attempt knows less than the record; the next one reads it.
-            raise FencedOutError("A request was answered while it expired.")
+            # This attempt knows less than the record; the next one reads it.
+            raise AlreadyAnsweredError("A request was answered while it expired.")
 
     def _request_row(self, request: NewRequest) -> InputRequestRow:
         fields = asdict(request)
@@ -213,28 +214,19 @@ class ExecutionRecord:
 
     async def settle(self, outcome: CallOutcome) -> None:
         """Charge what a call did cost in place of its estimate, whoever writes now."""
+        usage = outcome.usage or Usage()
         async with self._database.transaction() as session:
-            charged = await session.scalar(
-                select(ModelCallRow.cost_usd)
-                .where(ModelCallRow.id == outcome.id, ModelCallRow.usage_estimated)
-                .with_for_update()
-            )
-            if charged is None or outcome.cost_usd is None:
+            row = await runs.locked(session, self._id)
+            call = await session.get_one(ModelCallRow, outcome.id)
+            if not call.usage_estimated:
                 return
-            await session.execute(
-                update(ModelCallRow)
-                .where(ModelCallRow.id == outcome.id)
-                .values(
-                    cost_usd=outcome.cost_usd,
-                    usage=outcome.usage and asdict(outcome.usage),
-                    usage_estimated=False,
-                )
-            )
-            await session.execute(
-                update(ExecutionRow)
-                .where(ExecutionRow.id == self._id)
-                .values(cost_usd=ExecutionRow.cost_usd + outcome.cost_usd - charged)
-            )
+            row.cost_usd += (outcome.cost_usd or Decimal(0)) - (call.cost_usd or Decimal(0))
+            row.input_tokens += usage.input_tokens
+            row.output_tokens += usage.output_tokens
+            row.cache_read_tokens += usage.cache_read_tokens
+            row.cache_write_tokens += usage.cache_write_tokens
+            call.cost_usd, call.usage = outcome.cost_usd, asdict(usage)
+            call.usage_estimated = False
 
     async def descendants(self) -> int:
         """How many subtasks the whole tree of this execution has."""
@@ -284,30 +276,42 @@ async def _children(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Chil
     ]
 
 
+def _has_outcome(step: Step) -> bool:
+    """Whether the step brings more than the beginning of something.
+
+    Else a worker that dies again and again in the same call would never be noticed.
+    """
+    settled = any(call.status.is_settled for call in step.tool_calls)
+    return bool(step.call_outcome or step.messages or step.requests or settled)
+
+
+def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with every text made fit for a text column."""
+    return {key: clean(v) if isinstance(v, str) else v for key, v in values.items()}
+
+
 def _money(value: Decimal | None) -> str | None:
     return None if value is None else str(value)
 
 
 def _message(message: NewMessage) -> dict[str, Any]:
-    return {
-        "id": str(message.id),
-        "seq": message.seq,
-        "role": message.role,
-        "model": message.model,
-        "stop_reason": message.stop_reason,
-        "usage": message.usage and asdict(message.usage),
-        "cost_usd": _money(message.cost_usd),
-        "request_id": message.request_id,
-    }
+    return _storable(
+        {
+            "id": str(message.id),
+            "seq": message.seq,
+            "role": message.role,
+            "model": message.model,
+            "stop_reason": message.stop_reason,
+            "usage": message.usage and asdict(message.usage),
+            "cost_usd": _money(message.cost_usd),
+            "request_id": message.request_id,
+        }
+    )
 
 
 def _outcome(outcome: CallOutcome) -> dict[str, Any]:
-    return {
-        **asdict(outcome),
-        "id": str(outcome.id),
-        "cost_usd": _money(outcome.cost_usd),
-        "error_message": outcome.error_message and clean(outcome.error_message),
-    }
+    ours = {"id": str(outcome.id), "cost_usd": _money(outcome.cost_usd)}
+    return _storable({**asdict(outcome), **ours})
 
 
 def _intent(intent: CallIntent) -> dict[str, Any]:
@@ -321,25 +325,27 @@ def _intent(intent: CallIntent) -> dict[str, Any]:
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
     process = call.process
-    return {
-        "id": str(call.id),
-        "turn": call.turn,
-        "position": call.position,
-        "tool_use_id": clean(call.tool_use_id),
-        "name": clean(call.name),
-        "input": clean(call.input),
-        "approved_input": call.approved_input,
-        "input_sha256": call.input_sha256.hex(),
-        "effect": call.effect,
-        "status": call.status,
-        "is_settled": call.status.is_settled,
-        "reason": call.reason and clean(call.reason),
-        "output": None if call.output is None else clean(call.output),
-        "is_error": call.is_error,
-        "child_execution_id": call.child_execution_id and str(call.child_execution_id),
-        "output_artifact_id": call.output_artifact_id and str(call.output_artifact_id),
-        "wakes_at": call.wakes_at and call.wakes_at.isoformat(),
-        "host_id": process and process.host_id,
-        "process_group": process and process.process_group,
-        "started_ticks": process and process.started_ticks,
-    }
+    return _storable(
+        {
+            "id": str(call.id),
+            "turn": call.turn,
+            "position": call.position,
+            "tool_use_id": call.tool_use_id,
+            "name": call.name,
+            "input": call.input,
+            "approved_input": call.approved_input,
+            "input_sha256": call.input_sha256.hex(),
+            "effect": call.effect,
+            "status": call.status,
+            "is_settled": call.status.is_settled,
+            "reason": call.reason,
+            "output": call.output,
+            "is_error": call.is_error,
+            "child_execution_id": call.child_execution_id and str(call.child_execution_id),
+            "output_artifact_id": call.output_artifact_id and str(call.output_artifact_id),
+            "wakes_at": call.wakes_at and call.wakes_at.isoformat(),
+            "host_id": process and process.host_id,
+            "process_group": process and process.process_group,
+            "started_ticks": process and process.started_ticks,
+        }
+    )

@@ -10,6 +10,7 @@ from domain.errors import FencedOutError, NotFoundError
 from domain.events import Event
 from domain.states import ExecutionStatus
 from persistence import events
+from persistence.cancellation import cancel_children
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
@@ -44,7 +45,8 @@ async def enter(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
     """Make this run and segment the one writer of the locked row.
 
     A run that an operator's reset made begins a new epoch and supersedes what came after the last
-    step it knows. Continue-as-new stays in its epoch.
+    step it knows. So does, superseding nothing, one that starts from the beginning where another
+    has been: its workflow was lost. Continue-as-new stays in its epoch.
 
     Raises:
         FencedOutError: a newer epoch, segment or attempt has been here; not worth repeating.
@@ -53,7 +55,8 @@ async def enter(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
         raise FencedOutError(f"The execution belongs to workflow {row.workflow_id}.")
     epoch = row.run_epochs.get(run.run_id)
     if epoch is None:
-        epoch = row.epoch + 1 if run.is_reset else row.epoch
+        is_restart = run.segment == 0 and bool(row.run_epochs)
+        epoch = row.epoch + 1 if run.is_reset or is_restart else row.epoch
         row.run_epochs = {**row.run_epochs, run.run_id: epoch}
         row.run_id = run.run_id
         if run.is_reset:
@@ -92,10 +95,16 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -
         .values(superseded_at=now)
         .returning(ToolCallRow.id)
     )
+    superseded = calls.all()
     await session.execute(
         update(InputRequestRow)
-        .where(InputRequestRow.tool_call_id.in_(list(calls)), InputRequestRow.status == "open")
+        .where(InputRequestRow.tool_call_id.in_(superseded), InputRequestRow.status == "open")
         .values(status="cancelled")
+    )
+    await cancel_children(
+        session,
+        ExecutionRow.parent_tool_call_id.in_(superseded),
+        reason="the parent was reset to before it",
     )
     await session.execute(
         update(OutboxRow)

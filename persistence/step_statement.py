@@ -22,7 +22,7 @@ WITH mine AS (
         cache_write_tokens = cache_write_tokens + :cache_write_tokens,
         cost_usd = cost_usd + :cost_usd,
         running_ms = running_ms + :elapsed_ms,
-        stalled_attempts = 0,
+        stalled_attempts = CASE WHEN :has_outcome THEN 0 ELSE stalled_attempts END,
         status = coalesce(:status, status),
         status_reason = CASE WHEN :status IS NULL THEN status_reason ELSE :status_reason END,
         wakes_at = CASE WHEN :status IS NULL THEN wakes_at ELSE :wakes_at END,
