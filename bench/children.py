@@ -1,0 +1,102 @@
+"""Processes the driver starts: they end with it, and say on stdout when they are ready."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from cli.stack import launch
+from cli.stack.process import last_lines, launched
+
+READY_SECONDS = 60.0
+"""Imports take 3 s on two free cores and several times that on a busy machine."""
+
+STOP_SECONDS = 30.0
+"""A worker that stops waits for what it has in hand (chosen)."""
+
+LINE_BYTES = 1024 * 1024
+"""The longest line a child writes: the seconds of every execution of a flood."""
+
+ROOT = Path(__file__).parents[1]
+
+
+class ChildError(Exception):
+    """A child ended or took too long; the message ends with its last words."""
+
+
+class Child:
+    """One module of ours that runs in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        """Use `start`."""
+        self._process = process
+        self._log = log
+
+    @classmethod
+    async def start(
+        cls, module: str, *arguments: str, environment: Mapping[str, str], log: Path, cwd: Path
+    ) -> Self:
+        """Start `python -m module`; what it writes to stderr goes to `log`."""
+        command = [sys.executable, "-m", module, *arguments]
+        with log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *launched(command, signal.SIGTERM, launch.SELF),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                limit=LINE_BYTES,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+                cwd=cwd,
+            )
+        return cls(process, log)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
+    async def read(self, *, within: float | None = None) -> dict[str, Any]:
+        """The next line it writes.
+
+        Raises:
+            ChildError: it ended, or nothing came in time.
+        """
+        assert self._process.stdout is not None
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), within)
+        except TimeoutError:
+            raise ChildError(f"nothing came in {within} s:\n{last_lines(self._log)}") from None
+        if not line:
+            raise ChildError(f"it ended:\n{last_lines(self._log)}")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    async def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a line and return the line that answers it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(question).encode() + b"\n")
+        await self._process.stdin.drain()
+        return await self.read()
+
+    async def stop(self) -> None:
+        """Ask it to stop, and end it when it takes too long."""
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+            except TimeoutError:
+                await self.kill()
+
+    async def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        await self._process.wait()

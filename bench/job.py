@@ -1,0 +1,47 @@
+"""The job every system does, told to the scripted model by the prompt itself."""
+
+from dataclasses import dataclass
+
+TOOL_NAME = "list_files"
+"""In-process and read-only on every side; ours is `tools/listing.py`, the peers' is `peers/agent.py`.
+
+Workspaces begin empty, so both sides look into an empty directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`tool_turns` turns with one tool call each, then a final answer.
+
+    `delay_ms` is the model's latency, `size_bytes` what it says in each turn. With `asks` the first
+    turn asks a person instead and waits for the answer.
+    """
+
+    tool_turns: int = 3
+    delay_ms: int = 0
+    size_bytes: int = 0
+    asks: bool = False
+
+    @property
+    def model_calls(self) -> int:
+        """Calls of one undisturbed execution."""
+        return self.tool_turns + 1
+
+    @property
+    def tool(self) -> str:
+        """The tool its turns call."""
+        return "ask_user" if self.asks else TOOL_NAME
+
+    def prompt(self, nonce: str) -> str:
+        """A first message that no other execution has, so that the log tells them apart."""
+        tool_input = '{question: "Which way?"}' if self.asks else "{}"
+        return (
+            f"This is execution {nonce}.\n\n```script\n"
+            f"- text: I look around first.\n"
+            f"  size: {self.size_bytes}\n"
+            f"  delay_ms: {self.delay_ms}\n"
+            f"  tool_use: {{name: {self.tool}, input: {tool_input} }}\n"
+            f"  repeat: {self.tool_turns}\n"
+            f"- text: That is all there is.\n"
+            f"  delay_ms: {self.delay_ms}\n"
+            "```"
+        )

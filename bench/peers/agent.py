@@ -1,0 +1,63 @@
+"""What all hand-written peers share: the SDK's client, the model call and the tool."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from anthropic import AsyncAnthropic, DefaultAioHttpClient
+
+from bench.job import TOOL_NAME
+from tools.specs import BUILTIN_TOOLS
+
+MODEL = "claude-opus-5-5"
+MAX_TOKENS = 16_000  # as ours, whose default it is
+
+_SPEC = BUILTIN_TOOLS[TOOL_NAME]
+TOOLS: Any = [
+    {"name": _SPEC.name, "description": _SPEC.description, "input_schema": _SPEC.input_schema},
+    {
+        "name": "ask_user",
+        "description": "Ask the person responsible and wait for the answer.",
+        "input_schema": {"type": "object", "properties": {"question": {"type": "string"}}},
+    },
+]
+
+
+def new_client() -> AsyncAnthropic:
+    """The SDK's client on its faster HTTP backend: half the CPU of its default one."""
+    return AsyncAnthropic(http_client=DefaultAioHttpClient())
+
+
+async def call(client: AsyncAnthropic, messages: Any) -> list[dict[str, Any]]:
+    """One model call; the content blocks that came."""
+    message = await client.messages.create(
+        model=MODEL, max_tokens=MAX_TOKENS, tools=TOOLS, messages=messages
+    )
+    blocks: Any = message.to_dict()["content"]
+    return list(blocks)
+
+
+def tool_calls(content: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The calls a turn asks for."""
+    return [block for block in content if block["type"] == "tool_use"]
+
+
+async def list_files() -> str:
+    """The tool: blocking work, so in a thread, as ours does it."""
+    return await asyncio.to_thread(_list_files)
+
+
+def _list_files() -> str:
+    with os.scandir() as entries:
+        return "\n".join(sorted(entry.name for entry in entries)) or "(no files)"
+
+
+def result(tool_call: dict[str, Any], text: str) -> dict[str, Any]:
+    """The block that answers a tool call."""
+    return {"type": "tool_result", "tool_use_id": tool_call["id"], "content": text}
+
+
+def text_of(content: Sequence[dict[str, Any]]) -> str:
+    """The final answer."""
+    return "".join(block["text"] for block in content if block["type"] == "text")

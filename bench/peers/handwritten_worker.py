@@ -1,0 +1,40 @@
+"""The worker of the hand-written workflow, with the SDK's default settings and its sandbox."""
+
+import sys
+from typing import Any
+
+import uvloop
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from bench.peers import agent
+from bench.peers.handwritten_workflow import Agent
+from bench.peers.serving import announce_ready, until_told_to_stop
+
+TASK_QUEUE = "handwritten"
+
+
+async def main(temporal_address: str) -> None:
+    """Work until SIGTERM."""
+    anthropic = agent.new_client()
+
+    @activity.defn
+    async def call_model(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return await agent.call(anthropic, messages)
+
+    @activity.defn
+    async def run_tool(name: str) -> str:
+        assert name == agent.TOOLS[0]["name"], name
+        return await agent.list_files()
+
+    client = await Client.connect(temporal_address)
+    async with Worker(
+        client, task_queue=TASK_QUEUE, workflows=[Agent], activities=[call_model, run_tool]
+    ):
+        announce_ready()
+        await until_told_to_stop()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1]))

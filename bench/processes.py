@@ -1,0 +1,60 @@
+"""What processes cost: CPU seconds and memory, children included."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import psutil
+
+Roles = Mapping[str, int]
+"""Process ids by what the process does."""
+
+PARENTS = frozenset({"client", "supervisor"})
+"""Roles whose children have roles of their own; everybody else's children are counted with them."""
+
+
+class CpuMeter:
+    """CPU seconds by role since the meter was made."""
+
+    def __init__(self, roles: Roles) -> None:
+        """Starts counting now."""
+        self._roles = roles
+        self._before = self._now()
+
+    def read(self) -> dict[str, float]:
+        """Seconds used so far; no process may have been replaced since the start."""
+        return {role: seconds - self._before[role] for role, seconds in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        return {
+            role: _own_cpu_seconds(pid) if role in PARENTS else _cpu_seconds(pid)
+            for role, pid in self._roles.items()
+        }
+
+
+def _own_cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Of the process, its living children, and those that ended and were waited for.
+
+    Postgres serves every connection with a child; a child's time moves to its parent when it ends.
+    """
+    process = psutil.Process(pid)
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            times = one.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def memory_bytes(pid: int) -> int:
+    """Proportional set size of the process and its children: shared pages are counted once."""
+    process = psutil.Process(pid)
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += one.memory_full_info().pss
+    return total

@@ -1,0 +1,1 @@
+"""The systems side by side, as the driver starts and asks them."""

@@ -1,0 +1,100 @@
+"""The peers that start executions in the process that runs them: the plain loop and DBOS."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from bench.children import Child
+from bench.job import Job
+from bench.processes import Roles
+from bench.systems.system import Recorded
+from bench.world import World
+
+DBOS_DATABASE = "dbos"
+
+
+class OwnProcess:
+    """An application that is asked for a flood and runs it."""
+
+    def __init__(
+        self, name: str, module: str, world: World, arguments: Sequence[str], parts: Sequence[str]
+    ) -> None:
+        """Use `plain_loop` or `dbos`."""
+        self.name = name
+        self._module = module
+        self._world = world
+        self._arguments = arguments
+        self._parts = parts
+        self._app: Child | None = None
+
+    @property
+    def app(self) -> Child:
+        """The application's process: client and worker in one."""
+        assert self._app is not None
+        return self._app
+
+    @property
+    def roles(self) -> Roles:
+        """The application, the servers it uses, the model."""
+        return {"worker": self.app.pid, **self._world.roles(*self._parts)}
+
+    async def start_app(self) -> None:
+        """Start the application and wait until it is ready."""
+        self._app = await self._world.peer(self._module, *self._arguments)
+
+    async def run(self, job: Job, nonces: Sequence[str], *, in_flight: int) -> list[float]:
+        """Run an execution for every nonce to its end; the seconds each took."""
+        prompts = [job.prompt(nonce) for nonce in nonces]
+        answer = await self.app.ask({"prompts": prompts, "in_flight": in_flight})
+        seconds: list[float] = answer["seconds"]
+        return seconds
+
+    async def recorded(self, job: Job, nonce: str) -> Recorded:
+        """Run one execution and count what was kept of it."""
+        before = await self._rows()
+        await self.run(job, [nonce], in_flight=1)
+        return Recorded(rows=await self._rows() - before)
+
+    async def _rows(self) -> int:
+        if not self._arguments:
+            return 0
+        connection = await asyncpg.connect(self._arguments[0])
+        try:
+            return await connection.fetchval(
+                "SELECT (SELECT count(*) FROM dbos.workflow_status)"
+                " + (SELECT count(*) FROM dbos.operation_outputs)"
+            )
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def plain_loop(world: World) -> AsyncIterator[OwnProcess]:
+    """The limit: nothing durable."""
+    loop = OwnProcess("plain loop", "bench.peers.plain_loop", world, [], [])
+    async with _running(loop):
+        yield loop
+
+
+@asynccontextmanager
+async def dbos(world: World) -> AsyncIterator[OwnProcess]:
+    """DBOS in a database of its own on the same Postgres."""
+    url: str = world.facts["database_url"]
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"CREATE DATABASE {DBOS_DATABASE}")
+    await connection.close()
+    own = f"{url.rpartition('/')[0]}/{DBOS_DATABASE}"
+    async with _running(
+        OwnProcess("DBOS", "bench.peers.dbos_app", world, [own], ["postgres"])
+    ) as system:
+        yield system
+
+
+@asynccontextmanager
+async def _running(system: OwnProcess) -> AsyncIterator[OwnProcess]:
+    await system.start_app()
+    try:
+        yield system
+    finally:
+        await system.app.stop()

@@ -1,0 +1,100 @@
+"""The peers on Temporal: started directly by a client, as their users would."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client, WorkflowHandle
+
+from bench.children import Child
+from bench.flood import flood
+from bench.job import Job
+from bench.processes import Roles
+from bench.systems.system import Recorded
+from bench.world import World
+
+
+class TemporalPeer:
+    """A workflow of somebody else, its worker, and a client in this process."""
+
+    def __init__(
+        self, name: str, module: str, workflow: str, task_queue: str, world: World, client: Client
+    ) -> None:
+        """Use `handwritten` or `pydantic_ai`."""
+        self.name = name
+        self.workflow = workflow
+        self.client = client
+        self._module = module
+        self._task_queue = task_queue
+        self._world = world
+        self._worker: Child | None = None
+
+    @property
+    def worker(self) -> Child:
+        """Its worker's process."""
+        assert self._worker is not None
+        return self._worker
+
+    @property
+    def roles(self) -> Roles:
+        """Client, worker, Temporal and the model; no database."""
+        return {"worker": self.worker.pid, **self._world.roles("temporal")}
+
+    async def start_worker(self) -> None:
+        """Start the worker and wait until it is ready."""
+        address = self._world.facts["temporal_address"]
+        self._worker = await self._world.peer(self._module, address)
+
+    async def start(self, job: Job, nonce: str) -> WorkflowHandle[object, str]:
+        """Start an execution."""
+        return await self.client.start_workflow(
+            self.workflow, job.prompt(nonce), id=nonce, task_queue=self._task_queue, result_type=str
+        )
+
+    async def run(self, job: Job, nonces: Sequence[str], *, in_flight: int) -> list[float]:
+        """Run an execution for every nonce to its end; the seconds each took."""
+
+        async def one(nonce: str) -> None:
+            await (await self.start(job, nonce)).result()
+
+        return await flood(one, nonces, in_flight=in_flight)
+
+    async def recorded(self, job: Job, nonce: str) -> Recorded:
+        """Run one execution and count what was kept of it."""
+        await self.run(job, [nonce], in_flight=1)
+        return await history_of(self.client, nonce)
+
+
+async def history_of(client: Client, workflow_id: str) -> Recorded:
+    """The size of a workflow's history."""
+    description = await client.get_workflow_handle(workflow_id).describe()
+    info = description.raw_description.workflow_execution_info
+    return Recorded(history_events=info.history_length, history_bytes=info.history_size_bytes)
+
+
+@asynccontextmanager
+async def handwritten(world: World) -> AsyncIterator[TemporalPeer]:
+    """The bare minimum on Temporal."""
+    module = "bench.peers.handwritten_worker"
+    async with _running("hand-written", module, "Agent", "handwritten", world) as peer:
+        yield peer
+
+
+@asynccontextmanager
+async def pydantic_ai(world: World) -> AsyncIterator[TemporalPeer]:
+    """pydantic-ai on Temporal."""
+    module = "bench.peers.pydantic_ai_worker"
+    async with _running("pydantic-ai", module, "PydanticAIAgent", "pydantic-ai", world) as peer:
+        yield peer
+
+
+@asynccontextmanager
+async def _running(
+    name: str, module: str, workflow: str, task_queue: str, world: World
+) -> AsyncIterator[TemporalPeer]:
+    client = await Client.connect(world.facts["temporal_address"])
+    peer = TemporalPeer(name, module, workflow, task_queue, world, client)
+    await peer.start_worker()
+    try:
+        yield peer
+    finally:
+        await peer.worker.stop()
