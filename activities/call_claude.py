@@ -142,6 +142,8 @@ async def _beating(loop: Loop) -> AsyncIterator[None]:
 
     async def beat() -> None:
         while True:
+            # A call that is over sooner needs no beat, which would be a request of its own.
+            await asyncio.sleep(policies.HEARTBEAT_EVERY.total_seconds())
             state = loop.state
             if state is None:
                 activity.heartbeat()
@@ -149,7 +151,6 @@ async def _beating(loop: Loop) -> AsyncIterator[None]:
                 activity.heartbeat(
                     {"turn": state.turn, "tool": state.tool, "cost_usd": float(state.cost_usd)}
                 )
-            await asyncio.sleep(policies.HEARTBEAT_EVERY.total_seconds())
 
     beating = asyncio.ensure_future(beat())
     try:
