@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
+from cli.stack import launch
 from cli.stack.home import Home
+from cli.stack.process import launched
 from tests.waiting import until
 
 PERDURE = Path(sys.executable).with_name("perdure")
@@ -43,6 +45,23 @@ def perdure(home: Path, *arguments: str, **more: str) -> subprocess.CompletedPro
     )
 
 
+def started(
+    home: Path,
+    *arguments: str,
+    output: IO[bytes] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command that a failing test can't leave behind: it ends with the test process."""
+    return subprocess.Popen(
+        launched([str(PERDURE), *arguments], signal.SIGTERM, launch.SELF),
+        env=environment(home, **(more or {})),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
 class Up:
     """One `perdure up`, from its start to its end."""
 
@@ -52,12 +71,8 @@ class Up:
         self.home = Home(directory / "home")
         self.output = directory / "up.out"
         with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [PERDURE, "up", *ANY_PORTS, *options],
-                env=environment(self.home.path, **(more or {})),
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+            self.process = started(
+                self.home.path, "up", *ANY_PORTS, *options, output=output, more=more
             )
 
     def wait_ready(self) -> dict[str, Any]:

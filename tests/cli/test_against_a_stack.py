@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.running import PERDURE, Up, environment, json_of, perdure
+from tests.cli.running import Up, json_of, perdure, started
 from tests.waiting import until
 
 SAYS_HELLO = """
@@ -134,12 +134,8 @@ def test_watching_goes_on_over_a_gateway_that_dies(up: Up, tmp_path: Path) -> No
     waiting = json_of(perdure(up.home.path, "run", task_file(tmp_path, ASKS), "--json"))
     output = tmp_path / "watch.out"
     with output.open("wb") as file:
-        watch = subprocess.Popen(
-            [PERDURE, "watch", waiting["id"], "--json", "--stay"],
-            env=environment(up.home.path),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-        )
+        arguments = ("watch", waiting["id"], "--json", "--stay")
+        watch = started(up.home.path, *arguments, output=file)
     until(lambda: "input.requested" in output.read_text(), what="the question")
     before = up.facts()["pids"]["api"]
     os.kill(before, signal.SIGKILL)
@@ -148,7 +144,7 @@ def test_watching_goes_on_over_a_gateway_that_dies(up: Up, tmp_path: Path) -> No
     request = next(r for r in page["items"] if r["execution_id"] == waiting["id"])
     perdure(up.home.path, "inbox", "answer", request["id"], "red")
     assert watch.wait(60) == 0
-    told = [json.loads(line) for line in output.read_text().splitlines()]
+    told = [json.loads(line) for line in output.read_text().splitlines()]  # and nothing else
     sequence = [event["seq"] for event in told if event.get("seq")]
     assert sequence == list(range(1, len(sequence) + 1))
 
