@@ -101,9 +101,7 @@ def _tell_what_happened(gateway: Gateway, execution: Json, facts: Mapping[str, A
     show.out.print(f"\n{summary(execution)} · {len(children)} subtask")
     if execution.get("report_id"):
         report = Path(tempfile.gettempdir()) / f"perdure-demo-{execution['id']}.html"
-        report.write_bytes(
-            gateway.content(f"/reports/{execution['report_id']}/download", format="html")
-        )
+        report.write_bytes(gateway.content(f"{path}/report", format="html"))
         show.out.print(f"report       {report}", soft_wrap=True)
     show.out.print(f"execution    {gateway.place.api_url}/executions/{execution['id']}")
     if facts.get("temporal_ui_url"):
