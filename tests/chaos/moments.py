@@ -1,0 +1,40 @@
+"""Moments to strike at: what of an execution is in flight right now, as others see it."""
+
+import psutil
+
+from claude.scripted.request_log import LoggedCall
+from tests.chaos.stack import Stack
+from tests.cli.running import is_running
+from tests.waiting import eventually
+
+
+def model_calls_in_flight(stack: Stack) -> list[LoggedCall]:
+    """Calls that the model has and has not answered."""
+    return [call for call in stack.model.calls if call.outcome == "open"]
+
+
+async def during_model_calls(stack: Stack, count: int = 1) -> None:
+    """Return while the model thinks about so many calls."""
+
+    async def asked() -> bool:
+        return len(model_calls_in_flight(stack)) >= count
+
+    await eventually(asked, what=f"{count} model calls in flight")
+
+
+async def during_command(duration: str) -> list[psutil.Process]:
+    """Return while `sleep duration` runs, with its processes."""
+
+    async def runs() -> list[psutil.Process]:
+        return sleeping(duration)
+
+    return await eventually(runs, what=f"sleep {duration}")
+
+
+def sleeping(duration: str) -> list[psutil.Process]:
+    """The processes that are `sleep duration`, wherever they are."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if process.info["cmdline"] == ["sleep", duration] and is_running(process)
+    ]
