@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import get_args
+from typing import Any, get_args
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -60,6 +61,7 @@ def render_html(report: ReportContent) -> bytes:
         shown_messages={message.seq for message in report.transcript},
         tracks=_tracks(report.timeline, axis) if axis else (),
         breaks=axis.breaks if axis else (),
+        length_ms=(axis.end - axis.start).total_seconds() * 1000 if axis else 0,
         waited_ms=sum(request.waited_ms for request in report.input_requests),
     )
     return text.encode()
@@ -115,12 +117,20 @@ def _css() -> Markup:
 
 
 def pretty(excerpt: Excerpt) -> str:
-    """A tool's input as a person reads it; one that is cut is no JSON any more and stays as is."""
-    try:
-        value = json.loads(excerpt.text)
-    except ValueError:
-        return excerpt.text
-    return indented(value)
+    """A tool's input as a person reads it: a lone text as it is, several fields as JSON."""
+    value = _parsed(excerpt.text)
+    if isinstance(value, dict) and len(value) == 1:
+        [only] = value.values()
+        value = only if isinstance(only, str) else value
+    return value if isinstance(value, str) else indented(value)
+
+
+def _parsed(text: str) -> Any:
+    """JSON that may be cut, as far as it can be read; else the text."""
+    for end in ("", '"}'):
+        with suppress(ValueError):
+            return json.loads(text + end)
+    return text
 
 
 def indented(value: object) -> str:
@@ -144,12 +154,9 @@ def after(milliseconds: float) -> str:
 
 def brief(call: ToolCall) -> str:
     """What a call is about, in one line."""
-    try:
-        value = json.loads(call.input.text)
-    except ValueError:
-        return " ".join(call.input.text.split())
+    value = _parsed(call.input.text)
     if isinstance(value, dict):
-        telling = next((value[key] for key in _TELLING if isinstance(value.get(key), str)), None)
-        if telling is not None:
-            return " ".join(telling.split())
-    return json.dumps(value, ensure_ascii=False)
+        telling = (value[key] for key in _TELLING if isinstance(value.get(key), str))
+        value = next(telling, value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return " ".join(text.split())

@@ -22,38 +22,40 @@ MAX_BREAKS = 6
 
 
 def folded(spans: Sequence[Span]) -> Iterator[Span]:
-    """The same spans lane by lane, neighbours joined until each lane holds at most `MAX_SPANS`."""
+    """The spans lane by lane, the nearest neighbours joined until a lane holds `MAX_SPANS`.
+
+    `spans` are in order of their beginning within each lane.
+    """
     for lane in get_args(Lane):
         yield from _bounded([span for span in spans if span.lane == lane])
 
 
-def _bounded(spans: Sequence[Span]) -> Sequence[Span]:
-    if len(spans) <= MAX_SPANS:
-        return spans
-    gap = max(s.ended_at for s in spans) - spans[0].started_at
-    gap /= 4 * MAX_SPANS
-    while len(joined := _joined(spans, gap)) > MAX_SPANS:
-        gap *= 2
-    return joined
+def _bounded(spans: Sequence[Span]) -> Iterator[Span]:
+    distances = [after.started_at - before.ended_at for before, after in pairwise(spans)]
+    nearest = sorted(range(len(distances)), key=distances.__getitem__)
+    joins = set(nearest[: max(len(spans) - MAX_SPANS, 0)])
+    group: list[Span] = []
+    for place, span in enumerate(spans):
+        group.append(span)
+        if place not in joins:
+            yield _joined(group)
+            group = []
 
 
-def _joined(spans: Sequence[Span], gap: timedelta) -> Sequence[Span]:
-    """Spans less than `gap` apart as one; a failure shows through."""
-    joined: list[Span] = []
-    for span in spans:
-        last = joined[-1] if joined else None
-        if last is None or span.started_at - last.ended_at > gap:
-            joined.append(span)
-            continue
-        joined[-1] = last.model_copy(
-            update={
-                "label": last.label if last.label == span.label else "several",
-                "ended_at": max(last.ended_at, span.ended_at),
-                "is_error": last.is_error or span.is_error,
-                "count": last.count + span.count,
-            }
-        )
-    return joined
+def _joined(group: Sequence[Span]) -> Span:
+    """Neighbours as one span; a failure shows through."""
+    first = group[0]
+    if len(group) == 1:
+        return first
+    return Span(
+        lane=first.lane,
+        label=first.label if len({span.label for span in group}) == 1 else "several",
+        turn=first.turn,
+        started_at=first.started_at,
+        ended_at=max(span.ended_at for span in group),
+        is_error=any(span.is_error for span in group),
+        count=sum(span.count for span in group),
+    )
 
 
 @dataclass(frozen=True, slots=True)

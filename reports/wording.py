@@ -7,6 +7,9 @@ _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
 _UNITS = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", _SECOND, "s"))
 _KILO = 1_000
 
+_ROUNDS_TO_A_MINUTE = 59_950
+_ROUNDS_TO_A_DOLLAR = Decimal("0.99995")
+
 UNKNOWN = "\N{EN DASH}"
 """Where nobody knows."""
 
@@ -15,21 +18,23 @@ def duration(milliseconds: float | None) -> str:
     """`340 ms`, `12.3 s`, `3 min 4 s`, `2 h 5 min`, `3 d 4 h`; a dash when nobody knows."""
     if milliseconds is None:
         return UNKNOWN
+    milliseconds = round(milliseconds)
     if milliseconds < _SECOND:
-        return f"{milliseconds:.0f} ms"
-    for unit, name, part, part_name in _UNITS:
-        if milliseconds >= unit:
-            whole, rest = divmod(int(milliseconds), unit)
-            parts = rest // part
-            return f"{whole} {name} {parts} {part_name}" if parts else f"{whole} {name}"
-    return f"{milliseconds / _SECOND:.1f} s"
+        return f"{milliseconds} ms"
+    if milliseconds < _ROUNDS_TO_A_MINUTE:
+        return f"{milliseconds / _SECOND:.1f} s"
+    milliseconds = max(milliseconds, _MINUTE)
+    unit, name, part, part_name = next(u for u in _UNITS if milliseconds >= u[0])
+    whole, rest = divmod(milliseconds, unit)
+    parts = rest // part
+    return f"{whole} {name} {parts} {part_name}" if parts else f"{whole} {name}"
 
 
 def money(usd: Decimal | None) -> str:
     """Cents from a dollar on, four decimals below, six where four would say nothing."""
     if usd is None:
         return UNKNOWN
-    if usd == 0 or usd >= 1:
+    if usd == 0 or usd >= _ROUNDS_TO_A_DOLLAR:
         return f"${usd:,.2f}"
     return f"${usd:.4f}" if usd >= Decimal("0.0001") else f"${usd:.6f}"
 

@@ -1,0 +1,159 @@
+"""Rendering: what a page shows, what it refuses to do, and that it is HTML."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from contracts.reports import Ending
+from domain.errors import InvalidInputError
+from reports.render import FORMATS, render
+from tests.reports import stories
+from tests.reports.conftest import Reported
+from tests.reports.page import read
+
+ATTRIBUTES = {
+    *("id", "class", "href", "dir", "tabindex", "scope", "style", "title", "role", "rel"),
+    *("lang", "charset", "content", "name", "http-equiv", "datetime", "start"),
+    *("aria-label", "aria-labelledby", "aria-hidden"),
+}
+
+
+async def test_json_is_what_is_stored(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    assert json.loads(render(content, "json")) == content
+
+
+async def test_json_is_readable_in_any_language(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    assert "€412.00" in render(content, "json").decode()
+
+
+async def test_json_of_anything_is_utf8(reported: Reported) -> None:
+    content = await reported(stories.hostile)
+    json.loads(render({**content, "title": "\ud800"}, "json").decode())
+
+
+async def test_html_shows_what_happened(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    page = read(render(content, "html"))
+    text = "".join(page.text)
+    for shown in (
+        content["title"],
+        "Three orders need a look",
+        "€1,990.00",
+        "psql -f queries/payments.sql",
+        "Yes, for the finance team.",
+        "Describe the three orders",
+        "orders.md",
+        "$0.0738",
+        "1 h 30 min",
+        "Check last night's orders",
+        "failed: Overloaded",
+        content["subject"]["execution_id"],
+    ):
+        assert shown in text, shown
+    assert "\x1b" not in text
+
+
+async def test_html_is_one_file_that_asks_for_nothing(reported: Reported) -> None:
+    html = render(await reported(stories.ordinary), "html")
+    page = read(html)
+    outside = {link for link in page.links if not link.startswith("#")}
+    assert outside == {"https://example.com/orders.md"}
+    assert not {name for _, name in page.attributes} - ATTRIBUTES
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert policy in html.decode().replace("&#39;", "'")
+    css = re.search(r"<style>(.*)</style>", html.decode(), re.DOTALL)
+    assert css is not None
+    assert "url(" not in css[1]
+    assert "@import" not in css[1]
+
+
+async def test_hostile_text_stays_text(reported: Reported) -> None:
+    html = render(await reported(stories.hostile), "html")
+    page = read(html)
+    assert not {name for _, name in page.attributes} - ATTRIBUTES
+    assert all(link.startswith(("#", "https://evil.example/")) for link in page.links)
+    assert all(re.fullmatch(r"left:[\d.]+%;width:[\d.]+%", style) for style in page.styles)
+    text = "".join(page.text)
+    assert "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>" in text
+    assert "{{ 7 * 7 }}" in text
+    assert "⟨U+202E⟩gnp.exe⟨U+202C⟩" in text
+    unseen = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+    assert not unseen.search(html.decode())
+
+
+@pytest.mark.parametrize(
+    ("markdown", "shown"),
+    [
+        ("[a](javascript:alert(1))", "[a](javascript:alert(1))"),
+        ("[a](//evil.example)", '<a rel="noopener noreferrer nofollow">a</a>'),
+        ("![a](https://x.example/p)", "!<a rel="),
+        ("<b onclick=x>hi</b>", "&lt;b onclick=x&gt;hi&lt;/b&gt;"),
+        ("# Big", "<h3>Big</h3>"),
+        ("[a][x]\n\n[x]: data:text/html,hi", "[a][x]"),
+    ],
+)
+async def test_markdown(reported: Reported, markdown: str, shown: str) -> None:
+    content = await reported(stories.ordinary)
+    content["outcome"]["text"]["text"] = markdown
+    html = render(content, "html")
+    read(html)
+    assert shown in html.decode()
+
+
+async def test_markdown_that_is_nested_without_end(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    content["outcome"]["text"]["text"] = "> " * 5_000 + "[" * 5_000 + "*a_ " * 2_000
+    read(render(content, "html"))
+
+
+async def test_a_long_story_stays_a_page_one_can_open(reported: Reported) -> None:
+    content = await reported(stories.endless)
+    html = render(content, "html")
+    assert len(html) < 2_000_000
+    assert len(render(content, "json")) < 2_000_000
+    text = "".join(read(html).text)
+    assert "102 messages are left out here" in text
+    assert "200 of 220: the first and the last" in text
+    assert "100,000 more characters are left out here" in text
+
+
+@pytest.mark.parametrize("wanted", ["pdf", "markdown", "docx", "", "HTML"])
+async def test_an_unknown_format_names_those_there_are(wanted: str) -> None:
+    with pytest.raises(InvalidInputError, match="html, json") as raised:
+        render({}, wanted)
+    assert raised.value.problems[0].loc == ("query", "format")
+
+
+@pytest.mark.parametrize("report_format", list(FORMATS))
+async def test_the_end_as_it_came_is_shown(reported: Reported, report_format: str) -> None:
+    content = await reported(stories.ordinary)
+    ending = Ending(status="cancelled", message="Stopped at the last moment.")
+    rendered = render(content, report_format, ending=ending).decode()
+    assert "Stopped at the last moment." in rendered
+    assert content["outcome"]["status"] == "completed"
+
+
+async def test_a_failure_says_why_first(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    ending = Ending(status="failed", error_code="max_turns", message="40 turns are reached.")
+    text = "".join(read(render(content, "html", ending=ending)).text)
+    assert text.index("It failed: max turns") < text.index("The last answer before that")
+    assert "40 turns are reached." in text
+
+
+async def test_a_report_of_a_later_version_is_readable(reported: Reported) -> None:
+    content: dict[str, Any] = await reported(stories.ordinary)
+    content |= {"schema_version": 2, "statements": [{"text": "new"}]}
+    content["outcome"]["confidence"] = 1
+    read(render(content, "html"))
+    assert json.loads(render(content, "json")) == content
+
+
+async def test_an_execution_that_did_nothing(reported: Reported) -> None:
+    content = await reported(stories.silent)
+    text = "".join(read(render(content, "html")).text)
+    assert "It failed: invalid definition" in text

@@ -1,0 +1,54 @@
+"""Numbers as people read them."""
+
+from decimal import Decimal
+
+import pytest
+
+from reports.wording import duration, money, plural, size
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "words"),
+    [
+        (None, "–"),  # noqa: RUF001 - the dash that is meant
+        (0, "0 ms"),
+        (999, "999 ms"),
+        (1_000, "1.0 s"),
+        (59_940, "59.9 s"),
+        (59_990, "1 min"),
+        (60_000, "1 min"),
+        (184_000, "3 min 4 s"),
+        (7_500_000, "2 h 5 min"),
+        (273_600_000, "3 d 4 h"),
+    ],
+)
+def test_durations(milliseconds: int | None, words: str) -> None:
+    assert duration(milliseconds) == words
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [
+        ("0", "$0.00"),
+        ("0.000003", "$0.000003"),
+        ("0.0738", "$0.0738"),
+        ("0.99999", "$1.00"),
+        ("1234.5", "$1,234.50"),
+    ],
+)
+def test_money(usd: str, words: str) -> None:
+    assert money(Decimal(usd)) == words
+
+
+def test_sizes() -> None:
+    assert [size(n) for n in (0, 999, 1_000, 2_300_000, 5_000_000_000)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "2.3 MB",
+        "5.0 GB",
+    ]
+
+
+def test_plurals() -> None:
+    assert [plural(n, "turn") for n in (0, 1, 1_000)] == ["0 turns", "1 turn", "1,000 turns"]
