@@ -21,6 +21,8 @@ ANY_PORTS = ("--api-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0
 
 # On a busy machine of two cores the imports alone take ten seconds.
 READY_SECONDS = 60.0
+# A command that hangs is told from one on a busy machine: `demo` starts and stops a whole stack.
+COMMAND_SECONDS = 100.0
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -40,7 +42,7 @@ def perdure(home: Path, *arguments: str, **more: str) -> subprocess.CompletedPro
         env=environment(home, **more),
         capture_output=True,
         text=True,
-        timeout=READY_SECONDS,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
 
