@@ -15,7 +15,7 @@ from contracts.execution import (
     RenderPromptResult,
     RunRef,
 )
-from persistence import lifecycle, runs
+from persistence import endings, openings
 
 
 class Activities(ExecutionActivities):
@@ -31,17 +31,16 @@ class Activities(ExecutionActivities):
     async def create_session(self, run: RunRef) -> CreateSessionResult:
         """Make the session and mark the execution running."""
         with translated():
-            async with self._database.transaction() as session:
-                is_live = await lifecycle.create_session(session, run.execution_id, identity(run))
+            is_live = await openings.create_session(self._database, run.execution_id, identity(run))
         return CreateSessionResult(is_terminal=not is_live)
 
     @activity.defn(name="render_prompt")
     async def render_prompt(self, run: RunRef) -> RenderPromptResult:
         """Write the first message and pin the prefix."""
         with translated():
-            async with self._database.transaction() as session:
-                row = await runs.locked(session, run.execution_id)
-                return await render_prompt(session, row, default_model=self._default_model)
+            return await render_prompt(
+                self._database, run.execution_id, default_model=self._default_model
+            )
 
     @activity.defn(name="call_claude")
     async def call_claude(self, run: RunRef) -> CallClaudeResult:
@@ -61,7 +60,7 @@ class Activities(ExecutionActivities):
         """Write the end."""
         with translated():
             async with self._database.transaction() as session:
-                ended = await lifecycle.finish(
+                ended = await endings.finish(
                     session,
                     end.run.execution_id,
                     identity(end.run),

@@ -4,45 +4,51 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from sqlalchemy.ext.asyncio import AsyncSession
+from uuid import UUID
 
 from agent.transcript import encode, result_block, text_block, tool_uses
 from contracts.definitions import TaskDefinition
 from contracts.execution import RenderPromptResult
 from domain.engine_tools import ENGINE_TOOLS
+from domain.errors import FencedOutError
 from domain.limits import DEFAULT_MAX_TOKENS
 from domain.permissions import Permissions
 from domain.templates import render
-from domain.text import clean
 from domain.tool_calls import ToolSpec
-from persistence import lifecycle
-from persistence.resumption import definition_of, permissions_of
-from persistence.tables.executions import ExecutionRow
+from persistence import openings
+from persistence.database import Database
+from persistence.resumption import permissions_of
 from tools.specs import BUILTIN_TOOLS
 
 NOT_RUN = "The execution before this one ended before the call was run."
 
 
 async def render_prompt(
-    session: AsyncSession, row: ExecutionRow, *, default_model: str
+    database: Database, execution_id: UUID, *, default_model: str
 ) -> RenderPromptResult:
-    """Render, append and pin for a locked row; finds its own work done when repeated."""
-    if (written := await lifecycle.pinned(session, row)) is not None:
-        return RenderPromptResult(last_step=written)
-    definition = TaskDefinition.model_validate(await definition_of(session, row))
+    """Render, append and pin; finds its own work done when repeated."""
+    source = await openings.prompt_source(database, execution_id)
+    if source.written_seq is not None:
+        return RenderPromptResult(last_step=source.written_seq)
+    definition = TaskDefinition.model_validate(source.definition)
     rendered = render(
-        definition.prompt_template, {**definition.default_variables, **row.prompt_variables}
+        definition.prompt_template, {**definition.default_variables, **source.variables}
     )
-    row.rendered_prompt, row.missing_variables = clean(rendered.text), list(rendered.missing)
     prefix = json.dumps(prefix_of(definition, default_model=default_model))
-    seq, before = await lifecycle.last_message(session, row.session_id)
-    await lifecycle.pin(
-        session, row, prefix_sha256=hashlib.sha256(prefix.encode()).digest(), prefix=prefix
+    seq = source.last_seq + 1
+    is_written = await openings.write_prompt(
+        database,
+        execution_id,
+        seq=seq,
+        content=encode([*_loose_ends(source.last_answer), text_block(rendered.text)]),
+        rendered=rendered.text,
+        missing=rendered.missing,
+        prefix=prefix,
+        prefix_sha256=hashlib.sha256(prefix.encode()).digest(),
     )
-    blocks = [*_loose_ends(before), text_block(rendered.text)]
-    await lifecycle.append_prompt(session, row, seq=seq + 1, content=encode(blocks))
-    return RenderPromptResult(last_step=seq + 1)
+    if not is_written:
+        raise FencedOutError("Another attempt has written the prompt.")
+    return RenderPromptResult(last_step=seq)
 
 
 def _loose_ends(before: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

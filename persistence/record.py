@@ -1,7 +1,7 @@
 """The durable record of one execution, as the loop's one writer holds it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -11,37 +11,30 @@ from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
-from domain.errors import AlreadyAnsweredError, ExecutionTerminalError, FencedOutError
+from domain.errors import AlreadyAnsweredError, FencedOutError
 from domain.events import Event
 from domain.model_calls import Usage
 from domain.states import ExecutionStatus
 from domain.steps import (
-    CallIntent,
     CallOutcome,
-    CallStatus,
     ChildResult,
     Heard,
     NewChild,
-    NewMessage,
     NewRequest,
     OpenRequest,
     Receipt,
     Said,
     Snapshot,
     Step,
-    ToolCall,
 )
 from domain.text import clean
-from persistence import events, outbox, resumption, runs
-from persistence.database import Database, to_json
+from persistence import events, outbox, resumption, runs, step_values
+from persistence.database import Database
 from persistence.step_statement import WRITE_STEP
 from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
-
-SUMMARY_LENGTH = 200
-"""Of `summary` (contract.md, section 3)."""
 
 DESCENDANTS = text("""
 WITH RECURSIVE up AS (
@@ -84,17 +77,10 @@ class ExecutionRecord:
             WorkspaceElsewhereError: its workspace is on another host.
         """
         async with self._database.transaction() as session:
-            row = await runs.locked(session, self._id)
-            is_first = (row.epoch, row.segment) == (0, 0)
-            await runs.enter(session, row, self._run)
-            if ExecutionStatus(row.status).is_terminal:
-                raise ExecutionTerminalError(f"The execution is {row.status}.")
-            # An attempt after a crash: counted until one brings an outcome.
-            row.stalled_attempts = row.stalled_attempts + 1 if self._run.attempt > 1 else 0
-            await session.flush()
-            snapshot = await resumption.load(session, row, host_id=self._host_id, is_first=is_first)
-        self._token = {"epoch": row.epoch, "segment": row.segment, "attempt": row.attempt}
-        self._user_id, self._depth, self._priority = row.user_id, row.depth, row.priority
+            taken = await resumption.take(session, self._id, self._run, host_id=self._host_id)
+            snapshot = await resumption.load(session, taken)
+        self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
+        self._user_id, self._depth, self._priority = taken.user_id, taken.depth, taken.priority
         self._last_write = time.monotonic()
         return snapshot
 
@@ -115,39 +101,9 @@ class ExecutionRecord:
         return Receipt(written.event_seq, written.unread - len(step.consumed))
 
     def _parameters(self, step: Step) -> dict[str, Any]:
-        outcome, usage = step.call_outcome, Usage()
-        if outcome is not None and outcome.usage is not None:
-            usage = outcome.usage
-        change, failure = step.status, step.failure
-        return {
-            **self._token,
-            "execution_id": self._id,
-            "has_outcome": _has_outcome(step),
-            "elapsed_ms": round((time.monotonic() - self._last_write) * 1000),
-            "n_events": len(step.events),
-            "n_messages": len(step.messages),
-            "n_tool_calls": len(step.new_tool_calls),
-            "n_turns": int(outcome is not None and outcome.status is CallStatus.SUCCEEDED),
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cache_read_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "cost_usd": (outcome and outcome.cost_usd) or Decimal(0),
-            "status": change and change.status,
-            "status_reason": change and change.reason,
-            "wakes_at": change and change.wakes_at,
-            "result": None if step.result is None else to_json(step.result),
-            "summary": step.result and clean(step.result["text"])[:SUMMARY_LENGTH],
-            "error_code": failure and failure.code,
-            "error_message": failure and clean(failure.message),
-            "events": to_json([{"type": e.type, "data": e.data} for e in step.events]),
-            "messages": to_json([_message(m) for m in step.messages]),
-            "contents": [m.content for m in step.messages],
-            "outcomes": to_json([_outcome(outcome)] if outcome else []),
-            "intents": to_json([_intent(step.call_intent)] if step.call_intent else []),
-            "new_tool_calls": to_json([_tool_call(c) for c in step.new_tool_calls]),
-            "tool_calls": to_json([_tool_call(c) for c in step.tool_calls]),
-        }
+        elapsed_ms = round((time.monotonic() - self._last_write) * 1000)
+        own = {"execution_id": self._id, "elapsed_ms": elapsed_ms}
+        return {**self._token, **own, **step_values.of(step)}
 
     async def _write_rare(self, session: AsyncSession, step: Step) -> None:
         """What few steps have, in the same transaction, under the lock the fence has taken."""
@@ -274,78 +230,3 @@ async def _children(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Chil
         )
         for row in rows
     ]
-
-
-def _has_outcome(step: Step) -> bool:
-    """Whether the step brings more than the beginning of something.
-
-    Else a worker that dies again and again in the same call would never be noticed.
-    """
-    settled = any(call.status.is_settled for call in step.tool_calls)
-    return bool(step.call_outcome or step.messages or step.requests or settled)
-
-
-def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with every text made fit for a text column."""
-    return {key: clean(v) if isinstance(v, str) else v for key, v in values.items()}
-
-
-def _money(value: Decimal | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _message(message: NewMessage) -> dict[str, Any]:
-    return _storable(
-        {
-            "id": str(message.id),
-            "seq": message.seq,
-            "role": message.role,
-            "model": message.model,
-            "stop_reason": message.stop_reason,
-            "usage": message.usage and asdict(message.usage),
-            "cost_usd": _money(message.cost_usd),
-            "request_id": message.request_id,
-        }
-    )
-
-
-def _outcome(outcome: CallOutcome) -> dict[str, Any]:
-    ours = {"id": str(outcome.id), "cost_usd": _money(outcome.cost_usd)}
-    return _storable({**asdict(outcome), **ours})
-
-
-def _intent(intent: CallIntent) -> dict[str, Any]:
-    return {
-        **asdict(intent),
-        "id": str(intent.id),
-        "request_sha256": intent.request_sha256.hex(),
-        "estimate_usd": _money(intent.estimate_usd),
-    }
-
-
-def _tool_call(call: ToolCall) -> dict[str, Any]:
-    process = call.process
-    return _storable(
-        {
-            "id": str(call.id),
-            "turn": call.turn,
-            "position": call.position,
-            "tool_use_id": call.tool_use_id,
-            "name": call.name,
-            "input": call.input,
-            "approved_input": call.approved_input,
-            "input_sha256": call.input_sha256.hex(),
-            "effect": call.effect,
-            "status": call.status,
-            "is_settled": call.status.is_settled,
-            "reason": call.reason,
-            "output": call.output,
-            "is_error": call.is_error,
-            "child_execution_id": call.child_execution_id and str(call.child_execution_id),
-            "output_artifact_id": call.output_artifact_id and str(call.output_artifact_id),
-            "wakes_at": call.wakes_at and call.wakes_at.isoformat(),
-            "host_id": process and process.host_id,
-            "process_group": process and process.process_group,
-            "started_ticks": process and process.started_ticks,
-        }
-    )

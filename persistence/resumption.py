@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Boolean, Text, Uuid, select, text, update
+from sqlalchemy import JSON, Result, Row, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
-from domain.errors import WorkspaceElsewhereError
+from domain.errors import ExecutionTerminalError, FencedOutError, WorkspaceElsewhereError
 from domain.limits import DEFAULT_MAX_TURNS, Limits
 from domain.model_calls import Prefix
 from domain.people import HumanInputPolicy
@@ -25,14 +26,13 @@ from domain.steps import (
     ToolCallStatus,
 )
 from domain.tool_calls import ProcessIdentity, ToolEffect
+from persistence import runs
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow, SessionRow
+from persistence.tables.sessions import MessageRow
 from persistence.tables.tasks import TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
-
-T = TypeVar("T")
 
 
 async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, Any]:
@@ -43,58 +43,94 @@ async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, A
     return version.definition
 
 
-PINNED = text("""
-SELECT v.definition, p.body AS prefix, s.workspace_host_id, EXISTS (
-    SELECT FROM outbox o WHERE o.execution_id = e.id AND o.consumed_at IS NULL
-) AS has_unread
-FROM executions e
-JOIN prefixes p ON p.sha256 = e.prefix_sha256
-JOIN sessions s ON s.id = e.session_id
-LEFT JOIN task_versions v ON v.task_id = e.task_id AND v.version = e.task_version
-WHERE e.id = :execution_id
-""").columns(definition=JSON, prefix=Text, workspace_host_id=Uuid, has_unread=Boolean)
-"""What an execution pins, in one round trip."""
+TAKE = text(f"""
+WITH before AS (
+    SELECT id, epoch, segment FROM executions WHERE id = :execution_id FOR NO KEY UPDATE
+),
+taken AS (
+    UPDATE executions SET
+        segment = :segment, attempt = :attempt,
+        stalled_attempts = CASE WHEN :attempt > 1 THEN stalled_attempts + 1 ELSE 0 END
+    WHERE id = (SELECT id FROM before) AND {runs.HOLDS}
+    RETURNING *
+),
+claimed AS (
+    UPDATE sessions SET workspace_host_id = :host_id
+    FROM taken JOIN prefixes ON prefixes.sha256 = taken.prefix_sha256
+    WHERE sessions.id = taken.session_id AND sessions.workspace_host_id IS NULL
+        AND CAST(prefixes.body AS json) #> '{{tools,0}}' IS NOT NULL
+)
+SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, taken.status_reason,
+    taken.depth, taken.priority, taken.prefix_sha256, taken.deadline_at, taken.budget_usd,
+    taken.running_ms, taken.stalled_attempts, taken.cost_usd, taken.epoch, taken.segment,
+    taken.attempt, (before.epoch, before.segment) = (0, 0) AS is_first,
+    coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
+    s.workspace_host_id, EXISTS (
+        SELECT FROM outbox o WHERE o.execution_id = taken.id AND o.consumed_at IS NULL
+    ) AS has_unread
+FROM taken JOIN before USING (id)
+    JOIN prefixes p ON p.sha256 = taken.prefix_sha256
+    JOIN sessions s ON s.id = taken.session_id
+    LEFT JOIN task_versions v ON v.task_id = taken.task_id AND v.version = taken.task_version
+""").columns(definition=JSON)  # noqa: S608 - a constant of ours
+"""Makes the caller the one writer and reads what the execution pins, in one round trip.
+
+`is_first`: nobody has moved it yet. `workspace_host_id` is empty where this host has just claimed
+the workspace, or where no tool needs one. No row: fenced out, ended, or of an unknown run.
+"""
 
 
-async def load(
-    session: AsyncSession, row: ExecutionRow, *, host_id: UUID, is_first: bool
-) -> Snapshot:
-    """Everything the loop needs, of an execution whose row is locked and whose prefix is pinned.
-
-    `is_first`: nobody has moved it yet, so there are no calls to look for.
+async def take(
+    session: AsyncSession, execution_id: UUID, run: runs.RunIdentity, *, host_id: UUID
+) -> Row[Any]:
+    """The row of `TAKE`.
 
     Raises:
+        FencedOutError: a newer attempt was here.
+        ExecutionTerminalError: it has ended.
         WorkspaceElsewhereError: the session's workspace is on another host.
     """
-    pinned = (await session.execute(PINNED, {"execution_id": row.id})).one()
-    raw = row.definition if row.definition is not None else pinned.definition
-    definition = TaskDefinition.model_validate(raw)
-    body = json.loads(pinned.prefix)
-    if body["tools"] and pinned.workspace_host_id != host_id:
-        await _claim_workspace(session, row, pinned.workspace_host_id, host_id)
-    transcript = await _transcript(session, row)
-    calls = _NO_CALLS if is_first else await _calls(session, row)
+    parameters = {**run.token(), "execution_id": execution_id, "host_id": host_id}
+    taken = (await session.execute(TAKE, parameters)).one_or_none()
+    if taken is None:
+        row = await runs.locked(session, execution_id)
+        await runs.admit(session, row, run)
+        if ExecutionStatus(row.status).is_terminal:
+            raise ExecutionTerminalError(f"The execution is {row.status}.")
+        taken = (await session.execute(TAKE, parameters)).one_or_none()
+    if taken is None:
+        raise FencedOutError("Another attempt moves this execution.")
+    if taken.workspace_host_id not in (None, host_id):
+        raise WorkspaceElsewhereError(
+            f"The workspace is on host {taken.workspace_host_id}; this is {host_id}."
+        )
+    return taken
+
+
+async def load(session: AsyncSession, taken: Row[Any]) -> Snapshot:
+    """Everything the loop needs, of an execution that was just taken."""
+    definition = TaskDefinition.model_validate(taken.definition)
+    transcript = await _transcript(session, taken.session_id)
+    standing = _NOTHING_YET if taken.is_first else await _standing(session, taken, transcript)
     return Snapshot(
-        execution_id=row.id,
-        session_id=_known(row.session_id),
-        title=row.title,
-        status=ExecutionStatus(row.status),
-        status_reason=row.status_reason,
-        depth=row.depth,
-        prefix=Prefix(**body),
-        prefix_sha256=_known(row.prefix_sha256),
+        execution_id=taken.id,
+        session_id=taken.session_id,
+        title=taken.title,
+        status=ExecutionStatus(taken.status),
+        status_reason=taken.status_reason,
+        depth=taken.depth,
+        prefix=Prefix(**json.loads(taken.prefix)),
+        prefix_sha256=taken.prefix_sha256,
         permissions=permissions_of(definition),
-        limits=_limits(row, definition),
+        limits=_limits(taken, definition),
         people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
-        definition=raw,
+        definition=taken.definition,
         transcript=transcript,
-        running_ms=row.running_ms,
-        stalled_attempts=row.stalled_attempts,
-        tool_calls=() if is_first else await _open_tool_calls(session, row, transcript),
-        open_requests=() if is_first else await _open_requests(session, row),
-        has_unread=pinned.has_unread,
-        **calls,
-        cost_usd=row.cost_usd,
+        running_ms=taken.running_ms,
+        stalled_attempts=taken.stalled_attempts,
+        has_unread=taken.has_unread,
+        cost_usd=taken.cost_usd + standing["lost_usd"],
+        **{name: value for name, value in standing.items() if name != "lost_usd"},
     )
 
 
@@ -108,34 +144,18 @@ def permissions_of(definition: TaskDefinition) -> Permissions:
     )
 
 
-def _known(value: T | None) -> T:
-    if value is None:
-        raise LookupError("create_session or render_prompt has not run")
-    return value
-
-
-def _limits(row: ExecutionRow, definition: TaskDefinition) -> Limits:
+def _limits(taken: Row[Any], definition: TaskDefinition) -> Limits:
     options = definition.sdk_options
     return Limits(
         max_turns=options.max_turns or DEFAULT_MAX_TURNS,
         timeout_seconds=options.timeout_seconds,
-        deadline_at=row.deadline_at,
-        budget_usd=row.budget_usd if row.budget_usd is not None else options.max_budget_usd,
+        deadline_at=taken.deadline_at,
+        budget_usd=taken.budget_usd if taken.budget_usd is not None else options.max_budget_usd,
         segment_turns=options.segment_turns,
     )
 
 
-async def _claim_workspace(
-    session: AsyncSession, row: ExecutionRow, holder: UUID | None, host_id: UUID
-) -> None:
-    if holder is not None:
-        raise WorkspaceElsewhereError(f"The workspace is on host {holder}; this is {host_id}.")
-    await session.execute(
-        update(SessionRow).where(SessionRow.id == row.session_id).values(workspace_host_id=host_id)
-    )
-
-
-async def _transcript(session: AsyncSession, row: ExecutionRow) -> Sequence[StoredMessage]:
+async def _transcript(session: AsyncSession, session_id: UUID) -> Sequence[StoredMessage]:
     rows = await session.execute(
         select(
             MessageRow.seq,
@@ -144,37 +164,27 @@ async def _transcript(session: AsyncSession, row: ExecutionRow) -> Sequence[Stor
             MessageRow.execution_id,
             MessageRow.stop_reason,
         )
-        .where(MessageRow.session_id == row.session_id, MessageRow.superseded_at.is_(None))
+        .where(MessageRow.session_id == session_id, MessageRow.superseded_at.is_(None))
         .order_by(MessageRow.seq)
     )
     return [StoredMessage(*values) for values in rows]
 
 
-_NO_CALLS: Mapping[str, Any] = {
+_NOTHING_YET: Mapping[str, Any] = {
     "turn": 0,
     "tries": 0,
     "failures_in_a_row": 0,
     "lost_intent_sha256": None,
+    "lost_usd": Decimal(0),
 }
 
 
-async def _calls(session: AsyncSession, row: ExecutionRow) -> Mapping[str, Any]:
-    """Where the model calls stand; a call that a crash took is charged at its estimate here."""
-    lost = (
-        await session.execute(
-            update(ModelCallRow)
-            .where(ModelCallRow.execution_id == row.id, ModelCallRow.status == CallStatus.INTENDED)
-            .values(
-                status=CallStatus.LOST,
-                cost_usd=ModelCallRow.estimate_usd,
-                usage_estimated=True,
-            )
-            .returning(ModelCallRow.cost_usd, ModelCallRow.request_sha256)
-        )
-    ).one_or_none()
-    if lost is not None and lost.cost_usd is not None:
-        row.cost_usd += lost.cost_usd
-    tries = await _tries(session, row)
+async def _standing(
+    session: AsyncSession, taken: Row[Any], transcript: Sequence[StoredMessage]
+) -> Mapping[str, Any]:
+    """Where calls and requests stand, by the names of the snapshot's fields."""
+    lost = await _lost_call(session, taken.id)
+    tries = await _tries(session, taken.id)
     is_open = bool(tries) and tries[-1].status != CallStatus.SUCCEEDED
     failed = [t for t in tries if t.status == CallStatus.FAILED]
     return {
@@ -182,12 +192,35 @@ async def _calls(session: AsyncSession, row: ExecutionRow) -> Mapping[str, Any]:
         "tries": len(tries) if is_open else 0,
         "failures_in_a_row": len(failed) if is_open else 0,
         "lost_intent_sha256": lost.request_sha256 if lost is not None else None,
+        "lost_usd": (lost.cost_usd if lost is not None else None) or Decimal(0),
+        "tool_calls": await _open_tool_calls(session, taken.id, transcript),
+        "open_requests": await _open_requests(session, taken.id),
     }
 
 
-async def _tries(session: AsyncSession, row: ExecutionRow) -> Sequence[Any]:
+async def _lost_call(session: AsyncSession, execution_id: UUID) -> Row[Any] | None:
+    """The call that a crash took, if one did; it is charged at its estimate here."""
+    result: Result[Any] = await session.execute(
+        update(ModelCallRow)
+        .where(
+            ModelCallRow.execution_id == execution_id, ModelCallRow.status == CallStatus.INTENDED
+        )
+        .values(status=CallStatus.LOST, cost_usd=ModelCallRow.estimate_usd, usage_estimated=True)
+        .returning(ModelCallRow.cost_usd, ModelCallRow.request_sha256)
+    )
+    lost = result.one_or_none()
+    if lost is not None and lost.cost_usd is not None:
+        await session.execute(
+            update(ExecutionRow)
+            .where(ExecutionRow.id == execution_id)
+            .values(cost_usd=ExecutionRow.cost_usd + lost.cost_usd)
+        )
+    return lost
+
+
+async def _tries(session: AsyncSession, execution_id: UUID) -> Sequence[Any]:
     """The tries of the last turn, oldest first."""
-    live = (ModelCallRow.execution_id == row.id, ModelCallRow.superseded_at.is_(None))
+    live = (ModelCallRow.execution_id == execution_id, ModelCallRow.superseded_at.is_(None))
     last = (
         select(ModelCallRow.turn).where(*live).order_by(ModelCallRow.turn.desc()).limit(1)
     ).scalar_subquery()
@@ -200,16 +233,16 @@ async def _tries(session: AsyncSession, row: ExecutionRow) -> Sequence[Any]:
 
 
 async def _open_tool_calls(
-    session: AsyncSession, row: ExecutionRow, transcript: Sequence[StoredMessage]
+    session: AsyncSession, execution_id: UUID, transcript: Sequence[StoredMessage]
 ) -> Sequence[ToolCall]:
     """The last turn's calls, while the transcript ends with the turn that made them."""
     if not transcript or transcript[-1].role != "assistant":
         return ()
-    live = (ToolCallRow.execution_id == row.id, ToolCallRow.superseded_at.is_(None))
+    live = (ToolCallRow.execution_id == execution_id, ToolCallRow.superseded_at.is_(None))
     last = (
         select(ModelCallRow.turn)
         .where(
-            ModelCallRow.execution_id == row.id,
+            ModelCallRow.execution_id == execution_id,
             ModelCallRow.superseded_at.is_(None),
             ModelCallRow.status == CallStatus.SUCCEEDED,
         )
@@ -247,10 +280,10 @@ def _tool_call(row: ToolCallRow) -> ToolCall:
     )
 
 
-async def _open_requests(session: AsyncSession, row: ExecutionRow) -> Sequence[OpenRequest]:
+async def _open_requests(session: AsyncSession, execution_id: UUID) -> Sequence[OpenRequest]:
     rows = await session.scalars(
         select(InputRequestRow).where(
-            InputRequestRow.execution_id == row.id, InputRequestRow.status == "open"
+            InputRequestRow.execution_id == execution_id, InputRequestRow.status == "open"
         )
     )
     return [open_request(r) for r in rows]

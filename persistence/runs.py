@@ -1,6 +1,7 @@
 """Which workflow run may write an execution: epochs, the fencing token, and operators' resets."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
@@ -18,6 +19,16 @@ from persistence.tables.outbox import OutboxRow
 from persistence.tables.sessions import MessageRow
 from persistence.tables.tool_calls import ToolCallRow
 
+HOLDS = """
+    workflow_id = :workflow_id AND epoch = CAST(run_epochs ->> :run_id AS int)
+    AND (segment, attempt) < (:segment, :attempt)
+    AND status NOT IN ('completed', 'failed', 'cancelled')
+"""
+"""The fencing token: a known run of the newest epoch, and a segment and attempt that nobody had.
+
+Statements that hand the execution to a new writer stand under it.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
@@ -30,6 +41,15 @@ class RunIdentity:
     last_step: int
     is_reset: bool
 
+    def token(self) -> dict[str, Any]:
+        """The parameters of `HOLDS`."""
+        return {
+            "workflow_id": self.workflow_id,
+            "run_id": self.run_id,
+            "segment": self.segment,
+            "attempt": self.attempt,
+        }
+
 
 async def locked(session: AsyncSession, execution_id: UUID) -> ExecutionRow:
     """The execution's row under its lock. Foreign keys to it stay possible meanwhile."""
@@ -41,15 +61,15 @@ async def locked(session: AsyncSession, execution_id: UUID) -> ExecutionRow:
     return row
 
 
-async def enter(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> None:
-    """Make this run and segment the one writer of the locked row.
+async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> None:
+    """Let a run that was not here before write the locked row; does nothing for a known one.
 
     A run that an operator's reset made begins a new epoch and supersedes what came after the last
     step it knows. So does, superseding nothing, one that starts from the beginning where another
     has been: its workflow was lost. Continue-as-new stays in its epoch.
 
     Raises:
-        FencedOutError: a newer epoch, segment or attempt has been here; not worth repeating.
+        FencedOutError: the execution is another workflow's, or a newer epoch has begun.
     """
     if row.workflow_id != run.workflow_id:
         raise FencedOutError(f"The execution belongs to workflow {row.workflow_id}.")
@@ -59,11 +79,13 @@ async def enter(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
         epoch = row.epoch + 1 if run.is_reset or is_restart else row.epoch
         row.run_epochs = {**row.run_epochs, run.run_id: epoch}
         row.run_id = run.run_id
+        if epoch > row.epoch:
+            row.epoch, row.segment, row.attempt = epoch, 0, 0
         if run.is_reset:
             await _supersede(session, row, run.last_step)
-    if (epoch, run.segment, run.attempt) <= (row.epoch, row.segment, row.attempt):
-        raise FencedOutError("Another attempt moves this execution.")
-    row.epoch, row.segment, row.attempt = epoch, run.segment, run.attempt
+    if epoch < row.epoch:
+        raise FencedOutError("A newer run moves this execution.")
+    await session.flush()
 
 
 async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -> None:
@@ -119,7 +141,7 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -
 
 
 def _reopen(session: AsyncSession, row: ExecutionRow, kept: int) -> None:
-    row.segment = row.attempt = row.stalled_attempts = 0
+    row.stalled_attempts = 0
     row.status, row.status_reason, row.wakes_at = ExecutionStatus.RUNNING, None, None
     row.completed_at = row.cancel_requested_at = row.cancel_reason = None
     row.error_code = row.error_message = row.result_data = None

@@ -61,7 +61,7 @@ async def covered(session: AsyncSession, row: ExecutionRow) -> Covered:
 
 
 def ending_of(row: ExecutionRow) -> Ending:
-    """How an execution with nothing left to do ends, by the rule of `lifecycle.finish`.
+    """How an execution with nothing left to do ends, by the rule of `endings.finish`.
 
     A cancel wins over a failure, and a failure over what was answered before it.
     """

@@ -1,0 +1,163 @@
+"""The two steps before the loop: an execution's session, and its first message.
+
+Each is one statement on the way that nearly every execution goes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, text
+
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from domain.text import clean
+from persistence import outbox, runs
+from persistence.database import Database
+
+START = text("""
+WITH mine AS (
+    UPDATE executions SET
+        status = 'running', started_at = now(), event_seq = event_seq + 1,
+        session_id = coalesce(session_id, :new_session_id),
+        first_run_id = :run_id, run_id = :run_id, attempt = :attempt,
+        run_epochs = jsonb_build_object(CAST(:run_id AS text), 0)
+    WHERE id = :execution_id AND workflow_id = :workflow_id
+        AND status = 'pending' AND run_epochs = '{}'
+    RETURNING id, user_id, session_id, title, trigger_type, agent_id, event_seq
+),
+opened AS (
+    INSERT INTO sessions (id, user_id, name, agent_id, is_interactive)
+    SELECT session_id, user_id, 'Task: ' || title || ' (' || trigger_type || ')', agent_id, false
+    FROM mine WHERE session_id = :new_session_id
+),
+told AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, 'execution.started', '{}' FROM mine
+),
+heard AS (
+    UPDATE outbox SET consumed_at = now() FROM mine
+    WHERE outbox.execution_id = mine.id AND outbox.kind = 'start' AND consumed_at IS NULL
+)
+SELECT id FROM mine
+""")
+"""Begins an execution that nobody has begun; no row where somebody has."""
+
+
+async def create_session(database: Database, execution_id: UUID, run: runs.RunIdentity) -> bool:
+    """Mark the execution running and give it a session. False: it has ended, do nothing."""
+    parameters = {
+        "execution_id": execution_id,
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+        "attempt": run.attempt,
+        "new_session_id": new_id(),
+    }
+    if await database.execute_alone(START, parameters) is not None:
+        return True
+    async with database.transaction() as session:
+        row = await runs.locked(session, execution_id)
+        is_known = run.run_id in row.run_epochs
+        if ExecutionStatus(row.status).is_terminal and (is_known or not run.is_reset):
+            return False
+        await runs.admit(session, row, run)
+        await outbox.consume_start(session, row.id)
+        return True
+
+
+PROMPT_SOURCE = text("""
+SELECT coalesce(e.definition, v.definition) AS definition, e.prompt_variables,
+    (SELECT min(m.seq) FROM messages m WHERE m.execution_id = e.id) AS written_seq,
+    last.seq AS last_seq, CASE last.role WHEN 'assistant' THEN last.content END AS last_answer
+FROM executions e
+LEFT JOIN task_versions v ON v.task_id = e.task_id AND v.version = e.task_version
+LEFT JOIN LATERAL (
+    SELECT seq, role, content FROM messages
+    WHERE session_id = e.session_id AND superseded_at IS NULL
+    ORDER BY seq DESC LIMIT 1
+) AS last ON true
+WHERE e.id = :execution_id
+""").columns(definition=JSON, prompt_variables=JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSource:
+    """What a prompt is made from. `written_seq` is the prompt's message, once it is written.
+
+    `last_answer` holds the blocks of the session's last message where that is the model's.
+    """
+
+    definition: Mapping[str, Any]
+    variables: Mapping[str, Any]
+    written_seq: int | None
+    last_seq: int
+    last_answer: Sequence[Mapping[str, Any]]
+
+
+async def prompt_source(database: Database, execution_id: UUID) -> PromptSource:
+    """Read it. Raises `LookupError` where there is no such execution."""
+    found = await database.execute_alone(PROMPT_SOURCE, {"execution_id": execution_id})
+    if found is None:
+        raise LookupError(f"no execution {execution_id}")
+    return PromptSource(
+        definition=found.definition,
+        variables=found.prompt_variables,
+        written_seq=found.written_seq,
+        last_seq=found.last_seq or 0,
+        last_answer=json.loads(found.last_answer) if found.last_answer else (),
+    )
+
+
+WRITE_PROMPT = text("""
+WITH mine AS (
+    UPDATE executions SET
+        prefix_sha256 = :prefix_sha256, rendered_prompt = :rendered,
+        missing_variables = :missing, total_messages = total_messages + 1,
+        event_seq = event_seq + 1
+    WHERE id = :execution_id AND prefix_sha256 IS NULL
+    RETURNING id, session_id, event_seq
+),
+pinned AS (
+    INSERT INTO prefixes (sha256, body) SELECT :prefix_sha256, :prefix FROM mine
+    ON CONFLICT (sha256) DO NOTHING
+),
+said AS (
+    INSERT INTO messages (id, session_id, execution_id, seq, role, content)
+    SELECT :message_id, session_id, id, :seq, 'user', :content FROM mine
+),
+told AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, 'message.appended',
+        json_build_object('seq', CAST(:seq AS int), 'role', 'user')
+    FROM mine
+)
+SELECT id FROM mine
+""")
+"""Writes the first message and pins the prefix, once; no row where that was done before."""
+
+
+async def write_prompt(
+    database: Database,
+    execution_id: UUID,
+    *,
+    seq: int,
+    content: str,
+    rendered: str,
+    missing: Sequence[str],
+    prefix: str,
+    prefix_sha256: bytes,
+) -> bool:
+    """Write the user message that carries the prompt. False: somebody has."""
+    parameters = {
+        "execution_id": execution_id,
+        "message_id": new_id(),
+        "seq": seq,
+        "content": content,
+        "rendered": clean(rendered),
+        "missing": json.dumps(list(missing)),
+        "prefix": prefix,
+        "prefix_sha256": prefix_sha256,
+    }
+    return await database.execute_alone(WRITE_PROMPT, parameters) is not None
