@@ -41,22 +41,25 @@ async def store(session: AsyncSession, execution_id: UUID) -> None:
     if ExecutionStatus(row.status).is_terminal or await _is_told(session, row):
         return
     content["outcome"] |= ending_of(row).model_dump(mode="json")
+    await _write(session, row, definition.report_format or DEFAULT_FORMAT, content)
+
+
+async def _write(
+    session: AsyncSession, row: ExecutionRow, report_format: str, content: dict[str, Any]
+) -> None:
     report = ReportRow(
         user_id=row.user_id,
         execution_id=row.id,
         title=row.title,
-        format=definition.report_format or DEFAULT_FORMAT,
+        format=report_format,
         content=content,
     )
     session.add(report)
     await session.flush()
     row.report_id = report.id
     await session.flush()
-    await events.append(
-        session,
-        row.id,
-        Event("report.ready", {"report_id": str(report.id), "format": report.format}),
-    )
+    ready = Event("report.ready", {"report_id": str(report.id), "format": report_format})
+    await events.append(session, row.id, ready)
 
 
 def _content(source: ReportSource) -> dict[str, Any]:

@@ -52,18 +52,21 @@ def format_of(name: str) -> Format:
     return FORMATS[name]
 
 
+def ended(content: Mapping[str, Any], ending: Ending | None) -> dict[str, Any]:
+    """The content with the end as it came: a cancel can come between a report and the end."""
+    if ending is None:
+        return dict(content)
+    return {**content, "outcome": {**content["outcome"], **ending.model_dump(mode="json")}}
+
+
 def render(
     content: Mapping[str, Any], report_format: str, *, ending: Ending | None = None
 ) -> bytes:
     """A stored report's content as a file of this format.
 
-    `ending` is how the execution ended, once it has: a report is made just before the end, and a
-    cancel can come between the two. Blocking: a long report takes some 100 ms.
+    `ending` is how the execution ended, once it has. Blocking: a long report takes some 100 ms.
 
     Raises:
         InvalidInputError: there is no such format.
     """
-    chosen = format_of(report_format)
-    if ending is not None:
-        content = {**content, "outcome": {**content["outcome"], **ending.model_dump(mode="json")}}
-    return chosen.render(content)
+    return format_of(report_format).render(ended(content, ending))

@@ -15,7 +15,7 @@ from domain.errors import NotFoundError
 from domain.states import ExecutionStatus
 from persistence import reports
 from persistence.tables.executions import ExecutionRow
-from reports.render import format_of, render
+from reports.render import ended, format_of, render
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
 
@@ -37,9 +37,11 @@ async def get_report(call: Called, execution_id: UUID, name: FormatName = None) 
         row = await reports.of_execution(session, execution_id)
     if row is None:
         raise NotFoundError("This execution has no report.")
+    ending = _ending(execution)
     if name is None or chosen is None:
-        return answer(ReportRead.model_validate(row, from_attributes=True))
-    rendered = await asyncio.to_thread(render, row.content, name, ending=_ending(execution))
+        read = ReportRead.model_validate(row, from_attributes=True)
+        return answer(read.model_copy(update={"content": ended(row.content, ending)}))
+    rendered = await asyncio.to_thread(render, row.content, name, ending=ending)
     return Response(rendered, headers=_HEADERS, media_type=chosen.media_type)
 
 

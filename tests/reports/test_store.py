@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -39,7 +40,7 @@ async def reports_of(database: Database, execution_id: UUID) -> Sequence[ReportR
         return rows.all()
 
 
-async def answered(database: Database, **facts: object) -> Teller:
+async def answered(database: Database, **facts: Any) -> Teller:
     """An execution with a prompt and an answer."""
     async with database.transaction() as session:
         story = await begun(session, **facts)

@@ -219,14 +219,16 @@ class Teller:
         await self.session.flush()
 
 
-async def begun(session: AsyncSession, **facts: Any) -> Teller:
-    """A running execution without a step."""
-    user = UserRow(subject=f"alice-{new_id().hex[-6:]}", role="user")
-    session.add(user)
-    await session.flush()
-    conversation = SessionRow(user_id=user.id, name="Task: t (manual)")
+async def begun(session: AsyncSession, *, user_id: UUID | None = None, **facts: Any) -> Teller:
+    """A running execution without a step, of this user or a new one."""
+    if user_id is None:
+        user = UserRow(subject=f"alice-{new_id().hex[-6:]}", role="user")
+        session.add(user)
+        await session.flush()
+        user_id = user.id
+    conversation = SessionRow(user_id=user_id, name="Task: t (manual)")
     session.add(conversation)
-    row = _execution(user.id, **{"definition": definition(), **facts})
+    row = _execution(user_id, **{"definition": definition(), **facts})
     await session.flush()
     row.session_id = conversation.id
     session.add(row)
