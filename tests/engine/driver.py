@@ -1,4 +1,4 @@
-"""Executions as tests see them: started, told and answered as the gateway does, read from Postgres."""
+"""Executions as tests see them: told and answered as the gateway does, read from Postgres."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +32,7 @@ from persistence.tables.sessions import MessageRow
 from persistence.tables.tasks import TaskRow
 from persistence.tables.tool_calls import ToolCallRow
 from runtime.dispatch import Dispatcher
+from tests.engine import invariants
 from tests.waiting import eventually
 
 R = TypeVar("R", bound=Row)
@@ -125,6 +126,20 @@ class Engine:
         await run.ended()
         return run
 
+    async def completed(self, *turns: Turn, **fields: Any) -> "Run":
+        """As `done`, and it must have completed."""
+        run = await self.done(*turns, **fields)
+        row = await run.row()
+        assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
+        return run
+
+    async def failed(self, *turns: Turn, code: str, **fields: Any) -> "Run":
+        """As `done`, and it must have failed for this reason."""
+        run = await self.done(*turns, **fields)
+        row = await run.row()
+        assert (row.status, row.error_code) == (ExecutionStatus.FAILED, code), row.error_message
+        return run
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -147,13 +162,20 @@ class Run:
     async def events(self) -> Sequence[ExecutionEventRow]:
         return await self._rows(ExecutionEventRow, ExecutionEventRow.seq)
 
+    async def text(self) -> str:
+        """The text of its result."""
+        result = (await self.row()).result_data
+        assert result is not None
+        text: str = result["text"]
+        return text
+
     async def event_types(self) -> list[str]:
         return [event.type for event in await self.events()]
 
-    async def messages(self) -> Sequence[MessageRow]:
-        """Those that count, oldest first."""
+    async def messages(self, *, superseded: bool = False) -> Sequence[MessageRow]:
+        """Those that count, oldest first; or all there ever were."""
         rows = await self._rows(MessageRow, MessageRow.seq, MessageRow.id)
-        return [row for row in rows if row.superseded_at is None]
+        return [row for row in rows if superseded or row.superseded_at is None]
 
     async def blocks(self) -> list[tuple[str, list[dict[str, Any]]]]:
         """The transcript as roles and blocks."""
@@ -216,7 +238,10 @@ class Run:
         return await self.when(lambda row: row.status == status, within=within)
 
     async def ended(self, *, within: float = 60) -> ExecutionRow:
-        """The row of an execution that has ended; its workflow has closed too."""
+        """The row of an execution that has ended; its workflow has closed too.
+
+        What holds for every execution is checked here.
+        """
         row = await self.when(lambda row: ExecutionStatus(row.status).is_terminal, within=within)
 
         async def closed() -> bool:
@@ -227,6 +252,8 @@ class Run:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+        row = await self.row()
+        await invariants.check(self, row)
         return row
 
     async def open_request(self, *, within: float = 30) -> InputRequestRow:

@@ -1,0 +1,64 @@
+"""What holds for every execution that has ended, whatever happened to it."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from domain.states import ExecutionStatus
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.model_calls import ModelCallRow
+
+if TYPE_CHECKING:
+    from tests.engine.driver import Run
+
+EVENT_TYPES = frozenset(
+    {
+        *(f"execution.{name}" for name in ("created", "started", "status_changed", "reset")),
+        *("execution.completed", "execution.failed", "execution.cancelled"),
+        *("turn.started", "turn.completed", "message.appended"),
+        *("tool.started", "tool.completed", "tool.denied"),
+        *("input.requested", "input.answered", "input.expired", "input.reminded"),
+        *("subtask.started", "subtask.completed", "budget.reserved", "budget.exceeded"),
+        *("report.ready", "artifact.saved"),
+    }
+)
+"""contract.md, section 7, and the reset of section 3."""
+
+
+async def check(run: "Run", row: ExecutionRow) -> None:
+    """The story is told to its end, the totals are those of the rows, and nothing stays open."""
+    events = await run.events()
+    assert [event.seq for event in events] == list(range(1, row.event_seq + 1))
+    assert {event.type for event in events} <= EVENT_TYPES
+    assert events[-1].type == f"execution.{row.status}"
+    calls = await run.model_calls()
+    assert row.cost_usd == sum((call.cost_usd or 0 for call in calls), Decimal(0))
+    assert _tokens(row) == _tokens_of(calls)
+    assert row.total_turns == sum(call.status == "succeeded" for call in calls)
+    assert row.total_messages == len(await run.messages(superseded=True))
+    tool_calls = await run.tool_calls()
+    assert row.total_tool_calls == len(tool_calls)
+    assert all(call.completed_at for call in tool_calls if call.superseded_at is None)
+    assert not [call for call in calls if call.status == "intended"]
+    assert not [request for request in await run.requests() if request.status == "open"]
+    assert row.completed_at is not None
+    assert (row.status == ExecutionStatus.FAILED) == (row.error_code is not None)
+    assert (row.error_code is None) == (row.error_message is None)
+
+
+def _tokens(row: ExecutionRow) -> Sequence[int]:
+    return row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cache_write_tokens
+
+
+def _tokens_of(calls: Sequence[ModelCallRow]) -> Sequence[int]:
+    usages = [call.usage or {} for call in calls]
+
+    def total(*names: str) -> int:
+        return sum(usage.get(name, 0) for usage in usages for name in names)
+
+    return (
+        total("input_tokens"),
+        total("output_tokens"),
+        total("cache_read_tokens"),
+        total("cache_write_5m_tokens", "cache_write_1h_tokens"),
+    )
