@@ -1,7 +1,7 @@
 """The HTML of a report: one file, no script, no request to anywhere."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,13 +14,16 @@ from markupsafe import Markup
 from contracts.reports import Excerpt, Lane, ReportContent, Span, ToolCall
 from reports import wording
 from reports.markup import markdown, plain, visible
-from reports.timeline import Axis
+from reports.timeline import Axis, Break
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Content-Security-Policy of the page, in its meta tag; who serves it sends it as a header too."""
 
 _TELLING = ("command", "path", "file_path", "question", "title", "pattern", "url", "query")
 """Inputs that say by themselves what a call is about, the most telling first."""
+
+LABEL_PERCENT = 11.0
+"""Room of a label under the timeline: `12 h 30 min` on a narrow screen (chosen)."""
 
 _LANE_NAMES: Mapping[Lane, str] = {
     "model": "Claude",
@@ -49,6 +52,14 @@ class Track:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A word under the timeline, around a place in percent of its width."""
+
+    middle: float
+    text: str
+
+
 def render_html(report: ReportContent) -> bytes:
     """The report as a page by itself."""
     page = _environment().get_template("report.html.j2")
@@ -61,6 +72,7 @@ def render_html(report: ReportContent) -> bytes:
         shown_messages={message.seq for message in report.transcript},
         tracks=_tracks(report.timeline, axis) if axis else (),
         breaks=axis.breaks if axis else (),
+        break_labels=list(_labels(axis.breaks)) if axis else (),
         length_ms=(axis.end - axis.start).total_seconds() * 1000 if axis else 0,
         waited_ms=sum(request.waited_ms for request in report.input_requests),
     )
@@ -78,6 +90,16 @@ def _tracks(spans: Sequence[Span], axis: Axis) -> Sequence[Track]:
         for lane in get_args(Lane)
         if any(span.lane == lane for span in spans)
     ]
+
+
+def _labels(breaks: Sequence[Break]) -> Iterator[Label]:
+    """How long each break was, but where two labels would run into each other."""
+    last = -LABEL_PERCENT
+    for gap in breaks:
+        middle = gap.left + gap.width / 2
+        if middle - last >= LABEL_PERCENT:
+            last = middle
+            yield Label(middle, wording.duration(gap.seconds * 1000))
 
 
 def _bar(span: Span, axis: Axis) -> Bar:

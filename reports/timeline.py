@@ -14,6 +14,9 @@ MAX_SPANS = 400
 LONG_WAIT = 0.12
 """Share of the busy time above which an idle stretch is drawn as a break, not to scale (chosen)."""
 
+SHORTEST_BREAK = timedelta(seconds=5)
+"""A shorter stretch is no wait that anybody would want to skip (chosen)."""
+
 BREAK_PERCENT = 6.0
 """How wide a break is drawn: room for its label (chosen)."""
 
@@ -77,7 +80,7 @@ class Axis:
         busy = sorted((s.started_at, s.ended_at) for s in spans if s.lane != "people")
         idle = list(_gaps(busy, self.start, self.end))
         at_work = (self.end - self.start) - sum((b - a for a, b in idle), timedelta())
-        limit = at_work * LONG_WAIT
+        limit = max(at_work * LONG_WAIT, SHORTEST_BREAK)
         long = sorted((g for g in idle if g[1] - g[0] > limit), key=lambda g: g[0] - g[1])
         self._breaks = sorted(long[:MAX_BREAKS])
         drawn = (self.end - self.start) - sum((b - a for a, b in self._breaks), timedelta())

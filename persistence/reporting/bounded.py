@@ -86,12 +86,9 @@ def shortened(text: str, length: int) -> Excerpt:
     return Excerpt(text=text[:length], chars=len(text))
 
 
-def words(value: Any, length: int) -> Excerpt | None:
+def as_text(value: Any) -> str:
     """A JSON value as a person reads it: a text as it is, anything else as JSON."""
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-    return shortened(text, length)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def milliseconds(start: datetime | None, end: datetime | None) -> int | None:

@@ -9,17 +9,17 @@ from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.report_source import StoredContent
-from contracts.reports import Artifact, InputRequest, Subtask
+from contracts.reports import Artifact, Excerpt, InputRequest, Subtask
 from persistence.reporting.bounded import (
     SENTENCE_CHARS,
     Ends,
     Kept,
+    as_text,
     beginning,
     ends,
     excerpt,
     milliseconds,
     shortened,
-    words,
 )
 from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
@@ -99,7 +99,6 @@ async def input_requests(
 def _input_request(row: Any, now: datetime) -> InputRequest:
     answer: Mapping[str, Any] = row.answer or {}
     until = row.answered_at or (row.due_at if row.status == "expired" else None) or now
-    said = answer.get("message") or answer.get("values") or answer.get("input")
     return InputRequest(
         id=row.id,
         kind=row.kind,
@@ -107,12 +106,21 @@ def _input_request(row: Any, now: datetime) -> InputRequest:
         status=row.status,
         tool_call_id=row.tool_call_id,
         decision=answer.get("decision"),
-        answer=words(said, SENTENCE_CHARS),
+        answer=_said(answer),
         answered_by=row.answered_by,
         asked_at=row.created_at,
         answered_at=row.answered_at,
         waited_ms=milliseconds(row.created_at, until) or 0,
     )
+
+
+def _said(answer: Mapping[str, Any]) -> Excerpt | None:
+    """What a person wrote: values or an edited input, and a message; None for a mere decision."""
+    values = answer.get("values") or answer.get("input")
+    if isinstance(values, Mapping) and set(values) == {"answer"}:
+        values = values["answer"]
+    parts = [as_text(part) for part in (values, answer.get("message")) if part]
+    return shortened("\n".join(parts), SENTENCE_CHARS) if parts else None
 
 
 async def subtasks(session: AsyncSession, execution_id: UUID) -> Ends[Subtask]:

@@ -142,6 +142,29 @@ async def test_an_ordinary_day(reported: Reported) -> None:
     assert [file.name for file in content.artifacts] == ["orders.md"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"decision": "deny"}, None),
+        ({"decision": "deny", "message": "Not today."}, "Not today."),
+        ({"decision": "approve", "values": {"answer": "Saturday"}}, "Saturday"),
+        ({"decision": "approve", "values": {"n": 1}, "message": "!"}, '{\n  "n": 1\n}\n!'),
+        ({"decision": "edit", "input": {"command": "ls"}}, '{\n  "command": "ls"\n}'),
+    ],
+)
+async def test_what_a_person_said(
+    database: Database, answer: dict[str, Any], said: str | None
+) -> None:
+    async with database.transaction() as session:
+        story = await begun(session)
+        await story.asked(title="?", answer=answer)
+    report = await stored(database, story.row.id)
+    assert report is not None
+    [request] = ReportContent.model_validate(report.content).input_requests
+    assert request.decision == answer["decision"]
+    assert (request.answer and request.answer.text) == said
+
+
 async def test_every_tool_call_links_to_the_message_that_asks_for_it(reported: Reported) -> None:
     content = ReportContent.model_validate(await reported(stories.ordinary))
     asked = {

@@ -58,6 +58,10 @@ def test_only_the_longest_waits_are_breaks() -> None:
     assert at(axis, 1901) == pytest.approx(100)
 
 
+def test_a_short_run_is_to_scale_whatever_waits_in_it() -> None:
+    assert not Axis([span(0, 0.1), span(4, 4.1)]).breaks
+
+
 def test_a_moment_without_length() -> None:
     assert at(Axis([span(0, 0)]), 0) == 0
 
