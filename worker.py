@@ -26,6 +26,7 @@ from persistence.live import BELL, WATCH, Listener
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
 from runtime.readiness import announce
+from runtime.sandbox import SandboxedRunner
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
@@ -44,6 +45,7 @@ def workers(client: Client, activities: Activities, settings: Settings) -> list[
             client,
             task_queue=names.EXECUTIONS_QUEUE,
             workflows=[TaskExecution],
+            workflow_runner=SandboxedRunner(),
             activities=[activities.create_session, activities.render_prompt, activities.finish],
             sticky_queue_schedule_to_start_timeout=policies.STICKY,
             graceful_shutdown_timeout=graceful,

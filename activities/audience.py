@@ -40,10 +40,15 @@ class Watchers:
         """Whether publishing is worth anything."""
         return self._until.get(execution_id, 0.0) > time.monotonic()
 
-    def stepped(self, execution_id: UUID, event_seq: int) -> None:
-        """New events are in Postgres."""
-        if self.is_watched(str(execution_id)):
-            self.publish({"execution_id": str(execution_id), "seq": event_seq})
+    def stepped(self, execution_id: UUID, event_seq: int, *, is_settled: bool) -> None:
+        """New events are in Postgres. That an execution has settled is told to everybody.
+
+        So a gateway's waits need not ask the worker to publish each step.
+        """
+        if is_settled or self.is_watched(str(execution_id)):
+            self.publish(
+                {"execution_id": str(execution_id), "seq": event_seq, "is_settled": is_settled}
+            )
 
     def publish(self, payload: dict[str, object]) -> None:
         """Send without waiting; a lost one is no harm.
@@ -96,6 +101,6 @@ class ExecutionAudience:
                 {"execution_id": self._id, "turn": turn, "delta": text[start : start + size]}
             )
 
-    def stepped(self, event_seq: int) -> None:
+    def stepped(self, event_seq: int, *, is_settled: bool) -> None:
         """New events are in Postgres."""
-        self._watchers.stepped(self._execution_id, event_seq)
+        self._watchers.stepped(self._execution_id, event_seq, is_settled=is_settled)

@@ -68,7 +68,9 @@ class Activities(ExecutionActivities):
                     error_code=end.error_code,
                     report_failed=end.report_failed,
                 )
-        self._caller.watchers.stepped(end.run.execution_id, ended.event_seq)
+        self._caller.watchers.stepped(
+            end.run.execution_id, ended.event_seq, is_settled=not ended.is_unread
+        )
         return FinishResult(
             status=ended.status,
             error_code=ended.error_code,

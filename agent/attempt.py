@@ -112,7 +112,10 @@ class Attempt:
         if step.call_outcome is not None and step.call_outcome.cost_usd is not None:
             self.state.cost_usd += step.call_outcome.cost_usd
         self.attention.rang |= receipt.unread > len(self.state.steering)
-        self.audience.stepped(receipt.event_seq)
+        is_settled = step.status is not None and (
+            step.status.status is ExecutionStatus.WAITING_FOR_USER
+        )
+        self.audience.stepped(receipt.event_seq, is_settled=is_settled)
 
     async def move_to(self, change: StatusChange) -> None:
         """Put a status on record unless it is the present one."""

@@ -98,6 +98,6 @@ class Audience(Protocol):
         """Text as it streams; may be lost."""
         ...
 
-    def stepped(self, event_seq: int) -> None:
-        """A step was written."""
+    def stepped(self, event_seq: int, *, is_settled: bool) -> None:
+        """A step was written; `is_settled` when from now on nothing happens without a person."""
         ...

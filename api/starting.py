@@ -27,7 +27,7 @@ from domain.errors import (
 )
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import audit, executions, sessions
+from persistence import audit, executions, outbox, sessions
 from persistence.outbox import Said, say
 from persistence.tables.executions import ExecutionRow
 from persistence.tasks import StoredTask
@@ -83,6 +83,8 @@ async def dispatch(call: Call, started: Started) -> None:
     """Start the workflow of a committed execution; what fails here is the relay's."""
     if started.request is not None:
         was_started = await call.gateway.dispatcher.start(started.request)
+        if was_started:
+            await outbox.dispatched(call.gateway.database, started.row.id)
         metrics.STARTS.labels("started" if was_started else "left_to_relay").inc()
 
 

@@ -119,7 +119,7 @@ class Watcher:
         delta = message if "delta" in message else None
         for subscription in self._streams.get(execution_id, ()):
             subscription.tell(delta)
-        if delta is None and execution_id in self._waits:
+        if message.get("is_settled") and execution_id in self._waits:
             self._mark(execution_id)
 
     def _on_gap(self) -> None:
@@ -137,9 +137,9 @@ class Watcher:
     async def _announce(self) -> None:
         while True:
             await asyncio.sleep(ANNOUNCE_SECONDS)
-            if watched := {*self._streams, *self._waits}:
+            if self._streams:
                 with _unless_away("watch.announce_failed"):
-                    await self.announce(*watched)
+                    await self.announce(*self._streams)
 
     async def _check(self) -> None:
         """Find out which waits are over: those that were told of, and all of them once a second.

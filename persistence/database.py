@@ -65,7 +65,7 @@ class Database:
         """One statement as a transaction of its own, in one round trip; its row, if any."""
         async with self._alone.connect() as connection:
             result = await connection.execute(statement, parameters)
-            return result.one_or_none()
+            return result.one_or_none() if result.returns_rows else None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

@@ -3,9 +3,9 @@
 Three channels. `BELL`: there is something in an execution's outbox (payload: its id); a running
 loop looks at once, and looks anyway at its next step. `WATCH`: somebody looks at an execution
 (payload: its id); the worker that moves it publishes for a while. `LIVE`: what a worker publishes
-for watchers (payload: JSON `{"execution_id", "seq"}` after a step, or
-`{"execution_id", "turn", "delta"}` as text streams). Nobody watches: nothing is published, so the
-hot path pays nothing.
+for watchers (payload: JSON `{"execution_id", "seq", "is_settled"}` after a step, or
+`{"execution_id", "turn", "delta"}` as text streams). Nobody watches: nothing is published but that
+an execution has settled, so the hot path pays nothing.
 """
 
 import asyncio

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from persistence.database import Database
 from persistence.live import BELL, notify
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.outbox import OutboxRow
@@ -87,6 +88,17 @@ async def consume_start(session: AsyncSession, execution_id: UUID) -> None:
         .values(consumed_at=text("now()"))
         .execution_options(synchronize_session=False)
     )
+
+
+DISPATCHED = text("""
+UPDATE outbox SET ring_at = now() + :next_ring
+WHERE execution_id = :execution_id AND kind = 'start' AND consumed_at IS NULL
+""")
+
+
+async def dispatched(database: Database, execution_id: UUID) -> None:
+    """Note that Temporal has the workflow: a busy worker comes to it later than the first ring."""
+    await database.execute_alone(DISPATCHED, {"execution_id": execution_id, "next_ring": NEXT_RING})
 
 
 async def due(session: AsyncSession, *, limit: int) -> Sequence[tuple[OutboxRow, ExecutionRow]]:

@@ -1,8 +1,8 @@
 """The values of one step as `WRITE_STEP` takes them: counts, texts, and rows as JSON arrays.
 
-Postgres unescapes every string of a JSON array that it reads rows from, so none may hold what a text
-column can't: NUL and lone surrogates, which models and tools do produce, become U+FFFD here. Only
-the contents of messages travel as text, to the byte.
+Postgres unescapes every string of a JSON array that it reads rows from, so none may hold what a
+text column can't: NUL and lone surrogates, which models and tools do produce, become U+FFFD here.
+Only the contents of messages travel as text, to the byte.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from uuid import UUID, uuid4
 
-
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
