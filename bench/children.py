@@ -97,6 +97,6 @@ class Child:
                 await self.kill()
 
     async def kill(self) -> None:
-        """kill -9."""
+        """End it without asking."""
         self._process.kill()
         await self._process.wait()

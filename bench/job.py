@@ -1,9 +1,10 @@
 """The job every system does, told to the scripted model by the prompt itself."""
 
+import secrets
 from dataclasses import dataclass
 
 TOOL_NAME = "list_files"
-"""In-process and read-only on every side; ours is `tools/listing.py`, the peers' is `peers/agent.py`.
+"""In-process and read-only on every side: `tools/listing.py` is ours, `peers/agent.py` the peers'.
 
 Workspaces begin empty, so both sides look into an empty directory."""
 
@@ -45,3 +46,8 @@ class Job:
             f"  delay_ms: {self.delay_ms}\n"
             "```"
         )
+
+
+def fresh_nonces(count: int) -> list[str]:
+    """Names no execution had before."""
+    return [f"bench-{secrets.token_hex(8)}" for _ in range(count)]

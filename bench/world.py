@@ -76,11 +76,6 @@ class World:
         """`ready.json` as it stands now."""
         return self._up.facts()
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether every part of the stack runs."""
-        return all(self._up.pids().values())
-
     def roles(self, *names: str) -> Roles:
         """Process ids of these parts of the stack, of the model and of this process."""
         pids = {**self._up.pids(), "model": self._model.pid, "client": os.getpid()}

@@ -29,7 +29,7 @@ async def list_files() -> str:
 class PydanticAIAgent(PydanticAIWorkflow):
     """The agent's run as a workflow."""
 
-    __pydantic_ai_agents__: Any = [agent]
+    __pydantic_ai_agents__: Any = [agent]  # noqa: RUF012 - its base class declares it so
 
     @workflow.run
     async def run(self, prompt: str) -> str:

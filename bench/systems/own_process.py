@@ -1,17 +1,26 @@
 """The peers that start executions in the process that runs them: the plain loop and DBOS."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
-from bench.children import Child
+from bench.children import Child, ChildError
 from bench.job import Job
 from bench.processes import Roles
 from bench.systems.system import Recorded
+from bench.waiting import eventually
 from bench.world import World
 
 DBOS_DATABASE = "dbos"
+ROWS = (
+    "SELECT (SELECT count(*) FROM dbos.workflow_status)"
+    " + (SELECT count(*) FROM dbos.operation_outputs)"
+)
+UNFINISHED = "SELECT count(*) FROM dbos.workflow_status WHERE status <> 'SUCCESS'"
+RECOVERY_SECONDS = 300.0
+"""Longer than any system here takes (hand-written: 64 s)."""
 
 
 class OwnProcess:
@@ -50,6 +59,21 @@ class OwnProcess:
         seconds: list[float] = answer["seconds"]
         return seconds
 
+    async def crash(self) -> None:
+        """Kill -9 the application and start it again; returns when the new one is ready."""
+        await self.app.kill()
+        await self.start_app()
+
+    async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
+        """Whoever asked died with the application; what it left is recovered by the new one."""
+        with suppress(ChildError):
+            await flood
+
+        async def all_done() -> bool:
+            return not await self._ask(UNFINISHED)
+
+        await eventually(all_done, within=RECOVERY_SECONDS, what="recovery")
+
     async def recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
         before = await self._rows()
@@ -57,16 +81,15 @@ class OwnProcess:
         return Recorded(rows=await self._rows() - before)
 
     async def _rows(self) -> int:
-        if not self._arguments:
-            return 0
+        return await self._ask(ROWS) if self._arguments else 0
+
+    async def _ask(self, query: str) -> int:
         connection = await asyncpg.connect(self._arguments[0])
         try:
-            return await connection.fetchval(
-                "SELECT (SELECT count(*) FROM dbos.workflow_status)"
-                " + (SELECT count(*) FROM dbos.operation_outputs)"
-            )
+            found: int = await connection.fetchval(query)
         finally:
             await connection.close()
+        return found
 
 
 @asynccontextmanager

@@ -1,5 +1,8 @@
 """Ours: the full path, through the gateway over HTTP, with everything recorded."""
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,25 +11,26 @@ import asyncpg
 import httpx2
 from temporalio.client import Client
 
+from bench.children import READY_SECONDS
 from bench.flood import flood
 from bench.job import Job
 from bench.processes import Roles
 from bench.systems.system import Recorded
 from bench.systems.temporal_peers import history_of
+from bench.waiting import eventually
 from bench.world import CLIENT_CONNECTIONS, World
 
 LONGEST_WAIT_SECONDS = 60
-TABLES = (
-    "executions",
-    "sessions",
-    "messages",
-    "model_calls",
-    "tool_calls",
-    "execution_events",
-    "audit_log",
-    "outbox",
-)
+KEEP_ALIVE_SECONDS = 2
+"""Below the gateway's: a connection it is about to close must not be taken up again."""
+ROWS = """
+SELECT (SELECT count(*) FROM executions) + (SELECT count(*) FROM sessions)
+     + (SELECT count(*) FROM messages) + (SELECT count(*) FROM model_calls)
+     + (SELECT count(*) FROM tool_calls) + (SELECT count(*) FROM execution_events)
+     + (SELECT count(*) FROM audit_log) + (SELECT count(*) FROM outbox)
+"""
 MAX_TURNS = 10_000
+TERMINAL = {"completed", "failed", "cancelled"}
 
 
 class NotCompletedError(Exception):
@@ -56,8 +60,7 @@ class Perdure:
 
         async def one(nonce: str) -> None:
             execution = await self.execute(task, nonce, wait=LONGEST_WAIT_SECONDS)
-            if execution["status"] != "completed":
-                raise NotCompletedError(f"{execution['status']}: {execution['error_message']}")
+            await self._completed(execution)
 
         return await flood(one, nonces, in_flight=in_flight)
 
@@ -86,12 +89,45 @@ class Perdure:
         execution: dict[str, Any] = response.json()
         return execution
 
+    async def _completed(self, execution: dict[str, Any]) -> None:
+        """Return when it has ended well. On a busy machine the one wait may be too short."""
+        path = execution["_links"]["self"]
+        while execution["status"] not in TERMINAL:
+            await asyncio.sleep(1)
+            execution = (await self.http.get(path)).raise_for_status().json()
+        if execution["status"] != "completed":
+            raise NotCompletedError(f"{execution['status']}: {execution['error_message']}")
+
+    async def open_requests(self) -> list[str]:
+        """Ids of what people are asked; from the database, as `count`."""
+        found = await self.rows.fetch("SELECT id FROM input_requests WHERE status = 'open'")
+        return [str(row["id"]) for row in found]
+
+    async def answer(self, request: str) -> None:
+        """Answer a question through the gateway."""
+        path = f"/api/v1/input-requests/{request}/answer"
+        (await self.http.post(path, json={"message": "left"})).raise_for_status()
+
     async def count(self, status: str) -> int:
-        """Executions in a status; asked of the database, so that asking costs the gateway nothing."""
+        """Executions in a status; from the database, so that asking costs the gateway nothing."""
         found: int = await self.rows.fetchval(
             "SELECT count(*) FROM executions WHERE status = $1", status
         )
         return found
+
+    async def crash(self) -> None:
+        """Kill -9 the worker; its supervisor starts it again."""
+        killed = self._world.facts["pids"]["worker"]
+        os.kill(killed, signal.SIGKILL)
+
+        async def is_back() -> bool:
+            return self._world.facts["pids"]["worker"] not in {killed, None}
+
+        await eventually(is_back, within=READY_SECONDS, what="the worker")
+
+    async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
+        """The gateway's clients wait on."""
+        await flood
 
     async def recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
@@ -106,8 +142,7 @@ class Perdure:
         )
 
     async def _count_rows(self) -> int:
-        counts = " + ".join(f"(SELECT count(*) FROM {table})" for table in TABLES)
-        found: int = await self.rows.fetchval(f"SELECT {counts}")
+        found: int = await self.rows.fetchval(ROWS)
         return found
 
 
@@ -120,7 +155,9 @@ async def perdure(world: World) -> AsyncIterator[Perdure]:
         base_url=facts["api_url"],
         headers={"Authorization": f"Bearer {facts['token']}"},
         timeout=2 * LONGEST_WAIT_SECONDS,
-        limits=httpx2.Limits(max_connections=CLIENT_CONNECTIONS),
+        limits=httpx2.Limits(
+            max_connections=CLIENT_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_SECONDS
+        ),
     ) as http:
         yield Perdure(world, http, rows)
     await rows.close()

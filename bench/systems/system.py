@@ -1,20 +1,19 @@
 """What the cases ask of every system."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench.job import Job
+from bench.job import Job, fresh_nonces
 from bench.processes import Roles
 from bench.world import World
-
-CLIENT_SIDE = ("client",)
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What is on record of one execution when it has ended."""
+    """What is on record of one execution after its end: rows in Postgres, Temporal's history."""
 
     rows: int = 0
     history_events: int = 0
@@ -29,16 +28,31 @@ class System(Protocol):
     @property
     def roles(self) -> Roles:
         """The processes that work for it, by what they do."""
-        ...
 
     async def run(self, job: Job, nonces: Sequence[str], *, in_flight: int) -> list[float]:
         """Run an execution for every nonce to its end; the seconds each took."""
-        ...
 
-    async def recorded(self, job: Job) -> Recorded:
+    async def recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
-        ...
+
+    async def crash(self) -> None:
+        """Kill -9 the worker and start it again; returns when the new one is ready."""
+
+    async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
+        """After a crash: return when every execution of the flood has ended."""
 
 
 Start = Callable[[World], AbstractAsyncContextManager[System]]
-Running = AsyncIterator[System]
+
+WARM_UP = 20
+"""Executions that are not counted: imports, pools, statements that are prepared once."""
+
+
+@asynccontextmanager
+async def side_by_side(world: World, *starts: Start) -> AsyncIterator[list[System]]:
+    """The systems, started and warm."""
+    async with AsyncExitStack() as stack:
+        systems = [await stack.enter_async_context(start(world)) for start in starts]
+        for system in systems:
+            await system.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
+        yield systems

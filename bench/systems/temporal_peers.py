@@ -1,7 +1,9 @@
 """The peers on Temporal: started directly by a client, as their users would."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from temporalio.client import Client, WorkflowHandle
 
@@ -13,18 +15,31 @@ from bench.systems.system import Recorded
 from bench.world import World
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a worker runs and where it listens."""
+
+    name: str
+    module: str
+    workflow: str
+    task_queue: str
+
+
+HANDWRITTEN = Program("hand-written", "bench.peers.handwritten_worker", "Agent", "handwritten")
+PYDANTIC_AI = Program(
+    "pydantic-ai", "bench.peers.pydantic_ai_worker", "PydanticAIAgent", "pydantic-ai"
+)
+
+
 class TemporalPeer:
     """A workflow of somebody else, its worker, and a client in this process."""
 
-    def __init__(
-        self, name: str, module: str, workflow: str, task_queue: str, world: World, client: Client
-    ) -> None:
+    def __init__(self, program: Program, world: World, client: Client) -> None:
         """Use `handwritten` or `pydantic_ai`."""
-        self.name = name
-        self.workflow = workflow
+        self.name = program.name
+        self.workflow = program.workflow
         self.client = client
-        self._module = module
-        self._task_queue = task_queue
+        self._program = program
         self._world = world
         self._worker: Child | None = None
 
@@ -42,12 +57,16 @@ class TemporalPeer:
     async def start_worker(self) -> None:
         """Start the worker and wait until it is ready."""
         address = self._world.facts["temporal_address"]
-        self._worker = await self._world.peer(self._module, address)
+        self._worker = await self._world.peer(self._program.module, address)
 
     async def start(self, job: Job, nonce: str) -> WorkflowHandle[object, str]:
         """Start an execution."""
         return await self.client.start_workflow(
-            self.workflow, job.prompt(nonce), id=nonce, task_queue=self._task_queue, result_type=str
+            self.workflow,
+            job.prompt(nonce),
+            id=nonce,
+            task_queue=self._program.task_queue,
+            result_type=str,
         )
 
     async def run(self, job: Job, nonces: Sequence[str], *, in_flight: int) -> list[float]:
@@ -57,6 +76,15 @@ class TemporalPeer:
             await (await self.start(job, nonce)).result()
 
         return await flood(one, nonces, in_flight=in_flight)
+
+    async def crash(self) -> None:
+        """Kill -9 the worker and start it again; returns when the new one is ready."""
+        await self.worker.kill()
+        await self.start_worker()
+
+    async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
+        """The client waits for results, whoever computes them."""
+        await flood
 
     async def recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
@@ -74,25 +102,20 @@ async def history_of(client: Client, workflow_id: str) -> Recorded:
 @asynccontextmanager
 async def handwritten(world: World) -> AsyncIterator[TemporalPeer]:
     """The bare minimum on Temporal."""
-    module = "bench.peers.handwritten_worker"
-    async with _running("hand-written", module, "Agent", "handwritten", world) as peer:
+    async with _running(HANDWRITTEN, world) as peer:
         yield peer
 
 
 @asynccontextmanager
 async def pydantic_ai(world: World) -> AsyncIterator[TemporalPeer]:
     """pydantic-ai on Temporal."""
-    module = "bench.peers.pydantic_ai_worker"
-    async with _running("pydantic-ai", module, "PydanticAIAgent", "pydantic-ai", world) as peer:
+    async with _running(PYDANTIC_AI, world) as peer:
         yield peer
 
 
 @asynccontextmanager
-async def _running(
-    name: str, module: str, workflow: str, task_queue: str, world: World
-) -> AsyncIterator[TemporalPeer]:
-    client = await Client.connect(world.facts["temporal_address"])
-    peer = TemporalPeer(name, module, workflow, task_queue, world, client)
+async def _running(program: Program, world: World) -> AsyncIterator[TemporalPeer]:
+    peer = TemporalPeer(program, world, await Client.connect(world.facts["temporal_address"]))
     await peer.start_worker()
     try:
         yield peer

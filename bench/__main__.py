@@ -1,0 +1,51 @@
+"""`python -m bench`: measure everything, or one case, and say plainly which bars are met."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+from bench import results
+from bench.cases import alone, crash, startup, throughput, turns, waiting
+from bench.figures import Section
+from bench.say import say
+from bench.scale import FULL, QUICK, Scale
+
+CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
+    "startup": startup.measure,
+    "alone": alone.measure,
+    "throughput": throughput.measure,
+    "turns": turns.measure,
+    "waiting": waiting.measure,
+    "crash": crash.measure,
+}
+
+
+def main() -> None:
+    """Read the arguments, measure, write or print."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", choices=CASES, help="one case; printed, not written")
+    parser.add_argument("--quick", action="store_true", help="a first look: fewer peers and rounds")
+    arguments = parser.parse_args()
+    names = [arguments.only] if arguments.only else list(CASES)
+    command = " ".join(["python -m bench", *sys.argv[1:]])
+    text = asyncio.run(_measure(names, QUICK if arguments.quick else FULL, command))
+    if arguments.only:
+        print(text)
+    else:
+        results.FILE.write_text(text, encoding="utf-8")
+        say(f"written to {results.FILE}")
+    sys.stdout.flush()
+    # Temporal's core may abort a process that takes its interpreter down (sdk-python#300).
+    os._exit(0)
+
+
+async def _measure(names: list[str], scale: Scale, command: str) -> str:
+    before = results.load()
+    sections = [await CASES[name](scale) for name in names]
+    return results.render(sections, command=command, busy=f"{before}, {results.load()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is measured, one module per question; each brings up a world of its own."""

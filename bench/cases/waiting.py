@@ -1,0 +1,155 @@
+"""Executions that wait for a person: what they hold in memory, and how soon all of them resume."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bench.figures import Bar, Section, Table, told
+from bench.flood import flood
+from bench.job import Job, fresh_nonces
+from bench.processes import CpuMeter, memory_bytes
+from bench.say import say
+from bench.scale import Scale
+from bench.systems.perdure import Perdure, perdure
+from bench.systems.system import System, side_by_side
+from bench.systems.temporal_peers import TemporalPeer, handwritten
+from bench.waiting import eventually
+from bench.world import World
+
+ASKS = Job(tool_turns=1, asks=True)
+AT_A_TIME = 50
+"""Requests the driver has open: people answer one by one, but not one after another."""
+
+PARKED_SECONDS = 600.0
+QUIET_CPU = 0.05
+"""CPU seconds in one second below which a worker is at rest."""
+
+IDLE_SECONDS = 10.0
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """Of the worker while all wait, and of the resumption."""
+
+    name: str
+    bytes_each: float
+    idle_cpu: float
+    resume_seconds: float
+    resume_cpu: float
+
+
+async def measure(scale: Scale) -> Section:
+    """Both systems in the same world, one after the other."""
+    count = scale.waiting
+    async with (
+        World.running() as world,
+        side_by_side(world, perdure, handwritten) as (ours, theirs),
+    ):
+        assert isinstance(ours, Perdure)
+        assert isinstance(theirs, TemporalPeer)
+        found = [
+            await _wait_and_resume(ours, count, lambda: _start_ours(ours, count), _resume_ours),
+            await _wait_and_resume(theirs, count, lambda: _start(theirs, count), _resume),
+        ]
+    rows = [
+        (
+            one.name,
+            told(one.bytes_each * 1000 / MB),
+            told(one.idle_cpu * 100),
+            told(one.resume_seconds),
+            told(one.resume_cpu / count * 1000),
+        )
+        for one in found
+    ]
+    columns = ("system", "worker MB per 1,000", "worker idle CPU %", "resume all s", "CPU ms each")
+    mine, other = found
+    return Section(
+        f"{count:,} executions waiting for a person",
+        "Memory is the worker's growth (PSS). Resuming is from the first answer to the last end; "
+        "its CPU is that of all processes but the model's.",
+        [Table("While waiting, and after", columns, rows)],
+        [
+            Bar("worker memory per 1,000 waiting", mine.bytes_each * 1000 / MB, 20, unit="MB"),
+            Bar(
+                "time to resume all over the hand-written workflow's",
+                mine.resume_seconds / other.resume_seconds,
+                1.0,
+            ),
+        ],
+    )
+
+
+async def _wait_and_resume(
+    system: System,
+    count: int,
+    start: Callable[[], Awaitable[Sequence[str]]],
+    resume: Callable[..., Awaitable[None]],
+) -> Waited:
+    say(f"{count} waiting: {system.name}")
+    worker = system.roles["worker"]
+    before = memory_bytes(worker)
+    asked = await start()
+    await _at_rest(worker)
+    grown = memory_bytes(worker) - before
+    idle = CpuMeter({"worker": worker})
+    await asyncio.sleep(IDLE_SECONDS)
+    idle_cpu = idle.read()["worker"] / IDLE_SECONDS
+    say(f"resuming {count}: {system.name}")
+    meter = CpuMeter(system.roles)
+    began = time.perf_counter()
+    await resume(system, asked)
+    seconds = time.perf_counter() - began
+    cpu = sum(used for role, used in meter.read().items() if role != "model")
+    return Waited(system.name, grown / count, idle_cpu, seconds, cpu)
+
+
+async def _at_rest(worker: int) -> None:
+    async def is_quiet() -> bool:
+        meter = CpuMeter({"worker": worker})
+        await asyncio.sleep(1)
+        return meter.read()["worker"] < QUIET_CPU
+
+    await eventually(is_quiet, within=PARKED_SECONDS, what="rest")
+
+
+async def _start_ours(ours: Perdure, count: int) -> Sequence[str]:
+    """Start them, wait until all ask, and return the ids of what is asked."""
+    task = await ours.task(ASKS)
+    await flood(lambda nonce: ours.execute(task, nonce), fresh_nonces(count), in_flight=AT_A_TIME)
+
+    async def all_ask() -> bool:
+        return await ours.count("waiting_for_user") == count
+
+    await eventually(all_ask, within=PARKED_SECONDS, what="all questions")
+    return await ours.open_requests()
+
+
+async def _resume_ours(ours: Perdure, asked: Sequence[str]) -> None:
+    await flood(ours.answer, asked, in_flight=AT_A_TIME)
+
+    async def all_done() -> bool:
+        return not await ours.count("waiting_for_user") and not await ours.count("running")
+
+    await eventually(all_done, within=PARKED_SECONDS, what="all ends")
+
+
+async def _start(peer: TemporalPeer, count: int) -> Sequence[str]:
+    """Start them and return their ids."""
+    nonces = fresh_nonces(count)
+    await flood(lambda nonce: peer.start(ASKS, nonce), nonces, in_flight=AT_A_TIME)
+    return nonces
+
+
+async def _resume(peer: TemporalPeer, asked: Sequence[str]) -> None:
+    async def answer(nonce: str) -> None:
+        await peer.client.get_workflow_handle(nonce).signal("answer", "left")
+
+    await flood(answer, asked, in_flight=AT_A_TIME)
+
+    async def all_done() -> bool:
+        running = f"WorkflowType = '{peer.workflow}' AND ExecutionStatus = 'Running'"
+        return (await peer.client.count_workflows(running)).count == 0
+
+    await eventually(all_done, within=PARKED_SECONDS, what="all ends")

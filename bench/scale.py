@@ -1,0 +1,50 @@
+"""How much is measured: enough to trust on a quiet machine, or a first look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Numbers of executions and rounds.
+
+    `alone` executions of each system in turn, `rounds` of `flood` executions at 100 in flight, of
+    `slow_flood` where a system makes fewer than ten a second.
+    """
+
+    alone: int
+    alone_delayed: int
+    rounds: int
+    flood: int
+    slow_flood: int
+    turns: Sequence[int]
+    long_runs: int
+    waiting: int
+    crashed: int
+    all_peers: bool
+
+
+FULL = Scale(
+    alone=40,
+    alone_delayed=12,
+    rounds=5,
+    flood=300,
+    slow_flood=150,
+    turns=(5, 50, 400),
+    long_runs=3,
+    waiting=1000,
+    crashed=50,
+    all_peers=True,
+)
+QUICK = Scale(
+    alone=12,
+    alone_delayed=5,
+    rounds=3,
+    flood=200,
+    slow_flood=100,
+    turns=(5, 50),
+    long_runs=1,
+    waiting=200,
+    crashed=50,
+    all_peers=False,
+)
