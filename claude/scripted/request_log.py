@@ -1,8 +1,9 @@
 """What the scripted server was asked, for tests: bodies byte for byte, and how each call ended."""
 
 import hashlib
+import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _KEPT_BYTES = 64 * 1024 * 1024
@@ -14,6 +15,8 @@ so keeping everything would grow with the square of its length; the oldest bodie
 class LoggedCall:
     """One call. `conversation` is the hash of the first message, `turn` the number in its script.
 
+    `arrived_at` is in seconds of a monotonic clock, to tell how far apart calls are.
+
     `outcome` is `open`, then `answered`, `cut` (by the script), or `disconnected` (by the client).
     """
 
@@ -23,6 +26,7 @@ class LoggedCall:
     turn: int = 0
     status: int = 0
     outcome: str = "open"
+    arrived_at: float = field(default_factory=time.monotonic)
 
 
 class RequestLog:
