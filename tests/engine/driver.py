@@ -256,6 +256,28 @@ class Run:
         await invariants.check(self, row)
         return row
 
+    async def calling(self) -> ModelCallRow:
+        """The model call that is under way, as soon as there is one."""
+
+        async def under_way() -> ModelCallRow | None:
+            calls = await self.model_calls()
+            return next((call for call in calls if call.status == "intended"), None)
+
+        call = await eventually(under_way, what="a model call")
+        assert call is not None
+        return call
+
+    async def running_tool(self) -> ToolCallRow:
+        """A tool call that has taken effect and has not ended, as soon as there is one."""
+
+        async def under_way() -> ToolCallRow | None:
+            calls = await self.tool_calls()
+            return next((call for call in calls if call.status == "started"), None)
+
+        call = await eventually(under_way, what="a running tool")
+        assert call is not None
+        return call
+
     async def open_request(self, *, within: float = 30) -> InputRequestRow:
         """The oldest request that is open, as soon as there is one and the execution waits."""
         await self.reaches(ExecutionStatus.WAITING_FOR_USER, within=within)

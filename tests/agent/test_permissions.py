@@ -1,0 +1,156 @@
+"""What becomes of a tool call: it runs, is denied, or asked for; what was approved is what runs."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from domain.errors import AlreadyAnsweredError, ErrorCode, InputChangedError
+from domain.states import ExecutionStatus
+from tests.engine.driver import Engine, Run, use
+
+WRITE = {"tool_use": use("write_file", path="note", content="one")}
+TOLD = {"text": "{last_tool_result}"}
+ASKING: dict[str, Any] = {"ask_tools": ["write_file"]}
+
+
+async def note(run: Run) -> str | None:
+    file = await run.workspace() / "note"
+    return file.read_text() if file.exists() else None
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"allowed_tools": ["write_file"]}, "succeeded"),
+        ({"allowed_tools": ["write_file"], "disallowed_tools": ["write_file"]}, "denied"),
+        (
+            {"allowed_tools": ["write_file"], "sdk_options": {"permission_mode": "plan"}},
+            "denied",
+        ),
+        ({**ASKING, "sdk_options": {"permission_mode": "acceptEdits"}}, "succeeded"),
+        ({**ASKING, "sdk_options": {"permission_mode": "bypassPermissions"}}, "succeeded"),
+        ({"allowed_tools": ["read_file"]}, "failed"),
+    ],
+)
+async def test_rules_and_modes(engine: Engine, fields: dict[str, Any], status: str) -> None:
+    run = await engine.completed(WRITE, TOLD, **fields)
+    [call] = await run.tool_calls()
+    assert call.status == status
+    assert await note(run) == ("one" if status == "succeeded" else None)
+    assert ("tool.denied" in await run.event_types()) == (status == "denied")
+    assert call.output == await run.text()
+
+
+async def test_a_use_no_pattern_allows_is_asked_for(engine: Engine) -> None:
+    run = await engine.start(
+        {"tool_use": [use("bash", command="echo free"), use("bash", command="echo free; id")]},
+        TOLD,
+        allowed_tools=["bash(echo *)"],
+    )
+    request = await run.open_request()
+    assert json.loads(request.tool_input or "") == {"command": "echo free; id"}
+    [free, asked] = await run.tool_calls()
+    assert (free.status, asked.status) == ("succeeded", "waiting_for_user")
+    await run.answer(request, decision="deny", message="no semicolons")
+    await run.ended()
+    assert "no semicolons" in await run.text()
+
+
+async def test_an_approved_call_runs_as_it_was_asked(engine: Engine) -> None:
+    run = await engine.start(WRITE, TOLD, **ASKING)
+    request = await run.open_request()
+    assert request.kind == "approval"
+    assert request.tool_input is not None
+    assert request.input_sha256 == hashlib.sha256(request.tool_input.encode()).digest()
+    assert await note(run) is None
+    with pytest.raises(InputChangedError):
+        await run.answer(request, decision="approve", input_sha256="00" * 32)
+    await run.answer(request, decision="approve", input_sha256=request.input_sha256.hex())
+    with pytest.raises(AlreadyAnsweredError):
+        await run.answer(request, decision="deny")
+    row = await run.ended()
+    assert (row.status, await note(run)) == (ExecutionStatus.COMPLETED, "one")
+    types = await run.event_types()
+    assert types.index("input.requested") < types.index("input.answered")
+    assert types.index("input.answered") < types.index("tool.started")
+
+
+async def test_an_edited_call_runs_as_it_was_edited(engine: Engine) -> None:
+    run = await engine.start(WRITE, TOLD, **ASKING)
+    request = await run.open_request()
+    await run.answer(request, decision="edit", input={"path": "note", "content": "two"})
+    await run.ended()
+    [call] = await run.tool_calls()
+    assert await note(run) == "two"
+    assert json.loads(call.input)["content"] == "one"
+    assert json.loads(call.approved_input or "")["content"] == "two"
+
+
+async def test_an_edit_of_the_wrong_shape_runs_nothing(engine: Engine) -> None:
+    run = await engine.start(WRITE, TOLD, **ASKING)
+    await run.answer(await run.open_request(), decision="edit", input={"file": "note"})
+    await run.ended()
+    [call] = await run.tool_calls()
+    assert (call.status, call.started_at) == ("failed", None)
+
+
+async def test_a_denied_call_tells_the_model_why(engine: Engine) -> None:
+    run = await engine.start(WRITE, TOLD, **ASKING)
+    await run.answer(await run.open_request(), decision="deny", message="Not on a Friday.")
+    await run.ended()
+    assert "Not on a Friday." in await run.text()
+    assert await note(run) is None
+
+
+async def test_an_approved_reading_tool_tells_its_start(engine: Engine) -> None:
+    run = await engine.start({"tool_use": use("list_files")}, TOLD, ask_tools=["list_files"])
+    await run.answer(await run.open_request(), decision="approve")
+    await run.ended()
+    types = await run.event_types()
+    assert types.index("tool.started") < types.index("tool.completed")
+
+
+async def test_approved_calls_run_in_the_models_order_when_all_are_settled(engine: Engine) -> None:
+    run = await engine.start(
+        {
+            "tool_use": [
+                *(use("bash", command=f"echo {n} >> log") for n in (1, 2, 3)),
+                use("read_file", path="none"),
+            ]
+        },
+        {"tool_use": use("bash", command="cat log")},
+        TOLD,
+        ask_tools=["bash"],
+        allowed_tools=["read_file"],
+    )
+    await run.open_request()
+    requests = {request.tool_call_id: request for request in await run.requests()}
+    calls = [call for call in await run.tool_calls() if call.id in requests]
+    for call in (calls[2], calls[0]):
+        await run.answer(requests[call.id], decision="approve")
+    await run.answer(requests[calls[1].id], decision="deny")
+    # The second turn asks again; by then both approved calls have run.
+    row = await run.when(lambda row: row.total_turns == 2)
+    assert row.status != ExecutionStatus.COMPLETED
+    results = await run.results()
+    assert [result.get("is_error", False) for result in results] == [False, True, False, True]
+    assert [result["tool_use_id"] for result in results] == [
+        call.tool_use_id for call in (await run.tool_calls())[:4]
+    ]
+    await run.answer(await run.open_request(), decision="approve")
+    await run.ended()
+    assert "1\n3" in await run.text()
+
+
+@pytest.mark.parametrize("mode", ["deny", "fail"])
+async def test_nobody_is_there_to_ask(engine: Engine, mode: str) -> None:
+    policy: dict[str, Any] = {"human_input_policy": {"mode": mode}}
+    if mode == "deny":
+        run = await engine.completed(WRITE, TOLD, **ASKING, **policy)
+        assert "No person answers" in await run.text()
+    else:
+        run = await engine.failed(WRITE, TOLD, code=ErrorCode.INPUT_DENIED, **ASKING, **policy)
+    assert not await run.requests()
+    assert await note(run) is None

@@ -1,0 +1,184 @@
+"""`delegate`: child workflows, their results, their failures, and what bounds them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from domain.errors import ErrorCode
+from domain.states import ExecutionStatus
+from tests.engine.driver import Engine, Run, Turn, script, use
+
+DELEGATE: dict[str, Any] = {"allowed_tools": ["delegate"]}
+TOLD = {"text": "{last_tool_result}"}
+
+
+def delegate(*turns: Turn, **fields: Any) -> dict[str, Any]:
+    """A subtask with a script of its own."""
+    return use("delegate", title="part", prompt=script(*turns), **fields)
+
+
+def nested(depth: int) -> list[Turn]:
+    """Subtasks within subtasks. A parent's script fills in the words of those within it."""
+    said = {"text": f"from {depth}"}
+    if depth == 0:
+        return [said]
+    inner = script(*nested(depth - 1))
+    return [{"tool_use": use("delegate", title=f"level {depth}", prompt=inner)}, said]
+
+
+async def only_child(run: Run) -> Run:
+    [child] = await run.children()
+    return child
+
+
+async def test_a_result_comes_back(engine: Engine) -> None:
+    run = await engine.completed({"tool_use": delegate({"text": "42"})}, TOLD, **DELEGATE)
+    assert await run.text() == "42"
+    row = await (await only_child(run)).ended()
+    assert (row.trigger_type, row.depth, row.status) == ("subtask", 1, ExecutionStatus.COMPLETED)
+    assert row.session_id != (await run.row()).session_id
+    types = await run.event_types()
+    assert types.index("subtask.started") < types.index("subtask.completed")
+
+
+async def test_many_run_side_by_side_and_the_parent_waits(engine: Engine) -> None:
+    slow = {"text": "{turn}", "delay_ms": 300}
+    run = await engine.start({"tool_use": [delegate(slow)] * 10}, TOLD, **DELEGATE)
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.ended()
+    assert len(await run.children()) == 10
+    assert [result["content"] for result in await run.results()] == ["1"] * 10
+
+
+async def test_eleven_in_one_turn_are_too_many(engine: Engine) -> None:
+    run = await engine.completed({"tool_use": [delegate({"text": "x"})] * 11}, TOLD, **DELEGATE)
+    assert "At most 10 subtasks" in await run.text()
+    assert not await run.children()
+
+
+async def test_eleven_approved_ones_are_too_many(engine: Engine) -> None:
+    run = await engine.start(
+        {"tool_use": [delegate({"text": "x"})] * 11}, TOLD, ask_tools=["delegate"]
+    )
+    await run.open_request()
+    for request in await run.requests():
+        await run.answer(request, decision="approve")
+    await run.ended()
+    assert len(await run.children()) == 10
+    assert "At most 10 subtasks" in await run.text()
+
+
+async def test_a_failed_subtask_is_told(engine: Engine) -> None:
+    child = delegate({"text": "no", "stop_reason": "refusal"})
+    run = await engine.completed({"tool_use": child}, TOLD, **DELEGATE)
+    assert await run.text() == "The subtask failed (model_refused): The model refused to go on."
+    [result] = await run.results()
+    assert result["is_error"]
+
+
+async def test_a_cancelled_subtask_is_told(engine: Engine) -> None:
+    run = await engine.start(
+        {"tool_use": delegate({"text": "x", "delay_ms": 60_000})}, TOLD, **DELEGATE
+    )
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    child = await only_child(run)
+    await child.calling()
+    await child.cancel("not needed")
+    await run.ended()
+    assert await run.text() == "The subtask was cancelled."
+
+
+async def test_grandchildren(engine: Engine) -> None:
+    run = await engine.completed(*nested(5), **DELEGATE)
+    for depth in (5, 4, 3, 2, 1, 0):
+        assert (await run.row()).depth == 5 - depth
+        assert await run.text() == f"from {depth}"
+        if depth:
+            assert [r["content"] for r in await run.results()] == [f"from {depth - 1}"]
+            run = await only_child(run)
+
+
+async def test_six_levels_are_too_deep(engine: Engine) -> None:
+    run = await engine.completed(*nested(6), **DELEGATE)
+    for _ in range(5):
+        run = await only_child(run)
+    [result] = await run.results()
+    assert "5 levels deep at most" in result["content"]
+    assert not await run.children()
+
+
+async def test_tools_and_limits_are_handed_down(engine: Engine) -> None:
+    listing = {"tool_use": use("list_files"), "repeat": 5}
+    children = [
+        delegate(listing, allowed_tools=["list_files"], max_turns=2),
+        delegate(
+            {"tool_use": use("bash", command="id")}, {"text": "-"}, allowed_tools=["list_files"]
+        ),
+        delegate({"text": "x"}, allowed_tools=["save_artifact"]),
+    ]
+    run = await engine.completed(
+        {"tool_use": children}, TOLD, allowed_tools=["delegate", "list_files", "bash"]
+    )
+    limited, narrowed, greedy = [result["content"] for result in await run.results()]
+    assert "max_turns" in limited
+    assert narrowed == "-"
+    [refused] = await (await run.children())[1].results()
+    assert "There is no tool named 'bash' here. The tools are: list_files." in refused["content"]
+    assert "only tools you have yourself, not save_artifact" in greedy
+
+
+async def test_a_budget_is_the_subtasks_own(engine: Engine) -> None:
+    run = await engine.completed(
+        {"tool_use": delegate({"text": "x"}, max_budget_usd=0.0001)}, TOLD, **DELEGATE
+    )
+    assert "budget_exhausted" in await run.text()
+
+
+async def test_a_cancel_reaches_the_whole_tree(engine: Engine) -> None:
+    waiting = delegate({"tool_use": use("ask_user", question="?")}, TOLD)
+    calling = delegate({"text": "x", "delay_ms": 60_000})
+    middle = delegate({"tool_use": [waiting, calling]}, TOLD)
+    run = await engine.start({"tool_use": middle}, TOLD, allowed_tools=["delegate", "ask_user"])
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    child = await only_child(run)
+    await child.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    asking, busy = await child.children()
+    await asking.open_request()
+    await busy.calling()
+    await run.cancel("enough")
+    rows = await asyncio.gather(*(r.ended() for r in (run, child, asking, busy)))
+    assert {row.status for row in rows} == {ExecutionStatus.CANCELLED}
+    assert {row.cancel_reason for row in rows} == {"enough"}
+
+
+@pytest.mark.parametrize("how", ["deadline", "temporal"])
+async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) -> None:
+    deadline = datetime.now(UTC) + timedelta(seconds=1.5) if how == "deadline" else None
+    run = await engine.start(
+        {"tool_use": delegate({"tool_use": use("ask_user", question="?")}, TOLD)},
+        TOLD,
+        allowed_tools=["delegate", "ask_user"],
+        deadline_at=deadline,
+    )
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    child = await only_child(run)
+    await child.open_request()
+    if how == "temporal":
+        await run.handle.cancel()
+    row = await run.ended()
+    assert row.error_code == (ErrorCode.DEADLINE_PASSED if how == "deadline" else None)
+    assert (await child.ended()).status == ExecutionStatus.CANCELLED
+
+
+async def test_an_unborn_subtask_ends_with_its_cancel(engine: Engine) -> None:
+    """Its row is written, its parent has not started it: nobody else would ever end it."""
+    run = await engine.start({"tool_use": delegate({"text": "x"})}, TOLD, **DELEGATE)
+    await run.ended()
+    child = await only_child(run)
+    async with engine.database.transaction() as session:
+        row = await session.get_one(type(await child.row()), child.id)
+        row.status, row.completed_at, row.parent_execution_id = "pending", None, run.id
+    await child.cancel()
+    assert (await child.row()).status == ExecutionStatus.CANCELLED
