@@ -4,6 +4,9 @@
 every other part hangs on the row it returns, so a fenced-out writer writes nothing at all. One
 statement is one snapshot and one commit; no lock is held while Python thinks.
 
+Rows that exist already are found by scalars (`outcome_id`, `turn`), not by joining the arrays alone:
+Postgres takes an array for a hundred rows and would read the whole table to meet them.
+
 Rows travel as JSON arrays (`json_to_recordset`), message contents as text, to the byte.
 """
 
@@ -58,10 +61,10 @@ settled AS (
         request_id = o.request_id, first_token_ms = o.first_token_ms, error_kind = o.error_kind,
         error_message = o.error_message, http_status = o.http_status,
         completed_at = clock_timestamp()
-    FROM mine, json_to_recordset(CAST(:outcomes AS json)) AS o (id uuid, status text, usage json,
+    FROM mine, json_to_recordset(CAST(:outcomes AS json)) AS o (status text, usage json,
         usage_estimated bool, cost_usd numeric, stop_reason text, stop_details json,
         request_id text, first_token_ms int, error_kind text, error_message text, http_status int)
-    WHERE model_calls.id = o.id AND model_calls.status = 'intended'
+    WHERE model_calls.id = :outcome_id AND model_calls.status = 'intended'
 ),
 intended AS (
     INSERT INTO model_calls (id, execution_id, turn, try_number, status, model, max_tokens,
@@ -98,7 +101,7 @@ moved AS (
         approved_input text, reason text, output text, is_error bool, child_execution_id uuid,
         output_artifact_id uuid, host_id text, process_group int, started_ticks bigint,
         is_settled bool)
-    WHERE tool_calls.id = t.id
+    WHERE tool_calls.execution_id = mine.id AND tool_calls.turn = :turn AND tool_calls.id = t.id
 )
 SELECT mine.event_seq, (
     SELECT count(*) FROM outbox WHERE outbox.execution_id = mine.id AND consumed_at IS NULL

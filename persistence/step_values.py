@@ -70,6 +70,8 @@ def _rows(step: Step) -> dict[str, Any]:
         "events": _array({"type": e.type, "data": e.data} for e in step.events),
         "messages": _array(_message(m) for m in step.messages),
         "contents": [m.content for m in step.messages],
+        "outcome_id": outcome and outcome.id,
+        "turn": step.tool_calls[0].turn if step.tool_calls else None,
         "outcomes": _array([_outcome(outcome)] if outcome else []),
         "intents": _array([_intent(intent)] if intent else []),
         "new_tool_calls": _array(_tool_call(c) for c in step.new_tool_calls),
@@ -78,7 +80,12 @@ def _rows(step: Step) -> dict[str, Any]:
 
 
 def _array(rows: Iterable[Mapping[str, Any]]) -> str:
-    return to_json([_storable(row) for row in rows])
+    """The rows as ASCII JSON, looked through only where an escape says that it is worth it."""
+    listed = list(rows)
+    text = to_json(listed)
+    if "\\u0000" in text or "\\ud" in text:
+        return to_json([_storable(row) for row in listed])
+    return text
 
 
 def _storable(value: Any) -> Any:
@@ -110,7 +117,7 @@ def _message(message: NewMessage) -> dict[str, Any]:
 
 
 def _outcome(outcome: CallOutcome) -> dict[str, Any]:
-    return {**asdict(outcome), "id": str(outcome.id), "cost_usd": _money(outcome.cost_usd)}
+    return {**asdict(outcome), "id": None, "cost_usd": _money(outcome.cost_usd)}
 
 
 def _intent(intent: CallIntent) -> dict[str, Any]:
