@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +76,8 @@ class Stack:
         """kill -9 of the supervisor and all it started, then `perdure up` on the same home."""
         doomed = self.processes()
         for process in doomed:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # ended with the one before
+                process.kill()
         for started in (self.up.process, *self._workers):
             started.wait()
         await gone(doomed)
@@ -133,8 +134,11 @@ class Stack:
         """Rows of the stack's database; waits for a Postgres that is being restarted."""
 
         async def answered() -> tuple[list[asyncpg.Record]] | None:
+            facts = self.up.home.read_ready()
+            if facts is None:
+                return None
             try:
-                connection = await asyncpg.connect(self.up.facts()["database_url"], timeout=5)
+                connection = await asyncpg.connect(facts["database_url"], timeout=5)
             except (OSError, asyncpg.PostgresError):
                 return None
             try:

@@ -1,0 +1,107 @@
+"""The commands of README.md and docs/quickstart.md do what is said there."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Up, environment
+from tests.e2e.documents import REPOSITORY, block_with
+from tests.waiting import until
+
+QUICKSTART = "docs/quickstart.md"
+README = "README.md"
+
+
+def typed(terminal: Path, commands: str, *, code: int = 0) -> str:
+    """Type commands into a shell there; what they print."""
+    shell = subprocess.run(
+        ["/bin/sh", "-euc", commands],
+        cwd=terminal,
+        env=shell_environment(terminal),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert shell.returncode == code, shell.stdout + shell.stderr
+    return shell.stdout
+
+
+def shell_environment(terminal: Path) -> dict[str, str]:
+    """As a person's: the home is the default one, below the current directory."""
+    kept = environment(terminal)
+    del kept["PERDURE_HOME"]
+    return kept
+
+
+def quickstart_file(terminal: Path, name: str, words: str) -> None:
+    (terminal / name).write_text(block_with(QUICKSTART, "yaml", words))
+
+
+def at(up: Up, commands: str) -> str:
+    """The documents speak of the default address; this stack has another."""
+    return commands.replace("http://127.0.0.1:8000", up.facts()["api_url"])
+
+
+def waiting_request(terminal: Path, kind: str) -> str:
+    """The id of the one request of that kind in the inbox."""
+
+    def asked() -> list[str]:
+        listed = json.loads(typed(terminal, ".venv/bin/perdure inbox list --json"))
+        return [request["id"] for request in listed["items"] if request["kind"] == kind]
+
+    [request_id] = until(asked, what=f"an {kind} in the inbox")
+    return request_id
+
+
+def test_the_readme_names_targets_that_make_knows() -> None:
+    named = re.findall(r"\bmake ([a-z]+)", (REPOSITORY / README).read_text())
+    listed = typed(REPOSITORY, "make help")
+    assert {"demo", "test", "up"} <= set(named)
+    assert [target for target in named if f"make {target} " not in listed] == []
+
+
+def test_the_readmes_task_is_executed_over_http(up: Up, terminal: Path) -> None:
+    said = typed(terminal, at(up, block_with(README, "sh", "/execute?wait=30")))
+    execution = json.loads(said)
+    assert execution["status"] == "completed"
+    assert execution["result_data"]["text"]
+    assert execution["cost_usd"] > 0
+    assert {"messages", "tool_calls", "model_calls", "events"} <= execution["_links"].keys()
+    again = typed(terminal, ".venv/bin/perdure run haiku -v topic=patience --watch")
+    assert execution["result_data"]["text"].split(":")[0] in again
+
+
+def test_a_person_approves_as_in_the_quickstart(terminal: Path) -> None:
+    quickstart_file(terminal, "clean.yaml", "name: Clean up")
+    run, _, answer, list_, watch = block_with(QUICKSTART, "sh", "inbox answer").splitlines()
+    typed(terminal, run, code=4)
+    request_id = waiting_request(terminal, "approval")
+    typed(terminal, answer.replace("ID", request_id))
+    listed = json.loads(typed(terminal, f"{list_} --json"))
+    [execution_id] = [e["id"] for e in listed["items"] if e["title"] == "Clean up"]
+    assert "removed 'a.tmp'" in typed(terminal, watch.replace("ID", execution_id))
+
+
+def test_the_worker_is_killed_as_in_the_quickstart(terminal: Path) -> None:
+    quickstart_file(terminal, "slow.yaml", "name: Slow")
+    run, kill, _ = block_with(QUICKSTART, "sh", "kill -9").splitlines()
+    with subprocess.Popen(
+        ["/bin/sh", "-c", run.removesuffix("&")],
+        cwd=terminal,
+        env=shell_environment(terminal),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        told = running.stdout or pytest.fail("no pipe")
+        until(lambda: "⚙ bash" in told.readline(), what="the start of the command")
+        typed(terminal, kill)
+        request_id = waiting_request(terminal, "effect_check")
+        running.communicate(timeout=60)
+    assert running.returncode == 4
+    answer = f".venv/bin/perdure inbox answer {request_id} 'It was cut.' --deny"
+    typed(terminal, answer)
