@@ -1,17 +1,19 @@
 """The engine and the unit of work: one request or one step is one transaction, committed here."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from sqlalchemy import URL, Executable, Row, make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
+
+from persistence.direct import Direct
 
 DRIVER = "postgresql+asyncpg"
 
@@ -29,10 +31,10 @@ def sqlalchemy_url(database_url: str) -> URL:
 class Database:
     """One process's connections to Postgres."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Takes the engine over; `close` disposes of it."""
+    def __init__(self, engine: AsyncEngine, direct: Direct) -> None:
+        """Takes both over; `close` closes them."""
         self.engine = engine
-        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.direct = direct
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
         self._readers = async_sessionmaker(
             engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False
@@ -52,20 +54,14 @@ class Database:
                 # The pool is shared by all executions of a worker; a step that can't get a
                 # connection for this long fails its attempt, which is retried (chosen).
                 pool_timeout=30,
-            )
+            ),
+            Direct(database_url, size=pool_size),
         )
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.direct.close()
         await self.engine.dispose()
-
-    async def execute_alone(
-        self, statement: Executable, parameters: Mapping[str, Any]
-    ) -> Row[Any] | None:
-        """One statement as a transaction of its own, in one round trip; its row, if any."""
-        async with self._alone.connect() as connection:
-            result = await connection.execute(statement, parameters)
-            return result.one_or_none() if result.returns_rows else None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, text
+from sqlalchemy import text
 
 from domain.ids import new_id
 from domain.states import ExecutionStatus
@@ -55,7 +55,7 @@ async def create_session(database: Database, execution_id: UUID, run: runs.RunId
         "attempt": run.attempt,
         "new_session_id": new_id(),
     }
-    if await database.execute_alone(START, parameters) is not None:
+    if await database.direct.run(START, parameters) is not None:
         return True
     async with database.transaction() as session:
         row = await runs.locked(session, execution_id)
@@ -79,7 +79,7 @@ LEFT JOIN LATERAL (
     ORDER BY seq DESC LIMIT 1
 ) AS last ON true
 WHERE e.id = :execution_id
-""").columns(definition=JSON, prompt_variables=JSON)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class PromptSource:
 
 async def prompt_source(database: Database, execution_id: UUID) -> PromptSource:
     """Read it. Raises `LookupError` where there is no such execution."""
-    found = await database.execute_alone(PROMPT_SOURCE, {"execution_id": execution_id})
+    found = await database.direct.run(PROMPT_SOURCE, {"execution_id": execution_id})
     if found is None:
         raise LookupError(f"no execution {execution_id}")
     return PromptSource(
@@ -160,4 +160,4 @@ async def write_prompt(
         "prefix": prefix,
         "prefix_sha256": prefix_sha256,
     }
-    return await database.execute_alone(WRITE_PROMPT, parameters) is not None
+    return await database.direct.run(WRITE_PROMPT, parameters) is not None

@@ -98,7 +98,7 @@ WHERE execution_id = :execution_id AND kind = 'start' AND consumed_at IS NULL
 
 async def dispatched(database: Database, execution_id: UUID) -> None:
     """Note that Temporal has the workflow: a busy worker comes to it later than the first ring."""
-    await database.execute_alone(DISPATCHED, {"execution_id": execution_id, "next_ring": NEXT_RING})
+    await database.direct.run(DISPATCHED, {"execution_id": execution_id, "next_ring": NEXT_RING})
 
 
 async def due(session: AsyncSession, *, limit: int) -> Sequence[tuple[OutboxRow, ExecutionRow]]:

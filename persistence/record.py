@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
@@ -93,12 +93,13 @@ class ExecutionRecord:
         parameters = self._parameters(step)
         if _has_rare_parts(step):
             async with self._database.transaction() as session:
-                written = _passed((await session.execute(WRITE_STEP, parameters)).one_or_none())
+                written = (await session.execute(WRITE_STEP, parameters)).one_or_none()
+                receipt = _receipt(written, step)
                 await self._write_rare(session, step)
         else:
-            written = _passed(await self._database.execute_alone(WRITE_STEP, parameters))
+            receipt = _receipt(await self._database.direct.run(WRITE_STEP, parameters), step)
         self._last_write = time.monotonic()
-        return Receipt(written.event_seq, written.unread - len(step.consumed))
+        return receipt
 
     def _parameters(self, step: Step) -> dict[str, Any]:
         elapsed_ms = round((time.monotonic() - self._last_write) * 1000)
@@ -198,11 +199,11 @@ def _has_rare_parts(step: Step) -> bool:
     )
 
 
-def _passed(written: Row[Any] | None) -> Row[Any]:
-    """The step's row, which is missing when the fence held the writer off."""
+def _receipt(written: Any, step: Step) -> Receipt:
+    """What the step's row tells; there is none when the fence held the writer off."""
     if written is None:
         raise FencedOutError("Another attempt moves this execution, or it has ended.")
-    return written
+    return Receipt(written.event_seq, written.unread - len(step.consumed))
 
 
 def _ids(said: Sequence[Said], key: str) -> Sequence[UUID]:

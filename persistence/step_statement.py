@@ -4,8 +4,8 @@
 every other part hangs on the row it returns, so a fenced-out writer writes nothing at all. One
 statement is one snapshot and one commit; no lock is held while Python thinks.
 
-Rows that exist already are found by scalars (`outcome_id`, `turn`), not by joining the arrays alone:
-Postgres takes an array for a hundred rows and would read the whole table to meet them.
+Rows that exist already are found by scalars (`outcome_id`, `turn`), not by joining the arrays
+alone: Postgres takes an array for a hundred rows and would read the whole table to meet them.
 
 Rows travel as JSON arrays (`json_to_recordset`), message contents as text, to the byte.
 """

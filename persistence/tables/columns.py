@@ -1,4 +1,9 @@
-"""The declarative base and the column types all tables share."""
+"""The declarative base and the column types all tables share.
+
+What the loop's steps write (messages, model and tool calls, events) has no foreign key to its
+execution: the statement that writes a step hangs each row on the execution it has just updated, and
+nothing deletes executions. Checking it again cost a fifth of a step in Postgres.
+"""
 
 from datetime import datetime
 from decimal import Decimal

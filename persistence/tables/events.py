@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Row
@@ -14,7 +13,7 @@ class ExecutionEventRow(Row):
 
     __tablename__ = "execution_events"
 
-    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"), primary_key=True)
+    execution_id: Mapped[UUID] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
     type: Mapped[str]
     data: Mapped[dict[str, Any]]

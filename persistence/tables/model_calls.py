@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary
+from sqlalchemy import Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Id, Row
@@ -20,7 +20,7 @@ class ModelCallRow(Row):
     )
 
     id: Mapped[Id]
-    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"))
+    execution_id: Mapped[UUID]
     turn: Mapped[int]
     try_number: Mapped[int]
     status: Mapped[str]

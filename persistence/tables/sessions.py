@@ -49,8 +49,8 @@ class MessageRow(Row):
     )
 
     id: Mapped[Id]
-    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
-    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"))
+    session_id: Mapped[UUID]
+    execution_id: Mapped[UUID]
     seq: Mapped[int]
     role: Mapped[str]
     content: Mapped[str] = mapped_column(Text)  # ASCII by construction; kept to the byte

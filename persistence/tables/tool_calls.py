@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Id, Row
@@ -16,7 +16,7 @@ class ToolCallRow(Row):
     __table_args__ = (Index("ix_tool_calls_execution_id_turn", "execution_id", "turn", "position"),)
 
     id: Mapped[Id]
-    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"))
+    execution_id: Mapped[UUID]
     turn: Mapped[int]
     position: Mapped[int]
     tool_use_id: Mapped[str]

@@ -334,9 +334,6 @@ def upgrade() -> None:
         sa.Column(
             "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
-        sa.ForeignKeyConstraint(
-            ["execution_id"], ["executions.id"], name=op.f("fk_execution_events_execution_id")
-        ),
         sa.PrimaryKeyConstraint("execution_id", "seq", name=op.f("pk_execution_events")),
     )
     op.create_table(
@@ -358,12 +355,6 @@ def upgrade() -> None:
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
-        ),
-        sa.ForeignKeyConstraint(
-            ["execution_id"], ["executions.id"], name=op.f("fk_messages_execution_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["session_id"], ["sessions.id"], name=op.f("fk_messages_session_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
     )
@@ -407,9 +398,6 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["execution_id"], ["executions.id"], name=op.f("fk_model_calls_execution_id")
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_model_calls")),
     )
     op.create_index(
@@ -504,9 +492,6 @@ def upgrade() -> None:
         ),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["execution_id"], ["executions.id"], name=op.f("fk_tool_calls_execution_id")
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tool_calls")),
     )
     op.create_index(
