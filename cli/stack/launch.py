@@ -22,13 +22,14 @@ AS_NOBODY = "nobody"
 
 
 def enter_user_namespace() -> None:
-    """Look like `nobody` from inside and keep root's files: Postgres refuses to run as root."""
+    """Look like `nobody` from inside and keep our files: Postgres refuses root and the nameless."""
+    user, group = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER) was refused")
     Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{NOBODY} 0 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{NOBODY} 0 1", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{NOBODY} {user} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{NOBODY} {group} 1", encoding="ascii")
 
 
 def become_nobody() -> None:

@@ -167,21 +167,29 @@ def _initdb(data: Path, password_file: Path) -> list[str]:
 
 
 async def _identity_of_new_data() -> str:
-    """As ourselves; as root in a user namespace, or as nobody where those are forbidden."""
-    if os.geteuid() != 0:
+    """As ourselves, else in a user namespace; root as nobody where those are forbidden."""
+    if _is_acceptable_user():
         return launch.SELF
     try:
         await run_to_end(["true"], _environment(), identity=launch.NAMESPACE)
     except PartFailedError:
-        return launch.AS_NOBODY
+        return launch.AS_NOBODY if os.geteuid() == 0 else launch.SELF
     return launch.NAMESPACE
 
 
 def _identity_of(data: Path) -> str:
     """Who made the directory runs the server."""
-    if os.geteuid() != 0:
+    if _is_acceptable_user():
         return launch.SELF
-    return launch.NAMESPACE if data.stat().st_uid == 0 else launch.AS_NOBODY
+    return launch.NAMESPACE if data.stat().st_uid == os.geteuid() else launch.AS_NOBODY
+
+
+def _is_acceptable_user() -> bool:
+    """Postgres refuses root, and initdb a user without a name, as containers are run by."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_uid != 0
+    except KeyError:
+        return False
 
 
 def _give_to_nobody(*paths: Path) -> None:

@@ -71,7 +71,9 @@ def reachable_python() -> str:
     candidates = [os.path.realpath(sys.executable), "/usr/local/bin/python3", "/usr/bin/python3"]
     for python in candidates:
         check = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {sys.version_info[:2]})"
-        if subprocess.run([*as_ordinary_user(), python, "-c", check], check=False).returncode == 0:
+        # By a shell, as in `make`: what starts for setpriv itself need not be what was named.
+        asked = [*as_ordinary_user(), "/bin/sh", "-c", '"$0" -c "$1"', python, check]
+        if subprocess.run(asked, check=False, stderr=subprocess.DEVNULL).returncode == 0:
             return python
     return pytest.fail(f"No Python for an ordinary user among {candidates}.")
 
