@@ -100,9 +100,11 @@ def part(server: Temporal, log: Path) -> Part:
         name="temporal",
         command=command,
         # HOME: the command looks for its configuration there, which must not be a user's.
+        # USER: without it, it does not start for a user that has no name.
         environment={
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(server.database.parent),
+            "USER": "perdure",
         },
         is_ready=is_ready,
         log=log,
