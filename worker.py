@@ -37,34 +37,31 @@ CLOSING = timedelta(seconds=5)
 """Beyond the drain: what a cut step needs to be recorded, before Temporal cancels it (chosen)."""
 
 
-def workers(client: Client, activities: Activities, settings: Settings) -> list[Worker]:
-    """One worker for each task queue."""
-    graceful = timedelta(seconds=settings.drain_seconds) + CLOSING
-    return [
-        Worker(
-            client,
-            task_queue=names.EXECUTIONS_QUEUE,
-            workflows=[TaskExecution],
-            workflow_runner=SandboxedRunner(),
-            activities=[activities.create_session, activities.render_prompt, activities.finish],
-            sticky_queue_schedule_to_start_timeout=policies.STICKY,
-            graceful_shutdown_timeout=graceful,
-        ),
-        Worker(
-            client,
-            task_queue=names.AGENTS_QUEUE,
-            activities=[activities.call_claude, activities.report],
-            max_concurrent_activities=settings.max_concurrent_executions,
-            max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
-            default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
-            graceful_shutdown_timeout=graceful,
-        ),
-    ]
+def executions_worker(client: Client, activities: Activities, settings: Settings) -> Worker:
+    """The one worker of this process: workflows, their database steps, and `call_claude`."""
+    return Worker(
+        client,
+        task_queue=names.EXECUTIONS_QUEUE,
+        workflows=[TaskExecution],
+        workflow_runner=SandboxedRunner(),
+        activities=[
+            activities.create_session,
+            activities.render_prompt,
+            activities.call_claude,
+            activities.report,
+            activities.finish,
+        ],
+        max_concurrent_activities=settings.max_concurrent_executions,
+        max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
+        default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
+        sticky_queue_schedule_to_start_timeout=policies.STICKY,
+        graceful_shutdown_timeout=timedelta(seconds=settings.drain_seconds) + CLOSING,
+    )
 
 
 @asynccontextmanager
 async def working(settings: Settings, *, client: Client, model: Model) -> AsyncIterator[None]:
-    """Serve both task queues, relay and listen while the block runs, then drain."""
+    """Serve the task queue, relay and listen while the block runs, then drain."""
     database_url = str(settings.database_url)
     async with AsyncExitStack() as stack:
         database = Database.connect(database_url, pool_size=settings.database_pool_size)
@@ -92,8 +89,8 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
         )
         relay = Relay(database, Dispatcher(client))
         await stack.enter_async_context(beside(listener.run(), relay.run()))
-        for worker in workers(client, Activities(caller, default_model=settings.model), settings):
-            await stack.enter_async_context(worker)
+        all_activities = Activities(caller, default_model=settings.model)
+        await stack.enter_async_context(executions_worker(client, all_activities, settings))
         yield
 
 

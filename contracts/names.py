@@ -8,10 +8,7 @@ TASK_EXECUTION = "TaskExecution"
 """Workflow type of one execution."""
 
 EXECUTIONS_QUEUE = "perdure-executions"
-"""Task queue of workflows and their short database steps."""
-
-AGENTS_QUEUE = "perdure-agents"
-"""Task queue of `call_claude` and `report`: what takes seconds to minutes."""
+"""Task queue of the workflow and all its activities (docs/adr/0008)."""
 
 RING = "ring"
 """Signal without content: there are unread rows for this execution in the outbox."""

@@ -149,7 +149,6 @@ class TaskExecution:
         result = await workflow.execute_activity_method(
             ExecutionActivities.call_claude,
             self._ref(),
-            task_queue=names.AGENTS_QUEUE,
             start_to_close_timeout=policies.CALL_CLAUDE_START_TO_CLOSE,
             heartbeat_timeout=policies.HEARTBEAT,
             retry_policy=policies.FOREVER,
@@ -179,7 +178,6 @@ class TaskExecution:
             await workflow.execute_activity_method(
                 ExecutionActivities.report,
                 self._ref(),
-                task_queue=names.AGENTS_QUEUE,
                 schedule_to_close_timeout=policies.REPORT_SCHEDULE_TO_CLOSE,
                 start_to_close_timeout=policies.REPORT_START_TO_CLOSE,
                 retry_policy=policies.REPORT_RETRIES,
