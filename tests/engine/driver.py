@@ -78,7 +78,8 @@ class Engine:
         own = {k: fields.pop(k, None) for k in ("session_id", "budget_usd", "deadline_at")}
         variables, tags = fields.pop("variables", {}), fields.pop("tags", ["tests"])
         title = fields.pop("title", f"task {new_id()}")
-        fields.setdefault("prompt_template", script(*turns))
+        # No two alike: the scripted model counts the faults of one and the same conversation.
+        fields.setdefault("prompt_template", f"{title} {new_id()}\n\n{script(*turns)}")
         definition = TaskDefinition.model_validate(fields).model_dump(mode="json")
         execution_id = new_id()
         async with self.database.transaction() as session:

@@ -1,0 +1,176 @@
+"""Cancelling, from the gateway and from Temporal, at every moment of an execution."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import psutil
+import pytest
+
+from claude.scripted.request_log import LoggedCall
+from domain.states import ExecutionStatus
+from persistence.tables.tool_calls import ToolCallRow
+from tests.engine.driver import Engine, Run, use
+from tests.waiting import eventually
+
+SLEEP = {"tool_use": use("bash", command="sleep 600 & sleep 600")}
+SLOW = {"text": "x", "delay_ms": 60_000}
+WITHIN = 1.0
+"""Seconds from the request to the end of the work in hand (design.md, section 5)."""
+
+
+async def cancel(run: Run, how: str) -> float:
+    """Cancel by one of the two ways; when that was."""
+    asked = time.monotonic()
+    if how == "gateway":
+        await run.cancel("enough")
+    else:
+        await run.handle.cancel()
+    return asked
+
+
+async def model_call_of(engine: Engine, marker: str) -> LoggedCall:
+    async def found() -> LoggedCall | None:
+        pairs = zip(engine.scripted.requests[::-1], engine.scripted.calls[::-1], strict=False)
+        return next((call for body, call in pairs if marker.encode() in body), None)
+
+    call = await eventually(found)
+    assert call is not None
+    return call
+
+
+def group_members(group: int) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == group:
+                found.append(process.pid)
+        except ProcessLookupError:
+            continue
+    return found
+
+
+async def ended_as_cancelled(run: Run, how: str) -> None:
+    row = await run.ended()
+    assert (row.status, row.error_code) == (ExecutionStatus.CANCELLED, None)
+    assert row.cancel_reason == ("enough" if how == "gateway" else None)
+    assert (await run.events())[-1].type == "execution.cancelled"
+
+
+@pytest.mark.parametrize("how", ["gateway", "temporal"])
+async def test_during_a_model_call(engine: Engine, how: str) -> None:
+    run = await engine.start(SLOW, title=f"slow by {how}")
+    call = await model_call_of(engine, f"slow by {how}")
+    asked = await cancel(run, how)
+
+    async def disconnected() -> bool:
+        return call.outcome == "disconnected"
+
+    await eventually(disconnected)
+    assert time.monotonic() - asked < WITHIN
+    await ended_as_cancelled(run, how)
+    [recorded] = await run.model_calls()
+    assert recorded.status in ("cancelled", "lost")
+    assert recorded.cost_usd == recorded.estimate_usd
+
+
+@pytest.mark.parametrize("how", ["gateway", "temporal", "terminate"])
+async def test_during_a_command(engine: Engine, how: str) -> None:
+    run = await engine.start(SLEEP, allowed_tools=["bash"])
+    call = await run.running_tool()
+    assert call.process_group is not None
+    group = call.process_group
+    assert group_members(group)
+    if how == "terminate":
+        asked = time.monotonic()
+        await run.handle.terminate()
+    else:
+        asked = await cancel(run, how)
+
+    async def gone() -> bool:
+        return not group_members(group)
+
+    await eventually(gone)
+    # A terminated workflow says nothing to its activity, which learns of it by its next beat.
+    assert time.monotonic() - asked < (WITHIN if how != "terminate" else 5)
+    if how != "terminate":
+        await ended_as_cancelled(run, how)
+
+
+@pytest.mark.parametrize("how", ["gateway", "temporal"])
+async def test_while_it_waits_for_a_person(engine: Engine, how: str) -> None:
+    run = await engine.start(
+        {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
+    )
+    await run.open_request()
+    await cancel(run, how)
+    await ended_as_cancelled(run, how)
+    [request] = await run.requests()
+    assert request.status == "cancelled"
+
+
+async def test_before_its_workflow_starts(engine: Engine) -> None:
+    run = await engine.start({"text": "x"}, dispatch=False)
+    await run.cancel("enough")
+    await ended_as_cancelled(run, "gateway")
+    assert not await run.model_calls()
+
+
+async def test_a_blocked_one_ends_at_once(engine: Engine) -> None:
+    first = await engine.start(
+        {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
+    )
+    await first.open_request()
+    session_id = (await first.row()).session_id
+    second = await engine.start({"text": "y"}, session_id=session_id)
+    await second.cancel()
+    assert (await second.row()).status == ExecutionStatus.CANCELLED
+    await first.cancel()
+    await first.ended()
+
+
+async def test_after_it_has_completed_nothing_changes(engine: Engine) -> None:
+    run = await engine.completed({"text": "x"})
+    before = await run.row()
+    await run.cancel("too late")
+    row = await run.row()
+    assert (row.status, row.cancel_requested_at) == (before.status, None)
+
+
+async def test_a_cancel_wins_over_an_answer_that_came_with_it(engine: Engine) -> None:
+    run = await engine.start(
+        {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
+    )
+    request = await run.open_request()
+    await run.answer(request, message="yes")
+    await run.cancel("enough")
+    row = await run.ended()
+    # Which came first is decided in the database: completion wins before the cancel, not after.
+    if row.cancel_requested_at is not None:
+        assert row.status == ExecutionStatus.CANCELLED
+
+
+@pytest.mark.parametrize("command", ["trap '' TERM INT HUP; sleep 600", "setsid sleep 600 & wait"])
+async def test_commands_that_resist(engine: Engine, command: str) -> None:
+    run = await engine.start({"tool_use": use("bash", command=command)}, allowed_tools=["bash"])
+    call = await run.running_tool()
+    assert call.process_group is not None
+    asked = await cancel(run, "gateway")
+    group = call.process_group
+
+    async def gone() -> bool:
+        return not group_members(group)
+
+    await eventually(gone)
+    assert time.monotonic() - asked < WITHIN
+    await ended_as_cancelled(run, "gateway")
+
+
+async def test_a_command_that_was_killed_is_a_result(engine: Engine) -> None:
+    run = await engine.start(SLEEP, {"text": "{last_tool_result}"}, allowed_tools=["bash"])
+    call: ToolCallRow = await run.running_tool()
+    assert call.process_group is not None
+    os.killpg(call.process_group, signal.SIGKILL)
+    row: Any = await run.ended()
+    assert row.status == ExecutionStatus.COMPLETED

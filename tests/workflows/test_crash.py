@@ -1,0 +1,144 @@
+"""A worker that is killed in the middle, and the next one that goes on: nothing lost or doubled."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from claude.scripted import ScriptedModelServer
+from domain.states import ExecutionStatus
+from tests.engine.driver import Engine, Run, use
+from tests.engine.running import Place, driving, make_place, working
+from tests.waiting import eventually
+
+TOLD = {"text": "{last_tool_result}"}
+BASH = ["bash"]
+
+
+@asynccontextmanager
+async def worker_process(
+    place: Place, scripted: ScriptedModelServer
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker as it is deployed; killed at the end if it still runs."""
+    ready = place.home / "ready"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "worker"),
+        env={
+            "PATH": os.environ["PATH"],
+            "PERDURE_DATABASE_URL": place.database_url,
+            "PERDURE_TEMPORAL_ADDRESS": place.temporal_address,
+            "PERDURE_TEMPORAL_NAMESPACE": place.namespace,
+            "PERDURE_HOME": str(place.home),
+            "PERDURE_READY_FILE": str(ready),
+            "ANTHROPIC_BASE_URL": scripted.base_url,
+            "ANTHROPIC_API_KEY": "scripted",
+        },
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+    async def is_ready() -> bool:
+        assert process.returncode is None
+        return ready.exists()
+
+    await eventually(is_ready, within=60, what="a worker")
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.fixture
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> Place:
+    """A place of the test's own: no other worker may take over."""
+    home = servers_directory / f"crash-{os.urandom(4).hex()}"
+    home.mkdir(mode=0o711)
+    return await make_place(database_url, temporal_address, home)
+
+
+async def test_what_a_killed_worker_had_in_hand(
+    place: Place, scripted_model: ScriptedModelServer
+) -> None:
+    async with driving(place, scripted_model) as engine:
+        async with worker_process(place, scripted_model) as process:
+            runs = await in_hand(engine)
+            process.kill()
+            await process.wait()
+        async with working(place, scripted_model):
+            await asyncio.gather(
+                not_run_again(runs["denied"]),
+                run_again_as_approved(runs["approved"]),
+                asked_again(runs["model"], scripted_model),
+                goes_on_waiting(runs["waiting"]),
+            )
+
+
+async def in_hand(engine: Engine) -> dict[str, Run]:
+    """Executions in the middle of a command, of a model call, and of a wait."""
+    once = "echo ran >> log; [ -e again ] || { touch again; sleep 600; }; cat log"
+    command = {"tool_use": use("bash", command=once)}
+    question = {"tool_use": use("ask_user", question="?")}
+    runs = {
+        "denied": await engine.start(command, TOLD, allowed_tools=BASH),
+        "approved": await engine.start(command, TOLD, allowed_tools=BASH),
+        "model": await engine.start(
+            {"tool_use": use("list_files")},
+            {"text": "late", "delay_ms": 3000},
+            allowed_tools=["list_files"],
+            title="a slow one",
+        ),
+        "waiting": await engine.start(question, TOLD, allowed_tools=["ask_user"]),
+    }
+    for name in ("denied", "approved"):
+        await runs[name].running_tool()
+        begun = await runs[name].workspace() / "again"
+        await eventually(lambda file=begun: asyncio.to_thread(file.exists))
+    await runs["model"].when(lambda row: row.total_turns == 1)
+    await runs["model"].calling()
+    await runs["waiting"].open_request()
+    return runs
+
+
+async def not_run_again(run: Run) -> None:
+    request = await run.open_request()
+    assert request.kind == "effect_check"
+    [call] = await run.tool_calls()
+    await run.answer(request, decision="deny", message="It ran, I looked.")
+    row = await run.ended()
+    assert row.status == ExecutionStatus.COMPLETED
+    assert "It ran, I looked." in await run.text()
+    assert (await run.workspace() / "log").read_text() == "ran\n"
+    assert call.process_group is not None
+    with pytest.raises(ProcessLookupError):
+        os.killpg(call.process_group, 0)
+
+
+async def run_again_as_approved(run: Run) -> None:
+    await run.answer(await run.open_request(), decision="approve")
+    await run.ended()
+    assert "ran\nran" in await run.text()
+
+
+async def asked_again(run: Run, scripted: ScriptedModelServer) -> None:
+    row = await run.ended()
+    assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 2)
+    first, lost, repeated = await run.model_calls()
+    assert [call.status for call in (first, lost, repeated)] == ["succeeded", "lost", "succeeded"]
+    assert lost.request_sha256 == repeated.request_sha256
+    assert (lost.usage_estimated, lost.cost_usd) == (True, lost.estimate_usd)
+    assert len(await run.tool_calls()) == 1
+    bodies = [body for body in scripted.requests if b"a slow one" in body]
+    assert len(bodies) == 3
+    assert bodies[1] == bodies[2]
+
+
+async def goes_on_waiting(run: Run) -> None:
+    await run.answer(await run.open_request(), message="still here")
+    await run.ended()
+    assert await run.text() == "still here"

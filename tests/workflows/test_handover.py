@@ -1,0 +1,95 @@
+"""A worker that is told to stop, and the next one that goes on."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from claude.scripted import ScriptedModelServer
+from domain.states import ExecutionStatus
+from tests.engine.driver import Engine, Run, use
+from tests.engine.running import Place, driving, make_place, working
+
+
+@pytest.fixture
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> Place:
+    home = servers_directory / f"handover-{os.urandom(4).hex()}"
+    home.mkdir(mode=0o711)
+    return await make_place(database_url, temporal_address, home)
+
+
+async def test_steps_in_hand_are_finished_and_handed_over(
+    place: Place, scripted_model: ScriptedModelServer
+) -> None:
+    async with driving(place, scripted_model) as engine:
+        async with working(place, scripted_model, drain_seconds=10):
+            runs = await busy(engine)
+        # The worker is gone: what it had in hand is on record, and nothing more was begun.
+        assert [call.status for call in await runs[0].model_calls()] == ["succeeded"]
+        [call] = await runs[1].tool_calls()
+        assert call.status == "succeeded"
+        async with working(place, scripted_model):
+            for run in runs:
+                assert (await run.ended()).status == ExecutionStatus.COMPLETED
+        for run in runs:
+            assert {call.status for call in await run.model_calls()} == {"succeeded"}
+
+
+async def busy(engine: Engine) -> tuple[Run, Run]:
+    calling = await engine.start(
+        {"tool_use": use("bash", command="echo never twice"), "delay_ms": 700},
+        {"text": "done"},
+        allowed_tools=["bash"],
+    )
+    running = await engine.start(
+        {"tool_use": use("bash", command="sleep 0.7; echo once >> log")},
+        {"tool_use": use("bash", command="cat log")},
+        {"text": "{last_tool_result}"},
+        allowed_tools=["bash"],
+    )
+    await asyncio.gather(calling.calling(), running.running_tool())
+    return calling, running
+
+
+async def test_what_takes_too_long_is_cut_and_told(
+    place: Place, scripted_model: ScriptedModelServer
+) -> None:
+    async with driving(place, scripted_model) as engine:
+        async with working(place, scripted_model, drain_seconds=0.2):
+            slow = await engine.start({"text": "x", "delay_ms": 5000})
+            endless = await engine.start(
+                {"tool_use": use("bash", command="sleep 600")},
+                {"text": "{last_tool_result}"},
+                allowed_tools=["bash"],
+            )
+            await asyncio.gather(slow.calling(), endless.running_tool())
+        [cut] = await slow.model_calls()
+        assert (cut.status, cut.usage_estimated) == ("cancelled", True)
+        async with working(place, scripted_model):
+            await endless.ended()
+            assert "Ended before it was done" in await endless.text()
+            await slow.cancel()
+            await slow.ended()
+
+
+async def test_a_workspace_is_used_by_one_host(
+    place: Place, scripted_model: ScriptedModelServer
+) -> None:
+    async with driving(place, scripted_model) as engine:
+        async with working(place, scripted_model):
+            run = await engine.start(
+                {"tool_use": use("ask_user", question="?")},
+                {"tool_use": use("bash", command="id")},
+                {"text": "done"},
+                allowed_tools=["ask_user", "bash"],
+            )
+            request = await run.open_request()
+        other = place.home / "other"
+        async with working(place, scripted_model, home=other):
+            await run.answer(request, message="go on")
+            # Refused there, and tried again until the workspace's own host is back.
+            await run.when(lambda row: row.attempt >= 0)
+        async with working(place, scripted_model):
+            assert (await run.ended()).status == ExecutionStatus.COMPLETED
+        assert not [path for path in (other / "workspaces").iterdir() if path.name[0] != "."]
