@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ async def in_hand(engine: Engine) -> dict[str, Run]:
     for name in ("denied", "approved"):
         await runs[name].running_tool()
         begun = await runs[name].workspace() / "again"
-        await eventually(lambda file=begun: asyncio.to_thread(file.exists))
+        await eventually(partial(asyncio.to_thread, begun.exists))
     await runs["model"].when(lambda row: row.total_turns == 1)
     await runs["model"].calling()
     await runs["waiting"].open_request()

@@ -1,0 +1,198 @@
+"""An operator resets a workflow in Temporal: the record follows, and the old run writes no more."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from domain.errors import AlreadyAnsweredError, ErrorCode
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from tests.engine.driver import Engine, Run, script, use
+
+LISTING = {"tool_use": use("list_files")}
+ASKING = {"tool_use": use("ask_user", question="?")}
+TOLD = {"text": "{last_tool_result}"}
+TOOLS: dict[str, Any] = {"allowed_tools": ["list_files", "ask_user", "delegate", "bash"]}
+
+
+async def tasks_of(run: Run) -> list[int]:
+    """Where a workflow can be reset to: the ends of its workflow tasks."""
+    events = json.loads(await run.history())["events"]
+    return [int(e["eventId"]) for e in events if "workflowTaskCompletedEventAttributes" in e]
+
+
+async def reset(run: Run, task: int) -> None:
+    """Reset to before the end of the workflow's n-th task, as the UI does."""
+    before = (await run.row()).epoch
+    await run.engine.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=run.engine.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=run.handle.id),
+            reason="a test",
+            request_id=str(new_id()),
+            workflow_task_finish_event_id=(await tasks_of(run))[task],
+        )
+    )
+    row = await run.when(lambda row: row.epoch == before + 1)
+    assert len(row.run_epochs) == before + 2
+    assert "execution.reset" in await run.event_types()
+
+
+async def finished(engine: Engine) -> Run:
+    """Two turns, a question, an answer, the end."""
+    run = await engine.start(LISTING, ASKING, TOLD, **TOOLS)
+    await run.answer(await run.open_request(), message="first")
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    return run
+
+
+async def test_from_the_beginning(engine: Engine) -> None:
+    run = await finished(engine)
+    spent = (await run.row()).cost_usd
+    await reset(run, 0)
+    request = await run.open_request()
+    assert len(await run.messages()) == 4
+    assert len(await run.messages(superseded=True)) == 5 + 4
+    await run.answer(request, message="second")
+    row = await run.ended()
+    assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "second")
+    assert row.cost_usd > spent
+    assert row.total_turns == 6
+    calls = await run.model_calls()
+    assert [call.superseded_at is not None for call in calls] == [True] * 3 + [False] * 3
+    assert [call.turn for call in calls] == [1, 2, 3] * 2
+
+
+async def test_to_the_moment_of_the_answer(engine: Engine) -> None:
+    run = await finished(engine)
+    await reset(run, 2)
+    row = await run.ended()
+    # The answered question is behind the reset, so only what came after it is done again.
+    assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "first")
+    assert len(await run.requests()) == 1
+    assert [call.superseded_at is not None for call in await run.model_calls()] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+async def test_every_task_of_a_workflow(engine: Engine) -> None:
+    run = await finished(engine)
+    count = len(await tasks_of(run))
+    for task in reversed(range(count)):
+        again = run if task == count - 1 else await finished(engine)
+        await reset(again, task)
+        row = await again.when(
+            lambda row: (
+                row.status == ExecutionStatus.WAITING_FOR_USER
+                or ExecutionStatus(row.status).is_terminal
+            )
+        )
+        if row.status == ExecutionStatus.WAITING_FOR_USER:
+            await again.answer(await again.open_request(), message="more")
+        assert (await again.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def test_open_requests_are_cancelled(engine: Engine) -> None:
+    run = await engine.start(ASKING, TOLD, **TOOLS)
+    old = await run.open_request()
+    await reset(run, 0)
+    await run.when(lambda row: row.status == ExecutionStatus.WAITING_FOR_USER)
+    cancelled, fresh = await run.requests()
+    assert (cancelled.id, cancelled.status, fresh.status) == (old.id, "cancelled", "open")
+    with pytest.raises(AlreadyAnsweredError):
+        await run.answer(old, message="to the old one")
+    await run.answer(fresh, message="to the new one")
+    await run.ended()
+    assert await run.text() == "to the new one"
+
+
+async def test_an_answer_nobody_has_heard_is_forgotten(engine: Engine) -> None:
+    run = await engine.start(ASKING, TOLD, **TOOLS)
+    request = await run.open_request()
+    await asyncio.gather(run.answer(request, message="unheard"), reset(run, 0))
+    row = await run.when(
+        lambda row: row.status in (ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.COMPLETED)
+    )
+    if row.status == ExecutionStatus.WAITING_FOR_USER:
+        await run.answer(await run.open_request(), message="heard")
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def test_while_a_model_call_is_under_way(engine: Engine) -> None:
+    run = await engine.start({"text": "x", "delay_ms": 1500}, **TOOLS)
+    await run.calling()
+    await reset(run, 0)
+    row = await run.ended()
+    assert row.status == ExecutionStatus.COMPLETED
+    superseded, answered = await run.model_calls()
+    assert superseded.superseded_at is not None
+    assert answered.status == "succeeded"
+
+
+async def test_while_a_command_runs(engine: Engine) -> None:
+    run = await engine.start(
+        {"tool_use": use("bash", command="[ -e x ] || { touch x; sleep 600; }; echo again")},
+        TOLD,
+        **TOOLS,
+    )
+    call = await run.running_tool()
+    await reset(run, 0)
+    await run.ended()
+    assert "again" in await run.text()
+    first, second = await run.tool_calls()
+    assert (first.id, second.status) == (call.id, "succeeded")
+    assert first.superseded_at is not None
+
+
+async def test_a_failed_execution_is_reopened(engine: Engine) -> None:
+    run = await engine.failed(
+        {"text": "no", "stop_reason": "refusal"}, code=ErrorCode.MODEL_REFUSED
+    )
+    await reset(run, 0)
+    row = await run.ended()
+    assert row.error_code == ErrorCode.MODEL_REFUSED
+    types = await run.event_types()
+    assert types.count("execution.failed") == 2
+    assert types.index("execution.failed") < types.index("execution.reset")
+
+
+async def test_a_cancelled_execution_is_reopened(engine: Engine) -> None:
+    run = await engine.start(ASKING, TOLD, **TOOLS)
+    await run.open_request()
+    await run.cancel("a mistake")
+    await run.ended()
+    await reset(run, 1)
+    row = await run.ended()
+    assert (row.status, row.cancel_requested_at) == (ExecutionStatus.COMPLETED, None)
+    assert "The execution ended before this call did." in await run.text()
+
+
+async def test_subtasks_of_what_is_set_aside_are_cancelled(engine: Engine) -> None:
+    subtask = use("delegate", title="part", prompt=script(ASKING, {"text": "x"}))
+    run = await engine.start({"tool_use": subtask}, {"text": "done"}, **TOOLS)
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    [old] = await run.children()
+    await old.open_request()
+    await reset(run, 0)
+    assert (await old.ended()).status == ExecutionStatus.CANCELLED
+    await run.when(lambda row: row.status == ExecutionStatus.WAITING_FOR_SUBTASK)
+    _, fresh = await run.children()
+    await fresh.answer(await fresh.open_request(), message="x")
+    await run.ended()
+    assert [result["content"] for result in await run.results()] == ["x"]
+
+
+async def test_a_reset_of_a_reset(engine: Engine) -> None:
+    run = await finished(engine)
+    for epoch in (1, 2, 3):
+        await reset(run, 0)
+        await run.answer(await run.open_request(), message=f"answer {epoch}")
+        await run.ended()
+        assert await run.text() == f"answer {epoch}"
