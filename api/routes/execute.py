@@ -18,7 +18,6 @@ from api.routes.tasks import readable_task
 from api.schemas.executions import ExecuteBody, ExecutionRead
 from api.starting import Started, dispatch, start
 from persistence.hot_reads import SETTLED
-from persistence.live import WATCH, notify
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -51,9 +50,6 @@ async def execute_task(
     async def store(session: AsyncSession) -> tuple[Response, Started]:
         task = await readable_task(session, call, task_id)
         started = await start(session, call, task, body)
-        if wait:
-            # Workers hear of the watcher before they hear of the execution.
-            await notify(session, WATCH, str(started.row.id))
         read = views.execution(call, started.row)
         return answer(read, 202, {"Location": read.links["self"]}), started
 
