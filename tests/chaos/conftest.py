@@ -8,9 +8,9 @@ import pytest
 from tests.chaos.stack import Stack, running_stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """`perdure up`, one for the tests of a module; each looks at its own executions."""
+    """`perdure up`, one for all tests that leave it as it was; each has executions of its own."""
     async with running_stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 

@@ -1,5 +1,6 @@
 """The work that chaos meets: executions whose effects on disk show what ran, and how often."""
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
@@ -65,7 +66,8 @@ async def define(stack: Stack) -> str:
 
 async def begin(stack: Stack, task_id: str, jobs: Sequence[Job]) -> dict[str, Job]:
     """Start the jobs; each by its execution's id."""
-    return {await _begin(stack, task_id, job): job for job in jobs}
+    ids = await asyncio.gather(*(_begin(stack, task_id, job) for job in jobs))
+    return dict(zip(ids, jobs, strict=True))
 
 
 async def _begin(stack: Stack, task_id: str, job: Job) -> str:

@@ -19,6 +19,8 @@ from tests.waiting import eventually
 Part = Literal["worker", "api", "postgres", "temporal"]
 PARTS: tuple[Part, ...] = ("worker", "api", "postgres", "temporal")
 
+POSTGRES_IS_AWAY = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+
 # A restart is a second of imports when the machine is free; here others use it too.
 BACK_SECONDS = 90.0
 
@@ -35,6 +37,8 @@ class Stack:
             **settings,
         }
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._connection: asyncpg.Connection | None = None
+        self._http = httpx2.AsyncClient(trust_env=False)
         self.up = self._start()
 
     def _start(self) -> Up:
@@ -120,6 +124,9 @@ class Stack:
 
     async def stop(self) -> None:
         """End it as an operator would; nothing may be left of it."""
+        await self._http.aclose()
+        if self._connection is not None:
+            self._connection.terminate()
         family = self.processes()
         for worker in self._workers:
             worker.terminate()
@@ -134,23 +141,23 @@ class Stack:
         """Rows of the stack's database; waits for a Postgres that is being restarted."""
 
         async def answered() -> tuple[list[asyncpg.Record]] | None:
-            facts = self.up.home.read_ready()
-            if facts is None:
-                return None
             try:
-                connection = await asyncpg.connect(facts["database_url"], timeout=5)
-            except (OSError, asyncpg.PostgresError):
-                return None
-            try:
+                connection = await self._connected()
                 return (await connection.fetch(query, *arguments),)
-            except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+            except (OSError, asyncpg.InterfaceError, *POSTGRES_IS_AWAY):
                 return None
-            finally:
-                connection.terminate()
 
         answer = await eventually(answered, within=BACK_SECONDS, what="Postgres")
         assert answer is not None
         return answer[0]
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            facts = self.up.home.read_ready()
+            if facts is None:
+                raise ConnectionError("perdure up is not ready")
+            self._connection = await asyncpg.connect(facts["database_url"], timeout=5)
+        return self._connection
 
     # --- the gateway ----------------------------------------------------------------------------
 
@@ -168,10 +175,9 @@ class Stack:
             if key:
                 headers["Idempotency-Key"] = key
             try:
-                async with httpx2.AsyncClient(
-                    base_url=f"{facts['api_url']}/api/v1", headers=headers, trust_env=False
-                ) as client:
-                    answer = await client.request(method, path, json=body)
+                answer = await self._http.request(
+                    method, f"{facts['api_url']}/api/v1{path}", json=body, headers=headers
+                )
             except httpx2.TransportError:
                 return None
             in_progress = answer.status_code == 409 and "in_progress" in answer.text

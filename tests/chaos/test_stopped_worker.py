@@ -33,7 +33,8 @@ async def fingerprint(stack: Stack, execution_id: str) -> str:
 
 
 @pytest.mark.timeout(300)
-async def test_another_takes_over_and_the_stopped_one_writes_nothing(stack: Stack) -> None:
+async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stack: Stack) -> None:
+    stack = shared_stack
     task_id = await jobs.define(stack)
     thinks, runs = Job("thinks", steps=3, think_ms=2000), Job("runs", hangs_once="603")
     started = await jobs.begin(stack, task_id, [thinks, runs])
