@@ -6,10 +6,16 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+LONGEST_CELL = 60
+"""Of a table's free text; JSON tells the rest (chosen)."""
+
+WIDEST_TABLE = 500
 
 STATUS_STYLES = {
     "completed": "green",
@@ -33,16 +39,21 @@ def as_json_line(value: object) -> None:
 
 
 def rows(columns: Sequence[str], items: Sequence[Sequence[object]], *, nothing: str) -> None:
-    """Print a table, or the sentence `nothing`."""
+    """Print a table, or the sentence `nothing`.
+
+    One line for each item however narrow the terminal is: ids are copied, and lines are piped.
+    """
     if not items:
         out.print(nothing)
         return
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "id")  # ids are copied
+        table.add_column(column, overflow="ellipsis", no_wrap=True, max_width=LONGEST_CELL)
     for item in items:
         table.add_row(*(cell if isinstance(cell, str) else _cell(cell) for cell in item))
-    out.print(table)
+    widest = out.options.update(max_width=WIDEST_TABLE)
+    table.width = Measurement.get(out, widest, table).maximum
+    out.print(table, crop=False)
 
 
 def fields(thing: Mapping[str, Any]) -> None:
