@@ -114,10 +114,15 @@ def summary(execution: Data) -> str:
     words = [execution["status"].replace("_", " ")]
     if execution.get("duration_seconds") is not None:
         words.append(f"{execution['duration_seconds']:.1f} s")
-    words.append(f"{execution.get('total_turns') or 0} turns")
-    words.append(f"{execution.get('total_tool_calls') or 0} tool calls")
+    words.append(counted(execution.get("total_turns") or 0, "turn"))
+    words.append(counted(execution.get("total_tool_calls") or 0, "tool call"))
     words.append(money(execution.get("cost_usd") or 0.0))
     return " · ".join(words)
+
+
+def counted(number: int, noun: str) -> str:
+    """As `1 turn` or `2 turns`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _tool_completed(data: Data) -> str:
