@@ -40,6 +40,11 @@ hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--record-histories`: see tests/replay."""
+    parser.addoption("--record-histories", action="store_true", help="write tests/replay/histories")
+
+
 def pytest_unconfigure() -> None:
     """Let the threads of Temporal's core end: at once, one in five processes aborts at exit.
 

@@ -1,0 +1,120 @@
+"""Today's workflow code against histories made before it.
+
+A failure here would break executions in flight. `pytest tests/replay --record-histories` makes the
+files anew; do that only for behaviour that is new, and keep the old files: they pin what runs.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from runtime.sandbox import SandboxedRunner
+from tests.engine.driver import Engine, Run, use
+from workflows.execution import TaskExecution
+
+HISTORIES = Path(__file__).parent / "histories"
+
+ASK = {"tool_use": use("ask_user", question="?")}
+LIST = {"tool_use": use("list_files")}
+
+
+async def simple(engine: Engine) -> Run:
+    return await engine.completed(LIST, {"text": "done"}, allowed_tools=["list_files"])
+
+
+async def waits_for_a_person(engine: Engine) -> Run:
+    run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
+    await run.answer(await run.open_request(), decision="approve", message="yes")
+    await run.ended()
+    return run
+
+
+async def delegates(engine: Engine) -> Run:
+    child = {"tool_use": use("delegate", title="part", prompt="Do it.")}
+    return await engine.completed(child, {"text": "done"}, allowed_tools=["delegate"])
+
+
+async def is_cancelled_while_waiting(engine: Engine) -> Run:
+    run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
+    await run.open_request()
+    await run.cancel("enough")
+    await run.ended()
+    return run
+
+
+async def fails(engine: Engine) -> Run:
+    return await engine.failed({"text": "no", "stop_reason": "refusal"}, code="model_refused")
+
+
+async def goes_in_segments(engine: Engine) -> Run:
+    return await engine.completed(
+        {**LIST, "repeat": 3},
+        {"text": "done"},
+        allowed_tools=["list_files"],
+        sdk_options={"segment_turns": 1},
+    )
+
+
+async def reports(engine: Engine) -> Run:
+    return await engine.completed({"text": "done"}, generate_report=True, report_format="html")
+
+
+BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
+    behaviour.__name__: behaviour
+    for behaviour in (
+        simple,
+        waits_for_a_person,
+        delegates,
+        is_cancelled_while_waiting,
+        fails,
+        goes_in_segments,
+        reports,
+    )
+}
+
+
+def save(behaviour: str, history: str) -> None:
+    """Keep a history, without the name of the machine it was made on."""
+    anonymous = re.sub(r'("identity": ")[^"]*"', r'\1worker"', history)
+    HISTORIES.mkdir(exist_ok=True)
+    (HISTORIES / f"{behaviour}.json").write_text(anonymous + "\n", encoding="utf-8")
+
+
+async def replay(history: str, workflow_id: str) -> None:
+    """Raises what the replay finds."""
+    replayer = Replayer(
+        workflows=[TaskExecution],
+        workflow_runner=SandboxedRunner(),
+        data_converter=pydantic_data_converter,
+    )
+    await replayer.replay_workflow(WorkflowHistory.from_json(workflow_id, history))
+
+
+@pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda path: path.stem)
+async def test_saved_histories_replay(path: Path) -> None:
+    history = await asyncio.to_thread(path.read_text, encoding="utf-8")
+    await replay(history, f"execution-{path.stem}")
+
+
+def test_every_behaviour_has_a_saved_history() -> None:
+    saved = {path.stem for path in HISTORIES.glob("*.json")}
+    assert BEHAVIOURS.keys() <= saved
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+async def test_fresh_histories_replay(
+    engine: Engine, behaviour: str, request: pytest.FixtureRequest
+) -> None:
+    run = await BEHAVIOURS[behaviour](engine)
+    history = await run.history()
+
+    await replay(history, f"execution-{run.id}")
+
+    if request.config.getoption("--record-histories"):
+        save(behaviour, history)
