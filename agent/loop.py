@@ -54,7 +54,9 @@ class Loop:
         snapshot = await self._record.begin()
         attempt, tools, model = self._parts(snapshot)
         self.state = attempt.state
-        attempt.failure = _unable(snapshot, attempt.state) or await tools.recover()
+        attempt.failure = (
+            snapshot.failure or _unable(snapshot, attempt.state) or await tools.recover()
+        )
         while True:
             try:
                 stop = await self._advance(attempt, tools, model)

@@ -68,7 +68,8 @@ class ToolTurn:
         self._state.take(calls)
         self._state.requests |= {request.id: requests.opened(request) for request in opened}
         failures = [d.failure for d in decided if d.failure]
-        self._attempt.failure = self._attempt.failure or next(iter(failures), None)
+        failure = next(iter(failures), None)
+        self._attempt.failure = self._attempt.failure or failure
         children = [d.child for d in decided if d.child]
         events = [story.tool_ended(call) for call in calls if call.status.is_settled]
         events += [story.tool_started(call) for call in calls if self._runs_unannounced(call)]
@@ -80,6 +81,7 @@ class ToolTurn:
             requests=opened,
             children=children,
             events=events,
+            failure=failure,
         )
 
     @staticmethod

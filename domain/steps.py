@@ -334,3 +334,5 @@ class Snapshot:
     """Tool calls of the last turn while its results are not yet in the transcript."""
     open_requests: Sequence[OpenRequest] = field(default_factory=tuple)
     has_unread: bool = False
+    failure: Failure | None = None
+    """What a former attempt has failed it for; that attempt died before it could say so."""

@@ -53,7 +53,7 @@ for a tool that runs in our process. If it raises, the tool does not run and its
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A file a tool wants kept as an artifact; `path` is a private copy that the receiver takes over."""
+    """A file a tool wants kept as an artifact; `path` is a copy that the receiver takes over."""
 
     name: str
     media_type: str

@@ -10,7 +10,12 @@ from sqlalchemy import JSON, Result, Row, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
-from domain.errors import ExecutionTerminalError, FencedOutError, WorkspaceElsewhereError
+from domain.errors import (
+    ErrorCode,
+    ExecutionTerminalError,
+    FencedOutError,
+    WorkspaceElsewhereError,
+)
 from domain.limits import DEFAULT_MAX_TURNS, Limits
 from domain.model_calls import Prefix
 from domain.people import HumanInputPolicy
@@ -18,6 +23,7 @@ from domain.permissions import Permissions
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallStatus,
+    Failure,
     OpenRequest,
     RequestKind,
     Snapshot,
@@ -63,7 +69,8 @@ claimed AS (
 SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, taken.status_reason,
     taken.depth, taken.priority, taken.prefix_sha256, taken.deadline_at, taken.budget_usd,
     taken.running_ms, taken.stalled_attempts, taken.cost_usd, taken.epoch, taken.segment,
-    taken.attempt, (before.epoch, before.segment) = (0, 0) AS is_first,
+    taken.attempt, taken.error_code, taken.error_message,
+    (before.epoch, before.segment) = (0, 0) AS is_first,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
     s.workspace_host_id, EXISTS (
         SELECT FROM outbox o WHERE o.execution_id = taken.id AND o.consumed_at IS NULL
@@ -129,9 +136,17 @@ async def load(session: AsyncSession, taken: Row[Any]) -> Snapshot:
         running_ms=taken.running_ms,
         stalled_attempts=taken.stalled_attempts,
         has_unread=taken.has_unread,
+        failure=_failure(taken),
         cost_usd=taken.cost_usd + standing["lost_usd"],
         **{name: value for name, value in standing.items() if name != "lost_usd"},
     )
+
+
+def _failure(taken: Row[Any]) -> Failure | None:
+    """The failure that the attempt before this one wrote and did not live to report."""
+    if taken.error_code is None:
+        return None
+    return Failure(ErrorCode(taken.error_code), taken.error_message or "")
 
 
 def permissions_of(definition: TaskDefinition) -> Permissions:
