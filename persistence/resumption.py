@@ -206,7 +206,8 @@ async def _standing(
         "turn": tries[-1].turn if tries else 0,
         "tries": len(tries) if is_open else 0,
         "failures_in_a_row": len(failed) if is_open else 0,
-        "lost_intent_sha256": lost.request_sha256 if lost is not None else None,
+        # A call that a reset set aside is charged too, but nobody repeats it.
+        "lost_intent_sha256": lost.request_sha256 if lost and not lost.superseded_at else None,
         "lost_usd": (lost.cost_usd if lost is not None else None) or Decimal(0),
         "tool_calls": await _open_tool_calls(session, taken.id, transcript),
         "open_requests": await _open_requests(session, taken.id),
@@ -221,7 +222,7 @@ async def _lost_call(session: AsyncSession, execution_id: UUID) -> Row[Any] | No
             ModelCallRow.execution_id == execution_id, ModelCallRow.status == CallStatus.INTENDED
         )
         .values(status=CallStatus.LOST, cost_usd=ModelCallRow.estimate_usd, usage_estimated=True)
-        .returning(ModelCallRow.cost_usd, ModelCallRow.request_sha256)
+        .returning(ModelCallRow.cost_usd, ModelCallRow.request_sha256, ModelCallRow.superseded_at)
     )
     lost = result.one_or_none()
     if lost is not None and lost.cost_usd is not None:
