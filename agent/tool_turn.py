@@ -107,8 +107,8 @@ class ToolTurn:
             await self._attempt.move_to(StatusChange(ExecutionStatus.RUNNING))
         async with self._attempt.attending():
             await self._run_allowed()
-        if not self._state.calls or self._attempt.attention.rang:
-            return None
+        if not self._state.calls or self._attempt.attention.rang or self._state.has_runnable:
+            return None  # runnable still: the worker shuts down, and the next one runs it
         if self._state.is_turn_settled:
             await self._attempt.write(self._attempt.running(self.close()))
             return None
