@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import ErrorCode, FencedOutError
+from domain.errors import ConflictError, ErrorCode, FencedOutError
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence import runs
@@ -116,7 +116,7 @@ WITH next AS (
     WHERE id = (
         SELECT id FROM executions
         WHERE session_id = :session_id AND status = 'blocked' AND status_reason = 'session_busy'
-        ORDER BY id LIMIT 1
+        ORDER BY id LIMIT 1 FOR NO KEY UPDATE
     )
     RETURNING id, task_id, event_seq
 ),
@@ -125,16 +125,22 @@ told AS (
     SELECT id, event_seq, 'execution.status_changed',
         json_build_object('status', 'pending', 'reason', NULL)
     FROM next
+),
+started AS (
+    INSERT INTO outbox (id, execution_id, kind, payload, ring_at)
+    SELECT :outbox_id, next.id, 'start',
+        json_build_object('tags', coalesce(t.tags, CAST(ARRAY[] AS text[]))), now()
+    FROM next LEFT JOIN tasks t ON t.id = next.task_id
 )
-INSERT INTO outbox (id, execution_id, kind, payload, ring_at)
-SELECT :outbox_id, next.id, 'start',
-    json_build_object('tags', coalesce(t.tags, CAST(ARRAY[] AS text[]))), now()
-FROM next LEFT JOIN tasks t ON t.id = next.task_id
+SELECT EXISTS (
+    SELECT FROM outbox
+    WHERE execution_id = :execution_id AND kind = 'message' AND consumed_at IS NULL
+) AS is_unread
 """)
 """Lets the next execution that waits for the session start; the relay starts it.
 
-A statement of its own, after the end is written: whoever blocked an execution on this session held
-the row that the end had to wait for, and is seen only now.
+A statement of its own, after the end is written: whoever blocked an execution on this session, or
+said something to the one that ends, held the row the end had to wait for, and is seen only now.
 """
 
 
@@ -151,6 +157,7 @@ async def finish(
 
     Raises:
         FencedOutError: somebody else moves the execution.
+        ConflictError: a message came in this very moment; try again.
     """
     code = error_code or (ErrorCode.WORKER_ERROR if status is ExecutionStatus.FAILED else None)
     parameters = {
@@ -176,7 +183,10 @@ async def finish(
     if written.status != ExecutionStatus.COMPLETED:
         of_mine = ExecutionRow.parent_execution_id == execution_id
         await cancel_children(session, of_mine, reason=f"the parent is {written.status}")
-    await session.execute(PROMOTE, {"session_id": written.session_id, "outbox_id": new_id()})
+    after = {"session_id": written.session_id, "execution_id": execution_id, "outbox_id": new_id()}
+    is_unread = await session.scalar(PROMOTE, after)
+    if is_unread and written.status == ExecutionStatus.COMPLETED:
+        raise ConflictError("A message came while the end was written.")
     return _ended(written)
 
 
