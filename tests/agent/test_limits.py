@@ -68,7 +68,9 @@ async def test_running_time_adds_up_over_segments(engine: Engine) -> None:
 @pytest.mark.parametrize("seconds", [0.5, 0.0])
 async def test_a_deadline_is_wall_time(engine: Engine, seconds: float) -> None:
     deadline = datetime.now(UTC) + timedelta(seconds=seconds)
-    run = await engine.failed(SLOW, code=ErrorCode.DEADLINE_PASSED, deadline_at=deadline)
+    run = await engine.failed(
+        SLOW, code=ErrorCode.DEADLINE_PASSED, columns={"deadline_at": deadline}
+    )
     row = await run.row()
     assert row.completed_at is not None
     assert row.completed_at - deadline < timedelta(seconds=5)
@@ -78,7 +80,7 @@ async def test_a_deadline_cuts_a_providers_delay(engine: Engine) -> None:
     run = await engine.failed(
         {"error": {"status": 529, "type": "overloaded_error", "retry_after": 200}},
         code=ErrorCode.DEADLINE_PASSED,
-        deadline_at=datetime.now(UTC) + timedelta(seconds=1.5),
+        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=1.5)},
     )
     assert len(await run.model_calls()) == 1
 
@@ -102,7 +104,7 @@ async def test_an_executions_own_budget_goes_before_the_tasks(engine: Engine) ->
         {"text": "x"},
         code=ErrorCode.BUDGET_EXHAUSTED,
         sdk_options={"max_budget_usd": 100},
-        budget_usd=Decimal("0.000001"),
+        columns={"budget_usd": Decimal("0.000001")},
     )
     assert not await run.model_calls()
 

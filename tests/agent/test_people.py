@@ -109,7 +109,7 @@ async def test_a_deadline_ends_a_wait(engine: Engine) -> None:
         TOLD,
         code=ErrorCode.DEADLINE_PASSED,
         **ASK_USER,
-        deadline_at=datetime.now(UTC) + timedelta(seconds=1),
+        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=1)},
     )
     [request] = await run.requests()
     assert request.status == "cancelled"

@@ -160,7 +160,7 @@ async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) ->
         {"tool_use": delegate({"tool_use": use("ask_user", question="?")}, TOLD)},
         TOLD,
         allowed_tools=["delegate", "ask_user"],
-        deadline_at=deadline,
+        columns={"deadline_at": deadline},
     )
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     child = await only_child(run)

@@ -1,7 +1,7 @@
 """Executions as tests see them: told and answered as the gateway does, read from Postgres."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +15,9 @@ from api.answers import given_answer
 from api.schemas.input_requests import AnswerBody
 from api.starting import start_request
 from claude.scripted import ScriptedModelServer
-from contracts.definitions import TaskDefinition
 from contracts.names import workflow_id
-from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import executions, input_requests, tasks
+from persistence import executions, input_requests
 from persistence.cancellation import cancel_tree
 from persistence.database import Database
 from persistence.outbox import Said, say
@@ -29,25 +27,15 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import MessageRow
-from persistence.tables.tasks import TaskRow
 from persistence.tables.tool_calls import ToolCallRow
 from runtime.dispatch import Dispatcher
 from tests.engine import invariants
+from tests.engine.storing import Turn, script, store, use
 from tests.waiting import eventually
 
+__all__ = ["Engine", "Run", "Turn", "script", "use"]
+
 R = TypeVar("R", bound=Row)
-Turn = Mapping[str, Any]
-
-
-def script(*turns: Turn, indent: str = "") -> str:
-    """A prompt that carries a script; JSON is YAML."""
-    lines = ["```script", *(f"- {json.dumps(turn)}" for turn in turns), "```"]
-    return "\n".join(indent + line for line in lines)
-
-
-def use(tool: str, **tool_input: Any) -> dict[str, Any]:
-    """One tool call of a scripted turn."""
-    return {"name": tool, "input": tool_input}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,60 +50,11 @@ class Engine:
     home: Path
 
     async def start(self, *turns: Turn, dispatch: bool = True, **fields: Any) -> "Run":
-        """Store a task with this script and an execution of it, and start its workflow.
-
-        `fields` are the task definition's; `session_id`, `budget_usd`, `deadline_at`, `variables`
-        and `title` go to the execution.
-        """
-        row, tags = await self._store(turns, fields)
+        """Store a task with this script and an execution of it (`store`), start its workflow."""
+        row = await store(self.database, self.user_id, turns, **fields)
         if dispatch and row.status == ExecutionStatus.PENDING:
-            assert await self.dispatcher.start(start_request(row, tags))
+            assert await self.dispatcher.start(start_request(row, ["tests"]))
         return self.run(row.id)
-
-    async def _store(
-        self, turns: Sequence[Turn], fields: dict[str, Any]
-    ) -> tuple[ExecutionRow, Sequence[str]]:
-        own = {k: fields.pop(k, None) for k in ("session_id", "budget_usd", "deadline_at")}
-        variables, tags = fields.pop("variables", {}), fields.pop("tags", ["tests"])
-        title = fields.pop("title", f"task {new_id()}")
-        # No two alike: the scripted model counts the faults of one and the same conversation.
-        fields.setdefault("prompt_template", f"{title} {new_id()}\n\n{script(*turns)}")
-        definition = TaskDefinition.model_validate(fields).model_dump(mode="json")
-        execution_id = new_id()
-        async with self.database.transaction() as session:
-            task = TaskRow(
-                user_id=self.user_id,
-                name=title,
-                tags=tags,
-                is_public=False,
-                is_active=True,
-                is_scheduled=False,
-                schedule_timezone="UTC",
-                schedule_enabled=False,
-                schedule_overlap_policy="skip",
-            )
-            await tasks.create(session, task, definition)
-            busy = own["session_id"] is not None and await executions.is_session_busy(
-                session, own["session_id"]
-            )
-            row = ExecutionRow(
-                id=execution_id,
-                user_id=self.user_id,
-                task_id=task.id,
-                task_version=1,
-                title=title,
-                trigger_type="manual",
-                prompt_variables=variables,
-                status=ExecutionStatus.BLOCKED if busy else ExecutionStatus.PENDING,
-                status_reason="session_busy" if busy else None,
-                priority=5,
-                workflow_id=workflow_id(execution_id),
-                **own,
-            )
-            await executions.create(session, row, {"title": title})
-            if not busy:
-                await say(session, row.id, Said.START, {"tags": tags})
-        return row, tags
 
     def run(self, execution_id: UUID) -> "Run":
         """An execution that exists."""

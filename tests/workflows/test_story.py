@@ -74,7 +74,7 @@ async def test_progress_details_and_attributes_follow_the_execution(engine: Engi
     assert float(progress["cost_usd"]) > 0
     description = await run.handle.describe()
     assert status_of(description) == "waiting_for_user"
-    assert await description.static_summary() == "Follow me (manual)"
+    assert await description.static_summary() == f"{(await run.row()).title} (manual)"
     metadata = await run.handle.query("__temporal_workflow_metadata")
     assert "waiting_for_user" in metadata.current_details
     await run.answer(request, message="x")

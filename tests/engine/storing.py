@@ -1,0 +1,89 @@
+"""Executions as the gateway stores them, with the script their model follows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from contracts.definitions import TaskDefinition
+from contracts.names import workflow_id
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from persistence import executions, tasks
+from persistence.database import Database
+from persistence.outbox import Said, say
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.tasks import TaskRow
+
+Turn = Mapping[str, Any]
+
+
+def script(*turns: Turn, indent: str = "") -> str:
+    """A prompt that carries a script; JSON is YAML."""
+    lines = ["```script", *(f"- {json.dumps(turn)}" for turn in turns), "```"]
+    return "\n".join(indent + line for line in lines)
+
+
+def use(tool: str, **tool_input: Any) -> dict[str, Any]:
+    """One tool call of a scripted turn."""
+    return {"name": tool, "input": tool_input}
+
+
+async def store(
+    database: Database,
+    user_id: UUID,
+    turns: Sequence[Turn],
+    *,
+    session_id: UUID | None = None,
+    variables: Mapping[str, Any] | None = None,
+    title: str = "task",
+    tags: Sequence[str] = ("tests",),
+    columns: Mapping[str, Any] | None = None,
+    **definition: Any,
+) -> ExecutionRow:
+    """A task with this script and an execution of it, blocked where its session is busy.
+
+    `columns` are the execution row's own; what is left is the task's definition.
+    """
+    title = f"{title} {new_id()}"
+    # No two prompts alike: the scripted model counts the faults of one and the same conversation.
+    definition.setdefault("prompt_template", f"{title}\n\n{script(*turns)}")
+    execution_id = new_id()
+    async with database.transaction() as session:
+        task = _task(user_id, title, tags)
+        parsed = TaskDefinition.model_validate(definition)
+        await tasks.create(session, task, parsed.model_dump(mode="json"))
+        busy = session_id is not None and await executions.is_session_busy(session, session_id)
+        row = ExecutionRow(
+            id=execution_id,
+            user_id=user_id,
+            task_id=task.id,
+            task_version=1,
+            session_id=session_id,
+            title=title,
+            trigger_type="manual",
+            prompt_variables=dict(variables or {}),
+            status=ExecutionStatus.BLOCKED if busy else ExecutionStatus.PENDING,
+            status_reason="session_busy" if busy else None,
+            priority=5,
+            workflow_id=workflow_id(execution_id),
+            **(columns or {}),
+        )
+        await executions.create(session, row, {"title": title})
+        if not busy:
+            await say(session, row.id, Said.START, {"tags": list(tags)})
+    return row
+
+
+def _task(user_id: UUID, name: str, tags: Sequence[str]) -> TaskRow:
+    return TaskRow(
+        user_id=user_id,
+        name=name,
+        tags=list(tags),
+        is_public=False,
+        is_active=True,
+        is_scheduled=False,
+        schedule_timezone="UTC",
+        schedule_enabled=False,
+        schedule_overlap_policy="skip",
+    )

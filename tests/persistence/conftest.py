@@ -1,0 +1,14 @@
+"""A database for each test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from persistence.database import Database
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database.connect(database_url)
+    yield database
+    await database.close()

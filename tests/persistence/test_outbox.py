@@ -1,0 +1,56 @@
+"""The outbox: read in order, consumed once, rung for again by one relay at a time."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import update
+
+from persistence import outbox
+from persistence.database import Database
+from persistence.outbox import Said, say
+from persistence.tables.outbox import OutboxRow
+from tests.persistence.opened import opened
+
+
+async def test_what_is_said_is_read_in_order(database: Database) -> None:
+    execution = await opened(database)
+    async with database.transaction() as session:
+        for number in range(50):
+            await say(session, execution.id, Said.MESSAGE, {"content": str(number)})
+    async with database.transaction() as session:
+        unread = await outbox.unread(session, execution.id)
+        assert [row.payload["content"] for row in unread] == [str(n) for n in range(50)]
+        await outbox.consume(session, [row.id for row in unread[:49]])
+    async with database.reading() as session:
+        [last] = await outbox.unread(session, execution.id)
+    assert last.payload["content"] == "49"
+
+
+async def test_a_row_is_due_when_nobody_came(database: Database) -> None:
+    execution = await opened(database)
+    async with database.transaction() as session:
+        await say(session, execution.id, Said.CANCEL)
+    async with database.transaction() as session:
+        assert not await outbox.due(session, limit=10)
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        await session.execute(update(OutboxRow).values(ring_at=past))
+    async with database.transaction() as session:
+        [(row, owner)] = await outbox.due(session, limit=10)
+        assert (row.kind, owner.id) == ("cancel", execution.id)
+    async with database.transaction() as session:
+        assert not await outbox.due(session, limit=10)
+
+
+async def test_relays_share_what_is_due(database: Database) -> None:
+    execution = await opened(database)
+    async with database.transaction() as session:
+        for _ in range(40):
+            await say(session, execution.id, Said.ANSWER, relay_after=timedelta(seconds=-1))
+
+    async def share() -> list[str]:
+        async with database.transaction() as session:
+            return [str(row.id) for row, _ in await outbox.due(session, limit=10)]
+
+    shares = await asyncio.gather(*(share() for _ in range(8)))
+    found = [row for rows in shares for row in rows]
+    assert len(found) == len(set(found)) <= 40
