@@ -37,6 +37,7 @@ class Attempt:
         self._is_segment_over = is_segment_over
         self._is_cancelled = False
         self._writing = asyncio.Lock()
+        self._is_behind = False
         self._time_limit = self._limit(snapshot)
         attention.rang |= snapshot.has_unread
 
@@ -102,11 +103,18 @@ class Attempt:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.wait([writing])
+            writing.exception()  # seen: if there is one, the next write refuses
             raise
 
     async def _write(self, step: Step) -> None:
         async with self._writing:
+            if self._is_behind:
+                # What is in memory was not all written; tools that end meanwhile must not build
+                # on it. The next attempt reads what is there.
+                raise RuntimeError("a step before this one was not written")
+            self._is_behind = True
             receipt = await self.record.write(step)
+            self._is_behind = False
         if step.status is not None:
             self.state.status, self.state.reason = step.status.status, step.status.reason
         if step.call_outcome is not None and step.call_outcome.cost_usd is not None:

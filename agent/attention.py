@@ -57,7 +57,7 @@ class Attention:
                 self._looking = None
 
     def _end_scope(self) -> None:
-        if self._scope is not None:
+        if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
