@@ -45,7 +45,7 @@ class BlobStore:
             file.unlink()
             return
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = target.with_name(f"{sha256}.{os.getpid()}.part")
+        part = target.with_name(f"{sha256}.{new_id()}.part")
         shutil.move(file, part)
         with part.open("rb") as written:
             os.fsync(written.fileno())
