@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from agent.transcript import encode, result_block, text_block, tool_uses
 from contracts.definitions import TaskDefinition
 from contracts.execution import RenderPromptResult
 from domain.engine_tools import ENGINE_TOOLS
-from domain.errors import FencedOutError
+from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
 from domain.permissions import Permissions
 from domain.templates import render
@@ -30,13 +32,16 @@ async def render_prompt(
     source = await openings.prompt_source(database, execution_id)
     if source.written_seq is not None:
         return RenderPromptResult(last_step=source.written_seq)
-    definition = TaskDefinition.model_validate(source.definition)
+    try:
+        definition = TaskDefinition.model_validate(source.definition)
+    except ValidationError:
+        return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
     rendered = render(
         definition.prompt_template, {**definition.default_variables, **source.variables}
     )
     prefix = json.dumps(prefix_of(definition, default_model=default_model))
     seq = source.last_seq + 1
-    is_written = await openings.write_prompt(
+    await openings.write_prompt(
         database,
         execution_id,
         seq=seq,
@@ -46,8 +51,6 @@ async def render_prompt(
         prefix=prefix,
         prefix_sha256=hashlib.sha256(prefix.encode()).digest(),
     )
-    if not is_written:
-        raise FencedOutError("Another attempt has written the prompt.")
     return RenderPromptResult(last_step=seq)
 
 

@@ -148,8 +148,8 @@ async def write_prompt(
     missing: Sequence[str],
     prefix: str,
     prefix_sha256: bytes,
-) -> bool:
-    """Write the user message that carries the prompt. False: somebody has."""
+) -> None:
+    """Write the user message that carries the prompt, unless a try that was given up has."""
     parameters = {
         "execution_id": execution_id,
         "message_id": new_id(),
@@ -160,4 +160,4 @@ async def write_prompt(
         "prefix": prefix,
         "prefix_sha256": prefix_sha256,
     }
-    return await database.direct.run(WRITE_PROMPT, parameters) is not None
+    await database.direct.run(WRITE_PROMPT, parameters)
