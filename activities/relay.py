@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from contracts.dispatch import StartRequest
-from domain.errors import PerdureError
 from domain.states import ExecutionStatus
 from persistence import outbox
 from persistence.database import Database
@@ -50,7 +48,7 @@ class Relay:
             count = 0
             try:
                 count = await self.look()
-            except (OSError, SQLAlchemyError, PerdureError) as error:
+            except Exception as error:  # the edge: nobody else would start what is due
                 log.warning("relay.failed", error=type(error).__name__)
             if count < BATCH:
                 await asyncio.sleep(PERIOD_SECONDS)
