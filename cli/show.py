@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 LONGEST_CELL = 60
-"""Of a table's free text; JSON tells the rest (chosen)."""
+"""Of a table's free text but in its last column; JSON tells the rest (chosen)."""
 
 WIDEST_TABLE = 500
 
@@ -48,9 +49,10 @@ def rows(columns: Sequence[str], items: Sequence[Sequence[object]], *, nothing: 
         return
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="ellipsis", no_wrap=True, max_width=LONGEST_CELL)
+        longest = WIDEST_TABLE if column == columns[-1] else LONGEST_CELL
+        table.add_column(column, overflow="ellipsis", no_wrap=True, max_width=longest)
     for item in items:
-        table.add_row(*(cell if isinstance(cell, str) else _cell(cell) for cell in item))
+        table.add_row(*(cell if isinstance(cell, Text) else _cell(cell) for cell in item))
     widest = out.options.update(max_width=WIDEST_TABLE)
     table.width = Measurement.get(out, widest, table).maximum
     out.print(table, crop=False)
@@ -67,10 +69,9 @@ def fields(thing: Mapping[str, Any]) -> None:
     out.print(table)
 
 
-def status(value: str) -> str:
+def status(value: str) -> Text:
     """A status in its colour."""
-    style = STATUS_STYLES.get(value)
-    return f"[{style}]{value}[/]" if style else value
+    return Text(value, STATUS_STYLES.get(value, ""))
 
 
 def money(usd: float | None) -> str:
