@@ -37,12 +37,19 @@ def answer_of(request: Mapping[str, Any], text: str | None, decision: str | None
 def ask_and_answer(gateway: Gateway, execution_id: str) -> None:
     """Put an execution's open requests to the person at this terminal."""
     for request in open_requests(gateway, execution_id):
-        show.out.print(f"\n[bold magenta]{escape(request['title'])}[/]")
-        if request.get("body"):
-            show.out.print(request["body"], markup=False)
-        if request.get("tool_call"):
-            show.as_json(request["tool_call"].get("input"))
-        gateway.post(f"/input-requests/{request['id']}/answer", _asked(request))
+        show.out.print()
+        gateway.post(f"/input-requests/{request['id']}/answer", asked(request))
+
+
+def describe(request: Mapping[str, Any]) -> None:
+    """Say what is asked, with all that an approval is about."""
+    show.out.print(f"[bold magenta]{escape(request['title'])}[/]")
+    if request.get("body"):
+        show.out.print(request["body"], markup=False)
+    if request.get("tool_call"):
+        show.as_json(request["tool_call"].get("input"))
+    for number, option in enumerate(request.get("options") or (), 1):
+        show.out.print(f"  {number}. {escape(str(option))}")
 
 
 def open_requests(gateway: Gateway, execution_id: str) -> list[Json]:
@@ -51,13 +58,13 @@ def open_requests(gateway: Gateway, execution_id: str) -> list[Json]:
     return [item for item in page["items"] if item["execution_id"] == execution_id]
 
 
-def _asked(request: Mapping[str, Any]) -> Json:
+def asked(request: Mapping[str, Any]) -> Json:
+    """The body of the answer that the person at this terminal gives."""
+    describe(request)
     if request["kind"] in YES_OR_NO:
         approved = typer.confirm("Approve?")
         message = None if approved else typer.prompt("Why not? (optional)", default="")
         return answer_of(request, message, "approve" if approved else "deny")
-    for number, option in enumerate(request.get("options") or (), 1):
-        show.out.print(f"  {number}. {escape(str(option))}")
     text = typer.prompt("Your answer")
     return answer_of(request, chosen(request.get("options") or [], text), None)
 

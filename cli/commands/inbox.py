@@ -8,6 +8,7 @@ from cli.commands.connection import gateway_of
 from cli.commands.run import AsJson
 
 app = typer.Typer(name="inbox", help="What waits for people.", invoke_without_command=True)
+RequestId = Annotated[str, typer.Argument(metavar="ID")]
 
 
 @app.callback()
@@ -28,9 +29,16 @@ def list_requests(context: typer.Context, *, as_json: AsJson = False) -> None:
         show.as_json(page)
         return
     show.rows(
-        ("kind", "title", "since", "due", "id"),
+        ("kind", "title", "about", "since", "due", "id"),
         [
-            (r["kind"], r["title"], show.when(r.get("created_at")), show.when(r["due_at"]), r["id"])
+            (
+                r["kind"],
+                r["title"],
+                (r.get("tool_call") or {}).get("input", ""),
+                show.when(r["created_at"]),
+                show.when(r["due_at"]),
+                r["id"],
+            )
             for r in page["items"]
         ],
         nothing="Nothing waits for you.",
@@ -38,23 +46,38 @@ def list_requests(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def get(context: typer.Context, request_id: RequestId, *, as_json: AsJson = False) -> None:
+    """Show all that a request asks."""
+    from cli import show
+    from cli.answering import describe
+
+    with gateway_of(context) as gateway:
+        request = gateway.get(f"/input-requests/{request_id}")
+    (show.as_json if as_json else describe)(request)
+
+
+@app.command()
 def answer(
     context: typer.Context,
-    request_id: Annotated[str, typer.Argument(metavar="ID")],
+    request_id: RequestId,
     text: Annotated[
         str | None, typer.Argument(help="The answer, an option's number, or a message.")
     ] = None,
     *,
     approve: Annotated[bool | None, typer.Option("--approve/--deny")] = None,
 ) -> None:
-    """Answer a request."""
+    """Answer a request; on a terminal you are asked for what you don't say here."""
     from cli import show
-    from cli.answering import answer_of, chosen
+    from cli.answering import answer_of, asked, chosen
+    from cli.following import on_a_terminal
 
     decision = {True: "approve", False: "deny", None: None}[approve]
     with gateway_of(context) as gateway:
         request = gateway.get(f"/input-requests/{request_id}")
-        options = request.get("options") or []
-        words = None if text is None else chosen(options, text)
-        gateway.post(f"/input-requests/{request_id}/answer", answer_of(request, words, decision))
+        if text is None and decision is None and request["status"] == "open" and on_a_terminal():
+            body = asked(request)
+        else:
+            words = None if text is None else chosen(request.get("options") or [], text)
+            body = answer_of(request, words, decision)
+        gateway.post(f"/input-requests/{request_id}/answer", body)
     show.out.print("Answered; the execution goes on.")

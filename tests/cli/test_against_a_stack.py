@@ -130,6 +130,25 @@ def test_where_nobody_can_be_asked_the_exit_code_is_4_and_the_inbox_answers(
     assert again.returncode == 2
 
 
+def test_lists_show_names_as_they_are_one_line_each(up: Up, tmp_path: Path) -> None:
+    name = "[/red] closes a tag that nobody opened"
+    file = task_file(tmp_path, SAYS_HELLO.replace("name: hello", f"name: '{name}'"))
+    execution = json_of(perdure(up.home.path, "run", file, "--json"))
+    for command, id_ in (("tasks", execution["task_id"]), ("executions", execution["id"])):
+        result = perdure(up.home.path, command, "list")
+        line = next(line for line in result.stdout.splitlines() if id_ in line)
+        assert name in line, result.stderr
+
+
+def test_the_inbox_shows_all_that_is_asked(up: Up, tmp_path: Path) -> None:
+    waiting = json_of(perdure(up.home.path, "run", task_file(tmp_path, ASKS), "--json"))
+    page = json_of(perdure(up.home.path, "inbox", "list", "--json"))
+    request = next(r for r in page["items"] if r["execution_id"] == waiting["id"])
+    shown = perdure(up.home.path, "inbox", "get", request["id"]).stdout
+    assert [word for word in ("Which colour?", "1. red", "2. blue") if word not in shown] == []
+    perdure(up.home.path, "executions", "cancel", waiting["id"])
+
+
 def test_watching_goes_on_over_a_gateway_that_dies(up: Up, tmp_path: Path) -> None:
     waiting = json_of(perdure(up.home.path, "run", task_file(tmp_path, ASKS), "--json"))
     output = tmp_path / "watch.out"

@@ -77,7 +77,7 @@ def test_the_readmes_task_is_executed_over_http(up: Up, terminal: Path) -> None:
 
 def test_a_person_approves_as_in_the_quickstart(terminal: Path) -> None:
     quickstart_file(terminal, "clean.yaml", "name: Clean up")
-    run, _, answer, list_, watch = block_with(QUICKSTART, "sh", "inbox answer").splitlines()
+    run, _, _, answer, list_, watch = block_with(QUICKSTART, "sh", "inbox answer").splitlines()
     typed(terminal, run, code=4)
     request_id = waiting_request(terminal, "approval")
     typed(terminal, answer.replace("ID", request_id))
