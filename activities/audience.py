@@ -5,7 +5,6 @@ import json
 import time
 from uuid import UUID
 
-import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -66,7 +65,7 @@ class Watchers:
                 payloads, self._waiting = self._waiting, []
                 async with self._database.transaction() as session:
                     await notify(session, LIVE, *dict.fromkeys(payloads))
-        except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
+        except (OSError, SQLAlchemyError) as error:
             log.info("live.lost", error=type(error).__name__)
         finally:
             self._sending = None

@@ -48,7 +48,7 @@ class Relay:
             count = 0
             try:
                 count = await self.look()
-            except Exception as error:  # the edge: nobody else would start what is due
+            except Exception as error:  # noqa: BLE001 - the edge: nobody else starts what is due
                 log.warning("relay.failed", error=type(error).__name__)
             if count < BATCH:
                 await asyncio.sleep(PERIOD_SECONDS)
