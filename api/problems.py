@@ -105,6 +105,9 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
 
 
+_UNKNOWN = {"extra_forbidden": "There is no such parameter; leave it out."}
+
+
 async def _on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, PerdureError):
         raise error
@@ -115,7 +118,8 @@ async def _on_invalid_parameter(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     problems = [
-        FieldProblem(tuple(e["loc"]), str(e["msg"]), str(e["type"])) for e in error.errors()
+        FieldProblem(tuple(e["loc"]), _UNKNOWN.get(e["type"], str(e["msg"])), str(e["type"]))
+        for e in error.errors()
     ]
     detail = "A parameter of the path or the query is invalid; see errors."
     return problem(request.scope, 422, InvalidInputError.code, detail, problems=problems)

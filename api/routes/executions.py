@@ -1,6 +1,6 @@
 """Executions: read, list, cancel."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -23,6 +23,9 @@ from persistence.tables.executions import ExecutionRow
 router = APIRouter(prefix="/task-executions", tags=["executions"])
 
 Word = Annotated[str, Field(max_length=200)]
+TriggerType = Literal[
+    "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork"
+]
 
 
 class ExecutionQuery(ListQuery):
@@ -31,7 +34,7 @@ class ExecutionQuery(ListQuery):
     status: ExecutionStatus | None = None
     task_id: UUID | None = None
     agent_id: Word | None = None
-    trigger_type: Word | None = None
+    trigger_type: TriggerType | None = None
     parent_id: UUID | None = None
     session_id: UUID | None = None
     tag: Word | None = None

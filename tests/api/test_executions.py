@@ -259,3 +259,11 @@ async def test_pages_show_each_row_once_while_rows_are_added(client: Client) -> 
     second = (await client.get(f"{path}&page=2")).json()
     assert [e["id"] for e in second["items"]] == [made[i]["id"] for i in (4, 3, 2)]
     assert (await client.get(f"{path}&page=9")).json()["items"] == []
+
+
+async def test_a_filter_that_nothing_could_match_is_refused(client: Client) -> None:
+    trigger = await client.get("/api/v1/task-executions?trigger_type=by_hand")
+    unknown = await client.get("/api/v1/task-executions?state=failed")
+    assert trigger.status_code == unknown.status_code == 422
+    assert trigger.json()["errors"][0]["loc"] == ["query", "trigger_type"]
+    assert unknown.json()["errors"][0]["msg"] == "There is no such parameter; leave it out."
