@@ -1,10 +1,10 @@
-"""Whether the gateway lives and can serve, and its metrics; without a token, for probes."""
+"""Whether the gateway lives and can serve, its metrics, and its front door; without a token."""
 
 import asyncio
 from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from temporalio.service import RPCError
@@ -17,6 +17,12 @@ router = APIRouter(tags=["health"])
 
 PROBE_SECONDS = 2.0
 """A probe that takes longer says no; orchestrators ask every few seconds (chosen)."""
+
+
+@router.get("/", include_in_schema=False)
+async def front_door() -> RedirectResponse:
+    """Whoever opens the address `perdure up` prints finds the description of the API."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/health/live")

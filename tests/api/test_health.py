@@ -21,6 +21,12 @@ async def test_health_and_metrics_need_no_token(world: World) -> None:
     assert 'perdure_http_requests_total{method="GET",route="/health/ready"' in metrics.text
 
 
+async def test_the_front_door_leads_to_the_description(world: World) -> None:
+    async with httpx2.AsyncClient(base_url=world.url, follow_redirects=True) as client:
+        response = await client.get("/")
+    assert (response.status_code, response.url.path) == (200, "/docs")
+
+
 async def test_without_temporal_what_is_accepted_is_kept(module_database_url: str) -> None:
     app = create_app(settings_of(module_database_url, f"127.0.0.1:{free_port()}"))
     async with serving(app) as url, World(url, app.state.gateway).client("alice") as client:
