@@ -42,7 +42,9 @@ def run(settings: Settings, *, has_key: bool) -> Exit:
         facts: Mapping[str, Any] = home.read_ready() or {}
         return _demonstrate(find_place(settings), facts, scripted=_is_scripted(facts))
     with _own_stack(scripted=not has_key) as facts:
-        return _demonstrate(Place(facts["api_url"], facts["token"]), facts, scripted=not has_key)
+        # Where nobody presses Enter the stack is gone at once, and so is its Temporal UI.
+        stays = facts if on_a_terminal() else {}
+        return _demonstrate(Place(facts["api_url"], facts["token"]), stays, scripted=not has_key)
 
 
 def _demonstrate(place: Place, facts: Mapping[str, Any], *, scripted: bool) -> Exit:
@@ -103,7 +105,7 @@ def _tell_what_happened(gateway: Gateway, execution: Json, facts: Mapping[str, A
         report = Path(tempfile.gettempdir()) / f"perdure-demo-{execution['id']}.html"
         report.write_bytes(gateway.content(f"{path}/report", format="html"))
         show.out.print(f"report       {report}", soft_wrap=True)
-    show.out.print(f"execution    {gateway.place.api_url}/executions/{execution['id']}")
+    show.out.print(f"execution    {execution['id']}")
     if facts.get("temporal_ui_url"):
         workflow = f"{facts['temporal_ui_url']}/namespaces/default/workflows"
         show.out.print(f"in Temporal  {workflow}/{execution['workflow_id']}", soft_wrap=True)
