@@ -19,6 +19,14 @@ app = typer.Typer(
 )
 
 
+def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"perdure {version('perdure')}")
+        raise typer.Exit
+
+
 @app.callback()
 def perdure(
     context: typer.Context,
@@ -28,6 +36,9 @@ def perdure(
     token: Annotated[
         str | None, typer.Option(help="Who you are. (default: PERDURE_TOKEN, else this home's)")
     ] = None,
+    version: Annotated[  # noqa: ARG001, FBT002 - its callback speaks; typer makes flags of it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
 ) -> None:
     """Runs tasks for Claude durably: every step on record, people in the loop."""
     context.obj = Given(api_url=api_url, token=token)

@@ -28,7 +28,7 @@ def up(
         bool, typer.Option("--scripted-model", help="A scripted model answers, no key is needed.")
     ] = False,
 ) -> None:
-    """Run everything on this machine: Postgres, Temporal, worker, gateway, inbox.
+    """Run everything on this machine: Postgres, Temporal, a worker, a gateway.
 
     Data is kept in $PERDURE_HOME (.perdure here). PERDURE_DATABASE_URL and PERDURE_TEMPORAL_ADDRESS
     take servers of your own instead. Ctrl-C stops all of it.
@@ -54,7 +54,7 @@ def worker() -> None:
 
 
 def api() -> None:
-    """Run a gateway by itself: the HTTP API and the inbox."""
+    """Run a gateway by itself: the HTTP API."""
     from cli.configuration import load
     from cli.gateway import serve
 

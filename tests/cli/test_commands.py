@@ -13,6 +13,10 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert [name for name in commands.split() if f" {name} " not in text] == []
 
 
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert perdure(tmp_path, "--version").stdout.startswith("perdure 0.")
+
+
 def test_a_wrong_command_is_a_usage_error(tmp_path: Path) -> None:
     assert perdure(tmp_path, "no-such-command").returncode == 2
 
