@@ -137,8 +137,9 @@ def _running_stack(home: Home) -> Finding:
         return Finding("stack", State.HINT, "is starting or stopping", "Look again in a moment.")
     try:
         answer = httpx2.get(f"{facts['api_url']}/health/ready", trust_env=False)
-        well, what = answer.is_success, answer.text
-    except httpx2.HTTPError as error:
+        well = answer.is_success
+        what = ", ".join(f"{name} {state}" for name, state in answer.json().items())
+    except (httpx2.HTTPError, ValueError) as error:
         well, what = False, str(error)
     state = State.OK if well else State.MISSING
     return Finding("stack", state, f"{facts['api_url']}: {what}", f"See {home.logs}.")
