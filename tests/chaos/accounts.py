@@ -5,9 +5,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 
+from contracts.names import workflow_id
 from runtime.settings import Settings
 from runtime.temporal import connect
 from tests.chaos.jobs import Job, log_of
@@ -35,9 +37,10 @@ class Repeats:
 async def settled(stack: Stack, started: Mapping[str, Job]) -> Repeats:
     """Check that nothing was lost, doubled or left over; returns what was repeated."""
     await _right(stack, started)
-    await _gapless(stack)
-    await _totals(stack)
-    await _nothing_open(stack)
+    ids = list(started)
+    await _gapless(stack, ids)
+    await _totals(stack, ids)
+    await _nothing_open(stack, ids)
     return await _calls_once(stack, started)
 
 
@@ -52,27 +55,31 @@ async def _right(stack: Stack, started: Mapping[str, Job]) -> None:
         assert [line.split("\t")[-1] for line in said.splitlines()] == job.lines
 
 
-async def _gapless(stack: Stack) -> None:
+async def _gapless(stack: Stack, ids: Sequence[str]) -> None:
     """Events count from one; the terminal one is the last and the only one."""
     assert not await stack.rows(
         "SELECT e.id FROM executions e JOIN execution_events v ON v.execution_id = e.id"
-        " GROUP BY e.id HAVING min(v.seq) <> 1 OR max(v.seq) <> e.event_seq"
+        " WHERE e.id = ANY($1::uuid[]) GROUP BY e.id"
+        " HAVING min(v.seq) <> 1 OR max(v.seq) <> e.event_seq"
         "  OR count(*) <> e.event_seq"
         "  OR count(*) FILTER (WHERE v.type ~ '^execution.(completed|failed|cancelled)$') <> 1"
         "  OR max(v.seq) FILTER (WHERE v.type = 'execution.' || e.status) <> e.event_seq"
-        "  OR count(*) FILTER (WHERE v.type = 'execution.started') <> 1"
+        "  OR count(*) FILTER (WHERE v.type = 'execution.started') <> 1",
+        ids,
     )
-    # Each tool call's end and each message is told once.
+    # Each message and each call of the model is told once.
     assert not await stack.rows(
         "SELECT execution_id FROM execution_events"
-        " WHERE type IN ('message.appended', 'turn.completed')"
-        " GROUP BY execution_id, type, data::text HAVING count(*) > 1"
+        " WHERE type IN ('message.appended', 'turn.completed') AND execution_id = ANY($1::uuid[])"
+        " GROUP BY execution_id, type, data::text HAVING count(*) > 1",
+        ids,
     )
 
 
-async def _totals(stack: Stack) -> None:
+async def _totals(stack: Stack, ids: Sequence[str]) -> None:
     """The execution's sums are those of its rows, and its messages count from one."""
-    assert not await stack.rows("""
+    assert not await stack.rows(
+        """
         SELECT e.id FROM executions e,
             LATERAL (SELECT count(*) AS n, max(seq) AS last FROM messages
                 WHERE execution_id = e.id) m,
@@ -82,26 +89,30 @@ async def _totals(stack: Stack) -> None:
                     sum((usage ->> 'input_tokens')::bigint) AS input,
                     sum((usage ->> 'output_tokens')::bigint) AS output
                 FROM model_calls WHERE execution_id = e.id) c
-        WHERE (m.n, m.last, t.n, c.turns, c.cost, c.input, c.output)
+        WHERE e.id = ANY($1::uuid[]) AND (m.n, m.last, t.n, c.turns, c.cost, c.input, c.output)
             IS DISTINCT FROM (e.total_messages, e.total_messages, e.total_tool_calls,
                 e.total_turns, e.cost_usd, e.input_tokens, e.output_tokens)
-    """)
+        """,
+        ids,
+    )
 
 
-async def _nothing_open(stack: Stack) -> None:
+async def _nothing_open(stack: Stack, ids: Sequence[str]) -> None:
     for query in (
-        "SELECT FROM input_requests WHERE status = 'open'",
-        "SELECT FROM tool_calls WHERE completed_at IS NULL",
-        "SELECT FROM model_calls WHERE status = 'intended'",
-        "SELECT FROM outbox JOIN executions e ON e.id = execution_id WHERE consumed_at IS NULL",
+        "SELECT FROM input_requests WHERE status = 'open' AND execution_id = ANY($1::uuid[])",
+        "SELECT FROM tool_calls WHERE completed_at IS NULL AND execution_id = ANY($1::uuid[])",
+        "SELECT FROM model_calls WHERE status = 'intended' AND execution_id = ANY($1::uuid[])",
+        "SELECT FROM outbox WHERE consumed_at IS NULL AND execution_id = ANY($1::uuid[])",
     ):
-        assert not await stack.rows(query), query
+        assert not await stack.rows(query, ids), query
     client = await connect(Settings(temporal_address=stack.up.facts()["temporal_address"]))
+    workflows = ", ".join(f"'{workflow_id(UUID(execution_id))}'" for execution_id in ids)
 
-    async def no_workflow_runs() -> bool:
-        return (await client.count_workflows("ExecutionStatus = 'Running'")).count == 0
+    async def all_closed() -> bool:
+        closed = f"ExecutionStatus = 'Completed' AND WorkflowId IN ({workflows})"
+        return (await client.count_workflows(closed)).count == len(ids)
 
-    await eventually(no_workflow_runs, what="the end of every workflow")
+    await eventually(all_closed, what="the end of every workflow")
 
 
 async def _calls_once(stack: Stack, started: Mapping[str, Job]) -> Repeats:

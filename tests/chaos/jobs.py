@@ -82,7 +82,9 @@ async def finish(stack: Stack, started: dict[str, Job], *, within: float) -> Non
     async def all_ended() -> bool:
         await answer_effect_checks(stack)
         return not await stack.rows(
-            "SELECT FROM executions WHERE status NOT IN ('completed', 'failed', 'cancelled')"
+            "SELECT FROM executions WHERE id = ANY($1::uuid[])"
+            " AND status NOT IN ('completed', 'failed', 'cancelled')",
+            list(started),
         )
 
     await eventually(all_ended, within=within, what=f"the end of {len(started)} executions")

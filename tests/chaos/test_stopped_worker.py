@@ -34,22 +34,27 @@ async def fingerprint(stack: Stack, execution_id: str) -> str:
 
 @pytest.mark.timeout(300)
 async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stack: Stack) -> None:
-    stack = shared_stack
-    task_id = await jobs.define(stack)
-    thinks, runs = Job("thinks", steps=3, think_ms=2000), Job("runs", hangs_once="603")
+    stack, task_id = shared_stack, await jobs.define(shared_stack)
+    thinks, runs = Job("thinks", steps=1, think_ms=2000), Job("runs", hangs_once="603")
     started = await jobs.begin(stack, task_id, [thinks, runs])
+    longer = await jobs.begin(stack, task_id, [Job("goes-on", steps=12, think_ms=2000)])
     await during_command("603")
-    await during_model_calls(stack)
+    await during_model_calls(stack, 2)
     stopped = psutil.Process(stack.pid("worker"))
     stopped.suspend()
     try:
         other = await stack.add_worker()
         await jobs.finish(stack, started, within=TAKEN_OVER_SECONDS)
         repeats = await accounts.settled(stack, started)
+        assert repeats.total == repeats.most == 1
         assert sleeping("603") == []
         before = [await fingerprint(stack, execution_id) for execution_id in started]
+        # One of its executions has ended, another is in other hands.
+        assert await stack.rows("SELECT FROM executions WHERE status = 'running' AND attempt > 1")
     finally:
         stopped.resume()
+    await jobs.finish(stack, longer, within=TAKEN_OVER_SECONDS)
+    assert (await accounts.settled(stack, longer)).most == 1
     # It works again, alone, so it has come to itself: what it did by then is all it will ever do.
     other.terminate()
     more = await jobs.begin(stack, task_id, [Job("after", steps=1)])
@@ -57,4 +62,3 @@ async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stac
     await accounts.settled(stack, more)
     assert [await fingerprint(stack, execution_id) for execution_id in started] == before
     assert await accounts.settled(stack, started) == repeats
-    assert repeats.total == repeats.most == 1
