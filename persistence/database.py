@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from persistence.direct import Direct
+from persistence.direct import CONNECT_SECONDS, STATEMENT_SECONDS, Direct
 
 DRIVER = "postgresql+asyncpg"
 
@@ -54,6 +54,7 @@ class Database:
                 # The pool is shared by all executions of a worker; a step that can't get a
                 # connection for this long fails its attempt, which is retried (chosen).
                 pool_timeout=30,
+                connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
             ),
             Direct(database_url, size=pool_size),
         )

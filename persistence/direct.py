@@ -19,6 +19,10 @@ from sqlalchemy.dialects.postgresql import asyncpg as dialect
 CONNECT_SECONDS = 5.0
 """Longer than a healthy connection ever takes; a step without one is tried again (chosen)."""
 
+STATEMENT_SECONDS = 30.0
+"""A Postgres that vanished without a word must not hold a step, whose heartbeat goes on, until its
+activity's time is over; the longest statements take a second or two (chosen)."""
+
 _DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -55,6 +59,7 @@ class Direct:
                     min_size=0,
                     max_size=self._size,
                     timeout=CONNECT_SECONDS,
+                    command_timeout=STATEMENT_SECONDS,
                     init=_read_json,
                     reset=_nothing_to_reset,
                 )
