@@ -17,6 +17,7 @@ from activities.call_claude import Attentions, Caller
 from activities.execution import Activities
 from activities.prices import ListPrices
 from activities.relay import Relay
+from activities.upkeep import Upkeep
 from agent.ports import Model
 from claude.adapter import ClaudeModel
 from contracts import names, policies
@@ -87,8 +88,9 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
             {BELL: attentions.ring, WATCH: watchers.watch},
             on_gap=attentions.ring_all,
         )
-        relay = Relay(database, Dispatcher(client))
-        await stack.enter_async_context(beside(listener.run(), relay.run()))
+        dispatcher = Dispatcher(client)
+        relay, upkeep = Relay(database, dispatcher), Upkeep(database, dispatcher)
+        await stack.enter_async_context(beside(listener.run(), relay.run(), upkeep.run()))
         all_activities = Activities(caller, default_model=settings.model)
         await stack.enter_async_context(executions_worker(client, all_activities, settings))
         yield

@@ -1,4 +1,4 @@
-"""What it takes to start an execution's workflow, for the gateway and the relay."""
+"""Executions and their workflows: how one is started and how it stands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,3 +18,11 @@ class StartRequest:
     agent_id: str | None = None
     tags: Sequence[str] = ()
     priority: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowState:
+    """How a workflow stands. `run_id` is its newest run; None: Temporal knows no such workflow."""
+
+    is_open: bool
+    run_id: str | None

@@ -18,6 +18,7 @@ from persistence.tables.executions import ExecutionRow
 
 SENTENCES: Mapping[ErrorCode, str] = {
     ErrorCode.WORKER_ERROR: "The worker could not move the execution forward; its log says why.",
+    ErrorCode.TERMINATED: "The workflow was terminated in Temporal.",
     ErrorCode.INVALID_DEFINITION: "The task's definition can't be run.",
 }
 """For failures whose own sentence is not on record."""

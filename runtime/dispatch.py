@@ -21,7 +21,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from contracts.dispatch import StartRequest
+from contracts.dispatch import StartRequest, WorkflowState
 from contracts.execution import ExecutionInput
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,21 @@ class Dispatcher:
             priority=_priority(request),
             rpc_timeout=RPC_TIMEOUT,
         )
+
+    async def state(self, workflow_id: str) -> WorkflowState | None:
+        """How a workflow stands, or None when Temporal could not be asked."""
+        handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
+        try:
+            described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return WorkflowState(is_open=False, run_id=None)
+            log.warning("dispatch.describe_failed", workflow_id=workflow_id, error=str(error))
+            return None
+        except (RuntimeError, TimeoutError) as error:
+            log.warning("dispatch.describe_failed", workflow_id=workflow_id, error=str(error))
+            return None
+        return WorkflowState(described.close_time is None, described.run_id)
 
     async def ring(self, workflow_id: str) -> bool:
         """Tell a workflow that there are unread rows for it; False when that did not reach it."""

@@ -40,6 +40,11 @@ class ExecutionRow(Row):
         Index("ix_executions_user_id_agent_id_id", "user_id", "agent_id", "id"),
         Index("ix_executions_user_id_trigger_type_id", "user_id", "trigger_type", "id"),
         Index("ix_executions_task_id_id", "task_id", "id"),
+        Index(
+            "ix_executions_active",
+            "id",
+            postgresql_where=text(f"status IN {ACTIVE_STATUSES}"),
+        ),
         Index("ix_executions_parent_execution_id", "parent_execution_id"),
         Index("ix_executions_session_id_id", "session_id", "id"),
         Index(

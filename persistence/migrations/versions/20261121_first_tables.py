@@ -246,6 +246,15 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 70},
     )
     op.create_index(
+        "ix_executions_active",
+        "executions",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "status IN ('pending', 'running', 'waiting_for_user', 'waiting_for_subtask', 'paused')"
+        ),
+    )
+    op.create_index(
         "ix_executions_parent_execution_id", "executions", ["parent_execution_id"], unique=False
     )
     op.create_index("ix_executions_session_id_id", "executions", ["session_id", "id"], unique=False)
@@ -608,6 +617,7 @@ def downgrade() -> None:
     op.drop_index("ix_executions_user_id_trigger_type_id", table_name="executions")
     op.drop_index("ix_executions_task_id_id", table_name="executions")
     op.drop_index("ix_executions_session_id_id", table_name="executions")
+    op.drop_index("ix_executions_active", table_name="executions")
     op.drop_index("ix_executions_parent_execution_id", table_name="executions")
     op.drop_table("executions")
     op.drop_index(
