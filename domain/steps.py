@@ -266,7 +266,7 @@ class Step:
 
     def __add__(self, other: "Step") -> "Step":
         """Both steps as one: what is listed adds up in order, of the rest the later one counts."""
-        merged = {}
+        merged: dict[str, Any] = {}
         for name in (f.name for f in fields(self)):
             mine, others = getattr(self, name), getattr(other, name)
             if isinstance(mine, (tuple, list)):
