@@ -1,6 +1,7 @@
 """How errors enter Temporal: a code and a fixed sentence, retryable or not. Never a content."""
 
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -53,6 +54,21 @@ def translated() -> Iterator[None]:
             non_retryable=not IS_RETRYABLE[type(error)],
             category=ApplicationErrorCategory.BENIGN,
         ) from None
-    except Exception as error:  # the edge: whatever it is, its text may hold content
-        log.exception("activity.failed", error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the edge: whatever it is, its text may hold content
+        told = _without_words(error)
+        log.error("activity.failed", error=type(error).__name__, causes=told)  # noqa: TRY400 - it shows the text
         raise ApplicationError(SENTENCE, type=type(error).__name__) from None
+
+
+def _without_words(error: BaseException | None) -> Sequence[Mapping[str, object]]:
+    """Types and places of an error and its causes, outermost first.
+
+    Their texts stay away: that of a database shows rows.
+    """
+    found: list[Mapping[str, object]] = []
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        found.append({"type": type(error).__qualname__, "places": places})
+        error = error.__cause__ or error.__context__
+    return found

@@ -12,8 +12,11 @@ from structlog.typing import Processor
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
 
-# These tell every request or connection at `info`; our own events say what matters of it.
-CHATTY = ("httpx2", "httpcore2", "aiohttp", "asyncio", "alembic", "sqlalchemy.engine", "uvicorn")
+# These tell every request or connection at `info`; our own events say what matters of it. At
+# `debug` some tell bodies and rows too, which are prompts and secrets: they never get there.
+CHATTY = (
+    *("httpx2", "httpcore2", "aiohttp", "anthropic", "asyncio", "alembic", "sqlalchemy", "uvicorn"),
+)
 
 
 def set_up_logging(level: LogLevel, log_format: LogFormat = "auto") -> None:
@@ -88,4 +91,4 @@ def _rendering(*, for_people: bool, colors: bool) -> list[Processor]:
 
 
 def _quieter(level: LogLevel) -> str:
-    return "DEBUG" if level == "debug" else "WARNING"
+    return "INFO" if level == "debug" else "WARNING"
