@@ -1,5 +1,8 @@
 """Starting a worker in this process: our own composition, with a scripted model behind the SDK."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.engine.driver import Engine
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +88,38 @@ async def working(
         client = await connect(settings)
         await stack.enter_async_context(worker.working(settings, client=client, model=model))
         yield client
+
+
+@asynccontextmanager
+async def worker_process(
+    place: Place, scripted: ScriptedModelServer, *, log: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker as it is deployed, its log in a file; killed at the end if it still runs."""
+    ready = place.home / "ready"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PERDURE_DATABASE_URL": place.database_url,
+        "PERDURE_TEMPORAL_ADDRESS": place.temporal_address,
+        "PERDURE_TEMPORAL_NAMESPACE": place.namespace,
+        "PERDURE_HOME": str(place.home),
+        "PERDURE_READY_FILE": str(ready),
+        "PERDURE_LOG_LEVEL": "debug",
+        "ANTHROPIC_BASE_URL": scripted.base_url,
+        "ANTHROPIC_API_KEY": "scripted",
+    }
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "worker", env=environment, stdout=errors, stderr=errors
+        )
+
+    async def is_ready() -> bool:
+        assert process.returncode is None
+        return ready.exists()
+
+    try:
+        await eventually(is_ready, within=60, what="a worker")
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,46 +10,11 @@ import pytest
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, use
-from tests.engine.running import Place, driving, make_place, working
+from tests.engine.running import Place, driving, make_place, worker_process, working
 from tests.waiting import eventually
 
 TOLD = {"text": "{last_tool_result}"}
 BASH = ["bash"]
-
-
-@asynccontextmanager
-async def worker_process(
-    place: Place, scripted: ScriptedModelServer
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker as it is deployed; killed at the end if it still runs."""
-    ready = place.home / "ready"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "worker"),
-        env={
-            "PATH": os.environ["PATH"],
-            "PERDURE_DATABASE_URL": place.database_url,
-            "PERDURE_TEMPORAL_ADDRESS": place.temporal_address,
-            "PERDURE_TEMPORAL_NAMESPACE": place.namespace,
-            "PERDURE_HOME": str(place.home),
-            "PERDURE_READY_FILE": str(ready),
-            "ANTHROPIC_BASE_URL": scripted.base_url,
-            "ANTHROPIC_API_KEY": "scripted",
-        },
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-
-    async def is_ready() -> bool:
-        assert process.returncode is None
-        return ready.exists()
-
-    await eventually(is_ready, within=60, what="a worker")
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 @pytest.fixture
@@ -67,7 +29,7 @@ async def test_what_a_killed_worker_had_in_hand(
     place: Place, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
-        async with worker_process(place, scripted_model) as process:
+        async with worker_process(place, scripted_model, log=place.home / "log") as process:
             runs = await in_hand(engine)
             process.kill()
             await process.wait()

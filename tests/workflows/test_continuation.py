@@ -1,0 +1,180 @@
+"""Long lives: continue-as-new, evicted workflows, sessions that go on."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from claude.scripted import ScriptedModelServer
+from cli.stack import temporal as embedded_temporal
+from cli.stack.addresses import free_port
+from cli.stack.process import RunningPart
+from cli.stack.temporal import Temporal
+from domain.errors import ErrorCode
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from tests.engine.driver import Engine, Run, script, use
+from tests.engine.running import driving, make_place, working
+
+ASKING = {"tool_use": use("ask_user", question="?")}
+TOLD = {"text": "{last_tool_result}"}
+TOOLS: dict[str, Any] = {"allowed_tools": ["ask_user", "delegate", "list_files"]}
+
+
+@pytest.fixture(scope="module")
+async def impatient_temporal(servers_directory: Path) -> AsyncIterator[str]:
+    """A server that suggests to continue as new after a handful of events."""
+    server = Temporal(
+        database=servers_directory / "impatient.db",
+        port=free_port(),
+        ui_port=free_port(),
+        http_port=free_port(),
+        dynamic_config={"limit.historyCount.suggestContinueAsNew": "12"},
+    )
+    part = embedded_temporal.part(server, servers_directory / "impatient.log")
+    running = await RunningPart.start(part)
+    yield server.address
+    await running.stop()
+
+
+@pytest.fixture(scope="module")
+async def short_lived(
+    module_database_url: str,
+    impatient_temporal: str,
+    scripted_model: ScriptedModelServer,
+    servers_directory: Path,
+) -> AsyncIterator[Engine]:
+    """A worker on that server."""
+    home = servers_directory / "short-lived"
+    place = await make_place(module_database_url, impatient_temporal, home)
+    async with driving(place, scripted_model) as engine, working(place, scripted_model):
+        yield engine
+
+
+async def runs_of(run: Run) -> list[WorkflowExecutionStatus | None]:
+    query = f'WorkflowId = "{run.handle.id}"'
+    return [w.status async for w in run.engine.client.list_workflows(query)]
+
+
+async def test_many_waits_are_many_runs_of_one_story(short_lived: Engine) -> None:
+    run = await short_lived.start(*[ASKING] * 5, TOLD, **TOOLS)
+    for number in range(5):
+        await run.answer(await run.open_request(), message=f"answer {number}")
+        await run.when(lambda row: row.status != ExecutionStatus.WAITING_FOR_USER)
+    row = await run.ended()
+    assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "answer 4")
+    assert [result["content"] for result in await run.results()] == [
+        f"answer {number}" for number in range(5)
+    ]
+    assert (row.epoch, row.total_turns) == (0, 6)
+    assert len(row.run_epochs) >= 3
+    assert "execution.reset" not in await run.event_types()
+    assert {call.status for call in await run.model_calls()} == {"succeeded"}
+    history = json.loads(await run.history())["events"]
+    started = history[0]["workflowExecutionStartedEventAttributes"]
+    assert "continuedExecutionRunId" in started
+    assert len(json.dumps(started["input"])) < 1000
+
+
+async def test_segments_are_continued_too(short_lived: Engine) -> None:
+    run = await short_lived.completed(
+        {"tool_use": use("list_files"), "repeat": 10},
+        {"text": "done"},
+        **TOOLS,
+        sdk_options={"segment_turns": 1},
+    )
+    row = await run.row()
+    assert row.total_turns == 11
+    assert len(row.run_epochs) >= 3
+
+
+async def test_children_are_found_again_by_the_next_run(short_lived: Engine) -> None:
+    child = use("delegate", title="part", prompt=script(ASKING, {"text": "from the child"}))
+    run = await short_lived.start(ASKING, {"tool_use": [child, child]}, {"text": "done"}, **TOOLS)
+    await run.answer(await run.open_request(), message="go on")
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    for subtask in await run.children():
+        await subtask.answer(await subtask.open_request(), message="x")
+    row = await run.ended()
+    assert row.status == ExecutionStatus.COMPLETED
+    assert [r["content"] for r in await run.results()][1:] == ["from the child"] * 2
+    assert len(row.run_epochs) >= 2
+    assert len(await run.children()) == 2
+
+
+async def test_a_cancel_finds_the_newest_run(short_lived: Engine) -> None:
+    run = await short_lived.start(*[ASKING] * 5, TOLD, **TOOLS)
+    for _ in range(3):
+        await run.answer(await run.open_request(), message="x")
+        await run.when(lambda row: row.status != ExecutionStatus.WAITING_FOR_USER)
+    await run.open_request()
+    await run.handle.cancel()
+    assert (await run.ended()).status == ExecutionStatus.CANCELLED
+
+
+async def test_a_session_goes_on(engine: Engine) -> None:
+    first = await engine.completed({"text": "I am the first."})
+    session_id = (await first.row()).session_id
+    marker = f"second {new_id()}"
+    second = await engine.completed(prompt_template=marker, session_id=session_id)
+    # Its model was sent the whole conversation.
+    sent = next(body for body in reversed(engine.scripted.requests) if marker.encode() in body)
+    roles = [message["role"] for message in json.loads(sent)["messages"]]
+    assert roles == ["user", "assistant", "user"]
+    assert [m.seq for m in await second.messages()] == [3, 4]
+    assert (await second.row()).session_id == session_id
+
+
+async def test_calls_a_failed_execution_left_get_results(engine: Engine) -> None:
+    first = await engine.failed(
+        {"tool_use": [use("list_files"), use("ask_user", question="?")], "stop_reason": "refusal"},
+        code=ErrorCode.MODEL_REFUSED,
+        **TOOLS,
+    )
+    session_id = (await first.row()).session_id
+    second = await engine.completed(
+        {"text": "unused"}, prompt_template="go on", session_id=session_id, **TOOLS
+    )
+    results = await second.results()
+    assert [r["is_error"] for r in results] == [True, True]
+    assert "ended before the call was run" in results[0]["content"]
+
+
+@pytest.mark.parametrize("end", ["cancel", "time"])
+async def test_a_call_that_was_under_way_gets_a_result(engine: Engine, end: str) -> None:
+    first = await engine.start(
+        {"tool_use": use("bash", command="sleep 600")},
+        allowed_tools=["bash"],
+        sdk_options={"timeout_seconds": 1 if end == "time" else None},
+    )
+    await first.running_tool()
+    if end == "cancel":
+        await first.cancel()
+    await first.ended()
+    session_id = (await first.row()).session_id
+    second = await engine.completed(
+        {"text": "unused"}, prompt_template="go on", session_id=session_id
+    )
+    assert len(await second.results()) == 1
+
+
+async def test_a_busy_session_takes_them_in_order(engine: Engine) -> None:
+    first = await engine.start(ASKING, TOLD, **TOOLS)
+    request = await first.open_request()
+    session_id = (await first.row()).session_id
+    others = [
+        await engine.start(prompt_template=f"number {n}", session_id=session_id) for n in range(3)
+    ]
+    for other in others:
+        row = await other.row()
+        assert (row.status, row.status_reason) == (ExecutionStatus.BLOCKED, "session_busy")
+    await first.answer(request, message="x")
+    rows = [await run.ended() for run in (first, *others)]
+    assert {row.status for row in rows} == {ExecutionStatus.COMPLETED}
+    ends = [row.completed_at for row in rows if row.completed_at]
+    assert ends == sorted(ends)
+    messages = [[m.seq for m in await run.messages()] for run in others]
+    assert messages == [[5, 6], [7, 8], [9, 10]]
