@@ -52,7 +52,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     )
     yield _program("temporal", "PERDURE_TEMPORAL_ADDRESS", temporal.binary)
     yield _sandbox(settings)
-    yield _model()
+    yield model()
     yield _disk(settings)
     home = Home(settings.home.absolute())
     if home.path.exists() and home.is_held():
@@ -100,7 +100,8 @@ def _sandbox(settings: Settings) -> Finding:
     return Finding("sandbox", State.OK, "bubblewrap makes namespaces here")
 
 
-def _model() -> Finding:
+def model() -> Finding:
+    """Whether Claude can be asked."""
     # The SDK's own variables, read by the SDK in the worker; we only look.
     for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
         if os.environ.get(variable):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from cli.doctor import State, model
 from cli.exits import Exit
 from cli.stack.assembly import Ports, Stack
 from cli.stack.home import Home
@@ -23,6 +24,8 @@ def run(settings: Settings, ports: Ports, *, scripted_model: bool) -> Exit:
         AlreadyRunningError: another one holds this home.
         PortInUseError: a port is taken.
     """
+    if not scripted_model and (finding := model()).state is not State.OK:
+        say(f"{finding.what}. {finding.mend}")
     os.umask(0o077)  # histories and logs are as private as the secrets beside them
     home = Home.open(settings.home)
     with home.held():

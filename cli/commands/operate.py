@@ -8,6 +8,8 @@ import typer
 
 from cli.exits import CommandError
 
+HIGHEST_PORT = 65535
+
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands into the application."""
@@ -18,11 +20,21 @@ def add_to(app: typer.Typer) -> None:
 def up(
     api_port: Annotated[
         int | None,
-        typer.Option(help="The gateway; 0 takes any free port. (default: PERDURE_API_PORT, 8000)"),
+        typer.Option(
+            help="The gateway; 0 takes any free port. (default: PERDURE_API_PORT, 8000)",
+            min=0,
+            max=HIGHEST_PORT,
+        ),
     ] = None,
-    temporal_port: Annotated[int, typer.Option(help="Temporal's server.")] = 7233,
-    temporal_ui_port: Annotated[int, typer.Option(help="Temporal's UI.")] = 8233,
-    db_port: Annotated[int, typer.Option(help="Postgres; 0 takes any free port.")] = 0,
+    temporal_port: Annotated[
+        int, typer.Option(help="Temporal's server.", min=0, max=HIGHEST_PORT)
+    ] = 7233,
+    temporal_ui_port: Annotated[
+        int, typer.Option(help="Temporal's UI.", min=0, max=HIGHEST_PORT)
+    ] = 8233,
+    db_port: Annotated[
+        int, typer.Option(help="Postgres; 0 takes any free port.", min=0, max=HIGHEST_PORT)
+    ] = 0,
     *,
     scripted_model: Annotated[
         bool, typer.Option("--scripted-model", help="A scripted model answers, no key is needed.")
@@ -58,7 +70,13 @@ def api() -> None:
     from cli.configuration import load
     from cli.gateway import serve
 
-    serve(load())
+    settings = load()
+    if settings.database_url is None or settings.jwt_secret is None:
+        raise CommandError(
+            "Set PERDURE_DATABASE_URL and PERDURE_JWT_SECRET, or run `perdure up`, which brings "
+            "its own."
+        )
+    serve(settings)
 
 
 def migrate() -> None:

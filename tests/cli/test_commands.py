@@ -37,6 +37,13 @@ def test_config_shows_every_setting_and_no_secret(tmp_path: Path) -> None:
     assert "hidden" not in result.stdout + perdure(tmp_path, "config").stdout
 
 
+def test_what_a_command_lacks_is_said_and_no_traceback(tmp_path: Path) -> None:
+    for command in (("api",), ("migrate",), ("up", "--api-port", "99999")):
+        result = perdure(tmp_path, *command)
+        assert result.returncode == 2
+        assert "Traceback" not in result.stderr
+
+
 def test_a_wrong_setting_is_named_as_its_variable(tmp_path: Path) -> None:
     result = perdure(tmp_path, "config", PERDURE_API_PORT="eight")
     assert result.returncode == 2
