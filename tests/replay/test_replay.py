@@ -19,6 +19,7 @@ from tests.engine.driver import Engine, Run, use
 from workflows.execution import TaskExecution
 
 HISTORIES = Path(__file__).parent / "histories"
+ROOT = Path(__file__).parents[2]
 
 ASK = {"tool_use": use("ask_user", question="?")}
 LIST = {"tool_use": use("list_files")}
@@ -80,8 +81,9 @@ BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
 
 
 def save(behaviour: str, history: str) -> None:
-    """Keep a history, without the name of the machine it was made on."""
+    """Keep a history, without the name of the machine it was made on and the places there."""
     anonymous = re.sub(r'("identity": ")[^"]*"', r'\1worker"', history)
+    anonymous = anonymous.replace(f"{ROOT}/", "")
     HISTORIES.mkdir(exist_ok=True)
     (HISTORIES / f"{behaviour}.json").write_text(anonymous + "\n", encoding="utf-8")
 
