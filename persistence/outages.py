@@ -4,8 +4,9 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-# SQLSTATE classes of a server that ends, starts, is full or is cut off (Postgres manual, A).
-_AWAY = ("08", "53", "57P")
+# SQLSTATE classes of a server that ends, starts, is full or is cut off (Postgres manual, A), and a
+# deadlock, which another try does not meet again: a parent that fails while its tree is cancelled.
+_AWAY = ("08", "53", "57P", "40P01")
 
 
 def is_outage(error: BaseException) -> bool:
