@@ -208,7 +208,7 @@ class TaskExecution:
             summary=f"Write the end: {status}",
         )
         if not end.is_unread:
-            self._show(end.status, str(end.error_code or end.status))
+            self._show(end.status, str(end.error_code or "nothing left to do"))
             workflow.upsert_search_attributes(
                 [STATUS.value_set(end.status), COST_USD.value_set(float(end.cost_usd))]
             )
