@@ -1,5 +1,6 @@
 """A real `perdure up` to be hurt, beside a scripted model that outlives whatever is killed."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -38,6 +39,7 @@ class Stack:
         }
         self._workers: list[subprocess.Popen[bytes]] = []
         self._connection: asyncpg.Connection | None = None
+        self._asking = asyncio.Lock()  # one statement at a time on the one connection
         self._http = httpx2.AsyncClient(trust_env=False)
         self.up = self._start()
 
@@ -142,8 +144,9 @@ class Stack:
 
         async def answered() -> tuple[list[asyncpg.Record]] | None:
             try:
-                connection = await self._connected()
-                return (await connection.fetch(query, *arguments),)
+                async with self._asking:
+                    connection = await self._connected()
+                    return (await connection.fetch(query, *arguments),)
             except (OSError, asyncpg.InterfaceError, *POSTGRES_IS_AWAY):
                 return None
 

@@ -303,7 +303,7 @@ async def test_cancelling_an_upload_that_nobody_reads_returns_at_once() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 0.5
     await model.close()
     writer.transport.abort()
     server.close()
