@@ -1,55 +1,208 @@
-"""The state machine of executions, walked at random."""
+"""Runs, segments, resets, cancels and ends in any order: the record keeps its promises."""
 
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, ClassVar, TypeVar
+
+import hypothesis.strategies as st
 import pytest
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis import settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import select
 
-from domain.states import ACTIVE, TERMINAL, TRANSITIONS, ExecutionStatus, may_move
+from domain.errors import ErrorCode, ExecutionTerminalError, FencedOutError
+from domain.events import Event
+from domain.ids import new_id
+from domain.states import TERMINAL, ExecutionStatus, may_move
+from domain.steps import NewMessage, StatusChange, Step
+from persistence import cancellation, endings, openings
+from persistence.database import Database
+from persistence.record import ExecutionRecord
+from persistence.runs import RunIdentity
+from persistence.tables.events import ExecutionEventRow
+from tests.persistence.opened import HOST, Opened, opened, unchanged
+
+T = TypeVar("T")
+LIVE = sorted(set(ExecutionStatus) - TERMINAL - {ExecutionStatus.PENDING, ExecutionStatus.BLOCKED})
 
 
-class Execution(RuleBasedStateMachine):
-    """Moves as the table allows, and remembers what must hold of any walk."""
+class Record(RuleBasedStateMachine):
+    """One execution in a real database, moved by every run that it ever had."""
+
+    database_url: ClassVar[str]
 
     def __init__(self) -> None:
         super().__init__()
-        self.status = ExecutionStatus.BLOCKED
-        self.was_running = False
-        self.ended_as: ExecutionStatus | None = None
+        # A loop of its own that nobody else sees: this is no coroutine.
+        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.database = Database.connect(self.database_url, pool_size=2)
+        self.writers: list[ExecutionRecord] = []
+        self.run_id, self.epoch, self.segment = "first", 0, 0
+        self.status, self.is_reset = ExecutionStatus.RUNNING, False
+        self.messages = 1
+        self.is_cancelled = False
 
-    @rule(wanted=st.sampled_from(ExecutionStatus))
-    def move(self, wanted: ExecutionStatus) -> None:
-        if may_move(self.status, wanted):
-            self.status = wanted
-            self.was_running |= wanted is ExecutionStatus.RUNNING
-            if wanted.is_terminal:
-                self.ended_as = wanted
+    def do(self, awaitable: Awaitable[T]) -> T:
+        async def done() -> T:
+            return await awaitable
 
-    @precondition(lambda self: not self.status.is_terminal)
+        return self.runner.run(done())
+
+    def teardown(self) -> None:
+        self.do(self.database.close())
+        self.runner.close()
+
+    def identity(self) -> RunIdentity:
+        return self.execution.identity(
+            self.segment, run_id=self.run_id, is_reset=self.is_reset, last_step=1
+        )
+
+    @property
+    def is_over(self) -> bool:
+        return self.status.is_terminal
+
+    @initialize()
+    def open(self) -> None:
+        self.execution: Opened = self.do(opened(self.database))
+
     @rule()
-    def anything_live_can_be_ended(self) -> None:
-        assert may_move(self.status, ExecutionStatus.FAILED)
-        assert may_move(self.status, ExecutionStatus.CANCELLED)
+    def begin_a_segment(self) -> None:
+        self.segment += 1
+        record = ExecutionRecord(self.database, self.execution.id, self.identity(), host_id=HOST)
+        try:
+            snapshot = self.do(record.begin())
+        except ExecutionTerminalError:
+            assert self.is_over
+            return
+        assert not self.is_over
+        assert snapshot.status == self.status
+        assert len(snapshot.transcript) == self.messages
+        self.writers.append(record)
+
+    @precondition(lambda self: self.writers)
+    @rule(status=st.sampled_from(LIVE))
+    def the_newest_writes(self, status: ExecutionStatus) -> None:
+        message = NewMessage(new_id(), self.messages + 1, "assistant", "[]")
+        step = Step(messages=[message], events=[Event("message.appended")])
+        if may_move(self.status, status):
+            step += Step(status=StatusChange(status), events=[Event("execution.status_changed")])
+        try:
+            self.do(self.writers[-1].write(step))
+        except FencedOutError:
+            assert self.is_over or self.has_moved_on
+            return
+        assert not self.is_over
+        assert not self.has_moved_on
+        self.messages += 1
+        self.status = step.status.status if step.status else self.status
+
+    @property
+    def has_moved_on(self) -> bool:
+        """Whether a new run or a later segment came after the newest writer."""
+        token = self.writers[-1]._token
+        return (token["epoch"], token["segment"]) != (self.epoch, self.segment)
+
+    @precondition(lambda self: len(self.writers) > 1)
+    @rule(data=st.data())
+    def an_older_one_writes_nothing(self, data: Any) -> None:
+        older = data.draw(st.sampled_from(self.writers[:-1]))
+
+        async def tries() -> None:
+            async with unchanged(self.database):
+                try:
+                    await older.write(Step(events=[Event("turn.started")]))
+                except FencedOutError:
+                    return
+                raise AssertionError("an older writer wrote")
+
+        self.do(tries())
+
+    @rule()
+    def somebody_cancels(self) -> None:
+        async def cancel() -> None:
+            async with self.database.transaction() as session:
+                await cancellation.cancel_tree(session, self.execution.id, "enough")
+
+        self.do(cancel())
+        self.is_cancelled = self.is_cancelled or not self.is_over
+
+    @rule(status=st.sampled_from(sorted(TERMINAL)))
+    def it_ends(self, status: ExecutionStatus) -> None:
+        self.segment += 1
+        code = ErrorCode.TOOL_FAILED if status is ExecutionStatus.FAILED else None
+
+        async def finish() -> endings.Ended:
+            async with self.database.transaction() as session:
+                return await endings.finish(
+                    session, self.execution.id, self.identity(), status=status, error_code=code
+                )
+
+        expected = self.status
+        if not self.is_over:
+            expected = ExecutionStatus.CANCELLED if self.is_cancelled else status
+            if expected is ExecutionStatus.COMPLETED and not may_move(self.status, expected):
+                return  # the loop never completes one that waits
+        ended = self.do(finish())
+        assert (ended.status, ended.is_unread) == (expected, False)
+        self.status = expected
+
+    @rule()
+    def an_operator_resets(self) -> None:
+        self.begin_run(is_reset=True)
+        self.status, self.messages, self.is_cancelled = ExecutionStatus.RUNNING, 1, False
+
+    @precondition(lambda self: not self.is_over)
+    @rule()
+    def its_workflow_is_lost_and_started_again(self) -> None:
+        self.begin_run(is_reset=False)
+
+    def begin_run(self, *, is_reset: bool) -> None:
+        self.run_id, self.segment, self.is_reset = str(new_id()), 0, is_reset
+        self.epoch += 1
+        identity = self.identity()
+        assert self.do(openings.create_session(self.database, self.execution.id, identity))
 
     @invariant()
-    def terminal_states_never_change(self) -> None:
-        if self.ended_as is not None:
-            assert self.status is self.ended_as
+    def the_story_has_no_gaps_and_ends_with_the_end(self) -> None:
+        row, events = self.do(self.read())
+        assert (row.status, row.epoch) == (self.status, self.epoch)
+        assert [event.seq for event in events] == list(range(1, row.event_seq + 1))
+        is_end = events[-1].type in {f"execution.{status}" for status in TERMINAL}
+        assert is_end == self.is_over
+        assert (row.completed_at is not None) == self.is_over
 
-    @invariant()
-    def nothing_completes_without_having_run(self) -> None:
-        if self.status is ExecutionStatus.COMPLETED:
-            assert self.was_running
+    async def read(self) -> tuple[Any, list[ExecutionEventRow]]:
+        row = await self.execution.row()
+        async with self.database.reading() as session:
+            events = await session.scalars(
+                select(ExecutionEventRow)
+                .where(ExecutionEventRow.execution_id == self.execution.id)
+                .order_by(ExecutionEventRow.seq)
+            )
+            return row, list(events)
 
 
-TestExecution = Execution.TestCase
+def in_database(url: str) -> type[Record]:
+    """The machine on a database."""
+    return type("RecordInDatabase", (Record,), {"database_url": url})
 
 
-def test_every_state_has_its_moves() -> None:
-    assert TRANSITIONS.keys() == set(ExecutionStatus)
-    assert all(not TRANSITIONS[state] for state in TERMINAL)
-    assert ACTIVE.isdisjoint(TERMINAL)
+EXAMPLES = settings(max_examples=15, stateful_step_count=20, deadline=None)
+MANY_EXAMPLES = settings(max_examples=300, stateful_step_count=40, deadline=None)
 
 
-@pytest.mark.parametrize("state", [*ACTIVE, ExecutionStatus.BLOCKED])
-def test_nothing_moves_to_where_it_is(state: ExecutionStatus) -> None:
-    assert not may_move(state, state)
+def test_the_record_keeps_its_promises(database_url: str) -> None:
+    run_state_machine_as_test(in_database(database_url), settings=EXAMPLES)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_record_keeps_its_promises_for_long(database_url: str) -> None:
+    run_state_machine_as_test(in_database(database_url), settings=MANY_EXAMPLES)

@@ -1,0 +1,47 @@
+"""What of an error enters Temporal: a code, a fixed sentence, and whether to try again."""
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.failures import IS_RETRYABLE, SENTENCE, translated
+from domain.errors import ErrorCode, FencedOutError, PerdureError, WorkspaceElsewhereError
+
+
+def raised(error: BaseException) -> ApplicationError:
+    """What an activity fails with when its work raises this."""
+    with pytest.raises(ApplicationError) as caught, translated():
+        raise error
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final"),
+    [
+        (FencedOutError("secret"), True),
+        (WorkspaceElsewhereError("secret"), False),
+        (ValueError("secret"), False),
+        (KeyError("secret"), False),
+    ],
+)
+def test_only_the_code_enters(error: Exception, *, is_final: bool) -> None:
+    failure = raised(error)
+    assert failure.message == SENTENCE
+    assert failure.non_retryable is is_final
+    assert failure.type in ("fenced_out", "workspace_elsewhere", "ValueError", "KeyError")
+    assert "secret" not in repr(failure)
+    assert failure.__cause__ is None
+
+
+def test_the_table_names_every_error_of_ours() -> None:
+    def subclasses(error: type[PerdureError]) -> set[type[PerdureError]]:
+        found = set(error.__subclasses__())
+        return found.union(*(subclasses(e) for e in found)) if found else found
+
+    ours = {e for e in subclasses(PerdureError) if e.__module__ == "domain.errors"}
+    assert ours == set(IS_RETRYABLE)
+
+
+def test_codes_tell_errors_apart() -> None:
+    codes = [error.code for error in IS_RETRYABLE]
+    assert len(codes) == len(set(codes))
+    assert len({code.value for code in ErrorCode}) == len(ErrorCode)

@@ -1,0 +1,54 @@
+"""The relay: starts what the gateway could not, rings for what nobody came for."""
+
+from domain.states import ExecutionStatus
+from persistence import executions, outbox
+from persistence.outbox import Said, say
+from tests.engine.driver import Engine, use
+from tests.waiting import eventually
+
+ASKING = {"tool_use": use("ask_user", question="?")}
+TOOLS = ["ask_user"]
+
+
+async def test_what_was_stored_and_not_started_is_started(engine: Engine) -> None:
+    """The gateway committed it while Temporal was away."""
+    run = await engine.start({"text": "here"}, dispatch=False)
+    row = await run.ended()
+    assert row.status == ExecutionStatus.COMPLETED
+    description = await run.handle.describe()
+    attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
+    assert attributes["PerdureTags"] == ["tests"]
+    assert row.started_at is not None
+    assert (row.started_at - row.created_at).total_seconds() >= 1
+
+
+async def test_what_was_said_and_not_rung_for_is_heard(engine: Engine) -> None:
+    """The answer was committed, and whoever wrote it died before the signal."""
+    run = await engine.start(ASKING, {"text": "{last_tool_result}"}, allowed_tools=TOOLS)
+    request = await run.open_request()
+
+    async def rests() -> bool:
+        progress = await run.handle.query("progress")
+        return bool(progress["status"] == "waiting_for_user")
+
+    await eventually(rests)
+    async with engine.database.transaction() as session:
+        await executions.lock(session, run.id)
+        row = await session.get_one(type(request), request.id)
+        row.answer, row.status = {"decision": "approve", "message": "unrung"}, "answered"
+        await session.flush()
+        await say(session, run.id, Said.ANSWER, {"input_request_id": str(request.id)})
+    await run.ended()
+    assert await run.text() == "unrung"
+
+
+async def test_rows_of_what_has_ended_are_put_away(engine: Engine) -> None:
+    run = await engine.completed({"text": "x"})
+    async with engine.database.transaction() as session:
+        await say(session, run.id, Said.ANSWER)
+
+    async def put_away() -> bool:
+        async with engine.database.reading() as session:
+            return not await outbox.unread(session, run.id)
+
+    await eventually(put_away)
