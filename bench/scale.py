@@ -25,11 +25,11 @@ class Scale:
 
 
 FULL = Scale(
-    alone=40,
-    alone_delayed=12,
-    rounds=5,
-    flood=300,
-    slow_flood=150,
+    alone=30,
+    alone_delayed=10,
+    rounds=4,
+    flood=250,
+    slow_flood=100,
     turns=(5, 50, 400),
     long_runs=3,
     waiting=1000,

@@ -33,8 +33,11 @@ async def measure(scale: Scale) -> Section:
         ]
     record = Table(
         "On record of one execution",
-        ("system", "rows in Postgres", "history events", "history bytes"),
-        [(n, str(r.rows), str(r.history_events), f"{r.history_bytes:,}") for n, r in recorded],
+        ("system", "rows in Postgres", "history events", "history bytes", "survives"),
+        [
+            (n, str(r.rows), str(r.history_events), f"{r.history_bytes:,}", r.survives)
+            for n, r in recorded
+        ],
     )
     return Section(
         "One execution alone",

@@ -37,12 +37,12 @@ class Conversation:
     @property
     def first(self) -> float:
         """Milliseconds per turn at the beginning."""
-        return statistics.fmean(self.gaps[:EDGE]) * 1000
+        return statistics.median(self.gaps[:EDGE]) * 1000
 
     @property
     def last(self) -> float:
         """Milliseconds per turn at the end."""
-        return statistics.fmean(self.gaps[-EDGE:]) * 1000
+        return statistics.median(self.gaps[-EDGE:]) * 1000
 
 
 Found = dict[tuple[str, int], list[Conversation]]
@@ -75,10 +75,11 @@ async def measure(scale: Scale) -> Section:
 async def _converse(world: World, system: System, turns: int) -> Conversation:
     job = Job(tool_turns=turns - 1, size_bytes=SIZE_BYTES)
     before = (await world.calls()).count
+    recorded = Recorded()
     try:
         recorded = await system.recorded(job, fresh_nonces(1)[0])
-    except WorkflowFailureError:  # Temporal ends a workflow whose history is too large
-        recorded = Recorded()
+    except* WorkflowFailureError:
+        say("  ended by Temporal's server: its history is too large")
     requests = (await world.calls()).requests[before:]
     arrivals = [request["arrived_at"] for request in requests]
     gaps = [later - earlier for earlier, later in pairwise(arrivals)]

@@ -9,7 +9,7 @@ import asyncpg
 from bench.children import Child, ChildError
 from bench.job import Job
 from bench.processes import Roles
-from bench.systems.system import Recorded
+from bench.systems.system import Recorded, survival
 from bench.waiting import eventually
 from bench.world import World
 
@@ -76,12 +76,17 @@ class OwnProcess:
 
     async def recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
-        before = await self._rows()
+        if not self._arguments:
+            await self.run(job, [nonce], in_flight=1)
+            return Recorded()
+        before = await self._ask(ROWS)
         await self.run(job, [nonce], in_flight=1)
-        return Recorded(rows=await self._rows() - before)
-
-    async def _rows(self) -> int:
-        return await self._ask(ROWS) if self._arguments else 0
+        connection = await asyncpg.connect(self._arguments[0])
+        try:
+            survives = await survival(connection)
+        finally:
+            await connection.close()
+        return Recorded(survives=survives, rows=await self._ask(ROWS) - before)
 
     async def _ask(self, query: str) -> int:
         connection = await asyncpg.connect(self._arguments[0])

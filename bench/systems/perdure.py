@@ -15,7 +15,7 @@ from bench.children import READY_SECONDS
 from bench.flood import flood
 from bench.job import Job
 from bench.processes import Roles
-from bench.systems.system import Recorded
+from bench.systems.system import Recorded, survival
 from bench.systems.temporal_peers import history_of
 from bench.waiting import eventually
 from bench.world import CLIENT_CONNECTIONS, World
@@ -136,6 +136,7 @@ class Perdure:
         client = await Client.connect(self._world.facts["temporal_address"])
         history = await history_of(client, execution["workflow_id"])
         return Recorded(
+            survives=await survival(self.rows),
             rows=await self._count_rows() - before,
             history_events=history.history_events,
             history_bytes=history.history_bytes,

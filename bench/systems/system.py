@@ -6,15 +6,27 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Protocol
 
+import asyncpg
+
 from bench.job import Job, fresh_nonces
 from bench.processes import Roles
 from bench.world import World
 
+PROCESS_DEATH = "kill -9"
+"""Of what Temporal holds here: its server writes to SQLite without flushing each commit."""
+
+POWER_LOSS = "power loss"
+"""Of what Postgres holds, while its commits wait for the disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What is on record of one execution after its end: rows in Postgres, Temporal's history."""
+    """What is on record of one execution after its end: rows in Postgres, Temporal's history.
 
+    `survives` is the worst that can happen to the machine without a finished step being lost.
+    """
+
+    survives: str = "nothing"
     rows: int = 0
     history_events: int = 0
     history_bytes: int = 0
@@ -40,6 +52,13 @@ class System(Protocol):
 
     async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
         """After a crash: return when every execution of the flood has ended."""
+
+
+async def survival(connection: asyncpg.Connection) -> str:
+    """What records in this Postgres survive, by its own settings."""
+    waits = await connection.fetchval("SHOW synchronous_commit") != "off"
+    flushes = await connection.fetchval("SHOW fsync") == "on"
+    return POWER_LOSS if waits and flushes else PROCESS_DEATH
 
 
 Start = Callable[[World], AbstractAsyncContextManager[System]]

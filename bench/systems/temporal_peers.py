@@ -11,7 +11,7 @@ from bench.children import Child
 from bench.flood import flood
 from bench.job import Job
 from bench.processes import Roles
-from bench.systems.system import Recorded
+from bench.systems.system import PROCESS_DEATH, Recorded
 from bench.world import World
 
 
@@ -96,7 +96,11 @@ async def history_of(client: Client, workflow_id: str) -> Recorded:
     """The size of a workflow's history."""
     description = await client.get_workflow_handle(workflow_id).describe()
     info = description.raw_description.workflow_execution_info
-    return Recorded(history_events=info.history_length, history_bytes=info.history_size_bytes)
+    return Recorded(
+        survives=PROCESS_DEATH,
+        history_events=info.history_length,
+        history_bytes=info.history_size_bytes,
+    )
 
 
 @asynccontextmanager
