@@ -20,7 +20,13 @@ from tests.waiting import eventually
 Part = Literal["worker", "api", "postgres", "temporal"]
 PARTS: tuple[Part, ...] = ("worker", "api", "postgres", "temporal")
 
-POSTGRES_IS_AWAY = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+POSTGRES_IS_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that ended between the parts of a query
+)
 
 # A restart is a second of imports when the machine is free; here others use it too.
 BACK_SECONDS = 90.0
@@ -147,7 +153,9 @@ class Stack:
                 async with self._asking:
                     connection = await self._connected()
                     return (await connection.fetch(query, *arguments),)
-            except (OSError, asyncpg.InterfaceError, *POSTGRES_IS_AWAY):
+            except POSTGRES_IS_AWAY:
+                if self._connection is not None:
+                    self._connection.terminate()
                 return None
 
         answer = await eventually(answered, within=BACK_SECONDS, what="Postgres")
