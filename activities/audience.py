@@ -6,10 +6,9 @@ import time
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from persistence.database import Database
-from persistence.live import LIVE, PAYLOAD_LIMIT_BYTES, notify
+from persistence.live import LIVE, NOTIFY, PAYLOAD_LIMIT_BYTES
 
 WATCHED_SECONDS = 15.0
 """A watcher renews its interest every 5 s; after three silent ones nobody looks (chosen)."""
@@ -63,9 +62,9 @@ class Watchers:
         try:
             while self._waiting:
                 payloads, self._waiting = self._waiting, []
-                async with self._database.transaction() as session:
-                    await notify(session, LIVE, *dict.fromkeys(payloads))
-        except (OSError, SQLAlchemyError) as error:
+                sent = {"channel": LIVE, "payloads": list(dict.fromkeys(payloads))}
+                await self._database.direct.rows(NOTIFY, sent)
+        except Exception as error:  # noqa: BLE001 - the edge: what is lost here is no harm
             log.info("live.lost", error=type(error).__name__)
         finally:
             self._sending = None

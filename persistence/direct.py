@@ -7,7 +7,7 @@ worker carries. The statements stay SQLAlchemy `text`, named parameters and all.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +50,15 @@ class Direct:
         pool = self._pool or await self._open()
         row = await pool.fetchrow(sql, *(parameters[name] for name in names))
         return None if row is None else SimpleNamespace(**row)
+
+    async def rows(
+        self, statement: TextClause, parameters: Mapping[str, Any]
+    ) -> Sequence[SimpleNamespace]:
+        """All rows of the statement by column names."""
+        sql, names = _compiled(statement)
+        pool = self._pool or await self._open()
+        found = await pool.fetch(sql, *(parameters[name] for name in names))
+        return [SimpleNamespace(**row) for row in found]
 
     async def _open(self) -> asyncpg.Pool:
         async with self._opening:

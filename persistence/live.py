@@ -32,12 +32,12 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[str], None]
 
 
+NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) payload")
+
+
 async def notify(session: AsyncSession, channel: str, *payloads: str) -> None:
     """Send at the commit of this transaction."""
-    await session.execute(
-        text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) payload"),
-        {"channel": channel, "payloads": list(payloads)},
-    )
+    await session.execute(NOTIFY, {"channel": channel, "payloads": list(payloads)})
 
 
 class Listener:

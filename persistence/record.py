@@ -76,9 +76,8 @@ class ExecutionRecord:
             ExecutionTerminalError: it has ended.
             WorkspaceElsewhereError: its workspace is on another host.
         """
-        async with self._database.transaction() as session:
-            taken = await resumption.take(session, self._id, self._run, host_id=self._host_id)
-            snapshot = await resumption.load(session, taken)
+        taken = await resumption.take(self._database, self._id, self._run, host_id=self._host_id)
+        snapshot = await resumption.load(self._database, taken)
         self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
         self._user_id, self._depth, self._priority = taken.user_id, taken.depth, taken.priority
         self._last_write = time.monotonic()

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Result, Row, select, text, update
+from sqlalchemy import Result, Row, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
@@ -33,10 +34,11 @@ from domain.steps import (
 )
 from domain.tool_calls import ProcessIdentity, ToolEffect
 from persistence import runs
+from persistence.database import Database
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow
+from persistence.tables.sessions import SessionRow
 from persistence.tables.tasks import TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
 
@@ -57,7 +59,10 @@ taken AS (
     UPDATE executions SET
         segment = :segment, attempt = :attempt,
         stalled_attempts = CASE WHEN :attempt > 1 THEN stalled_attempts + 1 ELSE 0 END
-    WHERE id = (SELECT id FROM before) AND {runs.HOLDS}
+    WHERE id = (SELECT id FROM before) AND {runs.HOLDS} AND NOT EXISTS (
+        SELECT FROM sessions s
+        WHERE s.id = executions.session_id AND s.workspace_host_id <> :host_id
+    )
     RETURNING *
 ),
 claimed AS (
@@ -72,24 +77,24 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     taken.attempt, taken.error_code, taken.error_message,
     (before.epoch, before.segment) = (0, 0) AS is_first,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
-    s.workspace_host_id, EXISTS (
+    EXISTS (
         SELECT FROM outbox o WHERE o.execution_id = taken.id AND o.consumed_at IS NULL
     ) AS has_unread
 FROM taken JOIN before USING (id)
     JOIN prefixes p ON p.sha256 = taken.prefix_sha256
     JOIN sessions s ON s.id = taken.session_id
     LEFT JOIN task_versions v ON v.task_id = taken.task_id AND v.version = taken.task_version
-""").columns(definition=JSON)  # noqa: S608 - a constant of ours
+""")  # noqa: S608 - a constant of ours
 """Makes the caller the one writer and reads what the execution pins, in one round trip.
 
-`is_first`: nobody has moved it yet. `workspace_host_id` is empty where this host has just claimed
-the workspace, or where no tool needs one. No row: fenced out, ended, or of an unknown run.
+`is_first`: nobody has moved it yet. The workspace becomes this host's where a tool needs one and no
+host has it. No row: fenced out, ended, of an unknown run, or with its workspace elsewhere.
 """
 
 
 async def take(
-    session: AsyncSession, execution_id: UUID, run: runs.RunIdentity, *, host_id: UUID
-) -> Row[Any]:
+    database: Database, execution_id: UUID, run: runs.RunIdentity, *, host_id: UUID
+) -> SimpleNamespace:
     """The row of `TAKE`.
 
     Raises:
@@ -98,27 +103,40 @@ async def take(
         WorkspaceElsewhereError: the session's workspace is on another host.
     """
     parameters = {**run.token(), "execution_id": execution_id, "host_id": host_id}
-    taken = (await session.execute(TAKE, parameters)).one_or_none()
+    taken = await database.direct.run(TAKE, parameters)
     if taken is None:
-        row = await runs.locked(session, execution_id)
-        await runs.admit(session, row, run)
-        if ExecutionStatus(row.status).is_terminal:
-            raise ExecutionTerminalError(f"The execution is {row.status}.")
-        taken = (await session.execute(TAKE, parameters)).one_or_none()
+        async with database.transaction() as session:
+            await _let_in(session, execution_id, run, host_id)
+        taken = await database.direct.run(TAKE, parameters)
     if taken is None:
         raise FencedOutError("Another attempt moves this execution.")
-    if taken.workspace_host_id not in (None, host_id):
-        raise WorkspaceElsewhereError(
-            f"The workspace is on host {taken.workspace_host_id}; this is {host_id}."
-        )
     return taken
 
 
-async def load(session: AsyncSession, taken: Row[Any]) -> Snapshot:
+async def _let_in(
+    session: AsyncSession, execution_id: UUID, run: runs.RunIdentity, host_id: UUID
+) -> None:
+    """Admit a run that was not here before, or say why the execution can't be had."""
+    row = await runs.locked(session, execution_id)
+    await runs.admit(session, row, run)
+    if ExecutionStatus(row.status).is_terminal:
+        raise ExecutionTerminalError(f"The execution is {row.status}.")
+    holder = await session.scalar(
+        select(SessionRow.workspace_host_id).where(SessionRow.id == row.session_id)
+    )
+    if holder not in (None, host_id):
+        raise WorkspaceElsewhereError(f"The workspace is on host {holder}; this is {host_id}.")
+
+
+async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
     """Everything the loop needs, of an execution that was just taken."""
     definition = TaskDefinition.model_validate(taken.definition)
-    transcript = await _transcript(session, taken.session_id)
-    standing = _NOTHING_YET if taken.is_first else await _standing(session, taken, transcript)
+    found = await database.direct.rows(TRANSCRIPT, {"session_id": taken.session_id})
+    transcript = [StoredMessage(**vars(message)) for message in found]
+    standing = _NOTHING_YET
+    if not taken.is_first:
+        async with database.transaction() as session:
+            standing = await _standing(session, taken, transcript)
     return Snapshot(
         execution_id=taken.id,
         session_id=taken.session_id,
@@ -142,7 +160,7 @@ async def load(session: AsyncSession, taken: Row[Any]) -> Snapshot:
     )
 
 
-def _failure(taken: Row[Any]) -> Failure | None:
+def _failure(taken: SimpleNamespace) -> Failure | None:
     """The failure that the attempt before this one wrote and did not live to report."""
     if taken.error_code is None:
         return None
@@ -159,7 +177,7 @@ def permissions_of(definition: TaskDefinition) -> Permissions:
     )
 
 
-def _limits(taken: Row[Any], definition: TaskDefinition) -> Limits:
+def _limits(taken: SimpleNamespace, definition: TaskDefinition) -> Limits:
     options = definition.sdk_options
     return Limits(
         max_turns=options.max_turns or DEFAULT_MAX_TURNS,
@@ -170,19 +188,11 @@ def _limits(taken: Row[Any], definition: TaskDefinition) -> Limits:
     )
 
 
-async def _transcript(session: AsyncSession, session_id: UUID) -> Sequence[StoredMessage]:
-    rows = await session.execute(
-        select(
-            MessageRow.seq,
-            MessageRow.role,
-            MessageRow.content,
-            MessageRow.execution_id,
-            MessageRow.stop_reason,
-        )
-        .where(MessageRow.session_id == session_id, MessageRow.superseded_at.is_(None))
-        .order_by(MessageRow.seq)
-    )
-    return [StoredMessage(*values) for values in rows]
+TRANSCRIPT = text("""
+SELECT seq, role, content, execution_id, stop_reason FROM messages
+WHERE session_id = :session_id AND superseded_at IS NULL
+ORDER BY seq
+""")
 
 
 _NOTHING_YET: Mapping[str, Any] = {
@@ -195,7 +205,7 @@ _NOTHING_YET: Mapping[str, Any] = {
 
 
 async def _standing(
-    session: AsyncSession, taken: Row[Any], transcript: Sequence[StoredMessage]
+    session: AsyncSession, taken: SimpleNamespace, transcript: Sequence[StoredMessage]
 ) -> Mapping[str, Any]:
     """Where calls and requests stand, by the names of the snapshot's fields."""
     lost = await _lost_call(session, taken.id)
