@@ -155,6 +155,32 @@ async def engine(
             yield driver
 
 
+@pytest.fixture(scope="session")
+async def short_lived_engine(
+    postgres: Postgres,
+    migrated_template: str,
+    scripted_model: ScriptedModelServer,
+    servers_directory: Path,
+) -> AsyncIterator["Engine"]:
+    """As `engine`, on a Temporal that wants a workflow to continue as new after a few events."""
+    from tests.engine.running import driving, make_place, working  # noqa: PLC0415 - see `engine`
+
+    server = Temporal(
+        database=servers_directory / "short-lived.db",
+        port=free_port(),
+        ui_port=free_port(),
+        http_port=free_port(),
+        dynamic_config={"limit.historyCount.suggestContinueAsNew": "12"},
+    )
+    part = embedded_temporal.part(server, servers_directory / "short-lived.log")
+    running = await RunningPart.start(part)
+    async with _clone(postgres, migrated_template) as url:
+        place = await make_place(url, server.address, servers_directory / "short-lived")
+        async with driving(place, scripted_model) as driver, working(place, scripted_model):
+            yield driver
+    await running.stop()
+
+
 @asynccontextmanager
 async def _clone(postgres: Postgres, template: str) -> AsyncIterator[str]:
     name = f"test_{new_id().hex}"

@@ -220,8 +220,15 @@ class Run:
 
     async def open_request(self, *, within: float = 30) -> InputRequestRow:
         """The oldest request that is open, as soon as there is one and the execution waits."""
-        await self.reaches(ExecutionStatus.WAITING_FOR_USER, within=within)
-        return next(request for request in await self.requests() if request.status == "open")
+
+        async def asked() -> InputRequestRow | None:
+            if (await self.row()).status != ExecutionStatus.WAITING_FOR_USER:
+                return None
+            return next((r for r in await self.requests() if r.status == "open"), None)
+
+        request = await eventually(asked, within=within, what="an open request")
+        assert request is not None
+        return request
 
     # --- saying -------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from temporalio.client import WorkflowHistory
+from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
@@ -62,6 +62,11 @@ async def goes_in_segments(engine: Engine) -> Run:
     )
 
 
+async def waits_for_its_provider(engine: Engine) -> Run:
+    overloaded = {"status": 529, "type": "overloaded_error", "retry_after": 5.1, "times": 1}
+    return await engine.completed({"text": "done", "error": overloaded})
+
+
 async def reports(engine: Engine) -> Run:
     return await engine.completed({"text": "done"}, generate_report=True, report_format="html")
 
@@ -75,9 +80,14 @@ BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
         is_cancelled_while_waiting,
         fails,
         goes_in_segments,
+        waits_for_its_provider,
         reports,
     )
 }
+
+
+CONTINUED = ("continues_as_new", "has_continued_as_new")
+"""The first and the last run of one execution; both need a Temporal that suggests it."""
 
 
 def save(behaviour: str, history: str) -> None:
@@ -106,7 +116,7 @@ async def test_saved_histories_replay(path: Path) -> None:
 
 def test_every_behaviour_has_a_saved_history() -> None:
     saved = {path.stem for path in HISTORIES.glob("*.json")}
-    assert BEHAVIOURS.keys() <= saved
+    assert {*BEHAVIOURS, *CONTINUED} <= saved
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
@@ -120,3 +130,23 @@ async def test_fresh_histories_replay(
 
     if request.config.getoption("--record-histories"):
         save(behaviour, history)
+
+
+async def test_runs_of_a_continued_workflow_replay(
+    short_lived_engine: Engine, request: pytest.FixtureRequest
+) -> None:
+    run = await goes_in_segments(short_lived_engine)
+    query = f'WorkflowId = "execution-{run.id}"'
+    found = [w async for w in short_lived_engine.client.list_workflows(query)]
+    ordered = sorted(found, key=lambda workflow: workflow.start_time)
+    assert len(ordered) > 1
+    for behaviour, workflow in zip(CONTINUED, (ordered[0], ordered[-1]), strict=True):
+        handle: WorkflowHandle[object, object] = short_lived_engine.client.get_workflow_handle(
+            workflow.id, run_id=workflow.run_id
+        )
+        history = (await handle.fetch_history()).to_json()
+
+        await replay(history, workflow.id)
+
+        if request.config.getoption("--record-histories"):
+            save(behaviour, history)

@@ -1,69 +1,24 @@
 """Long lives: continue-as-new, evicted workflows, sessions that go on."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus
 
-from claude.scripted import ScriptedModelServer
-from cli.stack import temporal as embedded_temporal
-from cli.stack.addresses import free_port
-from cli.stack.process import RunningPart
-from cli.stack.temporal import Temporal
 from domain.errors import ErrorCode
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from tests.engine.driver import Engine, Run, script, use
-from tests.engine.running import driving, make_place, working
+from tests.engine.driver import Engine, script, use
 
 ASKING = {"tool_use": use("ask_user", question="?")}
 TOLD = {"text": "{last_tool_result}"}
 TOOLS: dict[str, Any] = {"allowed_tools": ["ask_user", "delegate", "list_files"]}
 
 
-@pytest.fixture(scope="module")
-async def impatient_temporal(servers_directory: Path) -> AsyncIterator[str]:
-    """A server that suggests to continue as new after a handful of events."""
-    server = Temporal(
-        database=servers_directory / "impatient.db",
-        port=free_port(),
-        ui_port=free_port(),
-        http_port=free_port(),
-        dynamic_config={"limit.historyCount.suggestContinueAsNew": "12"},
-    )
-    part = embedded_temporal.part(server, servers_directory / "impatient.log")
-    running = await RunningPart.start(part)
-    yield server.address
-    await running.stop()
-
-
-@pytest.fixture(scope="module")
-async def short_lived(
-    module_database_url: str,
-    impatient_temporal: str,
-    scripted_model: ScriptedModelServer,
-    servers_directory: Path,
-) -> AsyncIterator[Engine]:
-    """A worker on that server."""
-    home = servers_directory / "short-lived"
-    place = await make_place(module_database_url, impatient_temporal, home)
-    async with driving(place, scripted_model) as engine, working(place, scripted_model):
-        yield engine
-
-
-async def runs_of(run: Run) -> list[WorkflowExecutionStatus | None]:
-    query = f'WorkflowId = "{run.handle.id}"'
-    return [w.status async for w in run.engine.client.list_workflows(query)]
-
-
-async def test_many_waits_are_many_runs_of_one_story(short_lived: Engine) -> None:
-    run = await short_lived.start(*[ASKING] * 5, TOLD, **TOOLS)
+async def test_many_waits_are_many_runs_of_one_story(short_lived_engine: Engine) -> None:
+    run = await short_lived_engine.start(*[ASKING] * 5, TOLD, **TOOLS)
     for number in range(5):
         await run.answer(await run.open_request(), message=f"answer {number}")
-        await run.when(lambda row: row.status != ExecutionStatus.WAITING_FOR_USER)
     row = await run.ended()
     assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "answer 4")
     assert [result["content"] for result in await run.results()] == [
@@ -79,8 +34,8 @@ async def test_many_waits_are_many_runs_of_one_story(short_lived: Engine) -> Non
     assert len(json.dumps(started["input"])) < 1000
 
 
-async def test_segments_are_continued_too(short_lived: Engine) -> None:
-    run = await short_lived.completed(
+async def test_segments_are_continued_too(short_lived_engine: Engine) -> None:
+    run = await short_lived_engine.completed(
         {"tool_use": use("list_files"), "repeat": 10},
         {"text": "done"},
         **TOOLS,
@@ -91,9 +46,11 @@ async def test_segments_are_continued_too(short_lived: Engine) -> None:
     assert len(row.run_epochs) >= 3
 
 
-async def test_children_are_found_again_by_the_next_run(short_lived: Engine) -> None:
+async def test_children_are_found_again_by_the_next_run(short_lived_engine: Engine) -> None:
     child = use("delegate", title="part", prompt=script(ASKING, {"text": "from the child"}))
-    run = await short_lived.start(ASKING, {"tool_use": [child, child]}, {"text": "done"}, **TOOLS)
+    run = await short_lived_engine.start(
+        ASKING, {"tool_use": [child, child]}, {"text": "done"}, **TOOLS
+    )
     await run.answer(await run.open_request(), message="go on")
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     for subtask in await run.children():
@@ -105,11 +62,10 @@ async def test_children_are_found_again_by_the_next_run(short_lived: Engine) -> 
     assert len(await run.children()) == 2
 
 
-async def test_a_cancel_finds_the_newest_run(short_lived: Engine) -> None:
-    run = await short_lived.start(*[ASKING] * 5, TOLD, **TOOLS)
+async def test_a_cancel_finds_the_newest_run(short_lived_engine: Engine) -> None:
+    run = await short_lived_engine.start(*[ASKING] * 5, TOLD, **TOOLS)
     for _ in range(3):
         await run.answer(await run.open_request(), message="x")
-        await run.when(lambda row: row.status != ExecutionStatus.WAITING_FOR_USER)
     await run.open_request()
     await run.handle.cancel()
     assert (await run.ended()).status == ExecutionStatus.CANCELLED
