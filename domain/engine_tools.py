@@ -49,7 +49,7 @@ _DELEGATE = ToolSpec(
         "Hand a self-contained piece of work to a subtask and wait for its result. The subtask "
         "starts with an empty conversation and an empty workspace of its own: it knows only the "
         "prompt you write and returns only its final text. Several calls in one turn run side "
-        "by side. What subtasks cost counts against your own budget."
+        "by side."
     ),
     input_schema={
         "type": "object",
