@@ -107,8 +107,9 @@ async def test_an_empty_answer_is_an_answer(engine: Engine, turn: Turn) -> None:
     assert len(await run.model_calls()) == 1
 
 
-async def test_an_empty_answer_does_not_spoil_the_conversation(engine: Engine) -> None:
-    first = await engine.completed({"stop_reason": "end_turn"})
+@pytest.mark.parametrize("turn", [{"stop_reason": "end_turn"}, {"text": "  "}])
+async def test_an_empty_answer_does_not_spoil_the_conversation(engine: Engine, turn: Turn) -> None:
+    first = await engine.completed(turn)
     session_id = (await first.row()).session_id
     await engine.completed({"text": "Still here."}, session_id=session_id)
 
