@@ -138,7 +138,9 @@ def test_decisions_are_numbered() -> None:
 
 
 def test_nothing_names_a_machine_or_a_registry() -> None:
-    place = re.compile(r"(?<![\w/])/(?:root|home|work)/|(?:pypi|python(?:hosted)|npmjs)[.](?:org|com)")
+    place = re.compile(
+        r"(?<![\w/])/(?:root|home|work)/|(?:pypi|python(?:hosted)|npmjs)[.](?:org|com)"
+    )
     found = [
         f"{name(path)}: {hit[0]}"
         for path in files()
