@@ -247,9 +247,10 @@ async def test_many_at_once(call: Caller) -> None:
 async def test_nothing_is_left_open_or_unreaped(any_call: Caller) -> None:
     await any_call.bash("true")
     me = psutil.Process()
+    gc.collect()  # what earlier tests dropped is closed now, and not while this one counts
     before = me.num_fds()
     for _ in range(5):
         await any_call.bash("true")
         await any_call("bash", command="sleep 60", timeout_seconds=1) if _ == 0 else None
-    assert me.num_fds() == before
+    assert me.num_fds() <= before
     assert [c for c in me.children() if c.status() == psutil.STATUS_ZOMBIE] == []
