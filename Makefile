@@ -50,6 +50,6 @@ migrate: setup ## bring the database of PERDURE_DATABASE_URL to the newest schem
 	$(BIN)/perdure migrate
 
 lock: setup ## renew the lock files; with UPGRADE=1 take newer versions
-	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) pyproject.toml --group dev --group bench --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 	$(LOCK) --group build --output-file requirements-build.lock
