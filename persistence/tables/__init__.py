@@ -1,6 +1,7 @@
 """The tables, one module per feature; importing this package registers all of them."""
 
 from persistence.tables import (
+    agents,
     artifacts,
     audit,
     events,
@@ -22,6 +23,7 @@ metadata = Row.metadata
 
 __all__ = [
     "Row",
+    "agents",
     "artifacts",
     "audit",
     "events",
