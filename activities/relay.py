@@ -10,8 +10,8 @@ from contracts.dispatch import StartRequest
 from domain.states import ExecutionStatus
 from persistence import outbox
 from persistence.database import Database
+from persistence.starts import request_of
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.outbox import OutboxRow
 
 PERIOD_SECONDS = 1.0
 """How often the relay looks: a look that finds nothing costs next to nothing (chosen)."""
@@ -61,24 +61,12 @@ class Relay:
                 session, [said.id for said, row in due if ExecutionStatus(row.status).is_terminal]
             )
         live = [(s, r) for s, r in due if not ExecutionStatus(r.status).is_terminal]
-        await self._start([(s, r) for s, r in live if s.kind == outbox.Said.START])
+        await self._start([r for s, r in live if s.kind == outbox.Said.START])
         for workflow_id in {r.workflow_id for s, r in live if s.kind != outbox.Said.START}:
             await self._dispatcher.ring(workflow_id)
         return len(due)
 
-    async def _start(self, due: Sequence[tuple[OutboxRow, ExecutionRow]]) -> None:
-        for said, row in due:
+    async def _start(self, due: Sequence[ExecutionRow]) -> None:
+        for row in due:
             log.info("relay.starts", execution_id=str(row.id))
-            await self._dispatcher.start(
-                StartRequest(
-                    execution_id=row.id,
-                    workflow_id=row.workflow_id,
-                    user_id=row.user_id,
-                    task_id=row.task_id,
-                    title=row.title,
-                    trigger_type=row.trigger_type,
-                    agent_id=row.agent_id,
-                    tags=said.payload.get("tags", ()),
-                    priority=row.priority,
-                )
-            )
+            await self._dispatcher.start(request_of(row))

@@ -10,6 +10,7 @@ from contracts.dispatch import StartRequest, WorkflowState
 from domain.states import ExecutionStatus
 from persistence import upkeep
 from persistence.database import Database
+from persistence.starts import request_of
 from persistence.tables.executions import ExecutionRow
 
 PERIOD_SECONDS = 10.0
@@ -72,17 +73,4 @@ class Upkeep:
         elif row.status != ExecutionStatus.PENDING or row.parent_execution_id is None:
             # A subtask that has not begun is its parent's to start.
             log.warning("upkeep.starts", execution_id=str(row.id))
-            await self._temporal.start(_request(row))
-
-
-def _request(row: ExecutionRow) -> StartRequest:
-    return StartRequest(
-        execution_id=row.id,
-        workflow_id=row.workflow_id,
-        user_id=row.user_id,
-        task_id=row.task_id,
-        title=row.title,
-        trigger_type=row.trigger_type,
-        agent_id=row.agent_id,
-        priority=row.priority,
-    )
+            await self._temporal.start(request_of(row))

@@ -71,3 +71,14 @@ class TaskDefinition(Contract):
     report_format: ReportFormat | None = None
     notification_config: dict[str, Any] | None = None
     human_input_policy: HumanInputPolicy = Field(default_factory=HumanInputPolicy)
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON to keep; options as they were sent, so that they follow our defaults."""
+        values = self.model_dump(mode="json", include=_FIELDS)
+        for field in ("sdk_options", "human_input_policy"):
+            values[field] = getattr(self, field).model_dump(mode="json", exclude_unset=True)
+        return values
+
+
+_FIELDS = set(TaskDefinition.model_fields)
+"""What is kept of a subclass that has more, such as a whole task."""

@@ -16,6 +16,12 @@ async def find(session: AsyncSession, session_id: UUID) -> SessionRow | None:
     return None if row is None or row.deleted_at is not None else row
 
 
+async def lock(session: AsyncSession, session_id: UUID) -> SessionRow | None:
+    """The conversation unless it is deleted, locked: nobody starts anything in it meanwhile."""
+    row = await session.get(SessionRow, session_id, with_for_update=True, populate_existing=True)
+    return None if row is None or row.deleted_at is not None else row
+
+
 async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[SessionRow]:
     """The user's conversations."""
     condition = and_(SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None))

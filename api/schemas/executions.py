@@ -47,6 +47,7 @@ class ExecutionRead(Read):
     summary: str | None
     agent_id: str | None
     executor: str
+    tags: list[str]
     trigger_type: str
     trigger_metadata: dict[str, Any]
     prompt_variables: dict[str, Any]

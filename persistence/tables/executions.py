@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from persistence.tables.columns import CreatedAt, Id, Row
+from persistence.tables.columns import CleanText, CreatedAt, Id, Row
 
 ACTIVE_STATUSES = "('pending', 'running', 'waiting_for_user', 'waiting_for_subtask', 'paused')"
 
@@ -41,12 +41,25 @@ class ExecutionRow(Row):
         Index("ix_executions_user_id_trigger_type_id", "user_id", "trigger_type", "id"),
         Index("ix_executions_task_id_id", "task_id", "id"),
         Index(
+            "ix_executions_task_id_scheduled",
+            "task_id",
+            "id",
+            postgresql_where=text("trigger_type = 'scheduled' AND status = 'completed'"),
+        ),
+        Index(
             "ix_executions_active",
             "id",
             postgresql_where=text(f"status IN {ACTIVE_STATUSES}"),
         ),
         Index("ix_executions_parent_execution_id", "parent_execution_id"),
         Index("ix_executions_session_id_id", "session_id", "id"),
+        # Most have none, and their rows' many updates are not to pass through this index.
+        Index(
+            "ix_executions_tags",
+            "tags",
+            postgresql_using="gin",
+            postgresql_where=text("tags <> '{}'"),
+        ),
         Index(
             "uq_executions_workflow_id_first_run_id",
             "workflow_id",
@@ -74,6 +87,8 @@ class ExecutionRow(Row):
     summary: Mapped[str | None]
     agent_id: Mapped[str | None]
     executor: Mapped[str] = mapped_column(default="claude")
+    tags: Mapped[list[str]] = mapped_column(ARRAY(CleanText), default=list, server_default="{}")
+    """Those of its task at its start, or its own."""
     trigger_type: Mapped[str]
     trigger_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     prompt_variables: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -13,7 +13,6 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.answers import given_answer
 from api.schemas.input_requests import AnswerBody
-from api.starting import start_request
 from claude.scripted import ScriptedModelServer
 from contracts.names import workflow_id
 from domain.states import ExecutionStatus
@@ -21,6 +20,7 @@ from persistence import executions, input_requests
 from persistence.cancellation import cancel_tree
 from persistence.database import Database
 from persistence.outbox import Said, say
+from persistence.starts import request_of
 from persistence.tables.columns import Row
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
@@ -53,7 +53,7 @@ class Engine:
         """Store a task with this script and an execution of it (`store`), start its workflow."""
         row = await store(self.database, self.user_id, turns, **fields)
         if dispatch and row.status == ExecutionStatus.PENDING:
-            assert await self.dispatcher.start(start_request(row, ["tests"]))
+            assert await self.dispatcher.start(request_of(row))
         return self.run(row.id)
 
     def run(self, execution_id: UUID) -> "Run":

@@ -9,7 +9,7 @@ from contracts.definitions import TaskDefinition
 from contracts.names import workflow_id
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import executions, tasks
+from persistence import executions, sessions, tasks
 from persistence.database import Database
 from persistence.outbox import Said, say
 from persistence.tables.executions import ExecutionRow
@@ -53,7 +53,10 @@ async def store(
         task = _task(user_id, title, tags)
         parsed = TaskDefinition.model_validate(definition)
         await tasks.create(session, task, parsed.model_dump(mode="json"))
-        busy = session_id is not None and await executions.is_session_busy(session, session_id)
+        busy = False
+        if session_id is not None:
+            await sessions.lock(session, session_id)
+            busy = await executions.is_session_busy(session, session_id)
         row = ExecutionRow(
             id=execution_id,
             user_id=user_id,
@@ -61,6 +64,7 @@ async def store(
             task_version=1,
             session_id=session_id,
             title=title,
+            tags=list(tags),
             trigger_type="manual",
             prompt_variables=dict(variables or {}),
             status=ExecutionStatus.BLOCKED if busy else ExecutionStatus.PENDING,
@@ -71,7 +75,7 @@ async def store(
         )
         await executions.create(session, row, {"title": title})
         if not busy:
-            await say(session, row.id, Said.START, {"tags": list(tags)})
+            await say(session, row.id, Said.START)
     return row
 
 

@@ -1,0 +1,141 @@
+"""Storing an execution that is to run: its row and all that goes with it, in one transaction.
+
+The gateway comes here with what people ask for, a worker with the fires of schedules.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.definitions import TaskDefinition
+from contracts.dispatch import StartRequest
+from contracts.names import workflow_id
+from domain import templates
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from persistence import audit, executions
+from persistence.audit import Actor
+from persistence.outbox import Said, say
+from persistence.tables.executions import ExecutionRow
+
+SESSION_BUSY = "session_busy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is to be run: a version of a task, or a definition of the execution's own.
+
+    `is_inline`: the definition is kept with the execution. A task named beside it is the one that
+    it came from.
+    """
+
+    definition: TaskDefinition
+    title: str
+    is_inline: bool
+    task_id: UUID | None = None
+    task_version: int | None = None
+    tags: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One execution to be made, in whose name, and who asked for it.
+
+    `workflow_id` and `first_run_id` are given where the workflow runs already, as for a fire.
+    """
+
+    work: Work
+    user_id: UUID
+    actor: Actor
+    trigger_type: str
+    action: str = "task.execute"
+    """Its name in the audit log."""
+    id: UUID = field(default_factory=new_id)
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    trigger_metadata: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = 5
+    session_id: UUID | None = None
+    budget_usd: Decimal | None = None
+    deadline_at: datetime | None = None
+    retry_of_id: UUID | None = None
+    forked_from_id: UUID | None = None
+    parent: ExecutionRow | None = None
+    """The execution it is a part of."""
+    workflow_id: str | None = None
+    first_run_id: str | None = None
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """Names in the prompt that have no value."""
+        definition = self.work.definition
+        given = definition.default_variables.keys() | self.variables.keys()
+        return [n for n in templates.names(definition.prompt_template) if n not in given]
+
+
+async def store(
+    session: AsyncSession, start: Start, *, blocked_by: str | None = None
+) -> ExecutionRow:
+    """Write the row, its first event, an audit row, and the start for the relay.
+
+    `blocked_by` is why it may not run yet; whoever lifts that starts it.
+    """
+    row = _row(start, blocked_by)
+    created = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
+    await executions.create(session, row, created)
+    after = {"task_id": row.task_id and str(row.task_id), "task_version": row.task_version}
+    await audit.record(session, start.actor, start.action, ("execution", row.id), after=after)
+    if blocked_by is None and start.workflow_id is None:
+        await say(session, row.id, Said.START)
+        await session.flush()
+    return row
+
+
+def request_of(row: ExecutionRow) -> StartRequest:
+    """What the workflow of an execution is started with."""
+    return StartRequest(
+        execution_id=row.id,
+        workflow_id=row.workflow_id,
+        user_id=row.user_id,
+        task_id=row.task_id,
+        title=row.title,
+        trigger_type=row.trigger_type,
+        agent_id=row.agent_id,
+        tags=row.tags,
+        priority=row.priority,
+    )
+
+
+def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
+    work = start.work
+    definition = work.definition
+    return ExecutionRow(
+        id=start.id,
+        user_id=start.user_id,
+        task_id=work.task_id,
+        task_version=work.task_version,
+        definition=definition.stored() if work.is_inline else None,
+        session_id=start.session_id,
+        retry_of_id=start.retry_of_id,
+        forked_from_id=start.forked_from_id,
+        parent_execution_id=start.parent and start.parent.id,
+        depth=start.parent.depth + 1 if start.parent else 0,
+        title=work.title,
+        agent_id=definition.agent_id,
+        tags=list(work.tags),
+        trigger_type=start.trigger_type,
+        trigger_metadata=dict(start.trigger_metadata),
+        prompt_variables=dict(start.variables),
+        missing_variables=list(start.missing),
+        status=ExecutionStatus.PENDING if blocked_by is None else ExecutionStatus.BLOCKED,
+        status_reason=blocked_by,
+        budget_usd=start.budget_usd or definition.sdk_options.max_budget_usd,
+        priority=start.priority,
+        deadline_at=start.deadline_at,
+        workflow_id=start.workflow_id or workflow_id(start.id),
+        first_run_id=start.first_run_id,
+    )
