@@ -20,6 +20,10 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.SandboxUnavailableError: True,
     errors.ServiceUnavailableError: True,
     errors.ModelCallError: True,
+    errors.OutboundError: True,
+    # An operator may allow the address, or give the key, while it is tried again.
+    errors.AddressRefusedError: True,
+    errors.SecretsNotConfiguredError: True,
     errors.RateLimitedError: True,
     # These come from requests; in an activity they are faults of ours, and a deploy may mend them.
     errors.InvalidInputError: True,

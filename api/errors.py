@@ -37,6 +37,7 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
         errors.ServiceUnavailableError: 503,
         # Raised by workers and at start; one that reaches a client is a fault of ours.
         TemporalUnavailableError: 500,
+        errors.OutboundError: 500,
         errors.FencedOutError: 500,
         errors.WorkspaceElsewhereError: 500,
         errors.SandboxUnavailableError: 500,

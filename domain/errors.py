@@ -70,6 +70,12 @@ class IdempotencyKeyReusedError(InvalidInputError):
     code = "idempotency_key_reused"
 
 
+class AddressRefusedError(InvalidInputError):
+    """A user's address is none we go to: not public, not of the web, or on a port of others."""
+
+    code = "address_refused"
+
+
 class UnauthenticatedError(PerdureError):
     """No credentials, or credentials that don't hold."""
 
@@ -80,6 +86,12 @@ class PermissionDeniedError(PerdureError):
     """The thing exists and is somebody else's, or the role is too low."""
 
     code = "permission_denied"
+
+
+class UserDisabledError(PermissionDeniedError):
+    """An admin has switched the user off: nothing is served and nothing starts."""
+
+    code = "user_disabled"
 
 
 class NotFoundError(PerdureError):
@@ -124,6 +136,12 @@ class InputChangedError(ConflictError):
     code = "input_changed"
 
 
+class SecretsNotConfiguredError(ConflictError):
+    """Secrets can't be kept or read: the operator gave no key, or not the one they need."""
+
+    code = "secrets_not_configured"
+
+
 class IdempotencyInProgressError(ConflictError):
     """A request with this Idempotency-Key is still being handled."""
 
@@ -147,10 +165,22 @@ class RateLimitedError(PerdureError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class QuotaExceededError(RateLimitedError):
+    """The user has as much running, or has spent as much today, as they may."""
+
+    code = "quota_exceeded"
+
+
 class ServiceUnavailableError(PerdureError):
     """The database can't be reached."""
 
     code = "service_unavailable"
+
+
+class OutboundError(PerdureError):
+    """An address that a user gave was not reached, or did not answer in time."""
+
+    code = "outbound_failed"
 
 
 class FencedOutError(PerdureError):

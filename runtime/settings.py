@@ -3,11 +3,22 @@
 Composition roots build one `Settings` and hand its values down; nothing else reads the environment.
 """
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, HttpUrl, PostgresDsn, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, HttpUrl, PostgresDsn, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Several values in one variable, with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -36,7 +47,9 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     api_body_limit_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
-    public_url: str | None = Field(default=None, description="The gateway's address from outside.")
+    public_url: HttpUrl | None = Field(
+        default=None, description="The gateway's address from outside; https switches HSTS on."
+    )
 
     jwt_secret: SecretStr | None = Field(default=None, description="Key of HS256 tokens.")
     jwks_url: HttpUrl | None = Field(
@@ -45,6 +58,32 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
     jwt_role_claim: str = Field(default="role", description="Path of the role's claim, with dots.")
+
+    rate_limit: str = Field(
+        default="",
+        description="Requests of one user at one gateway, such as `600/minute`; empty is no limit.",
+    )
+    failed_auth_limit: str = Field(
+        default="600/minute", description="Refused credentials from one address; empty is no limit."
+    )
+    max_concurrent_executions_per_user: int | None = Field(
+        default=None, ge=0, description="Executions of one user that have not ended."
+    )
+    max_usd_per_user_per_day: Decimal | None = Field(
+        default=None, ge=0, description="What a user's executions of a day (UTC) may cost."
+    )
+
+    cors_origins: Listed = Field(
+        default=(), description="Origins of other web applications that may use the API."
+    )
+    allowed_hosts: Listed = Field(
+        default=(),
+        description="Host names that requests may name; by default any, on loopback the local "
+        "ones and that of the public URL.",
+    )
+    trusted_proxies: Listed = Field(
+        default=(), description="Addresses and networks whose X-Forwarded-* headers are believed."
+    )
 
     api_url: str | None = Field(
         default=None, description="The gateway the command line talks to; else that of `home`."
@@ -68,6 +107,15 @@ class Settings(BaseSettings):
         default="auto",
         description="`auto` and `bubblewrap` refuse tools where no sandbox can be made; "
         "`none` runs them unprotected.",
+    )
+
+    secrets_key: SecretStr | None = Field(
+        default=None,
+        description="Seals stored secrets; several with commas: the first seals, all open.",
+    )
+    outbound_allow: Listed = Field(
+        default=(),
+        description="Hosts, addresses and networks that webhooks may reach though not public.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -139,6 +139,13 @@ class Stack:
         return self._home.ensure_secret(self._home.jwt_secret_file)
 
     @cached_property
+    def _secrets_key(self) -> str:
+        given = self._settings.secrets_key
+        if given is not None:
+            return given.get_secret_value()
+        return self._home.ensure_secret(self._home.secrets_key_file)
+
+    @cached_property
     def _token(self) -> str:
         return mint(self._jwt_secret, user=LOCAL_USER, role="admin", lives=TOKEN_LIVES)
 
@@ -152,6 +159,7 @@ class Stack:
             "PERDURE_API_HOST": self._settings.api_host,
             "PERDURE_API_PORT": str(self._api_port),
             "PERDURE_JWT_SECRET": self._jwt_secret,
+            "PERDURE_SECRETS_KEY": self._secrets_key,
         }
         if self.temporal_ui_url:
             given["PERDURE_TEMPORAL_UI_URL"] = self.temporal_ui_url

@@ -64,6 +64,11 @@ class Home:
         return self.path / "jwt.secret"
 
     @property
+    def secrets_key_file(self) -> Path:
+        """The key that seals users' secrets; without it they are lost."""
+        return self.path / "secrets.key"
+
+    @property
     def logs(self) -> Path:
         """What the parts had to say, a file each."""
         return self.path / "logs"

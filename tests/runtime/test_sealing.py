@@ -1,0 +1,49 @@
+"""Sealing secrets: bound to a place, by a key that can be changed."""
+
+import pytest
+
+from domain.errors import SecretsNotConfiguredError
+from runtime.sealing import Sealer
+
+OLD, NEW = "o" * 32, "n" * 44
+
+
+def test_a_sealed_value_opens_with_its_key_and_label() -> None:
+    sealed = Sealer(OLD).seal("pässword", label="secret:1")
+    assert Sealer(OLD).open(sealed, label="secret:1") == "pässword"
+    assert "pässword".encode() not in sealed
+
+
+def test_the_same_value_is_never_sealed_alike() -> None:
+    assert Sealer(OLD).seal("x", label="a") != Sealer(OLD).seal("x", label="a")
+
+
+def test_keys_are_changed_by_putting_the_new_one_first() -> None:
+    sealed = Sealer(OLD).seal("kept", label="a")
+    both = Sealer(f"{NEW}, {OLD}")
+    assert both.open(sealed, label="a") == "kept"
+    assert Sealer(NEW).open(both.seal("new", label="a"), label="a") == "new"
+    with pytest.raises(SecretsNotConfiguredError, match="not in PERDURE_SECRETS_KEY any more"):
+        Sealer(NEW).open(sealed, label="a")
+
+
+def test_another_place_or_changed_bytes_do_not_open() -> None:
+    sealer = Sealer(OLD)
+    sealed = sealer.seal("kept", label="secret:1")
+    for bytes_, label in (
+        (sealed, "secret:2"),
+        (sealed[:-1] + bytes([sealed[-1] ^ 1]), "secret:1"),
+        (sealed[:12], "secret:1"),
+        (b"", "secret:1"),
+    ):
+        with pytest.raises(SecretsNotConfiguredError):
+            sealer.open(bytes_, label=label)
+
+
+def test_no_key_and_a_short_key_say_what_to_set() -> None:
+    assert not Sealer(None).is_ready
+    assert not Sealer(" , ").is_ready
+    with pytest.raises(SecretsNotConfiguredError, match="PERDURE_SECRETS_KEY"):
+        Sealer(None).seal("x", label="a")
+    with pytest.raises(SecretsNotConfiguredError, match="32 characters"):
+        Sealer(f"{OLD},short")
