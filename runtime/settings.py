@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, HttpUrl, PostgresDsn, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -19,6 +19,18 @@ def _split(value: object) -> object:
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values in one variable, with commas between them."""
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("write absolute paths")
+    return path
+
+
+Directories = Annotated[
+    tuple[Annotated[Path, AfterValidator(_absolute)], ...], NoDecode, BeforeValidator(_split)
+]
+"""Absolute paths, with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -47,7 +59,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     api_body_limit_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
-    public_url: HttpUrl | None = Field(
+    public_url: str | None = Field(
         default=None, description="The gateway's address from outside; https switches HSTS on."
     )
 
@@ -107,6 +119,10 @@ class Settings(BaseSettings):
         default="auto",
         description="`auto` and `bubblewrap` refuse tools where no sandbox can be made; "
         "`none` runs them unprotected.",
+    )
+
+    working_directories: Directories = Field(
+        default=(), description="Directories below which a task may name one to work in."
     )
 
     secrets_key: SecretStr | None = Field(
