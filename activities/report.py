@@ -10,6 +10,7 @@ from contracts.definitions import TaskDefinition
 from contracts.report_source import ReportSource
 from domain.errors import NotFoundError
 from domain.events import Event
+from domain.ids import made_at, new_id
 from domain.states import ExecutionStatus
 from persistence import events, reports, runs
 from persistence.reporting.source import covered, ending_of, gather
@@ -47,9 +48,14 @@ async def store(session: AsyncSession, execution_id: UUID) -> None:
 async def _write(
     session: AsyncSession, row: ExecutionRow, report_format: str, content: dict[str, Any]
 ) -> None:
+    report_id = new_id()
     report = ReportRow(
+        id=report_id,
+        # The id's own time: lists select a span of time by ids, which are indexed.
+        created_at=made_at(report_id),
         user_id=row.user_id,
         execution_id=row.id,
+        task_id=row.task_id,
         title=row.title,
         format=report_format,
         content=content,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from contracts.reports import (
     Artifact,
@@ -18,6 +19,7 @@ from contracts.reports import (
     Subtask,
     Tokens,
     ToolCall,
+    TurnUse,
 )
 
 
@@ -31,6 +33,30 @@ class StoredContent:
     stop_reason: str | None
     content: str | None
     chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file by which two runs are compared; of several with one name the last one counts."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """The last scheduled run of the same task that completed before this one began.
+
+    `files` are its kept files and `files_now` those of this one.
+    """
+
+    execution_id: UUID
+    report_id: UUID | None
+    completed_at: datetime | None
+    result: Mapping[str, Any] | None
+    files: Sequence[KeptFile]
+    files_now: Sequence[KeptFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +77,9 @@ class ReportSource:
     input_requests: Sequence[InputRequest]
     subtasks: Sequence[Subtask]
     artifacts: Sequence[Artifact]
+    earlier: EarlierRun | None
     spans: Sequence[Span]
+    spending: Sequence[TurnUse]
     turns: int
     tokens: Tokens
     cost: Cost

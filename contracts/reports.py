@@ -153,7 +153,7 @@ class ModelCall(Part):
 
 
 class InputRequest(Part):
-    """What a person was asked, and what they said."""
+    """What a person was asked in message `message_seq`, and what they said."""
 
     id: UUID
     kind: str
@@ -166,26 +166,33 @@ class InputRequest(Part):
     asked_at: datetime
     answered_at: datetime | None
     waited_ms: int
+    message_seq: int | None = None
 
 
 class Subtask(Part):
-    """An execution that this one started."""
+    """An execution that this one started, by a call in message `message_seq`."""
 
     execution_id: UUID
     title: str
     status: str
     cost_usd: Usd
     duration_ms: int | None
+    message_seq: int | None = None
 
 
 class Artifact(Part):
-    """A file that was kept. `kind`: `artifact`, or `tool_output` when it was too long to show."""
+    """A file that was kept, by a call in message `message_seq`.
+
+    `kind`: `artifact`, or `tool_output` when it was too long to show.
+    """
 
     id: UUID
     name: str
     kind: str
     media_type: str
     size_bytes: int
+    sha256: str | None = None
+    message_seq: int | None = None
 
 
 class Span(Part):
@@ -198,6 +205,16 @@ class Span(Part):
     ended_at: datetime
     is_error: bool = False
     count: int = 1
+
+
+class TurnUse(Part):
+    """What the turns from `first` to `last` used, all of their tries; answered in `message_seq`."""
+
+    first: int
+    last: int
+    tokens: Tokens
+    cost_usd: Usd
+    message_seq: int | None = None
 
 
 class ModelCost(Part):
@@ -234,6 +251,53 @@ class Counts(Part):
     artifacts: int = 0
 
 
+class Item(Part):
+    """Something that the result has, had, or has otherwise now.
+
+    `before` and `after` are absent where there was or is nothing, or where the value is a text too
+    long to repeat. `path` says where a value stands in its item.
+    """
+
+    name: str
+    path: str = ""
+    before: str | None = None
+    after: str | None = None
+
+
+class Comparison(Part):
+    """What is new, changed and gone in one thing; `left_out` more are not listed."""
+
+    new: tuple[Item, ...] = ()
+    changed: tuple[Item, ...] = ()
+    gone: tuple[Item, ...] = ()
+    left_out: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.new or self.changed or self.gone or self.left_out)
+
+
+class Difference(Part):
+    """What changed since the last completed scheduled run of the same task.
+
+    `result` compares structured outputs item by item, or the lines of two texts (`of`). `of` is
+    `nothing` where one of them could not be compared.
+    """
+
+    execution_id: UUID
+    report_id: UUID | None
+    completed_at: datetime | None
+    of: Literal["items", "lines", "nothing"]
+    result: Comparison
+    files: Comparison
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that could be compared differs."""
+        return self.result.is_empty and self.files.is_empty
+
+
 class Covered(Part):
     """Up to where the report tells the story: an execution that went on gets a new report."""
 
@@ -259,7 +323,9 @@ class ReportContent(Part):
     input_requests: tuple[InputRequest, ...]
     subtasks: tuple[Subtask, ...]
     artifacts: tuple[Artifact, ...]
+    difference: Difference | None = None
     timeline: tuple[Span, ...]
+    spending: tuple[TurnUse, ...] = ()
     turns: int
     tokens: Tokens
     cost: Cost

@@ -3,6 +3,10 @@
 import os
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MILLISECOND = (1 << 48) - 1
 
 
 def new_id() -> uuid.UUID:
@@ -16,3 +20,14 @@ def new_id() -> uuid.UUID:
     fraction = (nanoseconds << 12) // 1_000_000
     random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
     return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random)
+
+
+def made_at(made: uuid.UUID) -> datetime:
+    """When one of our ids was made, to the millisecond."""
+    return _EPOCH + timedelta(milliseconds=made.int >> 80)
+
+
+def first_id_at(moment: datetime) -> uuid.UUID:
+    """The least id that can be made from this moment on: a span of time is one of ids."""
+    milliseconds = -((_EPOCH - moment) // timedelta(milliseconds=1))
+    return uuid.UUID(int=min(max(milliseconds, 0), _LAST_MILLISECOND) << 80)

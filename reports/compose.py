@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.report_source import ReportSource, StoredContent
-from contracts.reports import Block, Counts, Excerpt, Message, Outcome, ReportContent
+from contracts.reports import Block, Counts, Difference, Excerpt, Message, Outcome, ReportContent
 from domain.text import clean
+from reports.difference import difference
+from reports.spending import columns
 from reports.timeline import folded
 
 ANSWER_CHARS = 20_000
@@ -47,7 +49,9 @@ def compose(source: ReportSource) -> ReportContent:
         input_requests=tuple(source.input_requests),
         subtasks=tuple(source.subtasks),
         artifacts=tuple(source.artifacts),
+        difference=_difference(source),
         timeline=tuple(folded(source.spans)),
+        spending=columns(source.spending),
         turns=source.turns,
         tokens=source.tokens,
         cost=source.cost,
@@ -77,6 +81,13 @@ def _outcome(source: ReportSource) -> Outcome:
         is_output_left_out=too_long,
         message_seq=answers[-1] if answers else None,
     )
+
+
+def _difference(source: ReportSource) -> Difference | None:
+    """What changed since the run before; a run that did not come to its end says nothing of it."""
+    if source.earlier is None or source.ending.status != "completed":
+        return None
+    return difference(source.earlier, source.result)
 
 
 def _omitted(source: ReportSource) -> Counts:

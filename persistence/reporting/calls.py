@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.reports import ModelCall, Tokens, ToolCall
@@ -19,6 +19,7 @@ from persistence.reporting.bounded import (
     milliseconds,
     shortened,
 )
+from persistence.reporting.places import message_of_turn
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.tool_calls import ToolCallRow
 
@@ -32,17 +33,6 @@ INPUT_CHARS, OUTPUT_CHARS = 800, 1_600
 async def tool_calls(session: AsyncSession, execution_id: UUID) -> Ends[ToolCall]:
     """The live tool calls, in the order the model asked."""
     ran = func.coalesce(ToolCallRow.approved_input, ToolCallRow.input)
-    asked_in = (
-        select(ModelCallRow.last_message_seq + 1)
-        .where(
-            ModelCallRow.execution_id == execution_id,
-            ModelCallRow.superseded_at.is_(None),
-            ModelCallRow.turn == ToolCallRow.turn,
-            ModelCallRow.status == CallStatus.SUCCEEDED,
-        )
-        .limit(1)
-        .scalar_subquery()
-    )
     return await ends(
         session,
         ToolCallRow.id,
@@ -53,7 +43,7 @@ async def tool_calls(session: AsyncSession, execution_id: UUID) -> Ends[ToolCall
             ToolCallRow.approved_input.is_not(None).label("was_edited"),
             func.coalesce(ToolCallRow.started_at, ToolCallRow.created_at).label("started_at"),
             ToolCallRow.completed_at,
-            asked_in.label("message_seq"),
+            message_of_turn(execution_id, ToolCallRow.turn).label("message_seq"),
         ],
         where=[ToolCallRow.execution_id == execution_id, ToolCallRow.superseded_at.is_(None)],
         order=[ToolCallRow.turn, ToolCallRow.position, ToolCallRow.id],

@@ -21,6 +21,7 @@ from persistence.reporting.bounded import (
     milliseconds,
     shortened,
 )
+from persistence.reporting.places import message_of_call
 from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
@@ -88,6 +89,7 @@ async def input_requests(
             InputRequestRow.created_at,
             InputRequestRow.due_at,
             InputRequestRow.answered_at,
+            message_of_call(execution_id, InputRequestRow.tool_call_id).label("message_seq"),
         ],
         where=[InputRequestRow.execution_id == execution_id],
         order=[InputRequestRow.id],
@@ -111,6 +113,7 @@ def _input_request(row: Any, now: datetime) -> InputRequest:
         asked_at=row.created_at,
         answered_at=row.answered_at,
         waited_ms=milliseconds(row.created_at, until) or 0,
+        message_seq=row.message_seq,
     )
 
 
@@ -135,6 +138,7 @@ async def subtasks(session: AsyncSession, execution_id: UUID) -> Ends[Subtask]:
             ExecutionRow.cost_usd,
             ExecutionRow.started_at,
             ExecutionRow.completed_at,
+            message_of_call(execution_id, ExecutionRow.parent_tool_call_id).label("message_seq"),
         ],
         where=[ExecutionRow.parent_execution_id == execution_id],
         order=[ExecutionRow.id],
@@ -150,6 +154,7 @@ def _subtask(row: Any) -> Subtask:
         status=row.status,
         cost_usd=row.cost_usd,
         duration_ms=milliseconds(row.started_at, row.completed_at),
+        message_seq=row.message_seq,
     )
 
 
@@ -158,9 +163,15 @@ async def artifacts(session: AsyncSession, execution_id: UUID) -> Ends[Artifact]
     return await ends(
         session,
         ArtifactRow.id,
-        [getattr(ArtifactRow, name) for name in Artifact.model_fields],
+        [
+            *(getattr(ArtifactRow, name) for name in _FILE),
+            message_of_call(execution_id, ArtifactRow.tool_call_id).label("message_seq"),
+        ],
         where=[ArtifactRow.execution_id == execution_id],
         order=[ArtifactRow.id],
         kept=OTHERS,
         part=lambda row: Artifact.model_validate(row, from_attributes=True),
     )
+
+
+_FILE = ("id", "name", "kind", "media_type", "size_bytes", "sha256")

@@ -10,8 +10,9 @@ from contracts.definitions import TaskDefinition
 from contracts.report_source import ReportSource
 from contracts.reports import Counts, Covered, Ending, Subject, Tokens
 from persistence.reporting import calls, lists
+from persistence.reporting.earlier import earlier_run
 from persistence.reporting.spans import spans_of
-from persistence.reporting.totals import cost_of
+from persistence.reporting.totals import cost_of, spending_of
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import MessageRow
 
@@ -42,7 +43,9 @@ async def gather(
         prompt=row.rendered_prompt,
         result=row.result_data,
         **{name: part.parts for name, part in found.items()},
+        earlier=await earlier_run(session, row),
         spans=await spans_of(session, row.id, now),
+        spending=await spending_of(session, row.id),
         turns=row.total_turns,
         tokens=_tokens(row),
         cost=await cost_of(session, row, budget),

@@ -1,12 +1,13 @@
 """What an execution cost, over all of its calls."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.reports import Cost, ModelCost, Tokens
+from contracts.reports import Cost, ModelCost, Tokens, TurnUse
 from domain.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.model_calls import ModelCallRow
@@ -61,16 +62,46 @@ def _used(*kinds: str) -> ColumnElement[int]:
     return func.coalesce(func.sum(sum(fields[1:], fields[0])), 0)
 
 
+_USED = (
+    _used("input_tokens").label("input"),
+    _used("output_tokens").label("output"),
+    _used("cache_read_tokens").label("cache_read"),
+    _used("cache_write_5m_tokens", "cache_write_1h_tokens").label("cache_write"),
+    func.sum(CHARGED).label("cost_usd"),
+)
+
+
+async def spending_of(session: AsyncSession, execution_id: UUID) -> Sequence[TurnUse]:
+    """What each live turn used, all of its tries, in order."""
+    answered = ModelCallRow.status == CallStatus.SUCCEEDED
+    rows = await session.execute(
+        select(
+            ModelCallRow.turn,
+            func.max(ModelCallRow.last_message_seq + 1).filter(answered).label("message_seq"),
+            *_USED,
+        )
+        .where(ModelCallRow.execution_id == execution_id, ModelCallRow.superseded_at.is_(None))
+        .group_by(ModelCallRow.turn)
+        .order_by(ModelCallRow.turn)
+    )
+    return [
+        TurnUse(
+            first=row.turn,
+            last=row.turn,
+            tokens=Tokens.model_validate(row, from_attributes=True),
+            cost_usd=row.cost_usd,
+            message_seq=row.message_seq,
+        )
+        for row in rows
+    ]
+
+
 async def _by_model(session: AsyncSession, execution_id: UUID) -> tuple[ModelCost, ...]:
     rows = await session.execute(
         select(
             ModelCallRow.model,
             func.count().label("calls"),
-            _used("input_tokens").label("input"),
-            _used("output_tokens").label("output"),
-            _used("cache_read_tokens").label("cache_read"),
-            _used("cache_write_5m_tokens", "cache_write_1h_tokens").label("cache_write"),
-            func.sum(CHARGED).label("cost_usd"),
+            *_USED,
         )
         .where(ModelCallRow.execution_id == execution_id)
         .group_by(ModelCallRow.model)
