@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import links, openapi, problems
+from api.allowances import Allowances
 from api.auth import Authenticator, Tokens
 from api.edge import Edge
 from api.gateway import Gateway
@@ -19,12 +20,14 @@ from api.routes import (
     sessions,
     stories,
     tasks,
+    users,
 )
 from api.watching import Watcher
 from persistence.blobs import BlobStore
 from persistence.database import Database
 from persistence.hot_reads import HotReads
 from persistence.migrate import head_revision
+from persistence.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
@@ -32,7 +35,17 @@ from runtime.temporal import connect
 
 VERSION = "1"
 
-FEATURES = (tasks, execute, executions, stories, reports, input_requests, sessions, artifacts)
+FEATURES = (
+    tasks,
+    execute,
+    executions,
+    stories,
+    reports,
+    input_requests,
+    sessions,
+    artifacts,
+    users,
+)
 """Modules whose `router` is served under `/api/v1`; a new feature is one more."""
 
 
@@ -63,6 +76,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             temporal=temporal,
             dispatcher=Dispatcher(temporal),
             authenticator=Authenticator(tokens, database),
+            allowances=Allowances(
+                Quotas(
+                    settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
+                )
+            ),
             watcher=watcher,
             newest_revision=head_revision(),
         )

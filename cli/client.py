@@ -113,6 +113,16 @@ class Gateway:
         """A resource; query parameters that are None are left out."""
         return self._request("GET", path, params=_given(query))
 
+    def items(self, path: str, **query: object) -> Iterator[Json]:
+        """Everything a list holds, page by page."""
+        cursor = None
+        while True:
+            page = self.get(path, **{"page_size": 100, **query}, cursor=cursor)
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
     def get_patiently(self, path: str, **query: object) -> Any:
         """As `get`, over a restart of the gateway: for who follows an execution."""
         deadline = time.monotonic() + GIVE_UP_SECONDS

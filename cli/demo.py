@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from cli import show, taskfiles
+from cli import applying, show
 from cli.answering import answer_of, open_requests
 from cli.client import Gateway, Json, Place, find_place
+from cli.definitions import Definition, of_fields
 from cli.exits import CommandError, Exit
 from cli.following import EXITS, on_a_terminal, to_the_end
 from cli.live import Story, summary
@@ -24,6 +25,7 @@ from cli.stack.parts import inherited, own_module
 from cli.stack.process import last_lines, launched
 from runtime.settings import Settings
 
+PLAN = "demo.yaml"
 ANY_PORTS = ("--api-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0")
 # As long as a stop may take: a worker's steps in hand and the servers' own time.
 STOP_SECONDS = 90
@@ -49,9 +51,9 @@ def run(settings: Settings, *, has_key: bool) -> Exit:
 
 def _demonstrate(place: Place, facts: Mapping[str, Any], *, scripted: bool) -> Exit:
     _say_who_answers(scripted=scripted)
-    plan = yaml.safe_load((files("cli") / "demo.yaml").read_text(encoding="utf-8"))
+    plan = yaml.safe_load((files("cli") / PLAN).read_text(encoding="utf-8"))
     with Gateway(place) as gateway:
-        task = taskfiles.apply(gateway, _task_of(plan, scripted=scripted))
+        task = applying.apply(gateway, _task_of(plan, scripted=scripted))
         execution_id = gateway.post(f"/tasks/{task['id']}/execute")["id"]
         story = Story(gateway, execution_id, show.out)
 
@@ -78,11 +80,11 @@ def _say_who_answers(*, scripted: bool) -> None:
         show.out.print("Claude answers; this costs a few cents at most.")
 
 
-def _task_of(plan: Mapping[str, Any], *, scripted: bool) -> Json:
-    task: Json = dict(plan["task"])
+def _task_of(plan: Mapping[str, Any], *, scripted: bool) -> Definition:
+    task = dict(plan["task"])
     if scripted:
         task["prompt_template"] += f"\n{plan['script']}"
-    return task
+    return of_fields(task, Path(PLAN))
 
 
 def _answer_to(request: Mapping[str, Any], words: str) -> Json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import demonstrate, executions, inbox, inspect, operate, run, tasks
+from cli.commands import demonstrate, executions, files, inbox, inspect, operate, run, tasks
 from cli.commands.connection import Given
 from cli.exits import CommandError
 
@@ -44,7 +44,7 @@ def perdure(
     context.obj = Given(api_url=api_url, token=token)
 
 
-for commands in (operate, demonstrate, run):
+for commands in (operate, demonstrate, run, files):
     commands.add_to(app)
 for commands in (tasks, executions, inbox):
     app.add_typer(commands.app)

@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    task_or_file: Annotated[str, typer.Argument(help="A task's name or id, or a YAML/JSON file.")],
+    task_or_file: Annotated[str, typer.Argument(help="A task's name or id, or a file.")],
     variable: Annotated[
         list[str] | None,
         typer.Option("--variable", "-v", help="name=text, or name:=json. May be repeated."),
@@ -44,20 +44,20 @@ def run(
     A file is applied first: its task is created, or changed to what the file says.
     Exit codes: 0 completed, 1 failed, 2 wrong usage, 3 no gateway, 4 waiting for a person.
     """
-    from cli import taskfiles
+    from cli import applying, arguments, definitions
     from cli.following import follow, on_a_terminal
 
     given = {
-        "variables": taskfiles.variables(variable or []),
+        "variables": arguments.variables(variable or []),
         "priority": priority,
         "max_budget_usd": max_budget_usd,
     }
     body = {name: value for name, value in given.items() if value is not None}
     with gateway_of(context) as gateway:
-        if taskfiles.is_file(task_or_file):
-            task = taskfiles.apply(gateway, taskfiles.read(Path(task_or_file)))
+        if definitions.is_file(task_or_file):
+            task = applying.apply(gateway, definitions.task_in(Path(task_or_file)))
         else:
-            task = taskfiles.find(gateway, task_or_file)
+            task = arguments.find(gateway, task_or_file)
         execution = gateway.post(f"/tasks/{task['id']}/execute", body)
         stays = on_a_terminal() if stay is None else stay
         raise typer.Exit(follow(gateway, execution["id"], watch=watch, as_json=as_json, stay=stays))

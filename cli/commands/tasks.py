@@ -41,25 +41,25 @@ def list_tasks(
 @app.command()
 def get(context: typer.Context, task: TaskName, *, as_json: AsJson = False) -> None:
     """Show a task."""
-    from cli import show, taskfiles
+    from cli import arguments, show
 
     with gateway_of(context) as gateway:
-        found = taskfiles.find(gateway, task)
+        found = arguments.find(gateway, task)
     (show.as_json if as_json else show.fields)(found)
 
 
 @app.command()
 def create(
     context: typer.Context,
-    file: Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON.")],
+    file: Annotated[Path, typer.Option("--file", "-f", help="YAML, JSON or Markdown.")],
     *,
     as_json: AsJson = False,
 ) -> None:
     """Create a task from a file."""
-    from cli import show, taskfiles
+    from cli import definitions, show
 
     with gateway_of(context) as gateway:
-        made = gateway.post("/tasks", taskfiles.read(file))
+        made = gateway.post("/tasks", definitions.task_in(file).request)
     if as_json:
         show.as_json(made)
     else:
@@ -69,7 +69,7 @@ def create(
 @app.command()
 def delete(context: typer.Context, task: TaskName) -> None:
     """Delete a task; its executions stay readable."""
-    from cli import taskfiles
+    from cli import arguments
 
     with gateway_of(context) as gateway:
-        gateway.delete(f"/tasks/{taskfiles.find(gateway, task)['id']}")
+        gateway.delete(f"/tasks/{arguments.find(gateway, task)['id']}")
