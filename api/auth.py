@@ -15,8 +15,9 @@ from persistence.database import Database
 ALGORITHM = "HS256"
 """Pinned: a token that names another algorithm (or `none`) is refused."""
 
-REMEMBERED_SECONDS = 60.0
-"""How long a checked token is not checked again, nor its user looked up; never past its end."""
+REMEMBERED_SECONDS = 5.0
+"""How long a checked token is not checked again, nor its user looked up; never past its end. What
+another gateway revokes or forbids holds here after this long (chosen)."""
 
 REMEMBERED_TOKENS = 10_000
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from api.allowances import Allowances
 from api.auth import Authenticator
 from api.watching import Watcher
 from persistence.blobs import BlobStore
@@ -24,6 +25,7 @@ class Gateway:
     temporal: Client
     dispatcher: Dispatcher
     authenticator: Authenticator
+    allowances: Allowances
     watcher: Watcher
     newest_revision: str | None
     """The database schema this code wants."""

@@ -49,6 +49,8 @@ class Started:
 
     row: ExecutionRow
     request: StartRequest | None
+    is_said: bool = False
+    """Nothing was started: something was said to the execution, and its bell is to be rung."""
 
 
 def work_of(task: StoredTask) -> Work:
@@ -101,8 +103,10 @@ async def start(
         InvalidInputError: variables, budget or deadline don't fit.
         NotFoundError: there is no such session.
         PermissionDeniedError: the session is another user's than the execution.
+        QuotaExceededError: the user has too much running, or has spent too much today.
     """
     _check(wanted, gateway.settings.model, strict_variables=strict_variables)
+    await gateway.allowances.check(session, wanted.user_id)
     is_blocked = wanted.session_id is not None and await _is_busy(
         session, wanted.session_id, wanted.user_id
     )
@@ -117,6 +121,8 @@ async def dispatch(gateway: Gateway, started: Started) -> None:
         if was_started:
             await outbox.dispatched(gateway.database, started.row.id)
         metrics.STARTS.labels("started" if was_started else "left_to_relay").inc()
+    elif started.is_said:
+        await gateway.dispatcher.ring(started.row.workflow_id)
 
 
 async def accepted(

@@ -2,6 +2,7 @@
 
 from persistence.tables import (
     agents,
+    api_keys,
     artifacts,
     audit,
     events,
@@ -10,6 +11,7 @@ from persistence.tables import (
     input_requests,
     model_calls,
     outbox,
+    prerequisites,
     reports,
     sessions,
     tasks,
@@ -24,6 +26,7 @@ metadata = Row.metadata
 __all__ = [
     "Row",
     "agents",
+    "api_keys",
     "artifacts",
     "audit",
     "events",
@@ -33,6 +36,7 @@ __all__ = [
     "metadata",
     "model_calls",
     "outbox",
+    "prerequisites",
     "reports",
     "sessions",
     "tasks",

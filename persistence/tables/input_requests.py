@@ -17,6 +17,13 @@ class InputRequestRow(Row):
     __table_args__ = (
         Index("ix_input_requests_user_id_status_id", "user_id", "status", "id"),
         Index("ix_input_requests_execution_id_status", "execution_id", "status"),
+        Index(
+            "ix_input_requests_assignee_status_id",
+            "assignee",
+            "status",
+            "id",
+            postgresql_where=text("assignee IS NOT NULL"),
+        ),
         Index("ix_input_requests_due_at", "due_at", postgresql_where=text("status = 'open'")),
     )
 
@@ -32,6 +39,8 @@ class InputRequestRow(Row):
     tool_name: Mapped[str | None]
     tool_input: Mapped[str | None] = mapped_column(Text)
     input_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
+    tool_input_schema: Mapped[dict[str, Any] | None]
+    """What an edited input must fit."""
     assignee: Mapped[str | None]
     status: Mapped[str]
     due_at: Mapped[datetime | None]

@@ -1,0 +1,39 @@
+"""Keys that stand for a user without a token."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from persistence.tables.columns import CreatedAt, Id, Row
+
+
+class ApiKeyRow(Row):
+    """One key. Only its hash is stored; `prefix` is what people recognise it by."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        Index(
+            "uq_api_keys_user_id_name_live",
+            "user_id",
+            "name",
+            unique=True,
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+        Index(
+            "ix_api_keys_user_id_id", "user_id", "id", postgresql_where=text("revoked_at IS NULL")
+        ),
+        Index("uq_api_keys_sha256", "sha256", unique=True),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
+    prefix: Mapped[str]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    role: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

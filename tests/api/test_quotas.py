@@ -1,0 +1,97 @@
+"""Quotas hold at every start, and cost nothing where there are none."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, update
+
+from api.main import create_app
+from domain.errors import UserDisabledError
+from persistence import quotas
+from persistence.quotas import Quotas
+from persistence.tables.executions import ExecutionRow
+from tests.api.conftest import serving, settings_of
+from tests.api.world import World, execute, make_task
+
+
+@pytest.fixture(scope="module")
+async def limited(
+    module_database_url: str, temporal_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    """A gateway where each user may have ten executions at once."""
+    settings = settings_of(
+        module_database_url,
+        temporal_address,
+        home=tmp_path_factory.mktemp("home"),
+        max_concurrent_executions_per_user=10,
+    )
+    app = create_app(settings)
+    async with serving(app) as url:
+        yield World(url, app.state.gateway)
+
+
+async def test_fifty_starts_at_once_do_not_pass_a_limit_of_ten(limited: World) -> None:
+    async with limited.client("busy") as client:
+        task = await make_task(client)
+        answers = await asyncio.gather(*(client.post(task["_links"]["execute"]) for _ in range(50)))
+        statuses = sorted(answer.status_code for answer in answers)
+        assert statuses == [202] * 10 + [429] * 40
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.json()["code"] == "quota_exceeded"
+        assert int(refused.headers["retry-after"]) > 0
+        first = next(answer for answer in answers if answer.status_code == 202).json()
+        await _end(limited, first["id"])
+        assert (await client.post(task["_links"]["execute"])).status_code == 202
+        assert (await client.post(task["_links"]["execute"])).status_code == 429
+    async with limited.client("idle") as client:
+        await execute(client, await make_task(client))
+
+
+async def test_a_day_s_spending_ends_at_the_quota(limited: World) -> None:
+    async with limited.client("spender") as client:
+        task = await make_task(client)
+        execution = await execute(client, task)
+        owner = UUID(execution["user_id"])
+        most = Quotas(max_usd_per_day=Decimal("1.5"))
+        database = limited.gateway.database
+        async with database.transaction() as session:
+            assert await quotas.check(session, owner, most)
+        await _end(limited, execution["id"], cost_usd=Decimal("1.5"))
+        with pytest.raises(quotas.QuotaExceededError, match=r"1\.5"):
+            async with database.transaction() as session:
+                await quotas.check(session, owner, most)
+
+
+async def test_who_has_no_quota_is_not_counted(world: World) -> None:
+    statements: list[str] = []
+    engine = world.gateway.database.engine.sync_engine
+    async with world.client("free") as client:
+        task = await make_task(client)
+        await execute(client, task)
+        event.listen(engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+        await execute(client, task)
+    assert statements
+    assert not [s for s in statements if "FROM users" in s or "count(*)" in s]
+
+
+async def test_who_is_disabled_starts_nothing(world: World) -> None:
+    async with world.client("gone") as client:
+        owner = UUID((await make_task(client))["user_id"])
+    async with world.gateway.database.transaction() as session:
+        user = await session.get_one(quotas.UserRow, owner)
+        user.disabled_at = user.created_at
+    with pytest.raises(UserDisabledError):
+        async with world.gateway.database.transaction() as session:
+            await quotas.check(session, owner, Quotas())
+
+
+async def _end(world: World, execution_id: str, **columns: object) -> None:
+    async with world.gateway.database.transaction() as session:
+        await session.execute(
+            update(ExecutionRow)
+            .where(ExecutionRow.id == UUID(execution_id))
+            .values(status="completed", **columns)
+        )
