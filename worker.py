@@ -17,6 +17,7 @@ from activities.call_claude import Attentions, Caller
 from activities.execution import Activities
 from activities.prices import ListPrices
 from activities.relay import Relay
+from activities.sealer import Sealer
 from activities.upkeep import Upkeep
 from agent.ports import Model
 from claude.adapter import ClaudeModel
@@ -91,6 +92,7 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
         dispatcher = Dispatcher(client)
         relay, upkeep = Relay(database, dispatcher), Upkeep(database, dispatcher)
         await stack.enter_async_context(beside(listener.run(), relay.run(), upkeep.run()))
+        await stack.enter_async_context(beside(Sealer(database).run()))
         all_activities = Activities(caller, default_model=settings.model)
         await stack.enter_async_context(executions_worker(client, all_activities, settings))
         yield

@@ -85,6 +85,11 @@ def artifact(artifact_id: UUID, execution_id: UUID | None) -> Links:
     return links
 
 
+def audit(audit_id: UUID) -> Links:
+    """Links of an entry of the audit log."""
+    return {"self": f"{BASE}/audit-logs/{audit_id}"}
+
+
 def _temporal(call: Call, workflow_id: str) -> str | None:
     settings = call.gateway.settings
     if not call.principal.is_admin or settings.temporal_ui_url is None:

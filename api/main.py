@@ -12,6 +12,7 @@ from api.edge import Edge
 from api.gateway import Gateway
 from api.routes import (
     artifacts,
+    audit,
     execute,
     executions,
     health,
@@ -46,6 +47,7 @@ FEATURES = (
     input_requests,
     sessions,
     artifacts,
+    audit,
     users,
 )
 """Modules whose `router` is served under `/api/v1`; a new feature is one more."""

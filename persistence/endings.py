@@ -87,8 +87,8 @@ told AS (
     FROM mine
 ),
 audited AS (
-    INSERT INTO audit_log (id, action, entity_type, entity_id, after)
-    SELECT :audit_id, 'execution.' || status, 'execution', id,
+    INSERT INTO audit_log (id, owner_id, action, entity_type, entity_id, after)
+    SELECT :audit_id, user_id, 'execution.' || status, 'execution', id,
         json_build_object('status', status, 'error_code', error_code)
     FROM mine
 ),
