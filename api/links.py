@@ -21,6 +21,23 @@ def task(task_id: UUID) -> Links:
         "execute": f"{path}/execute",
         "executions": f"{path}/executions",
         "schedule": f"{path}/schedule",
+        "versions": f"{path}/versions",
+        "dry_run": f"{path}/dry-run",
+        "hooks": f"{path}/hooks",
+    }
+
+
+def task_version(task_id: UUID, version: int) -> Links:
+    """Links of one version of a task."""
+    path = f"{BASE}/tasks/{task_id}"
+    return {"self": f"{path}/versions/{version}", "task": path}
+
+
+def agent(slug: str) -> Links:
+    """Links of an agent."""
+    return {
+        "self": f"{BASE}/agents/{slug}",
+        "executions": f"{BASE}/task-executions?agent_id={slug}",
     }
 
 
@@ -45,8 +62,12 @@ def execution(call: Call, columns: Mapping[str, Any]) -> Links:
         links["report"] = f"{path}/report"
     if columns["status"] not in TERMINAL:
         links["cancel"] = f"{path}/cancel"
+    else:
+        links["retry"] = f"{path}/retry"
     if parent_id := columns["parent_execution_id"]:
         links["parent"] = execution_path(parent_id)
+    if retried_id := columns["retry_of_id"]:
+        links["retry_of"] = execution_path(retried_id)
     if temporal := _temporal(call, columns["workflow_id"]):
         links["temporal"] = temporal
     return links

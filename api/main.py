@@ -7,10 +7,12 @@ from fastapi import FastAPI
 
 from api import links, openapi, problems
 from api.allowances import Allowances
-from api.auth import Authenticator, Tokens
+from api.auth import Authenticator
 from api.edge import Edge
 from api.gateway import Gateway
+from api.rates import Rates
 from api.routes import (
+    agents,
     artifacts,
     audit,
     execute,
@@ -21,9 +23,11 @@ from api.routes import (
     sessions,
     steering,
     stories,
+    task_versions,
     tasks,
     users,
 )
+from api.tokens import Tokens
 from api.watching import Watcher
 from persistence.blobs import BlobStore
 from persistence.database import Database
@@ -39,6 +43,8 @@ VERSION = "1"
 
 FEATURES = (
     tasks,
+    task_versions,
+    agents,
     execute,
     executions,
     steering,
@@ -61,9 +67,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     set_up_logging(settings.log_level, settings.log_format)
-    if settings.database_url is None or settings.jwt_secret is None:
-        raise ValueError("The gateway needs PERDURE_DATABASE_URL and PERDURE_JWT_SECRET.")
-    tokens = Tokens(settings.jwt_secret.get_secret_value(), settings.jwt_role_claim)
+    if settings.database_url is None:
+        raise ValueError("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
+    tokens = Tokens.of(settings)
     database_url = str(settings.database_url)
 
     @asynccontextmanager
@@ -79,17 +85,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             blobs=BlobStore(settings.home / "artifacts"),
             temporal=temporal,
             dispatcher=Dispatcher(temporal),
-            authenticator=Authenticator(tokens, database),
+            authenticator=Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit)),
             allowances=Allowances(
                 Quotas(
                     settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
                 )
             ),
+            rates=Rates.maybe(settings.rate_limit),
             watcher=watcher,
             newest_revision=head_revision(),
         )
         async with watcher.running():
             yield
+        await tokens.close()
         await hot_reads.close()
         await database.close()
 

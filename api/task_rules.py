@@ -1,38 +1,95 @@
 """What a task's fields must be beside their types; each problem names its field and the mend."""
 
+import difflib
 import zoneinfo
 from collections.abc import Iterator
 from functools import cache
+from uuid import UUID
 
-from api.auth import Principal
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.calls import Call
 from api.json_schemas import schema_problems
 from api.schemas.tasks import TaskCreate
-from domain import cron, permissions, pricing
+from contracts.definitions import TaskDefinition
+from domain import cron, permissions, pricing, working_directories
+from domain.agents import Agent
 from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError
+from domain.specialists import BUILT_IN
+from persistence import agents
+from runtime.settings import Settings
+
+SUGGESTED_FROM = 1000
+"""Slugs of a user's own that a misspelt one is compared with (chosen)."""
 
 
-def check(task: TaskCreate, principal: Principal, default_model: str) -> None:
-    """Make sure that the task can run.
+async def check(session: AsyncSession, call: Call, task: TaskCreate, *, owner_id: UUID) -> None:
+    """Make sure that the task can run; what it names is looked up among its owner's things.
 
     Raises:
         InvalidInputError: it can't; every problem is told at once.
         PermissionDeniedError: it would take an admin to set what it sets.
     """
+    agent, references = await _references(session, owner_id, task)
     problems = [
-        *_tools(task),
+        *_definition(task, agent, call.gateway.settings),
+        *references,
         *_schedule(task),
-        *_report(task),
-        *_schemas(task),
-        *_budget(task, default_model),
         *_sharing(task),
     ]
+    _refuse(call, task, problems, "The task is invalid; see errors.")
+
+
+async def check_definition(
+    session: AsyncSession, call: Call, definition: TaskDefinition, *, owner_id: UUID
+) -> None:
+    """The same of a definition that belongs to no task; `check` says what it raises."""
+    agent, references = await _references(session, owner_id, definition)
+    problems = [*_definition(definition, agent, call.gateway.settings), *references]
+    _refuse(call, definition, problems, "The definition is invalid; see errors.")
+
+
+def _refuse(
+    call: Call, definition: TaskDefinition, problems: list[FieldProblem], detail: str
+) -> None:
     if problems:
-        raise InvalidInputError("The task is invalid; see errors.", problems)
-    if task.sdk_options.permission_mode == "bypassPermissions" and not principal.is_admin:
+        raise InvalidInputError(detail, problems)
+    is_bypassing = definition.sdk_options.permission_mode == "bypassPermissions"
+    if is_bypassing and not call.principal.is_admin:
         raise PermissionDeniedError("Only an admin may set permission_mode bypassPermissions.")
 
 
-def _tools(task: TaskCreate) -> Iterator[FieldProblem]:
+async def _references(
+    session: AsyncSession, owner_id: UUID, definition: TaskDefinition
+) -> tuple[Agent | None, list[FieldProblem]]:
+    """The definition's agent, and what it names that there is not."""
+    if definition.agent_id is None:
+        return None, []
+    agent = await agents.find(session, owner_id, definition.agent_id)
+    return agent, [] if agent else [await _no_agent(session, owner_id, definition.agent_id)]
+
+
+async def _no_agent(session: AsyncSession, owner_id: UUID, slug: str) -> FieldProblem:
+    known = await agents.slugs(session, owner_id, limit=SUGGESTED_FROM)
+    alike = difflib.get_close_matches(slug, known, 1)
+    hint = f"Did you mean {alike[0]!r}?" if alike else f"Built in are: {', '.join(BUILT_IN)}."
+    return _problem("agent_id", f"There is no agent {slug!r:.120}. {hint}", "unknown_agent")
+
+
+def _definition(
+    definition: TaskDefinition, agent: Agent | None, settings: Settings
+) -> Iterator[FieldProblem]:
+    yield from _tools(definition)
+    yield from _report(definition)
+    yield from _schemas(definition)
+    yield from _budget(definition, agent, settings.model)
+    if definition.working_directory_path is not None:
+        path, roots = definition.working_directory_path, settings.working_directories
+        if found := working_directories.problem(path, roots):
+            yield _problem("working_directory_path", found)
+
+
+def _tools(task: TaskDefinition) -> Iterator[FieldProblem]:
     lists = {
         "allowed_tools": task.allowed_tools,
         "ask_tools": task.ask_tools,
@@ -55,12 +112,12 @@ def _schedule(task: TaskCreate) -> Iterator[FieldProblem]:
         yield _problem("schedule_timezone", "Write an IANA zone, such as 'Europe/Berlin' or 'UTC'.")
 
 
-def _report(task: TaskCreate) -> Iterator[FieldProblem]:
+def _report(task: TaskDefinition) -> Iterator[FieldProblem]:
     if task.generate_report and task.report_format is None:
         yield _problem("report_format", "A report needs one: html, pdf, json or markdown.")
 
 
-def _schemas(task: TaskCreate) -> Iterator[FieldProblem]:
+def _schemas(task: TaskDefinition) -> Iterator[FieldProblem]:
     if task.variables_schema is not None:
         yield from schema_problems(task.variables_schema, ("body", "variables_schema"))
     if task.sdk_options.output_schema is not None:
@@ -68,8 +125,10 @@ def _schemas(task: TaskCreate) -> Iterator[FieldProblem]:
         yield from schema_problems(task.sdk_options.output_schema, loc)
 
 
-def _budget(task: TaskCreate, default_model: str) -> Iterator[FieldProblem]:
-    model = task.sdk_options.model or default_model
+def _budget(
+    task: TaskDefinition, agent: Agent | None, default_model: str
+) -> Iterator[FieldProblem]:
+    model = model_of(task, agent, default_model)
     if task.sdk_options.max_budget_usd is not None and not pricing.is_priced(model):
         yield unpriced(("body", "sdk_options", "max_budget_usd"), model)
 
@@ -87,6 +146,14 @@ def _sharing(task: TaskCreate) -> Iterator[FieldProblem]:
             yield FieldProblem(where, "A public task can't start commands; name a server's url.")
     if task.working_directory_path is not None:
         yield _problem("working_directory_path", "A public task has none; leave it out.")
+    if task.agent_id is not None and task.agent_id not in BUILT_IN:
+        hint = "Others don't have your agents: name a built-in one, or write its words here."
+        yield _problem("agent_id", f"A public task can't name an agent of yours. {hint}")
+
+
+def model_of(definition: TaskDefinition, agent: Agent | None, default_model: str) -> str:
+    """The model that runs: the definition's own, else its agent's, else the operator's."""
+    return definition.sdk_options.model or (agent and agent.model) or default_model
 
 
 def unpriced(loc: tuple[str, ...], model: str) -> FieldProblem:
@@ -96,8 +163,8 @@ def unpriced(loc: tuple[str, ...], model: str) -> FieldProblem:
     )
 
 
-def _problem(field: str, msg: str) -> FieldProblem:
-    return FieldProblem(("body", field), msg)
+def _problem(field: str, msg: str, kind: str = "value_error") -> FieldProblem:
+    return FieldProblem(("body", field), msg, kind)
 
 
 @cache

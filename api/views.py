@@ -6,18 +6,22 @@ from typing import Any
 
 from api import links
 from api.calls import Call
+from api.schemas.agents import AgentRead
 from api.schemas.artifacts import ArtifactRead
 from api.schemas.executions import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead
 from api.schemas.input_requests import AskedToolCall, InputRequestRead
 from api.schemas.sessions import SessionRead
+from api.schemas.task_versions import TaskVersionRead
 from api.schemas.tasks import TaskRead
 from contracts.definitions import TaskDefinition
+from domain.specialists import BUILT_IN
+from persistence.tables.agents import AgentRow
 from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import MessageRow, SessionRow
-from persistence.tables.tasks import TaskRow
+from persistence.tables.tasks import TaskRow, TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
 from persistence.tasks import StoredTask
 
@@ -28,6 +32,7 @@ _SESSION = tuple(f for f in SessionRead.model_fields if f != "links")
 _REQUEST = tuple(
     f for f in InputRequestRead.model_fields if f not in {"links", "tool_call", "answer_schema"}
 )
+_AGENT = tuple(f for f in AgentRead.model_fields if hasattr(AgentRow, f))
 _ARTIFACT = tuple(f for f in ArtifactRead.model_fields if f != "links")
 
 
@@ -52,6 +57,22 @@ def task(stored: StoredTask) -> TaskRead:
         **values,
         is_deleted=stored.row.deleted_at is not None,
         links=links.task(stored.row.id),
+    )
+
+
+def task_version(row: TaskVersionRow) -> TaskVersionRead:
+    """A version of a task, as it was written."""
+    fields = [f for f in TaskVersionRead.model_fields if f != "links"]
+    return TaskVersionRead(**_of(row, fields), links=links.task_version(row.task_id, row.version))
+
+
+def agent(row: AgentRow) -> AgentRead:
+    """An agent; a built-in one has a row that is in no table."""
+    return AgentRead(
+        **_of(row, _AGENT),
+        agent_id=row.slug,
+        is_builtin=row.slug in BUILT_IN,
+        links=links.agent(row.slug),
     )
 
 

@@ -92,8 +92,13 @@ def agent_of(row: AgentRow) -> Agent:
     )
 
 
+def built_in_row(slug: str) -> AgentRow | None:
+    """A built-in agent as a row that is in no table."""
+    return next((row for row in _BUILT_IN_ROWS if row.slug == slug), None)
+
+
 def _built_in_row(number: int, agent: Agent) -> AgentRow:
-    """A row that is in no table, so that one list holds both; older than every other."""
+    """Older than every stored one, so that one list can hold both."""
     values = asdict(agent)
     lists = {column: list(values[column]) for column in _LISTS}
     return AgentRow(id=UUID(int=number), **{**values, **lists})

@@ -5,18 +5,18 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import Field, ValidationError
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import task_rules, views
 from api.bodies import JsonBody
 from api.calls import Call, Called
 from api.idempotency import once
+from api.merging import merged
 from api.pages import Listing, ListQuery, listing
 from api.responses import answer, etag, require_match, single, to_json
 from api.schemas.tasks import DEFINITION_FIELDS, TaskCreate, TaskRead, TaskUpdate
-from contracts.definitions import TaskDefinition
-from domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from domain.errors import NotFoundError
 from persistence import audit, tasks
 from persistence.tables.tasks import TaskRow
 from persistence.tasks import StoredTask, TaskFilter
@@ -48,9 +48,9 @@ async def create_task(
     """Store a new task."""
 
     async def create(session: AsyncSession) -> tuple[Response, None]:
-        task_rules.check(body, call.principal, call.gateway.settings.model)
+        await task_rules.check(session, call, body, owner_id=call.principal.user_id)
         row = TaskRow(user_id=call.principal.user_id, **_columns(body))
-        stored = await tasks.create(session, row, _definition(body))
+        stored = await tasks.create(session, row, body.stored())
         entity = ("task", row.id)
         await audit.record(session, call.actor, "task.create", entity, after={"name": row.name})
         read = views.task(stored)
@@ -89,10 +89,10 @@ async def update_task(
         require_match(call.request, views.task(stored))
         body = _merged(stored, update)
         if not update.model_fields_set <= UNCHECKED:
-            task_rules.check(body, call.principal, call.gateway.settings.model)
+            await task_rules.check(session, call, body, owner_id=stored.row.user_id)
         before = _summary(stored.row, update)
         changed = await tasks.change(
-            session, stored, _columns(body), _definition(body), by=call.principal.user_id
+            session, stored, _columns(body), body.stored(), by=call.principal.user_id
         )
         after = {**_summary(changed.row, update), "version": changed.row.version}
         entity = ("task", task_id)
@@ -140,13 +140,7 @@ async def _own_locked(session: AsyncSession, call: Call, task_id: UUID) -> Store
 def _merged(stored: StoredTask, update: TaskUpdate) -> TaskCreate:
     """The task as it would be: what the update gives, over what there is."""
     current = {f: getattr(stored.row, f) for f in _own_fields()} | stored.definition
-    given = {field: getattr(update, field) for field in update.model_fields_set}
-    try:
-        return TaskCreate.model_validate(current | given)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        problems = [FieldProblem(("body", *e["loc"]), e["msg"], e["type"]) for e in found]
-        raise InvalidInputError("The changed task is invalid; see errors.", problems) from error
+    return merged(TaskCreate, current, update, what="task")
 
 
 def _own_fields() -> frozenset[str]:
@@ -157,15 +151,6 @@ def _columns(body: TaskCreate) -> dict[str, Any]:
     """What stands in the task's row."""
     columns = {field: getattr(body, field) for field in _own_fields()}
     return {**columns, "tags": list(body.tags)}
-
-
-def _definition(body: TaskCreate) -> dict[str, Any]:
-    """What stands in the version; options as they were sent, so that they follow our defaults."""
-    definition = TaskDefinition(**{f: getattr(body, f) for f in DEFINITION_FIELDS})
-    values = definition.model_dump(mode="json")
-    for field in ("sdk_options", "human_input_policy"):
-        values[field] = getattr(definition, field).model_dump(mode="json", exclude_unset=True)
-    return values
 
 
 def _summary(row: TaskRow, update: TaskUpdate) -> Mapping[str, Any]:

@@ -23,7 +23,15 @@ async def test_a_task_is_read_as_it_was_written(client: Client) -> None:
     assert task["schedule_overlap_policy"] == "skip"
     assert not task["is_deleted"]
     assert task["created_at"].endswith("Z")
-    assert set(task["_links"]) == {"self", "execute", "executions", "schedule"}
+    assert set(task["_links"]) == {
+        "self",
+        "execute",
+        "executions",
+        "schedule",
+        "versions",
+        "dry_run",
+        "hooks",
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,224 @@
+from typing import Any
+
+import httpx2
+import pytest
+
+from domain.ids import new_id
+from domain.specialists import BUILT_IN
+from tests.api.world import TASK, World, make_task
+
+Client = httpx2.AsyncClient
+
+AGENT = {
+    "name": "Poet",
+    "description": "Writes verse.",
+    "system_prompt": "You write in rhyme.",
+    "model": "claude-haiku-5-5",
+    "allowed_tools": ["read_file", "bash(ls *)"],
+    "capabilities": ["rhyme"],
+    "tags": ["art"],
+}
+
+
+def slug() -> str:
+    return f"poet-{new_id().hex}"
+
+
+async def make_agent(client: Client, **changed: Any) -> dict[str, Any]:
+    body = {**AGENT, "agent_id": slug(), **changed}
+    response = await client.post("/api/v1/agents", json=body)
+    assert response.status_code == 201, response.text
+    agent: dict[str, Any] = response.json()
+    return agent
+
+
+async def test_an_agent_is_read_as_it_was_written(client: Client) -> None:
+    agent = await make_agent(client)
+    response = await client.get(agent["_links"]["self"])
+    assert response.json() == agent
+    assert {field: agent[field] for field in AGENT} == AGENT
+    assert not agent["is_builtin"]
+    assert agent["executor"] == "claude"
+
+
+async def test_the_ten_built_in_ones_are_everybodys(client: Client, other: Client) -> None:
+    for who in (client, other):
+        page = (await who.get("/api/v1/agents?is_builtin=true")).json()
+        assert [agent["agent_id"] for agent in page["items"]] == list(BUILT_IN)
+        assert page["total"] == 10
+    reviewer = (await client.get("/api/v1/agents/reviewer")).json()
+    assert reviewer["is_builtin"]
+    assert reviewer["system_prompt"] == BUILT_IN["reviewer"].system_prompt
+    assert reviewer["_links"]["self"] == "/api/v1/agents/reviewer"
+
+
+@pytest.mark.parametrize("page_size", [1, 3, 5, 100])
+async def test_pages_hold_mine_and_then_the_built_in_ones(world: World, page_size: int) -> None:
+    async with world.client(f"pager-{page_size}") as client:
+        made = [(await make_agent(client))["agent_id"] for _ in range(3)]
+        whole = [*reversed(made), *BUILT_IN]
+        by_cursor: list[str] = []
+        address: str | None = f"/api/v1/agents?page_size={page_size}"
+        while address:
+            page = (await client.get(address)).json()
+            assert page["total"] == 13
+            by_cursor += [agent["agent_id"] for agent in page["items"]]
+            address = page["_links"].get("next")
+        assert by_cursor == whole
+        by_number: list[str] = []
+        for number in range(1, 15):
+            address = f"/api/v1/agents?page_size={page_size}&page={number}"
+            by_number += [a["agent_id"] for a in (await client.get(address)).json()["items"]]
+        assert by_number == whole
+        mine = (await client.get("/api/v1/agents?is_builtin=false")).json()
+        assert [agent["agent_id"] for agent in mine["items"]] == whole[:3]
+
+
+async def test_built_in_ones_stay_as_they_are(client: Client, admin: Client) -> None:
+    for who in (client, admin):
+        changed = await who.patch("/api/v1/agents/tester", json={"name": "Mine"})
+        assert (changed.status_code, changed.json()["code"]) == (409, "conflict")
+        assert (await who.delete("/api/v1/agents/tester")).status_code == 409
+    taken = await client.post("/api/v1/agents", json={**AGENT, "agent_id": "tester"})
+    assert (taken.status_code, taken.json()["code"]) == (409, "duplicate_name")
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"agent_id": "Not A Slug"}, ["agent_id"]),
+        ({"agent_id": "a" * 101}, ["agent_id"]),
+        ({"system_prompt": " "}, ["system_prompt"]),
+        ({"allowed_tools": ["ssh"]}, ["allowed_tools", 0]),
+        ({"executor": "robot"}, ["executor"]),
+        ({"capabilities": [""]}, ["capabilities", 0]),
+        ({"sytem_prompt": "x"}, ["sytem_prompt"]),
+    ],
+)
+async def test_what_is_wrong_is_named(
+    client: Client, change: dict[str, Any], where: list[str | int]
+) -> None:
+    response = await client.post("/api/v1/agents", json={**AGENT, "agent_id": slug(), **change})
+    assert response.status_code == 422
+    located = [error["loc"][: len(where) + 1] for error in response.json()["errors"]]
+    assert ["body", *where] in located
+
+
+async def test_an_agent_is_changed_under_its_tag_and_deleted(client: Client) -> None:
+    agent = await make_agent(client)
+    path = agent["_links"]["self"]
+    tag = (await client.get(path)).headers["etag"]
+    changed = await client.patch(path, json={"model": None}, headers={"If-Match": tag})
+    assert changed.json() == {**agent, "model": None, "updated_at": changed.json()["updated_at"]}
+    stale = await client.patch(path, json={"name": "x"}, headers={"If-Match": tag})
+    assert stale.status_code == 412
+    bad = await client.patch(path, json={"system_prompt": None})
+    assert bad.json()["errors"][0]["loc"] == ["body", "system_prompt"]
+    assert (await client.delete(path, headers={"If-Match": tag})).status_code == 412
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.get(path)).status_code == 404
+    again = await client.post("/api/v1/agents", json={**AGENT, "agent_id": agent["agent_id"]})
+    assert again.status_code == 201
+
+
+async def test_a_slug_is_a_users_own(client: Client, other: Client) -> None:
+    agent = await make_agent(client)
+    body = {**AGENT, "agent_id": agent["agent_id"]}
+    taken = await client.post("/api/v1/agents", json=body)
+    assert (taken.status_code, taken.json()["code"]) == (409, "duplicate_name")
+    assert (await other.get(agent["_links"]["self"])).status_code == 404
+    assert (await other.post("/api/v1/agents", json=body)).status_code == 201
+    await other.delete(agent["_links"]["self"])
+    assert (await client.get(agent["_links"]["self"])).status_code == 200
+
+
+async def test_a_task_names_an_agent_there_is(client: Client, other: Client) -> None:
+    agent = await make_agent(client)
+    task = await make_task(client, agent_id=agent["agent_id"])
+    assert task["agent_id"] == agent["agent_id"]
+    assert (await make_task(client, agent_id="reviewer"))["agent_id"] == "reviewer"
+    misspelt = await client.post("/api/v1/tasks", json={**TASK, "agent_id": "reviewr"})
+    assert misspelt.status_code == 422
+    (problem,) = misspelt.json()["errors"]
+    assert problem["loc"] == ["body", "agent_id"]
+    assert "'reviewer'" in problem["msg"]
+    others = await other.post("/api/v1/tasks", json={**TASK, "agent_id": agent["agent_id"]})
+    assert others.status_code == 422
+
+
+async def test_a_public_task_names_no_agent_that_others_lack(client: Client) -> None:
+    agent = await make_agent(client)
+    task = await make_task(client, agent_id=agent["agent_id"])
+    shared = await client.patch(task["_links"]["self"], json={"is_public": True})
+    assert shared.json()["errors"][0]["loc"] == ["body", "agent_id"]
+    await client.patch(task["_links"]["self"], json={"agent_id": "tester"})
+    shared = await client.patch(task["_links"]["self"], json={"is_public": True})
+    assert shared.status_code == 200
+
+
+async def test_a_budget_needs_the_price_of_the_agents_model(client: Client) -> None:
+    agent = await make_agent(client, model="who-knows")
+    body = {**TASK, "agent_id": agent["agent_id"], "sdk_options": {"max_budget_usd": 1}}
+    refused = await client.post("/api/v1/tasks", json=body)
+    assert refused.json()["errors"][0]["loc"] == ["body", "sdk_options", "max_budget_usd"]
+
+
+FILE = """\
+---
+name: Code Poet
+description: Use this agent for verse about code
+tools: Read, Grep, Bash(git:*), WebFetch, mcp__github__search
+model: sonnet
+color: purple
+---
+
+You write verse.
+
+Four lines at most.
+"""
+
+
+async def test_an_agents_file_is_translated(client: Client) -> None:
+    response = await client.post("/api/v1/agents/import", json={"markdown": FILE})
+    assert response.status_code == 201, response.text
+    agent = response.json()
+    assert agent["agent_id"] == "code-poet"
+    assert agent["name"] == "Code Poet"
+    assert agent["model"] == "claude-sonnet-5-5"
+    assert agent["allowed_tools"] == [
+        "read_file",
+        "search_files",
+        "bash(git *)",
+        "mcp__github__search",
+    ]
+    assert agent["system_prompt"] == "You write verse.\n\nFour lines at most."
+    assert agent["ignored"] == ["color", "tools: WebFetch"]
+    again = await client.post("/api/v1/agents/import", json={"markdown": FILE})
+    assert again.json()["code"] == "duplicate_name"
+    changed = FILE.replace("Four", "Two")
+    body = {"markdown": changed, "replace": True}
+    replaced = await client.post("/api/v1/agents/import", json=body)
+    assert replaced.status_code == 200
+    assert "Two lines" in (await client.get("/api/v1/agents/code-poet")).json()["system_prompt"]
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "no front matter",
+        "---\n- a list\n---\ntext",
+        "---\nname: [\n---\ntext",
+        "---\nname: !!python/object/apply:os.system [ls]\n---\ntext",
+        "---\ndescription: nameless\n---\ntext",
+        "---\nname: x\n---\n",
+        "---\nname: {a: b}\n---\ntext",
+        "---\nname: x\ntools: {a: b}\n---\ntext",
+        "---\nname: x\ntags: [[a]]\n---\ntext",
+        "---\nname: x\nnote: " + "[" * 5000 + "\n---\ntext",
+        "---\nname: x\nnote: " + "y" * 20_000 + "\n---\ntext",
+    ],
+)
+async def test_what_is_no_agents_file_is_told(client: Client, markdown: str) -> None:
+    response = await client.post("/api/v1/agents/import", json={"markdown": markdown})
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"]
