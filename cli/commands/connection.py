@@ -1,7 +1,7 @@
 """What commands that talk to a gateway share: the options given before them."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,3 +24,40 @@ def gateway_of(context: typer.Context) -> "Gateway":
 
     given: Given = context.obj
     return Gateway(find_place(load(api_url=given.api_url, token=given.token)))
+
+
+LAST = "last"
+"""In an id's place: the newest one."""
+
+
+def _execution(context: typer.Context, given: str) -> str:
+    """The id, where `last` stands for the newest execution that is no subtask."""
+    from cli.exits import CommandError
+
+    if given != LAST:
+        return given
+    with gateway_of(context) as gateway:
+        for execution in gateway.items("/task-executions"):
+            if execution["parent_execution_id"] is None:
+                return str(execution["id"])
+    raise CommandError("There is no execution yet. `perdure run TASK` starts one.")
+
+
+def _request(context: typer.Context, given: str) -> str:
+    """The id, where `last` stands for the newest request that is open."""
+    from cli.exits import CommandError
+
+    if given != LAST:
+        return given
+    with gateway_of(context) as gateway:
+        for request in gateway.items("/input-requests", status="open"):
+            return str(request["id"])
+    raise CommandError("Nothing waits for you.")
+
+
+ExecutionId = Annotated[
+    str, typer.Argument(metavar="ID", help="Its id, or `last`.", callback=_execution)
+]
+RequestId = Annotated[
+    str, typer.Argument(metavar="ID", help="Its id, or `last`.", callback=_request)
+]

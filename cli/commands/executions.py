@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.connection import gateway_of
+from cli.commands.connection import ExecutionId, gateway_of
 from cli.commands.run import AsJson
 
 app = typer.Typer(name="executions", help="Runs of tasks.", no_args_is_help=True)
-ExecutionId = Annotated[str, typer.Argument(metavar="ID")]
 
 
 @app.command("list")

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.connection import gateway_of
+from cli.commands.connection import RequestId, gateway_of
 from cli.commands.run import AsJson
 
 app = typer.Typer(name="inbox", help="What waits for people.", invoke_without_command=True)
-RequestId = Annotated[str, typer.Argument(metavar="ID")]
 
 
 @app.callback()

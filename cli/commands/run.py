@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.connection import gateway_of
+from cli.commands.connection import ExecutionId, gateway_of
 
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Tell everything as it happens.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -65,7 +65,7 @@ def run(
 
 def watch(
     context: typer.Context,
-    execution_id: Annotated[str, typer.Argument(metavar="ID")],
+    execution_id: ExecutionId,
     *,
     as_json: AsJson = False,
     stay: Stay = None,
