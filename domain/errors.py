@@ -124,6 +124,12 @@ class ExecutionTerminalError(ConflictError):
     code = "execution_terminal"
 
 
+class ExecutionActiveError(ConflictError):
+    """The execution has not ended, and this takes one that has."""
+
+    code = "execution_active"
+
+
 class AlreadyAnsweredError(ConflictError):
     """The input request has its answer, or is no longer open."""
 
@@ -159,10 +165,13 @@ class RateLimitedError(PerdureError):
 
     code = "rate_limited"
 
-    def __init__(self, detail: str, retry_after_seconds: float) -> None:
-        """`retry_after_seconds` is when it is worth trying again."""
+    def __init__(
+        self, detail: str, retry_after_seconds: float, *, limit: int | None = None
+    ) -> None:
+        """`retry_after_seconds` is when it is worth trying again; `limit` is what was reached."""
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
+        self.limit = limit
 
 
 class QuotaExceededError(RateLimitedError):

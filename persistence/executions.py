@@ -47,10 +47,24 @@ async def find(
 
 
 async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
-    """The execution with its row lock: neither the loop nor another request changes it now."""
+    """The execution with its row lock: neither the loop nor another request changes it now.
+
+    Foreign keys to it stay possible meanwhile.
+    """
     return await session.get(
-        ExecutionRow, execution_id, with_for_update=True, populate_existing=True
+        ExecutionRow, execution_id, with_for_update={"key_share": True}, populate_existing=True
     )
+
+
+async def lock_last_of_session(session: AsyncSession, session_id: UUID) -> ExecutionRow | None:
+    """As `lock`, the last execution of a conversation that has not ended, or else its last."""
+    execution_id = await session.scalar(
+        select(ExecutionRow.id)
+        .where(ExecutionRow.session_id == session_id)
+        .order_by(ExecutionRow.status.in_(TERMINAL), ExecutionRow.id.desc())
+        .limit(1)
+    )
+    return None if execution_id is None else await lock(session, execution_id)
 
 
 async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:

@@ -87,12 +87,20 @@ async def store(
     row = _row(start, blocked_by)
     created = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
     await executions.create(session, row, created)
-    after = {"task_id": row.task_id and str(row.task_id), "task_version": row.task_version}
-    await audit.record(session, start.actor, start.action, ("execution", row.id), after=after)
+    await audit.record(
+        session, start.actor, start.action, ("execution", row.id), after=_audited(row)
+    )
     if blocked_by is None and start.workflow_id is None:
         await say(session, row.id, Said.START)
         await session.flush()
     return row
+
+
+def _audited(row: ExecutionRow) -> dict[str, Any]:
+    """What it came from, as far as it came from something."""
+    sources = ("task_id", "session_id", "retry_of_id", "forked_from_id", "parent_execution_id")
+    named = {name: str(value) for name in sources if (value := getattr(row, name)) is not None}
+    return {**named, "task_version": row.task_version} if row.task_id else named
 
 
 def request_of(row: ExecutionRow) -> StartRequest:

@@ -1,4 +1,4 @@
-"""Executing a task."""
+"""What starts an execution: a task, ad-hoc work, a retry, a message to one that has ended."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,19 +6,21 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import inline
 from api.bodies import JsonBody
 from api.calls import Called
 from api.pages import Listing
-from api.routes.executions import ExecutionQuery, list_of_executions
+from api.routes.executions import ExecutionQuery, list_of_executions, own_execution
 from api.routes.tasks import readable_task
-from api.schemas.executions import ExecuteBody
+from api.saying import again, say_to_execution
+from api.schemas.executions import ExecuteBody, MessageBody, RetryBody, WorkBody
 from api.starting import Started, accepted, asked, start, work_of
 from api.waiting import ACCEPTED, Wait
 
-router = APIRouter(prefix="/tasks", tags=["tasks"])
+router = APIRouter()
 
 
-@router.post("/{task_id}/execute", status_code=202, responses=ACCEPTED)
+@router.post("/tasks/{task_id}/execute", status_code=202, responses=ACCEPTED, tags=["tasks"])
 async def execute_task(
     call: Called,
     task_id: UUID,
@@ -39,9 +41,72 @@ async def execute_task(
     return await accepted(call, begin, wait)
 
 
-@router.get("/{task_id}/executions", responses={200: {"model": Listing}})
+@router.get("/tasks/{task_id}/executions", responses={200: {"model": Listing}}, tags=["tasks"])
 async def list_task_executions(
     call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
 ) -> Response:
     """My executions of a task, newest first; those of a deleted task too."""
     return await list_of_executions(call, query, task_id=task_id)
+
+
+@router.post("/task-executions", status_code=202, responses=ACCEPTED, tags=["executions"])
+async def execute_work(
+    call: Called, body: Annotated[WorkBody, Depends(JsonBody(WorkBody))], wait: Wait = 0
+) -> Response:
+    """Run work that no task describes, by an agent or with the tools it names."""
+
+    async def begin(session: AsyncSession) -> Started:
+        work = await inline.work_of_body(session, call, body)
+        variables = inline.variables_of(body)
+        wanted = asked(call, work, body, variables=variables, action="execution.create")
+        return await start(session, call.gateway, wanted, strict_variables=body.strict_variables)
+
+    return await accepted(call, begin, wait)
+
+
+@router.post(
+    "/task-executions/{execution_id}/retry",
+    status_code=202,
+    responses=ACCEPTED,
+    tags=["executions"],
+)
+async def retry_execution(
+    call: Called,
+    execution_id: UUID,
+    body: Annotated[RetryBody, Depends(JsonBody(RetryBody, optional=True))],
+    wait: Wait = 0,
+) -> Response:
+    """Run again what has ended, from the beginning, as the same version of its task.
+
+    `variables` replace the first ones whole.
+    """
+
+    async def begin(session: AsyncSession) -> Started:
+        row = await own_execution(session, call, execution_id)
+        return await start(session, call.gateway, await again(session, call, row, body))
+
+    return await accepted(call, begin, wait)
+
+
+@router.post(
+    "/task-executions/{execution_id}/messages",
+    status_code=202,
+    responses=ACCEPTED,
+    tags=["executions"],
+)
+async def send_message(
+    call: Called,
+    execution_id: UUID,
+    body: Annotated[MessageBody, Depends(JsonBody(MessageBody))],
+    wait: Wait = 0,
+) -> Response:
+    """Say something to an execution.
+
+    One that has not ended hears it before its next model call. One that has is answered by a new
+    execution in its session, which comes after those that wait there.
+    """
+
+    async def begin(session: AsyncSession) -> Started:
+        return await say_to_execution(session, call, execution_id, body.content)
+
+    return await accepted(call, begin, wait)

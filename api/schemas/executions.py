@@ -1,13 +1,14 @@
 """Executions, and what happened in them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field
 
+from api.schemas.tasks import AgentId, Name, Path, Prompt, Tags, Tools
 from api.schemas.values import Body, Read, Text, UsdOut, Variables
-from contracts.definitions import Usd
+from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, Usd
 from domain.states import ExecutionStatus
 
 HIGHEST_PRIORITY = 10
@@ -23,6 +24,43 @@ class ExecuteBody(Body):
     session_id: UUID | None = None
     max_budget_usd: Usd | None = None
     deadline_at: AwareDatetime | None = None
+
+
+class WorkBody(ExecuteBody):
+    """Work without a task: what is to be done, by whom and with what, and how it is to be run.
+
+    `prompt` is sent as it is; with `variables` it is a template. Without `allowed_tools` the
+    agent's are used.
+    """
+
+    title: Name | None = None
+    prompt: Prompt
+    agent_id: AgentId | None = None
+    executor: Literal["claude", "external"] | None = None
+    system_prompt: str | None = None
+    allowed_tools: Tools | None = None
+    ask_tools: Tools = ()
+    disallowed_tools: Tools = ()
+    sdk_options: SdkOptions = Field(default_factory=SdkOptions)
+    working_directory_path: Path | None = None
+    generate_report: bool = False
+    report_format: ReportFormat | None = None
+    notification_config: dict[str, Any] | None = None
+    human_input_policy: HumanInputPolicy = Field(default_factory=HumanInputPolicy)
+    tags: Tags = ()
+
+
+class RetryBody(Body):
+    """What is to be different the second time."""
+
+    variables: Variables | None = None
+    max_budget_usd: Usd | None = None
+
+
+class MessageBody(Body):
+    """What a person says."""
+
+    content: Prompt
 
 
 class CancelBody(Body):
@@ -74,6 +112,7 @@ class ExecutionRead(Read):
     run_id: str | None
     deadline_at: datetime | None
     cancel_requested_at: datetime | None
+    pause_requested_at: datetime | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -1,0 +1,133 @@
+"""What is said to executions and conversations: it steers what runs, or goes on from what ended."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import inline
+from api.calls import Call
+from api.schemas.executions import RetryBody
+from api.starting import Started, start, trigger_type
+from domain.agents import Agent
+from domain.errors import (
+    ConflictError,
+    ExecutionActiveError,
+    NotFoundError,
+    PermissionDeniedError,
+    TaskInactiveError,
+)
+from domain.states import ExecutionStatus
+from persistence import agents, audit, executions, tasks
+from persistence.outbox import Said, say
+from persistence.starts import Start, Work
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import SessionRow
+
+
+async def say_to_execution(
+    session: AsyncSession, call: Call, execution_id: UUID, content: str
+) -> Started:
+    """Steer an execution, or let a new one in its session answer where it has ended.
+
+    Raises:
+        NotFoundError: its session is deleted.
+    """
+    row = await executions.lock(session, execution_id)
+    if row is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    call.require_own(row.user_id, "execution")
+    if _listens(row):
+        return await _steer(session, call, row, content)
+    work = await inline.follow_up(session, row, content)
+    wanted = turn(call, work, content, user_id=row.user_id, session_id=row.session_id)
+    return await start(session, call.gateway, wanted)
+
+
+async def say_in_session(
+    session: AsyncSession, call: Call, conversation: SessionRow, content: str
+) -> Started:
+    """Steer what runs or waits last in a conversation, or take its next turn.
+
+    Two who speak at once in an idle one both get a turn, one after the other.
+
+    Raises:
+        NotFoundError: its agent is no more.
+    """
+    row = await executions.lock_last_of_session(session, conversation.id)
+    if row is not None and _listens(row):
+        return await _steer(session, call, row, content)
+    if conversation.is_interactive or row is None:
+        agent = await agent_of(session, conversation.user_id, conversation.agent_id)
+        work = inline.work_of_agent(agent, conversation.sdk_options, content)
+    else:
+        work = await inline.follow_up(session, row, content)
+    wanted = turn(call, work, content, user_id=conversation.user_id, session_id=conversation.id)
+    return await start(session, call.gateway, wanted)
+
+
+def turn(call: Call, work: Work, content: str, **more: Any) -> Start:
+    """An execution whose prompt is what somebody says; `more` are fields of `Start`."""
+    given = {"action": "execution.create", "variables": {inline.MESSAGE: content}, **more}
+    return Start(work=work, actor=call.actor, trigger_type=trigger_type(call), **given)
+
+
+async def again(session: AsyncSession, call: Call, row: ExecutionRow, body: RetryBody) -> Start:
+    """The same once more, in a session of its own.
+
+    Raises:
+        ExecutionActiveError: it has not ended.
+        ConflictError: its task is switched off or deleted.
+        PermissionDeniedError: its task is shared no longer.
+    """
+    if not ExecutionStatus(row.status).is_terminal:
+        raise ExecutionActiveError(f"This execution is {row.status}; cancel it first.")
+    if row.task_id is not None:
+        await _require_runnable(session, row.task_id, row.user_id)
+    return Start(
+        work=await inline.same_work(session, row),
+        user_id=row.user_id,
+        actor=call.actor,
+        trigger_type="retry",
+        action="execution.retry",
+        variables=row.prompt_variables if body.variables is None else body.variables,
+        trigger_metadata=row.trigger_metadata,
+        priority=row.priority,
+        budget_usd=body.max_budget_usd or row.budget_usd,
+        retry_of_id=row.id,
+    )
+
+
+async def agent_of(session: AsyncSession, user_id: UUID, slug: str | None) -> Agent | None:
+    """The agent of a conversation, if it has one.
+
+    Raises:
+        NotFoundError: there is none of this name, or none any more.
+    """
+    if slug is None:
+        return None
+    agent = await agents.find(session, user_id, slug)
+    if agent is None:
+        raise NotFoundError(f"There is no agent {slug!r}; /agents lists them.")
+    return agent
+
+
+def _listens(row: ExecutionRow) -> bool:
+    return not ExecutionStatus(row.status).is_terminal and row.cancel_requested_at is None
+
+
+async def _steer(session: AsyncSession, call: Call, row: ExecutionRow, content: str) -> Started:
+    await say(session, row.id, Said.MESSAGE, {"content": content})
+    after = {"characters": len(content)}
+    await audit.record(session, call.actor, "execution.message", ("execution", row.id), after=after)
+    return Started(row, None, is_said=True)
+
+
+async def _require_runnable(session: AsyncSession, task_id: UUID, user_id: UUID) -> None:
+    task = await tasks.find(session, task_id)
+    if task is None:
+        raise ConflictError("The task of this execution is deleted, so it can't run again.")
+    if not task.row.is_active:
+        raise TaskInactiveError("The task is switched off; set is_active to run it again.")
+    if task.row.user_id != user_id and not task.row.is_public:
+        raise PermissionDeniedError("The task of this execution is no longer shared.")
