@@ -1,21 +1,63 @@
-"""What the documents tell people to type, as it stands there."""
+"""What the documents tell people to write and to type, as it stands there.
+
+A fenced block with a title is a file. A block of `sh` is typed, unless a comment above it says
+`<!-- not run: why -->`; it ends with 0, unless one says `<!-- exits N -->`.
+"""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
+PAGES = sorted(
+    str(page.relative_to(REPOSITORY))
+    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]
+)
+
 _FENCED = re.compile(
-    r"^(?P<fence>`{3,})(?P<kind>\w+)\n(?P<body>.*?)^(?P=fence)$", re.DOTALL | re.MULTILINE
+    r"(?:^<!-- (?P<said>[^\n]*) -->\n)?"
+    r'^(?P<fence>`{3,})(?P<kind>\w+)(?: title="(?P<title>[^"\n]+)")?\n'
+    r"(?P<body>.*?)^(?P=fence)$",
+    re.DOTALL | re.MULTILINE,
 )
 
 
-def blocks(document: str, kind: str) -> list[str]:
-    """The fenced blocks of that kind in a document of the repository, in order."""
-    text = (REPOSITORY / document).read_text()
-    return [found["body"] for found in _FENCED.finditer(text) if found["kind"] == kind]
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block. `not_run` says why; `code` is what the last command ends with."""
+
+    kind: str
+    body: str
+    title: str | None
+    not_run: str | None
+    code: int
+    line: int
+
+
+def blocks(document: str) -> Iterator[Block]:
+    """The fenced blocks of a document of the repository, in order."""
+    text = (REPOSITORY / document).read_text("utf-8")
+    for found in _FENCED.finditer(text):
+        said = found["said"] or ""
+        not_run = re.fullmatch(r"not run: (.+)", said)
+        exits = re.fullmatch(r"exits (\d+)", said)
+        yield Block(
+            kind=found["kind"],
+            body=found["body"],
+            title=found["title"],
+            not_run=not_run and not_run[1],
+            code=int(exits[1]) if exits else 0,
+            line=text.count("\n", 0, found.start("fence")) + 1,
+        )
+
+
+def typed_in(document: str) -> list[Block]:
+    """The blocks of commands that are to be run."""
+    return [block for block in blocks(document) if block.kind == "sh" and not block.not_run]
 
 
 def block_with(document: str, kind: str, words: str) -> str:
     """The one block that holds these words."""
-    [found] = [block for block in blocks(document, kind) if words in block]
+    [found] = [b.body for b in blocks(document) if b.kind == kind and words in b.body]
     return found

@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/quickstart.md do what is said there."""
+"""Every command that a document tells people to type does what is said there."""
 
 import json
 import re
@@ -8,22 +8,23 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Up, environment
-from tests.e2e.documents import REPOSITORY, block_with
+from tests.e2e.documents import PAGES, REPOSITORY, Block, block_with, blocks, typed_in
 from tests.waiting import until
 
-QUICKSTART = "docs/quickstart.md"
+TUTORIAL = "docs/tutorial.md"
 README = "README.md"
 
 
 def typed(terminal: Path, commands: str, *, code: int = 0) -> str:
     """Type commands into a shell there; what they print."""
     shell = subprocess.run(
-        ["/bin/sh", "-euc", commands],
+        ["/bin/bash", "-euc", commands],
         cwd=terminal,
         env=shell_environment(terminal),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
     assert shell.returncode == code, shell.stdout + shell.stderr
@@ -37,13 +38,27 @@ def shell_environment(terminal: Path) -> dict[str, str]:
     return kept
 
 
-def quickstart_file(terminal: Path, name: str, words: str) -> None:
-    (terminal / name).write_text(block_with(QUICKSTART, "yaml", words))
+def write_files(terminal: Path, document: str) -> None:
+    """The files of a page."""
+    for block in blocks(document):
+        if block.title:
+            file = terminal / block.title
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.body)
 
 
 def at(up: Up, commands: str) -> str:
     """The documents speak of the default address; this stack has another."""
     return commands.replace("http://127.0.0.1:8000", up.facts()["api_url"])
+
+
+def as_script(document: str, typed_blocks: list[Block]) -> str:
+    """The blocks of a page in one shell, each announced, so that a failure says where it is."""
+    parts = []
+    for block in typed_blocks:
+        expected = f"( {block.body} ) || test $? = {block.code}" if block.code else block.body
+        parts.append(f"echo '--- {document}:{block.line}'\n{expected}")
+    return "\n".join(parts)
 
 
 def waiting_request(terminal: Path, kind: str) -> str:
@@ -55,6 +70,13 @@ def waiting_request(terminal: Path, kind: str) -> str:
 
     [request_id] = until(asked, what=f"an {kind} in the inbox")
     return request_id
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("document", [page for page in PAGES if typed_in(page)])
+def test_every_command_of_the_page_works(document: str, up: Up, terminal: Path) -> None:
+    write_files(terminal, document)
+    typed(terminal, at(up, as_script(document, typed_in(document))))
 
 
 def test_the_readme_names_targets_that_make_knows() -> None:
@@ -75,20 +97,9 @@ def test_the_readmes_task_is_executed_over_http(up: Up, terminal: Path) -> None:
     assert execution["result_data"]["text"].split(":")[0] in again
 
 
-def test_a_person_approves_as_in_the_quickstart(terminal: Path) -> None:
-    quickstart_file(terminal, "clean.yaml", "name: Clean up")
-    run, _, _, answer, list_, watch = block_with(QUICKSTART, "sh", "inbox answer").splitlines()
-    typed(terminal, run, code=4)
-    request_id = waiting_request(terminal, "approval")
-    typed(terminal, answer.replace("ID", request_id))
-    listed = json.loads(typed(terminal, f"{list_} --json"))
-    [execution_id] = [e["id"] for e in listed["items"] if e["title"] == "Clean up"]
-    assert "removed 'a.tmp'" in typed(terminal, watch.replace("ID", execution_id))
-
-
-def test_the_worker_is_killed_as_in_the_quickstart(terminal: Path) -> None:
-    quickstart_file(terminal, "slow.yaml", "name: Slow")
-    run, kill, _ = block_with(QUICKSTART, "sh", "kill -9").splitlines()
+def test_the_worker_is_killed_as_in_the_tutorial(terminal: Path) -> None:
+    write_files(terminal, TUTORIAL)
+    run, kill, _ = block_with(TUTORIAL, "sh", "kill -9").splitlines()
     with subprocess.Popen(
         ["/bin/sh", "-c", run.removesuffix("&")],
         cwd=terminal,
@@ -103,5 +114,4 @@ def test_the_worker_is_killed_as_in_the_quickstart(terminal: Path) -> None:
         request_id = waiting_request(terminal, "effect_check")
         running.communicate(timeout=60)
     assert running.returncode == 4
-    answer = f".venv/bin/perdure inbox answer {request_id} 'It was cut.' --deny"
-    typed(terminal, answer)
+    typed(terminal, f".venv/bin/perdure inbox answer {request_id} 'It was cut.' --deny")
