@@ -15,6 +15,9 @@ from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import CallOutcome, CallStatus, Failure, Snapshot, StatusChange, Step
 
+NEEDS_A_PERSON = (ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.PAUSED)
+"""States that nothing but a person ends."""
+
 
 class Attempt:
     """Writes steps, listens, and knows when to end. Shared by the parts of one loop."""
@@ -36,6 +39,7 @@ class Attempt:
         self.failure: Failure | None = None
         self._is_segment_over = is_segment_over
         self._is_cancelled = False
+        self.is_pausing = snapshot.is_pause_wanted
         self._writing = asyncio.Lock()
         self._is_behind = False
         self._time_limit = self._limit(snapshot)
@@ -85,6 +89,26 @@ class Attempt:
             return ()
         return (Event("budget.exceeded", {"cost_usd": float(self.state.cost_usd)}),)
 
+    def must_stand_still(self) -> bool:
+        """Whether it is paused, with no call on record that is yet to be made."""
+        return self.is_pausing and self.state.intent is None
+
+    def may_begin(self) -> bool:
+        """Whether another tool may begin: the worker stays, and nobody has paused the execution."""
+        return not (self.attention.draining.is_set() or self.is_pausing)
+
+    def may_intend(self) -> bool:
+        """Whether the next model call may be put on record already.
+
+        Not where something was said meanwhile: it is heard first, since it may be a pause.
+        """
+        return not (
+            self.end() is not None
+            or self.is_pausing
+            or self.attention.rang
+            or self.must_hand_over()
+        )
+
     def must_hand_over(self) -> bool:
         """Whether the segment is over, or the worker shuts down."""
         turns = self.state.snapshot.limits.segment_turns
@@ -120,9 +144,7 @@ class Attempt:
         if step.call_outcome is not None and step.call_outcome.cost_usd is not None:
             self.state.cost_usd += step.call_outcome.cost_usd
         self.attention.rang |= receipt.unread > len(self.state.steering)
-        is_settled = step.status is not None and (
-            step.status.status is ExecutionStatus.WAITING_FOR_USER
-        )
+        is_settled = step.status is not None and step.status.status in NEEDS_A_PERSON
         self.audience.stepped(receipt.event_seq, is_settled=is_settled)
 
     async def move_to(self, change: StatusChange) -> None:
@@ -142,6 +164,11 @@ class Attempt:
         change, stop = self.state.waiting_stop()
         await self.move_to(change)
         return stop
+
+    async def pause(self) -> Stop:
+        """Stand still until somebody resumes it, cancels it, or its deadline passes."""
+        await self.move_to(StatusChange(ExecutionStatus.PAUSED))
+        return Stop(Outcome.PAUSED, wakes_at=self.state.snapshot.limits.deadline_at)
 
     async def call_cut(self) -> None:
         """Put on record that the call in hand was cut; it is charged at its estimate."""
@@ -165,6 +192,7 @@ class Attempt:
         if hearing.wants_end(heard):
             self._is_cancelled = True
             return
+        self.is_pausing = hearing.wants_pause(heard, before=self.is_pausing)
         step = hearing.take_in(self.state, heard)
         self.failure = step.failure or self.failure
         if step != Step():
@@ -178,7 +206,10 @@ class Attempt:
             await self.write(step)
 
     async def _must_end(self) -> bool:
-        self._is_cancelled = hearing.wants_end(await self.record.hear())
+        """Whether somebody cancelled. A pause lets the work in hand end, and no more begin."""
+        heard = await self.record.hear()
+        self._is_cancelled = hearing.wants_end(heard)
+        self.is_pausing = hearing.wants_pause(heard, before=self.is_pausing)
         return self._is_cancelled
 
     @asynccontextmanager

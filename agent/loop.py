@@ -88,11 +88,14 @@ class Loop:
         if attempt.failure is None:
             if attempt.attention.rang:
                 await attempt.listen()
-            await attempt.expire()
+            if not attempt.is_pausing:
+                await attempt.expire()
         if (stop := await attempt.ended()) is not None:
             return stop
         if attempt.state.is_answered:
             return await model.conclude()
+        if attempt.must_stand_still():
+            return await attempt.pause()
         if attempt.must_hand_over():
             return Stop(Outcome.HANDED_OVER)
         if attempt.state.calls:

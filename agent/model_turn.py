@@ -63,7 +63,7 @@ class ModelTurn:
 
     def with_intent(self, step: Step) -> Step:
         """The step with the next call's intent, unless something forbids the call."""
-        if self._attempt.end() is not None or self._attempt.must_hand_over():
+        if not self._attempt.may_intend():
             return step
         made = make_intent(self._state, self._prices)
         if isinstance(made, Failure):
@@ -229,9 +229,15 @@ class ModelTurn:
         before = max(transcript.continuations - 1, 0)
         reaction = react(last.stop_reason or "", transcript.last_blocks, continuations=before)
         if reaction.next is Next.CALL_AGAIN:
-            return (
-                Stop(Outcome.HANDED_OVER) if self._attempt.must_hand_over() else await self.call()
-            )
+            return await self._go_on()
         self._attempt.failure = reaction.failure
         has_result = reaction.failure is None and self.result().result is not None
         return Stop(Outcome.DONE) if has_result else None
+
+    async def _go_on(self) -> Stop | None:
+        """Continue a turn that the model paused."""
+        if self._attempt.must_stand_still():
+            return await self._attempt.pause()
+        if self._attempt.must_hand_over():
+            return Stop(Outcome.HANDED_OVER)
+        return await self.call()

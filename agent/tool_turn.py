@@ -126,6 +126,8 @@ class ToolTurn:
         waiting = [c for c in self._state.calls.values() if not c.status.is_settled]
         if all(call.status is ToolCallStatus.APPROVED for call in waiting):
             for call in waiting:
+                if not self._attempt.may_begin():
+                    return
                 await self._run_approved(call)
 
     async def _run_approved(self, call: ToolCall) -> None:
@@ -142,8 +144,8 @@ class ToolTurn:
 
     async def _run(self, call: ToolCall) -> None:
         async with self._slots:
-            if self._attempt.attention.draining.is_set():
-                return  # the next worker runs it
+            if not self._attempt.may_begin():
+                return  # the next attempt runs it
             self._state.tool = call.name
             if problem := self._decider.problem(call, {}):
                 await self._settle([refused(call, ToolCallStatus.FAILED, problem)])

@@ -18,6 +18,8 @@ class Outcome(StrEnum):
     NEEDS_SUBTASKS = "needs_subtasks"
     WAITS = "waits"
     """For a time: a provider's delay or a timer of the model's."""
+    PAUSED = "paused"
+    """Somebody paused it; nothing goes on before somebody resumes it."""
     HANDED_OVER = "handed_over"
     """Nothing to wait for: the segment is over or the worker shuts down; call again."""
 

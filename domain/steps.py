@@ -334,5 +334,7 @@ class Snapshot:
     """Tool calls of the last turn while its results are not yet in the transcript."""
     open_requests: Sequence[OpenRequest] = field(default_factory=tuple)
     has_unread: bool = False
+    is_pause_wanted: bool = False
+    """Somebody paused it and nobody has resumed it."""
     failure: Failure | None = None
     """What a former attempt has failed it for; that attempt died before it could say so."""

@@ -86,7 +86,7 @@ async def _unasked(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
 async def _end(session: AsyncSession, row: ExecutionRow, *, tell_parent: bool) -> None:
     """End what has no workflow to do it; a parent that is not to stop itself waits for it."""
     row.status = ExecutionStatus.CANCELLED
-    row.status_reason = None
+    row.status_reason = row.pause_requested_at = None
     row.completed_at = datetime.now(UTC)
     await session.flush()
     await events.append(

@@ -50,6 +50,7 @@ decided AS (
 mine AS (
     UPDATE executions e SET
         status = outcome, status_reason = NULL, wakes_at = NULL, completed_at = now(),
+        pause_requested_at = NULL,
         segment = :segment, attempt = :attempt, event_seq = event_seq + 1,
         cost_usd = e.cost_usd + lost.cost_usd,
         report_error = coalesce(:report_error, report_error),

@@ -26,7 +26,7 @@ _EXECUTION = f"SELECT {_COLUMNS} FROM executions WHERE id = $1"  # noqa: S608 - 
 
 _SETTLED = "SELECT id FROM executions WHERE id = ANY($1) AND status = ANY($2)"
 
-SETTLED = (*TERMINAL, ExecutionStatus.WAITING_FOR_USER)
+SETTLED = (*TERMINAL, ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.PAUSED)
 """States that end a client's wait: nothing happens any more, or nothing without a person."""
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.states import ExecutionStatus
 from persistence.database import Database
 from persistence.live import BELL, notify
 from persistence.tables.executions import ExecutionRow
@@ -31,6 +32,14 @@ class Said(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     SUBTASK_FINISHED = "subtask_finished"
+
+
+HOLDING = (
+    ExecutionStatus.WAITING_FOR_USER,
+    ExecutionStatus.WAITING_FOR_SUBTASK,
+    ExecutionStatus.PAUSED,
+)
+"""States in which a message lies until something else has come, so that nobody is rung for it."""
 
 
 async def say(
@@ -109,7 +118,11 @@ async def due(session: AsyncSession, *, limit: int) -> Sequence[tuple[OutboxRow,
     result = await session.execute(
         select(OutboxRow, ExecutionRow)
         .join(ExecutionRow, ExecutionRow.id == OutboxRow.execution_id)
-        .where(OutboxRow.consumed_at.is_(None), OutboxRow.ring_at < datetime.now(UTC))
+        .where(
+            OutboxRow.consumed_at.is_(None),
+            OutboxRow.ring_at < datetime.now(UTC),
+            ~(ExecutionRow.status.in_(HOLDING) & (OutboxRow.kind == Said.MESSAGE)),
+        )
         .order_by(OutboxRow.ring_at)
         .limit(limit)
         .with_for_update(of=OutboxRow, skip_locked=True)

@@ -75,6 +75,7 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     taken.depth, taken.priority, taken.prefix_sha256, taken.deadline_at, taken.budget_usd,
     taken.running_ms, taken.stalled_attempts, taken.cost_usd, taken.epoch, taken.segment,
     taken.attempt, taken.error_code, taken.error_message,
+    taken.pause_requested_at IS NOT NULL AS is_pause_wanted,
     (before.epoch, before.segment) = (0, 0) AS is_first,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
     EXISTS (
@@ -154,6 +155,7 @@ async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
         running_ms=taken.running_ms,
         stalled_attempts=taken.stalled_attempts,
         has_unread=taken.has_unread,
+        is_pause_wanted=taken.is_pause_wanted,
         failure=_failure(taken),
         cost_usd=taken.cost_usd + standing["lost_usd"],
         **{name: value for name, value in standing.items() if name != "lost_usd"},

@@ -43,6 +43,7 @@ COST_USD = SearchAttributeKey.for_float(names.COST_USD)
 WAITING = {
     Outcome.NEEDS_PEOPLE: ExecutionStatus.WAITING_FOR_USER,
     Outcome.NEEDS_SUBTASKS: ExecutionStatus.WAITING_FOR_SUBTASK,
+    Outcome.PAUSED: ExecutionStatus.PAUSED,
 }
 """Outcomes that are states of their own; in all others the execution is running."""
 

@@ -109,6 +109,8 @@ class ExecutionRow(Row):
     deadline_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     cancel_reason: Mapped[str | None]
+    pause_requested_at: Mapped[datetime | None]
+    """Somebody wants it to stand still. What is said of it in the outbox only tells of a change."""
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]

@@ -25,6 +25,10 @@ class SessionRow(Row):
     sdk_options: Mapped[dict[str, Any] | None]
     is_interactive: Mapped[bool] = mapped_column(default=False)
     workspace_host_id: Mapped[UUID | None]
+    forked_from_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
+    """A fork begins with this session's messages up to `forked_at_seq`, as they were then."""
+    forked_at_seq: Mapped[int | None]
+    forked_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
     deleted_at: Mapped[datetime | None]
@@ -46,6 +50,13 @@ class MessageRow(Row):
             postgresql_where=text("superseded_at IS NULL"),
         ),
         Index("ix_messages_execution_id_seq", "execution_id", "seq"),
+        # Forks still count what was superseded after them.
+        Index(
+            "ix_messages_superseded",
+            "session_id",
+            "seq",
+            postgresql_where=text("superseded_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]

@@ -1,7 +1,7 @@
 """Executions as tests see them: told and answered as the gateway does, read from Postgres."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from api.schemas.input_requests import AnswerBody
 from claude.scripted import ScriptedModelServer
 from contracts.names import workflow_id
 from domain.states import ExecutionStatus
-from persistence import executions, input_requests
+from persistence import executions, input_requests, outbox, pausing
 from persistence.cancellation import cancel_tree
 from persistence.database import Database
 from persistence.outbox import Said, say
@@ -196,6 +196,19 @@ class Run:
         await invariants.check(self, row)
         return row
 
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for something else than the row to become true."""
+        await eventually(condition)
+
+    async def when_heard(self) -> None:
+        """Return when everything said to it is taken in, but messages."""
+
+        async def heard() -> bool:
+            async with self.engine.database.reading() as session:
+                return all(row.kind == "message" for row in await outbox.unread(session, self.id))
+
+        await eventually(heard, what="that all is heard")
+
     async def calling(self) -> ModelCallRow:
         """The model call that is under way, as soon as there is one."""
 
@@ -248,6 +261,26 @@ class Run:
             changed = await cancel_tree(session, self.id, reason)
         for row in changed:
             await self.engine.dispatcher.ring(row.workflow_id)
+
+    async def pause(self) -> bool:
+        """As `POST /task-executions/{id}/pause`; whether that was news."""
+        return await self._wish(stand_still=True)
+
+    async def resume(self) -> bool:
+        """As `POST /task-executions/{id}/resume`."""
+        return await self._wish(stand_still=False)
+
+    async def _wish(self, *, stand_still: bool) -> bool:
+        async with self.engine.database.transaction() as session:
+            row = await executions.lock(session, self.id)
+            assert row is not None
+            is_new = await pausing.wish(session, row, stand_still=stand_still)
+        await self.ring()
+        return is_new
+
+    async def paused(self) -> ExecutionRow:
+        """The row, as soon as it stands still."""
+        return await self.reaches(ExecutionStatus.PAUSED)
 
     async def say(self, content: str) -> None:
         """A message to a running execution."""

@@ -1,0 +1,212 @@
+"""Executions that stand still for a while: nothing begins, nothing said is lost, time waits."""
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from claude.scripted import ScriptedModelServer
+from contracts import names
+from domain.states import ExecutionStatus
+from tests.engine.driver import Engine, Run, use
+from tests.engine.running import Place, driving, make_place, worker_process, working
+
+PAUSED = ExecutionStatus.PAUSED
+ASK = {"tool_use": use("ask_user", question="?")}
+TOLD = {"text": "{last_tool_result}"}
+
+
+async def statuses(run: Run) -> list[str]:
+    """What its story says of its status, in order."""
+    events = await run.events()
+    return [e.data["status"] for e in events if e.type == "execution.status_changed"]
+
+
+async def test_the_call_in_hand_is_finished_and_no_tool_begins(engine: Engine) -> None:
+    run = await engine.start(
+        {"tool_use": use("list_files"), "delay_ms": 400}, TOLD, allowed_tools=["list_files"]
+    )
+    await run.calling()
+    assert await run.pause()
+    await run.paused()
+    [call] = await run.model_calls()
+    [tool] = await run.tool_calls()
+    assert (call.status, tool.status) == ("succeeded", "ready")
+    assert not await run.pause()
+    assert await run.resume()
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert await statuses(run) == ["paused", "running"]
+    assert len(await run.model_calls()) == 2
+
+
+async def test_the_tool_in_hand_is_finished_and_no_call_is_made(engine: Engine) -> None:
+    run = await engine.start(
+        {"tool_use": use("bash", command="sleep 0.5; echo once >> log; cat log")},
+        TOLD,
+        allowed_tools=["bash"],
+    )
+    await run.running_tool()
+    await run.pause()
+    await run.paused()
+    [tool] = await run.tool_calls()
+    assert tool.status == "succeeded"
+    assert [call.status for call in await run.model_calls()] == ["succeeded"]
+    await run.resume()
+    await run.ended()
+    assert (await run.text()).startswith("once\n\n[exit code 0]")
+
+
+async def test_one_that_has_not_begun_is_paused_before_its_first_call(engine: Engine) -> None:
+    run = await engine.start({"text": "x"}, dispatch=False)
+    await run.pause()
+    assert (await run.row()).status == ExecutionStatus.PENDING
+    await run.paused()  # the relay has started it
+    assert not await run.model_calls()
+    await run.resume()
+    await run.ended()
+
+
+async def test_one_that_waits_goes_back_to_waiting(engine: Engine) -> None:
+    run = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+    request = await run.open_request()
+    await run.pause()
+    await run.paused()
+    await run.resume()
+    await run.reaches(ExecutionStatus.WAITING_FOR_USER)
+    await run.answer(request, message="yes")
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert await statuses(run) == ["waiting_for_user", "paused", "waiting_for_user", "running"]
+
+
+async def test_what_is_said_meanwhile_is_kept(engine: Engine) -> None:
+    run = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+    request = await run.open_request()
+    await run.pause()
+    await run.paused()
+    await run.say("and mind the gap")
+    await run.answer(request, message="green")
+    await run.when_heard()
+    assert (await run.row()).status == PAUSED
+    assert len(await run.model_calls()) == 1
+    await run.resume()
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert await run.text() == "green"
+    said = [b.get("text") for role, bs in await run.blocks() for b in bs if role == "user"]
+    assert said.count("and mind the gap") == 1
+
+
+async def test_a_subtask_ends_while_its_parent_stands_still(engine: Engine) -> None:
+    child = {
+        "tool_use": use(
+            "delegate", title="part", prompt="```script\n- text: mine\n  delay_ms: 700\n```"
+        )
+    }
+    run = await engine.start(child, TOLD, allowed_tools=["delegate"])
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.pause()
+    await run.paused()
+    [part] = await run.children()
+    await part.ended()
+    await run.when_heard()
+    assert (await run.row()).status == PAUSED
+    await run.resume()
+    await run.ended()
+    assert await run.text() == "mine"
+
+
+async def test_a_cancel_ends_one_that_stands_still(engine: Engine) -> None:
+    run = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+    await run.open_request()
+    await run.pause()
+    await run.paused()
+    await run.cancel("enough")
+    row = await run.ended()
+    assert (row.status, row.pause_requested_at) == (ExecutionStatus.CANCELLED, None)
+
+
+async def test_time_stands_still_but_the_deadline_does_not(engine: Engine) -> None:
+    run = await engine.start(
+        ASK,
+        TOLD,
+        allowed_tools=["ask_user"],
+        sdk_options={"timeout_seconds": 600},
+        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=2)},
+    )
+    await run.open_request()
+    await run.pause()
+    before = (await run.paused()).running_ms
+    row = await run.ended()
+    assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "deadline_passed")
+    assert row.running_ms - before < 500
+
+
+async def test_temporal_shows_it(engine: Engine) -> None:
+    run = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+    await run.open_request()
+    await run.pause()
+    await run.paused()
+
+    async def shown() -> bool:
+        found = (await run.handle.describe()).search_attributes[names.STATUS]
+        return list(found) == ["paused"]
+
+    await run.until(shown)
+    await run.cancel()
+    await run.ended()
+
+
+async def test_pausing_and_resuming_many_times_repeats_nothing(engine: Engine) -> None:
+    run = await engine.start(
+        {"tool_use": use("list_files"), "repeat": 6}, TOLD, allowed_tools=["list_files"]
+    )
+    for _ in range(4):
+        await run.pause()
+        await asyncio.sleep(0.02)
+        if (await run.row()).completed_at is not None:
+            break
+        await run.resume()
+    row = await run.ended()
+    assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 7)
+    assert {call.status for call in await run.model_calls()} == {"succeeded"}
+
+
+@pytest.fixture
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> Place:
+    home = servers_directory / f"pause-{os.urandom(4).hex()}"
+    home.mkdir(mode=0o711)
+    return await make_place(database_url, temporal_address, home)
+
+
+async def test_a_killed_worker_leaves_it_as_it_was_wished(
+    place: Place, scripted_model: ScriptedModelServer
+) -> None:
+    """Killed while one stands still, and between another's wish and its effect."""
+    async with driving(place, scripted_model) as engine:
+        async with worker_process(place, scripted_model, log=place.home / "log") as process:
+            still = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+            request = await still.open_request()
+            await still.pause()
+            await still.paused()
+            slow = await engine.start(
+                {"tool_use": use("list_files"), "delay_ms": 2500},
+                {"text": "done"},
+                allowed_tools=["list_files"],
+            )
+            await slow.calling()
+            await slow.pause()
+            process.kill()
+            await process.wait()
+        await still.answer(request, message="while nobody was there")
+        async with working(place, scripted_model):
+            await slow.paused()
+            assert [call.status for call in await slow.model_calls()] == ["lost"]
+            await still.when_heard()
+            assert (await still.row()).status == PAUSED
+            for run in (still, slow):
+                await run.resume()
+                assert (await run.ended()).status == ExecutionStatus.COMPLETED
+            assert await still.text() == "while nobody was there"
+            calls = [call.status for call in await slow.model_calls()]
+            assert calls == ["lost", "succeeded", "succeeded"]
