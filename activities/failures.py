@@ -24,6 +24,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     # An operator may allow the address, or give the key, while it is tried again.
     errors.AddressRefusedError: True,
     errors.SecretsNotConfiguredError: True,
+    errors.SecretUnusableError: True,
     errors.RateLimitedError: True,
     # These come from requests; in an activity they are faults of ours, and a deploy may mend them.
     errors.InvalidInputError: True,

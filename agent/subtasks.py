@@ -11,8 +11,10 @@ from domain.limits import MAX_DELEGATIONS_PER_TURN, MAX_DEPTH, MAX_DESCENDANTS
 from domain.states import ExecutionStatus
 from domain.steps import ChildResult, NewChild, Snapshot, ToolCall
 
-INHERITED = ("system_prompt", "ask_tools", "disallowed_tools", "human_input_policy")
-"""What a subtask takes from its parent's definition as it is."""
+INHERITED = (
+    "system_prompt", "ask_tools", "disallowed_tools", "human_input_policy", "notification_config",
+)  # fmt: skip
+"""What a subtask takes from its parent's definition as it is; it notifies only of its questions."""
 
 INHERITED_OPTIONS = ("model", "max_tokens", "temperature", "thinking", "effort", "permission_mode")
 """Model options a subtask takes over; limits and output shapes are its own."""
@@ -31,6 +33,10 @@ def child_of(parent: Snapshot, call: ToolCall) -> NewChild:
     child_options = {k: options[k] for k in INHERITED_OPTIONS if options.get(k) is not None}
     if "max_turns" in asked:
         child_options["max_turns"] = asked["max_turns"]
+    agent_id = asked.get("agent_id")
+    if agent_id is None:
+        # A parent's model may be its agent's; without one of its own the child stays on it.
+        child_options.setdefault("model", parent.prefix.model)
     budget = asked.get("max_budget_usd")
     return NewChild(
         id=new_id(),
@@ -43,6 +49,7 @@ def child_of(parent: Snapshot, call: ToolCall) -> NewChild:
             "sdk_options": child_options,
         },
         budget_usd=None if budget is None else Decimal(str(budget)),
+        agent_id=agent_id,
     )
 
 

@@ -6,11 +6,14 @@ from temporalio.client import Client
 
 from api.allowances import Allowances
 from api.auth import Authenticator
+from api.rates import Rates
 from api.watching import Watcher
 from persistence.blobs import BlobStore
 from persistence.database import Database
 from persistence.hot_reads import HotReads
 from runtime.dispatch import Dispatcher
+from runtime.outbound import Outbound
+from runtime.sealing import Sealer
 from runtime.settings import Settings
 
 
@@ -26,6 +29,12 @@ class Gateway:
     dispatcher: Dispatcher
     authenticator: Authenticator
     allowances: Allowances
+    rates: Rates | None
+    """How often a user may ask, where that is limited."""
     watcher: Watcher
+    sealer: Sealer
+    """Seals and opens users' secrets."""
+    outbound: Outbound
+    """Reaches addresses that users give."""
     newest_revision: str | None
     """The database schema this code wants."""

@@ -4,22 +4,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import links, openapi, problems
 from api.allowances import Allowances
 from api.auth import Authenticator
-from api.edge import Edge
+from api.doors import Doors
+from api.edge import ASKED_HEADERS, TOLD_HEADERS, Edge
 from api.gateway import Gateway
 from api.rates import Rates
 from api.routes import (
     agents,
     artifacts,
     audit,
+    docs,
     execute,
     executions,
     health,
     input_requests,
     reports,
+    secrets,
     sessions,
     steering,
     stories,
@@ -35,6 +40,8 @@ from persistence.hot_reads import HotReads
 from persistence.migrate import head_revision
 from persistence.quotas import Quotas
 from runtime.dispatch import Dispatcher
+from runtime.outbound import Outbound
+from runtime.sealing import Sealer
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect
@@ -50,6 +57,7 @@ FEATURES = (
     steering,
     stories,
     reports,
+    secrets,
     input_requests,
     sessions,
     artifacts,
@@ -78,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         hot_reads = await HotReads.connect(database_url)
         temporal = await connect(settings, lazy=True)
         watcher = Watcher(database, hot_reads, database_url)
+        outbound = Outbound(settings.outbound_allow)
         app.state.gateway = Gateway(
             settings=settings,
             database=database,
@@ -93,19 +102,42 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ),
             rates=Rates.maybe(settings.rate_limit),
             watcher=watcher,
+            sealer=Sealer(settings.secrets_key and settings.secrets_key.get_secret_value()),
+            outbound=outbound,
             newest_revision=head_revision(),
         )
         async with watcher.running():
             yield
         await tokens.close()
+        await outbound.aclose()
         await hot_reads.close()
         await database.close()
 
-    app = FastAPI(title=openapi.TITLE, version=VERSION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title=openapi.TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way
-    app.add_middleware(Edge)
+    _wrap(app, settings)
     problems.register(app)
     for feature in FEATURES:
         app.include_router(feature.router, prefix=links.BASE)
     app.include_router(health.router)
+    app.include_router(docs.router)
     return app
+
+
+def _wrap(app: FastAPI, settings: Settings) -> None:
+    """Put what every request passes around the application, the innermost first."""
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=ASKED_HEADERS,
+            expose_headers=TOLD_HEADERS,
+        )
+    is_https = (settings.public_url or "").startswith("https:")
+    app.add_middleware(Edge, doors=Doors.of(settings), is_https=is_https)
+    if settings.trusted_proxies:
+        trusted = list(settings.trusted_proxies)
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)

@@ -76,6 +76,12 @@ class AddressRefusedError(InvalidInputError):
     code = "address_refused"
 
 
+class SecretUnusableError(InvalidInputError):
+    """What is named as a secret is none of the user's, or may not go where it would be sent."""
+
+    code = "secret_unusable"
+
+
 class UnauthenticatedError(PerdureError):
     """No credentials, or credentials that don't hold."""
 

@@ -47,6 +47,12 @@ class ExecutionRow(Row):
             postgresql_where=text("trigger_type = 'scheduled' AND status = 'completed'"),
         ),
         Index(
+            "ix_executions_task_id_fires",
+            "task_id",
+            "id",
+            postgresql_where=text("trigger_type = 'scheduled'"),
+        ),
+        Index(
             "ix_executions_active",
             "id",
             postgresql_where=text(f"status IN {ACTIVE_STATUSES}"),
@@ -76,6 +82,8 @@ class ExecutionRow(Row):
     task_version: Mapped[int | None]
     definition: Mapped[dict[str, Any] | None]
     """The inline definition of an execution that has no task."""
+    notification_config: Mapped[dict[str, Any] | None]
+    """Whom to tell what (migration 0008 reads it); empty where the definition has none."""
     session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
     report_id: Mapped[UUID | None]
     parent_execution_id: Mapped[UUID | None] = mapped_column(ForeignKey("executions.id"))

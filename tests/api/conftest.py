@@ -19,7 +19,12 @@ from tests.api.world import SECRET, World
 async def serving(app: FastAPI) -> AsyncIterator[str]:
     """The address of the app, served by uvicorn while the block lasts."""
     config = uvicorn.Config(
-        app, port=0, lifespan="on", log_config=None, timeout_graceful_shutdown=2
+        app,
+        port=0,
+        lifespan="on",
+        log_config=None,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
@@ -39,6 +44,7 @@ def settings_of(database_url: str, temporal_address: str, **changed: object) -> 
             "temporal_address": temporal_address,
             "temporal_ui_url": "http://localhost:8233",
             "jwt_secret": SECRET,
+            "secrets_key": SECRET,
             "log_level": "error",
             "home": "/nonexistent",  # whoever stores files gives a directory
             "api_body_limit_bytes": 6 * 1024 * 1024,

@@ -1,0 +1,34 @@
+"""Users' secrets, sealed."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from persistence.tables.columns import CreatedAt, Id, Row
+
+
+class SecretRow(Row):
+    """One secret of one user. `sealed` opens only with the operator's key (runtime/sealing.py)."""
+
+    __tablename__ = "secrets"
+    __table_args__ = (
+        UniqueConstraint("user_id", "name"),
+        Index("ix_secrets_user_id_id", "user_id", "id"),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    hosts: Mapped[list[str]]
+    tools: Mapped[list[str]]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+    last_used_at: Mapped[datetime | None]
+
+    @property
+    def label(self) -> str:
+        """What its sealed bytes are bound to: this name of this user."""
+        return f"secret/{self.user_id}/{self.name}"
