@@ -1,27 +1,21 @@
-"""Who is asking: bearer tokens, and the users they stand for."""
+"""Who is asking: tokens and API keys, and the users they stand for."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-import jwt
-
-from domain.errors import UnauthenticatedError
-from persistence import users
+from api.rates import Rates
+from api.tokens import Tokens
+from domain.errors import RateLimitedError, UnauthenticatedError, UserDisabledError
+from persistence import api_keys, users
 from persistence.database import Database
-
-ALGORITHM = "HS256"
-"""Pinned: a token that names another algorithm (or `none`) is refused."""
+from persistence.tables.users import UserRow
 
 REMEMBERED_SECONDS = 5.0
-"""How long a checked token is not checked again, nor its user looked up; never past its end. What
-another gateway revokes or forbids holds here after this long (chosen)."""
+"""How long checked credentials are not checked again, nor their user looked up; never past their
+end. What another gateway revokes or forbids holds here after this long (chosen)."""
 
-REMEMBERED_TOKENS = 10_000
-
-_SUBJECT_LIMIT = 255
+REMEMBERED_CREDENTIALS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,81 +27,91 @@ class Principal:
     is_admin: bool
     trigger_type: str = "manual"
     """What an execution started by this kind of credentials was triggered by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a valid token says."""
-
-    subject: str
-    role: str
-    expires_at: float
-
-
-class Tokens:
-    """Checks HS256 tokens."""
-
-    def __init__(self, secret: str, role_claim: str) -> None:
-        """`role_claim` is the path of the role's claim, with dots (`realm_access.roles`)."""
-        self._secret = secret
-        self._role_path = role_claim.split(".")
-
-    def read(self, token: str) -> Claims:
-        """What the token claims.
-
-        Raises:
-            UnauthenticatedError: it is not ours, has ended, or lacks `sub` or `exp`.
-        """
-        try:
-            payload = jwt.decode(
-                token, self._secret, algorithms=[ALGORITHM], options={"require": ["exp", "sub"]}
-            )
-        except (jwt.InvalidTokenError, ValueError) as error:
-            raise UnauthenticatedError(f"The token is not valid: {error}.") from error
-        subject = payload["sub"]
-        if not 0 < len(subject) <= _SUBJECT_LIMIT or not subject.isprintable():
-            raise UnauthenticatedError("The token's `sub` must be 1 to 255 printable characters.")
-        return Claims(subject, self._role(payload), float(payload["exp"]))
-
-    def _role(self, payload: Mapping[str, Any]) -> str:
-        """Admin where the claim says so, alone or in a list; anything else is a user."""
-        value: Any = payload
-        for step in self._role_path:
-            value = value.get(step) if isinstance(value, Mapping) else None
-        roles = value if isinstance(value, list) else [value]
-        return "admin" if "admin" in roles else "user"
+    expires_at: float | None = None
+    """When the credentials end."""
+    api_key_id: UUID | None = None
+    """The key, where the credentials are one."""
 
 
 class Authenticator:
     """Turns the `Authorization` header into a principal."""
 
-    def __init__(self, tokens: Tokens, database: Database) -> None:
-        """Looks users up in `database`, and remembers tokens for a while."""
+    def __init__(self, tokens: Tokens, database: Database, refused: Rates | None) -> None:
+        """Looks users up in `database`; `refused` limits what an address may try."""
         self._tokens = tokens
         self._database = database
+        self._refused = refused
         self._remembered: dict[str, tuple[Principal, float]] = {}
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """The principal of a request.
+    async def authenticate(self, authorization: str | None, address: str) -> Principal:
+        """The principal of a request that comes from `address`.
 
         Raises:
             UnauthenticatedError: no credentials, or credentials that don't hold.
+            UserDisabledError: an admin has switched the user off.
+            RateLimitedError: too many from this address didn't hold.
         """
         scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise UnauthenticatedError("Send a token: `Authorization: Bearer <token>`.")
         known = self._remembered.get(token)
-        if known and known[1] > time.time():
+        if known and known[1] > time.time() and scheme.lower() == "bearer":
             return known[0]
-        claims = self._tokens.read(token.strip())
-        async with self._database.transaction() as session:
-            user_id = await users.see(session, claims.subject, claims.role)
-        principal = Principal(user_id, claims.subject, is_admin=claims.role == "admin")
-        self._remember(token, principal, claims.expires_at)
+        try:
+            if scheme.lower() != "bearer" or not token:
+                raise UnauthenticatedError("Send a token: `Authorization: Bearer <token>`.")  # noqa: TRY301 - counted like the others
+            principal = await self._check(token.strip(), address, is_known=known is not None)
+        except UnauthenticatedError:
+            if self._refused is not None:
+                self._refused.count(address)
+            raise
+        self._remember(token, principal)
         return principal
 
-    def _remember(self, token: str, principal: Principal, expires_at: float) -> None:
-        if len(self._remembered) >= REMEMBERED_TOKENS:
+    def forget(self, user_id: UUID) -> None:
+        """Check again whatever speaks for this user."""
+        kept = {t: p for t, p in self._remembered.items() if p[0].user_id != user_id}
+        self._remembered = kept
+
+    async def _check(self, token: str, address: str, *, is_known: bool) -> Principal:
+        if not token.startswith(api_keys.MARK):
+            return await self._by_token(token)
+        # Guessed keys must not keep the database busy; those that held before are looked up.
+        if self._refused and not is_known and not self._refused.standing(address).remaining:
+            raise RateLimitedError("Too many keys from your address did not hold.", 1)
+        return await self._by_key(token)
+
+    async def _by_token(self, token: str) -> Principal:
+        claims = await self._tokens.read(token)
+        async with self._database.transaction() as session:
+            user = await users.see(session, claims.subject, claims.role)
+        _require_enabled(user)
+        is_admin = claims.role == "admin"
+        return Principal(user.id, claims.subject, is_admin, expires_at=claims.expires_at)
+
+    async def _by_key(self, secret: str) -> Principal:
+        async with self._database.transaction() as session:
+            found = await api_keys.use(session, secret)
+        if found is None:
+            raise UnauthenticatedError("The API key is unknown, has ended, or was revoked.")
+        key, user = found
+        _require_enabled(user)
+        return Principal(
+            user.id,
+            user.subject,
+            is_admin=key.role == user.role == "admin",
+            trigger_type="api",
+            expires_at=key.expires_at.timestamp() if key.expires_at else None,
+            api_key_id=key.id,
+        )
+
+    def _remember(self, token: str, principal: Principal) -> None:
+        if len(self._remembered) >= REMEMBERED_CREDENTIALS:
             self._remembered.clear()
-        until = min(expires_at, time.time() + REMEMBERED_SECONDS)
+        until = time.time() + REMEMBERED_SECONDS
+        if principal.expires_at is not None:
+            until = min(until, principal.expires_at)
         self._remembered[token] = (principal, until)
+
+
+def _require_enabled(user: UserRow) -> None:
+    if user.disabled_at is not None:
+        raise UserDisabledError("This user is disabled; an admin can change that.")

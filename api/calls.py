@@ -77,10 +77,21 @@ async def authenticated(request: Request) -> Call:
 
     Raises:
         UnauthenticatedError: no credentials, or credentials that don't hold.
+        UserDisabledError: an admin has switched the user off.
+        RateLimitedError: the user asks too often, or the address guesses.
     """
     gateway: Gateway = request.app.state.gateway
     header = request.headers.get("authorization")
-    return Call(request, gateway, await gateway.authenticator.authenticate(header))
+    principal = await gateway.authenticator.authenticate(header, address_of(request))
+    if gateway.rates is not None:
+        # The edge puts them on whatever the answer is.
+        request.scope["rate_limit"] = gateway.rates.count(str(principal.user_id)).headers
+    return Call(request, gateway, principal)
+
+
+def address_of(request: Request) -> str:
+    """Where the request comes from; a proxy's own address unless it is trusted."""
+    return request.client.host if request.client else "unknown"
 
 
 Called = Annotated[Call, Depends(authenticated)]

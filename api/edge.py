@@ -5,14 +5,16 @@ Not Starlette's `BaseHTTPMiddleware`, which runs each request in a second task a
 
 import re
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
+from api.doors import Doors
 from api.errors import RETRY_AFTER_SECONDS
-from api.problems import problem
+from api.problems import of_error, problem
 from domain.errors import InvalidInputError, ServiceUnavailableError
 from domain.ids import new_id
 from persistence.outages import is_outage
@@ -22,19 +24,61 @@ log = structlog.get_logger(__name__)
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+ASKED_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Perdure-Client",
+    "Range",
+    "X-Request-ID",
+)
+"""What pages of other origins may send, where they may send anything."""
+
+TOLD_HEADERS = (
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "RateLimit-Limit",
+    "RateLimit-Policy",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "X-Request-ID",
+)
+"""What such pages may read."""
+
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 ]
+
+HSTS = (b"strict-transport-security", b"max-age=31536000")
+"""A year, as is usual; only where the public address is https."""
+
+_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""For answers that say nothing themselves: data, which loads nothing."""
+
+_UNSTORED = (b"cache-control", b"no-store")
+_CHECKED = (b"cache-control", b"private, no-cache")
+"""What has a tag may be kept by who asked, and is asked for again."""
 
 
 class Edge:
     """Wraps the application. Nothing that goes wrong inside passes it unreported."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wraps `app`."""
+    def __init__(self, app: ASGIApp, doors: Doors, *, is_https: bool) -> None:
+        """Lets requests in by `doors`; `is_https` tells browsers to stay with it."""
         self._app = app
+        self._doors = doors
+        self._always = [*_ALWAYS, HSTS] if is_https else _ALWAYS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection; only HTTP is ours."""
@@ -42,7 +86,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         scope["request_id"] = _request_id(scope)
-        sent = _Sent(scope, send)
+        sent = _Sent(scope, send, self._always)
         started = time.perf_counter()
         try:
             await self._handle(scope, receive, sent)
@@ -56,6 +100,9 @@ class Edge:
             detail = "The address holds NUL or bytes that are no UTF-8; send text."
             answer = problem(scope, 422, InvalidInputError.code, detail)
             await answer(scope, receive, sent)
+            return
+        if refusal := self._doors.refusal(scope):
+            await of_error(scope, refusal)(scope, receive, sent)
             return
         try:
             await self._app(scope, receive, sent)
@@ -87,9 +134,10 @@ async def _report(error: Exception, scope: Scope, receive: Receive, sent: "_Sent
 class _Sent:
     """The `send` of one request: adds the headers every response has, and notes the status."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, always: Sequence[tuple[bytes, bytes]]) -> None:
+        self._scope = scope
         self._send = send
-        self._headers = [(b"x-request-id", scope["request_id"].encode("ascii")), *_ALWAYS]
+        self._always = always
         self.status = 499
         """The client went away before an answer (nginx's number for it)."""
         self.has_started = False
@@ -98,8 +146,20 @@ class _Sent:
         if message["type"] == "http.response.start":
             self.has_started = True
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._headers]
+            message["headers"] = self._completed(message.get("headers", ()))
         await self._send(message)
+
+    def _completed(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        headers = [*given, (b"x-request-id", self._scope["request_id"].encode()), *self._always]
+        names = {name.lower() for name, _ in headers}
+        if b"cache-control" not in names:
+            headers.append(_CHECKED if b"etag" in names else _UNSTORED)
+        if b"content-security-policy" not in names:
+            headers.append(_POLICY)
+        if b"ratelimit-limit" not in names:
+            limits: Mapping[str, str] = self._scope.get("rate_limit", {})
+            headers += [(name.lower().encode(), value.encode()) for name, value in limits.items()]
+        return headers
 
 
 def _request_id(scope: Scope) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from domain import errors
-from domain.errors import PerdureError
+from domain.errors import PerdureError, PermissionDeniedError
 from runtime.temporal import TemporalUnavailableError
 
 
@@ -23,6 +23,18 @@ class PayloadTooLargeError(PerdureError):
     code = "payload_too_large"
 
 
+class HostRefusedError(PerdureError):
+    """The request names a host that is not the gateway's."""
+
+    code = "host_refused"
+
+
+class OriginRefusedError(PermissionDeniedError):
+    """A web page of an origin that the operator does not know sent the request."""
+
+    code = "origin_refused"
+
+
 STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
     {
         MalformedRequestError: 400,
@@ -32,6 +44,7 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
         errors.ConflictError: 409,
         errors.PreconditionFailedError: 412,
         PayloadTooLargeError: 413,
+        HostRefusedError: 421,
         errors.InvalidInputError: 422,
         errors.RateLimitedError: 429,
         errors.ServiceUnavailableError: 503,

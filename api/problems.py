@@ -1,6 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -92,10 +93,18 @@ def _headers(error: PerdureError) -> dict[str, str]:
     if isinstance(error, UnauthenticatedError):
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, RateLimitedError):
-        return {"Retry-After": str(max(1, round(error.retry_after_seconds)))}
+        return _limit_headers(error)
     if isinstance(error, ServiceUnavailableError):
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return {}
+
+
+def _limit_headers(error: RateLimitedError) -> dict[str, str]:
+    seconds = str(max(1, math.ceil(error.retry_after_seconds)))
+    headers = {"Retry-After": seconds, "RateLimit-Remaining": "0", "RateLimit-Reset": seconds}
+    if error.limit is not None:
+        headers["RateLimit-Limit"] = str(error.limit)
+    return headers
 
 
 def register(app: FastAPI) -> None:

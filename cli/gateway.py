@@ -3,6 +3,7 @@
 import uvicorn
 
 from api.main import create_app
+from cli.exits import CommandError
 from runtime.settings import Settings
 
 # Event streams never end by themselves; at a stop they get this long, then they are closed, and
@@ -10,15 +11,28 @@ from runtime.settings import Settings
 STOP_SECONDS = 5
 
 
+class GatewaySettingsError(CommandError):
+    """The gateway can't be composed from the settings."""
+
+
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        GatewaySettingsError: a setting is missing or is wrong.
+    """
+    try:
+        app = create_app(settings)
+    except ValueError as error:
+        raise GatewaySettingsError(str(error)) from error
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
         http="httptools",
         log_config=None,  # the gateway has set logging up for all libraries
         access_log=False,
+        proxy_headers=False,  # PERDURE_TRUSTED_PROXIES says whose to believe
         timeout_graceful_shutdown=STOP_SECONDS,
     )

@@ -115,6 +115,7 @@ def _compare(quotas: Quotas, used: Usage) -> None:
             f"{used.concurrent_executions} executions have not ended and {most} may at once; "
             "wait for one to end, or cancel one.",
             BUSY_SECONDS,
+            limit=most,
         )
     usd = quotas.max_usd_per_day
     if usd is not None and used.usd_today >= usd:

@@ -33,6 +33,10 @@ Directories = Annotated[
 """Absolute paths, with commas between them."""
 
 
+Rate = Annotated[str, Field(pattern=r"^([1-9][0-9]*/(second|minute|hour|day))?$")]
+"""So many in such a time; empty is no limit."""
+
+
 class Settings(BaseSettings):
     """Frozen settings. A secret has no default; sizes are bytes, times are seconds."""
 
@@ -71,11 +75,11 @@ class Settings(BaseSettings):
     jwt_audience: str | None = None
     jwt_role_claim: str = Field(default="role", description="Path of the role's claim, with dots.")
 
-    rate_limit: str = Field(
+    rate_limit: Rate = Field(
         default="",
         description="Requests of one user at one gateway, such as `600/minute`; empty is no limit.",
     )
-    failed_auth_limit: str = Field(
+    failed_auth_limit: Rate = Field(
         default="600/minute", description="Refused credentials from one address; empty is no limit."
     )
     max_concurrent_executions_per_user: int | None = Field(

@@ -61,6 +61,10 @@ def up(
 
 def worker() -> None:
     """Run a worker by itself: it moves executions forward until SIGTERM."""
+    from cli.configuration import load
+
+    if load().database_url is None:
+        raise CommandError("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
     # Become it: signals reach it directly and this command's own memory is given back.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "worker"])  # noqa: S606
 
@@ -70,13 +74,7 @@ def api() -> None:
     from cli.configuration import load
     from cli.gateway import serve
 
-    settings = load()
-    if settings.database_url is None or settings.jwt_secret is None:
-        raise CommandError(
-            "Set PERDURE_DATABASE_URL and PERDURE_JWT_SECRET, or run `perdure up`, which brings "
-            "its own."
-        )
-    serve(settings)
+    serve(load())
 
 
 def migrate() -> None:

@@ -71,7 +71,7 @@ async def driving(place: Place, scripted: ScriptedModelServer) -> AsyncIterator[
     client = await connect(place.settings())
     database = Database.connect(place.database_url)
     async with database.transaction() as session:
-        user_id = await users.see(session, "alice", "user")
+        user_id = (await users.see(session, "alice", "user")).id
     yield Engine(database, client, Dispatcher(client), scripted, user_id, place.home)
     await database.close()
 
