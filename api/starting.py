@@ -105,7 +105,7 @@ async def start(
         PermissionDeniedError: the session is another user's than the execution.
         QuotaExceededError: the user has too much running, or has spent too much today.
     """
-    _check(wanted, gateway.settings.model, strict_variables=strict_variables)
+    await check(session, gateway, wanted, strict_variables=strict_variables)
     await gateway.allowances.check(session, wanted.user_id)
     is_blocked = wanted.session_id is not None and await _is_busy(
         session, wanted.session_id, wanted.user_id
@@ -151,9 +151,16 @@ async def accepted(
     return done.response
 
 
-def _check(wanted: Start, default_model: str, *, strict_variables: bool) -> None:
+async def check(
+    session: AsyncSession, gateway: Gateway, wanted: Start, *, strict_variables: bool
+) -> str:
+    """Make sure that an execution can be started, without starting it; the model it would run on.
+
+    Raises:
+        InvalidInputError: it can't be; every problem is told at once.
+    """
     definition = wanted.work.definition
-    problems: list[FieldProblem] = []
+    agent, problems = await task_rules.agent_of(session, wanted.user_id, definition)
     if strict_variables:
         problems += [
             FieldProblem(("body", "variables", name), "The prompt needs a value.", "missing")
@@ -162,7 +169,7 @@ def _check(wanted: Start, default_model: str, *, strict_variables: bool) -> None
     if definition.variables_schema is not None:
         variables: dict[str, Any] = {**definition.default_variables, **wanted.variables}
         problems += value_problems(definition.variables_schema, variables, ("body", "variables"))
-    model = definition.sdk_options.model or default_model
+    model = task_rules.model_of(definition, agent, gateway.settings.model)
     if wanted.budget_usd is not None and not pricing.is_priced(model):
         problems.append(task_rules.unpriced(("body", "max_budget_usd"), model))
     now = datetime.now(UTC)
@@ -171,6 +178,7 @@ def _check(wanted: Start, default_model: str, *, strict_variables: bool) -> None
         problems.append(FieldProblem(("body", "deadline_at"), hint))
     if problems:
         raise InvalidInputError("The execution can't be started; see errors.", problems)
+    return model
 
 
 async def _is_busy(session: AsyncSession, session_id: UUID, user_id: UUID) -> bool:

@@ -30,10 +30,10 @@ async def check(session: AsyncSession, call: Call, task: TaskCreate, *, owner_id
         InvalidInputError: it can't; every problem is told at once.
         PermissionDeniedError: it would take an admin to set what it sets.
     """
-    agent, references = await _references(session, owner_id, task)
+    agent, unknown = await agent_of(session, owner_id, task)
     problems = [
         *_definition(task, agent, call.gateway.settings),
-        *references,
+        *unknown,
         *_schedule(task),
         *_sharing(task),
     ]
@@ -44,8 +44,8 @@ async def check_definition(
     session: AsyncSession, call: Call, definition: TaskDefinition, *, owner_id: UUID
 ) -> None:
     """The same of a definition that belongs to no task; `check` says what it raises."""
-    agent, references = await _references(session, owner_id, definition)
-    problems = [*_definition(definition, agent, call.gateway.settings), *references]
+    agent, unknown = await agent_of(session, owner_id, definition)
+    problems = [*_definition(definition, agent, call.gateway.settings), *unknown]
     _refuse(call, definition, problems, "The definition is invalid; see errors.")
 
 
@@ -59,10 +59,10 @@ def _refuse(
         raise PermissionDeniedError("Only an admin may set permission_mode bypassPermissions.")
 
 
-async def _references(
+async def agent_of(
     session: AsyncSession, owner_id: UUID, definition: TaskDefinition
 ) -> tuple[Agent | None, list[FieldProblem]]:
-    """The definition's agent, and what it names that there is not."""
+    """The agent that a definition of this user names, or the problem that there is none."""
     if definition.agent_id is None:
         return None, []
     agent = await agents.find(session, owner_id, definition.agent_id)
