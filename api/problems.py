@@ -8,8 +8,10 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from api.errors import RETRY_AFTER_SECONDS, status_of
 from domain.errors import (
@@ -145,4 +147,15 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     }
     code = status.phrase.lower().replace(" ", "_")
     detail = details.get(status, str(error.detail))
-    return problem(request.scope, status, code, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem(request.scope, status, code, detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the address can be asked; the router knows only the first route that has it."""
+    path = getattr(request.scope.get("route"), "path", None)
+    routes = [context.original_route for context in iter_route_contexts(request.app.routes)]
+    alike = (route for route in routes if isinstance(route, Route) and route.path == path)
+    return sorted({method for route in alike for method in route.methods or ()})
