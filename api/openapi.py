@@ -40,13 +40,17 @@ def describe(app: FastAPI) -> dict[str, Any]:
         ]
         bodies = [_body(route.dependant) for route in routes]
         schemas = _schemas([Problem, *{body.model for body in bodies if body}])
-        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+        components = document.setdefault("components", {}).setdefault("schemas", {})
+        components.update(schemas)
+        for unused in ("HTTPValidationError", "ValidationError"):  # ours are problems
+            components.pop(unused, None)
         document["components"]["securitySchemes"] = {
             "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         }
         for route, body in zip(routes, bodies, strict=True):
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
+                operation["operationId"] = route.name  # clients name their functions by it
                 _complete(operation, route.dependant, body)
         app.openapi_schema = document
     return app.openapi_schema

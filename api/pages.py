@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -67,10 +67,18 @@ class StoryQuery(ListQuery):
         return Span(self.page_size, after=after)
 
 
-class Listing(BaseModel):
+Item = TypeVar("Item")
+
+
+class Listing(BaseModel, Generic[Item]):
     """The envelope. `page` is missing where a cursor was given."""
 
-    items: list[Any]
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+        """What clients that are made from the OpenAPI document know it by: `TaskList`."""
+        return f"{params[0].__name__.removesuffix('Read')}List"
+
+    items: list[Item]
     total: int
     total_is_capped: bool
     page: int | None
@@ -81,7 +89,7 @@ class Listing(BaseModel):
 
 def listing(
     request: Request, query: ListQuery, page: Page[Any] | Chapter[Any], items: Sequence[Any]
-) -> Listing:
+) -> Listing[Any]:
     """The envelope of one page; the cursor is the last row's id, or a place in the story."""
     cursor = _next_cursor(page)
     links = {"self": _address(request)}
