@@ -1,13 +1,15 @@
 """The audit log's rows as clients see them."""
 
-from fastapi import Request
+import re
 
 from api import links
 from api.schemas.audit import AuditRead, BreakRead, HeadMismatch, SealRead, VerificationRead
+from domain.errors import FieldProblem, InvalidInputError
 from persistence.audit import Told
-from persistence.audit_chain import Verification
+from persistence.audit_chain import Head, Mismatch, Verification
 from persistence.tables.audit import AuditSealRow
 
+_HEAD = re.compile(r"(?P<seq>[1-9][0-9]{0,17}):(?P<hash>[0-9a-f]{64})")
 _ROW = tuple(f for f in AuditRead.model_fields if f not in {"links", "actor", "seal"})
 
 
@@ -18,17 +20,29 @@ def entry(told: Told) -> AuditRead:
     return AuditRead(**values, actor=told.actor, seal=_seal(told.seal), links=path)
 
 
-def verification(
-    request: Request, found: Verification, mismatch: HeadMismatch | None
-) -> VerificationRead:
+def head(text: str) -> Head:
+    """A head as people keep it, `seq:hash`.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    found = _HEAD.fullmatch(text)
+    if found is None:
+        hint = "Send `seq:hash`, as a verification told its head."
+        problem = FieldProblem(("query", "expect_head"), hint)
+        raise InvalidInputError("The expected head can't be read.", [problem])
+    return Head(int(found["seq"]), bytes.fromhex(found["hash"]))
+
+
+def verification(found: Verification) -> VerificationRead:
     """What a verification found, with the way to the next part."""
-    path = request.url.path
+    path = f"{links.BASE}/audit-logs/verify"
     addresses = {"self": f"{path}?from_seq={found.from_seq}"}
     if found.next_seq is not None:
         addresses["next"] = f"{path}?from_seq={found.next_seq}"
     broken = found.broken
     return VerificationRead(
-        is_intact=broken is None and mismatch is None,
+        is_intact=broken is None and found.mismatch is None,
         from_seq=found.from_seq,
         to_seq=found.to_seq,
         verified=max(0, found.to_seq - found.from_seq + 1),
@@ -36,9 +50,19 @@ def verification(
         broken=broken
         and BreakRead(fault=broken.fault.value, seq=broken.seq, audit_id=broken.audit_id),
         head=_seal(found.head),
-        head_mismatch=mismatch,
+        head_mismatch=_mismatch(found.mismatch),
         unsealed=found.unsealed,
         links=addresses,
+    )
+
+
+def _mismatch(found: Mismatch | None) -> HeadMismatch | None:
+    if found is None:
+        return None
+    return HeadMismatch(
+        seq=found.expected.seq,
+        expected_hash=found.expected.hash.hex(),
+        hash=found.hash.hex() if found.hash else None,
     )
 
 

@@ -119,7 +119,9 @@ def _listens(row: ExecutionRow) -> bool:
 async def _steer(session: AsyncSession, call: Call, row: ExecutionRow, content: str) -> Started:
     await say(session, row.id, Said.MESSAGE, {"content": content})
     after = {"characters": len(content)}
-    await audit.record(session, call.actor, "execution.message", ("execution", row.id), after=after)
+    entity, owner = ("execution", row.id), row.user_id
+    action = "execution.message"
+    await audit.record(session, call.actor, action, entity, after=after, owner_id=owner)
     return Started(row, None, is_said=True)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import demonstrate, executions, files, inbox, inspect, operate, run, tasks
+from cli.commands import audit, demonstrate, executions, files, inbox, inspect, operate, run, tasks
 from cli.commands.connection import Given
 from cli.exits import CommandError
 
@@ -48,6 +48,7 @@ for commands in (operate, demonstrate, run, files):
     commands.add_to(app)
 for commands in (tasks, executions, inbox):
     app.add_typer(commands.app)
+app.add_typer(audit.app)
 inspect.add_to(app)
 
 

@@ -83,6 +83,22 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a chain at some time, kept elsewhere."""
+
+    seq: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A head that was expected, and the hash in its place; None where there is none."""
+
+    expected: Head
+    hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What was verified, from `from_seq` to `to_seq`, and what is wrong, if anything is.
 
@@ -95,6 +111,7 @@ class Verification:
     broken: Break | None
     next_seq: int | None
     head: AuditSealRow | None
+    mismatch: Mismatch | None
     unsealed: int
 
 
@@ -125,12 +142,9 @@ async def head(session: AsyncSession) -> AuditSealRow | None:
     return await session.scalar(select(AuditSealRow).order_by(AuditSealRow.seq.desc()).limit(1))
 
 
-async def seal_at(session: AsyncSession, seq: int) -> AuditSealRow | None:
-    """The seal of this number."""
-    return await session.get(AuditSealRow, seq)
-
-
-async def verify(session: AsyncSession, from_seq: int, *, limit: int) -> Verification:
+async def verify(
+    session: AsyncSession, from_seq: int, *, limit: int, expected: Head | None = None
+) -> Verification:
     """Verify up to `limit` seals from `from_seq` on; the one before is taken as it stands.
 
     At the end of the chain it looks for entries outside of it, too.
@@ -147,6 +161,7 @@ async def verify(session: AsyncSession, from_seq: int, *, limit: int) -> Verific
         broken=broken,
         next_seq=None if broken or last == end else last + 1,
         head=newest,
+        mismatch=await _mismatch(session, expected) if expected else None,
         unsealed=await _unsealed(session),
     )
 
@@ -155,7 +170,7 @@ async def _walk(session: AsyncSession, from_seq: int, last: int) -> tuple[int, B
     """How far the chain holds, and what stops it before `last`."""
     previous, expected = GENESIS, from_seq
     if from_seq > 1:
-        before = await seal_at(session, from_seq - 1)
+        before = await session.get(AuditSealRow, from_seq - 1)
         if before is None:
             return from_seq - 1, Break(Fault.SEAL_MISSING, from_seq - 1, None)
         previous = before.hash
@@ -187,6 +202,13 @@ async def _outside(session: AsyncSession) -> Break | None:
     if lost := await session.scalar(LOST):
         return Break(Fault.ENTRY_MISSING, None, lost)
     return None
+
+
+async def _mismatch(session: AsyncSession, expected: Head) -> Mismatch | None:
+    there = await session.get(AuditSealRow, expected.seq)
+    if there is not None and there.hash == expected.hash:
+        return None
+    return Mismatch(expected, None if there is None else there.hash)
 
 
 async def _unsealed(session: AsyncSession) -> int:

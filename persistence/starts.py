@@ -87,8 +87,9 @@ async def store(
     row = _row(start, blocked_by)
     created = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
     await executions.create(session, row, created)
+    entity, after = ("execution", row.id), _audited(row)
     await audit.record(
-        session, start.actor, start.action, ("execution", row.id), after=_audited(row)
+        session, start.actor, start.action, entity, after=after, owner_id=row.user_id
     )
     if blocked_by is None and start.workflow_id is None:
         await say(session, row.id, Said.START)

@@ -73,7 +73,8 @@ async def answer_input_request(
         await input_requests.answer(session, row, given, by=call.principal.user_id)
         entity = ("input_request", request_id)
         after = {"decision": given["decision"], "execution_id": str(execution.id)}
-        await audit.record(session, call.actor, "input_request.answer", entity, after=after)
+        action, owner = "input_request.answer", row.user_id
+        await audit.record(session, call.actor, action, entity, after=after, owner_id=owner)
         return answer(views.input_request(row)), execution.workflow_id
 
     done = await once(call, store)

@@ -96,7 +96,15 @@ async def update_task(
         )
         after = {**_summary(changed.row, update), "version": changed.row.version}
         entity = ("task", task_id)
-        await audit.record(session, call.actor, "task.update", entity, before=before, after=after)
+        await audit.record(
+            session,
+            call.actor,
+            "task.update",
+            entity,
+            before=before,
+            after=after,
+            owner_id=changed.row.user_id,
+        )
     read = views.task(changed)
     return answer(read, headers={"ETag": etag(to_json(read))})
 
@@ -109,8 +117,9 @@ async def delete_task(call: Called, task_id: UUID) -> Response:
         require_match(call.request, views.task(stored))
         await tasks.delete(session, stored.row)
         entity = ("task", task_id)
-        before = {"name": stored.row.name}
-        await audit.record(session, call.actor, "task.delete", entity, before=before)
+        before, owner = {"name": stored.row.name}, stored.row.user_id
+        action = "task.delete"
+        await audit.record(session, call.actor, action, entity, before=before, owner_id=owner)
     return Response(status_code=204)
 
 

@@ -1,0 +1,47 @@
+"""Verifying the audit log's chain in the database itself, past the gateway."""
+
+import asyncio
+from typing import Any
+
+from api import audit_views
+from cli.configuration import load
+from cli.exits import CommandError
+from persistence import audit_chain
+from persistence.audit_chain import Head, Verification
+from persistence.database import Database
+
+SEALS_AT_ONCE = 100_000
+"""Verified between two looks at the chain's end (chosen)."""
+
+
+def verify_directly(from_seq: int, expect_head: str | None) -> dict[str, Any]:
+    """What the gateway would answer, of the whole chain from `from_seq` on.
+
+    Raises:
+        CommandError: PERDURE_DATABASE_URL is not set.
+        InvalidInputError: the expected head is none.
+    """
+    settings = load()
+    if settings.database_url is None:
+        raise CommandError("Set PERDURE_DATABASE_URL to the database to verify.")
+    expected = None if expect_head is None else audit_views.head(expect_head)
+    found = asyncio.run(_verify(str(settings.database_url), from_seq, expected))
+    answer: dict[str, Any] = audit_views.verification(found).model_dump(mode="json", by_alias=True)
+    return {**answer, "from_seq": from_seq, "verified": max(0, found.to_seq - from_seq + 1)}
+
+
+async def _verify(database_url: str, from_seq: int, expected: Head | None) -> Verification:
+    database = Database.connect(database_url, pool_size=1)
+    try:
+        async with database.reading() as session:
+            first = from_seq
+            while True:
+                found = await audit_chain.verify(
+                    session, first, limit=SEALS_AT_ONCE, expected=expected
+                )
+                if found.next_seq is None:
+                    return found
+                first = found.next_seq
+                session.expunge_all()
+    finally:
+        await database.close()
