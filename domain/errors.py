@@ -154,6 +154,12 @@ class SecretsNotConfiguredError(ConflictError):
     code = "secrets_not_configured"
 
 
+class RenderingFailedError(ConflictError):
+    """A stored report can't be rendered in one of its formats; others are to be had."""
+
+    code = "rendering_failed"
+
+
 class IdempotencyInProgressError(ConflictError):
     """A request with this Idempotency-Key is still being handled."""
 
@@ -220,6 +226,18 @@ class ToolInputError(PerdureError):
     """The model's tool input is unusable; the sentence goes back to the model."""
 
     code = "tool_input_invalid"
+
+
+class WorkspacePathError(ToolInputError):
+    """The path leads out of the workspace, or to nothing that can be read."""
+
+    code = "workspace_path_invalid"
+
+
+class WorkspaceFileMissingError(WorkspacePathError):
+    """There is no such file in the workspace."""
+
+    code = "workspace_file_missing"
 
 
 class ModelFailureKind(StrEnum):

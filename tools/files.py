@@ -1,5 +1,6 @@
 """Reading, writing and editing text files of a workspace. Blocking: call it in a thread."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from domain.errors import ToolInputError
+from domain.workspace_paths import Place
 from tools.limits import ToolLimits
 from tools.output import decoded, encoded, is_binary
-from tools.paths import Place, Workspace, place_of
+from tools.paths import Workspace, place_of
 
 _DEFAULT_LINES = 2000
 _LINE_BYTES = 2000
@@ -120,7 +122,7 @@ class _Replacement:
                 self.workspace.give(file.fileno())
             if self.mark is not None:
                 self.mark.touch()
-            os.rename(self.staged, self.place.name, dst_dir_fd=self.place.directory)
+            self._move()
         except OSError:
             # The mark goes first: alone, it would say that the edit was made.
             for left in (self.mark, self.staged):
@@ -128,6 +130,35 @@ class _Replacement:
                     with suppress(OSError):
                         left.unlink(missing_ok=True)
             raise
+
+    def _move(self) -> None:
+        """Into place; a working directory may be on another file system than what is private."""
+        try:
+            os.rename(self.staged, self.place.name, dst_dir_fd=self.place.directory)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            beside = f".{self.staged.name}"
+            self._copy(beside)
+            os.rename(
+                beside,
+                self.place.name,
+                src_dir_fd=self.place.directory,
+                dst_dir_fd=self.place.directory,
+            )
+            self.staged.unlink()
+
+    def _copy(self, beside: str) -> None:
+        """The staged file again, next to its place."""
+        with suppress(FileNotFoundError):  # a worker that was killed left it
+            os.unlink(beside, dir_fd=self.place.directory)
+        made = os.open(
+            beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=self.place.directory
+        )
+        with os.fdopen(made, "wb") as file:
+            file.write(self.staged.read_bytes())
+            os.fchmod(made, stat.S_IMODE(self.staged.stat().st_mode))
+            self.workspace.give(made)
 
     def _mode(self) -> int:
         """The permissions of the file that is replaced, never setuid."""
