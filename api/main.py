@@ -15,10 +15,14 @@ from api.edge import ASKED_HEADERS, TOLD_HEADERS, Edge
 from api.gateway import Gateway
 from api.rates import Rates
 from api.routes import (
+    admin,
     agents,
+    api_keys,
     artifacts,
     audit,
+    bulk,
     docs,
+    dry_runs,
     execute,
     executions,
     health,
@@ -51,7 +55,9 @@ VERSION = "1"
 FEATURES = (
     tasks,
     task_versions,
+    dry_runs,
     agents,
+    bulk,  # before what takes any word for an execution's id
     execute,
     executions,
     steering,
@@ -63,6 +69,8 @@ FEATURES = (
     artifacts,
     audit,
     users,
+    api_keys,
+    admin,
 )
 """Modules whose `router` is served under `/api/v1`; a new feature is one more."""
 

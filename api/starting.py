@@ -24,6 +24,7 @@ from api.waiting import settled
 from contracts.definitions import TaskDefinition
 from contracts.dispatch import StartRequest
 from domain import pricing
+from domain.agents import Agent
 from domain.errors import (
     FieldProblem,
     InvalidInputError,
@@ -153,8 +154,8 @@ async def accepted(
 
 async def check(
     session: AsyncSession, gateway: Gateway, wanted: Start, *, strict_variables: bool
-) -> str:
-    """Make sure that an execution can be started, without starting it; the model it would run on.
+) -> Agent | None:
+    """Make sure that an execution can be started, without starting it; the agent it names.
 
     Raises:
         InvalidInputError: it can't be; every problem is told at once.
@@ -178,7 +179,7 @@ async def check(
         problems.append(FieldProblem(("body", "deadline_at"), hint))
     if problems:
         raise InvalidInputError("The execution can't be started; see errors.", problems)
-    return model
+    return agent
 
 
 async def _is_busy(session: AsyncSession, session_id: UUID, user_id: UUID) -> bool:

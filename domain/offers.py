@@ -1,0 +1,53 @@
+"""What a set of rules means for each tool, as people want to read it."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from domain.engine_tools import ASK_USER
+from domain.permissions import KNOWN_TOOLS, Permissions
+from domain.tool_rules import parse
+
+OfferRule = Literal["allowed", "ask", "by_pattern"]
+"""`allowed`: every call runs. `ask`: a person is asked before every call. `by_pattern`: it depends
+on the call, as the patterns say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tool the model gets to see, with the rules that speak of it."""
+
+    tool: str
+    rule: OfferRule
+    allowed: tuple[str, ...]
+    ask: tuple[str, ...]
+    disallowed: tuple[str, ...]
+
+
+def offers(permissions: Permissions, tools: Collection[str] = KNOWN_TOOLS) -> Iterator[Offer]:
+    """The tools that are offered, by name."""
+    for tool in sorted(tools):
+        if permissions.offers(tool):
+            yield _offer(permissions, tool)
+
+
+def _offer(permissions: Permissions, tool: str) -> Offer:
+    allowed = _naming(permissions.allowed, tool)
+    ask = _naming(permissions.ask, tool)
+    disallowed = _naming(permissions.disallowed, tool)
+    waived = permissions.mode == "bypassPermissions" or tool == ASK_USER
+    rule: OfferRule = "by_pattern"
+    if not disallowed and (waived or (not ask and _has_plain(allowed))):
+        rule = "allowed"
+    elif not disallowed and (not allowed or _has_plain(ask)):
+        rule = "ask"
+    return Offer(tool, rule, allowed, ask, disallowed)
+
+
+def _naming(texts: Sequence[str], tool: str) -> tuple[str, ...]:
+    return tuple(text for text in texts if (rule := parse(text)) and rule.names(tool))
+
+
+def _has_plain(texts: Sequence[str]) -> bool:
+    """Whether one of the rules takes every call of its tool."""
+    return any((rule := parse(text)) and rule.argument is None for text in texts)

@@ -1,0 +1,136 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from sqlalchemy import func, select
+
+from domain.specialists import BUILT_IN
+from persistence.tables.audit import AuditRow
+from persistence.tables.executions import ExecutionRow
+from tests.api.world import World, execute, make_task
+
+Client = httpx2.AsyncClient
+
+
+async def dry_run(client: Client, task: dict[str, Any], **body: Any) -> dict[str, Any]:
+    response = await client.post(task["_links"]["dry_run"], json=body)
+    assert response.status_code == 200, response.text
+    told: dict[str, Any] = response.json()
+    return told
+
+
+async def complete(world: World, execution: dict[str, Any], **columns: Any) -> None:
+    now = datetime.now(UTC)
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(ExecutionRow, UUID(execution["id"]))
+        row.status, row.started_at, row.completed_at = "completed", now - timedelta(seconds=30), now
+        for column, value in columns.items():
+            setattr(row, column, value)
+
+
+async def test_it_shows_what_would_be_said(client: Client) -> None:
+    task = await make_task(client, system_prompt="Be kind.", agent_id="reviewer")
+    told = await dry_run(client, task)
+    assert told["rendered_prompt"] == "Say hello to {{ name }} in French."
+    assert told["missing_variables"] == ["name"]
+    assert told["system_prompt"] == f"{BUILT_IN['reviewer'].system_prompt}\n\nBe kind."
+    assert (told["model"], told["model_is_priced"]) == ("claude-opus-5-5", True)
+    assert told["budget_usd"] == 0.25
+    assert told["task_version"] == 1
+    told = await dry_run(client, task, variables={"name": "Ada"}, max_budget_usd=1)
+    assert told["rendered_prompt"] == "Say hello to Ada in French."
+    assert (told["missing_variables"], told["budget_usd"]) == ([], 1)
+
+
+async def test_it_shows_the_tools_with_their_rules(client: Client) -> None:
+    task = await make_task(
+        client, allowed_tools=["read_file", "bash(git *)", "mcp__x__y"], ask_tools=["write_file"]
+    )
+    told = await dry_run(client, task)
+    assert {tool["tool"]: tool["rule"] for tool in told["tools"]} == {
+        "bash": "by_pattern",
+        "read_file": "allowed",
+        "write_file": "ask",
+    }
+    assert told["tools"][0]["allowed"] == ["bash(git *)"]
+    assert any("mcp__x__y" in warning for warning in told["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("definition", "body", "where"),
+    [
+        ({}, {"strict_variables": True}, ["variables", "name"]),
+        (
+            {"variables_schema": {"properties": {"name": {"type": "string"}}}},
+            {"variables": {"name": 5}},
+            ["variables", "name"],
+        ),
+        ({"sdk_options": {"model": "who-knows"}}, {"max_budget_usd": 1}, ["max_budget_usd"]),
+    ],
+)
+async def test_it_is_refused_where_execute_would_be(
+    client: Client, definition: dict[str, Any], body: dict[str, Any], where: list[str]
+) -> None:
+    task = await make_task(client, **definition)
+    for action in ("dry_run", "execute"):
+        response = await client.post(task["_links"][action], json=body)
+        assert response.status_code == 422, action
+        assert response.json()["errors"][0]["loc"] == ["body", *where]
+
+
+async def test_it_forecasts_from_my_completed_executions(
+    client: Client, other: Client, world: World
+) -> None:
+    task = await make_task(client, is_public=True)
+    assert (await dry_run(client, task))["forecast"] == {
+        "executions": 0, "cost_usd": None, "input_tokens": None, "output_tokens": None,
+        "turns": None, "duration_seconds": None,
+    }  # fmt: skip
+    for turns in range(1, 12):
+        run = await execute(client, task)
+        await complete(
+            world,
+            run,
+            total_turns=turns,
+            cost_usd=Decimal(turns) / 10,
+            input_tokens=10,
+            cache_read_tokens=100 * turns,
+        )
+    await execute(client, task)
+    await complete(world, await execute(other, task), total_turns=1000)
+    told = await dry_run(client, task)
+    assert told["forecast"] == {
+        "executions": 11,
+        "cost_usd": {"median": 0.6, "p90": 1.0},
+        "input_tokens": {"median": 610, "p90": 1010},
+        "output_tokens": {"median": 0, "p90": 0},
+        "turns": {"median": 6, "p90": 10},
+        "duration_seconds": {"median": 30, "p90": 30},
+    }
+    assert any("budget" in warning for warning in told["warnings"])
+    assert (await dry_run(other, task))["forecast"]["turns"]["median"] == 1000
+
+
+async def test_it_leaves_nothing_behind(client: Client, world: World) -> None:
+    task = await make_task(client)
+
+    async def count() -> list[int | None]:
+        async with world.gateway.database.reading() as session:
+            tables = (ExecutionRow, AuditRow)
+            return [await session.scalar(select(func.count()).select_from(t)) for t in tables]
+
+    before = await count()
+    await dry_run(client, task)
+    assert await count() == before
+
+
+async def test_it_is_for_who_may_execute(client: Client, other: Client) -> None:
+    task = await make_task(client)
+    assert (await other.post(task["_links"]["dry_run"])).status_code == 403
+    await client.patch(task["_links"]["self"], json={"is_active": False})
+    assert (await client.post(task["_links"]["dry_run"])).json()["code"] == "task_inactive"
+    await client.delete(task["_links"]["self"])
+    assert (await client.post(task["_links"]["dry_run"])).status_code == 404

@@ -1,0 +1,32 @@
+import pytest
+
+from domain.offers import offers
+from domain.permissions import Permissions
+
+
+@pytest.mark.parametrize(
+    ("permissions", "rule"),
+    [
+        (Permissions(allowed=["bash"]), "allowed"),
+        (Permissions(allowed=["b*"]), "allowed"),
+        (Permissions(ask=["bash"]), "ask"),
+        (Permissions(allowed=["bash"], ask=["bash"]), "ask"),
+        (Permissions(ask=["bash(rm *)"]), "ask"),
+        (Permissions(allowed=["bash(git *)"]), "by_pattern"),
+        (Permissions(allowed=["bash"], ask=["bash(rm *)"]), "by_pattern"),
+        (Permissions(allowed=["bash"], disallowed=["bash(rm *)"]), "by_pattern"),
+        (Permissions(ask=["bash"], mode="bypassPermissions"), "allowed"),
+    ],
+)
+def test_a_rule_is_told_in_a_word(permissions: Permissions, rule: str) -> None:
+    (offer,) = offers(permissions)
+    assert (offer.tool, offer.rule) == ("bash", rule)
+
+
+def test_a_question_needs_no_permission() -> None:
+    (offer,) = offers(Permissions(ask=["ask_user"]))
+    assert offer.rule == "allowed"
+
+
+def test_what_is_not_named_is_not_offered() -> None:
+    assert list(offers(Permissions(disallowed=["bash"]))) == []
