@@ -1,30 +1,34 @@
 """Executions as the gateway makes, reads and lists them. The loop writes through the record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, insert, select
+from sqlalchemy import ColumnElement, and_, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from domain.states import TERMINAL
-from persistence.pages import Page, Window, newest
+from persistence.pages import Page, Window, made_between, newest
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionFilter:
-    """What a list of executions is narrowed by."""
+    """What executions are chosen by; `created_to` is not included."""
 
-    status: str | None = None
+    statuses: Sequence[str] = ()
     task_id: UUID | None = None
     agent_id: str | None = None
     trigger_type: str | None = None
     parent_id: UUID | None = None
     tag: str | None = None
     session_id: UUID | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
 
 
 async def create(session: AsyncSession, row: ExecutionRow, created: Mapping[str, Any]) -> None:
@@ -85,13 +89,54 @@ async def page(
     session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, window: Window
 ) -> Page[ExecutionRow]:
     """The user's executions."""
-    condition = and_(ExecutionRow.user_id == user_id, *_conditions(narrowed))
-    return await newest(session, ExecutionRow, ExecutionRow.id, [condition], window)
+    mine = and_(ExecutionRow.user_id == user_id, *_conditions(narrowed))
+    # A branch for each status: only so an index yields them in the list's order.
+    branches = [and_(mine, ExecutionRow.status == s) for s in dict.fromkeys(narrowed.statuses)]
+    return await newest(session, ExecutionRow, ExecutionRow.id, branches or [mine], window)
+
+
+async def unasked(
+    session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, *, limit: int
+) -> Sequence[UUID]:
+    """The user's executions that have not ended and were not asked to, oldest first."""
+    is_live = (ExecutionRow.status.not_in(TERMINAL), ExecutionRow.cancel_requested_at.is_(None))
+    return await _chosen(session, user_id, narrowed, is_live, limit=limit)
+
+
+async def unretried(
+    session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, *, limit: int
+) -> Sequence[UUID]:
+    """The user's executions that have ended and have no retry yet, oldest first.
+
+    Subtasks are left out: they come again with their parent.
+    """
+    retry = aliased(ExecutionRow)
+    is_over = (
+        ExecutionRow.status.in_(TERMINAL),
+        ExecutionRow.parent_execution_id.is_(None),
+        ~exists().where(retry.retry_of_id == ExecutionRow.id),
+    )
+    return await _chosen(session, user_id, narrowed, is_over, limit=limit)
+
+
+async def _chosen(
+    session: AsyncSession,
+    user_id: UUID,
+    narrowed: ExecutionFilter,
+    more: Sequence[ColumnElement[bool]],
+    *,
+    limit: int,
+) -> Sequence[UUID]:
+    conditions = [ExecutionRow.user_id == user_id, *_conditions(narrowed), *more]
+    if narrowed.statuses:
+        conditions.append(ExecutionRow.status.in_(narrowed.statuses))
+    ids = select(ExecutionRow.id).where(*conditions).order_by(ExecutionRow.id).limit(limit)
+    return (await session.scalars(ids)).all()
 
 
 def _conditions(narrowed: ExecutionFilter) -> list[ColumnElement[bool]]:
+    """All but the status, which `page` treats by itself."""
     columns = {
-        ExecutionRow.status: narrowed.status,
         ExecutionRow.task_id: narrowed.task_id,
         ExecutionRow.agent_id: narrowed.agent_id,
         ExecutionRow.trigger_type: narrowed.trigger_type,
@@ -104,4 +149,5 @@ def _conditions(narrowed: ExecutionFilter) -> list[ColumnElement[bool]]:
     if narrowed.tag is not None:
         # The second condition is the index's own.
         conditions += [ExecutionRow.tags.contains([narrowed.tag]), ExecutionRow.tags != []]
-    return conditions
+    since, until = narrowed.created_from, narrowed.created_to
+    return [*conditions, *made_between(ExecutionRow.id, ExecutionRow.created_at, since, until)]

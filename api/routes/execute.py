@@ -10,10 +10,10 @@ from api import inline
 from api.bodies import JsonBody
 from api.calls import Called
 from api.pages import Listing
-from api.routes.executions import ExecutionQuery, list_of_executions, own_execution
+from api.routes.executions import list_of_executions, own_execution
 from api.routes.tasks import readable_task
 from api.saying import again, say_to_execution
-from api.schemas.executions import ExecuteBody, MessageBody, RetryBody, WorkBody
+from api.schemas.executions import ExecuteBody, ExecutionQuery, MessageBody, RetryBody, WorkBody
 from api.starting import Started, accepted, asked, start, work_of
 from api.waiting import ACCEPTED, Wait
 

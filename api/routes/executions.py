@@ -1,10 +1,10 @@
 """Executions: read, list, cancel."""
 
-from typing import Annotated, Literal
+from dataclasses import fields, replace
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
@@ -12,32 +12,14 @@ from api.bodies import JsonBody
 from api.calls import Call, Called
 from api.pages import Listing, ListQuery, listing
 from api.responses import answer, single
-from api.schemas.executions import CancelBody, ExecutionRead
-from domain.errors import ExecutionTerminalError, NotFoundError
-from domain.states import ExecutionStatus
-from persistence import audit, executions
-from persistence.cancellation import cancel_tree
+from api.schemas.executions import CancelBody, ExecutionQuery, ExecutionRead, Narrowing
+from api.stopping import ring, stop
+from domain.errors import NotFoundError
+from persistence import executions
 from persistence.executions import ExecutionFilter
 from persistence.tables.executions import ExecutionRow
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
-
-Word = Annotated[str, Field(max_length=200)]
-TriggerType = Literal[
-    "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork"
-]
-
-
-class ExecutionQuery(ListQuery):
-    """What a list of executions can be narrowed by."""
-
-    status: ExecutionStatus | None = None
-    task_id: UUID | None = None
-    agent_id: Word | None = None
-    trigger_type: TriggerType | None = None
-    parent_id: UUID | None = None
-    session_id: UUID | None = None
-    tag: Word | None = None
 
 
 @router.get("", responses={200: {"model": Listing}})
@@ -79,39 +61,30 @@ async def cancel_execution(
     """Ask an execution and its subtasks to stop; their workflows end them in a moment."""
     async with call.gateway.database.transaction() as session:
         row = await own_execution(session, call, execution_id)
-        changed = await cancel_tree(session, execution_id, body.reason)
-        # Read after the tree is locked: an end that came first has won.
-        row = await own_execution(session, call, execution_id, fresh=True)
-        if ExecutionStatus(row.status).is_terminal and row not in changed:
-            raise ExecutionTerminalError(f"This execution is {row.status} already.")
-        if changed:
-            after = {"reason": body.reason, "executions": len(changed)}
-            entity = ("execution", execution_id)
-            await audit.record(session, call.actor, "execution.cancel", entity, after=after)
-    for told in changed:
-        if not ExecutionStatus(told.status).is_terminal:
-            await call.gateway.dispatcher.ring(told.workflow_id)
-    return answer(views.execution(call, row), 202)
+        stopping = await stop(session, call, row, body.reason)
+    await ring(call.gateway, stopping)
+    return answer(views.execution(call, stopping.row), 202)
 
 
 async def list_of_executions(
     call: Call, query: ExecutionQuery, *, task_id: UUID | None = None
 ) -> Response:
     """A page of the caller's executions, of one task where it is given."""
-    narrowed = ExecutionFilter(
-        status=query.status,
-        task_id=task_id or query.task_id,
-        agent_id=query.agent_id,
-        trigger_type=query.trigger_type,
-        parent_id=query.parent_id,
-        tag=query.tag,
-        session_id=query.session_id,
-    )
+    narrowed = narrowed_by(query)
+    if task_id is not None:
+        narrowed = replace(narrowed, task_id=task_id)
     async with call.gateway.database.reading() as session:
         page = await executions.page(session, call.principal.user_id, narrowed, query.window())
     return answer(
         listing(call.request, query, page, [views.execution(call, row) for row in page.rows])
     )
+
+
+def narrowed_by(given: Narrowing) -> ExecutionFilter:
+    """The filter behind a query or a body."""
+    names = {field.name for field in fields(ExecutionFilter)}
+    same = {name: value for name, value in given if name in names}
+    return ExecutionFilter(statuses=given.status, **same)
 
 
 async def own_execution(

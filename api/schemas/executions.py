@@ -1,17 +1,108 @@
 """Executions, and what happened in them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    computed_field,
+    model_validator,
+)
 
+from api.pages import ListQuery
 from api.schemas.tasks import AgentId, Name, Path, Prompt, Tags, Tools
 from api.schemas.values import Body, Read, Text, UsdOut, Variables
 from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, Usd
 from domain.states import ExecutionStatus
 
 HIGHEST_PRIORITY = 10
+
+MOST_AT_ONCE = 1_000
+"""Executions that one request changes (chosen: some seconds of work)."""
+
+Word = Annotated[str, Field(max_length=200)]
+TriggerType = Literal[
+    "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork"
+]
+
+
+def _separated(value: Any) -> Any:
+    """`a,b` as `a` and `b`, wherever it stands."""
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+        return value
+    return [part.strip() for item in given for part in item.split(",")]
+
+
+class Narrowing(BaseModel):
+    """What executions are chosen by. `status` may be repeated or separated by commas."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(_separated)] = ()
+    task_id: UUID | None = None
+    agent_id: Word | None = None
+    trigger_type: TriggerType | None = None
+    tag: Word | None = None
+    created_from: AwareDatetime | None = None
+    created_to: AwareDatetime | None = None
+
+
+class ExecutionQuery(Narrowing, ListQuery):
+    """Which page of which executions. `created_to` itself is not included."""
+
+    parent_id: UUID | None = None
+    session_id: UUID | None = None
+
+
+class BulkBody(Body):
+    """Many executions: those that fit `filter`, oldest first, or those named by `ids`."""
+
+    filter: Narrowing | None = None
+    ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MOST_AT_ONCE)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _is_meant(self) -> Self:
+        if (self.filter is None) == (self.ids is None):
+            raise ValueError("send either a filter or ids")
+        if self.filter is not None and not any(dict(self.filter).values()):
+            raise ValueError("an empty filter means every execution; name what you mean")
+        return self
+
+
+class BulkCancelBody(BulkBody):
+    """Executions to be cancelled, and why."""
+
+    reason: Text | None = None
+
+
+class Skipped(BaseModel):
+    """An execution that was passed over."""
+
+    id: UUID
+    code: str
+    reason: str
+
+
+class BulkResult(BaseModel):
+    """What came of it. `execution_ids` are the changed ones, or the new ones of a retry.
+
+    After a dry run they are those that would be changed. `has_more`: as many again may be left.
+    """
+
+    matched: int
+    changed: int
+    skipped: list[Skipped]
+    execution_ids: list[UUID]
+    has_more: bool
+    links: dict[str, str] = Field(serialization_alias="_links")
 
 
 class ExecuteBody(Body):

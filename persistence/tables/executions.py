@@ -59,6 +59,11 @@ class ExecutionRow(Row):
         ),
         Index("ix_executions_parent_execution_id", "parent_execution_id"),
         Index("ix_executions_session_id_id", "session_id", "id"),
+        Index(
+            "ix_executions_retry_of_id",
+            "retry_of_id",
+            postgresql_where=text("retry_of_id IS NOT NULL"),
+        ),
         # Most have none, and their rows' many updates are not to pass through this index.
         Index(
             "ix_executions_tags",

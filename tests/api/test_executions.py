@@ -267,3 +267,26 @@ async def test_a_filter_that_nothing_could_match_is_refused(client: Client) -> N
     assert trigger.status_code == unknown.status_code == 422
     assert trigger.json()["errors"][0]["loc"] == ["query", "trigger_type"]
     assert unknown.json()["errors"][0]["msg"] == "There is no such parameter; leave it out."
+
+
+async def test_lists_are_narrowed(world: World, client: Client) -> None:
+    task = await make_task(client)
+    made = [await execute(client, task) for _ in range(3)]
+    await in_session(world, made[0], status="failed")
+    await in_session(world, made[1], status="completed")
+    path = task["_links"]["executions"]
+
+    async def found(query: str) -> list[int]:
+        response = await client.get(f"{path}?{query}")
+        assert response.status_code == 200, response.text
+        ids = [e["id"] for e in made]
+        return sorted(ids.index(e["id"]) for e in response.json()["items"])
+
+    assert await found("status=failed") == [0]
+    assert await found("status=failed,completed") == [0, 1]
+    assert await found("status=failed&status=pending&status=failed") == [0, 2]
+    middle = made[1]["created_at"]
+    assert await found(f"created_from={middle}") == [1, 2]
+    assert await found(f"created_to={middle}") == [0]
+    assert (await client.get(f"{path}?status=failed,broken")).status_code == 422
+    assert (await client.get(f"{path}?created_from=2026-01-01")).status_code == 422

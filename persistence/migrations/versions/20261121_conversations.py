@@ -15,6 +15,7 @@ down_revision = "0002"
 def upgrade() -> None:
     """Apply."""
     _tags()
+    _retries()
     _pauses()
     _forks()
     _prerequisites()
@@ -29,6 +30,7 @@ def downgrade() -> None:
     for column in ("forked_at", "forked_at_seq", "forked_from_session_id"):
         op.drop_column("sessions", column)
     op.drop_column("executions", "pause_requested_at")
+    op.drop_index("ix_executions_retry_of_id", table_name="executions")
     op.drop_index("ix_executions_tags", table_name="executions")
     op.drop_column("executions", "tags")
 
@@ -45,6 +47,16 @@ def _tags() -> None:
         ["tags"],
         postgresql_using="gin",
         postgresql_where=sa.text("tags <> '{}'"),
+    )
+
+
+def _retries() -> None:
+    """Whether an execution was run again."""
+    op.create_index(
+        "ix_executions_retry_of_id",
+        "executions",
+        ["retry_of_id"],
+        postgresql_where=sa.text("retry_of_id IS NOT NULL"),
     )
 
 

@@ -1,0 +1,142 @@
+"""Many executions at once: cancel them, or run them again.
+
+Each is a transaction of its own: what a crash leaves is done or untouched, and the same request
+goes on with the rest.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import links
+from api.bodies import JsonBody
+from api.calls import Call, Called
+from api.idempotency import once
+from api.responses import answer
+from api.routes.executions import narrowed_by, own_execution
+from api.saying import again
+from api.schemas.executions import BulkBody, BulkCancelBody, BulkResult, RetryBody, Skipped
+from api.starting import dispatch, start
+from api.stopping import require_active, ring, stop
+from domain.errors import FieldProblem, InvalidInputError, PerdureError
+from domain.states import TERMINAL, ExecutionStatus
+from persistence import executions
+from persistence.starts import Start
+
+router = APIRouter(prefix="/task-executions/bulk", tags=["executions"])
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": BulkResult, "description": "A dry run: nothing was changed."},
+    202: {"model": BulkResult},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be done to each.
+
+    `choose` finds those that fit a filter, `check` refuses one that can't be changed, `make`
+    changes one and tells the id to answer with.
+    """
+
+    choose: Callable[..., Awaitable[Sequence[UUID]]]
+    check: Callable[[AsyncSession, UUID], Awaitable[object]]
+    make: Callable[[UUID], Awaitable[UUID]]
+
+
+@router.post("/cancel", status_code=202, responses=RESPONSES)
+async def cancel_executions(
+    call: Called, body: Annotated[BulkCancelBody, Depends(JsonBody(BulkCancelBody))]
+) -> Response:
+    """Cancel my executions that fit a filter and have not ended, or those that are named."""
+
+    async def check(session: AsyncSession, execution_id: UUID) -> None:
+        require_active(await own_execution(session, call, execution_id))
+
+    async def cancel(execution_id: UUID) -> UUID:
+        async with call.gateway.database.transaction() as session:
+            row = await own_execution(session, call, execution_id)
+            stopping = await stop(session, call, row, body.reason)
+        await ring(call.gateway, stopping)
+        return execution_id
+
+    return await _each(call, body, Change(executions.unasked, check, cancel))
+
+
+@router.post("/retry", status_code=202, responses=RESPONSES)
+async def retry_executions(
+    call: Called, body: Annotated[BulkBody, Depends(JsonBody(BulkBody))]
+) -> Response:
+    """Run again my executions that fit a filter and have no retry yet, or those that are named.
+
+    A filter without a status means the failed ones. Subtasks come again with their parents.
+    """
+
+    async def check(session: AsyncSession, execution_id: UUID) -> Start:
+        row = await own_execution(session, call, execution_id)
+        return await again(session, call, row, RetryBody())
+
+    async def retry(execution_id: UUID) -> UUID:
+        async with call.gateway.database.transaction() as session:
+            wanted = await check(session, execution_id)
+            started = await start(session, call.gateway, wanted)
+        await dispatch(call.gateway, started)
+        return started.row.id
+
+    return await _each(call, _of_ended(body), Change(executions.unretried, check, retry))
+
+
+def _of_ended(body: BulkBody) -> BulkBody:
+    if body.filter is None:
+        return body
+    statuses = body.filter.status or (ExecutionStatus.FAILED,)
+    if active := [status for status in statuses if status not in TERMINAL]:
+        hint = f"Only what has ended can run again, not what is {active[0]}."
+        problem = FieldProblem(("body", "filter", "status"), hint)
+        raise InvalidInputError("The filter fits nothing that could run again.", [problem])
+    narrowed = body.filter.model_copy(update={"status": statuses})
+    return body.model_copy(update={"filter": narrowed})
+
+
+async def _each(call: Call, body: BulkBody, change: Change) -> Response:
+    async def operation(session: AsyncSession) -> tuple[Response, None]:
+        ids: Sequence[UUID] = body.ids or ()
+        if body.filter is not None:
+            narrowed, user_id = narrowed_by(body.filter), call.principal.user_id
+            ids = await change.choose(session, user_id, narrowed, limit=body.limit + 1)
+        chosen = list(dict.fromkeys(ids))[: body.limit]
+
+        async def only_check(execution_id: UUID) -> UUID:
+            await change.check(session, execution_id)
+            return execution_id
+
+        done, skipped = await _tried(chosen, only_check if body.dry_run else change.make)
+        result = BulkResult(
+            matched=len(chosen),
+            changed=0 if body.dry_run else len(done),
+            skipped=skipped,
+            execution_ids=done,
+            has_more=len(set(ids)) > len(chosen),
+            links={"executions": f"{links.BASE}/task-executions"},
+        )
+        return answer(result, 200 if body.dry_run else 202), None
+
+    return (await once(call, operation)).response
+
+
+async def _tried(
+    ids: Sequence[UUID], one: Callable[[UUID], Awaitable[UUID]]
+) -> tuple[list[UUID], list[Skipped]]:
+    """What came of each, and those that were refused."""
+    done: list[UUID] = []
+    skipped: list[Skipped] = []
+    for execution_id in ids:
+        try:
+            done.append(await one(execution_id))
+        except PerdureError as error:
+            skipped.append(Skipped(id=execution_id, code=error.code, reason=error.detail))
+    return done, skipped
