@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import partial
 
 from cli.client import Gateway, Json, RefusedError
-from cli.definitions import Definition, Kind, as_yaml, of_resource
+from cli.definitions import KINDS, TASK, Definition, Kind, as_yaml, of_resource
 
 AT_ONCE = 8
 """Requests under way: a gateway is busy with eight, and other users get through (chosen)."""
@@ -66,16 +66,16 @@ class Result:
 def plan(gateway: Gateway, definitions: Sequence[Definition]) -> Sequence[Planned]:
     """What there is to do, in the order in which it must be done: a task may name an agent."""
     planned: list[Planned] = []
-    for kind in {d.kind.name: d.kind for d in definitions}.values():
+    for kind in KINDS.values():
         wanted = [d for d in definitions if d.kind is kind]
-        held = _held(gateway, kind, wanted)
+        held = _held(gateway, kind, wanted) if wanted else {}
         planned += [Planned(d, held.get(d.key)) for d in wanted]
-    return sorted(planned, key=lambda p: p.wanted.kind.name)  # agents before tasks
+    return planned
 
 
 def _held(gateway: Gateway, kind: Kind, wanted: Sequence[Definition]) -> Mapping[str, Json]:
-    """My resources of a kind by key; of a single one, only what has its key in the name."""
-    narrow = {"q": wanted[0].key[:200]} if len(wanted) == 1 else {}
+    """My resources of a kind by key; for a single task, only those that have its name in them."""
+    narrow = {"q": wanted[0].key[:200]} if kind is TASK and len(wanted) == 1 else {}
     return {r[kind.key]: r for r in mine(gateway, kind, **narrow)}
 
 

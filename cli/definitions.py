@@ -17,12 +17,17 @@ import frontmatter
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from api.schemas.agents import AgentCreate
 from api.schemas.tasks import TaskCreate
 from cli.client import Json
 from cli.exits import CommandError
+from domain import agent_files
 
 MARKDOWN = frozenset({".md", ".markdown"})
 SUFFIXES = frozenset({".yaml", ".yml", ".json"}) | MARKDOWN
+
+_TEXT = "(text)"
+"""Where the text of a Markdown file stands among its fields: no field has that name."""
 
 _LONGEST_FILE_NAME = 80
 """Characters of a name that a file's name takes over: enough to know it by (chosen)."""
@@ -77,16 +82,29 @@ TASK = Kind(
     model=TaskCreate,
     unless_said={"allowed_tools": [], "sdk_options": {}},
 )
-KINDS = {kind.name: kind for kind in (TASK,)}
+AGENT = Kind(
+    name="agent",
+    path="/agents",
+    key="agent_id",
+    prose="system_prompt",
+    model=AgentCreate,
+    unless_said={},
+)
+KINDS = {kind.name: kind for kind in (AGENT, TASK)}
+"""In the order in which they are applied: a task may name an agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One task or agent in its normal form, and the file it came from."""
+    """One task or agent in its normal form, and the file it came from.
+
+    `ignored` names what the file says beyond that: coding agents' files have fields of their own.
+    """
 
     kind: Kind
     body: Json
     source: str
+    ignored: Sequence[str] = ()
 
     @property
     def key(self) -> str:
@@ -189,9 +207,9 @@ def read(path: Path) -> Iterator[Definition]:
 
 
 def _markdown(text: str) -> Any:
-    """The front matter, and the text after it as `body`."""
+    """The front matter, and the text after it as `_TEXT`."""
     post = frontmatter.loads(text)
-    return {**post.metadata, "body": post.content}
+    return {**post.metadata, _TEXT: post.content}
 
 
 def of_fields(document: Any, path: Path) -> Definition:
@@ -208,10 +226,14 @@ def of_fields(document: Any, path: Path) -> Definition:
     kind = KINDS.get(name)
     if kind is None:
         raise DefinitionError(f"{path}: there is no kind {name!r}; write {' or '.join(KINDS)}.")
-    if "body" in fields:
-        fields.setdefault(kind.prose, fields.pop("body"))
+    ignored: Sequence[str] = ()
+    if _TEXT in fields and kind is AGENT:
+        found = agent_files.read(fields, fields.pop(_TEXT))
+        fields, ignored = dict(found.body), found.ignored
+    elif _TEXT in fields:
+        fields.setdefault(kind.prose, fields.pop(_TEXT))
     try:
-        return Definition(kind, kind.normal(fields), str(path))
+        return Definition(kind, kind.normal(fields), str(path), ignored)
     except ValidationError as error:
         lines = [f"{path} is no {kind.name}:"]
         for problem in error.errors(include_url=False):
@@ -250,13 +272,22 @@ def as_stream(definitions: Iterable[Definition]) -> str:
 
 
 def _written(definition: Definition) -> tuple[str, str]:
+    kind = definition.kind
     fields = dict(definition.body)
-    prose = str(fields.pop(definition.kind.prose, ""))
-    if prose and prose == prose.strip() and "\r" not in prose:
-        text = f"---\n{as_yaml(fields)}---\n\n{prose}\n"
-        if _markdown(text) == {**fields, "body": prose}:
-            return ".md", text
+    prose = str(fields.pop(kind.prose, ""))
+    text = f"---\n{as_yaml(fields)}---\n\n{prose}\n"
+    if "\r" not in prose and _is_read_again(text, definition):
+        return ".md", text
     return ".yaml", as_yaml(definition.body)
+
+
+def _is_read_again(text: str, definition: Definition) -> bool:
+    """Markdown has no way to say some things, such as spaces around a prompt."""
+    try:
+        document = {**_markdown(text), "kind": definition.kind.name}
+        return of_fields(document, Path("-")).body == definition.body
+    except DefinitionError:
+        return False
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:

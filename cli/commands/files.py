@@ -40,6 +40,10 @@ def apply(
     from cli import applying, definitions, show
 
     wanted = definitions.read_all(file)
+    for definition in wanted:
+        if definition.ignored:
+            what = ", ".join(definition.ignored)
+            show.err.print(f"{definition.source}: passed over {what}", style="dim", markup=False)
     with gateway_of(context) as gateway:
         planned = applying.plan(gateway, wanted)
         if dry_run:

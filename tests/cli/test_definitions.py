@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.definitions import (
+    AGENT,
     TASK,
     Definition,
     DefinitionError,
@@ -58,6 +59,38 @@ def test_defaults_that_are_said_are_no_difference(tmp_path: Path) -> None:
 def test_markdown_is_front_matter_and_a_prompt(tmp_path: Path) -> None:
     file = write(tmp_path, "task.md", "---\nname: hello\n---\n\n# Do it\n\nSay `{{ x }}`.\n")
     assert task_in(file).body["prompt_template"] == "# Do it\n\nSay `{{ x }}`."
+
+
+def test_a_coding_agents_file_is_an_agent(tmp_path: Path) -> None:
+    text = """---
+name: code-reviewer
+description: Reviews.
+tools: Read, Grep, Bash(git:*)
+model: sonnet
+color: blue
+---
+
+You review code.
+"""
+    [agent] = read_all([write(tmp_path, "agents/code-reviewer.md", text)])
+    assert agent.kind is AGENT
+    assert agent.key == "code-reviewer"
+    assert agent.body["allowed_tools"] == ["read_file", "search_files", "bash(git *)"]
+    assert agent.body["system_prompt"] == "You review code."
+    assert agent.ignored == ("color",)
+
+
+def test_agents_are_written_and_read_again(tmp_path: Path) -> None:
+    tools: list[list[str]] = [["bash"], []]
+    agents = [
+        Definition(AGENT, AGENT.normal({**body, "allowed_tools": allowed}), "here")
+        for allowed in tools
+        for body in [{"agent_id": f"a{len(allowed)}", "name": "A", "system_prompt": "Be good."}]
+    ]
+    for path, content in as_files(agents):
+        write(tmp_path, path, content)
+    found = {d.key: d.body for d in read_all([tmp_path])}
+    assert found == {d.key: d.body for d in agents}
 
 
 def test_json_and_many_documents_are_read_too(tmp_path: Path) -> None:
