@@ -1,0 +1,80 @@
+"""A client that another tool made from our OpenAPI document runs the README's story."""
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.cli.running import Up
+
+# No formatter of its own: what it writes is only imported.
+CONFIG = "package_name_override: perdure_client\npost_hooks: []\n"
+
+
+@pytest.fixture(scope="module")
+def generated(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    place = tmp_path_factory.mktemp("client")
+    document = httpx2.get(f"{up.facts()['api_url']}/openapi.json").json()
+    (place / "openapi.json").write_text(json.dumps(document))
+    (place / "config.yaml").write_text(CONFIG)
+    made = subprocess.run(
+        [
+            Path(sys.executable).with_name("openapi-python-client"),
+            "generate",
+            "--path=openapi.json",
+            "--config=config.yaml",
+            "--meta=none",
+            "--output-path=perdure_client",
+        ],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "WARNING" not in made.stdout, made.stdout  # nothing of the document was left out
+    sys.path.insert(0, str(place))
+    yield importlib.import_module("perdure_client")
+    sys.path.remove(str(place))
+
+
+def call(operation: str, **given: Any) -> Any:
+    """Ask by the generated function of an operation, and expect no problem."""
+    tag, name = operation.split(".")
+    module = importlib.import_module(f"perdure_client.api.{tag}.{name}")
+    answer = module.sync(**given)
+    assert answer is not None
+    assert type(answer).__name__ != "Problem", answer
+    return answer
+
+
+def test_the_readmes_story_by_a_generated_client(up: Up, generated: ModuleType) -> None:
+    facts = up.facts()
+    client = generated.AuthenticatedClient(
+        base_url=facts["api_url"], token=facts["token"], timeout=60
+    )
+    models = importlib.import_module("perdure_client.models")
+    body = models.TaskCreate.from_dict(
+        {
+            "name": "generated haiku",
+            "prompt_template": "Write a haiku about {{ topic }}.",
+            "allowed_tools": [],
+            "sdk_options": {"max_budget_usd": 0.5},
+        }
+    )
+    task = call("tasks.create_task", client=client, body=body)
+    run = models.ExecuteBody.from_dict({"variables": {"topic": "patience"}})
+    execution = call("tasks.execute_task", client=client, task_id=task.id, body=run, wait=30)
+    assert execution.status == "completed"
+    assert execution.rendered_prompt == "Write a haiku about patience."
+    listed = call("executions.list_executions", client=client, task_id=task.id)
+    assert [found.id for found in listed.items] == [execution.id]
+    messages = call("executions.list_messages", client=client, execution_id=execution.id)
+    assert [message.role for message in messages.items] == ["user", "assistant"]
