@@ -45,6 +45,15 @@ class Call:
         if owner_id != self.principal.user_id and not self.principal.is_admin:
             raise PermissionDeniedError(f"This {what} is another user's.")
 
+    def require_admin(self) -> None:
+        """Refuse whoever is no admin.
+
+        Raises:
+            PermissionDeniedError: the caller is a user, or their key is one of a user.
+        """
+        if not self.principal.is_admin:
+            raise PermissionDeniedError("Only admins may do this.")
+
     async def body(self) -> bytes:
         """The whole body; read once.
 

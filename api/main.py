@@ -87,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         raise ValueError("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
     tokens = Tokens.of(settings)
     database_url = str(settings.database_url)
+    sealer = Sealer(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -110,7 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ),
             rates=Rates.maybe(settings.rate_limit),
             watcher=watcher,
-            sealer=Sealer(settings.secrets_key and settings.secrets_key.get_secret_value()),
+            sealer=sealer,
             outbound=outbound,
             newest_revision=head_revision(),
         )

@@ -92,7 +92,7 @@ async def usage(session: AsyncSession, user_id: UUID) -> Usage:
                 "user_id": user_id,
                 "unfinished": UNFINISHED,
                 "counted": COUNTED,
-                "since": first_id_at(_midnight()),
+                "since": first_id_at(midnight()),
             },
         )
     ).one()
@@ -119,7 +119,7 @@ def _compare(quotas: Quotas, used: Usage) -> None:
         )
     usd = quotas.max_usd_per_day
     if usd is not None and used.usd_today >= usd:
-        tomorrow = _midnight() + timedelta(days=1)
+        tomorrow = midnight() + timedelta(days=1)
         raise QuotaExceededError(
             f"Executions of today have cost {used.usd_today:f} USD and {usd:f} may be spent in a "
             "day (UTC); try again tomorrow, or ask an admin for more.",
@@ -127,5 +127,6 @@ def _compare(quotas: Quotas, used: Usage) -> None:
         )
 
 
-def _midnight() -> datetime:
+def midnight() -> datetime:
+    """When today began (UTC)."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

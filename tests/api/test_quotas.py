@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import event, update
 
 from api.main import create_app
-from domain.errors import UserDisabledError
+from domain.errors import QuotaExceededError, UserDisabledError
 from persistence import quotas
 from persistence.quotas import Quotas
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.users import UserRow
 from tests.api.conftest import serving, settings_of
 from tests.api.world import World, execute, make_task
 
@@ -60,7 +61,7 @@ async def test_a_day_s_spending_ends_at_the_quota(limited: World) -> None:
         async with database.transaction() as session:
             assert await quotas.check(session, owner, most)
         await _end(limited, execution["id"], cost_usd=Decimal("1.5"))
-        with pytest.raises(quotas.QuotaExceededError, match=r"1\.5"):
+        with pytest.raises(QuotaExceededError, match=r"1\.5"):
             async with database.transaction() as session:
                 await quotas.check(session, owner, most)
 
@@ -81,7 +82,7 @@ async def test_who_is_disabled_starts_nothing(world: World) -> None:
     async with world.client("gone") as client:
         owner = UUID((await make_task(client))["user_id"])
     async with world.gateway.database.transaction() as session:
-        user = await session.get_one(quotas.UserRow, owner)
+        user = await session.get_one(UserRow, owner)
         user.disabled_at = user.created_at
     with pytest.raises(UserDisabledError):
         async with world.gateway.database.transaction() as session:

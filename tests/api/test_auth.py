@@ -1,0 +1,211 @@
+"""Tokens by secret and by key set: which hold, and which don't."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+
+from api import key_sets
+from api.key_sets import KeySet
+from api.main import create_app
+from cli.stack.addresses import free_port
+from domain.errors import ServiceUnavailableError, UnauthenticatedError
+from tests.api.conftest import serving, settings_of
+from tests.api.keyserver import AUDIENCE, ISSUER, Key, KeyServer, claimed
+from tests.api.world import SECRET, World
+
+RSA, EC, STRANGER = Key("rsa"), Key("ec", "ES256"), Key("stranger")
+LATER, BEFORE = time.time() + 3600, time.time() - 3600
+BY_KEYS: dict[str, Any] = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
+
+
+@pytest.fixture(scope="module")
+def keys() -> Iterator[KeyServer]:
+    with KeyServer(RSA, EC).serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def both(
+    module_database_url: str, temporal_address: str, keys: KeyServer
+) -> AsyncIterator[World]:
+    """A gateway that knows its own secret and a key set."""
+    given = {**BY_KEYS, "jwks_url": keys.url, "jwt_role_claim": "realm_access.roles"}
+    app = create_app(settings_of(module_database_url, temporal_address, **given))
+    async with serving(app) as url:
+        yield World(url, app.state.gateway)
+
+
+@pytest.fixture(scope="module")
+async def keys_only(
+    module_database_url: str, temporal_address: str, keys: KeyServer
+) -> AsyncIterator[World]:
+    """A gateway without a secret."""
+    given = {**BY_KEYS, "jwks_url": keys.url, "jwt_secret": None}
+    app = create_app(settings_of(module_database_url, temporal_address, **given))
+    async with serving(app) as url:
+        yield World(url, app.state.gateway)
+
+
+async def me(world: World, token: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(base_url=world.url) as client:
+        return await client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+
+
+def ours(**changed: Any) -> str:
+    return jwt.encode(claimed(**changed), SECRET, "HS256")
+
+
+@pytest.mark.parametrize("key", [RSA, EC], ids=["RS256", "ES256"])
+async def test_tokens_of_the_key_set_hold(both: World, key: Key) -> None:
+    roles: dict[str, Any] = {"realm_access": {"roles": ["writer", "admin"]}}
+    response = await me(both, key.token(sub=f"ann-{key.kid}", **roles))
+    assert response.status_code == 200, response.text
+    assert (response.json()["subject"], response.json()["role"]) == (f"ann-{key.kid}", "admin")
+    assert response.json()["credentials"]["kind"] == "token"
+
+
+async def test_our_own_tokens_hold_beside_it(both: World) -> None:
+    assert (await me(both, ours(iss=None, aud=None))).json()["role"] == "user"
+    assert (await me(both, ours())).status_code == 200
+
+
+REFUSED = {
+    "alg none": jwt.encode(claimed(), "", "none"),
+    "expired": RSA.token(exp=int(time.time()) - 1),
+    "expired, ours": ours(exp=int(time.time()) - 1),
+    "not yet valid": RSA.token(nbf=LATER),
+    "not yet valid, ours": ours(nbf=LATER),
+    "from the future": RSA.token(iat=LATER),
+    "wrong issuer": RSA.token(iss="https://evil.example.com/"),
+    "wrong issuer, ours": ours(iss="https://evil.example.com/"),
+    "wrong audience": RSA.token(aud="billing"),
+    "wrong audience, ours": ours(aud=["billing"]),
+    "no issuer": RSA.token(iss=None),
+    "no audience": RSA.token(aud=None),
+    "no end": RSA.token(exp=None),
+    "no end, ours": ours(exp=None),
+    "an end that is none": ours(exp=float("inf")),
+    "no subject": RSA.token(sub=None),
+    "a subject that is no text": ours(sub=5),
+    "a key nobody knows": STRANGER.token(),
+    "a stranger's signature": STRANGER.token(kid="rsa"),
+    "the other key's name": EC.token(kid="rsa"),
+    "another algorithm of the same key": RSA.token(algorithm="RS512"),
+    "another secret": jwt.encode(claimed(), "x" * 40, "HS256"),
+    "another HMAC": jwt.encode(claimed(), SECRET * 2, "HS512"),
+    "no name, among several": jwt.encode(claimed(), RSA.private, "RS384"),
+    "no token": "nonsense",
+    "three dots": "a.b.c",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_tokens_that_do_not_hold(both: World, what: str) -> None:
+    response = await me(both, REFUSED[what])
+    assert response.status_code == 401, response.text
+    assert response.json()["code"] == "unauthenticated"
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_public_key_is_no_secret(both: World, keys_only: World) -> None:
+    """PyJWT refuses to make such a token, so it is made by hand."""
+    for key in (RSA, EC):
+        for secret in (key.pem, key.pem.strip()):
+            token = _by_hand({"alg": "HS256", "kid": key.kid}, secret)
+            for world in (both, keys_only):
+                assert (await me(world, token)).status_code == 401
+
+
+async def test_without_a_secret_no_token_is_ours(keys_only: World) -> None:
+    assert (await me(keys_only, ours())).status_code == 401
+    assert (await me(keys_only, RSA.token())).status_code == 200
+
+
+async def test_a_clock_may_be_a_little_ahead(both: World) -> None:
+    ahead = int(time.time()) + 3
+    assert (await me(both, RSA.token(nbf=ahead, iat=ahead))).status_code == 200
+
+
+async def test_keys_rotate_without_a_restart() -> None:
+    old, new = Key("1"), Key("2")
+    with KeyServer(old).serving() as server:
+        key_set = KeySet(server.url)
+        assert (await key_set.find("1", "RS256")).key_id == "1"
+        assert (await key_set.find(None, "RS256")).key_id == "1"
+        server.keys = [new]
+        assert (await key_set.find("2", "RS256")).key_id == "2"
+        with pytest.raises(UnauthenticatedError):
+            await key_set.find("1", "RS256")
+        await key_set.close()
+
+
+async def test_unknown_keys_are_not_asked_for_again_and_again() -> None:
+    with KeyServer(RSA).serving() as server:
+        key_set = KeySet(server.url)
+        for number in range(50):
+            with pytest.raises(UnauthenticatedError):
+                await key_set.find(f"guess {number}", "RS256")
+        assert server.fetches <= key_sets.FETCHES.amount
+        assert (await key_set.find("rsa", "RS256")).key_id == "rsa"
+        await key_set.close()
+
+
+async def test_keys_stay_good_while_their_server_is_away() -> None:
+    with KeyServer(RSA).serving() as server:
+        key_set = KeySet(server.url)
+        await key_set.find("rsa", "RS256")
+        server.is_away = True
+        key_set._fetched_at -= 2 * key_sets.LIFETIME_SECONDS
+        assert (await key_set.find("rsa", "RS256")).key_id == "rsa"
+        assert key_set._refreshing
+        await key_set._refreshing
+        assert server.fetches == 2
+        assert (await key_set.find("rsa", "RS256")).key_id == "rsa"
+        await key_set.close()
+
+
+async def test_a_key_that_was_taken_out_is_refused_in_time() -> None:
+    with KeyServer(RSA, EC).serving() as server:
+        key_set = KeySet(server.url)
+        await key_set.find("rsa", "RS256")
+        server.keys = [EC]
+        key_set._fetched_at -= 2 * key_sets.LIFETIME_SECONDS
+        await key_set.find("rsa", "RS256")
+        assert key_set._refreshing
+        await key_set._refreshing
+        with pytest.raises(UnauthenticatedError):
+            await key_set.find("rsa", "RS256")
+        await key_set.close()
+
+
+async def test_without_any_key_nobody_can_tell() -> None:
+    key_set = KeySet(f"http://127.0.0.1:{free_port()}/jwks.json")
+    with pytest.raises(ServiceUnavailableError):
+        await key_set.find("rsa", "RS256")
+    await key_set.close()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"jwt_secret": None},
+        {"jwks_url": "https://login.example.com/jwks"},
+        {"jwks_url": "https://login.example.com/jwks", "jwt_issuer": ISSUER},
+        {"cors_origins": "*"},
+        {"cors_origins": "https://desk.example.com/page"},
+    ],
+)
+def test_a_gateway_without_sound_settings_does_not_start(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="PERDURE_"):
+        create_app(settings_of("postgresql://x@127.0.0.1/x", "127.0.0.1:1", **given))
+
+
+def _by_hand(header: dict[str, str], secret: bytes) -> str:
+    signer: Any = jwt.get_algorithm_by_name("HS256")
+    head, _, rest = jwt.encode(claimed(), SECRET, "HS256", headers=header).partition(".")
+    signed = f"{head}.{rest.partition('.')[0]}"
+    return f"{signed}.{jwt.utils.base64url_encode(signer.sign(signed.encode(), secret)).decode()}"

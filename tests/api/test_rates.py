@@ -1,0 +1,76 @@
+"""Rate limits, with the headers that tell where one stands."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from api.main import create_app
+from api.rates import Rates
+from domain.errors import RateLimitedError
+from tests.api.conftest import serving, settings_of
+from tests.api.world import World
+
+
+@pytest.fixture(scope="module")
+async def slow(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
+    """A gateway with small limits."""
+    limits = {"rate_limit": "5/hour", "failed_auth_limit": "3/hour"}
+    app = create_app(settings_of(module_database_url, temporal_address, **limits))
+    async with serving(app) as url:
+        yield World(url, app.state.gateway)
+
+
+async def test_a_user_is_told_where_they_stand(slow: World) -> None:
+    async with slow.client("quick") as client:
+        answers = [await client.get("/api/v1/tasks") for _ in range(7)]
+        assert [a.status_code for a in answers] == [200] * 5 + [429] * 2
+        remaining = [a.headers["ratelimit-remaining"] for a in answers]
+        assert remaining == ["4", "3", "2", "1", "0", "0", "0"]
+        assert {a.headers["ratelimit-limit"] for a in answers} == {"5"}
+        assert answers[0].headers["ratelimit-policy"] == "5;w=3600"
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 3600
+        assert answers[-1].headers["retry-after"] == answers[-1].headers["ratelimit-reset"]
+        assert answers[-1].json()["code"] == "rate_limited"
+        assert (await client.get("/health/live")).status_code == 200
+    async with slow.client("another") as client:
+        missing = await client.get("/api/v1/tasks/01938a00-0000-7000-8000-000000000000")
+        assert (missing.status_code, missing.headers["ratelimit-remaining"]) == (404, "4")
+
+
+async def test_many_at_once_do_not_pass_the_limit(slow: World) -> None:
+    async with slow.client("burst") as client:
+        answers = await asyncio.gather(*(client.get("/api/v1/tasks") for _ in range(30)))
+    assert sorted(a.status_code for a in answers) == [200] * 5 + [429] * 25
+
+
+async def test_guessing_is_slowed_down_for_who_guesses(slow: World) -> None:
+    async with slow.client("honest") as honest, httpx2.AsyncClient(base_url=slow.url) as guesser:
+        assert (await honest.get("/api/v1/me")).status_code == 200
+        statuses = []
+        for number in range(6):
+            token = f"Bearer pdk_{number}" if number % 2 else "Bearer nonsense"
+            answer = await guesser.get("/api/v1/me", headers={"Authorization": token})
+            statuses.append(answer.status_code)
+        assert statuses == [401] * 3 + [429] * 3
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await honest.get("/api/v1/me")).status_code == 200
+
+
+async def test_without_a_limit_nothing_is_said(world: World, client: httpx2.AsyncClient) -> None:
+    assert world.gateway.rates is None
+    assert "ratelimit-limit" not in (await client.get("/api/v1/me")).headers
+
+
+def test_who_waits_for_the_reset_has_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    rates = Rates("2/minute")
+    assert rates.count("a").remaining == 1
+    now[0] += 10
+    assert rates.count("a").remaining == 0
+    with pytest.raises(RateLimitedError) as refusal:
+        rates.count("a")
+    now[0] += refusal.value.retry_after_seconds + 1
+    assert rates.count("a").remaining == 0
