@@ -5,9 +5,10 @@ BIN := .venv/bin
 UV := .venv/build-tools/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
+DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test verify check bench lock migrate
+.PHONY: help setup setup-dev demo up test verify check docs bench lock migrate
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,18 +31,22 @@ test: setup-dev ## the tests, under ten minutes
 verify: setup-dev ## the long profile: more examples, more seeds, browser, chaos
 	$(BIN)/pytest -m "" --hypothesis-profile=long
 
-check: setup-dev ## format, lint, types, layers, migrations, containers
+check: setup-dev ## format, lint, types, layers, migrations, documents, containers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_migrations.py
+	$(DOCS) --quiet
 ifneq ($(wildcard docker-compose.yml),)
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 endif
 ifneq ($(wildcard Dockerfile),)
 	$(BIN)/hadolint Dockerfile
 endif
+
+docs: setup-dev ## build the documentation into site/
+	$(DOCS)
 
 bench: setup-dev ## measure ourselves beside our peers, on this machine
 	$(BIN)/python -m bench

@@ -57,7 +57,9 @@ def api_reference() -> str:
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    lines = [f"### `{method.upper()} {path}`\n", operation.get("description", ""), ""]
+    name = operation["operationId"].replace("_", " ").capitalize()
+    address = f"```http\n{method.upper()} {path}\n```\n"
+    lines = [f"### {name}\n", address, operation.get("description", ""), ""]
     parameters = operation.get("parameters", ())
     if parameters:
         lines += ["| parameter | in | type | |", "|---|---|---|---|"]
