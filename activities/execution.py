@@ -9,23 +9,40 @@ from activities.render_prompt import render_prompt
 from contracts.activities import ExecutionActivities
 from contracts.execution import (
     CallClaudeResult,
+    CreateExecutionInput,
+    CreateExecutionResult,
     CreateSessionResult,
     FinishInput,
     FinishResult,
     RenderPromptResult,
     RunRef,
 )
-from persistence import endings, openings
+from persistence import endings, fires, openings
+from persistence.fires import Fire
+from persistence.quotas import Quotas
 
 
 class Activities(ExecutionActivities):
     """Registered with the workers; one instance per process."""
 
-    def __init__(self, caller: Caller, *, default_model: str) -> None:
-        """`default_model` is what a definition without a model runs on."""
+    def __init__(self, caller: Caller, *, default_model: str, quotas: Quotas) -> None:
+        """`default_model` is what a definition without a model runs on; `quotas` bound fires."""
         self._caller = caller
         self._database = caller.database
         self._default_model = default_model
+        self._quotas = quotas
+
+    @activity.defn(name="create_execution")
+    async def create_execution(self, fire: CreateExecutionInput) -> CreateExecutionResult:
+        """Make the execution of a schedule's fire."""
+        workflow_id = activity.info().workflow_id
+        if workflow_id is None:
+            raise RuntimeError("a fire is a workflow's")
+        fired = Fire(fire.task_id, workflow_id, fire.first_run_id, fire.scheduled_at)
+        with translated():
+            async with self._database.transaction() as session:
+                execution_id = await fires.store(session, fired, self._quotas)
+        return CreateExecutionResult(execution_id=execution_id)
 
     @activity.defn(name="create_session")
     async def create_session(self, run: RunRef) -> CreateSessionResult:

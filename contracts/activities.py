@@ -6,6 +6,8 @@ from temporalio import activity
 
 from contracts.execution import (
     CallClaudeResult,
+    CreateExecutionInput,
+    CreateExecutionResult,
     CreateSessionResult,
     FinishInput,
     FinishResult,
@@ -16,6 +18,11 @@ from contracts.execution import (
 
 class ExecutionActivities(ABC):
     """One method each, in the order of a run. Every one of them is safe to repeat."""
+
+    @activity.defn(name="create_execution")
+    @abstractmethod
+    async def create_execution(self, fire: CreateExecutionInput) -> CreateExecutionResult:
+        """Make the execution of a schedule's fire. A repeat finds it, or its skip."""
 
     @activity.defn(name="create_session")
     @abstractmethod

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class StartRequest:
-    """What a workflow is started with: facts for operators and order, no content."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowFacts:
+    """What Temporal is told of an execution beside its input: for operators and order, no content.
 
-    execution_id: UUID
-    workflow_id: str
+    A request's execution is one (`StartRequest`), and so is each fire of a schedule.
+    """
+
     user_id: UUID
     task_id: UUID | None
     title: str
@@ -18,6 +19,14 @@ class StartRequest:
     agent_id: str | None = None
     tags: Sequence[str] = ()
     priority: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest(WorkflowFacts):
+    """What a workflow is started with."""
+
+    execution_id: UUID
+    workflow_id: str
 
 
 @dataclass(frozen=True, slots=True)

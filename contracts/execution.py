@@ -14,9 +14,13 @@ from domain.states import ExecutionStatus
 
 
 class ExecutionInput(Contract):
-    """What starts a run. The other fields are carried over by continue-as-new."""
+    """What starts a run: an execution, or the task whose schedule fires and makes one.
 
-    execution_id: UUID
+    The other fields are carried over by continue-as-new.
+    """
+
+    execution_id: UUID | None = None
+    task_id: UUID | None = None
     segment: int = 0
     last_step: int = 0
     is_continued: bool = False
@@ -34,6 +38,20 @@ class RunRef(Contract):
     segment: int
     last_step: int = 0
     is_reset: bool = False
+
+
+class CreateExecutionInput(Contract):
+    """A fire of a task's schedule, known by its workflow id and the id of that one's first run."""
+
+    task_id: UUID
+    first_run_id: str
+    scheduled_at: datetime
+
+
+class CreateExecutionResult(Contract):
+    """The execution of a fire; none where it is skipped, which is on record with its reason."""
+
+    execution_id: UUID | None = None
 
 
 class CreateSessionResult(Contract):
@@ -85,10 +103,14 @@ class FinishResult(Contract):
 
 
 class ExecutionResult(Contract):
-    """What the workflow returns; everything else is in Postgres."""
+    """What the workflow returns; everything else is in Postgres.
+
+    `is_skipped`: a schedule's fire that made no execution.
+    """
 
     status: ExecutionStatus
     error_code: ErrorCode | None = None
+    is_skipped: bool = False
 
 
 class Progress(Contract):

@@ -10,6 +10,12 @@ TASK_EXECUTION = "TaskExecution"
 EXECUTIONS_QUEUE = "perdure-executions"
 """Task queue of the workflow and all its activities (docs/adr/0008)."""
 
+NOTIFICATION_DELIVERY = "NotificationDelivery"
+"""Workflow type of one notification's delivery."""
+
+NOTIFICATIONS_QUEUE = "perdure-notifications"
+"""Task queue of deliveries: receivers that answer slowly take no slot from executions."""
+
 RING = "ring"
 """Signal without content: there are unread rows for this execution in the outbox."""
 
@@ -23,6 +29,9 @@ TRIGGER = "PerdureTrigger"
 AGENT = "PerdureAgent"
 TAGS = "PerdureTags"
 COST_USD = "PerdureCostUsd"
+
+SCHEDULED_AT = "TemporalScheduledStartTime"
+"""Temporal's own attribute of what a schedule has started: the time that was due."""
 
 SEARCH_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
     {
@@ -41,3 +50,18 @@ SEARCH_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
 def workflow_id(execution_id: UUID) -> str:
     """The workflow id of an execution that a request or a parent started."""
     return f"execution-{execution_id}"
+
+
+def schedule_id(task_id: UUID) -> str:
+    """The id of a task's schedule in Temporal."""
+    return f"task-{task_id}"
+
+
+def fire_workflow_id(task_id: UUID) -> str:
+    """What the workflow ids of a schedule's fires begin with; Temporal adds the time."""
+    return f"scheduled-{task_id}"
+
+
+def notification_workflow_id(notification_id: UUID) -> str:
+    """The workflow id of a notification's delivery."""
+    return f"notification-{notification_id}"

@@ -1,7 +1,8 @@
-"""Cron expressions of five fields, as Temporal's schedules take them.
+"""Cron expressions of five fields, and the calendars they mean.
 
-Checked here and not by a library: croniter and cronsim accept `L` or `W`, which Temporal refuses,
-`#`, which begins a comment there, and six fields, of which Temporal reads the last as a year.
+Read here and not by a library: croniter and cronsim accept `L` or `W`, which Temporal has no word
+for. And not by Temporal, which reads a sixth field as a year, `#` as a comment, and wants day of
+month and weekday both, where every cron since 1987 is content with either.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 
 LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """Days of each month in its longest year."""
+
+DAYS_OF_A_WEEK = 7
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -31,6 +34,22 @@ _FIELDS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Times at which all five match, each sorted; weekdays run from 0, Sunday, to 6."""
+
+    minutes: Sequence[int]
+    hours: Sequence[int]
+    days: Sequence[int]
+    months: Sequence[int]
+    weekdays: Sequence[int]
+
+    @property
+    def ever_comes(self) -> bool:
+        """Whether one of the months has one of the days."""
+        return min(self.days) <= max(LONGEST_MONTH[month - 1] for month in self.months)
+
+
 class CronError(ValueError):
     """The expression is none, or never fires; the message says what to change."""
 
@@ -41,18 +60,37 @@ def check(expression: str) -> None:
     Raises:
         CronError: it is no cron expression of five fields, or names no day there is.
     """
+    calendars(expression)
+
+
+def calendars(expression: str) -> Sequence[Calendar]:
+    """What the expression means: it fires whenever one of these calendars matches.
+
+    There are two where both a day of month and a weekday are given, and none of them by `*`.
+
+    Raises:
+        CronError: it is no cron expression of five fields, or names no day there is.
+    """
     parts = expression.split()
     if len(parts) != len(_FIELDS):
         raise CronError(
             f"A cron expression has five fields (minute hour day month weekday); "
             f"this one has {len(parts)}. Example: '0 9 * * 1-5'."
         )
-    days, months = (
-        [_values(part, field) for part, field in zip(parts, _FIELDS, strict=True)][i]
-        for i in (2, 3)
+    minutes, hours, days, months, weekdays = (
+        sorted(_values(part, field)) for part, field in zip(parts, _FIELDS, strict=True)
     )
-    if min(days) > max(LONGEST_MONTH[month - 1] for month in months):
+    weekdays = sorted({day % DAYS_OF_A_WEEK for day in weekdays})
+    found = [Calendar(minutes, hours, days, months, weekdays)]
+    if not parts[2].startswith("*") and not parts[4].startswith("*"):
+        found = [
+            Calendar(minutes, hours, days, months, range(DAYS_OF_A_WEEK)),
+            Calendar(minutes, hours, range(1, 32), months, weekdays),
+        ]
+    coming = [calendar for calendar in found if calendar.ever_comes]
+    if not coming:
         raise CronError("No such day ever comes: the month is too short for it.")
+    return coming
 
 
 def _values(part: str, field: _Field) -> set[int]:

@@ -40,6 +40,8 @@ class Work:
     task_id: UUID | None = None
     task_version: int | None = None
     tags: Sequence[str] = ()
+    is_scheduled: bool = False
+    """Its prompt knows about the schedule (`persistence/fires.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class Start:
     """Its name in the audit log."""
     id: UUID = field(default_factory=new_id)
     variables: Mapping[str, Any] = field(default_factory=dict)
+    known_variables: Mapping[str, Any] = field(default_factory=dict)
+    """What the prompt knows without being given it."""
     trigger_metadata: Mapping[str, Any] = field(default_factory=dict)
     priority: int = 5
     session_id: UUID | None = None
@@ -73,7 +77,11 @@ class Start:
     def missing(self) -> Sequence[str]:
         """Names in the prompt that have no value."""
         definition = self.work.definition
-        given = definition.default_variables.keys() | self.variables.keys()
+        given = (
+            definition.default_variables.keys()
+            | self.known_variables.keys()
+            | self.variables.keys()
+        )
         return [n for n in templates.names(definition.prompt_template) if n not in given]
 
 
@@ -139,7 +147,7 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
         tags=list(work.tags),
         trigger_type=start.trigger_type,
         trigger_metadata=dict(start.trigger_metadata),
-        prompt_variables=dict(start.variables),
+        prompt_variables={**start.known_variables, **start.variables},
         missing_variables=list(start.missing),
         status=ExecutionStatus.PENDING if blocked_by is None else ExecutionStatus.BLOCKED,
         status_reason=blocked_by,

@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, and_, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.schedules import TaskSchedule
 from domain.errors import DuplicateNameError
+from persistence import schedules
 from persistence.pages import Page, Window, newest
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 
@@ -44,6 +46,7 @@ async def create(session: AsyncSession, row: TaskRow, definition: dict[str, Any]
     await _flush_named(session, row)
     session.add(_version(row, definition, row.user_id))
     await session.flush()
+    await schedules.changed(session, row.id, None, _schedule(row, definition))
     return StoredTask(row, definition)
 
 
@@ -100,6 +103,7 @@ async def change(
         DuplicateNameError: the user has another live task of the new name.
     """
     row = task.row
+    before = _schedule(row, task.definition)
     for column, value in values.items():
         setattr(row, column, value)
     if definition != task.definition:
@@ -107,13 +111,20 @@ async def change(
         session.add(_version(row, definition, by))
     row.updated_at = datetime.now(UTC)
     await _flush_named(session, row)
+    await schedules.changed(session, row.id, before, _schedule(row, definition))
     return StoredTask(row, definition)
 
 
 async def delete(session: AsyncSession, row: TaskRow) -> None:
-    """Mark a locked task deleted; its executions stay readable."""
+    """Mark a locked task deleted; its executions stay readable, its schedule is to go."""
+    scheduled = schedules.wanted_of(row, None)
     row.deleted_at = row.updated_at = datetime.now(UTC)
     await session.flush()
+    await schedules.changed(session, row.id, scheduled, None)
+
+
+def _schedule(row: TaskRow, definition: Mapping[str, Any]) -> TaskSchedule | None:
+    return schedules.wanted_of(row, definition.get("agent_id"))
 
 
 def _version(row: TaskRow, definition: dict[str, Any], by: UUID) -> TaskVersionRow:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from temporalio import workflow
 from temporalio.common import (
@@ -25,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.activities import ExecutionActivities
     from contracts.execution import (
         CallClaudeResult,
+        CreateExecutionInput,
         ExecutionInput,
         ExecutionResult,
         FinishInput,
@@ -39,6 +41,10 @@ with workflow.unsafe.imports_passed_through():
 STATUS = SearchAttributeKey.for_keyword(names.STATUS)
 TRIGGER = SearchAttributeKey.for_keyword(names.TRIGGER)
 COST_USD = SearchAttributeKey.for_float(names.COST_USD)
+SCHEDULED_AT = SearchAttributeKey.for_datetime(names.SCHEDULED_AT)
+
+SKIPPED = "skipped"
+"""What `PerdureStatus` says of a schedule's fire that made no execution."""
 
 WAITING = {
     Outcome.NEEDS_PEOPLE: ExecutionStatus.WAITING_FOR_USER,
@@ -86,8 +92,9 @@ class TaskExecution:
     @workflow.run
     async def run(self, start: ExecutionInput) -> ExecutionResult:
         """From start to end; a failed execution fails the workflow with its error code."""
-        del start
         try:
+            if start.task_id is not None and not await self._create_execution(start.task_id):
+                return ExecutionResult(status=ExecutionStatus.CANCELLED, is_skipped=True)
             end = await self._live()
         except asyncio.CancelledError:
             end = await asyncio.shield(self._finish(ExecutionStatus.CANCELLED))
@@ -105,6 +112,37 @@ class TaskExecution:
         return ExecutionResult(status=end.status, error_code=end.error_code)
 
     # --- the story ----------------------------------------------------------------------------
+
+    async def _create_execution(self, task_id: UUID) -> bool:
+        """The row of a schedule's fire; False where the fire is skipped.
+
+        A cancel that comes meanwhile has to know what it cancels, so it waits.
+        """
+        info = workflow.info()
+        fire = CreateExecutionInput(
+            task_id=task_id,
+            first_run_id=info.first_execution_run_id,
+            scheduled_at=info.typed_search_attributes.get(SCHEDULED_AT, info.start_time),
+        )
+        creating = asyncio.ensure_future(
+            workflow.execute_local_activity_method(
+                ExecutionActivities.create_execution,
+                fire,
+                start_to_close_timeout=policies.DATABASE_STEP,
+                retry_policy=policies.FOREVER,
+                summary="Make the execution of this fire",
+            )
+        )
+        try:
+            self._execution_id = (await asyncio.shield(creating)).execution_id
+        except asyncio.CancelledError:
+            self._execution_id = (await creating).execution_id
+            if self._execution_id is not None:
+                raise
+        if self._execution_id is None:
+            self._show(ExecutionStatus.CANCELLED, "the fire was skipped; the schedule says why")
+            workflow.upsert_search_attributes([STATUS.value_set(SKIPPED)])
+        return self._execution_id is not None
 
     async def _live(self) -> FinishResult:
         if not self._is_continued and (end := await self._begin()) is not None:
@@ -292,6 +330,8 @@ class TaskExecution:
 
     def _ref(self) -> RunRef:
         info = workflow.info()
+        if self._execution_id is None:
+            raise ApplicationError("There is no execution to move.", non_retryable=True)
         return RunRef(
             execution_id=self._execution_id,
             segment=self._segment,

@@ -87,6 +87,8 @@ class Run:
 
     engine: Engine
     id: UUID
+    workflow: str | None = None
+    """Its workflow id, where a schedule made it."""
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -290,13 +292,13 @@ class Run:
         await self.ring()
 
     async def ring(self) -> None:
-        await self.engine.dispatcher.ring(workflow_id(self.id))
+        await self.engine.dispatcher.ring(self.handle.id)
 
     # --- Temporal -----------------------------------------------------------------------------
 
     @property
     def handle(self) -> WorkflowHandle[Any, Any]:
-        return self.engine.client.get_workflow_handle(workflow_id(self.id))
+        return self.engine.client.get_workflow_handle(self.workflow or workflow_id(self.id))
 
     async def history(self) -> str:
         """The whole history as JSON."""

@@ -1,0 +1,113 @@
+"""What a task's schedule looks like in Temporal, and whether what is there looks like that."""
+
+import hashlib
+from collections.abc import Sequence
+from itertools import pairwise
+from uuid import UUID
+
+from temporalio.client import (
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleCalendarSpec,
+    ScheduleDescription,
+    ScheduleListDescription,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleRange,
+    ScheduleSpec,
+    ScheduleState,
+)
+
+from contracts import names
+from contracts.execution import ExecutionInput
+from contracts.schedules import OverlapPolicy, TaskSchedule
+from domain import cron
+from runtime.dispatch import priority, search_attributes, summary
+
+
+def schedule_of(wanted: TaskSchedule) -> Schedule:
+    """The schedule as Temporal keeps it. Its note holds what a list does not show, as a hash."""
+    digest = hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            names.TASK_EXECUTION,
+            ExecutionInput(task_id=wanted.task_id),
+            id=names.fire_workflow_id(wanted.task_id),
+            task_queue=names.EXECUTIONS_QUEUE,
+            typed_search_attributes=search_attributes(wanted),
+            static_summary=summary(wanted),
+            priority=priority(wanted),
+        ),
+        spec=ScheduleSpec(
+            calendars=_calendars(wanted.cron),
+            jitter=wanted.jitter or None,
+            time_zone_name=wanted.timezone,
+        ),
+        policy=SchedulePolicy(
+            overlap=overlap_policy(wanted.overlap_policy), catchup_window=wanted.catchup_window
+        ),
+        state=ScheduleState(
+            paused=wanted.is_paused, note=f"Kept as its task says: change the task. ({digest})"
+        ),
+    )
+
+
+def overlap_policy(policy: OverlapPolicy) -> ScheduleOverlapPolicy:
+    """Temporal's name for it."""
+    return ScheduleOverlapPolicy[policy.upper()]
+
+
+def task_id_of(entry: ScheduleListDescription) -> UUID | None:
+    """Whose schedule it is, if it is one of ours."""
+    try:
+        task_id = UUID(entry.id.removeprefix("task-"))
+    except ValueError:
+        return None
+    return task_id if entry.id == names.schedule_id(task_id) else None
+
+
+def is_as_listed(entry: ScheduleListDescription, wanted: TaskSchedule) -> bool:
+    """Whether what a list shows of it is as wanted."""
+    found, ours = entry.schedule, schedule_of(wanted)
+    return found is not None and (
+        (found.spec, found.state.paused, found.state.note)
+        == (ours.spec, ours.state.paused, ours.state.note)
+    )
+
+
+def is_as_described(described: ScheduleDescription, wanted: TaskSchedule) -> bool:
+    """Whether what a person may have changed is as wanted; the action's parts only by the hash."""
+    found, ours = described.schedule, schedule_of(wanted)
+    if not isinstance(found.action, ScheduleActionStartWorkflow):
+        return False
+    return (found.spec, found.policy, found.state.paused, found.state.note, found.action.id) == (
+        ours.spec,
+        ours.policy,
+        ours.state.paused,
+        ours.state.note,
+        names.fire_workflow_id(wanted.task_id),
+    )
+
+
+def _calendars(expression: str) -> list[ScheduleCalendarSpec]:
+    """The expression as Temporal keeps it: made here, so that both sides can be compared."""
+    return [
+        ScheduleCalendarSpec(
+            second=_ranges([0]),
+            minute=_ranges(calendar.minutes),
+            hour=_ranges(calendar.hours),
+            day_of_month=_ranges(calendar.days),
+            month=_ranges(calendar.months),
+            day_of_week=_ranges(calendar.weekdays),
+            comment=expression,
+        )
+        for calendar in cron.calendars(expression)
+    ]
+
+
+def _ranges(values: Sequence[int]) -> tuple[ScheduleRange, ...]:
+    """One range where the values lie at equal steps, else one for each."""
+    steps = {second - first for first, second in pairwise(values)} or {1}
+    if len(steps) == 1:
+        return (ScheduleRange(values[0], values[-1], steps.pop()),)
+    return tuple(ScheduleRange(value) for value in values)

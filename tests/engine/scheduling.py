@@ -1,0 +1,151 @@
+"""Scheduled tasks as tests see them: made as the gateway makes them, fired by the real server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from temporalio.client import ScheduleDescription, ScheduleHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from contracts import names
+from contracts.definitions import TaskDefinition
+from domain.ids import new_id
+from persistence import fires, schedules, tasks
+from persistence.fires import Fired
+from persistence.schedules import Kept
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.tasks import TaskRow
+from persistence.tasks import StoredTask
+from runtime.schedules import Schedules
+from tests.engine.driver import Engine, Run
+from tests.engine.storing import Turn, script
+from tests.waiting import eventually
+
+RARELY = "0 0 29 2 *"
+"""Fires in no test by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A task with a schedule."""
+
+    engine: Engine
+    id: UUID
+
+    @classmethod
+    async def make(
+        cls,
+        engine: Engine,
+        *turns: Turn,
+        columns: dict[str, Any] | None = None,
+        tell: bool = True,
+        **definition: Any,
+    ) -> "Scheduled":
+        """A task with this script and the schedule `columns`; Temporal is told unless not wanted."""
+        name = f"scheduled {new_id()}"
+        definition.setdefault("prompt_template", f"{name}\n\n{script(*turns)}")
+        row = TaskRow(
+            user_id=engine.user_id,
+            **{
+                "name": name,
+                "tags": ["tests"],
+                "is_public": False,
+                "is_active": True,
+                "is_scheduled": True,
+                "schedule_cron": RARELY,
+                "schedule_timezone": "UTC",
+                "schedule_enabled": True,
+                "schedule_overlap_policy": "skip",
+                **(columns or {}),
+            },
+        )
+        parsed = TaskDefinition.model_validate(definition)
+        async with engine.database.transaction() as session:
+            await tasks.create(session, row, parsed.model_dump(mode="json"))
+        made = cls(engine, row.id)
+        if tell:
+            assert await made.tell()
+        return made
+
+    # --- the task -----------------------------------------------------------------------------
+
+    async def tell(self) -> bool:
+        """As the gateway does after each change."""
+        server = Schedules(self.engine.client)
+        return await schedules.bring_into_step(self.engine.database, server, self.id)
+
+    async def change(self, *, tell: bool = True, **columns: Any) -> None:
+        """As `PATCH /tasks/{id}`."""
+        async with self.engine.database.transaction() as session:
+            stored = await self._locked(session)
+            await tasks.change(session, stored, columns, stored.definition, by=self.engine.user_id)
+        if tell:
+            assert await self.tell()
+
+    async def delete(self, *, tell: bool = True) -> None:
+        """As `DELETE /tasks/{id}`."""
+        async with self.engine.database.transaction() as session:
+            await tasks.delete(session, (await self._locked(session)).row)
+        if tell:
+            assert await self.tell()
+
+    async def _locked(self, session: Any) -> StoredTask:
+        stored = await tasks.find(session, self.id, lock=True)
+        assert stored is not None
+        return stored
+
+    async def kept(self) -> Kept:
+        async with self.engine.database.reading() as session:
+            kept = await schedules.find(session, self.id)
+        assert kept is not None
+        return kept
+
+    # --- Temporal -----------------------------------------------------------------------------
+
+    @property
+    def handle(self) -> ScheduleHandle:
+        return self.engine.client.get_schedule_handle(names.schedule_id(self.id))
+
+    async def described(self) -> ScheduleDescription | None:
+        """The schedule in Temporal, if there is one."""
+        try:
+            return await self.handle.describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+
+    # --- its fires ----------------------------------------------------------------------------
+
+    async def runs(self) -> Sequence[Run]:
+        """The executions of its fires, oldest first."""
+        query = select(ExecutionRow).where(
+            ExecutionRow.task_id == self.id, ExecutionRow.trigger_type == "scheduled"
+        )
+        async with self.engine.database.reading() as session:
+            rows = (await session.scalars(query.order_by(ExecutionRow.id))).all()
+        return [Run(self.engine, row.id, row.workflow_id) for row in rows]
+
+    async def run(self, number: int = 0) -> Run:
+        """The execution of its n-th fire, as soon as there is one."""
+
+        async def made() -> Run | None:
+            runs = await self.runs()
+            return runs[number] if len(runs) > number else None
+
+        run = await eventually(made, what=f"fire {number}")
+        assert run is not None
+        return run
+
+    async def fired(self) -> Sequence[Fired]:
+        """What is told of its fires, newest first."""
+        async with self.engine.database.reading() as session:
+            return await fires.recent(session, self.id, limit=10)
+
+    async def backfill(self, start_at: datetime, end_at: datetime) -> None:
+        """Fire for every time of the span."""
+        server = Schedules(self.engine.client)
+        assert await server.backfill(self.id, start_at, end_at, "allow_all")
