@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,14 +12,17 @@ from pydantic import ValidationError
 from agent.transcript import encode, result_block, text_block, tool_uses
 from contracts.definitions import TaskDefinition
 from contracts.execution import RenderPromptResult
+from domain.agents import system_prompt_of
 from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
 from domain.permissions import Permissions
+from domain.specialists import BUILT_IN
 from domain.templates import render
 from domain.tool_calls import ToolSpec
 from persistence import openings
 from persistence.database import Database
+from persistence.openings import PromptSource
 from persistence.resumption import permissions_of
 from tools.specs import BUILTIN_TOOLS
 
@@ -36,10 +40,13 @@ async def render_prompt(
         definition = TaskDefinition.model_validate(source.definition)
     except ValidationError:
         return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
+    who = _who(source)
+    if who is None:
+        return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
     rendered = render(
         definition.prompt_template, {**definition.default_variables, **source.variables}
     )
-    prefix = json.dumps(prefix_of(definition, default_model=default_model))
+    prefix = json.dumps(prefix_of(definition, who, default_model=default_model))
     seq = source.last_seq + 1
     await openings.write_prompt(
         database,
@@ -59,13 +66,33 @@ def _loose_ends(before: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, An
     return [result_block(use["id"], NOT_RUN, is_error=True) for use in tool_uses(before)]
 
 
-def prefix_of(definition: TaskDefinition, *, default_model: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Who:
+    """What an execution's agent adds: words before the task's own, a model where that has none."""
+
+    system_prompt: str | None = None
+    model: str | None = None
+
+
+def _who(source: PromptSource) -> Who | None:
+    """The agent as it is now, which the prefix pins; None where it is gone."""
+    if source.agent_id is None:
+        return Who()
+    if agent := BUILT_IN.get(source.agent_id):
+        return Who(agent.system_prompt, agent.model)
+    if source.agent_prompt is None:
+        return None
+    return Who(source.agent_prompt, source.agent_model)
+
+
+def prefix_of(definition: TaskDefinition, who: Who, *, default_model: str) -> dict[str, Any]:
     """The fields of `domain.model_calls.Prefix`, as they are stored and hashed."""
     options = definition.sdk_options
+    system_prompt = system_prompt_of(who.system_prompt, definition.system_prompt)
     return {
-        "model": options.model or default_model,
+        "model": options.model or who.model or default_model,
         "max_tokens": options.max_tokens or DEFAULT_MAX_TOKENS,
-        "system": [text_block(definition.system_prompt)] if definition.system_prompt else [],
+        "system": [text_block(system_prompt)] if system_prompt else [],
         "tools": [_tool(spec) for spec in offered(permissions_of(definition))],
         "options": _options(definition),
         "betas": [],

@@ -45,6 +45,7 @@ def child_of(parent: Snapshot, call: ToolCall) -> NewChild:
         definition={
             **{k: parent.definition[k] for k in INHERITED if k in parent.definition},
             "prompt_template": asked["prompt"],
+            "agent_id": agent_id,
             "allowed_tools": _tools(parent, asked.get("allowed_tools")),
             "sdk_options": child_options,
         },

@@ -7,6 +7,8 @@ named in `allowed_tools` or `ask_tools`.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from domain.agents import LONGEST_SLUG
+from domain.specialists import BUILT_IN
 from domain.tool_calls import ToolEffect, ToolSpec
 
 ASK_USER = "ask_user"
@@ -65,6 +67,15 @@ _DELEGATE = ToolSpec(
                 "minLength": 1,
                 "maxLength": 100_000,
                 "description": "Everything the subtask needs to know, and the result to return.",
+            },
+            "agent_id": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": LONGEST_SLUG,
+                "description": (
+                    "A specialist whose instructions the subtask gets beside your prompt: "
+                    f"{', '.join(BUILT_IN)}, or another that you were told of."
+                ),
             },
             "allowed_tools": {
                 "type": "array",

@@ -201,6 +201,7 @@ class NewChild:
     title: str
     definition: Mapping[str, Any]
     budget_usd: Decimal | None
+    agent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

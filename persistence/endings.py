@@ -19,7 +19,7 @@ from persistence.tables.executions import ExecutionRow
 SENTENCES: Mapping[ErrorCode, str] = {
     ErrorCode.WORKER_ERROR: "The worker could not move the execution forward; its log says why.",
     ErrorCode.TERMINATED: "The workflow was terminated in Temporal.",
-    ErrorCode.INVALID_DEFINITION: "The task's definition can't be run.",
+    ErrorCode.INVALID_DEFINITION: "The task's definition can't be run, or its agent is gone.",
 }
 """For failures whose own sentence is not on record."""
 

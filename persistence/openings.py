@@ -69,10 +69,12 @@ async def create_session(database: Database, execution_id: UUID, run: runs.RunId
 
 PROMPT_SOURCE = text("""
 SELECT coalesce(e.definition, v.definition) AS definition, e.prompt_variables,
+    e.agent_id, a.system_prompt AS agent_prompt, a.model AS agent_model,
     (SELECT min(m.seq) FROM messages m WHERE m.execution_id = e.id) AS written_seq,
     last.seq AS last_seq, CASE last.role WHEN 'assistant' THEN last.content END AS last_answer
 FROM executions e
 LEFT JOIN task_versions v ON v.task_id = e.task_id AND v.version = e.task_version
+LEFT JOIN agents a ON a.user_id = e.user_id AND a.slug = e.agent_id
 LEFT JOIN LATERAL (
     SELECT seq, role, content FROM messages
     WHERE session_id = e.session_id AND superseded_at IS NULL
@@ -87,6 +89,7 @@ class PromptSource:
     """What a prompt is made from. `written_seq` is the prompt's message, once it is written.
 
     `last_answer` holds the blocks of the session's last message where that is the model's.
+    `agent_prompt` and `agent_model` are those of the user's own agent `agent_id`, if there is one.
     """
 
     definition: Mapping[str, Any]
@@ -94,6 +97,9 @@ class PromptSource:
     written_seq: int | None
     last_seq: int
     last_answer: Sequence[Mapping[str, Any]]
+    agent_id: str | None = None
+    agent_prompt: str | None = None
+    agent_model: str | None = None
 
 
 async def prompt_source(database: Database, execution_id: UUID) -> PromptSource:
@@ -107,6 +113,9 @@ async def prompt_source(database: Database, execution_id: UUID) -> PromptSource:
         written_seq=found.written_seq,
         last_seq=found.last_seq or 0,
         last_answer=json.loads(found.last_answer) if found.last_answer else (),
+        agent_id=found.agent_id,
+        agent_prompt=found.agent_prompt,
+        agent_model=found.agent_model,
     )
 
 
