@@ -76,7 +76,10 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
             host_id=host,
             model=model,
             tools=Toolbox(
-                settings.home / "workspaces", host_id=process_host(host), sandbox=settings.sandbox
+                settings.home / "workspaces",
+                host_id=process_host(host),
+                sandbox=settings.sandbox,
+                working_directories=settings.working_directories,
             ),
             store=BlobStore(settings.home / "artifacts"),
             prices=ListPrices(),

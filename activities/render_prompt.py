@@ -18,7 +18,7 @@ from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
 from domain.permissions import Permissions
 from domain.specialists import BUILT_IN
-from domain.templates import render
+from domain.templates import Rendered, render
 from domain.tool_calls import ToolSpec
 from persistence import openings
 from persistence.database import Database
@@ -27,6 +27,7 @@ from persistence.resumption import permissions_of
 from tools.specs import BUILTIN_TOOLS
 
 NOT_RUN = "The execution before this one ended before the call was run."
+NOT_SHARED = "The conversation was forked here before the call had a result; it was not run again."
 
 
 async def render_prompt(
@@ -34,25 +35,23 @@ async def render_prompt(
 ) -> RenderPromptResult:
     """Render, append and pin; finds its own work done when repeated."""
     source = await openings.prompt_source(database, execution_id)
-    if source.written_seq is not None:
-        return RenderPromptResult(last_step=source.written_seq)
+    if source.is_pinned:
+        return RenderPromptResult(last_step=source.written_seq or source.last_seq)
     try:
         definition = TaskDefinition.model_validate(source.definition)
     except ValidationError:
         return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
-    who = _who(source)
-    if who is None:
+    prefix = _prefix(source, definition, default_model=default_model)
+    if prefix is None:
         return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
-    rendered = render(
-        definition.prompt_template, {**definition.default_variables, **source.variables}
-    )
-    prefix = json.dumps(prefix_of(definition, who, default_model=default_model))
-    seq = source.last_seq + 1
+    rendered = _rendered(source, definition)
+    blocks = [*_loose_ends(source), *_prompt(source, rendered)]
+    seq = source.last_seq + (1 if blocks else 0)
     await openings.write_prompt(
         database,
         execution_id,
         seq=seq,
-        content=encode([*_loose_ends(source.last_answer), text_block(rendered.text)]),
+        content=encode(blocks) if blocks else None,
         rendered=rendered.text,
         missing=rendered.missing,
         prefix=prefix,
@@ -61,9 +60,38 @@ async def render_prompt(
     return RenderPromptResult(last_step=seq)
 
 
-def _loose_ends(before: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Results for calls that the session's last execution left without one."""
-    return [result_block(use["id"], NOT_RUN, is_error=True) for use in tool_uses(before)]
+def _rendered(source: PromptSource, definition: TaskDefinition) -> Rendered:
+    """The prompt; what a fork says in its place is never looked through for placeholders."""
+    if source.said is not None:
+        return Rendered(source.said, ())
+    return render(definition.prompt_template, {**definition.default_variables, **source.variables})
+
+
+def _prompt(source: PromptSource, rendered: Rendered) -> Sequence[Mapping[str, Any]]:
+    """The prompt's block; none for a fork that goes on without a word."""
+    return [] if source.said == "" else [text_block(rendered.text)]
+
+
+def _loose_ends(source: PromptSource) -> Sequence[Mapping[str, Any]]:
+    """Results for calls that were left without one: by the session's last execution, by a fork."""
+    text = NOT_RUN if source.forked_prefix is None else NOT_SHARED
+    return [result_block(use["id"], text, is_error=True) for use in tool_uses(source.last_answer)]
+
+
+def _prefix(source: PromptSource, definition: TaskDefinition, *, default_model: str) -> str | None:
+    """What the model will see, as JSON; None where the definition's agent is gone.
+
+    A fork keeps what its origin pinned, to the byte, unless it is to run on another model.
+    """
+    if source.forked_prefix is None:
+        who = _who(source)
+        if who is None:
+            return None
+        return json.dumps(prefix_of(definition, who, default_model=default_model))
+    pinned, model = json.loads(source.forked_prefix), definition.sdk_options.model
+    if model in (None, pinned["model"]):
+        return source.forked_prefix
+    return json.dumps({**pinned, "model": model})
 
 
 @dataclass(frozen=True, slots=True)

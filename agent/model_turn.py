@@ -221,15 +221,16 @@ class ModelTurn:
     async def conclude(self) -> Stop | None:
         """Go by the model's last word, read from the record: a crash may have come after it."""
         last, transcript = self._state.transcript.last, self._state.transcript
+        before = max(transcript.continuations - 1, 0)
+        stop_reason = last.stop_reason if last is not None else None
+        reaction = react(stop_reason or "", transcript.last_blocks, continuations=before)
+        if reaction.next is Next.CALL_AGAIN:
+            return await self._go_on()
         if last is None or last.execution_id != self._state.snapshot.execution_id:
             self._attempt.failure = Failure(
                 ErrorCode.INVALID_DEFINITION, "There is no prompt to answer."
             )
             return None
-        before = max(transcript.continuations - 1, 0)
-        reaction = react(last.stop_reason or "", transcript.last_blocks, continuations=before)
-        if reaction.next is Next.CALL_AGAIN:
-            return await self._go_on()
         self._attempt.failure = reaction.failure
         has_result = reaction.failure is None and self.result().result is not None
         return Stop(Outcome.DONE) if has_result else None

@@ -37,7 +37,9 @@ class RunState:
     def __init__(self, snapshot: Snapshot) -> None:
         """Begin where the record stands."""
         self.snapshot = snapshot
-        self.transcript = Transcript(snapshot.transcript, snapshot.prefix_sha256)
+        self.transcript = Transcript(
+            snapshot.transcript, snapshot.prefix_sha256, strangers=snapshot.strangers
+        )
         prefix = snapshot.prefix
         self._prefix_bytes = len(encode(prefix.system)) + len(encode(prefix.tools))
         self.status = ExecutionStatus(snapshot.status)

@@ -155,17 +155,23 @@ class ToolTurn:
                 await self._started(call, process)
 
             outcome = await self._tools.run(
-                ToolInvocation(
-                    execution_id=self._state.snapshot.execution_id,
-                    session_id=self._state.snapshot.session_id,
-                    tool_use_id=call.tool_use_id,
-                    name=call.name,
-                    input=json.loads(call.approved_input or call.input),
-                ),
+                self._invocation(call),
                 on_started=on_started,
             )
             self._state.tool = None
             await self._ended(call, outcome)
+
+    def _invocation(self, call: ToolCall) -> ToolInvocation:
+        snapshot = self._state.snapshot
+        return ToolInvocation(
+            execution_id=snapshot.execution_id,
+            session_id=snapshot.session_id,
+            tool_use_id=call.tool_use_id,
+            name=call.name,
+            input=json.loads(call.approved_input or call.input),
+            forked_from_session_id=snapshot.forked_from_session_id,
+            working_directory=snapshot.definition.get("working_directory_path"),
+        )
 
     async def _started(self, call: ToolCall, process: ProcessIdentity | None) -> None:
         """The step before a tool takes effect: from here on a second run is a question."""

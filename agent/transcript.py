@@ -12,6 +12,9 @@ from domain.steps import NewMessage, StoredMessage
 
 UNFINISHED = (StopReason.PAUSE_TURN, StopReason.MAX_TOKENS)
 
+THINKING = frozenset({"thinking", "redacted_thinking"})
+"""Blocks that are signed."""
+
 
 def encode(blocks: Sequence[Mapping[str, Any]]) -> str:
     """Blocks as the JSON text that is stored: ASCII, keys in the order they came."""
@@ -21,8 +24,19 @@ def encode(blocks: Sequence[Mapping[str, Any]]) -> str:
 class Transcript:
     """The messages so far, parsed once, with a running hash of their stored text."""
 
-    def __init__(self, messages: Iterable[StoredMessage], prefix_sha256: bytes) -> None:
-        """`messages` are the session's, oldest first, without superseded ones."""
+    def __init__(
+        self,
+        messages: Iterable[StoredMessage],
+        prefix_sha256: bytes,
+        *,
+        strangers: frozenset[UUID] = frozenset(),
+    ) -> None:
+        """`messages` are the session's, oldest first, without superseded ones.
+
+        The thinking of `strangers` is not sent: it is signed for the model and prefix they ran on,
+        and the API refuses it with any other. The stored messages keep it.
+        """
+        self._strangers = strangers
         self._wire: list[dict[str, Any]] = []
         self._hash = hashlib.sha256(prefix_sha256)
         self.content_bytes = 0
@@ -38,12 +52,16 @@ class Transcript:
         """Add a message that the record has taken."""
         blocks = json.loads(message.content)
         self.last, self.last_blocks = message, blocks
-        self._send(message.role, [block for block in blocks if not _is_blank(block)])
+        self._send(message.role, [block for block in blocks if self._is_sent(message, block)])
         self._hash.update(f"{message.role}\0{message.content}\n".encode())
         self.content_bytes += len(message.content)
         if message.role == "assistant":
             unfinished = message.stop_reason in UNFINISHED
             self.continuations = self.continuations + 1 if unfinished else 0
+
+    def _is_sent(self, message: StoredMessage, block: Mapping[str, Any]) -> bool:
+        is_foreign = message.execution_id in self._strangers and block.get("type") in THINKING
+        return not (is_foreign or _is_blank(block))
 
     def _send(self, role: str, blocks: Sequence[Mapping[str, Any]]) -> None:
         """Put a message on the wire; one without blocks, which the API refuses, stays away.

@@ -309,6 +309,8 @@ class Snapshot:
 
     execution_id: UUID
     session_id: UUID
+    forked_from_session_id: UUID | None
+    """Whose files the session begins with a copy of."""
     title: str
     status: ExecutionStatus
     status_reason: str | None
@@ -321,6 +323,8 @@ class Snapshot:
     definition: Mapping[str, Any]
     """The raw definition, which subtasks inherit."""
     transcript: Sequence[StoredMessage]
+    strangers: frozenset[UUID]
+    """Executions in the transcript that ran on another prefix: their thinking is bound to it."""
     turn: int
     cost_usd: Decimal
     running_ms: int

@@ -28,13 +28,19 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ToolInvocation:
-    """One call to run: `input` is an object that already satisfies the tool's schema."""
+    """One call to run: `input` is an object that already satisfies the tool's schema.
+
+    It works in its session's directory, which for a fork begins as a copy of another session's, or
+    in `working_directory` where the task has one.
+    """
 
     execution_id: UUID
     session_id: UUID
     tool_use_id: str
     name: str
     input: Mapping[str, Any]
+    forked_from_session_id: UUID | None = None
+    working_directory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from domain.text import clean
-from persistence import outbox, runs
+from persistence import lineage, outbox, runs
 from persistence.database import Database
 
 START = text("""
@@ -22,7 +22,7 @@ WITH mine AS (
     UPDATE executions SET
         status = 'running', started_at = now(), event_seq = event_seq + 1,
         session_id = coalesce(session_id, :new_session_id),
-        first_run_id = :run_id, run_id = :run_id, attempt = :attempt,
+        first_run_id = coalesce(first_run_id, :run_id), run_id = :run_id, attempt = :attempt,
         run_epochs = jsonb_build_object(CAST(:run_id AS text), 0)
     WHERE id = :execution_id AND workflow_id = :workflow_id
         AND status = 'pending' AND run_epochs = '{}'
@@ -70,11 +70,18 @@ async def create_session(database: Database, execution_id: UUID, run: runs.RunId
 PROMPT_SOURCE = text("""
 SELECT coalesce(e.definition, v.definition) AS definition, e.prompt_variables,
     e.agent_id, a.system_prompt AS agent_prompt, a.model AS agent_model,
+    e.prefix_sha256 IS NOT NULL AS is_pinned, e.rendered_prompt AS said,
+    e.session_id, s.forked_from_session_id IS NOT NULL AS is_fork,
+    (
+        SELECT p.body FROM executions f JOIN prefixes p ON p.sha256 = f.prefix_sha256
+        WHERE f.id = e.forked_from_id
+    ) AS forked_prefix,
     (SELECT min(m.seq) FROM messages m WHERE m.execution_id = e.id) AS written_seq,
     last.seq AS last_seq, CASE last.role WHEN 'assistant' THEN last.content END AS last_answer
 FROM executions e
 LEFT JOIN task_versions v ON v.task_id = e.task_id AND v.version = e.task_version
 LEFT JOIN agents a ON a.user_id = e.user_id AND a.slug = e.agent_id
+LEFT JOIN sessions s ON s.id = e.session_id
 LEFT JOIN LATERAL (
     SELECT seq, role, content FROM messages
     WHERE session_id = e.session_id AND superseded_at IS NULL
@@ -86,8 +93,10 @@ WHERE e.id = :execution_id
 
 @dataclass(frozen=True, slots=True)
 class PromptSource:
-    """What a prompt is made from. `written_seq` is the prompt's message, once it is written.
+    """What a prompt is made from. `written_seq` is the first message, once there is one.
 
+    `is_pinned`: that was done before. `said` is said in place of the definition's prompt, of a fork
+    that goes on without a word the empty text. `forked_prefix` is what its origin pinned.
     `last_answer` holds the blocks of the session's last message where that is the model's.
     `agent_prompt` and `agent_model` are those of the user's own agent `agent_id`, if there is one.
     """
@@ -97,6 +106,9 @@ class PromptSource:
     written_seq: int | None
     last_seq: int
     last_answer: Sequence[Mapping[str, Any]]
+    is_pinned: bool = False
+    said: str | None = None
+    forked_prefix: str | None = None
     agent_id: str | None = None
     agent_prompt: str | None = None
     agent_model: str | None = None
@@ -107,12 +119,20 @@ async def prompt_source(database: Database, execution_id: UUID) -> PromptSource:
     found = await database.direct.run(PROMPT_SOURCE, {"execution_id": execution_id})
     if found is None:
         raise LookupError(f"no execution {execution_id}")
+    if found.last_seq is None and found.is_fork:
+        shared = await lineage.last(database, found.session_id)
+        if shared is not None:
+            found.last_seq = shared.seq
+            found.last_answer = shared.content if shared.role == "assistant" else None
     return PromptSource(
         definition=found.definition,
         variables=found.prompt_variables,
         written_seq=found.written_seq,
         last_seq=found.last_seq or 0,
         last_answer=json.loads(found.last_answer) if found.last_answer else (),
+        is_pinned=found.is_pinned,
+        said=found.said,
+        forked_prefix=found.forked_prefix,
         agent_id=found.agent_id,
         agent_prompt=found.agent_prompt,
         agent_model=found.agent_model,
@@ -147,18 +167,33 @@ SELECT id FROM mine
 """Writes the first message and pins the prefix, once; no row where that was done before."""
 
 
+PIN_PREFIX = text("""
+WITH mine AS (
+    UPDATE executions SET prefix_sha256 = :prefix_sha256
+    WHERE id = :execution_id AND prefix_sha256 IS NULL
+    RETURNING id
+)
+INSERT INTO prefixes (sha256, body) SELECT :prefix_sha256, :prefix FROM mine
+ON CONFLICT (sha256) DO NOTHING
+""")
+"""Pins the prefix where there is nothing to say."""
+
+
 async def write_prompt(
     database: Database,
     execution_id: UUID,
     *,
     seq: int,
-    content: str,
+    content: str | None,
     rendered: str,
     missing: Sequence[str],
     prefix: str,
     prefix_sha256: bytes,
 ) -> None:
-    """Write the user message that carries the prompt, unless a try that was given up has."""
+    """Write the user message that carries the prompt, unless a try that was given up has.
+
+    Without content only the prefix is pinned: a fork that goes on where it was shared.
+    """
     parameters = {
         "execution_id": execution_id,
         "message_id": new_id(),
@@ -169,4 +204,8 @@ async def write_prompt(
         "prefix": prefix,
         "prefix_sha256": prefix_sha256,
     }
-    await database.direct.run(WRITE_PROMPT, parameters)
+    if content is None:
+        pinned = ("execution_id", "prefix", "prefix_sha256")
+        await database.direct.run(PIN_PREFIX, {name: parameters[name] for name in pinned})
+    else:
+        await database.direct.run(WRITE_PROMPT, parameters)

@@ -33,7 +33,7 @@ from domain.steps import (
     ToolCallStatus,
 )
 from domain.tool_calls import ProcessIdentity, ToolEffect
-from persistence import runs
+from persistence import lineage, runs
 from persistence.database import Database
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
@@ -75,7 +75,7 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     taken.depth, taken.priority, taken.prefix_sha256, taken.deadline_at, taken.budget_usd,
     taken.running_ms, taken.stalled_attempts, taken.cost_usd, taken.epoch, taken.segment,
     taken.attempt, taken.error_code, taken.error_message,
-    taken.pause_requested_at IS NOT NULL AS is_pause_wanted,
+    taken.pause_requested_at IS NOT NULL AS is_pause_wanted, s.forked_from_session_id,
     (before.epoch, before.segment) = (0, 0) AS is_first,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
     EXISTS (
@@ -132,8 +132,7 @@ async def _let_in(
 async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
     """Everything the loop needs, of an execution that was just taken."""
     definition = TaskDefinition.model_validate(taken.definition)
-    found = await database.direct.rows(TRANSCRIPT, {"session_id": taken.session_id})
-    transcript = [StoredMessage(**vars(message)) for message in found]
+    transcript = await _transcript(database, taken)
     standing = _NOTHING_YET
     if not taken.is_first:
         async with database.transaction() as session:
@@ -141,6 +140,7 @@ async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
     return Snapshot(
         execution_id=taken.id,
         session_id=taken.session_id,
+        forked_from_session_id=taken.forked_from_session_id,
         title=taken.title,
         status=ExecutionStatus(taken.status),
         status_reason=taken.status_reason,
@@ -152,6 +152,7 @@ async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
         people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
         definition=taken.definition,
         transcript=transcript,
+        strangers=await _strangers(database, taken, transcript),
         running_ms=taken.running_ms,
         stalled_attempts=taken.stalled_attempts,
         has_unread=taken.has_unread,
@@ -160,6 +161,32 @@ async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
         cost_usd=taken.cost_usd + standing["lost_usd"],
         **{name: value for name, value in standing.items() if name != "lost_usd"},
     )
+
+
+async def _transcript(database: Database, taken: SimpleNamespace) -> Sequence[StoredMessage]:
+    """The session's messages; those of a fork are partly another session's."""
+    if taken.forked_from_session_id is None:
+        found = await database.direct.rows(TRANSCRIPT, {"session_id": taken.session_id})
+    else:
+        found = await lineage.transcript(database, taken.session_id)
+    return [StoredMessage(**vars(message)) for message in found]
+
+
+STRANGERS = text("""
+SELECT id FROM executions
+WHERE id = ANY(CAST(:ids AS uuid[])) AND prefix_sha256 IS DISTINCT FROM :prefix_sha256
+""")
+
+
+async def _strangers(
+    database: Database, taken: SimpleNamespace, transcript: Sequence[StoredMessage]
+) -> frozenset[UUID]:
+    """Who spoke before this execution and ran on another prefix; mostly there is nobody."""
+    others = {message.execution_id for message in transcript} - {taken.id}
+    if not others:
+        return frozenset()
+    parameters = {"ids": list(others), "prefix_sha256": taken.prefix_sha256}
+    return frozenset(row.id for row in await database.direct.rows(STRANGERS, parameters))
 
 
 def _failure(taken: SimpleNamespace) -> Failure | None:

@@ -1,10 +1,11 @@
 """Which workflow run may write an execution: epochs, the fencing token, and operators' resets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import ColumnElement, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FencedOutError, NotFoundError
@@ -91,9 +92,10 @@ async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
 async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -> None:
     """Set aside every step after `last_step`; what it cost stays, the prompt stays."""
     mine = (MessageRow.execution_id == row.id, MessageRow.superseded_at.is_(None))
-    first = await session.scalar(select(func.min(MessageRow.seq)).where(*mine)) or 0
-    kept = max(last_step, first)
-    now = text("now()")
+    kept = max(last_step, await _prompt_seq(session, mine))
+    # The clock of now, not of the transaction, which may have waited for the row: a fork that was
+    # made meanwhile still counts what is set aside here.
+    now = text("clock_timestamp()")
     await session.execute(
         update(MessageRow).where(*mine, MessageRow.seq > kept).values(superseded_at=now)
     )
@@ -138,6 +140,15 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -
         .values(consumed_at=now)
     )
     _reopen(session, row, kept)
+
+
+async def _prompt_seq(session: AsyncSession, mine: Sequence[ColumnElement[bool]]) -> int:
+    """The execution's first message, where that is a prompt: a fork may begin with an answer."""
+    result = await session.execute(
+        select(MessageRow.seq, MessageRow.role).where(*mine).order_by(MessageRow.seq).limit(1)
+    )
+    first = result.one_or_none()
+    return first.seq if first is not None and first.role == "user" else 0
 
 
 def _reopen(session: AsyncSession, row: ExecutionRow, kept: int) -> None:

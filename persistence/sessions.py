@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from persistence import lineage
 from persistence.pages import Page, Window, newest
 from persistence.tables.sessions import MessageRow, SessionRow
 
@@ -31,7 +32,13 @@ async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[Ses
 async def latest_messages(
     session: AsyncSession, session_id: UUID, *, limit: int
 ) -> Sequence[MessageRow]:
-    """The latest `limit` messages, oldest first, without what a reset superseded."""
+    """The latest `limit` messages, oldest first, without what a reset superseded.
+
+    Of a fork they may be those that it shares.
+    """
+    conversation = await session.get(SessionRow, session_id)
+    if conversation is not None and conversation.forked_from_session_id is not None:
+        return await lineage.latest(session, session_id, limit=limit)
     rows = await session.scalars(
         select(MessageRow)
         .where(MessageRow.session_id == session_id, MessageRow.superseded_at.is_(None))

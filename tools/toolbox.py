@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -26,12 +26,14 @@ from tools.processes import end_group
 from tools.sandbox import Bubblewrap
 from tools.shell import Shell
 from tools.specs import BUILTIN_TOOLS
+from tools.workspaces import Site, Workspaces
 
 _LEFTOVERS_SECONDS = 7 * 24 * 3600
 """Age at which private files are deleted (chosen: the mark of an edit is of use as long as the call
 it belongs to may be tried again; other files are left there only by a kill)."""
 
-_CLOSED = 0o700
+_WRITERS = frozenset({"write_file", "edit_file"})
+"""Tools that do nothing but write; a command may also only read."""
 
 Result = TypeVar("Result")
 _Runs = Callable[[Workspace, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]
@@ -47,17 +49,21 @@ class Toolbox:
         host_id: str,
         sandbox: Literal["auto", "bubblewrap", "none"] = "auto",
         limits: ToolLimits | None = None,
+        working_directories: Sequence[Path] = (),
     ) -> None:
-        """`workspaces` is a directory on one file system, made if need be, used by one host."""
+        """`workspaces` is a directory on one file system, made if need be, used by one host.
+
+        `working_directories` are open to tasks that name a directory below one of them.
+        """
         self._limits = limits or ToolLimits()
         self._host_id = host_id
-        self._root = workspaces.absolute()
-        self._private = self._root / ".private"
-        self._private.mkdir(mode=_CLOSED, parents=True, exist_ok=True)
-        _delete_leftovers(self._private)
         self._confinement: Confinement = (
             Unprotected(self._limits) if sandbox == "none" else Bubblewrap(self._limits)
         )
+        self._workspaces = Workspaces(
+            workspaces, owner=self._confinement.owner, listed=working_directories
+        )
+        _delete_leftovers(self._workspaces.private)
         self._shell = Shell(self._confinement, host_id=host_id, limits=self._limits)
         # Files are read, changed and written back by one call at a time in each session.
         self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -81,7 +87,7 @@ class Toolbox:
 
     def workspace(self, session_id: UUID) -> Path:
         """The session's workspace, made if there is none, closed to every other user."""
-        return self._make(self._root / str(session_id))
+        return self._workspaces.of_session(session_id)
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
         """Run one call to its end. What the model did wrong is an error outcome.
@@ -94,12 +100,15 @@ class Toolbox:
         """
         if problem := input_problem(invocation.name, invocation.input):
             return ToolOutcome(printable(problem), is_error=True)
-        workspace = self._workspace(self.workspace(invocation.session_id))
         try:
-            outcome = await self._tools[invocation.name](workspace, invocation, on_started)
+            site = await self._workspaces.site(invocation)
+            _require_writable(site, invocation.name)
+            run = self._tools[invocation.name]
+            outcome = await run(site.workspace, invocation, on_started)
         except ToolInputError as error:
-            outcome = ToolOutcome(error.detail, is_error=True)
-        return replace(outcome, text=printable(outcome.text))
+            return ToolOutcome(printable(error.detail), is_error=True)
+        hint = f"\n({site.refusal})" if site.refusal and outcome.is_error else ""
+        return replace(outcome, text=printable(f"{site.note}{outcome.text}{hint}"))
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End what a former attempt left running on this host, and wait until it is gone."""
@@ -108,20 +117,10 @@ class Toolbox:
     async def probe(self) -> str | None:
         """Why commands can't be run here and what to do about it, or None. Runs `true`."""
         try:
-            await self._shell.check(self._workspace(self._make(self._private / "probe")))
+            await self._shell.check(self._workspaces.probe())
         except SandboxUnavailableError as error:
             return error.detail
         return None
-
-    def _workspace(self, path: Path) -> Workspace:
-        return Workspace(path, self._private, self._confinement.owner)
-
-    def _make(self, path: Path) -> Path:
-        path.mkdir(mode=_CLOSED, exist_ok=True)
-        owner = self._confinement.owner
-        if owner is not None and path.stat().st_uid != owner:
-            os.chown(path, owner, owner)
-        return path
 
     async def _read_file(
         self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
@@ -162,6 +161,11 @@ class Toolbox:
 
     def _lock(self, session_id: UUID) -> asyncio.Lock:
         return self._writing.setdefault(session_id, asyncio.Lock())
+
+
+def _require_writable(site: Site, name: str) -> None:
+    if site.refusal is not None and name in _WRITERS:
+        raise ToolInputError(site.refusal)
 
 
 async def _whole(work: Callable[[], Result]) -> Result:

@@ -1,18 +1,24 @@
 """Steering executions: pause, resume, and forking one at a turn."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
+from api.bodies import JsonBody
 from api.calls import Call, Called
+from api.forking import fork
 from api.idempotency import once
 from api.responses import answer
 from api.routes.executions import own_execution
-from api.schemas.executions import ExecutionRead
+from api.schemas.executions import ExecutionRead, ForkBody
+from api.starting import Started, accepted
+from api.waiting import ACCEPTED, Wait
 from domain.errors import NotFoundError
 from persistence import audit, executions, pausing
+from persistence.tables.executions import ExecutionRow
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
 
@@ -33,12 +39,36 @@ async def resume_execution(call: Called, execution_id: UUID) -> Response:
     return await _wish(call, execution_id, stand_still=False)
 
 
+@router.post("/{execution_id}/fork", status_code=202, responses=ACCEPTED)
+async def fork_execution(
+    call: Called,
+    execution_id: UUID,
+    body: Annotated[ForkBody, Depends(JsonBody(ForkBody))],
+    wait: Wait = 0,
+) -> Response:
+    """A new execution that shares another's conversation up to a turn and goes on from there.
+
+    Without `prompt` it goes on as the other did; after the model's last word a prompt is needed.
+    The files it begins with are a copy of those the other has when the fork's first tool runs.
+    """
+
+    async def begin(session: AsyncSession) -> Started:
+        return await fork(session, call, await _locked(session, call, execution_id), body)
+
+    return await accepted(call, begin, wait)
+
+
+async def _locked(session: AsyncSession, call: Call, execution_id: UUID) -> ExecutionRow:
+    await own_execution(session, call, execution_id)
+    row = await executions.lock(session, execution_id)
+    if row is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    return row
+
+
 async def _wish(call: Call, execution_id: UUID, *, stand_still: bool) -> Response:
     async def store(session: AsyncSession) -> tuple[Response, str | None]:
-        await own_execution(session, call, execution_id)
-        row = await executions.lock(session, execution_id)
-        if row is None:
-            raise NotFoundError(f"There is no execution {execution_id}.")
+        row = await _locked(session, call, execution_id)
         before = {"status": row.status, "is_pause_requested": row.pause_requested_at is not None}
         is_new = await pausing.wish(session, row, stand_still=stand_still)
         if is_new:

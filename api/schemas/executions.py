@@ -22,6 +22,9 @@ from domain.states import ExecutionStatus
 
 HIGHEST_PRIORITY = 10
 
+LATEST_TURN = 10_000
+"""More than any execution may take (`max_turns`)."""
+
 MOST_AT_ONCE = 1_000
 """Executions that one request changes (chosen: some seconds of work)."""
 
@@ -146,6 +149,19 @@ class RetryBody(Body):
 
     variables: Variables | None = None
     max_budget_usd: Usd | None = None
+
+
+class ForkBody(Body):
+    """Where to fork an execution, and what is to be different from there.
+
+    `at_turn` 0 is before the first model call: the prompt is written anew. Later, `prompt` is a new
+    message after what is shared.
+    """
+
+    at_turn: Annotated[int, Field(ge=0, le=LATEST_TURN)]
+    variables: Variables | None = None
+    model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+    prompt: Prompt | None = None
 
 
 class MessageBody(Body):

@@ -1,0 +1,158 @@
+"""Where tools work: a fork's copy of another session's files, and directories that are listed."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.ids import new_id
+from domain.tool_calls import ToolOutcome
+from tests.tools.conftest import HOST, Caller
+from tools.copying import copy_tree
+from tools.sandbox import SANDBOX_USER
+from tools.toolbox import Toolbox
+from tools.workspaces import NO_FILES
+
+IS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A directory that the operator has listed, open to commands."""
+    directory = tmp_path / "listed"
+    directory.mkdir()
+    directory.chmod(0o777)
+    return directory
+
+
+@pytest.fixture
+def caller(tmp_path: Path, listed: Path) -> Caller:
+    tmp_path.chmod(0o755)
+    toolbox = Toolbox(tmp_path / "workspaces", host_id=HOST, working_directories=[listed])
+    return Caller(toolbox)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def close(directory: Path, mode: int) -> None:
+    directory.chmod(mode)
+
+
+async def run(
+    caller: Caller, name: str, /, *, given: Mapping[str, Any] | None = None, **fields: Any
+) -> ToolOutcome:
+    """A call with this input and other fields of the invocation than its input."""
+    return await caller.run(replace(caller.invocation(name, **(given or {})), **fields))
+
+
+async def test_a_fork_begins_with_a_copy(caller: Caller) -> None:
+    await caller("bash", command="mkdir -p a/b && echo one > a/b/file && ln -s a/b/file link")
+    fork, origin = Caller(caller.toolbox), caller.session_id
+    told = await run(
+        fork, "bash", forked_from_session_id=origin, given={"command": "cat link; echo two >> link"}
+    )
+    assert told.text == "one\n\n[exit code 0]"
+    assert (caller.workspace / "a/b/file").read_text() == "one\n"
+    await caller("bash", command="echo late > a/late")
+    again = await run(fork, "bash", forked_from_session_id=origin, given={"command": "ls a"})
+    assert "late" not in again.text
+
+
+async def test_a_fork_of_nothing_is_told_so(caller: Caller) -> None:
+    first = await run(caller, "list_files", forked_from_session_id=new_id())
+    assert first.text.startswith(NO_FILES)
+    second = await run(caller, "list_files", forked_from_session_id=new_id())
+    assert NO_FILES not in second.text
+
+
+def test_a_copy_holds_nothing_but_files_directories_and_links(tmp_path: Path) -> None:
+    source, outside = tmp_path / "source", tmp_path / "outside"
+    (source / "deep").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    (source / "program").write_text("run me")
+    (source / "program").chmod(0o4755)
+    (source / "deep" / "file").write_text("deep")
+    (source / "deep").chmod(0o500)
+    (source / "out").symlink_to(outside)
+    (source / "broken").symlink_to("nowhere")
+    os.mkfifo(source / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(source / "socket"))
+    target = tmp_path / "target"
+    copy_tree(source, target, owner=None)
+    assert names(target) == ["broken", "deep", "out", "program"]
+    assert (target / "program").stat().st_mode & 0o7777 == 0o755
+    assert (target / "out").readlink() == outside
+    assert (target / "deep" / "file").read_text() == "deep"
+
+
+async def test_tools_work_in_a_listed_directory(caller: Caller, listed: Path) -> None:
+    project = listed / "project"
+    project.mkdir()
+    project.chmod(0o777)
+    (project / "readme").write_text("hello")
+    where = {"working_directory": str(project)}
+    told = await run(caller, "bash", given={"command": "cat readme; echo made > new"}, **where)
+    assert told.text.startswith("hello")
+    assert (project / "new").read_text() == "made\n"
+    made = {"path": "deep/written", "content": "by a tool"}
+    assert not (await run(caller, "write_file", given=made, **where)).is_error
+    assert (project / "deep/written").read_text() == "by a tool"
+    edit = {"path": "new", "old_text": "made", "new_text": "edited"}
+    assert not (await run(caller, "edit_file", given=edit, **where)).is_error
+    assert (project / "new").read_text() == "edited\n"
+    assert not caller.workspace.samefile(project)
+
+
+async def test_no_other_directory_is_worked_in(
+    caller: Caller, listed: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (listed / "link").symlink_to(outside)
+    for path in (outside, listed / "link", listed / ".." / "outside", listed / "absent"):
+        told = await run(caller, "list_files", working_directory=str(path))
+        assert told.is_error, path
+
+
+async def test_whose_directory_it_is_is_told(caller: Caller, listed: Path) -> None:
+    close(listed, 0o755 if IS_ROOT else 0o555)
+    where = {"working_directory": str(listed)}
+    written = await run(caller, "write_file", given={"path": "a", "content": ""}, **where)
+    assert written.is_error
+    assert f"commands run as user {SANDBOX_USER if IS_ROOT else os.geteuid()}" in written.text
+    command = await run(caller, "bash", given={"command": "touch a"}, **where)
+    assert "can't be written" in command.text
+    assert not (await run(caller, "list_files", **where)).is_error
+    close(listed, 0o700 if IS_ROOT else 0o000)
+    assert "can't be read" in (await run(caller, "list_files", **where)).text
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A directory on another file system."""
+    directory = Path("/dev/shm") / f"perdure-{new_id().hex}"  # noqa: S108 - it is memory
+    directory.mkdir()
+    directory.chmod(0o777)
+    assert directory.stat().st_dev != tmp_path.stat().st_dev
+    yield directory
+    shutil.rmtree(directory)
+
+
+async def test_files_are_moved_between_file_systems(tmp_path: Path, elsewhere: Path) -> None:
+    caller = Caller(Toolbox(tmp_path / "w", host_id=HOST, working_directories=[elsewhere]))
+    where = {"working_directory": str(elsewhere)}
+    made = {"path": "file", "content": "one"}
+    assert not (await run(caller, "write_file", given=made, **where)).is_error
+    edit = {"path": "file", "old_text": "one", "new_text": "two"}
+    assert not (await run(caller, "edit_file", given=edit, **where)).is_error
+    assert (elsewhere / "file").read_text() == "two"
+    assert names(elsewhere) == ["file"]

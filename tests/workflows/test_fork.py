@@ -1,0 +1,263 @@
+"""Forks: a conversation shared up to a turn, and gone on with in another way."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from api.main import create_app
+from claude.scripted import ScriptedModelServer
+from domain.states import ExecutionStatus
+from tests.api.conftest import serving, settings_of
+from tests.api.world import World
+from tests.engine.driver import Engine, Run, script, use
+from tests.engine.running import Place, driving, make_place, working
+from tests.workflows.test_resets import reset
+
+BASH = ["bash"]
+TOLD = {"text": "{last_tool_result}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A worker and a gateway beside it."""
+
+    engine: Engine
+    client: httpx2.AsyncClient
+
+    async def fork(self, run: Run, **body: Any) -> Run:
+        response = await self.client.post(f"/api/v1/task-executions/{run.id}/fork", json=body)
+        assert response.status_code == 202, response.text
+        fork = response.json()
+        assert (fork["forked_from_id"], fork["trigger_type"]) == (str(run.id), "fork")
+        return self.engine.run(UUID(fork["id"]))
+
+    async def refusal(self, run: Run, **body: Any) -> tuple[int, str]:
+        """The status, and the field or the code."""
+        response = await self.client.post(f"/api/v1/task-executions/{run.id}/fork", json=body)
+        found = response.json()
+        field = found["errors"][0]["loc"][-1] if "errors" in found else found["code"]
+        return response.status_code, field
+
+    async def session_texts(self, run: Run) -> list[str]:
+        """What the session's route says of its conversation: the types of each message's blocks."""
+        session_id = (await run.row()).session_id
+        response = await self.client.get(f"/api/v1/sessions/{session_id}/messages")
+        assert response.status_code == 200, response.text
+        return [
+            f"{m['role']}: {' '.join(b['type'] for b in m['content'])}"
+            for m in response.json()["items"]
+        ]
+
+
+@pytest.fixture(scope="module")
+async def stage(
+    module_database_url: str,
+    temporal_address: str,
+    servers_directory: Path,
+    scripted_model: ScriptedModelServer,
+) -> AsyncIterator[Stage]:
+    home = servers_directory / f"fork-{os.urandom(4).hex()}"
+    home.mkdir(mode=0o711)
+    place: Place = await make_place(module_database_url, temporal_address, home)
+    settings = settings_of(
+        module_database_url, temporal_address, temporal_namespace=place.namespace, home=home
+    )
+    app = create_app(settings)
+    async with (
+        driving(place, scripted_model) as engine,
+        working(place, scripted_model),
+        serving(app) as url,
+        World(url, app.state.gateway).client("alice") as client,
+    ):
+        yield Stage(engine, client)
+
+
+def steps(number: int) -> dict[str, Any]:
+    """Turns that each leave a line in a file."""
+    return {"tool_use": use("bash", command="echo step >> log; wc -l < log"), "repeat": number}
+
+
+def last_request(scripted: ScriptedModelServer, marker: str) -> dict[str, Any]:
+    body = next(b for b in reversed(scripted.requests) if marker.encode() in b)
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+async def test_a_fork_goes_on_from_a_turn(
+    stage: Stage, scripted_model: ScriptedModelServer
+) -> None:
+    run = await stage.engine.completed(steps(3), TOLD, allowed_tools=BASH, title="origin")
+    fork = await stage.fork(run, at_turn=2)
+    row = await fork.ended()
+    origin = await run.row()
+    assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 2)
+    assert row.prefix_sha256 == origin.prefix_sha256
+    assert row.session_id != origin.session_id
+    # The prompt and two turns are shared and stand in nobody's table twice.
+    shared, own = await run.blocks(), await fork.blocks()
+    assert len(own) == 3
+    assert own[0][0] == "assistant"
+    asked = last_request(scripted_model, row.title)["messages"]
+    assert [m["role"] for m in asked[:5]] == [role for role, _ in shared[:5]]
+    assert asked[0]["content"] == shared[0][1]
+    # The files were those of the origin when the fork's first tool ran.
+    assert (await fork.text()).strip().startswith("4")
+    assert (await run.workspace() / "log").read_text() == "step\n" * 3
+    assert await stage.session_texts(fork) == [
+        "user: text",
+        *["assistant: tool_use", "user: tool_result"] * 3,
+        "assistant: text",
+    ]
+
+
+async def test_more_is_said_after_the_last_word(stage: Stage) -> None:
+    run = await stage.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
+    assert await stage.refusal(run, at_turn=2) == (422, "prompt")
+    fork = await stage.fork(run, at_turn=2, prompt="And {{ this }}?")
+    row = await fork.ended()
+    assert row.status == ExecutionStatus.COMPLETED
+    assert (row.rendered_prompt, row.missing_variables) == ("And {{ this }}?", [])
+    [(role, blocks), _] = await fork.blocks()
+    assert (role, blocks) == ("user", [{"type": "text", "text": "And {{ this }}?"}])
+
+
+async def test_before_the_first_turn_the_prompt_is_written_anew(stage: Stage) -> None:
+    template = "Hello {{ name }}.\n```script\n- text: done\n```"
+    run = await stage.engine.completed(prompt_template=template, variables={"name": "Ann"})
+    fork = await stage.fork(run, at_turn=0, variables={"name": "Bob"})
+    row = await fork.ended()
+    assert (row.rendered_prompt or "").startswith("Hello Bob.")
+    again = await stage.fork(fork, at_turn=0)
+    assert ((await again.ended()).rendered_prompt or "").startswith("Hello Bob.")
+    said = await stage.fork(run, at_turn=0, prompt="Just say it.\n```script\n- text: it\n```")
+    await said.ended()
+    assert await said.text() == "it"
+
+
+async def test_what_does_not_fit_is_refused(stage: Stage) -> None:
+    run = await stage.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
+    assert await stage.refusal(run, at_turn=9) == (422, "at_turn")
+    assert await stage.refusal(run, at_turn=1, variables={"a": 1}) == (422, "variables")
+    assert await stage.refusal(run) == (422, "at_turn")
+    unborn = await stage.engine.start({"text": "x"}, dispatch=False)
+    assert await stage.refusal(unborn, at_turn=0) == (409, "conflict")
+    await unborn.ended()
+
+
+async def test_a_fork_of_a_fork_of_a_running_one(stage: Stage) -> None:
+    """With calls that wait for a person at the place: the fork is told that they were not run."""
+    ask = {"tool_use": use("ask_user", question="?")}
+    run = await stage.engine.start(
+        steps(2), ask, {"text": "end"}, allowed_tools=["bash", "ask_user"]
+    )
+    await run.open_request()
+    fork = await stage.fork(run, at_turn=3)
+    assert (await fork.ended()).status == ExecutionStatus.COMPLETED
+    [result] = await fork.results()
+    assert "forked here before" in result["content"]
+    second = await stage.fork(fork, at_turn=0)
+    assert (await second.ended()).status == ExecutionStatus.COMPLETED
+    early = await stage.fork(run, at_turn=1)
+    third = await stage.fork(await paused_at_the_question(early), at_turn=1)
+    await third.open_request()
+    texts = await stage.session_texts(third)
+    assert texts == [
+        "user: text",
+        "assistant: tool_use",
+        "user: tool_result",
+        "assistant: tool_use",
+        "user: tool_result",
+        "assistant: tool_use",
+    ]
+    for left in (run, early, third):
+        await left.cancel()
+        await left.ended()
+
+
+async def paused_at_the_question(run: Run) -> Run:
+    await run.open_request()
+    return run
+
+
+async def test_what_the_origin_supersedes_later_still_counts(stage: Stage) -> None:
+    ask = {"tool_use": use("ask_user", question="?")}
+    run = await stage.engine.start(
+        steps(2), ask, {"text": "end"}, allowed_tools=["bash", "ask_user"]
+    )
+    await run.open_request()
+    fork = await stage.fork(run, at_turn=2)
+    await fork.open_request()
+    before = await stage.session_texts(fork)
+    await reset(run, 0)
+    await run.open_request()
+    assert await stage.session_texts(fork) == before
+    late = await stage.fork(fork, at_turn=0)
+    await late.open_request()
+    assert await stage.session_texts(late) == before
+    for left in (run, fork, late):
+        await left.cancel()
+        await left.ended()
+
+
+async def test_another_model_is_not_sent_thinking_that_is_bound_to_the_first(
+    stage: Stage, scripted_model: ScriptedModelServer
+) -> None:
+    thinking = {**steps(1), "thinking": "Let me see."}
+    run = await stage.engine.completed(thinking, TOLD, allowed_tools=BASH, title="a thinker")
+    types = [b["type"] for _, blocks in await run.blocks() for b in blocks]
+    assert "thinking" in types
+    same = await stage.fork(run, at_turn=1)
+    row = await same.ended()
+    assert "thinking" in sent_types(last_request(scripted_model, row.title))
+    other = await stage.fork(run, at_turn=1, model="claude-sonnet-5-5")
+    row = await other.ended()
+    request = last_request(scripted_model, row.title)
+    assert request["model"] == "claude-sonnet-5-5"
+    assert "thinking" not in sent_types(request)
+    assert row.status == ExecutionStatus.COMPLETED
+
+
+def sent_types(request: dict[str, Any]) -> list[str]:
+    return [b["type"] for m in request["messages"] for b in m["content"]]
+
+
+async def test_files_that_are_gone_are_told(stage: Stage) -> None:
+    run = await stage.engine.completed({"text": "x"}, allowed_tools=BASH)
+    prompt = script({"tool_use": use("bash", command="ls")}, TOLD)
+    fork = await stage.fork(run, at_turn=0, prompt=prompt)
+    await fork.ended()
+    assert "has no files here" in await fork.text()
+
+
+async def test_a_fork_is_reset_to_where_it_began(stage: Stage) -> None:
+    run = await stage.engine.completed(steps(2), TOLD, allowed_tools=BASH)
+    fork = await stage.fork(run, at_turn=1)
+    await fork.ended()
+    before = await stage.session_texts(fork)
+    await reset(fork, 0)
+    assert (await fork.ended()).status == ExecutionStatus.COMPLETED
+    assert await stage.session_texts(fork) == before
+    assert len(await fork.messages(superseded=True)) == 2 * len(await fork.messages())
+
+
+async def test_a_conversation_goes_on_in_a_fork(stage: Stage) -> None:
+    run = await stage.engine.completed({"text": "done"}, {"text": "more"}, {"text": "still more"})
+    fork = await stage.fork(run, at_turn=1, prompt="Go on.")
+    await fork.ended()
+    session_id = (await fork.row()).session_id
+    response = await stage.client.post(
+        f"/api/v1/task-executions/{fork.id}/messages", json={"content": "And on."}
+    )
+    following = stage.engine.run(UUID(response.json()["id"]))
+    await following.ended()
+    assert (await following.row()).session_id == session_id
+    assert [t.split(":")[0] for t in await stage.session_texts(following)] == [
+        *["user", "assistant"] * 3
+    ]

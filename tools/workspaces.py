@@ -1,0 +1,134 @@
+"""Where the tools of an execution work: its session's own directory, or one the operator lists."""
+
+import asyncio
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from domain import working_directories
+from domain.errors import ToolInputError
+from domain.tool_calls import ToolInvocation
+from tools.copying import copy_tree
+from tools.paths import Workspace
+
+_CLOSED = 0o700
+
+NO_FILES = (
+    "(The conversation that this one was forked from has no files here: the workspace was empty at "
+    "its beginning.)\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A workspace to work in, and what the model is to know of it before the call's own output."""
+
+    workspace: Workspace
+    note: str = ""
+    refusal: str | None = None
+    """Why nothing can be written there."""
+
+
+class Workspaces:
+    """The directories of one host's sessions, each made when its first tool runs."""
+
+    def __init__(self, root: Path, *, owner: int | None, listed: Sequence[Path]) -> None:
+        """`owner` is the user that commands run as, None if it is ours. `listed` is open to tasks.
+
+        `root` is on one file system with its private directory, which is made if need be.
+        """
+        self._root = root.absolute()
+        self._owner = owner
+        self._listed = listed
+        self.private = self._root / ".private"
+        self.private.mkdir(mode=_CLOSED, parents=True, exist_ok=True)
+        self._copying: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    def of_session(self, session_id: UUID) -> Path:
+        """The session's workspace, made if there is none, closed to every other user."""
+        return self._make(self._root / str(session_id))
+
+    def probe(self) -> Workspace:
+        """One that nobody's files are in."""
+        return self._at(self._make(self.private / "probe"))
+
+    async def site(self, invocation: ToolInvocation) -> Site:
+        """Where a call works.
+
+        Raises:
+            ToolInputError: the task's directory can't be worked in, and what to do about it.
+        """
+        if invocation.working_directory is not None:
+            return await asyncio.to_thread(self._listed_site, invocation.working_directory)
+        note = ""
+        if invocation.forked_from_session_id is not None:
+            note = await self._forked(invocation.session_id, invocation.forked_from_session_id)
+        return Site(self._at(self.of_session(invocation.session_id)), note)
+
+    def _at(self, path: Path) -> Workspace:
+        return Workspace(path, self.private, self._owner)
+
+    def _make(self, path: Path) -> Path:
+        path.mkdir(mode=_CLOSED, exist_ok=True)
+        if self._owner is not None and path.stat().st_uid != self._owner:
+            os.chown(path, self._owner, self._owner)
+        return path
+
+    # --- forks --------------------------------------------------------------------------------
+
+    async def _forked(self, session_id: UUID, origin: UUID) -> str:
+        """Begin a fork's workspace with a copy of the files there are now, once.
+
+        The copy is made aside and moved into place whole: half of one is never worked in.
+        """
+        target, source = self._root / str(session_id), self._root / str(origin)
+        async with self._copying.setdefault(session_id, asyncio.Lock()):
+            if target.exists():
+                return ""
+            if not source.exists():
+                return NO_FILES
+            await asyncio.to_thread(self._copy, source, target)
+            return ""
+
+    def _copy(self, source: Path, target: Path) -> None:
+        aside = self.private / f"copy-{target.name}"
+        shutil.rmtree(aside, ignore_errors=True)  # half a copy, of a worker that was killed
+        copy_tree(source, aside, owner=self._owner)
+        aside.rename(target)
+
+    # --- directories that the operator lists --------------------------------------------------
+
+    def _listed_site(self, path: str) -> Site:
+        """The task's directory, checked again: here is where it is used."""
+        if problem := working_directories.problem(path, self._listed):
+            raise ToolInputError(f"The task's working directory {path}: {problem}")
+        resolved = Path(path).resolve()
+        if not resolved.is_dir():
+            raise ToolInputError(f"There is no directory {path} on this worker's machine.")
+        if not self._may(resolved, stat.S_IROTH | stat.S_IXOTH):
+            raise ToolInputError(self._sentence(resolved, "read"))
+        may_write = self._may(resolved, stat.S_IWOTH | stat.S_IXOTH)
+        refusal = None if may_write else self._sentence(resolved, "written")
+        return Site(self._at(resolved), refusal=refusal)
+
+    def _may(self, path: Path, wanted: int) -> bool:
+        """Whether commands may do there what these bits (of `others`) allow."""
+        if self._owner is None:
+            return os.access(path, wanted)  # R_OK, W_OK and X_OK are the bits of `others`
+        status = path.stat()
+        shift = 6 if status.st_uid == self._owner else 3 if status.st_gid == self._owner else 0
+        return status.st_mode >> shift & wanted == wanted
+
+    def _sentence(self, path: Path, done: str) -> str:
+        status = path.stat()
+        user = os.geteuid() if self._owner is None else self._owner
+        return (
+            f"The working directory {path} can't be {done}: it belongs to user {status.st_uid} "
+            f"with mode {stat.S_IMODE(status.st_mode):04o}, and commands run as user {user}. "
+            f"The operator can change that: chown -R {user} {path}, or a mode that lets others in."
+        )
