@@ -14,26 +14,37 @@ from temporalio.worker import Worker
 
 from activities.audience import Watchers
 from activities.call_claude import Attentions, Caller
+from activities.deliveries import Deliveries
 from activities.execution import Activities
+from activities.notifications import Notifying
+from activities.housekeeping import Housekeeping
 from activities.prices import ListPrices
 from activities.relay import Relay
+from activities.schedules import ScheduleUpkeep
 from activities.sealer import Sealer
+from activities.sending import Sender
 from activities.upkeep import Upkeep
 from agent.ports import Model
 from claude.adapter import ClaudeModel
 from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.database import Database
-from persistence.live import BELL, WATCH, Listener
+from persistence.live import BELL, NOTIFICATIONS, WATCH, Listener
+from persistence.quotas import Quotas
+from runtime import sealing
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
+from runtime.mail import Mailer
+from runtime.outbound import Outbound
 from runtime.readiness import announce
 from runtime.sandbox import SandboxedRunner
+from runtime.schedules import Schedules
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
 from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
+from workflows.notification import NotificationDelivery
 
 CLOSING = timedelta(seconds=5)
 """Beyond the drain: what a cut step needs to be recorded, before Temporal cancels it (chosen)."""
@@ -47,6 +58,7 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
         workflows=[TaskExecution],
         workflow_runner=SandboxedRunner(),
         activities=[
+            activities.create_execution,
             activities.create_session,
             activities.render_prompt,
             activities.call_claude,
@@ -58,6 +70,34 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
         default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         sticky_queue_schedule_to_start_timeout=policies.STICKY,
         graceful_shutdown_timeout=timedelta(seconds=settings.drain_seconds) + CLOSING,
+    )
+
+
+def deliveries_worker(client: Client, notifying: Notifying) -> Worker:
+    """Delivers notifications, in slots of its own: a slow receiver holds up no execution."""
+    return Worker(
+        client,
+        task_queue=names.NOTIFICATIONS_QUEUE,
+        workflows=[NotificationDelivery],
+        workflow_runner=SandboxedRunner(),
+        activities=[notifying.deliver],
+        max_concurrent_activities=policies.DELIVERIES_AT_ONCE,
+        max_cached_workflows=policies.DELIVERIES_AT_ONCE,
+        max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
+        default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
+        sticky_queue_schedule_to_start_timeout=policies.STICKY,
+        graceful_shutdown_timeout=CLOSING,
+    )
+
+
+def sender(settings: Settings, database: Database, outbound: Outbound) -> Sender:
+    """The ways out for notifications, as far as the settings open them."""
+    smtp_url, keys = settings.smtp_url, settings.secrets_key
+    return Sender(
+        database=database,
+        outbound=outbound,
+        sealer=sealing.Sealer(keys.get_secret_value() if keys else None),
+        mailer=Mailer.maybe(smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from),
     )
 
 
@@ -87,16 +127,30 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
             attentions=attentions,
             drain_seconds=settings.drain_seconds,
         )
+        dispatcher = Dispatcher(client)
+        deliveries = Deliveries(database, dispatcher)
         listener = Listener(
             database_url,
-            {BELL: attentions.ring, WATCH: watchers.watch},
+            {BELL: attentions.ring, WATCH: watchers.watch, NOTIFICATIONS: deliveries.ring},
             on_gap=attentions.ring_all,
         )
-        dispatcher = Dispatcher(client)
         relay, upkeep = Relay(database, dispatcher), Upkeep(database, dispatcher)
         await stack.enter_async_context(beside(listener.run(), relay.run(), upkeep.run()))
-        await stack.enter_async_context(beside(Sealer(database).run()))
-        all_activities = Activities(caller, default_model=settings.model)
+        await stack.enter_async_context(
+            beside(Sealer(database).run(), Housekeeping(database).run())
+        )
+        await stack.enter_async_context(beside(deliveries.run()))
+        outbound = Outbound(settings.outbound_allow)
+        stack.push_async_callback(outbound.aclose)
+        ways_out = sender(settings, database, outbound)
+        notifying = Notifying(ways_out, public_url=settings.public_url)
+        await stack.enter_async_context(deliveries_worker(client, notifying))
+        schedules = ScheduleUpkeep(database, Schedules(client))
+        await stack.enter_async_context(beside(schedules.run()))
+        quotas = Quotas(
+            settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
+        )
+        all_activities = Activities(caller, default_model=settings.model, quotas=quotas)
         await stack.enter_async_context(executions_worker(client, all_activities, settings))
         yield
 

@@ -25,8 +25,10 @@ from api.routes import (
     dry_runs,
     execute,
     executions,
+    files,
     health,
     input_requests,
+    notifications,
     reports,
     secrets,
     sessions,
@@ -34,6 +36,7 @@ from api.routes import (
     stories,
     task_versions,
     tasks,
+    usage,
     users,
 )
 from api.tokens import Tokens
@@ -45,6 +48,7 @@ from persistence.migrate import head_revision
 from persistence.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound
+from runtime.schedules import Schedules
 from runtime.sealing import Sealer
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
@@ -60,14 +64,17 @@ FEATURES = (
     bulk,  # before what takes any word for an execution's id
     execute,
     executions,
+    files,
     steering,
     stories,
     reports,
     secrets,
     input_requests,
+    notifications,
     sessions,
     artifacts,
     audit,
+    usage,
     users,
     api_keys,
     admin,
@@ -103,6 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             blobs=BlobStore(settings.home / "artifacts"),
             temporal=temporal,
             dispatcher=Dispatcher(temporal),
+            schedules=Schedules(temporal),
             authenticator=Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit)),
             allowances=Allowances(
                 Quotas(

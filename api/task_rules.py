@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import notification_rules
 from api.calls import Call
 from api.json_schemas import schema_problems
 from api.schemas.tasks import TaskCreate
@@ -34,6 +35,9 @@ async def check(session: AsyncSession, call: Call, task: TaskCreate, *, owner_id
     problems = [
         *_definition(task, agent, call.gateway.settings),
         *unknown,
+        *await notification_rules.problems(
+            session, call, task.notification_config, owner_id=owner_id
+        ),
         *_schedule(task),
         *_sharing(task),
     ]
@@ -45,7 +49,13 @@ async def check_definition(
 ) -> None:
     """The same of a definition that belongs to no task; `check` says what it raises."""
     agent, unknown = await agent_of(session, owner_id, definition)
-    problems = [*_definition(definition, agent, call.gateway.settings), *unknown]
+    problems = [
+        *_definition(definition, agent, call.gateway.settings),
+        *unknown,
+        *await notification_rules.problems(
+            session, call, definition.notification_config, owner_id=owner_id
+        ),
+    ]
     _refuse(call, definition, problems, "The definition is invalid; see errors.")
 
 

@@ -31,6 +31,22 @@ REPORT_START_TO_CLOSE = timedelta(seconds=15)
 REPORT_SCHEDULE_TO_CLOSE = timedelta(seconds=30)
 """The report comes before the end, 30 s at most, tries included (contract.md, section 7)."""
 
+DELIVERIES_AT_ONCE = 20
+"""Of one worker: with 15 s for a receiver that says nothing, 80 dead ones a minute (chosen)."""
+
+DELIVERY_TRY = timedelta(seconds=60)
+"""One try of a notification: an exchange of 15 s at most, mail of 30 s, and three short
+transactions, with room for a Postgres that restarts under them (chosen)."""
+
+DELIVERY_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=5),
+    maximum_attempts=0,
+)
+"""For a worker or a database that died in a try. When to try a receiver again, and when no more,
+the activity says, from the record (`domain.notifications.delay_after`)."""
+
 FOREVER = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=1.0, maximum_attempts=0
 )

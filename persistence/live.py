@@ -1,11 +1,12 @@
 """What passes through Postgres notifications: fast, lossy, and never the only way.
 
-Three channels. `BELL`: there is something in an execution's outbox (payload: its id); a running
+Four channels. `BELL`: there is something in an execution's outbox (payload: its id); a running
 loop looks at once, and looks anyway at its next step. `WATCH`: somebody looks at an execution
 (payload: its id); the worker that moves it publishes for a while. `LIVE`: what a worker publishes
 for watchers (payload: JSON `{"execution_id", "seq", "is_settled"}` after a step, or
 `{"execution_id", "turn", "delta"}` as text streams). Nobody watches: nothing is published but that
-an execution has settled, so the hot path pays nothing.
+an execution has settled, so the hot path pays nothing. `NOTIFICATIONS`: there is one to deliver (no
+payload); a worker looks at once, and looks anyway every second.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 BELL = "perdure_bell"
 WATCH = "perdure_watch"
 LIVE = "perdure_live"
+NOTIFICATIONS = "perdure_notifications"
 
 PAYLOAD_LIMIT_BYTES = 7_900
 """A notification carries less than 8,000 bytes (Postgres manual, NOTIFY)."""

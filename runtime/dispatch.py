@@ -1,4 +1,4 @@
-"""Starting the workflows of executions and ringing their bells, for the gateway and the relay.
+"""Starting the workflows of executions and deliveries, and ringing bells, for gateway and relay.
 
 Both may fail without harm: what is to be started or heard stands in the outbox, and the worker's
 relay tries again (design.md, section 4).
@@ -7,6 +7,7 @@ relay tries again (design.md, section 4).
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from temporalio.client import Client, WorkflowHandle
@@ -21,8 +22,9 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from contracts.dispatch import StartRequest, WorkflowState
+from contracts.dispatch import StartRequest, WorkflowFacts, WorkflowState
 from contracts.execution import ExecutionInput
+from contracts.notifications import DeliverInput
 
 log = structlog.get_logger(__name__)
 
@@ -65,10 +67,37 @@ class Dispatcher:
             task_queue=names.EXECUTIONS_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             search_attributes=search_attributes(request),
-            static_summary=f"{request.title[:150]} ({request.trigger_type})",
-            priority=_priority(request),
+            static_summary=summary(request),
+            priority=priority(request),
             rpc_timeout=RPC_TIMEOUT,
         )
+
+    async def deliver(self, notification_id: UUID, facts: WorkflowFacts) -> bool | None:
+        """Start the workflow that delivers a notification, once.
+
+        Whether it runs: not where it has ended already. None when Temporal could not be asked.
+        """
+        workflow_id = names.notification_workflow_id(notification_id)
+        try:
+            async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+                await self._client.start_workflow(
+                    names.NOTIFICATION_DELIVERY,
+                    DeliverInput(notification_id=notification_id),
+                    id=workflow_id,
+                    task_queue=names.NOTIFICATIONS_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    search_attributes=search_attributes(facts),
+                    static_summary=summary(facts),
+                    priority=priority(facts),
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+        except WorkflowAlreadyStartedError:
+            state = await self.state(workflow_id)
+            return None if state is None else state.is_open
+        except (RPCError, RuntimeError, TimeoutError) as error:
+            log.warning("dispatch.deliver_failed", workflow_id=workflow_id, error=str(error))
+            return None
+        return True
 
     async def state(self, workflow_id: str) -> WorkflowState | None:
         """How a workflow stands, or None when Temporal could not be asked."""
@@ -104,26 +133,31 @@ class Dispatcher:
         return True
 
 
-def search_attributes(request: StartRequest) -> TypedSearchAttributes:
+def search_attributes(facts: WorkflowFacts) -> TypedSearchAttributes:
     """The attributes every execution's workflow carries from its first moment."""
     keyword = SearchAttributeKey.for_keyword
     pairs: list[SearchAttributePair[str] | SearchAttributePair[Sequence[str]]] = [
-        SearchAttributePair(keyword(names.USER_ID), str(request.user_id)),
+        SearchAttributePair(keyword(names.USER_ID), str(facts.user_id)),
         SearchAttributePair(keyword(names.STATUS), "pending"),
-        SearchAttributePair(keyword(names.TRIGGER), request.trigger_type),
-        SearchAttributePair(SearchAttributeKey.for_keyword_list(names.TAGS), list(request.tags)),
+        SearchAttributePair(keyword(names.TRIGGER), facts.trigger_type),
+        SearchAttributePair(SearchAttributeKey.for_keyword_list(names.TAGS), list(facts.tags)),
     ]
-    if request.task_id:
-        pairs.append(SearchAttributePair(keyword(names.TASK_ID), str(request.task_id)))
-    if request.agent_id:
-        pairs.append(SearchAttributePair(keyword(names.AGENT), request.agent_id))
+    if facts.task_id:
+        pairs.append(SearchAttributePair(keyword(names.TASK_ID), str(facts.task_id)))
+    if facts.agent_id:
+        pairs.append(SearchAttributePair(keyword(names.AGENT), facts.agent_id))
     cost = SearchAttributePair(SearchAttributeKey.for_float(names.COST_USD), 0.0)
     return TypedSearchAttributes([*pairs, cost])
 
 
-def _priority(request: StartRequest) -> Priority:
+def priority(facts: WorkflowFacts) -> Priority:
     """10 becomes key 1 and 0 key 5; users share what there is fairly within a key."""
     return Priority(
-        priority_key=1 + (HIGHEST - request.priority) * 4 // HIGHEST,
-        fairness_key=str(request.user_id),
+        priority_key=1 + (HIGHEST - facts.priority) * 4 // HIGHEST,
+        fairness_key=str(facts.user_id),
     )
+
+
+def summary(facts: WorkflowFacts) -> str:
+    """The line by which Temporal's UI shows it."""
+    return f"{facts.title[:150]} ({facts.trigger_type})"

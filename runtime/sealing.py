@@ -34,11 +34,11 @@ class Sealer:
         """`keys` is the setting PERDURE_SECRETS_KEY: one key or several, with commas.
 
         Raises:
-            SecretsNotConfiguredError: a key is too short.
+            ValueError: a key is too short.
         """
         given = [key.strip() for key in (keys or "").split(",") if key.strip()]
         if any(len(key) < KEY_CHARACTERS for key in given):
-            raise SecretsNotConfiguredError(
+            raise ValueError(
                 f"Each key in PERDURE_SECRETS_KEY needs {KEY_CHARACTERS} characters or more."
             )
         self._keys = [_key_id(key) for key in given]

@@ -133,6 +133,11 @@ class Settings(BaseSettings):
         default=None,
         description="Seals stored secrets; several with commas: the first seals, all open.",
     )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="Sends mail: smtp://user:password@host:587, or smtps://host for TLS at once.",
+    )
+    smtp_from: str | None = Field(default=None, description="The sender of notifications.")
     outbound_allow: Listed = Field(
         default=(),
         description="Hosts, addresses and networks that webhooks may reach though not public.",

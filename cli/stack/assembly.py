@@ -160,6 +160,7 @@ class Stack:
             "PERDURE_API_PORT": str(self._api_port),
             "PERDURE_JWT_SECRET": self._jwt_secret,
             "PERDURE_SECRETS_KEY": self._secrets_key,
+            "PERDURE_PUBLIC_URL": self._settings.public_url or self.api_url,
         }
         if self.temporal_ui_url:
             given["PERDURE_TEMPORAL_UI_URL"] = self.temporal_ui_url

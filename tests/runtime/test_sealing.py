@@ -45,5 +45,5 @@ def test_no_key_and_a_short_key_say_what_to_set() -> None:
     assert not Sealer(" , ").is_ready
     with pytest.raises(SecretsNotConfiguredError, match="PERDURE_SECRETS_KEY"):
         Sealer(None).seal("x", label="a")
-    with pytest.raises(SecretsNotConfiguredError, match="32 characters"):
+    with pytest.raises(ValueError, match="32 characters"):
         Sealer(f"{OLD},short")
