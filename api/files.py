@@ -1,18 +1,21 @@
-"""Sending stored bytes."""
+"""Sending the bytes of files: kept ones, and those of a workspace."""
 
+import mimetypes
+import os
 from urllib.parse import quote
 
 from fastapi.responses import FileResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from domain.errors import NotFoundError
 from persistence.blobs import BlobStore
 from persistence.tables.artifacts import ArtifactRow
 
-_HEADERS = {
+_HARMLESS = {
     # What tools wrote is nobody's page: never shown in place, never run with our origin.
     "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Cache-Control": "private, max-age=31536000, immutable",
 }
+_HEADERS = {**_HARMLESS, "Cache-Control": "private, max-age=31536000, immutable"}
 
 
 def file_response(store: BlobStore, row: ArtifactRow) -> FileResponse:
@@ -24,9 +27,51 @@ def file_response(store: BlobStore, row: ArtifactRow) -> FileResponse:
     path = store.path(row.sha256)
     if not path.is_file():
         raise NotFoundError("The bytes of this artifact are not in this gateway's store.")
-    disposition = f"attachment; filename*=UTF-8''{quote(row.name.rpartition('/')[2], safe='')}"
-    headers = {**_HEADERS, "ETag": f'"{row.sha256}"', "Content-Disposition": disposition}
+    headers = {**_HEADERS, "ETag": f'"{row.sha256}"', **as_download(row.name)}
     return FileResponse(path, media_type=_media_type(row), headers=headers)
+
+
+def as_download(path: str) -> dict[str, str]:
+    """Headers of something that is kept as a file, under the last part of `path`."""
+    name = quote(path.rpartition("/")[2], safe="", errors="replace")
+    return {**_HARMLESS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+
+
+class OpenFileResponse(FileResponse):
+    """The bytes of an open file as they were when it was opened; closes it.
+
+    It may change while it is sent: what is added is left out.
+    """
+
+    def __init__(self, file: int, path: str) -> None:
+        """Takes over the file descriptor; `path` is what it is called."""
+        self._file = file
+        headers = {**as_download(path), "Cache-Control": "private, no-cache"}
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        # The open file itself, wherever its name leads by now.
+        opened = f"/dev/fd/{file}"
+        super().__init__(opened, headers=headers, media_type=kind, stat_result=os.fstat(file))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, and no more bytes than its length told."""
+        left: int | None = None
+
+        async def as_told(message: Message) -> None:
+            nonlocal left
+            if message["type"] == "http.response.start":
+                left = int(dict(message["headers"])[b"content-length"])
+                await send(message)
+            elif left is not None:
+                body = message["body"][:left]
+                left -= len(body)
+                is_last = left == 0 or not message["more_body"]
+                left = None if is_last else left
+                await send({**message, "body": body, "more_body": not is_last})
+
+        try:
+            await super().__call__(scope, receive, as_told)
+        finally:
+            os.close(self._file)
 
 
 def _media_type(row: ArtifactRow) -> str:

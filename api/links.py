@@ -53,6 +53,7 @@ def execution(call: Call, columns: Mapping[str, Any]) -> Links:
         "children": f"{path}/children",
         "input_requests": f"{BASE}/input-requests?execution_id={columns['id']}",
         "artifacts": f"{path}/artifacts",
+        "files": f"{path}/files",
     }
     if task_id := columns["task_id"]:
         links["task"] = f"{BASE}/tasks/{task_id}"
@@ -109,6 +110,19 @@ def artifact(artifact_id: UUID, execution_id: UUID | None) -> Links:
 def audit(audit_id: UUID) -> Links:
     """Links of an entry of the audit log."""
     return {"self": f"{BASE}/audit-logs/{audit_id}"}
+
+
+def report(report_id: UUID, execution_id: UUID, task_id: UUID | None) -> Links:
+    """Links of a report; `download` takes a `format`."""
+    path = f"{BASE}/reports/{report_id}"
+    links = {
+        "self": path,
+        "download": f"{path}/download",
+        "execution": execution_path(execution_id),
+    }
+    if task_id:
+        links["task"] = f"{BASE}/tasks/{task_id}"
+    return links
 
 
 def _temporal(call: Call, workflow_id: str) -> str | None:

@@ -136,6 +136,12 @@ class ExecutionActiveError(ConflictError):
     code = "execution_active"
 
 
+class FilesElsewhereError(ConflictError):
+    """The files are where this gateway can't read them."""
+
+    code = "files_elsewhere"
+
+
 class AlreadyAnsweredError(ConflictError):
     """The input request has its answer, or is no longer open."""
 
