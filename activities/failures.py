@@ -37,6 +37,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.TaskInactiveError: True,
     errors.AlreadyAnsweredError: True,
     errors.InputChangedError: True,
+    errors.RenderingFailedError: True,
     errors.IdempotencyInProgressError: True,
     errors.PreconditionFailedError: True,
     errors.ToolInputError: True,

@@ -1,6 +1,7 @@
 """What a gateway process is made of, composed once in `api/main.py`."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
@@ -15,6 +16,9 @@ from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound
 from runtime.sealing import Sealer
 from runtime.settings import Settings
+
+AT_ONCE = 2
+"""Reports rendered at a time: each may take a core and, as PDF, 100 MB (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,5 @@ class Gateway:
     """Reaches addresses that users give."""
     newest_revision: str | None
     """The database schema this code wants."""
+    renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    """Taken by who renders a report."""

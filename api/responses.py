@@ -29,9 +29,16 @@ def single(request: Request, model: BaseModel) -> Response:
     """One resource with its `ETag`; 304 for who has it already."""
     content = to_json(model)
     tag = etag(content)
+    if unchanged := known(request, tag):
+        return unchanged
+    return Response(content, headers={"ETag": tag}, media_type=JSON)
+
+
+def known(request: Request, tag: str) -> Response | None:
+    """304 for who has this version already."""
     if tag in _tags(request, "if-none-match"):
         return Response(status_code=304, headers={"ETag": tag})
-    return Response(content, headers={"ETag": tag}, media_type=JSON)
+    return None
 
 
 def to_json(model: BaseModel) -> bytes:

@@ -10,6 +10,7 @@ from api.schemas.agents import AgentRead
 from api.schemas.artifacts import ArtifactRead
 from api.schemas.executions import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead
 from api.schemas.input_requests import AskedToolCall, InputRequestRead
+from api.schemas.reports import ReportItem, ReportRead
 from api.schemas.sessions import SessionRead
 from api.schemas.task_versions import TaskVersionRead
 from api.schemas.tasks import TaskRead
@@ -20,6 +21,7 @@ from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.reports import ReportRow
 from persistence.tables.sessions import MessageRow, SessionRow
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
@@ -34,6 +36,7 @@ _REQUEST = tuple(
 )
 _AGENT = tuple(f for f in AgentRead.model_fields if hasattr(AgentRow, f))
 _ARTIFACT = tuple(f for f in ArtifactRead.model_fields if f != "links")
+_REPORT = tuple(f for f in ReportItem.model_fields if f != "links")
 
 
 def execution(call: Call, row: ExecutionRow) -> ExecutionRead:
@@ -124,6 +127,20 @@ def model_call(row: ModelCallRow) -> ModelCallRead:
 def artifact(row: ArtifactRow) -> ArtifactRead:
     """A kept file's metadata."""
     return ArtifactRead(**_of(row, _ARTIFACT), links=links.artifact(row.id, row.execution_id))
+
+
+def report_item(row: ReportRow) -> ReportItem:
+    """A report without its content."""
+    return ReportItem(**_report(row))
+
+
+def report(row: ReportRow, content: dict[str, Any]) -> ReportRead:
+    """A report; `content` is the stored one with the end as it came."""
+    return ReportRead(**_report(row), content=content)
+
+
+def _report(row: ReportRow) -> dict[str, Any]:
+    return {**_of(row, _REPORT), "links": links.report(row.id, row.execution_id, row.task_id)}
 
 
 def _of(row: object, fields: Any) -> dict[str, Any]:

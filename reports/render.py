@@ -10,15 +10,25 @@ from contracts.reports import Ending, ReportContent
 from domain.errors import FieldProblem, InvalidInputError
 from domain.text import clean
 from reports.html import render_html
+from reports.markdown import render_markdown
+from reports.pdf import render_pdf
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
+def _json(content: Mapping[str, Any], _base_url: str) -> bytes:
     """As it is stored: a part that this version does not know is passed on."""
     return clean(json.dumps(content, ensure_ascii=False, indent=2)).encode()
 
 
-def _html(content: Mapping[str, Any]) -> bytes:
-    return render_html(ReportContent.model_validate(content))
+def _html(content: Mapping[str, Any], base_url: str) -> bytes:
+    return render_html(ReportContent.model_validate(content), base_url)
+
+
+def _markdown(content: Mapping[str, Any], base_url: str) -> bytes:
+    return render_markdown(ReportContent.model_validate(content), base_url)
+
+
+def _pdf(content: Mapping[str, Any], base_url: str) -> bytes:
+    return render_pdf(ReportContent.model_validate(content), base_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +36,16 @@ class Format:
     """A format a report can have."""
 
     media_type: str
-    render: Callable[[Mapping[str, Any]], bytes]
+    suffix: str
+    render: Callable[[Mapping[str, Any], str], bytes]
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "html": Format("text/html; charset=utf-8", _html),
-        "json": Format("application/json", _json),
+        "html": Format("text/html; charset=utf-8", "html", _html),
+        "pdf": Format("application/pdf", "pdf", _pdf),
+        "json": Format("application/json", "json", _json),
+        "markdown": Format("text/markdown; charset=utf-8", "md", _markdown),
     }
 )
 """By name."""
@@ -60,7 +73,11 @@ def ended(content: Mapping[str, Any], ending: Ending | None) -> dict[str, Any]:
 
 
 def render(
-    content: Mapping[str, Any], report_format: str, *, ending: Ending | None = None
+    content: Mapping[str, Any],
+    report_format: str,
+    *,
+    ending: Ending | None = None,
+    base_url: str = "",
 ) -> bytes:
     """A stored report's content as a file of this format.
 
@@ -69,4 +86,4 @@ def render(
     Raises:
         InvalidInputError: there is no such format.
     """
-    return format_of(report_format).render(ended(content, ending))
+    return format_of(report_format).render(ended(content, ending), base_url)

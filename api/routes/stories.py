@@ -28,8 +28,8 @@ _SEQ = re.compile(r"[0-9]{1,10}")
 R = TypeVar("R", bound=Row)
 
 
-class EventQuery(StoryQuery):
-    """Which events; `after` is the last `seq` the client has, for lists and streams alike."""
+class NumberedQuery(StoryQuery):
+    """Which events or messages; `after` is the last `seq` the client has, in streams too."""
 
     after: Annotated[int | None, Field(ge=0, le=LAST_SEQ)] = None
 
@@ -46,7 +46,7 @@ class EventQuery(StoryQuery):
     responses={200: {"model": Listing, "content": {"text/event-stream": {}}}},
 )
 async def list_events(
-    call: Called, execution_id: UUID, query: Annotated[EventQuery, Query()]
+    call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
 ) -> Response:
     """The story so far; with `Accept: text/event-stream` also what comes, until the end.
 
@@ -59,7 +59,7 @@ async def list_events(
 
 @router.get("/{execution_id}/messages", responses={200: {"model": Listing}})
 async def list_messages(
-    call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
+    call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
 ) -> Response:
     """The messages an execution added to its conversation, oldest first."""
     return await _chapter(call, execution_id, query, stories.messages, views.message)
@@ -94,7 +94,7 @@ async def _chapter(
     return answer(listing(call.request, query, chapter, [view(row) for row in chapter.rows]))
 
 
-async def _stream(call: Call, execution_id: UUID, query: EventQuery) -> Response:
+async def _stream(call: Call, execution_id: UUID, query: NumberedQuery) -> Response:
     last_id = call.request.headers.get("last-event-id")
     if last_id is not None and not _SEQ.fullmatch(last_id):
         raise MalformedRequestError("Last-Event-ID must be the `id` of an event, a number.")

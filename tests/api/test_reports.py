@@ -1,10 +1,14 @@
 """Reports over HTTP: what the record told, with the end as it came, in the format asked for."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx2
+import pytest
 
 from activities import report as reporting
+from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
 from tests.reports.told import begun
@@ -12,11 +16,11 @@ from tests.reports.told import begun
 Client = httpx2.AsyncClient
 
 
-async def told(world: World, client: Client) -> str:
+async def told(world: World, client: Client, title: str = "Tell me") -> str:
     """A finished execution of the client's with a report; the path of the report."""
     user_id = UUID((await execute(client, await make_task(client)))["user_id"])
     async with world.gateway.database.transaction() as session:
-        story = await begun(session, user_id=user_id, title="Tell me")
+        story = await begun(session, user_id=user_id, title=title)
         await story.say("Go.")
         await story.answer("Done, & <b>well</b>.")
         await reporting.store(session, story.row.id)
@@ -57,6 +61,145 @@ async def test_a_cancel_at_the_last_moment_is_shown(world: World, client: Client
 
 
 async def test_formats_that_are_not_there_are_named(world: World, client: Client) -> None:
-    response = await client.get(await told(world, client), params={"format": "pdf"})
-    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
-    assert "html, json" in response.json()["detail"]
+    path = await told(world, client)
+    for address in (path, f"{await report_of(client, path)}/download"):
+        response = await client.get(address, params={"format": "docx"})
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+        assert "html, pdf, json, markdown" in response.json()["detail"]
+
+
+async def report_of(client: Client, path: str) -> str:
+    """The address of the report itself."""
+    links: dict[str, str] = (await client.get(path)).json()["_links"]
+    return links["self"]
+
+
+@pytest.mark.parametrize(
+    ("report_format", "media_type", "begin"),
+    [
+        ("html", "text/html; charset=utf-8", b"<!doctype html>"),
+        ("pdf", "application/pdf", b"%PDF-1."),
+        ("json", "application/json", b"{"),
+        ("markdown", "text/markdown; charset=utf-8", b"# Tell me"),
+    ],
+)
+async def test_every_format_is_downloaded(
+    world: World, client: Client, report_format: str, media_type: str, begin: bytes
+) -> None:
+    report = await report_of(client, await told(world, client, title="Tell me: Größe, 数 / ok"))
+    response = await client.get(f"{report}/download", params={"format": report_format})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == media_type
+    assert response.content.lstrip().startswith(begin)
+    suffix = {"markdown": "md"}.get(report_format, report_format)
+    day = f"{datetime.now(UTC):%Y-%m-%d}.{suffix}"
+    disposition = response.headers["content-disposition"]
+    assert disposition.startswith("attachment; ")
+    assert f'filename="tell-me-gre-ok-{day}"' in disposition
+    assert f"filename*=UTF-8''tell-me-gr%C3%B6%C3%9Fe-%E6%95%B0-ok-{day}" in disposition
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+
+
+async def test_a_rendering_that_is_known_is_not_sent_again(world: World, client: Client) -> None:
+    report = await report_of(client, await told(world, client))
+    address = f"{report}/download?format=html"
+    tag = (await client.get(address)).headers["etag"]
+    assert (await client.get(address, headers={"If-None-Match": tag})).status_code == 304
+    other = await client.get(f"{report}/download?format=markdown", headers={"If-None-Match": tag})
+    assert other.status_code == 200
+
+
+async def test_without_a_format_a_download_is_what_the_task_asks_for(
+    world: World, client: Client
+) -> None:
+    report = await report_of(client, await told(world, client))
+    response = await client.get(f"{report}/download")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+
+
+async def test_a_report_has_links_and_a_tag(world: World, client: Client) -> None:
+    path = await told(world, client)
+    report = (await client.get(path)).json()
+    response = await client.get(report["_links"]["self"])
+    assert response.json() == report
+    assert response.headers["etag"]
+    assert report["_links"]["download"] == f"{report['_links']['self']}/download"
+    assert report["_links"]["execution"] == path.removesuffix("/report")
+
+
+async def test_reports_are_listed_by_what_they_are_about(world: World, client: Client) -> None:
+    path = await told(world, client)
+    report = (await client.get(path)).json()
+    execution_id = report["execution_id"]
+    at = datetime.fromisoformat(report["created_at"])
+    after = (at + timedelta(milliseconds=1)).isoformat()
+    for query, is_in in (
+        ({}, True),
+        ({"execution_id": execution_id}, True),
+        ({"execution_id": report["id"]}, False),
+        ({"format": "html"}, True),
+        ({"format": "pdf"}, False),
+        ({"task_id": report["id"]}, False),
+        ({"created_from": at.isoformat()}, True),
+        ({"created_from": after}, False),
+        ({"created_to": after}, True),
+        ({"created_to": at.isoformat()}, False),
+        ({"created_from": "0001-01-01T00:00:00Z", "created_to": "9999-12-31T23:59:59Z"}, True),
+    ):
+        page = (await client.get("/api/v1/reports", params=query)).json()
+        found = [item["id"] for item in page["items"]]
+        assert (report["id"] in found) is is_in, query
+        assert all("content" not in item for item in page["items"])
+
+
+@pytest.mark.parametrize(
+    "query", [{"format": "docx"}, {"created_from": "yesterday"}, {"task": "x"}, {"task_id": "1"}]
+)
+async def test_what_no_list_can_be_narrowed_by(client: Client, query: dict[str, str]) -> None:
+    response = await client.get("/api/v1/reports", params=query)
+    assert response.status_code == 422
+
+
+async def test_anothers_reports_are_not_mine(world: World, client: Client, other: Client) -> None:
+    path = await told(world, client)
+    report = await report_of(client, path)
+    for address in (path, report, f"{report}/download?format=pdf"):
+        response = await other.get(address)
+        assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+    items = (await other.get("/api/v1/reports")).json()["items"]
+    assert report not in [item["_links"]["self"] for item in items]
+    assert (await other.get(f"/api/v1/reports/{new_id()}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("task", "facts", "why"),
+    [
+        ({}, {}, "its task asks for none"),
+        ({"generate_report": True}, {}, "just before the end"),
+        ({"generate_report": True}, {"report_error": "No luck."}, "No luck."),
+        ({"generate_report": True}, {"status": "cancelled"}, "before one could be made"),
+    ],
+)
+async def test_why_there_is_none(
+    world: World, client: Client, task: dict[str, Any], facts: dict[str, Any], why: str
+) -> None:
+    wanted = {**task, "report_format": "pdf"} if task else {}
+    execution = await execute(client, await make_task(client, **wanted))
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(ExecutionRow, UUID(execution["id"]))
+        for name, value in facts.items():
+            setattr(row, name, value)
+    response = await client.get(f"{execution['_links']['self']}/report")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert why in response.json()["detail"]
+
+
+async def test_a_link_to_a_message_brings_that_message(world: World, client: Client) -> None:
+    path = await told(world, client)
+    content = (await client.get(path)).json()["content"]
+    seq = content["outcome"]["message_seq"]
+    address = f"{path.removesuffix('/report')}/messages?after={seq - 1}&page_size=1"
+    assert address in (await client.get(path, params={"format": "html"})).text.replace("&amp;", "&")
+    [message] = (await client.get(address)).json()["items"]
+    assert message["seq"] == seq
+    assert message["content"][0]["text"] == content["outcome"]["text"]["text"]

@@ -9,7 +9,8 @@ ALLOWED = {
     *("section", "div", "span", "p", "h1", "h2", "h3", "h4", "h5", "h6", "a", "b", "i", "bdi"),
     *("small", "time", "dl", "dt", "dd", "ul", "ol", "li", "details", "summary", "pre", "code"),
     *("table", "thead", "tbody", "tfoot", "tr", "th", "td", "br", "hr", "blockquote", "strong"),
-    *("em", "s"),
+    *("em", "s", "del", "ins", "figure", "figcaption"),
+    *("svg", "desc", "defs", "pattern", "g", "rect", "text", "tspan"),
 }
 
 

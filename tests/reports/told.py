@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -52,7 +52,7 @@ class Teller:
     now: datetime
     seq: int = 0
     turn: int = 0
-    waiting: list[dict[str, Any]] = field(default_factory=list)
+    last_call_id: UUID | None = None
 
     async def message(self, role: str, blocks: Sequence[Mapping[str, Any]], **facts: Any) -> None:
         """A message of the transcript."""
@@ -169,6 +169,7 @@ class Teller:
             completed_at=ended,
             **facts,
         )
+        self.last_call_id = row.id
         self.row.total_tool_calls += 1
         self.session.add(row)
         await self.session.flush()
@@ -186,17 +187,18 @@ class Teller:
         )
         await self.session.flush()
 
-    async def kept(self, name: str, size_bytes: int) -> None:
-        """A file."""
+    async def kept(self, name: str, size_bytes: int, sha256: str = "0" * 64) -> None:
+        """A file that the last tool call kept."""
         self.session.add(
             ArtifactRow(
                 user_id=self.row.user_id,
                 execution_id=self.row.id,
+                tool_call_id=self.last_call_id,
                 kind="artifact",
                 name=name,
                 media_type="text/markdown",
                 size_bytes=size_bytes,
-                sha256="0" * 64,
+                sha256=sha256,
             )
         )
         await self.session.flush()
@@ -209,9 +211,10 @@ class Teller:
         await self.session.flush()
 
     async def subtask(self, title: str, *, seconds: float, status: str = "completed") -> None:
-        """An execution of this one's, begun and ended."""
+        """An execution that the last tool call started, begun and ended."""
         child = _execution(self.row.user_id, title=title, status=status)
         child.parent_execution_id = self.row.id
+        child.parent_tool_call_id = self.last_call_id
         child.cost_usd = Decimal("0.04")
         child.created_at = child.started_at = self.now + timedelta(seconds=2)
         child.completed_at = child.started_at + timedelta(seconds=seconds)

@@ -1,0 +1,35 @@
+"""The process that sets one PDF: JSON on stdin, PDF on stdout. Started by `reports.pdf`."""
+
+import resource
+import sys
+from importlib.resources import as_file, files
+
+LONGEST_SECONDS = 20.0
+"""A report of 200 turns takes a second; a browser waits some 30 s (chosen)."""
+
+MOST_MEMORY_BYTES = 2 * 1024**3
+"""Of addresses, which is more than what is used: fonts are mapped, threads have stacks (chosen)."""
+
+
+def main() -> None:
+    """Set what stands on stdin."""
+    seconds = int(LONGEST_SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    data = sys.stdin.buffer.read().decode()
+    with as_file(files("reports") / "templates") as templates:
+        sys.stdout.buffer.write(typeset(str(templates), data))
+
+
+def typeset(templates: str, data: str) -> bytes:
+    """The PDF of this JSON, by the template in that directory, which is all typst may read."""
+    import typst  # noqa: PLC0415 - after the limits are set
+
+    return typst.compile(
+        f"{templates}/report.typ", root=templates, sys_inputs={"data": data}, format="pdf"
+    )
+
+
+if __name__ == "__main__":
+    main()

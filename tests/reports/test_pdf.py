@@ -1,0 +1,145 @@
+"""The PDF: what stands in it, that it is accessible, and that nothing written acts in it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from contracts.reports import ReportContent
+from domain.errors import RenderingFailedError
+from reports import pdf
+from reports.render import render
+from tests.reports import stories
+from tests.reports.conftest import Reported
+from tests.reports.paper import addresses_of, inner_links_of, opened, text_of
+
+WORLDWIDE = (
+    "Größenwahn – naïve façade, Ελληνικά, Кириллица, 漢字かな交じり文, 한국어, עברית, العربية, "  # noqa: RUF001 - letters of others are meant
+    "हिन्दी, 👩‍👩‍👧‍👦 🎉, ∑∞≠, "
+)
+
+
+async def answered(reported: Reported, text: str) -> dict[str, Any]:
+    content = await reported(stories.ordinary)
+    content["outcome"]["text"] = {"text": text, "chars": len(text)}
+    return content
+
+
+async def test_it_says_what_happened(reported: Reported) -> None:
+    made = render(await reported(stories.ordinary), "pdf")
+    text = text_of(made)
+    for shown in (
+        "Nightly check of the orders against their payments",
+        "Three orders need a look",
+        "€1,990.00",
+        "psql -f queries/payments.sql",
+        "Yes, for the finance team.",
+        "Describe the three orders",
+        "orders.md",
+        "$0.0738",
+        "1 h 30 min",
+    ):
+        assert shown in text, shown
+    assert 2 <= len(opened(made).pages) <= 4
+
+
+async def test_it_is_accessible(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    file = opened(render(content, "pdf"))
+    root = file.trailer["/Root"].get_object()
+    assert root["/Lang"].startswith("en")
+    assert root["/MarkInfo"]["/Marked"]
+    assert "/StructTreeRoot" in root
+    assert file.metadata is not None
+    assert file.metadata.title == content["title"]
+    assert file.metadata.author == "Perdure"
+    outline = [entry.title for entry in _flat(file.outline)]
+    assert outline[:3] == [content["title"], "Result", "Timeline"]
+
+
+def _flat(outline: Any) -> list[Any]:
+    return [e for entry in outline for e in (_flat(entry) if isinstance(entry, list) else [entry])]
+
+
+async def test_statements_lead_to_their_messages(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    made = render(content, "pdf", base_url="https://perdure.example.com")
+    execution = (
+        f"https://perdure.example.com/api/v1/task-executions/{content['subject']['execution_id']}"
+    )
+    addresses = addresses_of(made)
+    assert {execution, f"{execution}/messages?after=11&page_size=1"} <= addresses
+    assert "https://example.com/orders.md" in addresses
+    # The result, seven tool calls, one request, one subtask, one file, six turns.
+    assert inner_links_of(made) == 17
+
+
+async def test_it_is_the_same_every_time(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    assert text_of(render(content, "pdf")) == text_of(render(content, "pdf"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '#read("/etc/passwd") #import "x.typ" $x^2$ @label <label> `raw` // no #panic() */ \\',
+        "#{ while true {} }",
+        "*bold* _it_ = Heading\n= Heading\n+ 1\n/ a: b",
+        "x" * 5_000,
+        "a/" * 3_000,
+        WORLDWIDE * 20,
+        "| " * 60 + "|\n" + "|---" * 60 + "|\n" + ("| " + "w" * 40) * 60 + "|",
+        "```\n" + "y" * 900 + "\n" + "line\n" * 300 + "```",
+        "> " * 5_000 + "[" * 5_000 + "*a_ " * 2_000,
+        "".join("  " * depth + "- deep\n" for depth in range(40)),
+        "- > - > - > - > - > - > - > - > **_~~[`a`](https://x.example)~~_**",
+        "1. a\n\n   | a |\n   |---|\n   | b |\n\n\n0. b\n\n999999999. c",
+        "[a](https://x.example/" + "p" * 3_000 + ")",
+        "<!-- -->\n\n***\n\n# \n\n>\n\n-\n\n```\n```",
+    ],
+    ids=range(14),
+)
+async def test_any_text_is_set(reported: Reported, text: str) -> None:
+    made = render(await answered(reported, text), "pdf")
+    assert len(opened(made).pages) >= 2
+    assert "root:" not in text_of(made)
+
+
+async def test_typst_in_a_text_stays_text(reported: Reported) -> None:
+    text = text_of(render(await answered(reported, 'Say #read("/etc/passwd") and #1+1.'), "pdf"))
+    assert 'Say #read("/etc/passwd") and #1+1.' in text
+
+
+async def test_hostile_text_stays_text(reported: Reported) -> None:
+    made = render(await reported(stories.hostile), "pdf")
+    assert "<script>alert(1)</script>" in text_of(made)
+    assert all(a.startswith(("/api/v1/", "https://evil.example/")) for a in addresses_of(made))
+
+
+async def test_a_long_story_is_printed(reported: Reported) -> None:
+    made = render(await reported(stories.endless), "pdf")
+    assert "102 messages are left out here" in text_of(made)
+    assert len(opened(made).pages) < 60
+
+
+async def test_what_takes_too_long_is_ended_and_told(
+    reported: Reported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = ReportContent.model_validate(await reported(stories.silent))
+    monkeypatch.setattr(pdf, "LONGEST_SECONDS", 0.001)
+    with pytest.raises(RenderingFailedError, match="too long"):
+        pdf.render_pdf(content)
+
+
+async def test_what_typst_refuses_is_told(
+    reported: Reported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = ReportContent.model_validate(await reported(stories.silent))
+    monkeypatch.setattr(pdf, "_data", lambda made: {"title": made.title})
+    with pytest.raises(RenderingFailedError, match="otherwise"):
+        pdf.render_pdf(content)
+
+
+async def test_json_of_a_stored_report_survives_the_way(reported: Reported) -> None:
+    content = await reported(stories.hostile)
+    assert render(json.loads(json.dumps(content)), "pdf")[:5] == b"%PDF-"
