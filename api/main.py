@@ -37,6 +37,7 @@ from api.routes import (
     task_versions,
     tasks,
     usage,
+    usage,
     users,
 )
 from api.tokens import Tokens

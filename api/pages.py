@@ -92,7 +92,7 @@ def listing(
 ) -> Listing[Any]:
     """The envelope of one page; the cursor is the last row's id, or a place in the story."""
     cursor = _next_cursor(page)
-    links = {"self": _address(request)}
+    links = {"self": address(request)}
     if cursor:
         kept = [(k, v) for k, v in request.query_params.multi_items() if k not in _PLACES]
         links["next"] = f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
@@ -116,7 +116,8 @@ def _next_cursor(page: Page[Any] | Chapter[Any]) -> str | None:
     return None if page.next_after is None else _encoded(str(page.next_after).encode())
 
 
-def _address(request: Request) -> str:
+def address(request: Request) -> str:
+    """The request's own path and query."""
     query = request.url.query
     return f"{request.url.path}?{query}" if query else request.url.path
 

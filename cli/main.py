@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import audit, demonstrate, executions, files, inbox, inspect, operate, run, tasks
+from cli.commands import (
+    audit,
+    demonstrate,
+    executions,
+    files,
+    inbox,
+    inspect,
+    operate,
+    run,
+    tasks,
+    usage,
+)
 from cli.commands.connection import Given
 from cli.exits import CommandError
 
@@ -49,6 +60,7 @@ for commands in (operate, demonstrate, run, files):
 for commands in (tasks, executions, inbox):
     app.add_typer(commands.app)
 app.add_typer(audit.app)
+usage.add_to(app)
 inspect.add_to(app)
 
 

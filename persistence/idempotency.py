@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -86,3 +86,17 @@ async def keep(session: AsyncSession, key: Key, status: int, response: Any) -> N
             set_=values,
         )
     )
+
+
+EXPIRE = text("""
+DELETE FROM idempotency_keys WHERE (user_id, route, key) IN (
+    SELECT user_id, route, key FROM idempotency_keys
+    WHERE expires_at <= now() ORDER BY expires_at LIMIT :batch FOR UPDATE SKIP LOCKED
+)
+RETURNING 1
+""")
+
+
+async def expire(session: AsyncSession, *, batch: int) -> int:
+    """Delete up to `batch` keys that are kept no longer; returns how many there were."""
+    return len((await session.execute(EXPIRE, {"batch": batch})).all())

@@ -22,6 +22,10 @@ NEXT_RING = timedelta(seconds=30)
 """Between two rings of the relay: a busy worker has this long to come to the row (chosen)."""
 
 
+KEPT_FOR = timedelta(days=1)
+"""Rows that were taken in stay this long, for who wants to see what was said (chosen)."""
+
+
 class Said(StrEnum):
     """Kinds of outbox rows."""
 
@@ -108,6 +112,21 @@ WHERE execution_id = :execution_id AND kind = 'start' AND consumed_at IS NULL
 async def dispatched(database: Database, execution_id: UUID) -> None:
     """Note that Temporal has the workflow: a busy worker comes to it later than the first ring."""
     await database.direct.run(DISPATCHED, {"execution_id": execution_id, "next_ring": NEXT_RING})
+
+
+PUT_AWAY = text("""
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox WHERE consumed_at < now() - CAST(:kept AS interval)
+    ORDER BY consumed_at LIMIT :batch FOR UPDATE SKIP LOCKED
+)
+RETURNING 1
+""")
+
+
+async def put_away(session: AsyncSession, *, batch: int) -> int:
+    """Delete up to `batch` rows that were taken in long ago; returns how many there were."""
+    gone = await session.execute(PUT_AWAY, {"batch": batch, "kept": KEPT_FOR})
+    return len(gone.all())
 
 
 async def due(session: AsyncSession, *, limit: int) -> Sequence[tuple[OutboxRow, ExecutionRow]]:

@@ -23,6 +23,7 @@ from persistence.tables import (
     tasks,
     tool_calls,
     tool_groups,
+    usage,
     users,
 )
 from persistence.tables.columns import Row
@@ -55,5 +56,6 @@ __all__ = [
     "tasks",
     "tool_calls",
     "tool_groups",
+    "usage",
     "users",
 ]

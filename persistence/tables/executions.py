@@ -77,6 +77,11 @@ class ExecutionRow(Row):
             "first_run_id",
             unique=True,
         ),
+        Index(
+            "ix_executions_completed_at",
+            "completed_at",
+            postgresql_where=text("completed_at IS NOT NULL"),
+        ),
         # Room on each page, so that the counters below are updated without touching an index.
         {"postgresql_with": {"fillfactor": 70}},
     )

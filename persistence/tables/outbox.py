@@ -27,6 +27,11 @@ class OutboxRow(Row):
             postgresql_where=text("consumed_at IS NULL"),
         ),
         Index("ix_outbox_ring_at", "ring_at", postgresql_where=text("consumed_at IS NULL")),
+        Index(
+            "ix_outbox_consumed_at",
+            "consumed_at",
+            postgresql_where=text("consumed_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]

@@ -35,10 +35,16 @@ $$
 def upgrade() -> None:
     """Apply."""
     _audit()
+    _usage()
+    _old_rows()
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_index("ix_outbox_consumed_at", table_name="outbox")
+    op.drop_index("ix_executions_completed_at", table_name="executions")
+    op.drop_table("usage_closed_days")
+    op.drop_table("usage_days")
     for table in APPEND_ONLY:
         op.execute(f"DROP TRIGGER {table}_append_only ON {table}")
     op.execute("DROP TRIGGER audit_log_queue ON audit_log")
@@ -88,3 +94,45 @@ def _audit() -> None:
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION perdure_refuse_change()"
         )
+
+
+def _usage() -> None:
+    counters = ("executions", "completed", "failed", "cancelled", "input_tokens", "output_tokens")
+    more = ("cache_read_tokens", "cache_write_tokens", "running_ms", "human_wait_ms")
+    op.create_table(
+        "usage_days",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("task_id", sa.Uuid(), nullable=True),
+        sa.Column("model", sa.Text(), nullable=True),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in (*counters, *more)),
+        sa.Column("cost_usd", sa.Numeric(precision=18, scale=6), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_days")),
+    )
+    op.create_index("ix_usage_days_day", "usage_days", ["day"])
+    op.create_index("ix_usage_days_user_id_day", "usage_days", ["user_id", "day"])
+    op.create_table(
+        "usage_closed_days",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column(
+            "closed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_usage_closed_days")),
+    )
+    op.create_index(
+        "ix_executions_completed_at",
+        "executions",
+        ["completed_at"],
+        postgresql_where=sa.text("completed_at IS NOT NULL"),
+    )
+
+
+def _old_rows() -> None:
+    """What is put away by its age is found by it."""
+    op.create_index(
+        "ix_outbox_consumed_at",
+        "outbox",
+        ["consumed_at"],
+        postgresql_where=sa.text("consumed_at IS NOT NULL"),
+    )
