@@ -42,6 +42,7 @@ async def get_file(
 
 @router.get(
     "/archive",
+    status_code=200,
     response_class=ArchiveResponse,
     responses={200: {"description": "A tar.gz."}},
 )
