@@ -46,6 +46,23 @@ async def work_of_body(session: AsyncSession, call: Call, body: WorkBody) -> Wor
     return Work(definition=definition, title=title, is_inline=True, tags=body.tags)
 
 
+async def checked_agent(
+    session: AsyncSession, call: Call, slug: str | None, options: SdkOptions
+) -> Agent | None:
+    """The agent of a new conversation, if it is to have one, with options that fit.
+
+    Raises:
+        InvalidInputError: there is no such agent, or an option can't be had.
+        PermissionDeniedError: it would take an admin.
+    """
+    user_id = call.principal.user_id
+    agent = await agents.find(session, user_id, slug) if slug else None
+    require_claude(agent.executor if agent else "claude", "agent_id")
+    turns = TaskDefinition(prompt_template=VERBATIM, agent_id=slug, sdk_options=options)
+    await task_rules.check_definition(session, call, turns, owner_id=user_id)
+    return agent
+
+
 def require_claude(executor: str, field: str) -> None:
     """Refuse work for outside workers.
 
@@ -63,7 +80,12 @@ def variables_of(body: WorkBody) -> dict[str, Any]:
 
 
 def work_of_agent(agent: Agent | None, options: dict[str, Any] | None, content: str) -> Work:
-    """A turn of a conversation with an agent, or with the model alone."""
+    """A turn of a conversation with an agent, or with the model alone.
+
+    Raises:
+        InvalidInputError: the agent works outside of Perdure.
+    """
+    require_claude(agent.executor if agent else "claude", "agent_id")
     definition = TaskDefinition(
         prompt_template=VERBATIM,
         agent_id=agent.slug if agent else None,

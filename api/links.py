@@ -33,6 +33,12 @@ def task_version(task_id: UUID, version: int) -> Links:
     return {"self": f"{path}/versions/{version}", "task": path}
 
 
+def hook(task_id: UUID, hook_id: UUID) -> Links:
+    """Links of a hook; its address is told once."""
+    path = f"{BASE}/tasks/{task_id}"
+    return {"self": f"{path}/hooks/{hook_id}", "task": path}
+
+
 def agent(slug: str) -> Links:
     """Links of an agent."""
     return {
@@ -85,6 +91,7 @@ def session(session_id: UUID) -> Links:
     return {
         "self": path,
         "messages": f"{path}/messages",
+        "tasks": f"{path}/tasks",
         "executions": f"{BASE}/task-executions?session_id={session_id}",
     }
 

@@ -8,15 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import inline
 from api.calls import Call
 from api.schemas.executions import RetryBody
+from api.schemas.sessions import SessionWork
 from api.starting import Started, start, trigger_type
 from domain.agents import Agent
 from domain.errors import (
     ConflictError,
     ExecutionActiveError,
+    FieldProblem,
+    InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
     TaskInactiveError,
 )
+from domain.limits import MAX_DEPTH
 from domain.states import ExecutionStatus
 from persistence import agents, audit, executions, tasks
 from persistence.outbox import Said, say
@@ -64,6 +68,45 @@ async def say_in_session(
         work = await inline.follow_up(session, row, content)
     wanted = turn(call, work, content, user_id=conversation.user_id, session_id=conversation.id)
     return await start(session, call.gateway, wanted)
+
+
+async def work_in_session(
+    session: AsyncSession, call: Call, conversation: SessionRow, body: SessionWork
+) -> Started:
+    """Let an agent work in a conversation, as a part of an execution there if one is named.
+
+    Raises:
+        NotFoundError: there is no such agent.
+        InvalidInputError: its work is for others, or the parent is not of this conversation.
+    """
+    agent = await agent_of(session, conversation.user_id, body.agent_id)
+    parent = None
+    if body.parent_task_id is not None:
+        parent = await _parent(session, conversation, body.parent_task_id)
+    work = inline.work_of_agent(agent, conversation.sdk_options, body.input)
+    wanted = turn(
+        call,
+        work,
+        body.input,
+        user_id=conversation.user_id,
+        session_id=conversation.id,
+        parent=parent,
+    )
+    return await start(session, call.gateway, wanted)
+
+
+async def _parent(
+    session: AsyncSession, conversation: SessionRow, execution_id: UUID
+) -> ExecutionRow:
+    parent = await executions.find(session, execution_id)
+    if parent is None or parent.session_id != conversation.id:
+        hint = "Name an execution of this session, or leave it out."
+    elif parent.depth >= MAX_DEPTH:
+        hint = f"Work may be nested {MAX_DEPTH} levels deep; this would be deeper."
+    else:
+        return parent
+    problem = FieldProblem(("body", "parent_task_id"), hint)
+    raise InvalidInputError("The parent does not fit; see errors.", [problem])
 
 
 def turn(call: Call, work: Work, content: str, **more: Any) -> Start:

@@ -1,6 +1,8 @@
-"""Conversations and their transcripts, as they are read."""
+"""Conversations as the gateway makes and reads them, and their transcripts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import and_, select
@@ -9,6 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from persistence import lineage
 from persistence.pages import Page, Window, newest
 from persistence.tables.sessions import MessageRow, SessionRow
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """What conversations are chosen by."""
+
+    is_interactive: bool | None = None
+    agent_id: str | None = None
 
 
 async def find(session: AsyncSession, session_id: UUID) -> SessionRow | None:
@@ -23,10 +33,36 @@ async def lock(session: AsyncSession, session_id: UUID) -> SessionRow | None:
     return None if row is None or row.deleted_at is not None else row
 
 
-async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[SessionRow]:
+async def create(session: AsyncSession, row: SessionRow) -> None:
+    """Store a conversation; its times are read back."""
+    session.add(row)
+    await session.flush()
+    await session.refresh(row)
+
+
+async def rename(session: AsyncSession, row: SessionRow, title: str | None) -> None:
+    """Give a locked conversation another title."""
+    row.title, row.updated_at = title, datetime.now(UTC)
+    await session.flush()
+
+
+async def delete(session: AsyncSession, row: SessionRow) -> None:
+    """Mark a locked conversation deleted; its executions stay readable."""
+    row.deleted_at = row.updated_at = datetime.now(UTC)
+    await session.flush()
+
+
+async def page(
+    session: AsyncSession, user_id: UUID, narrowed: SessionFilter, window: Window
+) -> Page[SessionRow]:
     """The user's conversations."""
-    condition = and_(SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None))
-    return await newest(session, SessionRow, SessionRow.id, [condition], window)
+    conditions = [SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None)]
+    if narrowed.is_interactive is not None:
+        # `IS true` is what the index of the interactive ones says.
+        conditions.append(SessionRow.is_interactive.is_(narrowed.is_interactive))
+    if narrowed.agent_id is not None:
+        conditions.append(SessionRow.agent_id == narrowed.agent_id)
+    return await newest(session, SessionRow, SessionRow.id, [and_(*conditions)], window)
 
 
 async def latest_messages(

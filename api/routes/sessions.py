@@ -3,47 +3,71 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import links, views
+from api import inline, links, views
+from api.bodies import JsonBody
 from api.calls import Call, Called
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, single
-from api.schemas.executions import MessageRead
-from api.schemas.sessions import SessionRead
-from api.schemas.values import Read
-from domain.errors import NotFoundError
-from persistence import sessions
+from api.idempotency import once
+from api.pages import Listing, listing
+from api.responses import answer, etag, require_match, single, to_json
+from api.saying import say_in_session, work_in_session
+from api.schemas.executions import ExecutionRead, MessageBody
+from api.schemas.sessions import (
+    MessageQuery,
+    SessionCreate,
+    SessionQuery,
+    SessionRead,
+    SessionUpdate,
+    SessionWork,
+    Transcript,
+)
+from api.starting import Started, accepted
+from api.waiting import ACCEPTED, Wait
+from domain.errors import ExecutionActiveError, NotFoundError
+from persistence import audit, executions, sessions
+from persistence.sessions import SessionFilter
 from persistence.tables.sessions import SessionRow
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
-LATEST = 100
-MOST = 1_000
-"""Messages of one answer (chosen: a thousand of 2 KB are 2 MB)."""
 
+@router.post("", status_code=201, responses={201: {"model": SessionRead}})
+async def create_session(
+    call: Called, body: Annotated[SessionCreate, Depends(JsonBody(SessionCreate, optional=True))]
+) -> Response:
+    """Begin a conversation, which lives on from one execution to the next."""
 
-class MessageQuery(BaseModel):
-    """How many of the latest messages."""
+    async def create(session: AsyncSession) -> tuple[Response, None]:
+        user_id = call.principal.user_id
+        options = body.sdk_options.model_dump(mode="json", exclude_unset=True)
+        agent = await inline.checked_agent(session, call, body.agent_id, body.sdk_options)
+        row = SessionRow(
+            user_id=user_id,
+            name=f"Conversation with {agent.name}" if agent else "Conversation",
+            title=body.title,
+            agent_id=body.agent_id,
+            sdk_options=options,
+            is_interactive=True,
+        )
+        await sessions.create(session, row)
+        after = {"agent_id": row.agent_id, "title": row.title}
+        await audit.record(session, call.actor, "session.create", ("session", row.id), after=after)
+        read = views.session(row)
+        headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
+        return answer(read, 201, headers), None
 
-    model_config = ConfigDict(extra="forbid")
-
-    limit: Annotated[int, Field(ge=1, le=MOST)] = LATEST
-
-
-class Transcript(Read):
-    """The latest messages, oldest first."""
-
-    items: list[MessageRead]
+    return (await once(call, create)).response
 
 
 @router.get("", responses={200: {"model": Listing}})
-async def list_sessions(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
+async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
     """My conversations, newest first."""
+    narrowed = SessionFilter(query.is_interactive, query.agent_id)
     async with call.gateway.database.reading() as session:
-        page = await sessions.page(session, call.principal.user_id, query.window())
+        user_id = call.principal.user_id
+        page = await sessions.page(session, user_id, narrowed, query.window())
     return answer(listing(call.request, query, page, [views.session(row) for row in page.rows]))
 
 
@@ -53,6 +77,40 @@ async def get_session(call: Called, session_id: UUID) -> Response:
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, session_id)
     return single(call.request, views.session(row))
+
+
+@router.patch("/{session_id}", responses={200: {"model": SessionRead}})
+async def update_session(
+    call: Called,
+    session_id: UUID,
+    update: Annotated[SessionUpdate, Depends(JsonBody(SessionUpdate))],
+) -> Response:
+    """Give a conversation another title, or none."""
+    async with call.gateway.database.transaction() as session:
+        row = await _own(session, call, session_id, lock=True)
+        require_match(call.request, views.session(row))
+        before, after = {"title": row.title}, {"title": update.title}
+        await sessions.rename(session, row, update.title)
+        entity = ("session", session_id)
+        await audit.record(
+            session, call.actor, "session.update", entity, before=before, after=after
+        )
+    read = views.session(row)
+    return answer(read, headers={"ETag": etag(to_json(read))})
+
+
+@router.delete("/{session_id}", status_code=204)
+async def delete_session(call: Called, session_id: UUID) -> Response:
+    """Delete a conversation; its executions stay readable."""
+    async with call.gateway.database.transaction() as session:
+        row = await _own(session, call, session_id, lock=True)
+        require_match(call.request, views.session(row))
+        if await executions.is_session_busy(session, session_id):
+            raise ExecutionActiveError("An execution of this session has not ended; cancel it.")
+        await sessions.delete(session, row)
+        entity, before = ("session", session_id), {"name": row.name, "title": row.title}
+        await audit.record(session, call.actor, "session.delete", entity, before=before)
+    return Response(status_code=204)
 
 
 @router.get("/{session_id}/messages", responses={200: {"model": Transcript}})
@@ -72,8 +130,50 @@ async def list_session_messages(
     )
 
 
-async def _own(session: AsyncSession, call: Call, session_id: UUID) -> SessionRow:
-    row = await sessions.find(session, session_id)
+@router.post("/{session_id}/messages", status_code=202, responses=ACCEPTED)
+async def say(
+    call: Called,
+    session_id: UUID,
+    body: Annotated[MessageBody, Depends(JsonBody(MessageBody))],
+    wait: Wait = 0,
+) -> Response:
+    """Say something in a conversation: a new execution answers, or the one that runs hears it."""
+
+    async def begin(session: AsyncSession) -> Started:
+        conversation = await _own(session, call, session_id)
+        return await say_in_session(session, call, conversation, body.content)
+
+    return await accepted(call, begin, wait)
+
+
+@router.post(
+    "/{session_id}/tasks",
+    status_code=201,
+    responses={
+        200: {"model": ExecutionRead, "description": "It has ended, or waits for a person."},
+        201: {"model": ExecutionRead},
+    },
+)
+async def add_work(
+    call: Called,
+    session_id: UUID,
+    body: Annotated[SessionWork, Depends(JsonBody(SessionWork))],
+    wait: Wait = 0,
+) -> Response:
+    """Give an agent work in a conversation; it begins when what runs there has ended."""
+
+    async def begin(session: AsyncSession) -> Started:
+        conversation = await _own(session, call, session_id)
+        return await work_in_session(session, call, conversation, body)
+
+    return await accepted(call, begin, wait, status=201)
+
+
+async def _own(
+    session: AsyncSession, call: Call, session_id: UUID, *, lock: bool = False
+) -> SessionRow:
+    read = sessions.lock if lock else sessions.find
+    row = await read(session, session_id)
     if row is None:
         raise NotFoundError(f"There is no session {session_id}.")
     call.require_own(row.user_id, "session")

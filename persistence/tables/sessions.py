@@ -15,7 +15,17 @@ class SessionRow(Row):
     """A conversation. `workspace_host_id` is the host that holds its workspace, once one exists."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_user_id_id", "user_id", "id"),)
+    __table_args__ = (
+        Index("ix_sessions_user_id_id", "user_id", "id"),
+        Index("ix_sessions_user_id_agent_id_id", "user_id", "agent_id", "id"),
+        # Few among the many that one execution each has made.
+        Index(
+            "ix_sessions_user_id_id_interactive",
+            "user_id",
+            "id",
+            postgresql_where=text("is_interactive IS true"),
+        ),
+    )
 
     id: Mapped[Id]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))

@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Apply."""
     _tags()
     _retries()
+    _conversations()
     _pauses()
     _forks()
     _prerequisites()
@@ -30,6 +31,8 @@ def downgrade() -> None:
     for column in ("forked_at", "forked_at_seq", "forked_from_session_id"):
         op.drop_column("sessions", column)
     op.drop_column("executions", "pause_requested_at")
+    op.drop_index("ix_sessions_user_id_id_interactive", table_name="sessions")
+    op.drop_index("ix_sessions_user_id_agent_id_id", table_name="sessions")
     op.drop_index("ix_executions_retry_of_id", table_name="executions")
     op.drop_index("ix_executions_tags", table_name="executions")
     op.drop_column("executions", "tags")
@@ -57,6 +60,17 @@ def _retries() -> None:
         "executions",
         ["retry_of_id"],
         postgresql_where=sa.text("retry_of_id IS NOT NULL"),
+    )
+
+
+def _conversations() -> None:
+    """Lists of the interactive ones, and of those with an agent."""
+    op.create_index("ix_sessions_user_id_agent_id_id", "sessions", ["user_id", "agent_id", "id"])
+    op.create_index(
+        "ix_sessions_user_id_id_interactive",
+        "sessions",
+        ["user_id", "id"],
+        postgresql_where=sa.text("is_interactive IS true"),
     )
 
 

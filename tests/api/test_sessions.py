@@ -1,0 +1,176 @@
+"""Conversations that live on from one execution to the next."""
+
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from domain.ids import new_id
+from persistence.tables.executions import ExecutionRow
+from tests.api.test_work import actions, definition, said
+from tests.api.world import World, execute, in_session, make_task
+
+Client = httpx2.AsyncClient
+
+SESSIONS = "/api/v1/sessions"
+
+
+async def converse(client: Client, **body: Any) -> dict[str, Any]:
+    response = await client.post(SESSIONS, json=body)
+    assert response.status_code == 201, response.text
+    session: dict[str, Any] = response.json()
+    return session
+
+
+async def tell(client: Client, session: dict[str, Any], content: str) -> dict[str, Any]:
+    response = await client.post(session["_links"]["messages"], json={"content": content})
+    assert response.status_code == 202, response.text
+    execution: dict[str, Any] = response.json()
+    return execution
+
+
+async def becomes(world: World, execution: dict[str, Any], status: str) -> None:
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(ExecutionRow, UUID(execution["id"]))
+        row.status = status
+
+
+async def test_a_conversation_is_made_read_changed_and_deleted(
+    world: World, client: Client, other: Client
+) -> None:
+    made = await client.post(
+        SESSIONS, json={"agent_id": "reviewer", "title": "On {{ x }}", "sdk_options": {}}
+    )
+    assert made.status_code == 201
+    session = made.json()
+    assert (session["is_interactive"], session["title"]) == (True, "On {{ x }}")
+    assert (session["agent_id"], session["sdk_options"]) == ("reviewer", {})
+    path = session["_links"]["self"]
+    assert made.headers["location"] == path
+    read = await client.get(path)
+    assert (read.json(), read.headers["etag"]) == (session, made.headers["etag"])
+
+    tag = {"If-Match": made.headers["etag"]}
+    changed = await client.patch(path, json={"title": None}, headers=tag)
+    assert (changed.status_code, changed.json()["title"]) == (200, None)
+    assert (await client.patch(path, json={"title": "x"}, headers=tag)).status_code == 412
+    assert (await client.patch(path, json={"name": "x"})).status_code == 422
+    assert (await other.patch(path, json={"title": "x"})).status_code == 403
+    assert (await client.delete(path, headers=tag)).status_code == 412
+    assert (await other.delete(path)).status_code == 403
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.get(path)).status_code == 404
+    assert (await client.delete(path)).status_code == 404
+    said_there = await client.post(session["_links"]["messages"], json={"content": "x"})
+    assert said_there.status_code == 404
+    expected = ["session.create", "session.update", "session.delete"]
+    assert await actions(world, session) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"agent_id": "nobody"}, "agent_id"),
+        ({"title": " "}, "title"),
+        ({"sdk_options": {"max_turns": 0}}, "sdk_options"),
+        ({"sdk_options": {"model": "who", "max_budget_usd": 1}}, "sdk_options"),
+        ({"is_interactive": False}, "is_interactive"),
+    ],
+)
+async def test_what_cannot_be_a_conversation_is_refused(
+    client: Client, body: dict[str, Any], field: str
+) -> None:
+    response = await client.post(SESSIONS, json=body)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"][1] == field
+
+
+async def test_lists_tell_kinds_apart(world: World, client: Client) -> None:
+    task_session = str(await in_session(world, await execute(client, await make_task(client))))
+    session = await converse(client, agent_id="planner")
+
+    async def ids(query: str) -> list[str]:
+        return [s["id"] for s in (await client.get(f"{SESSIONS}?{query}")).json()["items"]]
+
+    assert session["id"] in await ids("is_interactive=true")
+    assert task_session not in await ids("is_interactive=true")
+    assert task_session in await ids("is_interactive=false")
+    assert await ids("agent_id=planner") == [session["id"]]
+
+
+async def test_each_message_is_a_turn_with_the_agent_and_the_options(
+    world: World, client: Client
+) -> None:
+    options = {"max_turns": 3}
+    session = await converse(client, agent_id="reviewer", sdk_options=options)
+    first = await tell(client, session, "Look at {{ this }}.")
+    assert (first["session_id"], first["status"]) == (session["id"], "pending")
+    assert (first["agent_id"], first["missing_variables"]) == ("reviewer", [])
+    kept = await definition(world, first)
+    assert kept["sdk_options"] == options
+    assert kept["allowed_tools"]
+
+    steered = await tell(client, session, "And at that.")
+    assert steered["id"] == first["id"]
+    assert [kind for kind, _ in await said(world, first)] == ["message"]
+
+    await becomes(world, first, "completed")
+    second = await tell(client, session, "Thanks.")
+    assert (second["status"], second["title"]) == ("pending", "Thanks.")
+    refused = await client.delete(session["_links"]["self"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "execution_active")
+    await becomes(world, second, "failed")
+    assert (await client.delete(session["_links"]["self"])).status_code == 204
+
+
+async def test_a_message_follows_what_waits_last(world: World, client: Client) -> None:
+    session = await converse(client)
+    first = await tell(client, session, "One")
+    queued = await client.post(
+        session["_links"]["tasks"], json={"agent_id": "tester", "input": "Two"}
+    )
+    assert (queued.status_code, queued.json()["status"]) == (201, "blocked")
+    assert (await tell(client, session, "Three"))["id"] == queued.json()["id"]
+    assert await said(world, first) == []
+
+
+async def test_a_tasks_conversation_goes_on_with_the_tasks_tools(
+    world: World, client: Client
+) -> None:
+    task = await make_task(client)
+    first = await execute(client, task)
+    session_id = await in_session(world, first, status="completed")
+    session = (await client.get(f"{SESSIONS}/{session_id}")).json()
+    second = await tell(client, session, "Go on.")
+    assert (await definition(world, second))["allowed_tools"] == task["allowed_tools"]
+
+
+async def test_work_in_a_conversation(client: Client, other: Client) -> None:
+    session, elsewhere = await converse(client), await converse(client)
+    parent = await tell(client, session, "Plan it.")
+    tasks = session["_links"]["tasks"]
+    body = {"agent_id": "implementer", "input": "Build {{ it }}.\nWell."}
+    made = await client.post(tasks, json={**body, "parent_task_id": parent["id"]})
+    assert made.status_code == 201, made.text
+    assert made.json()["parent_execution_id"] == parent["id"]
+    assert made.json()["title"] == "Build {{ it }}."
+    assert (await client.get(f"{parent['_links']['self']}/children")).json()["total"] == 1
+
+    wrong = await client.post(
+        elsewhere["_links"]["tasks"], json={**body, "parent_task_id": parent["id"]}
+    )
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["loc"] == ["body", "parent_task_id"]
+    nobody = await client.post(tasks, json={**body, "agent_id": "nobody"})
+    assert nobody.status_code == 404
+    nowhere = await client.post(f"{SESSIONS}/{new_id()}/tasks", json=body)
+    assert nowhere.status_code == 404
+    assert (await other.post(tasks, json=body)).status_code == 403
+    assert (await client.post(tasks, json={**body, "input": ""})).status_code == 422
+
+
+async def test_an_admin_speaks_in_the_owners_name(client: Client, admin: Client) -> None:
+    session = await converse(client)
+    execution = await tell(admin, session, "Hello from the operator")
+    assert execution["user_id"] == session["user_id"]
