@@ -4,7 +4,7 @@ Whatever starts an execution at the gateway (a task, a message, a retry, a fork,
 through here.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from uuid import UUID
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import metrics, task_rules, views
+from api import metrics, references, task_rules, views
 from api.calls import Call
 from api.gateway import Gateway
 from api.idempotency import once
@@ -21,7 +21,6 @@ from api.json_schemas import value_problems
 from api.responses import answer
 from api.schemas.executions import ExecuteBody
 from api.waiting import settled
-from contracts.definitions import TaskDefinition
 from contracts.dispatch import StartRequest
 from domain import pricing
 from domain.agents import Agent
@@ -32,13 +31,17 @@ from domain.errors import (
     PermissionDeniedError,
     TaskInactiveError,
 )
-from persistence import executions, outbox, sessions, starts
+from domain.states import PREREQUISITES, ExecutionStatus
+from persistence import executions, fires, outbox, prerequisites, sessions, starts
 from persistence.starts import SESSION_BUSY, Start, Work
 from persistence.tables.executions import ExecutionRow
 from persistence.tasks import StoredTask
 
 LATEST_DEADLINE = timedelta(days=3650)
 """Far beyond any run, and far from the end of the calendar, which Postgres can't reach (chosen)."""
+
+UNMEETABLE = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
+"""Ends after which nothing that waits for them can ever start."""
 
 CLIENT_HEADER = "perdure-client"
 """Our own command line says `cli` in it, which is then the trigger of what it starts."""
@@ -62,14 +65,7 @@ def work_of(task: StoredTask) -> Work:
     """
     if not task.row.is_active:
         raise TaskInactiveError("This task is switched off; set is_active to execute it.")
-    return Work(
-        definition=TaskDefinition.model_validate(task.definition),
-        title=task.row.name,
-        is_inline=False,
-        task_id=task.row.id,
-        task_version=task.row.version,
-        tags=task.row.tags,
-    )
+    return fires.work_of(task)
 
 
 def asked(call: Call, work: Work, body: ExecuteBody, **more: Any) -> Start:
@@ -84,6 +80,7 @@ def asked(call: Call, work: Work, body: ExecuteBody, **more: Any) -> Start:
         "session_id": body.session_id,
         "budget_usd": body.max_budget_usd,
         "deadline_at": body.deadline_at,
+        "prerequisites": tuple(dict.fromkeys(body.prerequisites)),
         **more,
     }
     return Start(work=work, **given)
@@ -106,13 +103,17 @@ async def start(
         PermissionDeniedError: the session is another user's than the execution.
         QuotaExceededError: the user has too much running, or has spent too much today.
     """
+    wanted = await fires.knowing(session, wanted, datetime.now(UTC))
     await check(session, gateway, wanted, strict_variables=strict_variables)
     await gateway.allowances.check(session, wanted.user_id)
     is_blocked = wanted.session_id is not None and await _is_busy(
         session, wanted.session_id, wanted.user_id
     )
-    row = await starts.store(session, wanted, blocked_by=SESSION_BUSY if is_blocked else None)
-    return Started(row, None if is_blocked else starts.request_of(row))
+    is_waiting = await _is_waiting(session, wanted)
+    blocked_by = PREREQUISITES if is_waiting else SESSION_BUSY if is_blocked else None
+    row = await starts.store(session, wanted, blocked_by=blocked_by)
+    await prerequisites.require(session, row.id, wanted.prerequisites)
+    return Started(row, None if blocked_by else starts.request_of(row))
 
 
 async def dispatch(gateway: Gateway, started: Started) -> None:
@@ -161,7 +162,7 @@ async def check(
         InvalidInputError: it can't be; every problem is told at once.
     """
     definition = wanted.work.definition
-    agent, problems = await task_rules.agent_of(session, wanted.user_id, definition)
+    agent, problems = await references.agent_of(session, wanted.user_id, definition)
     if strict_variables:
         problems += [
             FieldProblem(("body", "variables", name), "The prompt needs a value.", "missing")
@@ -189,3 +190,25 @@ async def _is_busy(session: AsyncSession, session_id: UUID, user_id: UUID) -> bo
     if row.user_id != user_id:
         raise PermissionDeniedError("This session is another user's.")
     return await executions.is_session_busy(session, session_id)
+
+
+async def _is_waiting(session: AsyncSession, wanted: Start) -> bool:
+    """Whether a prerequisite is not completed yet."""
+    if not wanted.prerequisites:
+        return False
+    standing = await prerequisites.standing(session, wanted.user_id, wanted.prerequisites)
+    if problems := list(_prerequisite_problems(wanted, standing)):
+        raise InvalidInputError("The execution can't be started; see errors.", problems)
+    return any(status is not ExecutionStatus.COMPLETED for status in standing.values())
+
+
+def _prerequisite_problems(
+    wanted: Start, standing: Mapping[UUID, ExecutionStatus]
+) -> Iterator[FieldProblem]:
+    for place, execution_id in enumerate(wanted.prerequisites):
+        loc = ("body", "prerequisites", place)
+        status = standing.get(execution_id)
+        if status is None:
+            yield FieldProblem(loc, f"You have no execution {execution_id}.", "unknown")
+        elif status in UNMEETABLE:
+            yield FieldProblem(loc, f"Execution {execution_id} is {status}, and stays so.")

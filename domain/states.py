@@ -28,6 +28,9 @@ TERMINAL = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, Executi
 ACTIVE = frozenset(ExecutionStatus) - TERMINAL - {ExecutionStatus.BLOCKED}
 """States that hold the session: a session has at most one execution in one of them."""
 
+PREREQUISITES = "prerequisites"
+"""Why an execution is blocked that waits for others to be completed."""
+
 _LIVE = {
     ExecutionStatus.RUNNING,
     ExecutionStatus.WAITING_FOR_USER,

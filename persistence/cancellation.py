@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import Event
 from domain.states import TERMINAL, ExecutionStatus
-from persistence import events
+from persistence import events, prerequisites
 from persistence.outbox import FIRST_RING, Said, say
 from persistence.tables.executions import ExecutionRow
 
@@ -95,4 +95,5 @@ async def _end(session: AsyncSession, row: ExecutionRow, *, tell_parent: bool) -
     if tell_parent and row.parent_execution_id is not None:
         ended = {"execution_id": str(row.id)}
         await say(session, row.parent_execution_id, Said.SUBTASK_FINISHED, ended)
+    await prerequisites.settle(session, row.id, ExecutionStatus.CANCELLED)
     await session.refresh(row)

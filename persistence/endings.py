@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import ConflictError, ErrorCode, FencedOutError
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import runs
+from persistence import prerequisites, runs
 from persistence.cancellation import cancel_children
 from persistence.tables.executions import ExecutionRow
 
@@ -120,7 +120,7 @@ WITH next AS (
         WHERE session_id = :session_id AND status = 'blocked' AND status_reason = 'session_busy'
         ORDER BY id LIMIT 1 FOR NO KEY UPDATE
     )
-    RETURNING id, task_id, event_seq
+    RETURNING id, event_seq
 ),
 told AS (
     INSERT INTO execution_events (execution_id, seq, type, data)
@@ -130,14 +130,14 @@ told AS (
 ),
 started AS (
     INSERT INTO outbox (id, execution_id, kind, payload, ring_at)
-    SELECT :outbox_id, next.id, 'start',
-        json_build_object('tags', coalesce(t.tags, CAST(ARRAY[] AS text[]))), now()
-    FROM next LEFT JOIN tasks t ON t.id = next.task_id
+    SELECT :outbox_id, next.id, 'start', '{}', now() FROM next
 )
 SELECT EXISTS (
     SELECT FROM outbox
     WHERE execution_id = :execution_id AND kind = 'message' AND consumed_at IS NULL
-) AS is_unread
+) AS is_unread, EXISTS (
+    SELECT FROM execution_prerequisites WHERE prerequisite_id = :execution_id
+) AS is_awaited
 """)
 """Lets the next execution that waits for the session start; the relay starts it.
 
@@ -186,9 +186,11 @@ async def finish(
         of_mine = ExecutionRow.parent_execution_id == execution_id
         await cancel_children(session, of_mine, reason=f"the parent is {written.status}")
     after = {"session_id": written.session_id, "execution_id": execution_id, "outbox_id": new_id()}
-    is_unread = await session.scalar(PROMOTE, after)
-    if is_unread and written.status == ExecutionStatus.COMPLETED:
+    left = (await session.execute(PROMOTE, after)).one()
+    if left.is_unread and written.status == ExecutionStatus.COMPLETED:
         raise ConflictError("A message came while the end was written.")
+    if left.is_awaited:
+        await prerequisites.settle(session, execution_id, ExecutionStatus(written.status))
     return _ended(written)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from domain.states import TERMINAL
+from domain.states import PREREQUISITES, TERMINAL
 from persistence.pages import Page, Window, made_between, newest
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
@@ -74,11 +74,16 @@ async def lock_last_of_session(session: AsyncSession, session_id: UUID) -> Execu
 async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:
     """Whether the locked session has an execution that has not ended.
 
+    One that waits for its prerequisites does not count: it queues when they are completed.
     The locks on the executions make an ending one finish first, or see the one that queues behind.
     """
     unfinished = await session.scalars(
         select(ExecutionRow.id)
-        .where(ExecutionRow.session_id == session_id, ExecutionRow.status.not_in(TERMINAL))
+        .where(
+            ExecutionRow.session_id == session_id,
+            ExecutionRow.status.not_in(TERMINAL),
+            ExecutionRow.status_reason.is_distinct_from(PREREQUISITES),
+        )
         .order_by(ExecutionRow.id)
         .with_for_update()
     )

@@ -68,6 +68,8 @@ class Start:
     deadline_at: datetime | None = None
     retry_of_id: UUID | None = None
     forked_from_id: UUID | None = None
+    prerequisites: Sequence[UUID] = ()
+    """Executions of the user's that must be completed first."""
     parent: ExecutionRow | None = None
     """The execution it is a part of."""
     workflow_id: str | None = None

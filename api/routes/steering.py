@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
@@ -11,13 +11,14 @@ from api.bodies import JsonBody
 from api.calls import Call, Called
 from api.forking import fork
 from api.idempotency import once
+from api.pages import Listing, ListQuery, listing
 from api.responses import answer
 from api.routes.executions import own_execution
 from api.schemas.executions import ExecutionRead, ForkBody
 from api.starting import Started, accepted
 from api.waiting import ACCEPTED, Wait
 from domain.errors import NotFoundError
-from persistence import audit, executions, pausing
+from persistence import audit, executions, pausing, prerequisites
 from persistence.tables.executions import ExecutionRow
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
@@ -37,6 +38,19 @@ async def pause_execution(call: Called, execution_id: UUID) -> Response:
 async def resume_execution(call: Called, execution_id: UUID) -> Response:
     """Let a paused execution go on where it was; one that is not paused stays as it is."""
     return await _wish(call, execution_id, stand_still=False)
+
+
+@router.get("/{execution_id}/prerequisites", responses={200: {"model": Listing}})
+async def list_prerequisites(
+    call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
+) -> Response:
+    """What an execution waits for, or has waited for, newest first."""
+    async with call.gateway.database.reading() as session:
+        await own_execution(session, call, execution_id)
+        page = await prerequisites.page(session, execution_id, query.window())
+    return answer(
+        listing(call.request, query, page, [views.execution(call, row) for row in page.rows])
+    )
 
 
 @router.post("/{execution_id}/fork", status_code=202, responses=ACCEPTED)

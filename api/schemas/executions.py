@@ -22,6 +22,9 @@ from domain.states import ExecutionStatus
 
 HIGHEST_PRIORITY = 10
 
+MOST_PREREQUISITES = 100
+"""Of one execution (chosen: they are locked while it is stored)."""
+
 LATEST_TURN = 10_000
 """More than any execution may take (`max_turns`)."""
 
@@ -118,6 +121,10 @@ class ExecuteBody(Body):
     session_id: UUID | None = None
     max_budget_usd: Usd | None = None
     deadline_at: AwareDatetime | None = None
+    prerequisites: Annotated[list[UUID], Field(max_length=MOST_PREREQUISITES)] = Field(
+        default_factory=list
+    )
+    """My executions that must be completed before this one starts."""
 
 
 class WorkBody(ExecuteBody):

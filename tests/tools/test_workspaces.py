@@ -99,7 +99,7 @@ async def test_tools_work_in_a_listed_directory(caller: Caller, listed: Path) ->
     project.mkdir()
     project.chmod(0o777)
     (project / "readme").write_text("hello")
-    where = {"working_directory": str(project)}
+    where: dict[str, Any] = {"working_directory": str(project)}
     told = await run(caller, "bash", given={"command": "cat readme; echo made > new"}, **where)
     assert told.text.startswith("hello")
     assert (project / "new").read_text() == "made\n"
@@ -125,7 +125,7 @@ async def test_no_other_directory_is_worked_in(
 
 async def test_whose_directory_it_is_is_told(caller: Caller, listed: Path) -> None:
     close(listed, 0o755 if IS_ROOT else 0o555)
-    where = {"working_directory": str(listed)}
+    where: dict[str, Any] = {"working_directory": str(listed)}
     written = await run(caller, "write_file", given={"path": "a", "content": ""}, **where)
     assert written.is_error
     assert f"commands run as user {SANDBOX_USER if IS_ROOT else os.geteuid()}" in written.text
@@ -149,7 +149,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 
 async def test_files_are_moved_between_file_systems(tmp_path: Path, elsewhere: Path) -> None:
     caller = Caller(Toolbox(tmp_path / "w", host_id=HOST, working_directories=[elsewhere]))
-    where = {"working_directory": str(elsewhere)}
+    where: dict[str, Any] = {"working_directory": str(elsewhere)}
     made = {"path": "file", "content": "one"}
     assert not (await run(caller, "write_file", given=made, **where)).is_error
     edit = {"path": "file", "old_text": "one", "new_text": "two"}

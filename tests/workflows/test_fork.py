@@ -1,82 +1,17 @@
 """Forks: a conversation shared up to a turn, and gone on with in another way."""
 
 import json
-import os
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx2
-import pytest
-
-from api.main import create_app
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
-from tests.api.conftest import serving, settings_of
-from tests.api.world import World
-from tests.engine.driver import Engine, Run, script, use
-from tests.engine.running import Place, driving, make_place, working
+from tests.engine.driver import Run, script, use
+from tests.workflows.stage import Stage
 from tests.workflows.test_resets import reset
 
 BASH = ["bash"]
 TOLD = {"text": "{last_tool_result}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A worker and a gateway beside it."""
-
-    engine: Engine
-    client: httpx2.AsyncClient
-
-    async def fork(self, run: Run, **body: Any) -> Run:
-        response = await self.client.post(f"/api/v1/task-executions/{run.id}/fork", json=body)
-        assert response.status_code == 202, response.text
-        fork = response.json()
-        assert (fork["forked_from_id"], fork["trigger_type"]) == (str(run.id), "fork")
-        return self.engine.run(UUID(fork["id"]))
-
-    async def refusal(self, run: Run, **body: Any) -> tuple[int, str]:
-        """The status, and the field or the code."""
-        response = await self.client.post(f"/api/v1/task-executions/{run.id}/fork", json=body)
-        found = response.json()
-        field = found["errors"][0]["loc"][-1] if "errors" in found else found["code"]
-        return response.status_code, field
-
-    async def session_texts(self, run: Run) -> list[str]:
-        """What the session's route says of its conversation: the types of each message's blocks."""
-        session_id = (await run.row()).session_id
-        response = await self.client.get(f"/api/v1/sessions/{session_id}/messages")
-        assert response.status_code == 200, response.text
-        return [
-            f"{m['role']}: {' '.join(b['type'] for b in m['content'])}"
-            for m in response.json()["items"]
-        ]
-
-
-@pytest.fixture(scope="module")
-async def stage(
-    module_database_url: str,
-    temporal_address: str,
-    servers_directory: Path,
-    scripted_model: ScriptedModelServer,
-) -> AsyncIterator[Stage]:
-    home = servers_directory / f"fork-{os.urandom(4).hex()}"
-    home.mkdir(mode=0o711)
-    place: Place = await make_place(module_database_url, temporal_address, home)
-    settings = settings_of(
-        module_database_url, temporal_address, temporal_namespace=place.namespace, home=home
-    )
-    app = create_app(settings)
-    async with (
-        driving(place, scripted_model) as engine,
-        working(place, scripted_model),
-        serving(app) as url,
-        World(url, app.state.gateway).client("alice") as client,
-    ):
-        yield Stage(engine, client)
 
 
 def steps(number: int) -> dict[str, Any]:

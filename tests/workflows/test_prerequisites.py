@@ -1,0 +1,157 @@
+"""Executions that wait for others: started when those are completed, failed when one is not."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.states import ExecutionStatus
+from persistence import prerequisites
+from persistence.tables.executions import ExecutionRow
+from tests.engine.driver import Engine, Run, script, use
+from tests.workflows.stage import Stage
+
+BLOCKED = ExecutionStatus.BLOCKED
+ASK = {"tool_use": use("ask_user", question="?")}
+TASK: dict[str, Any] = {"prompt": script({"text": "done"}), "title": "after"}
+
+
+async def after(stage: Stage, *runs: Run, **body: Any) -> Run:
+    """An execution that waits for others."""
+    ids = [str(run.id) for run in runs]
+    response = await stage.client.post(
+        "/api/v1/task-executions", json={**TASK, "prerequisites": ids, **body}
+    )
+    assert response.status_code == 202, response.text
+    return stage.engine.run(UUID(response.json()["id"]))
+
+
+async def asking(engine: Engine) -> Run:
+    run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
+    await run.open_request()
+    return run
+
+
+async def answer(run: Run) -> None:
+    await run.answer(await run.open_request(), message="yes")
+
+
+async def test_it_starts_when_all_are_completed(stage: Stage) -> None:
+    first, second = await asking(stage.engine), await asking(stage.engine)
+    run = await after(stage, first, second)
+    row = await run.row()
+    assert (row.status, row.status_reason) == (BLOCKED, "prerequisites")
+    response = await stage.client.get(f"/api/v1/task-executions/{run.id}/prerequisites")
+    assert {item["id"] for item in response.json()["items"]} == {str(first.id), str(second.id)}
+    await answer(first)
+    await first.ended()
+    assert (await run.row()).status == BLOCKED
+    await answer(second)
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.event_types())[:3] == [
+        "execution.created",
+        "execution.status_changed",
+        "execution.started",
+    ]
+
+
+async def test_what_is_completed_is_waited_for_no_longer(stage: Stage) -> None:
+    run = await after(stage, await stage.engine.completed({"text": "x"}))
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def test_two_that_end_at_once_start_it_once(stage: Stage) -> None:
+    for _ in range(5):
+        pair = await asyncio.gather(asking(stage.engine), asking(stage.engine))
+        run = await after(stage, *pair)
+        await asyncio.gather(*map(answer, pair))
+        assert (await run.ended()).status == ExecutionStatus.COMPLETED
+        assert (await run.event_types()).count("execution.started") == 1
+
+
+async def test_one_that_ends_while_it_is_written(stage: Stage) -> None:
+    for _ in range(5):
+        first = await asking(stage.engine)
+        _, run = await asyncio.gather(answer(first), after(stage, first))
+        assert (await run.ended()).status == ExecutionStatus.COMPLETED
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+async def test_it_fails_with_what_it_waits_for_and_so_does_what_waits_for_it(
+    stage: Stage, how: str
+) -> None:
+    if how == "cancelled":
+        first = await asking(stage.engine)
+    else:
+        first = await stage.engine.start({"text": "no", "stop_reason": "refusal", "delay_ms": 700})
+    second = await after(stage, first)
+    third = await after(stage, second)
+    if how == "cancelled":
+        await first.cancel()
+    for run, other in ((second, first), (third, second)):
+        row = await run.ended()
+        assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "prerequisite_failed")
+        assert str(other.id) in (row.error_message or "")
+
+
+async def test_cancelling_one_that_waits_fails_what_waits_for_it(stage: Stage) -> None:
+    first = await asking(stage.engine)
+    second = await after(stage, first)
+    third = await after(stage, second)
+    await second.cancel()
+    assert (await second.ended()).status == ExecutionStatus.CANCELLED
+    assert (await third.ended()).error_code == "prerequisite_failed"
+    await answer(first)
+    await first.ended()
+
+
+async def test_it_queues_in_its_session(stage: Stage) -> None:
+    first, busy = await asking(stage.engine), await asking(stage.engine)
+    session_id = str((await busy.row()).session_id)
+    run = await after(stage, first, session_id=session_id)
+    await answer(first)
+    await run.when(lambda row: row.status_reason == "session_busy")
+    await answer(busy)
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def test_it_holds_its_session_for_nobody(stage: Stage) -> None:
+    first = await asking(stage.engine)
+    done = await stage.engine.completed({"text": "x"})
+    session_id = str((await done.row()).session_id)
+    waiting = await after(stage, first, session_id=session_id)
+    run = await after(stage, session_id=session_id)
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    await answer(first)
+    assert (await waiting.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def test_a_paused_one_starts_paused(stage: Stage) -> None:
+    first = await asking(stage.engine)
+    run = await after(stage, first)
+    await run.pause()
+    await answer(first)
+    await run.paused()
+    await run.resume()
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def test_what_can_never_be_met_is_refused(stage: Stage, other: Stage) -> None:
+    failed = await stage.engine.failed(
+        {"text": "no", "stop_reason": "refusal"}, code="model_refused"
+    )
+    theirs = await after(other)
+    for ids in ([str(failed.id)], [str(theirs.id)], ["01a1fce3-f0de-7786-b104-ccf4161b9312"]):
+        body = {**TASK, "prerequisites": ids}
+        response = await stage.client.post("/api/v1/task-executions", json=body)
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["loc"] == ["body", "prerequisites", 0]
+
+
+async def test_nobody_else_pays_for_it(stage: Stage) -> None:
+    """An end that nobody waits for looks once and locks nothing."""
+    done = await stage.engine.completed({"text": "x"})
+    async with stage.engine.database.transaction() as session:
+        await prerequisites.settle(session, done.id, ExecutionStatus.COMPLETED)
+        assert not [o for o in session.identity_map.values() if isinstance(o, ExecutionRow)]
