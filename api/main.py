@@ -27,6 +27,7 @@ from api.routes import (
     executions,
     files,
     health,
+    hooks,
     input_requests,
     notifications,
     reports,
@@ -36,7 +37,6 @@ from api.routes import (
     stories,
     task_versions,
     tasks,
-    usage,
     usage,
     users,
 )
@@ -57,10 +57,14 @@ from runtime.temporal import connect
 
 VERSION = "1"
 
+POOL_SECONDS = 5.0
+"""Clients hear sooner than they give up that the database is too busy for them (chosen)."""
+
 FEATURES = (
     tasks,
     task_versions,
     dry_runs,
+    hooks,
     agents,
     bulk,  # before what takes any word for an execution's id
     execute,
@@ -99,7 +103,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database.connect(database_url, pool_size=settings.database_pool_size)
+        database = Database.connect(
+            database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
+        )
         hot_reads = await HotReads.connect(database_url)
         temporal = await connect(settings, lazy=True)
         watcher = Watcher(database, hot_reads, database_url)

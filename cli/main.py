@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.commands import (
+    api_keys,
     audit,
     demonstrate,
     executions,
@@ -57,7 +58,7 @@ def perdure(
 
 for commands in (operate, demonstrate, run, files):
     commands.add_to(app)
-for commands in (tasks, executions, inbox):
+for commands in (tasks, executions, inbox, api_keys):
     app.add_typer(commands.app)
 app.add_typer(audit.app)
 usage.add_to(app)

@@ -17,6 +17,10 @@ from persistence.direct import CONNECT_SECONDS, STATEMENT_SECONDS, Direct
 
 DRIVER = "postgresql+asyncpg"
 
+POOL_SECONDS = 30.0
+"""The pool is shared by all executions of a worker; a step that can't get a connection for this
+long fails its attempt, which is retried (chosen)."""
+
 
 def to_json(value: Any) -> str:
     """JSON text that Postgres can always hold: ASCII, so NUL and lone surrogates stay escapes."""
@@ -41,8 +45,13 @@ class Database:
         )
 
     @classmethod
-    def connect(cls, database_url: str, *, pool_size: int = 10) -> Self:
-        """Open lazily: the first statement makes the first connection."""
+    def connect(
+        cls, database_url: str, *, pool_size: int = 10, pool_seconds: float = POOL_SECONDS
+    ) -> Self:
+        """Open lazily: the first statement makes the first connection.
+
+        `pool_seconds` is how long a statement waits while all connections are in use.
+        """
         return cls(
             create_async_engine(
                 sqlalchemy_url(database_url),
@@ -51,9 +60,7 @@ class Database:
                 json_serializer=to_json,
                 # Errors are logged, and what they would show is prompts, messages and secrets.
                 hide_parameters=True,
-                # The pool is shared by all executions of a worker; a step that can't get a
-                # connection for this long fails its attempt, which is retried (chosen).
-                pool_timeout=30,
+                pool_timeout=pool_seconds,
                 connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
             ),
             Direct(database_url, size=pool_size),

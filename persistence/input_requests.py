@@ -35,9 +35,14 @@ async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | Non
 
 
 async def page(
-    session: AsyncSession, user_id: UUID, narrowed: RequestFilter, window: Window
+    session: AsyncSession,
+    user_id: UUID,
+    narrowed: RequestFilter,
+    window: Window,
+    *,
+    subject: str,
 ) -> Page[InputRequestRow]:
-    """The requests of the user's executions."""
+    """The requests of the user's executions, and others' that are assigned to the subject."""
     columns = {
         InputRequestRow.status: narrowed.status,
         InputRequestRow.kind: narrowed.kind,
@@ -47,8 +52,11 @@ async def page(
     conditions: list[ColumnElement[bool]] = [
         column == value for column, value in columns.items() if value is not None
     ]
-    condition = and_(InputRequestRow.user_id == user_id, *conditions)
-    return await newest(session, InputRequestRow, InputRequestRow.id, [condition], window)
+    own = and_(InputRequestRow.user_id == user_id, *conditions)
+    assigned = and_(
+        InputRequestRow.assignee == subject, InputRequestRow.user_id != user_id, *conditions
+    )
+    return await newest(session, InputRequestRow, InputRequestRow.id, [own, assigned], window)
 
 
 async def lock_open(

@@ -38,10 +38,13 @@ class InputRequestQuery(ListQuery):
 async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:
-    """The requests of my executions, newest first."""
+    """The requests of my executions, and those assigned to me, newest first."""
     narrowed = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
     async with call.gateway.database.reading() as session:
-        page = await input_requests.page(session, call.principal.user_id, narrowed, query.window())
+        me = call.principal
+        page = await input_requests.page(
+            session, me.user_id, narrowed, query.window(), subject=me.subject
+        )
     return answer(
         listing(call.request, query, page, [views.input_request(row) for row in page.rows])
     )
@@ -51,7 +54,7 @@ async def list_input_requests(
 async def get_input_request(call: Called, request_id: UUID) -> Response:
     """One request."""
     async with call.gateway.database.reading() as session:
-        row = await _own(session, call, request_id)
+        row = await _mine(session, call, request_id)
     return single(call.request, views.input_request(row))
 
 
@@ -64,7 +67,7 @@ async def answer_input_request(
     """Answer a request; the execution goes on at once."""
 
     async def store(session: AsyncSession) -> tuple[Response, str]:
-        row = await _own(session, call, request_id)
+        row = await _mine(session, call, request_id)
         execution = await executions.lock(session, row.execution_id)
         if execution is None:
             raise NotFoundError(f"There is no execution {row.execution_id}.")
@@ -83,9 +86,11 @@ async def answer_input_request(
     return done.response
 
 
-async def _own(session: AsyncSession, call: Call, request_id: UUID) -> InputRequestRow:
+async def _mine(session: AsyncSession, call: Call, request_id: UUID) -> InputRequestRow:
+    """A request of one's own execution, or one that somebody else's puts to the caller."""
     row = await input_requests.find(session, request_id)
     if row is None:
         raise NotFoundError(f"There is no input request {request_id}.")
-    call.require_own(row.user_id, "input request")
+    if row.assignee != call.principal.subject:
+        call.require_own(row.user_id, "input request")
     return row

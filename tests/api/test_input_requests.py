@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.outbox import OutboxRow
-from tests.api.world import APPROVAL, World, ask, execute, make_task
+from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
 BASE = "/api/v1/input-requests"
@@ -154,3 +154,28 @@ async def test_a_repeated_answer_with_its_key_is_the_same(world: World, client: 
     first = await client.post(f"{path}/answer", json={"message": "Blue."}, headers=key)
     again = await client.post(f"{path}/answer", json={"message": "Blue."}, headers=key)
     assert (again.status_code, again.content) == (200, first.content)
+
+
+async def test_whom_a_request_is_assigned_to_reads_and_answers_it(world: World) -> None:
+    async with world.client("asker") as owner, world.client("boss") as boss:
+        execution = await execute(owner, await make_task(owner))
+        await in_session(world, execution, "waiting_for_user")
+        assigned = await ask(world, execution, assignee="boss")
+        other = await ask(world, execution, assignee="somebody else")
+        listed = (await boss.get("/api/v1/input-requests")).json()
+        assert [r["id"] for r in listed["items"]] == [assigned]
+        assert (await boss.get(f"/api/v1/input-requests/{assigned}")).status_code == 200
+        for refused in (
+            await boss.get(f"/api/v1/input-requests/{other}"),
+            await boss.post(f"/api/v1/input-requests/{other}/answer", json={"message": "x"}),
+            await boss.get(execution["_links"]["self"]),
+        ):
+            assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+        answered = await boss.post(
+            f"/api/v1/input-requests/{assigned}/answer", json={"message": "Blue."}
+        )
+        assert answered.status_code == 200
+        me = (await boss.get("/api/v1/me")).json()
+        assert answered.json()["answered_by"] == me["id"]
+        mine = (await owner.get("/api/v1/input-requests")).json()["items"]
+        assert {r["id"] for r in mine} == {assigned, other}
