@@ -37,11 +37,11 @@ def render_pdf(report: ReportContent, base_url: str = "") -> bytes:
     Raises:
         RenderingFailedError: typst could not set it, or took too much time or memory.
     """
-    data = json.dumps(_data(document(report, base_url)), ensure_ascii=False)
+    data = data_of(document(report, base_url))
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "reports.typesetting"],
-            input=data.encode("utf-8", "replace"),
+            input=data.encode(),
             capture_output=True,
             timeout=LONGEST_SECONDS,
             check=False,
@@ -54,8 +54,9 @@ def render_pdf(report: ReportContent, base_url: str = "") -> bytes:
     return done.stdout
 
 
-def _data(made: Document) -> dict[str, Any]:
-    return {
+def data_of(made: Document) -> str:
+    """What the template gets, as JSON."""
+    data = {
         "title": _shown(made.title) or "Report",
         "status": made.status,
         "tone": made.tone,
@@ -65,6 +66,7 @@ def _data(made: Document) -> dict[str, Any]:
         "sections": [_section(section) for section in made.sections],
         "colours": dict(palette.LIGHT),
     }
+    return json.dumps(data, ensure_ascii=False)
 
 
 def _section(section: Section) -> dict[str, Any]:

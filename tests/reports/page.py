@@ -43,6 +43,11 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open_tags.append(tag)
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
     def handle_endtag(self, tag: str) -> None:
         assert self.open_tags, f"</{tag}> with nothing open"
         assert self.open_tags.pop() == tag, f"</{tag}> closes another tag"

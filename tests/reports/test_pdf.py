@@ -46,7 +46,7 @@ async def test_it_says_what_happened(reported: Reported) -> None:
 async def test_it_is_accessible(reported: Reported) -> None:
     content = await reported(stories.ordinary)
     file = opened(render(content, "pdf"))
-    root = file.trailer["/Root"].get_object()
+    root: Any = file.trailer["/Root"].get_object()
     assert root["/Lang"].startswith("en")
     assert root["/MarkInfo"]["/Marked"]
     assert "/StructTreeRoot" in root
@@ -135,7 +135,7 @@ async def test_what_typst_refuses_is_told(
     reported: Reported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = ReportContent.model_validate(await reported(stories.silent))
-    monkeypatch.setattr(pdf, "_data", lambda made: {"title": made.title})
+    monkeypatch.setattr(pdf, "data_of", lambda made: f'"{made.title}"')
     with pytest.raises(RenderingFailedError, match="otherwise"):
         pdf.render_pdf(content)
 

@@ -1,0 +1,263 @@
+"""What changed since the scheduled run before: what is compared with what, and what it says."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.report_source import KeptFile
+from contracts.reports import Difference, Item, ReportContent
+from domain.ids import new_id
+from persistence.database import Database
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.tasks import TaskRow
+from persistence.tables.users import UserRow
+from reports.difference import MAX_ITEMS, Change, files, lines, values
+from reports.render import render
+from tests.reports.conftest import stored
+from tests.reports.page import read
+from tests.reports.paper import text_of
+from tests.reports.told import begun
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=12,
+)
+
+
+def said(changes: Iterator[Change]) -> list[tuple[str, str, str, str | None, str | None]]:
+    return [(kind, i.name, i.path, i.before, i.after) for kind, i in changes]
+
+
+def test_objects_with_an_identity_are_compared_wherever_they_stand() -> None:
+    before = [{"id": 1, "state": "open"}, {"id": 2, "state": "open"}]
+    after = [{"id": 3, "state": "open"}, {"id": 2, "state": "shut"}]
+    assert said(values(before, after)) == [
+        ("new", "3", "", None, '{"id": 3, "state": "open"}'),
+        ("changed", "2", "state", "open", "shut"),
+        ("gone", "1", "", '{"id": 1, "state": "open"}', None),
+    ]
+
+
+@pytest.mark.parametrize("identity", ["id", "key", "name", "title", "url"])
+def test_identities(identity: str) -> None:
+    before, after = [{identity: "a", "n": 1}], [{identity: "b", "n": 1}, {identity: "a", "n": 1}]
+    assert [(kind, name) for kind, name, *_ in said(values(before, after))] == [("new", "b")]
+
+
+def test_objects_within_objects_are_named_by_the_nearest_identity() -> None:
+    before = {"hosts": [{"name": "db", "disk": {"free": 10}, "tags": ["a", "b"]}]}
+    after = {"hosts": [{"name": "db", "disk": {"free": 7}, "tags": ["b", "c"]}], "total": 1}
+    assert said(values(before, after)) == [
+        ("changed", "db", "disk.free", "10", "7"),
+        ("new", "db", "tags", None, "c"),
+        ("gone", "db", "tags", "a", None),
+        ("new", "total", "", None, "1"),
+    ]
+
+
+def test_an_identity_that_is_there_twice_is_none() -> None:
+    before = [{"id": 1, "n": 1}, {"id": 1, "n": 2}]
+    assert said(values(before, [{"id": 1, "n": 1}, {"id": 1, "n": 3}])) == [
+        ("changed", "[1].n", "", "2", "3")
+    ]
+
+
+def test_what_is_of_another_kind_is_changed_as_a_whole() -> None:
+    assert said(values({"a": [1]}, {"a": {"b": 1}})) == [("changed", "a", "", "[1]", '{"b": 1}')]
+    assert said(values(1, True)) == [("changed", "result", "", "1", "true")]
+
+
+def test_depth_without_end() -> None:
+    deep: Any = 1
+    other: Any = 2
+    for _ in range(300):
+        deep, other = {"a": deep}, {"a": other}
+    [(kind, *_)] = said(values(deep, other))
+    assert kind == "changed"
+
+
+@given(JSON)
+def test_what_is_the_same_did_not_change(value: Any) -> None:
+    assert said(values(value, value)) == []
+
+
+@given(JSON, JSON)
+def test_any_two_results_can_be_compared(before: Any, after: Any) -> None:
+    there, back = said(values(before, after)), said(values(after, before))
+    assert bool(there) == bool(back) == (not same(before, after))
+    assert len(there) == len(back)
+
+
+def same(before: Any, after: Any) -> bool:
+    """As JSON sees it, where lists of plain values are bags."""
+    return not said(values(before, after))
+
+
+def test_lines() -> None:
+    before = "# Hosts\n\n- db is up\n- web is up\n- mail is up\n"
+    after = "# Hosts\n- db is up  \n- web is DOWN\n- mail is up\n- cache is up"
+    assert said(lines(before, after)) == [
+        ("changed", "", "", "- web is up", "- web is DOWN"),
+        ("new", "", "", None, "- cache is up"),
+    ]
+
+
+def test_long_texts_take_no_time() -> None:
+    texts = ["\n".join(f"{seed} {i % 7}" for i in range(5_000)) for seed in ("a", "b")]
+    began = time.process_time()
+    assert len(said(lines(*texts))) == 2_000
+    assert len(said(lines("x\n" * 5_000, "x\n\n" * 2_500 + "y\n" * 2_500))) == 0
+    assert time.process_time() - began < 3
+
+
+def test_files() -> None:
+    def kept(name: str, sha: str) -> KeptFile:
+        return KeptFile(name, sha * 64, 1_000)
+
+    before = [kept("a", "1"), kept("b", "1"), kept("b", "2"), kept("c", "3")]
+    after = [kept("b", "2"), kept("c", "4"), kept("d", "1")]
+    assert [(kind, item.name) for kind, item in files(before, after)] == [
+        ("changed", "c"),
+        ("new", "d"),
+        ("gone", "a"),
+    ]
+
+
+async def a_task(session: AsyncSession) -> tuple[UUID, UUID]:
+    user = UserRow(subject=f"alice-{new_id().hex[-6:]}", role="user")
+    session.add(user)
+    await session.flush()
+    task = TaskRow(
+        user_id=user.id,
+        name="nightly",
+        version=1,
+        is_public=False,
+        is_active=True,
+        is_scheduled=True,
+        schedule_cron="0 3 * * *",
+        schedule_timezone="UTC",
+        schedule_enabled=True,
+        schedule_overlap_policy="skip",
+    )
+    session.add(task)
+    await session.flush()
+    return user.id, task.id
+
+
+async def ran(
+    database: Database,
+    task: tuple[UUID, UUID],
+    result: dict[str, Any],
+    *,
+    kept: Sequence[str] = (),
+    status: str = "completed",
+    **facts: Any,
+) -> tuple[UUID, dict[str, Any]]:
+    """A run of the task to its end; its id and what its report says of the difference."""
+    user_id, task_id = task
+    facts = {"trigger_type": "scheduled", "task_id": task_id, **facts}
+    async with database.transaction() as session:
+        story = await begun(session, user_id=user_id, **facts)
+        await story.say("Go.")
+        await story.tools({"name": "save_artifact", "input": {"path": "x"}})
+        for name in kept:
+            await story.kept(name, 10, sha256=f"{len(kept)}" * 64)
+        await story.answer(str(result.get("text", "Done.")))
+        story.row.result_data = result
+    report = await stored(database, story.row.id)
+    assert report is not None
+    async with database.transaction() as session:
+        row = await session.get_one(ExecutionRow, story.row.id)
+        row.status, row.completed_at = status, datetime.now(UTC)
+    return story.row.id, report.content
+
+
+@pytest.fixture
+async def task(database: Database) -> tuple[UUID, UUID]:
+    async with database.transaction() as session:
+        return await a_task(session)
+
+
+async def test_the_scheduled_run_before_is_what_is_compared(
+    database: Database, task: tuple[UUID, UUID]
+) -> None:
+    items = [{"id": "CVE-1", "severity": "high"}]
+    first, content = await ran(database, task, {"text": "a", "output": items}, kept=["list.md"])
+    assert content["difference"] is None
+    await ran(database, task, {"text": "b", "output": []}, trigger_type="manual")
+    await ran(database, task, {"text": "c", "output": []}, status="failed")
+    items = [{"id": "CVE-1", "severity": "low"}, {"id": "CVE-2", "severity": "high"}]
+    _, content = await ran(database, task, {"text": "d", "output": items}, kept=["list.md", "b.md"])
+    difference = Difference.model_validate(content["difference"])
+    assert difference.execution_id == first
+    assert difference.report_id is not None
+    assert difference.of == "items"
+    assert difference.result.changed == (
+        Item(name="CVE-1", path="severity", before="high", after="low"),
+    )
+    assert [item.name for item in difference.result.new] == ["CVE-2"]
+    assert [item.name for item in difference.files.new] == ["b.md"]
+    assert [item.name for item in difference.files.changed] == ["list.md"]
+    for text in shown(content):
+        assert "Since the last scheduled run" in text
+        assert "CVE-2" in text
+        assert "severity" in text
+
+
+def shown(content: dict[str, Any]) -> Iterator[str]:
+    yield "".join(read(render(content, "html")).text)
+    yield render(content, "markdown").decode()
+    yield text_of(render(content, "pdf"))
+
+
+async def test_nothing_changed(database: Database, task: tuple[UUID, UUID]) -> None:
+    for _ in range(2):
+        _, content = await ran(database, task, {"text": "All is well."}, kept=["a.md"])
+    assert Difference.model_validate(content["difference"]).is_empty
+    assert all("Nothing changed." in text for text in shown(content))
+
+
+async def test_texts_are_compared_by_lines(database: Database, task: tuple[UUID, UUID]) -> None:
+    await ran(database, task, {"text": "a\nb"})
+    _, content = await ran(database, task, {"text": "a\nc"})
+    assert content["difference"]["of"] == "lines"
+    assert content["difference"]["result"]["changed"][0]["after"] == "c"
+    assert all("changed" in text for text in shown(content))
+
+
+async def test_results_that_can_not_be_compared(
+    database: Database, task: tuple[UUID, UUID]
+) -> None:
+    await ran(database, task, {"text": ""})
+    _, content = await ran(database, task, {"text": "a"})
+    assert content["difference"]["of"] == "nothing"
+    assert all("be compared" in text for text in shown(content))
+
+
+async def test_a_run_that_failed_says_nothing_of_changes(
+    database: Database, task: tuple[UUID, UUID]
+) -> None:
+    await ran(database, task, {"text": "a"})
+    _, content = await ran(database, task, {"text": "b"}, error_code="max_turns")
+    assert content["difference"] is None
+
+
+async def test_what_is_told_is_bounded(database: Database, task: tuple[UUID, UUID]) -> None:
+    await ran(database, task, {"text": "", "output": []})
+    items = [{"id": n, "text": "x" * 10_000} for n in range(500)]
+    _, content = await ran(database, task, {"text": "", "output": items})
+    difference = ReportContent.model_validate(content).difference
+    assert difference is not None
+    assert len(difference.result.new) == MAX_ITEMS
+    assert difference.result.left_out == 500 - MAX_ITEMS
+    assert all(
+        f"{500 - MAX_ITEMS} more differences are left out" in text for text in shown(content)
+    )

@@ -1,0 +1,112 @@
+"""The Markdown: it reads as meant on any renderer, and nothing written acts in it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from reports.markdown import _blocks, escaped
+from reports.nodes import Node, of, p, table
+from reports.render import render
+from tests.reports import stories
+from tests.reports.conftest import Reported
+
+READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+"""As generous as the renderers out there: raw HTML is let through."""
+
+
+def tokens(markdown: str) -> Iterator[Token]:
+    for token in READER.parse(markdown):
+        yield token
+        yield from token.children or ()
+
+
+def sections(markdown: str) -> list[str]:
+    found = READER.parse(markdown)
+    return [
+        found[place + 1].content
+        for place, token in enumerate(found)
+        if token.type == "heading_open" and token.tag == "h2" and token.level == 0
+    ]
+
+
+async def test_it_says_what_happened(reported: Reported) -> None:
+    content = await reported(stories.ordinary)
+    markdown = render(content, "markdown").decode()
+    assert markdown.startswith("# Nightly check of the orders against their payments\n")
+    assert sections(markdown) == [
+        *("Result", "Timeline", "What people were asked", "Tool calls", "Subtasks", "Files"),
+        *("Tokens and cost", "Transcript", "Details"),
+    ]
+    assert "| `A-20931` | €412.00 | paid twice, refund is pending |" in markdown
+    assert "| 2 | `bash` | `psql -f queries/payments.sql -v day=yesterday` | failed |" in markdown
+    assert "[12](#message-12)" in markdown
+    assert "\n### Message 12\n" in markdown
+
+
+async def test_its_tables_are_whole(reported: Reported) -> None:
+    content = await reported(stories.hostile)
+    content["tool_calls"][0]["name"] = "a | b ` c \\| \n d"
+    content["artifacts"][0]["name"] = "]( | x"
+    rows = [t for t in tokens(render(content, "markdown").decode()) if t.type == "tr_open"]
+    cells = [t for t in tokens(render(content, "markdown").decode()) if t.type == "td_open"]
+    # Tool calls, subtasks, files, two lines of cost, details; each with its head.
+    assert len(rows) == 1 + 1 + 1 + 1 + 1 + 1 + 1 + 2 + 1 + 6
+    assert len(cells) == 6 + 5 + 4 + 7 * 2 + 2 * 6
+
+
+async def test_hostile_text_stays_text(reported: Reported) -> None:
+    markdown = render(await reported(stories.hostile), "markdown").decode()
+    found = list(tokens(markdown))
+    assert not [t for t in found if t.type in {"html_block", "html_inline", "image"}]
+    links = [str(t.attrGet("href")) for t in found if t.type == "link_open"]
+    assert all(link.startswith(("#", "/api/v1/", "https://evil.example/")) for link in links)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", markdown)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("snake_case stays", "snake_case stays"),
+        ("_a_ *b* `c` ~d~", r"\_a\_ \*b\* \`c\` \~d\~"),
+        ("<b> a < b > c &amp; d & e", r"\<b> a < b > c \&amp; d & e"),
+        ("[x](y) wow!", r"\[x\](y) wow\!"),
+        ("1.5 | 2", r"1.5 \| 2"),
+        ("a\nb", "a b"),
+    ],
+)
+def test_only_what_would_act_is_escaped(written: str, read: str) -> None:
+    assert escaped(written) == read
+
+
+@given(st.text(max_size=60))
+@example("+ a")
+@example("12) a")
+@example("===")
+@example("<!-- a")
+@example("&#35; a")
+@example("`" * 3)
+@example("\\`[a](b)`")
+def test_any_paragraph_is_one_paragraph_of_that_text(text: str) -> None:
+    markdown = "\n".join(_blocks([p(text)]))
+    found = [t.type for t in READER.parse(markdown)]
+    assert found in ([], ["paragraph_open", "inline", "paragraph_close"]), markdown
+    words = [t for t in tokens(markdown) if t.type != "inline" and t.level == 0]
+    kinds = {t.type for t in words} - {"paragraph_open", "paragraph_close"}
+    assert kinds <= {"text", "text_special"}, markdown
+
+
+@given(st.lists(st.lists(st.text(max_size=20), min_size=2, max_size=2), min_size=1, max_size=4))
+def test_any_table_keeps_its_cells(rows: list[list[str]]) -> None:
+    cells = [[of("code", Node("text", text=cell)) for cell in row] for row in rows]
+    made: list[list[Any]] = [*rows, *cells, *[[Node("code", text=c) for c in r] for r in rows]]
+    markdown = "\n".join(_blocks([table(("a", "b"), made, align="lr")]))
+    found = list(READER.parse(markdown))
+    assert sum(t.type == "tr_open" for t in found) == 1 + 3 * len(rows)
+    assert sum(t.type == "td_open" for t in found) == 2 * 3 * len(rows)
+    assert not [t for t in tokens(markdown) if t.type in {"html_inline", "link_open", "image"}]
