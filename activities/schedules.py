@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from contracts.schedules import ScheduleServer, TaskSchedule
-from persistence import schedules
+from persistence import backfills, schedules
 from persistence.database import Database
 
 PERIOD_SECONDS = 5.0
@@ -68,6 +68,12 @@ class ScheduleUpkeep:
         for task_id in waiting:
             log.info("schedules.tells", task_id=str(task_id))
             if not await schedules.bring_into_step(self._database, self._server, task_id):
+                return False
+        async with self._database.reading() as session:
+            backfills_unsent = await backfills.unsent(session, limit=BATCH)
+        for wanted in backfills_unsent:
+            log.info("schedules.backfills", task_id=str(wanted.task_id))
+            if not await backfills.send(self._database, self._server, wanted):
                 return False
         return True
 

@@ -14,6 +14,7 @@ from persistence.database import Database
 from persistence.hot_reads import HotReads
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound
+from runtime.schedules import Schedules
 from runtime.sealing import Sealer
 from runtime.settings import Settings
 
@@ -31,6 +32,7 @@ class Gateway:
     blobs: BlobStore
     temporal: Client
     dispatcher: Dispatcher
+    schedules: Schedules
     authenticator: Authenticator
     allowances: Allowances
     rates: Rates | None

@@ -27,10 +27,33 @@ def task(task_id: UUID) -> Links:
     }
 
 
+def schedule(task_id: UUID) -> Links:
+    """Links of a task's schedule."""
+    path = f"{BASE}/tasks/{task_id}"
+    actions = ("pause", "resume", "trigger", "backfill")
+    return {
+        "self": f"{path}/schedule",
+        "task": path,
+        "executions": f"{BASE}/task-executions?task_id={task_id}&trigger_type=scheduled",
+        **{action: f"{path}/schedule/{action}" for action in actions},
+    }
+
+
+def backfill(task_id: UUID) -> Links:
+    """Links of a backfill that was accepted."""
+    found = schedule(task_id)
+    return {"schedule": found["self"], "task": found["task"], "executions": found["executions"]}
+
+
 def task_version(task_id: UUID, version: int) -> Links:
     """Links of one version of a task."""
     path = f"{BASE}/tasks/{task_id}"
     return {"self": f"{path}/versions/{version}", "task": path}
+
+
+def one(collection: str, thing_id: UUID) -> Links:
+    """Links of a thing that leads nowhere else."""
+    return {"self": f"{BASE}/{collection}/{thing_id}"}
 
 
 def hook(task_id: UUID, hook_id: UUID) -> Links:

@@ -51,6 +51,17 @@ class ScheduleState:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """Fires to be made up for: all that the schedule has from `start_at` to `end_at`."""
+
+    id: UUID
+    task_id: UUID
+    start_at: datetime
+    end_at: datetime
+    overlap_policy: OverlapPolicy
+
+
+@dataclass(frozen=True, slots=True)
 class Differences:
     """Between tasks and Temporal: schedules that are not there, or otherwise; and unknown ones."""
 
@@ -70,6 +81,10 @@ class ScheduleServer(Protocol):
 
     async def remove(self, task_id: UUID) -> bool:
         """Delete the task's schedule, if there is one."""
+        ...
+
+    async def backfill(self, wanted: Backfill) -> bool:
+        """Fire for every time of the span; again for the same id is once."""
         ...
 
     async def compare(self, wanted: Mapping[UUID, TaskSchedule]) -> Differences | None:

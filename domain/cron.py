@@ -5,13 +5,17 @@ for. And not by Temporal, which reads a sixth field as a year, `#` as a comment,
 month and weekday both, where every cron since 1987 is content with either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """Days of each month in its longest year."""
 
 DAYS_OF_A_WEEK = 7
+
+SEARCHED = timedelta(days=41 * 366)
+"""A 29 February on a given weekday lets us wait 28 years, and 40 past 2100, which has none."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -48,6 +52,14 @@ class Calendar:
     def ever_comes(self) -> bool:
         """Whether one of the months has one of the days."""
         return min(self.days) <= max(LONGEST_MONTH[month - 1] for month in self.months)
+
+    def has(self, day: date) -> bool:
+        """Whether the day matches."""
+        return (
+            day.month in self.months
+            and day.day in self.days
+            and day.isoweekday() % DAYS_OF_A_WEEK in self.weekdays
+        )
 
 
 class CronError(ValueError):
@@ -91,6 +103,33 @@ def calendars(expression: str) -> Sequence[Calendar]:
     if not coming:
         raise CronError("No such day ever comes: the month is too short for it.")
     return coming
+
+
+def fires(expression: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
+    """The times behind `after` at which the expression fires in the zone, in UTC.
+
+    A time of the clock that a change to summer time leaves out is left out; one that comes twice
+    fires once. (In that one hour of a year Temporal decides which of the two it is.)
+    """
+    found = calendars(expression)
+    day = after.astimezone(zone).date()
+    last = day + SEARCHED
+    while day < last:
+        yield from (time for time in _of_day(found, day, zone) if time > after)
+        day += timedelta(days=1)
+
+
+def _of_day(found: Sequence[Calendar], day: date, zone: tzinfo) -> Sequence[datetime]:
+    times: set[datetime] = set()
+    for calendar in found:
+        if not calendar.has(day):
+            continue
+        for hour in calendar.hours:
+            for minute in calendar.minutes:
+                time = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+                if time.astimezone(UTC).astimezone(zone).hour == hour:
+                    times.add(time.astimezone(UTC))
+    return sorted(times)
 
 
 def _values(part: str, field: _Field) -> set[int]:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.schedules import DEFAULT_CATCHUP, OverlapPolicy, ScheduleServer, TaskSchedule
 from persistence.database import Database
+from persistence.pages import Page, Window, newest
 from persistence.tables.schedules import ScheduleRow
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 
@@ -102,6 +103,23 @@ async def page_after(session: AsyncSession, last: UUID | None, *, limit: int) ->
     return [_read(row) for row in await session.execute(query)]
 
 
+async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[TaskRow]:
+    """The user's tasks that have a schedule."""
+    mine = and_(TaskRow.user_id == user_id, TaskRow.is_scheduled, TaskRow.deleted_at.is_(None))
+    return await newest(session, TaskRow, TaskRow.id, [mine], window)
+
+
+async def in_step(session: AsyncSession, task_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the tasks whose schedule Temporal was told of."""
+    rows = await session.scalars(
+        select(ScheduleRow.task_id).where(
+            ScheduleRow.task_id.in_(task_ids),
+            ScheduleRow.revision == ScheduleRow.applied_revision,
+        )
+    )
+    return set(rows)
+
+
 async def bring_into_step(database: Database, server: ScheduleServer, task_id: UUID) -> bool:
     """Tell Temporal what the task says now; False where that did not succeed.
 
@@ -122,11 +140,14 @@ async def bring_into_step(database: Database, server: ScheduleServer, task_id: U
     return False
 
 
-async def tell_again(database: Database, server: ScheduleServer, task_id: UUID) -> bool:
-    """Tell Temporal although it was told: somebody changed something there."""
+async def tell_again(database: Database, server: ScheduleServer, task_id: UUID) -> Kept | None:
+    """Tell Temporal although it may have been told; what was told, or None: it is away.
+
+    Somebody may have changed something there, and the next step needs it as the task says.
+    """
     async with database.reading() as session:
-        kept = await find(session, task_id)
-    return kept is None or await _tell(server, kept)
+        kept = await find(session, task_id) or Kept(task_id, None, 0, 0)
+    return kept if await _tell(server, kept) else None
 
 
 async def _tell(server: ScheduleServer, kept: Kept) -> bool:

@@ -20,7 +20,7 @@ from temporalio.client import (
 
 from contracts import names
 from contracts.execution import ExecutionInput
-from contracts.schedules import OverlapPolicy, TaskSchedule
+from contracts.schedules import TaskSchedule
 from domain import cron
 from runtime.dispatch import priority, search_attributes, summary
 
@@ -44,17 +44,13 @@ def schedule_of(wanted: TaskSchedule) -> Schedule:
             time_zone_name=wanted.timezone,
         ),
         policy=SchedulePolicy(
-            overlap=overlap_policy(wanted.overlap_policy), catchup_window=wanted.catchup_window
+            overlap=ScheduleOverlapPolicy[wanted.overlap_policy.upper()],
+            catchup_window=wanted.catchup_window,
         ),
         state=ScheduleState(
             paused=wanted.is_paused, note=f"Kept as its task says: change the task. ({digest})"
         ),
     )
-
-
-def overlap_policy(policy: OverlapPolicy) -> ScheduleOverlapPolicy:
-    """Temporal's name for it."""
-    return ScheduleOverlapPolicy[policy.upper()]
 
 
 def task_id_of(entry: ScheduleListDescription) -> UUID | None:

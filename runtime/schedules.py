@@ -6,17 +6,18 @@ False or None, and done later (persistence/schedules.py).
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
 import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
+from temporalio.api.enums.v1 import ScheduleOverlapPolicy
+from temporalio.api.schedule.v1 import BackfillRequest, SchedulePatch
+from temporalio.api.workflowservice.v1 import PatchScheduleRequest
 from temporalio.client import (
     Client,
     ScheduleAlreadyRunningError,
-    ScheduleBackfill,
     ScheduleDescription,
     ScheduleListDescription,
     ScheduleUpdate,
@@ -25,12 +26,11 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from contracts.schedules import Differences, OverlapPolicy, ScheduleState, TaskSchedule
+from contracts.schedules import Backfill, Differences, ScheduleState, TaskSchedule
 from runtime.dispatch import RPC_TIMEOUT, search_attributes
 from runtime.schedule_specs import (
     is_as_described,
     is_as_listed,
-    overlap_policy,
     schedule_of,
     task_id_of,
 )
@@ -38,9 +38,6 @@ from runtime.schedule_specs import (
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-MATCHING_LIMIT = 1000
-"""Times that the server tells in one answer (its constant maxListMatchingTimesCount)."""
 
 LISTED = 1000
 """Schedules asked for at a time: 150 bytes each (measured)."""
@@ -64,64 +61,20 @@ class Schedules:
         self._described = 0
 
     async def apply(self, wanted: TaskSchedule) -> bool:
-        """Make the schedule, or change it to what is wanted; False when Temporal is away.
-
-        What Temporal refuses is logged and counts as told: asking again brings nothing.
-        """
-        try:
-            return await _asked(lambda: self._apply(wanted), "apply") is not None
-        except RPCError as error:
-            task_id = str(wanted.task_id)
-            log.error("schedules.refused", task_id=task_id, error=error.message)  # noqa: TRY400 - it says all
-            return True
+        """Make the schedule, or change it to what is wanted; False when Temporal is away."""
+        return await _told(lambda: self._apply(wanted), "apply", wanted.task_id)
 
     async def remove(self, task_id: UUID) -> bool:
         """Delete the task's schedule, if there is one; False when Temporal is away."""
-        return await _asked(lambda: self._remove(task_id), "remove") is not None
+        return await _told(lambda: self._remove(task_id), "remove", task_id)
+
+    async def backfill(self, wanted: Backfill) -> bool:
+        """Fire for every time of the span; again for the same id is once."""
+        return await _told(lambda: self._backfill(wanted), "backfill", wanted.task_id)
 
     async def state(self, wanted: TaskSchedule) -> ScheduleState | None:
         """How the schedule stands in Temporal, or None when Temporal could not be asked."""
         return await _asked(lambda: self._state(wanted), "describe")
-
-    async def matching(
-        self, task_id: UUID, start_at: datetime, end_at: datetime
-    ) -> Sequence[datetime] | None:
-        """Times in the span, both ends included, at which the schedule fires; up to 1,000 and one.
-
-        None when Temporal could not be asked, or has no such schedule.
-        """
-        return await _asked(lambda: self._matching(task_id, start_at, end_at), "matching")
-
-    async def backfill(
-        self, task_id: UUID, start_at: datetime, end_at: datetime, overlap: OverlapPolicy
-    ) -> bool:
-        """Fire for every time of the span; False when Temporal could not be asked."""
-
-        async def fill() -> bool:
-            span = ScheduleBackfill(start_at - JUST_BEFORE, end_at, overlap=overlap_policy(overlap))
-            handle = self._client.get_schedule_handle(names.schedule_id(task_id))
-            await handle.backfill(span, rpc_timeout=RPC_TIMEOUT)
-            return True
-
-        return await _asked(fill, "backfill") is not None
-
-    async def next_fires(self, task_ids: Sequence[UUID]) -> Mapping[UUID, datetime | None] | None:
-        """The next fire of each of these tasks that has an unpaused schedule."""
-        wanted = set(task_ids)
-        if not wanted:
-            return {}
-        quoted = ", ".join(f"'{task_id}'" for task_id in wanted)
-
-        async def find() -> Mapping[UUID, datetime | None]:
-            found: dict[UUID, datetime | None] = {}
-            for entry in await self._listed(f"{names.TASK_ID} IN ({quoted})"):
-                task_id = task_id_of(entry)
-                if task_id in wanted and entry.schedule and not entry.schedule.state.paused:
-                    times = entry.info.next_action_times if entry.info else []
-                    found[task_id] = min(times, default=None)
-            return found
-
-        return await _asked(find, "list")
 
     async def compare(self, wanted: Mapping[UUID, TaskSchedule]) -> Differences | None:
         """Which of these schedules Temporal has not, or has otherwise; and which it has beside.
@@ -132,7 +85,7 @@ class Schedules:
 
     # --- one by one -----------------------------------------------------------------------------
 
-    async def _apply(self, wanted: TaskSchedule) -> bool:
+    async def _apply(self, wanted: TaskSchedule) -> None:
         schedule = schedule_of(wanted)
         attributes = search_attributes(wanted)
         try:
@@ -149,16 +102,14 @@ class Schedules:
                 return ScheduleUpdate(schedule, search_attributes=attributes)
 
             await handle.update(change, rpc_timeout=RPC_TIMEOUT)
-        return True
 
-    async def _remove(self, task_id: UUID) -> bool:
+    async def _remove(self, task_id: UUID) -> None:
         handle = self._client.get_schedule_handle(names.schedule_id(task_id))
         try:
             await handle.delete(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-        return True
 
     async def _state(self, wanted: TaskSchedule) -> ScheduleState:
         described = await self._describe(wanted.task_id)
@@ -183,26 +134,25 @@ class Schedules:
                 return None
             raise
 
-    async def _matching(
-        self, task_id: UUID, start_at: datetime, end_at: datetime
-    ) -> Sequence[datetime]:
-        found: list[datetime] = []
-        after = start_at - JUST_BEFORE
-        while len(found) <= MATCHING_LIMIT:
-            answer = await self._client.workflow_service.list_schedule_matching_times(
-                ListScheduleMatchingTimesRequest(
-                    namespace=self._client.namespace,
-                    schedule_id=names.schedule_id(task_id),
-                    start_time=_timestamp(after),
-                    end_time=_timestamp(end_at),
-                ),
-                timeout=RPC_TIMEOUT,
-            )
-            found += [time.ToDatetime(tzinfo=UTC) for time in answer.start_time]
-            if len(answer.start_time) < MATCHING_LIMIT:
-                break
-            after = found[-1]
-        return found
+    async def _backfill(self, wanted: Backfill) -> None:
+        # Not by the SDK's handle, which gives each request an id of its own.
+        span = BackfillRequest(
+            start_time=_timestamp(wanted.start_at - JUST_BEFORE),
+            end_time=_timestamp(wanted.end_at),
+            overlap_policy=ScheduleOverlapPolicy.Value(
+                f"SCHEDULE_OVERLAP_POLICY_{wanted.overlap_policy.upper()}"
+            ),
+        )
+        await self._client.workflow_service.patch_schedule(
+            PatchScheduleRequest(
+                namespace=self._client.namespace,
+                schedule_id=names.schedule_id(wanted.task_id),
+                patch=SchedulePatch(backfill_request=[span]),
+                identity=self._client.identity,
+                request_id=str(wanted.id),
+            ),
+            timeout=RPC_TIMEOUT,
+        )
 
     # --- all at once ----------------------------------------------------------------------------
 
@@ -231,21 +181,34 @@ class Schedules:
         self._described += DESCRIBED
         return task_ids[start : start + DESCRIBED]
 
-    async def _listed(self, query: str | None = None) -> Sequence[ScheduleListDescription]:
-        pages = await self._client.list_schedules(query, page_size=LISTED, rpc_timeout=RPC_TIMEOUT)
+    async def _listed(self) -> Sequence[ScheduleListDescription]:
+        pages = await self._client.list_schedules(page_size=LISTED, rpc_timeout=RPC_TIMEOUT)
         return [entry async for entry in pages]
+
+
+async def _told(tell: Callable[[], Awaitable[None]], what: str, task_id: UUID) -> bool:
+    """Whether Temporal was told. What it refuses counts as told: asking again brings nothing."""
+
+    async def telling() -> bool:
+        try:
+            await tell()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            log.error("schedules.refused", what=what, task_id=str(task_id), error=error.message)  # noqa: TRY400 - it says all
+        return True
+
+    return await _asked(telling, what) is not None
 
 
 async def _asked(
     ask: Callable[[], Awaitable[T]], what: str, *, within: timedelta = RPC_TIMEOUT
 ) -> T | None:
-    """What Temporal answers; None when it could not be asked. What it refuses is raised."""
+    """What Temporal answers; None when it could not be asked."""
     try:
         async with asyncio.timeout(within.total_seconds()):
             return await ask()
     except (RPCError, RuntimeError, TimeoutError) as error:
-        if isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT:
-            raise
         # A lazy client that can't connect raises RuntimeError, or takes its time.
         log.warning("schedules.not_asked", what=what, error=str(error))
         return None

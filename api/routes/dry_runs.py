@@ -1,6 +1,7 @@
 """Dry runs: what an execution of a task would be, without starting one."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
@@ -20,7 +21,7 @@ from domain import pricing
 from domain.agents import Agent, system_prompt_of
 from domain.offers import offers
 from domain.templates import render
-from persistence import forecasts
+from persistence import fires, forecasts
 from persistence.forecasts import Forecast
 from persistence.resumption import permissions_of
 from persistence.starts import Start
@@ -42,6 +43,7 @@ async def dry_run(
         task = await readable_task(session, call, task_id)
         execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
         wanted = asked(call, work_of(task), execution)
+        wanted = await fires.knowing(session, wanted, datetime.now(UTC))
         strict = body.strict_variables
         agent = await check(session, call.gateway, wanted, strict_variables=strict)
         past = await forecasts.forecast(session, task_id, wanted.user_id)
@@ -55,7 +57,8 @@ def _read(wanted: Start, agent: Agent | None, model: str, past: Forecast) -> Dry
     if work.task_id is None or work.task_version is None:
         raise LookupError("a dry run is one of a task")
     rendered = render(
-        definition.prompt_template, {**definition.default_variables, **wanted.variables}
+        definition.prompt_template,
+        {**definition.default_variables, **wanted.known_variables, **wanted.variables},
     )
     spoken = agent.system_prompt if agent else None
     budget = wanted.budget_usd or definition.sdk_options.max_budget_usd

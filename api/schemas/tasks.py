@@ -1,17 +1,15 @@
 """Tasks: what a client writes, and what it reads."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
 
 from api.schemas.values import Body, Read, Text
 from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, TaskDefinition
+from contracts.schedules import OverlapPolicy
 
-OverlapPolicy = Literal[
-    "skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"
-]
 Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
 Prompt = Annotated[str, Field(min_length=1, pattern=r"\S")]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
@@ -19,7 +17,10 @@ Tags = Annotated[tuple[Tag, ...], Field(max_length=50)]
 Tools = Annotated[tuple[str, ...], Field(max_length=200)]
 AgentId = Annotated[str, Field(min_length=1, max_length=100)]
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
-Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
+CatchUp = Annotated[int, Field(ge=10, le=604_800)]
+"""Seconds: Temporal's least, and a week, after which a fire is history (chosen)."""
+Jitter = Annotated[int, Field(ge=0, le=86_400)]
+"""Seconds: at most a day (chosen)."""
 
 DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
 """What is versioned; the other fields are the task's own."""
@@ -45,8 +46,8 @@ class TaskCreate(TaskDefinition):
     schedule_timezone: str = Field(default="UTC", max_length=64)
     schedule_enabled: bool = False
     schedule_overlap_policy: OverlapPolicy = "skip"
-    schedule_catchup_window_seconds: Seconds | None = None
-    schedule_jitter_seconds: Seconds | None = None
+    schedule_catchup_window_seconds: CatchUp | None = None
+    schedule_jitter_seconds: Jitter | None = None
 
 
 class TaskUpdate(Body):
@@ -79,8 +80,8 @@ class TaskUpdate(Body):
     schedule_timezone: str | None = Field(default=None, max_length=64)
     schedule_enabled: bool | None = None
     schedule_overlap_policy: OverlapPolicy | None = None
-    schedule_catchup_window_seconds: Seconds | None = None
-    schedule_jitter_seconds: Seconds | None = None
+    schedule_catchup_window_seconds: CatchUp | None = None
+    schedule_jitter_seconds: Jitter | None = None
 
 
 class TaskRead(Read):

@@ -53,3 +53,20 @@ class ScheduleSkipRow(Row):
     scheduled_at: Mapped[datetime]
     reason: Mapped[str]
     created_at: Mapped[CreatedAt]
+
+
+class ScheduleBackfillRow(Row):
+    """Fires that somebody wants made up for; `sent_at` is when Temporal was told."""
+
+    __tablename__ = "schedule_backfills"
+    __table_args__ = (
+        Index("ix_schedule_backfills_unsent", "id", postgresql_where=text("sent_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id"))
+    start_at: Mapped[datetime]
+    end_at: Mapped[datetime]
+    overlap_policy: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    sent_at: Mapped[datetime | None]

@@ -26,6 +26,12 @@ class TaskRow(Row):
         Index("ix_tasks_user_id_id", "user_id", "id"),
         Index("ix_tasks_public", "id", postgresql_where=text("is_public AND deleted_at IS NULL")),
         Index("ix_tasks_tags", "tags", postgresql_using="gin"),
+        Index(
+            "ix_tasks_scheduled",
+            "user_id",
+            "id",
+            postgresql_where=text("is_scheduled AND deleted_at IS NULL"),
+        ),
     )
 
     id: Mapped[Id]

@@ -1,4 +1,4 @@
-"""How far Temporal is behind each schedule, and the fires that came to nothing.
+"""How far Temporal is behind each schedule, backfills, and fires that came to nothing.
 
 Revision ID: 0004
 Revises: 0003
@@ -46,6 +46,32 @@ def upgrade() -> None:
         ["workflow_id", "first_run_id"],
         unique=True,
     )
+    op.create_table(
+        "schedule_backfills",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("task_id", sa.Uuid(), nullable=False),
+        sa.Column("start_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("end_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("overlap_policy", sa.Text(), nullable=False),
+        _now("created_at"),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["task_id"], ["tasks.id"], name=op.f("fk_schedule_backfills_task_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedule_backfills")),
+    )
+    op.create_index(
+        "ix_schedule_backfills_unsent",
+        "schedule_backfills",
+        ["id"],
+        postgresql_where=sa.text("sent_at IS NULL"),
+    )
+    op.create_index(
+        "ix_tasks_scheduled",
+        "tasks",
+        ["user_id", "id"],
+        postgresql_where=sa.text("is_scheduled AND deleted_at IS NULL"),
+    )
     op.create_index(
         "ix_executions_task_id_fires",
         "executions",
@@ -57,6 +83,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take back."""
     op.drop_index("ix_executions_task_id_fires", table_name="executions")
+    op.drop_index("ix_tasks_scheduled", table_name="tasks")
+    op.drop_table("schedule_backfills")
     op.drop_table("schedule_skips")
     op.drop_table("schedules")
 
