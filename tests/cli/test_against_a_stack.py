@@ -232,7 +232,7 @@ def test_a_directory_of_tasks_is_applied_once_and_exported_again(up: Up, tmp_pat
     (files / "b.md").write_text("---\nname: kept as markdown\n---\n\nTwo {{ x }}.\n")
 
     def changes(*options: str) -> dict[str, str]:
-        applied = json_of(perdure(up.home, "apply", "-f", str(files), "--json", *options))
+        applied = json_of(perdure(up.home.path, "apply", "-f", str(files), "--json", *options))
         return {line["key"]: line["change"] for line in applied}
 
     fresh = {"kept as yaml": "create", "kept as markdown": "create"}
@@ -241,20 +241,20 @@ def test_a_directory_of_tasks_is_applied_once_and_exported_again(up: Up, tmp_pat
     assert set(changes().values()) == {"unchanged"}
 
     (files / "a.yaml").write_text("name: kept as yaml\nprompt_template: Three.\n")
-    shown = perdure(up.home, "apply", "-f", str(files), "--dry-run")
+    shown = perdure(up.home.path, "apply", "-f", str(files), "--dry-run")
     assert "-prompt_template: One." in shown.stdout
     assert "-tags:" in shown.stdout
     assert "+prompt_template: Three." in shown.stdout
     assert changes() == {"kept as yaml": "update", "kept as markdown": "unchanged"}
-    task = json_of(perdure(up.home, "tasks", "get", "kept as yaml", "--json"))
+    task = json_of(perdure(up.home.path, "tasks", "get", "kept as yaml", "--json"))
     assert (task["prompt_template"], task["tags"], task["version"]) == ("Three.", [], 2)
 
     out = tmp_path / "out"
-    perdure(up.home, "export", "-o", str(out))
+    perdure(up.home.path, "export", "-o", str(out))
     assert (out / "tasks/kept-as-markdown.md").read_text() == (
         "---\nname: kept as markdown\n---\n\nTwo {{ x }}.\n"
     )
-    everything = json_of(perdure(up.home, "apply", "-f", str(out), "--json"))
+    everything = json_of(perdure(up.home.path, "apply", "-f", str(out), "--json"))
     assert {line["change"] for line in everything} == {"unchanged"}
 
 
@@ -263,7 +263,7 @@ def test_what_the_gateway_refuses_stops_nothing_else(up: Up, tmp_path: Path) -> 
     good.write_text("name: good one\nprompt_template: x\n")
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: bad one\nprompt_template: x\nallowed_tools: [ssh]\n")
-    applied = perdure(up.home, "apply", "-f", str(tmp_path))
+    applied = perdure(up.home.path, "apply", "-f", str(tmp_path))
     assert applied.returncode == 2
     assert "ssh" in applied.stderr
     assert "created  task good one" in applied.stdout
