@@ -1,0 +1,105 @@
+"""Conversations from the request to the model's answer: they remember, are steered, go on."""
+
+import io
+import json
+import tarfile
+from typing import Any
+
+from domain.ids import new_id
+from tests.engine.driver import script, use
+from tests.workflows.stage import Stage
+
+EXECUTIONS = "/api/v1/task-executions"
+
+
+async def post(stage: Stage, path: str, status: int = 200, **body: Any) -> dict[str, Any]:
+    response = await stage.client.post(
+        path, json=body, params={"wait": 30} if status == 200 else {}
+    )
+    assert response.status_code == status, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def texts_sent(stage: Stage, marker: str) -> list[str]:
+    """The texts of the last request that holds the marker, as the model got them."""
+    sent = next(r for r in reversed(stage.engine.scripted.requests) if marker.encode() in r)
+    return [
+        block["text"]
+        for message in json.loads(sent)["messages"]
+        for block in message["content"]
+        if block["type"] == "text"
+    ]
+
+
+async def test_a_conversation_of_three_messages_remembers(stage: Stage) -> None:
+    made = await post(stage, "/api/v1/sessions", 201, title="Three")
+    path = made["_links"]["messages"]
+    said = [f"{word} {new_id()} {{{{ x }}}}" for word in ("one", "two", "three")]
+    answers = [await post(stage, path, content=text) for text in said]
+    assert [a["status"] for a in answers] == ["completed"] * 3
+    sent = texts_sent(stage, said[2].split()[1])
+    assert sent[0::2] == said
+    assert sent[1::2] == [a["result_data"]["text"] for a in answers[:2]]
+    told = (await stage.client.get(path)).json()["items"]
+    assert [m["role"] for m in told] == ["user", "assistant"] * 3
+    assert answers[0]["rendered_prompt"] == said[0]
+
+
+async def test_a_running_execution_is_steered(stage: Stage) -> None:
+    prompt = script({"tool_use": use("ask_user", question="Which?")}, {"text": "done"})
+    execution = await post(stage, EXECUTIONS, prompt=prompt, allowed_tools=["ask_user"])
+    assert execution["status"] == "waiting_for_user"
+    word = f"please {new_id()}"
+    same = await post(stage, execution["_links"]["messages"], 202, content=word)
+    assert same["id"] == execution["id"]
+    request = (await stage.client.get(execution["_links"]["input_requests"])).json()["items"][0]
+    await post(stage, request["_links"]["answer"], 200, message="this one")
+    run = stage.engine.run(execution["id"])
+    await run.ended()
+    assert texts_sent(stage, word.split()[1])[-1] == word
+
+
+async def test_what_has_ended_is_answered_and_run_again(stage: Stage) -> None:
+    marker = str(new_id())
+    first = await post(stage, EXECUTIONS, prompt=f"first {marker}")
+    second = await post(stage, first["_links"]["messages"], content=f"second {marker}")
+    assert (second["session_id"], second["status"]) == (first["session_id"], "completed")
+    sent = texts_sent(stage, f"second {marker}")
+    assert sent == [f"first {marker}", first["result_data"]["text"], f"second {marker}"]
+
+    again = await post(stage, f"{first['_links']['self']}/retry")
+    assert (again["status"], again["trigger_type"]) == ("completed", "retry")
+    assert again["session_id"] != first["session_id"]
+    assert texts_sent(stage, marker) == [f"first {marker}"]
+
+
+async def test_work_waits_for_its_turn_in_a_conversation(stage: Stage) -> None:
+    made = await post(stage, "/api/v1/sessions", 201)
+    slow = script({"text": "slow", "delay_ms": 300})
+    first = await post(stage, made["_links"]["messages"], 202, content=slow)
+    path = made["_links"]["tasks"]
+    work = await post(
+        stage, path, 201, agent_id="planner", input="Plan it.", parent_task_id=first["id"]
+    )
+    assert work["status"] == "blocked"
+    run = stage.engine.run(work["id"])
+    assert (await run.ended()).status == "completed"
+    assert [m.seq for m in await run.messages()] == [3, 4]
+
+
+async def test_files_of_a_workspace_are_handed_out(stage: Stage) -> None:
+    command = "mkdir out && printf made > out/a.txt && ln -s /etc/passwd out/link"
+    prompt = script({"tool_use": use("bash", command=command)}, {"text": "done"})
+    execution = await post(stage, EXECUTIONS, prompt=prompt, allowed_tools=["bash"])
+    assert execution["status"] == "completed", execution["error_message"]
+    files = execution["_links"]["files"]
+    listed = (await stage.client.get(f"{files}?path=out")).json()["items"]
+    assert [(f["path"], f["type"]) for f in listed] == [("out/a.txt", "file"), ("out/link", "link")]
+    assert (await stage.client.get(f"{files}/content?path=out/a.txt")).text == "made"
+    assert (await stage.client.get(f"{files}/content?path=out/link")).status_code == 422
+    packed = await stage.client.get(f"{files}/archive")
+    with tarfile.open(fileobj=io.BytesIO(packed.content)) as archive:
+        content = archive.extractfile("out/a.txt")
+        assert content is not None
+        assert content.read() == b"made"
