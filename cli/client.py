@@ -4,7 +4,9 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx2
 
@@ -21,6 +23,8 @@ STREAM_TIMEOUT = httpx2.Timeout(45.0, connect=5.0)
 # A gateway that restarts is back within seconds; after two minutes somebody should know (chosen).
 GIVE_UP_SECONDS = 120.0
 RECONNECT_SECONDS = 0.5
+# As above, with a person who has just pressed return (chosen).
+START_SECONDS = 30.0
 SERVER_ERROR = 500
 
 LAST_EVENTS = frozenset({"execution.completed", "execution.failed", "execution.cancelled"})
@@ -97,7 +101,11 @@ class Gateway:
         self._http = httpx2.Client(
             base_url=place.api_url,
             trust_env=not on_this_machine,  # a proxy of the environment leads elsewhere
-            headers={"Authorization": f"Bearer {place.token}", "User-Agent": "perdure-cli"},
+            headers={
+                "Authorization": f"Bearer {place.token}",
+                "User-Agent": "perdure-cli",
+                "Perdure-Client": "cli",  # what it starts was triggered by it
+            },
             timeout=REQUEST_TIMEOUT,
         )
 
@@ -109,11 +117,11 @@ class Gateway:
         """Close the connections."""
         self._http.close()
 
-    def get(self, path: str, **query: object) -> Any:
+    def get(self, path: str, /, **query: object) -> Any:
         """A resource; query parameters that are None are left out."""
         return self._request("GET", path, params=_given(query))
 
-    def items(self, path: str, **query: object) -> Iterator[Json]:
+    def items(self, path: str, /, **query: object) -> Iterator[Json]:
         """Everything a list holds, page by page."""
         cursor = None
         while True:
@@ -142,9 +150,55 @@ class Gateway:
         """What a POST brings."""
         return self._request("POST", path, json=body or {}, params=_given(query))
 
+    def start(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The execution a POST starts: one, however often the connection breaks meanwhile.
+
+        Raises:
+            UnreachableError: no gateway was there to begin with, or it stayed away.
+        """
+        key = {"Idempotency-Key": str(uuid4())}
+        deadline = time.monotonic() + START_SECONDS
+        was_sent = False
+        while True:
+            try:
+                return self._request("POST", path, json=body or {}, headers=key)
+            except UnreachableError as error:
+                was_sent |= not isinstance(error.__cause__, httpx2.ConnectError)
+                if not was_sent or time.monotonic() > deadline:
+                    raise
+            except RefusedError as refusal:
+                is_on_its_way = refusal.problem.get("code") == "idempotency_in_progress"
+                if not is_on_its_way or time.monotonic() > deadline:
+                    raise
+            time.sleep(RECONNECT_SECONDS)
+
+    def download(self, path: str, target: Path, /, **query: object) -> None:
+        """Write a file's bytes to `target`, whole or not at all."""
+        part = target.with_name(f"{target.name}.part")
+        given = _given(query)
+        try:
+            with (
+                self._http.stream("GET", f"{API}{path}", params=given) as response,
+                part.open("wb") as file,
+            ):
+                if not response.is_success:
+                    response.read()
+                    raise _refused(response)
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+            part.replace(target)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+        finally:
+            part.unlink(missing_ok=True)
+
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         """The changed resource."""
         return self._request("PATCH", path, json=body)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """What was made, or nothing where something was replaced."""
+        return self._request("PUT", path, json=body)
 
     def delete(self, path: str) -> None:
         """Delete a resource."""

@@ -14,8 +14,13 @@ from cli.commands import (
     files,
     inbox,
     inspect,
+    notifications,
     operate,
+    reports,
     run,
+    secrets,
+    sessions,
+    steering,
     tasks,
     usage,
 )
@@ -58,11 +63,13 @@ def perdure(
 
 for commands in (operate, demonstrate, run, files):
     commands.add_to(app)
-for commands in (tasks, executions, inbox, api_keys):
+for commands in (tasks, executions, sessions, inbox, secrets, notifications, api_keys):
     app.add_typer(commands.app)
 app.add_typer(audit.app)
 usage.add_to(app)
 inspect.add_to(app)
+steering.add_to(executions.app)
+reports.add_to(app)
 
 
 def main() -> None:

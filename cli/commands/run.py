@@ -9,6 +9,10 @@ from cli.commands.connection import ExecutionId, gateway_of
 
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Tell everything as it happens.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Variable = Annotated[
+    list[str] | None,
+    typer.Option("--variable", "-v", help="name=text, or name:=json. May be repeated."),
+]
 Stay = Annotated[
     bool | None,
     typer.Option(
@@ -23,15 +27,13 @@ def add_to(app: typer.Typer) -> None:
     """Put these commands into the application."""
     app.command()(run)
     app.command()(watch)
+    app.command()(say)
 
 
 def run(
     context: typer.Context,
     task_or_file: Annotated[str, typer.Argument(help="A task's name or id, or a file.")],
-    variable: Annotated[
-        list[str] | None,
-        typer.Option("--variable", "-v", help="name=text, or name:=json. May be repeated."),
-    ] = None,
+    variable: Variable = None,
     priority: Annotated[int | None, typer.Option(min=0, max=10)] = None,
     max_budget_usd: Annotated[float | None, typer.Option(min=0)] = None,
     *,
@@ -58,7 +60,7 @@ def run(
             task = applying.apply(gateway, definitions.task_in(Path(task_or_file)))
         else:
             task = arguments.find(gateway, task_or_file)
-        execution = gateway.post(f"/tasks/{task['id']}/execute", body)
+        execution = gateway.start(f"/tasks/{task['id']}/execute", body)
         stays = on_a_terminal() if stay is None else stay
         raise typer.Exit(follow(gateway, execution["id"], watch=watch, as_json=as_json, stay=stays))
 
@@ -76,3 +78,25 @@ def watch(
     stays = on_a_terminal() if stay is None else stay
     with gateway_of(context) as gateway:
         raise typer.Exit(follow(gateway, execution_id, watch=True, as_json=as_json, stay=stays))
+
+
+def say(
+    context: typer.Context,
+    execution_id: ExecutionId,
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    *,
+    watch: Watch = False,
+    as_json: AsJson = False,
+    stay: Stay = None,
+) -> None:
+    """Say something to an execution and wait for its end.
+
+    One that runs hears it before its next step. One that has ended is answered by a new execution
+    in the same session. Exit codes are those of `run`.
+    """
+    from cli.following import follow, on_a_terminal
+
+    stays = on_a_terminal() if stay is None else stay
+    with gateway_of(context) as gateway:
+        heard = gateway.start(f"/task-executions/{execution_id}/messages", {"content": text})
+        raise typer.Exit(follow(gateway, heard["id"], watch=watch, as_json=as_json, stay=stays))
