@@ -102,12 +102,19 @@ class Decider:
         if verdict.kind == "deny":
             return Decided(refused(call, ToolCallStatus.DENIED, verdict.reason))
         if verdict.kind == "ask":
-            call = replace(call, reason=verdict.reason)
-            return self._ask(
-                call,
-                requests.about_call(RequestKind.APPROVAL, call, self._snapshot.people, now),
-            )
+            return self._ask_approval(replace(call, reason=verdict.reason), now)
         return self.delegate(call) if call.name == DELEGATE else Decided(call)
+
+    def _ask_approval(self, call: ToolCall, now: datetime) -> Decided:
+        spec = self.spec(call.name)
+        request = requests.about_call(
+            RequestKind.APPROVAL,
+            call,
+            self._snapshot.people,
+            now,
+            schema=spec.input_schema if spec is not None else None,
+        )
+        return self._ask(call, request)
 
     def check_effect(self, call: ToolCall, now: datetime) -> Decided:
         """A call that a crash cut: harmless ones run again, of others a person is asked."""

@@ -30,9 +30,17 @@ def question(call: ToolCall, policy: HumanInputPolicy, now: datetime) -> NewRequ
 
 
 def about_call(
-    kind: RequestKind, call: ToolCall, policy: HumanInputPolicy, now: datetime
+    kind: RequestKind,
+    call: ToolCall,
+    policy: HumanInputPolicy,
+    now: datetime,
+    *,
+    schema: Mapping[str, Any] | None = None,
 ) -> NewRequest:
-    """An approval or effect check, bound to the call's input by its sha256."""
+    """An approval or effect check, bound to the call's input by its sha256.
+
+    `schema` is what an edited input must fit.
+    """
     title = f"Run {call.name}?" if kind is RequestKind.APPROVAL else f"Did {call.name} happen?"
     return NewRequest(
         id=new_id(),
@@ -43,6 +51,7 @@ def about_call(
         tool_name=call.name,
         tool_input=call.input,
         input_sha256=call.input_sha256,
+        tool_input_schema=schema,
         **_bounds(policy, now),
     )
 

@@ -64,6 +64,9 @@ def _decision_problems(row: InputRequestRow, body: AnswerBody) -> Iterator[Field
         yield _problem("decision", "There is nothing to edit here; approve or deny.")
     elif body.decision == "edit" and body.input is None:
         yield _problem("input", "An edit needs the edited tool input, an object.", "missing")
+    elif body.decision == "edit" and row.tool_input_schema is not None:
+        # An edit that the tool can't take is refused here: it must not spend the approval.
+        yield from value_problems(row.tool_input_schema, body.input, ("body", "input"))
     if body.input is not None and body.decision != "edit":
         yield _problem("input", "An input goes with decision edit only.")
     if row.schema is not None and body.decision == "approve":

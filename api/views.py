@@ -92,6 +92,7 @@ def input_request(row: InputRequestRow) -> InputRequestRead:
             name=row.tool_name,
             input=json.loads(row.tool_input),
             input_sha256=row.input_sha256.hex(),
+            input_schema=row.tool_input_schema,
         )
     return InputRequestRead(
         **_of(row, _REQUEST),

@@ -1,6 +1,8 @@
 """Answering input requests: what to send for a kind, and asking for it at a terminal."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,6 +17,24 @@ YES_OR_NO = frozenset({"approval", "plan_approval", "budget", "effect_check"})
 
 class AnswerNeededError(CommandError):
     """The command does not say what to answer."""
+
+
+def edit_of(given: str, text: str | None) -> Json:
+    """The body of an approval whose tool input a person changed: JSON, or `@` and a file's name.
+
+    Raises:
+        AnswerNeededError: it is no JSON object.
+    """
+    try:
+        content = Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
+        edited = json.loads(content)
+    except (OSError, ValueError) as error:
+        raise AnswerNeededError(
+            f"--input takes a JSON object, or @FILE with one: {error}"
+        ) from error
+    if not isinstance(edited, dict):
+        raise AnswerNeededError("--input takes a JSON object, the tool's whole input.")
+    return {"decision": "edit", "input": edited, **({"message": text} if text else {})}
 
 
 def answer_of(request: Mapping[str, Any], text: str | None, decision: str | None) -> Json:

@@ -18,6 +18,7 @@ from cli.commands import (
     operate,
     reports,
     run,
+    steering,
     secrets,
     sessions,
     steering,
@@ -68,6 +69,7 @@ for commands in (tasks, executions, sessions, inbox, secrets, notifications, api
 app.add_typer(audit.app)
 usage.add_to(app)
 inspect.add_to(app)
+steering.add_to(executions.app)
 steering.add_to(executions.app)
 reports.add_to(app)
 

@@ -172,6 +172,8 @@ class NewRequest:
     tool_name: str | None = None
     tool_input: str | None = None
     input_sha256: bytes | None = None
+    tool_input_schema: Mapping[str, Any] | None = None
+    """What an edited input must fit, as the tool had it when the request was opened."""
     assignee: str | None = None
     due_at: datetime | None = None
     on_expiry: str = "wait"

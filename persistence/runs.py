@@ -119,7 +119,12 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -
         .values(superseded_at=now)
         .returning(ToolCallRow.id)
     )
-    superseded = calls.all()
+    await _take_back(session, row, calls.all())
+    _reopen(session, row, kept)
+
+
+async def _take_back(session: AsyncSession, row: ExecutionRow, superseded: Sequence[UUID]) -> None:
+    """End what these tool calls began, and forget a cancel: what was asked of steps set aside."""
     await session.execute(
         update(InputRequestRow)
         .where(InputRequestRow.tool_call_id.in_(superseded), InputRequestRow.status == "open")
@@ -137,9 +142,8 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -
             OutboxRow.kind == "cancel",
             OutboxRow.consumed_at.is_(None),
         )
-        .values(consumed_at=now)
+        .values(consumed_at=text("now()"))
     )
-    _reopen(session, row, kept)
 
 
 async def _prompt_seq(session: AsyncSession, mine: Sequence[ColumnElement[bool]]) -> int:

@@ -25,11 +25,15 @@ class AnswerBody(Body):
 
 
 class AskedToolCall(BaseModel):
-    """The tool call an approval is about; what runs is exactly what was approved."""
+    """The tool call an approval is about; what runs is exactly what was approved.
+
+    An edited input must fit `input_schema`.
+    """
 
     name: str
     input: Any
     input_sha256: str
+    input_schema: dict[str, Any] | None
 
 
 class InputRequestRead(Read):

@@ -64,16 +64,26 @@ def answer(
     ] = None,
     *,
     approve: Annotated[bool | None, typer.Option("--approve/--deny")] = None,
+    edited: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="JSON|@FILE", help="Approve with this as the tool's input."
+        ),
+    ] = None,
 ) -> None:
     """Answer a request; on a terminal you are asked for what you don't say here."""
     from cli import show
-    from cli.answering import answer_of, asked, chosen
+    from cli.answering import AnswerNeededError, answer_of, asked, chosen, edit_of
     from cli.following import on_a_terminal
 
     decision = {True: "approve", False: "deny", None: None}[approve]
+    if edited is not None and approve is False:
+        raise AnswerNeededError("--input approves the call as you changed it; leave --deny away.")
     with gateway_of(context) as gateway:
         request = gateway.get(f"/input-requests/{request_id}")
-        if text is None and decision is None and request["status"] == "open" and on_a_terminal():
+        if edited is not None:
+            body = edit_of(edited, text)
+        elif text is None and decision is None and request["status"] == "open" and on_a_terminal():
             body = asked(request)
         else:
             words = None if text is None else chosen(request.get("options") or [], text)

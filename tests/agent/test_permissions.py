@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import AlreadyAnsweredError, ErrorCode, InputChangedError
+from domain.errors import AlreadyAnsweredError, ErrorCode, InputChangedError, InvalidInputError
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, use
 
@@ -88,12 +88,14 @@ async def test_an_edited_call_runs_as_it_was_edited(engine: Engine) -> None:
     assert json.loads(call.approved_input or "")["content"] == "two"
 
 
-async def test_an_edit_of_the_wrong_shape_runs_nothing(engine: Engine) -> None:
+async def test_an_edit_of_the_wrong_shape_does_not_spend_the_approval(engine: Engine) -> None:
     run = await engine.start(WRITE, TOLD, **ASKING)
-    await run.answer(await run.open_request(), decision="edit", input={"file": "note"})
+    request = await run.open_request()
+    with pytest.raises(InvalidInputError):
+        await run.answer(request, decision="edit", input={"file": "note"})
+    await run.answer(request, decision="edit", input={"path": "note", "content": "three"})
     await run.ended()
-    [call] = await run.tool_calls()
-    assert (call.status, call.started_at) == ("failed", None)
+    assert await note(run) == "three"
 
 
 async def test_a_denied_call_tells_the_model_why(engine: Engine) -> None:

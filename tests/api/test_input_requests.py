@@ -28,6 +28,7 @@ async def test_requests_are_read_and_listed(world: World, client: Client, other:
         "name": "bash",
         "input": {"command": "git push"},
         "input_sha256": bytes(range(32)).hex(),
+        "input_schema": APPROVAL["tool_input_schema"],
     }
     assert (request["kind"], request["status"], request["answer"]) == ("approval", "open", None)
     assert "schema" in request
@@ -106,6 +107,8 @@ async def test_answers_that_fit(
         (APPROVAL, {"decision": "yes"}, "decision"),
         (APPROVAL, {"decision": "edit"}, "input"),
         (APPROVAL, {"decision": "edit", "input": "rm"}, "input"),
+        (APPROVAL, {"decision": "edit", "input": {"command": 1}}, "input"),
+        (APPROVAL, {"decision": "edit", "input": {"command": "ls", "as": "root"}}, "input"),
         (APPROVAL, {"decision": "approve", "input": {}}, "input"),
         (APPROVAL, {"decision": "approve", "input_sha256": "x"}, "input_sha256"),
         ({}, {}, "values"),

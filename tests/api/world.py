@@ -92,4 +92,10 @@ APPROVAL = {
     "tool_name": "bash",
     "tool_input": json.dumps({"command": "git push"}),
     "input_sha256": bytes(range(32)),
+    "tool_input_schema": {
+        "type": "object",
+        "properties": {"command": {"type": "string"}},
+        "required": ["command"],
+        "additionalProperties": False,
+    },
 }

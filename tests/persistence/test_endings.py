@@ -140,7 +140,7 @@ async def test_the_next_of_a_session_is_promoted_in_order(database: Database) ->
     assert (await waiting.row()).status == ExecutionStatus.BLOCKED
     async with database.reading() as session:
         [start] = await outbox.unread(session, promoted.id)
-    assert (start.kind, start.payload) == ("start", {"tags": ["a"]})
+    assert (start.kind, start.payload) == ("start", {})
     assert await openings.create_session(database, promoted.id, promoted.identity(0))
     assert (await promoted.row()).session_id == row.session_id
     await finish(promoted)
