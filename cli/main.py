@@ -18,7 +18,6 @@ from cli.commands import (
     operate,
     reports,
     run,
-    steering,
     secrets,
     sessions,
     steering,
@@ -69,7 +68,6 @@ for commands in (tasks, executions, sessions, inbox, secrets, notifications, api
 app.add_typer(audit.app)
 usage.add_to(app)
 inspect.add_to(app)
-steering.add_to(executions.app)
 steering.add_to(executions.app)
 reports.add_to(app)
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -92,7 +92,11 @@ async def working(
 
 @asynccontextmanager
 async def worker_process(
-    place: Place, scripted: ScriptedModelServer, *, log: Path
+    place: Place,
+    scripted: ScriptedModelServer,
+    *,
+    log: Path,
+    more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A worker as it is deployed, its log in a file; killed at the end if it still runs."""
     ready = place.home / "ready"
@@ -106,6 +110,7 @@ async def worker_process(
         "PERDURE_LOG_LEVEL": "debug",
         "ANTHROPIC_BASE_URL": scripted.base_url,
         "ANTHROPIC_API_KEY": "scripted",
+        **(more or {}),
     }
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(

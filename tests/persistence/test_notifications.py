@@ -1,0 +1,144 @@
+"""The trigger that writes notifications with the events they tell of."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from domain.events import Event
+from domain.ids import new_id
+from domain.notifications import DEFAULT_EVENTS, EVENTS
+from persistence import deliveries, events, users
+from persistence.database import Database
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.notifications import NotificationRow
+from persistence.tables.tasks import TaskRow
+
+OTHERS = ("execution.created", "execution.status_changed", "message.appended", "tool.completed")
+URL = "https://hooks.example/in"
+
+
+async def execution(database: Database, config: Any, **columns: Any) -> UUID:
+    """An execution with this configuration; its id."""
+    new = new_id()
+    async with database.transaction() as session:
+        user_id = (await users.see(session, "alice", "user")).id
+        session.add(
+            ExecutionRow(
+                id=new,
+                **{
+                    "user_id": user_id,
+                    "title": "task",
+                    "trigger_type": "manual",
+                    "status": "running",
+                    "priority": 5,
+                    "workflow_id": f"execution-{new}",
+                    "notification_config": config,
+                    **columns,
+                },
+            )
+        )
+    return new
+
+
+async def tell(database: Database, execution_id: UUID, *types: str) -> Sequence[NotificationRow]:
+    """Append these events; what was written of them."""
+    async with database.transaction() as session:
+        await events.append(session, execution_id, *(Event(kind) for kind in types))
+    async with database.reading() as session:
+        rows = await session.scalars(
+            select(NotificationRow)
+            .where(NotificationRow.execution_id == execution_id)
+            .order_by(NotificationRow.event_seq, NotificationRow.kind, NotificationRow.position)
+        )
+        return rows.all()
+
+
+async def test_what_is_told_where_nothing_is_named(database: Database) -> None:
+    told = await tell(database, await execution(database, {"email": ["a@b.c"]}), *EVENTS, *OTHERS)
+    assert {row.type for row in told} == set(DEFAULT_EVENTS)
+
+
+async def test_each_event_can_be_told_and_no_other(database: Database) -> None:
+    config = {"webhooks": [{"url": URL, "events": [*EVENTS, *OTHERS]}]}
+    told = await tell(database, await execution(database, config), *EVENTS, *OTHERS)
+    assert [row.type for row in told] == list(EVENTS)
+    assert [row.event_seq for row in told] == list(range(1, len(EVENTS) + 1))
+
+
+async def test_every_target_gets_a_row_of_its_own(database: Database) -> None:
+    config = {
+        "webhooks": [
+            {"url": URL, "secret_ref": "secret://key", "events": None},
+            {"url": f"{URL}/2", "events": ["report.ready"]},
+        ],
+        "email": ["a@example.com", {"to": "b@example.com", "events": ["execution.failed"]}],
+        "slack": [{"secret_ref": "slack"}],
+    }
+    new = await execution(database, config)
+    told = await tell(database, new, "execution.completed", "execution.failed", "report.ready")
+    assert [(row.type.split(".")[1], row.kind, row.position, row.target) for row in told] == [
+        ("completed", "email", 1, {"to": "a@example.com"}),
+        ("completed", "slack", 1, {"secret_ref": "slack"}),
+        ("completed", "webhook", 1, {"url": URL, "secret_ref": "secret://key"}),
+        ("failed", "email", 1, {"to": "a@example.com"}),
+        ("failed", "email", 2, {"to": "b@example.com"}),
+        ("failed", "slack", 1, {"secret_ref": "slack"}),
+        ("failed", "webhook", 1, {"url": URL, "secret_ref": "secret://key"}),
+        ("ready", "webhook", 2, {"url": f"{URL}/2"}),
+    ]
+    assert all(row.id == row.message_id and row.status == "pending" for row in told)
+    assert all(row.id.version == 7 for row in told)
+
+
+@pytest.mark.parametrize("config", [None, {}, {"webhooks": []}, {"webhooks": None}, {"x": 1}])
+async def test_nothing_is_told_to_nobody(database: Database, config: Any) -> None:
+    assert await tell(database, await execution(database, config), *EVENTS) == []
+
+
+async def test_a_subtask_tells_only_of_its_questions(database: Database) -> None:
+    config = {"webhooks": [{"url": URL, "events": list(EVENTS)}]}
+    parent = await execution(database, config)
+    child = await execution(database, config, parent_execution_id=parent)
+    assert {row.type for row in await tell(database, child, *EVENTS)} == {
+        "input.requested",
+        "input.answered",
+        "input.expired",
+    }
+
+
+async def test_a_run_of_anothers_task_is_not_told_to_its_owner(database: Database) -> None:
+    async with database.transaction() as session:
+        owner = (await users.see(session, "bob", "user")).id
+        task = TaskRow(
+            user_id=owner,
+            name="shared",
+            version=1,
+            is_public=True,
+            is_active=True,
+            is_scheduled=False,
+            schedule_timezone="UTC",
+            schedule_enabled=False,
+            schedule_overlap_policy="skip",
+        )
+        session.add(task)
+        await session.flush()
+    config = {"email": ["bob@example.com"]}
+    foreign = await execution(database, config, task_id=task.id)
+    assert await tell(database, foreign, *EVENTS) == []
+    own = await execution(database, config, task_id=task.id, user_id=owner)
+    assert len(await tell(database, own, *EVENTS)) == len(DEFAULT_EVENTS)
+
+
+async def test_due_deliveries_are_shared_and_come_back(database: Database) -> None:
+    new = await execution(database, {"email": ["a@b.c", "d@e.f"]})
+    await tell(database, new, "execution.completed")
+    async with database.transaction() as first, database.transaction() as second:
+        mine = await deliveries.due(first, limit=1)
+        theirs = await deliveries.due(second, limit=5)
+        assert len(mine) == len(theirs) == 1
+        assert {one.id for one in mine}.isdisjoint(one.id for one in theirs)
+    async with database.transaction() as session:
+        assert await deliveries.due(session, limit=5) == []
