@@ -41,7 +41,7 @@ async def work_of_body(session: AsyncSession, call: Call, body: WorkBody) -> Wor
         given["allowed_tools"] = agent.allowed_tools if agent else ()
     template = body.prompt if body.variables else VERBATIM
     definition = TaskDefinition(**given, prompt_template=template)
-    await task_rules.check_definition(session, call, definition, owner_id=user_id)
+    definition = await task_rules.check_definition(session, call, definition, owner_id=user_id)
     title = body.title or title_of(body.prompt)
     return Work(definition=definition, title=title, is_inline=True, tags=body.tags)
 

@@ -31,12 +31,14 @@ from api.routes import (
     input_requests,
     notifications,
     reports,
+    schedules,
     secrets,
     sessions,
     steering,
     stories,
     task_versions,
     tasks,
+    tool_groups,
     usage,
     users,
 )
@@ -62,9 +64,11 @@ POOL_SECONDS = 5.0
 
 FEATURES = (
     tasks,
+    schedules,
     task_versions,
     dry_runs,
     hooks,
+    tool_groups,
     agents,
     bulk,  # before what takes any word for an execution's id
     execute,

@@ -1,14 +1,14 @@
 """What a task's fields must be beside their types; each problem names its field and the mend."""
 
-import difflib
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import notification_rules
+from api import mcp_rules, notification_rules, references
 from api.calls import Call
 from api.json_schemas import schema_problems
 from api.schemas.tasks import TaskCreate
@@ -17,46 +17,55 @@ from domain import cron, permissions, pricing, working_directories
 from domain.agents import Agent
 from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError
 from domain.specialists import BUILT_IN
-from persistence import agents
+from domain.tool_groups import group_named
 from runtime.settings import Settings
 
-SUGGESTED_FROM = 1000
-"""Slugs of a user's own that a misspelt one is compared with (chosen)."""
+D = TypeVar("D", bound=TaskDefinition)
 
 
-async def check(session: AsyncSession, call: Call, task: TaskCreate, *, owner_id: UUID) -> None:
+async def check(
+    session: AsyncSession, call: Call, task: TaskCreate, *, owner_id: UUID
+) -> TaskCreate:
     """Make sure that the task can run; what it names is looked up among its owner's things.
+
+    Returns the task as it runs: with the rules of its tool groups in place of their names.
 
     Raises:
         InvalidInputError: it can't; every problem is told at once.
         PermissionDeniedError: it would take an admin to set what it sets.
     """
-    agent, unknown = await agent_of(session, owner_id, task)
-    problems = [
-        *_definition(task, agent, call.gateway.settings),
-        *unknown,
-        *await notification_rules.problems(
-            session, call, task.notification_config, owner_id=owner_id
-        ),
-        *_schedule(task),
-        *_sharing(task),
-    ]
+    runs, problems = await _problems(session, call, task, owner_id, is_public=task.is_public)
+    problems += [*_schedule(task), *_sharing(task)]
     _refuse(call, task, problems, "The task is invalid; see errors.")
+    return runs
 
 
 async def check_definition(
     session: AsyncSession, call: Call, definition: TaskDefinition, *, owner_id: UUID
-) -> None:
-    """The same of a definition that belongs to no task; `check` says what it raises."""
-    agent, unknown = await agent_of(session, owner_id, definition)
-    problems = [
-        *_definition(definition, agent, call.gateway.settings),
-        *unknown,
-        *await notification_rules.problems(
-            session, call, definition.notification_config, owner_id=owner_id
-        ),
-    ]
+) -> TaskDefinition:
+    """The same of a definition that belongs to no task; see `check`."""
+    runs, problems = await _problems(session, call, definition, owner_id, is_public=False)
     _refuse(call, definition, problems, "The definition is invalid; see errors.")
+    return runs
+
+
+async def _problems(
+    session: AsyncSession, call: Call, definition: D, owner_id: UUID, *, is_public: bool
+) -> tuple[D, list[FieldProblem]]:
+    """The definition as it runs, and everything that is wrong with it."""
+    agent, no_agent = await references.agent_of(session, owner_id, definition)
+    runs, no_groups = await references.expanded(session, owner_id, definition)
+    config = definition.notification_config
+    return runs, [
+        *_definition(definition, agent, call.gateway.settings),
+        *no_agent,
+        *no_groups,
+        *mcp_rules.inline_problems(
+            definition.sdk_options.mcp_servers, call.gateway.outbound.exemptions
+        ),
+        *await references.server_problems(session, owner_id, definition, is_public=is_public),
+        *await notification_rules.problems(session, call, config, owner_id=owner_id),
+    ]
 
 
 def _refuse(
@@ -64,26 +73,12 @@ def _refuse(
 ) -> None:
     if problems:
         raise InvalidInputError(detail, problems)
-    is_bypassing = definition.sdk_options.permission_mode == "bypassPermissions"
-    if is_bypassing and not call.principal.is_admin:
+    if call.principal.is_admin:
+        return
+    if definition.sdk_options.permission_mode == "bypassPermissions":
         raise PermissionDeniedError("Only an admin may set permission_mode bypassPermissions.")
-
-
-async def agent_of(
-    session: AsyncSession, owner_id: UUID, definition: TaskDefinition
-) -> tuple[Agent | None, list[FieldProblem]]:
-    """The agent that a definition of this user names, or the problem that there is none."""
-    if definition.agent_id is None:
-        return None, []
-    agent = await agents.find(session, owner_id, definition.agent_id)
-    return agent, [] if agent else [await _no_agent(session, owner_id, definition.agent_id)]
-
-
-async def _no_agent(session: AsyncSession, owner_id: UUID, slug: str) -> FieldProblem:
-    known = await agents.slugs(session, owner_id, limit=SUGGESTED_FROM)
-    alike = difflib.get_close_matches(slug, known, 1)
-    hint = f"Did you mean {alike[0]!r}?" if alike else f"Built in are: {', '.join(BUILT_IN)}."
-    return _problem("agent_id", f"There is no agent {slug!r:.120}. {hint}", "unknown_agent")
+    if any(mcp_rules.commands(definition.sdk_options.mcp_servers)):
+        raise PermissionDeniedError("Only an admin may give a command as MCP server.")
 
 
 def _definition(
@@ -100,14 +95,18 @@ def _definition(
 
 
 def _tools(task: TaskDefinition) -> Iterator[FieldProblem]:
-    lists = {
-        "allowed_tools": task.allowed_tools,
-        "ask_tools": task.ask_tools,
-        "disallowed_tools": task.disallowed_tools,
-    }
-    for field, rules in lists.items():
-        for found in permissions.problems(rules):
-            yield FieldProblem(("body", field, *found.loc), found.msg, found.type)
+    for field in references.TOOL_LISTS:
+        yield from rule_problems(field, getattr(task, field), may_name_groups=True)
+
+
+def rule_problems(
+    field: str, rules: Sequence[str], *, may_name_groups: bool = False
+) -> Iterator[FieldProblem]:
+    """What is wrong with a list of tool rules, except that a group it names may be missing."""
+    for found in permissions.problems(rules):
+        if may_name_groups and group_named(rules[int(found.loc[0])]) is not None:
+            continue
+        yield FieldProblem(("body", field, *found.loc), found.msg, found.type)
 
 
 def _schedule(task: TaskCreate) -> Iterator[FieldProblem]:
@@ -150,10 +149,7 @@ def _sharing(task: TaskCreate) -> Iterator[FieldProblem]:
     if task.sdk_options.permission_mode == "bypassPermissions":
         loc = ("body", "sdk_options", "permission_mode")
         yield FieldProblem(loc, "A public task can't bypass permissions.")
-    for name, server in task.sdk_options.mcp_servers.items():
-        if isinstance(server, dict) and "command" in server:
-            where = ("body", "sdk_options", "mcp_servers", name)
-            yield FieldProblem(where, "A public task can't start commands; name a server's url.")
+    yield from mcp_rules.commands(task.sdk_options.mcp_servers)
     if task.working_directory_path is not None:
         yield _problem("working_directory_path", "A public task has none; leave it out.")
     if task.agent_id is not None and task.agent_id not in BUILT_IN:
@@ -179,5 +175,8 @@ def _problem(field: str, msg: str, kind: str = "value_error") -> FieldProblem:
 
 @cache
 def _time_zones() -> frozenset[str]:
-    """Every zone there is; from the `tzdata` package where the system has none."""
-    return frozenset(zoneinfo.available_timezones())
+    """Every zone there is; from the `tzdata` package where the system has none.
+
+    Without the two that mean something else on every machine.
+    """
+    return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})

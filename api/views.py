@@ -9,22 +9,27 @@ from api.calls import Call
 from api.schemas.agents import AgentRead
 from api.schemas.artifacts import ArtifactRead
 from api.schemas.executions import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead
+from api.schemas.hooks import HookRead
 from api.schemas.input_requests import AskedToolCall, InputRequestRead
 from api.schemas.reports import ReportItem, ReportRead
 from api.schemas.sessions import SessionRead
 from api.schemas.task_versions import TaskVersionRead
 from api.schemas.tasks import TaskRead
+from api.schemas.tool_groups import ToolGroupRead
 from contracts.definitions import TaskDefinition
 from domain.specialists import BUILT_IN
+from domain.tool_groups import GROUP
 from persistence.tables.agents import AgentRow
 from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.hooks import HookRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.reports import ReportRow
 from persistence.tables.sessions import MessageRow, SessionRow
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.tool_groups import ToolGroupRow
 from persistence.tasks import StoredTask
 
 _EXECUTION = tuple(f for f in ExecutionRead.model_fields if f != "links")
@@ -55,6 +60,7 @@ def task(stored: StoredTask) -> TaskRead:
     values = _of(definition, _DEFINITION)
     for field in ("sdk_options", "human_input_policy"):
         values[field] = getattr(definition, field).model_dump(mode="json", exclude_unset=True)
+    values |= stored.row.spelled_tools or {}
     return TaskRead(
         **_of(stored.row, _TASK),
         **values,
@@ -67,6 +73,22 @@ def task_version(row: TaskVersionRow) -> TaskVersionRead:
     """A version of a task, as it was written."""
     fields = [f for f in TaskVersionRead.model_fields if f != "links"]
     return TaskVersionRead(**_of(row, fields), links=links.task_version(row.task_id, row.version))
+
+
+def hook(row: HookRow) -> HookRead:
+    """A hook, without its secret."""
+    fields = [f for f in HookRead.model_fields if f != "links"]
+    return HookRead(**_of(row, fields), links=links.hook(row.task_id, row.id))
+
+
+def tool_group(row: ToolGroupRow) -> ToolGroupRead:
+    """A named list of tool rules."""
+    fields = [f for f in ToolGroupRead.model_fields if f not in {"links", "rule"}]
+    return ToolGroupRead(
+        **_of(row, fields),
+        rule=GROUP + row.name,
+        links=links.one("tool-groups", row.id),
+    )
 
 
 def agent(row: AgentRow) -> AgentRead:

@@ -6,12 +6,11 @@ from typing import cast
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.agents import Agent, AgentExecutor
-from domain.errors import DuplicateNameError
 from domain.specialists import BUILT_IN
+from persistence.names import flush_named
 from persistence.pages import COUNTED, Page, Window, newest
 from persistence.tables.agents import AgentRow
 
@@ -49,15 +48,8 @@ async def create(session: AsyncSession, row: AgentRow) -> None:
         DuplicateNameError: the user has one of this slug.
     """
     session.add(row)
-    slug = row.slug
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        if "uq_agents_user_id_slug" not in str(error.orig):
-            raise
-        raise DuplicateNameError(
-            f"You have an agent {slug!r} already; change that one, or choose another agent_id."
-        ) from error
+    taken = f"You have an agent {row.slug!r} already; change that one, or choose another agent_id."
+    await flush_named(session, "uq_agents_user_id_slug", taken)
 
 
 async def delete(session: AsyncSession, row: AgentRow) -> None:

@@ -7,12 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select, tuple_
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.schedules import TaskSchedule
-from domain.errors import DuplicateNameError
 from persistence import schedules
+from persistence.names import flush_named
 from persistence.pages import Page, Window, newest
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 
@@ -43,7 +42,7 @@ async def create(session: AsyncSession, row: TaskRow, definition: dict[str, Any]
     """
     row.version = 1
     session.add(row)
-    await _flush_named(session, row)
+    await _flush(session, row)
     session.add(_version(row, definition, row.user_id))
     await session.flush()
     await schedules.changed(session, row.id, None, _schedule(row, definition))
@@ -110,7 +109,7 @@ async def change(
         row.version += 1
         session.add(_version(row, definition, by))
     row.updated_at = datetime.now(UTC)
-    await _flush_named(session, row)
+    await _flush(session, row)
     await schedules.changed(session, row.id, before, _schedule(row, definition))
     return StoredTask(row, definition)
 
@@ -149,13 +148,6 @@ def _conditions(narrowed: TaskFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-async def _flush_named(session: AsyncSession, row: TaskRow) -> None:
-    name = row.name
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        if "uq_tasks_user_id_name_live" not in str(error.orig):
-            raise
-        raise DuplicateNameError(
-            f"You have a task named {name!r} already; choose another name or change that one."
-        ) from error
+async def _flush(session: AsyncSession, row: TaskRow) -> None:
+    taken = f"You have a task named {row.name!r} already; choose another name or change that one."
+    await flush_named(session, "uq_tasks_user_id_name_live", taken)

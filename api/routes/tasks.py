@@ -8,13 +8,14 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import task_rules, views
+from api import references, task_rules, views
 from api.bodies import JsonBody
 from api.calls import Call, Called
 from api.idempotency import once
 from api.merging import merged
 from api.pages import Listing, ListQuery, listing
 from api.responses import answer, etag, require_match, single, to_json
+from api.scheduling import keep_in_step
 from api.schemas.tasks import DEFINITION_FIELDS, TaskCreate, TaskRead, TaskUpdate
 from domain.errors import NotFoundError
 from persistence import audit, tasks
@@ -23,7 +24,7 @@ from persistence.tasks import StoredTask, TaskFilter
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
-UNCHECKED = frozenset({"name", "description", "tags", "is_active"})
+UNCHECKED = frozenset({"name", "description", "tags", "is_active", "schedule_enabled"})
 """Changes that stay possible where the rest of a task has become invalid since it was stored."""
 
 
@@ -47,17 +48,21 @@ async def create_task(
 ) -> Response:
     """Store a new task."""
 
-    async def create(session: AsyncSession) -> tuple[Response, None]:
-        await task_rules.check(session, call, body, owner_id=call.principal.user_id)
-        row = TaskRow(user_id=call.principal.user_id, **_columns(body))
-        stored = await tasks.create(session, row, body.stored())
+    async def create(session: AsyncSession) -> tuple[Response, StoredTask]:
+        runs = await task_rules.check(session, call, body, owner_id=call.principal.user_id)
+        columns = {**_columns(body), "spelled_tools": references.spelled(body) or None}
+        row = TaskRow(user_id=call.principal.user_id, **columns)
+        stored = await tasks.create(session, row, runs.stored())
         entity = ("task", row.id)
         await audit.record(session, call.actor, "task.create", entity, after={"name": row.name})
         read = views.task(stored)
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
-        return answer(read, 201, headers), None
+        return answer(read, 201, headers), stored
 
-    return (await once(call, create)).response
+    done = await once(call, create)
+    if done.value is not None and done.value.row.is_scheduled:
+        await keep_in_step(call.gateway, done.value.row.id)
+    return done.response
 
 
 @router.get("", responses={200: {"model": Listing}})
@@ -85,26 +90,10 @@ async def update_task(
 ) -> Response:
     """Change a task. Executions in flight keep the version they started with."""
     async with call.gateway.database.transaction() as session:
-        stored = await _own_locked(session, call, task_id)
+        stored = await own_locked(session, call, task_id)
         require_match(call.request, views.task(stored))
-        body = _merged(stored, update)
-        if not update.model_fields_set <= UNCHECKED:
-            await task_rules.check(session, call, body, owner_id=stored.row.user_id)
-        before = _summary(stored.row, update)
-        changed = await tasks.change(
-            session, stored, _columns(body), body.stored(), by=call.principal.user_id
-        )
-        after = {**_summary(changed.row, update), "version": changed.row.version}
-        entity = ("task", task_id)
-        await audit.record(
-            session,
-            call.actor,
-            "task.update",
-            entity,
-            before=before,
-            after=after,
-            owner_id=changed.row.user_id,
-        )
+        changed = await change_task(session, call, stored, update)
+    await keep_in_step(call.gateway, task_id)
     read = views.task(changed)
     return answer(read, headers={"ETag": etag(to_json(read))})
 
@@ -113,14 +102,42 @@ async def update_task(
 async def delete_task(call: Called, task_id: UUID) -> Response:
     """Delete a task; its executions stay readable."""
     async with call.gateway.database.transaction() as session:
-        stored = await _own_locked(session, call, task_id)
+        stored = await own_locked(session, call, task_id)
         require_match(call.request, views.task(stored))
         await tasks.delete(session, stored.row)
         entity = ("task", task_id)
         before, owner = {"name": stored.row.name}, stored.row.user_id
         action = "task.delete"
         await audit.record(session, call.actor, action, entity, before=before, owner_id=owner)
+    await keep_in_step(call.gateway, task_id)
     return Response(status_code=204)
+
+
+async def change_task(
+    session: AsyncSession, call: Call, stored: StoredTask, update: TaskUpdate
+) -> StoredTask:
+    """Change a locked task; its schedule is to be kept in step after the commit.
+
+    Raises:
+        InvalidInputError: the changed task could not run.
+    """
+    runs = body = _merged(stored, update)
+    if not update.model_fields_set <= UNCHECKED:
+        runs = await task_rules.check(session, call, body, owner_id=stored.row.user_id)
+    before = _summary(stored.row, update)
+    columns = {**_columns(body), "spelled_tools": _spelled(stored.row, update, body)}
+    changed = await tasks.change(session, stored, columns, runs.stored(), by=call.principal.user_id)
+    after = {**_summary(changed.row, update), "version": changed.row.version}
+    await audit.record(
+        session,
+        call.actor,
+        "task.update",
+        ("task", stored.row.id),
+        before=before,
+        after=after,
+        owner_id=changed.row.user_id,
+    )
+    return changed
 
 
 async def readable_task(session: AsyncSession, call: Call, task_id: UUID) -> StoredTask:
@@ -138,7 +155,13 @@ async def readable_task(session: AsyncSession, call: Call, task_id: UUID) -> Sto
     return stored
 
 
-async def _own_locked(session: AsyncSession, call: Call, task_id: UUID) -> StoredTask:
+async def own_locked(session: AsyncSession, call: Call, task_id: UUID) -> StoredTask:
+    """A task of the caller's that nobody else changes in this transaction.
+
+    Raises:
+        NotFoundError: there is none.
+        PermissionDeniedError: it is somebody else's.
+    """
     stored = await tasks.find(session, task_id, lock=True)
     if stored is None:
         raise NotFoundError(f"There is no task {task_id}.")
@@ -150,6 +173,12 @@ def _merged(stored: StoredTask, update: TaskUpdate) -> TaskCreate:
     """The task as it would be: what the update gives, over what there is."""
     current = {f: getattr(stored.row, f) for f in _own_fields()} | stored.definition
     return merged(TaskCreate, current, update, what="task")
+
+
+def _spelled(row: TaskRow, update: TaskUpdate, body: TaskCreate) -> dict[str, list[str]] | None:
+    """The lists that name groups; one that the update leaves out keeps the rules it has."""
+    kept = {f: v for f, v in (row.spelled_tools or {}).items() if f not in update.model_fields_set}
+    return {**kept, **references.spelled(body)} or None
 
 
 def _own_fields() -> frozenset[str]:
