@@ -22,7 +22,7 @@ _ABOUT = """Runs tasks for Claude durably: one task run is one Temporal workflow
 
 Errors are `application/problem+json`; `code` is one of:
 
-| status | code |
+| status | codes |
 |---|---|
 """
 
@@ -45,7 +45,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for unused in ("HTTPValidationError", "ValidationError"):  # ours are problems
             components.pop(unused, None)
         document["components"]["securitySchemes"] = {
-            "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A JWT, or an API key (`pdk_…`).",
+            }
         }
         for route, body in zip(routes, bodies, strict=True):
             for method in route.methods or ():
@@ -88,5 +92,9 @@ def _schemas(models: list[type[BaseModel]]) -> dict[str, Any]:
 
 
 def _description() -> str:
-    rows = (f"| {status} | `{code}` |" for code, status in errors.codes().items())
+    codes = errors.codes()
+    rows = (
+        f"| {status} | {', '.join(f'`{code}`' for code in codes if codes[code] == status)} |"
+        for status in sorted(set(codes.values()))
+    )
     return _ABOUT + "\n".join(rows)

@@ -16,6 +16,7 @@ from api.saying import again, say_to_execution
 from api.schemas.executions import ExecuteBody, ExecutionQuery, MessageBody, RetryBody, WorkBody
 from api.starting import Started, accepted, asked, start, work_of
 from api.waiting import ACCEPTED, Wait
+from persistence import tasks
 
 router = APIRouter()
 
@@ -46,6 +47,10 @@ async def list_task_executions(
     call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
 ) -> Response:
     """My executions of a task, newest first; those of a deleted task too."""
+    async with call.gateway.database.reading() as session:
+        stored = await tasks.find(session, task_id)
+    if stored is not None and not stored.row.is_public:
+        call.require_own(stored.row.user_id, "task")
     return await list_of_executions(call, query, task_id=task_id)
 
 

@@ -1,0 +1,214 @@
+"""One of everything a route can name, made the way users make it, for tests that walk all routes.
+
+A new route needs: its resource's factory here if it is a new resource (the values of the path's
+parameters), and a body that it takes.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+
+from activities import report as reporting
+from domain.ids import new_id
+from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.notifications import NotificationRow
+from tests.api.world import TASK, World, ask, execute, in_session, make_task
+from tests.reports.told import begun
+
+Client = httpx2.AsyncClient
+Parameters = dict[str, str]
+"""Values of a path's parameters by their names."""
+
+API = "/api/v1"
+PROMPT = {"prompt": "Say hello.", "allowed_tools": [], "sdk_options": {}}
+GROUP = {"name": "readers", "tools": ["read_file"]}
+SPAN = {"start_at": "2026-11-01T00:00:00Z", "end_at": "2026-11-01T01:00:00Z"}
+AGENT = {"name": "Poet", "system_prompt": "You write in rhyme."}
+
+
+async def task(world: World, client: Client, mark: str) -> Parameters:
+    """A task and what hangs on it."""
+    del world
+    made = await make_task(client, name=f"{mark} {new_id()}", description=mark)
+    hook = await _made(client, f"tasks/{made['id']}/hooks", {"name": mark})
+    return {"task_id": made["id"], "version": "1", "hook_id": hook}
+
+
+async def execution(world: World, client: Client, mark: str) -> Parameters:
+    """A running execution in its session."""
+    del world
+    body = {**PROMPT, "title": mark, "variables": {"mark": mark}}
+    response = await client.post(f"{API}/task-executions", json=body)
+    assert response.status_code == 202, response.text
+    return {"execution_id": response.json()["id"]}
+
+
+async def conversation(world: World, client: Client, mark: str) -> Parameters:
+    """A session with its execution."""
+    made = await execution(world, client, mark)
+    return {"session_id": str(await in_session(world, {"id": made["execution_id"]}))}
+
+
+async def input_request(world: World, client: Client, mark: str) -> Parameters:
+    """An open question of a running execution."""
+    made = await execute(client, await make_task(client, name=f"{mark} {new_id()}"))
+    await in_session(world, made, "waiting_for_user")
+    return {"request_id": await ask(world, made, title=mark)}
+
+
+async def artifact(world: World, client: Client, mark: str) -> Parameters:
+    """A kept file of an execution."""
+    made = await execution(world, client, mark)
+    content = mark.encode()
+    sha256 = hashlib.sha256(content).hexdigest()
+    with tempfile.NamedTemporaryFile(delete=False) as file:
+        file.write(content)
+    await world.gateway.blobs.put(Path(file.name), sha256)
+    async with world.gateway.database.transaction() as session:
+        owner = await session.get_one(ExecutionRow, UUID(made["execution_id"]))
+        row = ArtifactRow(
+            user_id=owner.user_id,
+            execution_id=owner.id,
+            kind="artifact",
+            name=mark,
+            media_type="text/plain",
+            size_bytes=len(content),
+            sha256=sha256,
+        )
+        session.add(row)
+    return {"artifact_id": str(row.id)}
+
+
+async def report(world: World, client: Client, mark: str) -> Parameters:
+    """A stored report of a finished execution."""
+    owner = UUID((await client.get(f"{API}/me")).json()["id"])
+    async with world.gateway.database.transaction() as session:
+        story = await begun(session, user_id=owner, title=mark)
+        await story.say(mark)
+        await story.answer(mark)
+        await reporting.store(session, story.row.id)
+        report_id = story.row.report_id
+    return {"report_id": str(report_id)}
+
+
+async def agent(world: World, client: Client, mark: str) -> Parameters:
+    """A specialist of the user's own."""
+    del world
+    body = {**AGENT, "agent_id": f"poet-{new_id().hex}", "description": mark}
+    return {"agent_id": await _made(client, "agents", body, "agent_id")}
+
+
+async def tool_group(world: World, client: Client, mark: str) -> Parameters:
+    """A list of tool rules."""
+    del world
+    body = {**GROUP, "name": f"group-{new_id().hex}", "description": mark}
+    return {"group_id": await _made(client, "tool-groups", body)}
+
+
+async def secret(world: World, client: Client, mark: str) -> Parameters:
+    """A secret."""
+    del world
+    name = f"s{new_id().hex}"
+    response = await client.put(f"{API}/secrets/{name}", json={"value": mark})
+    assert response.status_code == 201, response.text
+    return {"name": name}
+
+
+async def api_key(world: World, client: Client, mark: str) -> Parameters:
+    """A key."""
+    del world
+    return {"key_id": await _made(client, "api-keys", {"name": f"{mark} {new_id()}"})}
+
+
+async def audit_row(world: World, client: Client, mark: str) -> Parameters:
+    """An entry of the audit log that tells of a task."""
+    made = await task(world, client, mark)
+    found = await client.get(f"{API}/audit-logs", params={"entity_id": made["task_id"]})
+    return {"audit_id": found.json()["items"][0]["id"]}
+
+
+async def notification(world: World, client: Client, mark: str) -> Parameters:
+    """One that was given up."""
+    owner = UUID((await client.get(f"{API}/me")).json()["id"])
+    notification_id = new_id()
+    async with world.gateway.database.transaction() as session:
+        row = NotificationRow(
+            id=notification_id,
+            message_id=notification_id,
+            user_id=owner,
+            type="execution.completed",
+            kind="slack",
+            position=0,
+            target={"url": f"https://hooks.example.com/{mark}"},
+            status="failed",
+            error=mark,
+        )
+        session.add(row)
+    return {"notification_id": str(notification_id)}
+
+
+async def user(world: World, client: Client, mark: str) -> Parameters:
+    """Who asks."""
+    del world, mark
+    return {"user_id": (await client.get(f"{API}/me")).json()["id"]}
+
+
+async def _made(client: Client, resource: str, body: dict[str, Any], field: str = "id") -> str:
+    response = await client.post(f"{API}/{resource}", json=body)
+    assert response.status_code == 201, response.text
+    return str(response.json()[field])
+
+
+FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
+    "tasks": task,
+    "task-executions": execution,
+    "sessions": conversation,
+    "input-requests": input_request,
+    "artifacts": artifact,
+    "reports": report,
+    "agents": agent,
+    "tool-groups": tool_group,
+    "secrets": secret,
+    "api-keys": api_key,
+    "audit-logs": audit_row,
+    "notifications": notification,
+    "admin": user,
+}
+"""By the first part of the path. The third argument stands wherever it can in what is made."""
+
+BODIES: dict[str, Any] = {
+    "POST /tasks": TASK,
+    "PATCH /tasks/{task_id}": {"description": "changed"},
+    "POST /tasks/{task_id}/execute": {},
+    "POST /tasks/{task_id}/dry-run": {},
+    "POST /tasks/{task_id}/hooks": {"name": "ci"},
+    "POST /tasks/{task_id}/schedule/backfill": SPAN,
+    "POST /tool-groups": GROUP,
+    "PATCH /tool-groups/{group_id}": {"description": "changed"},
+    "POST /agents": {**AGENT, "agent_id": "poet"},
+    "POST /agents/import": {"content": "---\nname: poet\ndescription: d\n---\nYou write."},
+    "PATCH /agents/{agent_id}": {"description": "changed"},
+    "POST /task-executions": PROMPT,
+    "POST /task-executions/bulk/cancel": {"filter": {"tag": "none has it"}},
+    "POST /task-executions/bulk/retry": {"filter": {"tag": "none has it"}},
+    "POST /task-executions/{execution_id}/retry": {},
+    "POST /task-executions/{execution_id}/messages": {"content": "And then?"},
+    "POST /task-executions/{execution_id}/cancel": {"reason": "changed"},
+    "POST /task-executions/{execution_id}/fork": {"at_turn": 0},
+    "PUT /secrets/{name}": {"value": "changed"},
+    "POST /sessions": {},
+    "PATCH /sessions/{session_id}": {"title": "changed"},
+    "POST /sessions/{session_id}/messages": {"content": "And then?"},
+    "POST /sessions/{session_id}/tasks": {"agent_id": "researcher", "input": "Look it up."},
+    "POST /notifications/test": {"webhook": {"url": "https://hooks.example.com/x"}},
+    "POST /input-requests/{request_id}/answer": {"message": "changed"},
+    "POST /api-keys": {"name": "one more"},
+    "PATCH /admin/users/{user_id}": {"max_concurrent_executions": 5},
+}
+"""A body that each route takes, by its method and path."""
