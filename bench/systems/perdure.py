@@ -60,7 +60,7 @@ class Perdure:
 
         async def one(nonce: str) -> None:
             execution = await self.execute(task, nonce, wait=LONGEST_WAIT_SECONDS)
-            await self._completed(execution)
+            await self.completed(execution)
 
         return await flood(one, nonces, in_flight=in_flight)
 
@@ -89,7 +89,7 @@ class Perdure:
         execution: dict[str, Any] = response.json()
         return execution
 
-    async def _completed(self, execution: dict[str, Any]) -> None:
+    async def completed(self, execution: dict[str, Any]) -> None:
         """Return when it has ended well. On a busy machine the one wait may be too short."""
         path = execution["_links"]["self"]
         while execution["status"] not in TERMINAL:
