@@ -35,10 +35,3 @@ def first_id_at(moment: datetime) -> uuid.UUID:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MILLISECOND = (1 << 48) - 1
-
-
-def lowest_id(at: datetime) -> uuid.UUID:
-    """The lowest UUIDv7 of this time's millisecond: ids of earlier ones are lower."""
-    milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
-    bounded = min(max(milliseconds, 0), _LAST_MILLISECOND)
-    return uuid.UUID(int=bounded << 80)

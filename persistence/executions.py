@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.states import PREREQUISITES, TERMINAL
 from persistence.pages import Page, Window, made_between, newest
 from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
+from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ async def create(session: AsyncSession, row: ExecutionRow, created: Mapping[str,
     row.event_seq = 1
     session.add(row)
     await session.flush()
+    if row.tags:
+        tags = [
+            {"user_id": row.user_id, "tag": tag, "execution_id": row.id} for tag in set(row.tags)
+        ]
+        await session.execute(insert(ExecutionTagRow), tags)
     await session.execute(
         insert(ExecutionEventRow).values(
             execution_id=row.id, seq=1, type="execution.created", data=dict(created)
@@ -93,11 +98,20 @@ async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:
 async def page(
     session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, window: Window
 ) -> Page[ExecutionRow]:
-    """The user's executions."""
-    mine = and_(ExecutionRow.user_id == user_id, *_conditions(narrowed))
+    """The user's executions. Those of a tag are found by the tag's own index, which is in order."""
+    listed = ExecutionRow.id if narrowed.tag is None else ExecutionTagRow.execution_id
+    conditions = _conditions(narrowed, listed)
+    if narrowed.tag is None:
+        mine = and_(ExecutionRow.user_id == user_id, *conditions)
+    else:
+        mine = _tagged(user_id, narrowed.tag)
+        if conditions or narrowed.statuses:
+            mine = and_(mine, ExecutionRow.id == listed, *conditions)
     # A branch for each status: only so an index yields them in the list's order.
     branches = [and_(mine, ExecutionRow.status == s) for s in dict.fromkeys(narrowed.statuses)]
-    return await newest(session, ExecutionRow, ExecutionRow.id, branches or [mine], window)
+    return await newest(
+        session, ExecutionRow, ExecutionRow.id, branches or [mine], window, listed=listed
+    )
 
 
 async def unasked(
@@ -132,15 +146,24 @@ async def _chosen(
     *,
     limit: int,
 ) -> Sequence[UUID]:
-    conditions = [ExecutionRow.user_id == user_id, *_conditions(narrowed), *more]
+    conditions = [
+        ExecutionRow.user_id == user_id,
+        *_conditions(narrowed, ExecutionRow.id),
+        *more,
+    ]
+    if narrowed.tag is not None:
+        tagged = select(ExecutionTagRow.execution_id).where(_tagged(user_id, narrowed.tag))
+        conditions.append(ExecutionRow.id.in_(tagged))
     if narrowed.statuses:
         conditions.append(ExecutionRow.status.in_(narrowed.statuses))
     ids = select(ExecutionRow.id).where(*conditions).order_by(ExecutionRow.id).limit(limit)
     return (await session.scalars(ids)).all()
 
 
-def _conditions(narrowed: ExecutionFilter) -> list[ColumnElement[bool]]:
-    """All but the status, which `page` treats by itself."""
+def _conditions(
+    narrowed: ExecutionFilter, listed: InstrumentedAttribute[UUID]
+) -> list[ColumnElement[bool]]:
+    """All but the status and the tag; `listed` is the id whose index is walked."""
     columns = {
         ExecutionRow.task_id: narrowed.task_id,
         ExecutionRow.agent_id: narrowed.agent_id,
@@ -148,11 +171,12 @@ def _conditions(narrowed: ExecutionFilter) -> list[ColumnElement[bool]]:
         ExecutionRow.parent_execution_id: narrowed.parent_id,
         ExecutionRow.session_id: narrowed.session_id,
     }
-    conditions: list[ColumnElement[bool]] = [
-        column == value for column, value in columns.items() if value is not None
-    ]
-    if narrowed.tag is not None:
-        # The second condition is the index's own.
-        conditions += [ExecutionRow.tags.contains([narrowed.tag]), ExecutionRow.tags != []]
     since, until = narrowed.created_from, narrowed.created_to
-    return [*conditions, *made_between(ExecutionRow.id, ExecutionRow.created_at, since, until)]
+    return [
+        *(column == value for column, value in columns.items() if value is not None),
+        *made_between(listed, ExecutionRow.created_at, since, until),
+    ]
+
+
+def _tagged(user_id: UUID, tag: str) -> ColumnElement[bool]:
+    return and_(ExecutionTagRow.user_id == user_id, ExecutionTagRow.tag == tag)

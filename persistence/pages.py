@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from domain.ids import lowest_id
+from domain.ids import first_id_at
 from persistence.tables.columns import Row
 
 COUNTED = 10_000
@@ -55,9 +55,9 @@ def made_between(
     """
     conditions: list[ColumnElement[bool]] = []
     if since is not None:
-        conditions += [at >= since, key >= lowest_id(_shifted(since, -SKEW))]
+        conditions += [at >= since, key >= first_id_at(_shifted(since, -SKEW))]
     if until is not None:
-        conditions += [at < until, key < lowest_id(_shifted(until, SKEW))]
+        conditions += [at < until, key < first_id_at(_shifted(until, SKEW))]
     return conditions
 
 
@@ -75,28 +75,32 @@ async def newest(
     key: InstrumentedAttribute[UUID],
     branches: Sequence[ColumnElement[bool]],
     window: Window,
+    *,
+    listed: InstrumentedAttribute[UUID] | None = None,
 ) -> Page[R]:
     """The page of rows that satisfy one of `branches`, which must exclude each other.
 
     Each branch is limited by itself, so that each uses its own index; one OR would use none.
+    `listed` is the key as another table holds it, where the branches are found by that one.
     """
-    total = await _count(session, key, branches)
+    listed = listed or key
+    total = await _count(session, listed, branches)
     needed = window.offset + window.limit + 1
-    ids = [
-        select(key)
-        .where(branch, *([key < window.before] if window.before else []))
-        .order_by(key.desc())
-        .limit(needed)
-        for branch in branches
-    ]
-    found = await session.scalars(
-        select(row)
-        .where(key.in_(union_all(*ids)))
-        .order_by(key.desc())
-        .offset(window.offset)
-        .limit(window.limit + 1)
+    found = union_all(
+        *(
+            select(listed.label("id"))
+            .where(branch, *([listed < window.before] if window.before else []))
+            .order_by(listed.desc())
+            .limit(needed)
+            for branch in branches
+        )
+    ).subquery()
+    # The page is cut out of ids alone: rows are read for itself only, however deep it lies.
+    ids = (
+        select(found.c.id).order_by(found.c.id.desc()).offset(window.offset).limit(window.limit + 1)
     )
-    rows = found.all()
+    page = await session.scalars(select(row).where(key.in_(ids)).order_by(key.desc()))
+    rows = page.all()
     return Page(
         rows=rows[: window.limit],
         total=min(total, COUNTED),

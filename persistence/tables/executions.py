@@ -24,6 +24,16 @@ class PrefixRow(Row):
     created_at: Mapped[CreatedAt]
 
 
+class ExecutionTagRow(Row):
+    """A tag of an execution, in the order of lists: an index over an array has none."""
+
+    __tablename__ = "execution_tags"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    execution_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
 class ExecutionRow(Row):
     """One run of a task. The last group of columns belongs to the loop's one writer."""
 
@@ -57,19 +67,17 @@ class ExecutionRow(Row):
             "id",
             postgresql_where=text(f"status IN {ACTIVE_STATUSES}"),
         ),
-        Index("ix_executions_parent_execution_id", "parent_execution_id"),
+        Index(
+            "ix_executions_parent_execution_id_id",
+            "parent_execution_id",
+            "id",
+            postgresql_where=text("parent_execution_id IS NOT NULL"),
+        ),
         Index("ix_executions_session_id_id", "session_id", "id"),
         Index(
             "ix_executions_retry_of_id",
             "retry_of_id",
             postgresql_where=text("retry_of_id IS NOT NULL"),
-        ),
-        # Most have none, and their rows' many updates are not to pass through this index.
-        Index(
-            "ix_executions_tags",
-            "tags",
-            postgresql_using="gin",
-            postgresql_where=text("tags <> '{}'"),
         ),
         Index(
             "uq_executions_workflow_id_first_run_id",
