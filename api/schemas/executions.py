@@ -46,11 +46,11 @@ def _separated(value: Any) -> Any:
 
 
 class Narrowing(BaseModel):
-    """What executions are chosen by. `status` may be repeated or separated by commas."""
+    """What executions are chosen by. `created_to` itself is not included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(_separated)] = ()
+    status: tuple[ExecutionStatus, ...] = ()
     task_id: UUID | None = None
     agent_id: Word | None = None
     trigger_type: TriggerType | None = None
@@ -60,8 +60,9 @@ class Narrowing(BaseModel):
 
 
 class ExecutionQuery(Narrowing, ListQuery):
-    """Which page of which executions. `created_to` itself is not included."""
+    """Which page of which executions. `status` may be repeated or separated by commas."""
 
+    status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(_separated)] = ()
     parent_id: UUID | None = None
     session_id: UUID | None = None
 

@@ -67,7 +67,7 @@ async def test_retry_by_filter_takes_each_failed_one_once(world: World, client: 
     made = [await execute(client, task) for _ in range(4)]
     await ended(world, *made[:3])
     await ended(world, made[3], status="completed")
-    body = {"filter": {"tag": "nightly"}, "limit": 2}
+    body = {"filter": {"tag": "nightly", "status": ["failed", "cancelled"]}, "limit": 2}
     first = (await client.post(f"{BULK}/retry", json=body)).json()
     assert (first["matched"], first["changed"], first["has_more"]) == (2, 2, True)
     second = (await client.post(f"{BULK}/retry", json=body)).json()
@@ -114,3 +114,4 @@ async def test_what_runs_cannot_run_again(client: Client) -> None:
     response = await client.post(f"{BULK}/retry", json={"filter": {"status": ["running"]}})
     assert response.status_code == 422
     assert response.json()["errors"][0]["loc"] == ["body", "filter", "status"]
+    assert "ended" in response.json()["errors"][0]["msg"]
