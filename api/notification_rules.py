@@ -20,9 +20,17 @@ Location = tuple[str | int, ...]
 
 
 async def problems(
-    session: AsyncSession, call: Call, config: dict[str, Any] | None, *, owner_id: UUID
+    session: AsyncSession,
+    call: Call,
+    config: dict[str, Any] | None,
+    *,
+    owner_id: UUID,
+    is_public: bool = False,
 ) -> list[FieldProblem]:
-    """What is wrong with a task's `notification_config`, whose secrets are its owner's."""
+    """What is wrong with a task's `notification_config`, whose secrets are its owner's.
+
+    Others read a public task, and whoever reads a Slack address can write to its channel.
+    """
     if config is None:
         return []
     loc: Location = ("body", "notification_config")
@@ -37,6 +45,9 @@ async def problems(
         wrong += await rules.webhook(webhook, (*loc, "webhooks", n))
     for n, slack in enumerate(parsed.slack):
         wrong += await rules.slack(slack, (*loc, "slack", n))
+        if is_public and slack.url is not None:
+            hint = "Others can read a public task; name a secret that holds the address."
+            wrong.append(FieldProblem((*loc, "slack", n, "url"), hint))
     return wrong
 
 

@@ -64,7 +64,9 @@ async def _problems(
             definition.sdk_options.mcp_servers, call.gateway.outbound.exemptions
         ),
         *await references.server_problems(session, owner_id, definition, is_public=is_public),
-        *await notification_rules.problems(session, call, config, owner_id=owner_id),
+        *await notification_rules.problems(
+            session, call, config, owner_id=owner_id, is_public=is_public
+        ),
     ]
 
 

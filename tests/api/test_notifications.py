@@ -108,6 +108,17 @@ async def test_what_may_not_is_refused_by_its_field(
     assert ["body", "notification_config", *field] in [e["loc"] for e in refused.json()["errors"]]
 
 
+async def test_a_public_task_keeps_its_slack_address_secret(client: Client, signing: str) -> None:
+    del signing
+    slack = {"slack": [{"url": "https://hooks.slack.com/services/T/B/x"}]}
+    body = {**TASK, "name": f"public {new_id()}", "is_public": True, "notification_config": slack}
+    refused = await client.post("/api/v1/tasks", json=body)
+    loc = ["body", "notification_config", "slack", 0, "url"]
+    assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, loc)
+    by_reference = {"slack": [{"secret_ref": "slack"}]}
+    await make_task(client, is_public=True, notification_config=by_reference)
+
+
 async def test_a_tests_target_is_checked_and_it_goes_its_way(
     world: World, client: Client, signing: str
 ) -> None:
