@@ -80,6 +80,8 @@ def execution(call: Call, columns: Mapping[str, Any]) -> Links:
         "tool_calls": f"{path}/tool-calls",
         "model_calls": f"{path}/model-calls",
         "children": f"{path}/children",
+        "prerequisites": f"{path}/prerequisites",
+        "fork": f"{path}/fork",
         "input_requests": f"{BASE}/input-requests?execution_id={columns['id']}",
         "artifacts": f"{path}/artifacts",
         "files": f"{path}/files",
@@ -92,6 +94,8 @@ def execution(call: Call, columns: Mapping[str, Any]) -> Links:
         links["report"] = f"{path}/report"
     if columns["status"] not in TERMINAL:
         links["cancel"] = f"{path}/cancel"
+        wish = "pause" if columns["pause_requested_at"] is None else "resume"
+        links[wish] = f"{path}/{wish}"
     else:
         links["retry"] = f"{path}/retry"
     if parent_id := columns["parent_execution_id"]:

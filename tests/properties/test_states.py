@@ -1,8 +1,9 @@
 """Runs, segments, resets, cancels and ends in any order: the record keeps its promises."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
 import hypothesis.strategies as st
 import pytest
@@ -22,14 +23,18 @@ from domain.events import Event
 from domain.ids import new_id
 from domain.states import TERMINAL, ExecutionStatus, may_move
 from domain.steps import NewMessage, StatusChange, Step
-from persistence import cancellation, endings, openings
+from persistence import cancellation, endings, forking, openings, pausing, runs, sessions
 from persistence.database import Database
 from persistence.record import ExecutionRecord
 from persistence.runs import RunIdentity
 from persistence.tables.events import ExecutionEventRow
+from persistence.tables.sessions import MessageRow, SessionRow
 from tests.persistence.opened import HOST, Opened, opened, unchanged
 
 T = TypeVar("T")
+MOST_FORKS = 5
+"""All of them are read after each rule."""
+
 LIVE = sorted(set(ExecutionStatus) - TERMINAL - {ExecutionStatus.PENDING, ExecutionStatus.BLOCKED})
 
 
@@ -48,6 +53,8 @@ class Record(RuleBasedStateMachine):
         self.status, self.is_reset = ExecutionStatus.RUNNING, False
         self.messages = 1
         self.is_cancelled = False
+        self.is_pause_wanted = False
+        self.forks: dict[UUID, list[UUID]] = {}
 
     def do(self, awaitable: Awaitable[T]) -> T:
         async def done() -> T:
@@ -84,6 +91,7 @@ class Record(RuleBasedStateMachine):
         assert not self.is_over
         assert snapshot.status == self.status
         assert len(snapshot.transcript) == self.messages
+        assert snapshot.is_pause_wanted == self.is_pause_wanted
         self.writers.append(record)
 
     @precondition(lambda self: self.writers)
@@ -133,6 +141,45 @@ class Record(RuleBasedStateMachine):
         self.do(cancel())
         self.is_cancelled = self.is_cancelled or not self.is_over
 
+    @rule(stand_still=st.booleans())
+    def somebody_pauses_or_resumes(self, *, stand_still: bool) -> None:
+        async def wish() -> bool:
+            async with self.database.transaction() as session:
+                row = await runs.locked(session, self.execution.id)
+                return await pausing.wish(session, row, stand_still=stand_still)
+
+        try:
+            is_new = self.do(wish())
+        except ExecutionTerminalError:
+            assert self.is_over
+            return
+        assert not self.is_over
+        assert is_new == (self.is_pause_wanted != stand_still)
+        self.is_pause_wanted = stand_still
+
+    @precondition(lambda self: len(self.forks) < MOST_FORKS)
+    @rule(data=st.data())
+    def somebody_forks(self, data: Any) -> None:
+        """It, or a fork of it, anywhere up to now."""
+        upto = data.draw(st.integers(min_value=0, max_value=self.messages))
+        origin = data.draw(st.sampled_from([None, *self.forks]))
+
+        async def fork() -> tuple[UUID, list[UUID]]:
+            async with self.database.transaction() as session:
+                source = await runs.locked(session, self.execution.id)
+                conversation = await session.get_one(SessionRow, origin or source.session_id)
+                point = forking.ForkPoint(upto)
+                made = await forking.session_at(session, source, conversation, point)
+            before = await self.conversation(conversation.id)
+            return made.id, [message.id for message in before if message.seq <= upto]
+
+        session_id, shared = self.do(fork())
+        self.forks[session_id] = shared
+
+    async def conversation(self, session_id: UUID) -> Sequence[MessageRow]:
+        async with self.database.reading() as session:
+            return await sessions.latest_messages(session, session_id, limit=1000)
+
     @rule(status=st.sampled_from(sorted(TERMINAL)))
     def it_ends(self, status: ExecutionStatus) -> None:
         self.segment += 1
@@ -151,7 +198,7 @@ class Record(RuleBasedStateMachine):
                 return  # the loop never completes one that waits
         ended = self.do(finish())
         assert (ended.status, ended.is_unread) == (expected, False)
-        self.status = expected
+        self.status, self.is_pause_wanted = expected, False
 
     @rule()
     def an_operator_resets(self) -> None:
@@ -177,6 +224,12 @@ class Record(RuleBasedStateMachine):
         is_end = events[-1].type in {f"execution.{status}" for status in TERMINAL}
         assert is_end == self.is_over
         assert (row.completed_at is not None) == self.is_over
+        assert (row.pause_requested_at is not None) == self.is_pause_wanted
+
+    @invariant()
+    def forks_share_what_there_was(self) -> None:
+        for session_id, shared in self.forks.items():
+            assert [m.id for m in self.do(self.conversation(session_id))] == shared
 
     async def read(self) -> tuple[Any, list[ExecutionEventRow]]:
         row = await self.execution.row()

@@ -71,6 +71,18 @@ async def reports(engine: Engine) -> Run:
     return await engine.completed({"text": "done"}, generate_report=True, report_format="html")
 
 
+async def stands_still(engine: Engine) -> Run:
+    run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
+    request = await run.open_request()
+    await run.pause()
+    await run.paused()
+    await run.answer(request, message="yes")
+    await run.when_heard()
+    await run.resume()
+    await run.ended()
+    return run
+
+
 BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
     behaviour.__name__: behaviour
     for behaviour in (
@@ -82,6 +94,7 @@ BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
         goes_in_segments,
         waits_for_its_provider,
         reports,
+        stands_still,
     )
 }
 

@@ -1,0 +1,104 @@
+"""Pausing, resuming and forking as requests: whose, when, and what they leave behind."""
+
+from uuid import UUID
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from domain.ids import new_id
+from persistence import outbox
+from persistence.tables.audit import AuditRow
+from persistence.tables.executions import ExecutionRow
+from tests.api.world import World, execute, in_session, make_task
+
+Client = httpx2.AsyncClient
+BASE = "/api/v1/task-executions"
+
+
+async def running(world: World, client: Client) -> str:
+    execution = await execute(client, await make_task(client))
+    await in_session(world, execution)
+    return str(execution["id"])
+
+
+async def actions(world: World, execution_id: str) -> list[str]:
+    async with world.gateway.database.reading() as session:
+        rows = await session.scalars(
+            select(AuditRow).where(AuditRow.entity_id == UUID(execution_id)).order_by(AuditRow.id)
+        )
+        return [row.action for row in rows]
+
+
+async def said(world: World, execution_id: str) -> list[str]:
+    async with world.gateway.database.reading() as session:
+        rows = await outbox.unread(session, UUID(execution_id))
+    return [row.kind for row in rows if row.kind != "start"]
+
+
+async def test_pausing_twice_is_pausing_once(world: World, client: Client) -> None:
+    execution_id = await running(world, client)
+    for _ in range(2):
+        response = await client.post(f"{BASE}/{execution_id}/pause")
+        assert response.status_code == 202
+        assert response.json()["pause_requested_at"] is not None
+    for _ in range(2):
+        response = await client.post(f"{BASE}/{execution_id}/resume")
+        assert response.status_code == 202
+        assert response.json()["pause_requested_at"] is None
+    assert await said(world, execution_id) == ["pause", "resume"]
+    assert (await actions(world, execution_id))[1:] == ["execution.pause", "execution.resume"]
+
+
+async def test_what_has_not_begun_is_only_marked(world: World, client: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    response = await client.post(f"{BASE}/{execution['id']}/pause")
+    assert (response.status_code, response.json()["status"]) == (202, "pending")
+    assert await said(world, execution["id"]) == []
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "fork"])
+async def test_whose_it_is(world: World, client: Client, other: Client, action: str) -> None:
+    execution_id = await running(world, client)
+    body = {"at_turn": 0} if action == "fork" else {}
+    theirs = await other.post(f"{BASE}/{execution_id}/{action}", json=body)
+    assert (theirs.status_code, theirs.json()["code"]) == (403, "permission_denied")
+    nobodys = await client.post(f"{BASE}/{new_id()}/{action}", json=body)
+    assert nobodys.status_code == 404
+
+
+@pytest.mark.parametrize("action", ["pause", "resume"])
+async def test_what_has_ended_stays_as_it_is(world: World, client: Client, action: str) -> None:
+    execution = await execute(client, await make_task(client))
+    await in_session(world, execution, "completed")
+    response = await client.post(f"{BASE}/{execution['id']}/{action}")
+    assert (response.status_code, response.json()["code"]) == (409, "execution_terminal")
+
+
+async def test_a_fork_is_made_once_for_a_key(world: World, client: Client) -> None:
+    execution_id = await running(world, client)
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(ExecutionRow, UUID(execution_id))
+        row.prefix_sha256 = b"pinned"
+    headers = {"Idempotency-Key": str(new_id())}
+    body = {"at_turn": 0, "prompt": "Anew."}
+    first, again = [
+        await client.post(f"{BASE}/{execution_id}/fork", json=body, headers=headers)
+        for _ in range(2)
+    ]
+    assert first.status_code == 202, first.text
+    assert again.headers["Idempotency-Replayed"] == "true"
+    fork = first.json()
+    assert fork == again.json()
+    assert (fork["forked_from_id"], fork["rendered_prompt"]) == (execution_id, "Anew.")
+    assert await actions(world, fork["id"]) == ["execution.fork"]
+
+
+async def test_who_waits_lists_for_what(client: Client, other: Client) -> None:
+    first = await execute(client, await make_task(client))
+    second = await execute(client, await make_task(client), prerequisites=[first["id"]])
+    assert (second["status"], second["status_reason"]) == ("blocked", "prerequisites")
+    path = f"{BASE}/{second['id']}/prerequisites"
+    listed = (await client.get(path)).json()
+    assert [item["id"] for item in listed["items"]] == [first["id"]]
+    assert (await other.get(path)).status_code == 403
