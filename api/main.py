@@ -36,6 +36,7 @@ from api.routes import (
     sessions,
     steering,
     stories,
+    task_templates,
     task_versions,
     tasks,
     tool_groups,
@@ -68,6 +69,7 @@ FEATURES = (
     task_versions,
     dry_runs,
     hooks,
+    task_templates,
     tool_groups,
     agents,
     bulk,  # before what takes any word for an execution's id
@@ -102,44 +104,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.database_url is None:
         raise ValueError("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
     tokens = Tokens.of(settings)
-    database_url = str(settings.database_url)
     sealer = Sealer(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database.connect(
-            database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
-        )
-        hot_reads = await HotReads.connect(database_url)
-        temporal = await connect(settings, lazy=True)
-        watcher = Watcher(database, hot_reads, database_url)
-        outbound = Outbound(settings.outbound_allow)
-        app.state.gateway = Gateway(
-            settings=settings,
-            database=database,
-            hot_reads=hot_reads,
-            blobs=BlobStore(settings.home / "artifacts"),
-            temporal=temporal,
-            dispatcher=Dispatcher(temporal),
-            schedules=Schedules(temporal),
-            authenticator=Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit)),
-            allowances=Allowances(
-                Quotas(
-                    settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
-                )
-            ),
-            rates=Rates.maybe(settings.rate_limit),
-            watcher=watcher,
-            sealer=sealer,
-            outbound=outbound,
-            newest_revision=head_revision(),
-        )
-        async with watcher.running():
+        async with composed(settings, str(settings.database_url), tokens, sealer) as gateway:
+            app.state.gateway = gateway
             yield
-        await tokens.close()
-        await outbound.aclose()
-        await hot_reads.close()
-        await database.close()
 
     app = FastAPI(
         title=openapi.TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None
@@ -152,6 +123,44 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(docs.router)
     return app
+
+
+@asynccontextmanager
+async def composed(
+    settings: Settings, database_url: str, tokens: Tokens, sealer: Sealer
+) -> AsyncIterator[Gateway]:
+    """The parts of a gateway, open while the block lasts."""
+    database = Database.connect(
+        database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
+    )
+    hot_reads = await HotReads.connect(database_url)
+    temporal = await connect(settings, lazy=True)
+    watcher = Watcher(database, hot_reads, database_url)
+    outbound = Outbound(settings.outbound_allow)
+    gateway = Gateway(
+        settings=settings,
+        database=database,
+        hot_reads=hot_reads,
+        blobs=BlobStore(settings.home / "artifacts"),
+        temporal=temporal,
+        dispatcher=Dispatcher(temporal),
+        schedules=Schedules(temporal),
+        authenticator=Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit)),
+        allowances=Allowances(
+            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
+        ),
+        rates=Rates.maybe(settings.rate_limit),
+        watcher=watcher,
+        sealer=sealer,
+        outbound=outbound,
+        newest_revision=head_revision(),
+    )
+    async with watcher.running():
+        yield gateway
+    await tokens.close()
+    await outbound.aclose()
+    await hot_reads.close()
+    await database.close()
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:
