@@ -1,6 +1,10 @@
 """Reports over HTTP: what the record told, with the end as it came, in the format asked for."""
 
+import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +15,7 @@ from activities import report as reporting
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
+from tests.cli.running import perdure
 from tests.reports.told import begun
 
 Client = httpx2.AsyncClient
@@ -203,3 +208,50 @@ async def test_a_link_to_a_message_brings_that_message(world: World, client: Cli
     [message] = (await client.get(address)).json()["items"]
     assert message["seq"] == seq
     assert message["content"][0]["text"] == content["outcome"]["text"]["text"]
+
+
+async def command(world: World, client: Client, *arguments: str) -> CompletedProcess[str]:
+    """`perdure` as a user calls it, with the client's token."""
+    token = client.headers["authorization"].removeprefix("Bearer ")
+    place = {"PERDURE_API_URL": world.url, "PERDURE_TOKEN": token}
+    return await asyncio.to_thread(perdure, Path("/nonexistent"), *arguments, **place)
+
+
+async def test_the_command_shows_and_saves_a_report(
+    world: World, client: Client, tmp_path: Path
+) -> None:
+    path = await told(world, client, title="Shown by the command")
+    report = (await client.get(path)).json()
+    shown = await command(world, client, "report", report["execution_id"])
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("# Shown by the command\n")
+    for name, begin in (("a.pdf", b"%PDF-"), ("a.HTML", b"<!doctype html>"), ("a.md", b"# Shown")):
+        file = tmp_path / name
+        saved = await command(world, client, "report", report["id"], "-o", str(file))
+        assert saved.returncode == 0, saved.stderr
+        assert file.read_bytes().lstrip().startswith(begin)
+    listed = await command(world, client, "reports", "list", "--json")
+    assert report["id"] in [item["id"] for item in json.loads(listed.stdout)["items"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("-o", "report.docx"), "says no format"),
+        (("-o", "/nonexistent/report.pdf"), "can't be written"),
+    ],
+)
+async def test_the_command_says_what_is_wrong(
+    world: World, client: Client, arguments: tuple[str, ...], why: str
+) -> None:
+    path = await told(world, client)
+    identifier = path.split("/")[-2]
+    result = await command(world, client, "report", identifier, *arguments)
+    assert result.returncode == 2
+    assert why in result.stderr
+
+
+async def test_the_command_says_what_is_not_there(world: World, client: Client) -> None:
+    result = await command(world, client, "report", str(new_id()))
+    assert result.returncode == 2
+    assert "There is no execution" in result.stderr
