@@ -10,8 +10,10 @@ from temporalio import activity, workflow
 import activities.failures
 from contracts import definitions, execution, names
 from contracts.activities import ExecutionActivities
+from contracts.notifications import NotificationActivities
 from domain.errors import ErrorCode, PerdureError
 from workflows.execution import TaskExecution
+from workflows.notification import NotificationDelivery
 
 
 def subclasses(of: type) -> Iterator[type]:
@@ -58,6 +60,17 @@ def test_wire_names_are_pinned() -> None:
         "PerdureTags",
         "PerdureCostUsd",
     }
+
+
+def test_wire_names_of_deliveries_are_pinned() -> None:
+    defined = workflow._Definition.must_from_class(NotificationDelivery)
+    delivery = activity._Definition.from_callable(NotificationActivities.deliver)
+
+    assert defined.name == "NotificationDelivery"
+    assert delivery is not None
+    assert delivery.name == "deliver"
+    assert names.NOTIFICATIONS_QUEUE == "perdure-notifications"
+    assert names.notification_workflow_id(UUID(int=1)) == f"notification-{UUID(int=1)}"
 
 
 def test_error_codes_of_executions_are_pinned() -> None:

@@ -104,11 +104,14 @@ CONTINUED = ("continues_as_new", "has_continued_as_new")
 
 
 def save(behaviour: str, history: str) -> None:
-    """Keep a history, without the name of the machine it was made on and the places there."""
-    anonymous = re.sub(r'("identity": ")[^"]*"', r'\1worker"', history)
-    anonymous = anonymous.replace(f"{ROOT}/", "")
+    """Keep a history."""
     HISTORIES.mkdir(exist_ok=True)
-    (HISTORIES / f"{behaviour}.json").write_text(anonymous + "\n", encoding="utf-8")
+    (HISTORIES / f"{behaviour}.json").write_text(anonymous(history) + "\n", encoding="utf-8")
+
+
+def anonymous(history: str) -> str:
+    """A history without the name of the machine it was made on and the places there."""
+    return re.sub(r'("identity": ")[^"]*"', r'\1worker"', history).replace(f"{ROOT}/", "")
 
 
 async def replay(history: str, workflow_id: str) -> None:
