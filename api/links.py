@@ -56,6 +56,12 @@ def one(collection: str, thing_id: UUID) -> Links:
     return {"self": f"{BASE}/{collection}/{thing_id}"}
 
 
+def task_template(template_id: UUID) -> Links:
+    """Links of a task template."""
+    path = f"{BASE}/task-templates/{template_id}"
+    return {"self": path, "create_task": f"{path}/create-task"}
+
+
 def hook(task_id: UUID, hook_id: UUID) -> Links:
     """Links of a hook; its address is told once."""
     path = f"{BASE}/tasks/{task_id}"

@@ -32,6 +32,7 @@ from domain.errors import (
     TaskInactiveError,
 )
 from domain.states import PREREQUISITES, ExecutionStatus
+from domain.templates import LONGEST_RENDERED, rendered_length
 from persistence import executions, fires, outbox, prerequisites, sessions, starts
 from persistence.starts import SESSION_BUSY, Start, Work
 from persistence.tables.executions import ExecutionRow
@@ -168,9 +169,12 @@ async def check(
             FieldProblem(("body", "variables", name), "The prompt needs a value.", "missing")
             for name in wanted.missing
         ]
+    variables: dict[str, Any] = {**definition.default_variables, **wanted.variables}
     if definition.variables_schema is not None:
-        variables: dict[str, Any] = {**definition.default_variables, **wanted.variables}
         problems += value_problems(definition.variables_schema, variables, ("body", "variables"))
+    if rendered_length(definition.prompt_template, variables) > LONGEST_RENDERED:
+        hint = f"The prompt would be over {LONGEST_RENDERED} characters."
+        problems.append(FieldProblem(("body", "variables"), hint, "too_long"))
     model = task_rules.model_of(definition, agent, gateway.settings.model)
     if wanted.budget_usd is not None and not pricing.is_priced(model):
         problems.append(task_rules.unpriced(("body", "max_budget_usd"), model))

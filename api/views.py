@@ -13,6 +13,7 @@ from api.schemas.hooks import HookRead
 from api.schemas.input_requests import AskedToolCall, InputRequestRead
 from api.schemas.reports import ReportItem, ReportRead
 from api.schemas.sessions import SessionRead
+from api.schemas.task_templates import TaskTemplateRead
 from api.schemas.task_versions import TaskVersionRead
 from api.schemas.tasks import TaskRead
 from api.schemas.tool_groups import ToolGroupRead
@@ -27,6 +28,7 @@ from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.reports import ReportRow
 from persistence.tables.sessions import MessageRow, SessionRow
+from persistence.tables.task_templates import TaskTemplateRow
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
 from persistence.tables.tool_groups import ToolGroupRow
@@ -89,6 +91,12 @@ def tool_group(row: ToolGroupRow) -> ToolGroupRead:
         rule=GROUP + row.name,
         links=links.one("tool-groups", row.id),
     )
+
+
+def task_template(row: TaskTemplateRow) -> TaskTemplateRead:
+    """A template, as it was sent."""
+    fields = [f for f in TaskTemplateRead.model_fields if f != "links"]
+    return TaskTemplateRead(**_of(row, fields), links=links.task_template(row.id))
 
 
 def agent(row: AgentRow) -> AgentRead:

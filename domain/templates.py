@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+LONGEST_RENDERED = 16 * 1024 * 1024
+"""Characters: some times what the largest context window takes, and what memory bears (chosen)."""
+
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
@@ -29,10 +32,26 @@ def render(template: str, variables: Mapping[str, Any]) -> Rendered:
         if name not in variables:
             missing[name] = None
             return match.group(0)
-        value = variables[name]
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return _text(variables[name])
 
     return Rendered(PLACEHOLDER.sub(fill, template), tuple(missing))
+
+
+def rendered_length(template: str, variables: Mapping[str, Any]) -> int:
+    """The characters `render` would make, told without making them: few inputs can make many."""
+    lengths: dict[str, int] = {}
+    total = len(template)
+    for match in PLACEHOLDER.finditer(template):
+        name = match.group(1)
+        if name in variables:
+            if name not in lengths:
+                lengths[name] = len(_text(variables[name]))
+            total += lengths[name] - len(match.group(0))
+    return total
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def names(template: str) -> tuple[str, ...]:

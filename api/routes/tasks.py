@@ -1,6 +1,6 @@
 """Tasks: create, read, list, change, delete."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -48,21 +48,10 @@ async def create_task(
 ) -> Response:
     """Store a new task."""
 
-    async def create(session: AsyncSession) -> tuple[Response, StoredTask]:
-        runs = await task_rules.check(session, call, body, owner_id=call.principal.user_id)
-        columns = {**_columns(body), "spelled_tools": references.spelled(body) or None}
-        row = TaskRow(user_id=call.principal.user_id, **columns)
-        stored = await tasks.create(session, row, runs.stored())
-        entity = ("task", row.id)
-        await audit.record(session, call.actor, "task.create", entity, after={"name": row.name})
-        read = views.task(stored)
-        headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
-        return answer(read, 201, headers), stored
+    async def wanted(_: AsyncSession) -> TaskCreate:
+        return body
 
-    done = await once(call, create)
-    if done.value is not None and done.value.row.is_scheduled:
-        await keep_in_step(call.gateway, done.value.row.id)
-    return done.response
+    return await make_task(call, wanted)
 
 
 @router.get("", responses={200: {"model": Listing}})
@@ -111,6 +100,38 @@ async def delete_task(call: Called, task_id: UUID) -> Response:
         await audit.record(session, call.actor, action, entity, before=before, owner_id=owner)
     await keep_in_step(call.gateway, task_id)
     return Response(status_code=204)
+
+
+async def make_task(
+    call: Call,
+    wanted: Callable[[AsyncSession], Awaitable[TaskCreate]],
+    *,
+    template_id: UUID | None = None,
+) -> Response:
+    """Store the task that is wanted, once; the answer to the request for it.
+
+    Raises:
+        InvalidInputError: it could not run.
+        PermissionDeniedError: it would take an admin.
+        DuplicateNameError: the caller has a live task of this name.
+    """
+
+    async def create(session: AsyncSession) -> tuple[Response, StoredTask]:
+        body = await wanted(session)
+        runs = await task_rules.check(session, call, body, owner_id=call.principal.user_id)
+        columns = {**_columns(body), "spelled_tools": references.spelled(body) or None}
+        row = TaskRow(user_id=call.principal.user_id, **columns)
+        stored = await tasks.create(session, row, runs.stored())
+        after = {"name": row.name} | ({"template_id": str(template_id)} if template_id else {})
+        await audit.record(session, call.actor, "task.create", ("task", row.id), after=after)
+        read = views.task(stored)
+        headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
+        return answer(read, 201, headers), stored
+
+    done = await once(call, create)
+    if done.value is not None and done.value.row.is_scheduled:
+        await keep_in_step(call.gateway, done.value.row.id)
+    return done.response
 
 
 async def change_task(

@@ -26,16 +26,14 @@ DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
 """What is versioned; the other fields are the task's own."""
 
 
-class TaskCreate(TaskDefinition):
-    """A new task: its definition, its name and switches, its schedule."""
+class TaskBody(TaskDefinition):
+    """A task but for its name: its definition, its switches, its schedule."""
 
-    name: Name
     description: Text | None = None
     prompt_template: Prompt
-    allowed_tools: Tools
+    allowed_tools: Tools = ()
     ask_tools: Tools = ()
     disallowed_tools: Tools = ()
-    sdk_options: SdkOptions
     agent_id: AgentId | None = None
     working_directory_path: Path | None = None
     tags: Tags = ()
@@ -48,6 +46,14 @@ class TaskCreate(TaskDefinition):
     schedule_overlap_policy: OverlapPolicy = "skip"
     schedule_catchup_window_seconds: CatchUp | None = None
     schedule_jitter_seconds: Jitter | None = None
+
+
+class TaskCreate(TaskBody):
+    """A new task."""
+
+    name: Name
+    allowed_tools: Tools
+    sdk_options: SdkOptions
 
 
 class TaskUpdate(Body):
