@@ -267,3 +267,23 @@ def test_what_the_gateway_refuses_stops_nothing_else(up: Up, tmp_path: Path) -> 
     assert applied.returncode == 2
     assert "ssh" in applied.stderr
     assert "created  task good one" in applied.stdout
+
+
+def test_a_key_is_made_used_listed_and_revoked(up: Up) -> None:
+    home = up.home.path
+    made = perdure(home, "api-keys", "create", "deploys", "--days", "90")
+    secret = made.stdout.strip()
+    assert made.returncode == 0, made.stderr
+    assert secret.startswith("pdk_")
+    assert "again" in made.stderr
+    listed = json_of(perdure(home, "api-keys", "list", "--json"))["items"]
+    key = next(item for item in listed if item["name"] == "deploys")
+    assert secret.startswith(key["prefix"])
+    assert "secret" not in key
+    assert "deploys" in perdure(home, "api-keys", "list").stdout
+    assert perdure(home, "--token", secret, "tasks", "list").returncode == 0
+    assert perdure(home, "--token", secret, "api-keys", "create", "more").returncode == 2
+    assert perdure(home, "api-keys", "revoke", key["id"]).returncode == 0
+    refused = perdure(home, "--token", secret, "tasks", "list")
+    assert (refused.returncode, "revoked" in refused.stderr) == (2, True)
+    assert json_of(perdure(home, "api-keys", "list", "--json"))["total"] == 0

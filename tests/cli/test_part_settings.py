@@ -1,0 +1,34 @@
+"""Parts whose settings are missing or wrong say what to set."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import perdure
+
+
+@pytest.mark.parametrize("part", ["worker", "api", "migrate"])
+def test_a_part_without_settings_says_what_to_set(tmp_path: Path, part: str) -> None:
+    result = perdure(tmp_path, part)
+    assert result.returncode == 2
+    assert "PERDURE_DATABASE_URL" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({}, "PERDURE_JWT_SECRET"),
+        ({"PERDURE_JWKS_URL": "https://login.example.com/keys"}, "PERDURE_JWT_ISSUER"),
+        ({"PERDURE_JWT_SECRET": "x" * 32, "PERDURE_CORS_ORIGINS": "*"}, "PERDURE_CORS_ORIGINS"),
+        ({"PERDURE_RATE_LIMIT": "many"}, "PERDURE_RATE_LIMIT"),
+    ],
+)
+def test_a_gateway_with_unsound_settings_says_so(
+    tmp_path: Path, given: dict[str, str], named: str
+) -> None:
+    database = {"PERDURE_DATABASE_URL": "postgresql://x@127.0.0.1/x"}
+    result = perdure(tmp_path, "api", **database, **given)
+    assert result.returncode == 2
+    assert named in result.stderr
+    assert "Traceback" not in result.stderr
