@@ -48,9 +48,18 @@ def test_wire_names_are_pinned() -> None:
     assert defined.name == "TaskExecution"
     assert set(defined.signals) == {"ring"}
     assert "progress" in defined.queries
-    assert activity_names == ["create_session", "render_prompt", "call_claude", "report", "finish"]
+    assert activity_names == [
+        "create_execution",
+        "create_session",
+        "render_prompt",
+        "call_claude",
+        "report",
+        "finish",
+    ]
     assert names.EXECUTIONS_QUEUE == "perdure-executions"
     assert names.workflow_id(UUID(int=1)) == f"execution-{UUID(int=1)}"
+    assert names.schedule_id(UUID(int=1)) == f"task-{UUID(int=1)}"
+    assert names.fire_workflow_id(UUID(int=1)) == f"scheduled-{UUID(int=1)}"
     assert set(names.SEARCH_ATTRIBUTES) == {
         "PerdureUserId",
         "PerdureTaskId",
@@ -104,6 +113,7 @@ def test_contracts_are_frozen_and_closed(contract: type[BaseModel]) -> None:
     ("payload", "text"),
     [
         (execution.ExecutionInput, '{"execution_id":"01a1fc50-1cc6-7ecc-80ec-34a8ccfccf7c"}'),
+        (execution.ExecutionInput, '{"task_id":"01a1fc50-1cc6-7ecc-80ec-34a8ccfccf7c"}'),
         (
             execution.RunRef,
             '{"execution_id":"01a1fc50-1cc6-7ecc-80ec-34a8ccfccf7c","segment":1}',

@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
 from contracts.definitions import TaskDefinition
+from contracts.schedules import Backfill, OverlapPolicy
 from domain.ids import new_id
 from persistence import fires, schedules, tasks
 from persistence.fires import Fired
@@ -44,7 +45,7 @@ class Scheduled:
         tell: bool = True,
         **definition: Any,
     ) -> "Scheduled":
-        """A task with this script and the schedule `columns`; Temporal is told unless not wanted."""
+        """A task with this script and the schedule `columns`; Temporal is told if wanted."""
         name = f"scheduled {new_id()}"
         definition.setdefault("prompt_template", f"{name}\n\n{script(*turns)}")
         row = TaskRow(
@@ -145,7 +146,9 @@ class Scheduled:
         async with self.engine.database.reading() as session:
             return await fires.recent(session, self.id, limit=10)
 
-    async def backfill(self, start_at: datetime, end_at: datetime) -> None:
-        """Fire for every time of the span."""
-        server = Schedules(self.engine.client)
-        assert await server.backfill(self.id, start_at, end_at, "allow_all")
+    async def backfill(
+        self, start_at: datetime, end_at: datetime, overlap: OverlapPolicy = "allow_all"
+    ) -> None:
+        """Fire for every time of the span; what is allowed to overlap, Temporal never looks at."""
+        wanted = Backfill(new_id(), self.id, start_at, end_at, overlap)
+        assert await Schedules(self.engine.client).backfill(wanted)

@@ -16,6 +16,8 @@ from temporalio.worker import Replayer
 
 from runtime.sandbox import SandboxedRunner
 from tests.engine.driver import Engine, Run, use
+from tests.engine.scheduling import Scheduled
+from tests.waiting import eventually
 from workflows.execution import TaskExecution
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -83,6 +85,32 @@ async def stands_still(engine: Engine) -> Run:
     return run
 
 
+async def is_fired_by_a_schedule(engine: Engine) -> Run:
+    scheduled = await Scheduled.make(engine, {"text": "done"})
+    await scheduled.handle.trigger()
+    run = await scheduled.run()
+    await run.ended()
+    return run
+
+
+async def is_a_skipped_fire(engine: Engine) -> Run:
+    scheduled = await Scheduled.make(engine, {"text": "done"})
+    await scheduled.change(tell=False, is_active=False)
+    await scheduled.handle.trigger()
+
+    async def started() -> str | None:
+        found = await scheduled.described()
+        assert found is not None
+        actions = [result.action for result in found.info.recent_actions]
+        return next((a.workflow_id for a in actions if hasattr(a, "workflow_id")), None)
+
+    workflow_id = await eventually(started)
+    assert workflow_id is not None
+    run = Run(engine, scheduled.id, workflow_id)
+    await run.handle.result()
+    return run
+
+
 BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
     behaviour.__name__: behaviour
     for behaviour in (
@@ -94,6 +122,8 @@ BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
         goes_in_segments,
         waits_for_its_provider,
         reports,
+        is_fired_by_a_schedule,
+        is_a_skipped_fire,
         stands_still,
     )
 }

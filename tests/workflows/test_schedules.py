@@ -1,15 +1,29 @@
 """Fires of schedules, from the real server to the record."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import (
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+    WorkflowExecutionStatus,
+)
 
+from contracts.schedules import Backfill
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.fires import told
-from tests.engine.driver import Engine, use
-from tests.engine.scheduling import RARELY, Scheduled
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.users import UserRow
+from runtime.schedules import Schedules
+from tests.engine.driver import Engine, script, use
+from tests.engine.scheduling import Scheduled
 from tests.waiting import eventually
 
 ASK = {"tool_use": use("ask_user", question="?")}
@@ -40,3 +54,191 @@ async def test_a_fire_is_an_execution(engine: Engine) -> None:
     assert row.trigger_metadata == {"scheduled_at": told(due)}
     assert "scheduled" in (await description.static_summary() or "")
     assert (await run.event_types())[0] == "execution.created"
+
+
+async def test_what_the_prompt_knows(engine: Engine) -> None:
+    secret = f"the answer {new_id()}"
+    scheduled = await Scheduled.make(
+        engine,
+        prompt_template=f"{new_id()} due {{{{scheduled_at}}}}, last {{{{last_success_at}}}}: "
+        f"<{{{{ last_report }}}}>\n\n{script({'text': secret})}",
+    )
+    await scheduled.handle.trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
+    first = await (await scheduled.run()).ended()
+    assert first.rendered_prompt is not None
+    assert f"due {first.trigger_metadata['scheduled_at']}, last : <>" in first.rendered_prompt
+    assert first.missing_variables == []
+    assert first.completed_at is not None
+
+    await scheduled.backfill(*LEAP_DAYS)
+    run = await scheduled.run(1)
+    row = await run.ended()
+    assert row.rendered_prompt is not None
+    assert f"last {told(first.completed_at)}: <{secret}>" in row.rendered_prompt
+    assert row.prompt_variables["scheduled_at"] == "2016-02-29T00:00:00Z"
+    assert secret not in await run.history()
+    await all_ended(scheduled, 4)
+
+
+async def all_ended(scheduled: Scheduled, count: int) -> list[ExecutionRow]:
+    """The rows of this many fires, when all have ended."""
+    return [await (await scheduled.run(number)).ended() for number in range(count)]
+
+
+async def test_a_backfill_over_finished_fires_runs_them_again(engine: Engine) -> None:
+    scheduled = await Scheduled.make(engine, DONE)
+    await scheduled.backfill(*LEAP_DAYS)
+    first = await all_ended(scheduled, 3)
+    await scheduled.backfill(*LEAP_DAYS)
+    again = (await all_ended(scheduled, 6))[3:]
+    assert {row.workflow_id for row in first} == {row.workflow_id for row in again}
+    assert len({row.first_run_id for row in [*first, *again]}) == 6
+    dues = [fire.scheduled_at for fire in await scheduled.fired()]
+    assert {due.year for due in dues} == {2016, 2020, 2024}
+
+
+async def test_one_request_for_a_backfill_is_one(engine: Engine) -> None:
+    scheduled = await Scheduled.make(engine, DONE)
+    server = Schedules(engine.client)
+    wanted = Backfill(new_id(), scheduled.id, *LEAP_DAYS, "allow_all")
+    assert await server.backfill(wanted)
+    assert await server.backfill(wanted)
+    await all_ended(scheduled, 3)
+    found = await scheduled.described()
+    assert found is not None
+    assert found.info.num_actions == 3
+
+
+SWITCHES: list[tuple[str, dict[str, bool]]] = [
+    ("task_inactive", {"is_active": False}),
+    ("not_scheduled", {"is_scheduled": False}),
+    ("paused", {"schedule_enabled": False}),
+]
+
+
+@pytest.mark.parametrize(("reason", "columns"), SWITCHES)
+async def test_a_fire_that_comes_too_late_is_skipped(
+    engine: Engine, reason: str, columns: dict[str, bool]
+) -> None:
+    """The change is committed and Temporal was not told yet."""
+    scheduled = await Scheduled.make(engine, DONE)
+    await scheduled.change(tell=False, **columns)
+    await skipped(scheduled, reason)
+
+
+async def test_a_fire_of_a_deleted_task_is_skipped(engine: Engine) -> None:
+    scheduled = await Scheduled.make(engine, DONE)
+    await scheduled.delete(tell=False)
+    await skipped(scheduled, "task_deleted")
+
+
+async def test_a_fire_over_the_quota_is_skipped(engine: Engine) -> None:
+    scheduled = await Scheduled.make(engine, DONE)
+    async with engine.database.transaction() as session:
+        user = await session.get_one(UserRow, engine.user_id)
+        user.max_concurrent_executions = 0
+    try:
+        await skipped(scheduled, "quota_exceeded")
+    finally:
+        async with engine.database.transaction() as session:
+            user = await session.get_one(UserRow, engine.user_id)
+            user.max_concurrent_executions = None
+
+
+async def skipped(scheduled: Scheduled, reason: str) -> None:
+    """Fire, and see it skipped, on record and with a workflow that did not fail."""
+    await scheduled.handle.trigger()
+
+    async def on_record() -> bool:
+        return bool(await scheduled.fired())
+
+    await eventually(on_record)
+    (fire,) = await scheduled.fired()
+    assert (fire.status, fire.reason, fire.execution_id) == ("skipped", reason, None)
+    assert await scheduled.runs() == []
+    query = f"TemporalScheduledById = 'task-{scheduled.id}'"
+
+    async def closed() -> bool:
+        found = [w async for w in scheduled.engine.client.list_workflows(query)]
+        return [w.status for w in found] == [WorkflowExecutionStatus.COMPLETED]
+
+    await eventually(closed)
+
+
+async def test_a_paused_schedule_can_be_backfilled(engine: Engine) -> None:
+    scheduled = await Scheduled.make(engine, DONE, columns={"schedule_enabled": False})
+    await scheduled.backfill(*LEAP_DAYS)
+    assert [row.status for row in await all_ended(scheduled, 3)] == ["completed"] * 3
+
+
+async def test_overlap_policies_are_temporals(engine: Engine) -> None:
+    """The fire is the execution's workflow, so that one can wait for the other or end it."""
+    ask = {"allowed_tools": ["ask_user"]}
+    policy = {"schedule_overlap_policy": "cancel_other"}
+    scheduled = await Scheduled.make(engine, ASK, DONE, columns=policy, **ask)
+    await scheduled.backfill(LEAP_DAYS[0], LEAP_DAYS[0] + timedelta(days=365), "skip")
+    first = await scheduled.run()
+    await first.open_request()
+    await scheduled.handle.trigger()
+    second = await scheduled.run(1)
+    assert (await first.ended()).status == ExecutionStatus.CANCELLED
+    await second.answer(await second.open_request(), message="go")
+    assert (await second.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def test_a_fire_that_meets_another_is_counted(engine: Engine) -> None:
+    scheduled = await Scheduled.make(engine, ASK, DONE, allowed_tools=["ask_user"])
+    await scheduled.handle.trigger()
+    run = await scheduled.run()
+    request = await run.open_request()
+    await scheduled.handle.trigger(overlap=ScheduleOverlapPolicy.SKIP)
+    wanted = (await scheduled.kept()).wanted
+    assert wanted is not None
+
+    async def counted() -> bool:
+        state = await Schedules(engine.client).state(wanted)
+        assert state is not None
+        return (state.skipped, len(state.running)) == (1, 1)
+
+    await eventually(counted)
+    await run.answer(request, message="go")
+    await run.ended()
+
+
+async def test_a_reset_finds_the_execution_again(engine: Engine) -> None:
+    scheduled = await Scheduled.make(engine, ASK, DONE, allowed_tools=["ask_user"])
+    await scheduled.handle.trigger()
+    run = await scheduled.run()
+    await run.open_request()
+    events = json.loads(await run.history())["events"]
+    done = [int(e["eventId"]) for e in events if "workflowTaskCompletedEventAttributes" in e]
+    await engine.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=engine.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=run.handle.id),
+            reason="a test",
+            request_id=str(new_id()),
+            workflow_task_finish_event_id=done[0],
+        )
+    )
+    row = await run.when(lambda row: row.epoch == 1)
+    assert row.first_run_id != row.run_id
+    await run.answer(await run.open_request(), message="again")
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert len(await scheduled.runs()) == 1
+
+
+async def test_fires_need_no_gateway(engine: Engine) -> None:
+    """Only the worker runs here. The calendar is too slow for a test, so it fires each second."""
+    scheduled = await Scheduled.make(engine, DONE)
+
+    def each_second(given: ScheduleUpdateInput) -> ScheduleUpdate:
+        schedule = given.description.schedule
+        schedule.spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(seconds=1))])
+        return ScheduleUpdate(schedule)
+
+    await scheduled.handle.update(each_second)
+    rows = await all_ended(scheduled, 2)
+    await scheduled.delete()
+    assert [row.status for row in rows] == ["completed"] * 2
+    assert len({row.trigger_metadata["scheduled_at"] for row in rows}) == 2
