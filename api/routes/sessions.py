@@ -91,9 +91,14 @@ async def update_session(
         require_match(call.request, views.session(row))
         before, after = {"title": row.title}, {"title": update.title}
         await sessions.rename(session, row, update.title)
-        entity = ("session", session_id)
         await audit.record(
-            session, call.actor, "session.update", entity, before=before, after=after
+            session,
+            call.actor,
+            "session.update",
+            ("session", session_id),
+            before=before,
+            after=after,
+            owner_id=row.user_id,
         )
     read = views.session(row)
     return answer(read, headers={"ETag": etag(to_json(read))})
@@ -108,8 +113,14 @@ async def delete_session(call: Called, session_id: UUID) -> Response:
         if await executions.is_session_busy(session, session_id):
             raise ExecutionActiveError("An execution of this session has not ended; cancel it.")
         await sessions.delete(session, row)
-        entity, before = ("session", session_id), {"name": row.name, "title": row.title}
-        await audit.record(session, call.actor, "session.delete", entity, before=before)
+        await audit.record(
+            session,
+            call.actor,
+            "session.delete",
+            ("session", session_id),
+            before={"name": row.name, "title": row.title},
+            owner_id=row.user_id,
+        )
     return Response(status_code=204)
 
 
