@@ -138,5 +138,7 @@ def _input_requested(data: Data) -> str:
 def _status_changed(data: Data) -> str | None:
     if data.get("status") == "waiting_for_user":
         return "[magenta]waiting for a person[/]"
+    if data.get("status") == "paused":
+        return "[yellow]⏸ paused[/]"
     reason = data.get("reason")
     return f"[dim]{data.get('status')}: {escape(str(reason))}[/]" if reason else None
