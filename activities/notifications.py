@@ -20,6 +20,8 @@ from persistence.deliveries import Tried, Try
 
 AGAIN = "The receiver did not take it; it is tried again. The notification's record says more."
 
+DEADLY = Tried(error="The worker died in each of its tries.", is_final=True)
+
 
 class Notifying(NotificationActivities):
     """Registered with the worker; one instance per process."""
@@ -57,7 +59,7 @@ class Notifying(NotificationActivities):
                 made = messages.payload_of(row.type, story, self._public_url)
                 await deliveries.pin(session, row, made)
         began = time.monotonic()
-        tried = await self._sender.send(this)
+        tried = DEADLY if this.number > TRIES else await self._sender.send(this)
         duration_ms = round((time.monotonic() - began) * 1000)
         delay = _delay(this, tried)
         async with self._database.transaction() as session:

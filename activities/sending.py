@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
+import structlog
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
@@ -28,6 +29,8 @@ from persistence.tables.notifications import NotificationRow
 from runtime.mail import Mailer, MailRefusedError
 from runtime.outbound import Answer, Outbound
 from runtime.sealing import Sealer
+
+log = structlog.get_logger(__name__)
 
 FINAL = (AddressRefusedError, MailRefusedError, SecretUnusableError, SecretsNotConfiguredError)
 """What no other try mends before somebody changes something, and asks for a redelivery."""
@@ -58,6 +61,9 @@ class Sender:
             return Tried(error=error.detail, is_final=True)
         except OutboundError as error:
             return Tried(error=error.detail)
+        except Exception as error:  # noqa: BLE001 - the edge: a fault of ours is a try as well
+            log.error("notification.not_sent", error=type(error).__name__, id=str(row.id))  # noqa: TRY400 - a text may show content
+            return Tried(error=f"The worker could not send it ({type(error).__name__}).")
 
     async def _webhook(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
         body = json.dumps(payload)

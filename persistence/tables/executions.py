@@ -100,7 +100,7 @@ class ExecutionRow(Row):
     task_version: Mapped[int | None]
     definition: Mapped[dict[str, Any] | None]
     """The inline definition of an execution that has no task."""
-    notification_config: Mapped[dict[str, Any] | None]
+    notification_config: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """Whom to tell what (migration 0008 reads it); empty where the definition has none."""
     session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
     report_id: Mapped[UUID | None]

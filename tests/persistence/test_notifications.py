@@ -93,7 +93,10 @@ async def test_every_target_gets_a_row_of_its_own(database: Database) -> None:
     assert all(row.id.version == 7 for row in told)
 
 
-@pytest.mark.parametrize("config", [None, {}, {"webhooks": []}, {"webhooks": None}, {"x": 1}])
+@pytest.mark.parametrize(
+    "config",
+    [None, {}, {"webhooks": []}, {"webhooks": None}, {"x": 1}, {"email": 7}, {"email": [7, None]}],
+)
 async def test_nothing_is_told_to_nobody(database: Database, config: Any) -> None:
     assert await tell(database, await execution(database, config), *EVENTS) == []
 

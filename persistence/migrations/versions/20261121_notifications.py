@@ -6,6 +6,7 @@ Revises: 0007
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0008"
 down_revision = "0007"
@@ -24,10 +25,12 @@ BEGIN
     WHERE id = NEW.execution_id AND notification_config IS NOT NULL
         -- A subtask is nobody's business until it asks somebody.
         AND (parent_execution_id IS NULL OR NEW.type LIKE 'input.%');
-    IF NOT FOUND OR EXISTS (
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM FROM tasks WHERE id = of_task AND user_id <> whose;
+    IF FOUND THEN
         -- What somebody else's public task is configured for is not told of my runs of it.
-        SELECT FROM tasks WHERE id = of_task AND user_id <> whose
-    ) THEN
         RETURN NULL;
     END IF;
     INSERT INTO notifications (id, message_id, user_id, execution_id, event_seq, type, kind,
@@ -44,6 +47,7 @@ BEGIN
                 CASE jsonb_typeof(config -> field.name) WHEN 'array' THEN config -> field.name
                     ELSE '[]' END
             ) WITH ORDINALITY AS given (value, n)
+        WHERE jsonb_typeof(given.value) IN ('object', 'string')
     ) AS targets
     WHERE CASE jsonb_typeof(target -> 'events')
         WHEN 'array' THEN target -> 'events' ? NEW.type
@@ -71,7 +75,7 @@ def upgrade() -> None:
     _secrets()
     op.add_column(
         "executions",
-        sa.Column("notification_config", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("notification_config", JSONB(none_as_null=True), nullable=True),
     )
     _notifications()
     _attempts()
