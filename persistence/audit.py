@@ -86,7 +86,7 @@ async def page(
             and_(AuditRow.owner_id == user_id, *narrow),
             and_(
                 AuditRow.actor_id == user_id,
-                AuditRow.owner_id.is_distinct_from(user_id),
+                AuditRow.owner_id.is_distinct_from(AuditRow.actor_id),
                 *narrow,
             ),
         ]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, func
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Id, Row
@@ -24,6 +24,13 @@ class AuditRow(Row):
     __table_args__ = (
         Index("ix_audit_log_owner_id_id", "owner_id", "id"),
         Index("ix_audit_log_actor_id_id", "actor_id", "id"),
+        # What people did to the things of others: their lists need it, and it is hardly anything.
+        Index(
+            "ix_audit_log_actor_id_id_of_others",
+            "actor_id",
+            "id",
+            postgresql_where=text("owner_id IS DISTINCT FROM actor_id"),
+        ),
         Index("ix_audit_log_action_id", "action", "id"),
         Index("ix_audit_log_entity_type_id", "entity_type", "id"),
         Index("ix_audit_log_entity_id_id", "entity_id", "id"),

@@ -65,6 +65,7 @@ def downgrade() -> None:
     op.drop_table("audit_unsealed")
     for index in ("owner_id_id", "action_id", "entity_type_id", "entity_id_id"):
         op.drop_index(f"ix_audit_log_{index}", table_name="audit_log")
+    op.drop_index("ix_audit_log_actor_id_id_of_others", table_name="audit_log")
     op.drop_column("audit_log", "owner_id")
     op.create_index(
         "ix_audit_log_entity_type_entity_id_id", "audit_log", ["entity_type", "entity_id", "id"]
@@ -76,6 +77,12 @@ def _audit() -> None:
     op.drop_index("ix_audit_log_entity_type_entity_id_id", table_name="audit_log")
     for column in ("owner_id", "action", "entity_type", "entity_id"):
         op.create_index(f"ix_audit_log_{column}_id", "audit_log", [column, "id"])
+    op.create_index(
+        "ix_audit_log_actor_id_id_of_others",
+        "audit_log",
+        ["actor_id", "id"],
+        postgresql_where=sa.text("owner_id IS DISTINCT FROM actor_id"),
+    )
     op.create_table(
         "audit_unsealed",
         sa.Column("audit_id", sa.Uuid(), nullable=False),

@@ -1,0 +1,194 @@
+"""Every list is read by an index: the plans of all list routes' queries, over many rows.
+
+The OpenAPI document is walked, so a new list or a new filter is covered by itself, or fails here
+until `VALUES` knows a value of it.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from api.gateway import Gateway
+from bench import many
+from domain.ids import new_id
+from persistence.database import Database
+from tests.api.test_isolation import ROUTES, Owner, Route
+from tests.api.world import World
+
+EXECUTIONS = 30_000
+FEW = 2_000
+"""Rows that may be sorted: a page's, and what a narrow filter leaves."""
+
+PLACES = {"page", "page_size", "cursor"}
+ID = str(new_id())
+VALUES: dict[str, str] = {
+    "status": "failed",
+    "statuses": "failed",
+    "trigger_type": "webhook",
+    "agent_id": "nobody",
+    "tag": "tag-4",
+    "tags": "tag-4",
+    "q": "many",
+    "is_scheduled": "true",
+    "is_active": "true",
+    "is_interactive": "true",
+    "is_builtin": "false",
+    "is_disabled": "false",
+    "kind": "question",
+    "assignee": "many-2",
+    "entity_type": "execution",
+    "action": "task.execute",
+    "actor": "many-1",
+    "from": "2026-06-01T00:00:00Z",
+    "to": "2026-06-02T00:00:00Z",
+    "created_from": "2026-06-01T00:00:00Z",
+    "created_to": "2026-06-02T00:00:00Z",
+    "format": "html",
+    "role": "user",
+    "subject": "many-1",
+    "limit": "20",
+    "after": "0",
+}
+"""A value of each filter; what ends in `_id` takes an id."""
+
+OF_THEIR_OWN = {
+    "status": {"input-requests": "answered", "notifications": "failed"},
+    "kind": {"notifications": "webhook"},
+}
+"""Filters that mean something else in some lists."""
+
+
+def filters(route: Route) -> list[str]:
+    given = [p["name"] for p in route.operation.get("parameters", []) if p["in"] == "query"]
+    return [name for name in given if name not in PLACES]
+
+
+def value(route: Route, name: str) -> str:
+    if name in OF_THEIR_OWN and route.resource in OF_THEIR_OWN[name]:
+        return OF_THEIR_OWN[name][route.resource]
+    if name not in VALUES and name.endswith("_id"):
+        return ID
+    assert name in VALUES, f"VALUES lacks {name!r}, a filter of {route.name}"
+    return VALUES[name]
+
+
+def queries(route: Route) -> Iterator[Mapping[str, str]]:
+    """No filter, each alone, and each two together."""
+    names = filters(route)
+    for chosen in itertools.chain([()], ((n,) for n in names), itertools.combinations(names, 2)):
+        yield {name: value(route, name) for name in chosen}
+
+
+def is_list(route: Route) -> bool:
+    content = route.operation["responses"].get("200", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    return route.method == "GET" and "Listing" in schema.get("$ref", "")
+
+
+ELSEWHERE = {"GET /task-executions/{execution_id}/files": "a directory"}
+"""Lists of what is not in Postgres."""
+
+LISTS = [route for route in ROUTES if is_list(route) and route.name not in ELSEWHERE]
+
+
+@pytest.fixture(scope="module")
+async def many_rows(world: World) -> World:
+    database = world.gateway.database
+    async with database.transaction() as session:
+        await many.fill(session, EXECUTIONS)
+    async with database.engine.connect() as connection:
+        commit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await commit.execute(text("VACUUM ANALYZE"))
+    return world
+
+
+@pytest.fixture(scope="module", params=["user", "admin"])
+async def reader(many_rows: World, request: pytest.FixtureRequest) -> AsyncIterator[Owner]:
+    async with many_rows.client("many-1", role=request.param) as client:
+        yield Owner(client, f"plans-{new_id().hex}")
+
+
+@contextmanager
+def recorded(gateway: Gateway) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that the gateway runs in the block."""
+    found: list[tuple[str, Any]] = []
+    engine = gateway.database.engine.sync_engine
+
+    def record(*args: Any) -> None:
+        found.append((args[2], args[3]))
+
+    event.listen(engine, "before_cursor_execute", record)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", record)
+
+
+async def plan_of(database: Database, statement: str, parameters: Any) -> dict[str, Any]:
+    """What Postgres does where it may not read a whole table unless nothing else is possible."""
+    async with database.engine.connect() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        explained = await connection.exec_driver_sql(
+            f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", parameters
+        )
+        plan: dict[str, Any] = explained.scalar_one()[0]["Plan"]
+        return plan
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+SOON_FOUND = {"users": "nearly all of them are not disabled, and the count stops at its bound"}
+"""Tables that may be read from their beginning, each with its reason."""
+
+
+def faults(plan: dict[str, Any], *, may_pass_over: bool) -> list[str]:
+    """Tables read whole, through an index or not, and sorts of more than a few rows.
+
+    Two filters have an index for one of them: what the other leaves out is passed over.
+    """
+    found = []
+    for node in nodes(plan):
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] not in SOON_FOUND:
+            found.append(f"{node['Relation Name']} is read whole")
+        passed_over = node.get("Rows Removed by Filter", 0)
+        if (
+            "Index" in node["Node Type"]
+            and "Index Cond" not in node
+            and passed_over > FEW
+            and not may_pass_over
+        ):
+            found.append(f"{passed_over} rows of {node['Index Name']} are read and thrown away")
+        if node["Node Type"] == "Sort":
+            rows = sum(child["Actual Rows"] for child in node["Plans"])
+            if rows > FEW:
+                found.append(f"{rows} rows are sorted by {node['Sort Key']}")
+    return found
+
+
+@pytest.mark.parametrize("route", LISTS, ids=lambda route: route.name)
+async def test_lists_are_read_by_an_index(many_rows: World, reader: Owner, route: Route) -> None:
+    path = await reader.path(many_rows, route) if route.parameters else route.path
+    for query in queries(route):
+        with recorded(many_rows.gateway) as statements:
+            first = await reader.client.get(path, params={**query, "page_size": "5"})
+            if first.status_code == 403:
+                return
+            assert first.status_code == 200, f"{query}: {first.text}"
+            if cursor := first.json().get("next_cursor"):
+                behind = {**query, "page_size": "5", "cursor": cursor}
+                second = await reader.client.get(path, params=behind)
+                assert second.status_code == 200, second.text
+        assert statements, "nothing was asked of the database"
+        for statement, parameters in statements:
+            if statement.lstrip().upper().startswith(("SELECT", "WITH")):
+                plan = await plan_of(many_rows.gateway.database, statement, parameters)
+                found = faults(plan, may_pass_over=len(query) > 1)
+                assert not found, f"{route.name} {query}: {found}\n{statement}"
