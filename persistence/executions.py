@@ -10,10 +10,13 @@ from sqlalchemy import ColumnElement, and_, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from domain.states import PREREQUISITES, TERMINAL
+from domain.states import PREREQUISITES, TERMINAL, ExecutionStatus
 from persistence.pages import Page, Window, made_between, newest
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
+
+UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
+"""As a list of what is wanted, so that the index on the status serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ async def unasked(
     session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, *, limit: int
 ) -> Sequence[UUID]:
     """The user's executions that have not ended and were not asked to, oldest first."""
-    is_live = (ExecutionRow.status.not_in(TERMINAL), ExecutionRow.cancel_requested_at.is_(None))
+    is_live = (ExecutionRow.status.in_(UNFINISHED), ExecutionRow.cancel_requested_at.is_(None))
     return await _chosen(session, user_id, narrowed, is_live, limit=limit)
 
 
