@@ -29,6 +29,7 @@ from api.routes import (
     health,
     hooks,
     input_requests,
+    mcp_servers,
     notifications,
     reports,
     schedules,
@@ -71,6 +72,7 @@ FEATURES = (
     hooks,
     task_templates,
     tool_groups,
+    mcp_servers,
     agents,
     bulk,  # before what takes any word for an execution's id
     execute,

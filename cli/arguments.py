@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,10 @@ from cli.exits import CommandError
 
 class VariableError(CommandError):
     """A variable can't be read."""
+
+
+class TimeError(CommandError):
+    """A time can't be read."""
 
 
 class NoSuchTaskError(CommandError):
@@ -52,6 +57,19 @@ def variables(assignments: Sequence[str]) -> dict[str, Any]:
         except ValueError as error:
             raise VariableError(f"-v {assignment}: not JSON: {error}") from error
     return given
+
+
+def time(text: str) -> str:
+    """A date or a time of the ISO form as the API takes it; without a zone it is UTC.
+
+    Raises:
+        TimeError: it is none.
+    """
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TimeError(f"{text!r} is no time; write 2026-01-31 or 2026-01-31T09:00:00Z") from error
+    return (given if given.tzinfo else given.replace(tzinfo=UTC)).isoformat()
 
 
 def _is_id(text: str) -> bool:

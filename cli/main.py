@@ -18,6 +18,7 @@ from cli.commands import (
     operate,
     reports,
     run,
+    schedules,
     secrets,
     sessions,
     steering,
@@ -63,7 +64,7 @@ def perdure(
 
 for commands in (operate, demonstrate, run, files):
     commands.add_to(app)
-for commands in (tasks, executions, sessions, inbox, secrets, notifications, api_keys):
+for commands in (tasks, executions, schedules, sessions, inbox, secrets, notifications, api_keys):
     app.add_typer(commands.app)
 app.add_typer(audit.app)
 usage.add_to(app)
