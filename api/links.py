@@ -62,6 +62,12 @@ def task_template(template_id: UUID) -> Links:
     return {"self": path, "create_task": f"{path}/create-task"}
 
 
+def mcp_server(server_id: UUID) -> Links:
+    """Links of a registered MCP server."""
+    path = f"{BASE}/mcp-servers/{server_id}"
+    return {"self": path, "health_check": f"{path}/health-check"}
+
+
 def hook(task_id: UUID, hook_id: UUID) -> Links:
     """Links of a hook; its address is told once."""
     path = f"{BASE}/tasks/{task_id}"

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from api import links
+from api import links, mcp_values
 from api.calls import Call
 from api.schemas.agents import AgentRead
 from api.schemas.artifacts import ArtifactRead
 from api.schemas.executions import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead
 from api.schemas.hooks import HookRead
 from api.schemas.input_requests import AskedToolCall, InputRequestRead
+from api.schemas.mcp_servers import HealthRead, McpServerRead
 from api.schemas.reports import ReportItem, ReportRead
 from api.schemas.sessions import SessionRead
 from api.schemas.task_templates import TaskTemplateRead
@@ -25,6 +26,7 @@ from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.hooks import HookRow
 from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.mcp_servers import McpServerRow
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.reports import ReportRow
 from persistence.tables.sessions import MessageRow, SessionRow
@@ -97,6 +99,18 @@ def task_template(row: TaskTemplateRow) -> TaskTemplateRead:
     """A template, as it was sent."""
     fields = [f for f in TaskTemplateRead.model_fields if f != "links"]
     return TaskTemplateRead(**_of(row, fields), links=links.task_template(row.id))
+
+
+def mcp_server(row: McpServerRow) -> McpServerRead:
+    """A registered MCP server, its secrets masked."""
+    special = {"links", "headers", "env", "health"}
+    return McpServerRead(
+        **_of(row, [f for f in McpServerRead.model_fields if f not in special]),
+        headers=mcp_values.shown(row.headers),
+        env=mcp_values.shown(row.env),
+        health=None if row.health is None else HealthRead.model_validate(row.health),
+        links=links.mcp_server(row.id),
+    )
 
 
 def agent(row: AgentRow) -> AgentRead:

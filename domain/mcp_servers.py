@@ -9,7 +9,7 @@ MASK = "********"
 
 _REFERENCE = re.compile(rf"(?:[A-Za-z]+ )?({re.escape(SCHEME)}{NAME})")
 _SECRET_NAME = re.compile(
-    r"auth(?!or)|token|secret|passw|credential|cookie"
+    r"auth(?!ors?\b)|token|secret|passw|credential|cookie"
     r"|(^|[-_ ])(api|access|private)?[-_ ]?key($|[-_ ])",
     re.IGNORECASE,
 )

@@ -1,0 +1,321 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy import text
+
+from api.main import create_app
+from cli.stack.addresses import free_port
+from domain.ids import new_id
+from tests.api.conftest import serving, settings_of
+from tests.api.world import TASK, World, make_task
+
+Client = httpx2.AsyncClient
+
+MASK = "********"
+CANARY = "canary-5f1c"
+
+RESULT = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {"tools": {}, "prompts": {}},
+    "serverInfo": {"name": "shop", "version": "1.2", "secret": "not told"},
+}
+
+
+@pytest.fixture(scope="module")
+async def world(
+    module_database_url: str, temporal_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    """A gateway that may reach servers on this machine."""
+    home = tmp_path_factory.mktemp("home")
+    settings = settings_of(
+        module_database_url, temporal_address, home=home, outbound_allow="127.0.0.1"
+    )
+    app = create_app(settings)
+    async with serving(app) as url:
+        yield World(url, app.state.gateway)
+
+
+class Shop:
+    """An MCP server that answers the handshake, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.app = FastAPI()
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self.url = ""
+        self.app.add_api_route("/json", self.as_json, methods=["POST", "DELETE"])
+        self.app.add_api_route("/stream", self.as_stream, methods=["POST"])
+        self.app.add_api_route("/locked", self.locked, methods=["POST"])
+        self.app.add_api_route("/other", self.other, methods=["POST"])
+        self.app.add_api_route("/error", self.error, methods=["POST"])
+
+    async def as_json(self, request: Request) -> Response:
+        self.seen.append((request.method, dict(request.headers)))
+        if request.method == "DELETE":
+            return Response(status_code=204)
+        asked = await request.json()
+        assert asked["method"] == "initialize"
+        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": RESULT}
+        headers = {"Mcp-Session-Id": "session-7"}
+        return Response(json.dumps(answer), media_type="application/json", headers=headers)
+
+    async def as_stream(self) -> Response:
+        """Events that don't end, as servers hold them open."""
+
+        async def events() -> AsyncIterator[str]:
+            yield ": hello\n\n"
+            yield 'data: {"jsonrpc": "2.0", "method": "notifications/message"}\r\n\r\n'
+            answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": RESULT})
+            yield f"event: message\ndata: {answer}\n\n"
+            await asyncio.Event().wait()
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def locked(self) -> Response:
+        return Response("who are you?", 401)
+
+    async def other(self) -> Response:
+        return Response("<html>", media_type="text/html")
+
+    async def error(self) -> Response:
+        answer = {"jsonrpc": "2.0", "id": 1, "error": {"code": -1, "message": "not today"}}
+        return Response(json.dumps(answer), media_type="application/json")
+
+
+@pytest.fixture(scope="module")
+async def shop() -> AsyncIterator[Shop]:
+    shop = Shop()
+    async with serving(shop.app) as url:
+        shop.url = url
+        yield shop
+
+
+async def make_server(client: Client, **changed: Any) -> dict[str, Any]:
+    body = {"name": f"shop-{new_id().hex}", "url": "https://mcp.example.com/mcp", **changed}
+    body = {field: value for field, value in body.items() if value is not None}
+    response = await client.post("/api/v1/mcp-servers", json=body)
+    assert response.status_code == 201, response.text
+    server: dict[str, Any] = response.json()
+    return server
+
+
+async def check(client: Client, server: dict[str, Any]) -> dict[str, Any]:
+    response = await client.post(server["_links"]["health_check"])
+    assert response.status_code == 200, response.text
+    health: dict[str, Any] = response.json()
+    return health
+
+
+async def test_secrets_are_masked_and_sealed(client: Client, world: World) -> None:
+    headers = {"Authorization": f"Bearer {CANARY}", "X-Key": "Bearer secret://shop"}
+    server = await make_server(client, headers=headers)
+    shown = {"Authorization": MASK, "X-Key": "Bearer secret://shop"}
+    assert server["headers"] == shown
+    assert (await client.get(server["_links"]["self"])).json() == server
+    assert (await client.get("/api/v1/mcp-servers")).json()["items"][0] == server
+    changed = await client.patch(
+        server["_links"]["self"], json={"description": "new", "headers": {**shown, "X-A": "b"}}
+    )
+    assert changed.json()["headers"] == {**shown, "X-A": MASK}
+    async with world.gateway.database.reading() as session:
+        for table in ("mcp_servers", "audit_log", "idempotency_keys"):
+            rows = await session.scalars(text(f"SELECT t::text FROM {table} t"))  # noqa: S608
+            assert not any(CANARY in row for row in rows), table
+
+
+async def test_a_masked_value_stays_as_it_was(client: Client, shop: Shop) -> None:
+    server = await make_server(client, url=f"{shop.url}/json", headers={"Authorization": CANARY})
+    path = server["_links"]["self"]
+    await client.patch(path, json={"description": "x", "headers": server["headers"]})
+    await check(client, server)
+    assert shop.seen[-1][1]["authorization"] == CANARY
+
+
+async def test_a_mask_of_nothing_is_refused(client: Client) -> None:
+    body = {"name": "x", "url": "https://mcp.example.com", "headers": {"X-A": MASK}}
+    refused = await client.post("/api/v1/mcp-servers", json=body)
+    assert refused.json()["errors"][0]["loc"] == ["body", "headers", "X-A"]
+
+
+async def test_a_server_that_answers_is_healthy(client: Client, shop: Shop) -> None:
+    server = await make_server(client, url=f"{shop.url}/json")
+    health = await check(client, server)
+    assert (health["status"], health["detail"]) == ("healthy", None)
+    assert health["server_info"] == {
+        "name": "shop",
+        "version": "1.2",
+        "capabilities": ["prompts", "tools"],
+    }
+    assert health["protocol_version"] == "2025-06-18"
+    assert health["latency_ms"] >= 0
+    assert (await client.get(server["_links"]["self"])).json()["health"] == health
+    method, headers = shop.seen[-1]
+    assert (method, headers["mcp-session-id"]) == ("DELETE", "session-7")
+    changed = await client.patch(server["_links"]["self"], json={"url": f"{shop.url}/other"})
+    assert changed.json()["health"] is None
+
+
+async def test_an_answer_may_come_in_a_stream(client: Client, shop: Shop) -> None:
+    health = await check(client, await make_server(client, url=f"{shop.url}/stream"))
+    assert health["status"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("place", "detail"),
+    [("locked", "401"), ("other", "not as an MCP server"), ("error", "not today"), ("no", "404")],
+)
+async def test_what_is_wrong_is_told(client: Client, shop: Shop, place: str, detail: str) -> None:
+    health = await check(client, await make_server(client, url=f"{shop.url}/{place}"))
+    assert health["status"] == "unhealthy"
+    assert detail in health["detail"]
+
+
+async def test_a_server_that_is_away_is_unhealthy(client: Client) -> None:
+    health = await check(client, await make_server(client, url=f"http://127.0.0.1:{free_port()}/"))
+    assert health["status"] == "unhealthy"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.2/", "http://169.254.169.254/", "ftp://x.org/", "http://[::1]:8080/", "x"],
+)
+async def test_no_address_but_a_public_one_is_taken(client: Client, url: str) -> None:
+    refused = await client.post("/api/v1/mcp-servers", json={"name": "x", "url": url})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["loc"] == ["body", "url"]
+
+
+async def test_secrets_go_to_their_hosts_only(client: Client, shop: Shop) -> None:
+    for name, hosts in (("mine", ["127.0.0.1"]), ("elsewhere", ["example.com"])):
+        secret = {"value": CANARY, "hosts": hosts, "tools": []}
+        assert (await client.put(f"/api/v1/secrets/{name}", json=secret)).status_code < 300
+
+    async def checked(reference: str) -> dict[str, Any]:
+        headers = {"Authorization": reference}
+        return await check(
+            client, await make_server(client, url=f"{shop.url}/json", headers=headers)
+        )
+
+    assert (await checked("Bearer secret://mine"))["status"] == "healthy"
+    assert shop.seen[-1][1]["authorization"] == f"Bearer {CANARY}"
+    before = len(shop.seen)
+    assert "may not be sent" in (await checked("secret://elsewhere"))["detail"]
+    assert "no secret" in (await checked("secret://none"))["detail"]
+    assert len(shop.seen) == before
+
+
+async def test_commands_and_sharing_are_for_admins(
+    client: Client, other: Client, admin: Client
+) -> None:
+    command = {"name": "sh", "command": "mcp-shop", "args": ["-v"], "env": {"TOKEN": CANARY}}
+    assert (await client.post("/api/v1/mcp-servers", json=command)).status_code == 403
+    shared = {"name": "s", "url": "https://mcp.example.com", "is_public": True}
+    assert (await client.post("/api/v1/mcp-servers", json=shared)).status_code == 403
+    server = await make_server(
+        admin, **{**command, "url": None, "name": f"sh-{new_id().hex}"}, is_public=True
+    )
+    assert server["env"] == {"TOKEN": MASK}
+    check = await admin.post(server["_links"]["health_check"])
+    assert (check.status_code, check.json()["code"]) == (409, "conflict")
+    path = server["_links"]["self"]
+    assert (await other.get(path)).json() == server
+    assert (await other.patch(path, json={"name": "x"})).status_code == 403
+    assert (await other.post(server["_links"]["health_check"])).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({}, ["url"]),
+        ({"url": "https://x.example.com", "command": "sh"}, ["url"]),
+        ({"url": "https://x.example.com", "env": {"A": "b"}}, ["env"]),
+        ({"url": "https://x.example.com", "headers": {"A b": "c"}}, ["headers", "A b", "[key]"]),
+        ({"url": "https://x.example.com", "headers": {"A": "c\r\nB: d"}}, ["headers", "A"]),
+        ({"name": "a__b", "url": "https://x.example.com"}, ["name"]),
+    ],
+)
+async def test_what_is_wrong_is_named(
+    client: Client, body: dict[str, Any], where: list[str]
+) -> None:
+    refused = await client.post("/api/v1/mcp-servers", json={"name": "shop", **body})
+    assert refused.status_code == 422
+    assert ["body", *where] in [error["loc"] for error in refused.json()["errors"]]
+
+
+async def test_servers_are_their_owners(client: Client, other: Client) -> None:
+    server = await make_server(client)
+    path = server["_links"]["self"]
+    for refused in (
+        await other.get(path),
+        await other.patch(path, json={"name": "mine"}),
+        await other.delete(path),
+        await other.post(server["_links"]["health_check"]),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+    tag = {"If-Match": (await client.get(path)).headers["etag"]}
+    assert (await client.patch(path, json={"description": "x"}, headers=tag)).status_code == 200
+    assert (await client.delete(path, headers=tag)).status_code == 412
+    assert (await client.delete(path)).status_code == 204
+
+
+def with_server(server: Any, **changed: Any) -> dict[str, Any]:
+    options = {"mcp_servers": {"x": server}}
+    return {**TASK, "name": str(new_id()), "sdk_options": options, **changed}
+
+
+async def test_a_task_names_registered_servers(
+    client: Client, other: Client, admin: Client
+) -> None:
+    mine, public = await make_server(client), await make_server(admin, is_public=True)
+    for server in (mine, public):
+        options = {"mcp_servers": {"x": {"ref": server["name"]}}}
+        task = await make_task(client, sdk_options=options)
+        assert task["sdk_options"] == options
+    where = ["body", "sdk_options", "mcp_servers", "x", "ref"]
+    for who, changed in ((other, {}), (client, {"is_public": True})):
+        body = with_server({"ref": mine["name"]}, **changed)
+        refused = await who.post("/api/v1/tasks", json=body)
+        assert refused.json()["errors"][0]["loc"] == where
+    shared = with_server({"ref": public["name"]}, is_public=True)
+    assert (await client.post("/api/v1/tasks", json=shared)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("server", "where"),
+    [
+        (5, []),
+        ({}, []),
+        ({"url": "https://x.example.com", "ref": "y"}, []),
+        ({"url": 5}, []),
+        ({"url": "http://10.0.0.1/"}, ["url"]),
+        ({"url": "https://x.example.com", "token": "y"}, ["token"]),
+        ({"url": "https://x.example.com", "headers": []}, ["headers"]),
+        ({"url": "https://x.example.com", "headers": {"X-Team": 5}}, ["headers", "X-Team"]),
+        (
+            {"url": "https://x.example.com", "headers": {"Authorization": CANARY}},
+            ["headers", "Authorization"],
+        ),
+    ],
+)
+async def test_an_inline_server_holds_no_secret(
+    client: Client, server: Any, where: list[str]
+) -> None:
+    refused = await client.post("/api/v1/tasks", json=with_server(server))
+    assert refused.status_code == 422
+    loc = ["body", "sdk_options", "mcp_servers", "x", *where]
+    assert loc in [error["loc"] for error in refused.json()["errors"]]
+    assert CANARY not in refused.text
+
+
+async def test_an_inline_server_may_refer_to_secrets(client: Client, admin: Client) -> None:
+    headers = {"Authorization": "Bearer secret://shop", "X-Team": "blue"}
+    fine = with_server({"type": "http", "url": "https://x.example.com", "headers": headers})
+    assert (await client.post("/api/v1/tasks", json=fine)).status_code == 201
+    command = with_server({"command": "mcp-shop"})
+    assert (await client.post("/api/v1/tasks", json=command)).status_code == 403
+    assert (await admin.post("/api/v1/tasks", json=command)).status_code == 201
