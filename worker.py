@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +16,8 @@ from activities.audience import Watchers
 from activities.call_claude import Attentions, Caller
 from activities.deliveries import Deliveries
 from activities.execution import Activities
-from activities.notifications import Notifying
 from activities.housekeeping import Housekeeping
+from activities.notifications import Notifying
 from activities.prices import ListPrices
 from activities.relay import Relay
 from activities.schedules import ScheduleUpkeep
@@ -101,58 +101,98 @@ def sender(settings: Settings, database: Database, outbound: Outbound) -> Sender
     )
 
 
+def reports_worker(client: Client, activities: Activities) -> Worker:
+    """Makes reports, in slots of its own: those of executions may all be taken for long."""
+    return Worker(
+        client,
+        task_queue=names.REPORTS_QUEUE,
+        activities=[activities.report],
+        max_concurrent_activities=policies.REPORTS_AT_ONCE,
+        graceful_shutdown_timeout=CLOSING,
+    )
+
+
+def caller_of(settings: Settings, database: Database, model: Model) -> Caller:
+    """What every `call_claude` of this worker shares."""
+    host = host_id(settings.home)
+    tools = Toolbox(
+        settings.home / "workspaces",
+        host_id=process_host(host),
+        sandbox=settings.sandbox,
+        working_directories=settings.working_directories,
+    )
+    return Caller(
+        database=database,
+        host_id=host,
+        model=model,
+        tools=tools,
+        store=BlobStore(settings.home / "artifacts"),
+        prices=ListPrices(),
+        watchers=Watchers(database),
+        attentions=Attentions(settings.max_concurrent_executions),
+        drain_seconds=settings.drain_seconds,
+    )
+
+
+@asynccontextmanager
+async def delivering(settings: Settings, database: Database, client: Client) -> AsyncIterator[None]:
+    """Take notifications where they go while the block runs."""
+    outbound = Outbound(settings.outbound_allow)
+    try:
+        notifying = Notifying(sender(settings, database, outbound), public_url=settings.public_url)
+        async with deliveries_worker(client, notifying):
+            yield
+    finally:
+        await outbound.aclose()
+
+
 @asynccontextmanager
 async def working(settings: Settings, *, client: Client, model: Model) -> AsyncIterator[None]:
-    """Serve the task queue, relay and listen while the block runs, then drain."""
-    database_url = str(settings.database_url)
+    """Serve the task queues, relay and listen while the block runs, then drain."""
     async with AsyncExitStack() as stack:
-        database = Database.connect(database_url, pool_size=settings.database_pool_size)
+        database = Database.connect(
+            str(settings.database_url), pool_size=settings.database_pool_size
+        )
         stack.push_async_callback(database.close)
-        host = host_id(settings.home)
-        watchers = Watchers(database)
-        attentions = Attentions(settings.max_concurrent_executions)
-        caller = Caller(
-            database=database,
-            host_id=host,
-            model=model,
-            tools=Toolbox(
-                settings.home / "workspaces",
-                host_id=process_host(host),
-                sandbox=settings.sandbox,
-                working_directories=settings.working_directories,
-            ),
-            store=BlobStore(settings.home / "artifacts"),
-            prices=ListPrices(),
-            watchers=watchers,
-            attentions=attentions,
-            drain_seconds=settings.drain_seconds,
-        )
-        dispatcher = Dispatcher(client)
-        deliveries = Deliveries(database, dispatcher)
-        listener = Listener(
-            database_url,
-            {BELL: attentions.ring, WATCH: watchers.watch, NOTIFICATIONS: deliveries.ring},
-            on_gap=attentions.ring_all,
-        )
-        relay, upkeep = Relay(database, dispatcher), Upkeep(database, dispatcher)
-        await stack.enter_async_context(beside(listener.run(), relay.run(), upkeep.run()))
-        await stack.enter_async_context(
-            beside(Sealer(database).run(), Housekeeping(database).run())
-        )
-        await stack.enter_async_context(beside(deliveries.run()))
+        caller = caller_of(settings, database, model)
+        await stack.enter_async_context(companions(settings, caller, client))
         outbound = Outbound(settings.outbound_allow)
         stack.push_async_callback(outbound.aclose)
-        ways_out = sender(settings, database, outbound)
-        notifying = Notifying(ways_out, public_url=settings.public_url)
+        notifying = Notifying(sender(settings, database, outbound), public_url=settings.public_url)
         await stack.enter_async_context(deliveries_worker(client, notifying))
-        schedules = ScheduleUpkeep(database, Schedules(client))
-        await stack.enter_async_context(beside(schedules.run()))
         quotas = Quotas(
             settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
         )
-        all_activities = Activities(caller, default_model=settings.model, quotas=quotas)
-        await stack.enter_async_context(executions_worker(client, all_activities, settings))
+        activities = Activities(caller, default_model=settings.model, quotas=quotas)
+        await stack.enter_async_context(reports_worker(client, activities))
+        await stack.enter_async_context(executions_worker(client, activities, settings))
         yield
+
+
+def companions(
+    settings: Settings, caller: Caller, client: Client
+) -> AbstractAsyncContextManager[None]:
+    """What runs beside the queues: the ear, the relay, and whatever mends and tidies up."""
+    database, dispatcher = caller.database, Dispatcher(client)
+    deliveries = Deliveries(database, dispatcher)
+    listener = Listener(
+        str(settings.database_url),
+        {
+            BELL: caller.attentions.ring,
+            WATCH: caller.watchers.watch,
+            NOTIFICATIONS: deliveries.ring,
+        },
+        on_gap=caller.attentions.ring_all,
+    )
+    return beside(
+        listener.run(),
+        Relay(database, dispatcher).run(),
+        Upkeep(database, dispatcher).run(),
+        ScheduleUpkeep(database, Schedules(client)).run(),
+        deliveries.run(),
+        Sealer(database).run(),
+        Housekeeping(database).run(),
+    )
 
 
 @asynccontextmanager

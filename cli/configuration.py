@@ -43,6 +43,8 @@ def _masked(value: object) -> object:
         return MASK
     if isinstance(value, AnyUrl) or hasattr(value, "hosts"):
         return _without_password(str(value))
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return value if isinstance(value, int | float | None) else str(value)
 
 

@@ -58,7 +58,7 @@ class Mailer:
         Raises:
             ValueError: one is missing, or no address; it is not repeated: it may hold a password.
         """
-        if url is None and sender is None:
+        if not url and not sender:
             return None
         if not url or not sender:
             raise ValueError("PERDURE_SMTP_URL and PERDURE_SMTP_FROM go together; set both.")

@@ -4,11 +4,27 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.connection import gateway_of
+from cli.commands.connection import LAST, gateway_of
 from cli.commands.run import AsJson
 
 app = typer.Typer(name="notifications", help="What was told to whom outside.")
-NotificationId = Annotated[str, typer.Argument(metavar="ID")]
+
+
+def _notification(context: typer.Context, given: str) -> str:
+    """The id, where `last` stands for the newest one."""
+    from cli.exits import CommandError
+
+    if given != LAST:
+        return given
+    with gateway_of(context) as gateway:
+        for notification in gateway.items("/notifications"):
+            return str(notification["id"])
+    raise CommandError("Nothing was told to anybody yet.")
+
+
+NotificationId = Annotated[
+    str, typer.Argument(metavar="ID", help="Its id, or `last`.", callback=_notification)
+]
 
 
 @app.command("list")
@@ -83,3 +99,26 @@ def redeliver(context: typer.Context, notification_id: NotificationId) -> None:
     with gateway_of(context) as gateway:
         again = gateway.post(f"/notifications/{notification_id}/redeliver")
     show.out.print(f"Under way: {again['id']}")
+
+
+@app.command("test")
+def send_sample(
+    context: typer.Context,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="A webhook.")] = None,
+    secret: Annotated[str | None, typer.Option(help="The webhook's signing key.")] = None,
+    email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A mailbox.")] = None,
+    slack: Annotated[
+        str | None, typer.Option(metavar="SECRET", help="The secret that holds Slack's address.")
+    ] = None,
+) -> None:
+    """Send a sample the way all notifications go."""
+    from cli import show
+
+    body = {
+        "webhook": {"url": webhook, "secret_ref": secret} if webhook else None,
+        "email": {"to": email} if email else None,
+        "slack": {"secret_ref": slack} if slack else None,
+    }
+    with gateway_of(context) as gateway:
+        made = gateway.post("/notifications/test", body)
+    show.out.print(f"Under way: {made['id']}; `perdure notifications show last` says how it went.")
