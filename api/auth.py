@@ -15,6 +15,10 @@ REMEMBERED_SECONDS = 5.0
 """How long checked credentials are not checked again, nor their user looked up; never past their
 end. What another gateway revokes or forbids holds here after this long (chosen)."""
 
+LOOKING_SECONDS = 1.0
+"""While one request looks again, others go on with what was known, or a busy client's would all
+look at once (chosen: a look takes milliseconds)."""
+
 REMEMBERED_CREDENTIALS = 10_000
 
 
@@ -42,6 +46,7 @@ class Authenticator:
         self._database = database
         self._refused = refused
         self._remembered: dict[str, tuple[Principal, float]] = {}
+        self._forgettings = 0
 
     async def authenticate(self, authorization: str | None, address: str) -> Principal:
         """The principal of a request that comes from `address`.
@@ -51,27 +56,33 @@ class Authenticator:
             UserDisabledError: an admin has switched the user off.
             RateLimitedError: too many from this address didn't hold.
         """
-        scheme, _, token = (authorization or "").partition(" ")
+        token = _bearer(authorization)
         known = self._remembered.get(token)
-        if known and known[1] > time.time() and scheme.lower() == "bearer":
+        if known and known[1] > time.time():
             return known[0]
+        if known:
+            self._remember(token, known[0], LOOKING_SECONDS)
+        forgettings = self._forgettings
         try:
-            if scheme.lower() != "bearer" or not token:
-                raise UnauthenticatedError("Send a token: `Authorization: Bearer <token>`.")  # noqa: TRY301 - counted like the others
-            principal = await self._check(token.strip(), address, is_known=known is not None)
-        except UnauthenticatedError:
-            if self._refused is not None:
+            principal = await self._check(token, address, is_known=known is not None)
+        except (UnauthenticatedError, UserDisabledError) as error:
+            self._remembered.pop(token, None)
+            if self._refused is not None and isinstance(error, UnauthenticatedError):
                 self._refused.count(address)
             raise
-        self._remember(token, principal)
+        if forgettings == self._forgettings:  # else it may have been read before what has changed
+            self._remember(token, principal, REMEMBERED_SECONDS)
         return principal
 
     def forget(self, user_id: UUID) -> None:
         """Check again whatever speaks for this user."""
+        self._forgettings += 1
         kept = {t: p for t, p in self._remembered.items() if p[0].user_id != user_id}
         self._remembered = kept
 
     async def _check(self, token: str, address: str, *, is_known: bool) -> Principal:
+        if not token:
+            raise UnauthenticatedError("Send a token: `Authorization: Bearer <token>`.")
         if not token.startswith(api_keys.MARK):
             return await self._by_token(token)
         # Guessed keys must not keep the database busy; those that held before are looked up.
@@ -103,13 +114,19 @@ class Authenticator:
             api_key_id=key.id,
         )
 
-    def _remember(self, token: str, principal: Principal) -> None:
+    def _remember(self, token: str, principal: Principal, seconds: float) -> None:
         if len(self._remembered) >= REMEMBERED_CREDENTIALS:
             self._remembered.clear()
-        until = time.time() + REMEMBERED_SECONDS
+        until = time.time() + seconds
         if principal.expires_at is not None:
             until = min(until, principal.expires_at)
         self._remembered[token] = (principal, until)
+
+
+def _bearer(authorization: str | None) -> str:
+    """The token in the header; empty where there is none."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _require_enabled(user: UserRow) -> None:

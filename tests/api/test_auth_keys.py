@@ -1,11 +1,12 @@
 """API keys: made once, stored as a hash, used, revoked, ended."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx2
-from sqlalchemy import text, update
+from sqlalchemy import event, text, update
 
 from api import auth
 from domain.ids import new_id
@@ -167,3 +168,40 @@ async def test_a_made_up_key_is_no_key(world: World) -> None:
         async with Client(base_url=world.url) as program:
             header = [(b"authorization", b"Bearer " + secret.encode())]
             assert (await program.get("/api/v1/me", headers=header)).status_code == 401
+
+
+async def test_a_busy_client_is_looked_up_by_one_request_at_a_time(
+    world: World, client: Client
+) -> None:
+    """Otherwise all that are under way would look at once, every few seconds."""
+    key = await make_key(client)
+    authenticator, header = world.gateway.authenticator, f"Bearer {key['secret']}"
+    principal = await authenticator.authenticate(header, "127.0.0.1")
+    authenticator._remembered[key["secret"]] = (principal, 0.0)
+    looks: list[str] = []
+    engine = world.gateway.database.engine.sync_engine
+
+    def count(*given: Any) -> None:
+        looks.append(given[2])
+
+    event.listen(engine, "before_cursor_execute", count)
+    try:
+        calls = (authenticator.authenticate(header, "127.0.0.1") for _ in range(20))
+        assert set(await asyncio.gather(*calls)) == {principal}
+    finally:
+        event.remove(engine, "before_cursor_execute", count)
+    assert len([look for look in looks if "api_keys" in look]) == 1
+
+
+async def test_what_was_read_before_a_change_is_not_remembered(
+    world: World, client: Client
+) -> None:
+    key = await make_key(client)
+    authenticator, header = world.gateway.authenticator, f"Bearer {key['secret']}"
+    owner = UUID((await client.get("/api/v1/me")).json()["id"])
+    looking = asyncio.create_task(authenticator.authenticate(header, "127.0.0.1"))
+    await asyncio.sleep(0)  # it has begun, and waits for the database
+    assert not looking.done()
+    authenticator.forget(owner)
+    assert (await looking).api_key_id == UUID(key["id"])
+    assert key["secret"] not in authenticator._remembered

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -72,8 +73,13 @@ async def test_who_has_no_quota_is_not_counted(world: World) -> None:
     async with world.client("free") as client:
         task = await make_task(client)
         await execute(client, task)
-        event.listen(engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+
+        def note(*given: Any) -> None:
+            statements.append(given[2])
+
+        event.listen(engine, "before_cursor_execute", note)
         await execute(client, task)
+        event.remove(engine, "before_cursor_execute", note)
     assert statements
     assert not [s for s in statements if "FROM users" in s or "count(*)" in s]
 
