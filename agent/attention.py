@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+LOOK_AGAIN_SECONDS = 0.5
+"""After a look that failed (chosen: a database that restarts is back in about a second)."""
+
 
 class CutShortError(Exception):
     """The work in hand was cut: time is up, or somebody cancelled."""
@@ -48,8 +51,14 @@ class Attention:
         seen = None
         try:
             while seen != self._rings:
-                seen = self._rings
-                if await look():
+                ringing = self._rings
+                try:
+                    must_stop = await look()
+                except Exception:  # noqa: BLE001 - the database was away: what was said still counts
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                    continue
+                seen = ringing
+                if must_stop:
                     self._end_scope()
                     return
         finally:

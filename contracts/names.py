@@ -16,6 +16,10 @@ NOTIFICATION_DELIVERY = "NotificationDelivery"
 NOTIFICATIONS_QUEUE = "perdure-notifications"
 """Task queue of deliveries: receivers that answer slowly take no slot from executions."""
 
+REPORTS_QUEUE = "perdure-reports"
+"""Task queue of `report` alone: a report has 30 seconds, which must not go by behind executions
+that hold every slot."""
+
 RING = "ring"
 """Signal without content: there are unread rows for this execution in the outbox."""
 

@@ -25,6 +25,9 @@ STICKY = timedelta(seconds=1)
 DATABASE_STEP = timedelta(seconds=20)
 """One short transaction, with room for a Postgres that restarts under it (chosen)."""
 
+REPORTS_AT_ONCE = 4
+"""Of one worker: composing one keeps a core busy, and takes up to a second or two (chosen)."""
+
 REPORT_START_TO_CLOSE = timedelta(seconds=15)
 """One try: gathering a long execution's rows takes a second or two (chosen)."""
 

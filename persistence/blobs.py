@@ -50,3 +50,14 @@ class BlobStore:
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(target)
+        # The name is on the disk only with its directory, and that with the one above it.
+        for directory in (target.parent, self._root):
+            _flush(directory)
+
+
+def _flush(directory: Path) -> None:
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -29,6 +29,12 @@ PAYLOAD_LIMIT_BYTES = 7_900
 RECONNECT_SECONDS = 0.5
 """Between tries to reach a Postgres that went away (chosen: a restart takes about as long)."""
 
+SILENT_SECONDS = 10.0
+"""A connection is asked whether it still lives this often: a query costs 0.1 ms (chosen)."""
+
+PROOF_SECONDS = 5.0
+"""Longer than a healthy Postgres takes for an answer (chosen)."""
+
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[str], None]
@@ -70,9 +76,22 @@ class Listener:
             for channel in self._handlers:
                 await connection.add_listener(channel, self._dispatch)
             self._on_gap()
-            await gone.wait()
+            while not gone.is_set():
+                await self._prove(connection, gone)
         finally:
             connection.terminate()
+
+    @staticmethod
+    async def _prove(connection: asyncpg.Connection, gone: asyncio.Event) -> None:
+        """Wait for the end of a connection, and ask it something when it was silent for long.
+
+        A half-open one, whose other side vanished without a word, would otherwise never end.
+        """
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                await gone.wait()
+        except TimeoutError:
+            await connection.execute("SELECT 1", timeout=PROOF_SECONDS)
 
     def _dispatch(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
         self._handlers[channel](str(payload))

@@ -217,6 +217,7 @@ class TaskExecution:
             await workflow.execute_activity_method(
                 ExecutionActivities.report,
                 self._ref(),
+                task_queue=names.REPORTS_QUEUE,
                 schedule_to_close_timeout=policies.REPORT_SCHEDULE_TO_CLOSE,
                 start_to_close_timeout=policies.REPORT_START_TO_CLOSE,
                 retry_policy=policies.REPORT_RETRIES,

@@ -52,6 +52,25 @@ async def busy(engine: Engine) -> tuple[Run, Run]:
     return calling, running
 
 
+async def test_a_report_is_made_while_every_slot_is_taken(
+    place: Place, scripted_model: ScriptedModelServer
+) -> None:
+    async with (
+        driving(place, scripted_model) as engine,
+        working(place, scripted_model, max_concurrent_executions=1),
+    ):
+        reporting = await engine.start(
+            {"text": "done", "delay_ms": 300}, generate_report=True, report_format="html"
+        )
+        await reporting.calling()
+        long = await engine.start({"text": "x", "delay_ms": 60_000})
+        row = await reporting.ended()
+        assert (row.report_error, row.report_id is None) == (None, False)
+        await long.calling()
+        await long.cancel()
+        await long.ended()
+
+
 async def test_what_takes_too_long_is_cut_and_told(
     place: Place, scripted_model: ScriptedModelServer
 ) -> None:
