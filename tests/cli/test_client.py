@@ -1,0 +1,64 @@
+"""The command line's requests where connections break."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from cli.client import Gateway, Place, UnreachableError
+
+IN_PROGRESS = {"code": "idempotency_in_progress", "detail": "The first one is being handled."}
+
+
+@contextmanager
+def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Place, list[str]]]:
+    """A server that gives these answers, one after the other; None drops the connection."""
+    keys: list[str] = []
+    left = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            keys.append(self.headers["Idempotency-Key"])
+            assert self.headers["Perdure-Client"] == "cli"
+            answer = left.pop(0)
+            if answer is None:
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+                return
+            status, body = answer
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        yield Place(f"http://127.0.0.1:{server.server_port}", "token"), keys
+        server.shutdown()
+        serving.join()
+
+
+def test_a_start_is_repeated_under_one_key_until_it_is_answered() -> None:
+    unavailable = (503, {"detail": "The database is away."})
+    answers = (None, unavailable, (409, IN_PROGRESS), (202, {"id": "x"}))
+    with answering(*answers) as (place, keys), Gateway(place) as gateway:
+        assert gateway.start("/task-executions", {"prompt": "x"}) == {"id": "x"}
+    assert len(keys) == 4
+    assert len(set(keys)) == 1
+
+
+def test_where_nobody_listens_a_start_fails_at_once() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        place = Place(f"http://127.0.0.1:{closed.getsockname()[1]}", "token")
+        with Gateway(place) as gateway, pytest.raises(UnreachableError):
+            gateway.start("/task-executions", {"prompt": "x"})
