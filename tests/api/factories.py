@@ -29,6 +29,12 @@ API = "/api/v1"
 PROMPT = {"prompt": "Say hello.", "allowed_tools": [], "sdk_options": {}}
 GROUP = {"name": "readers", "tools": ["read_file"]}
 SPAN = {"start_at": "2026-11-01T00:00:00Z", "end_at": "2026-11-01T01:00:00Z"}
+TEMPLATE = {
+    "name": "greetings",
+    "parameters": [{"name": "name"}],
+    "task": {"prompt_template": "Greet {{ name }}."},
+}
+SERVER = {"name": "shop", "url": "https://mcp.example.com/mcp"}
 AGENT = {"name": "Poet", "system_prompt": "You write in rhyme."}
 
 
@@ -111,6 +117,20 @@ async def tool_group(world: World, client: Client, mark: str) -> Parameters:
     return {"group_id": await _made(client, "tool-groups", body)}
 
 
+async def task_template(world: World, client: Client, mark: str) -> Parameters:
+    """A template."""
+    del world
+    body = {**TEMPLATE, "name": f"template {new_id()}", "description": mark}
+    return {"template_id": await _made(client, "task-templates", body)}
+
+
+async def mcp_server(world: World, client: Client, mark: str) -> Parameters:
+    """A registered server."""
+    del world
+    body = {**SERVER, "name": f"shop-{new_id().hex}", "description": mark}
+    return {"server_id": await _made(client, "mcp-servers", body)}
+
+
 async def secret(world: World, client: Client, mark: str) -> Parameters:
     """A secret."""
     del world
@@ -174,6 +194,8 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "reports": report,
     "agents": agent,
     "tool-groups": tool_group,
+    "task-templates": task_template,
+    "mcp-servers": mcp_server,
     "secrets": secret,
     "api-keys": api_key,
     "audit-logs": audit_row,
@@ -191,8 +213,17 @@ BODIES: dict[str, Any] = {
     "POST /tasks/{task_id}/schedule/backfill": SPAN,
     "POST /tool-groups": GROUP,
     "PATCH /tool-groups/{group_id}": {"description": "changed"},
+    "POST /task-templates": TEMPLATE,
+    "PATCH /task-templates/{template_id}": {"description": "changed"},
+    "POST /task-templates/{template_id}/create-task": {
+        "name": "greetings",
+        "parameters": {"name": "Ada"},
+    },
+    "POST /mcp-servers": SERVER,
+    "PATCH /mcp-servers/{server_id}": {"description": "changed"},
+    "POST /mcp-servers/{server_id}/health-check": {},
     "POST /agents": {**AGENT, "agent_id": "poet"},
-    "POST /agents/import": {"content": "---\nname: poet\ndescription: d\n---\nYou write."},
+    "POST /agents/import": {"markdown": "---\nname: poet\ndescription: d\n---\nYou write."},
     "PATCH /agents/{agent_id}": {"description": "changed"},
     "POST /task-executions": PROMPT,
     "POST /task-executions/bulk/cancel": {"filter": {"tag": "none has it"}},

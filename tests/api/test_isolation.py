@@ -28,11 +28,15 @@ BY_ANYBODY = {"/health/live", "/health/ready", "/hooks/{token}"}
 NAMED_BY_THEIR_OWNER = {"agents", "secrets", "memory"}
 """Everybody has names of their own here: another's is unknown, and making it makes mine."""
 
-ON_A_PUBLIC_TASK = {
+SHARED = {"tasks", "task-templates"}
+"""What its owner can make public."""
+
+USED_IN_PUBLIC = {
     "POST /tasks/{task_id}/execute": 202,
     "POST /tasks/{task_id}/dry-run": 200,
+    "POST /task-templates/{template_id}/create-task": 201,
 }
-"""What others may do with a shared task beside reading it."""
+"""What others may do with a shared thing beside reading it."""
 
 REFERENCES = {
     "session_id": ("sessions", "session_id"),
@@ -205,32 +209,31 @@ async def test_bodies_name_nothing_of_others(
         assert await _seen(alice, target) == before
 
 
-@named([r for r in THEIRS if r.path.startswith(f"{API}/tasks/{{task_id}}")])
-async def test_a_public_task_is_read_and_executed_and_no_more(
+@named([r for r in THEIRS if r.resource in SHARED and r.parameters])
+async def test_what_is_public_is_read_and_used_and_no_more(
     world: World, alice: Owner, bob: Owner, route: Route
 ) -> None:
-    shared = await FACTORIES["tasks"](world, alice.client, alice.mark)
-    path = f"{API}/tasks/{shared['task_id']}"
+    made = await FACTORIES[route.resource](world, alice.client, alice.mark)
+    path = _thing(route.path.format(**made), route)
     response = await alice.client.patch(path, json={"is_public": True})
     assert response.status_code == 200, response.text
-    run = (await alice.client.post(f"{path}/execute", json={})).json()["id"]
+    run = await _run_of(alice, route, made)
     before = await _seen(alice, path)
     answer = await bob.client.request(
-        route.method, route.path.format(**shared), json=route.body, params=_required(route)
+        route.method, route.path.format(**made), json=route.body, params=_required(route)
     )
     assert run not in answer.text, "an execution of the owner's"
     if route.method == "GET":
         assert answer.status_code in {200, 403, 404}, answer.text
     else:
-        expected = ON_A_PUBLIC_TASK.get(route.name, 403)
-        assert answer.status_code == expected, answer.text
+        assert answer.status_code == USED_IN_PUBLIC.get(route.name, 403), answer.text
     assert await _seen(alice, path) == before
 
 
 def test_no_table_names_what_is_gone() -> None:
     names = {route.name for route in ROUTES}
     assert BODIES.keys() <= names
-    assert ON_A_PUBLIC_TASK.keys() | PASSED_OVER <= names
+    assert USED_IN_PUBLIC.keys() | PASSED_OVER <= names
     assert FACTORIES.keys() <= {route.resource for route in ROUTES}
 
 
@@ -242,6 +245,14 @@ def _queries(route: Route, owner: Owner) -> Iterator[dict[str, str]]:
     for parameter in route.operation.get("parameters", ()):
         if parameter["in"] == "query" and parameter["name"] in values:
             yield {parameter["name"]: values[parameter["name"]]}
+
+
+async def _run_of(owner: Owner, route: Route, made: Parameters) -> str:
+    """An execution of the owner's of a shared task, which stays theirs alone."""
+    if route.resource != "tasks":
+        return owner.mark + " has no execution"
+    path = f"{API}/tasks/{made['task_id']}/execute"
+    return str((await owner.client.post(path, json={})).json()["id"])
 
 
 def _required(route: Route) -> dict[str, str]:
