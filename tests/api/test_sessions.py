@@ -1,5 +1,6 @@
 """Conversations that live on from one execution to the next."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -144,6 +145,17 @@ async def test_a_tasks_conversation_goes_on_with_the_tasks_tools(
     session = (await client.get(f"{SESSIONS}/{session_id}")).json()
     second = await tell(client, session, "Go on.")
     assert (await definition(world, second))["allowed_tools"] == task["allowed_tools"]
+
+
+async def test_whoever_speaks_at_once_is_heard(world: World, client: Client) -> None:
+    session = await converse(client)
+    words = [f"word {n}" for n in range(8)]
+    heard = await asyncio.gather(*(tell(client, session, word) for word in words))
+    executions = {e["id"]: e for e in heard}
+    assert [e["status"] for e in executions.values()].count("pending") == 1
+    prompts = [e["prompt_variables"]["message"] for e in executions.values()]
+    steering = [p["content"] for e in executions.values() for _, p in await said(world, e)]
+    assert sorted(prompts + steering) == words
 
 
 async def test_work_in_a_conversation(client: Client, other: Client) -> None:
