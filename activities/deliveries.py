@@ -11,8 +11,8 @@ from contracts.dispatch import WorkflowFacts
 from persistence import deliveries
 from persistence.database import Database
 
-PERIOD_SECONDS = 1.0
-"""How often it looks if nobody rang; a look that finds nothing costs next to nothing (chosen)."""
+PERIOD_SECONDS = 5.0
+"""How often it looks if nobody rang: bells are lost with the connection to Postgres (chosen)."""
 
 BATCH = 20
 """Deliveries started at a time; a full batch is followed by the next at once (chosen)."""

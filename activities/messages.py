@@ -32,6 +32,15 @@ SAID = {
 }
 """What people read behind the title."""
 
+STATUS = {
+    "execution.started": "running",
+    "execution.completed": "completed",
+    "execution.failed": "failed",
+    "execution.cancelled": "cancelled",
+    "input.requested": "waiting_for_user",
+}
+"""Of the execution as the event leaves it; when it is told, the row may say something later."""
+
 _SIGNS = {"execution.completed": "✅", "execution.failed": "❌", "input.requested": "✋"}
 
 Payload = Mapping[str, Any]
@@ -54,15 +63,14 @@ def _test() -> dict[str, Any]:
 
 def _data(story: Story, base: str) -> dict[str, Any]:
     row, kind = story.execution, story.event.type
-    is_end = kind in TERMINAL_EVENTS
     data: dict[str, Any] = {
         "execution_id": str(row.id),
         "task_id": row.task_id and str(row.task_id),
         "title": row.title,
-        "status": kind.partition(".")[2] if is_end else row.status,
+        "status": STATUS.get(kind),
         "links": _links(row, base),
     }
-    if is_end:
+    if kind in TERMINAL_EVENTS:
         data |= {
             "summary": row.summary,
             "result": _result(row) if kind == "execution.completed" else None,

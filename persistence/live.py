@@ -6,7 +6,7 @@ loop looks at once, and looks anyway at its next step. `WATCH`: somebody looks a
 for watchers (payload: JSON `{"execution_id", "seq", "is_settled"}` after a step, or
 `{"execution_id", "turn", "delta"}` as text streams). Nobody watches: nothing is published but that
 an execution has settled, so the hot path pays nothing. `NOTIFICATIONS`: there is one to deliver (no
-payload); a worker looks at once, and looks anyway every second.
+payload); a worker looks at once, and anyway every few seconds.
 """
 
 import asyncio
