@@ -4,13 +4,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api import audit_views
 from api.calls import Call, Called
 from api.pages import Listing, ListQuery, listing
 from api.responses import answer, single
 from api.schemas.audit import AuditRead, VerificationRead
+from api.schemas.values import Moment
 from domain.errors import NotFoundError, PermissionDeniedError
 from persistence import audit, audit_chain
 from persistence.audit import AuditFilter
@@ -33,8 +34,8 @@ class AuditQuery(ListQuery):
     entity_id: UUID | None = None
     action: Word | None = None
     actor: Word | None = None
-    since: AwareDatetime | None = Field(default=None, alias="from")
-    until: AwareDatetime | None = Field(default=None, alias="to")
+    since: Moment | None = Field(default=None, alias="from")
+    until: Moment | None = Field(default=None, alias="to")
 
     def narrowed(self) -> AuditFilter:
         """The filter behind it."""

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
@@ -14,6 +13,7 @@ from api.rendering import Stored, rendered
 from api.responses import answer, single
 from api.routes.executions import own_execution
 from api.schemas.reports import ReportItem, ReportRead
+from api.schemas.values import Moment
 from contracts.definitions import ReportFormat
 from contracts.reports import Ending
 from domain.errors import NotFoundError
@@ -50,8 +50,8 @@ class ReportQuery(ListQuery):
     task_id: UUID | None = None
     execution_id: UUID | None = None
     format: ReportFormat | None = None
-    created_from: AwareDatetime | None = None
-    created_to: AwareDatetime | None = None
+    created_from: Moment | None = None
+    created_to: Moment | None = None
 
 
 @router.get("/reports", responses={200: {"model": Listing}})

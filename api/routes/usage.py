@@ -5,12 +5,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.calls import Called
 from api.pages import address
 from api.responses import answer
 from api.schemas.usage import UsageGroup, UsageRead, UsageSums
+from api.schemas.values import Day
 from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError
 from persistence import usage
 from persistence.usage import Group, GroupBy, Measures, UsageFilter
@@ -21,8 +22,6 @@ LONGEST_RANGE_DAYS = 366
 """A year, leap years too (chosen)."""
 
 DEFAULT_RANGE_DAYS = 30
-
-Day = date | AwareDatetime
 
 
 class UsageQuery(BaseModel):

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api.schemas.tasks import Name
-from api.schemas.values import Body, Read
+from api.schemas.values import Body, Moment, Read
 
 Role = Literal["user", "admin"]
 
@@ -16,7 +16,7 @@ class ApiKeyCreate(Body):
     """A key to be made. Without `expires_at` it holds until it is revoked."""
 
     name: Name
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     role: Role = "user"
 
 

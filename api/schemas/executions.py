@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -16,7 +15,7 @@ from pydantic import (
 
 from api.pages import ListQuery
 from api.schemas.tasks import AgentId, Name, Path, Prompt, Tags, Tools
-from api.schemas.values import Body, Read, Text, UsdOut, Variables
+from api.schemas.values import Body, Moment, Read, Text, UsdOut, Variables
 from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, Usd
 from domain.states import ExecutionStatus
 
@@ -55,8 +54,8 @@ class Narrowing(BaseModel):
     agent_id: Word | None = None
     trigger_type: TriggerType | None = None
     tag: Word | None = None
-    created_from: AwareDatetime | None = None
-    created_to: AwareDatetime | None = None
+    created_from: Moment | None = None
+    created_to: Moment | None = None
 
 
 class ExecutionQuery(Narrowing, ListQuery):
@@ -121,7 +120,7 @@ class ExecuteBody(Body):
     trigger_metadata: Variables = Field(default_factory=dict)
     session_id: UUID | None = None
     max_budget_usd: Usd | None = None
-    deadline_at: AwareDatetime | None = None
+    deadline_at: Moment | None = None
     prerequisites: Annotated[list[UUID], Field(max_length=MOST_PREREQUISITES)] = Field(
         default_factory=list
     )

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas.values import Body, Read
+from api.schemas.values import Body, Moment, Read
 from contracts.schedules import OverlapPolicy
 
 State = Literal["active", "paused", "none", "out_of_step"]
@@ -16,8 +16,8 @@ State = Literal["active", "paused", "none", "out_of_step"]
 class BackfillBody(Body):
     """Which fires to make up for; both ends belong to the span, and lie in the past."""
 
-    start_at: AwareDatetime
-    end_at: AwareDatetime
+    start_at: Moment
+    end_at: Moment
     overlap_policy: OverlapPolicy = Field(
         default="buffer_all", description="One after the other, unless you say otherwise."
     )

@@ -1,9 +1,18 @@
 """Types that bodies of several features share."""
 
+import re
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 
 UsdOut = Annotated[Decimal, PlainSerializer(float, return_type=float)]
 """Money in a response: a JSON number; six decimals are exact in a double up to nine digits."""
@@ -12,6 +21,22 @@ Text = Annotated[str, Field(max_length=10_000)]
 """Free text of a person: a description, a reason, a message."""
 
 Variables = dict[str, Any]
+
+_NUMBER = re.compile(r"\s*[-+]?[\d.]+\s*")
+
+
+def _as_written(value: Any) -> Any:
+    """Refuse what pydantic would take for seconds since 1970."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        raise ValueError("Write it as RFC 3339, such as 2026-11-21T09:00:00Z.")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
+"""A time in a request, with its offset."""
+
+Day = Annotated[date | AwareDatetime, BeforeValidator(_as_written)]
+"""A day in a request; of a time, the day it falls on in UTC."""
 
 
 class Body(BaseModel):
