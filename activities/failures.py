@@ -26,21 +26,27 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.SecretsNotConfiguredError: True,
     errors.SecretUnusableError: True,
     errors.RateLimitedError: True,
+    errors.QuotaExceededError: True,
     # These come from requests; in an activity they are faults of ours, and a deploy may mend them.
     errors.InvalidInputError: True,
     errors.IdempotencyKeyReusedError: True,
     errors.UnauthenticatedError: True,
     errors.PermissionDeniedError: True,
+    errors.UserDisabledError: True,
     errors.NotFoundError: False,
     errors.ConflictError: True,
     errors.DuplicateNameError: True,
     errors.TaskInactiveError: True,
+    errors.ExecutionActiveError: True,
+    errors.FilesElsewhereError: True,
     errors.AlreadyAnsweredError: True,
     errors.InputChangedError: True,
     errors.RenderingFailedError: True,
     errors.IdempotencyInProgressError: True,
     errors.PreconditionFailedError: True,
     errors.ToolInputError: True,
+    errors.WorkspacePathError: True,
+    errors.WorkspaceFileMissingError: True,
 }
 """Every named error, exactly; a test fails if one is missing."""
 
