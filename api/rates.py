@@ -59,7 +59,8 @@ class Rates:
         standing = self.standing(who)
         if not is_within:
             raise RateLimitedError(
-                f"More than {self._item}; try again in {standing.reset_seconds} s.",
+                f"More than {standing.limit} in {standing.window_seconds} s; try again in "
+                f"{standing.reset_seconds} s.",
                 standing.reset_seconds,
                 limit=standing.limit,
             )

@@ -33,6 +33,7 @@ def serve(settings: Settings) -> None:
         http="httptools",
         log_config=None,  # the gateway has set logging up for all libraries
         access_log=False,
+        server_header=False,
         proxy_headers=False,  # PERDURE_TRUSTED_PROXIES says whose to believe
         timeout_graceful_shutdown=STOP_SECONDS,
     )
