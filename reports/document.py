@@ -126,7 +126,7 @@ def _change(sort: str, item: Item) -> Node:
     if item.path:
         said += [code(item.path), text(" ")]
     if item.before is not None:
-        said += [of("strike", item.before), text(" ")]
+        said += [of("strike", item.before), text(" → " if item.after is not None else "")]
     if item.after is not None:
         said.append(text(item.after))
     return of("item", of("p", *said))

@@ -8,7 +8,7 @@ from reports.document import document
 from reports.markup import visible
 from reports.nodes import Document, Node, Section
 
-_SPECIAL = re.compile(r"[\\`*\[\]|~#]|<(?=[\w/!?])|&(?=[#\w])|(?<!\w)_|_(?!\w)|!\Z")
+_SPECIAL = re.compile(r"[\\`*\[\]|~#]|<(?=[\w/!?])|&(?=[#\w])|(?<![^\W_])_|_(?![^\W_])|!\Z")
 """What acts within a line. An underscore inside a word does not; a mark of exclamation does before
 a link, which may follow the text."""
 _STARTS = re.compile(r"(?:[+\-=>:]|\d+[.)])")

@@ -30,6 +30,9 @@ EVERY = 14
 
 BREAK = "\u200b"
 
+ENVIRONMENT = {"RAYON_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
+"""Else the addresses that threads reserve grow with the machine's cores, up to the limit."""
+
 
 def render_pdf(report: ReportContent, base_url: str = "") -> bytes:
     """The report as PDF.
@@ -45,7 +48,7 @@ def render_pdf(report: ReportContent, base_url: str = "") -> bytes:
             capture_output=True,
             timeout=LONGEST_SECONDS,
             check=False,
-            env={},
+            env=ENVIRONMENT,
         )
     except subprocess.TimeoutExpired as error:
         raise RenderingFailedError("The PDF took too long; other formats are quicker.") from error

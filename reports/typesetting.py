@@ -3,6 +3,7 @@
 import resource
 import sys
 from importlib.resources import as_file, files
+from typing import cast
 
 LONGEST_SECONDS = 20.0
 """A report of 200 turns takes a second; a browser waits some 30 s (chosen)."""
@@ -23,12 +24,18 @@ def main() -> None:
 
 
 def typeset(templates: str, data: str) -> bytes:
-    """The PDF of this JSON, by the template in that directory, which is all typst may read."""
+    """The PDF of this JSON, by the template in that directory, which is all typst may read.
+
+    It is PDF/UA-1 (ISO 14289-1), which a text with letters that no font has can't be.
+    """
     import typst  # noqa: PLC0415 - after the limits are set
 
-    return typst.compile(
-        f"{templates}/report.typ", root=templates, sys_inputs={"data": data}, format="pdf"
-    )
+    compiler = typst.Compiler(f"{templates}/report.typ", root=templates, sys_inputs={"data": data})
+    try:
+        made = compiler.compile(format="pdf", pdf_standards="ua-1")
+    except typst.TypstError:
+        made = compiler.compile(format="pdf")
+    return cast("bytes", made)  # a list is what several pictures are
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ async def test_a_statement_leads_to_its_message(
     browser: Browser, saved: Callable[[Story], Awaitable[str]]
 ) -> None:
     async with opened(browser, await saved(stories.ordinary)) as page:
-        await page.get_by_role("link", name="message 12").click()
+        await page.get_by_role("link", name="message 12", exact=True).click()
         assert await page.locator("#message-12:target").count() == 1
 
 

@@ -47,7 +47,7 @@ async def test_any_text_is_shown_and_does_nothing(reported: Reported) -> None:
     # Kinds of blocks decide what is shown, so they stay; of the rest every text is replaced.
     reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(TEXTS)
     def check(text: str) -> None:
         made = filled(content, text)

@@ -45,7 +45,7 @@ async def test_it_says_what_happened(reported: Reported) -> None:
     ]
     assert "| `A-20931` | €412.00 | paid twice, refund is pending |" in markdown
     assert "| 2 | `bash` | `psql -f queries/payments.sql -v day=yesterday` | failed |" in markdown
-    assert "[12](#message-12)" in markdown
+    assert "[message 12](#message-12)" in markdown
     assert "\n### Message 12\n" in markdown
 
 
@@ -85,6 +85,7 @@ def test_only_what_would_act_is_escaped(written: str, read: str) -> None:
 
 
 @given(st.text(max_size=60))
+@example("__0__")
 @example("+ a")
 @example("12) a")
 @example("===")
