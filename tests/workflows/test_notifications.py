@@ -23,6 +23,7 @@ from contracts.names import notification_workflow_id
 from domain.notifications import Kind
 from domain.states import ExecutionStatus
 from persistence import notifications, secrets
+from persistence.deliveries import NEXT_LOOK
 from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
 from runtime.sealing import Sealer
 from tests.engine.driver import Engine, script, use
@@ -400,7 +401,7 @@ async def test_a_delivery_that_was_ended_in_temporal_is_given_up(
     async with receiving(answer(503)) as receiver, working(place, scripted_model, **SETTINGS):
         run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
         await asyncio.wait_for(receiver.arrived.wait(), 60)
-        [row] = await told(idle, run.id)
+        row = await known_to_be_under_way(idle, run.id)
         handle = idle.client.get_workflow_handle(notification_workflow_id(row.id))
         await handle.terminate()
         async with idle.database.transaction() as session:
@@ -411,6 +412,19 @@ async def test_a_delivery_that_was_ended_in_temporal_is_given_up(
     assert ended.status == "failed"
     assert ended.error == "The delivery's workflow was ended in Temporal."
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def known_to_be_under_way(engine: Engine, execution_id: UUID) -> NotificationRow:
+    """The execution's notification, when the relay has noted that Temporal has it."""
+
+    async def noted() -> NotificationRow | None:
+        [row] = await told(engine, execution_id)
+        later = row.created_at + NEXT_LOOK / 2
+        return row if row.start_at is not None and row.start_at > later else None
+
+    row = await eventually(noted)
+    assert row is not None
+    return row
 
 
 async def end_of_wait(engine: Engine) -> None:
