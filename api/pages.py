@@ -73,11 +73,6 @@ Item = TypeVar("Item")
 class Listing(BaseModel, Generic[Item]):
     """The envelope. `page` is missing where a cursor was given."""
 
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """What clients that are made from the OpenAPI document know it by: `TaskList`."""
-        return f"{params[0].__name__.removesuffix('Read')}List"
-
     items: list[Item]
     total: int
     total_is_capped: bool

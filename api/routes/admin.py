@@ -31,7 +31,7 @@ class UserQuery(ListQuery):
     is_disabled: bool | None = None
 
 
-@router.get("/users", responses={200: {"model": Listing}})
+@router.get("/users", responses={200: {"model": Listing[UserRead]}})
 async def list_users(call: Called, query: Annotated[UserQuery, Query()]) -> Response:
     """All users, newest first."""
     call.require_admin()

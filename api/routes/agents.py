@@ -93,7 +93,7 @@ async def import_agent(
     return (await once(call, make)).response
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[AgentRead]}})
 async def list_agents(call: Called, query: Annotated[AgentQuery, Query()]) -> Response:
     """My agents, newest first, and then the built-in ones."""
     async with call.gateway.database.reading() as session:

@@ -51,7 +51,7 @@ async def create_api_key(
     return done.value or done.response
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[ApiKeyRead]}})
 async def list_api_keys(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
     """My keys that are not revoked, newest first."""
     async with call.gateway.database.reading() as session:

@@ -20,7 +20,9 @@ from persistence.tables.artifacts import ArtifactRow
 router = APIRouter(tags=["artifacts"])
 
 
-@router.get("/task-executions/{execution_id}/artifacts", responses={200: {"model": Listing}})
+@router.get(
+    "/task-executions/{execution_id}/artifacts", responses={200: {"model": Listing[ArtifactRead]}}
+)
 async def list_artifacts(
     call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:

@@ -49,7 +49,7 @@ class AuditQuery(ListQuery):
         )
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[AuditRead]}})
 async def list_audit_logs(call: Called, query: Annotated[AuditQuery, Query()]) -> Response:
     """What I did and what was done to what is mine, newest first; admins see everything.
 

@@ -13,7 +13,14 @@ from api.pages import Listing
 from api.routes.executions import list_of_executions, own_execution
 from api.routes.tasks import readable_task
 from api.saying import again, say_to_execution
-from api.schemas.executions import ExecuteBody, ExecutionQuery, MessageBody, RetryBody, WorkBody
+from api.schemas.executions import (
+    ExecuteBody,
+    ExecutionQuery,
+    ExecutionRead,
+    MessageBody,
+    RetryBody,
+    WorkBody,
+)
 from api.starting import Started, accepted, asked, start, work_of
 from api.waiting import ACCEPTED, Wait
 from persistence import tasks
@@ -42,7 +49,11 @@ async def execute_task(
     return await accepted(call, begin, wait)
 
 
-@router.get("/tasks/{task_id}/executions", responses={200: {"model": Listing}}, tags=["tasks"])
+@router.get(
+    "/tasks/{task_id}/executions",
+    responses={200: {"model": Listing[ExecutionRead]}},
+    tags=["tasks"],
+)
 async def list_task_executions(
     call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
 ) -> Response:

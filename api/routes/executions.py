@@ -22,7 +22,7 @@ from persistence.tables.executions import ExecutionRow
 router = APIRouter(prefix="/task-executions", tags=["executions"])
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[ExecutionRead]}})
 async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()]) -> Response:
     """My executions, newest first."""
     return await list_of_executions(call, query)
@@ -38,7 +38,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     return single(call.request, views.execution_of(call, columns))
 
 
-@router.get("/{execution_id}/children", responses={200: {"model": Listing}})
+@router.get("/{execution_id}/children", responses={200: {"model": Listing[ExecutionRead]}})
 async def list_children(
     call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:

@@ -14,13 +14,13 @@ from api.files import OpenFileResponse
 from api.pages import Listing, listing
 from api.responses import answer
 from api.routes.executions import own_execution
-from api.schemas.files import ArchiveQuery, DirectoryQuery, FileQuery
+from api.schemas.files import ArchiveQuery, DirectoryQuery, FileQuery, FileRead
 from api.workspaces import open_directory, open_file, read_directory, workspace_of
 
 router = APIRouter(prefix="/task-executions/{execution_id}/files", tags=["executions"])
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[FileRead]}})
 async def list_files(
     call: Called, execution_id: UUID, query: Annotated[DirectoryQuery, Query()]
 ) -> Response:

@@ -62,7 +62,7 @@ async def create_hook(
     return done.value or done.response
 
 
-@router.get("/tasks/{task_id}/hooks", responses={200: {"model": Listing}})
+@router.get("/tasks/{task_id}/hooks", responses={200: {"model": Listing[HookRead]}})
 async def list_hooks(
     call: Called, task_id: UUID, query: Annotated[ListQuery, InQuery()]
 ) -> Response:

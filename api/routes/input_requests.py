@@ -34,7 +34,7 @@ class InputRequestQuery(ListQuery):
     execution_id: UUID | None = None
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[InputRequestRead]}})
 async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:

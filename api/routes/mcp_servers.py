@@ -56,7 +56,7 @@ async def create_mcp_server(
     return (await once(call, create)).response
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[McpServerRead]}})
 async def list_mcp_servers(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
     """My servers and the public ones, newest first."""
     async with call.gateway.database.reading() as session:

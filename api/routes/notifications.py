@@ -37,7 +37,7 @@ class NotificationQuery(ListQuery):
     execution_id: UUID | None = None
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[NotificationRead]}})
 async def list_notifications(
     call: Called, query: Annotated[NotificationQuery, Query()]
 ) -> Response:

@@ -54,7 +54,7 @@ class ReportQuery(ListQuery):
     created_to: Moment | None = None
 
 
-@router.get("/reports", responses={200: {"model": Listing}})
+@router.get("/reports", responses={200: {"model": Listing[ReportItem]}})
 async def list_reports(call: Called, query: Annotated[ReportQuery, Query()]) -> Response:
     """My reports, newest first, without their contents. `created_to` itself is not in the span."""
     narrowed = ReportFilter(

@@ -18,7 +18,7 @@ from persistence.tables.secrets import SecretRow
 router = APIRouter(prefix="/secrets", tags=["secrets"])
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[SecretRead]}})
 async def list_secrets(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
     """The names of my secrets and what they may reach, newest first."""
     async with call.gateway.database.reading() as session:

@@ -61,7 +61,7 @@ async def create_session(
     return (await once(call, create)).response
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[SessionRead]}})
 async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
     """My conversations, newest first."""
     narrowed = SessionFilter(query.is_interactive, query.agent_id)

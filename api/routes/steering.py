@@ -40,7 +40,7 @@ async def resume_execution(call: Called, execution_id: UUID) -> Response:
     return await _wish(call, execution_id, stand_still=False)
 
 
-@router.get("/{execution_id}/prerequisites", responses={200: {"model": Listing}})
+@router.get("/{execution_id}/prerequisites", responses={200: {"model": Listing[ExecutionRead]}})
 async def list_prerequisites(
     call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:

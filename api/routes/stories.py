@@ -15,6 +15,7 @@ from api.errors import MalformedRequestError
 from api.pages import LAST_SEQ, Listing, StoryQuery, listing
 from api.responses import answer
 from api.routes.executions import own_execution
+from api.schemas.executions import EventRead, MessageRead, ModelCallRead, ToolCallRead
 from api.streams import event_fields, event_stream
 from domain.states import ExecutionStatus
 from persistence import stories
@@ -43,7 +44,7 @@ class NumberedQuery(StoryQuery):
 
 @router.get(
     "/{execution_id}/events",
-    responses={200: {"model": Listing, "content": {"text/event-stream": {}}}},
+    responses={200: {"model": Listing[EventRead], "content": {"text/event-stream": {}}}},
 )
 async def list_events(
     call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
@@ -57,7 +58,7 @@ async def list_events(
     return await _chapter(call, execution_id, query, stories.events, event_fields)
 
 
-@router.get("/{execution_id}/messages", responses={200: {"model": Listing}})
+@router.get("/{execution_id}/messages", responses={200: {"model": Listing[MessageRead]}})
 async def list_messages(
     call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
 ) -> Response:
@@ -65,7 +66,7 @@ async def list_messages(
     return await _chapter(call, execution_id, query, stories.messages, views.message)
 
 
-@router.get("/{execution_id}/tool-calls", responses={200: {"model": Listing}})
+@router.get("/{execution_id}/tool-calls", responses={200: {"model": Listing[ToolCallRead]}})
 async def list_tool_calls(
     call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
 ) -> Response:
@@ -73,7 +74,7 @@ async def list_tool_calls(
     return await _chapter(call, execution_id, query, stories.tool_calls, views.tool_call)
 
 
-@router.get("/{execution_id}/model-calls", responses={200: {"model": Listing}})
+@router.get("/{execution_id}/model-calls", responses={200: {"model": Listing[ModelCallRead]}})
 async def list_model_calls(
     call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
 ) -> Response:

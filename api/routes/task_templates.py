@@ -50,7 +50,7 @@ async def create_task_template(
     return (await once(call, create)).response
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[TaskTemplateRead]}})
 async def list_task_templates(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
     """My templates and the public ones, newest first."""
     async with call.gateway.database.reading() as session:

@@ -23,7 +23,7 @@ class VersionQuery(StoryQuery):
     page_size: PageSize = PAGE_SIZE
 
 
-@router.get("/{task_id}/versions", responses={200: {"model": Listing}})
+@router.get("/{task_id}/versions", responses={200: {"model": Listing[TaskVersionRead]}})
 async def list_versions(
     call: Called, task_id: UUID, query: Annotated[VersionQuery, Query()]
 ) -> Response:

@@ -54,7 +54,7 @@ async def create_task(
     return await make_task(call, wanted)
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[TaskRead]}})
 async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Response:
     """My tasks and the public ones, newest first."""
     async with call.gateway.database.reading() as session:

@@ -42,7 +42,7 @@ async def create_tool_group(
     return (await once(call, create)).response
 
 
-@router.get("", responses={200: {"model": Listing}})
+@router.get("", responses={200: {"model": Listing[ToolGroupRead]}})
 async def list_tool_groups(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
     """My tool groups, newest first."""
     async with call.gateway.database.reading() as session:

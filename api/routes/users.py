@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from api.calls import Call, Called
 from api.links import BASE
 from api.responses import single
-from api.schemas.users import CredentialsRead, MeRead, QuotasRead, UsageRead
+from api.schemas.users import CredentialsRead, MeRead, QuotasRead, QuotaUsageRead
 from domain.errors import NotFoundError
 from persistence import quotas, users
 
@@ -34,7 +34,9 @@ async def get_me(call: Called) -> Response:
             max_concurrent_executions=allowed.max_concurrent_executions,
             max_usd_per_day=allowed.max_usd_per_day,
         ),
-        usage=UsageRead(concurrent_executions=used.concurrent_executions, usd_today=used.usd_today),
+        usage=QuotaUsageRead(
+            concurrent_executions=used.concurrent_executions, usd_today=used.usd_today
+        ),
         links={"self": f"{BASE}/me", "api_keys": f"{BASE}/api-keys"},
     )
     return single(call.request, read)

@@ -252,6 +252,16 @@ class Line(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
+class EventRead(Line):
+    """One event of an execution's story, as a list has it (contract.md, section 7)."""
+
+    seq: int
+    type: str
+    at: datetime
+    execution_id: UUID
+    data: dict[str, Any]
+
+
 class MessageRead(Line):
     """One message of a conversation; `content` holds Anthropic content blocks."""
 

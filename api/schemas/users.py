@@ -22,7 +22,7 @@ class QuotasRead(BaseModel):
     max_usd_per_day: UsdOut | None
 
 
-class UsageRead(BaseModel):
+class QuotaUsageRead(BaseModel):
     """What counts against the quotas: executions that have not ended, and today's (UTC) cost."""
 
     model_config = ConfigDict(frozen=True)
@@ -51,7 +51,7 @@ class MeRead(Read):
     created_at: datetime
     credentials: CredentialsRead
     quotas: QuotasRead
-    usage: UsageRead
+    usage: QuotaUsageRead
 
 
 class UserRead(Read):
