@@ -116,9 +116,11 @@ async def knowing(session: AsyncSession, start: Start, scheduled_at: datetime) -
     there is none of these the empty text. The last run is the user's own.
     """
     work = start.work
-    given = start.variables.keys()
-    asked = set(templates.names(work.definition.prompt_template)) & KNOWN - given
-    if not (work.is_scheduled and asked):
+    if not work.is_scheduled:
+        return start
+    asked = KNOWN.intersection(templates.names(work.definition.prompt_template))
+    asked -= start.variables.keys()
+    if not asked:
         return start
     values: dict[str, Any] = {"scheduled_at": told(scheduled_at)}
     if asked - {"scheduled_at"}:

@@ -3,7 +3,7 @@
 import pytest
 
 from cli.answering import AnswerNeededError, answer_of, chosen
-from cli.arguments import VariableError, variables
+from cli.arguments import TimeError, VariableError, time, variables
 
 
 def test_variables_are_text_or_json() -> None:
@@ -32,3 +32,20 @@ def test_an_option_may_be_given_by_its_number() -> None:
     assert chosen(["red", "blue"], "2") == "blue"
     assert chosen(["red", "blue"], "3") == "3"
     assert chosen([], "1") == "1"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00+00:00"),
+        ("2026-01-31T09:00:00Z", "2026-01-31T09:00:00+00:00"),
+        ("2026-01-31 09:00+01:00", "2026-01-31T09:00:00+01:00"),
+    ],
+)
+def test_a_time_without_a_zone_is_utc(given: str, sent: str) -> None:
+    assert time(given) == sent
+
+
+def test_what_is_no_time_is_refused() -> None:
+    with pytest.raises(TimeError, match="2026-01-31"):
+        time("tomorrow")

@@ -173,9 +173,8 @@ async def test_a_paused_schedule_can_be_backfilled(engine: Engine) -> None:
 
 async def test_overlap_policies_are_temporals(engine: Engine) -> None:
     """The fire is the execution's workflow, so that one can wait for the other or end it."""
-    ask = {"allowed_tools": ["ask_user"]}
     policy = {"schedule_overlap_policy": "cancel_other"}
-    scheduled = await Scheduled.make(engine, ASK, DONE, columns=policy, **ask)
+    scheduled = await Scheduled.make(engine, ASK, DONE, columns=policy, allowed_tools=["ask_user"])
     await scheduled.backfill(LEAP_DAYS[0], LEAP_DAYS[0] + timedelta(days=365), "skip")
     first = await scheduled.run()
     await first.open_request()

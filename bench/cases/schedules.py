@@ -1,0 +1,111 @@
+"""Schedules: how soon a fire reaches the model, and how long a thousand of them take to make."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from bench.figures import Bar, Section, Spread, Table, told
+from bench.flood import flood
+from bench.job import Job, fresh_nonces
+from bench.say import say
+from bench.scale import Scale
+from bench.systems.perdure import Perdure, perdure
+from bench.systems.system import WARM_UP
+from bench.waiting import eventually
+from bench.world import World
+
+TOGETHER = 20
+"""Fires at the same minute, as at nine o'clock (chosen)."""
+
+SCHEDULES = 1000
+AT_A_TIME = 10
+"""Requests of whoever makes schedules (chosen)."""
+
+EVERY_MINUTE = "* * * * *"
+ONCE_A_YEAR = "0 0 1 1 *"
+
+TWO_MINUTES = 120.0
+ROOM = timedelta(seconds=5)
+"""Before the next minute, or the minute after it is taken: a schedule takes a moment to make."""
+
+FIRED = """
+SELECT extract(epoch FROM c.started_at - (e.trigger_metadata ->> 'scheduled_at')::timestamptz)
+FROM executions e JOIN model_calls c ON c.execution_id = e.id AND c.turn = 1
+WHERE e.task_id = ANY($1) AND (e.trigger_metadata ->> 'scheduled_at')::timestamptz = $2
+"""
+OUT_OF_STEP = "SELECT count(*) FROM schedules WHERE revision <> applied_revision"
+
+
+async def measure(scale: Scale) -> Section:
+    """One fire alone, many at the same minute, then a thousand schedules."""
+    del scale
+    async with World.running() as world, perdure(world) as ours:
+        await ours.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
+        alone = await _fires(ours, 1)
+        together = await _fires(ours, TOGETHER)
+        seconds = await _made(ours)
+    rows = [
+        ("one fire", str(Spread.of(alone))),
+        (f"{TOGETHER} fires of one minute", str(Spread.of(together))),
+        (f"{SCHEDULES:,} schedules made", told(seconds)),
+    ]
+    return Section(
+        "Schedules",
+        "Seconds from the minute that a schedule names to the intent of the first model call, on "
+        "record; and to make schedules by the API, each with its task, until Temporal has all.",
+        [Table("Fires and schedules", ("what", "s"), rows)],
+        [
+            Bar("from a schedule's time to the model call", max(alone), 1.0, unit="s"),
+            Bar(f"{SCHEDULES:,} schedules made", seconds, 60.0, unit="s"),
+        ],
+    )
+
+
+async def _fires(ours: Perdure, count: int) -> Sequence[float]:
+    """How long after its minute each of these schedules reached the model."""
+    due = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    if due - datetime.now(UTC) < ROOM:
+        due += timedelta(minutes=1)
+    say(f"{count} schedules, due at {due:%R}")
+    tasks = [await _task(ours, nonce, EVERY_MINUTE) for nonce in fresh_nonces(count)]
+
+    async def fired() -> Sequence[float]:
+        found = await ours.rows.fetch(FIRED, tasks, due)
+        return [float(row[0]) for row in found] if len(found) == count else []
+
+    seconds = await eventually(fired, within=TWO_MINUTES, what=f"{count} fires")
+    for task in tasks:
+        (await ours.http.delete(f"/api/v1/tasks/{task}")).raise_for_status()
+    return seconds
+
+
+async def _made(ours: Perdure) -> float:
+    """Until all schedules are made, and Temporal was told of each."""
+    say(f"making {SCHEDULES} schedules")
+    began = time.perf_counter()
+    await flood(
+        lambda nonce: _task(ours, nonce, ONCE_A_YEAR), fresh_nonces(SCHEDULES), in_flight=AT_A_TIME
+    )
+
+    async def told_of_all() -> bool:
+        waiting: int = await ours.rows.fetchval(OUT_OF_STEP)
+        return waiting == 0
+
+    await eventually(told_of_all, within=TWO_MINUTES, what="Temporal's knowledge")
+    return time.perf_counter() - began
+
+
+async def _task(ours: Perdure, nonce: str, cron: str) -> str:
+    job = Job()
+    definition = {
+        "name": nonce,
+        "prompt_template": job.prompt(nonce),
+        "allowed_tools": [job.tool],
+        "sdk_options": {},
+        "is_scheduled": True,
+        "schedule_enabled": True,
+        "schedule_cron": cron,
+    }
+    response = await ours.http.post("/api/v1/tasks", json=definition)
+    task: str = response.raise_for_status().json()["id"]
+    return task

@@ -1,0 +1,85 @@
+"""Our reading of cron against Temporal's, whose clock it is that fires."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from zoneinfo import ZoneInfo
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
+from temporalio.client import Client
+
+from contracts.schedules import TaskSchedule
+from domain import cron
+from domain.ids import new_id
+from runtime.schedules import Schedules
+
+SPRING = datetime(2027, 3, 20, 5, 0, 30, tzinfo=UTC)
+"""Before Berlin leaves an hour out (28 March) and New York did (14 March)."""
+
+EXPRESSIONS = [
+    "0 9 * * 1-5",
+    "*/20 * * * *",
+    "30 2 * * *",
+    "0,30 1-3 27-29 3 *",
+    "5/25 */7 * jan-apr sun,3",
+    "0 12 13 * 5",
+    "59 23 31 * *",
+    "0 0 29 2 *",
+    "15 10 1-7 * 1",
+    "0 6 */10 * 7",
+]
+
+
+def of(cron_expression: str, zone: str) -> TaskSchedule:
+    """A schedule of no task; paused, so that it never fires."""
+    return TaskSchedule(
+        user_id=new_id(),
+        task_id=new_id(),
+        title="clock",
+        trigger_type="scheduled",
+        cron=cron_expression,
+        timezone=zone,
+        is_paused=True,
+        overlap_policy="skip",
+        catchup_window=timedelta(minutes=10),
+        jitter=timedelta(0),
+    )
+
+
+async def matching(client: Client, schedule: TaskSchedule, until: datetime) -> list[datetime]:
+    """What Temporal says."""
+    span = (Timestamp(), Timestamp())
+    for stamp, time in zip(span, (SPRING, until), strict=True):
+        stamp.FromDatetime(time)
+    answer = await client.workflow_service.list_schedule_matching_times(
+        ListScheduleMatchingTimesRequest(
+            namespace=client.namespace,
+            schedule_id=f"task-{schedule.task_id}",
+            start_time=span[0],
+            end_time=span[1],
+        )
+    )
+    return [time.ToDatetime(tzinfo=UTC) for time in answer.start_time]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+async def test_temporal_fires_when_we_say(
+    temporal_client: Client, expression: str, zone: str
+) -> None:
+    schedule = of(expression, zone)
+    server = Schedules(temporal_client)
+    until = SPRING + timedelta(days=12 if expression.startswith("*/20") else 200)
+    assert await server.apply(schedule)
+    theirs = await matching(temporal_client, schedule, until)
+    ours = cron.fires(expression, ZoneInfo(zone), SPRING)
+    assert list(takewhile(lambda time: time <= until, ours)) == theirs
+    state = await server.state(schedule)
+    assert state is not None
+    assert state.is_as_wanted
+    assert await server.remove(schedule.task_id)
+    gone = await server.state(schedule)
+    assert gone is not None
+    assert not gone.is_as_wanted
+    assert await server.remove(schedule.task_id)
