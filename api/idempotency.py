@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.calls import Call
 from api.errors import MalformedRequestError, status_of
 from api.problems import of_error
-from domain.errors import PerdureError
+from domain.errors import PerdureError, RateLimitedError
 from persistence.idempotency import KeptResponse, Key, claim, keep
 
 HEADER = "idempotency-key"
@@ -36,7 +36,7 @@ async def once(
 ) -> Done[T]:
     """Run `operation` in one transaction with the key's row: both are kept, or neither.
 
-    A refusal (4xx) is kept as well, an error of ours (5xx) never.
+    A refusal (4xx) is kept as well; an error of ours (5xx) and a limit that is reached (429) never.
     """
     key = await _key(call)
     async with call.gateway.database.transaction() as session:
@@ -60,7 +60,8 @@ async def _tried(
         async with session.begin_nested():
             response, value = await operation(session)
     except PerdureError as error:
-        if status_of(type(error)) >= 500:  # noqa: PLR2004 - the class of statuses that are ours
+        # What may be different in a moment is not kept: a quota's refusal asks to try again.
+        if status_of(type(error)) >= 500 or isinstance(error, RateLimitedError):  # noqa: PLR2004 - the class of statuses that are ours
             raise
         return Done(of_error(call.request.scope, error), None)
     return Done(response, value)

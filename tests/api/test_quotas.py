@@ -11,6 +11,7 @@ from sqlalchemy import event, update
 
 from api.main import create_app
 from domain.errors import QuotaExceededError, UserDisabledError
+from domain.ids import new_id
 from persistence import quotas
 from persistence.quotas import Quotas
 from persistence.tables.executions import ExecutionRow
@@ -50,6 +51,18 @@ async def test_fifty_starts_at_once_do_not_pass_a_limit_of_ten(limited: World) -
         assert (await client.post(task["_links"]["execute"])).status_code == 429
     async with limited.client("idle") as client:
         await execute(client, await make_task(client))
+
+
+async def test_a_refusal_is_not_kept_for_who_tries_again(limited: World) -> None:
+    async with limited.client("patient") as client:
+        task = await make_task(client)
+        running = [await execute(client, task) for _ in range(10)]
+        path, key = task["_links"]["execute"], {"Idempotency-Key": str(new_id())}
+        assert (await client.post(path, headers=key)).status_code == 429
+        await _end(limited, running[0]["id"])
+        assert (await client.post(path, headers=key)).status_code == 202
+        again = await client.post(path, headers=key)
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (202, "true")
 
 
 async def test_a_day_s_spending_ends_at_the_quota(limited: World) -> None:
