@@ -57,9 +57,6 @@ def call(operation: str, **given: Any) -> Any:
 
 def test_the_readmes_story_by_a_generated_client(up: Up, generated: ModuleType) -> None:
     facts = up.facts()
-    client = generated.AuthenticatedClient(
-        base_url=facts["api_url"], token=facts["token"], timeout=60
-    )
     models = importlib.import_module("perdure_client.models")
     body = models.TaskCreate.from_dict(
         {
@@ -69,12 +66,15 @@ def test_the_readmes_story_by_a_generated_client(up: Up, generated: ModuleType) 
             "sdk_options": {"max_budget_usd": 0.5},
         }
     )
-    task = call("tasks.create_task", client=client, body=body)
     run = models.ExecuteBody.from_dict({"variables": {"topic": "patience"}})
-    execution = call("tasks.execute_task", client=client, task_id=task.id, body=run, wait=30)
-    assert execution.status == "completed"
-    assert execution.rendered_prompt == "Write a haiku about patience."
-    listed = call("executions.list_executions", client=client, task_id=task.id)
-    assert [found.id for found in listed.items] == [execution.id]
-    messages = call("executions.list_messages", client=client, execution_id=execution.id)
-    assert [message.role for message in messages.items] == ["user", "assistant"]
+    with generated.AuthenticatedClient(
+        base_url=facts["api_url"], token=facts["token"], timeout=60
+    ) as client:
+        task = call("tasks.create_task", client=client, body=body)
+        execution = call("tasks.execute_task", client=client, task_id=task.id, body=run, wait=30)
+        assert execution.status == "completed"
+        assert execution.rendered_prompt == "Write a haiku about patience."
+        listed = call("executions.list_executions", client=client, task_id=task.id)
+        assert [found.id for found in listed.items] == [execution.id]
+        messages = call("executions.list_messages", client=client, execution_id=execution.id)
+        assert [message.role for message in messages.items] == ["user", "assistant"]
