@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.commands import (
+    agents,
     api_keys,
     audit,
     demonstrate,
@@ -67,6 +68,7 @@ for commands in (operate, demonstrate, run, files):
 for commands in (tasks, executions, schedules, sessions, inbox, secrets, notifications, api_keys):
     app.add_typer(commands.app)
 app.add_typer(audit.app)
+app.add_typer(agents.app)
 usage.add_to(app)
 inspect.add_to(app)
 steering.add_to(executions.app)

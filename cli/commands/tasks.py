@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.connection import gateway_of
-from cli.commands.run import AsJson
+from cli.commands.run import AsJson, Variable
 
 app = typer.Typer(name="tasks", help="Reusable definitions.", no_args_is_help=True)
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or id.")]
@@ -73,3 +73,66 @@ def delete(context: typer.Context, task: TaskName) -> None:
 
     with gateway_of(context) as gateway:
         gateway.delete(f"/tasks/{arguments.find(gateway, task)['id']}")
+
+
+@app.command()
+def versions(
+    context: typer.Context,
+    task: TaskName,
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List what a task said before, newest first."""
+    from cli import arguments, show
+
+    with gateway_of(context) as gateway:
+        found = arguments.find(gateway, task)
+        page = gateway.get(f"/tasks/{found['id']}/versions", page_size=limit)
+    if as_json:
+        show.as_json(page)
+        return
+    show.rows(
+        ("version", "written", "tools", "prompt"),
+        [
+            (
+                version["version"],
+                show.when(version["created_at"]),
+                ", ".join(version["definition"]["allowed_tools"]),
+                version["definition"]["prompt_template"].strip().splitlines()[0],
+            )
+            for version in page["items"]
+        ],
+        nothing="No versions.",
+    )
+
+
+@app.command("dry-run")
+def dry_run(
+    context: typer.Context,
+    task: TaskName,
+    variable: Variable = None,
+    max_budget_usd: Annotated[float | None, typer.Option(min=0)] = None,
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse missing variables.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what an execution would be, and what such ones cost, without starting one."""
+    from cli import arguments, show
+
+    body = {"variables": arguments.variables(variable or ()), "strict_variables": strict}
+    if max_budget_usd is not None:
+        body["max_budget_usd"] = max_budget_usd
+    with gateway_of(context) as gateway:
+        told = gateway.post(f"/tasks/{arguments.find(gateway, task)['id']}/dry-run", body)
+    if as_json:
+        show.as_json(told)
+        return
+    forecast = told.pop("forecast")
+    told["tools"] = {tool["tool"]: tool["rule"] for tool in told["tools"]}
+    show.fields(told)
+    show.rows(
+        (f"of {forecast.pop('executions')} before", "half within", "nine of ten within"),
+        [(name, spread["median"], spread["p90"]) for name, spread in forecast.items() if spread],
+        nothing="No execution of it has completed yet, so there is no forecast.",
+    )

@@ -1,0 +1,90 @@
+"""`agents` and the commands of `tasks` that tell of versions and dry runs, at a real gateway."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.main import create_app
+from cli.main import app
+from cli.tokens import mint
+from domain.ids import new_id
+from domain.specialists import BUILT_IN
+from tests.api.conftest import serving, settings_of
+from tests.api.world import SECRET, World, make_task
+
+Command = Callable[..., Coroutine[Any, Any, Result]]
+
+FILE = """\
+---
+name: Code Poet
+tools: Read, WebFetch
+color: red
+---
+You write verse.
+"""
+
+
+@pytest.fixture
+async def world(database_url: str, temporal_address: str, tmp_path: Path) -> AsyncIterator[World]:
+    gateway = create_app(settings_of(database_url, temporal_address, home=tmp_path))
+    async with serving(gateway) as url:
+        yield World(url, gateway.state.gateway)
+
+
+@pytest.fixture
+def perdure(world: World) -> Command:
+    """The command as `alice` gives it."""
+    token = mint(SECRET, user="alice", role="user", lives=timedelta(minutes=5))
+
+    async def run(*arguments: str) -> Result:
+        given = ["--api-url", world.url, "--token", token, *arguments]
+        return await asyncio.to_thread(CliRunner().invoke, app, given)
+
+    return run
+
+
+async def test_agents_are_listed_and_shown(perdure: Command) -> None:
+    listed = await perdure("agents", "list")
+    assert listed.exit_code == 0, listed.output
+    assert all(slug in listed.output for slug in BUILT_IN)
+    assert "No agents of yours" in (await perdure("agents", "list", "--mine")).output
+    shown = json.loads((await perdure("agents", "show", "tester", "--json")).output)
+    assert shown["system_prompt"] == BUILT_IN["tester"].system_prompt
+
+
+async def test_an_agents_file_is_imported_again_and_again(perdure: Command, tmp_path: Path) -> None:
+    file = tmp_path / "poet.md"
+    file.write_text(FILE)
+    made = await perdure("agents", "import", str(file))
+    assert made.exit_code == 0, made.output
+    assert "code-poet" in made.output
+    assert "color, tools: WebFetch" in made.output
+    assert (await perdure("agents", "import", str(file))).exit_code != 0
+    file.write_text(FILE.replace("verse", "prose"))
+    assert (await perdure("agents", "import", "--replace", str(file))).exit_code == 0
+    shown = json.loads((await perdure("agents", "show", "code-poet", "--json")).output)
+    assert shown["system_prompt"] == "You write prose."
+
+
+async def test_a_tasks_versions_and_a_dry_run_are_told(perdure: Command, world: World) -> None:
+    async with world.client("alice") as client:
+        task = await make_task(client, name=f"greet {new_id()}")
+        await client.patch(task["_links"]["self"], json={"prompt_template": "Say bye."})
+    versions = await perdure("tasks", "versions", task["name"])
+    lines = versions.output.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["2", "1"]
+    assert "Say bye." in lines[1]
+    told = await perdure("tasks", "dry-run", task["id"])
+    assert told.exit_code == 0, told.output
+    assert "no forecast" in told.output
+    assert "Say bye." in told.output
+    as_json = await perdure(
+        "tasks", "dry-run", task["id"], "-v", "a=b", "--max-budget-usd", "1", "--json"
+    )
+    assert json.loads(as_json.output)["budget_usd"] == 1
