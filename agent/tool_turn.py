@@ -13,7 +13,7 @@ from agent.ports import Store, Tools
 from agent.subtasks import too_many
 from domain.engine_tools import DELEGATE
 from domain.events import Event
-from domain.outcomes import Stop
+from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import Failure, NewArtifact, StatusChange, Step, ToolCall, ToolCallStatus
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolInvocation, ToolOutcome
@@ -38,6 +38,8 @@ class ToolTurn:
         self._store = store
         self._decider = decider
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
+        self._has_unstarted = False
+        """Subtasks were put on record that the workflow has not been told of."""
 
     async def open(self, decided: Sequence[Decided]) -> Step:
         """The part of a step that puts freshly decided calls on record."""
@@ -71,6 +73,7 @@ class ToolTurn:
         failure = next(iter(failures), None)
         self._attempt.failure = self._attempt.failure or failure
         children = [d.child for d in decided if d.child]
+        self._has_unstarted |= bool(children)
         events = [story.tool_ended(call) for call in calls if call.status.is_settled]
         events += [story.tool_started(call) for call in calls if self._runs_unannounced(call)]
         events += [story.input_requested(request) for request in opened]
@@ -103,6 +106,10 @@ class ToolTurn:
 
     async def move(self) -> Stop | None:
         """Run what may run now, and end the turn or wait for what can't."""
+        if self._state.has_runnable and self._has_unstarted:
+            # They start now, and not when the tools beside them have ended.
+            self._has_unstarted = False
+            return Stop(Outcome.HANDED_OVER, children=self._state.children())
         if self._state.has_runnable:
             await self._attempt.move_to(StatusChange(ExecutionStatus.RUNNING))
         async with self._attempt.attending():

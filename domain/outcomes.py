@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The end of one segment. `children` are subtasks that must be running by now."""
+    """The end of one segment. `children` are subtasks that must run from now on."""
 
     outcome: Outcome
     failure: Failure | None = None

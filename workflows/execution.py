@@ -154,9 +154,10 @@ class TaskExecution:
                 end = await self._end(result)
                 if not end.is_unread:
                     return end
-            elif result.outcome is not Outcome.HANDED_OVER:
+            else:
                 await self._start_children(result)
-                await self._wait(seen, result.wakes_at)
+                if result.outcome is not Outcome.HANDED_OVER:
+                    await self._wait(seen, result.wakes_at)
             await self._continue_as_new_if_suggested()
 
     async def _begin(self) -> FinishResult | None:

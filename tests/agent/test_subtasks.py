@@ -52,6 +52,21 @@ async def test_many_run_side_by_side_and_the_parent_waits(engine: Engine) -> Non
     assert [result["content"] for result in await run.results()] == ["1"] * 10
 
 
+async def test_they_run_beside_the_tools_of_the_turn(engine: Engine) -> None:
+    long = use("bash", command="sleep 1.5; echo slept")
+    run = await engine.completed(
+        {"tool_use": [delegate({"text": "quick"}), long]},
+        TOLD,
+        allowed_tools=["delegate", "bash"],
+    )
+    [_, tool] = await run.tool_calls()
+    child = await (await only_child(run)).row()
+    assert tool.completed_at is not None
+    assert child.completed_at is not None
+    assert child.completed_at < tool.completed_at
+    assert [r["content"].split("\n")[0] for r in await run.results()] == ["quick", "slept"]
+
+
 async def test_eleven_in_one_turn_are_too_many(engine: Engine) -> None:
     run = await engine.completed({"tool_use": [delegate({"text": "x"})] * 11}, TOLD, **DELEGATE)
     assert "At most 10 subtasks" in await run.text()

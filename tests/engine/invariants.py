@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from domain.states import ExecutionStatus
+from domain.states import ExecutionStatus, may_move
+from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.model_calls import ModelCallRow
 
@@ -31,6 +32,7 @@ async def check(run: "Run", row: ExecutionRow) -> None:
     assert [event.seq for event in events] == list(range(1, row.event_seq + 1))
     assert {event.type for event in events} <= EVENT_TYPES
     assert events[-1].type == f"execution.{row.status}"
+    _check_moves(events)
     calls = await run.model_calls()
     assert row.cost_usd == sum((call.cost_usd or 0 for call in calls), Decimal(0))
     assert _tokens(row) == _tokens_of(calls)
@@ -44,6 +46,32 @@ async def check(run: "Run", row: ExecutionRow) -> None:
     assert row.completed_at is not None
     assert (row.status == ExecutionStatus.FAILED) == (row.error_code is not None)
     assert (row.error_code is None) == (row.error_message is None)
+
+
+def _check_moves(events: Sequence[ExecutionEventRow]) -> None:
+    """The story moves as contract.md, section 3, lets it; a reset may come from anywhere."""
+    stands = None
+    for event in events:
+        moved = _moves(event)
+        if moved is None:
+            continue
+        if event.type == "execution.reset" or stands in (None, moved):
+            stands = moved
+            continue
+        assert may_move(stands, moved), f"{stands} to {moved}"
+        stands = moved
+
+
+def _moves(event: ExecutionEventRow) -> ExecutionStatus | None:
+    """The state an event says that the execution has from now on."""
+    match event.type:
+        case "execution.started" | "execution.reset":
+            return ExecutionStatus.RUNNING
+        case "execution.status_changed":
+            return ExecutionStatus(event.data["status"])
+        case "execution.completed" | "execution.failed" | "execution.cancelled":
+            return ExecutionStatus(event.type.removeprefix("execution."))
+    return None
 
 
 def _tokens(row: ExecutionRow) -> Sequence[int]:
