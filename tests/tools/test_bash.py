@@ -1,6 +1,7 @@
 """The bash tool: what it gives back, when it runs, and that nothing of it is left."""
 
 import asyncio
+import gc
 import hashlib
 import os
 import time
