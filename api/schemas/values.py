@@ -1,7 +1,7 @@
 """Types that bodies of several features share."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -12,6 +12,8 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    TypeAdapter,
+    ValidationError,
 )
 
 UsdOut = Annotated[Decimal, PlainSerializer(float, return_type=float)]
@@ -32,7 +34,19 @@ def _as_written(value: Any) -> Any:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
+def _read(value: Any) -> Any:
+    """The time of a text: behind a validator, a strict body takes no text for a time any more."""
+    written = _as_written(value)
+    try:
+        return _TIME.validate_python(written) if isinstance(written, str) else written
+    except ValidationError:
+        return written
+
+
+_TIME = TypeAdapter(datetime)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_read)]
 """A time in a request, with its offset."""
 
 Day = Annotated[date | AwareDatetime, BeforeValidator(_as_written)]
