@@ -90,13 +90,27 @@ class Place:
             )
 
 
+Identity = tuple[int, int]
+"""What tells one directory from every other: its device and its number there."""
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """The identity of what was looked at."""
+    return status.st_dev, status.st_ino
+
+
 @contextmanager
 def place_below(
-    root: Path, path: str, *, on_made: Callable[[int], None] | None = None
+    root: Path,
+    path: str,
+    *,
+    on_made: Callable[[int], None] | None = None,
+    identity: Identity | None = None,
 ) -> Iterator[Place]:
     """Where a path leads below `root`; what the system refuses meanwhile becomes a sentence.
 
-    With `on_made`, directories on the way that are missing are made and handed to it, open.
+    With `on_made`, directories on the way that are missing are made and handed to it, open. With
+    `identity`, `root` must still be that directory.
 
     Raises:
         WorkspaceFileMissingError: something on the way, or at its end, is missing.
@@ -108,6 +122,7 @@ def place_below(
     _require_text(path)
     try:
         with _Walk(root, path, on_made) as walk:
+            walk.require(identity)
             yield walk.to(relative)
     except FileNotFoundError as error:
         raise WorkspaceFileMissingError(f"There is no {path} in the workspace.") from error
@@ -135,6 +150,11 @@ class _Walk(ExitStack):
     def _keep(self, directory: int) -> int:
         self.callback(os.close, directory)
         return directory
+
+    def require(self, identity: Identity | None) -> None:
+        """Refuse to go on where the walk began in another directory than was meant."""
+        if identity is not None and identity_of(os.fstat(self._open[0])) != identity:
+            raise WorkspacePathError("The working directory was moved away meanwhile. Try again.")
 
     def to(self, relative: str) -> Place:
         """Walk to the last component, which need not exist."""

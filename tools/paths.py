@@ -6,16 +6,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.workspace_paths import Place, place_below
+from domain.workspace_paths import Identity, Place, place_below
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace's directory, a private one beside it, and the user its files belong to."""
+    """A workspace's directory, a private one, and the user its files belong to.
+
+    `identity` is that of a directory which others could move away and put a link in its place.
+    """
 
     root: Path
     private: Path
     owner: int | None
+    identity: Identity | None = None
 
     def give(self, file: int) -> None:
         """Make an open file or directory the workspace's own."""
@@ -31,5 +35,5 @@ def place_of(workspace: Workspace, path: str, *, make_directories: bool = False)
         WorkspacePathError: it leads out of the workspace, or something on the way is missing.
     """
     on_made = workspace.give if make_directories else None
-    with place_below(workspace.root, path, on_made=on_made) as place:
+    with place_below(workspace.root, path, on_made=on_made, identity=workspace.identity) as place:
         yield place

@@ -2,10 +2,13 @@
 
 import asyncio
 import shutil
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 from domain.errors import ToolInputError
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
+from domain.workspace_paths import Identity, identity_of
 from tools.commands import HeldCommand, held
 from tools.gate import Confinement, Job
 from tools.limits import MAX_COMMAND_BYTES, ToolLimits
@@ -35,7 +38,7 @@ class Shell:
         job = Job([_BASH, "-c", _command(invocation)], workspace.root)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
         with Spool(workspace.private, self._limits.output_bytes) as spool:
-            async with self._held(job, spool) as command:
+            async with self._held(job, spool, workspace) as command:
                 await on_started(self._identity(command))
                 command.let_go()
                 exit_code = await command.end_within(seconds)
@@ -48,7 +51,7 @@ class Shell:
         argv = await asyncio.to_thread(grep, workspace, invocation.input)
         job = Job(argv, workspace.root, may_write=False)
         with Spool(workspace.private, SPOOL_BYTES) as spool:
-            async with self._held(job, spool) as command:
+            async with self._held(job, spool, workspace) as command:
                 command.let_go()
                 exit_code = await command.end_within(self._limits.search_seconds)
             if exit_code is None:
@@ -65,13 +68,20 @@ class Shell:
             SandboxUnavailableError: that can't be done, and why.
         """
         with Spool(workspace.private, SPOOL_BYTES) as spool:
-            async with self._held(Job(["true"], workspace.root), spool) as command:
+            job = Job(["true"], workspace.root)
+            async with self._held(job, spool, workspace) as command:
                 command.let_go()
                 await command.end_within(self._limits.launch_seconds)
 
-    def _held(self, job: Job, spool: Spool) -> AbstractAsyncContextManager[HeldCommand]:
+    @asynccontextmanager
+    async def _held(
+        self, job: Job, spool: Spool, workspace: Workspace
+    ) -> AsyncIterator[HeldCommand]:
+        """A command at its gate, in the very directory that was checked."""
         seconds = self._limits.launch_seconds
-        return held(self._confinement, job, spool, launch_seconds=seconds)
+        async with held(self._confinement, job, spool, launch_seconds=seconds) as command:
+            _require_place(command, workspace.identity)
+            yield command
 
     def _identity(self, command: HeldCommand) -> ProcessIdentity:
         ticks = started_ticks(command.leader)
@@ -88,6 +98,14 @@ class Shell:
             is_error=exit_code != 0,
             whole_output=None if shown.is_whole else spool.save(is_text=shown.is_text),
         )
+
+
+def _require_place(command: HeldCommand, identity: Identity | None) -> None:
+    """Refuse to let a command go in another directory than the one that was checked."""
+    if identity is None:
+        return
+    if identity_of(Path(f"/proc/{command.leader}/cwd").stat()) != identity:
+        raise ToolInputError("The working directory was moved away meanwhile. Try again.")
 
 
 def _command(invocation: ToolInvocation) -> str:

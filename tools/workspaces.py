@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from domain import working_directories
 from domain.errors import ToolInputError
 from domain.tool_calls import ToolInvocation
+from domain.workspace_paths import identity_of
 from tools.copying import copy_tree
 from tools.paths import Workspace
 
@@ -104,28 +105,42 @@ class Workspaces:
     # --- directories that the operator lists --------------------------------------------------
 
     def _listed_site(self, path: str) -> Site:
-        """The task's directory, checked again: here is where it is used."""
+        """The task's directory, checked again: here is where it is used.
+
+        It is opened first and then asked where it is, so that nobody puts a link in its place in
+        between; its identity is what the tools hold to.
+        """
         if problem := working_directories.problem(path, self._listed):
             raise ToolInputError(f"The task's working directory {path}: {problem}")
-        resolved = Path(path).resolve()
-        if not resolved.is_dir():
-            raise ToolInputError(f"There is no directory {path} on this worker's machine.")
-        if not self._may(resolved, stat.S_IROTH | stat.S_IXOTH):
-            raise ToolInputError(self._sentence(resolved, "read"))
-        may_write = self._may(resolved, stat.S_IWOTH | stat.S_IXOTH)
-        refusal = None if may_write else self._sentence(resolved, "written")
-        return Site(self._at(resolved), refusal=refusal)
+        try:
+            opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise ToolInputError(f"The task's working directory {path}: {reason}.") from error
+        try:
+            found, status = Path(f"/proc/self/fd/{opened}").readlink(), os.fstat(opened)
+        finally:
+            os.close(opened)
+        if problem := working_directories.problem(str(found), self._listed):
+            raise ToolInputError(f"The task's working directory {path}: {problem}")
+        return self._site_at(found, status)
 
-    def _may(self, path: Path, wanted: int) -> bool:
+    def _site_at(self, path: Path, status: os.stat_result) -> Site:
+        if not self._may(path, status, stat.S_IROTH | stat.S_IXOTH):
+            raise ToolInputError(self._sentence(path, status, "read"))
+        may_write = self._may(path, status, stat.S_IWOTH | stat.S_IXOTH)
+        refusal = None if may_write else self._sentence(path, status, "written")
+        workspace = Workspace(path, self.private, self._owner, identity_of(status))
+        return Site(workspace, refusal=refusal)
+
+    def _may(self, path: Path, status: os.stat_result, wanted: int) -> bool:
         """Whether commands may do there what these bits (of `others`) allow."""
         if self._owner is None:
             return os.access(path, wanted)  # R_OK, W_OK and X_OK are the bits of `others`
-        status = path.stat()
         shift = 6 if status.st_uid == self._owner else 3 if status.st_gid == self._owner else 0
         return status.st_mode >> shift & wanted == wanted
 
-    def _sentence(self, path: Path, done: str) -> str:
-        status = path.stat()
+    def _sentence(self, path: Path, status: os.stat_result, done: str) -> str:
         user = os.geteuid() if self._owner is None else self._owner
         return (
             f"The working directory {path} can't be {done}: it belongs to user {status.st_uid} "

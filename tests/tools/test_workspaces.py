@@ -6,17 +6,22 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from domain.errors import ToolInputError
 from domain.ids import new_id
-from domain.tool_calls import ToolOutcome
+from domain.tool_calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, Caller
 from tools.copying import copy_tree
-from tools.sandbox import SANDBOX_USER
+from tools.gate import Unprotected
+from tools.limits import ToolLimits
+from tools.paths import place_of
+from tools.sandbox import SANDBOX_USER, Bubblewrap
+from tools.shell import Shell
 from tools.toolbox import Toolbox
-from tools.workspaces import NO_FILES
+from tools.workspaces import NO_FILES, Workspaces
 
 IS_ROOT = os.geteuid() == 0
 
@@ -121,6 +126,40 @@ async def test_no_other_directory_is_worked_in(
     for path in (outside, listed / "link", listed / ".." / "outside", listed / "absent"):
         told = await run(caller, "list_files", working_directory=str(path))
         assert told.is_error, path
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "none"])
+async def test_a_link_that_is_put_in_its_place_leads_nowhere(
+    tmp_path: Path, listed: Path, sandbox: Literal["auto", "none"]
+) -> None:
+    """By another task, which works in the directory above, between the check and the use."""
+    close(tmp_path, 0o755)
+    limits = ToolLimits()
+    confinement = Unprotected(limits) if sandbox == "none" else Bubblewrap(limits)
+    project, outside = listed / "project", tmp_path / "outside"
+    for directory in (project, outside):
+        directory.mkdir()
+        close(directory, 0o777)
+    workspaces = Workspaces(tmp_path / "w", owner=confinement.owner, listed=[listed])
+    command = replace(
+        Caller(Toolbox(tmp_path / "t", host_id=HOST)).invocation("bash", command="touch here"),
+        working_directory=str(project),
+    )
+    site = await workspaces.site(command)
+    shell = Shell(confinement, host_id=HOST, limits=limits)
+    assert not (await shell.bash(site.workspace, command, started)).is_error
+    project.rename(listed / "moved")
+    project.symlink_to(outside)
+    with pytest.raises(ToolInputError, match="moved away"):
+        await shell.bash(site.workspace, command, started)
+    with pytest.raises(ToolInputError), place_of(site.workspace, "a"):
+        pass
+    assert names(outside) == []
+    assert names(listed / "moved") == ["here"]
+
+
+async def started(_: ProcessIdentity | None) -> None:
+    """Nobody keeps the record here."""
 
 
 async def test_whose_directory_it_is_is_told(caller: Caller, listed: Path) -> None:
