@@ -66,7 +66,8 @@ async def test_notification(
     return (await once(call, store)).response
 
 
-@router.get("/{notification_id}", responses={200: {"model": NotificationDetail}})
+# The path takes ids alone, so that `test` is only what it is for a POST.
+@router.get("/{notification_id:uuid}", responses={200: {"model": NotificationDetail}})
 async def get_notification(call: Called, notification_id: UUID) -> Response:
     """One notification: what is sent, and every try."""
     async with call.gateway.database.reading() as session:
