@@ -1,9 +1,10 @@
 """The last scheduled run of the same task, for what changed since then."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal_column, select
+from sqlalchemy import Select, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.report_source import EarlierRun, KeptFile
@@ -22,21 +23,7 @@ async def earlier_run(session: AsyncSession, row: ExecutionRow) -> EarlierRun | 
     """
     if row.task_id is None or row.trigger_type != "scheduled":
         return None
-    ran = ExecutionRow
-    before = (
-        await session.execute(
-            select(ran.id, ran.report_id, ran.completed_at, ran.result_data)
-            .where(
-                ran.task_id == row.task_id,
-                # As literals, so that the planner sees that the partial index holds them.
-                ran.trigger_type == literal_column("'scheduled'"),
-                ran.status == literal_column("'completed'"),
-                ran.id < row.id,
-            )
-            .order_by(ran.id.desc())
-            .limit(1)
-        )
-    ).one_or_none()
+    before = (await session.execute(completed_before(row.task_id, row.id))).one_or_none()
     if before is None:
         return None
     return EarlierRun(
@@ -46,6 +33,23 @@ async def earlier_run(session: AsyncSession, row: ExecutionRow) -> EarlierRun | 
         result=before.result_data,
         files=await _files(session, before.id),
         files_now=await _files(session, row.id),
+    )
+
+
+def completed_before(task_id: UUID, execution_id: UUID) -> Select[Any]:
+    """The last scheduled run of the task before this execution that completed."""
+    ran = ExecutionRow
+    return (
+        select(ran.id, ran.report_id, ran.completed_at, ran.result_data)
+        .where(
+            ran.task_id == task_id,
+            # As literals, so that the planner sees that the partial index holds them.
+            ran.trigger_type == literal_column("'scheduled'"),
+            ran.status == literal_column("'completed'"),
+            ran.id < execution_id,
+        )
+        .order_by(ran.id.desc())
+        .limit(1)
     )
 
 

@@ -9,12 +9,14 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.report_source import KeptFile
 from contracts.reports import Difference, Item, ReportContent
 from domain.ids import new_id
 from persistence.database import Database
+from persistence.reporting.earlier import completed_before
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow
 from persistence.tables.users import UserRow
@@ -206,10 +208,10 @@ async def test_the_scheduled_run_before_is_what_is_compared(
     assert [item.name for item in difference.result.new] == ["CVE-2"]
     assert [item.name for item in difference.files.new] == ["b.md"]
     assert [item.name for item in difference.files.changed] == ["list.md"]
-    for text in shown(content):
-        assert "Since the last scheduled run" in text
-        assert "CVE-2" in text
-        assert "severity" in text
+    for page in shown(content):
+        assert "Since the last scheduled run" in page
+        assert "CVE-2" in page
+        assert "severity" in page
 
 
 def shown(content: dict[str, Any]) -> Iterator[str]:
@@ -259,5 +261,31 @@ async def test_what_is_told_is_bounded(database: Database, task: tuple[UUID, UUI
     assert len(difference.result.new) == MAX_ITEMS
     assert difference.result.left_out == 500 - MAX_ITEMS
     assert all(
-        f"{500 - MAX_ITEMS} more differences are left out" in text for text in shown(content)
+        f"{500 - MAX_ITEMS} more differences are left out" in page for page in shown(content)
     )
+
+
+async def test_the_run_before_is_found_by_index(
+    database: Database, task: tuple[UUID, UUID]
+) -> None:
+    execution_id, _ = await ran(database, task, {"text": "a"})
+    async with database.transaction() as session:
+        await session.execute(text(MANY_RUNS), {"id": execution_id})
+        await session.execute(text("ANALYZE executions"))
+        statement = completed_before(task[1], new_id())
+        bind = session.get_bind()
+        compiled = statement.compile(bind, compile_kwargs={"literal_binds": True})
+        plan = await session.scalars(text(f"EXPLAIN {compiled}"))
+        assert "ix_executions_task_id_scheduled" in "\n".join(plan)
+
+
+MANY_RUNS = """
+INSERT INTO executions (
+    id, user_id, task_id, title, executor, depth, trigger_type, trigger_metadata,
+    prompt_variables, missing_variables, status, priority, workflow_id, created_at
+)
+SELECT gen_random_uuid(), e.user_id, e.task_id, e.title, e.executor, 0, 'manual', '{}',
+    '{}', '[]', 'completed', 5, 'execution-' || n, now()
+FROM executions e, generate_series(1, 3000) n WHERE e.id = :id
+"""
+"""Runs of one task that somebody started by hand."""
