@@ -70,14 +70,13 @@ async def test_what_the_prompt_knows(engine: Engine) -> None:
     assert first.missing_variables == []
     assert first.completed_at is not None
 
-    await scheduled.backfill(*LEAP_DAYS)
+    await scheduled.backfill(LEAP_DAYS[0], LEAP_DAYS[0] + timedelta(days=365))
     run = await scheduled.run(1)
     row = await run.ended()
     assert row.rendered_prompt is not None
     assert f"last {told(first.completed_at)}: <{secret}>" in row.rendered_prompt
     assert row.prompt_variables["scheduled_at"] == "2016-02-29T00:00:00Z"
     assert secret not in await run.history()
-    await all_ended(scheduled, 4)
 
 
 async def all_ended(scheduled: Scheduled, count: int) -> list[ExecutionRow]:
