@@ -44,6 +44,12 @@ TOLD_AT_ONCE = 16
 TELLING_SECONDS = 5.0
 """When Temporal takes longer than this for all of them, the relay tells it of the rest (chosen)."""
 
+LONGEST_SECONDS = 10.0
+"""What is not begun by then is left for the next request: proxies and clients wait no longer than
+half a minute (chosen)."""
+
+LEFT = {"code": "not_reached", "reason": "There was no time left for it; send it again."}
+
 Tell = Callable[[], Awaitable[None]]
 
 
@@ -124,13 +130,15 @@ async def _each(call: Call, body: BulkBody, change: Change) -> Response:
             await change.check(session, execution_id)
             return execution_id, _nothing_to_tell
 
-        done, skipped = await _tried(chosen, only_check if body.dry_run else change.make)
+        done, skipped, tried = await _tried(chosen, only_check if body.dry_run else change.make)
+        if body.ids:
+            skipped += [Skipped(id=left, **LEFT) for left in chosen[tried:]]
         result = BulkResult(
-            matched=len(chosen),
+            matched=len(chosen) if body.ids else tried,
             changed=0 if body.dry_run else len(done),
             skipped=skipped,
             execution_ids=done,
-            has_more=len(set(ids)) > len(chosen),
+            has_more=len(set(ids)) > tried,
             links={"executions": f"{links.BASE}/task-executions"},
         )
         return answer(result, 200 if body.dry_run else 202), None
@@ -140,12 +148,14 @@ async def _each(call: Call, body: BulkBody, change: Change) -> Response:
 
 async def _tried(
     ids: Sequence[UUID], one: Callable[[UUID], Awaitable[tuple[UUID, Tell]]]
-) -> tuple[list[UUID], list[Skipped]]:
-    """What came of each, and those that were refused."""
+) -> tuple[list[UUID], list[Skipped], int]:
+    """What came of each, those that were refused, and how many of the first there was time for."""
     done: list[UUID] = []
     skipped: list[Skipped] = []
-    telling_seconds = 0.0
+    began, telling_seconds = time.monotonic(), 0.0
     for start_at in range(0, len(ids), TOLD_AT_ONCE):
+        if time.monotonic() - began > LONGEST_SECONDS:
+            return done, skipped, start_at
         news: list[Tell] = []
         for execution_id in ids[start_at : start_at + TOLD_AT_ONCE]:
             try:
@@ -156,10 +166,10 @@ async def _tried(
                 done.append(changed)
                 news.append(tell)
         if telling_seconds < TELLING_SECONDS:
-            began = time.monotonic()
+            telling = time.monotonic()
             await asyncio.gather(*(tell() for tell in news))
-            telling_seconds += time.monotonic() - began
-    return done, skipped
+            telling_seconds += time.monotonic() - telling
+    return done, skipped, len(ids)
 
 
 async def _nothing_to_tell() -> None:

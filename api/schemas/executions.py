@@ -100,7 +100,7 @@ class Skipped(BaseModel):
 class BulkResult(BaseModel):
     """What came of it. `execution_ids` are the changed ones, or the new ones of a retry.
 
-    After a dry run they are those that would be changed. `has_more`: as many again may be left.
+    After a dry run they are those that would be changed. `has_more`: the same request goes on.
     """
 
     matched: int

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
+from api.routes import bulk
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
@@ -115,3 +116,22 @@ async def test_what_runs_cannot_run_again(client: Client) -> None:
     assert response.status_code == 422
     assert response.json()["errors"][0]["loc"] == ["body", "filter", "status"]
     assert "ended" in response.json()["errors"][0]["msg"]
+
+
+async def test_what_there_is_no_time_for_is_left(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow database: the request ends, and says what it did not come to."""
+    task = await make_task(client)
+    made = [await execute(client, task) for _ in range(4)]
+    await ended(world, *made)
+    monkeypatch.setattr(bulk, "TOLD_AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "LONGEST_SECONDS", 0.0)
+    ids = [e["id"] for e in made]
+    named = (await client.post(f"{BULK}/retry", json={"ids": ids[:3]})).json()
+    assert (named["changed"], named["has_more"]) == (0, True)
+    assert [s["code"] for s in named["skipped"]] == ["not_reached"] * 3
+    monkeypatch.setattr(bulk, "LONGEST_SECONDS", 10.0)
+    fitting = {"filter": {"task_id": task["id"]}}
+    rest = (await client.post(f"{BULK}/retry", json=fitting)).json()
+    assert (rest["matched"], rest["changed"], rest["has_more"]) == (4, 4, False)
