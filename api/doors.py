@@ -16,6 +16,7 @@ from domain.errors import PerdureError
 from runtime.settings import Settings
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
+"""Nobody can make these names lead elsewhere, so they are let in always."""
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -52,9 +53,10 @@ class Doors:
         public = settings.public_url
         hosts: Sequence[str] | None = settings.allowed_hosts or None
         if hosts is None and _is_loopback(settings.api_host):
-            hosts = (*LOCAL, settings.api_host)
-        if hosts is not None and public and (name := urlsplit(public).hostname):
-            hosts = (*hosts, name)
+            hosts = (settings.api_host,)
+        if hosts is not None:
+            name = urlsplit(public).hostname if public else None
+            hosts = (*hosts, *LOCAL, *([name] if name else []))
         return cls(hosts, settings.cors_origins, _origin(public) if public else None)
 
     def refusal(self, scope: Scope) -> PerdureError | None:
