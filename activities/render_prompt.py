@@ -87,7 +87,9 @@ def _prefix(source: PromptSource, definition: TaskDefinition, *, default_model: 
         who = _who(source)
         if who is None:
             return None
-        return json.dumps(prefix_of(definition, who, default_model=default_model))
+        # Subtasks stay on the model of who delegates, unless they or their agents have another.
+        fallback = source.delegating_model or default_model
+        return json.dumps(prefix_of(definition, who, default_model=fallback))
     pinned, model = json.loads(source.forked_prefix), definition.sdk_options.model
     if model in (None, pinned["model"]):
         return source.forked_prefix

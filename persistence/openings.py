@@ -76,6 +76,11 @@ SELECT coalesce(e.definition, v.definition) AS definition, e.prompt_variables,
         SELECT p.body FROM executions f JOIN prefixes p ON p.sha256 = f.prefix_sha256
         WHERE f.id = e.forked_from_id
     ) AS forked_prefix,
+    (
+        SELECT CAST(p.body AS json) ->> 'model'
+        FROM executions d JOIN prefixes p ON p.sha256 = d.prefix_sha256
+        WHERE d.id = e.parent_execution_id AND e.parent_tool_call_id IS NOT NULL
+    ) AS delegating_model,
     (SELECT min(m.seq) FROM messages m WHERE m.execution_id = e.id) AS written_seq,
     last.seq AS last_seq, CASE last.role WHEN 'assistant' THEN last.content END AS last_answer
 FROM executions e
@@ -99,6 +104,7 @@ class PromptSource:
     that goes on without a word the empty text. `forked_prefix` is what its origin pinned.
     `last_answer` holds the blocks of the session's last message where that is the model's.
     `agent_prompt` and `agent_model` are those of the user's own agent `agent_id`, if there is one.
+    `delegating_model`: what the parent of a subtask runs on.
     """
 
     definition: Mapping[str, Any]
@@ -112,6 +118,7 @@ class PromptSource:
     agent_id: str | None = None
     agent_prompt: str | None = None
     agent_model: str | None = None
+    delegating_model: str | None = None
 
 
 async def prompt_source(database: Database, execution_id: UUID) -> PromptSource:
@@ -136,6 +143,7 @@ async def prompt_source(database: Database, execution_id: UUID) -> PromptSource:
         agent_id=found.agent_id,
         agent_prompt=found.agent_prompt,
         agent_model=found.agent_model,
+        delegating_model=found.delegating_model,
     )
 
 

@@ -95,6 +95,21 @@ async def test_a_subtask_may_have_an_agent(engine: Engine) -> None:
     assert pinned["model"] == "claude-haiku-5-5"
 
 
+async def test_a_subtasks_agent_without_a_model_stays_on_its_parents(engine: Engine) -> None:
+    slug = await make_agent(engine, model="claude-haiku-5-5")
+    part = script({"text": "a verse"})
+    parent = await engine.completed(
+        {"tool_use": use("delegate", title="verse", prompt=part, agent_id="reviewer")},
+        {"text": "done"},
+        columns={"agent_id": slug},
+        allowed_tools=["delegate"],
+    )
+    (child,) = await parent.children()
+    pinned = await prefix(child)
+    assert pinned["model"] == "claude-haiku-5-5"
+    assert pinned["system"][0]["text"] == BUILT_IN["reviewer"].system_prompt
+
+
 async def test_a_subtask_without_one_stays_on_its_parents_model(engine: Engine) -> None:
     slug = await make_agent(engine, model="claude-haiku-5-5")
     part = script({"text": "a verse"})
