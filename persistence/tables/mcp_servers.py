@@ -19,7 +19,7 @@ class McpServerRow(Row):
     __table_args__ = (
         Index("uq_mcp_servers_user_id_name", "user_id", "name", unique=True),
         Index("ix_mcp_servers_user_id_id", "user_id", "id"),
-        Index("ix_mcp_servers_public", "name", "id", postgresql_where=text("is_public")),
+        Index("ix_mcp_servers_public", "id", postgresql_where=text("is_public")),
     )
 
     id: Mapped[Id]

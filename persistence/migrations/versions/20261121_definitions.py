@@ -131,7 +131,7 @@ def _create_mcp_servers() -> None:
     op.create_index(
         "ix_mcp_servers_public",
         "mcp_servers",
-        ["name", "id"],
+        ["id"],
         unique=False,
         postgresql_where=sa.text("is_public"),
     )
