@@ -1,5 +1,6 @@
 """Taking a notification where it goes: one function for each kind. Any end is an answer."""
 
+import base64
 import binascii
 import json
 from collections.abc import Mapping
@@ -11,7 +12,6 @@ from typing import Any
 import httpx2
 import structlog
 from standardwebhooks import Webhook
-from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from activities import messages
 from domain.errors import (
@@ -35,7 +35,8 @@ log = structlog.get_logger(__name__)
 FINAL = (AddressRefusedError, MailRefusedError, SecretUnusableError, SecretsNotConfiguredError)
 """What no other try mends before somebody changes something, and asks for a redelivery."""
 
-NO_MAILER = "No mail server is set; an operator sets PERDURE_SMTP_URL and PERDURE_SMTP_FROM."
+NO_MAILER = "No mail server is set; an operator sets PERDURE_SMTP_URL."
+KEY_PREFIX = "whsec_"
 NO_SIGNING_KEY = (
     "The secret is no signing key, which is whsec_ and base64; "
     "`perdure secrets set NAME --signing-key` makes one."
@@ -80,12 +81,8 @@ class Sender:
         reference = row.target.get("secret_ref")
         if reference is None:
             return headers
-        key = await self._secret(row, reference)
-        try:
-            signature = Webhook(key).sign(message_id, now, body)
-        except (EmptyWebhookSecretError, binascii.Error, ValueError) as error:
-            raise SecretUnusableError(NO_SIGNING_KEY) from error
-        return {**headers, "webhook-signature": signature}
+        key = _signing_key(await self._secret(row, reference))
+        return {**headers, "webhook-signature": Webhook(key).sign(message_id, now, body)}
 
     async def _slack(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
         url, reference = row.target.get("url"), row.target.get("secret_ref")
@@ -118,6 +115,17 @@ class Sender:
                 f"The secret {secret.name!r} names no address whose host is among its hosts."
             )
         return value
+
+
+def _signing_key(value: str) -> bytes:
+    """The bytes of a symmetric key; the library would take what it can read of any word."""
+    try:
+        key = base64.b64decode(value.removeprefix(KEY_PREFIX), validate=True)
+    except binascii.Error:
+        key = b""
+    if not key or not value.startswith(KEY_PREFIX):
+        raise SecretUnusableError(NO_SIGNING_KEY)
+    return key
 
 
 def _host(url: str) -> str:

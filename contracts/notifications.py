@@ -11,8 +11,11 @@ from contracts.definitions import Contract
 from domain.notifications import EVENTS, Delivery
 from domain.secrets import NAME
 
-EMAIL = r"^[^@\s<>()\[\]\\,;:\"]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
-"""What can stand in a header and has a host; whether it is somebody's only a delivery shows."""
+EMAIL = (
+    r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"
+)
+"""What HTML takes for an address (its standard, 4.10.5.1.5); whose it is only a delivery shows."""
 
 TARGETS = 10
 """Of one kind: each is a delivery of its own for each event (chosen)."""

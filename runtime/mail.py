@@ -1,5 +1,6 @@
 """Sends mail through the operator's SMTP server; workers use it for notifications."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
@@ -12,7 +13,7 @@ import aiosmtplib
 from domain.errors import OutboundError
 
 TIMEOUT = timedelta(seconds=30)
-"""Of each exchange with the server: greylisting servers take their time before they greet."""
+"""Of a whole delivery: some servers take their time before they greet (chosen)."""
 
 SUBMISSION_PORT, SMTPS_PORT = 587, 465
 """RFC 6409 and RFC 8314."""
@@ -53,24 +54,22 @@ class Mailer:
 
     @classmethod
     def maybe(cls, url: str | None, sender: str | None) -> Self | None:
-        """A mailer by the settings PERDURE_SMTP_URL and PERDURE_SMTP_FROM; None without them.
+        """A mailer by the settings PERDURE_SMTP_URL and PERDURE_SMTP_FROM; None without the first.
 
-        Raises:
-            ValueError: one is missing, or no address; it is not repeated: it may hold a password.
+        `url` has been checked with the settings.
         """
-        if not url and not sender:
+        if not url:
             return None
-        if not url or not sender:
-            raise ValueError("PERDURE_SMTP_URL and PERDURE_SMTP_FROM go together; set both.")
         parts = urlsplit(url)
-        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-            raise ValueError("PERDURE_SMTP_URL must look like smtp://user:password@host:587.")
+        host = parts.hostname or ""
+        user = unquote(parts.username) if parts.username else None
+        own = user if user and "@" in user else f"perdure@{host}"
         at_once = parts.scheme == "smtps"
         return cls(
-            host=parts.hostname,
+            host=host,
             port=parts.port or (SMTPS_PORT if at_once else SUBMISSION_PORT),
-            sender=sender,
-            user=unquote(parts.username) if parts.username else None,
+            sender=sender or own,
+            user=user,
             password=unquote(parts.password) if parts.password else None,
             is_tls_at_once=at_once,
         )
@@ -83,16 +82,16 @@ class Mailer:
             OutboundError: it was not reached, or says later.
         """
         try:
-            _, reply = await aiosmtplib.send(
-                self._message(mail),
-                hostname=self.host,
-                port=self.port,
-                username=self.user,
-                password=self.password,
-                use_tls=self.is_tls_at_once,
-                start_tls=self._start_tls,
-                timeout=TIMEOUT.total_seconds(),
-            )
+            async with asyncio.timeout(TIMEOUT.total_seconds()):
+                _, reply = await aiosmtplib.send(
+                    self._message(mail),
+                    hostname=self.host,
+                    port=self.port,
+                    username=self.user,
+                    password=self.password,
+                    use_tls=self.is_tls_at_once,
+                    start_tls=self._start_tls,
+                )
         except aiosmtplib.SMTPRecipientsRefused as error:
             refused = error.recipients[0]
             raise _told(refused.code, refused.message) from error

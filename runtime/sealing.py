@@ -13,9 +13,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import SecretsNotConfiguredError
 
-KEY_CHARACTERS = 32
-"""A shorter key is refused: 32 random characters of base64 are 192 bits."""
-
 _NONCE_BYTES = 12  # what GCM is made for; random, so a key serves 2^32 sealings (SP 800-38D, 8.3)
 _KEY_ID_BYTES = 4
 _VERSION = b"\x01"
@@ -31,16 +28,8 @@ class Sealer:
     """Seals with the first key, opens with whichever key sealed."""
 
     def __init__(self, keys: str | None) -> None:
-        """`keys` is the setting PERDURE_SECRETS_KEY: one key or several, with commas.
-
-        Raises:
-            ValueError: a key is too short.
-        """
+        """`keys` is the setting PERDURE_SECRETS_KEY: one key or several, with commas."""
         given = [key.strip() for key in (keys or "").split(",") if key.strip()]
-        if any(len(key) < KEY_CHARACTERS for key in given):
-            raise ValueError(
-                f"Each key in PERDURE_SECRETS_KEY needs {KEY_CHARACTERS} characters or more."
-            )
         self._keys = [_key_id(key) for key in given]
         self._ciphers: Mapping[bytes, AESGCM] = {
             _key_id(key): AESGCM(hashlib.sha256(key.encode()).digest()) for key in given

@@ -6,6 +6,7 @@ Composition roots build one `Settings` and hand its values down; nothing else re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -16,6 +17,23 @@ def _split(value: object) -> object:
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
+
+def _sealing(keys: SecretStr) -> SecretStr:
+    for key in keys.get_secret_value().split(","):
+        if 0 < len(key.strip()) < SECRETS_KEY_CHARACTERS:
+            raise ValueError(f"each key needs {SECRETS_KEY_CHARACTERS} characters or more")
+    return keys
+
+
+def _mailing(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if url.get_secret_value() and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
+        raise ValueError("it must look like smtp://user:password@host:587")
+    return url
+
+
+SECRETS_KEY_CHARACTERS = 32
+"""Of a key that seals secrets: 32 random characters of base64 are 192 bits."""
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values in one variable, with commas between them."""
@@ -129,15 +147,17 @@ class Settings(BaseSettings):
         default=(), description="Directories below which a task may name one to work in."
     )
 
-    secrets_key: SecretStr | None = Field(
+    secrets_key: Annotated[SecretStr, AfterValidator(_sealing)] | None = Field(
         default=None,
         description="Seals stored secrets; several with commas: the first seals, all open.",
     )
-    smtp_url: SecretStr | None = Field(
+    smtp_url: Annotated[SecretStr, AfterValidator(_mailing)] | None = Field(
         default=None,
         description="Sends mail: smtp://user:password@host:587, or smtps://host for TLS at once.",
     )
-    smtp_from: str | None = Field(default=None, description="The sender of notifications.")
+    smtp_from: str | None = Field(
+        default=None, description="The sender of mail; else the user of `smtp_url`, or its host."
+    )
     outbound_allow: Listed = Field(
         default=(),
         description="Hosts, addresses and networks that webhooks may reach though not public.",

@@ -1,9 +1,11 @@
 """Sealing secrets: bound to a place, by a key that can be changed."""
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from domain.errors import SecretsNotConfiguredError
 from runtime.sealing import Sealer
+from runtime.settings import Settings
 
 OLD, NEW = "o" * 32, "n" * 44
 
@@ -40,10 +42,14 @@ def test_another_place_or_changed_bytes_do_not_open() -> None:
             sealer.open(bytes_, label=label)
 
 
-def test_no_key_and_a_short_key_say_what_to_set() -> None:
+def test_no_key_says_what_to_set() -> None:
     assert not Sealer(None).is_ready
     assert not Sealer(" , ").is_ready
     with pytest.raises(SecretsNotConfiguredError, match="PERDURE_SECRETS_KEY"):
         Sealer(None).seal("x", label="a")
-    with pytest.raises(ValueError, match="32 characters"):
-        Sealer(f"{OLD},short")
+
+
+def test_settings_refuse_a_key_that_is_too_short() -> None:
+    assert Settings(secrets_key=SecretStr(f"{OLD},{NEW}")).secrets_key is not None
+    with pytest.raises(ValidationError, match="32 characters"):
+        Settings(secrets_key=SecretStr(f"{OLD},short"))
