@@ -70,7 +70,12 @@ def status_of(error: type[PerdureError]) -> int:
 
 def codes() -> Mapping[str, int]:
     """Every code a client may meet with its status, for the API's description."""
-    found = {"not_acceptable_url": 422, "method_not_allowed": 405, "internal_error": 500}
+    found = {
+        "not_acceptable_url": 422,
+        "method_not_allowed": 405,
+        "range_not_satisfiable": 416,
+        "internal_error": 500,
+    }
     pending = [c for c, status in STATUS.items() if status != 500]  # noqa: PLR2004 - as above
     while pending:
         error = pending.pop()

@@ -4,9 +4,12 @@ import mimetypes
 import os
 from urllib.parse import quote
 
+from fastapi import Response
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api.errors import MalformedRequestError
+from api.problems import problem
 from domain.errors import NotFoundError
 from persistence.blobs import BlobStore
 from persistence.tables.artifacts import ArtifactRow
@@ -16,6 +19,38 @@ _HARMLESS = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
 }
 _HEADERS = {**_HARMLESS, "Cache-Control": "private, max-age=31536000, immutable"}
+
+
+_REFUSED_RANGES = {
+    400: (MalformedRequestError.code, "Range can't be read; write it as `bytes=0-99`."),
+    416: ("range_not_satisfiable", "The file ends before this range; see Content-Range."),
+}
+
+
+class FileInParts(FileResponse):
+    """A file, whole or the ranges asked for; a range that can't be had is a problem as ours are."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        refused: Message | None = None
+
+        async def as_problem(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] in _REFUSED_RANGES:
+                refused = message
+            elif refused is None:
+                await send(message)
+            else:
+                await _problem_of(scope, refused)(scope, receive, send)
+
+        await super().__call__(scope, receive, as_problem)
+
+
+def _problem_of(scope: Scope, refused: Message) -> Response:
+    code, detail = _REFUSED_RANGES[refused["status"]]
+    length = dict(refused["headers"]).get(b"content-range")
+    headers = {"Content-Range": length.decode()} if length else None
+    return problem(scope, refused["status"], code, detail, headers=headers)
 
 
 def file_response(store: BlobStore, row: ArtifactRow) -> FileResponse:
@@ -28,7 +63,7 @@ def file_response(store: BlobStore, row: ArtifactRow) -> FileResponse:
     if not path.is_file():
         raise NotFoundError("The bytes of this artifact are not in this gateway's store.")
     headers = {**_HEADERS, "ETag": f'"{row.sha256}"', **as_download(row.name)}
-    return FileResponse(path, media_type=_media_type(row), headers=headers)
+    return FileInParts(path, media_type=_media_type(row), headers=headers)
 
 
 def as_download(path: str) -> dict[str, str]:
@@ -37,7 +72,7 @@ def as_download(path: str) -> dict[str, str]:
     return {**_HARMLESS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
 
 
-class OpenFileResponse(FileResponse):
+class OpenFileResponse(FileInParts):
     """The bytes of an open file as they were when it was opened; closes it.
 
     It may change while it is sent: what is added is left out.

@@ -85,6 +85,13 @@ async def test_a_file_is_sent_whole_or_in_part(client: Client, workspace: Worksp
     part = await client.get(content, params={"path": "a b.txt"}, headers={"Range": "bytes=2-4"})
     assert (part.status_code, part.content) == (206, b"234")
     assert (await client.get(content, params={"path": "empty"})).content == b""
+    for asked, status, code in (
+        ("bytes=10-", 416, "range_not_satisfiable"),
+        ("bytes=x", 400, "malformed_request"),
+    ):
+        refused = await client.get(content, params={"path": "a b.txt"}, headers={"Range": asked})
+        assert (refused.status_code, refused.json()["code"]) == (status, code)
+        assert refused.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_large_file_is_sent_as_it_is(client: Client, workspace: Workspace) -> None:
