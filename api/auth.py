@@ -67,12 +67,21 @@ class Authenticator:
             principal = await self._check(token, address, is_known=known is not None)
         except (UnauthenticatedError, UserDisabledError) as error:
             self._remembered.pop(token, None)
-            if self._refused is not None and isinstance(error, UnauthenticatedError):
-                self._refused.count(address)
+            if isinstance(error, UnauthenticatedError):
+                self.refused(address)
             raise
         if forgettings == self._forgettings:  # else it may have been read before what has changed
             self._remember(token, principal, REMEMBERED_SECONDS)
         return principal
+
+    def refused(self, address: str) -> None:
+        """Count credentials that didn't hold.
+
+        Raises:
+            RateLimitedError: there were too many from this address.
+        """
+        if self._refused is not None:
+            self._refused.count(address)
 
     def forget(self, user_id: UUID) -> None:
         """Check again whatever speaks for this user."""

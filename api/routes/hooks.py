@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import links, views
 from api.auth import Principal
 from api.bodies import JsonBody
-from api.calls import Call, Called
+from api.calls import Call, Called, address_of
 from api.gateway import Gateway
 from api.idempotency import once
 from api.pages import Listing, ListQuery, listing
@@ -104,12 +104,14 @@ async def hooked(request: Request, token: str) -> tuple[Call, HookRow]:
 
     Raises:
         NotFoundError: no hook has this token.
+        RateLimitedError: the address guesses, or the owner's hooks are called too often.
     """
     request.scope["path"] = f"{links.BASE}/hooks/…"
     gateway: Gateway = request.app.state.gateway
     async with gateway.database.reading() as session:
         row = await hooks.of_token(session, token)
     if row is None:
+        gateway.authenticator.refused(address_of(request))
         raise NotFoundError(NO_HOOK)
     request.scope["path"] = f"{links.BASE}/hooks/{row.id}"
     if gateway.rates is not None:

@@ -58,6 +58,13 @@ async def test_guessing_is_slowed_down_for_who_guesses(slow: World) -> None:
         assert (await honest.get("/api/v1/me")).status_code == 200
 
 
+async def test_guessing_a_hook_s_address_is_slowed_down_too(slow: World) -> None:
+    """The limit is used up by the test before this one or by this one itself."""
+    async with httpx2.AsyncClient(base_url=slow.url) as guesser:
+        answers = [await guesser.post(f"/api/v1/hooks/guess-{n}", json={}) for n in range(5)]
+    assert answers[-1].status_code == 429
+
+
 async def test_without_a_limit_nothing_is_said(world: World, client: httpx2.AsyncClient) -> None:
     assert world.gateway.rates is None
     assert "ratelimit-limit" not in (await client.get("/api/v1/me")).headers
