@@ -72,7 +72,9 @@ async def opened(
             if not may_reach(row.hosts, host):
                 raise SecretUnusableError(f"The secret {row.name!r} may not be sent to {host}.")
             found[name] = value.replace(reference, secret)
-        if not found.get(name, "").isprintable():
+        else:
+            raise LookupError("what is neither sealed nor a reference is never stored")
+        if not (found[name].isascii() and found[name].isprintable()):
             raise SecretUnusableError(f"The value of {name} can't be sent in a header.")
     return found
 

@@ -31,6 +31,11 @@ from persistence.tables.mcp_servers import McpServerRow
 
 router = APIRouter(prefix="/mcp-servers", tags=["MCP servers"])
 
+OURS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept"}
+)
+"""Headers that say how the request itself is made, and to whom."""
+
 REACHED_BY = frozenset({"url", "command", "args", "headers", "env"})
 """When one of these changes, what the last check found says nothing any more."""
 
@@ -196,6 +201,11 @@ def _check(call: Call, row: McpServerRow, body: McpServerCreate) -> None:
     if body.url is not None:
         exemptions = call.gateway.outbound.exemptions
         problems += mcp_rules.address_problems(body.url, ("body", "url"), exemptions)
+    problems += [
+        FieldProblem(("body", "headers", name), "This header is ours to write; leave it out.")
+        for name in body.headers
+        if name.lower() in OURS
+    ]
     lost = [f for f in (("args", "env") if body.command is None else ("headers",)) if _has(body, f)]
     problems += [FieldProblem(("body", f), "This kind of server takes none.") for f in lost]
     if problems:

@@ -19,10 +19,11 @@ Command = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"\S")]
 Arguments = Annotated[
     tuple[Annotated[str, Field(max_length=LONGEST_VALUE)], ...], Field(max_length=100)
 ]
-Value = Annotated[str, Field(max_length=LONGEST_VALUE, pattern=r"^[^\r\n]*$")]
+HeaderValue = Annotated[str, Field(max_length=LONGEST_VALUE, pattern=r"^[\x20-\x7e]*$")]
+Value = Annotated[str, Field(max_length=LONGEST_VALUE)]
 HeaderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 VariableName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Headers = Annotated[dict[HeaderName, Value], Field(max_length=MOST_VALUES)]
+Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=MOST_VALUES)]
 Variables = Annotated[dict[VariableName, Value], Field(max_length=MOST_VALUES)]
 
 

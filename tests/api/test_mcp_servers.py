@@ -191,8 +191,12 @@ async def test_no_address_but_a_public_one_is_taken(client: Client, url: str) ->
 
 
 async def test_secrets_go_to_their_hosts_only(client: Client, shop: Shop) -> None:
-    for name, hosts in (("mine", ["127.0.0.1"]), ("elsewhere", ["example.com"])):
-        secret = {"value": CANARY, "hosts": hosts, "tools": []}
+    for name, value, hosts in (
+        ("mine", CANARY, ["127.0.0.1"]),
+        ("odd", "ü\n", ["127.0.0.1"]),
+        ("elsewhere", CANARY, ["example.com"]),
+    ):
+        secret = {"value": value, "hosts": hosts, "tools": []}
         assert (await client.put(f"/api/v1/secrets/{name}", json=secret)).status_code < 300
 
     async def checked(reference: str) -> dict[str, Any]:
@@ -206,6 +210,7 @@ async def test_secrets_go_to_their_hosts_only(client: Client, shop: Shop) -> Non
     before = len(shop.seen)
     assert "may not be sent" in (await checked("secret://elsewhere"))["detail"]
     assert "no secret" in (await checked("secret://none"))["detail"]
+    assert "can't be sent" in (await checked("secret://odd"))["detail"]
     assert len(shop.seen) == before
 
 
@@ -236,6 +241,8 @@ async def test_commands_and_sharing_are_for_admins(
         ({"url": "https://x.example.com", "env": {"A": "b"}}, ["env"]),
         ({"url": "https://x.example.com", "headers": {"A b": "c"}}, ["headers", "A b", "[key]"]),
         ({"url": "https://x.example.com", "headers": {"A": "c\r\nB: d"}}, ["headers", "A"]),
+        ({"url": "https://x.example.com", "headers": {"A": "ü"}}, ["headers", "A"]),
+        ({"url": "https://x.example.com", "headers": {"Host": "y"}}, ["headers", "Host"]),
         ({"name": "a__b", "url": "https://x.example.com"}, ["name"]),
     ],
 )
