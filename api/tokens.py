@@ -21,6 +21,9 @@ LEEWAY_SECONDS = 5.0
 
 _SUBJECT_LIMIT = 255
 
+_NO_TOKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+"""What PyJWT raises of tokens that hold other JSON than it expects, too deep or of other types."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -89,7 +92,7 @@ class Tokens:
             header = jwt.get_unverified_header(token)
             payload = await self._payload(token, header)
             expires_at = float(payload["exp"])
-        except (jwt.PyJWTError, ValueError, OverflowError) as error:
+        except _NO_TOKEN as error:
             raise UnauthenticatedError(f"The token is not valid: {error}.") from error
         if expires_at <= time.time():
             raise UnauthenticatedError("The token is not valid: Signature has expired.")
@@ -99,7 +102,7 @@ class Tokens:
         return Claims(subject, self._role(payload), expires_at)
 
     async def _payload(self, token: str, header: Mapping[str, Any]) -> dict[str, Any]:
-        algorithm = header.get("alg")
+        algorithm = str(header.get("alg"))
         if algorithm == OURS and self._secret is not None:
             return self._ours(token, self._secret)
         if algorithm in THEIRS and self.key_set is not None:

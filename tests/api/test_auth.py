@@ -1,5 +1,6 @@
 """Tokens by secret and by key set: which hold, and which don't."""
 
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -202,6 +203,39 @@ async def test_without_any_key_nobody_can_tell() -> None:
 def test_a_gateway_without_sound_settings_does_not_start(given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="PERDURE_"):
         create_app(settings_of("postgresql://x@127.0.0.1/x", "127.0.0.1:1", **given))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[]",
+        b"5",
+        b"{}",
+        b'{"alg": ["RS256"]}',
+        b'{"alg": {}}',
+        b'{"alg": null}',
+        b'{"alg": "RS256", "kid": {}}',
+        b'{"alg": "RS256", "kid": "rsa", "crit": ["x"]}',
+        b'{"alg": "HS256", "x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        b'{"alg": "HS256", "alg": "none"}',
+        b"\xff\xfe",
+    ],
+)
+async def test_headers_that_are_none_are_refused(both: World, header: bytes) -> None:
+    _, payload, signature = RSA.token().split(".")
+    head = jwt.utils.base64url_encode(header).decode()
+    assert (await me(both, f"{head}.{payload}.{signature}")).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["exp", "nbf", "iat", "sub", "aud", "iss"])
+@pytest.mark.parametrize("value", [[], {}, True, "x", 1e308, -1, [["x"]]])
+async def test_claims_of_other_types_break_nothing(both: World, name: str, value: Any) -> None:
+    key = jwt.get_algorithm_by_name("HS256")
+    claims = json.dumps({**claimed(), name: value}).encode()
+    signed = b".".join(map(jwt.utils.base64url_encode, (b'{"alg": "HS256"}', claims)))
+    signature = jwt.utils.base64url_encode(key.sign(signed, SECRET.encode()))
+    response = await me(both, f"{signed.decode()}.{signature.decode()}")
+    assert response.status_code in {200, 401}, response.text
 
 
 def _by_hand(header: dict[str, str], secret: bytes) -> str:
