@@ -56,6 +56,9 @@ async def test_every_answer_is_guarded(world: World, public: World) -> None:
         ("localhost.evil.example.com", 421),
         ("127.0.0.1.evil.example.com", 421),
         ("[::2]", 421),
+        ("[", 421),
+        ("localhost@evil.example.com", 421),
+        ("localhost.", 421),
         ("", 421),
     ],
 )
@@ -96,7 +99,7 @@ async def test_the_operator_names_the_hosts(
 
 async def test_pages_of_other_origins_change_nothing(world: World, public: World) -> None:
     async with world.client("alice") as client:
-        for origin in ("https://evil.example.com", "null", DESK):
+        for origin in ("https://evil.example.com", "null", DESK, "http://[", "://", "x", "http://"):
             response = await client.post("/api/v1/tasks", json=TASK, headers={"Origin": origin})
             assert (response.status_code, response.json()["code"]) == (403, "origin_refused")
             assert "access-control-allow-origin" not in response.headers
