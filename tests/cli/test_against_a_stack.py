@@ -287,3 +287,34 @@ def test_a_key_is_made_used_listed_and_revoked(up: Up) -> None:
     refused = perdure(home, "--token", secret, "tasks", "list")
     assert (refused.returncode, "revoked" in refused.stderr) == (2, True)
     assert json_of(perdure(home, "api-keys", "list", "--json"))["total"] == 0
+
+
+def test_a_schedule_is_told_paused_triggered_and_made_up_for(up: Up, tmp_path: Path) -> None:
+    home = up.home.path
+    noon = 'name: noon\nis_scheduled: true\nschedule_enabled: true\nschedule_cron: "0 12 * * *"'
+    file = task_file(tmp_path, SAYS_HELLO.replace("name: hello", noon))
+    made = perdure(home, "tasks", "create", "-f", file)
+    assert made.returncode == 0, made.stderr
+    [line] = [
+        text for text in perdure(home, "schedules", "list").stdout.splitlines() if "noon" in text
+    ]
+    assert " active " in line
+    assert " 12:00:00 " in line
+    assert perdure(home, "schedules", "pause", "noon").stdout.strip() == "paused"
+    triggered = perdure(home, "schedules", "trigger", "noon", "--watch")
+    assert triggered.returncode == 0, triggered.stderr
+    assert "Hello from turn 1." in triggered.stdout
+    filled = perdure(home, "schedules", "backfill", "noon", "2026-01-01", "2026-01-04")
+    assert filled.stdout.strip() == "3 fires are made up for."
+
+    def fires() -> list[str]:
+        shown = json_of(perdure(home, "schedules", "show", "noon", "--json"))
+        done = [fire for fire in shown["recent_fires"] if fire["status"] == "completed"]
+        return [fire["scheduled_at"] for fire in done]
+
+    until(lambda: len(fires()) == 4, what="the fires")
+    assert fires()[:3] == [f"2026-01-0{day}T12:00:00Z" for day in (3, 2, 1)]
+    assert "2026-01-03 12:00:00" in perdure(home, "schedules", "show", "noon").stdout
+    assert perdure(home, "schedules", "resume", "noon").stdout.startswith("active; next ")
+    refused = perdure(home, "schedules", "backfill", "noon", "2026-01-01", "soon")
+    assert refused.returncode == 2
