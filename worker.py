@@ -66,6 +66,7 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
             activities.finish,
         ],
         max_concurrent_activities=settings.max_concurrent_executions,
+        max_cached_workflows=policies.CACHED_WORKFLOWS,
         max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         sticky_queue_schedule_to_start_timeout=policies.STICKY,

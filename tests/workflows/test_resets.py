@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from domain.errors import AlreadyAnsweredError, ErrorCode
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, script, use
+from tests.waiting import eventually
 
 LISTING = {"tool_use": use("list_files")}
 ASKING = {"tool_use": use("ask_user", question="?")}
@@ -143,6 +145,8 @@ async def test_while_a_command_runs(engine: Engine) -> None:
         **TOOLS,
     )
     call = await run.running_tool()
+    begun = await run.workspace() / "x"
+    await eventually(partial(asyncio.to_thread, begun.exists))
     await reset(run, 0)
     await run.ended()
     assert "again" in await run.text()
