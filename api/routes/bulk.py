@@ -1,7 +1,8 @@
 """Many executions at once: cancel them, or run them again.
 
-Each is a transaction of its own: what a crash leaves is done or untouched, and the same request
-goes on with the rest.
+Cancels are a transaction each, so that they hold nobody up; what a crash leaves is done or
+untouched, and the same request goes on with the rest. Retries are one transaction with the
+request's key: a repeated request starts nothing twice.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from api.responses import answer
 from api.routes.executions import narrowed_by, own_execution
 from api.saying import again
 from api.schemas.executions import BulkBody, BulkCancelBody, BulkResult, RetryBody, Skipped
-from api.starting import dispatch, start
+from api.starting import Started, dispatch, start
 from api.stopping import require_active, ring, stop
 from domain.errors import FieldProblem, InvalidInputError, PerdureError
 from domain.states import TERMINAL, ExecutionStatus
@@ -38,32 +39,37 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+LONGEST_SECONDS = 10.0
+"""What is not begun by then is left for the next request: proxies and clients wait no longer than
+half a minute (chosen)."""
+
 TOLD_AT_ONCE = 16
 """Executions that Temporal is told of side by side (chosen: each takes some 10 ms of waiting)."""
 
 TELLING_SECONDS = 5.0
 """When Temporal takes longer than this for all of them, the relay tells it of the rest (chosen)."""
 
-LONGEST_SECONDS = 10.0
-"""What is not begun by then is left for the next request: proxies and clients wait no longer than
-half a minute (chosen)."""
-
 LEFT = {"code": "not_reached", "reason": "There was no time left for it; send it again."}
 
+Choose = Callable[..., Awaitable[Sequence[UUID]]]
 Tell = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What is to be done to each.
+class Chosen:
+    """What a request means: these, and whether there are more that fit."""
 
-    `choose` finds those that fit a filter, `check` refuses one that can't be changed, `make`
-    changes one and returns the id to answer with, and how to tell Temporal of it.
-    """
+    ids: Sequence[UUID]
+    has_more: bool
 
-    choose: Callable[..., Awaitable[Sequence[UUID]]]
-    check: Callable[[AsyncSession, UUID], Awaitable[object]]
-    make: Callable[[UUID], Awaitable[tuple[UUID, Tell]]]
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of them. `tried` is how many of the first there was time for."""
+
+    done: list[UUID]
+    skipped: list[Skipped]
+    tried: int
 
 
 @router.post("/cancel", status_code=202, responses=RESPONSES)
@@ -71,17 +77,25 @@ async def cancel_executions(
     call: Called, body: Annotated[BulkCancelBody, Depends(JsonBody(BulkCancelBody))]
 ) -> Response:
     """Cancel my executions that fit a filter and have not ended, or those that are named."""
+    news: list[Tell] = []
 
     async def check(session: AsyncSession, execution_id: UUID) -> None:
         require_active(await own_execution(session, call, execution_id))
 
-    async def cancel(execution_id: UUID) -> tuple[UUID, Tell]:
+    async def cancel(execution_id: UUID) -> UUID:
         async with call.gateway.database.transaction() as session:
             row = await own_execution(session, call, execution_id)
             stopping = await stop(session, call, row, body.reason)
-        return execution_id, partial(ring, call.gateway, stopping)
+        news.append(partial(ring, call.gateway, stopping))
+        return execution_id
 
-    return await _each(call, body, Change(executions.unasked, check, cancel))
+    if body.dry_run:
+        return await _dry_run(call, body, executions.unasked, check)
+    async with call.gateway.database.reading() as session:
+        chosen = await _chosen(session, call, body, executions.unasked)
+    outcome = await _each(chosen.ids, cancel)
+    await _tell(news)
+    return _result(body, chosen, outcome)
 
 
 @router.post("/retry", status_code=202, responses=RESPONSES)
@@ -92,18 +106,29 @@ async def retry_executions(
 
     A filter without a status means the failed ones. Subtasks come again with their parents.
     """
+    body = _of_ended(body)
 
-    async def check(session: AsyncSession, execution_id: UUID) -> Start:
+    async def wanted(session: AsyncSession, execution_id: UUID) -> Start:
         row = await own_execution(session, call, execution_id)
         return await again(session, call, row, RetryBody())
 
-    async def retry(execution_id: UUID) -> tuple[UUID, Tell]:
-        async with call.gateway.database.transaction() as session:
-            wanted = await check(session, execution_id)
-            started = await start(session, call.gateway, wanted)
-        return started.row.id, partial(dispatch, call.gateway, started)
+    async def store(session: AsyncSession) -> tuple[Response, list[Started]]:
+        stored: list[Started] = []
 
-    return await _each(call, _of_ended(body), Change(executions.unretried, check, retry))
+        async def retry(execution_id: UUID) -> UUID:
+            async with session.begin_nested():
+                retried = await wanted(session, execution_id)
+                stored.append(await start(session, call.gateway, retried))
+            return stored[-1].row.id
+
+        chosen = await _chosen(session, call, body, executions.unretried)
+        return _result(body, chosen, await _each(chosen.ids, retry)), stored
+
+    if body.dry_run:
+        return await _dry_run(call, body, executions.unretried, wanted)
+    done = await once(call, store)
+    await _tell([partial(dispatch, call.gateway, started) for started in done.value or ()])
+    return done.response
 
 
 def _of_ended(body: BulkBody) -> BulkBody:
@@ -118,59 +143,63 @@ def _of_ended(body: BulkBody) -> BulkBody:
     return body.model_copy(update={"filter": narrowed})
 
 
-async def _each(call: Call, body: BulkBody, change: Change) -> Response:
-    async def operation(session: AsyncSession) -> tuple[Response, None]:
-        ids: Sequence[UUID] = body.ids or ()
-        if body.filter is not None:
-            narrowed, user_id = narrowed_by(body.filter), call.principal.user_id
-            ids = await change.choose(session, user_id, narrowed, limit=body.limit + 1)
-        chosen = list(dict.fromkeys(ids))[: body.limit]
+async def _dry_run(
+    call: Call,
+    body: BulkBody,
+    choose: Choose,
+    check: Callable[[AsyncSession, UUID], Awaitable[object]],
+) -> Response:
+    async with call.gateway.database.reading() as session:
 
-        async def only_check(execution_id: UUID) -> tuple[UUID, Tell]:
-            await change.check(session, execution_id)
-            return execution_id, _nothing_to_tell
+        async def only_check(execution_id: UUID) -> UUID:
+            await check(session, execution_id)
+            return execution_id
 
-        done, skipped, tried = await _tried(chosen, only_check if body.dry_run else change.make)
-        if body.ids:
-            skipped += [Skipped(id=left, **LEFT) for left in chosen[tried:]]
-        result = BulkResult(
-            matched=len(chosen) if body.ids else tried,
-            changed=0 if body.dry_run else len(done),
-            skipped=skipped,
-            execution_ids=done,
-            has_more=len(set(ids)) > tried,
-            links={"executions": f"{links.BASE}/task-executions"},
-        )
-        return answer(result, 200 if body.dry_run else 202), None
-
-    return (await once(call, operation)).response
+        chosen = await _chosen(session, call, body, choose)
+        return _result(body, chosen, await _each(chosen.ids, only_check))
 
 
-async def _tried(
-    ids: Sequence[UUID], one: Callable[[UUID], Awaitable[tuple[UUID, Tell]]]
-) -> tuple[list[UUID], list[Skipped], int]:
-    """What came of each, those that were refused, and how many of the first there was time for."""
-    done: list[UUID] = []
-    skipped: list[Skipped] = []
-    began, telling_seconds = time.monotonic(), 0.0
-    for start_at in range(0, len(ids), TOLD_AT_ONCE):
-        if time.monotonic() - began > LONGEST_SECONDS:
-            return done, skipped, start_at
-        news: list[Tell] = []
-        for execution_id in ids[start_at : start_at + TOLD_AT_ONCE]:
-            try:
-                changed, tell = await one(execution_id)
-            except PerdureError as error:
-                skipped.append(Skipped(id=execution_id, code=error.code, reason=error.detail))
-            else:
-                done.append(changed)
-                news.append(tell)
-        if telling_seconds < TELLING_SECONDS:
-            telling = time.monotonic()
-            await asyncio.gather(*(tell() for tell in news))
-            telling_seconds += time.monotonic() - telling
-    return done, skipped, len(ids)
+async def _chosen(session: AsyncSession, call: Call, body: BulkBody, choose: Choose) -> Chosen:
+    ids: Sequence[UUID] = list(dict.fromkeys(body.ids or ()))
+    if body.filter is not None:
+        narrowed, user_id = narrowed_by(body.filter), call.principal.user_id
+        ids = await choose(session, user_id, narrowed, limit=body.limit + 1)
+    return Chosen(ids[: body.limit], has_more=len(ids) > body.limit)
 
 
-async def _nothing_to_tell() -> None:
-    """After a check that changed nothing."""
+async def _each(ids: Sequence[UUID], one: Callable[[UUID], Awaitable[UUID]]) -> Outcome:
+    """Try one after the other while there is time."""
+    outcome = Outcome([], [], len(ids))
+    began = time.monotonic()
+    for position, execution_id in enumerate(ids):
+        if time.monotonic() - began >= LONGEST_SECONDS:
+            return Outcome(outcome.done, outcome.skipped, position)
+        try:
+            outcome.done.append(await one(execution_id))
+        except PerdureError as error:
+            why = Skipped(id=execution_id, code=error.code, reason=error.detail)
+            outcome.skipped.append(why)
+    return outcome
+
+
+async def _tell(news: Sequence[Tell]) -> None:
+    """Tell Temporal, for a while; of the rest, and of what does not reach it, the relay does."""
+    began = time.monotonic()
+    for position in range(0, len(news), TOLD_AT_ONCE):
+        if time.monotonic() - began > TELLING_SECONDS:
+            return
+        await asyncio.gather(*(tell() for tell in news[position : position + TOLD_AT_ONCE]))
+
+
+def _result(body: BulkBody, chosen: Chosen, outcome: Outcome) -> Response:
+    left = chosen.ids[outcome.tried :]
+    named_left = [Skipped(id=execution_id, **LEFT) for execution_id in left] if body.ids else []
+    result = BulkResult(
+        matched=len(chosen.ids) if body.ids else outcome.tried,
+        changed=0 if body.dry_run else len(outcome.done),
+        skipped=[*outcome.skipped, *named_left],
+        execution_ids=outcome.done,
+        has_more=chosen.has_more or bool(left),
+        links={"executions": f"{links.BASE}/task-executions"},
+    )
+    return answer(result, 200 if body.dry_run else 202)

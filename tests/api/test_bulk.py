@@ -125,7 +125,6 @@ async def test_what_there_is_no_time_for_is_left(
     task = await make_task(client)
     made = [await execute(client, task) for _ in range(4)]
     await ended(world, *made)
-    monkeypatch.setattr(bulk, "TOLD_AT_ONCE", 2)
     monkeypatch.setattr(bulk, "LONGEST_SECONDS", 0.0)
     ids = [e["id"] for e in made]
     named = (await client.post(f"{BULK}/retry", json={"ids": ids[:3]})).json()
