@@ -54,7 +54,10 @@ def schedule_of(wanted: TaskSchedule) -> Schedule:
 
 
 def task_id_of(entry: ScheduleListDescription) -> UUID | None:
-    """Whose schedule it is, if it is one of ours."""
+    """Whose schedule it is, if it is one of ours: by its id, and by what it starts."""
+    action = entry.schedule.action if entry.schedule else None
+    if getattr(action, "workflow", None) != names.TASK_EXECUTION:
+        return None
     try:
         task_id = UUID(entry.id.removeprefix("task-"))
     except ValueError:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
@@ -15,6 +16,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 
+from claude.scripted import ScriptedModelServer
 from contracts.schedules import Backfill
 from domain.ids import new_id
 from domain.states import ExecutionStatus
@@ -23,6 +25,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
 from runtime.schedules import Schedules
 from tests.engine.driver import Engine, script, use
+from tests.engine.running import driving, make_place, working
 from tests.engine.scheduling import Scheduled
 from tests.waiting import eventually
 
@@ -240,3 +243,27 @@ async def test_fires_need_no_gateway(engine: Engine) -> None:
     await scheduled.delete()
     assert [row.status for row in rows] == ["completed"] * 2
     assert len({row.trigger_metadata["scheduled_at"] for row in rows}) == 2
+
+
+async def test_a_fire_that_is_cancelled_before_it_began_is_a_cancelled_execution(
+    database_url: str, temporal_address: str, scripted_model: ScriptedModelServer, tmp_path: Path
+) -> None:
+    """No worker runs yet, so that start and cancel reach the workflow together."""
+    place = await make_place(database_url, temporal_address, tmp_path)
+    async with driving(place, scripted_model) as engine:
+        scheduled = await Scheduled.make(engine, DONE)
+        await scheduled.handle.trigger()
+
+        async def started() -> str | None:
+            found = await scheduled.described()
+            assert found is not None
+            running = found.raw_description.info.running_workflows
+            return running[0].workflow_id if running else None
+
+        workflow_id = await eventually(started)
+        assert workflow_id is not None
+        handle = engine.client.get_workflow_handle(workflow_id)
+        await handle.cancel()
+        async with working(place, scripted_model):
+            row = await (await scheduled.run()).ended()
+        assert row.status == ExecutionStatus.CANCELLED
