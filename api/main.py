@@ -65,6 +65,9 @@ POOL_SECONDS = 5.0
 """Clients hear sooner than they give up that the database is too busy for them (chosen)."""
 
 FEATURES = (
+    # Routes are tried in this order: what is asked most comes first.
+    bulk,  # before what takes any word for an execution's id
+    executions,
     tasks,
     schedules,
     task_versions,
@@ -74,9 +77,7 @@ FEATURES = (
     tool_groups,
     mcp_servers,
     agents,
-    bulk,  # before what takes any word for an execution's id
     execute,
-    executions,
     files,
     steering,
     stories,
