@@ -70,7 +70,7 @@ class Upkeep:
             log.warning("upkeep.ends", execution_id=str(row.id))
             async with self._database.transaction() as session:
                 await upkeep.end_terminated(session, row.id, state.run_id)
-        elif row.status != ExecutionStatus.PENDING or row.parent_execution_id is None:
+        elif row.status != ExecutionStatus.PENDING or row.parent_tool_call_id is None:
             # A subtask that has not begun is its parent's to start.
             log.warning("upkeep.starts", execution_id=str(row.id))
             await self._temporal.start(request_of(row))

@@ -60,7 +60,7 @@ def _has_no_workflow(row: ExecutionRow) -> bool:
 
     Nobody else starts it, and once started it finds itself ended.
     """
-    is_unborn = row.status == ExecutionStatus.PENDING and row.parent_execution_id is not None
+    is_unborn = row.status == ExecutionStatus.PENDING and row.parent_tool_call_id is not None
     return row.status == ExecutionStatus.BLOCKED or is_unborn
 
 

@@ -135,7 +135,7 @@ async def unretried(
     retry = aliased(ExecutionRow)
     is_over = (
         ExecutionRow.status.in_(TERMINAL),
-        ExecutionRow.parent_execution_id.is_(None),
+        ExecutionRow.parent_tool_call_id.is_(None),
         ~exists().where(retry.retry_of_id == ExecutionRow.id),
     )
     return await _chosen(session, user_id, narrowed, is_over, limit=limit)

@@ -182,6 +182,20 @@ async def test_work_in_a_conversation(client: Client, other: Client) -> None:
     assert (await client.post(tasks, json={**body, "input": ""})).status_code == 422
 
 
+async def test_work_with_a_parent_is_ended_by_its_own_workflow(
+    world: World, client: Client
+) -> None:
+    """A subtask that its parent has yet to start would end at once; nobody would go on after."""
+    session = await converse(client)
+    parent = await tell(client, session, "Plan it.")
+    await becomes(world, parent, "completed")
+    body = {"agent_id": "tester", "input": "Test it.", "parent_task_id": parent["id"]}
+    work = (await client.post(session["_links"]["tasks"], json=body)).json()
+    cancelled = (await client.post(work["_links"]["cancel"])).json()
+    assert (cancelled["status"], bool(cancelled["cancel_requested_at"])) == ("pending", True)
+    assert [kind for kind, _ in await said(world, work)] == ["cancel"]
+
+
 async def test_an_admin_speaks_in_the_owners_name(client: Client, admin: Client) -> None:
     session = await converse(client)
     execution = await tell(admin, session, "Hello from the operator")

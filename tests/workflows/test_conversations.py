@@ -88,6 +88,27 @@ async def test_work_waits_for_its_turn_in_a_conversation(stage: Stage) -> None:
     assert [m.seq for m in await run.messages()] == [3, 4]
 
 
+async def test_work_that_is_cancelled_lets_the_next_begin(stage: Stage) -> None:
+    """Though it has a parent, its workflow is its own, and so is its end."""
+    made = await post(stage, "/api/v1/sessions", 201)
+    first = await post(stage, made["_links"]["messages"], content="one")
+    slow = script({"text": "slow", "delay_ms": 5000})
+    work = await post(
+        stage,
+        made["_links"]["tasks"],
+        201,
+        agent_id="planner",
+        input=slow,
+        parent_task_id=first["id"],
+    )
+    assert work["status"] == "pending"
+    next_one = await post(stage, EXECUTIONS, 202, prompt="two", session_id=made["id"])
+    assert next_one["status"] == "blocked"
+    await post(stage, work["_links"]["cancel"], 202)
+    assert (await stage.engine.run(work["id"]).ended()).status == "cancelled"
+    assert (await stage.engine.run(next_one["id"]).ended()).status == "completed"
+
+
 async def test_files_of_a_workspace_are_handed_out(stage: Stage) -> None:
     command = "mkdir out && printf made > out/a.txt && ln -s /etc/passwd out/link"
     prompt = script({"tool_use": use("bash", command=command)}, {"text": "done"})
