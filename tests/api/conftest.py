@@ -46,6 +46,7 @@ def settings_of(database_url: str, temporal_address: str, **changed: object) -> 
             "jwt_secret": SECRET,
             "secrets_key": SECRET,
             "log_level": "error",
+            "failed_auth_limit": "",  # tests that walk all routes are refused often
             "home": "/nonexistent",  # whoever stores files gives a directory
             "api_body_limit_bytes": 6 * 1024 * 1024,
             **changed,
