@@ -133,6 +133,15 @@ def dry_run(
     show.fields(told)
     show.rows(
         (f"of {forecast.pop('executions')} before", "half within", "nine of ten within"),
-        [(name, spread["median"], spread["p90"]) for name, spread in forecast.items() if spread],
+        [
+            (name, _figure(spread["median"]), _figure(spread["p90"]))
+            for name, spread in forecast.items()
+            if spread
+        ],
         nothing="No execution of it has completed yet, so there is no forecast.",
     )
+
+
+def _figure(value: float) -> str:
+    """As many digits as it has, six behind the point at most."""
+    return f"{value:,.6f}".rstrip("0").rstrip(".")
