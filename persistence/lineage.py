@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from persistence.database import Database
 from persistence.tables.sessions import MessageRow
 
+# Sorted parts are not merged into one join: Postgres can't know that a line is short, and would read
+# the whole table for it.
 LINE = """
 WITH RECURSIVE line AS (
     SELECT forked_from_session_id AS session_id, forked_at_seq AS upto, forked_at AS as_of
@@ -25,11 +27,19 @@ WITH RECURSIVE line AS (
     WHERE s.forked_from_session_id IS NOT NULL
 ),
 shared AS (
-    SELECT m.* FROM line JOIN messages m ON m.session_id = line.session_id
-        AND m.superseded_at IS NULL AND m.seq <= line.upto AND m.created_at <= line.as_of
+    SELECT part.* FROM line, LATERAL (
+        SELECT * FROM messages m
+        WHERE m.session_id = line.session_id AND m.superseded_at IS NULL
+            AND m.seq <= line.upto AND m.created_at <= line.as_of
+        ORDER BY m.seq
+    ) AS part
     UNION ALL
-    SELECT m.* FROM line JOIN messages m ON m.session_id = line.session_id
-        AND m.superseded_at > line.as_of AND m.seq <= line.upto AND m.created_at <= line.as_of
+    SELECT part.* FROM line, LATERAL (
+        SELECT * FROM messages m
+        WHERE m.session_id = line.session_id AND m.superseded_at > line.as_of
+            AND m.seq <= line.upto AND m.created_at <= line.as_of
+        ORDER BY m.seq
+    ) AS part
 ),
 whole AS (
     SELECT * FROM shared

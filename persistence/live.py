@@ -32,7 +32,7 @@ RECONNECT_SECONDS = 0.5
 SILENT_SECONDS = 10.0
 """A connection is asked whether it still lives this often: a query costs 0.1 ms (chosen)."""
 
-PROOF_SECONDS = 5.0
+PROOF_SECONDS = 3.0
 """Longer than a healthy Postgres takes for an answer (chosen)."""
 
 log = structlog.get_logger(__name__)
@@ -52,13 +52,22 @@ class Listener:
     """One connection that listens for as long as the process lives, reconnecting by itself."""
 
     def __init__(
-        self, database_url: str, handlers: Mapping[str, Handler], *, on_gap: Callable[[], None]
+        self,
+        database_url: str,
+        handlers: Mapping[str, Handler],
+        *,
+        on_gap: Callable[[], None],
+        silent_seconds: float = SILENT_SECONDS,
     ) -> None:
-        """`handlers` by channel. `on_gap` is called after each (re)connect: look at everything."""
+        """`handlers` by channel. `on_gap` is called after each (re)connect: look at everything.
+
+        A connection that was silent for `silent_seconds` is asked whether it still lives.
+        """
         url = make_url(database_url).set(drivername="postgresql")
         self._dsn = url.render_as_string(hide_password=False)
         self._handlers = dict(handlers)
         self._on_gap = on_gap
+        self._silent_seconds = silent_seconds
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -81,14 +90,13 @@ class Listener:
         finally:
             connection.terminate()
 
-    @staticmethod
-    async def _prove(connection: asyncpg.Connection, gone: asyncio.Event) -> None:
+    async def _prove(self, connection: asyncpg.Connection, gone: asyncio.Event) -> None:
         """Wait for the end of a connection, and ask it something when it was silent for long.
 
         A half-open one, whose other side vanished without a word, would otherwise never end.
         """
         try:
-            async with asyncio.timeout(SILENT_SECONDS):
+            async with asyncio.timeout(self._silent_seconds):
                 await gone.wait()
         except TimeoutError:
             await connection.execute("SELECT 1", timeout=PROOF_SECONDS)

@@ -1,0 +1,73 @@
+"""The listening connection: it comes back, even from a death that nobody told it of."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy import make_url
+
+from persistence.database import Database
+from persistence.live import BELL, Listener, notify
+
+
+class Wire:
+    """A way to Postgres that can fall silent: nothing is closed, and nothing comes through."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = make_url(database_url)
+        self._pumps: list[asyncio.Task[None]] = []
+        self.is_silent = False
+        self.dropped = asyncio.Event()
+        """Somebody gave a connection up."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        """The address of the database by this way."""
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        url = self._url.set(host="127.0.0.1", port=port)
+        try:
+            yield url.render_as_string(hide_password=False)
+        finally:
+            server.close()
+            for pump in self._pumps:
+                pump.cancel()
+            await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(self._url.host, self._url.port)
+        for one, other in ((reader, back), (there, writer)):
+            self._pumps.append(asyncio.ensure_future(self._pump(one, other)))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while part := await reader.read(65_536):
+                if not self.is_silent:
+                    writer.write(part)
+        self.dropped.set()
+        writer.close()
+
+
+async def test_a_connection_that_died_without_a_word_is_noticed(database_url: str) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    connected: asyncio.Queue[None] = asyncio.Queue()
+    wire, database = Wire(database_url), Database.connect(database_url)
+    async with wire.open() as url:
+        listener = Listener(
+            url,
+            {BELL: heard.put_nowait},
+            on_gap=lambda: connected.put_nowait(None),
+            silent_seconds=0.1,
+        )
+        listening = asyncio.ensure_future(listener.run())
+        await connected.get()
+        wire.is_silent = True
+        await wire.dropped.wait()
+        wire.is_silent = False
+        await connected.get()
+        async with database.transaction() as session:
+            await notify(session, BELL, "again")
+        assert await heard.get() == "again"
+        listening.cancel()
+        await asyncio.wait([listening])
+    await database.close()
