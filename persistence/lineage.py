@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from persistence.database import Database
 from persistence.tables.sessions import MessageRow
 
-# Sorted parts are not merged into one join: Postgres can't know that a line is short, and would read
-# the whole table for it.
+# Sorted parts are not merged into one join: Postgres can't know that a line is short, and would
+# read the whole table for it.
 LINE = """
 WITH RECURSIVE line AS (
     SELECT forked_from_session_id AS session_id, forked_at_seq AS upto, forked_at AS as_of
