@@ -83,7 +83,7 @@ class Doors:
 
     def _knows(self, host: str) -> bool:
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
-        return name in self._hosts or name.endswith(self._suffixes or ("\0",))
+        return name in self._hosts or name.endswith(self._suffixes)
 
 
 def _origin(url: str) -> str:
