@@ -1,0 +1,141 @@
+"""Every change and every execute leaves an entry in the audit log: each route of the OpenAPI
+document that may change something is asked, and its entry is looked for by its request id."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from domain.ids import new_id
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import MessageRow
+from tests.api.factories import API
+from tests.api.test_isolation import ROUTES, Owner, Route
+from tests.api.world import World, in_session
+
+BY_ITS_ADDRESS = {"POST /hooks/{token}": "nobody is known; tests/api/test_hooks.py looks"}
+
+CHANGES_NOTHING = {
+    "POST /tasks/{task_id}/dry-run": "renders and checks, starts nothing",
+    "POST /task-executions/bulk/cancel": "nothing fits the filter; see tests/api/test_bulk.py",
+    "POST /task-executions/bulk/retry": "nothing fits the filter; see tests/api/test_bulk.py",
+}
+"""Routes that answer with 2xx here and leave no entry, each with its reason."""
+
+Prepare = Callable[[World, Owner, dict[str, str]], Awaitable[None]]
+
+
+async def ended(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only what has ended is run again."""
+    del owner
+    async with world.gateway.database.transaction() as session:
+        end = text("UPDATE executions SET status = 'failed', completed_at = now() WHERE id = :id")
+        await session.execute(end, {"id": UUID(made["execution_id"])})
+
+
+async def finished(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only a conversation in which nothing runs is deleted."""
+    del owner
+    async with world.gateway.database.transaction() as session:
+        end = text(
+            "UPDATE executions SET status = 'completed', completed_at = now() "
+            "WHERE session_id = :id"
+        )
+        await session.execute(end, {"id": UUID(made["session_id"])})
+
+
+async def scheduled(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only a task with a schedule has one to pause."""
+    del world
+    schedule = {"is_scheduled": True, "schedule_cron": "0 9 * * *", "schedule_enabled": True}
+    response = await owner.client.patch(f"{API}/tasks/{made['task_id']}", json=schedule)
+    assert response.is_success, response.text
+
+
+async def switched_off(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only a schedule that is paused is resumed."""
+    await scheduled(world, owner, made)
+    response = await owner.client.post(f"{API}/tasks/{made['task_id']}/schedule/pause")
+    assert response.is_success, response.text
+
+
+async def paused(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only what stands still goes on."""
+    del world
+    path = f"{API}/task-executions/{made['execution_id']}/pause"
+    response = await owner.client.post(path)
+    assert response.is_success, response.text
+
+
+async def prompted(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only what has said something is forked."""
+    await in_session(world, {"id": made["execution_id"]})
+    del owner
+    async with world.gateway.database.transaction() as session:
+        await session.execute(
+            text("INSERT INTO prefixes (sha256, body) VALUES (sha256('x'), '{}')")
+        )
+        row = await session.get_one(ExecutionRow, UUID(made["execution_id"]))
+        row.prefix_sha256 = hashlib.sha256(b"x").digest()
+        assert row.session_id
+        prompt = {"seq": 1, "role": "user", "content": "[]"}
+        session.add(MessageRow(session_id=row.session_id, execution_id=row.id, **prompt))
+
+
+PREPARED: dict[str, Prepare] = {
+    "POST /tasks/{task_id}/schedule/pause": scheduled,
+    "POST /tasks/{task_id}/schedule/resume": switched_off,
+    "POST /tasks/{task_id}/schedule/trigger": scheduled,
+    "POST /tasks/{task_id}/schedule/backfill": scheduled,
+    "POST /task-executions/{execution_id}/resume": paused,
+    "POST /task-executions/{execution_id}/fork": prompted,
+    "POST /task-executions/{execution_id}/retry": ended,
+    "DELETE /sessions/{session_id}": finished,
+}
+
+CHANGING = [
+    route
+    for route in ROUTES
+    if route.method in {"POST", "PUT", "PATCH", "DELETE"} and route.name not in BY_ITS_ADDRESS
+]
+
+
+@pytest.mark.parametrize("route", CHANGING, ids=lambda route: route.name)
+async def test_a_change_leaves_an_entry(world: World, route: Route) -> None:
+    name = f"changer-{new_id().hex}"
+    async with world.client(name, role="admin") as client:
+        owner = Owner(client, name)
+        made = await owner.make(world, route.resource) if route.parameters else {}
+        if prepare := PREPARED.get(route.name):
+            await prepare(world, owner, made)
+        path = route.path.format(**made)
+        request_id = f"coverage-{new_id()}"
+        headers = {"X-Request-ID": request_id}
+        answer = await client.request(route.method, path, json=route.body, headers=headers)
+        assert answer.is_success, f"{route.name}: {answer.text}"
+        found = await entries(world, request_id)
+    if route.name in CHANGES_NOTHING:
+        assert found == []
+        return
+    assert found, f"{route.name} leaves no entry"
+    for entry in found:
+        assert (entry.actor, entry.address) == (name, "127.0.0.1")
+        assert entry.action
+        assert entry.before is not None or entry.after is not None, entry.action
+
+
+async def entries(world: World, request_id: str) -> list[Any]:
+    statement = text(
+        "SELECT u.subject AS actor, a.* FROM audit_log a JOIN users u ON u.id = a.actor_id "
+        "WHERE a.request_id = :request_id"
+    )
+    async with world.gateway.database.reading() as session:
+        return list(await session.execute(statement, {"request_id": request_id}))
+
+
+def test_exceptions_name_routes_that_are_there() -> None:
+    names = {route.name for route in CHANGING}
+    assert CHANGES_NOTHING.keys() | PREPARED.keys() <= names
