@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 
 from bench import results
-from bench.cases import alone, crash, reports, schedules, startup, throughput, turns, waiting
+from bench.cases import alone, crash, lists, reports, schedules, startup, throughput, turns, waiting
 from bench.figures import Section
 from bench.say import say
 from bench.scale import FULL, QUICK, Scale
@@ -19,6 +19,7 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "turns": turns.measure,
     "waiting": waiting.measure,
     "crash": crash.measure,
+    "lists": lists.measure,
     "reports": reports.measure,
     "schedules": schedules.measure,
 }

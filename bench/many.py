@@ -1,7 +1,9 @@
 """A database that has seen much: a million executions in a year, and what goes with them."""
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from persistence.database import sqlalchemy_url
 
 TASKS = 200
 USERS = 20
@@ -113,3 +115,14 @@ async def fill(session: AsyncSession, count: int) -> None:
     for statement in STATEMENTS:
         given = {"count": count} if ":count" in statement else {}
         await session.execute(text(statement), given)
+
+
+async def fill_at(database_url: str, count: int) -> None:
+    """Fill the database of this address, however long it takes, and renew its statistics."""
+    engine = create_async_engine(sqlalchemy_url(database_url))
+    async with AsyncSession(engine) as session, session.begin():
+        await fill(session, count)
+    async with engine.connect() as connection:
+        by_itself = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await by_itself.execute(text("VACUUM ANALYZE"))
+    await engine.dispose()

@@ -1,0 +1,244 @@
+"""Lists, usage and single reads over a year of a million executions."""
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from sqlalchemy import event, select
+
+from activities.housekeeping import Housekeeping
+from bench import constant, many
+from bench.children import READY_SECONDS, Child
+from bench.figures import Bar, Section, Spread, Table, told
+from bench.say import say
+from bench.scale import Scale
+from bench.waiting import eventually
+from cli.stack import postgres
+from cli.stack.addresses import free_port
+from cli.stack.home import write_secret
+from cli.stack.postgres import Postgres
+from cli.stack.process import RunningPart
+from cli.tokens import mint
+from persistence import executions, usage
+from persistence.database import Database
+from persistence.executions import ExecutionFilter
+from persistence.migrate import migrate
+from persistence.pages import Window
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.users import UserRow
+from persistence.usage import GroupBy, UsageFilter
+
+READER = "many-1"
+SECRET = "a secret of the bench that is long enough"  # noqa: S105 - of a throw-away gateway
+PAGE = 20
+LOOKS = 50
+LOAD_SECONDS = 4.0
+BUSY_CONNECTIONS = 16
+"""Enough for the gateway never to wait for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Much:
+    """The filled database, and what of it is asked for."""
+
+    url: str
+    database: Database
+    user_id: UUID
+    deep: UUID
+    """The execution behind which the deep page begins."""
+
+
+async def measure(scale: Scale) -> Section:
+    """Pages in the database and at the gateway, a year's usage, and GET beside a constant."""
+    async with AsyncExitStack() as stack:
+        much = await stack.enter_async_context(_filled(scale.many))
+        in_database = {
+            "first page": await _page_ms(much, Window(PAGE)),
+            f"behind {scale.many // 2:,}": await _page_ms(much, Window(PAGE, before=much.deep)),
+        }
+        year = {group.value: await _usage_ms(much, group) for group in GroupBy}
+        gateway = await stack.enter_async_context(_gateway(much))
+        at_gateway = await gateway.pages()
+        ratio, ours, theirs = await gateway.beside_a_constant(scale.rounds)
+    pages = [
+        (name, str(Spread.of(ms)), told(at_gateway[i]["median_ms"]), told(at_gateway[i]["p99_ms"]))
+        for i, (name, ms) in enumerate(in_database.items())
+    ]
+    return Section(
+        f"Lists over {scale.many:,} executions",
+        f"One user has {many.BUSY_SHARE * 10} % of them. The count is included. GET of an "
+        f"execution: {ours}/s; a constant from the same gateway: {theirs}/s.",
+        [
+            Table("A page of 20", ("page", "database ms", "gateway ms", "p99 ms"), pages),
+            Table("A year's usage", ("by", "ms"), [(n, told(ms)) for n, ms in year.items()]),
+        ],
+        [
+            Bar("a page in the database", _worst(in_database), 10, unit="ms"),
+            Bar("a page at the gateway, p99", max(p["p99_ms"] for p in at_gateway), 40, unit="ms"),
+            Bar("a year's usage", max(year.values()), 1000, unit="ms"),
+            Bar("GET of an execution over a constant", ratio.median, 0.4, side="at least"),
+        ],
+    )
+
+
+def _worst(pages: dict[str, list[float]]) -> float:
+    return max(statistics.median(ms) for ms in pages.values())
+
+
+@asynccontextmanager
+async def _filled(count: int) -> AsyncIterator[Much]:
+    """A server of its own with everything in it."""
+    directory = _passable()
+    write_secret(directory / "password", "throw-away")
+    server = Postgres(directory / "data", free_port(), directory / "password", options={})
+    await postgres.initialise(server)
+    running = await RunningPart.start(postgres.part(server, directory / "postgres.log"))
+    try:
+        await migrate(server.url)
+        say(f"filling in {count:,} executions")
+        await many.fill_at(server.url, count)
+        database = Database.connect(server.url)
+        say("adding up a year")
+        await Housekeeping(database).close_days()
+        yield await _much(server.url, database, count)
+        await database.close()
+    finally:
+        await running.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _passable() -> Path:
+    """A directory that the server's user, who is another one, reaches."""
+    directory = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
+    directory.chmod(0o711)
+    return directory
+
+
+async def _much(url: str, database: Database, count: int) -> Much:
+    async with database.reading() as session:
+        user_id = await session.scalar(select(UserRow.id).where(UserRow.subject == READER))
+        mine = select(ExecutionRow.id).where(ExecutionRow.user_id == user_id)
+        deep = await session.scalar(mine.order_by(ExecutionRow.id.desc()).offset(count // 2))
+    assert user_id is not None
+    assert deep is not None
+    return Much(url, database, user_id, deep)
+
+
+async def _page_ms(much: Much, window: Window) -> list[float]:
+    """What Postgres says that the queries of one page take, planning included."""
+    recorded: list[tuple[str, Any]] = []
+
+    def record(*told_of: Any) -> None:
+        recorded.append((told_of[2], told_of[3]))
+
+    engine = much.database.engine
+    event.listen(engine.sync_engine, "before_cursor_execute", record)
+    async with much.database.reading() as session:
+        await executions.page(session, much.user_id, ExecutionFilter(), window)
+    event.remove(engine.sync_engine, "before_cursor_execute", record)
+    taken = []
+    async with engine.connect() as connection:
+        for _ in range(LOOKS):
+            total = 0.0
+            for statement, parameters in recorded:
+                explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+                plan = (await connection.exec_driver_sql(explain, parameters)).scalar_one()[0]
+                total += plan["Planning Time"] + plan["Execution Time"]
+            taken.append(total)
+    return taken
+
+
+async def _usage_ms(much: Much, group: GroupBy) -> float:
+    """The usage of everybody in the last year, as an admin asks for it."""
+    today = datetime.now(UTC).date()
+    narrowed = UsageFilter(today - timedelta(days=365), today)
+    async with much.database.reading() as session:
+        began = time.perf_counter()
+        await usage.usage(session, group, narrowed)
+        return (time.perf_counter() - began) * 1000
+
+
+class _Served:
+    """A gateway on the filled database, and how to load it."""
+
+    def __init__(self, url: str, much: Much, directory: Path) -> None:
+        self._url = url
+        self._much = much
+        self._directory = directory
+        token = mint(SECRET, user=READER, role="user", lives=timedelta(hours=1))
+        self._header = f"Authorization: Bearer {token}"
+
+    async def pages(self) -> list[dict[str, Any]]:
+        """The first page and the deep one, one request after the other."""
+        path = "/api/v1/task-executions"
+        async with httpx2.AsyncClient(base_url=self._url) as client:
+            name, _, value = self._header.partition(": ")
+            number = f"?page=10000&page_size={PAGE}"
+            answer = await client.get(path + number, headers={name: value})
+            cursor = answer.json()["next_cursor"]
+        deep = path if cursor is None else f"{path}?cursor={cursor}"
+        return [await self._load(path, 1), await self._load(deep, 1)]
+
+    async def beside_a_constant(self, rounds: int) -> tuple[Spread, Spread, Spread]:
+        """Requests per second of GET over a constant's, taking turns, and both."""
+        path = f"/api/v1/task-executions/{self._much.deep}"
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append((await self._load(path, BUSY_CONNECTIONS))["per_second"])
+            theirs.append((await self._load(constant.PATH, BUSY_CONNECTIONS))["per_second"])
+        return Spread.of_ratios(ours, theirs), Spread.of(ours), Spread.of(theirs)
+
+    async def _load(self, path: str, connections: int) -> dict[str, Any]:
+        say(f"  {path.partition('?')[0]}, {connections} at a time")
+        child = await Child.start(
+            "bench.load",
+            *(f"{self._url}{path}", str(connections), str(LOAD_SECONDS), self._header),
+            environment={},
+            log=self._directory / "load.log",
+            cwd=self._directory,
+        )
+        return await child.read(within=READY_SECONDS)
+
+
+@asynccontextmanager
+async def _gateway(much: Much) -> AsyncIterator[_Served]:
+    directory = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
+    port = free_port()
+    child = await Child.start(
+        "uvicorn",
+        *("--factory", "bench.constant:app", "--port", str(port)),
+        *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
+        environment={
+            "PERDURE_DATABASE_URL": much.url,
+            "PERDURE_JWT_SECRET": SECRET,
+            "PERDURE_HOME": str(directory),
+            "PERDURE_TEMPORAL_ADDRESS": "127.0.0.1:1",  # nothing is started
+            "PERDURE_LOG_LEVEL": "error",
+        },
+        log=directory / "gateway.log",
+        cwd=directory,
+    )
+    url = f"http://127.0.0.1:{port}"
+
+    async def answers() -> bool:
+        try:
+            async with httpx2.AsyncClient() as client:
+                return (await client.get(f"{url}{constant.PATH}")).is_success
+        except httpx2.TransportError:
+            return False
+
+    try:
+        await eventually(answers, within=READY_SECONDS, what="the gateway")
+        yield _Served(url, much, directory)
+    finally:
+        await child.stop()
+        shutil.rmtree(directory, ignore_errors=True)
