@@ -8,11 +8,12 @@ less of a round trip each of them costs.
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import make_url
 
 from domain.states import TERMINAL, ExecutionStatus
@@ -41,13 +42,17 @@ SETTLED = (*TERMINAL, ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.PAUSED)
 """States that end a client's wait: nothing happens any more, or nothing without a person."""
 
 
+Wanted = dict[UUID, list[asyncio.Future[Mapping[str, Any] | None]]]
+"""Executions, and who waits for each."""
+
+
 class HotReads:
     """A small pool of its own."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         """Takes the pool over; `close` closes it."""
         self._pool = pool
-        self._wanted: dict[UUID, asyncio.Future[Mapping[str, Any] | None]] = {}
+        self._wanted: Wanted = {}
         self._reading: asyncio.Task[None] | None = None
 
     @classmethod
@@ -72,29 +77,37 @@ class HotReads:
 
     async def execution(self, execution_id: UUID) -> Mapping[str, Any] | None:
         """The columns of an execution that clients see, read after this was asked."""
-        found = self._wanted.get(execution_id)
-        if found is None:
-            found = self._wanted[execution_id] = asyncio.get_running_loop().create_future()
+        found = asyncio.get_running_loop().create_future()
+        self._wanted.setdefault(execution_id, []).append(found)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_wanted())
-        # Others may wait for the same row: a client that goes away must not take it from them.
-        return await asyncio.shield(found)
+        columns: Mapping[str, Any] | None = await found
+        return columns
 
     async def _read_wanted(self) -> None:
         """Read what is wanted until nothing is; what is asked meanwhile is of the next round."""
         while self._wanted:
-            wanted, self._wanted = self._wanted, {}
             try:
-                rows = await self._pool.fetch(_EXECUTIONS, list(wanted))
-            except BaseException as error:
-                _fail(wanted.values(), error)
-                if not isinstance(error, Exception):
-                    raise
-                continue
-            by_id = {row["id"]: row for row in rows}
-            for execution_id, found in wanted.items():
-                row = by_id.get(execution_id)
-                found.set_result(None if row is None else dict(row))
+                async with self._pool.acquire() as connection:
+                    while self._wanted and not connection.is_closed():
+                        await self._read_round(connection)
+            except Exception as error:  # noqa: BLE001 - told to all who wait for a connection
+                wanted, self._wanted = self._wanted, {}
+                _fail(wanted, error)
+
+    async def _read_round(self, connection: PoolConnectionProxy) -> None:
+        wanted, self._wanted = self._wanted, {}
+        try:
+            rows = await connection.fetch(_EXECUTIONS, list(wanted))
+        except Exception as error:  # noqa: BLE001 - told to all who asked
+            _fail(wanted, error)
+            return
+        by_id = {row["id"]: dict(row) for row in rows}
+        for execution_id, waiting in wanted.items():
+            columns = by_id.get(execution_id)
+            for found in waiting:
+                if not found.done():
+                    found.set_result(columns)
 
     async def settled(self, execution_ids: Sequence[UUID]) -> Sequence[UUID]:
         """Those of the executions that nobody need wait for any longer."""
@@ -102,14 +115,12 @@ class HotReads:
         return [row["id"] for row in rows]
 
 
-def _fail(waiting: Iterable[asyncio.Future[Any]], error: BaseException) -> None:
-    """Tell those who wait; nobody may be left who does, so nothing is said to nobody."""
-    for one in waiting:
-        if isinstance(error, Exception):
-            one.set_exception(error)
-            one.exception()
-        else:
-            one.cancel()
+def _fail(wanted: Wanted, error: Exception) -> None:
+    """Tell those who wait; who went away is told nothing."""
+    for waiting in wanted.values():
+        for found in waiting:
+            if not found.done():
+                found.set_exception(error)
 
 
 async def _read_json(connection: asyncpg.Connection) -> None:
