@@ -6,6 +6,7 @@ from typing import Any
 from api import audit_views
 from cli.configuration import load
 from cli.exits import CommandError
+from domain.errors import InvalidInputError
 from persistence import audit_chain
 from persistence.audit_chain import Head, Verification
 from persistence.database import Database
@@ -18,13 +19,15 @@ def verify_directly(from_seq: int, expect_head: str | None) -> dict[str, Any]:
     """What the gateway would answer, of the whole chain from `from_seq` on.
 
     Raises:
-        CommandError: PERDURE_DATABASE_URL is not set.
-        InvalidInputError: the expected head is none.
+        CommandError: PERDURE_DATABASE_URL is not set, or the expected head is none.
     """
     settings = load()
     if settings.database_url is None:
         raise CommandError("Set PERDURE_DATABASE_URL to the database to verify.")
-    expected = None if expect_head is None else audit_views.head(expect_head)
+    try:
+        expected = None if expect_head is None else audit_views.head(expect_head)
+    except InvalidInputError as error:
+        raise CommandError(f"{error.detail} {error.problems[0].msg}") from error
     found = asyncio.run(_verify(str(settings.database_url), from_seq, expected))
     answer: dict[str, Any] = audit_views.verification(found).model_dump(mode="json", by_alias=True)
     return {**answer, "from_seq": from_seq, "verified": max(0, found.to_seq - from_seq + 1)}
