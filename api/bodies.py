@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from api.calls import Called
 from api.errors import MalformedRequestError
+from api.problems import SHOWN_PROBLEMS
 from domain.errors import FieldProblem, InvalidInputError
 
 M = TypeVar("M", bound=BaseModel)
@@ -53,7 +54,9 @@ def _refusal(error: ValidationError, raw: bytes, model: type[BaseModel]) -> Exce
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return _unparseable(raw, found[0]["msg"])
-    problems = [FieldProblem(("body", *e["loc"]), _message(e, model), e["type"]) for e in found]
+    # Only those that are told: a name to suggest is sought for each, and there may be a million.
+    told = found[:SHOWN_PROBLEMS]
+    problems = [FieldProblem(("body", *e["loc"]), _message(e, model), e["type"]) for e in told]
     return InvalidInputError("The body is invalid; see errors.", problems)
 
 

@@ -1,5 +1,8 @@
 """What ends a turn, over real HTTP: every stop reason, and answers nobody would expect."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from domain.errors import ErrorCode
@@ -199,4 +202,20 @@ async def test_output_of_a_shape(engine: Engine) -> None:
     run = await engine.completed({"text": '{"n": 3}'}, sdk_options=options)
     assert ((await run.row()).result_data or {})["output"] == {"n": 3}
     for text in ('{"n": "three"}', "three"):
+        await engine.failed({"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID)
+
+
+async def test_a_shape_that_cannot_be_had_ends_the_execution_and_fetches_nothing(
+    engine: Engine, tmp_path: Path
+) -> None:
+    there = tmp_path / "schema.json"
+    there.write_text("{}")
+    shapes = [
+        {"$ref": there.as_uri()},  # a file of the worker's, which would allow everything
+        {"x": {"type": 5}, "$ref": "#/x"},
+        {"properties": {"n": {"pattern": "(a+)+$"}}},
+    ]
+    text = json.dumps({"n": "a" * 60 + "b"})
+    for shape in shapes:
+        options = {"output_schema": shape}
         await engine.failed({"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID)

@@ -1,0 +1,54 @@
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from domain.time_limits import TookTooLongError, time_limit
+
+
+def _forever() -> None:
+    re.search(r"(a+)+$", "a" * 60 + "b")
+
+
+def _limited(seconds: float) -> None:
+    with time_limit(seconds):
+        _forever()
+
+
+def test_an_expression_that_takes_for_ever_is_ended() -> None:
+    for _ in range(5):
+        began = time.monotonic()
+        with pytest.raises(TookTooLongError):
+            _limited(0.05)
+        assert time.monotonic() - began < 5
+
+
+def test_what_is_done_in_time_is_left_alone_and_nothing_comes_later() -> None:
+    for _ in range(200):
+        with time_limit(10):
+            pass
+    before = signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_REAL, *before)
+    # pytest's own time limit, which uses the same signal, runs on.
+    assert before[0] > 100 or before[0] == 0
+    _, interval = before
+    assert interval == 0
+
+
+def test_an_end_that_is_swallowed_comes_again() -> None:
+    def swallowed() -> None:
+        with time_limit(0.05):
+            try:
+                _forever()
+            except TookTooLongError:
+                _forever()
+
+    with pytest.raises(TookTooLongError):
+        swallowed()
+
+
+def test_no_other_thread_is_told_it_is_limited() -> None:
+    with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="main thread"):
+        threads.submit(_limited, 1).result()
