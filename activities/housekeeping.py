@@ -59,7 +59,7 @@ class Housekeeping:
                 day = await usage.close_next_day(session, datetime.now(UTC))
             if day is None:
                 return count
-            log.info("usage.closed", day=day.isoformat())
+            log.debug("usage.closed", day=day.isoformat())
             count += 1
 
     async def _in_batches(self, work: Callable[[AsyncSession], Awaitable[int]]) -> int:
