@@ -67,4 +67,6 @@ def _mismatch(found: Mismatch | None) -> HeadMismatch | None:
 
 
 def _seal(row: AuditSealRow | None) -> SealRead | None:
-    return row and SealRead(seq=row.seq, hash=row.hash.hex(), sealed_at=row.sealed_at)
+    if row is None:
+        return None
+    return SealRead(seq=row.seq, hash=row.hash.hex(), sealed_at=row.sealed_at)

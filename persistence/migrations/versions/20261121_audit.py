@@ -43,13 +43,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take back."""
     op.drop_table("execution_tags")
-    op.create_index(
-        "ix_executions_tags",
-        "executions",
-        ["tags"],
-        postgresql_using="gin",
-        postgresql_where=sa.text("tags <> '{}'"),
-    )
     op.drop_index("ix_executions_parent_execution_id_id", table_name="executions")
     op.create_index("ix_executions_parent_execution_id", "executions", ["parent_execution_id"])
     op.drop_index("ix_outbox_consumed_at", table_name="outbox")
@@ -165,15 +158,10 @@ def _lists() -> None:
         ["parent_execution_id", "id"],
         postgresql_where=sa.text("parent_execution_id IS NOT NULL"),
     )
-    op.drop_index("ix_executions_tags", table_name="executions")
     op.create_table(
         "execution_tags",
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("tag", sa.Text(), nullable=False),
         sa.Column("execution_id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "tag", "execution_id", name=op.f("pk_execution_tags")),
-    )
-    op.execute(
-        "INSERT INTO execution_tags (user_id, tag, execution_id) "
-        "SELECT DISTINCT user_id, unnest(tags), id FROM executions"
     )

@@ -34,7 +34,6 @@ def downgrade() -> None:
     op.drop_index("ix_sessions_user_id_id_interactive", table_name="sessions")
     op.drop_index("ix_sessions_user_id_agent_id_id", table_name="sessions")
     op.drop_index("ix_executions_retry_of_id", table_name="executions")
-    op.drop_index("ix_executions_tags", table_name="executions")
     op.drop_column("executions", "tags")
 
 
@@ -43,13 +42,6 @@ def _tags() -> None:
     op.add_column(
         "executions",
         sa.Column("tags", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
-    )
-    op.create_index(
-        "ix_executions_tags",
-        "executions",
-        ["tags"],
-        postgresql_using="gin",
-        postgresql_where=sa.text("tags <> '{}'"),
     )
 
 
