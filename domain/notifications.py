@@ -56,7 +56,7 @@ def delay_after(tries: int, asked_seconds: float | None = None) -> timedelta:
 
     A receiver that asks for more gets it, up to a day.
     """
-    own = min(_FIRST_DELAY * _FACTOR ** min(tries - 1, 10), _LONGEST_DELAY)
+    own = min(_FIRST_DELAY * float(_FACTOR ** min(tries - 1, 10)), _LONGEST_DELAY)
     asked = timedelta(seconds=min(max(asked_seconds or 0.0, 0.0), _LONGEST_WAIT.total_seconds()))
     return max(own, asked)
 
