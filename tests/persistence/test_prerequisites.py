@@ -1,0 +1,106 @@
+"""What waits for executions that end: however much it is, and whoever comes at the same time."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+
+from contracts.policies import DATABASE_STEP
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from persistence import prerequisites
+from persistence.database import Database
+from tests.persistence.opened import Opened, opened
+
+WAIT = text("""
+WITH waiting AS (
+    INSERT INTO executions (id, user_id, title, status, status_reason, workflow_id, trigger_type,
+        depth, executor, trigger_metadata, prompt_variables, missing_variables, priority)
+    SELECT new.id, e.user_id, 'waits', 'blocked', 'prerequisites', 'execution-' || new.id, 'manual',
+        0, 'claude', '{}', '{}', '[]', 5
+    FROM executions e, unnest(CAST(:ids AS uuid[])) AS new (id) WHERE e.id = :like
+)
+INSERT INTO execution_prerequisites (execution_id, prerequisite_id)
+SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:others AS uuid[]))
+""")
+
+
+async def wait(database: Database, like: Opened, others: Sequence[UUID]) -> list[UUID]:
+    """As many executions as there are others, each waiting for one of those."""
+    ids = [new_id() for _ in others]
+    async with database.transaction() as session:
+        await session.execute(WAIT, {"ids": ids, "others": list(others), "like": like.id})
+    return ids
+
+
+async def line(database: Database, like: Opened, length: int) -> list[UUID]:
+    """Executions that wait for one another, one behind the other, the first for `like`."""
+    ids = [new_id() for _ in range(length)]
+    async with database.transaction() as session:
+        parameters = {"ids": ids, "others": [like.id, *ids[:-1]], "like": like.id}
+        await session.execute(WAIT, parameters)
+    return ids
+
+
+async def settle(database: Database, ended: UUID, status: ExecutionStatus) -> float:
+    """End an execution for those that wait for it; how long that took."""
+    began = time.monotonic()
+    async with database.transaction() as session:
+        update = text("UPDATE executions SET status = :status WHERE id = :id")
+        await session.execute(update, {"status": status, "id": ended})
+        await prerequisites.settle(session, ended, status)
+    return time.monotonic() - began
+
+
+async def count(database: Database, sql: str) -> int:
+    async with database.reading() as session:
+        return int(await session.scalar(text(sql)) or 0)
+
+
+async def test_a_long_line_fails_whole(database: Database) -> None:
+    first = await opened(database)
+    ids = await line(database, first, 2000)
+    seconds = await settle(database, first.id, ExecutionStatus.FAILED)
+    assert seconds < DATABASE_STEP.total_seconds() / 4
+    assert await count(database, "SELECT count(*) FROM executions WHERE status = 'failed'") == 2001
+    told = "SELECT count(*) FROM execution_events WHERE type = 'execution.failed'"
+    audited = "SELECT count(*) FROM audit_log WHERE action = 'execution.failed'"
+    assert (await count(database, told), await count(database, audited)) == (2000, 2000)
+    async with database.reading() as session:
+        query = text("SELECT id, error_message FROM executions WHERE id = ANY(:ids) ORDER BY id")
+        sentences = [row.error_message for row in await session.execute(query, {"ids": ids})]
+    others = [first.id, *ids[:-1]]
+    assert sentences == [f"It waited for execution {other}, which is failed." for other in others]
+
+
+async def test_many_start_together(database: Database) -> None:
+    first = await opened(database)
+    ids = await wait(database, first, [first.id] * 4000)
+    [late] = await wait(database, first, [first.id])
+    async with database.transaction() as session:
+        await prerequisites.require(session, late, ids[:1])
+    seconds = await settle(database, first.id, ExecutionStatus.COMPLETED)
+    assert seconds < DATABASE_STEP.total_seconds() / 4
+    assert await count(database, "SELECT count(*) FROM executions WHERE status = 'pending'") == 4000
+    unstarted = "SELECT count(*) FROM outbox WHERE kind = 'start' AND consumed_at IS NULL"
+    assert await count(database, unstarted) == 4000
+
+
+async def test_one_that_begins_to_wait_while_others_fail_fails_too(database: Database) -> None:
+    first = await opened(database)
+    *_, last = await line(database, first, 3)
+    async with database.reading() as session:
+        user_id = await session.scalar(text("SELECT user_id FROM executions LIMIT 1"))
+    async with database.transaction() as session:
+        standing = await prerequisites.standing(session, user_id, [last])
+        assert standing == {last: ExecutionStatus.BLOCKED}
+        failing = asyncio.create_task(settle(database, first.id, ExecutionStatus.FAILED))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while not await count(database, waiting):
+            assert not failing.done()
+        parameters = {"ids": [new_id()], "others": [last], "like": first.id}
+        await session.execute(WAIT, parameters)
+    await failing
+    assert await count(database, "SELECT count(*) FROM executions WHERE status = 'blocked'") == 0
