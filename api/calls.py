@@ -36,13 +36,17 @@ class Call:
             client.host if client else None,
         )
 
+    def owns(self, owner_id: UUID) -> bool:
+        """Whether what belongs to this user is the caller's; admins may see and do everything."""
+        return owner_id == self.principal.user_id or self.principal.is_admin
+
     def require_own(self, owner_id: UUID, what: str) -> None:
-        """Refuse what belongs to somebody else; admins may see and do everything.
+        """Refuse what belongs to somebody else.
 
         Raises:
             PermissionDeniedError: the owner is another user.
         """
-        if owner_id != self.principal.user_id and not self.principal.is_admin:
+        if not self.owns(owner_id):
             raise PermissionDeniedError(f"This {what} is another user's.")
 
     def require_admin(self) -> None:

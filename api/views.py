@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from api import links, mcp_values
 from api.calls import Call
@@ -58,13 +59,20 @@ def execution_of(call: Call, columns: Mapping[str, Any]) -> ExecutionRead:
     return ExecutionRead(**columns, links=links.execution(call, columns))
 
 
-def task(stored: StoredTask) -> TaskRead:
-    """A task; options come back as they were sent, without defaults filled in."""
+_OWNERS = {"notification_config": None}
+"""Of a public task others don't see whom it notifies: it is not done for their executions, and
+addresses of webhooks and people are not for everybody."""
+
+
+def task(call: Call, stored: StoredTask) -> TaskRead:
+    """A task as this caller sees it; options come back as sent, without defaults filled in."""
     definition = TaskDefinition.model_validate(stored.definition)
     values = _of(definition, _DEFINITION)
     for field in ("sdk_options", "human_input_policy"):
         values[field] = getattr(definition, field).model_dump(mode="json", exclude_unset=True)
     values |= stored.row.spelled_tools or {}
+    if not call.owns(stored.row.user_id):
+        values |= _OWNERS
     return TaskRead(
         **_of(stored.row, _TASK),
         **values,
@@ -73,10 +81,12 @@ def task(stored: StoredTask) -> TaskRead:
     )
 
 
-def task_version(row: TaskVersionRow) -> TaskVersionRead:
-    """A version of a task, as it was written."""
-    fields = [f for f in TaskVersionRead.model_fields if f != "links"]
-    return TaskVersionRead(**_of(row, fields), links=links.task_version(row.task_id, row.version))
+def task_version(call: Call, row: TaskVersionRow, owner_id: UUID) -> TaskVersionRead:
+    """A version of this owner's task, as it was written."""
+    values = _of(row, [f for f in TaskVersionRead.model_fields if f != "links"])
+    if not call.owns(owner_id):
+        values["definition"] = {**row.definition, **_OWNERS}
+    return TaskVersionRead(**values, links=links.task_version(row.task_id, row.version))
 
 
 def hook(row: HookRow) -> HookRead:

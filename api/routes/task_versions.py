@@ -29,9 +29,9 @@ async def list_versions(
 ) -> Response:
     """Every version of a task, newest first."""
     async with call.gateway.database.reading() as session:
-        await readable_task(session, call, task_id)
+        task = await readable_task(session, call, task_id)
         page = await task_versions.page(session, task_id, query.span())
-    items = [views.task_version(row) for row in page.rows]
+    items = [views.task_version(call, row, task.row.user_id) for row in page.rows]
     return answer(listing(call.request, query, page, items))
 
 
@@ -41,8 +41,8 @@ async def get_version(
 ) -> Response:
     """One version of a task."""
     async with call.gateway.database.reading() as session:
-        await readable_task(session, call, task_id)
+        task = await readable_task(session, call, task_id)
         row = await task_versions.find(session, task_id, version)
     if row is None:
         raise NotFoundError(f"The task has no version {version}.")
-    return single(call.request, views.task_version(row))
+    return single(call.request, views.task_version(call, row, task.row.user_id))

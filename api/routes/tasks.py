@@ -60,7 +60,7 @@ async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Resp
     async with call.gateway.database.reading() as session:
         page = await tasks.page(session, call.principal.user_id, query.narrowed(), query.window())
         stored = await tasks.with_definitions(session, page.rows)
-    return answer(listing(call.request, query, page, [views.task(task) for task in stored]))
+    return answer(listing(call.request, query, page, [views.task(call, task) for task in stored]))
 
 
 @router.get("/{task_id}", responses={200: {"model": TaskRead}})
@@ -68,7 +68,7 @@ async def get_task(call: Called, task_id: UUID) -> Response:
     """One task."""
     async with call.gateway.database.reading() as session:
         stored = await readable_task(session, call, task_id)
-    return single(call.request, views.task(stored))
+    return single(call.request, views.task(call, stored))
 
 
 @router.patch("/{task_id}", responses={200: {"model": TaskRead}})
@@ -80,10 +80,10 @@ async def update_task(
     """Change a task. Executions in flight keep the version they started with."""
     async with call.gateway.database.transaction() as session:
         stored = await own_locked(session, call, task_id)
-        require_match(call.request, views.task(stored))
+        require_match(call.request, views.task(call, stored))
         changed = await change_task(session, call, stored, update)
     await keep_in_step(call.gateway, task_id)
-    read = views.task(changed)
+    read = views.task(call, changed)
     return answer(read, headers={"ETag": etag(to_json(read))})
 
 
@@ -92,7 +92,7 @@ async def delete_task(call: Called, task_id: UUID) -> Response:
     """Delete a task; its executions stay readable."""
     async with call.gateway.database.transaction() as session:
         stored = await own_locked(session, call, task_id)
-        require_match(call.request, views.task(stored))
+        require_match(call.request, views.task(call, stored))
         await tasks.delete(session, stored.row)
         entity = ("task", task_id)
         before, owner = {"name": stored.row.name}, stored.row.user_id
@@ -124,7 +124,7 @@ async def make_task(
         stored = await tasks.create(session, row, runs.stored())
         after = {"name": row.name} | ({"template_id": str(template_id)} if template_id else {})
         await audit.record(session, call.actor, "task.create", ("task", row.id), after=after)
-        read = views.task(stored)
+        read = views.task(call, stored)
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
         return answer(read, 201, headers), stored
 

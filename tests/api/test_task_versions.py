@@ -50,3 +50,20 @@ async def test_who_reads_the_task_reads_its_versions(client: Client, other: Clie
     assert (await client.get(f"{versions}/99999999999999")).status_code == 422
     await client.delete(task["_links"]["self"])
     assert (await client.get(versions)).status_code == 404
+
+
+async def test_whom_a_public_task_notifies_is_its_owners_business(
+    client: Client, other: Client
+) -> None:
+    config = {"email": ["ann@example.com"], "slack": [{"url": "https://hooks.slack.com/SECRET"}]}
+    task = await make_task(client, notification_config=config)
+    path = task["_links"]["self"]
+    webhooks = {"webhooks": [{"url": "https://example.com/?key=SECRET"}]}
+    await client.patch(path, json={"notification_config": webhooks, "is_public": True})
+    for address in (path, f"{path}/versions", f"{path}/versions/1", "/api/v1/tasks?page_size=100"):
+        seen = await other.get(address)
+        assert seen.status_code == 200
+        assert str(task["id"]) in seen.text
+        assert "SECRET" not in seen.text, address
+        assert "ann@example.com" not in seen.text, address
+        assert "SECRET" in (await client.get(address)).text, address
