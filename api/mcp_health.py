@@ -5,6 +5,7 @@ that carries it; a session that was opened is closed again.
 """
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ _REQUEST = {
         "clientInfo": {"name": "perdure", "version": "1"},
     },
 }
+_SESSION_ID = re.compile(r"[\x21-\x7e]{1,1024}")
+"""Visible ASCII, by the specification; the length is chosen."""
+
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
@@ -59,13 +63,19 @@ async def handshake(outbound: Outbound, url: str, headers: Mapping[str, str]) ->
                 return Health(is_healthy=False, detail=f"It answers HTTP {response.status_code}.")
             kind = response.headers.get("content-type", "")
             message = await _message(response.aiter_raw(), is_stream="event-stream" in kind)
-            session_id = response.headers.get("mcp-session-id")
+            session_id = _session_id(response.headers)
     except (AddressRefusedError, OutboundError) as error:
         return Health(is_healthy=False, detail=error.detail)
     latency_ms = round((time.monotonic() - began) * 1000)
     if session_id:
         await _close(outbound, url, {**headers, "Mcp-Session-Id": session_id})
     return _judged(message, latency_ms)
+
+
+def _session_id(headers: Mapping[str, str]) -> str | None:
+    """The session that was opened; None where its id is none, and could not be sent back."""
+    found = headers.get("mcp-session-id", "")
+    return found if _SESSION_ID.fullmatch(found) else None
 
 
 async def _close(outbound: Outbound, url: str, headers: Mapping[str, str]) -> None:

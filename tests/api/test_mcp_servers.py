@@ -50,6 +50,7 @@ class Shop:
         self.url = ""
         self.app.add_api_route("/json", self.as_json, methods=["POST", "DELETE"])
         self.app.add_api_route("/stream", self.as_stream, methods=["POST"])
+        self.app.add_api_route("/odd", self.odd, methods=["POST"])
         self.app.add_api_route("/locked", self.locked, methods=["POST"])
         self.app.add_api_route("/other", self.other, methods=["POST"])
         self.app.add_api_route("/error", self.error, methods=["POST"])
@@ -75,6 +76,11 @@ class Shop:
             await asyncio.Event().wait()
 
         return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def odd(self) -> Response:
+        """An answer whose session can't be named back to it."""
+        answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": RESULT})
+        return Response(answer, headers={"Mcp-Session-Id": "h\xe9 \xff"})
 
     async def locked(self) -> Response:
         return Response("who are you?", 401)
@@ -162,6 +168,11 @@ async def test_a_server_that_answers_is_healthy(client: Client, shop: Shop) -> N
 
 async def test_an_answer_may_come_in_a_stream(client: Client, shop: Shop) -> None:
     health = await check(client, await make_server(client, url=f"{shop.url}/stream"))
+    assert health["status"] == "healthy"
+
+
+async def test_a_session_with_an_impossible_name_is_let_go(client: Client, shop: Shop) -> None:
+    health = await check(client, await make_server(client, url=f"{shop.url}/odd"))
     assert health["status"] == "healthy"
 
 
