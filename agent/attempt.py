@@ -192,7 +192,7 @@ class Attempt:
         if hearing.wants_end(heard):
             self._is_cancelled = True
             return
-        self.is_pausing = hearing.wants_pause(heard, before=self.is_pausing)
+        self.is_pausing = heard.is_pause_wanted
         step = hearing.take_in(self.state, heard)
         self.failure = step.failure or self.failure
         if step != Step():
@@ -209,7 +209,7 @@ class Attempt:
         """Whether somebody cancelled. A pause lets the work in hand end, and no more begin."""
         heard = await self.record.hear()
         self._is_cancelled = hearing.wants_end(heard)
-        self.is_pausing = hearing.wants_pause(heard, before=self.is_pausing)
+        self.is_pausing = heard.is_pause_wanted
         return self._is_cancelled
 
     @asynccontextmanager

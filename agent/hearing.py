@@ -20,19 +20,13 @@ from domain.steps import (
     ToolCallStatus,
 )
 
-CANCEL, MESSAGE, PAUSE, RESUME = "cancel", "message", "pause", "resume"
+CANCEL, MESSAGE = "cancel", "message"
 """Kinds of what is said that the loop treats by themselves; the rest is consumed as it is read."""
 
 
 def wants_end(heard: Heard) -> bool:
     """Whether somebody cancelled."""
     return any(said.kind == CANCEL for said in heard.said)
-
-
-def wants_pause(heard: Heard, *, before: bool) -> bool:
-    """Whether it is to stand still, by the last thing said about it; else as it was `before`."""
-    wishes = [said.kind == PAUSE for said in heard.said if said.kind in (PAUSE, RESUME)]
-    return wishes[-1] if wishes else before
 
 
 def take_in(state: RunState, heard: Heard) -> Step:

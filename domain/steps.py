@@ -303,6 +303,8 @@ class Heard:
     said: Sequence[Said] = ()
     answered: Sequence[OpenRequest] = ()
     children: Sequence[ChildResult] = ()
+    is_pause_wanted: bool = False
+    """As `Snapshot.is_pause_wanted`, not older than what is unread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,8 @@ class ExecutionRecord:
                 said=said,
                 answered=await _answered(session, _ids(said, "input_request_id")),
                 children=await _children(session, _ids(said, "execution_id")),
+                # The row's word, read last: the order of what is unread is that of clocks.
+                is_pause_wanted=await _is_pause_wanted(session, self._id),
             )
 
     async def settle(self, outcome: CallOutcome) -> None:
@@ -209,6 +211,11 @@ def _receipt(written: Any, step: Step) -> Receipt:
 
 def _ids(said: Sequence[Said], key: str) -> Sequence[UUID]:
     return [UUID(str(s.payload[key])) for s in said if key in s.payload]
+
+
+async def _is_pause_wanted(session: AsyncSession, execution_id: UUID) -> bool:
+    asked = select(ExecutionRow.pause_requested_at).where(ExecutionRow.id == execution_id)
+    return await session.scalar(asked) is not None
 
 
 async def _answered(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[OpenRequest]:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from claude.scripted import ScriptedModelServer
 from contracts import names
+from domain.ids import new_id
 from domain.states import ExecutionStatus
+from persistence.tables.outbox import OutboxRow
 from tests.engine.driver import Engine, Run, use
 from tests.engine.running import Place, driving, make_place, worker_process, working
 
@@ -170,6 +173,21 @@ async def test_pausing_and_resuming_many_times_repeats_nothing(engine: Engine) -
     row = await run.ended()
     assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 7)
     assert {call.status for call in await run.model_calls()} == {"succeeded"}
+
+
+async def test_gateways_whose_clocks_differ_don_t_turn_a_wish_round(engine: Engine) -> None:
+    """The pause came first, from a gateway whose clock is ahead of that of the resume's."""
+    run = await engine.start(
+        {"tool_use": use("list_files"), "delay_ms": 1000}, TOLD, allowed_tools=["list_files"]
+    )
+    await run.calling()
+    await run.pause()
+    await run.resume()
+    async with engine.database.transaction() as session:
+        ahead = update(OutboxRow).where(OutboxRow.kind == "pause").values(id=new_id())
+        await session.execute(ahead.where(OutboxRow.execution_id == run.id))
+    assert (await run.ended(within=10)).status == ExecutionStatus.COMPLETED
+    assert await statuses(run) == []
 
 
 @pytest.fixture
