@@ -58,6 +58,13 @@ def parameter_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
         seen.add(parameter.name)
 
 
+def sharing_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
+    """What a public template would do to others: their tasks would report to its author."""
+    if template.is_public and template.task.notification_config is not None:
+        hint = "A public template names nobody to notify; leave it to whoever makes a task of it."
+        yield FieldProblem(("body", "task", "notification_config"), hint)
+
+
 def stored(task: TaskBody) -> dict[str, Any]:
     """The template's task as it was sent, as JSON."""
     return task.model_dump(mode="json", exclude_unset=True)

@@ -147,7 +147,7 @@ async def _own_locked(session: AsyncSession, call: Call, template_id: UUID) -> T
 async def _check(
     session: AsyncSession, call: Call, body: TaskTemplateCreate, owner_id: UUID
 ) -> None:
-    if problems := list(filling.parameter_problems(body)):
+    if problems := [*filling.parameter_problems(body), *filling.sharing_problems(body)]:
         raise InvalidInputError("The template is invalid; see errors.", problems)
     await task_rules.check(session, call, filling.pattern(body), owner_id=owner_id)
 

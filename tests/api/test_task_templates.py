@@ -159,6 +159,18 @@ async def test_public_templates_are_read_and_used_by_all(client: Client, other: 
     assert (await other.delete(path)).status_code == 403
 
 
+async def test_a_public_template_lets_nobody_watch_what_others_do(client: Client) -> None:
+    notified = {"slack": [{"url": "https://hooks.slack.com/services/SECRET"}]}
+    task = {**TEMPLATE["task"], "notification_config": notified}
+    template = await make_template(client, task=task)
+    body = {**TEMPLATE, "task": task, "name": "x", "is_public": True}
+    created = await client.post("/api/v1/task-templates", json=body)
+    shared = await client.patch(template["_links"]["self"], json={"is_public": True})
+    for refused in (created, shared):
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["loc"] == ["body", "task", "notification_config"]
+
+
 async def test_a_template_gives_nobody_an_admins_rights(client: Client, admin: Client) -> None:
     task = {**TEMPLATE["task"], "sdk_options": {"permission_mode": "bypassPermissions"}}
     refused = await client.post(
