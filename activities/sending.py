@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -149,13 +150,15 @@ def _judged(said: Answer) -> Tried:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds, or a date (RFC 9110, section 10.2.3)."""
+    """Seconds, or a date (RFC 9110, section 10.2.3); None for what is neither, as `nan`."""
     if value is None:
         return None
     try:
-        return float(value)
+        seconds = float(value)
     except ValueError:
         pass
+    else:
+        return seconds if math.isfinite(seconds) else None
     try:
         at = parsedate_to_datetime(value)
     except ValueError:
