@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import inline
 from api.calls import Call
+from api.saying import require_runnable
 from api.schemas.executions import ForkBody
 from api.starting import Started, start
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
@@ -20,11 +21,15 @@ async def fork(session: AsyncSession, call: Call, source: ExecutionRow, body: Fo
     """Store an execution that shares a locked one's conversation up to a turn.
 
     Raises:
-        ConflictError: it has not come to its first model call.
+        ConflictError: it has not come to its first model call, or its task is switched off or
+            deleted.
+        PermissionDeniedError: its task is shared no longer.
         InvalidInputError: there is no such turn, or the body does not fit it.
     """
     if source.prefix_sha256 is None or source.session_id is None:
         raise ConflictError("This execution has no prompt yet, so there is nothing to fork.")
+    if source.task_id is not None:
+        await require_runnable(session, source.task_id, source.user_id)
     origin = await session.get_one(SessionRow, source.session_id)
     if origin.deleted_at is not None:
         raise NotFoundError("The session of this execution is deleted.")

@@ -126,7 +126,7 @@ async def again(session: AsyncSession, call: Call, row: ExecutionRow, body: Retr
     if not ExecutionStatus(row.status).is_terminal:
         raise ExecutionActiveError(f"This execution is {row.status}; cancel it first.")
     if row.task_id is not None:
-        await _require_runnable(session, row.task_id, row.user_id)
+        await require_runnable(session, row.task_id, row.user_id)
     return Start(
         work=await inline.same_work(session, row),
         user_id=row.user_id,
@@ -168,7 +168,13 @@ async def _steer(session: AsyncSession, call: Call, row: ExecutionRow, content: 
     return Started(row, None, is_said=True)
 
 
-async def _require_runnable(session: AsyncSession, task_id: UUID, user_id: UUID) -> None:
+async def require_runnable(session: AsyncSession, task_id: UUID, user_id: UUID) -> None:
+    """Let an execution of this user's come again only while its task may be executed by them.
+
+    Raises:
+        ConflictError: the task is switched off or deleted.
+        PermissionDeniedError: it is shared no longer.
+    """
     task = await tasks.find(session, task_id)
     if task is None:
         raise ConflictError("The task of this execution is deleted, so it can't run again.")

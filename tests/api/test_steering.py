@@ -102,3 +102,21 @@ async def test_who_waits_lists_for_what(client: Client, other: Client) -> None:
     listed = (await client.get(path)).json()
     assert [item["id"] for item in listed["items"]] == [first["id"]]
     assert (await other.get(path)).status_code == 403
+
+
+async def test_what_its_owner_took_back_is_not_forked(
+    world: World, client: Client, other: Client
+) -> None:
+    task = await make_task(client, is_public=True)
+    execution = await execute(other, task)
+    await in_session(world, execution, "completed")
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(ExecutionRow, UUID(execution["id"]))
+        row.prefix_sha256 = b"\0" * 32
+    fork = f"{BASE}/{execution['id']}/fork"
+    changes = [({"is_active": False}, 409), ({"is_active": True, "is_public": False}, 403)]
+    for change, status in changes:
+        assert (await client.patch(task["_links"]["self"], json=change)).status_code == 200
+        assert (await other.post(fork, json={"at_turn": 0})).status_code == status
+    assert (await client.delete(task["_links"]["self"])).status_code == 204
+    assert (await other.post(fork, json={"at_turn": 0})).status_code == 409
