@@ -73,7 +73,7 @@ def waiting_request(terminal: Path, kind: str) -> str:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("document", [page for page in PAGES if typed_in(page)])
+@pytest.mark.parametrize("document", [p for p in PAGES if typed_in(p) and p != README])
 def test_every_command_of_the_page_works(document: str, up: Up, terminal: Path) -> None:
     write_files(terminal, document)
     typed(terminal, at(up, as_script(document, typed_in(document))))
