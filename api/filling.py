@@ -1,11 +1,13 @@
 """A task made from a template: its parameters filled in, its fields overridden."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from api.merging import validated
 from api.schemas.task_templates import Parameter, TaskFromTemplate, TaskTemplateCreate
 from api.schemas.tasks import TaskBody, TaskCreate
+from api.task_rules import SHARED_CHARACTERS
 from domain import templates
 from domain.errors import FieldProblem, InvalidInputError
 
@@ -59,10 +61,16 @@ def parameter_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
 
 
 def sharing_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
-    """What a public template would do to others: their tasks would report to its author."""
-    if template.is_public and template.task.notification_config is not None:
+    """What a public template would do to others: watch what their tasks do, or fill their lists."""
+    if not template.is_public:
+        return
+    if template.task.notification_config is not None:
         hint = "A public template names nobody to notify; leave it to whoever makes a task of it."
         yield FieldProblem(("body", "task", "notification_config"), hint)
+    parts = [stored(template.task), [p.model_dump(mode="json") for p in template.parameters]]
+    if len(json.dumps(parts, ensure_ascii=False)) > SHARED_CHARACTERS:
+        hint = f"A public template has at most {SHARED_CHARACTERS} characters."
+        yield FieldProblem(("body", "is_public"), hint, "too_long")
 
 
 def stored(task: TaskBody) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a task's fields must be beside their types; each problem names its field and the mend."""
 
+import json
 import zoneinfo
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -19,6 +20,10 @@ from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError
 from domain.specialists import BUILT_IN
 from domain.tool_groups import group_named
 from runtime.settings import Settings
+
+SHARED_CHARACTERS = 256 * 1024
+"""Of a public task's definition: everybody's list of tasks carries it, a hundred of them in one
+answer (chosen: prompts of people have some thousands)."""
 
 D = TypeVar("D", bound=TaskDefinition)
 
@@ -148,6 +153,9 @@ def _sharing(task: TaskCreate) -> Iterator[FieldProblem]:
     """A public task runs in the name of others, so it may not reach past its own sandbox."""
     if not task.is_public:
         return
+    if len(json.dumps(task.stored(), ensure_ascii=False)) > SHARED_CHARACTERS:
+        hint = f"Its definition has over {SHARED_CHARACTERS} characters; others' lists carry it."
+        yield _problem("is_public", f"A public task can't be so large. {hint}", "too_long")
     if task.sdk_options.permission_mode == "bypassPermissions":
         loc = ("body", "sdk_options", "permission_mode")
         yield FieldProblem(loc, "A public task can't bypass permissions.")

@@ -53,10 +53,14 @@ BROKEN: list[dict[str, Any]] = [
     {"sdk_options": {"permission_mode": "bypassPermissions"}},
     {"sdk_options": {"mcp_servers": {"x": {"command": "sh"}}}},
     {"working_directory_path": "."},
+    {"prompt_template": "x" * 300_000},
+    {"default_variables": {"name": ["x" * 3_000] * 100}},
 ]
 
 
-@pytest.mark.parametrize("definition", BROKEN, ids=["bypass", "command", "directory"])
+@pytest.mark.parametrize(
+    "definition", BROKEN, ids=["bypass", "command", "directory", "prompt", "variables"]
+)
 async def test_what_reaches_too_far_is_not_shared(
     admin: Client, opened: Path, definition: dict[str, Any]
 ) -> None:

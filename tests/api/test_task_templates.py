@@ -171,6 +171,14 @@ async def test_a_public_template_lets_nobody_watch_what_others_do(client: Client
         assert refused.json()["errors"][0]["loc"] == ["body", "task", "notification_config"]
 
 
+async def test_a_public_template_fills_nobodys_lists(client: Client) -> None:
+    large = {**TEMPLATE["task"], "system_prompt": "Be {{ tone }}." + "x" * 300_000}
+    template = await make_template(client, task=large)
+    shared = await client.patch(template["_links"]["self"], json={"is_public": True})
+    assert shared.status_code == 422
+    assert shared.json()["errors"][0]["loc"] == ["body", "is_public"]
+
+
 async def test_a_template_gives_nobody_an_admins_rights(client: Client, admin: Client) -> None:
     task = {**TEMPLATE["task"], "sdk_options": {"permission_mode": "bypassPermissions"}}
     refused = await client.post(
