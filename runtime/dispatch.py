@@ -5,6 +5,7 @@ relay tries again (design.md, section 4).
 """
 
 import asyncio
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -31,6 +32,9 @@ log = structlog.get_logger(__name__)
 RPC_TIMEOUT = timedelta(seconds=2)
 """A request waits this long for an absent Temporal, then the relay takes over, which looks at rows
 older than two seconds; a healthy start takes 5-40 ms (facts.md, A2)."""
+
+TAGS_BYTES = 2048
+"""Of one search attribute as JSON: the server's default limit. Postgres holds every tag."""
 
 HIGHEST = 10
 """The largest priority of an execution; Temporal's keys run from 1, the first, to 5."""
@@ -140,7 +144,7 @@ def search_attributes(facts: WorkflowFacts) -> TypedSearchAttributes:
         SearchAttributePair(keyword(names.USER_ID), str(facts.user_id)),
         SearchAttributePair(keyword(names.STATUS), "pending"),
         SearchAttributePair(keyword(names.TRIGGER), facts.trigger_type),
-        SearchAttributePair(SearchAttributeKey.for_keyword_list(names.TAGS), list(facts.tags)),
+        SearchAttributePair(SearchAttributeKey.for_keyword_list(names.TAGS), _shown(facts.tags)),
     ]
     if facts.task_id:
         pairs.append(SearchAttributePair(keyword(names.TASK_ID), str(facts.task_id)))
@@ -148,6 +152,17 @@ def search_attributes(facts: WorkflowFacts) -> TypedSearchAttributes:
         pairs.append(SearchAttributePair(keyword(names.AGENT), facts.agent_id))
     cost = SearchAttributePair(SearchAttributeKey.for_float(names.COST_USD), 0.0)
     return TypedSearchAttributes([*pairs, cost])
+
+
+def _shown(tags: Sequence[str]) -> Sequence[str]:
+    """As many as Temporal takes, which refuses the whole workflow for one too many."""
+    shown, size = [], len("[]")
+    for tag in tags:
+        size += len(json.dumps(tag)) + len(",")
+        if size > TAGS_BYTES:
+            break
+        shown.append(tag)
+    return shown
 
 
 def priority(facts: WorkflowFacts) -> Priority:
