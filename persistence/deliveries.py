@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.dispatch import WorkflowFacts
@@ -74,7 +74,8 @@ async def due(session: AsyncSession, *, limit: int) -> Sequence[Due]:
         .outerjoin(ExecutionRow, ExecutionRow.id == NotificationRow.execution_id)
         .where(
             NotificationRow.status == Delivery.PENDING,
-            NotificationRow.start_at <= datetime.now(UTC),
+            # The clock of who wrote it, lest a worker's that is behind wait for its next look.
+            NotificationRow.start_at <= func.now(),
         )
         .order_by(NotificationRow.start_at)
         .limit(limit)

@@ -1,12 +1,12 @@
 """Saying something to an execution: a row first, then a signal that only rings the bell."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import ExecutionStatus
@@ -39,6 +39,7 @@ class Said(StrEnum):
 
 
 HOLDING = (
+    ExecutionStatus.BLOCKED,
     ExecutionStatus.WAITING_FOR_USER,
     ExecutionStatus.WAITING_FOR_SUBTASK,
     ExecutionStatus.PAUSED,
@@ -64,7 +65,8 @@ async def say(
             execution_id=execution_id,
             kind=kind,
             payload=payload or {},
-            ring_at=datetime.now(UTC) + relay_after,
+            # The database's clock, by which it is due: those of gateways and workers may differ.
+            ring_at=func.clock_timestamp() + relay_after,
         )
     )
     if kind is not Said.START:
@@ -139,7 +141,7 @@ async def due(session: AsyncSession, *, limit: int) -> Sequence[tuple[OutboxRow,
         .join(ExecutionRow, ExecutionRow.id == OutboxRow.execution_id)
         .where(
             OutboxRow.consumed_at.is_(None),
-            OutboxRow.ring_at < datetime.now(UTC),
+            OutboxRow.ring_at < func.now(),
             ~(ExecutionRow.status.in_(HOLDING) & (OutboxRow.kind == Said.MESSAGE)),
         )
         .order_by(OutboxRow.ring_at)
@@ -147,6 +149,10 @@ async def due(session: AsyncSession, *, limit: int) -> Sequence[tuple[OutboxRow,
         .with_for_update(of=OutboxRow, skip_locked=True)
     )
     pairs = [(row.OutboxRow, row.ExecutionRow) for row in result]
-    for outbox, _ in pairs:
-        outbox.ring_at = datetime.now(UTC) + NEXT_RING
+    await session.execute(
+        update(OutboxRow)
+        .where(OutboxRow.id.in_([outbox.id for outbox, _ in pairs]))
+        .values(ring_at=func.now() + NEXT_RING)
+        .execution_options(synchronize_session=False)
+    )
     return pairs

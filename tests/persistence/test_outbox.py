@@ -8,6 +8,7 @@ from sqlalchemy import update
 from persistence import outbox
 from persistence.database import Database
 from persistence.outbox import Said, say
+from persistence.tables.executions import ExecutionRow
 from persistence.tables.outbox import OutboxRow
 from tests.persistence.opened import opened
 
@@ -39,6 +40,17 @@ async def test_a_row_is_due_when_nobody_came(database: Database) -> None:
         assert (row.kind, owner.id) == ("cancel", execution.id)
     async with database.transaction() as session:
         assert not await outbox.due(session, limit=10)
+
+
+async def test_nobody_is_rung_for_a_message_that_has_to_wait(database: Database) -> None:
+    """One that is blocked has no workflow yet; the others lie until something else has come."""
+    execution = await opened(database)
+    async with database.transaction() as session:
+        await say(session, execution.id, Said.MESSAGE, relay_after=timedelta(seconds=-1))
+    for status in ("blocked", "paused", "waiting_for_user", "waiting_for_subtask"):
+        async with database.transaction() as session:
+            await session.execute(update(ExecutionRow).values(status=status))
+            assert not await outbox.due(session, limit=10)
 
 
 async def test_relays_share_what_is_due(database: Database) -> None:
