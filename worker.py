@@ -157,10 +157,7 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
         stack.push_async_callback(database.close)
         caller = caller_of(settings, database, model)
         await stack.enter_async_context(companions(settings, caller, client))
-        outbound = Outbound(settings.outbound_allow)
-        stack.push_async_callback(outbound.aclose)
-        notifying = Notifying(sender(settings, database, outbound), public_url=settings.public_url)
-        await stack.enter_async_context(deliveries_worker(client, notifying))
+        await stack.enter_async_context(delivering(settings, database, client))
         quotas = Quotas(
             settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
         )

@@ -31,7 +31,3 @@ def first_id_at(moment: datetime) -> uuid.UUID:
     """The least id that can be made from this moment on: a span of time is one of ids."""
     milliseconds = -((_EPOCH - moment) // timedelta(milliseconds=1))
     return uuid.UUID(int=min(max(milliseconds, 0), _LAST_MILLISECOND) << 80)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_MILLISECOND = (1 << 48) - 1
