@@ -11,9 +11,11 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import httpx2
 
@@ -35,6 +37,10 @@ FIRST_FREE_PORT, LAST_PORT = 1024, 65535
 
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 
+_LOOK_UPS = ThreadPoolExecutor(4, "look-up")
+"""Threads of its own: a look-up can't be ended, and a user's name server may take its time. In the
+loop's own they would keep model calls and files waiting (chosen: four, as libuv has for all)."""
+
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
@@ -54,9 +60,9 @@ async def system_resolve(host: str, port: int) -> Sequence[str]:
     Raises:
         OutboundError: there is no such name, or nobody to ask.
     """
-    loop = asyncio.get_running_loop()
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(_LOOK_UPS, look_up)
     except (OSError, UnicodeError) as error:
         raise OutboundError(f"The name {host} can't be resolved.") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -1,5 +1,8 @@
 """The guarded HTTP client, with real sockets on loopback and names of the test's own."""
 
+import asyncio
+import socket
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -7,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import AddressRefusedError, OutboundError
-from runtime.outbound import Outbound, Resolve
+from runtime.outbound import Outbound, Resolve, system_resolve
 from tests.runtime.receiver import answer, certificate_for, dripping, receiving
 
 SHORT = timedelta(seconds=0.3)
@@ -183,3 +186,23 @@ async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPat
         await outbound.aclose()
     assert said.status == 204
     assert proxy.received == []
+
+
+async def test_a_name_server_that_never_answers_holds_up_no_other_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+
+    def tarpit(*_: object, **__: object) -> list[object]:
+        answered.wait(60)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", tarpit)
+    asked = [asyncio.create_task(system_resolve(f"n{n}.example", 443)) for n in range(40)]
+    try:
+        async with asyncio.timeout(20):
+            assert await asyncio.to_thread(int, "7") == 7
+    finally:
+        answered.set()
+        told = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(one) for one in told} == {OutboundError}
