@@ -8,8 +8,10 @@ from persistence import audit_chain
 from persistence.database import Database
 
 PERIOD_SECONDS = 5.0
-"""Between two looks: an entry is sealed about this long after its commit (chosen). A look takes some
-milliseconds, which executions on this worker wait for."""
+"""Between two looks: an entry is sealed about this long after its commit (chosen).
+
+A look takes some milliseconds, which executions on this worker wait for.
+"""
 
 BATCH = 1_000
 """Entries of one transaction: 30 ms (measured), and the next batch follows at once."""
