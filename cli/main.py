@@ -28,6 +28,7 @@ from cli.commands import (
 )
 from cli.commands.connection import Given
 from cli.exits import CommandError
+from domain.text import harmless
 
 app = typer.Typer(
     name="perdure",
@@ -81,7 +82,7 @@ def main() -> None:
     try:
         code = app(prog_name="perdure")
     except CommandError as error:
-        print(f"perdure: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
+        print(f"perdure: {harmless(str(error))}", file=sys.stderr)  # noqa: T201 - a command speaks
         code = error.exit
     except SystemExit as leaving:
         code = leaving.code

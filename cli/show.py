@@ -10,8 +10,22 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+from domain.text import harmless
+
+
+class Terminal(Console):
+    """A console on which texts only show: rich lets escape sequences in them pass.
+
+    By one, what a model wants run could be painted over where a person is asked to allow it.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text as rich renders it, its controls made visible."""
+        return super().render_str(harmless(text), **options)
+
+
+out = Terminal(highlight=False)
+err = Terminal(stderr=True, highlight=False)
 
 LONGEST_CELL = 60
 """Of a table's free text but in its last column; JSON tells the rest (chosen)."""

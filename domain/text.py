@@ -1,4 +1,20 @@
-"""Text from tools, models and people, made storable."""
+"""Text from tools, models and people, made storable, and harmless where it is shown."""
+
+from itertools import chain
+
+_PICTURES = 0x2400
+_KEPT = frozenset(map(ord, "\t\n"))
+_BIDI = (0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+
+_CONTROLS: dict[int, str | None] = {
+    **{c: chr(_PICTURES + c) for c in range(0x20) if c not in _KEPT},
+    ord("\r"): None,
+    0x7F: "\N{SYMBOL FOR DELETE}",
+    **dict.fromkeys(chain(range(0x80, 0xA0), range(0xD800, 0xE000), (0xFFFE, 0xFFFF)), "\ufffd"),
+    **{c: f"⟨U+{c:04X}⟩" for c in _BIDI},
+}
+"""Controls become pictures; what turns text around is named, so that nothing reads as what it is
+not ("Trojan Source", CVE-2021-42574); what HTML can't hold becomes U+FFFD."""
 
 
 def clean(text: str) -> str:
@@ -10,3 +26,8 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return text
+
+
+def harmless(text: str) -> str:
+    """`text` with nothing unseen in it that acts, on a terminal, on paper or in a browser."""
+    return text.translate(_CONTROLS)

@@ -3,27 +3,15 @@
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from itertools import chain
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from domain.text import harmless
+
 _LINKS = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-_PICTURES = 0x2400
-_KEPT = frozenset(map(ord, "\t\n"))
-_BIDI = (0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-
-_CONTROLS: dict[int, str | None] = {
-    **{c: chr(_PICTURES + c) for c in range(0x20) if c not in _KEPT},
-    ord("\r"): None,
-    0x7F: "\N{SYMBOL FOR DELETE}",
-    **dict.fromkeys(chain(range(0x80, 0xA0), range(0xD800, 0xE000), (0xFFFE, 0xFFFF)), "\ufffd"),
-    **{c: f"⟨U+{c:04X}⟩" for c in _BIDI},
-}
-"""Controls become pictures; what turns text around is named, so that nothing reads as what it is
-not ("Trojan Source", CVE-2021-42574); what HTML can't hold becomes U+FFFD."""
 
 
 def visible(value: object) -> object:
@@ -31,7 +19,7 @@ def visible(value: object) -> object:
 
     Applied to every value a template prints.
     """
-    return value.translate(_CONTROLS) if isinstance(value, str) else value
+    return harmless(value) if isinstance(value, str) else value
 
 
 def plain(text: str) -> str:

@@ -1,0 +1,39 @@
+import io
+
+import pytest
+
+from cli import show
+
+FORGED = "Run ls?\x1b[2J\x1b[1;1HRun date?\x1b]52;c;ZXZpbA==\x07\x9b2J\u202ehs.x\ud800\r"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a colourless terminal is sent."""
+    written = io.StringIO()
+    monkeypatch.setattr(show, "out", show.Terminal(file=written, highlight=False, width=300))
+    return written
+
+
+@pytest.mark.parametrize("way", ["line", "markup", "row", "heading", "fields"])
+def test_no_text_acts_on_the_terminal(terminal: io.StringIO, way: str) -> None:
+    match way:
+        case "line":
+            show.out.print(FORGED, markup=False)
+        case "markup":
+            show.out.print(f"[bold]{FORGED}[/]")
+        case "row":
+            show.rows(["title"], [[FORGED]], nothing="none")
+        case "heading":
+            show.rows([FORGED], [["x"]], nothing="none")
+        case "fields":
+            show.fields({"title": FORGED})
+    shown = terminal.getvalue()
+    assert "Run ls?␛[2J" in shown
+    assert "⟨U+202E⟩" in shown
+    assert not {"\x1b", "\x07", "\x9b", "\u202e", "\ud800", "\r"} & set(shown)
+
+
+def test_lines_and_tabs_stay(terminal: io.StringIO) -> None:
+    show.out.print("a\n\tb", markup=False)
+    assert terminal.getvalue().splitlines()[0] == "a"
