@@ -161,7 +161,7 @@ def _retry_after(value: str | None) -> float | None:
         return seconds if math.isfinite(seconds) else None
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
     return (aware - datetime.now(UTC)).total_seconds()

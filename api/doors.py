@@ -82,7 +82,12 @@ class Doors:
         return None
 
     def _knows(self, host: str) -> bool:
-        name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+        if host.startswith("["):
+            name, _, rest = host[1:].partition("]")
+            if rest.partition(":")[0]:  # what stands behind an address is no part of it
+                return False
+        else:
+            name = host.partition(":")[0]
         return name in self._hosts or name.endswith(self._suffixes)
 
 

@@ -56,6 +56,7 @@ async def test_every_answer_is_guarded(world: World, public: World) -> None:
         ("localhost.evil.example.com", 421),
         ("127.0.0.1.evil.example.com", 421),
         ("[::2]", 421),
+        ("[::1].evil.example.com", 421),
         ("[", 421),
         ("localhost@evil.example.com", 421),
         ("localhost.", 421),
