@@ -69,10 +69,16 @@ async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None
 
 
 async def lock_last_of_session(session: AsyncSession, session_id: UUID) -> ExecutionRow | None:
-    """As `lock`, the last execution of a conversation that has not ended, or else its last."""
+    """As `lock`, the last execution of a conversation that has not ended, or else its last.
+
+    One that waits for its prerequisites is none yet, as in `is_session_busy`.
+    """
     execution_id = await session.scalar(
         select(ExecutionRow.id)
-        .where(ExecutionRow.session_id == session_id)
+        .where(
+            ExecutionRow.session_id == session_id,
+            ExecutionRow.status_reason.is_distinct_from(PREREQUISITES),
+        )
         .order_by(ExecutionRow.status.in_(TERMINAL), ExecutionRow.id.desc())
         .limit(1)
     )

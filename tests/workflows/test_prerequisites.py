@@ -127,6 +127,23 @@ async def test_it_holds_its_session_for_nobody(stage: Stage) -> None:
     assert (await waiting.ended()).status == ExecutionStatus.COMPLETED
 
 
+async def test_who_speaks_meanwhile_is_answered(stage: Stage) -> None:
+    """What is said in its session is not kept for the day on which it starts."""
+    first = await asking(stage.engine)
+    done = await stage.engine.completed({"text": "x"})
+    session_id = str((await done.row()).session_id)
+    waiting = await after(stage, first, session_id=session_id)
+    response = await stage.client.post(
+        f"/api/v1/sessions/{session_id}/messages", json={"content": script({"text": "hello"})}
+    )
+    assert response.status_code == 202, response.text
+    answered = stage.engine.run(UUID(response.json()["id"]))
+    assert answered.id != waiting.id
+    assert (await answered.ended()).status == ExecutionStatus.COMPLETED
+    await answer(first)
+    assert (await waiting.ended()).status == ExecutionStatus.COMPLETED
+
+
 async def test_a_paused_one_starts_paused(stage: Stage) -> None:
     first = await asking(stage.engine)
     run = await after(stage, first)
