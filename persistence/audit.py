@@ -23,6 +23,10 @@ class Actor:
     address: str | None = None
 
 
+ENGINE = Actor(None)
+"""Nobody asked: a fire of a schedule, an end that follows from another."""
+
+
 async def record(
     session: AsyncSession,
     actor: Actor,

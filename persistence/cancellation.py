@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import Event
 from domain.states import TERMINAL, ExecutionStatus
-from persistence import events, prerequisites
+from persistence import audit, events, prerequisites
+from persistence.audit import ENGINE
 from persistence.outbox import FIRST_RING, Said, say
 from persistence.tables.executions import ExecutionRow
 
@@ -91,6 +92,11 @@ async def _end(session: AsyncSession, row: ExecutionRow, *, tell_parent: bool) -
     await session.flush()
     await events.append(
         session, row.id, Event("execution.cancelled", {"reason": row.cancel_reason})
+    )
+    ended_as = {"status": row.status, "error_code": None}
+    entity, owner = ("execution", row.id), row.user_id
+    await audit.record(
+        session, ENGINE, "execution.cancelled", entity, after=ended_as, owner_id=owner
     )
     if tell_parent and row.parent_execution_id is not None:
         ended = {"execution_id": str(row.id)}

@@ -14,7 +14,7 @@ from contracts.definitions import TaskDefinition
 from domain import templates
 from domain.errors import QuotaExceededError, UserDisabledError
 from persistence import quotas, schedules, starts, tasks
-from persistence.audit import Actor
+from persistence.audit import ENGINE
 from persistence.quotas import Quotas
 from persistence.starts import Start, Work
 from persistence.tables.executions import ExecutionRow
@@ -31,9 +31,6 @@ COUNTED_SKIPS = 10_000
 SCHEDULED: ColumnElement[str] = literal_column("'scheduled'")
 COMPLETED: ColumnElement[str] = literal_column("'completed'")
 """As literals, so that the planner sees which partial index holds them."""
-
-ENGINE = Actor(None)
-"""Nobody asks for a fire; the log names the engine."""
 
 
 class SkipReason(StrEnum):

@@ -7,9 +7,11 @@ from typing import Any
 
 import psutil
 import pytest
+from sqlalchemy import select
 
 from claude.scripted.request_log import LoggedCall
 from domain.states import ExecutionStatus
+from persistence.tables.audit import AuditRow
 from persistence.tables.tool_calls import ToolCallRow
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
@@ -126,6 +128,9 @@ async def test_a_blocked_one_ends_at_once(engine: Engine) -> None:
     second = await engine.start({"text": "y"}, session_id=session_id)
     await second.cancel()
     assert (await second.row()).status == ExecutionStatus.CANCELLED
+    async with engine.database.reading() as session:
+        entries = await session.scalars(select(AuditRow).where(AuditRow.entity_id == second.id))
+        assert [entry.action for entry in entries] == ["execution.cancelled"]
     await first.cancel()
     await first.ended()
 
