@@ -62,7 +62,7 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
             activities.create_session,
             activities.render_prompt,
             activities.call_claude,
-            activities.report,
+            activities.report,  # of workflows that a worker without the queue of reports moves
             activities.finish,
         ],
         max_concurrent_activities=settings.max_concurrent_executions,

@@ -8,7 +8,7 @@ TASK_EXECUTION = "TaskExecution"
 """Workflow type of one execution."""
 
 EXECUTIONS_QUEUE = "perdure-executions"
-"""Task queue of the workflow and all its activities (docs/adr/0008)."""
+"""Task queue of the workflow and its activities but one (docs/adr/0008)."""
 
 NOTIFICATION_DELIVERY = "NotificationDelivery"
 """Workflow type of one notification's delivery."""

@@ -10,10 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import NotFoundError, QuotaExceededError, UserDisabledError
 from domain.ids import first_id_at
-from domain.states import TERMINAL, ExecutionStatus
+from persistence.executions import UNFINISHED
 from persistence.tables.users import UserRow
-
-UNFINISHED = sorted(frozenset(ExecutionStatus) - TERMINAL)
 
 BUSY_SECONDS = 10
 """When to ask again while too much runs: something may end at any time (chosen)."""
@@ -90,7 +88,7 @@ async def usage(session: AsyncSession, user_id: UUID) -> Usage:
             _USAGE,
             {
                 "user_id": user_id,
-                "unfinished": UNFINISHED,
+                "unfinished": sorted(UNFINISHED),
                 "counted": COUNTED,
                 "since": first_id_at(midnight()),
             },

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import FencedOutError, NotFoundError
 from domain.events import Event
 from domain.states import ExecutionStatus
-from persistence import events
+from persistence import events, executions
 from persistence.cancellation import cancel_children
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
@@ -53,10 +53,8 @@ class RunIdentity:
 
 
 async def locked(session: AsyncSession, execution_id: UUID) -> ExecutionRow:
-    """The execution's row under its lock. Foreign keys to it stay possible meanwhile."""
-    row = await session.get(
-        ExecutionRow, execution_id, with_for_update={"key_share": True}, populate_existing=True
-    )
+    """The execution's row under its lock (`executions.lock`), which must be there."""
+    row = await executions.lock(session, execution_id)
     if row is None:
         raise NotFoundError(f"There is no execution {execution_id}.")
     return row
