@@ -18,6 +18,15 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _signing(secret: SecretStr | None) -> SecretStr | None:
+    """Nothing is no secret; one that can be guessed offline, from any token, is refused."""
+    if secret is None or not secret.get_secret_value():
+        return None
+    if len(secret.get_secret_value().encode()) < JWT_SECRET_BYTES:
+        raise ValueError(f"it needs {JWT_SECRET_BYTES} bytes or more: `openssl rand -base64 32`")
+    return secret
+
+
 def _sealing(keys: SecretStr) -> SecretStr:
     for key in keys.get_secret_value().split(","):
         if 0 < len(key.strip()) < SECRETS_KEY_CHARACTERS:
@@ -31,6 +40,9 @@ def _mailing(url: SecretStr) -> SecretStr:
         raise ValueError("it must look like smtp://user:password@host:587")
     return url
 
+
+JWT_SECRET_BYTES = 32
+"""Of a key for HS256 (RFC 7518, section 3.2)."""
 
 SECRETS_KEY_CHARACTERS = 32
 """Of a key that seals secrets: 32 random characters of base64 are 192 bits."""
@@ -85,7 +97,9 @@ class Settings(BaseSettings):
         default=None, description="The gateway's address from outside; https switches HSTS on."
     )
 
-    jwt_secret: SecretStr | None = Field(default=None, description="Key of HS256 tokens.")
+    jwt_secret: Annotated[SecretStr | None, AfterValidator(_signing)] = Field(
+        default=None, description="Key of HS256 tokens; 32 bytes or more."
+    )
     jwks_url: HttpUrl | None = Field(
         default=None, description="Where keys of RS256 and ES256 tokens are; needs the next two."
     )

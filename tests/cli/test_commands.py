@@ -26,7 +26,7 @@ def test_config_shows_every_setting_and_no_secret(tmp_path: Path) -> None:
         tmp_path,
         "config",
         "--json",
-        PERDURE_JWT_SECRET="hidden-one",
+        PERDURE_JWT_SECRET="hidden-one, of thirty-two bytes or more",
         PERDURE_DATABASE_URL="postgresql://me:hidden-two@db.example:5432/perdure",
     )
     settings = json_of(result)

@@ -21,6 +21,8 @@ def test_a_part_without_settings_says_what_to_set(tmp_path: Path, part: str) -> 
         ({}, "PERDURE_JWT_SECRET"),
         ({"PERDURE_JWKS_URL": "https://login.example.com/keys"}, "PERDURE_JWT_ISSUER"),
         ({"PERDURE_JWT_SECRET": "x" * 32, "PERDURE_CORS_ORIGINS": "*"}, "PERDURE_CORS_ORIGINS"),
+        ({"PERDURE_JWT_SECRET": "too-short"}, "PERDURE_JWT_SECRET"),
+        ({"PERDURE_JWT_SECRET": ""}, "PERDURE_JWT_SECRET"),
         ({"PERDURE_RATE_LIMIT": "many"}, "PERDURE_RATE_LIMIT"),
     ],
 )
