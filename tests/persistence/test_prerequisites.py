@@ -5,13 +5,15 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 from contracts.policies import DATABASE_STEP
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import prerequisites
+from persistence import cancellation, pausing, prerequisites, runs
 from persistence.database import Database
+from persistence.tables.executions import ExecutionRow
 from tests.persistence.opened import Opened, opened
 
 WAIT = text("""
@@ -52,6 +54,14 @@ async def settle(database: Database, ended: UUID, status: ExecutionStatus) -> fl
         await session.execute(update, {"status": status, "id": ended})
         await prerequisites.settle(session, ended, status)
     return time.monotonic() - began
+
+
+async def held_up(database: Database, first: Opened) -> asyncio.Task[float]:
+    """A failure that waits for a row that the caller has locked."""
+    failing = asyncio.create_task(settle(database, first.id, ExecutionStatus.FAILED))
+    while not await count(database, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        assert not failing.done()
+    return failing
 
 
 async def count(database: Database, sql: str) -> int:
@@ -96,11 +106,30 @@ async def test_one_that_begins_to_wait_while_others_fail_fails_too(database: Dat
     async with database.transaction() as session:
         standing = await prerequisites.standing(session, user_id, [last])
         assert standing == {last: ExecutionStatus.BLOCKED}
-        failing = asyncio.create_task(settle(database, first.id, ExecutionStatus.FAILED))
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        while not await count(database, waiting):
-            assert not failing.done()
+        failing = await held_up(database, first)
         parameters = {"ids": [new_id()], "others": [last], "like": first.id}
         await session.execute(WAIT, parameters)
     await failing
     assert await count(database, "SELECT count(*) FROM executions WHERE status = 'blocked'") == 0
+
+
+@pytest.mark.parametrize("kind", ["paused", "cancelled"])
+async def test_one_that_is_told_something_at_the_same_time_ends_once(
+    database: Database, kind: str
+) -> None:
+    first = await opened(database)
+    [waiting] = await wait(database, first, [first.id])
+    async with database.transaction() as session:
+        row = await runs.locked(session, waiting)
+        if kind == "paused":
+            await pausing.wish(session, row, stand_still=True)
+        else:
+            await cancellation.cancel_tree(session, waiting, None)
+        failing = await held_up(database, first)
+    await failing
+    async with database.reading() as session:
+        row = await session.get_one(ExecutionRow, waiting)
+    assert row.status == ("failed" if kind == "paused" else "cancelled")
+    assert row.pause_requested_at is None
+    ends = "SELECT count(*) FROM execution_events WHERE type ~ 'failed|cancelled'"
+    assert await count(database, ends) == 1
