@@ -79,6 +79,9 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     (before.epoch, before.segment) = (0, 0) AS is_first,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
     EXISTS (
+        SELECT FROM tasks t WHERE t.id = taken.task_id AND t.user_id <> taken.user_id
+    ) AS is_of_others,
+    EXISTS (
         SELECT FROM outbox o WHERE o.execution_id = taken.id AND o.consumed_at IS NULL
     ) AS has_unread
 FROM taken JOIN before USING (id)
@@ -129,9 +132,19 @@ async def _let_in(
         raise WorkspaceElsewhereError(f"The workspace is on host {holder}; this is {host_id}.")
 
 
+def _untold(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A public task's definition in somebody else's run, without whom its owner has told or asked.
+
+    What the run asks, and what its tools do, is for who runs it; its subtasks take over the rest.
+    """
+    policy = {k: v for k, v in definition.get("human_input_policy", {}).items() if k != "assignee"}
+    return {**definition, "human_input_policy": policy, "notification_config": None}
+
+
 async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
     """Everything the loop needs, of an execution that was just taken."""
-    definition = TaskDefinition.model_validate(taken.definition)
+    raw = _untold(taken.definition) if taken.is_of_others else taken.definition
+    definition = TaskDefinition.model_validate(raw)
     transcript = await _transcript(database, taken)
     standing = _NOTHING_YET
     if not taken.is_first:
@@ -150,7 +163,7 @@ async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
         permissions=permissions_of(definition),
         limits=_limits(taken, definition),
         people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
-        definition=taken.definition,
+        definition=raw,
         transcript=transcript,
         strangers=await _strangers(database, taken, transcript),
         running_ms=taken.running_ms,

@@ -4,10 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from domain.errors import AlreadyAnsweredError, ErrorCode
 from domain.states import ExecutionStatus
-from tests.engine.driver import Engine, use
+from persistence import users
+from persistence.starts import request_of
+from persistence.tables.notifications import NotificationRow
+from persistence.tables.tasks import TaskRow
+from tests.engine.driver import Engine, script, use
 
 QUESTION = {"tool_use": use("ask_user", question="Which colour?")}
 CHOICE = {"tool_use": use("ask_user", question="Which colour?", options=["red", "blue"])}
@@ -143,3 +148,33 @@ async def test_a_message_after_the_last_word_is_answered(engine: Engine) -> None
     assert await run.text() == "two"
     roles = [role for role, _ in await run.blocks()]
     assert roles == ["user", "assistant", "user", "assistant"]
+
+
+async def test_who_shares_a_task_is_neither_asked_nor_told_in_others_runs(engine: Engine) -> None:
+    policy = {"assignee": "its owner"}
+    told = {"email": [{"to": "its-owner@example.com"}]}
+    asks = use("delegate", title="part", prompt=script(QUESTION, TOLD))
+    run = await engine.start(
+        {"tool_use": [QUESTION["tool_use"], asks]},
+        TOLD,
+        allowed_tools=["ask_user", "delegate"],
+        human_input_policy=policy,
+        notification_config=told,
+        dispatch=False,
+    )
+    row = await run.row()
+    async with engine.database.transaction() as session:
+        owner = await users.see(session, "its owner", "user")
+        task = await session.get_one(TaskRow, row.task_id)
+        task.user_id, task.is_public = owner.id, True
+    assert await engine.dispatcher.start(request_of(row))
+    asked = await run.open_request()
+    [child] = await run.children()
+    of_subtask = await child.open_request()
+    assert (asked.assignee, of_subtask.assignee) == (None, None)
+    async with engine.database.reading() as session:
+        sent = select(NotificationRow).where(NotificationRow.user_id == row.user_id)
+        sent = sent.where(NotificationRow.execution_id.in_([run.id, child.id]))
+        assert (await session.scalars(sent)).all() == []
+    await run.cancel()
+    await run.ended()
