@@ -40,12 +40,14 @@ class Wire:
             self._pumps.append(asyncio.ensure_future(self._pump(one, other)))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while part := await reader.read(65_536):
-                if not self.is_silent:
-                    writer.write(part)
-        self.dropped.set()
-        writer.close()
+        try:
+            with suppress(ConnectionError):
+                while part := await reader.read(65_536):
+                    if not self.is_silent:
+                        writer.write(part)
+        finally:
+            self.dropped.set()
+            writer.close()
 
 
 async def test_a_connection_that_died_without_a_word_is_noticed(database_url: str) -> None:
