@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
 
-from contracts.schedules import ScheduleServer, TaskSchedule
+from contracts.schedules import Backfill, ScheduleServer, TaskSchedule
 from persistence import backfills, schedules
 from persistence.database import Database
 
@@ -20,7 +22,12 @@ thousand schedules cost 0.2 s (chosen)."""
 BATCH = 500
 """Rows read at a time (chosen)."""
 
+PATIENCE = 3
+"""Failures in a row after which Temporal is taken to be away (chosen)."""
+
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class ScheduleUpkeep:
@@ -65,17 +72,19 @@ class ScheduleUpkeep:
         """False when Temporal is away, so that the rest need not be tried."""
         async with self._database.reading() as session:
             waiting = await schedules.out_of_step(session, limit=BATCH)
-        for task_id in waiting:
-            log.info("schedules.tells", task_id=str(task_id))
-            if not await schedules.bring_into_step(self._database, self._server, task_id):
-                return False
+        if not await _each(waiting, self._bring_into_step):
+            return False
         async with self._database.reading() as session:
-            backfills_unsent = await backfills.unsent(session, limit=BATCH)
-        for wanted in backfills_unsent:
-            log.info("schedules.backfills", task_id=str(wanted.task_id))
-            if not await backfills.send(self._database, self._server, wanted):
-                return False
-        return True
+            unsent = await backfills.unsent(session, limit=BATCH)
+        return await _each(unsent, self._backfill)
+
+    async def _bring_into_step(self, task_id: UUID) -> bool:
+        log.info("schedules.tells", task_id=str(task_id))
+        return await schedules.bring_into_step(self._database, self._server, task_id)
+
+    async def _backfill(self, wanted: Backfill) -> bool:
+        log.info("schedules.backfills", task_id=str(wanted.task_id))
+        return await backfills.send(self._database, self._server, wanted)
 
     async def _wanted(self) -> dict[UUID, TaskSchedule]:
         """The schedules that Temporal was told of."""
@@ -98,3 +107,13 @@ class ScheduleUpkeep:
         if kept is None or (kept.is_in_step and kept.wanted is None):
             log.warning("schedules.removes", task_id=str(task_id))
             await self._server.remove(task_id)
+
+
+async def _each(things: Iterable[T], tell: Callable[[T], Awaitable[bool]]) -> bool:
+    """Tell of each. One that can't be told holds up no other; some in a row end it: False."""
+    failures = 0
+    for thing in things:
+        failures = 0 if await tell(thing) else failures + 1
+        if failures == PATIENCE:
+            return False
+    return True

@@ -54,6 +54,31 @@ async def test_what_was_not_told_is_told(engine: Engine) -> None:
     assert (await scheduled.kept()).is_in_step
 
 
+class RefusesOne(Schedules):
+    """Temporal, but for one schedule that it can't be told."""
+
+    def __init__(self, engine: Engine, refused: Scheduled) -> None:
+        super().__init__(engine.client)
+        self.refused = refused
+
+    async def apply(self, wanted: TaskSchedule) -> bool:
+        return wanted.task_id != self.refused.id and await super().apply(wanted)
+
+
+async def test_one_that_can_not_be_told_holds_up_no_other(engine: Engine) -> None:
+    refused = await Scheduled.make(engine, DONE, tell=False)
+    other = await Scheduled.make(engine, DONE, tell=False)
+    async with engine.database.transaction() as session:
+        await session.execute(
+            text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
+            {"ago": timedelta(minutes=1)},
+        )
+    await ScheduleUpkeep(engine.database, RefusesOne(engine, refused)).look()
+    assert (await other.kept()).is_in_step
+    assert not (await refused.kept()).is_in_step
+    await refused.delete()
+
+
 async def test_a_deleted_tasks_schedule_goes(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     await scheduled.delete(tell=False)
