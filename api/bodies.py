@@ -74,7 +74,7 @@ def _unparseable(raw: bytes, reason: str) -> Exception:
 
 def _message(error: pydantic_core.ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] != "extra_forbidden":
-        return error["msg"]
+        return error["msg"].removeprefix("Value error, ")
     name = str(error["loc"][-1])
     alike = difflib.get_close_matches(name, _field_names(model, error["loc"][:-1]), 1)
     hint = f"did you mean {alike[0]!r}?" if alike else "leave it out."

@@ -78,7 +78,7 @@ async def _point(session: AsyncSession, source: ExecutionRow, body: ForkBody) ->
     point = await forking.after_turn(session, source, body.at_turn)
     if point is None:
         turns = await forking.turns(session, source)
-        raise _refused("at_turn", f"It has {turns} turns so far; 0 is before the first.")
+        raise _refused("at_turn", f"Its last turn so far is {turns}; 0 is before the first.")
     if body.variables is not None:
         raise _refused("variables", "The prompt is written already; they go with at_turn 0 only.")
     if point.needs_prompt and body.prompt is None:

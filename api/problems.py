@@ -106,6 +106,8 @@ def _limit_headers(error: RateLimitedError) -> dict[str, str]:
     headers = {"Retry-After": seconds, "RateLimit-Remaining": "0", "RateLimit-Reset": seconds}
     if error.limit is not None:
         headers["RateLimit-Limit"] = str(error.limit)
+    if error.window_seconds is not None:
+        headers["RateLimit-Policy"] = f"{error.limit};w={error.window_seconds}"
     return headers
 
 

@@ -63,6 +63,7 @@ class Rates:
                 f"{standing.reset_seconds} s.",
                 standing.reset_seconds,
                 limit=standing.limit,
+                window_seconds=standing.window_seconds,
             )
         return standing
 

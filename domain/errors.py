@@ -184,12 +184,21 @@ class RateLimitedError(PerdureError):
     code = "rate_limited"
 
     def __init__(
-        self, detail: str, retry_after_seconds: float, *, limit: int | None = None
+        self,
+        detail: str,
+        retry_after_seconds: float,
+        *,
+        limit: int | None = None,
+        window_seconds: int | None = None,
     ) -> None:
-        """`retry_after_seconds` is when it is worth trying again; `limit` is what was reached."""
+        """`retry_after_seconds` is when it is worth trying again.
+
+        `limit` is what was reached, in `window_seconds` if it is one on a span of time.
+        """
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
         self.limit = limit
+        self.window_seconds = window_seconds
 
 
 class QuotaExceededError(RateLimitedError):

@@ -110,8 +110,8 @@ def _compare(quotas: Quotas, used: Usage) -> None:
     most = quotas.max_concurrent_executions
     if most is not None and used.concurrent_executions >= most:
         raise QuotaExceededError(
-            f"{used.concurrent_executions} executions have not ended and {most} may at once; "
-            "wait for one to end, or cancel one.",
+            f"Unfinished executions: {used.concurrent_executions}, and no more than {most} may be "
+            "at once; wait for one to end, or cancel one.",
             BUSY_SECONDS,
             limit=most,
         )

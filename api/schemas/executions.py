@@ -77,9 +77,9 @@ class BulkBody(Body):
     @model_validator(mode="after")
     def _is_meant(self) -> Self:
         if (self.filter is None) == (self.ids is None):
-            raise ValueError("send either a filter or ids")
+            raise ValueError("Send either a filter or ids.")
         if self.filter is not None and not any(dict(self.filter).values()):
-            raise ValueError("an empty filter means every execution; name what you mean")
+            raise ValueError("An empty filter means every execution; name what you mean.")
         return self
 
 

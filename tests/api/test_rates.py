@@ -29,7 +29,7 @@ async def test_a_user_is_told_where_they_stand(slow: World) -> None:
         remaining = [a.headers["ratelimit-remaining"] for a in answers]
         assert remaining == ["4", "3", "2", "1", "0", "0", "0"]
         assert {a.headers["ratelimit-limit"] for a in answers} == {"5"}
-        assert answers[0].headers["ratelimit-policy"] == "5;w=3600"
+        assert {a.headers["ratelimit-policy"] for a in answers} == {"5;w=3600"}
         assert 0 < int(answers[-1].headers["retry-after"]) <= 3600
         assert answers[-1].headers["retry-after"] == answers[-1].headers["ratelimit-reset"]
         assert answers[-1].json()["code"] == "rate_limited"
