@@ -29,6 +29,9 @@ SUFFIXES = frozenset({".yaml", ".yml", ".json"}) | MARKDOWN
 _TEXT = "(text)"
 """Where the text of a Markdown file stands among its fields: no field has that name."""
 
+_UNKNOWN = "There is no such field; leave it out."
+"""Pydantic says that extra inputs are not permitted, which names nothing that a file has."""
+
 _LONGEST_FILE_NAME = 80
 """Characters of a name that a file's name takes over: enough to know it by (chosen)."""
 
@@ -238,7 +241,8 @@ def of_fields(document: Any, path: Path) -> Definition:
         lines = [f"{path} is no {kind.name}:"]
         for problem in error.errors(include_url=False):
             where = ".".join(map(str, problem["loc"])) or "(all of it)"
-            lines.append(f"  {where}: {problem['msg']}")
+            msg = _UNKNOWN if problem["type"] == "extra_forbidden" else problem["msg"]
+            lines.append(f"  {where}: {msg}")
         raise DefinitionError("\n".join(lines)) from error
 
 

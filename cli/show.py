@@ -94,8 +94,8 @@ def money(usd: float | None) -> str:
 
 
 def when(time: str | None) -> str:
-    """A time of the API without its fractions."""
-    return "-" if time is None else time[:19].replace("T", " ")
+    """A time of the API without its fractions; the Z says that it is UTC, as all of them are."""
+    return "-" if time is None else f"{time[:19].replace('T', ' ')}Z"
 
 
 def _cell(value: object) -> str:

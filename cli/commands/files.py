@@ -137,13 +137,15 @@ def _tell(results: "Iterator[Result]", total: int) -> "Sequence[Result]":
                 show.err.print(f"[red]refused[/]  {label}: {escape(result.refusal)}")
             elif change is not Change.NOTHING:
                 show.out.print(f"{change}d  {label}")
-    _count([result.planned.change for result in told if not result.refusal], "")
+    refused = sum(result.refusal is not None for result in told)
+    _count([r.planned.change for r in told if r.refusal is None], "", refused)
     return told
 
 
-def _count(changes: "Sequence[Change]", prefix: str) -> None:
+def _count(changes: "Sequence[Change]", prefix: str, refused: int = 0) -> None:
     from cli import show
     from cli.applying import Change
 
     counts = [f"{changes.count(change)} {prefix}{change}" for change in Change]
+    counts += [f"{refused} refused"] if refused else []
     show.out.print(", ".join(counts).replace("to unchanged", "unchanged"))

@@ -142,6 +142,6 @@ def _switch(context: typer.Context, task: str, action: str) -> None:
     with gateway_of(context) as gateway:
         found = gateway.post(f"/tasks/{arguments.find(gateway, task)['id']}/schedule/{action}")
     if found["next_fires"]:
-        show.out.print(f"{found['state']}; next {show.when(found['next_fires'][0])} UTC")
+        show.out.print(f"{found['state']}; next {show.when(found['next_fires'][0])}")
     else:
         show.out.print(found["state"])

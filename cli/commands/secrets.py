@@ -54,7 +54,9 @@ def set_secret(
     value = _new_signing_key() if signing_key else _asked()
     body = {"value": value, "hosts": host or [], "tools": tool or []}
     with gateway_of(context) as gateway:
-        gateway.put(f"/secrets/{name}", body)
+        made = gateway.put(f"/secrets/{name}", body)
+    if made is None:
+        show.err.print(f"{name} was there: its former value is gone.", markup=False)
     if signing_key:
         show.out.print(value, soft_wrap=True)
         show.err.print("Give this to whoever verifies the signatures; it is not shown again.")

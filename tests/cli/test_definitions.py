@@ -129,11 +129,12 @@ def test_what_is_no_task_is_refused_by_its_files_name(
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "name: one\nprompt_template: x")
     write(tmp_path, "b.yaml", "name: one\nprompt_template: y")
-    write(tmp_path, "c.yaml", "name: two")
+    write(tmp_path, "c.yaml", "name: two\nmodel: x")
     with pytest.raises(DefinitionError) as refused:
         read_all([tmp_path])
     assert "b.yaml: the task 'one' stands in" in str(refused.value)
     assert "c.yaml is no task" in str(refused.value)
+    assert "  model: There is no such field; leave it out." in str(refused.value)
 
 
 def test_an_empty_directory_is_refused(tmp_path: Path) -> None:

@@ -37,3 +37,8 @@ def test_no_text_acts_on_the_terminal(terminal: io.StringIO, way: str) -> None:
 def test_lines_and_tabs_stay(terminal: io.StringIO) -> None:
     show.out.print("a\n\tb", markup=False)
     assert terminal.getvalue().splitlines()[0] == "a"
+
+
+def test_a_time_says_that_it_is_utc() -> None:
+    assert show.when("2026-11-22T02:00:00.123456Z") == "2026-11-22 02:00:00Z"
+    assert show.when(None) == "-"
