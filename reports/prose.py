@@ -103,7 +103,8 @@ def _words(inline: Iterable[Token]) -> Sequence[Node]:
         elif token.nesting == -1:
             tree.close()
         elif token.type in {"hardbreak", "softbreak"}:
-            tree.add(Node("break") if token.type == "hardbreak" else Node("text", text=" "))
+            # A listing that the model repeats stays one: CommonMark would join its lines.
+            tree.add(Node("break"))
         elif token.type == "code_inline":
             tree.add(Node("code", text=token.content))
         elif token.content:

@@ -12,6 +12,7 @@ from markdown_it.token import Token
 
 from reports.markdown import _blocks, escaped
 from reports.nodes import Node, of, p, table
+from reports.prose import prose
 from reports.render import render
 from tests.reports import stories
 from tests.reports.conftest import Reported
@@ -82,6 +83,12 @@ async def test_hostile_text_stays_text(reported: Reported) -> None:
 )
 def test_only_what_would_act_is_escaped(written: str, read: str) -> None:
     assert escaped(written) == read
+
+
+def test_lines_that_the_model_wrote_stay_lines() -> None:
+    markdown = "\n".join(_blocks(prose("total 2\na.txt\nb.txt\n\nTwo\nlines\n===")))
+    assert markdown.startswith("\ntotal 2\\\na.txt\\\nb.txt\n")
+    assert markdown.endswith("# Two lines")
 
 
 @given(st.text(max_size=60))
