@@ -299,7 +299,7 @@ def test_a_schedule_is_told_paused_triggered_and_made_up_for(up: Up, tmp_path: P
         text for text in perdure(home, "schedules", "list").stdout.splitlines() if "noon" in text
     ]
     assert " active " in line
-    assert " 12:00:00 " in line
+    assert " 12:00:00Z " in line
     assert perdure(home, "schedules", "pause", "noon").stdout.strip() == "paused"
     triggered = perdure(home, "schedules", "trigger", "noon", "--watch")
     assert triggered.returncode == 0, triggered.stderr
