@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
-from api.allowances import Allowances
-from api.auth import Authenticator
-from api.rates import Rates
+from api.identity.allowances import Allowances
+from api.identity.auth import Authenticator
+from api.identity.rates import Rates
 from api.watching import Watcher
 from persistence.blobs import BlobStore
 from persistence.database import Database

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from api.calls import Call
+from api.http.calls import Call
 from domain.states import TERMINAL
 from persistence.tables.input_requests import InputRequestRow
 

@@ -7,13 +7,15 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api import links, openapi, problems
-from api.allowances import Allowances
-from api.auth import Authenticator
-from api.doors import Doors
-from api.edge import ASKED_HEADERS, TOLD_HEADERS, Edge
+from api import links
 from api.gateway import Gateway
-from api.rates import Rates
+from api.http import openapi, problems
+from api.http.doors import Doors
+from api.http.edge import ASKED_HEADERS, TOLD_HEADERS, Edge
+from api.identity.allowances import Allowances
+from api.identity.auth import Authenticator
+from api.identity.rates import Rates
+from api.identity.tokens import Tokens
 from api.routes import (
     admin,
     agents,
@@ -44,7 +46,6 @@ from api.routes import (
     usage,
     users,
 )
-from api.tokens import Tokens
 from api.watching import Watcher
 from persistence.blobs import BlobStore
 from persistence.database import Database

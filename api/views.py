@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from api import links, mcp_values
-from api.calls import Call
+from api import links
+from api.definitions import mcp_values
+from api.http.calls import Call
 from api.schemas.agents import AgentRead
 from api.schemas.artifacts import ArtifactRead
 from api.schemas.executions import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead

@@ -1,7 +1,7 @@
 """Every error Perdure raises by name. Knows neither HTTP nor Temporal.
 
-`api/errors.py` maps the classes to a status, `activities/failures.py` to a retry decision; a test
-walks every subclass and fails if a table misses one.
+`api/http/errors.py` maps the classes to a status, `activities/failures.py` to a retry decision; a
+test walks every subclass and fails if a table misses one.
 """
 
 from collections.abc import Sequence

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.bodies import JsonBody
-from api.calls import Called
+from api.http.bodies import JsonBody
+from api.http.calls import Called
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.links import BASE
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
 from api.schemas.users import QueueRead, StatsRead, UserRead, UserUpdate
 from domain.errors import ConflictError, NotFoundError
 from persistence import audit, stats, users

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import agent_files, views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.merging import merged, validated
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
+from api import views
+from api.definitions import agent_files
+from api.definitions.merging import merged, validated
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.schemas.agents import (
     AgentCreate,
     AgentImport,

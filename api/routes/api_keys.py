@@ -7,12 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.links import BASE
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
 from api.schemas.api_keys import ApiKeyCreate, ApiKeyCreated, ApiKeyRead
 from domain.errors import FieldProblem, InvalidInputError, NotFoundError, PermissionDeniedError
 from persistence import api_keys, audit

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
 from api import views
-from api.calls import Call, Called
-from api.files import file_response
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, single
+from api.http.calls import Call, Called
+from api.http.files import file_response
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, single
 from api.routes.executions import own_execution
 from api.schemas.artifacts import ArtifactRead
 from domain.errors import NotFoundError

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from api import audit_views
-from api.calls import Call, Called
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, single
+from api.http.calls import Call, Called
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, single
 from api.schemas.audit import AuditRead, VerificationRead
 from api.schemas.values import Moment
 from domain.errors import NotFoundError, PermissionDeniedError

@@ -17,15 +17,15 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.responses import answer
+from api.executions.saying import again
+from api.executions.starting import Started, dispatch, start
+from api.executions.stopping import require_active, ring, stop
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.responses import answer
 from api.routes.executions import narrowed_by, own_execution
-from api.saying import again
 from api.schemas.executions import BulkBody, BulkCancelBody, BulkResult, RetryBody, Skipped
-from api.starting import Started, dispatch, start
-from api.stopping import require_active, ring, stop
 from domain.errors import FieldProblem, InvalidInputError, PerdureError
 from domain.states import TERMINAL, ExecutionStatus
 from persistence import executions

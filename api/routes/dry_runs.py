@@ -8,14 +8,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from api import links, task_rules
-from api.bodies import JsonBody
-from api.calls import Called
-from api.responses import answer
+from api import links
+from api.definitions import task_rules
+from api.executions.starting import asked, check, work_of
+from api.http.bodies import JsonBody
+from api.http.calls import Called
+from api.http.responses import answer
 from api.routes.tasks import readable_task
 from api.schemas.dry_runs import DryRunBody, DryRunRead, ForecastRead, OfferRead, SpreadRead
 from api.schemas.executions import ExecuteBody
-from api.starting import asked, check, work_of
 from contracts.definitions import TaskDefinition
 from domain import pricing
 from domain.agents import Agent, system_prompt_of

@@ -6,13 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import inline
-from api.bodies import JsonBody
-from api.calls import Called
-from api.pages import Listing
+from api.definitions import inline
+from api.executions.saying import again, say_to_execution
+from api.executions.starting import Started, accepted, asked, start, work_of
+from api.executions.waiting import ACCEPTED, Wait
+from api.http.bodies import JsonBody
+from api.http.calls import Called
+from api.http.pages import Listing
 from api.routes.executions import list_of_executions, own_execution
 from api.routes.tasks import readable_task
-from api.saying import again, say_to_execution
 from api.schemas.executions import (
     ExecuteBody,
     ExecutionQuery,
@@ -21,8 +23,6 @@ from api.schemas.executions import (
     RetryBody,
     WorkBody,
 )
-from api.starting import Started, accepted, asked, start, work_of
-from api.waiting import ACCEPTED, Wait
 from persistence import tasks
 
 router = APIRouter()

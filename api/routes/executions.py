@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, single
+from api.executions.stopping import ring, stop
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, single
 from api.schemas.executions import CancelBody, ExecutionQuery, ExecutionRead, Narrowing
-from api.stopping import ring, stop
 from domain.errors import NotFoundError
 from persistence import executions
 from persistence.executions import ExecutionFilter

@@ -8,14 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
-from api.archives import ArchiveResponse
-from api.calls import Call, Called
-from api.files import OpenFileResponse
-from api.pages import Listing, listing
-from api.responses import answer
+from api.executions.archives import ArchiveResponse
+from api.executions.workspaces import open_directory, open_file, read_directory, workspace_of
+from api.http.calls import Call, Called
+from api.http.files import OpenFileResponse
+from api.http.pages import Listing, listing
+from api.http.responses import answer
 from api.routes.executions import own_execution
 from api.schemas.files import ArchiveQuery, DirectoryQuery, FileQuery, FileRead
-from api.workspaces import open_directory, open_file, read_directory, workspace_of
 
 router = APIRouter(prefix="/task-executions/{execution_id}/files", tags=["executions"])
 

@@ -8,16 +8,16 @@ from fastapi import Query as InQuery
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links, views
-from api.auth import Principal
-from api.bodies import JsonBody
-from api.calls import Call, Called, address_of
+from api.executions.starting import Started, dispatch, start, work_of
 from api.gateway import Gateway
-from api.idempotency import once
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called, address_of
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
+from api.identity.auth import Principal
 from api.routes.tasks import own_locked, readable_task
 from api.schemas.hooks import HookAccepted, HookCreate, HookCreated, HookPayload, HookRead
-from api.starting import Started, dispatch, start, work_of
 from domain.errors import NotFoundError
 from persistence import audit, hooks, tasks
 from persistence.audit import Actor

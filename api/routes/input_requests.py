@@ -8,12 +8,12 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.answers import given_answer
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, single
+from api.executions.answers import given_answer
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, single
 from api.schemas.input_requests import AnswerBody, InputRequestRead
 from domain.errors import NotFoundError
 from persistence import audit, executions, input_requests

@@ -8,14 +8,15 @@ import httpx2
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import mcp_rules, mcp_values, views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.mcp_health import Health, handshake
-from api.merging import merged
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
+from api import views
+from api.definitions import mcp_rules, mcp_values
+from api.definitions.mcp_health import Health, handshake
+from api.definitions.merging import merged
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.schemas.mcp_servers import HealthRead, McpServerCreate, McpServerRead, McpServerUpdate
 from domain.errors import (
     ConflictError,

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.notification_rules import TargetRules
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, single
+from api.definitions.notification_rules import TargetRules
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, single
 from api.schemas.notifications import (
     AttemptRead,
     NotificationDetail,

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.calls import Call, Called
-from api.pages import Listing, ListQuery, listing
-from api.rendering import Stored, rendered
-from api.responses import answer, single
+from api.executions.rendering import Stored, rendered
+from api.http.calls import Call, Called
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, single
 from api.routes.executions import own_execution
 from api.schemas.reports import ReportItem, ReportRead
 from api.schemas.values import Moment

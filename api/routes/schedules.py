@@ -8,19 +8,19 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links, schedule_views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, single
+from api.definitions.scheduling import keep_in_step
+from api.executions.starting import Started, accepted, asked, start, work_of
+from api.executions.waiting import ACCEPTED, Wait
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, single
 from api.routes.tasks import change_task, own_locked
 from api.schedule_views import NO_SCHEDULE
-from api.scheduling import keep_in_step
 from api.schemas.executions import ExecuteBody
 from api.schemas.schedules import BackfillBody, BackfillRead, ScheduleLine, ScheduleRead
 from api.schemas.tasks import TaskUpdate
-from api.starting import Started, accepted, asked, start, work_of
-from api.waiting import ACCEPTED, Wait
 from contracts.schedules import Backfill, TaskSchedule
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from domain.ids import new_id

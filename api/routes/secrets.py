@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.bodies import JsonBody
-from api.calls import Call, Called
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.links import BASE
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
 from api.schemas.secrets import Name, SecretPut, SecretRead
 from domain.errors import NotFoundError
 from persistence import audit, secrets

@@ -6,13 +6,16 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import inline, links, views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.pages import Listing, listing
-from api.responses import answer, etag, require_match, single, to_json
-from api.saying import say_in_session, work_in_session
+from api import links, views
+from api.definitions import inline
+from api.executions.saying import say_in_session, work_in_session
+from api.executions.starting import Started, accepted
+from api.executions.waiting import ACCEPTED, Wait
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.schemas.executions import ExecutionRead, MessageBody
 from api.schemas.sessions import (
     MessageQuery,
@@ -23,8 +26,6 @@ from api.schemas.sessions import (
     SessionWork,
     Transcript,
 )
-from api.starting import Started, accepted
-from api.waiting import ACCEPTED, Wait
 from domain.errors import ExecutionActiveError, NotFoundError
 from persistence import audit, executions, sessions
 from persistence.sessions import SessionFilter

@@ -7,16 +7,16 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.forking import fork
-from api.idempotency import once
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer
+from api.executions.forking import fork
+from api.executions.starting import Started, accepted
+from api.executions.waiting import ACCEPTED, Wait
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer
 from api.routes.executions import own_execution
 from api.schemas.executions import ExecutionRead, ForkBody
-from api.starting import Started, accepted
-from api.waiting import ACCEPTED, Wait
 from domain.errors import NotFoundError
 from persistence import audit, executions, pausing, prerequisites
 from persistence.tables.executions import ExecutionRow

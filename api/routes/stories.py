@@ -10,13 +10,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.calls import Call, Called
-from api.errors import MalformedRequestError
-from api.pages import LAST_SEQ, Listing, StoryQuery, listing
-from api.responses import answer
+from api.executions.streams import event_fields, event_stream
+from api.http.calls import Call, Called
+from api.http.errors import MalformedRequestError
+from api.http.pages import LAST_SEQ, Listing, StoryQuery, listing
+from api.http.responses import answer
 from api.routes.executions import own_execution
 from api.schemas.executions import EventRead, MessageRead, ModelCallRead, ToolCallRead
-from api.streams import event_fields, event_stream
 from domain.states import ExecutionStatus
 from persistence import stories
 from persistence.stories import Chapter, Span

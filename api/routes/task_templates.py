@@ -7,13 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import filling, task_rules, views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.merging import merged
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
+from api import views
+from api.definitions import filling, task_rules
+from api.definitions.merging import merged
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.routes.tasks import make_task
 from api.schemas.task_templates import (
     Parameter,

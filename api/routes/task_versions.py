@@ -6,9 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 
 from api import views
-from api.calls import Called
-from api.pages import LAST_SEQ, PAGE_SIZE, Listing, PageSize, StoryQuery, listing
-from api.responses import answer, single
+from api.http.calls import Called
+from api.http.pages import LAST_SEQ, PAGE_SIZE, Listing, PageSize, StoryQuery, listing
+from api.http.responses import answer, single
 from api.routes.tasks import readable_task
 from api.schemas.task_versions import TaskVersionRead
 from domain.errors import NotFoundError

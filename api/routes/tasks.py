@@ -8,14 +8,15 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import references, task_rules, views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.merging import merged
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
-from api.scheduling import keep_in_step
+from api import views
+from api.definitions import references, task_rules
+from api.definitions.merging import merged
+from api.definitions.scheduling import keep_in_step
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.schemas.tasks import DEFINITION_FIELDS, TaskCreate, TaskRead, TaskUpdate
 from domain.errors import NotFoundError
 from persistence import audit, tasks

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.bodies import JsonBody
-from api.calls import Call, Called
-from api.idempotency import once
-from api.merging import merged
-from api.pages import Listing, ListQuery, listing
-from api.responses import answer, etag, require_match, single, to_json
+from api.definitions.merging import merged
+from api.definitions.task_rules import rule_problems
+from api.http.bodies import JsonBody
+from api.http.calls import Call, Called
+from api.http.idempotency import once
+from api.http.pages import Listing, ListQuery, listing
+from api.http.responses import answer, etag, require_match, single, to_json
 from api.schemas.tool_groups import ToolGroupCreate, ToolGroupRead, ToolGroupUpdate
-from api.task_rules import rule_problems
 from domain.errors import InvalidInputError, NotFoundError
 from persistence import audit, tool_groups
 from persistence.tables.tool_groups import ToolGroupRow

@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.calls import Called
-from api.pages import address
-from api.responses import answer
+from api.http.calls import Called
+from api.http.pages import address
+from api.http.responses import answer
 from api.schemas.usage import UsageGroup, UsageRead, UsageSums
 from api.schemas.values import Day
 from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError

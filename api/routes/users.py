@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 
-from api.calls import Call, Called
+from api.http.calls import Call, Called
+from api.http.responses import single
 from api.links import BASE
-from api.responses import single
 from api.schemas.users import CredentialsRead, MeRead, QuotasRead, QuotaUsageRead
 from domain.errors import NotFoundError
 from persistence import quotas, users

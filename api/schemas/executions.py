@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from api.pages import ListQuery
+from api.http.pages import ListQuery
 from api.schemas.tasks import AgentId, Name, Path, Prompt, Tags, Tools
 from api.schemas.values import Body, Moment, Read, Text, UsdOut, Variables
 from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, Usd

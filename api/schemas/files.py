@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.pages import StoryQuery
+from api.http.pages import StoryQuery
 
 FileKind = Literal["file", "directory", "link", "other"]
 

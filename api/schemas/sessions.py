@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.pages import ListQuery
+from api.http.pages import ListQuery
 from api.schemas.executions import MessageRead, Word
 from api.schemas.tasks import AgentId, Name, Prompt
 from api.schemas.values import Body, Read

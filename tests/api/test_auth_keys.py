@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx2
 from sqlalchemy import event, text, update
 
-from api import auth
+from api.identity import auth
 from domain.ids import new_id
 from persistence import api_keys
 from persistence.tables.api_keys import ApiKeyRow

@@ -3,7 +3,7 @@ import pkgutil
 from collections.abc import Iterator
 
 import api
-from api.errors import STATUS, codes, status_of
+from api.http.errors import STATUS, codes, status_of
 from domain.errors import PerdureError
 
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
+from api.identity.rates import Rates
 from api.main import create_app
-from api.rates import Rates
 from domain.errors import RateLimitedError
 from tests.api.conftest import serving, settings_of
 from tests.api.world import World

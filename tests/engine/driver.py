@@ -11,7 +11,7 @@ from sqlalchemy import select
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.answers import given_answer
+from api.executions.answers import given_answer
 from api.schemas.input_requests import AnswerBody
 from claude.scripted import ScriptedModelServer
 from contracts.names import workflow_id

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import mcp_rules, notification_rules, references
-from api.calls import Call
-from api.json_schemas import schema_problems
+from api.definitions import mcp_rules, notification_rules, references
+from api.definitions.json_schemas import schema_problems
+from api.http.calls import Call
 from api.schemas.tasks import TaskCreate
 from contracts.definitions import TaskDefinition
 from domain import cron, permissions, pricing, working_directories

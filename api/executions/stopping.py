@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.calls import Call
 from api.gateway import Gateway
+from api.http.calls import Call
 from domain.errors import ExecutionTerminalError
 from domain.states import ExecutionStatus
 from persistence import audit

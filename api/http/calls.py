@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
-from api.auth import Principal
-from api.errors import PayloadTooLargeError
 from api.gateway import Gateway
+from api.http.errors import PayloadTooLargeError
+from api.identity.auth import Principal
 from domain.errors import PermissionDeniedError
 from persistence.audit import Actor
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from api.errors import RETRY_AFTER_SECONDS, status_of
+from api.http.errors import RETRY_AFTER_SECONDS, status_of
 from domain.errors import (
     FieldProblem,
     InvalidInputError,

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
-from api.errors import MalformedRequestError
+from api.http.errors import MalformedRequestError
 from domain.errors import PreconditionFailedError
 
 JSON = "application/json"

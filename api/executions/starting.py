@@ -13,14 +13,16 @@ from uuid import UUID
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import metrics, references, task_rules, views
-from api.calls import Call
+from api import views
+from api.definitions import references, task_rules
+from api.definitions.json_schemas import value_problems
+from api.executions.waiting import settled
 from api.gateway import Gateway
-from api.idempotency import once
-from api.json_schemas import value_problems
-from api.responses import answer
+from api.http import metrics
+from api.http.calls import Call
+from api.http.idempotency import once
+from api.http.responses import answer
 from api.schemas.executions import ExecuteBody
-from api.waiting import settled
 from contracts.dispatch import StartRequest
 from domain import pricing
 from domain.agents import Agent

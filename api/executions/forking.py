@@ -4,11 +4,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import inline
-from api.calls import Call
-from api.saying import require_runnable
+from api.definitions import inline
+from api.executions.saying import require_runnable
+from api.executions.starting import Started, start
+from api.http.calls import Call
 from api.schemas.executions import ForkBody
-from api.starting import Started, start
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from persistence import forking
 from persistence.forking import ForkPoint

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth import REMEMBERED_SECONDS
+from api.identity.auth import REMEMBERED_SECONDS
 from persistence import quotas
 from persistence.quotas import Quotas
 

@@ -11,10 +11,10 @@ from urllib.parse import unquote_to_bytes
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import metrics
-from api.doors import Doors
-from api.errors import RETRY_AFTER_SECONDS
-from api.problems import of_error, problem
+from api.http import metrics
+from api.http.doors import Doors
+from api.http.errors import RETRY_AFTER_SECONDS
+from api.http.problems import of_error, problem
 from domain.errors import InvalidInputError, ServiceUnavailableError
 from domain.ids import new_id
 from persistence.outages import is_outage

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from api.errors import HostRefusedError, OriginRefusedError
+from api.http.errors import HostRefusedError, OriginRefusedError
 from domain.errors import PerdureError
 from runtime.settings import Settings
 

@@ -14,7 +14,7 @@ from io import RawIOBase
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.files import as_download
+from api.http.files import as_download
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

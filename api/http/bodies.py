@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 import pydantic_core
 from pydantic import BaseModel, ValidationError
 
-from api.calls import Called
-from api.errors import MalformedRequestError
-from api.problems import SHOWN_PROBLEMS
+from api.http.calls import Called
+from api.http.errors import MalformedRequestError
+from api.http.problems import SHOWN_PROBLEMS
 from domain.errors import FieldProblem, InvalidInputError
 
 M = TypeVar("M", bound=BaseModel)

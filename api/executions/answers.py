@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from api.json_schemas import value_problems
+from api.definitions.json_schemas import value_problems
 from api.schemas.input_requests import AnswerBody
 from domain.errors import FieldProblem, InputChangedError, InvalidInputError
 from persistence.tables.input_requests import InputRequestRow

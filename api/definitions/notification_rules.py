@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.calls import Call
+from api.http.calls import Call
 from contracts.notifications import NotificationConfig, SlackTarget, WebhookTarget
 from domain.addresses import Exemptions
 from domain.errors import AddressRefusedError, FieldProblem

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
-from api import metrics, views
-from api.calls import Call
-from api.responses import answer
+from api import views
+from api.http import metrics
+from api.http.calls import Call
+from api.http.responses import answer
 from api.schemas.executions import ExecutionRead
 from persistence.hot_reads import SETTLED
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from api.merging import validated
+from api.definitions.merging import validated
+from api.definitions.task_rules import SHARED_CHARACTERS
 from api.schemas.task_templates import Parameter, TaskFromTemplate, TaskTemplateCreate
 from api.schemas.tasks import TaskBody, TaskCreate
-from api.task_rules import SHARED_CHARACTERS
 from domain import templates
 from domain.errors import FieldProblem, InvalidInputError
 

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
-from api.rates import Rates
-from api.tokens import Tokens
+from api.identity.rates import Rates
+from api.identity.tokens import Tokens
 from domain.errors import RateLimitedError, UnauthenticatedError, UserDisabledError
 from persistence import api_keys, users
 from persistence.database import Database

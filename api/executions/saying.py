@@ -5,11 +5,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import inline
-from api.calls import Call
+from api.definitions import inline
+from api.executions.starting import Started, start, trigger_type
+from api.http.calls import Call
 from api.schemas.executions import RetryBody
 from api.schemas.sessions import SessionWork
-from api.starting import Started, start, trigger_type
 from domain.agents import Agent
 from domain.errors import (
     ConflictError,

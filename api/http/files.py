@@ -8,8 +8,8 @@ from fastapi import Response
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from api.errors import MalformedRequestError
-from api.problems import problem
+from api.http.errors import MalformedRequestError
+from api.http.problems import problem
 from domain.errors import NotFoundError
 from persistence.blobs import BlobStore
 from persistence.tables.artifacts import ArtifactRow

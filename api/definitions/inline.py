@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import task_rules
-from api.calls import Call
+from api.definitions import task_rules
+from api.http.calls import Call
 from api.schemas.executions import WorkBody
 from api.schemas.tasks import DEFINITION_FIELDS
 from contracts.definitions import SdkOptions, TaskDefinition

@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.calls import Call
-from api.errors import MalformedRequestError, status_of
-from api.problems import of_error
+from api.http.calls import Call
+from api.http.errors import MalformedRequestError, status_of
+from api.http.problems import of_error
 from domain.errors import PerdureError, RateLimitedError
 from persistence.idempotency import KeptResponse, Key, claim, keep
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from starlette.responses import StreamingResponse
 
-from api import metrics
 from api.gateway import Gateway
+from api.http import metrics
 from api.watching import Subscription
 from domain.states import TERMINAL
 from persistence import events

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import jwt
 
-from api.key_sets import KeySet
+from api.identity.key_sets import KeySet
 from domain.errors import UnauthenticatedError
 from runtime.settings import Settings
 

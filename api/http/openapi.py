@@ -9,10 +9,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api import errors
-from api.bodies import JsonBody
-from api.calls import authenticated
-from api.problems import MEDIA_TYPE, Problem
+from api.http import errors
+from api.http.bodies import JsonBody
+from api.http.calls import authenticated
+from api.http.problems import MEDIA_TYPE, Problem
 
 TITLE = "Perdure"
 

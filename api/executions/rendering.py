@@ -13,8 +13,8 @@ from uuid import UUID
 
 from fastapi import Response
 
-from api.calls import Call
-from api.responses import known
+from api.http.calls import Call
+from api.http.responses import known
 from contracts.reports import Ending
 from reports.render import format_of, render
 

@@ -1,0 +1,1 @@
+"""What tasks, agents and what they name must be before they are stored."""

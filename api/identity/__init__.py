@@ -1,0 +1,1 @@
+"""Who asks, and how much they may: tokens, keys, rates and quotas. Knows no routes."""
