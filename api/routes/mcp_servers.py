@@ -27,7 +27,7 @@ from domain.errors import (
     SecretUnusableError,
 )
 from domain.ids import new_id
-from persistence import audit, mcp_servers
+from persistence import audit, named
 from persistence.tables.mcp_servers import McpServerRow
 
 router = APIRouter(prefix="/mcp-servers", tags=["MCP servers"])
@@ -52,7 +52,7 @@ async def create_mcp_server(
             id=new_id(), user_id=call.principal.user_id, headers={}, env={}, health=None
         )
         _write(call, row, body)
-        await mcp_servers.save(session, row)
+        await named.save(session, row)
         entity = ("mcp_server", row.id)
         await audit.record(session, call.actor, "mcp_server.create", entity, after=_told(row))
         read = views.mcp_server(row)
@@ -66,7 +66,7 @@ async def create_mcp_server(
 async def list_mcp_servers(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
     """My servers and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
-        page = await mcp_servers.page(session, call.principal.user_id, query.window())
+        page = await named.page(session, McpServerRow, call.principal.user_id, query.window())
     return answer(listing(call.request, query, page, [views.mcp_server(row) for row in page.rows]))
 
 
@@ -74,7 +74,7 @@ async def list_mcp_servers(call: Called, query: Annotated[ListQuery, Query()]) -
 async def get_mcp_server(call: Called, server_id: UUID) -> Response:
     """One server, its secrets masked."""
     async with call.gateway.database.reading() as session:
-        row = await mcp_servers.find(session, server_id)
+        row = await named.find(session, McpServerRow, server_id)
     if row is None:
         raise _none(server_id)
     if not row.is_public:
@@ -99,7 +99,7 @@ async def update_mcp_server(
         if update.model_fields_set & REACHED_BY:
             row.health = None
         row.updated_at = datetime.now(UTC)
-        await mcp_servers.save(session, row)
+        await named.save(session, row)
         await audit.record(
             session,
             call.actor,
@@ -119,7 +119,7 @@ async def delete_mcp_server(call: Called, server_id: UUID) -> Response:
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, server_id, lock=True)
         require_match(call.request, views.mcp_server(row))
-        await mcp_servers.delete(session, row)
+        await named.delete(session, row)
         entity, owner, before = ("mcp_server", server_id), row.user_id, _told(row)
         action = "mcp_server.delete"
         await audit.record(session, call.actor, action, entity, before=before, owner_id=owner)
@@ -222,7 +222,7 @@ def _has(body: McpServerCreate, field: str) -> bool:
 async def _own(
     session: AsyncSession, call: Call, server_id: UUID, *, lock: bool = False
 ) -> McpServerRow:
-    row = await mcp_servers.find(session, server_id, lock=lock)
+    row = await named.find(session, McpServerRow, server_id, lock=lock)
     if row is None:
         raise _none(server_id)
     call.require_own(row.user_id, "MCP server")

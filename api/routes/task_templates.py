@@ -25,7 +25,7 @@ from api.schemas.task_templates import (
 )
 from api.schemas.tasks import TaskCreate, TaskRead
 from domain.errors import InvalidInputError, NotFoundError
-from persistence import audit, task_templates
+from persistence import audit, named
 from persistence.tables.task_templates import TaskTemplateRow
 
 router = APIRouter(prefix="/task-templates", tags=["task templates"])
@@ -41,7 +41,7 @@ async def create_task_template(
         user_id = call.principal.user_id
         await _check(session, call, body, user_id)
         row = TaskTemplateRow(user_id=user_id, **_columns(body))
-        await task_templates.save(session, row)
+        await named.save(session, row)
         entity = ("task_template", row.id)
         await audit.record(session, call.actor, "task_template.create", entity, after=_told(row))
         read = views.task_template(row)
@@ -55,7 +55,7 @@ async def create_task_template(
 async def list_task_templates(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
     """My templates and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
-        page = await task_templates.page(session, call.principal.user_id, query.window())
+        page = await named.page(session, TaskTemplateRow, call.principal.user_id, query.window())
     items = [views.task_template(row) for row in page.rows]
     return answer(listing(call.request, query, page, items))
 
@@ -85,7 +85,7 @@ async def update_task_template(
         for column, value in _columns(body).items():
             setattr(row, column, value)
         row.updated_at = datetime.now(UTC)
-        await task_templates.save(session, row)
+        await named.save(session, row)
         await audit.record(
             session,
             call.actor,
@@ -105,7 +105,7 @@ async def delete_task_template(call: Called, template_id: UUID) -> Response:
     async with call.gateway.database.transaction() as session:
         row = await _own_locked(session, call, template_id)
         require_match(call.request, views.task_template(row))
-        await task_templates.delete(session, row)
+        await named.delete(session, row)
         entity, owner, before = ("task_template", template_id), row.user_id, _told(row)
         action = "task_template.delete"
         await audit.record(session, call.actor, action, entity, before=before, owner_id=owner)
@@ -129,7 +129,7 @@ async def create_task_from_template(
 
 
 async def _readable(session: AsyncSession, call: Call, template_id: UUID) -> TaskTemplateRow:
-    row = await task_templates.find(session, template_id)
+    row = await named.find(session, TaskTemplateRow, template_id)
     if row is None:
         raise NotFoundError(f"There is no task template {template_id}.")
     if not row.is_public:
@@ -138,7 +138,7 @@ async def _readable(session: AsyncSession, call: Call, template_id: UUID) -> Tas
 
 
 async def _own_locked(session: AsyncSession, call: Call, template_id: UUID) -> TaskTemplateRow:
-    row = await task_templates.find(session, template_id, lock=True)
+    row = await named.find(session, TaskTemplateRow, template_id, lock=True)
     if row is None:
         raise NotFoundError(f"There is no task template {template_id}.")
     call.require_own(row.user_id, "task template")

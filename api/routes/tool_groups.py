@@ -17,7 +17,7 @@ from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer, etag, require_match, single, to_json
 from api.schemas.tool_groups import ToolGroupCreate, ToolGroupRead, ToolGroupUpdate
 from domain.errors import InvalidInputError, NotFoundError
-from persistence import audit, tool_groups
+from persistence import audit, named
 from persistence.tables.tool_groups import ToolGroupRow
 
 router = APIRouter(prefix="/tool-groups", tags=["tool groups"])
@@ -32,7 +32,7 @@ async def create_tool_group(
     async def create(session: AsyncSession) -> tuple[Response, None]:
         _check(body)
         row = ToolGroupRow(user_id=call.principal.user_id, **_values(body))
-        await tool_groups.save(session, row)
+        await named.save(session, row)
         entity = ("tool_group", row.id)
         await audit.record(session, call.actor, "tool_group.create", entity, after=_values(body))
         read = views.tool_group(row)
@@ -46,7 +46,7 @@ async def create_tool_group(
 async def list_tool_groups(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
     """My tool groups, newest first."""
     async with call.gateway.database.reading() as session:
-        page = await tool_groups.page(session, call.principal.user_id, query.window())
+        page = await named.page(session, ToolGroupRow, call.principal.user_id, query.window())
     return answer(listing(call.request, query, page, [views.tool_group(row) for row in page.rows]))
 
 
@@ -74,7 +74,7 @@ async def update_tool_group(
         for column, value in _values(body).items():
             setattr(row, column, value)
         row.updated_at = datetime.now(UTC)
-        await tool_groups.save(session, row)
+        await named.save(session, row)
         await audit.record(
             session,
             call.actor,
@@ -94,7 +94,7 @@ async def delete_tool_group(call: Called, group_id: UUID) -> Response:
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, group_id, lock=True)
         require_match(call.request, views.tool_group(row))
-        await tool_groups.delete(session, row)
+        await named.delete(session, row)
         entity, owner, before = ("tool_group", group_id), row.user_id, {"name": row.name}
         action = "tool_group.delete"
         await audit.record(session, call.actor, action, entity, before=before, owner_id=owner)
@@ -104,7 +104,7 @@ async def delete_tool_group(call: Called, group_id: UUID) -> Response:
 async def _own(
     session: AsyncSession, call: Call, group_id: UUID, *, lock: bool = False
 ) -> ToolGroupRow:
-    row = await tool_groups.find(session, group_id, lock=lock)
+    row = await named.find(session, ToolGroupRow, group_id, lock=lock)
     if row is None:
         raise NotFoundError(f"There is no tool group {group_id}.")
     call.require_own(row.user_id, "tool group")

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, DateTime, MetaData, Numeric, Text, Uuid, func
+from sqlalchemy import JSON, DateTime, ForeignKey, MetaData, Numeric, Text, Uuid, func
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from domain.ids import new_id
@@ -59,3 +59,22 @@ class Row(DeclarativeBase):
 
 Id = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
 CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
+
+
+class NamedRow(Row):
+    """What a user keeps under a name that is unique among their own (persistence/named.py).
+
+    The unique index is the table's: `uq_<table>_user_id_name`.
+    """
+
+    __abstract__ = True
+
+    KIND: ClassVar[str]
+    """What people call it, with its article."""
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
+    description: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]

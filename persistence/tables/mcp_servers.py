@@ -1,20 +1,20 @@
 """Registered MCP servers."""
 
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Index, text
+from sqlalchemy.orm import Mapped
 
-from persistence.tables.columns import CreatedAt, Id, Row
+from persistence.tables.columns import NamedRow
 
 
-class McpServerRow(Row):
+class McpServerRow(NamedRow):
     """An MCP server by its address or by a command.
 
     The values of `headers` and `env` are references (`secret://name`) or sealed, in base64.
     """
 
+    KIND = "an MCP server"
     __tablename__ = "mcp_servers"
     __table_args__ = (
         Index("uq_mcp_servers_user_id_name", "user_id", "name", unique=True),
@@ -22,10 +22,6 @@ class McpServerRow(Row):
         Index("ix_mcp_servers_public", "id", postgresql_where=text("is_public")),
     )
 
-    id: Mapped[Id]
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    name: Mapped[str]
-    description: Mapped[str | None]
     is_public: Mapped[bool]
     url: Mapped[str | None]
     command: Mapped[str | None]
@@ -34,5 +30,3 @@ class McpServerRow(Row):
     env: Mapped[dict[str, Any]]
     health: Mapped[dict[str, Any] | None]
     """What the last health check found."""
-    created_at: Mapped[CreatedAt]
-    updated_at: Mapped[CreatedAt]
