@@ -31,8 +31,7 @@ class Direct:
 
     def __init__(self, database_url: str, *, size: int) -> None:
         """`size` bounds the statements under way."""
-        url = make_url(database_url).set(drivername="postgresql")
-        self._dsn = url.render_as_string(hide_password=False)
+        self._database_url = database_url
         self._size = size
         self._opening = asyncio.Lock()
         self._pool: asyncpg.Pool | None = None
@@ -63,16 +62,24 @@ class Direct:
     async def _open(self) -> asyncpg.Pool:
         async with self._opening:
             if self._pool is None:
-                self._pool = await asyncpg.create_pool(
-                    self._dsn,
-                    min_size=0,
-                    max_size=self._size,
-                    timeout=CONNECT_SECONDS,
-                    command_timeout=STATEMENT_SECONDS,
-                    init=_read_json,
-                    reset=_nothing_to_reset,
+                self._pool = await open_pool(
+                    self._database_url, size=self._size, statement_seconds=STATEMENT_SECONDS
                 )
             return self._pool
+
+
+async def open_pool(database_url: str, *, size: int, statement_seconds: float) -> asyncpg.Pool:
+    """A pool of the driver's own connections, without one yet: the first statement makes it."""
+    url = make_url(database_url).set(drivername="postgresql")
+    return await asyncpg.create_pool(
+        url.render_as_string(hide_password=False),
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_SECONDS,
+        command_timeout=statement_seconds,
+        init=_read_json,
+        reset=_nothing_to_reset,
+    )
 
 
 @cache

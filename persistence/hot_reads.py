@@ -7,23 +7,19 @@ less of a round trip each of them costs.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import make_url
 
 from domain.states import TERMINAL, ExecutionStatus
+from persistence.direct import open_pool
 from persistence.tables.executions import ExecutionRow
 
 CONNECTIONS = 4
 """A statement holds one for half a millisecond, so these serve thousands a second (chosen)."""
-
-CONNECT_SECONDS = 5.0
-"""Longer than a healthy connection ever takes, shorter than clients wait (chosen)."""
 
 READ_SECONDS = 5.0
 """For one statement by keys: a Postgres that takes longer is as good as away (chosen)."""
@@ -58,18 +54,7 @@ class HotReads:
     @classmethod
     async def connect(cls, database_url: str) -> Self:
         """A pool without a connection yet: the first read makes the first one."""
-        url = make_url(database_url).set(drivername="postgresql")
-        pool = await asyncpg.create_pool(
-            url.render_as_string(hide_password=False),
-            init_size=0,
-            min_size=0,
-            max_size=CONNECTIONS,
-            timeout=CONNECT_SECONDS,
-            command_timeout=READ_SECONDS,
-            init=_read_json,
-            reset=_nothing_to_reset,
-        )
-        return cls(pool)
+        return cls(await open_pool(database_url, size=CONNECTIONS, statement_seconds=READ_SECONDS))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -121,13 +106,3 @@ def _fail(wanted: Wanted, error: Exception) -> None:
         for found in waiting:
             if not found.done():
                 found.set_exception(error)
-
-
-async def _read_json(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec(
-        "json", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-    )
-
-
-async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
-    """Reads leave nothing behind; asyncpg's own reset is a second round trip."""
