@@ -72,10 +72,15 @@ class Database:
         await self.engine.dispose()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
+    async def transaction(self, *, keep: bool = True) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        Without `keep` it is rolled back in any case, and what it wrote only tried.
+        """
         async with self._sessions() as session, session.begin():
             yield session
+            if not keep:
+                await session.rollback()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:

@@ -32,12 +32,18 @@ class Done(Generic[T]):
 
 
 async def once(
-    call: Call, operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]]
+    call: Call,
+    operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]],
+    *,
+    dry_run: bool = False,
 ) -> Done[T]:
     """Run `operation` in one transaction with the key's row: both are kept, or neither.
 
     A refusal (4xx) is kept as well; an error of ours (5xx) and a limit that is reached (429) never.
+    Of a dry run nothing is kept, its key neither: the same key is free for the real request.
     """
+    if dry_run:
+        return Done(await _rehearsed(call, operation), None)
     key = await _key(call)
     async with call.gateway.database.transaction() as session:
         if key is None:
@@ -48,6 +54,17 @@ async def once(
         done = await _tried(call, session, operation)
         await keep(session, key, done.response.status_code, _stored(done.response))
         return done
+
+
+async def _rehearsed(
+    call: Call, operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]]
+) -> Response:
+    """The operation's answer, without the address of what was not made."""
+    async with call.gateway.database.transaction(keep=False) as session:
+        response, _ = await operation(session)
+    response.status_code = 200
+    del response.headers["location"]
+    return response
 
 
 async def _tried(

@@ -14,6 +14,7 @@ from api.http.calls import Call, Called
 from api.http.idempotency import once
 from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer, etag, require_match, single, to_json
+from api.http.trials import DryRun, created
 from api.schemas.agents import (
     AgentCreate,
     AgentImport,
@@ -48,9 +49,12 @@ class AgentQuery(ListQuery):
     is_builtin: bool | None = None
 
 
-@router.post("", status_code=201, responses={201: {"model": AgentRead}})
+@router.post("", status_code=201, responses=created(AgentRead))
 async def create_agent(
-    call: Called, body: Annotated[AgentCreate, Depends(JsonBody(AgentCreate))]
+    call: Called,
+    body: Annotated[AgentCreate, Depends(JsonBody(AgentCreate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Store an agent of my own."""
 
@@ -59,19 +63,22 @@ async def create_agent(
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
         return answer(read, 201, headers), None
 
-    return (await once(call, create)).response
+    return (await once(call, create, dry_run=dry_run)).response
 
 
 @router.post(
     "/import",
     status_code=201,
     responses={
-        200: {"model": AgentImported, "description": "The agent there was, changed."},
+        200: {"model": AgentImported, "description": "The agent there was, changed; a dry run."},
         201: {"model": AgentImported},
     },
 )
 async def import_agent(
-    call: Called, body: Annotated[AgentImport, Depends(JsonBody(AgentImport))]
+    call: Called,
+    body: Annotated[AgentImport, Depends(JsonBody(AgentImport))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Make an agent from a Markdown file with front matter, as coding agents keep them.
 
@@ -91,7 +98,7 @@ async def import_agent(
         read = AgentImported(**dict(views.agent(row)), ignored=list(found.ignored))
         return answer(read, status, {"Location": read.links["self"]}), None
 
-    return (await once(call, make)).response
+    return (await once(call, make, dry_run=dry_run)).response
 
 
 @router.get("", responses={200: {"model": Listing[AgentRead]}})
@@ -116,17 +123,21 @@ async def get_agent(call: Called, agent_id: Slug) -> Response:
 
 @router.patch("/{agent_id}", responses={200: {"model": AgentRead}})
 async def update_agent(
-    call: Called, agent_id: Slug, update: Annotated[AgentUpdate, Depends(JsonBody(AgentUpdate))]
+    call: Called,
+    agent_id: Slug,
+    update: Annotated[AgentUpdate, Depends(JsonBody(AgentUpdate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Change an agent of my own. Executions in flight keep the words they started with."""
     _refuse_built_in(agent_id)
-    async with call.gateway.database.transaction() as session:
+    async with call.gateway.database.transaction(keep=not dry_run) as session:
         row = await _own(session, call, agent_id, lock=True)
         require_match(call.request, views.agent(row))
         current = {"agent_id": row.slug, **{f: getattr(row, f) for f in _COLUMNS}}
         wanted = merged(AgentCreate, current, update, what="agent")
         await _change(session, call, row, wanted)
-    read = views.agent(row)
+        read = views.agent(row)
     return answer(read, headers={"ETag": etag(to_json(read))})
 
 

@@ -17,6 +17,7 @@ from api.http.calls import Call, Called
 from api.http.idempotency import once
 from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer, etag, require_match, single, to_json
+from api.http.trials import DryRun, created
 from api.schemas.mcp_servers import HealthRead, McpServerCreate, McpServerRead, McpServerUpdate
 from domain.errors import (
     ConflictError,
@@ -41,9 +42,12 @@ REACHED_BY = frozenset({"url", "command", "args", "headers", "env"})
 """When one of these changes, what the last check found says nothing any more."""
 
 
-@router.post("", status_code=201, responses={201: {"model": McpServerRead}})
+@router.post("", status_code=201, responses=created(McpServerRead))
 async def create_mcp_server(
-    call: Called, body: Annotated[McpServerCreate, Depends(JsonBody(McpServerCreate))]
+    call: Called,
+    body: Annotated[McpServerCreate, Depends(JsonBody(McpServerCreate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Register a server; tasks name it in `sdk_options.mcp_servers` as `{"ref": NAME}`."""
 
@@ -59,7 +63,7 @@ async def create_mcp_server(
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
         return answer(read, 201, headers), None
 
-    return (await once(call, create)).response
+    return (await once(call, create, dry_run=dry_run)).response
 
 
 @router.get("", responses={200: {"model": Listing[McpServerRead]}})
@@ -87,9 +91,11 @@ async def update_mcp_server(
     call: Called,
     server_id: UUID,
     update: Annotated[McpServerUpdate, Depends(JsonBody(McpServerUpdate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Change a server. A header or variable sent back masked stays as it is."""
-    async with call.gateway.database.transaction() as session:
+    async with call.gateway.database.transaction(keep=not dry_run) as session:
         row = await _own(session, call, server_id, lock=True)
         read = views.mcp_server(row)
         require_match(call.request, read)
@@ -109,7 +115,7 @@ async def update_mcp_server(
             after=_told(row),
             owner_id=row.user_id,
         )
-    read = views.mcp_server(row)
+        read = views.mcp_server(row)
     return answer(read, headers={"ETag": etag(to_json(read))})
 
 

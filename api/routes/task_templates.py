@@ -15,6 +15,7 @@ from api.http.calls import Call, Called
 from api.http.idempotency import once
 from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer, etag, require_match, single, to_json
+from api.http.trials import DryRun, created
 from api.routes.tasks import make_task
 from api.schemas.task_templates import (
     Parameter,
@@ -31,9 +32,12 @@ from persistence.tables.task_templates import TaskTemplateRow
 router = APIRouter(prefix="/task-templates", tags=["task templates"])
 
 
-@router.post("", status_code=201, responses={201: {"model": TaskTemplateRead}})
+@router.post("", status_code=201, responses=created(TaskTemplateRead))
 async def create_task_template(
-    call: Called, body: Annotated[TaskTemplateCreate, Depends(JsonBody(TaskTemplateCreate))]
+    call: Called,
+    body: Annotated[TaskTemplateCreate, Depends(JsonBody(TaskTemplateCreate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Store a template."""
 
@@ -48,7 +52,7 @@ async def create_task_template(
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
         return answer(read, 201, headers), None
 
-    return (await once(call, create)).response
+    return (await once(call, create, dry_run=dry_run)).response
 
 
 @router.get("", responses={200: {"model": Listing[TaskTemplateRead]}})
@@ -73,9 +77,11 @@ async def update_task_template(
     call: Called,
     template_id: UUID,
     update: Annotated[TaskTemplateUpdate, Depends(JsonBody(TaskTemplateUpdate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Change a template; tasks that were made from it stay as they are."""
-    async with call.gateway.database.transaction() as session:
+    async with call.gateway.database.transaction(keep=not dry_run) as session:
         row = await _own_locked(session, call, template_id)
         require_match(call.request, views.task_template(row))
         current = {field: getattr(row, field) for field in TaskTemplateCreate.model_fields}
@@ -95,7 +101,7 @@ async def update_task_template(
             after=_told(row),
             owner_id=row.user_id,
         )
-    read = views.task_template(row)
+        read = views.task_template(row)
     return answer(read, headers={"ETag": etag(to_json(read))})
 
 
@@ -112,11 +118,13 @@ async def delete_task_template(call: Called, template_id: UUID) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/{template_id}/create-task", status_code=201, responses={201: {"model": TaskRead}})
+@router.post("/{template_id}/create-task", status_code=201, responses=created(TaskRead))
 async def create_task_from_template(
     call: Called,
     template_id: UUID,
     body: Annotated[TaskFromTemplate, Depends(JsonBody(TaskFromTemplate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Make a task of mine from a template: fill in its parameters, override its fields."""
 
@@ -125,7 +133,7 @@ async def create_task_from_template(
         parameters = [Parameter.model_validate(p) for p in row.parameters]
         return filling.filled(row.task, parameters, body)
 
-    return await make_task(call, wanted, template_id=template_id)
+    return await make_task(call, wanted, template_id=template_id, dry_run=dry_run)
 
 
 async def _readable(session: AsyncSession, call: Call, template_id: UUID) -> TaskTemplateRow:

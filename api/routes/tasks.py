@@ -17,6 +17,7 @@ from api.http.calls import Call, Called
 from api.http.idempotency import once
 from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer, etag, require_match, single, to_json
+from api.http.trials import DryRun, created
 from api.schemas.tasks import DEFINITION_FIELDS, TaskCreate, TaskRead, TaskUpdate
 from domain.errors import NotFoundError
 from persistence import audit, tasks
@@ -43,16 +44,19 @@ class TaskQuery(ListQuery):
         return TaskFilter(tags, self.is_scheduled, self.is_active, self.q)
 
 
-@router.post("", status_code=201, responses={201: {"model": TaskRead}})
+@router.post("", status_code=201, responses=created(TaskRead))
 async def create_task(
-    call: Called, body: Annotated[TaskCreate, Depends(JsonBody(TaskCreate))]
+    call: Called,
+    body: Annotated[TaskCreate, Depends(JsonBody(TaskCreate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Store a new task."""
 
     async def wanted(_: AsyncSession) -> TaskCreate:
         return body
 
-    return await make_task(call, wanted)
+    return await make_task(call, wanted, dry_run=dry_run)
 
 
 @router.get("", responses={200: {"model": Listing[TaskRead]}})
@@ -77,14 +81,17 @@ async def update_task(
     call: Called,
     task_id: UUID,
     update: Annotated[TaskUpdate, Depends(JsonBody(TaskUpdate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Change a task. Executions in flight keep the version they started with."""
-    async with call.gateway.database.transaction() as session:
+    async with call.gateway.database.transaction(keep=not dry_run) as session:
         stored = await own_locked(session, call, task_id)
         require_match(call.request, views.task(call, stored))
         changed = await change_task(session, call, stored, update)
-    await keep_in_step(call.gateway, task_id)
-    read = views.task(call, changed)
+        read = views.task(call, changed)
+    if not dry_run:
+        await keep_in_step(call.gateway, task_id)
     return answer(read, headers={"ETag": etag(to_json(read))})
 
 
@@ -108,6 +115,7 @@ async def make_task(
     wanted: Callable[[AsyncSession], Awaitable[TaskCreate]],
     *,
     template_id: UUID | None = None,
+    dry_run: bool = False,
 ) -> Response:
     """Store the task that is wanted, once; the answer to the request for it.
 
@@ -129,7 +137,7 @@ async def make_task(
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
         return answer(read, 201, headers), stored
 
-    done = await once(call, create)
+    done = await once(call, create, dry_run=dry_run)
     if done.value is not None and done.value.row.is_scheduled:
         await keep_in_step(call.gateway, done.value.row.id)
     return done.response

@@ -15,6 +15,7 @@ from api.http.calls import Call, Called
 from api.http.idempotency import once
 from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer, etag, require_match, single, to_json
+from api.http.trials import DryRun, created
 from api.schemas.tool_groups import ToolGroupCreate, ToolGroupRead, ToolGroupUpdate
 from domain.errors import InvalidInputError, NotFoundError
 from persistence import audit, named
@@ -23,9 +24,12 @@ from persistence.tables.tool_groups import ToolGroupRow
 router = APIRouter(prefix="/tool-groups", tags=["tool groups"])
 
 
-@router.post("", status_code=201, responses={201: {"model": ToolGroupRead}})
+@router.post("", status_code=201, responses=created(ToolGroupRead))
 async def create_tool_group(
-    call: Called, body: Annotated[ToolGroupCreate, Depends(JsonBody(ToolGroupCreate))]
+    call: Called,
+    body: Annotated[ToolGroupCreate, Depends(JsonBody(ToolGroupCreate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Store a list of tool rules under a name."""
 
@@ -39,7 +43,7 @@ async def create_tool_group(
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
         return answer(read, 201, headers), None
 
-    return (await once(call, create)).response
+    return (await once(call, create, dry_run=dry_run)).response
 
 
 @router.get("", responses={200: {"model": Listing[ToolGroupRead]}})
@@ -63,9 +67,11 @@ async def update_tool_group(
     call: Called,
     group_id: UUID,
     update: Annotated[ToolGroupUpdate, Depends(JsonBody(ToolGroupUpdate))],
+    *,
+    dry_run: DryRun = False,
 ) -> Response:
     """Change a group. Tasks keep the rules they have until their lists are written again."""
-    async with call.gateway.database.transaction() as session:
+    async with call.gateway.database.transaction(keep=not dry_run) as session:
         row = await _own(session, call, group_id, lock=True)
         require_match(call.request, views.tool_group(row))
         before = {field: getattr(row, field) for field in ToolGroupCreate.model_fields}
@@ -84,7 +90,7 @@ async def update_tool_group(
             after=_values(body),
             owner_id=row.user_id,
         )
-    read = views.tool_group(row)
+        read = views.tool_group(row)
     return answer(read, headers={"ETag": etag(to_json(read))})
 
 
