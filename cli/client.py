@@ -37,6 +37,11 @@ class UnreachableError(CommandError):
 
     exit = Exit.UNREACHABLE
 
+    def __init__(self, message: str, *, was_sent: bool = False) -> None:
+        """`was_sent`: the request may have reached the gateway, and may have done its work."""
+        self.was_sent = was_sent
+        super().__init__(message)
+
 
 class RefusedError(CommandError):
     """The gateway understood and said no (RFC 9457)."""
@@ -163,7 +168,7 @@ class Gateway:
             try:
                 return self._request("POST", path, json=body or {}, headers=key)
             except UnreachableError as error:
-                was_sent |= not isinstance(error.__cause__, httpx2.ConnectError)
+                was_sent |= error.was_sent
                 if not was_sent or time.monotonic() > deadline:
                     raise
             except RefusedError as refusal:
@@ -192,9 +197,9 @@ class Gateway:
         finally:
             part.unlink(missing_ok=True)
 
-    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+    def patch(self, path: str, body: Mapping[str, Any], **query: object) -> Any:
         """The changed resource."""
-        return self._request("PATCH", path, json=body)
+        return self._request("PATCH", path, json=body, params=_given(query))
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """What was made, or nothing where something was replaced."""
@@ -254,7 +259,8 @@ class Gateway:
         if response.status_code >= SERVER_ERROR:
             raise UnreachableError(
                 f"{self.place.api_url} can't serve now: {_refused(response)} "
-                f"(HTTP {response.status_code})"
+                f"(HTTP {response.status_code})",
+                was_sent=True,
             )
         if not response.is_success:
             raise _refused(response)
@@ -263,7 +269,8 @@ class Gateway:
     def _unreachable(self, error: Exception) -> UnreachableError:
         return UnreachableError(
             f"{self.place.api_url} does not answer ({error}). Is it running? Start one with "
-            "`perdure up`, or set PERDURE_API_URL."
+            "`perdure up`, or set PERDURE_API_URL.",
+            was_sent=not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout),
         )
 
 

@@ -1,6 +1,6 @@
 """`perdure apply` and `perdure export`: tasks and agents kept as files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ from cli.commands.run import AsJson
 from cli.exits import Exit
 
 if TYPE_CHECKING:
-    from cli.applying import Change, Planned, Result
+    from cli.applying import Planned, Result
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,14 +28,16 @@ def apply(
     ],
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show what would change or be refused; change nothing."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make tasks and agents what files say: YAML, JSON, or Markdown with front matter.
 
     A file says all of a task: what it leaves out goes back to its default. What no file names is
-    left alone. Every file is read before anything is changed.
+    left alone. Every file is read before anything is changed. Exit codes: 0 done, 2 something is
+    wrong or was refused, 3 the gateway did not answer.
     """
     from cli import applying, definitions, show
 
@@ -46,16 +48,14 @@ def apply(
             show.err.print(f"{definition.source}: passed over {what}", style="dim", markup=False)
     with gateway_of(context) as gateway:
         planned = applying.plan(gateway, wanted)
-        if dry_run:
-            _show_plan(planned, as_json=as_json)
-            return
+        ask = applying.rehearse if dry_run else applying.carry_out
+        results: Iterable[Result] = ask(gateway, planned)
         if as_json:
-            results: Sequence[Result] = list(applying.carry_out(gateway, planned))
-            show.as_json([_line(r.planned, r.refusal) for r in results])
+            results = list(results)
+            show.as_json([_line(result, dry_run=dry_run) for result in results])
         else:
-            results = _tell(applying.carry_out(gateway, planned), len(planned))
-    if any(result.refusal for result in results):
-        raise typer.Exit(Exit.USAGE)
+            results = _tell(results, len(planned), dry_run=dry_run)
+    raise typer.Exit(_exit_of(results))
 
 
 def export(
@@ -92,60 +92,79 @@ def export(
     show.out.print(f"{len(found)} written below {output}")
 
 
-def _line(planned: "Planned", refusal: str | None = None) -> dict[str, str | None]:
+def _line(result: "Result", *, dry_run: bool) -> dict[str, str | None]:
     """One definition for programs."""
+    from cli.applying import Outcome
+
+    planned = result.planned
+    more = {"difference": planned.difference()} if dry_run else {"outcome": result.outcome}
     return {
         "kind": planned.wanted.kind.name,
         "key": planned.wanted.key,
         "file": planned.wanted.source,
         "change": planned.change,
-        "refusal": refusal,
+        "refusal": result.reason if result.outcome is Outcome.REFUSED else None,
+        **more,
     }
 
 
-def _show_plan(planned: "Sequence[Planned]", *, as_json: bool) -> None:
-    from rich.syntax import Syntax
-
-    from cli import show
-    from cli.applying import Change
-
-    if as_json:
-        show.as_json([{**_line(p), "difference": p.difference()} for p in planned])
-        return
-    for one in planned:
-        if one.change is not Change.NOTHING:
-            shown = Syntax(one.difference(), "diff", background_color="default", word_wrap=True)
-            show.out.print(shown)
-    _count([one.change for one in planned], "to ")
-
-
-def _tell(results: "Iterator[Result]", total: int) -> "Sequence[Result]":
-    """Name each change and refusal as it comes, then count."""
+def _tell(results: "Iterable[Result]", total: int, *, dry_run: bool) -> "Sequence[Result]":
+    """Name each change and each failure as it comes, then count."""
     from rich.markup import escape
 
     from cli import show
-    from cli.applying import Change
+    from cli.applying import Change, Outcome
 
+    doing = "asking about" if dry_run else "applying"
     told = []
-    with show.err.status("applying") as status:
+    with show.err.status(doing) as status:
         for result in results:
             told.append(result)
-            status.update(f"applying {len(told)} of {total}")
-            wanted, change = result.planned.wanted, result.planned.change
-            label = escape(f"{wanted.kind.name} {wanted.key}")
-            if result.refusal:
-                show.err.print(f"[red]refused[/]  {label}: {escape(result.refusal)}")
-            elif change is not Change.NOTHING:
+            status.update(f"{doing} {len(told)} of {total}")
+            label = escape(f"{result.planned.wanted.kind.name} {result.planned.wanted.key}")
+            change = result.planned.change
+            if dry_run and change is not Change.NOTHING:
+                _show_difference(result.planned)
+            if result.outcome is Outcome.REFUSED:
+                show.err.print(f"[red]refused[/]  {label}: {escape(result.reason or '')}")
+            elif result.outcome is not Outcome.DONE:
+                show.err.print(f"[red]{result.outcome}[/]  {label}")
+            elif change is not Change.NOTHING and not dry_run:
                 show.out.print(f"{change}d  {label}")
-    refused = sum(result.refusal is not None for result in told)
-    _count([r.planned.change for r in told if r.refusal is None], "", refused)
+    _count(told, "to " if dry_run else "")
     return told
 
 
-def _count(changes: "Sequence[Change]", prefix: str, refused: int = 0) -> None:
-    from cli import show
-    from cli.applying import Change
+def _show_difference(planned: "Planned") -> None:
+    from rich.syntax import Syntax
 
-    counts = [f"{changes.count(change)} {prefix}{change}" for change in Change]
-    counts += [f"{refused} refused"] if refused else []
+    from cli import show
+
+    shown = Syntax(planned.difference(), "diff", background_color="default", word_wrap=True)
+    show.out.print(shown)
+
+
+def _count(told: "Sequence[Result]", prefix: str) -> None:
+    from cli import show
+    from cli.applying import Change, Outcome
+
+    done = [result.planned.change for result in told if result.outcome is Outcome.DONE]
+    counts = [f"{done.count(change)} {prefix}{change}" for change in Change]
+    failures = (Outcome.REFUSED, Outcome.UNKNOWN, Outcome.NOT_TRIED)
+    outcomes = [result.outcome for result in told]
+    counts += [f"{outcomes.count(o)} {o}" for o in failures if o in outcomes]
     show.out.print(", ".join(counts).replace("to unchanged", "unchanged"))
+
+
+def _exit_of(results: "Iterable[Result]") -> Exit:
+    """The exit code; what kept the rest from being tried is said last."""
+    from cli import show
+    from cli.applying import Outcome
+
+    outcomes = {result.outcome for result in results}
+    if outcomes & {Outcome.UNKNOWN, Outcome.NOT_TRIED}:
+        why = next(r.reason for r in results if r.outcome is not Outcome.REFUSED and r.reason)
+        show.err.print(why, markup=False)
+        show.err.print("When it is back, apply again: what is done is left as it is.")
+        return Exit.UNREACHABLE
+    return Exit.USAGE if Outcome.REFUSED in outcomes else Exit.DONE

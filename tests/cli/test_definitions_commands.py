@@ -1,24 +1,12 @@
 """`agents` and the commands of `tasks` that tell of versions and dry runs, at a real gateway."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import pytest
-from typer.testing import CliRunner, Result
-
-from api.main import create_app
-from cli.main import app
-from cli.tokens import mint
 from domain.ids import new_id
 from domain.specialists import BUILT_IN
-from tests.api.conftest import serving, settings_of
-from tests.api.world import SECRET, World, make_task
-
-Command = Callable[..., Coroutine[Any, Any, Result]]
+from tests.api.world import World, make_task
+from tests.cli.conftest import Command
 
 FILE = """\
 ---
@@ -28,25 +16,6 @@ color: red
 ---
 You write verse.
 """
-
-
-@pytest.fixture
-async def world(database_url: str, temporal_address: str, tmp_path: Path) -> AsyncIterator[World]:
-    gateway = create_app(settings_of(database_url, temporal_address, home=tmp_path))
-    async with serving(gateway) as url:
-        yield World(url, gateway.state.gateway)
-
-
-@pytest.fixture
-def perdure(world: World) -> Command:
-    """The command as `alice` gives it."""
-    token = mint(SECRET, user="alice", role="user", lives=timedelta(minutes=5))
-
-    async def run(*arguments: str) -> Result:
-        given = ["--api-url", world.url, "--token", token, *arguments]
-        return await asyncio.to_thread(CliRunner().invoke, app, given)
-
-    return run
 
 
 async def test_agents_are_listed_and_shown(perdure: Command) -> None:
