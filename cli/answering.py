@@ -1,6 +1,7 @@
-"""Answering input requests: what to send for a kind, and asking for it at a terminal."""
+"""Answering input requests: what to send for a kind, and asking for it, and for secrets."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,20 @@ def asked(request: Mapping[str, Any]) -> Json:
         return answer_of(request, message, "approve" if approved else "deny")
     text = typer.prompt("Your answer")
     return answer_of(request, chosen(request.get("options") or [], text), None)
+
+
+def secret(prompt: str) -> str:
+    """A value, never from the command line, where others could see it and history keeps it.
+
+    Raises:
+        AnswerNeededError: nothing is on stdin.
+    """
+    if sys.stdin.isatty():
+        return str(typer.prompt(prompt, hide_input=True))
+    value = sys.stdin.read().removesuffix("\n")
+    if not value:
+        raise AnswerNeededError("Write the secret's value to stdin, or call this on a terminal.")
+    return value
 
 
 def chosen(options: list[Any], text: str) -> str:

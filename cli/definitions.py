@@ -199,14 +199,30 @@ def read(path: Path) -> Iterator[Definition]:
     Raises:
         DefinitionError: the file can't be read, or holds something else.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        documents = [_markdown(text)] if path.suffix in MARKDOWN else list(yaml.safe_load_all(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DefinitionError(f"{path} can't be read: {error}") from error
-    for document in documents:
+    for document in _documents(path):
         if document is not None:
             yield of_fields(document, path)
+
+
+def fields_in(path: Path) -> Json:
+    """The fields of the one thing in a YAML or JSON file, as they are: the gateway checks them.
+
+    Raises:
+        DefinitionError: the file can't be read, or holds something else.
+    """
+    found = [document for document in _documents(path) if document is not None]
+    if path.suffix in MARKDOWN or len(found) != 1 or not isinstance(found[0], dict):
+        raise DefinitionError(f"{path} must hold the fields of one thing, in YAML or JSON.")
+    fields: Json = json.loads(json.dumps(found[0], default=str))  # YAML knows dates
+    return fields
+
+
+def _documents(path: Path) -> Sequence[Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return [_markdown(text)] if path.suffix in MARKDOWN else list(yaml.safe_load_all(text))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DefinitionError(f"{path} can't be read: {error}") from error
 
 
 def _markdown(text: str) -> Any:

@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 
 from cli.commands import (
+    admin,
     agents,
     api_keys,
     audit,
     demonstrate,
     executions,
     files,
+    hooks,
     inbox,
     inspect,
+    mcp_servers,
     notifications,
     operate,
     reports,
@@ -24,6 +27,8 @@ from cli.commands import (
     sessions,
     steering,
     tasks,
+    templates,
+    tool_groups,
     usage,
 )
 from cli.commands.connection import Given
@@ -68,8 +73,8 @@ for commands in (operate, demonstrate, run, files):
     commands.add_to(app)
 for commands in (tasks, executions, schedules, sessions, inbox, secrets, notifications, api_keys):
     app.add_typer(commands.app)
-app.add_typer(audit.app)
-app.add_typer(agents.app)
+for commands in (hooks, templates, agents, tool_groups, mcp_servers, audit, admin):
+    app.add_typer(commands.app)
 usage.add_to(app)
 inspect.add_to(app)
 steering.add_to(executions.app)

@@ -83,6 +83,11 @@ def fields(thing: Mapping[str, Any]) -> None:
     out.print(table)
 
 
+def named(resource: Mapping[str, Any]) -> None:
+    """Print what was made or changed: its name, and its id to copy."""
+    out.print(f"{escape(resource['name'])}  [dim]{resource['id']}[/]")
+
+
 def status(value: str) -> Text:
     """A status in its colour."""
     return Text(value, STATUS_STYLES.get(value, ""))

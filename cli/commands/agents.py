@@ -86,6 +86,19 @@ def import_agents(
                 show.err.print(f"  without meaning here: {', '.join(made['ignored'])}", style="dim")
 
 
+@app.command()
+def delete(
+    context: typer.Context,
+    agent_id: Annotated[str, typer.Argument(metavar="AGENT")],
+) -> None:
+    """Delete an agent of mine; tasks that name it can't be executed until they are changed."""
+    from cli import show
+
+    with gateway_of(context) as gateway:
+        gateway.delete(f"/agents/{agent_id}")
+    show.out.print(f"Deleted: {agent_id}", markup=False)
+
+
 def _text(file: Path) -> str:
     from cli.exits import CommandError
 

@@ -40,7 +40,7 @@ def list_keys(context: typer.Context, *, as_json: AsJson = False) -> None:
 @app.command()
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What it is for.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for.")],
     days: Annotated[
         int | None, typer.Option(min=1, max=3649, help="How long it holds. (default: for ever)")
     ] = None,

@@ -114,7 +114,9 @@ def retry(
 def files(
     context: typer.Context,
     execution_id: ExecutionId,
-    path: Annotated[str, typer.Argument(help="A directory of the workspace.")] = ".",
+    path: Annotated[
+        str, typer.Argument(metavar="[PATH]", help="A directory of the workspace.")
+    ] = ".",
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -138,7 +140,10 @@ def download(
     context: typer.Context,
     execution_id: ExecutionId,
     path: Annotated[
-        str | None, typer.Argument(help="A file of the workspace. (default: all, as a tar.gz)")
+        str | None,
+        typer.Argument(
+            metavar="[PATH]", help="A file of the workspace. (default: all, as a tar.gz)"
+        ),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", "-o", help="Where to write it.")] = None,
 ) -> None:

@@ -60,7 +60,8 @@ def answer(
     context: typer.Context,
     request_id: RequestId,
     text: Annotated[
-        str | None, typer.Argument(help="The answer, an option's number, or a message.")
+        str | None,
+        typer.Argument(metavar="[TEXT]", help="The answer, an option's number, or a message."),
     ] = None,
     *,
     approve: Annotated[bool | None, typer.Option("--approve/--deny")] = None,

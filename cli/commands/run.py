@@ -32,7 +32,9 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    task_or_file: Annotated[str, typer.Argument(help="A task's name or id, or a file.")],
+    task_or_file: Annotated[
+        str, typer.Argument(metavar="TASK|FILE", help="A task's name or id, or a file.")
+    ],
     variable: Variable = None,
     priority: Annotated[int | None, typer.Option(min=0, max=10)] = None,
     max_budget_usd: Annotated[float | None, typer.Option(min=0)] = None,
@@ -83,7 +85,7 @@ def watch(
 def say(
     context: typer.Context,
     execution_id: ExecutionId,
-    text: Annotated[str, typer.Argument(help="What to say.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say.")],
     *,
     watch: Watch = False,
     as_json: AsJson = False,

@@ -110,8 +110,13 @@ def trigger(
 def backfill(
     context: typer.Context,
     task: TaskName,
-    start: Annotated[str, typer.Argument(help="As 2026-01-31 or 2026-01-31T09:00:00+01:00.")],
-    end: Annotated[str, typer.Argument(help="The same; the span has both ends. (UTC by default)")],
+    start: Annotated[
+        str, typer.Argument(metavar="START", help="As 2026-01-31 or 2026-01-31T09:00:00+01:00.")
+    ],
+    end: Annotated[
+        str,
+        typer.Argument(metavar="END", help="The same; the span has both ends. (UTC by default)"),
+    ],
     overlap: Annotated[
         str,
         typer.Option(help="buffer_all runs one after the other, allow_all all at once."),

@@ -50,8 +50,9 @@ def set_secret(
 ) -> None:
     """Keep a secret, or put another in its place; the value is asked for, or read from stdin."""
     from cli import show
+    from cli.answering import secret
 
-    value = _new_signing_key() if signing_key else _asked()
+    value = _new_signing_key() if signing_key else secret("Value")
     body = {"value": value, "hosts": host or [], "tools": tool or []}
     with gateway_of(context) as gateway:
         made = gateway.put(f"/secrets/{name}", body)
@@ -69,20 +70,6 @@ def delete_secret(context: typer.Context, name: Name) -> None:
     """Forget a secret; what refers to it fails from now on."""
     with gateway_of(context) as gateway:
         gateway.delete(f"/secrets/{name}")
-
-
-def _asked() -> str:
-    """The value, never from the command line, where others could see it and history keeps it."""
-    import sys
-
-    from cli.exits import CommandError
-
-    if sys.stdin.isatty():
-        return str(typer.prompt("Value", hide_input=True))
-    value = sys.stdin.read().removesuffix("\n")
-    if not value:
-        raise CommandError("Write the secret's value to stdin, or call this on a terminal.")
-    return value
 
 
 def _new_signing_key() -> str:

@@ -109,7 +109,7 @@ def new(
 def say(
     context: typer.Context,
     session_id: SessionId,
-    text: Annotated[str, typer.Argument(help="What to say.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say.")],
     *,
     watch: Watch = False,
     as_json: AsJson = False,

@@ -63,7 +63,7 @@ def create(
     if as_json:
         show.as_json(made)
     else:
-        show.out.print(f"{made['name']}  [dim]{made['id']}[/]")
+        show.named(made)
 
 
 @app.command()

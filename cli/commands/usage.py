@@ -1,4 +1,4 @@
-"""`perdure usage`: what executions took."""
+"""`perdure usage` and `perdure me`: what executions took, and what there is left."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,8 +16,9 @@ TEN_MINUTES = 600
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put this command into the application."""
+    """Put these commands into the application."""
     app.command()(usage)
+    app.command()(me)
 
 
 def usage(
@@ -53,6 +54,31 @@ def usage(
     )
     if found["is_capped"]:
         show.out.print("There are more; these cost most.")
+
+
+def me(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Show who I am to the gateway, what I may do, and how much of it is used up."""
+    from cli import show
+
+    with gateway_of(context) as gateway:
+        found = gateway.get("/me")
+    if as_json:
+        show.as_json(found)
+        return
+    shown, quotas, used = found["credentials"], found["quotas"], found["usage"]
+    most, usd = quotas["max_concurrent_executions"], quotas["max_usd_per_day"]
+    at_once, today = used["concurrent_executions"], show.money(used["usd_today"])
+    show.fields(
+        {
+            "subject": found["subject"],
+            "role": found["role"],
+            "known by": shown["kind"].replace("_", " "),
+            "until": show.when(shown["expires_at"]),
+            "unfinished executions": f"{at_once} of {most}" if most is not None else at_once,
+            "spent today": f"{today} of {show.money(usd)}" if usd is not None else today,
+            "id": found["id"],
+        }
+    )
 
 
 def _row(name: str, sums: dict[str, Any]) -> tuple[object, ...]:

@@ -1,0 +1,229 @@
+"""`hooks`, `templates`, `tool-groups`, `mcp-servers`, `admin` and `me`, at a real gateway."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+from fastapi import FastAPI
+from typer.testing import Result
+
+from cli.exits import CommandError
+from tests.api.conftest import serving
+from tests.api.world import World, make_task
+from tests.cli.conftest import Command
+
+TEMPLATE = """\
+name: watch
+description: Watches a repository.
+parameters:
+  - {name: repository, description: "Which one?"}
+  - {name: tone, default: friendly}
+task:
+  prompt_template: Tell {{ reader }} what is new in {{ repository }}.
+  system_prompt: Be {{ tone }}.
+  allowed_tools: ["bash(git *)"]
+"""
+CANARY = "canary-5f1c"
+
+
+def ok(result: Result) -> str:
+    assert result.exit_code == 0, result.output or result.exception
+    return result.stdout
+
+
+def json_of(result: Result) -> Any:
+    return json.loads(ok(result))
+
+
+def refused(result: Result) -> str:
+    """What the command ends with instead of doing it."""
+    assert isinstance(result.exception, CommandError), result.output
+    return str(result.exception)
+
+
+async def test_a_hook_is_made_used_listed_and_closed(perdure: Command, world: World) -> None:
+    async with world.client("alice") as client:
+        await make_task(client, name="greet")
+    made = await perdure("hooks", "create", "greet", "--name", "shop")
+    url = ok(made).strip()
+    assert "secret" in made.stderr
+    async with httpx2.AsyncClient() as outside:
+        assert (await outside.post(url, json={"name": "Ada"})).status_code == 202
+    token = url.rsplit("/", 1)[-1]
+    listed = await perdure("hooks", "list", "greet")
+    [line] = [line for line in ok(listed).splitlines() if "shop" in line]
+    shown = await perdure("hooks", "show", "greet", "shop", "--json")
+    assert json_of(shown)["id"] in line
+    assert token not in listed.output + shown.output
+    again = json_of(await perdure("hooks", "create", "greet", "--name", "shop", "--json"))
+    assert again["url"].startswith("http")
+    assert again["id"] in refused(await perdure("hooks", "delete", "greet", "shop"))
+    ok(await perdure("hooks", "delete", "greet", again["id"]))
+    assert "Closed: shop" in ok(await perdure("hooks", "delete", "greet", "shop"))
+    assert "hooks list" in refused(await perdure("hooks", "show", "greet", "shop"))
+    assert json_of(await perdure("hooks", "list", "greet", "--json")) == []
+    async with httpx2.AsyncClient() as outside:
+        assert (await outside.post(url, json={})).status_code == 404
+
+
+async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) -> None:
+    file = tmp_path / "watch.yaml"
+    file.write_text(TEMPLATE)
+    made = json_of(await perdure("templates", "create", "-f", str(file), "--json"))
+    assert "watch" in ok(await perdure("templates", "list"))
+    shown = ok(await perdure("templates", "show", "watch"))
+    for words in ("Which one?", "(to be given)", "friendly", "system_prompt: Be {{ tone }}."):
+        assert words in shown
+    values = ("-p", "repository=shop")
+    changes = tmp_path / "changes.yaml"
+    changes.write_text("tags: [shop]\n")
+    task = json_of(
+        await perdure(
+            "templates",
+            "create-task",
+            "watch",
+            "of the shop",
+            *values,
+            "-f",
+            str(changes),
+            "--json",
+        )
+    )
+    assert task["prompt_template"] == "Tell {{ reader }} what is new in shop."
+    assert (task["system_prompt"], task["tags"]) == ("Be friendly.", ["shop"])
+    missing = refused(await perdure("templates", "create-task", "watch", "another"))
+    assert "parameters.repository: Which one?" in missing
+    assert "-p repository" in refused(
+        await perdure("templates", "create-task", "watch", "x", "-p", "repository")
+    )
+    file.write_text("description: Watches it well.\n")
+    ok(await perdure("templates", "update", made["id"], "-f", str(file)))
+    changed = json_of(await perdure("templates", "show", "watch", "--json"))
+    assert changed["description"] == "Watches it well."
+    assert changed["task"] == yaml.safe_load(TEMPLATE)["task"]
+    file.write_text("- name\n")
+    assert "fields of one thing" in refused(await perdure("templates", "create", "-f", str(file)))
+    ok(await perdure("templates", "delete", "watch"))
+    assert "templates list" in refused(await perdure("templates", "show", "watch"))
+
+
+async def test_a_tool_group_is_kept_changed_and_deleted(perdure: Command) -> None:
+    made = await perdure("tool-groups", "create", "looking", "read_file", "bash(git *)")
+    assert "group:looking" in ok(made)
+    _, line = ok(await perdure("tool-groups", "list")).splitlines()
+    assert "read_file, bash(git *)" in line
+    assert "ssh" in refused(await perdure("tool-groups", "create", "wrong", "ssh"))
+    assert "--description" in refused(await perdure("tool-groups", "update", "looking"))
+    ok(await perdure("tool-groups", "update", "looking", "--description", "To look."))
+    ok(await perdure("tool-groups", "update", "looking", "list_files", "--name", "listing"))
+    group = json_of(await perdure("tool-groups", "show", "listing", "--json"))
+    assert (group["tools"], group["description"]) == (["list_files"], "To look.")
+    ok(await perdure("tool-groups", "delete", "listing"))
+    assert json_of(await perdure("tool-groups", "list", "--json")) == []
+
+
+async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Command) -> None:
+    url = ("--url", "https://mcp.example.com/mcp")
+    literal = f"Authorization=Bearer {CANARY}"
+    assert "secrets set" in refused(
+        await perdure("mcp-servers", "create", "shop", *url, "--header", literal)
+    )
+    asked = ("--header", "Authorization", "--header", "X-Org=acme")
+    made = await perdure("mcp-servers", "create", "shop", *url, *asked, typed=f"Bearer {CANARY}\n")
+    assert '"ref": "shop"' in ok(made)
+    listed = await perdure("mcp-servers", "list")
+    [line] = [line for line in ok(listed).splitlines() if "shop" in line]
+    assert "not checked" in line
+    shown = await perdure("mcp-servers", "show", "shop")
+    assert '"Authorization": "********"' in ok(shown)
+    changed = await perdure(
+        "mcp-servers",
+        "update",
+        "shop",
+        "--header",
+        "X-Key=secret://key",
+        "--drop",
+        "X-Org",
+        "--json",
+    )
+    assert json_of(changed)["headers"] == {
+        "Authorization": "********",
+        "X-Key": "secret://key",
+    }
+    assert "nothing to change" in refused(await perdure("mcp-servers", "update", "shop"))
+    assert CANARY not in "".join(r.output for r in (made, listed, shown, changed))
+    command = ("--command", "npx", "--arg", "-y", "--arg", "shop-mcp", "--public")
+    assert "admin" in refused(await perdure("mcp-servers", "create", "local", *command))
+    ok(await perdure("mcp-servers", "create", "local", *command, user="root", role="admin"))
+    assert "npx -y shop-mcp" in ok(await perdure("mcp-servers", "list"))
+    ok(await perdure("mcp-servers", "delete", "shop"))
+    assert "mcp-servers list" in refused(await perdure("mcp-servers", "show", "shop"))
+
+
+async def test_a_health_check_ends_with_what_it_finds(perdure: Command) -> None:
+    app = FastAPI()
+
+    @app.post("/mcp")
+    async def initialize(asked: dict[str, Any]) -> dict[str, Any]:
+        server = {"name": "shop", "version": "1.2"}
+        result = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": server}
+        return {"jsonrpc": "2.0", "id": asked.get("id"), "result": result}
+
+    async with serving(app) as url:
+        ok(await perdure("mcp-servers", "create", "shop", "--url", f"{url}/mcp"))
+        ok(await perdure("mcp-servers", "create", "gone", "--url", f"{url}/gone"))
+        healthy = await perdure("mcp-servers", "health-check", "shop")
+        unhealthy = await perdure("mcp-servers", "health-check", "gone")
+    assert "1.2" in ok(healthy)
+    assert (unhealthy.exit_code, "404" in unhealthy.stdout) == (1, True)
+    listed = ok(await perdure("mcp-servers", "list"))
+    assert {"healthy", "unhealthy"} <= set(listed.split())
+
+
+async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Command) -> None:
+    root: dict[str, Any] = {"user": "root", "role": "admin"}
+    assert "alice" in ok(await perdure("me"))
+    hint = refused(await perdure("admin", "users"))
+    assert "Only admins" in hint
+    assert "perdure token --role admin" in hint
+    assert "alice" in ok(await perdure("admin", "users", **root))
+    ok(await perdure("admin", "quotas", "alice", "--at-once", "3", "--usd-per-day", "2.5", **root))
+    mine = ok(await perdure("me"))
+    assert "0 of 3" in mine
+    assert "$0.0000 of $2.5000" in mine
+    assert "2.5" in ok(await perdure("admin", "show", "alice", **root))
+    ok(await perdure("admin", "quotas", "alice", "--at-once", "default", **root))
+    shown = json_of(await perdure("admin", "show", "alice", "--json", **root))
+    assert (shown["max_concurrent_executions"], shown["max_usd_per_day"]) == (None, 2.5)
+    for wrong in (("--at-once", "many"), ()):
+        assert "default" in refused(await perdure("admin", "quotas", "alice", *wrong, **root))
+    ok(await perdure("admin", "disable", shown["id"], **root))
+    listed = json_of(await perdure("admin", "users", "--disabled", "--json", **root))
+    assert [user["subject"] for user in listed["items"]] == ["alice"]
+    assert refused(await perdure("me"))
+    ok(await perdure("admin", "enable", "alice", **root))
+    ok(await perdure("me"))
+    assert "disable yourself" in refused(await perdure("admin", "disable", "root", **root))
+    assert "admin users" in refused(await perdure("admin", "show", "nobody", **root))
+    told = ok(await perdure("admin", "stats", **root))
+    assert "2, 0 disabled" in told
+    assert json_of(await perdure("admin", "stats", "--json", **root))["users"] == 2
+
+
+async def test_my_own_comes_before_what_others_share(perdure: Command, world: World) -> None:
+    async with world.client("alice") as client:
+        mine = await make_task(client, name="deploy")
+    for user in ("bob", "carl"):
+        async with world.client(user) as client:
+            for name in ("deploy", "theirs"):
+                theirs = await make_task(client, name=name, is_public=True)
+    assert json_of(await perdure("tasks", "get", "deploy", "--json"))["id"] == mine["id"]
+    assert theirs["id"] in refused(await perdure("tasks", "get", "theirs"))
+
+
+@pytest.mark.parametrize("group", ["hooks", "templates", "tool-groups", "mcp-servers", "admin"])
+async def test_a_group_without_a_command_says_what_there_is(group: str, perdure: Command) -> None:
+    assert "Commands" in (await perdure(group)).output
