@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -52,11 +52,10 @@ class RefusedError(CommandError):
         """`problem` is the body it sent."""
         self.problem = problem
         self.status = status
-        lines = [str(problem.get("detail") or problem.get("title") or f"HTTP {status}")]
-        lines += [
-            f"  {'.'.join(map(str, error['loc']))}: {error['msg']}"
-            for error in problem.get("errors", ())
-        ]
+        detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
+        errors = problem.get("errors", ())
+        lines = [detail.replace("; see errors.", ":") if errors else detail]
+        lines += [f"  {_place(error['loc'])}: {error['msg']}" for error in errors]
         super().__init__("\n".join(lines))
 
 
@@ -280,6 +279,12 @@ def _refused(response: httpx2.Response) -> RefusedError:
     except ValueError:
         problem = {}
     return RefusedError(problem if isinstance(problem, dict) else {}, response.status_code)
+
+
+def _place(loc: Sequence[Any]) -> str:
+    """Where a problem is: whether in the body or in the query says nothing on a command line."""
+    parts = loc[1:] if loc and loc[0] in {"body", "path", "query"} else loc
+    return ".".join(map(str, parts)) or "(all of it)"
 
 
 def _given(query: Mapping[str, object]) -> dict[str, str]:

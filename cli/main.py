@@ -20,6 +20,7 @@ from cli.commands import (
     mcp_servers,
     notifications,
     operate,
+    records,
     reports,
     run,
     schedules,
@@ -77,8 +78,33 @@ for commands in (hooks, templates, agents, tool_groups, mcp_servers, audit, admi
     app.add_typer(commands.app)
 usage.add_to(app)
 inspect.add_to(app)
+records.add_to(executions.app)
 steering.add_to(executions.app)
 reports.add_to(app)
+
+PANELS = {
+    "Run tasks": "run watch say executions inbox sessions report reports",
+    "Define them": "tasks apply export templates agents tool-groups mcp-servers secrets "
+    "schedules hooks",
+    "See what happened": "usage audit notifications",
+    "Run Perdure": "up demo doctor config worker api migrate me token api-keys admin",
+}
+"""The sections of `perdure --help`; a command that stands in none is an error at the start."""
+
+
+def _sort_into_panels() -> None:
+    panels: dict[str | None, str] = {
+        name: panel for panel, names in PANELS.items() for name in names.split()
+    }
+    for command in app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "")
+        command.rich_help_panel = panels[name]
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            group.rich_help_panel = panels[group.typer_instance.info.name]
+
+
+_sort_into_panels()
 
 
 def main() -> None:

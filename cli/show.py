@@ -79,7 +79,7 @@ def fields(thing: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in thing.items():
         if value not in (None, "", [], {}) and name != "_links":
-            table.add_row(name, _cell(value))
+            table.add_row(name, when(value) if name.endswith("_at") else _cell(value))
     out.print(table)
 
 
@@ -106,4 +106,6 @@ def when(time: str | None) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
     return escape("-" if value is None else str(value))

@@ -30,12 +30,28 @@ LAST = "last"
 """In an id's place: the newest one."""
 
 
+def checked_id(given: str, lister: str) -> str:
+    """An id as it was given; `lister` is the command that shows them.
+
+    Raises:
+        CommandError: it is none.
+    """
+    from cli.arguments import is_id
+    from cli.exits import CommandError
+
+    if not is_id(given):
+        raise CommandError(
+            f"{given!r} is no id. `perdure {lister}` shows them; {LAST!r} is the newest."
+        )
+    return given
+
+
 def _execution(context: typer.Context, given: str) -> str:
     """The id, where `last` stands for the newest execution that is no subtask."""
     from cli.exits import CommandError
 
     if given != LAST:
-        return given
+        return checked_id(given, "executions list")
     with gateway_of(context) as gateway:
         for execution in gateway.items("/task-executions"):
             if execution["parent_execution_id"] is None:
@@ -48,7 +64,7 @@ def _request(context: typer.Context, given: str) -> str:
     from cli.exits import CommandError
 
     if given != LAST:
-        return given
+        return checked_id(given, "inbox list")
     with gateway_of(context) as gateway:
         for request in gateway.items("/input-requests", status="open"):
             return str(request["id"])

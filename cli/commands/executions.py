@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.connection import ExecutionId, gateway_of
-from cli.commands.run import AsJson, Stay, Variable, Watch
+from cli.commands.run import AsJson, Budget, Stay, Variable, Watch
 
 app = typer.Typer(name="executions", help="Runs of tasks.", no_args_is_help=True)
 
@@ -56,6 +56,7 @@ def list_executions(
     )
 
 
+@app.command("show", hidden=True)  # as the other groups call it
 @app.command()
 def get(context: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
     """Show an execution."""
@@ -86,7 +87,7 @@ def retry(
     context: typer.Context,
     execution_id: ExecutionId,
     variable: Variable = None,
-    max_budget_usd: Annotated[float | None, typer.Option(min=0)] = None,
+    max_budget_usd: Budget = None,
     *,
     watch: Watch = False,
     as_json: AsJson = False,
@@ -159,42 +160,3 @@ def download(
             target = to or Path(Path(path).name)
             gateway.download(f"{files}/content", target, path=path)
     show.out.print(str(target), markup=False)
-
-
-@app.command()
-def messages(context: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
-    """Show the transcript."""
-    from cli import show
-    from cli.live import text_of
-
-    with gateway_of(context) as gateway:
-        page = gateway.get(f"/task-executions/{execution_id}/messages", page_size=100)
-    if as_json:
-        show.as_json(page)
-        return
-    for message in sorted(page["items"], key=lambda item: int(item["seq"])):
-        show.out.print(f"[dim]{message['seq']} {message['role']}[/]")
-        show.out.print(text_of(message["content"]) or "(tool calls)", markup=False)
-
-
-@app.command("tool-calls")
-def tool_calls(
-    context: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False
-) -> None:
-    """Show which tools were called, and how it went."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        page = gateway.get(f"/task-executions/{execution_id}/tool-calls", page_size=100)
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("tool", "status", "input"),
-        # What ran: a person may have changed what the model asked for.
-        [
-            (c["name"], c["status"], c.get("approved_input") or c.get("input"))
-            for c in page["items"]
-        ],
-        nothing="No tool was called.",
-    )

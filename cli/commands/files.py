@@ -131,7 +131,7 @@ def _tell(results: "Iterable[Result]", total: int, *, dry_run: bool) -> "Sequenc
                 show.err.print(f"[red]{result.outcome}[/]  {label}")
             elif change is not Change.NOTHING and not dry_run:
                 show.out.print(f"{change}d  {label}")
-    _count(told, "to " if dry_run else "")
+    _count(told, dry_run=dry_run)
     return told
 
 
@@ -144,16 +144,20 @@ def _show_difference(planned: "Planned") -> None:
     show.out.print(shown)
 
 
-def _count(told: "Sequence[Result]", prefix: str) -> None:
+def _count(told: "Sequence[Result]", *, dry_run: bool) -> None:
     from cli import show
     from cli.applying import Change, Outcome
 
     done = [result.planned.change for result in told if result.outcome is Outcome.DONE]
-    counts = [f"{done.count(change)} {prefix}{change}" for change in Change]
+    counts = [
+        f"{done.count(change)} to {change}" if dry_run else f"{done.count(change)} {change}d"
+        for change in (Change.CREATE, Change.UPDATE)
+    ]
+    counts.append(f"{done.count(Change.NOTHING)} {Change.NOTHING}")
     failures = (Outcome.REFUSED, Outcome.UNKNOWN, Outcome.NOT_TRIED)
     outcomes = [result.outcome for result in told]
     counts += [f"{outcomes.count(o)} {o}" for o in failures if o in outcomes]
-    show.out.print(", ".join(counts).replace("to unchanged", "unchanged"))
+    show.out.print(", ".join(counts))
 
 
 def _exit_of(results: "Iterable[Result]") -> Exit:

@@ -44,6 +44,7 @@ def list_requests(context: typer.Context, *, as_json: AsJson = False) -> None:
     )
 
 
+@app.command("show", hidden=True)  # as the other groups call it
 @app.command()
 def get(context: typer.Context, request_id: RequestId, *, as_json: AsJson = False) -> None:
     """Show all that a request asks."""
@@ -64,7 +65,10 @@ def answer(
         typer.Argument(metavar="[TEXT]", help="The answer, an option's number, or a message."),
     ] = None,
     *,
-    approve: Annotated[bool | None, typer.Option("--approve/--deny")] = None,
+    approve: Annotated[
+        bool | None,
+        typer.Option("--approve/--deny", help="To a question, --deny leaves it unanswered."),
+    ] = None,
     edited: Annotated[
         str | None,
         typer.Option(

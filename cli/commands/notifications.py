@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.connection import LAST, gateway_of
+from cli.commands.connection import LAST, checked_id, gateway_of
 from cli.commands.run import AsJson
 
-app = typer.Typer(name="notifications", help="What was told to whom outside.")
+app = typer.Typer(name="notifications", help="What was told to whom outside.", no_args_is_help=True)
 
 
 def _notification(context: typer.Context, given: str) -> str:
@@ -15,7 +15,7 @@ def _notification(context: typer.Context, given: str) -> str:
     from cli.exits import CommandError
 
     if given != LAST:
-        return given
+        return checked_id(given, "notifications list")
     with gateway_of(context) as gateway:
         for notification in gateway.items("/notifications"):
             return str(notification["id"])

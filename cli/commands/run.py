@@ -13,6 +13,9 @@ Variable = Annotated[
     list[str] | None,
     typer.Option("--variable", "-v", help="name=text, or name:=json. May be repeated."),
 ]
+Budget = Annotated[
+    float | None, typer.Option(min=0, help="It ends before it costs more. (default: the task's)")
+]
 Stay = Annotated[
     bool | None,
     typer.Option(
@@ -36,8 +39,10 @@ def run(
         str, typer.Argument(metavar="TASK|FILE", help="A task's name or id, or a file.")
     ],
     variable: Variable = None,
-    priority: Annotated[int | None, typer.Option(min=0, max=10)] = None,
-    max_budget_usd: Annotated[float | None, typer.Option(min=0)] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=0, max=10, help="10 goes first. (default: 5)")
+    ] = None,
+    max_budget_usd: Budget = None,
     *,
     watch: Watch = False,
     as_json: AsJson = False,

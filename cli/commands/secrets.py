@@ -7,7 +7,9 @@ import typer
 from cli.commands.connection import gateway_of
 from cli.commands.run import AsJson
 
-app = typer.Typer(name="secrets", help="Values that tasks use and nobody reads again.")
+app = typer.Typer(
+    name="secrets", help="Values that tasks use and nobody reads again.", no_args_is_help=True
+)
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 
@@ -68,8 +70,11 @@ def set_secret(
 @app.command("delete")
 def delete_secret(context: typer.Context, name: Name) -> None:
     """Forget a secret; what refers to it fails from now on."""
+    from cli import show
+
     with gateway_of(context) as gateway:
         gateway.delete(f"/secrets/{name}")
+    show.out.print(f"Deleted: {name}", markup=False)
 
 
 def _new_signing_key() -> str:

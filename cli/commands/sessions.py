@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.connection import LAST, gateway_of
+from cli.commands.connection import LAST, checked_id, gateway_of
 from cli.commands.run import AsJson, Stay, Watch
 
 app = typer.Typer(name="sessions", help="Conversations.", no_args_is_help=True)
@@ -15,7 +15,7 @@ def _session(context: typer.Context, given: str) -> str:
     from cli.exits import CommandError
 
     if given != LAST:
-        return given
+        return checked_id(given, "sessions list")
     with gateway_of(context) as gateway:
         for session in gateway.items("/sessions", page_size=1):
             return str(session["id"])
@@ -86,7 +86,7 @@ def show_session(
 def new(
     context: typer.Context,
     agent_id: Annotated[str | None, typer.Option("--agent", help="Who answers.")] = None,
-    title: Annotated[str | None, typer.Option()] = None,
+    title: Annotated[str | None, typer.Option(help="What it is about.")] = None,
     model: Annotated[str | None, typer.Option(help="Which model answers.")] = None,
     *,
     as_json: AsJson = False,
@@ -127,5 +127,8 @@ def say(
 @app.command()
 def delete(context: typer.Context, session_id: SessionId) -> None:
     """Delete a conversation; its executions stay readable."""
+    from cli import show
+
     with gateway_of(context) as gateway:
         gateway.delete(f"/sessions/{session_id}")
+    show.out.print(f"Deleted: {session_id}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.connection import gateway_of
-from cli.commands.run import AsJson, Variable
+from cli.commands.run import AsJson, Budget, Variable
 
 app = typer.Typer(name="tasks", help="Reusable definitions.", no_args_is_help=True)
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or id.")]
@@ -38,6 +38,7 @@ def list_tasks(
     )
 
 
+@app.command("show", hidden=True)  # as the other groups call it
 @app.command()
 def get(context: typer.Context, task: TaskName, *, as_json: AsJson = False) -> None:
     """Show a task."""
@@ -69,10 +70,12 @@ def create(
 @app.command()
 def delete(context: typer.Context, task: TaskName) -> None:
     """Delete a task; its executions stay readable."""
-    from cli import arguments
+    from cli import arguments, show
 
     with gateway_of(context) as gateway:
-        gateway.delete(f"/tasks/{arguments.find(gateway, task)['id']}")
+        found = arguments.find(gateway, task)
+        gateway.delete(f"/tasks/{found['id']}")
+    show.out.print(f"Deleted: {found['name']}", markup=False)
 
 
 @app.command()
@@ -112,7 +115,7 @@ def dry_run(
     context: typer.Context,
     task: TaskName,
     variable: Variable = None,
-    max_budget_usd: Annotated[float | None, typer.Option(min=0)] = None,
+    max_budget_usd: Budget = None,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse missing variables.")] = False,
     as_json: AsJson = False,

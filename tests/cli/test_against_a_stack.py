@@ -187,6 +187,12 @@ def test_lists_and_details_are_there_for_people_and_programs(up: Up, tmp_path: P
     assert "Hello from" in perdure(up.home.path, "executions", "messages", execution["id"]).stdout
     calls = perdure(up.home.path, "executions", "tool-calls", execution["id"])
     assert "No tool was called." in calls.stdout
+    calls = perdure(up.home.path, "executions", "model-calls", execution["id"])
+    assert "end_turn" in calls.stdout
+    kept = perdure(up.home.path, "executions", "artifacts", execution["id"])
+    assert "It kept no files." in kept.stdout
+    both = [perdure(up.home.path, "tasks", word, "hello").stdout for word in ("get", "show")]
+    assert both[0] == both[1]
     assert json_of(perdure(up.home.path, "executions", "list", "--json"))["items"]
 
 

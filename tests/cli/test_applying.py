@@ -144,4 +144,4 @@ async def test_what_was_applied_is_told_when_the_gateway_goes_away(
     assert not {name for name in names if lines[name] == "not tried"} & there.keys()
     again = await perdure("apply", "-f", directory)
     assert again.exit_code == 0, again.output
-    assert f"{len(names) - len(there)} create, 0 update, {len(there)} unchanged" in again.stdout
+    assert f"{len(names) - len(there)} created, 0 updated, {len(there)} unchanged" in again.stdout

@@ -227,3 +227,18 @@ async def test_my_own_comes_before_what_others_share(perdure: Command, world: Wo
 @pytest.mark.parametrize("group", ["hooks", "templates", "tool-groups", "mcp-servers", "admin"])
 async def test_a_group_without_a_command_says_what_there_is(group: str, perdure: Command) -> None:
     assert "Commands" in (await perdure(group)).output
+
+
+@pytest.mark.parametrize("command", ["executions get", "inbox get", "sessions show", "watch"])
+async def test_what_is_no_id_is_refused_with_the_list_that_shows_them(
+    command: str, perdure: Command
+) -> None:
+    assert " list` shows them" in refused(await perdure(*command.split(), "123"))
+
+
+async def test_a_refusal_says_where_without_saying_of_what(perdure: Command) -> None:
+    refusal = refused(await perdure("tool-groups", "create", "looking", "reed_file"))
+    assert refusal.splitlines() == [
+        "The tool group is invalid:",
+        "  tools.0: There is no tool 'reed_file'. Did you mean 'read_file'?",
+    ]
