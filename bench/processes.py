@@ -1,6 +1,7 @@
 """What processes cost: CPU seconds and memory, children included."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import psutil
@@ -10,6 +11,10 @@ Roles = Mapping[str, int]
 
 PARENTS = frozenset({"client", "supervisor"})
 """Roles whose children have roles of their own; everybody else's children are counted with them."""
+
+
+SAMPLE_SECONDS = 0.002
+"""Between two looks at memory: what a program holds for less is not what a machine must have."""
 
 
 class CpuMeter:
@@ -58,3 +63,17 @@ def memory_bytes(pid: int) -> int:
         with suppress(psutil.NoSuchProcess):
             total += one.memory_full_info().pss
     return total
+
+
+def peak_memory_bytes(pid: int, *, until: Callable[[], bool]) -> int:
+    """The most that the process and its children had at one moment, looked at again and again.
+
+    Not `ru_maxrss`: it survives exec, so a child of a large parent begins with its parent's peak,
+    and the peaks of a process and of its children need not have been at once. Blocking.
+    """
+    peak = 0
+    while not until():
+        with suppress(psutil.NoSuchProcess):
+            peak = max(peak, memory_bytes(pid))
+        time.sleep(SAMPLE_SECONDS)
+    return peak

@@ -1,5 +1,6 @@
 """A report of a long execution: how long each format takes, and how much memory."""
 
+import asyncio
 import json
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from typing import Any
 from bench.children import READY_SECONDS, ROOT, Child
 from bench.figures import Bar, Section, Spread, Table, told
 from bench.job import Job, fresh_nonces
+from bench.processes import peak_memory_bytes
 from bench.say import say
 from bench.scale import Scale
 from bench.systems.perdure import Perdure, perdure
@@ -55,7 +57,7 @@ async def measure(scale: Scale) -> Section:
     return Section(
         f"The report of an execution of {TURNS} turns",
         "Rendered from the stored content; the first of a process loads templates and fonts. The "
-        "peak is of the process and of its children together.",
+        "peak is of the process and of its children together, at any one moment (PSS).",
         [Table("Formats", columns, rows)],
         list(_bars(alone)),
     )
@@ -105,6 +107,8 @@ async def _alone(directory: Path, content: dict[str, Any], name: str) -> dict[st
     child = await Child.start(
         "bench.rendering", str(file), name, str(ROUNDS), environment={}, log=log, cwd=ROOT
     )
-    found = await child.read(within=READY_SECONDS)
+    rendered = asyncio.ensure_future(child.read(within=READY_SECONDS))
+    peak = await asyncio.to_thread(peak_memory_bytes, child.pid, until=rendered.done)
+    found = await rendered
     await child.stop()
-    return found
+    return {**found, "peak_bytes": peak}
