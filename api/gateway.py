@@ -42,7 +42,5 @@ class Gateway:
     """Seals and opens users' secrets."""
     outbound: Outbound
     """Reaches addresses that users give."""
-    newest_revision: str | None
-    """The database schema this code wants."""
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     """Taken by who renders a report."""

@@ -50,7 +50,6 @@ from api.watching import Watcher
 from persistence.blobs import BlobStore
 from persistence.database import Database
 from persistence.hot_reads import HotReads
-from persistence.migrate import head_revision
 from persistence.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound
@@ -157,7 +156,6 @@ async def composed(
         watcher=watcher,
         sealer=sealer,
         outbound=outbound,
-        newest_revision=head_revision(),
     )
     async with watcher.running():
         yield gateway

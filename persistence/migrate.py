@@ -4,12 +4,11 @@ from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from persistence.database import sqlalchemy_url
+from persistence.revision import current_revision
 
 # Any two processes that migrate the same database take turns on this number (chosen).
 ADVISORY_LOCK = 0x70657264757265
@@ -20,21 +19,6 @@ def _config(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(files("persistence") / "migrations"))
     config.attributes["connection"] = connection
     return config
-
-
-def head_revision() -> str | None:
-    """The newest revision this code knows."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-async def current_revision(engine: AsyncEngine) -> str | None:
-    """The database's revision, or None before the first migration."""
-    async with engine.connect() as connection:
-        return await connection.run_sync(_current)
 
 
 async def migrate(database_url: str) -> str | None:

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from temporalio.service import RPCError
 
 from api.gateway import Gateway
-from persistence.migrate import current_revision
 from persistence.outages import is_outage
+from persistence.revision import NEWEST, current_revision
 
 router = APIRouter(tags=["health"])
 
@@ -65,7 +65,7 @@ async def _database(gateway: Gateway) -> tuple[str, str]:
         if not is_outage(error):
             raise
         return "unavailable", "unknown"
-    return "ok", "ok" if revision == gateway.newest_revision else "outdated"
+    return "ok", "ok" if revision == NEWEST else "outdated"
 
 
 async def _temporal(gateway: Gateway) -> str:
