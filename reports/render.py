@@ -1,4 +1,8 @@
-"""Rendering a stored report to the format that is asked for."""
+"""Rendering a stored report to the format that is asked for.
+
+Each format brings its libraries when it is rendered first, in the thread that renders: a gateway
+that nobody asks for a report never loads them.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,9 +13,6 @@ from typing import Any
 from contracts.reports import Ending, ReportContent
 from domain.errors import FieldProblem, InvalidInputError
 from domain.text import clean
-from reports.html import render_html
-from reports.markdown import render_markdown
-from reports.pdf import render_pdf
 
 
 def _json(content: Mapping[str, Any], _base_url: str) -> bytes:
@@ -20,14 +21,20 @@ def _json(content: Mapping[str, Any], _base_url: str) -> bytes:
 
 
 def _html(content: Mapping[str, Any], base_url: str) -> bytes:
+    from reports.html import render_html  # noqa: PLC0415 - as above
+
     return render_html(ReportContent.model_validate(content), base_url)
 
 
 def _markdown(content: Mapping[str, Any], base_url: str) -> bytes:
+    from reports.markdown import render_markdown  # noqa: PLC0415 - as above
+
     return render_markdown(ReportContent.model_validate(content), base_url)
 
 
 def _pdf(content: Mapping[str, Any], base_url: str) -> bytes:
+    from reports.pdf import render_pdf  # noqa: PLC0415 - as above
+
     return render_pdf(ReportContent.model_validate(content), base_url)
 
 
