@@ -49,6 +49,11 @@ from workflows.notification import NotificationDelivery
 CLOSING = timedelta(seconds=5)
 """Beyond the drain: what a cut step needs to be recorded, before Temporal cancels it (chosen)."""
 
+APART = timedelta(seconds=0.25)
+"""Companions that look at once want a connection each, which Postgres then keeps at 4 MB apiece;
+one after the other they share one or two (chosen: a look takes some
+10 ms, several times that on a busy machine)."""
+
 
 def executions_worker(client: Client, activities: Activities, settings: Settings) -> Worker:
     """The one worker of this process: workflows, their database steps, and `call_claude`."""
@@ -195,8 +200,11 @@ def companions(
 
 @asynccontextmanager
 async def beside(*companions: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run these while the block runs, and end them with it."""
-    running = [asyncio.ensure_future(companion) for companion in companions]
+    """Run these while the block runs, and end them with it; they begin `APART`."""
+    running = [
+        asyncio.ensure_future(_later(place * APART, companion))
+        for place, companion in enumerate(companions)
+    ]
     try:
         yield
     finally:
@@ -205,12 +213,21 @@ async def beside(*companions: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.wait(running)
 
 
+async def _later(after: timedelta, companion: Coroutine[Any, Any, None]) -> None:
+    try:
+        await asyncio.sleep(after.total_seconds())
+    except asyncio.CancelledError:
+        companion.close()
+        raise
+    await companion
+
+
 async def serve(settings: Settings, stopping: asyncio.Event) -> None:
     """Work until `stopping` is set, then drain."""
     if settings.database_url is None:
         raise SystemExit("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
     async with AsyncExitStack() as stack:
-        model = await asyncio.to_thread(ClaudeModel.create)
+        model = ClaudeModel.create()
         stack.push_async_callback(model.close)
         client = await connect(settings)
         await register_search_attributes(client)

@@ -34,11 +34,18 @@ _NOT_CONFIGURED = (
 
 
 class ClaudeModel:
-    """Claude, through the SDK. Holds connections: make one per process and close it."""
+    """Claude, through the SDK. Holds connections: make one per process and close it.
 
-    def __init__(self, transport: "Transport | None") -> None:
-        """Without a transport every call fails as not configured."""
-        self._transport = transport
+    The SDK is 45 MB of types and takes 2 to 3 s to load. The first call loads it, in a thread: a
+    worker that has nothing to do is ready sooner without it, and a third smaller.
+    """
+
+    def __init__(self, connect: "Callable[[], Transport | None]") -> None:
+        """`connect` is called in a thread; where it finds no transport, nothing is configured."""
+        self._connect = connect
+        self._connecting = asyncio.Lock()
+        self._is_connected = False
+        self._transport: Transport | None = None
 
     @classmethod
     def create(
@@ -48,13 +55,14 @@ class ClaudeModel:
         api_key: str | None = None,
         read_timeout: timedelta = READ_TIMEOUT,
     ) -> Self:
-        """The model at `base_url` or where the SDK's own variables (`ANTHROPIC_*`) say.
+        """The model at `base_url` or where the SDK's own variables (`ANTHROPIC_*`) say."""
 
-        Loads the SDK, which takes 2 to 3 s: call it once, where a process is put together.
-        """
-        from claude.transport import connect  # noqa: PLC0415 - who imports this module need not load it
+        def connect() -> "Transport | None":
+            from claude import transport  # noqa: PLC0415 - loads the SDK
 
-        return cls(connect(base_url=base_url, api_key=api_key, read_timeout=read_timeout))
+            return transport.connect(base_url=base_url, api_key=api_key, read_timeout=read_timeout)
+
+        return cls(connect)
 
     async def call(
         self, request: ModelRequest, *, on_text: Callable[[str], None] | None = None
@@ -67,18 +75,26 @@ class ClaudeModel:
         Raises:
             ModelCallError: no whole message came.
         """
-        if self._transport is None:
-            raise ModelCallError(
-                _NOT_CONFIGURED, kind=ModelFailureKind.NOT_CONFIGURED, retryable=False
-            )
+        transport = await self._connected()
         started = time.monotonic()
-        answer = await self._transport.post(request_body.encode(request), request.prefix.betas)
+        answer = await transport.post(request_body.encode(request), request.prefix.betas)
         try:
             return await _read(answer, MessageBuilder(on_text), started)
         except MalformedStreamError as error:
             raise posture.from_connection(error, request_id=answer.request_id) from error
         finally:
             await answer.aclose()
+
+    async def _connected(self) -> "Transport":
+        async with self._connecting:
+            if not self._is_connected:
+                self._transport = await asyncio.to_thread(self._connect)
+                self._is_connected = True
+        if self._transport is None:
+            raise ModelCallError(
+                _NOT_CONFIGURED, kind=ModelFailureKind.NOT_CONFIGURED, retryable=False
+            )
+        return self._transport
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""

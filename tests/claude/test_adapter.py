@@ -394,6 +394,9 @@ async def test_the_sdks_own_variables_are_read(
     await model.close()
 
 
-def test_importing_the_adapter_does_not_load_the_sdk() -> None:
-    code = "import claude.adapter, sys; sys.exit('anthropic' in sys.modules)"
+def test_the_sdk_is_not_loaded_before_the_first_call() -> None:
+    code = (
+        "import sys; from claude.adapter import ClaudeModel; ClaudeModel.create(); import worker; "
+        "sys.exit('anthropic' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
