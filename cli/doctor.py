@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import httpx2
-
 from cli.stack import postgres, temporal
 from cli.stack.addresses import is_free
 from cli.stack.assembly import Ports
@@ -141,6 +139,8 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _running_stack(home: Home) -> Finding:
+    import httpx2  # as above
+
     facts = home.read_ready()
     if facts is None:
         return Finding("stack", State.HINT, "is starting or stopping", "Look again in a moment.")

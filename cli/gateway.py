@@ -1,9 +1,13 @@
-"""Serves the gateway with uvicorn: `perdure api`."""
+"""Serves the gateway with uvicorn: `python -m cli.gateway`, which `perdure api` becomes.
+
+A process of its own module, because the command line is 4 MB that a gateway has no use for.
+"""
 
 import uvicorn
 
 from api.main import create_app
-from cli.exits import CommandError
+from cli.configuration import load
+from cli.exits import CommandError, leave_after
 from runtime.settings import Settings
 
 # Event streams never end by themselves; at a stop they get this long, then they are closed, and
@@ -37,3 +41,12 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,  # PERDURE_TRUSTED_PROXIES says whose to believe
         timeout_graceful_shutdown=STOP_SECONDS,
     )
+
+
+def main() -> None:
+    """Serve with the settings of the environment, and leave with the exit code."""
+    leave_after(lambda: serve(load()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,5 @@
 """The `perdure` command: what there is to say, and nothing that takes long to import."""
 
-import os
-import sys
 from typing import Annotated
 
 import typer
@@ -33,8 +31,7 @@ from cli.commands import (
     usage,
 )
 from cli.commands.connection import Given
-from cli.exits import CommandError
-from domain.text import harmless
+from cli.exits import leave_after
 
 app = typer.Typer(
     name="perdure",
@@ -109,25 +106,7 @@ _sort_into_panels()
 
 def main() -> None:
     """Run the command and leave with its exit code."""
-    code: int | str | None
-    try:
-        code = app(prog_name="perdure")
-    except CommandError as error:
-        print(f"perdure: {harmless(str(error))}", file=sys.stderr)  # noqa: T201 - a command speaks
-        code = error.exit
-    except SystemExit as leaving:
-        code = leaving.code
-    _leave(code)
-
-
-def _leave(code: int | str | None) -> None:
-    if "temporalio" in sys.modules and isinstance(code, int | None):
-        # Temporal's core has threads that may abort the process while the interpreter is being
-        # taken down (temporalio/sdk-python#300): leave without taking it down.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code or 0)
-    sys.exit(code)
+    leave_after(lambda: app(prog_name="perdure"))
 
 
 if __name__ == "__main__":

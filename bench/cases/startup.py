@@ -3,20 +3,26 @@
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.children import READY_SECONDS, Child
 from bench.figures import Bar, Section, Spread, Table, told
+from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
 from bench.say import say
 from bench.scale import Scale
-from bench.world import Up, model_environment
+from bench.systems.perdure import perdure
+from bench.world import Up, World, model_environment
 
 STARTS = 3
 SETTLED_SECONDS = 5.0
 """After a start, until what runs once has run."""
 
 IDLE_SECONDS = 10.0
+EXECUTIONS = 20
+"""One after the other, before memory is looked at once more."""
+
 MB = 1_000_000
 PARTS = ("supervisor", "postgres", "temporal", "worker", "api")
 
@@ -49,21 +55,39 @@ async def _measure(directory: Path, base_url: str) -> Section:
         again.append(up.ready_seconds)
     await asyncio.sleep(SETTLED_SECONDS)
     pids = up.pids()
-    memory = {name: memory_bytes(pids[name]) / MB for name in PARTS[1:]}
-    memory["supervisor"] = memory_bytes(pids["supervisor"]) / MB - sum(memory.values())
+    memory = _memory(pids)
     idle = CpuMeter({name: pids[name] for name in PARTS})
     await asyncio.sleep(IDLE_SECONDS)
     cpu = {name: used / IDLE_SECONDS for name, used in idle.read().items()}
     await up.stop()
+    worked = await _after_work()
     ready = Spread.of(again)
-    rows = [(name, told(memory[name]), told(cpu[name] * 100)) for name in PARTS]
-    rows.append(("all", told(sum(memory.values())), told(sum(cpu.values()) * 100)))
+    rows = [(name, told(memory[name]), told(worked[name]), told(cpu[name] * 100)) for name in PARTS]
+    all_memory, all_worked = sum(memory.values()), sum(worked.values())
+    rows.append(("all", told(all_memory), told(all_worked), told(sum(cpu.values()) * 100)))
+    columns = ("part", "MB (PSS)", f"MB after {EXECUTIONS} executions", "CPU %")
     return Section(
         "Starting and doing nothing",
         f"`perdure up` is ready in {told(new)} s on a new home, in {ready} s on an existing one.",
-        [Table("At rest", ("part", "MB (PSS)", "CPU %"), rows)],
+        [Table("At rest", columns, rows)],
         [
             Bar("ready on an existing home", ready.median, 5, unit="s"),
-            Bar("memory of all processes at rest", sum(memory.values()), 450, unit="MB"),
+            Bar("memory of all processes at rest", all_memory, 450, unit="MB"),
         ],
     )
+
+
+async def _after_work() -> dict[str, float]:
+    """The same parts at rest again, when the worker has loaded the SDK and caches are filled."""
+    say(f"at rest after {EXECUTIONS} executions")
+    async with World.running() as world, perdure(world) as ours:
+        await ours.run(Job(), fresh_nonces(EXECUTIONS), in_flight=1)
+        await asyncio.sleep(SETTLED_SECONDS)
+        return _memory(world.facts["pids"])
+
+
+def _memory(pids: Mapping[str, int]) -> dict[str, float]:
+    """MB by part; the supervisor's children are parts of their own."""
+    memory = {name: memory_bytes(pids[name]) / MB for name in PARTS[1:]}
+    memory["supervisor"] = memory_bytes(pids["supervisor"]) / MB - sum(memory.values())
+    return memory

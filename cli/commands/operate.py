@@ -72,9 +72,9 @@ def worker() -> None:
 def api() -> None:
     """Run a gateway by itself: the HTTP API."""
     from cli.configuration import load
-    from cli.gateway import serve
 
-    serve(load())
+    load()  # what is wrong is told before anything else is loaded
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "cli.gateway"])  # noqa: S606 - as above
 
 
 def migrate() -> None:

@@ -153,6 +153,8 @@ class Stack:
     def _environment(self) -> Mapping[str, str]:
         """What our parts find in their environment beside what we found in ours."""
         given = {
+            # Else every thread that allocates may get a heap of its own, which keeps what it had.
+            "MALLOC_ARENA_MAX": "2",
             "PERDURE_HOME": str(self._home.path),
             "PERDURE_DATABASE_URL": self._database_url,
             "PERDURE_TEMPORAL_ADDRESS": self._temporal_address,

@@ -48,14 +48,14 @@ def worker(environment: Mapping[str, str], log: Path, ready: Path, drain_seconds
 
 
 def gateway(environment: Mapping[str, str], log: Path, host: str, port: int) -> Part:
-    """`perdure api`, without the model's keys: it never talks to a model."""
+    """`python -m cli.gateway`, without the model's keys: it never talks to a model."""
 
     async def is_ready(_: int) -> bool:
         return await answers_ok(host, port, "/health/live")
 
     return Part(
         name="api",
-        command=own_module("cli.main", "api"),
+        command=own_module("cli.gateway"),
         environment={k: v for k, v in environment.items() if not k.startswith("ANTHROPIC_")},
         is_ready=is_ready,
         log=log,

@@ -102,6 +102,8 @@ def part(server: Postgres, log: Path) -> Part:
         "unix_socket_directories": "",  # a path of a socket may have 107 bytes; a home has more
         "timezone": "UTC",
         "log_timezone": "UTC",
+        "shared_buffers": "64MB",  # what is not in there is in the system's cache, unused memory
+        "max_logical_replication_workers": "0",  # nobody subscribes to anything here
         **server.options,
     }
     command = [str(binaries() / "postgres"), "-D", str(server.data)]

@@ -19,7 +19,10 @@ from tests.cli.running import ANY_PORTS, Up, is_running, perdure
 from tests.waiting import until
 
 PARTS = ("postgres", "temporal", "worker", "api")
-MEMORY_BAR_MB = 450
+
+# `make bench` holds 450 MB (PSS) on a quiet machine. Here the system's libraries count in full,
+# some 20 MB, and on a busy machine Postgres has more connections open, at 4 MB each.
+MEMORY_MB = 500
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,23 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     yield up
     if up.process.poll() is None:
         up.stop()
+
+
+def alone_bytes(processes: list[psutil.Process]) -> int:
+    """What these have on a machine of their own: each page of a file once.
+
+    Their PSS is less where other processes have the same files open, as the tests' servers do.
+    """
+    files: dict[str, int] = {}
+    own = 0
+    for process in processes:
+        for region in process.memory_maps():
+            is_file = region.path.startswith("/") and not region.path.startswith("/dev/zero")
+            own += region.anonymous if is_file else region.pss
+            if is_file:
+                seen = files.get(region.path, 0)
+                files[region.path] = max(seen, region.rss - region.anonymous)
+    return own + sum(files.values())
 
 
 def serves(up: Up) -> bool:
@@ -69,10 +89,9 @@ def test_a_second_up_says_that_one_is_running(up: Up) -> None:
     assert str(up.process.pid) in second.stderr
 
 
-def test_idle_memory_stays_under_the_bar(up: Up) -> None:
+def test_idle_memory_stays_bounded(up: Up) -> None:
     processes = [psutil.Process(up.process.pid), *up.family()]
-    total = sum(process.memory_full_info().pss for process in processes)
-    assert total / 2**20 < MEMORY_BAR_MB
+    assert alone_bytes(processes) / 1e6 < MEMORY_MB
 
 
 @pytest.mark.parametrize("part", PARTS)
