@@ -7,7 +7,19 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 
 from bench import results
-from bench.cases import alone, crash, lists, reports, schedules, startup, throughput, turns, waiting
+from bench.cases import (
+    alone,
+    cancel,
+    crash,
+    lists,
+    reports,
+    schedules,
+    startup,
+    stopping,
+    throughput,
+    turns,
+    waiting,
+)
 from bench.figures import Section
 from bench.say import say
 from bench.scale import FULL, QUICK, Scale
@@ -18,6 +30,8 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "throughput": throughput.measure,
     "turns": turns.measure,
     "waiting": waiting.measure,
+    "cancel": cancel.measure,
+    "stopping": stopping.measure,
     "crash": crash.measure,
     "lists": lists.measure,
     "reports": reports.measure,

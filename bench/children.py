@@ -87,6 +87,16 @@ class Child:
         await self._process.stdin.drain()
         return await self.read()
 
+    async def finished(self) -> None:
+        """Return when it has ended by itself, whatever it writes.
+
+        Raises:
+            ChildError: it failed.
+        """
+        await self._process.communicate()
+        if self._process.returncode:
+            raise ChildError(f"it failed:\n{last_lines(self._log)}")
+
     async def stop(self) -> None:
         """Ask it to stop, and end it when it takes too long."""
         if self._process.returncode is None:

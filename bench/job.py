@@ -1,5 +1,6 @@
 """The job every system does, told to the scripted model by the prompt itself."""
 
+import json
 import secrets
 from dataclasses import dataclass
 
@@ -14,13 +15,14 @@ class Job:
     """`tool_turns` turns with one tool call each, then a final answer.
 
     `delay_ms` is the model's latency, `size_bytes` what it says in each turn. With `asks` the first
-    turn asks a person instead and waits for the answer.
+    turn asks a person instead and waits for the answer; with `runs` it runs that in a shell.
     """
 
     tool_turns: int = 3
     delay_ms: int = 0
     size_bytes: int = 0
     asks: bool = False
+    runs: str = ""
 
     @property
     def model_calls(self) -> int:
@@ -30,11 +32,13 @@ class Job:
     @property
     def tool(self) -> str:
         """The tool its turns call."""
-        return "ask_user" if self.asks else TOOL_NAME
+        return "bash" if self.runs else "ask_user" if self.asks else TOOL_NAME
 
     def prompt(self, nonce: str) -> str:
         """A first message that no other execution has, so that the log tells them apart."""
         tool_input = '{question: "Which way?"}' if self.asks else "{}"
+        if self.runs:
+            tool_input = f"{{command: {json.dumps(self.runs)}}}"
         return (
             f"This is execution {nonce}.\n\n```script\n"
             f"- text: I look around first.\n"

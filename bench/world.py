@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +41,18 @@ class Calls:
         for request in self.requests:
             found.setdefault((request["conversation"], request["turn"]), []).append(request)
         return found
+
+    def repeats(self) -> Counter[str]:
+        """Calls made again, by conversation."""
+        found: Counter[str] = Counter()
+        for (conversation, _), same_turn in self.by_turn().items():
+            if len(same_turn) > 1:
+                found[conversation] += len(same_turn) - 1
+        return found
+
+    def having(self, outcome: str) -> list[dict[str, Any]]:
+        """Those that ended so, or are `open`."""
+        return [request for request in self.requests if request["outcome"] == outcome]
 
 
 class World:
@@ -93,6 +106,21 @@ class World:
         await child.read(within=READY_SECONDS)
         return child
 
+    async def command(self, *arguments: str) -> None:
+        """Run a `perdure` command on this stack to its end.
+
+        Raises:
+            ChildError: it failed.
+        """
+        child = await Child.start(
+            "cli.main",
+            *arguments,
+            environment={"PERDURE_HOME": str(self._up.home.path)},
+            log=self.directory / "command.log",
+            cwd=self.directory,
+        )
+        await child.finished()
+
     async def calls(self) -> Calls:
         """The scripted model's log."""
         response = await self._client.get(f"{self.base_url}/requests")
@@ -104,8 +132,8 @@ class Up:
 
     def __init__(self, child: Child, home: Home, log: Path, ready_seconds: float) -> None:
         """Use `start`."""
+        self.home = home
         self._child = child
-        self._home = home
         self._log = log
         self.ready_seconds = ready_seconds
 
@@ -134,7 +162,7 @@ class Up:
 
     def facts(self) -> dict[str, Any]:
         """`ready.json` as it stands now."""
-        facts = self._home.read_ready()
+        facts = self.home.read_ready()
         if facts is None:
             raise ChildError(f"perdure up is not ready any more:\n{last_lines(self._log)}")
         return facts

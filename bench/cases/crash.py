@@ -105,16 +105,9 @@ async def _crash(world: World, system: System, count: int) -> Crashed:
     await system.outlive(flood)
     done = time.perf_counter()
     calls = Calls((await world.calls()).requests[before:])
-    repeats, are_identical = _repeats(calls)
-    return Crashed(system.name, undisturbed, back - killed, done - back, repeats, are_identical)
-
-
-def _repeats(calls: Calls) -> tuple[Counter[str], bool]:
-    """Calls made again by conversation, and whether each was the same bytes."""
-    repeats: Counter[str] = Counter()
-    are_identical = True
-    for (conversation, _), same_turn in calls.by_turn().items():
-        if len(same_turn) > 1:
-            repeats[conversation] += len(same_turn) - 1
-            are_identical &= len({call["sha256"] for call in same_turn}) == 1
-    return repeats, are_identical
+    are_identical = all(
+        len({call["sha256"] for call in same_turn}) == 1 for same_turn in calls.by_turn().values()
+    )
+    return Crashed(
+        system.name, undisturbed, back - killed, done - back, calls.repeats(), are_identical
+    )

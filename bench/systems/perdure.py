@@ -89,6 +89,10 @@ class Perdure:
         execution: dict[str, Any] = response.json()
         return execution
 
+    async def cancel(self, execution: dict[str, Any]) -> None:
+        """Ask for its end through the gateway."""
+        (await self.http.post(execution["_links"]["cancel"], json={})).raise_for_status()
+
     async def completed(self, execution: dict[str, Any]) -> None:
         """Return when it has ended well. On a busy machine the one wait may be too short."""
         path = execution["_links"]["self"]
@@ -117,11 +121,15 @@ class Perdure:
 
     async def crash(self) -> None:
         """Kill -9 the worker; its supervisor starts it again."""
-        killed = self._world.facts["pids"]["worker"]
-        os.kill(killed, signal.SIGKILL)
+        await self.end_worker(signal.SIGKILL)
+
+    async def end_worker(self, number: signal.Signals) -> None:
+        """End the worker with a signal; returns when its supervisor has another one."""
+        ended = self._world.facts["pids"]["worker"]
+        os.kill(ended, number)
 
         async def is_back() -> bool:
-            return self._world.facts["pids"]["worker"] not in {killed, None}
+            return self._world.facts["pids"]["worker"] not in {ended, None}
 
         await eventually(is_back, within=READY_SECONDS, what="the worker")
 

@@ -80,9 +80,9 @@ class _Messages:
         try:
             await _play(reply, receive, send)
         except _ClientGoneError:
-            call.outcome = "disconnected"
+            call.end("disconnected")
         else:
-            call.outcome = "cut" if reply.is_cut else "answered"
+            call.end("cut" if reply.is_cut else "answered")
 
     def _reply(self, raw: bytes, call: LoggedCall, *, has_key: bool) -> _Reply:
         if not has_key:

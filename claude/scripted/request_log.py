@@ -15,7 +15,8 @@ so keeping everything would grow with the square of its length; the oldest bodie
 class LoggedCall:
     """One call. `conversation` is the hash of the first message, `turn` the number in its script.
 
-    `arrived_at` is in seconds of a monotonic clock, to tell how far apart calls are.
+    `arrived_at` and `ended_at` are in seconds of the machine's monotonic clock, to tell how far
+    apart things are.
 
     `outcome` is `open`, then `answered`, `cut` (by the script), or `disconnected` (by the client).
     """
@@ -27,6 +28,11 @@ class LoggedCall:
     status: int = 0
     outcome: str = "open"
     arrived_at: float = field(default_factory=time.monotonic)
+    ended_at: float | None = None
+
+    def end(self, outcome: str) -> None:
+        """Note how it ended, now."""
+        self.outcome, self.ended_at = outcome, time.monotonic()
 
 
 class RequestLog:
