@@ -1,11 +1,12 @@
-"""Schedules: how soon a fire reaches the model, and how long a thousand of them take to make."""
+"""Schedules: how soon a fire reaches the model, and how long a thousand of them take to apply."""
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from bench.figures import Bar, Section, Spread, Table, told
-from bench.flood import flood
 from bench.job import Job, fresh_nonces
 from bench.say import say
 from bench.scale import Scale
@@ -18,9 +19,6 @@ TOGETHER = 20
 """Fires at the same minute, as at nine o'clock (chosen)."""
 
 SCHEDULES = 1000
-AT_A_TIME = 10
-"""Requests of whoever makes schedules (chosen)."""
-
 EVERY_MINUTE = "* * * * *"
 ONCE_A_YEAR = "0 0 1 1 *"
 
@@ -37,26 +35,27 @@ OUT_OF_STEP = "SELECT count(*) FROM schedules WHERE revision <> applied_revision
 
 
 async def measure(scale: Scale) -> Section:
-    """One fire alone, many at the same minute, then a thousand schedules."""
+    """One fire alone, many at the same minute, then a thousand scheduled tasks."""
     del scale
     async with World.running() as world, perdure(world) as ours:
         await ours.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
         alone = await _fires(ours, 1)
         together = await _fires(ours, TOGETHER)
-        seconds = await _made(ours)
+        seconds = await _applied(world, ours)
     rows = [
         ("one fire", str(Spread.of(alone))),
         (f"{TOGETHER} fires of one minute", str(Spread.of(together))),
-        (f"{SCHEDULES:,} schedules made", told(seconds)),
+        (f"{SCHEDULES:,} scheduled tasks applied", told(seconds)),
     ]
     return Section(
         "Schedules",
         "Seconds from the minute that a schedule names to the intent of the first model call, on "
-        "record; and to make schedules by the API, each with its task, until Temporal has all.",
+        "record; and of `perdure apply` on a directory of files, each a task with its schedule, "
+        "until Temporal has all.",
         [Table("Fires and schedules", ("what", "s"), rows)],
         [
             Bar("from a schedule's time to the model call", max(alone), 1.0, unit="s"),
-            Bar(f"{SCHEDULES:,} schedules made", seconds, 60.0, unit="s"),
+            Bar(f"`perdure apply` of {SCHEDULES:,} scheduled tasks", seconds, 60.0, unit="s"),
         ],
     )
 
@@ -79,13 +78,15 @@ async def _fires(ours: Perdure, count: int) -> Sequence[float]:
     return seconds
 
 
-async def _made(ours: Perdure) -> float:
-    """Until all schedules are made, and Temporal was told of each."""
-    say(f"making {SCHEDULES} schedules")
+async def _applied(world: World, ours: Perdure) -> float:
+    """Until all that the files say is made, and Temporal was told of each schedule."""
+    files = world.directory / "tasks"
+    files.mkdir()
+    for nonce in fresh_nonces(SCHEDULES):
+        (files / f"{nonce}.json").write_text(json.dumps(_definition(nonce, ONCE_A_YEAR)))
+    say(f"applying {SCHEDULES} scheduled tasks")
     began = time.perf_counter()
-    await flood(
-        lambda nonce: _task(ours, nonce, ONCE_A_YEAR), fresh_nonces(SCHEDULES), in_flight=AT_A_TIME
-    )
+    await world.command("apply", "-f", str(files))
 
     async def told_of_all() -> bool:
         waiting: int = await ours.rows.fetchval(OUT_OF_STEP)
@@ -96,8 +97,14 @@ async def _made(ours: Perdure) -> float:
 
 
 async def _task(ours: Perdure, nonce: str, cron: str) -> str:
+    response = await ours.http.post("/api/v1/tasks", json=_definition(nonce, cron))
+    task: str = response.raise_for_status().json()["id"]
+    return task
+
+
+def _definition(nonce: str, cron: str) -> dict[str, Any]:
     job = Job()
-    definition = {
+    return {
         "name": nonce,
         "prompt_template": job.prompt(nonce),
         "allowed_tools": [job.tool],
@@ -106,6 +113,3 @@ async def _task(ours: Perdure, nonce: str, cron: str) -> str:
         "schedule_enabled": True,
         "schedule_cron": cron,
     }
-    response = await ours.http.post("/api/v1/tasks", json=definition)
-    task: str = response.raise_for_status().json()["id"]
-    return task
