@@ -106,6 +106,14 @@ STATEMENTS = (
 )  # fmt: skip
 
 
+INDEXES = text("""
+SELECT indexname, indexdef FROM pg_indexes
+WHERE schemaname = 'public' AND tablename = ANY(:filled)
+    AND indexname NOT IN (SELECT conname FROM pg_constraint)
+""")
+FILLED = ["executions", "execution_tags", "sessions", "reports", "input_requests", "audit_log"]
+
+
 async def fill(session: AsyncSession, count: int) -> None:
     """Fill the tables with `count` executions; their statistics are for the caller to renew.
 
@@ -117,11 +125,22 @@ async def fill(session: AsyncSession, count: int) -> None:
         await session.execute(text(statement), given)
 
 
+async def _fill_before_indexing(session: AsyncSession, count: int) -> None:
+    """As `fill`; an index that is made of all rows at once takes a fraction of the time."""
+    indexes = (await session.execute(INDEXES, {"filled": FILLED})).all()
+    for index in indexes:
+        await session.execute(text(f'DROP INDEX "{index.indexname}"'))
+    await fill(session, count)
+    await session.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))
+    for index in indexes:
+        await session.execute(text(index.indexdef.replace(":", "\\:")))
+
+
 async def fill_at(database_url: str, count: int) -> None:
     """Fill the database of this address, however long it takes, and renew its statistics."""
     engine = create_async_engine(sqlalchemy_url(database_url))
     async with AsyncSession(engine) as session, session.begin():
-        await fill(session, count)
+        await _fill_before_indexing(session, count)
     async with engine.connect() as connection:
         by_itself = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await by_itself.execute(text("VACUUM ANALYZE"))

@@ -9,7 +9,7 @@ class Scale:
     """Numbers of executions and rounds.
 
     `alone` executions of each system in turn, `rounds` of `flood` executions at 100 in flight, of
-    `slow_flood` where a system makes fewer than ten a second. Lists are of `many`.
+    `slow_flood` where a system makes fewer than ten a second.
     """
 
     alone: int
@@ -21,7 +21,6 @@ class Scale:
     long_runs: int
     waiting: int
     crashed: int
-    many: int
     all_peers: bool
 
 
@@ -35,7 +34,6 @@ FULL = Scale(
     long_runs=3,
     waiting=1000,
     crashed=50,
-    many=1_000_000,
     all_peers=True,
 )
 QUICK = Scale(
@@ -48,6 +46,5 @@ QUICK = Scale(
     long_runs=1,
     waiting=200,
     crashed=50,
-    many=50_000,
     all_peers=False,
 )

@@ -39,7 +39,11 @@ from persistence.usage import GroupBy, UsageFilter
 
 READER = "many-1"
 SECRET = "a secret of the bench that is long enough"  # noqa: S105 - of a throw-away gateway
+EXECUTIONS = 1_000_000
 PAGE = 20
+LONG_PAGE = 100
+"""The longest, by which the numbers of pages lead deepest."""
+
 LOOKS = 50
 LOAD_SECONDS = 4.0
 BUSY_CONNECTIONS = 16
@@ -60,10 +64,10 @@ class Much:
 async def measure(scale: Scale) -> Section:
     """Pages in the database and at the gateway, a year's usage, and GET beside a constant."""
     async with AsyncExitStack() as stack:
-        much = await stack.enter_async_context(_filled(scale.many))
+        much = await stack.enter_async_context(_filled())
         in_database = {
             "first page": await _page_ms(much, Window(PAGE)),
-            f"behind {scale.many // 2:,}": await _page_ms(much, Window(PAGE, before=much.deep)),
+            f"behind {EXECUTIONS // 2:,}": await _page_ms(much, Window(PAGE, before=much.deep)),
         }
         year = {group.value: await _usage_ms(much, group) for group in GroupBy}
         gateway = await stack.enter_async_context(_gateway(much))
@@ -74,7 +78,7 @@ async def measure(scale: Scale) -> Section:
         for i, (name, ms) in enumerate(in_database.items())
     ]
     return Section(
-        f"Lists over {scale.many:,} executions",
+        f"Lists over {EXECUTIONS:,} executions",
         f"One user has {many.BUSY_SHARE * 10} % of them. The count is included. GET of an "
         f"execution: {ours}/s; a constant from the same gateway: {theirs}/s.",
         [
@@ -95,7 +99,7 @@ def _worst(pages: dict[str, list[float]]) -> float:
 
 
 @asynccontextmanager
-async def _filled(count: int) -> AsyncIterator[Much]:
+async def _filled() -> AsyncIterator[Much]:
     """A server of its own with everything in it."""
     directory = _passable()
     write_secret(directory / "password", "throw-away")
@@ -104,12 +108,12 @@ async def _filled(count: int) -> AsyncIterator[Much]:
     running = await RunningPart.start(postgres.part(server, directory / "postgres.log"))
     try:
         await migrate(server.url)
-        say(f"filling in {count:,} executions")
-        await many.fill_at(server.url, count)
+        say(f"filling in {EXECUTIONS:,} executions")
+        await many.fill_at(server.url, EXECUTIONS)
         database = Database.connect(server.url)
         say("adding up a year")
         await Housekeeping(database).close_days()
-        yield await _much(server.url, database, count)
+        yield await _much(server.url, database)
         await database.close()
     finally:
         await running.stop()
@@ -123,11 +127,11 @@ def _passable() -> Path:
     return directory
 
 
-async def _much(url: str, database: Database, count: int) -> Much:
+async def _much(url: str, database: Database) -> Much:
     async with database.reading() as session:
         user_id = await session.scalar(select(UserRow.id).where(UserRow.subject == READER))
         mine = select(ExecutionRow.id).where(ExecutionRow.user_id == user_id)
-        deep = await session.scalar(mine.order_by(ExecutionRow.id.desc()).offset(count // 2))
+        deep = await session.scalar(mine.order_by(ExecutionRow.id.desc()).offset(EXECUTIONS // 2))
     assert user_id is not None
     assert deep is not None
     return Much(url, database, user_id, deep)
@@ -182,10 +186,9 @@ class _Served:
         path = "/api/v1/task-executions"
         async with httpx2.AsyncClient(base_url=self._url) as client:
             name, _, value = self._header.partition(": ")
-            number = f"?page=10000&page_size={PAGE}"
+            number = f"?page={EXECUTIONS // 2 // LONG_PAGE}&page_size={LONG_PAGE}"
             answer = await client.get(path + number, headers={name: value})
-            cursor = answer.json()["next_cursor"]
-        deep = path if cursor is None else f"{path}?cursor={cursor}"
+            deep = f"{path}?cursor={answer.raise_for_status().json()['next_cursor']}"
         return [await self._load(path, 1), await self._load(deep, 1)]
 
     async def beside_a_constant(self, rounds: int) -> tuple[Spread, Spread, Spread]:
