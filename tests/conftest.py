@@ -35,9 +35,12 @@ if TYPE_CHECKING:
 # A test server's data dies with it, so it need not reach the disk: a clone takes a third less.
 NO_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-# Deadlines per example measure a shared machine, not the code.
-hypothesis.settings.register_profile("default", deadline=None)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)
+# Deadlines per example and slow examples measure a shared machine, not the code.
+UNTIMED = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("default", UNTIMED)
+hypothesis.settings.register_profile("long", UNTIMED, max_examples=2000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,11 +14,11 @@ from tests.engine.driver import Engine, use
 
 LISTING = {"tool_use": use("list_files")}
 LISTS: dict[str, Any] = {"allowed_tools": ["list_files"]}
-SLOW = {"text": "x", "delay_ms": 60_000}
+SLOW = {"text": "x", "delay_ms": 600_000}
 
 
 async def test_time_is_up_during_a_model_call(engine: Engine) -> None:
-    run = await engine.failed(SLOW, code=ErrorCode.TIMEOUT, sdk_options={"timeout_seconds": 0.5})
+    run = await engine.failed(SLOW, code=ErrorCode.TIMEOUT, sdk_options={"timeout_seconds": 3})
     [call] = await run.model_calls()
     assert (call.status, call.usage_estimated) == ("cancelled", True)
     assert (await run.row()).cost_usd == call.estimate_usd
@@ -30,7 +30,7 @@ async def test_time_is_up_during_a_tool(engine: Engine) -> None:
         {"tool_use": use("bash", command="sleep 600")},
         code=ErrorCode.TIMEOUT,
         allowed_tools=["bash"],
-        sdk_options={"timeout_seconds": 1},
+        sdk_options={"timeout_seconds": 4},
     )
     [call] = await run.tool_calls()
     assert call.status == "cancelled"
@@ -42,27 +42,27 @@ async def test_waiting_for_a_person_takes_no_running_time(engine: Engine) -> Non
         {"tool_use": use("ask_user", question="?")},
         {"text": "done"},
         allowed_tools=["ask_user"],
-        sdk_options={"timeout_seconds": 1},
+        sdk_options={"timeout_seconds": 5},
     )
     request = await run.open_request()
     waited_since = (await run.row()).started_at
     assert waited_since is not None
-    await run.when(lambda _: datetime.now(UTC) > waited_since + timedelta(seconds=1.2))
+    await run.when(lambda _: datetime.now(UTC) > waited_since + timedelta(seconds=5.5))
     await run.answer(request, message="go on")
     row = await run.ended()
     assert row.status == ExecutionStatus.COMPLETED
-    assert row.running_ms < 1000
+    assert row.running_ms < 5000
 
 
 async def test_running_time_adds_up_over_segments(engine: Engine) -> None:
-    turn = {**LISTING, "delay_ms": 300, "repeat": 20}
+    turn = {**LISTING, "delay_ms": 1500, "repeat": 20}
     run = await engine.failed(
         turn,
         code=ErrorCode.TIMEOUT,
         **LISTS,
-        sdk_options={"timeout_seconds": 1, "segment_turns": 1},
+        sdk_options={"timeout_seconds": 4, "segment_turns": 1},
     )
-    assert 1 <= (await run.row()).total_turns <= 3
+    assert 1 <= (await run.row()).total_turns <= 2
 
 
 @pytest.mark.parametrize("seconds", [0.5, 0.0])
@@ -73,14 +73,14 @@ async def test_a_deadline_is_wall_time(engine: Engine, seconds: float) -> None:
     )
     row = await run.row()
     assert row.completed_at is not None
-    assert row.completed_at - deadline < timedelta(seconds=5)
+    assert row.completed_at - deadline < timedelta(seconds=60)
 
 
 async def test_a_deadline_cuts_a_providers_delay(engine: Engine) -> None:
     run = await engine.failed(
         {"error": {"status": 529, "type": "overloaded_error", "retry_after": 200}},
         code=ErrorCode.DEADLINE_PASSED,
-        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=1.5)},
+        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=6)},
     )
     assert len(await run.model_calls()) == 1
 

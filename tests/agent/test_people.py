@@ -100,10 +100,9 @@ async def test_due_and_nothing_happens(engine: Engine) -> None:
 
 
 async def test_past_due_takes_no_answer(engine: Engine) -> None:
-    policy = {"due_seconds": 0.6, "on_expiry": "fail"}
-    run = await engine.start(QUESTION, TOLD, **ASK_USER, human_input_policy=policy)
-    request = await run.open_request()
-    await run.ended()
+    policy = {"due_seconds": 0.1, "on_expiry": "fail"}
+    run = await engine.done(QUESTION, TOLD, **ASK_USER, human_input_policy=policy)
+    [request] = await run.requests()
     with pytest.raises(AlreadyAnsweredError):
         await run.answer(request, message="too late")
 
@@ -114,7 +113,7 @@ async def test_a_deadline_ends_a_wait(engine: Engine) -> None:
         TOLD,
         code=ErrorCode.DEADLINE_PASSED,
         **ASK_USER,
-        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=1)},
+        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=5)},
     )
     [request] = await run.requests()
     assert request.status == "cancelled"
@@ -141,7 +140,7 @@ async def test_a_message_while_it_waits_is_told_with_the_answer(engine: Engine) 
 
 
 async def test_a_message_after_the_last_word_is_answered(engine: Engine) -> None:
-    run = await engine.start({"text": "one", "delay_ms": 400}, {"text": "two"})
+    run = await engine.start({"text": "one", "delay_ms": 3000}, {"text": "two"})
     await run.calling()
     await run.say("And then?")
     await run.ended()

@@ -85,7 +85,7 @@ async def test_a_short_delay_is_held(engine: Engine) -> None:
     first, second = await run.model_calls()
     assert first.completed_at is not None
     waited = second.started_at - first.completed_at
-    assert timedelta(seconds=1) <= waited < timedelta(seconds=5)
+    assert waited >= timedelta(seconds=1)
     assert "execution.status_changed" not in await run.event_types()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, Turn, script, use
+from tests.waiting import eventually
 
 DELEGATE: dict[str, Any] = {"allowed_tools": ["delegate"]}
 TOLD = {"text": "{last_tool_result}"}
@@ -44,7 +46,7 @@ async def test_a_result_comes_back(engine: Engine) -> None:
 
 
 async def test_many_run_side_by_side_and_the_parent_waits(engine: Engine) -> None:
-    slow = {"text": "{turn}", "delay_ms": 300}
+    slow = {"text": "{turn}", "delay_ms": 3000}
     run = await engine.start({"tool_use": [delegate(slow)] * 10}, TOLD, **DELEGATE)
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     await run.ended()
@@ -53,18 +55,20 @@ async def test_many_run_side_by_side_and_the_parent_waits(engine: Engine) -> Non
 
 
 async def test_they_run_beside_the_tools_of_the_turn(engine: Engine) -> None:
-    long = use("bash", command="sleep 1.5; echo slept")
-    run = await engine.completed(
+    long = use("bash", command="touch begun; until [ -e go ]; do sleep 0.1; done; echo went")
+    run = await engine.start(
         {"tool_use": [delegate({"text": "quick"}), long]},
         TOLD,
         allowed_tools=["delegate", "bash"],
     )
-    [_, tool] = await run.tool_calls()
-    child = await (await only_child(run)).row()
-    assert tool.completed_at is not None
-    assert child.completed_at is not None
-    assert child.completed_at < tool.completed_at
-    assert [r["content"].split("\n")[0] for r in await run.results()] == ["quick", "slept"]
+    await run.running_tool()
+    begun = await run.workspace() / "begun"
+    await eventually(partial(asyncio.to_thread, begun.exists))
+    [child] = await eventually(run.children)
+    await child.ended()
+    await asyncio.to_thread(begun.with_name("go").touch)
+    await run.ended()
+    assert [r["content"].split("\n")[0] for r in await run.results()] == ["quick", "went"]
 
 
 async def test_eleven_in_one_turn_are_too_many(engine: Engine) -> None:
@@ -170,7 +174,7 @@ async def test_a_cancel_reaches_the_whole_tree(engine: Engine) -> None:
 
 @pytest.mark.parametrize("how", ["deadline", "temporal"])
 async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) -> None:
-    deadline = datetime.now(UTC) + timedelta(seconds=1.5) if how == "deadline" else None
+    deadline = datetime.now(UTC) + timedelta(seconds=8) if how == "deadline" else None
     run = await engine.start(
         {"tool_use": delegate({"tool_use": use("ask_user", question="?")}, TOLD)},
         TOLD,

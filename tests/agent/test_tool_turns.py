@@ -12,8 +12,8 @@ async def test_allowed_calls_run_at_once_and_are_told_in_order(engine: Engine) -
     run = await engine.completed(
         {
             "tool_use": [
-                use("bash", command=meet.format("a", "b"), timeout_seconds=10),
-                use("bash", command=meet.format("b", "a"), timeout_seconds=10),
+                use("bash", command=meet.format("a", "b"), timeout_seconds=100),
+                use("bash", command=meet.format("b", "a"), timeout_seconds=100),
                 use("read_file", path="none"),
             ]
         },

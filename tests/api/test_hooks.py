@@ -19,7 +19,7 @@ Client = httpx2.AsyncClient
 @pytest.fixture
 async def stranger(world: World) -> AsyncIterator[Client]:
     """Somebody without a token."""
-    async with httpx2.AsyncClient(base_url=world.url, timeout=20) as client:
+    async with httpx2.AsyncClient(base_url=world.url, timeout=60) as client:
         yield client
 
 

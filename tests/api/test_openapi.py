@@ -38,7 +38,7 @@ async def schemathesis(world: World, role: str, *options: str) -> tuple[int, str
     return process.returncode or 0, said.decode()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("role", ["user", "admin"])
 async def test_every_route_does_what_its_description_says(world: World, role: str) -> None:
     code, said = await schemathesis(world, role, "--phases=fuzzing,stateful", "--max-examples=3")

@@ -18,6 +18,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
 from tests.api.conftest import serving, settings_of
 from tests.api.world import World, execute, make_task
+from tests.waiting import now_within_an_hour
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,7 @@ async def test_a_refusal_is_not_kept_for_who_tries_again(limited: World) -> None
 
 
 async def test_a_day_s_spending_ends_at_the_quota(limited: World) -> None:
+    await now_within_an_hour()
     async with limited.client("spender") as client:
         task = await make_task(client)
         execution = await execute(client, task)

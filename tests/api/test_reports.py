@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -17,6 +17,7 @@ from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
 from tests.cli.running import perdure
 from tests.reports.told import begun
+from tests.waiting import now_within_an_hour
 
 Client = httpx2.AsyncClient
 
@@ -91,13 +92,14 @@ async def report_of(client: Client, path: str) -> str:
 async def test_every_format_is_downloaded(
     world: World, client: Client, report_format: str, media_type: str, begin: bytes
 ) -> None:
+    now = await now_within_an_hour()
     report = await report_of(client, await told(world, client, title="Tell me: Größe, 数 / ok"))
     response = await client.get(f"{report}/download", params={"format": report_format})
     assert response.status_code == 200
     assert response.headers["content-type"] == media_type
     assert response.content.lstrip().startswith(begin)
     suffix = {"markdown": "md"}.get(report_format, report_format)
-    day = f"{datetime.now(UTC):%Y-%m-%d}.{suffix}"
+    day = f"{now:%Y-%m-%d}.{suffix}"
     disposition = response.headers["content-disposition"]
     assert disposition.startswith("attachment; ")
     assert f'filename="tell-me-gre-ok-{day}"' in disposition

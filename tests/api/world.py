@@ -33,9 +33,9 @@ class World:
 
     def client(self, user: str, role: str = "user") -> httpx2.AsyncClient:
         """A client with a token of this user."""
-        token = mint(SECRET, user=user, role=role, lives=timedelta(minutes=5))
+        token = mint(SECRET, user=user, role=role, lives=timedelta(hours=1))
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=60)
 
 
 async def make_task(client: httpx2.AsyncClient, **changed: Any) -> dict[str, Any]:

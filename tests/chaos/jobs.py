@@ -11,6 +11,8 @@ from tests.chaos.stack import Stack
 from tests.waiting import eventually
 
 LOG = "log"
+ENDED_SECONDS = 240.0
+"""Some seconds of work, and what a heartbeat that is missed adds to it, on a busy machine."""
 _EFFECT = re.compile(rf"echo (\S+) >> {LOG}")
 
 
@@ -18,13 +20,16 @@ _EFFECT = re.compile(rf"echo (\S+) >> {LOG}")
 class Job:
     """One execution: in each of `steps` turns the model thinks and a command leaves a line.
 
-    `beside` gives every turn a second, idempotent call that runs at the same time. With
-    `hangs_once` the first command takes that many seconds more, the first time it runs.
+    About the first turn the model thinks for `first_ms` if that is given: long enough for a test to
+    strike meanwhile, however busy the machine. `beside` gives every turn a second, idempotent call
+    that runs at the same time. With `hangs_once` the first command takes that many seconds more,
+    the first time it runs.
     """
 
     name: str
     steps: int = 4
     think_ms: int = 150
+    first_ms: int | None = None
     command_seconds: float = 0.1
     beside: bool = False
     hangs_once: str = ""
@@ -38,6 +43,8 @@ class Job:
     def prompt(self) -> str:
         """Its name, so that no two jobs are one conversation, and the script of the answers."""
         turns: list[dict[str, Any]] = [self._turn(line) for line in self.lines]
+        if self.first_ms is not None:
+            turns[0]["delay_ms"] = self.first_ms
         turns.append({"tool_use": {"name": "read_file", "input": {"path": LOG}}})
         turns.append({"text": "{last_tool_result}", "delay_ms": self.think_ms})
         script = "\n".join(f"- {json.dumps(turn)}" for turn in turns)
@@ -76,7 +83,7 @@ async def _begin(stack: Stack, task_id: str, job: Job) -> str:
     return str(started["id"])
 
 
-async def finish(stack: Stack, started: dict[str, Job], *, within: float) -> None:
+async def finish(stack: Stack, started: dict[str, Job], *, within: float = ENDED_SECONDS) -> None:
     """Wait for the end of all, answering meanwhile whether cut commands took effect."""
 
     async def all_ended() -> bool:

@@ -29,7 +29,7 @@ POSTGRES_IS_AWAY = (
 )
 
 # A restart is a second of imports when the machine is free; here others use it too.
-BACK_SECONDS = 90.0
+BACK_SECONDS = 180.0
 
 
 class Stack:
@@ -167,7 +167,7 @@ class Stack:
             facts = self.up.home.read_ready()
             if facts is None:
                 raise ConnectionError("perdure up is not ready")
-            self._connection = await asyncpg.connect(facts["database_url"], timeout=5)
+            self._connection = await asyncpg.connect(facts["database_url"], timeout=60)
         return self._connection
 
     # --- the gateway ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tests.chaos import accounts, jobs
 from tests.chaos.jobs import Job
 from tests.chaos.stack import PARTS, Part, Stack
 
-WORK_SECONDS = 240.0
+WORK_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ async def wreak(stack: Stack, chance: random.Random, plan: Plan) -> int:
     return sum(part in {None, "worker", "postgres"} for part in strikes)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("seed", "plan"),
     [

@@ -3,10 +3,8 @@
 import asyncio
 import itertools
 import json
-import statistics
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -18,8 +16,9 @@ from claude.request_body import encode
 from claude.scripted import ScriptedModelServer
 from domain.errors import ModelCallError, ModelFailureKind
 from domain.model_calls import ModelRequest
+from tests.claude.conftest import Connect
 from tests.claude.conversations import answered, prompt, request, scripted_request
-from tests.waiting import eventually
+from tests.waiting import WITHIN_SECONDS, eventually
 
 EPHEMERAL = {"type": "ephemeral"}
 
@@ -111,7 +110,7 @@ async def test_a_conversation_grows_at_its_end_only(
     assert response.usage.cache_read_tokens > response.usage.cache_write_tokens > 0
 
 
-async def test_betas_are_a_header_and_reach_the_beta_endpoint() -> None:
+async def test_betas_are_a_header_and_reach_the_beta_endpoint(connect: Connect) -> None:
     received: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,9 +123,8 @@ async def test_betas_are_a_header_and_reach_the_beta_endpoint() -> None:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    model = ClaudeModel.create(base_url=f"http://127.0.0.1:{port}")  # without a key
+    model = connect(base_url=f"http://127.0.0.1:{port}")  # without a key
     await model.call(scripted_request(betas=["one-2026-01-01", "two-2026-01-01"]))
-    await model.close()
     server.close()
     await server.wait_closed()
     head = received[0].decode().lower()
@@ -235,42 +233,29 @@ async def test_after_a_cut_the_same_call_gets_its_answer(model: ClaudeModel) -> 
     assert (await model.call(asked)).content == [{"type": "text", "text": "whole"}]
 
 
-async def test_silence_ends_a_call(scripted: ScriptedModelServer) -> None:
-    model = ClaudeModel.create(
+async def test_silence_ends_a_call(scripted: ScriptedModelServer, connect: Connect) -> None:
+    model = connect(
         base_url=scripted.base_url, api_key="any", read_timeout=timedelta(milliseconds=100)
     )
     late_head = await _failure(model, scripted_request({"text": "x", "delay_ms": 60_000}))
     late_body = await _failure(model, scripted_request({"text": "x", "chunk_delay_ms": 60_000}))
-    await model.close()
     for failure in (late_head, late_body):
         assert (failure.kind, failure.retryable) == (ModelFailureKind.CONNECTION, True)
         assert "Timeout" in failure.detail
 
 
-async def test_a_slow_stream_is_no_silence(scripted: ScriptedModelServer) -> None:
-    model = ClaudeModel.create(
-        base_url=scripted.base_url, api_key="any", read_timeout=timedelta(milliseconds=500)
-    )
-    asked = scripted_request({"text": "x" * 48 * 40, "chunk_delay_ms": 20})  # 0.9 s in all
+async def test_a_slow_stream_is_no_silence(scripted: ScriptedModelServer, connect: Connect) -> None:
+    model = connect(base_url=scripted.base_url, api_key="any", read_timeout=timedelta(seconds=3))
+    asked = scripted_request({"text": "x" * 48 * 40, "chunk_delay_ms": 100})  # 4 s in all
     assert len((await model.call(asked)).content[0]["text"]) == 48 * 40
-    await model.close()
 
 
-@pytest.mark.parametrize("turn", [{"delay_ms": 60_000}, {"chunk_delay_ms": 60_000}])
-async def test_cancelling_closes_the_connection_within_100_ms(
+@pytest.mark.parametrize("turn", [{"delay_ms": 600_000}, {"chunk_delay_ms": 600_000}])
+async def test_cancelling_closes_the_connection(
     turn: dict[str, Any], model: ClaudeModel, scripted: ScriptedModelServer
 ) -> None:
-    asked = scripted_request({"text": "x", **turn})
-    # The median of five: other tests may hold both cores for a moment.
-    seconds = [await _seconds_to_disconnect(model, scripted, asked) for _ in range(5)]
-    assert statistics.median(seconds) < 0.1
-
-
-async def _seconds_to_disconnect(
-    model: ClaudeModel, scripted: ScriptedModelServer, asked: ModelRequest
-) -> float:
     before = len(scripted.calls)
-    task = asyncio.create_task(model.call(asked))
+    task = asyncio.create_task(model.call(scripted_request({"text": "x", **turn})))
 
     async def is_asked() -> bool:
         return len(scripted.calls) > before and scripted.calls[before].status == 200
@@ -279,15 +264,13 @@ async def _seconds_to_disconnect(
         return scripted.calls[before].outcome == "disconnected"
 
     await eventually(is_asked)
-    started = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await eventually(is_gone, within=5)
-    return time.monotonic() - started
+    await eventually(is_gone)
 
 
-async def test_cancelling_an_upload_that_nobody_reads_returns_at_once() -> None:
+async def test_cancelling_an_upload_that_nobody_reads_returns(connect: Connect) -> None:
     connected: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
     async def never_read(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -295,16 +278,14 @@ async def test_cancelling_an_upload_that_nobody_reads_returns_at_once() -> None:
 
     server = await asyncio.start_server(never_read, "127.0.0.1", 0, limit=1)
     port = server.sockets[0].getsockname()[1]
-    model = ClaudeModel.create(base_url=f"http://127.0.0.1:{port}", api_key="any")
+    model = connect(base_url=f"http://127.0.0.1:{port}", api_key="any")
     large = {"role": "user", "content": [{"type": "text", "text": "x" * 20_000_000}]}
     task = asyncio.create_task(model.call(request(large)))
     writer = await connected.get()
-    started = time.monotonic()
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert time.monotonic() - started < 0.5
-    await model.close()
+    async with asyncio.timeout(WITHIN_SECONDS):
+        with pytest.raises(asyncio.CancelledError):
+            await task
     writer.transport.abort()
     server.close()
     await server.wait_closed()
@@ -320,7 +301,7 @@ async def test_an_error_of_the_listener_is_not_taken_for_one_of_the_model(
         await model.call(scripted_request({"text": "x"}), on_text=fail)
 
 
-async def test_a_connection_is_used_again() -> None:
+async def test_a_connection_is_used_again(connect: Connect) -> None:
     def local_ports() -> set[int]:
         connections = psutil.Process().net_connections("tcp")
         return {
@@ -331,36 +312,36 @@ async def test_a_connection_is_used_again() -> None:
 
     with ScriptedModelServer() as server:
         port = int(server.base_url.rpartition(":")[2])
-        model = ClaudeModel.create(base_url=server.base_url, api_key="any")
+        model = connect(base_url=server.base_url, api_key="any")
         await model.call(scripted_request({"text": "x"}))
         first = local_ports()
         await model.call(scripted_request({"text": "x"}))
         assert local_ports() == first
         assert len(first) == 1
-        await model.close()
 
 
-async def test_a_thousand_calls_run_at_once_and_are_cancelled_at_once() -> None:
+async def test_a_thousand_calls_run_at_once_and_are_cancelled_at_once(connect: Connect) -> None:
     with ScriptedModelServer() as server:
-        model = ClaudeModel.create(base_url=server.base_url, api_key="any")
-        asked = scripted_request({"text": "x", "delay_ms": 60_000})
-        calls = [asyncio.create_task(model.call(asked)) for _ in range(1_000)]
+        model = connect(base_url=server.base_url, api_key="any")
+        asked = scripted_request({"text": "x", "delay_ms": 600_000})
+        calls: list[asyncio.Task[Any]] = []
 
         def count(outcome: str) -> int:
             return sum(call.outcome == outcome for call in server.calls)
 
         async def all_wait() -> bool:
-            return count("open") == 1_000
+            return count("open") == len(calls)
 
         async def all_are_gone() -> bool:
-            return count("disconnected") == 1_000
+            return count("disconnected") == len(calls)
 
-        await eventually(all_wait)
+        while len(calls) < 1_000:  # a few at a time: a connection has some seconds to be made
+            calls += [asyncio.create_task(model.call(asked)) for _ in range(50)]
+            await eventually(all_wait)
         for call in calls:
             call.cancel()
-        await eventually(all_are_gone, within=5)
+        await eventually(all_are_gone)
         assert all(isinstance(e, asyncio.CancelledError) for e in await _outcomes(calls))
-        await model.close()
 
 
 async def _outcomes(calls: list[asyncio.Task[Any]]) -> list[BaseException | Any]:
@@ -372,26 +353,24 @@ async def _outcomes(calls: list[asyncio.Task[Any]]) -> list[BaseException | Any]
 
 @pytest.mark.parametrize(("key", "base_url"), [("", ""), ("", "localhost:1"), ("k", "localhost:1")])
 async def test_nothing_configured_says_what_to_set(
-    key: str, base_url: str, monkeypatch: pytest.MonkeyPatch
+    key: str, base_url: str, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", key)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", base_url)
-    model = ClaudeModel.create()
+    model = connect()
     failure = await _failure(model, scripted_request({"text": "x"}))
-    await model.close()
     assert (failure.kind, failure.retryable) == (ModelFailureKind.NOT_CONFIGURED, False)
     assert "ANTHROPIC_API_KEY" in failure.detail
     assert "ANTHROPIC_BASE_URL" in failure.detail
 
 
 async def test_the_sdks_own_variables_are_read(
-    monkeypatch: pytest.MonkeyPatch, scripted: ScriptedModelServer
+    monkeypatch: pytest.MonkeyPatch, scripted: ScriptedModelServer, connect: Connect
 ) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", scripted.base_url)
-    model = ClaudeModel.create()
+    model = connect()
     assert (await model.call(scripted_request({"text": "x"}))).stop_reason == "end_turn"
-    await model.close()
 
 
 def test_the_sdk_is_not_loaded_before_the_first_call() -> None:

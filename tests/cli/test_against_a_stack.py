@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.running import Up, json_of, perdure, started
+from tests.cli.running import READY_SECONDS, Up, json_of, perdure, started
 from tests.waiting import until
 
 SAYS_HELLO = """
@@ -162,7 +162,7 @@ def test_watching_goes_on_over_a_gateway_that_dies(up: Up, tmp_path: Path) -> No
     page = json_of(perdure(up.home.path, "inbox", "list", "--json"))
     request = next(r for r in page["items"] if r["execution_id"] == waiting["id"])
     perdure(up.home.path, "inbox", "answer", request["id"], "red")
-    assert watch.wait(60) == 0
+    assert watch.wait(READY_SECONDS) == 0
     told = [json.loads(line) for line in output.read_text().splitlines()]  # and nothing else
     sequence = [event["seq"] for event in told if event.get("seq")]
     assert sequence == list(range(1, len(sequence) + 1))
@@ -318,8 +318,8 @@ def test_a_schedule_is_told_paused_triggered_and_made_up_for(up: Up, tmp_path: P
         done = [fire for fire in shown["recent_fires"] if fire["status"] == "completed"]
         return [fire["scheduled_at"] for fire in done]
 
-    until(lambda: len(fires()) == 4, what="the fires")
-    assert fires()[:3] == [f"2026-01-0{day}T12:00:00Z" for day in (3, 2, 1)]
+    made_up_for = [f"2026-01-0{day}T12:00:00Z" for day in (3, 2, 1)]
+    until(lambda: fires()[:3] == made_up_for, what="the fires")
     assert "2026-01-03 12:00:00" in perdure(home, "schedules", "show", "noon").stdout
     assert perdure(home, "schedules", "resume", "noon").stdout.startswith("active; next ")
     refused = perdure(home, "schedules", "backfill", "noon", "2026-01-01", "soon")

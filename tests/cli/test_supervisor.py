@@ -163,9 +163,9 @@ async def test_what_does_not_stop_in_its_time_is_ended(
 async def test_a_kill_ends_a_stop_that_takes_its_time(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    await supervisor.start(part(tmp_path, DEAF, stop_seconds=60))
+    await supervisor.start(part(tmp_path, DEAF, stop_seconds=600))
     stopping = asyncio.create_task(supervisor.stop("part"))
     await asyncio.sleep(0)  # let it send its signal
     supervisor.kill()
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 60)
     assert supervisor.pid("part") is None

@@ -96,7 +96,7 @@ def test_idle_memory_stays_bounded(up: Up) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_part_comes_back_and_ready_json_says_so(up: Up, part: str) -> None:
-    before = up.facts()["pids"][part]
+    before = until(lambda: up.facts()["pids"][part], what=part)
     os.kill(before, signal.SIGKILL)
     until(
         lambda: up.facts()["pids"][part] not in {before, None} and serves(up),
@@ -120,7 +120,7 @@ def test_killing_the_supervisor_leaves_nothing_and_a_new_up_recovers(tmp_path: P
     first.process.kill()
     first.process.wait()
     second = Up(tmp_path)
-    until(lambda: not any(map(is_running, family)), within=10, what="the end of all parts")
+    until(lambda: not any(map(is_running, family)), what="the end of all parts")
     second.wait_ready()
     assert serves(second)
     family = second.family()

@@ -22,7 +22,7 @@ def test_an_expression_that_takes_for_ever_is_ended() -> None:
         began = time.monotonic()
         with pytest.raises(TookTooLongError):
             _limited(0.05)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
 
 
 def test_what_is_done_in_time_is_left_alone_and_nothing_comes_later() -> None:

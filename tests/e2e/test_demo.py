@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.running import PERDURE, environment
+from tests.cli.running import COMMAND_SECONDS, PERDURE, environment
 from tests.e2e.documents import REPOSITORY
 
 ORDINARY_USER = 65_531
@@ -41,7 +41,7 @@ def test_the_demo_runs_and_leaves_nothing_but_its_report(tmp_path: Path) -> None
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Up, environment
+from tests.cli.running import COMMAND_SECONDS, Up, environment
 from tests.e2e.documents import PAGES, REPOSITORY, Block, block_with, blocks, typed_in
 from tests.waiting import until
 
 TUTORIAL = "docs/tutorial.md"
 README = "README.md"
+PAGE_SECONDS = 500
 
 
 def typed(terminal: Path, commands: str, *, code: int = 0) -> str:
@@ -24,7 +25,7 @@ def typed(terminal: Path, commands: str, *, code: int = 0) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PAGE_SECONDS,
         check=False,
     )
     assert shell.returncode == code, shell.stdout + shell.stderr
@@ -72,7 +73,7 @@ def waiting_request(terminal: Path, kind: str) -> str:
     return request_id
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(PAGE_SECONDS + 60)
 @pytest.mark.parametrize("document", [p for p in PAGES if typed_in(p) and p != README])
 def test_every_command_of_the_page_works(document: str, up: Up, terminal: Path) -> None:
     write_files(terminal, document)
@@ -112,6 +113,6 @@ def test_the_worker_is_killed_as_in_the_tutorial(terminal: Path) -> None:
         until(lambda: "⚙ bash" in told.readline(), what="the start of the command")
         typed(terminal, kill)
         request_id = waiting_request(terminal, "effect_check")
-        running.communicate(timeout=60)
+        running.communicate(timeout=COMMAND_SECONDS)
     assert running.returncode == 4
     typed(terminal, f".venv/bin/perdure inbox answer {request_id} 'It was cut.' --deny")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.cli.running import Up
+from tests.cli.running import COMMAND_SECONDS, Up
 
 # No formatter of its own: what it writes is only imported.
 CONFIG = "package_name_override: perdure_client\npost_hooks: []\n"
@@ -37,7 +37,7 @@ def generated(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Modu
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=COMMAND_SECONDS,
     )
     assert "WARNING" not in made.stdout, made.stdout  # nothing of the document was left out
     sys.path.insert(0, str(place))
@@ -68,7 +68,7 @@ def test_the_readmes_story_by_a_generated_client(up: Up, generated: ModuleType) 
     )
     run = models.ExecuteBody.from_dict({"variables": {"topic": "patience"}})
     with generated.AuthenticatedClient(
-        base_url=facts["api_url"], token=facts["token"], timeout=60
+        base_url=facts["api_url"], token=facts["token"], timeout=COMMAND_SECONDS
     ) as client:
         task = call("tasks.create_task", client=client, body=body)
         execution = call("tasks.execute_task", client=client, task_id=task.id, body=run, wait=30)

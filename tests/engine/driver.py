@@ -31,7 +31,7 @@ from persistence.tables.tool_calls import ToolCallRow
 from runtime.dispatch import Dispatcher
 from tests.engine import invariants
 from tests.engine.storing import Turn, script, store, use
-from tests.waiting import eventually
+from tests.waiting import WITHIN_SECONDS, eventually
 
 __all__ = ["Engine", "Run", "Turn", "script", "use"]
 
@@ -157,7 +157,7 @@ class Run:
     # --- waiting ------------------------------------------------------------------------------
 
     async def when(
-        self, condition: Callable[[ExecutionRow], object], *, within: float = 30
+        self, condition: Callable[[ExecutionRow], object], *, within: float = WITHIN_SECONDS
     ) -> ExecutionRow:
         """The row, as soon as the condition holds for it."""
         last: list[ExecutionRow] = []
@@ -176,10 +176,10 @@ class Run:
             ) from error
         return last[0]
 
-    async def reaches(self, status: ExecutionStatus, *, within: float = 30) -> ExecutionRow:
-        return await self.when(lambda row: row.status == status, within=within)
+    async def reaches(self, status: ExecutionStatus) -> ExecutionRow:
+        return await self.when(lambda row: row.status == status)
 
-    async def ended(self, *, within: float = 60) -> ExecutionRow:
+    async def ended(self, *, within: float = WITHIN_SECONDS) -> ExecutionRow:
         """The row of an execution that has ended; its workflow has closed too.
 
         What holds for every execution is checked here.
@@ -233,7 +233,7 @@ class Run:
         assert call is not None
         return call
 
-    async def open_request(self, *, within: float = 30) -> InputRequestRow:
+    async def open_request(self) -> InputRequestRow:
         """The oldest request that is open, as soon as there is one and the execution waits."""
 
         async def asked() -> InputRequestRow | None:
@@ -241,7 +241,7 @@ class Run:
                 return None
             return next((r for r in await self.requests() if r.status == "open"), None)
 
-        request = await eventually(asked, within=within, what="an open request")
+        request = await eventually(asked, what="an open request")
         assert request is not None
         return request
 

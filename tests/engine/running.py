@@ -122,7 +122,7 @@ async def worker_process(
         return ready.exists()
 
     try:
-        await eventually(is_ready, within=60, what="a worker")
+        await eventually(is_ready, what="a worker")
         yield process
     finally:
         if process.returncode is None:

@@ -18,9 +18,8 @@ from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import SessionRow
 from persistence.usage import GroupBy, Measures, Usage, UsageFilter
 from tests.engine.storing import store
+from tests.waiting import now_within_an_hour
 
-NOW = datetime.now(UTC)
-TODAY = NOW.date()
 LONG_AGO = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MARCH = UsageFilter(date(2026, 3, 1), date(2026, 3, 31))
 
@@ -139,7 +138,8 @@ async def test_a_day_added_up_before_reads_as_it_did(ledger: Ledger) -> None:
         running_ms=8_000,
         human_wait_ms=3 * 3_600_000,
     )
-    assert await close(ledger) == (TODAY - LONG_AGO.date()).days - (NOW.hour < 1)
+    now = await now_within_an_hour()
+    assert await close(ledger) == (now.date() - LONG_AGO.date()).days - (now.hour < 1)
     assert [await ledger.read(group) for group in GroupBy] == before
     assert await close(ledger) == 0
 
@@ -173,15 +173,17 @@ async def test_groups(ledger: Ledger, is_closed: bool) -> None:  # noqa: FBT001 
 
 
 async def test_what_is_under_way_counts_today(ledger: Ledger) -> None:
+    now = await now_within_an_hour()
     row = await ledger.ran(None)
-    asked = datetime.now(UTC) - timedelta(hours=5)
+    asked = now - timedelta(hours=5)
     await ledger.waited(row, asked, None, status="open")
-    today = await ledger.totals(UsageFilter(TODAY, TODAY))
+    its_day = UsageFilter(now.date(), now.date())
+    today = await ledger.totals(its_day)
     assert (today.executions, today.completed, today.cost_usd) == (1, 0, Decimal("0.5"))
     assert timedelta(hours=5) <= timedelta(milliseconds=today.human_wait_ms) < timedelta(hours=6)
-    yesterday = TODAY - timedelta(days=1)
+    yesterday = now.date() - timedelta(days=1)
     assert await ledger.totals(UsageFilter(yesterday, yesterday)) == Measures()
-    (group,) = (await ledger.read(GroupBy.MODEL, UsageFilter(TODAY, TODAY))).groups[:1]
+    (group,) = (await ledger.read(GroupBy.MODEL, its_day)).groups[:1]
     assert (group.key, group.measures.executions) == ("big", 1)
 
 

@@ -19,6 +19,7 @@ from tests.engine.driver import Engine
 from tests.engine.running import driving, make_place, working
 from tests.replay.test_replay import anonymous
 from tests.runtime.receiver import answer, receiving
+from tests.waiting import WITHIN_SECONDS
 from workflows.notification import NotificationDelivery
 
 HISTORIES = Path(__file__).parent / "deliveries"
@@ -77,7 +78,7 @@ async def test_fresh_histories_replay(
         handle: WorkflowHandle[Any, Any] = notifying.client.get_workflow_handle(
             notification_workflow_id(row.id)
         )
-        await asyncio.wait_for(receiver.arrived.wait(), 30)
+        await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         try:
             await handle.result()
         except WorkflowFailureError:

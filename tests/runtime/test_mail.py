@@ -49,7 +49,7 @@ class Box:
 def serving(box: Box, host: str = "127.0.0.1") -> Iterator[int]:
     controller = Controller(
         box, hostname=host, port=free_port(), authenticator=box.authenticate,
-        auth_require_tls=False,
+        auth_require_tls=False, ready_timeout=60,
     )  # fmt: skip
     controller.start()
     try:

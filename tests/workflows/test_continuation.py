@@ -104,7 +104,7 @@ async def test_a_call_that_was_under_way_gets_a_result(engine: Engine, end: str)
     first = await engine.start(
         {"tool_use": use("bash", command="sleep 600")},
         allowed_tools=["bash"],
-        sdk_options={"timeout_seconds": 1 if end == "time" else None},
+        sdk_options={"timeout_seconds": 5 if end == "time" else None},
     )
     await first.running_tool()
     if end == "cancel":

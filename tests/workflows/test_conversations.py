@@ -76,7 +76,7 @@ async def test_what_has_ended_is_answered_and_run_again(stage: Stage) -> None:
 
 async def test_work_waits_for_its_turn_in_a_conversation(stage: Stage) -> None:
     made = await post(stage, "/api/v1/sessions", 201)
-    slow = script({"text": "slow", "delay_ms": 300})
+    slow = script({"text": "slow", "delay_ms": 3000})
     first = await post(stage, made["_links"]["messages"], 202, content=slow)
     path = made["_links"]["tasks"]
     work = await post(
@@ -92,7 +92,7 @@ async def test_work_that_is_cancelled_lets_the_next_begin(stage: Stage) -> None:
     """Though it has a parent, its workflow is its own, and so is its end."""
     made = await post(stage, "/api/v1/sessions", 201)
     first = await post(stage, made["_links"]["messages"], content="one")
-    slow = script({"text": "slow", "delay_ms": 5000})
+    slow = script({"text": "slow", "delay_ms": 8000})  # the next one is told it with its own prompt
     work = await post(
         stage,
         made["_links"]["tasks"],

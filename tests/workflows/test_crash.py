@@ -52,7 +52,7 @@ async def in_hand(engine: Engine) -> dict[str, Run]:
         "approved": await engine.start(command, TOLD, allowed_tools=BASH),
         "model": await engine.start(
             {"tool_use": use("list_files")},
-            {"text": "late", "delay_ms": 3000},
+            {"text": "late", "delay_ms": 5000},
             allowed_tools=["list_files"],
             title="a slow one",
         ),

@@ -23,7 +23,7 @@ async def test_steps_in_hand_are_finished_and_handed_over(
     place: Place, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
-        async with working(place, scripted_model, drain_seconds=10):
+        async with working(place, scripted_model, drain_seconds=60):
             runs = await busy(engine)
         # The worker is gone: what it had in hand is on record, and nothing more was begun.
         assert [call.status for call in await runs[0].model_calls()] == ["succeeded"]
@@ -38,12 +38,12 @@ async def test_steps_in_hand_are_finished_and_handed_over(
 
 async def busy(engine: Engine) -> tuple[Run, Run]:
     calling = await engine.start(
-        {"tool_use": use("bash", command="echo never twice"), "delay_ms": 700},
+        {"tool_use": use("bash", command="echo never twice"), "delay_ms": 3000},
         {"text": "done"},
         allowed_tools=["bash"],
     )
     running = await engine.start(
-        {"tool_use": use("bash", command="sleep 0.7; echo once >> log")},
+        {"tool_use": use("bash", command="sleep 3; echo once >> log")},
         {"tool_use": use("bash", command="cat log")},
         {"text": "{last_tool_result}"},
         allowed_tools=["bash"],
@@ -60,10 +60,10 @@ async def test_a_report_is_made_while_every_slot_is_taken(
         working(place, scripted_model, max_concurrent_executions=1),
     ):
         reporting = await engine.start(
-            {"text": "done", "delay_ms": 300}, generate_report=True, report_format="html"
+            {"text": "done", "delay_ms": 3000}, generate_report=True, report_format="html"
         )
         await reporting.calling()
-        long = await engine.start({"text": "x", "delay_ms": 60_000})
+        long = await engine.start({"text": "x", "delay_ms": 600_000})
         row = await reporting.ended()
         assert (row.report_error, row.report_id is None) == (None, False)
         await long.calling()
@@ -76,7 +76,7 @@ async def test_what_takes_too_long_is_cut_and_told(
 ) -> None:
     async with driving(place, scripted_model) as engine:
         async with working(place, scripted_model, drain_seconds=0.2):
-            slow = await engine.start({"text": "x", "delay_ms": 5000})
+            slow = await engine.start({"text": "x", "delay_ms": 600_000})
             endless = await engine.start(
                 {"tool_use": use("bash", command="sleep 600")},
                 {"text": "{last_tool_result}"},

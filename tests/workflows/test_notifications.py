@@ -29,9 +29,12 @@ from runtime.sealing import Sealer
 from tests.engine.driver import Engine, script, use
 from tests.engine.running import Place, driving, make_place, worker_process, working
 from tests.runtime.receiver import Receiver, answer, receiving
-from tests.waiting import eventually
+from tests.waiting import WITHIN_SECONDS, eventually
 
-WAITING = text("SELECT 1 AS one FROM pg_locks WHERE NOT granted LIMIT 1")
+WAITING = text("""
+SELECT 1 AS one FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' LIMIT 1
+""")
 KEY = "a key of the tests that is long enough"
 SIGNING_KEY = "whsec_" + base64.b64encode(b"s" * 32).decode()
 CANARY = "yellow-canary-51ee"
@@ -62,7 +65,7 @@ async def idle(place: Place, scripted_model: ScriptedModelServer) -> AsyncIterat
 @pytest.fixture(scope="module")
 async def mailbox() -> AsyncIterator["Mailbox"]:
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
+    controller = Controller(box, hostname="127.0.0.1", port=free_port(), ready_timeout=60)
     controller.start()
     box.port = controller.port
     yield box
@@ -341,7 +344,7 @@ async def test_a_worker_that_dies_in_a_try_delivers_again_with_the_same_id(
         receiver.may_answer.clear()
         async with killed_worker(place, scripted_model):
             run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
-            await asyncio.wait_for(receiver.arrived.wait(), 60)
+            await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         receiver.may_answer.set()
         async with working(place, scripted_model, **SETTINGS):
             row = await over(idle, run.id)
@@ -362,7 +365,7 @@ async def test_what_was_taken_and_not_recorded_is_delivered_again(
         receiver.may_answer.clear()
         async with killed_worker(place, scripted_model):
             run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
-            await asyncio.wait_for(receiver.arrived.wait(), 60)
+            await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
             async with idle.database.transaction() as session:
                 # Its end can't be written while this lock is held.
                 mine = select(NotificationRow).where(NotificationRow.execution_id == run.id)
@@ -389,7 +392,7 @@ async def test_what_was_committed_and_not_started_is_delivered_by_the_next_worke
         async with idle.database.transaction() as session:
             row = await notifications.test(session, idle.user_id, Kind.WEBHOOK, target)
         async with working(place, scripted_model, **SETTINGS):
-            await asyncio.wait_for(receiver.arrived.wait(), 60)
+            await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
     [message] = verified(receiver)
     assert message["type"] == "notification.test"
     assert receiver.received[0].headers["webhook-id"] == str(row.id)
@@ -400,7 +403,7 @@ async def test_a_delivery_that_was_ended_in_temporal_is_given_up(
 ) -> None:
     async with receiving(answer(503)) as receiver, working(place, scripted_model, **SETTINGS):
         run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
-        await asyncio.wait_for(receiver.arrived.wait(), 60)
+        await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         row = await known_to_be_under_way(idle, run.id)
         handle = idle.client.get_workflow_handle(notification_workflow_id(row.id))
         await handle.terminate()

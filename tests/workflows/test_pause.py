@@ -29,7 +29,7 @@ async def statuses(run: Run) -> list[str]:
 
 async def test_the_call_in_hand_is_finished_and_no_tool_begins(engine: Engine) -> None:
     run = await engine.start(
-        {"tool_use": use("list_files"), "delay_ms": 400}, TOLD, allowed_tools=["list_files"]
+        {"tool_use": use("list_files"), "delay_ms": 3000}, TOLD, allowed_tools=["list_files"]
     )
     await run.calling()
     assert await run.pause()
@@ -46,7 +46,7 @@ async def test_the_call_in_hand_is_finished_and_no_tool_begins(engine: Engine) -
 
 async def test_the_tool_in_hand_is_finished_and_no_call_is_made(engine: Engine) -> None:
     run = await engine.start(
-        {"tool_use": use("bash", command="sleep 0.5; echo once >> log; cat log")},
+        {"tool_use": use("bash", command="sleep 3; echo once >> log; cat log")},
         TOLD,
         allowed_tools=["bash"],
     )
@@ -103,7 +103,7 @@ async def test_what_is_said_meanwhile_is_kept(engine: Engine) -> None:
 async def test_a_subtask_ends_while_its_parent_stands_still(engine: Engine) -> None:
     child = {
         "tool_use": use(
-            "delegate", title="part", prompt="```script\n- text: mine\n  delay_ms: 700\n```"
+            "delegate", title="part", prompt="```script\n- text: mine\n  delay_ms: 3000\n```"
         )
     }
     run = await engine.start(child, TOLD, allowed_tools=["delegate"])
@@ -135,14 +135,14 @@ async def test_time_stands_still_but_the_deadline_does_not(engine: Engine) -> No
         TOLD,
         allowed_tools=["ask_user"],
         sdk_options={"timeout_seconds": 600},
-        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=2)},
+        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=8)},
     )
     await run.open_request()
     await run.pause()
     before = (await run.paused()).running_ms
     row = await run.ended()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "deadline_passed")
-    assert row.running_ms - before < 500
+    assert row.running_ms - before < 4000  # of some seven seconds that it stood still
 
 
 async def test_temporal_shows_it(engine: Engine) -> None:
@@ -178,7 +178,7 @@ async def test_pausing_and_resuming_many_times_repeats_nothing(engine: Engine) -
 async def test_gateways_whose_clocks_differ_don_t_turn_a_wish_round(engine: Engine) -> None:
     """The pause came first, from a gateway whose clock is ahead of that of the resume's."""
     run = await engine.start(
-        {"tool_use": use("list_files"), "delay_ms": 1000}, TOLD, allowed_tools=["list_files"]
+        {"tool_use": use("list_files"), "delay_ms": 4000}, TOLD, allowed_tools=["list_files"]
     )
     await run.calling()
     await run.pause()
@@ -186,7 +186,7 @@ async def test_gateways_whose_clocks_differ_don_t_turn_a_wish_round(engine: Engi
     async with engine.database.transaction() as session:
         ahead = update(OutboxRow).where(OutboxRow.kind == "pause").values(id=new_id())
         await session.execute(ahead.where(OutboxRow.execution_id == run.id))
-    assert (await run.ended(within=10)).status == ExecutionStatus.COMPLETED
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
     assert await statuses(run) == []
 
 
@@ -208,7 +208,7 @@ async def test_a_killed_worker_leaves_it_as_it_was_wished(
             await still.pause()
             await still.paused()
             slow = await engine.start(
-                {"tool_use": use("list_files"), "delay_ms": 2500},
+                {"tool_use": use("list_files"), "delay_ms": 5000},
                 {"text": "done"},
                 allowed_tools=["list_files"],
             )

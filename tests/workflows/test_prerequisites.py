@@ -84,7 +84,7 @@ async def test_it_fails_with_what_it_waits_for_and_so_does_what_waits_for_it(
     if how == "cancelled":
         first = await asking(stage.engine)
     else:
-        first = await stage.engine.start({"text": "no", "stop_reason": "refusal", "delay_ms": 700})
+        first = await stage.engine.start({"text": "no", "stop_reason": "refusal", "delay_ms": 3000})
     second = await after(stage, first)
     third = await after(stage, second)
     if how == "cancelled":

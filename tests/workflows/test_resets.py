@@ -128,7 +128,7 @@ async def test_an_answer_nobody_has_heard_is_forgotten(engine: Engine) -> None:
 
 
 async def test_while_a_model_call_is_under_way(engine: Engine) -> None:
-    run = await engine.start({"text": "x", "delay_ms": 1500}, **TOOLS)
+    run = await engine.start({"text": "x", "delay_ms": 4000}, **TOOLS)
     await run.calling()
     await reset(run, 0)
     row = await run.ended()
