@@ -1,7 +1,10 @@
 """Upkeep of schedules: what nobody told Temporal, and what somebody changed there."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 from temporalio.client import (
     ScheduleOverlapPolicy,
@@ -11,16 +14,28 @@ from temporalio.client import (
 )
 
 from activities.schedules import ScheduleUpkeep
+from claude.scripted import ScriptedModelServer
 from contracts.schedules import Backfill, TaskSchedule
 from domain.ids import first_id_at, new_id
 from persistence import backfills, schedules
 from runtime.schedule_specs import schedule_of
 from runtime.schedules import Schedules
 from tests.engine.driver import Engine
+from tests.engine.running import driving, make_place
 from tests.engine.scheduling import Scheduled
 from tests.waiting import eventually
 
 DONE = {"text": "done"}
+
+
+@pytest.fixture
+async def alone(
+    database_url: str, temporal_address: str, scripted_model: ScriptedModelServer, tmp_path: Path
+) -> AsyncIterator[Engine]:
+    """As `engine`, without a worker: none mends what a test has just broken."""
+    place = await make_place(database_url, temporal_address, tmp_path)
+    async with driving(place, scripted_model) as engine:
+        yield engine
 
 
 def upkeep(engine: Engine) -> ScheduleUpkeep:
@@ -65,18 +80,17 @@ class RefusesOne(Schedules):
         return wanted.task_id != self.refused.id and await super().apply(wanted)
 
 
-async def test_one_that_can_not_be_told_holds_up_no_other(engine: Engine) -> None:
-    refused = await Scheduled.make(engine, DONE, tell=False)
-    other = await Scheduled.make(engine, DONE, tell=False)
-    async with engine.database.transaction() as session:
+async def test_one_that_can_not_be_told_holds_up_no_other(alone: Engine) -> None:
+    refused = await Scheduled.make(alone, DONE, tell=False)
+    other = await Scheduled.make(alone, DONE, tell=False)
+    async with alone.database.transaction() as session:
         await session.execute(
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
             {"ago": timedelta(minutes=1)},
         )
-    await ScheduleUpkeep(engine.database, RefusesOne(engine, refused)).look()
+    await ScheduleUpkeep(alone.database, RefusesOne(alone, refused)).look()
     assert (await other.kept()).is_in_step
     assert not (await refused.kept()).is_in_step
-    await refused.delete()
 
 
 async def test_a_deleted_tasks_schedule_goes(engine: Engine) -> None:
@@ -113,8 +127,8 @@ async def test_what_somebody_changed_is_changed_back(engine: Engine) -> None:
     assert not found.schedule.state.paused
 
 
-async def test_what_no_list_shows_is_changed_back_too(engine: Engine) -> None:
-    scheduled = await Scheduled.make(engine, DONE)
+async def test_what_no_list_shows_is_changed_back_too(alone: Engine) -> None:
+    scheduled = await Scheduled.make(alone, DONE)
 
     def meddle(given: ScheduleUpdateInput) -> ScheduleUpdate:
         schedule = given.description.schedule
@@ -122,7 +136,7 @@ async def test_what_no_list_shows_is_changed_back_too(engine: Engine) -> None:
         return ScheduleUpdate(schedule)
 
     await scheduled.handle.update(meddle)
-    server = Schedules(engine.client)
+    server = Schedules(alone.client)
     wanted = (await scheduled.kept()).wanted
     assert wanted is not None
 
@@ -131,7 +145,7 @@ async def test_what_no_list_shows_is_changed_back_too(engine: Engine) -> None:
         return differences is not None and list(differences.differing) == [wanted.task_id]
 
     await eventually(found)
-    await schedules.tell_again(engine.database, server, wanted.task_id)
+    await schedules.tell_again(alone.database, server, wanted.task_id)
     described = await scheduled.described()
     assert described is not None
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP

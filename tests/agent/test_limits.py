@@ -11,6 +11,7 @@ import pytest
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, use
+from tests.waiting import eventually
 
 LISTING = {"tool_use": use("list_files")}
 LISTS: dict[str, Any] = {"allowed_tools": ["list_files"]}
@@ -18,11 +19,18 @@ SLOW = {"text": "x", "delay_ms": 600_000}
 
 
 async def test_time_is_up_during_a_model_call(engine: Engine) -> None:
-    run = await engine.failed(SLOW, code=ErrorCode.TIMEOUT, sdk_options={"timeout_seconds": 3})
+    run = await engine.failed(
+        SLOW, code=ErrorCode.TIMEOUT, title="time is up", sdk_options={"timeout_seconds": 3}
+    )
     [call] = await run.model_calls()
     assert (call.status, call.usage_estimated) == ("cancelled", True)
     assert (await run.row()).cost_usd == call.estimate_usd
-    assert engine.scripted.calls[-1].outcome in ("open", "disconnected")
+    logged = await engine.asked("time is up")
+
+    async def disconnected() -> bool:
+        return logged.outcome == "disconnected"
+
+    await eventually(disconnected)
 
 
 async def test_time_is_up_during_a_tool(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.executions.answers import given_answer
 from api.schemas.input_requests import AnswerBody
 from claude.scripted import ScriptedModelServer
+from claude.scripted.request_log import LoggedCall
 from contracts.names import workflow_id
 from domain.states import ExecutionStatus
 from persistence import executions, input_requests, outbox, pausing
@@ -55,6 +56,17 @@ class Engine:
         if dispatch and row.status == ExecutionStatus.PENDING:
             assert await self.dispatcher.start(request_of(row))
         return self.run(row.id)
+
+    async def asked(self, marker: str) -> LoggedCall:
+        """The model's latest call with these words, as soon as there is one."""
+
+        async def found() -> LoggedCall | None:
+            pairs = zip(self.scripted.requests[::-1], self.scripted.calls[::-1], strict=False)
+            return next((call for body, call in pairs if marker.encode() in body), None)
+
+        call = await eventually(found, what="a call of the model")
+        assert call is not None
+        return call
 
     def run(self, execution_id: UUID) -> "Run":
         """An execution that exists."""

@@ -152,7 +152,7 @@ def test_what_stays_is_seen_once(walking: tuple[asyncio.Runner, Database], **dra
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 @settings(max_examples=1000)
 @walks
 def test_what_stays_is_seen_once_for_long(

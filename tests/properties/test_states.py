@@ -256,6 +256,6 @@ def test_the_record_keeps_its_promises(database_url: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 def test_the_record_keeps_its_promises_for_long(database_url: str) -> None:
     run_state_machine_as_test(in_database(database_url), settings=MANY_EXAMPLES)

@@ -12,7 +12,6 @@ import psutil
 import pytest
 from sqlalchemy import select
 
-from claude.scripted.request_log import LoggedCall
 from domain.states import ExecutionStatus
 from persistence.tables.audit import AuditRow
 from persistence.tables.tool_calls import ToolCallRow
@@ -29,16 +28,6 @@ async def cancel(run: Run, how: str) -> None:
         await run.cancel("enough")
     else:
         await run.handle.cancel()
-
-
-async def model_call_of(engine: Engine, marker: str) -> LoggedCall:
-    async def found() -> LoggedCall | None:
-        pairs = zip(engine.scripted.requests[::-1], engine.scripted.calls[::-1], strict=False)
-        return next((call for body, call in pairs if marker.encode() in body), None)
-
-    call = await eventually(found)
-    assert call is not None
-    return call
 
 
 def group_members(group: int) -> list[int]:
@@ -62,7 +51,7 @@ async def ended_as_cancelled(run: Run, how: str) -> None:
 @pytest.mark.parametrize("how", ["gateway", "temporal"])
 async def test_during_a_model_call(engine: Engine, how: str) -> None:
     run = await engine.start(SLOW, title=f"slow by {how}")
-    call = await model_call_of(engine, f"slow by {how}")
+    call = await engine.asked(f"slow by {how}")
     await cancel(run, how)
 
     async def disconnected() -> bool:
