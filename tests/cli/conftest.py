@@ -36,7 +36,7 @@ def perdure(world: World) -> Command:
     async def run(
         *arguments: str, user: str = "alice", role: str = "user", typed: str | None = None
     ) -> Result:
-        token = mint(SECRET, user=user, role=role, lives=timedelta(minutes=5))
+        token = mint(SECRET, user=user, role=role, lives=timedelta(hours=1))
         given = ["--api-url", world.url, "--token", token, *arguments]
         return await asyncio.to_thread(CliRunner().invoke, app, given, input=typed)
 
