@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -42,13 +43,21 @@ def alone_bytes(processes: list[psutil.Process]) -> int:
     files: dict[str, int] = {}
     own = 0
     for process in processes:
-        for region in process.memory_maps():
+        for region in regions(process):
             is_file = region.path.startswith("/") and not region.path.startswith("/dev/zero")
             own += region.anonymous if is_file else region.pss
             if is_file:
                 seen = files.get(region.path, 0)
                 files[region.path] = max(seen, region.rss - region.anonymous)
     return own + sum(files.values())
+
+
+def regions(process: psutil.Process) -> list[Any]:
+    """Its memory; none of one that has ended, as Postgres's come and go."""
+    try:
+        return list(process.memory_maps())
+    except psutil.NoSuchProcess:
+        return []
 
 
 def serves(up: Up) -> bool:
