@@ -7,10 +7,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.events import Event
-from domain.states import TERMINAL, ExecutionStatus
-from persistence import audit, events, prerequisites
-from persistence.audit import ENGINE
+from domain.states import TERMINAL
+from persistence import locks, unstarted
 from persistence.outbox import FIRST_RING, Said, say
 from persistence.tables.executions import ExecutionRow
 
@@ -26,8 +24,7 @@ async def cancel_tree(
 
     Those that are terminal then have ended here; the workflows of the others are to be rung, by the
     caller or, after `relay_after`, by the relay.
-    Children are locked before their parents, the order in which a child that ends writes to its
-    parent. A subtask that is born meanwhile is seen by the next look.
+    A subtask that is born meanwhile is seen by the next look.
     """
     changed: list[ExecutionRow] = []
     while fresh := await _unasked(session, root):
@@ -36,8 +33,8 @@ async def cancel_tree(
             row.cancel_reason = reason
         await session.flush()
         for row in fresh:
-            if _has_no_workflow(row):
-                await _end(session, row, tell_parent=row.id == root)
+            if unstarted.has_no_workflow(row):
+                await unstarted.end(session, row, failure=None, tell_parent=row.id == root)
             else:
                 await say(session, row.id, Said.CANCEL, relay_after=relay_after)
         await session.flush()
@@ -56,16 +53,9 @@ async def cancel_children(
         await cancel_tree(session, child, reason, relay_after=timedelta(0))
 
 
-def _has_no_workflow(row: ExecutionRow) -> bool:
-    """Blocked, or a subtask that its parent's workflow has yet to start.
-
-    Nobody else starts it, and once started it finds itself ended.
-    """
-    is_unborn = row.status == ExecutionStatus.PENDING and row.parent_tool_call_id is not None
-    return row.status == ExecutionStatus.BLOCKED or is_unborn
-
-
 async def _unasked(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
+    """Those of the tree that have not ended and were not asked, locked; children come first."""
+    await locks.for_fall(session, root)
     tree = select(ExecutionRow.id).where(ExecutionRow.id == root).cte("tree", recursive=True)
     tree = tree.union_all(
         select(ExecutionRow.id).join(tree, ExecutionRow.parent_execution_id == tree.c.id)
@@ -77,29 +67,8 @@ async def _unasked(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
             ExecutionRow.status.not_in(TERMINAL),
             ExecutionRow.cancel_requested_at.is_(None),
         )
-        .order_by(ExecutionRow.id.desc())
-        .with_for_update()
+        .order_by(ExecutionRow.id)
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
-    return rows.all()
-
-
-async def _end(session: AsyncSession, row: ExecutionRow, *, tell_parent: bool) -> None:
-    """End what has no workflow to do it; a parent that is not to stop itself waits for it."""
-    row.status = ExecutionStatus.CANCELLED
-    row.status_reason = row.pause_requested_at = None
-    row.completed_at = datetime.now(UTC)
-    await session.flush()
-    await events.append(
-        session, row.id, Event("execution.cancelled", {"reason": row.cancel_reason})
-    )
-    ended_as = {"status": row.status, "error_code": None}
-    entity, owner = ("execution", row.id), row.user_id
-    await audit.record(
-        session, ENGINE, "execution.cancelled", entity, after=ended_as, owner_id=owner
-    )
-    if tell_parent and row.parent_execution_id is not None:
-        ended = {"execution_id": str(row.id)}
-        await say(session, row.parent_execution_id, Said.SUBTASK_FINISHED, ended)
-    await prerequisites.settle(session, row.id, ExecutionStatus.CANCELLED)
-    await session.refresh(row)
+    return rows.all()[::-1]

@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import ConflictError, ErrorCode, FencedOutError
+from domain.errors import ErrorCode, FencedOutError
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import prerequisites, runs
+from persistence import locks, prerequisites, runs
 from persistence.cancellation import cancel_children
 from persistence.tables.executions import ExecutionRow
 
@@ -45,7 +45,7 @@ WITH lost AS (
 ),
 decided AS (
     SELECT id, CASE WHEN cancel_requested_at IS NULL THEN :status ELSE 'cancelled' END AS outcome
-    FROM executions WHERE id = :execution_id FOR NO KEY UPDATE
+    FROM executions WHERE id = :execution_id
 ),
 mine AS (
     UPDATE executions e SET
@@ -99,9 +99,30 @@ answered AS (
         json_build_object('execution_id', id), now() + interval '2 seconds'
     FROM mine WHERE parent_execution_id IS NOT NULL
     RETURNING pg_notify('perdure_bell', CAST(execution_id AS text))
+),
+next AS (
+    UPDATE executions SET status = 'pending', status_reason = NULL, event_seq = event_seq + 1
+    WHERE id = (
+        SELECT e.id FROM executions e JOIN mine USING (session_id)
+        WHERE e.status = 'blocked' AND e.status_reason = 'session_busy'
+        ORDER BY e.id LIMIT 1
+    )
+    RETURNING id, event_seq
+),
+next_told AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, 'execution.status_changed',
+        json_build_object('status', 'pending', 'reason', NULL)
+    FROM next
+),
+next_started AS (
+    INSERT INTO outbox (id, execution_id, kind, payload, ring_at)
+    SELECT uuidv7(), id, 'start', '{{}}', now() FROM next
 )
-SELECT mine.status, mine.error_code, mine.cost_usd, mine.event_seq, mine.session_id,
-    p.workflow_id AS parent_workflow_id
+SELECT mine.status, mine.error_code, mine.cost_usd, mine.event_seq,
+    p.workflow_id AS parent_workflow_id, EXISTS (
+        SELECT FROM execution_prerequisites WHERE prerequisite_id = mine.id
+    ) AS is_awaited
 FROM mine LEFT JOIN executions p ON p.id = mine.parent_execution_id
     LEFT JOIN answered ON true
 """)  # noqa: S608 - a constant of ours
@@ -109,40 +130,11 @@ FROM mine LEFT JOIN executions p ON p.id = mine.parent_execution_id
 
 Nothing of a terminal execution stays open; calls without an answer are charged at their estimate.
 Tool calls say that the execution ended: the model is told so where an operator resets it to them.
+The next execution that waits for the session is let go; the relay starts it.
 No row: fenced out, ended before, or a message must be answered first.
-"""
 
-PROMOTE = text("""
-WITH next AS (
-    UPDATE executions SET status = 'pending', status_reason = NULL, event_seq = event_seq + 1
-    WHERE id = (
-        SELECT id FROM executions
-        WHERE session_id = :session_id AND status = 'blocked' AND status_reason = 'session_busy'
-        ORDER BY id LIMIT 1 FOR NO KEY UPDATE
-    )
-    RETURNING id, event_seq
-),
-told AS (
-    INSERT INTO execution_events (execution_id, seq, type, data)
-    SELECT id, event_seq, 'execution.status_changed',
-        json_build_object('status', 'pending', 'reason', NULL)
-    FROM next
-),
-started AS (
-    INSERT INTO outbox (id, execution_id, kind, payload, ring_at)
-    SELECT :outbox_id, next.id, 'start', '{}', now() FROM next
-)
-SELECT EXISTS (
-    SELECT FROM outbox
-    WHERE execution_id = :execution_id AND kind = 'message' AND consumed_at IS NULL
-) AS is_unread, EXISTS (
-    SELECT FROM execution_prerequisites WHERE prerequisite_id = :execution_id
-) AS is_awaited
-""")
-"""Lets the next execution that waits for the session start; the relay starts it.
-
-A statement of its own, after the end is written: whoever blocked an execution on this session, or
-said something to the one that ends, held the row the end had to wait for, and is seen only now.
+A statement of its own, behind the locks (`locks.for_end`): it sees who queued behind this execution
+and what was said to it until then, and nobody does either before the end is written.
 """
 
 
@@ -159,7 +151,7 @@ async def finish(
 
     Raises:
         FencedOutError: somebody else moves the execution.
-        ConflictError: a message came in this very moment; try again.
+        ConflictError: somebody began to wait for it in this very moment; try again.
     """
     code = error_code or (ErrorCode.WORKER_ERROR if status is ExecutionStatus.FAILED else None)
     parameters = {
@@ -172,6 +164,8 @@ async def finish(
         "audit_id": new_id(),
         "outbox_id": new_id(),
     }
+    falls = status is not ExecutionStatus.COMPLETED
+    held = await locks.for_end(session, execution_id, falls=falls)
     written = (await session.execute(END, parameters)).one_or_none()
     if written is None:
         row = await runs.locked(session, execution_id)
@@ -182,15 +176,14 @@ async def finish(
         written = (await session.execute(END, parameters)).one_or_none()
         if written is None:
             return await _refused(session, row, run)
-    if written.status != ExecutionStatus.COMPLETED:
-        of_mine = ExecutionRow.parent_execution_id == execution_id
-        await cancel_children(session, of_mine, reason=f"the parent is {written.status}")
-    after = {"session_id": written.session_id, "execution_id": execution_id, "outbox_id": new_id()}
-    left = (await session.execute(PROMOTE, after)).one()
-    if left.is_unread and written.status == ExecutionStatus.COMPLETED:
-        raise ConflictError("A message came while the end was written.")
-    if left.is_awaited:
-        await prerequisites.settle(session, execution_id, ExecutionStatus(written.status))
+    if written.status == ExecutionStatus.COMPLETED:
+        if written.is_awaited:
+            await prerequisites.release(session, execution_id, held)
+        return _ended(written)
+    of_mine = ExecutionRow.parent_execution_id == execution_id
+    await cancel_children(session, of_mine, reason=f"the parent is {written.status}")
+    if written.is_awaited:
+        await prerequisites.fail(session, execution_id, ExecutionStatus(written.status))
     return _ended(written)
 
 

@@ -69,7 +69,7 @@ async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None
 
 
 async def lock_last_of_session(session: AsyncSession, session_id: UUID) -> ExecutionRow | None:
-    """As `lock`, the last execution of a conversation that has not ended, or else its last.
+    """As `lock`, the last execution of a locked conversation that has not ended, or else its last.
 
     One that waits for its prerequisites is none yet, as in `is_session_busy`.
     """
@@ -89,19 +89,26 @@ async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:
     """Whether the locked session has an execution that has not ended.
 
     One that waits for its prerequisites does not count: it queues when they are completed.
-    The locks on the executions make an ending one finish first, or see the one that queues behind.
     """
-    unfinished = await session.scalars(
-        select(ExecutionRow.id)
-        .where(
-            ExecutionRow.session_id == session_id,
-            ExecutionRow.status.not_in(TERMINAL),
-            ExecutionRow.status_reason.is_distinct_from(PREREQUISITES),
-        )
-        .order_by(ExecutionRow.id)
-        .with_for_update()
+    unfinished = exists().where(
+        ExecutionRow.session_id == session_id,
+        ExecutionRow.status.in_(UNFINISHED),
+        ExecutionRow.status_reason.is_distinct_from(PREREQUISITES),
     )
-    return bool(unfinished.all())
+    return bool(await session.scalar(select(unfinished)))
+
+
+async def unfinished_of(
+    session: AsyncSession, session_id: UUID, *, limit: int
+) -> Sequence[ExecutionRow]:
+    """Those of a locked conversation that have not ended, whatever they wait for; oldest first."""
+    rows = await session.scalars(
+        select(ExecutionRow)
+        .where(ExecutionRow.session_id == session_id, ExecutionRow.status.in_(UNFINISHED))
+        .order_by(ExecutionRow.id)
+        .limit(limit)
+    )
+    return rows.all()
 
 
 async def page(

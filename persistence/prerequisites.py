@@ -1,15 +1,14 @@
 """Executions that wait for others: blocked until all of those are completed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import Row, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.errors import ConflictError
 from domain.states import PREREQUISITES, ExecutionStatus
-from persistence import executions, sessions
 from persistence.pages import Page, Window, newest
-from persistence.starts import SESSION_BUSY
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.prerequisites import PrerequisiteRow
 
@@ -95,20 +94,29 @@ SELECT id FROM failed
 """)
 """Fails what waits for these, what waits for that, and so on: however long the line is, at once."""
 
-READY = text("""
-SELECT e.id, e.session_id FROM executions e
-WHERE e.id = ANY(:ids) AND NOT EXISTS (
-    SELECT FROM execution_prerequisites p JOIN executions o ON o.id = p.prerequisite_id
-    WHERE p.execution_id = e.id AND o.status <> 'completed'
-)
-ORDER BY e.id
-""")
-
 RELEASE = text("""
-WITH released AS (
-    UPDATE executions SET status = :status, status_reason = :reason, event_seq = event_seq + 1
-    WHERE id = ANY(:ids)
-    RETURNING id, event_seq, status, status_reason
+WITH ready AS (
+    SELECT e.id, e.session_id IS NULL OR (
+        row_number() OVER (PARTITION BY e.session_id ORDER BY e.id) = 1 AND NOT EXISTS (
+            SELECT FROM executions o
+            WHERE o.session_id = e.session_id
+                AND o.status NOT IN ('completed', 'failed', 'cancelled')
+                AND o.status_reason IS DISTINCT FROM 'prerequisites'
+        )
+    ) AS is_free
+    FROM executions e
+    WHERE e.id = ANY(:ids) AND NOT EXISTS (
+        SELECT FROM execution_prerequisites p JOIN executions o ON o.id = p.prerequisite_id
+        WHERE p.execution_id = e.id AND o.status <> 'completed'
+    )
+),
+released AS (
+    UPDATE executions e SET
+        status = CASE WHEN is_free THEN 'pending' ELSE 'blocked' END,
+        status_reason = CASE WHEN is_free THEN NULL ELSE 'session_busy' END,
+        event_seq = event_seq + 1
+    FROM ready WHERE e.id = ready.id
+    RETURNING e.id, e.event_seq, e.status, e.status_reason
 ),
 told AS (
     INSERT INTO execution_events (execution_id, seq, type, data)
@@ -119,18 +127,29 @@ told AS (
 INSERT INTO outbox (id, execution_id, kind, payload, ring_at)
 SELECT uuidv7(), id, 'start', '{}', now() FROM released WHERE status = 'pending'
 """)
-"""Lets them start, which the relay does, or queue in their session."""
+"""Lets those that wait for nothing else start, which the relay does, or queue in their session."""
 
 
-async def settle(session: AsyncSession, ended: UUID, status: ExecutionStatus) -> None:
-    """Start what waited for nothing else than an execution that is completed.
+async def release(session: AsyncSession, completed: UUID, sessions: Collection[UUID]) -> None:
+    """Start what waited for nothing else than an execution that is completed, or let it queue.
 
-    What waited for one that came to another end fails with it, and what waits for that, and so on.
-    Thousands may wait, or stand in a line: this is part of an end, which has some seconds.
+    `sessions` are locked. Thousands may wait: this is part of an end, which has some seconds.
+
+    Raises:
+        ConflictError: somebody has begun to wait whose session is not among them; try again.
     """
-    if status is ExecutionStatus.COMPLETED:
-        await _release(session, await _waiting(session, ended))
-        return
+    waiting = await _waiting(session, completed)
+    if any(row.session_id not in (None, *sessions) for row in waiting):
+        raise ConflictError("An execution began to wait for this one while its end was written.")
+    if waiting:
+        await session.execute(RELEASE, {"ids": [row.id for row in waiting]})
+
+
+async def fail(session: AsyncSession, ended: UUID, status: ExecutionStatus) -> None:
+    """Fail what waited for an execution that failed or was cancelled, what waits for that, and on.
+
+    Thousands may stand in a line: this is part of an end, which has some seconds.
+    """
     failed = [ended]
     while failed:
         # Who began to wait for one of them while its lock was waited for is seen by the next look.
@@ -138,14 +157,14 @@ async def settle(session: AsyncSession, ended: UUID, status: ExecutionStatus) ->
         failed = list(await session.scalars(FAIL, parameters))
 
 
-async def _waiting(session: AsyncSession, ended: UUID) -> Sequence[UUID]:
-    """Who waits for an execution, locked.
+async def _waiting(session: AsyncSession, ended: UUID) -> Sequence[Row[UUID, UUID | None]]:
+    """Who waits for an execution, locked, with their sessions.
 
     Of two prerequisites that end at once, the later one sees after this that the other has ended: a
     statement sees what was committed before it began, and the next begins when the lock is had.
     """
-    ids = await session.scalars(
-        select(ExecutionRow.id)
+    rows = await session.execute(
+        select(ExecutionRow.id, ExecutionRow.session_id)
         .join(PrerequisiteRow, PrerequisiteRow.execution_id == ExecutionRow.id)
         .where(
             PrerequisiteRow.prerequisite_id == ended,
@@ -155,21 +174,4 @@ async def _waiting(session: AsyncSession, ended: UUID) -> Sequence[UUID]:
         .order_by(ExecutionRow.id)
         .with_for_update(of=ExecutionRow, key_share=True)
     )
-    return ids.all()
-
-
-async def _release(session: AsyncSession, waiting: Sequence[UUID]) -> None:
-    """Let those that wait for nothing else start, or queue in their session."""
-    if not waiting:
-        return
-    ready = (await session.execute(READY, {"ids": waiting})).all()
-    pending = {"status": ExecutionStatus.PENDING, "reason": None}
-    free = [row.id for row in ready if row.session_id is None]
-    await session.execute(RELEASE, {**pending, "ids": free})
-    for row in ready:
-        if row.session_id is None:
-            continue
-        await sessions.lock(session, row.session_id)
-        is_busy = await executions.is_session_busy(session, row.session_id)
-        queued = {"status": ExecutionStatus.BLOCKED, "reason": SESSION_BUSY}
-        await session.execute(RELEASE, {**(queued if is_busy else pending), "ids": [row.id]})
+    return rows.all()

@@ -55,7 +55,7 @@ async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
     """Let the user start one more execution in this transaction; whether they have any quota.
 
     Whoever has one starts one at a time: the user's row stays locked until the transaction ends, so
-    that what runs at once never exceeds the limit. Call it before any other row is locked.
+    that what runs at once never exceeds the limit. It is the last row to be locked (`locks`).
 
     Raises:
         UserDisabledError: an admin has switched the user off.

@@ -28,8 +28,10 @@ async def find(session: AsyncSession, session_id: UUID) -> SessionRow | None:
 
 
 async def lock(session: AsyncSession, session_id: UUID) -> SessionRow | None:
-    """The conversation unless it is deleted, locked: nobody starts anything in it meanwhile."""
-    row = await session.get(SessionRow, session_id, with_for_update=True, populate_existing=True)
+    """The conversation unless it is deleted, locked: nothing starts or ends in it meanwhile."""
+    row = await session.get(
+        SessionRow, session_id, with_for_update={"key_share": True}, populate_existing=True
+    )
     return None if row is None or row.deleted_at is not None else row
 
 

@@ -22,7 +22,7 @@ from domain.errors import (
 )
 from domain.limits import MAX_DEPTH
 from domain.states import ExecutionStatus
-from persistence import agents, audit, executions, tasks
+from persistence import agents, audit, executions, locks, tasks
 from persistence.outbox import Said, say
 from persistence.starts import Start, Work
 from persistence.tables.executions import ExecutionRow
@@ -37,6 +37,7 @@ async def say_to_execution(
     Raises:
         NotFoundError: its session is deleted.
     """
+    await locks.session_of(session, execution_id)
     row = await executions.lock(session, execution_id)
     if row is None:
         raise NotFoundError(f"There is no execution {execution_id}.")
@@ -51,7 +52,7 @@ async def say_to_execution(
 async def say_in_session(
     session: AsyncSession, call: Call, conversation: SessionRow, content: str
 ) -> Started:
-    """Steer what runs or waits last in a conversation, or take its next turn.
+    """Steer what runs or waits last in a locked conversation, or take its next turn.
 
     Two who speak at once in an idle one both get a turn, one after the other.
 

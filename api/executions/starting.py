@@ -108,11 +108,11 @@ async def start(
     """
     wanted = await fires.knowing(session, wanted, datetime.now(UTC))
     await check(session, gateway, wanted, strict_variables=strict_variables)
-    await gateway.allowances.check(session, wanted.user_id)
     is_blocked = wanted.session_id is not None and await _is_busy(
         session, wanted.session_id, wanted.user_id
     )
     is_waiting = await _is_waiting(session, wanted)
+    await gateway.allowances.check(session, wanted.user_id)
     blocked_by = PREREQUISITES if is_waiting else SESSION_BUSY if is_blocked else None
     row = await starts.store(session, wanted, blocked_by=blocked_by)
     await prerequisites.require(session, row.id, wanted.prerequisites)

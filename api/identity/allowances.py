@@ -21,7 +21,7 @@ class Allowances:
         self._free_until: dict[UUID, float] = {}
 
     async def check(self, session: AsyncSession, user_id: UUID) -> None:
-        """Let the user start one more execution in this transaction, before it locks anything else.
+        """Let the user start one more execution in this transaction, which locks nothing after.
 
         Raises:
             UserDisabledError: an admin has switched the user off.

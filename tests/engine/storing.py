@@ -8,10 +8,11 @@ from uuid import UUID
 from contracts.definitions import TaskDefinition
 from contracts.names import workflow_id
 from domain.ids import new_id
-from domain.states import ExecutionStatus
-from persistence import executions, sessions, tasks
+from domain.states import PREREQUISITES, ExecutionStatus
+from persistence import executions, prerequisites, sessions, tasks
 from persistence.database import Database
 from persistence.outbox import Said, say
+from persistence.starts import SESSION_BUSY
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow
 
@@ -35,13 +36,14 @@ async def store(
     turns: Sequence[Turn],
     *,
     session_id: UUID | None = None,
+    waits_for: Sequence[UUID] = (),
     variables: Mapping[str, Any] | None = None,
     title: str = "task",
     tags: Sequence[str] = ("tests",),
     columns: Mapping[str, Any] | None = None,
     **definition: Any,
 ) -> ExecutionRow:
-    """A task with this script and an execution of it, blocked where its session is busy.
+    """A task with this script and an execution of it, blocked where it waits or is to queue.
 
     `columns` are the execution row's own; what is left is the task's definition.
     """
@@ -53,10 +55,11 @@ async def store(
         task = _task(user_id, title, tags)
         parsed = TaskDefinition.model_validate(definition)
         await tasks.create(session, task, parsed.model_dump(mode="json"))
-        busy = False
-        if session_id is not None:
+        blocked_by = PREREQUISITES if waits_for else None
+        if session_id is not None and not waits_for:
             await sessions.lock(session, session_id)
-            busy = await executions.is_session_busy(session, session_id)
+            is_busy = await executions.is_session_busy(session, session_id)
+            blocked_by = SESSION_BUSY if is_busy else None
         row = ExecutionRow(
             id=execution_id,
             user_id=user_id,
@@ -67,14 +70,15 @@ async def store(
             tags=list(tags),
             trigger_type="manual",
             prompt_variables=dict(variables or {}),
-            status=ExecutionStatus.BLOCKED if busy else ExecutionStatus.PENDING,
-            status_reason="session_busy" if busy else None,
+            status=ExecutionStatus.BLOCKED if blocked_by else ExecutionStatus.PENDING,
+            status_reason=blocked_by,
             priority=5,
             workflow_id=workflow_id(execution_id),
             **(columns or {}),
         )
         await executions.create(session, row, {"title": title})
-        if not busy:
+        await prerequisites.require(session, row.id, waits_for)
+        if blocked_by is None:
             await say(session, row.id, Said.START)
     return row
 

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import cancellation, pausing, prerequisites, runs
+from persistence import cancellation, locks, pausing, prerequisites, runs
 from persistence.database import Database
 from persistence.tables.executions import ExecutionRow
 from tests.persistence.opened import Opened, opened
@@ -63,7 +63,11 @@ async def settle(database: Database, ended: UUID, status: ExecutionStatus) -> in
         update = text("UPDATE executions SET status = :status WHERE id = :id")
         await session.execute(update, {"status": status, "id": ended})
         event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-        await prerequisites.settle(session, ended, status)
+        if status is ExecutionStatus.COMPLETED:
+            held = await locks.for_end(session, ended, falls=False)
+            await prerequisites.release(session, ended, held)
+        else:
+            await prerequisites.fail(session, ended, status)
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     return len(statements)
 

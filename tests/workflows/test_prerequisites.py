@@ -170,5 +170,5 @@ async def test_nobody_else_pays_for_it(stage: Stage) -> None:
     """An end that nobody waits for looks once and locks nothing."""
     done = await stage.engine.completed({"text": "x"})
     async with stage.engine.database.transaction() as session:
-        await prerequisites.settle(session, done.id, ExecutionStatus.COMPLETED)
+        await prerequisites.release(session, done.id, ())
         assert not [o for o in session.identity_map.values() if isinstance(o, ExecutionRow)]
