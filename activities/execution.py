@@ -1,5 +1,8 @@
 """The execution's activities, implemented: each opens its transaction and calls who does it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from temporalio import activity
 
 from activities import report as reporting
@@ -17,7 +20,8 @@ from contracts.execution import (
     RenderPromptResult,
     RunRef,
 )
-from persistence import endings, fires, openings
+from domain.errors import ResetRefusedError
+from persistence import endings, fires, openings, runs
 from persistence.fires import Fire
 from persistence.quotas import Quotas
 
@@ -47,7 +51,7 @@ class Activities(ExecutionActivities):
     @activity.defn(name="create_session")
     async def create_session(self, run: RunRef) -> CreateSessionResult:
         """Make the session and mark the execution running."""
-        with translated():
+        async with self._admitted(run):
             is_live = await openings.create_session(self._database, run.execution_id, identity(run))
         return CreateSessionResult(is_terminal=not is_live)
 
@@ -62,7 +66,7 @@ class Activities(ExecutionActivities):
     @activity.defn(name="call_claude")
     async def call_claude(self, run: RunRef) -> CallClaudeResult:
         """Move the execution forward."""
-        with translated():
+        async with self._admitted(run):
             return await self._caller.call(run)
 
     @activity.defn(name="report")
@@ -75,16 +79,15 @@ class Activities(ExecutionActivities):
     @activity.defn(name="finish")
     async def finish(self, end: FinishInput) -> FinishResult:
         """Write the end."""
-        with translated():
-            async with self._database.transaction() as session:
-                ended = await endings.finish(
-                    session,
-                    end.run.execution_id,
-                    identity(end.run),
-                    status=end.status,
-                    error_code=end.error_code,
-                    report_failed=end.report_failed,
-                )
+        async with self._admitted(end.run), self._database.transaction() as session:
+            ended = await endings.finish(
+                session,
+                end.run.execution_id,
+                identity(end.run),
+                status=end.status,
+                error_code=end.error_code,
+                report_failed=end.report_failed,
+            )
         self._caller.watchers.stepped(
             end.run.execution_id, ended.event_seq, is_settled=not ended.is_unread
         )
@@ -95,3 +98,17 @@ class Activities(ExecutionActivities):
             parent_workflow_id=ended.parent_workflow_id,
             cost_usd=ended.cost_usd,
         )
+
+    @asynccontextmanager
+    async def _admitted(self, run: RunRef) -> AsyncIterator[None]:
+        """As `translated`, for steps that may be the first of an operator's reset.
+
+        The step of one that is refused writes nothing; that it was is kept beside it.
+        """
+        with translated():
+            try:
+                yield
+            except ResetRefusedError as refusal:
+                async with self._database.transaction() as session:
+                    await runs.record_refusal(session, run.execution_id, refusal)
+                raise

@@ -15,6 +15,8 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     # Somebody else goes on; this attempt must not be repeated.
     errors.FencedOutError: False,
     errors.ExecutionTerminalError: False,
+    # Whoever asked for it reads why, and may ask again.
+    errors.ResetRefusedError: False,
     # Another worker, or this one later, can do it.
     errors.WorkspaceElsewhereError: True,
     errors.SandboxUnavailableError: True,
@@ -52,6 +54,9 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
 
 SENTENCE = "The step failed on this worker; its log says why."
 
+TOLD = frozenset({errors.ResetRefusedError})
+"""Errors that operators cause in Temporal, who are told why there; no content is in them."""
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -61,7 +66,7 @@ def translated() -> Iterator[None]:
     except errors.PerdureError as error:
         log.warning("activity.failed", code=error.code, detail=error.detail)
         raise ApplicationError(
-            SENTENCE,
+            error.detail if type(error) in TOLD else SENTENCE,
             type=error.code,
             non_retryable=not IS_RETRYABLE[type(error)],
             category=ApplicationErrorCategory.BENIGN,

@@ -136,6 +136,15 @@ class ExecutionActiveError(ConflictError):
     code = "execution_active"
 
 
+class ResetRefusedError(ConflictError):
+    """An operator's reset would reopen an execution whose session has gone on with another one.
+
+    Its sentence is of ids and states, and is told in Temporal.
+    """
+
+    code = "reset_refused"
+
+
 class FilesElsewhereError(ConflictError):
     """The files are where this gateway can't read them."""
 

@@ -58,7 +58,7 @@ async def create_session(database: Database, execution_id: UUID, run: runs.RunId
     if await database.direct.run(START, parameters) is not None:
         return True
     async with database.transaction() as session:
-        row = await runs.locked(session, execution_id)
+        row = await runs.locked_for(session, execution_id, run)
         is_known = run.run_id in row.run_epochs
         if ExecutionStatus(row.status).is_terminal and (is_known or not run.is_reset):
             return False

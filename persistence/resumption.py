@@ -52,8 +52,16 @@ async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, A
 
 
 TAKE = text(f"""
-WITH before AS (
-    SELECT id, epoch, segment FROM executions WHERE id = :execution_id FOR NO KEY UPDATE
+WITH homeless AS (
+    SELECT s.id FROM executions e JOIN sessions s ON s.id = e.session_id
+        JOIN prefixes p ON p.sha256 = e.prefix_sha256
+    WHERE e.id = :execution_id AND s.workspace_host_id IS NULL
+        AND CAST(p.body AS json) #> '{{tools,0}}' IS NOT NULL
+    FOR NO KEY UPDATE OF s
+),
+before AS (
+    SELECT id, epoch, segment FROM executions
+    WHERE id = :execution_id AND (SELECT count(*) FROM homeless) >= 0 FOR NO KEY UPDATE
 ),
 taken AS (
     UPDATE executions SET
@@ -67,9 +75,8 @@ taken AS (
 ),
 claimed AS (
     UPDATE sessions SET workspace_host_id = :host_id
-    FROM taken JOIN prefixes ON prefixes.sha256 = taken.prefix_sha256
-    WHERE sessions.id = taken.session_id AND sessions.workspace_host_id IS NULL
-        AND CAST(prefixes.body AS json) #> '{{tools,0}}' IS NOT NULL
+    FROM taken JOIN homeless ON homeless.id = taken.session_id
+    WHERE sessions.id = homeless.id
 )
 SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, taken.status_reason,
     taken.depth, taken.priority, taken.prefix_sha256, taken.deadline_at, taken.budget_usd,
@@ -92,7 +99,8 @@ FROM taken JOIN before USING (id)
 """Makes the caller the one writer and reads what the execution pins, in one round trip.
 
 `is_first`: nobody has moved it yet. The workspace becomes this host's where a tool needs one and no
-host has it. No row: fenced out, ended, of an unknown run, or with its workspace elsewhere.
+host has it; the session is locked before the execution then (`locks`). No row: fenced out, ended,
+of an unknown run, or with its workspace elsewhere.
 """
 
 
@@ -121,7 +129,7 @@ async def _let_in(
     session: AsyncSession, execution_id: UUID, run: runs.RunIdentity, host_id: UUID
 ) -> None:
     """Admit a run that was not here before, or say why the execution can't be had."""
-    row = await runs.locked(session, execution_id)
+    row = await runs.locked_for(session, execution_id, run)
     await runs.admit(session, row, run)
     if ExecutionStatus(row.status).is_terminal:
         raise ExecutionTerminalError(f"The execution is {row.status}.")
@@ -268,21 +276,23 @@ async def _standing(
 
 async def _lost_call(session: AsyncSession, execution_id: UUID) -> Row[Any] | None:
     """The call that a crash took, if one did; it is charged at its estimate here."""
+    intended = (
+        ModelCallRow.execution_id == execution_id,
+        ModelCallRow.status == CallStatus.INTENDED,
+    )
+    if await session.scalar(select(ModelCallRow.id).where(*intended)) is None:
+        return None
+    row = await runs.locked(session, execution_id)
     result: Result[Any] = await session.execute(
         update(ModelCallRow)
-        .where(
-            ModelCallRow.execution_id == execution_id, ModelCallRow.status == CallStatus.INTENDED
-        )
+        .where(*intended)
         .values(status=CallStatus.LOST, cost_usd=ModelCallRow.estimate_usd, usage_estimated=True)
         .returning(ModelCallRow.cost_usd, ModelCallRow.request_sha256, ModelCallRow.superseded_at)
     )
     lost = result.one_or_none()
-    if lost is not None and lost.cost_usd is not None:
-        await session.execute(
-            update(ExecutionRow)
-            .where(ExecutionRow.id == execution_id)
-            .values(cost_usd=ExecutionRow.cost_usd + lost.cost_usd)
-        )
+    if lost is not None:
+        row.cost_usd += lost.cost_usd or Decimal(0)
+        await session.flush()
     return lost
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, text, update
+from sqlalchemy import ColumnElement, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import FencedOutError, NotFoundError
+from domain.errors import FencedOutError, NotFoundError, ResetRefusedError
 from domain.events import Event
-from domain.states import ExecutionStatus
-from persistence import events, executions
+from domain.states import ACTIVE, ExecutionStatus
+from persistence import audit, events, executions, locks
+from persistence.audit import ENGINE
 from persistence.cancellation import cancel_children
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
@@ -60,6 +61,13 @@ async def locked(session: AsyncSession, execution_id: UUID) -> ExecutionRow:
     return row
 
 
+async def locked_for(session: AsyncSession, execution_id: UUID, run: RunIdentity) -> ExecutionRow:
+    """As `locked`; a reset may reopen the execution, and holds its session before."""
+    if run.is_reset:
+        await locks.session_of(session, execution_id)
+    return await locked(session, execution_id)
+
+
 async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> None:
     """Let a run that was not here before write the locked row; does nothing for a known one.
 
@@ -69,11 +77,14 @@ async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
 
     Raises:
         FencedOutError: the execution is another workflow's, or a newer epoch has begun.
+        ResetRefusedError: the session, which is locked, has gone on with another execution.
     """
     if row.workflow_id != run.workflow_id:
         raise FencedOutError(f"The execution belongs to workflow {row.workflow_id}.")
     epoch = row.run_epochs.get(run.run_id)
     if epoch is None:
+        if run.is_reset:
+            await _require_last(session, row)
         is_restart = run.segment == 0 and bool(row.run_epochs)
         epoch = row.epoch + 1 if run.is_reset or is_restart else row.epoch
         row.run_epochs = {**row.run_epochs, run.run_id: epoch}
@@ -85,6 +96,55 @@ async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
     if epoch < row.epoch:
         raise FencedOutError("A newer run moves this execution.")
     await session.flush()
+
+
+async def _require_last(session: AsyncSession, row: ExecutionRow) -> None:
+    """Refuse a reset of what another execution has come after in its session.
+
+    One that is active holds the session; behind one that has spoken there, the conversation can't
+    go on from an earlier place.
+    """
+    first = (
+        select(func.min(MessageRow.seq)).where(MessageRow.execution_id == row.id).scalar_subquery()
+    )
+    has_spoken = exists().where(
+        MessageRow.session_id == row.session_id,
+        MessageRow.execution_id == ExecutionRow.id,
+        MessageRow.superseded_at.is_(None),
+        MessageRow.seq > first,
+    )
+    result = await session.execute(
+        select(ExecutionRow.id, ExecutionRow.status)
+        .where(
+            ExecutionRow.session_id == row.session_id,
+            ExecutionRow.id != row.id,
+            ExecutionRow.status.in_(ACTIVE) | has_spoken,
+        )
+        .order_by(ExecutionRow.status.in_(ACTIVE).desc(), ExecutionRow.id.desc())
+        .limit(1)
+    )
+    other = result.one_or_none()
+    if other is not None:
+        raise ResetRefusedError(
+            "The reset is refused and has changed nothing: the session of this execution has gone "
+            f"on with execution {other.id}, which is {other.status}. Fork this execution at a turn "
+            "or retry it instead: both get a session of their own."
+        )
+
+
+async def record_refusal(
+    session: AsyncSession, execution_id: UUID, refusal: ResetRefusedError
+) -> None:
+    """Keep in the audit log that an operator's reset was refused; the execution stays as it is."""
+    row = await locked(session, execution_id)
+    await audit.record(
+        session,
+        ENGINE,
+        "execution.reset_refused",
+        ("execution", execution_id),
+        after={"status": row.status, "reason": refusal.detail},
+        owner_id=row.user_id,
+    )
 
 
 async def _supersede(session: AsyncSession, row: ExecutionRow, last_step: int) -> None:

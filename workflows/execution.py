@@ -15,6 +15,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import (
+    ActivityError,
     ApplicationError,
     FailureError,
     WorkflowAlreadyStartedError,
@@ -100,6 +101,9 @@ class TaskExecution:
             end = await asyncio.shield(self._finish(ExecutionStatus.CANCELLED))
         except Exception as error:
             if not is_cancelled_exception(error):
+                if isinstance(error, ActivityError) and error.cause is not None:
+                    # What the step says is the first thing to be read in Temporal's UI.
+                    raise error.cause from None
                 raise
             end = await asyncio.shield(self._finish(ExecutionStatus.CANCELLED))
         if end.parent_workflow_id is not None:

@@ -7,12 +7,16 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import select, text
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 
 from domain.errors import AlreadyAnsweredError, ErrorCode
 from domain.ids import new_id
 from domain.states import ExecutionStatus
+from persistence.tables.audit import AuditRow
 from tests.engine.driver import Engine, Run, script, use
 from tests.waiting import eventually
 
@@ -28,9 +32,8 @@ async def tasks_of(run: Run) -> list[int]:
     return [int(e["eventId"]) for e in events if "workflowTaskCompletedEventAttributes" in e]
 
 
-async def reset(run: Run, task: int) -> None:
+async def ask_to_reset(run: Run, task: int) -> None:
     """Reset to before the end of the workflow's n-th task, as the UI does."""
-    before = (await run.row()).epoch
     await run.engine.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=run.engine.client.namespace,
@@ -40,6 +43,12 @@ async def reset(run: Run, task: int) -> None:
             workflow_task_finish_event_id=(await tasks_of(run))[task],
         )
     )
+
+
+async def reset(run: Run, task: int) -> None:
+    """The same, and wait until the record follows."""
+    before = (await run.row()).epoch
+    await ask_to_reset(run, task)
     row = await run.when(lambda row: row.epoch == before + 1)
     assert len(row.run_epochs) == before + 2
     assert "execution.reset" in await run.event_types()
@@ -206,3 +215,76 @@ async def test_a_reset_of_a_reset(engine: Engine) -> None:
         await run.answer(await run.open_request(), message=f"answer {epoch}")
         await run.ended()
         assert await run.text() == f"answer {epoch}"
+
+
+async def everything_of(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Every row of an execution, as the database tells it."""
+    found = {}
+    async with run.engine.database.reading() as session:
+        for table in ("executions", *OF_AN_EXECUTION):
+            column = "id" if table == "executions" else "execution_id"
+            query = text(f"SELECT * FROM {table} WHERE {column} = :id ORDER BY 1, 2")  # noqa: S608 - our own tables
+            rows = await session.execute(query, {"id": run.id})
+            found[table] = [dict(row._mapping) for row in rows]
+    return found
+
+
+OF_AN_EXECUTION = ("execution_events", "messages", "model_calls", "tool_calls", "input_requests")
+
+
+async def refused(run: Run, task: int) -> BaseException:
+    """Reset it in vain; what Temporal's UI tells of the run that this made."""
+    before = await everything_of(run)
+    await ask_to_reset(run, task)
+    with pytest.raises(WorkflowFailureError) as failure:
+        await run.handle.result()
+    assert await everything_of(run) == before
+    return failure.value.cause
+
+
+def told_by(failure: BaseException) -> str:
+    """The sentence that Temporal shows."""
+    assert isinstance(failure, ApplicationError)
+    assert (failure.type, failure.non_retryable) == ("reset_refused", True)
+    return failure.message
+
+
+@pytest.mark.parametrize("task", [0, 1, 2])
+async def test_where_the_session_has_gone_on_it_is_refused(engine: Engine, task: int) -> None:
+    run = await finished(engine)
+    session_id = (await run.row()).session_id
+    other = await engine.start(ASKING, TOLD, session_id=session_id, **TOOLS)
+    request = await other.open_request()
+    story = await everything_of(other)
+
+    told = told_by(await refused(run, task))
+
+    assert f"execution {other.id}, which is waiting_for_user" in told
+    async with engine.database.reading() as session:
+        entries = await session.scalars(select(AuditRow).where(AuditRow.entity_id == run.id))
+        [entry] = [e for e in entries if e.action == "execution.reset_refused"]
+    assert entry.owner_id == engine.user_id
+    assert entry.after == {"status": "completed", "reason": told}
+    assert await everything_of(other) == story
+    await other.answer(request, message="undisturbed")
+    assert (await other.ended()).status == ExecutionStatus.COMPLETED
+    assert await other.text() == "undisturbed"
+    # It stands behind in the transcript, so the first one can't go on from an earlier place.
+    told = told_by(await refused(run, task))
+    assert f"execution {other.id}, which is completed" in told
+    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    # The last one of a session is reset as ever.
+    await reset(other, 0)
+    await other.answer(await other.open_request(), message="again")
+    assert (await other.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def test_one_that_comes_while_a_session_is_reset_queues(engine: Engine) -> None:
+    run = await finished(engine)
+    session_id = (await run.row()).session_id
+    await reset(run, 0)
+    other = await engine.start({"text": "next"}, session_id=session_id)
+    assert (await other.row()).status == ExecutionStatus.BLOCKED
+    await run.answer(await run.open_request(), message="second")
+    await run.ended()
+    assert (await other.ended()).status == ExecutionStatus.COMPLETED
