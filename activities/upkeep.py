@@ -1,4 +1,7 @@
-"""Upkeep: executions whose workflow is gone or was closed behind our back are mended."""
+"""Upkeep: executions whose workflow is gone or was closed behind our back are mended.
+
+So are those that never came to have one: blocked ones end when their deadline has passed.
+"""
 
 import asyncio
 from typing import Protocol
@@ -54,6 +57,7 @@ class Upkeep:
 
     async def look(self) -> None:
         """Compare one batch; after the last one comes the first again."""
+        await self._end_overdue()
         async with self._database.reading() as session:
             rows = await upkeep.active_after(session, self._last, limit=BATCH)
         for row in rows:
@@ -62,6 +66,13 @@ class Upkeep:
                 return
             await self._mend(row, state)
         self._last = rows[-1].id if len(rows) == BATCH else None
+
+    async def _end_overdue(self) -> None:
+        async with self._database.reading() as session:
+            ids = await upkeep.overdue(session, limit=BATCH)
+        for execution_id in ids:
+            async with self._database.transaction() as session:
+                await upkeep.end_overdue(session, execution_id)
 
     async def _mend(self, row: ExecutionRow, state: WorkflowState) -> None:
         if state.is_open:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ErrorCode
 from domain.states import ACTIVE, ExecutionStatus
-from persistence import endings, runs
+from persistence import endings, locks, runs, unstarted
+from persistence.cancellation import cancel_children
 from persistence.tables.executions import ExecutionRow
 
 SETTLING = timedelta(minutes=1)
@@ -31,6 +32,7 @@ async def active_after(
 
 async def end_terminated(session: AsyncSession, execution_id: UUID, run_id: str) -> None:
     """Write `failed`, `terminated`, unless the execution has ended or moved on meanwhile."""
+    await locks.for_end(session, execution_id, falls=True)
     row = await runs.locked(session, execution_id)
     run = runs.RunIdentity(
         workflow_id=row.workflow_id,
@@ -47,3 +49,27 @@ async def end_terminated(session: AsyncSession, execution_id: UUID, run_id: str)
         status=ExecutionStatus.FAILED,
         error_code=ErrorCode.TERMINATED,
     )
+
+
+async def overdue(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
+    """Blocked executions whose deadline has passed, the longest overdue first."""
+    found = await session.scalars(
+        select(ExecutionRow.id)
+        # As a literal, so that the planner sees that the partial index holds them.
+        .where(ExecutionRow.status == literal_column("'blocked'"))
+        .where(ExecutionRow.deadline_at <= func.now())
+        .order_by(ExecutionRow.deadline_at)
+        .limit(limit)
+    )
+    return found.all()
+
+
+async def end_overdue(session: AsyncSession, execution_id: UUID) -> None:
+    """Write `failed`, `deadline_passed`, unless it has ended or was let go meanwhile."""
+    await locks.for_fall(session, execution_id)
+    row = await runs.locked(session, execution_id)
+    if row.status != ExecutionStatus.BLOCKED:
+        return
+    await unstarted.end(session, row, failure=unstarted.OVERDUE, tell_parent=True)
+    of_it = ExecutionRow.parent_execution_id == execution_id
+    await cancel_children(session, of_it, reason="the parent is failed")

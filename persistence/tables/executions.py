@@ -68,6 +68,11 @@ class ExecutionRow(Row):
             postgresql_where=text(f"status IN {ACTIVE_STATUSES}"),
         ),
         Index(
+            "ix_executions_blocked_deadline_at",
+            "deadline_at",
+            postgresql_where=text("status = 'blocked' AND deadline_at IS NOT NULL"),
+        ),
+        Index(
             "ix_executions_parent_execution_id_id",
             "parent_execution_id",
             "id",

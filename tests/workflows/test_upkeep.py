@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from activities.upkeep import Upkeep
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
+from persistence import upkeep
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 
@@ -65,3 +67,44 @@ async def test_a_lost_workflow_is_started_again(engine: Engine) -> None:
 
     await eventually(is_known)
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
+
+
+async def overdue(engine: Engine, *runs: Run) -> None:
+    """Let their deadline pass."""
+    async with engine.database.transaction() as session:
+        await session.execute(
+            text("UPDATE executions SET deadline_at = now() WHERE id = ANY(:ids)"),
+            {"ids": [run.id for run in runs]},
+        )
+
+
+async def blocked(engine: Engine, first: Run, reason: str) -> Run:
+    """One that waits for the first to be completed, or for its session."""
+    if reason == "session_busy":
+        return await engine.start({"text": "x"}, session_id=(await first.row()).session_id)
+    return await engine.start({"text": "x"}, waits_for=[first.id])
+
+
+@pytest.mark.parametrize("reason", ["session_busy", "prerequisites"])
+async def test_a_blocked_one_ends_at_its_deadline(engine: Engine, reason: str) -> None:
+    first = await waiting(engine)
+    run, in_time = await blocked(engine, first, reason), await blocked(engine, first, reason)
+    behind = await blocked(engine, run, "prerequisites")
+    await overdue(engine, first, run)
+
+    await Upkeep(engine.database, engine.dispatcher).look()
+
+    row = await run.ended()
+    assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.DEADLINE_PASSED)
+    assert row.error_message == "The deadline passed before it could start."
+    [*_, last] = await run.events()
+    assert (last.type, last.data["error_code"]) == ("execution.failed", "deadline_passed")
+    assert (await behind.ended()).error_code == ErrorCode.PREREQUISITE_FAILED
+    # What runs sees to its deadline itself, and what has one ahead goes on waiting.
+    assert (await first.row()).status == ExecutionStatus.WAITING_FOR_USER
+    assert (await in_time.row()).status == ExecutionStatus.BLOCKED
+    async with engine.database.transaction() as session:
+        await upkeep.end_overdue(session, run.id)
+    assert (await run.events())[-1].seq == last.seq
+    await first.answer(await first.open_request(), message="yes")
+    await first.ended()
