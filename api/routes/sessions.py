@@ -1,5 +1,6 @@
 """Sessions: conversations with their transcripts."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -29,9 +30,13 @@ from api.schemas.sessions import (
 from domain.errors import ExecutionActiveError, NotFoundError
 from persistence import audit, executions, sessions
 from persistence.sessions import SessionFilter
+from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+NAMED = 3
+"""Executions that a refusal names (chosen: enough to see what they wait for)."""
 
 
 @router.post("", status_code=201, responses={201: {"model": SessionRead}})
@@ -111,8 +116,7 @@ async def delete_session(call: Called, session_id: UUID) -> Response:
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, session_id, lock=True)
         require_match(call.request, views.session(row))
-        if await executions.is_session_busy(session, session_id):
-            raise ExecutionActiveError("An execution of this session has not ended; cancel it.")
+        _require_ended(await executions.unfinished_of(session, session_id, limit=NAMED + 1))
         await sessions.delete(session, row)
         await audit.record(
             session,
@@ -152,7 +156,7 @@ async def say(
     """Say something in a conversation: a new execution answers, or the one that runs hears it."""
 
     async def begin(session: AsyncSession) -> Started:
-        conversation = await _own(session, call, session_id)
+        conversation = await _own(session, call, session_id, lock=True)
         return await say_in_session(session, call, conversation, body.content)
 
     return await accepted(call, begin, wait)
@@ -179,6 +183,24 @@ async def add_work(
         return await work_in_session(session, call, conversation, body)
 
     return await accepted(call, begin, wait, status=201)
+
+
+def _require_ended(unfinished: Sequence[ExecutionRow]) -> None:
+    """Refuse to delete a conversation in which something runs or is to run.
+
+    Raises:
+        ExecutionActiveError: it does; the first of them are named.
+    """
+    if unfinished:
+        told = ", ".join(f"{row.id} ({_standing(row)})" for row in unfinished[:NAMED])
+        more = " and others" if len(unfinished) > NAMED else ""
+        raise ExecutionActiveError(
+            f"Executions of this session have not ended: {told}{more}. Cancel them first."
+        )
+
+
+def _standing(row: ExecutionRow) -> str:
+    return f"{row.status}: {row.status_reason}" if row.status_reason else row.status
 
 
 async def _own(

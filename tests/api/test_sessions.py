@@ -121,7 +121,24 @@ async def test_each_message_is_a_turn_with_the_agent_and_the_options(
     assert (second["status"], second["title"]) == ("pending", "Thanks.")
     refused = await client.delete(session["_links"]["self"])
     assert (refused.status_code, refused.json()["code"]) == (409, "execution_active")
+    assert f"{second['id']} (pending)" in refused.json()["detail"]
     await becomes(world, second, "failed")
+    assert (await client.delete(session["_links"]["self"])).status_code == 204
+
+
+async def test_one_in_which_something_waits_is_not_deleted(client: Client) -> None:
+    session = await converse(client)
+    first = (await client.post("/api/v1/task-executions", json={"prompt": "Wait."})).json()
+    body = {"prompt": "Tell.", "session_id": session["id"], "prerequisites": [first["id"]]}
+    waiting = [(await client.post("/api/v1/task-executions", json=body)).json() for _ in range(4)]
+    refused = await client.delete(session["_links"]["self"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "execution_active")
+    told = ", ".join(f"{one['id']} (blocked: prerequisites)" for one in waiting[:3])
+    assert refused.json()["detail"] == (
+        f"Executions of this session have not ended: {told} and others. Cancel them first."
+    )
+    for one in waiting:
+        assert (await client.post(one["_links"]["cancel"])).status_code == 202
     assert (await client.delete(session["_links"]["self"])).status_code == 204
 
 
