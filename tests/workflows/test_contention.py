@@ -1,0 +1,85 @@
+"""Everything at once in a few conversations: who meets there waits, and nobody waits in a ring."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from sqlalchemy import text
+
+from domain.states import ExecutionStatus
+from tests.api.world import World
+from tests.engine.driver import script
+from tests.workflows.stage import Stage
+
+EXECUTIONS = "/api/v1/task-executions"
+SESSIONS = "/api/v1/sessions"
+
+ROUNDS = 5
+AT_ONCE = 12
+
+
+class Storm:
+    """What happens next, by a fixed seed, among a few sessions of one user."""
+
+    def __init__(self, client: httpx2.AsyncClient, sessions: list[str]) -> None:
+        self._client = client
+        self._sessions = sessions
+        self._chance = random.Random(7)  # noqa: S311 - a fixed order, no secret
+        self.ids: list[str] = []
+
+    async def blow(self) -> None:
+        """One round; the sessions and executions of the rounds before take part in it."""
+        requests = [self._request() for _ in range(AT_ONCE)]
+        answers = await asyncio.gather(*(self._client.post(p, json=body) for p, body in requests))
+        for response in answers:
+            assert response.status_code in (201, 202, 409, 422), response.text
+            if response.is_success:
+                self.ids.append(response.json()["id"])
+        self.ids = list(dict.fromkeys(self.ids))
+
+    def _request(self) -> tuple[str, dict[str, Any]]:
+        said = script({"text": "x", "delay_ms": self._chance.choice([0, 0, 100])})
+        session_id = self._chance.choice(self._sessions)
+        known = self._chance.choices(self.ids[-AT_ONCE:], k=2) if self.ids else ()
+        start = {"prompt": said, "session_id": session_id, "prerequisites": known}
+        requests: list[tuple[str, dict[str, Any]]] = [
+            (EXECUTIONS, start),
+            (EXECUTIONS, {**start, "prerequisites": known[:1]}),
+            (f"{SESSIONS}/{session_id}/messages", {"content": said}),
+            (f"{SESSIONS}/{session_id}/tasks", {"agent_id": "generic", "input": said}),
+        ]
+        if known:
+            path = f"{EXECUTIONS}/{known[0]}"
+            requests += [
+                (f"{path}/messages", {"content": said}),
+                (f"{path}/fork", {"at_turn": 0, "prompt": said}),
+                (f"{path}/cancel", {"reason": "a storm"}),
+            ]
+        return self._chance.choice(requests)
+
+
+async def limited(stage: Stage, world: World) -> None:
+    """Give the user a quota that is never reached, so that it is counted at every start."""
+    async with stage.engine.database.transaction() as session:
+        await session.execute(text("UPDATE users SET max_concurrent_executions = 100000"))
+    world.gateway.allowances.forget(stage.engine.user_id)
+
+
+async def test_nobody_waits_in_a_ring(
+    stage: Stage, stage_world: World, servers_directory: Path
+) -> None:
+    log = servers_directory / "postgres.log"
+    before = log.read_text().count("deadlock detected")
+    await limited(stage, stage_world)
+    made = [await stage.client.post(SESSIONS, json={}) for _ in range(3)]
+    storm = Storm(stage.client, [response.json()["id"] for response in made])
+    for _ in range(ROUNDS):
+        await storm.blow()
+    for execution_id in storm.ids:
+        await stage.engine.run(UUID(execution_id)).when(
+            lambda row: ExecutionStatus(row.status).is_terminal, within=120
+        )
+    assert log.read_text().count("deadlock detected") == before
