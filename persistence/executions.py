@@ -1,18 +1,16 @@
-"""Executions as the gateway makes, reads and lists them. The loop writes through the record."""
+"""Executions as the gateway reads and lists them. The loop writes through the record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, insert, select
+from sqlalchemy import ColumnElement, and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.states import PREREQUISITES, TERMINAL, ExecutionStatus
 from persistence.pages import Page, Window, made_between, newest
-from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 
 UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
@@ -32,23 +30,6 @@ class ExecutionFilter:
     session_id: UUID | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
-
-
-async def create(session: AsyncSession, row: ExecutionRow, created: Mapping[str, Any]) -> None:
-    """Insert an execution with its first event, `execution.created`."""
-    row.event_seq = 1
-    session.add(row)
-    await session.flush()
-    if row.tags:
-        tags = [
-            {"user_id": row.user_id, "tag": tag, "execution_id": row.id} for tag in set(row.tags)
-        ]
-        await session.execute(insert(ExecutionTagRow), tags)
-    await session.execute(
-        insert(ExecutionEventRow).values(
-            execution_id=row.id, seq=1, type="execution.created", data=dict(created)
-        )
-    )
 
 
 async def find(

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
@@ -18,9 +19,9 @@ from contracts.names import workflow_id
 from domain import templates
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import audit, executions
 from persistence.audit import Actor
-from persistence.outbox import Said, say
+from persistence.database import to_json
+from persistence.outbox import FIRST_RING
 from persistence.tables.executions import ExecutionRow
 
 SESSION_BUSY = "session_busy"
@@ -87,6 +88,27 @@ class Start:
         return [n for n in templates.names(definition.prompt_template) if n not in given]
 
 
+CREATED = text("""
+WITH told AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    VALUES (:id, 1, 'execution.created', CAST(:told AS json))
+),
+tagged AS (
+    INSERT INTO execution_tags (user_id, tag, execution_id)
+    SELECT :user_id, tag, :id FROM unnest(CAST(:tags AS text[])) AS tag
+),
+audited AS (
+    INSERT INTO audit_log (id, actor_id, owner_id, action, entity_type, entity_id, request_id,
+        address, after)
+    VALUES (uuidv7(), :actor_id, :user_id, :action, 'execution', :id, :request_id, :address,
+        CAST(:audited AS json))
+)
+INSERT INTO outbox (id, execution_id, kind, payload, ring_at)
+SELECT uuidv7(), :id, 'start', '{}', clock_timestamp() + :relay_after WHERE :is_to_start
+""")
+"""What goes with a new execution's row, in one round trip."""
+
+
 async def store(
     session: AsyncSession, start: Start, *, blocked_by: str | None = None
 ) -> ExecutionRow:
@@ -95,15 +117,24 @@ async def store(
     `blocked_by` is why it may not run yet; whoever lifts that starts it.
     """
     row = _row(start, blocked_by)
-    created = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
-    await executions.create(session, row, created)
-    entity, after = ("execution", row.id), _audited(row)
-    await audit.record(
-        session, start.actor, start.action, entity, after=after, owner_id=row.user_id
-    )
-    if blocked_by is None and start.workflow_id is None:
-        await say(session, row.id, Said.START)
-        await session.flush()
+    session.add(row)
+    await session.flush()
+    actor = start.actor
+    told = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
+    parameters = {
+        "id": row.id,
+        "user_id": row.user_id,
+        "told": to_json(told),
+        "tags": list(set(row.tags)),
+        "actor_id": actor.user_id,
+        "request_id": actor.request_id,
+        "address": actor.address,
+        "action": start.action,
+        "audited": to_json(_audited(row)),
+        "is_to_start": blocked_by is None and start.workflow_id is None,
+        "relay_after": FIRST_RING,
+    }
+    await session.execute(CREATED, parameters)
     return row
 
 
@@ -158,4 +189,5 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
         deadline_at=start.deadline_at,
         workflow_id=start.workflow_id or workflow_id(start.id),
         first_run_id=start.first_run_id,
+        event_seq=1,
     )

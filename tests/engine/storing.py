@@ -7,13 +7,14 @@ from uuid import UUID
 
 from contracts.definitions import TaskDefinition
 from contracts.names import workflow_id
+from domain.events import Event
 from domain.ids import new_id
 from domain.states import PREREQUISITES, ExecutionStatus
-from persistence import executions, prerequisites, sessions, tasks
+from persistence import events, executions, prerequisites, sessions, tasks
 from persistence.database import Database
 from persistence.outbox import Said, say
 from persistence.starts import SESSION_BUSY
-from persistence.tables.executions import ExecutionRow
+from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 from persistence.tables.tasks import TaskRow
 
 Turn = Mapping[str, Any]
@@ -76,7 +77,12 @@ async def store(
             workflow_id=workflow_id(execution_id),
             **(columns or {}),
         )
-        await executions.create(session, row, {"title": title})
+        session.add(row)
+        session.add_all(
+            ExecutionTagRow(user_id=user_id, tag=tag, execution_id=row.id) for tag in set(row.tags)
+        )
+        await session.flush()
+        await events.append(session, row.id, Event("execution.created", {"title": title}))
         await prerequisites.require(session, row.id, waits_for)
         if blocked_by is None:
             await say(session, row.id, Said.START)

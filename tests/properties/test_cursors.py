@@ -16,7 +16,7 @@ from persistence import executions, users
 from persistence.database import Database
 from persistence.executions import ExecutionFilter
 from persistence.pages import Window
-from persistence.tables.executions import ExecutionRow
+from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 
 STATUSES = [ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.COMPLETED]
 TAGS = ["red", "blue"]
@@ -63,7 +63,11 @@ class Walk:
         if self._matches(execution_id, status):
             self.ever.add(execution_id)
         async with self._database.transaction() as session:
-            await executions.create(session, row, {})
+            session.add(row)
+            session.add_all(
+                ExecutionTagRow(user_id=self._user_id, tag=tag, execution_id=execution_id)
+                for tag in set(tags)
+            )
 
     async def change(self, place: int, status: ExecutionStatus) -> None:
         if place >= len(self._tags):
