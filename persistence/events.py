@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import Event
+from persistence.database import to_json
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 
@@ -22,24 +23,33 @@ def tell(session: AsyncSession, row: ExecutionRow, *events: Event) -> None:
         )
 
 
+APPEND = text("""
+WITH mine AS (
+    UPDATE executions SET event_seq = event_seq + cardinality(CAST(:types AS text[]))
+    WHERE id = :execution_id
+    RETURNING id, event_seq
+),
+told AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT mine.id, mine.event_seq - cardinality(CAST(:types AS text[])) + e.n, e.type,
+        CAST(e.data AS json)
+    FROM mine, unnest(CAST(:types AS text[]), CAST(:data AS text[]))
+        WITH ORDINALITY AS e (type, data, n)
+)
+SELECT event_seq FROM mine
+""")
+
+
 async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> int:
     """Append events in order and return the last one's `seq`; takes the execution's row lock."""
-    last: int | None = await session.scalar(
-        update(ExecutionRow)
-        .where(ExecutionRow.id == execution_id)
-        .values(event_seq=ExecutionRow.event_seq + len(events))
-        .returning(ExecutionRow.event_seq)
-    )
+    parameters = {
+        "execution_id": execution_id,
+        "types": [event.type for event in events],
+        "data": [to_json(event.data) for event in events],
+    }
+    last: int | None = await session.scalar(APPEND, parameters)
     if last is None:
         raise LookupError(f"no execution {execution_id}")
-    first = last - len(events) + 1
-    await session.execute(
-        insert(ExecutionEventRow),
-        [
-            {"execution_id": execution_id, "seq": first + i, "type": e.type, "data": e.data}
-            for i, e in enumerate(events)
-        ],
-    )
     return last
 
 

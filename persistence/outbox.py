@@ -9,9 +9,10 @@ from uuid import UUID
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence.database import Database
-from persistence.live import BELL, notify
+from persistence.database import Database, to_json
+from persistence.live import BELL
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.outbox import OutboxRow
 
@@ -47,6 +48,14 @@ HOLDING = (
 """States in which a message lies until something else has come, so that nobody is rung for it."""
 
 
+SAY = text("""
+INSERT INTO outbox (id, execution_id, kind, payload, ring_at)
+VALUES (:id, :execution_id, :kind, CAST(:payload AS json), clock_timestamp() + :relay_after)
+RETURNING CASE WHEN kind <> 'start' THEN pg_notify(:bell, CAST(execution_id AS text)) END
+""")
+"""By the database's clock, by which it is due: those of gateways and workers may differ."""
+
+
 async def say(
     session: AsyncSession,
     execution_id: UUID,
@@ -60,17 +69,9 @@ async def say(
     A running loop hears of it by notification at once, except of its own start. Whoever does not
     ring by himself leaves it to the relay with `relay_after` zero.
     """
-    session.add(
-        OutboxRow(
-            execution_id=execution_id,
-            kind=kind,
-            payload=payload or {},
-            # The database's clock, by which it is due: those of gateways and workers may differ.
-            ring_at=func.clock_timestamp() + relay_after,
-        )
-    )
-    if kind is not Said.START:
-        await notify(session, BELL, str(execution_id))
+    said = {"id": new_id(), "execution_id": execution_id, "kind": kind}
+    how = {"payload": to_json(payload or {}), "relay_after": relay_after, "bell": BELL}
+    await session.execute(SAY, {**said, **how})
 
 
 async def unread(session: AsyncSession, execution_id: UUID) -> Sequence[OutboxRow]:
