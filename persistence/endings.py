@@ -103,9 +103,10 @@ answered AS (
 next AS (
     UPDATE executions SET status = 'pending', status_reason = NULL, event_seq = event_seq + 1
     WHERE id = (
-        SELECT e.id FROM executions e JOIN mine USING (session_id)
-        WHERE e.status = 'blocked' AND e.status_reason = 'session_busy'
-        ORDER BY e.id LIMIT 1
+        SELECT id FROM executions
+        WHERE session_id = (SELECT session_id FROM mine)
+            AND status = 'blocked' AND status_reason = 'session_busy'
+        ORDER BY id LIMIT 1
     )
     RETURNING id, event_seq
 ),

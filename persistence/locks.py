@@ -43,10 +43,11 @@ conversations AS (
     ORDER BY id FOR NO KEY UPDATE
 ),
 next AS (
-    SELECT e.id FROM concerned JOIN executions e ON e.session_id = concerned.session_id
-    WHERE CAST(:is_end AS boolean) AND concerned.is_first
-        AND e.status = 'blocked' AND e.status_reason = 'session_busy'
-    ORDER BY e.id LIMIT 1
+    SELECT id FROM executions
+    WHERE CAST(:is_end AS boolean)
+        AND session_id = (SELECT session_id FROM concerned WHERE is_first)
+        AND status = 'blocked' AND status_reason = 'session_busy'
+    ORDER BY id LIMIT 1
 ),
 held AS (
     SELECT id FROM executions
