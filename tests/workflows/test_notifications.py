@@ -31,10 +31,9 @@ from tests.engine.running import Place, driving, make_place, worker_process, wor
 from tests.runtime.receiver import Receiver, answer, receiving
 from tests.waiting import WITHIN_SECONDS, eventually
 
-WAITING = text("""
-SELECT 1 AS one FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' LIMIT 1
-""")
+WAITING = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+WAIT = text(f"SELECT pid {WAITING}")
+BREAK = text(f"SELECT pg_terminate_backend(pid, 10000) {WAITING}")
 KEY = "a key of the tests that is long enough"
 SIGNING_KEY = "whsec_" + base64.b64encode(b"s" * 32).decode()
 CANARY = "yellow-canary-51ee"
@@ -330,11 +329,17 @@ async def killed_worker(
     log = place.home / f"log-{os.urandom(4).hex()}"
     async with worker_process(place, scripted_model, log=log, more=more) as process:
         yield process
-        process.kill()
-        await process.wait()
+        await kill(process)
         (place.home / "ready").unlink()
     assert KEY not in log.read_text()
     assert SIGNING_KEY not in log.read_text()
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    """End a worker, if it lives."""
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 async def test_a_worker_that_dies_in_a_try_delivers_again_with_the_same_id(
@@ -363,11 +368,11 @@ async def test_what_was_taken_and_not_recorded_is_delivered_again(
 ) -> None:
     async with receiving() as receiver:
         receiver.may_answer.clear()
-        async with killed_worker(place, scripted_model):
+        async with killed_worker(place, scripted_model) as worker:
             run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
             async with idle.database.transaction() as session:
-                # Its end can't be written while this lock is held.
+                # Its end can't be written while this lock is held; both are gone before it.
                 mine = select(NotificationRow).where(NotificationRow.execution_id == run.id)
                 await session.execute(mine.with_for_update())
                 receiver.may_answer.set()
@@ -376,7 +381,9 @@ async def test_what_was_taken_and_not_recorded_is_delivered_again(
                     return all(task.done() for task in receiver.served)
 
                 await eventually(answered)
-                await end_of_wait(idle)
+                await eventually(lambda: idle.database.direct.run(WAIT, {}), what="its end")
+                await kill(worker)
+                await idle.database.direct.run(BREAK, {})
         async with working(place, scripted_model, **SETTINGS):
             row = await over(idle, run.id)
     assert (row.status, row.attempts) == ("delivered", 2)
@@ -428,13 +435,3 @@ async def known_to_be_under_way(engine: Engine, execution_id: UUID) -> Notificat
     row = await eventually(noted)
     assert row is not None
     return row
-
-
-async def end_of_wait(engine: Engine) -> None:
-    """Return when somebody waits for the lock."""
-
-    async def is_blocked() -> bool:
-        found = await engine.database.direct.run(WAITING, {})
-        return found is not None
-
-    await eventually(is_blocked, what="a statement that waits for the lock")
