@@ -169,7 +169,7 @@ def tool_call(row: ToolCallRow) -> ToolCallRead:
     approved = row.approved_input
     return ToolCallRead(
         **_of(row, [f for f in ToolCallRead.model_fields if f not in parsed]),
-        input=json.loads(row.input),
+        input=_said(row.input),
         approved_input=None if approved is None else json.loads(approved),
         input_sha256=row.input_sha256.hex(),
     )
@@ -197,6 +197,14 @@ def report(row: ReportRow, content: dict[str, Any]) -> ReportRead:
 
 def _report(row: ReportRow) -> dict[str, Any]:
     return {**_of(row, _REPORT), "links": links.report(row.id, row.execution_id, row.task_id)}
+
+
+def _said(text: str) -> Any:
+    """A tool's input as the model sent it: what is no JSON is shown as the text it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _of(row: object, fields: Any) -> dict[str, Any]:

@@ -280,7 +280,10 @@ class MessageRead(Line):
 
 
 class ToolCallRead(Line):
-    """One tool call: what the model asked for, what was decided, what came of it."""
+    """One tool call: what the model asked for, what was decided, what came of it.
+
+    `input` is text where the model sent no JSON.
+    """
 
     id: UUID
     execution_id: UUID

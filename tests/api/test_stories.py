@@ -99,3 +99,24 @@ async def test_the_report_of_an_execution(world: World, client: Client) -> None:
     assert "sandbox" in rendered.headers["content-security-policy"]
     unknown = await client.get(f"{path}?format=docx")
     assert (unknown.status_code, unknown.json()["errors"][0]["loc"]) == (422, ["query", "format"])
+
+
+async def test_a_tool_input_that_is_no_json_is_shown_as_text(world: World, client: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    cut = '{"command": "ls'
+    async with world.gateway.database.transaction() as session:
+        session.add(
+            ToolCallRow(
+                execution_id=UUID(execution["id"]),
+                turn=1,
+                position=0,
+                tool_use_id="t1",
+                name="bash",
+                input=cut,
+                input_sha256=SHA,
+                effect="read_only",
+                status="failed",
+            )
+        )
+    listed = await client.get(execution["_links"]["tool_calls"])
+    assert (listed.status_code, listed.json()["items"][0]["input"]) == (200, cut)
