@@ -209,7 +209,7 @@ async def test_output_of_a_shape(engine: Engine) -> None:
 async def test_output_that_cannot_be_kept_ends_the_execution_at_once(
     engine: Engine, text: str
 ) -> None:
-    options = {"output_schema": {}}
+    options: dict[str, Any] = {"output_schema": {}}
     run = await engine.failed({"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID)
     assert len(await run.model_calls()) == 1
 
