@@ -28,9 +28,15 @@ _UNSEEN = {"definition", "notification_config", "prefix_sha256", "run_epochs"}
 """What no client sees of an execution, and what costs to decode."""
 
 _COLUMNS = ", ".join(
-    f'"{column.name}"' for column in ExecutionRow.__table__.columns if column.name not in _UNSEEN
+    f'e."{column.name}"' for column in ExecutionRow.__table__.columns if column.name not in _UNSEEN
 )
-_EXECUTIONS = f"SELECT {_COLUMNS} FROM executions WHERE id = ANY($1)"  # noqa: S608 - our own columns
+_EXECUTIONS = f"""
+SELECT {_COLUMNS}, t.user_id AS task_user_id, t.is_public AS task_is_public,
+    t.deleted_at IS NOT NULL AS task_is_deleted, s.deleted_at IS NOT NULL AS session_is_deleted
+FROM executions e LEFT JOIN tasks t ON t.id = e.task_id LEFT JOIN sessions s ON s.id = e.session_id
+WHERE e.id = ANY($1)
+"""  # noqa: S608 - our own columns
+"""With what decides which links its reader can follow."""
 
 _SETTLED = "SELECT id FROM executions WHERE id = ANY($1) AND status = ANY($2)"
 
@@ -61,7 +67,11 @@ class HotReads:
         await self._pool.close()
 
     async def execution(self, execution_id: UUID) -> Mapping[str, Any] | None:
-        """The columns of an execution that clients see, read after this was asked."""
+        """The columns of an execution that clients see, read after this was asked.
+
+        With four more: its task's `task_user_id`, `task_is_public` and `task_is_deleted`, and
+        `session_is_deleted`.
+        """
         found = asyncio.get_running_loop().create_future()
         self._wanted.setdefault(execution_id, []).append(found)
         if self._reading is None or self._reading.done():

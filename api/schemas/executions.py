@@ -226,6 +226,7 @@ class ExecutionRead(Read):
     run_id: str | None
     deadline_at: datetime | None
     cancel_requested_at: datetime | None
+    cancel_reason: str | None
     pause_requested_at: datetime | None
     created_at: datetime
     started_at: datetime | None
