@@ -21,6 +21,7 @@ from api.schemas.task_versions import TaskVersionRead
 from api.schemas.tasks import TaskRead
 from api.schemas.tool_groups import ToolGroupRead
 from contracts.definitions import TaskDefinition
+from domain.model_json import parsed
 from domain.specialists import BUILT_IN
 from domain.tool_groups import GROUP
 from persistence.tables.agents import AgentRow
@@ -210,9 +211,9 @@ def _report(row: ReportRow, unreadable: Collection[UUID]) -> dict[str, Any]:
 
 
 def _said(text: str) -> Any:
-    """A tool's input as the model sent it: what is no JSON is shown as the text it is."""
+    """A tool's input as the model sent it: what is no JSON to us is shown as the text it is."""
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError:
         return text
 
