@@ -34,6 +34,8 @@ def sentence(found: Any, model: type[BaseModel] | None = None) -> str:
         return _no_such_field(str(loc[-1]), _field_names(model, loc[:-1]))
     if kind == "string_pattern_mismatch":
         return _SHAPES.get(str(found["ctx"]["pattern"]), str(found["msg"]))
+    if kind in {"too_short", "too_long"}:
+        return str(found["msg"]).replace("Tuple", "The list").replace(" after validation", "")
     return _KINDS.get(kind, str(found["msg"]).removeprefix("Value error, "))
 
 

@@ -107,7 +107,7 @@ async def test_what_may_not_is_refused_by_its_field(
     assert refused.status_code == 422, refused.text
     assert ["body", "notification_config", *field] in [e["loc"] for e in refused.json()["errors"]]
     told = " ".join(e["msg"] for e in refused.json()["errors"])
-    for word in ("Value error", "Target", "tuple", "pattern", "Extra inputs"):  # the validator's
+    for word in ("Value error", "Target", "uple", "pattern", "Extra inputs"):  # the validator's
         assert word not in told
 
 
