@@ -62,8 +62,8 @@ def execution(
 def execution_of(call: Call, columns: Mapping[str, Any]) -> ExecutionRead:
     """The same of a hot read's columns; those that are no client's business are passed over."""
     unreadable = set()
-    is_shown = columns["task_is_public"] or call.owns(columns["task_user_id"])
-    if columns["task_is_deleted"] or not is_shown:
+    reader = columns["task_reader"]
+    if reader is None or not call.owns(reader):
         unreadable.add(columns["task_id"])
     if columns["session_is_deleted"]:
         unreadable.add(columns["session_id"])

@@ -31,12 +31,15 @@ _COLUMNS = ", ".join(
     f'e."{column.name}"' for column in ExecutionRow.__table__.columns if column.name not in _UNSEEN
 )
 _EXECUTIONS = f"""
-SELECT {_COLUMNS}, t.user_id AS task_user_id, t.is_public AS task_is_public,
-    t.deleted_at IS NOT NULL AS task_is_deleted, s.deleted_at IS NOT NULL AS session_is_deleted
-FROM executions e LEFT JOIN tasks t ON t.id = e.task_id LEFT JOIN sessions s ON s.id = e.session_id
-WHERE e.id = ANY($1)
+SELECT {_COLUMNS}, (
+    SELECT CASE WHEN t.is_public THEN e.user_id ELSE t.user_id END
+    FROM tasks t WHERE t.id = e.task_id AND t.deleted_at IS NULL
+) AS task_reader, EXISTS (
+    SELECT FROM sessions s WHERE s.id = e.session_id AND s.deleted_at IS NOT NULL
+) AS session_is_deleted
+FROM executions e WHERE e.id = ANY($1)
 """  # noqa: S608 - our own columns
-"""With what decides which links its reader can follow."""
+"""With what decides which links can be followed; as joins these would read whole small tables."""
 
 _SETTLED = "SELECT id FROM executions WHERE id = ANY($1) AND status = ANY($2)"
 
@@ -69,7 +72,7 @@ class HotReads:
     async def execution(self, execution_id: UUID) -> Mapping[str, Any] | None:
         """The columns of an execution that clients see, read after this was asked.
 
-        With four more: its task's `task_user_id`, `task_is_public` and `task_is_deleted`, and
+        With two more: `task_reader`, the user who can read its task if any user can, and
         `session_is_deleted`.
         """
         found = asyncio.get_running_loop().create_future()
