@@ -1,6 +1,5 @@
 """What a finished execution came to."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from referencing import Registry
 
 from agent.transcript import text_of
 from domain.errors import ErrorCode
+from domain.model_json import parsed
 from domain.steps import Failure
 from domain.time_limits import TookTooLongError, time_limit
 
@@ -28,7 +28,7 @@ def result_of(
     if output_schema is None:
         return {"text": text}
     try:
-        output = json.loads(text)
+        output = parsed(text)
     except ValueError:
         return Failure(ErrorCode.OUTPUT_INVALID, "The answer is not the JSON that was asked for.")
     problem = _problem(output, output_schema)

@@ -5,7 +5,6 @@ from domain.model_calls import ModelResponse
 from domain.steps import (
     CallIntent,
     CallOutcome,
-    NewArtifact,
     NewChild,
     NewMessage,
     NewRequest,
@@ -82,14 +81,6 @@ def input_requested(request: NewRequest) -> Event:
 def subtask_started(child: NewChild) -> Event:
     """A subtask is written; the workflow starts it."""
     return Event("subtask.started", {"execution_id": str(child.id), "title": child.title})
-
-
-def artifact_saved(artifact: NewArtifact) -> Event:
-    """A file was kept."""
-    return Event(
-        "artifact.saved",
-        {"artifact_id": str(artifact.id), "name": artifact.name, "size_bytes": artifact.size_bytes},
-    )
 
 
 def status_changed(change: StatusChange) -> Event:

@@ -12,7 +12,7 @@ from agent.decisions import Decided, Decider, refused
 from agent.ports import Store, Tools
 from agent.subtasks import too_many
 from domain.engine_tools import DELEGATE
-from domain.events import Event
+from domain.events import Event, artifact_saved
 from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import Failure, NewArtifact, StatusChange, Step, ToolCall, ToolCallStatus
@@ -191,7 +191,7 @@ class ToolTurn:
             await self._store.keep(file, kind="artifact", tool_call_id=call.id)
             for file in outcome.artifacts
         ]
-        events = [story.artifact_saved(artifact) for artifact in kept]
+        events = [artifact_saved(file.id, file.name, file.size_bytes) for file in kept]
         whole = None
         if outcome.whole_output is not None:
             whole = await self._store.keep(

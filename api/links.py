@@ -1,6 +1,6 @@
 """`_links`: where to go from a resource, as paths; what is absent is left out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,18 +13,19 @@ BASE = "/api/v1"
 Links = dict[str, str]
 
 
-def task(task_id: UUID) -> Links:
-    """Links of a task."""
+def task(task_id: UUID, *, is_own: bool = True) -> Links:
+    """Links of a task; when it runs and by which addresses is nothing for others."""
     path = f"{BASE}/tasks/{task_id}"
-    return {
+    links = {
         "self": path,
         "execute": f"{path}/execute",
         "executions": f"{path}/executions",
-        "schedule": f"{path}/schedule",
         "versions": f"{path}/versions",
         "dry_run": f"{path}/dry-run",
-        "hooks": f"{path}/hooks",
     }
+    if is_own:
+        links |= {"schedule": f"{path}/schedule", "hooks": f"{path}/hooks"}
+    return links
 
 
 def schedule(task_id: UUID) -> Links:
@@ -82,7 +83,7 @@ def agent(slug: str) -> Links:
     }
 
 
-def execution(call: Call, columns: Mapping[str, Any]) -> Links:
+def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUID]) -> Links:
     """Links of an execution; Temporal's own page is for operators (design.md, section 6)."""
     path = execution_path(columns["id"])
     links = {
@@ -98,9 +99,9 @@ def execution(call: Call, columns: Mapping[str, Any]) -> Links:
         "artifacts": f"{path}/artifacts",
         "files": f"{path}/files",
     }
-    if task_id := columns["task_id"]:
+    if (task_id := columns["task_id"]) and task_id not in unreadable:
         links["task"] = f"{BASE}/tasks/{task_id}"
-    if session_id := columns["session_id"]:
+    if (session_id := columns["session_id"]) and session_id not in unreadable:
         links["session"] = f"{BASE}/sessions/{session_id}"
     if columns["report_id"]:
         links["report"] = f"{path}/report"
@@ -135,10 +136,12 @@ def session(session_id: UUID) -> Links:
     }
 
 
-def input_request(row: InputRequestRow) -> Links:
-    """Links of an input request."""
+def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
+    """Links of an input request; whom another's execution asks does not see the execution."""
     path = f"{BASE}/input-requests/{row.id}"
-    links = {"self": path, "execution": execution_path(row.execution_id)}
+    links = {"self": path}
+    if is_own:
+        links["execution"] = execution_path(row.execution_id)
     if row.status == "open":
         links["answer"] = f"{path}/answer"
     return links

@@ -1,7 +1,7 @@
 """Rows as clients see them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from api.schemas.task_versions import TaskVersionRead
 from api.schemas.tasks import TaskRead
 from api.schemas.tool_groups import ToolGroupRead
 from contracts.definitions import TaskDefinition
+from domain.model_json import parsed
 from domain.specialists import BUILT_IN
 from domain.tool_groups import GROUP
 from persistence.tables.agents import AgentRow
@@ -50,14 +51,23 @@ _ARTIFACT = tuple(f for f in ArtifactRead.model_fields if f != "links")
 _REPORT = tuple(f for f in ReportItem.model_fields if f != "links")
 
 
-def execution(call: Call, row: ExecutionRow) -> ExecutionRead:
-    """An execution as this caller sees it."""
-    return execution_of(call, _of(row, _EXECUTION))
+def execution(
+    call: Call, row: ExecutionRow, unreadable: Collection[UUID] = frozenset()
+) -> ExecutionRead:
+    """An execution as this caller sees it, with no link to what is `unreadable`."""
+    columns = _of(row, _EXECUTION)
+    return ExecutionRead(**columns, links=links.execution(call, columns, unreadable))
 
 
 def execution_of(call: Call, columns: Mapping[str, Any]) -> ExecutionRead:
-    """The same of its columns; others than those of a client's business are passed over."""
-    return ExecutionRead(**columns, links=links.execution(call, columns))
+    """The same of a hot read's columns; those that are no client's business are passed over."""
+    unreadable = set()
+    reader = columns["task_reader"]
+    if reader is None or not call.owns(reader):
+        unreadable.add(columns["task_id"])
+    if columns["session_is_deleted"]:
+        unreadable.add(columns["session_id"])
+    return ExecutionRead(**columns, links=links.execution(call, columns, unreadable))
 
 
 _OWNERS = {"notification_config": None}
@@ -78,7 +88,7 @@ def task(call: Call, stored: StoredTask) -> TaskRead:
         **_of(stored.row, _TASK),
         **values,
         is_deleted=stored.row.deleted_at is not None,
-        links=links.task(stored.row.id),
+        links=links.task(stored.row.id, is_own=call.owns(stored.row.user_id)),
     )
 
 
@@ -139,7 +149,7 @@ def session(row: SessionRow) -> SessionRead:
     return SessionRead(**_of(row, _SESSION), links=links.session(row.id))
 
 
-def input_request(row: InputRequestRow) -> InputRequestRead:
+def input_request(call: Call, row: InputRequestRow) -> InputRequestRead:
     """An input request, with the tool call it is about."""
     asked = None
     if row.tool_name is not None and row.tool_input is not None and row.input_sha256 is not None:
@@ -153,7 +163,7 @@ def input_request(row: InputRequestRow) -> InputRequestRead:
         **_of(row, _REQUEST),
         answer_schema=row.schema,
         tool_call=asked,
-        links=links.input_request(row),
+        links=links.input_request(row, is_own=call.owns(row.user_id)),
     )
 
 
@@ -169,7 +179,7 @@ def tool_call(row: ToolCallRow) -> ToolCallRead:
     approved = row.approved_input
     return ToolCallRead(
         **_of(row, [f for f in ToolCallRead.model_fields if f not in parsed]),
-        input=json.loads(row.input),
+        input=_said(row.input),
         approved_input=None if approved is None else json.loads(approved),
         input_sha256=row.input_sha256.hex(),
     )
@@ -185,18 +195,27 @@ def artifact(row: ArtifactRow) -> ArtifactRead:
     return ArtifactRead(**_of(row, _ARTIFACT), links=links.artifact(row.id, row.execution_id))
 
 
-def report_item(row: ReportRow) -> ReportItem:
-    """A report without its content."""
-    return ReportItem(**_report(row))
+def report_item(row: ReportRow, unreadable: Collection[UUID]) -> ReportItem:
+    """A report without its content, and with no link to what is `unreadable`."""
+    return ReportItem(**_report(row, unreadable))
 
 
-def report(row: ReportRow, content: dict[str, Any]) -> ReportRead:
+def report(row: ReportRow, content: dict[str, Any], unreadable: Collection[UUID]) -> ReportRead:
     """A report; `content` is the stored one with the end as it came."""
-    return ReportRead(**_report(row), content=content)
+    return ReportRead(**_report(row, unreadable), content=content)
 
 
-def _report(row: ReportRow) -> dict[str, Any]:
-    return {**_of(row, _REPORT), "links": links.report(row.id, row.execution_id, row.task_id)}
+def _report(row: ReportRow, unreadable: Collection[UUID]) -> dict[str, Any]:
+    task_id = None if row.task_id in unreadable else row.task_id
+    return {**_of(row, _REPORT), "links": links.report(row.id, row.execution_id, task_id)}
+
+
+def _said(text: str) -> Any:
+    """A tool's input as the model sent it: what is no JSON to us is shown as the text it is."""
+    try:
+        return parsed(text)
+    except ValueError:
+        return text
 
 
 def _of(row: object, fields: Any) -> dict[str, Any]:

@@ -5,12 +5,12 @@ delta of a type that is newer than this code survives and can be sent back.
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from domain.model_calls import Usage
+from domain.model_json import parsed
 
 OnText = Callable[[str], None]
 
@@ -97,9 +97,9 @@ class _OpenBlock:
         raw = "".join(self.input_json)
         if not raw:
             return self.block, None
-        parsed = _parse_input(raw)
-        self.block["input"] = {} if parsed is None else parsed
-        return self.block, raw if parsed is None else None
+        found = _parse_input(raw)
+        self.block["input"] = {} if found is None else found
+        return self.block, raw if found is None else None
 
 
 class MessageBuilder:
@@ -178,20 +178,9 @@ class MessageBuilder:
 
 
 def _parse_input(raw: str) -> dict[str, Any] | None:
-    """The object in `raw`; None if there is none, or one that JSON could not write again."""
+    """The object in `raw`; None if there is none, or one that can't be kept."""
     try:
-        value = json.loads(raw, parse_constant=_refuse, parse_float=_finite)
-    except (ValueError, RecursionError):
+        value = parsed(raw)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError(digits)
-    return number

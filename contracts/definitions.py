@@ -7,14 +7,24 @@ Old stored definitions must still parse: add fields with defaults, never rename 
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
 ReportFormat = Literal["html", "pdf", "json", "markdown"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
+
+
+def as_number(value: Any) -> Decimal:
+    """Refuse the texts that pydantic would take for a number too; of a float, its digits count."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError("Write a number.")  # noqa: TRY004 - what pydantic turns into a problem
+    return Decimal(str(value))
+
+
 Usd = Annotated[
     Decimal,
     Field(gt=0, max_digits=18, decimal_places=6),
+    BeforeValidator(as_number, json_schema_input_type=Annotated[float, Field(gt=0)]),
     PlainSerializer(float, return_type=float, when_used="json"),
 ]
 """A limit in USD; a number in JSON (contract.md, section 1)."""

@@ -17,6 +17,8 @@ EMAIL = (
 )
 """What HTML takes for an address (its standard, 4.10.5.1.5); whose it is only a delivery shows."""
 
+SECRET_REFERENCE = rf"^(secret://)?{NAME}$"
+
 TARGETS = 10
 """Of one kind: each is a delivery of its own for each event (chosen)."""
 
@@ -30,7 +32,7 @@ def _known(event: str) -> str:
 Events = Annotated[
     tuple[Annotated[str, AfterValidator(_known)], ...], Field(min_length=1, max_length=len(EVENTS))
 ]
-SecretRef = Annotated[str, Field(pattern=rf"^(secret://)?{NAME}$")]
+SecretRef = Annotated[str, Field(pattern=SECRET_REFERENCE)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,3 +11,9 @@ class Event:
 
     type: str
     data: dict[str, Any] = field(default_factory=dict)
+
+
+def artifact_saved(artifact_id: UUID, name: str, size_bytes: int) -> Event:
+    """A file was kept, by a tool or by who sent it."""
+    data = {"artifact_id": str(artifact_id), "name": name, "size_bytes": size_bytes}
+    return Event("artifact.saved", data)

@@ -28,7 +28,7 @@ def expiry_answer(rule: str, default_answer: Any) -> Mapping[str, Any] | None:
     """The answer that stands in for a person's when a request expires; None means fail."""
     if rule == "deny":
         return {"decision": "deny", "message": "Nobody answered in time."}
-    if rule == "default":
+    if rule == "default" and default_answer is not None:
         if isinstance(default_answer, Mapping) and "decision" in default_answer:
             return default_answer
         return {"decision": "approve", "values": default_answer}

@@ -4,6 +4,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.events import artifact_saved
+from persistence import events
 from persistence.pages import Page, Window, newest
 from persistence.tables.artifacts import ArtifactRow
 
@@ -11,6 +13,15 @@ from persistence.tables.artifacts import ArtifactRow
 async def find(session: AsyncSession, artifact_id: UUID) -> ArtifactRow | None:
     """The file's metadata."""
     return await session.get(ArtifactRow, artifact_id)
+
+
+async def create(session: AsyncSession, row: ArtifactRow) -> None:
+    """Insert a file that somebody sent; its execution's story tells of it."""
+    session.add(row)
+    await session.flush()
+    if row.execution_id is not None:
+        saved = artifact_saved(row.id, row.name, row.size_bytes)
+        await events.append(session, row.execution_id, saved)
 
 
 async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Page[ArtifactRow]:

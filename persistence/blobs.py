@@ -1,8 +1,10 @@
 """The content-addressed store of bytes: one file per sha256 below a directory."""
 
 import asyncio
+import hashlib
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from uuid import UUID
 
@@ -34,6 +36,23 @@ class BlobStore:
             sha256=file.sha256,
             tool_call_id=tool_call_id,
         )
+
+    async def add(self, content: bytes) -> str:
+        """Keep these bytes; returns their sha256 (hex).
+
+        Raises:
+            OSError: the directory can't be written to.
+        """
+        return await asyncio.to_thread(self._add, content)
+
+    def _add(self, content: bytes) -> str:
+        sha256 = hashlib.sha256(content).hexdigest()
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened, path = tempfile.mkstemp(dir=self._root)
+        with os.fdopen(opened, "wb") as file:
+            file.write(content)
+        self._put(Path(path), sha256)
+        return sha256
 
     async def put(self, file: Path, sha256: str) -> None:
         """Take the file over; it is on the disk when this returns."""

@@ -68,7 +68,13 @@ class Direct:
             return self._pool
 
 
-async def open_pool(database_url: str, *, size: int, statement_seconds: float) -> asyncpg.Pool:
+async def open_pool(
+    database_url: str,
+    *,
+    size: int,
+    statement_seconds: float,
+    server_settings: Mapping[str, str] | None = None,
+) -> asyncpg.Pool:
     """A pool of the driver's own connections, without one yet: the first statement makes it."""
     url = make_url(database_url).set(drivername="postgresql")
     return await asyncpg.create_pool(
@@ -77,6 +83,7 @@ async def open_pool(database_url: str, *, size: int, statement_seconds: float) -
         max_size=size,
         timeout=CONNECT_SECONDS,
         command_timeout=statement_seconds,
+        server_settings=dict(server_settings or {}),
         init=_read_json,
         reset=_nothing_to_reset,
     )

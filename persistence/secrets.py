@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -48,7 +48,7 @@ async def put(
         "sealed": sealer.seal(value, label=fresh.label),
         "hosts": list(hosts),
         "tools": list(tools),
-        "updated_at": datetime.now(UTC),
+        "updated_at": func.now(),
     }
     row = await session.scalar(
         insert(SecretRow)

@@ -127,7 +127,7 @@ UNION ALL
 SELECT day, user_id, task_id, model, {_COUNTED}, {_USED}
 FROM (
     SELECT f.day, f.user_id, f.task_id, f.status, f.running_ms, f.human_wait_ms, c.model,
-        {_CALLED}, coalesce(sum(coalesce(c.cost_usd, c.estimate_usd)), 0) AS cost_usd
+        {_CALLED}, coalesce(sum(c.cost_usd), 0) AS cost_usd
     FROM found f JOIN model_calls c ON c.execution_id = f.id
     GROUP BY f.id, f.day, f.user_id, f.task_id, f.status, f.running_ms, f.human_wait_ms, c.model
 ) AS called

@@ -10,7 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, SchemaError
 from referencing import Registry
 
-from api.http.bodies import Location
+from api.http.wording import Location
 from domain.errors import FieldProblem
 from domain.time_limits import TookTooLongError, time_limit
 

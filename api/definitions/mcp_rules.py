@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api.http.bodies import Location
+from api.http.wording import Location
 from domain.addresses import Exemptions
 from domain.errors import AddressRefusedError, FieldProblem
 from domain.mcp_servers import reference_in, sounds_secret

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from api.http.wording import sentence
 from api.schemas.values import Body
 from domain.errors import FieldProblem, InvalidInputError
 
@@ -30,6 +31,6 @@ def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        problems = [FieldProblem(("body", *e["loc"]), e["msg"], e["type"]) for e in found]
+        found = error.errors(include_url=False, include_input=False)
+        problems = [FieldProblem(("body", *e["loc"]), sentence(e, model), e["type"]) for e in found]
         raise InvalidInputError(f"{what} is invalid; see errors.", problems) from error

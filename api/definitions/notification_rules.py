@@ -1,5 +1,6 @@
 """What a notification's target must be beside its shape; each problem names its field."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.calls import Call
+from api.http.wording import Location, sentence
 from contracts.notifications import NotificationConfig, SlackTarget, WebhookTarget
 from domain.addresses import Exemptions
 from domain.errors import AddressRefusedError, FieldProblem
@@ -15,8 +17,6 @@ from domain.secrets import name_in
 from persistence import secrets
 from persistence.tables.secrets import SecretRow
 from runtime.outbound import checked_url
-
-Location = tuple[str | int, ...]
 
 
 async def problems(
@@ -35,10 +35,14 @@ async def problems(
         return []
     loc: Location = ("body", "notification_config")
     try:
-        parsed = NotificationConfig.model_validate(config)
+        # From JSON, as it came: what is wrong is told in JSON's words.
+        parsed = NotificationConfig.model_validate_json(json.dumps(config))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        return [FieldProblem((*loc, *e["loc"]), e["msg"], e["type"]) for e in found]
+        found = error.errors(include_url=False, include_input=False)
+        return [
+            FieldProblem((*loc, *e["loc"]), sentence(e, NotificationConfig), e["type"])
+            for e in found
+        ]
     rules = TargetRules(session, owner_id, call.gateway.outbound.exemptions)
     wrong: list[FieldProblem] = []
     for n, webhook in enumerate(parsed.webhooks):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.definitions import mcp_rules, notification_rules, references
+from api.definitions import mcp_rules, notification_rules, policy_rules, references
 from api.definitions.json_schemas import schema_problems
 from api.http.calls import Call
 from api.schemas.tasks import TaskCreate
@@ -95,6 +95,8 @@ def _definition(
     yield from _report(definition)
     yield from _schemas(definition)
     yield from _budget(definition, agent, settings.model)
+    yield from policy_rules.thinking_problems(definition.sdk_options)
+    yield from policy_rules.people_problems(definition.human_input_policy)
     if definition.working_directory_path is not None:
         path, roots = definition.working_directory_path, settings.working_directories
         if found := working_directories.problem(path, roots):

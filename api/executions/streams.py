@@ -55,12 +55,13 @@ async def _story(gateway: Gateway, execution_id: UUID, after: int) -> AsyncItera
         # The first bytes make clients and proxies see that the stream is open.
         yield b": open\n\n"
         spoken_at = time.monotonic()
+        settled_turn = 0
         while True:
-            frames = _deltas(watched)
+            frames = _deltas(watched, settled_turn)
             rows = await _news(gateway, watched, execution_id, after)
             for row in rows:
                 frames += _frame(event_fields(row), event=row.type, seq=row.seq)
-                after = row.seq
+                after, settled_turn = row.seq, _settled(row, settled_turn)
             if frames or time.monotonic() - spoken_at >= COMMENT_SECONDS:
                 yield frames or b": still here\n\n"
                 spoken_at = time.monotonic()
@@ -83,11 +84,22 @@ async def _news(
         return list(await events.after(session, execution_id, after, limit=BATCH))
 
 
-def _deltas(watched: Subscription) -> bytes:
+def _deltas(watched: Subscription, settled_turn: int) -> bytes:
+    """Text as it streamed; what comes after its turn's message would be read a second time."""
     frames = b""
     while watched.deltas:
-        frames += _frame(watched.deltas.popleft(), event="delta")
+        delta = watched.deltas.popleft()
+        if delta["turn"] > settled_turn:
+            frames += _frame(delta, event="delta")
     return frames
+
+
+def _settled(row: ExecutionEventRow, before: int) -> int:
+    """The last turn that brought its message; a reset takes turns back."""
+    turn = int(row.data.get("turn", before))
+    if row.type == "turn.completed" and "error" not in row.data:
+        return turn
+    return min(before, turn - 1) if row.type == "turn.started" else before
 
 
 def _frame(data: dict[str, Any], *, event: str, seq: int | None = None) -> bytes:

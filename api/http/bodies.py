@@ -4,7 +4,6 @@ FastAPI's own bodies pass through Python objects, where strict mode would refuse
 time; from JSON text, pydantic knows that those are strings.
 """
 
-import difflib
 import json
 import math
 from collections.abc import Iterator
@@ -16,11 +15,10 @@ from pydantic import BaseModel, ValidationError
 from api.http.calls import Called
 from api.http.errors import MalformedRequestError
 from api.http.problems import SHOWN_PROBLEMS
+from api.http.wording import Location, sentence
 from domain.errors import FieldProblem, InvalidInputError
 
 M = TypeVar("M", bound=BaseModel)
-
-Location = tuple[str | int, ...]
 
 
 class JsonBody(Generic[M]):
@@ -51,12 +49,12 @@ class JsonBody(Generic[M]):
 
 
 def _refusal(error: ValidationError, raw: bytes, model: type[BaseModel]) -> Exception:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return _unparseable(raw, found[0]["msg"])
     # Only those that are told: a name to suggest is sought for each, and there may be a million.
     told = found[:SHOWN_PROBLEMS]
-    problems = [FieldProblem(("body", *e["loc"]), _message(e, model), e["type"]) for e in told]
+    problems = [FieldProblem(("body", *e["loc"]), sentence(e, model), e["type"]) for e in told]
     return InvalidInputError("The body is invalid; see errors.", problems)
 
 
@@ -70,26 +68,6 @@ def _unparseable(raw: bytes, reason: str) -> Exception:
         pass
     problem = FieldProblem(("body",), f"{reason}; no lone surrogates, no nesting past 200.")
     return InvalidInputError("The body can't be represented; see errors.", [problem])
-
-
-def _message(error: pydantic_core.ErrorDetails, model: type[BaseModel]) -> str:
-    if error["type"] != "extra_forbidden":
-        return error["msg"].removeprefix("Value error, ")
-    name = str(error["loc"][-1])
-    alike = difflib.get_close_matches(name, _field_names(model, error["loc"][:-1]), 1)
-    hint = f"did you mean {alike[0]!r}?" if alike else "leave it out."
-    return f"There is no such field; {hint}"
-
-
-def _field_names(model: type[BaseModel], loc: Location) -> list[str]:
-    """The fields of the model at `loc`, as far as it is made of models in models."""
-    for step in loc:
-        field = model.model_fields.get(str(step))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        model = inner
-    return list(model.model_fields)
 
 
 def _unstorable(raw: bytes) -> Iterator[FieldProblem]:

@@ -40,6 +40,11 @@ class Call:
         """Whether what belongs to this user is the caller's; admins may see and do everything."""
         return owner_id == self.principal.user_id or self.principal.is_admin
 
+    @property
+    def sees_as(self) -> UUID | None:
+        """Whose eyes the caller sees with; None for an admin, who sees everything."""
+        return None if self.principal.is_admin else self.principal.user_id
+
     def require_own(self, owner_id: UUID, what: str) -> None:
         """Refuse what belongs to somebody else.
 

@@ -71,7 +71,6 @@ def status_of(error: type[PerdureError]) -> int:
 def codes() -> Mapping[str, int]:
     """Every code a client may meet with its status, for the API's description."""
     found = {
-        "not_acceptable_url": 422,
         "method_not_allowed": 405,
         "range_not_satisfiable": 416,
         "internal_error": 500,

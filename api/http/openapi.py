@@ -20,6 +20,17 @@ _REF = "#/components/schemas/{model}"
 
 _ABOUT = """Runs tasks for Claude durably: one task run is one Temporal workflow.
 
+- Times are RFC 3339 in UTC, durations say their unit (`_seconds`, `_ms`), money is a number in USD
+  with at most six decimals.
+- `Idempotency-Key`, a header of every POST that makes or starts something: the same key with the
+  same body gets the first answer again (`Idempotency-Replayed: true`), for 24 hours.
+- Single resources have an `ETag`: send it as `If-Match` with PATCH and DELETE (412 where the
+  resource has changed), as `If-None-Match` with GET (304 where it has not).
+- Lists are newest first, an execution's story oldest first. Go on with `next_cursor` as `cursor`,
+  or with `_links.next`. `total` is exact up to 10,000; beyond, `total_is_capped` is true.
+- `_links` are paths; what is absent is left out.
+- `X-Request-ID` is in every answer, your own where you send one.
+
 Errors are `application/problem+json`; `code` is one of:
 
 | status | codes |

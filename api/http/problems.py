@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from api.http.errors import RETRY_AFTER_SECONDS, status_of
+from api.http.wording import sentence
 from domain.errors import (
     FieldProblem,
     InvalidInputError,
@@ -118,9 +119,6 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
 
 
-_UNKNOWN = {"extra_forbidden": "There is no such parameter; leave it out."}
-
-
 async def _on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, PerdureError):
         raise error
@@ -130,10 +128,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
 async def _on_invalid_parameter(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    problems = [
-        FieldProblem(tuple(e["loc"]), _UNKNOWN.get(e["type"], str(e["msg"])), str(e["type"]))
-        for e in error.errors()
-    ]
+    problems = [FieldProblem(tuple(e["loc"]), sentence(e), str(e["type"])) for e in error.errors()]
     detail = "A parameter of the path or the query is invalid; see errors."
     return problem(request.scope, 422, InvalidInputError.code, detail, problems=problems)
 

@@ -1,5 +1,6 @@
 """Executions: read, list, cancel."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Annotated
 from uuid import UUID
@@ -17,6 +18,7 @@ from api.schemas.executions import CancelBody, ExecutionQuery, ExecutionRead, Na
 from domain.errors import NotFoundError
 from persistence import executions
 from persistence.executions import ExecutionFilter
+from persistence.readable import unreadable
 from persistence.tables.executions import ExecutionRow
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
@@ -47,9 +49,8 @@ async def list_children(
         parent = await own_execution(session, call, execution_id)
         narrowed = ExecutionFilter(parent_id=execution_id)
         page = await executions.page(session, parent.user_id, narrowed, query.window())
-    return answer(
-        listing(call.request, query, page, [views.execution(call, row) for row in page.rows])
-    )
+        items = await seen(session, call, page.rows)
+    return answer(listing(call.request, query, page, items))
 
 
 @router.post("/{execution_id}/cancel", status_code=202, responses={202: {"model": ExecutionRead}})
@@ -62,8 +63,9 @@ async def cancel_execution(
     async with call.gateway.database.transaction() as session:
         row = await own_execution(session, call, execution_id)
         stopping = await stop(session, call, row, body.reason)
+        (read,) = await seen(session, call, [stopping.row])
     await ring(call.gateway, stopping)
-    return answer(views.execution(call, stopping.row), 202)
+    return answer(read, 202)
 
 
 async def list_of_executions(
@@ -75,9 +77,21 @@ async def list_of_executions(
         narrowed = replace(narrowed, task_id=task_id)
     async with call.gateway.database.reading() as session:
         page = await executions.page(session, call.principal.user_id, narrowed, query.window())
-    return answer(
-        listing(call.request, query, page, [views.execution(call, row) for row in page.rows])
+        items = await seen(session, call, page.rows)
+    return answer(listing(call.request, query, page, items))
+
+
+async def seen(
+    session: AsyncSession, call: Call, rows: Sequence[ExecutionRow]
+) -> list[ExecutionRead]:
+    """Executions as this caller sees them, with links to what the caller can read."""
+    hidden = await unreadable(
+        session,
+        task_ids=[row.task_id for row in rows],
+        session_ids=[row.session_id for row in rows],
+        by=call.sees_as,
     )
+    return [views.execution(call, row, hidden) for row in rows]
 
 
 def narrowed_by(given: Narrowing) -> ExecutionFilter:

@@ -46,7 +46,7 @@ async def list_input_requests(
             session, me.user_id, narrowed, query.window(), subject=me.subject
         )
     return answer(
-        listing(call.request, query, page, [views.input_request(row) for row in page.rows])
+        listing(call.request, query, page, [views.input_request(call, row) for row in page.rows])
     )
 
 
@@ -55,7 +55,7 @@ async def get_input_request(call: Called, request_id: UUID) -> Response:
     """One request."""
     async with call.gateway.database.reading() as session:
         row = await _mine(session, call, request_id)
-    return single(call.request, views.input_request(row))
+    return single(call.request, views.input_request(call, row))
 
 
 @router.post("/{request_id}/answer", responses={200: {"model": InputRequestRead}})
@@ -78,7 +78,7 @@ async def answer_input_request(
         after = {"decision": given["decision"], "execution_id": str(execution.id)}
         action, owner = "input_request.answer", row.user_id
         await audit.record(session, call.actor, action, entity, after=after, owner_id=owner)
-        return answer(views.input_request(row)), execution.workflow_id
+        return answer(views.input_request(call, row)), execution.workflow_id
 
     done = await once(call, store)
     if done.value is not None:

@@ -1,5 +1,6 @@
 """Reports: listed, as they are stored, or as a file of any format."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from contracts.reports import Ending
 from domain.errors import NotFoundError
 from domain.states import ExecutionStatus
 from persistence import executions, reports
+from persistence.readable import unreadable
 from persistence.reports import ReportFilter
 from persistence.resumption import definition_of
 from persistence.tables.executions import ExecutionRow
@@ -66,7 +68,8 @@ async def list_reports(call: Called, query: Annotated[ReportQuery, Query()]) -> 
     )
     async with call.gateway.database.reading() as session:
         page = await reports.page(session, call.principal.user_id, narrowed, query.window())
-    items: list[ReportItem] = [views.report_item(row) for row in page.rows]
+        hidden = await _hidden(session, call, page.rows)
+    items: list[ReportItem] = [views.report_item(row, hidden) for row in page.rows]
     return answer(listing(call.request, query, page, items))
 
 
@@ -76,7 +79,8 @@ async def get_report(call: Called, report_id: UUID) -> Response:
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, report_id)
         execution = await executions.find(session, row.execution_id)
-    return single(call.request, views.report(row, ended(row.content, _ending(execution))))
+        hidden = await _hidden(session, call, [row])
+    return single(call.request, views.report(row, ended(row.content, _ending(execution)), hidden))
 
 
 @router.get("/reports/{report_id}/download", response_class=Response, responses=_FILE)
@@ -102,9 +106,16 @@ async def get_execution_report(
         row = await reports.of_execution(session, execution_id)
         if row is None:
             raise NotFoundError(await _why_none(session, execution))
+        hidden = await _hidden(session, call, [row])
     if name is None:
-        return single(call.request, views.report(row, ended(row.content, _ending(execution))))
+        content = ended(row.content, _ending(execution))
+        return single(call.request, views.report(row, content, hidden))
     return await rendered(call, _stored(row, execution), name, shown="inline")
+
+
+async def _hidden(session: AsyncSession, call: Call, rows: Sequence[ReportRow]) -> frozenset[UUID]:
+    task_ids = [row.task_id for row in rows]
+    return await unreadable(session, task_ids=task_ids, by=call.sees_as)
 
 
 async def _own(session: AsyncSession, call: Call, report_id: UUID) -> ReportRow:

@@ -6,7 +6,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import views
 from api.executions.forking import fork
 from api.executions.starting import Started, accepted
 from api.executions.waiting import ACCEPTED, Wait
@@ -15,7 +14,7 @@ from api.http.calls import Call, Called
 from api.http.idempotency import once
 from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer
-from api.routes.executions import own_execution
+from api.routes.executions import own_execution, seen
 from api.schemas.executions import ExecutionRead, ForkBody
 from domain.errors import NotFoundError
 from persistence import audit, executions, pausing, prerequisites
@@ -48,9 +47,8 @@ async def list_prerequisites(
     async with call.gateway.database.reading() as session:
         await own_execution(session, call, execution_id)
         page = await prerequisites.page(session, execution_id, query.window())
-    return answer(
-        listing(call.request, query, page, [views.execution(call, row) for row in page.rows])
-    )
+        items = await seen(session, call, page.rows)
+    return answer(listing(call.request, query, page, items))
 
 
 @router.post("/{execution_id}/fork", status_code=202, responses=ACCEPTED)
@@ -95,7 +93,8 @@ async def _wish(call: Call, execution_id: UUID, *, stand_still: bool) -> Respons
                 after={"status": row.status, "is_pause_requested": stand_still},
                 owner_id=row.user_id,
             )
-        return answer(views.execution(call, row), 202), row.workflow_id if is_new else None
+        (read,) = await seen(session, call, [row])
+        return answer(read, 202), row.workflow_id if is_new else None
 
     done = await once(call, store)
     if done.value is not None:

@@ -226,6 +226,7 @@ class ExecutionRead(Read):
     run_id: str | None
     deadline_at: datetime | None
     cancel_requested_at: datetime | None
+    cancel_reason: str | None
     pause_requested_at: datetime | None
     created_at: datetime
     started_at: datetime | None
@@ -280,7 +281,10 @@ class MessageRead(Line):
 
 
 class ToolCallRead(Line):
-    """One tool call: what the model asked for, what was decided, what came of it."""
+    """One tool call: what the model asked for, what was decided, what came of it.
+
+    `input` is text where the model sent no JSON.
+    """
 
     id: UUID
     execution_id: UUID

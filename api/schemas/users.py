@@ -5,12 +5,20 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.schemas.values import Body, Read, UsdOut
+from contracts.definitions import as_number
 
 MOST_AT_ONCE = 100_000
 """More than are counted is no limit."""
+
+DailyUsd = Annotated[
+    Decimal,
+    Field(ge=0, max_digits=18, decimal_places=6),
+    BeforeValidator(as_number, json_schema_input_type=Annotated[float, Field(ge=0)]),
+]
+"""0 lets nothing start."""
 
 
 class QuotasRead(BaseModel):
@@ -72,7 +80,7 @@ class UserUpdate(Body):
 
     is_disabled: bool = False
     max_concurrent_executions: Annotated[int | None, Field(ge=0, le=MOST_AT_ONCE)] = None
-    max_usd_per_day: Annotated[Decimal | None, Field(ge=0, max_digits=18, decimal_places=6)] = None
+    max_usd_per_day: DailyUsd | None = None
 
 
 class QueueRead(BaseModel):

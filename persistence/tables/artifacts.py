@@ -9,7 +9,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class ArtifactRow(Row):
-    """One kept file. `kind`: `artifact` (a tool saved it) or `tool_output` (too large to show)."""
+    """One kept file. `kind`: `artifact` (a tool or a client saved it), `tool_output` (too long)."""
 
     __tablename__ = "artifacts"
     __table_args__ = (Index("ix_artifacts_execution_id_id", "execution_id", "id"),)

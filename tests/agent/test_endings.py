@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -203,6 +204,15 @@ async def test_output_of_a_shape(engine: Engine) -> None:
     assert ((await run.row()).result_data or {})["output"] == {"n": 3}
     for text in ('{"n": "three"}', "three"):
         await engine.failed({"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID)
+
+
+@pytest.mark.parametrize("text", ['{"n": NaN}', '{"n": 1e999}', "[" * 3000, "[" * 300 + "]" * 300])
+async def test_output_that_cannot_be_kept_ends_the_execution_at_once(
+    engine: Engine, text: str
+) -> None:
+    options: dict[str, Any] = {"output_schema": {}}
+    run = await engine.failed({"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID)
+    assert len(await run.model_calls()) == 1
 
 
 async def test_a_shape_that_cannot_be_had_ends_the_execution_and_fetches_nothing(

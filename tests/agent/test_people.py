@@ -90,6 +90,18 @@ async def test_due_and_answered_by_default(engine: Engine, default: Any) -> None
     assert await run.text() == "red"
 
 
+async def test_due_without_a_default_approves_nothing(engine: Engine) -> None:
+    policy = {"due_seconds": 0.1, "on_expiry": "default"}
+    run = await engine.failed(
+        {"tool_use": use("bash", command="touch x")},
+        TOLD,
+        ask_tools=["bash"],
+        human_input_policy=policy,
+        code=ErrorCode.INPUT_EXPIRED,
+    )
+    assert not (await run.workspace() / "x").exists()
+
+
 async def test_due_and_nothing_happens(engine: Engine) -> None:
     policy = {"due_seconds": 0.05, "on_expiry": "wait"}
     run = await engine.start(QUESTION, TOLD, **ASK_USER, human_input_policy=policy)

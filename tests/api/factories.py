@@ -239,6 +239,7 @@ BODIES: dict[str, Any] = {
     "POST /sessions/{session_id}/tasks": {"agent_id": "researcher", "input": "Look it up."},
     "POST /notifications/test": {"webhook": {"url": "https://hooks.example.com/x"}},
     "POST /input-requests/{request_id}/answer": {"message": "changed"},
+    "POST /artifacts": {"name": "notes.txt", "content": "changed"},
     "POST /api-keys": {"name": "one more"},
     "PATCH /admin/users/{user_id}": {"max_concurrent_executions": 5},
 }

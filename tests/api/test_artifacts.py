@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -6,7 +7,7 @@ import httpx2
 import pytest
 
 from persistence.tables.artifacts import ArtifactRow
-from tests.api.world import World, execute, make_task
+from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
 BYTES = b"0123456789" * 10
@@ -58,3 +59,80 @@ async def test_bytes_that_are_elsewhere_are_told(
     world.gateway.blobs.path(hashlib.sha256(BYTES).hexdigest()).unlink()
     missing = await client.get(f"{artifact}/content")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+
+
+async def test_a_file_is_kept_beside_its_execution(client: Client, other: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    body = {"name": "out/notes.md", "content": "# é", "execution_id": execution["id"]}
+    headers = {"Idempotency-Key": execution["id"]}
+    made = await client.post("/api/v1/artifacts", json=body, headers=headers)
+    assert made.status_code == 201, made.text
+    artifact = made.json()
+    assert (await client.post("/api/v1/artifacts", json=body, headers=headers)).json() == artifact
+    content = "# é".encode()
+    assert artifact["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (artifact["size_bytes"], artifact["media_type"]) == (len(content), "text/markdown")
+    read = await client.get(made.headers["location"])
+    assert (read.json(), read.headers["etag"]) == (artifact, made.headers["etag"])
+    assert (await client.get(artifact["_links"]["content"])).content == content
+    assert (await other.get(made.headers["location"])).status_code == 403
+    (listed,) = (await client.get(execution["_links"]["artifacts"])).json()["items"]
+    assert listed == artifact
+    events = (await client.get(execution["_links"]["events"])).json()["items"]
+    assert (events[-1]["type"], events[-1]["data"]["artifact_id"]) == (
+        "artifact.saved",
+        artifact["id"],
+    )
+    assert (await other.post("/api/v1/artifacts", json=body)).status_code == 403
+    await client.post(execution["_links"]["cancel"])
+
+
+async def test_a_file_of_bytes_belongs_to_nothing(client: Client) -> None:
+    body = {"name": "blob", "content_base64": "AP8="}
+    made = (await client.post("/api/v1/artifacts", json=body)).json()
+    assert (made["execution_id"], made["media_type"]) == (None, "application/octet-stream")
+    assert (await client.get(made["_links"]["content"])).content == b"\x00\xff"
+
+
+@pytest.fixture
+def unwritable(world: World) -> Iterator[None]:
+    """The store is a directory of the kernel's, in which not even root makes files."""
+    store = world.gateway.settings.home / "artifacts"
+    store.mkdir(parents=True, exist_ok=True)
+    aside = store.rename(store.with_name("aside"))
+    store.symlink_to("/sys")
+    yield
+    store.unlink()
+    aside.rename(store)
+
+
+async def test_a_gateway_that_may_not_write_says_so(client: Client, unwritable: None) -> None:
+    del unwritable
+    refused = await client.post("/api/v1/artifacts", json={"name": "x", "content": "x"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "files_elsewhere")
+    assert "PERDURE_HOME/artifacts" in refused.json()["detail"]
+
+
+async def test_what_has_ended_keeps_the_files_it_has(world: World, client: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    await in_session(world, execution, "completed")
+    body = {"name": "late", "content": "x", "execution_id": execution["id"]}
+    refused = await client.post("/api/v1/artifacts", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "execution_terminal")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "x"},
+        {"name": " ", "content": "x"},
+        {"name": "x", "content": "x", "content_base64": "eA=="},
+        {"name": "x", "content_base64": "not base64"},
+        {"name": "x", "content_base64": "é"},
+        {"name": "x", "content": "x", "media_type": "text"},
+        {"name": "x", "content": "x", "media_type": "text/plain\r\nX: y"},
+    ],
+)
+async def test_what_is_no_file_is_refused(client: Client, body: dict[str, str]) -> None:
+    refused = await client.post("/api/v1/artifacts", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")

@@ -189,6 +189,7 @@ async def test_cancel_asks_the_whole_tree(world: World, client: Client) -> None:
     response = await client.post(parent["_links"]["cancel"], json={"reason": "enough"})
     assert response.status_code == 202
     assert response.json()["cancel_requested_at"]
+    assert response.json()["cancel_reason"] == "enough"
     assert (await outbox(world, parent)).count("cancel") == 1
     assert await outbox(world, child) == ["start", "cancel"]
     assert await outbox(world, done) == ["start"]

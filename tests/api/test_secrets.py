@@ -34,6 +34,7 @@ async def test_a_secret_is_put_replaced_read_listed_and_deleted(client: Client) 
     assert (secret["name"], secret["hosts"]) == ("github", ["api.github.com"])
     assert secret["tools"] == ["mcp__github__*"]
     assert secret["last_used_at"] is None
+    assert secret["updated_at"] == secret["created_at"]
 
     again = await put(client, "github", hosts=["*.github.com"])
     assert (again.status_code, again.content) == (204, b"")
@@ -49,6 +50,13 @@ async def test_a_secret_is_put_replaced_read_listed_and_deleted(client: Client) 
     assert gone.status_code == 204
     assert (await client.get(f"{BASE}/github")).status_code == 404
     assert (await client.delete(f"{BASE}/github")).status_code == 404
+
+
+async def test_a_name_that_is_none_is_told_what_one_looks_like(client: Client) -> None:
+    refused = await put(client, "GITHUB_TOKEN")
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert (error["loc"], error["msg"][:17]) == (["path", "name"], "Use small letters")
 
 
 async def test_names_are_each_users_own(client: Client, other: Client) -> None:

@@ -3,6 +3,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import httpx2
+import pytest
 
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.reports import ReportRow
@@ -99,3 +100,26 @@ async def test_the_report_of_an_execution(world: World, client: Client) -> None:
     assert "sandbox" in rendered.headers["content-security-policy"]
     unknown = await client.get(f"{path}?format=docx")
     assert (unknown.status_code, unknown.json()["errors"][0]["loc"]) == (422, ["query", "format"])
+
+
+@pytest.mark.parametrize("sent", ['{"command": "ls', "[" * 9999, '{"a":' * 300 + "1" + "}" * 300])
+async def test_a_tool_input_that_is_no_json_is_shown_as_text(
+    world: World, client: Client, sent: str
+) -> None:
+    execution = await execute(client, await make_task(client))
+    async with world.gateway.database.transaction() as session:
+        session.add(
+            ToolCallRow(
+                execution_id=UUID(execution["id"]),
+                turn=1,
+                position=0,
+                tool_use_id="t1",
+                name="bash",
+                input=sent,
+                input_sha256=SHA,
+                effect="read_only",
+                status="failed",
+            )
+        )
+    listed = await client.get(execution["_links"]["tool_calls"])
+    assert (listed.status_code, listed.json()["items"][0]["input"]) == (200, sent)

@@ -95,6 +95,26 @@ async def test_deltas_pass_between_the_events(world: World, client: Client) -> N
     assert json.loads(seen[0]["data"]) == {"turn": 1, "delta": "Hel"}
 
 
+async def test_text_that_comes_after_its_message_is_left_out(world: World, client: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    seen: list[dict[str, str]] = []
+    async for frame in stream(client, execution):
+        if frame.get("event") == "execution.created":
+            await tell(
+                world, execution, Event("turn.completed", {"turn": 1, "error": "overloaded"})
+            )
+            await tell(world, execution, Event("turn.completed", {"turn": 2}))
+        if frame.get("id") == "3":
+            async with world.gateway.database.transaction() as session:
+                for turn in (2, 3):
+                    delta = {"execution_id": execution["id"], "turn": turn, "delta": "Hel"}
+                    await notify(session, LIVE, json.dumps(delta))
+        if frame.get("event") == "delta":
+            seen.append(frame)
+            await tell(world, execution, Event("execution.completed"))
+    assert [json.loads(frame["data"])["turn"] for frame in seen] == [3]
+
+
 async def test_a_lost_notification_costs_a_moment_and_no_event(
     world: World, client: Client
 ) -> None:

@@ -48,6 +48,13 @@ async def test_a_task_is_read_as_it_was_written(client: Client) -> None:
         ({"sdk_options": {"modle": "x"}}, ["sdk_options", "modle"]),
         ({"sdk_options": {"max_turns": "5"}}, ["sdk_options", "max_turns"]),
         ({"sdk_options": {"max_budget_usd": 0.0000001}}, ["sdk_options", "max_budget_usd"]),
+        ({"sdk_options": {"max_budget_usd": "1"}}, ["sdk_options", "max_budget_usd"]),
+        ({"sdk_options": {"max_budget_usd": True}}, ["sdk_options", "max_budget_usd"]),
+        ({"sdk_options": {"thinking": {"type": "enabld"}}}, ["sdk_options", "thinking", "type"]),
+        (
+            {"sdk_options": {"thinking": {"type": "enabled", "budget_tokens": 9}, "max_tokens": 9}},
+            ["sdk_options", "thinking", "budget_tokens"],
+        ),
         (
             {"sdk_options": {"model": "who-knows", "max_budget_usd": 1}},
             ["sdk_options", "max_budget_usd"],
@@ -64,6 +71,10 @@ async def test_a_task_is_read_as_it_was_written(client: Client) -> None:
         ({"generate_report": True}, ["report_format"]),
         ({"generate_report": True, "report_format": "docx"}, ["report_format"]),
         ({"human_input_policy": {"mode": "maybe"}}, ["human_input_policy", "mode"]),
+        (
+            {"human_input_policy": {"due_seconds": 60, "on_expiry": "default"}},
+            ["human_input_policy", "default_answer"],
+        ),
         ({"tags": ["x" * 65]}, ["tags", 0]),
         ({"is_public": True, "working_directory_path": "src"}, ["working_directory_path"]),
         (

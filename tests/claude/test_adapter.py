@@ -158,7 +158,16 @@ async def test_text_comes_as_it_streams(model: ClaudeModel) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ['{"a": ', "[1, 2]", '"x"', '{"a": NaN}', '{"a": 1e999}', "[" * 9999]
+    "raw",
+    [
+        '{"a": ',
+        "[1, 2]",
+        '"x"',
+        '{"a": NaN}',
+        '{"a": 1e999}',
+        "[" * 9999,
+        '{"a":' * 300 + "1" + "}" * 300,
+    ],
 )
 async def test_malformed_tool_input_survives_and_can_be_sent_back(
     raw: str, model: ClaudeModel

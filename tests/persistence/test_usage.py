@@ -114,6 +114,20 @@ async def ledger(database: Database) -> Ledger:
     return Ledger(database, alice, bob)
 
 
+async def test_a_refused_call_costs_its_model_nothing(ledger: Ledger) -> None:
+    row = await ledger.ran(LONG_AGO)
+    async with ledger.database.transaction() as session:
+        refused = _call(row.id, "big", 0, Decimal(0))
+        refused.try_number, refused.status, refused.usage = 2, "failed", None
+        refused.cost_usd, refused.estimate_usd = None, Decimal("0.3")
+        session.add(refused)
+    by_model = await ledger.read(GroupBy.MODEL)
+    assert {g.key: g.measures.cost_usd for g in by_model.groups} == {
+        "big": Decimal("0.4"),
+        "small": Decimal("0.1"),
+    }
+
+
 async def close(ledger: Ledger) -> int:
     return await Housekeeping(ledger.database).close_days()
 

@@ -1,0 +1,43 @@
+"""How a definition has Claude think, and what it says of people: each problem names its field."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from contracts.definitions import HumanInputPolicy, SdkOptions
+from domain.errors import FieldProblem
+
+THINKING = ("adaptive", "enabled", "disabled", "between_tools")
+"""Types of `thinking` (Messages API, 2026-11); its other fields are the provider's business."""
+
+
+def thinking_problems(options: SdkOptions) -> Iterator[FieldProblem]:
+    """What the provider would refuse of `thinking`, every time the task runs."""
+    if options.thinking is None:
+        return
+    loc = ("body", "sdk_options", "thinking")
+    kind = options.thinking.get("type")
+    if kind not in THINKING:
+        yield FieldProblem((*loc, "type"), f"Write one of: {', '.join(THINKING)}.", "enum")
+    if kind == "enabled":
+        problem = _tokens_problem(options.thinking.get("budget_tokens"), options.max_tokens)
+        if problem is not None:
+            yield FieldProblem((*loc, "budget_tokens"), problem)
+
+
+def _tokens_problem(tokens: Any, max_tokens: int | None) -> str | None:
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+        return "Thinking that is enabled needs a number of tokens."
+    if max_tokens is not None and tokens >= max_tokens:
+        return f"It must be less than max_tokens, which is {max_tokens}."
+    return None
+
+
+def people_problems(policy: HumanInputPolicy) -> Iterator[FieldProblem]:
+    """A default that nobody wrote would approve whatever is asked."""
+    if policy.on_expiry == "default" and policy.default_answer is None:
+        loc = ("body", "human_input_policy", "default_answer")
+        hint = (
+            "on_expiry default needs the answer that stands in for a person's, "
+            'such as {"decision": "deny"}.'
+        )
+        yield FieldProblem(loc, hint, "missing")

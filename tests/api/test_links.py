@@ -1,0 +1,98 @@
+"""`_links`: each one leads whoever reads it somewhere."""
+
+from typing import Any
+from uuid import UUID
+
+import httpx2
+
+from persistence.tables.reports import ReportRow
+from tests.api.world import World, ask, execute, in_session, make_task
+
+Client = httpx2.AsyncClient
+
+
+async def followed(client: Client, path: str) -> set[str]:
+    """The names of the links at `path`, each of which can be read, or posted to."""
+    read = await client.get(path)
+    assert read.status_code == 200, read.text
+    links: dict[str, str] = read.json()["_links"]
+    for name, link in links.items():
+        if name == "temporal":  # of another server, which no test of the gateway starts
+            continue
+        answer = await client.get(link)
+        is_action = answer.status_code == 405 and "POST" in answer.headers["allow"]
+        assert answer.status_code == 200 or is_action, (name, link, answer.text)
+    return set(links)
+
+
+async def ended(world: World, client: Client, task: dict[str, Any]) -> dict[str, Any]:
+    execution = await execute(client, task)
+    await in_session(world, execution, "completed")
+    return execution
+
+
+async def test_a_public_task_shows_others_what_they_may_follow(
+    client: Client, other: Client
+) -> None:
+    task = await make_task(client, is_public=True)
+    own = await followed(client, task["_links"]["self"])
+    assert own - await followed(other, task["_links"]["self"]) == {"schedule", "hooks"}
+
+
+async def test_no_execution_leads_to_what_is_deleted(world: World, client: Client) -> None:
+    task = await make_task(client)
+    execution = await ended(world, client, task)
+    path = execution["_links"]["self"]
+    assert {"task", "session"} <= await followed(client, path)
+    session = (await client.get(path)).json()["_links"]["session"]
+    assert (await client.delete(session)).status_code == 204
+    assert "session" not in await followed(client, path)
+    assert (await client.delete(task["_links"]["self"])).status_code == 204
+    assert "task" not in await followed(client, path)
+    (listed,) = (await client.get(f"/api/v1/task-executions?task_id={task['id']}")).json()["items"]
+    assert listed == (await client.get(path)).json()
+
+
+async def test_no_execution_leads_others_to_a_task_that_is_theirs_no_more(
+    world: World, client: Client, other: Client, admin: Client
+) -> None:
+    task = await make_task(client, is_public=True)
+    execution = await ended(world, other, task)
+    path = execution["_links"]["self"]
+    assert "task" in await followed(other, path)
+    await client.patch(task["_links"]["self"], json={"is_public": False})
+    assert "task" not in await followed(other, path)
+    assert "task" in await followed(admin, path)
+    listing = f"/api/v1/task-executions?task_id={task['id']}"
+    (listed,) = (await other.get(listing)).json()["items"]
+    assert listed == (await other.get(path)).json()
+
+
+async def test_who_is_asked_is_not_led_to_what_asks(
+    world: World, client: Client, other: Client
+) -> None:
+    execution = await execute(client, await make_task(client))
+    await in_session(world, execution, "waiting_for_user")
+    request = f"/api/v1/input-requests/{await ask(world, execution, assignee='bob')}"
+    assert "execution" in await followed(client, request)
+    assert await followed(other, request) == {"self", "answer"}
+
+
+async def test_no_report_leads_to_a_task_that_is_deleted(world: World, client: Client) -> None:
+    task = await make_task(client)
+    execution = await ended(world, client, task)
+    async with world.gateway.database.transaction() as session:
+        report = ReportRow(
+            user_id=UUID(execution["user_id"]),
+            execution_id=UUID(execution["id"]),
+            task_id=UUID(task["id"]),
+            title="greet",
+            format="html",
+            content={},
+        )
+        session.add(report)
+    listing = f"/api/v1/reports?task_id={task['id']}"
+    (before,) = (await client.get(listing)).json()["items"]
+    await client.delete(task["_links"]["self"])
+    (after,) = (await client.get(listing)).json()["items"]
+    assert before["_links"].keys() - after["_links"].keys() == {"task"}
