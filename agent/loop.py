@@ -105,7 +105,7 @@ class Loop:
 
 def _unable(snapshot: Snapshot, state: RunState) -> Failure | None:
     """Why this attempt can't go on from where the record stands, or None."""
-    if snapshot.stalled_attempts > MAX_STALLED_ATTEMPTS:
+    if snapshot.stalled_attempts >= MAX_STALLED_ATTEMPTS:
         return Failure(
             ErrorCode.WORKER_ERROR,
             f"{snapshot.stalled_attempts} attempts ended without a step; see the worker's log.",

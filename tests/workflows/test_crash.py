@@ -6,13 +6,19 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from claude.scripted import ScriptedModelServer
+from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, use
 from tests.engine.running import Place, driving, make_place, worker_process, working
 from tests.waiting import eventually
 
+REFUSE = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'this answer can not be kept'; END $$"""
+REFUSE_ANSWERS = """CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW
+WHEN (NEW.role = 'assistant') EXECUTE FUNCTION refuse()"""
 TOLD = {"text": "{last_tool_result}"}
 BASH = ["bash"]
 
@@ -105,3 +111,18 @@ async def goes_on_waiting(run: Run) -> None:
     await run.answer(await run.open_request(), message="still here")
     await run.ended()
     assert await run.text() == "still here"
+
+
+async def test_attempts_that_come_no_step_further_are_given_up(
+    place: Place, scripted_model: ScriptedModelServer
+) -> None:
+    async with driving(place, scripted_model) as engine, working(place, scripted_model):
+        async with engine.database.transaction() as session:
+            for statement in (REFUSE, REFUSE_ANSWERS):
+                await session.execute(text(statement))
+        run = await engine.start({"text": "x"})
+        row = await run.ended()
+        calls = await run.model_calls()
+    assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.WORKER_ERROR)
+    assert row.error_message == "5 attempts ended without a step; see the worker's log."
+    assert [call.status for call in calls] == ["lost"] * 5
