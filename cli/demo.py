@@ -111,6 +111,7 @@ def _tell_what_happened(gateway: Gateway, execution: Json, facts: Mapping[str, A
     if facts.get("temporal_ui_url"):
         workflow = f"{facts['temporal_ui_url']}/namespaces/default/workflows"
         show.out.print(f"in Temporal  {workflow}/{execution['workflow_id']}", soft_wrap=True)
+    show.out.print("go on        `perdure up` starts a stack that stays; docs/tutorial.md leads on")
 
 
 def _is_scripted(facts: Mapping[str, Any]) -> bool:
