@@ -51,6 +51,9 @@ class Loop:
             FencedOutError: another attempt moves the execution.
             Exception: whatever the ports raise; the next attempt continues from the record.
         """
+        # Before the attempt is on record: one that dies meanwhile came no step further either, and
+        # must not count as one that could have.
+        await self._model.ready()
         snapshot = await self._record.begin()
         attempt, tools, model = self._parts(snapshot)
         self.state = attempt.state

@@ -20,6 +20,10 @@ from domain.tool_calls import (
 class Model(Protocol):
     """Claude, by whatever way."""
 
+    async def ready(self) -> None:
+        """Return when calls can be made at once; the first time in a process this takes seconds."""
+        ...
+
     async def call(
         self, request: ModelRequest, *, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:

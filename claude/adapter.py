@@ -36,8 +36,8 @@ _NOT_CONFIGURED = (
 class ClaudeModel:
     """Claude, through the SDK. Holds connections: make one per process and close it.
 
-    The SDK is 45 MB of types and takes 2 to 3 s to load. The first call loads it, in a thread: a
-    worker that has nothing to do is ready sooner without it, and a third smaller.
+    The SDK is 45 MB of types and takes 2 to 3 s to load. Whoever first wants to call loads it, in a
+    thread: a worker that has nothing to do is there sooner without it, and a third smaller.
     """
 
     def __init__(self, connect: "Callable[[], Transport | None]") -> None:
@@ -64,6 +64,13 @@ class ClaudeModel:
 
         return cls(connect)
 
+    async def ready(self) -> None:
+        """Load and set up the SDK, once per process; safe to call any number of times."""
+        async with self._connecting:
+            if not self._is_connected:
+                self._transport = await asyncio.to_thread(self._connect)
+                self._is_connected = True
+
     async def call(
         self, request: ModelRequest, *, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
@@ -75,26 +82,19 @@ class ClaudeModel:
         Raises:
             ModelCallError: no whole message came.
         """
-        transport = await self._connected()
+        await self.ready()
+        if self._transport is None:
+            raise ModelCallError(
+                _NOT_CONFIGURED, kind=ModelFailureKind.NOT_CONFIGURED, retryable=False
+            )
         started = time.monotonic()
-        answer = await transport.post(request_body.encode(request), request.prefix.betas)
+        answer = await self._transport.post(request_body.encode(request), request.prefix.betas)
         try:
             return await _read(answer, MessageBuilder(on_text), started)
         except MalformedStreamError as error:
             raise posture.from_connection(error, request_id=answer.request_id) from error
         finally:
             await answer.aclose()
-
-    async def _connected(self) -> "Transport":
-        async with self._connecting:
-            if not self._is_connected:
-                self._transport = await asyncio.to_thread(self._connect)
-                self._is_connected = True
-        if self._transport is None:
-            raise ModelCallError(
-                _NOT_CONFIGURED, kind=ModelFailureKind.NOT_CONFIGURED, retryable=False
-            )
-        return self._transport
 
     async def close(self) -> None:
         """Close all connections; calls under way fail."""
