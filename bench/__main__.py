@@ -47,21 +47,34 @@ def main() -> None:
     arguments = parser.parse_args()
     names = [arguments.only] if arguments.only else list(CASES)
     command = " ".join(["python -m bench", *sys.argv[1:]])
-    text = asyncio.run(_measure(names, QUICK if arguments.quick else FULL, command))
-    if arguments.only:
-        print(text)
-    else:
-        results.FILE.write_text(text, encoding="utf-8")
-        say(f"written to {results.FILE}")
+    asyncio.run(
+        _measure(
+            names,
+            QUICK if arguments.quick else FULL,
+            command,
+            tell=print if arguments.only else write,
+        )
+    )
     sys.stdout.flush()
     # Temporal's core may abort a process that takes its interpreter down (sdk-python#300).
     os._exit(0)
 
 
-async def _measure(names: list[str], scale: Scale, command: str) -> str:
+def write(text: str) -> None:
+    """Keep it in the results' file."""
+    results.FILE.write_text(text, encoding="utf-8")
+    say(f"written to {results.FILE}")
+
+
+async def _measure(
+    names: list[str], scale: Scale, command: str, *, tell: Callable[[str], object]
+) -> None:
+    """Tell what is known after each case: a run that is stopped keeps what it has."""
     before = results.load()
-    sections = [await CASES[name](scale) for name in names]
-    return results.render(sections, command=command, busy=f"{before}, {results.load()}")
+    sections: list[Section] = []
+    for name in names:
+        sections.append(await CASES[name](scale))
+        tell(results.render(sections, command=command, busy=f"{before}, {results.load()}"))
 
 
 if __name__ == "__main__":
