@@ -38,12 +38,13 @@ _EXECUTIONS = f"""
 SELECT {_COLUMNS}, (
     SELECT CASE WHEN t.is_public THEN e.user_id ELSE t.user_id END
     FROM tasks t WHERE t.id = e.task_id AND t.deleted_at IS NULL
-) AS task_reader, EXISTS (
-    SELECT FROM sessions s WHERE s.id = e.session_id AND s.deleted_at IS NOT NULL
+) AS task_reader, (
+    SELECT s.deleted_at IS NOT NULL FROM sessions s WHERE s.id = e.session_id
 ) AS session_is_deleted
 FROM executions e WHERE e.id = ANY($1)
 """  # noqa: S608 - our own columns
-"""With what decides which links can be followed; as joins these would read whole small tables."""
+"""With what decides which links can be followed, each looked up by its key: as joins, or asked with
+EXISTS, these would read whole tables."""
 
 _SETTLED = "SELECT id FROM executions WHERE id = ANY($1) AND status = ANY($2)"
 
