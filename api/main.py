@@ -66,7 +66,6 @@ POOL_SECONDS = 5.0
 
 FEATURES = (
     # Routes are tried in this order: what is asked most comes first.
-    bulk,  # before what takes any word for an execution's id
     executions,
     tasks,
     schedules,
@@ -77,6 +76,7 @@ FEATURES = (
     tool_groups,
     mcp_servers,
     agents,
+    bulk,  # before what takes any word for the id of an execution that is to be changed
     execute,
     files,
     steering,

@@ -1,20 +1,18 @@
-"""Executions: read, list, cancel."""
+"""Executions: read and list."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.executions.stopping import ring, stop
-from api.http.bodies import JsonBody
 from api.http.calls import Call, Called
 from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer, single
-from api.schemas.executions import CancelBody, ExecutionQuery, ExecutionRead, Narrowing
+from api.schemas.executions import ExecutionQuery, ExecutionRead, Narrowing
 from domain.errors import NotFoundError
 from persistence import executions
 from persistence.executions import ExecutionFilter
@@ -51,21 +49,6 @@ async def list_children(
         page = await executions.page(session, parent.user_id, narrowed, query.window())
         items = await seen(session, call, page.rows)
     return answer(listing(call.request, query, page, items))
-
-
-@router.post("/{execution_id}/cancel", status_code=202, responses={202: {"model": ExecutionRead}})
-async def cancel_execution(
-    call: Called,
-    execution_id: UUID,
-    body: Annotated[CancelBody, Depends(JsonBody(CancelBody, optional=True))],
-) -> Response:
-    """Ask an execution and its subtasks to stop; their workflows end them in a moment."""
-    async with call.gateway.database.transaction() as session:
-        row = await own_execution(session, call, execution_id)
-        stopping = await stop(session, call, row, body.reason)
-        (read,) = await seen(session, call, [stopping.row])
-    await ring(call.gateway, stopping)
-    return answer(read, 202)
 
 
 async def list_of_executions(

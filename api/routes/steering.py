@@ -1,4 +1,4 @@
-"""Steering executions: pause, resume, and forking one at a turn."""
+"""Steering executions: cancel, pause, resume, and forking one at a turn."""
 
 from typing import Annotated
 from uuid import UUID
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.executions.forking import fork
 from api.executions.starting import Started, accepted
+from api.executions.stopping import ring, stop
 from api.executions.waiting import ACCEPTED, Wait
 from api.http.bodies import JsonBody
 from api.http.calls import Call, Called
@@ -15,12 +16,27 @@ from api.http.idempotency import once
 from api.http.pages import Listing, ListQuery, listing
 from api.http.responses import answer
 from api.routes.executions import own_execution, seen
-from api.schemas.executions import ExecutionRead, ForkBody
+from api.schemas.executions import CancelBody, ExecutionRead, ForkBody
 from domain.errors import NotFoundError
 from persistence import audit, executions, pausing, prerequisites
 from persistence.tables.executions import ExecutionRow
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
+
+
+@router.post("/{execution_id}/cancel", status_code=202, responses={202: {"model": ExecutionRead}})
+async def cancel_execution(
+    call: Called,
+    execution_id: UUID,
+    body: Annotated[CancelBody, Depends(JsonBody(CancelBody, optional=True))],
+) -> Response:
+    """Ask an execution and its subtasks to stop; their workflows end them in a moment."""
+    async with call.gateway.database.transaction() as session:
+        row = await own_execution(session, call, execution_id)
+        stopping = await stop(session, call, row, body.reason)
+        (read,) = await seen(session, call, [stopping.row])
+    await ring(call.gateway, stopping)
+    return answer(read, 202)
 
 
 @router.post("/{execution_id}/pause", status_code=202, responses={202: {"model": ExecutionRead}})
