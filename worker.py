@@ -4,16 +4,16 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.audience import Watchers
 from activities.call_claude import Attentions, Caller
+from activities.companions import beside
 from activities.deliveries import Deliveries
 from activities.execution import Activities
 from activities.housekeeping import Housekeeping
@@ -48,11 +48,6 @@ from workflows.notification import NotificationDelivery
 
 CLOSING = timedelta(seconds=5)
 """Beyond the drain: what a cut step needs to be recorded, before Temporal cancels it (chosen)."""
-
-APART = timedelta(seconds=0.25)
-"""Companions that look at once want a connection each, which Postgres then keeps at 4 MB apiece;
-one after the other they share one or two (chosen: a look takes some
-10 ms, several times that on a busy machine)."""
 
 
 def executions_worker(client: Client, activities: Activities, settings: Settings) -> Worker:
@@ -196,30 +191,6 @@ def companions(
         Sealer(database).run(),
         Housekeeping(database).run(),
     )
-
-
-@asynccontextmanager
-async def beside(*companions: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run these while the block runs, and end them with it; they begin `APART`."""
-    running = [
-        asyncio.ensure_future(_later(place * APART, companion))
-        for place, companion in enumerate(companions)
-    ]
-    try:
-        yield
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.wait(running)
-
-
-async def _later(after: timedelta, companion: Coroutine[Any, Any, None]) -> None:
-    try:
-        await asyncio.sleep(after.total_seconds())
-    except asyncio.CancelledError:
-        companion.close()
-        raise
-    await companion
 
 
 async def serve(settings: Settings, stopping: asyncio.Event) -> None:
