@@ -37,6 +37,7 @@ check: setup-dev ## format, lint, types, layers, migrations, documents, containe
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_migrations.py
+	$(BIN)/python scripts/write_operations.py --check
 	$(DOCS) --quiet
 ifneq ($(wildcard docker-compose.yml),)
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
