@@ -29,8 +29,8 @@ from tests.databases import Databases
 if TYPE_CHECKING:
     from tests.engine.driver import Engine
 
-# The data of a test server is deleted with it, so it need not reach the disk. Without autovacuum the
-# plans of a database that is used again are those of a new one.
+# The data of a test server is deleted with it, so it need not reach the disk. Without autovacuum, a
+# database that is used again has the query plans of a new one.
 POSTGRES_OPTIONS = {
     "fsync": "off",
     "synchronous_commit": "off",

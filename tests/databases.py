@@ -8,7 +8,7 @@ import asyncpg
 
 from cli.stack.postgres import Postgres
 from domain.ids import new_id
-from persistence.migrate import migrate
+from persistence.db.migrate import migrate
 
 TEMPLATE = "migrated"
 MAX_GROWTH_BYTES = 8 * 1024 * 1024

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from domain.states import ExecutionStatus
-from persistence.cancellation import cancel_tree
+from persistence.executions.cascade import cancel_tree
 from persistence.tables.audit import AuditRow
 from persistence.tables.tool_calls import ToolCallRow
 from tests.engine.driver import Engine, Run, use
@@ -136,7 +136,7 @@ async def test_a_cancel_wins_over_an_answer_that_came_with_it(engine: Engine) ->
     async with engine.database.transaction() as session:
         await run.store_answer(session, request, message="yes")
         await cancel_tree(session, run.id, "enough")
-    await run.ring()
+    await run.wake()
     await ended_as_cancelled(run, "gateway")
     [request] = await run.requests()
     assert request.status == "answered"
