@@ -12,9 +12,10 @@ from domain.errors import NotFoundError
 from domain.events import Event
 from domain.ids import made_at, new_id
 from domain.states import ExecutionStatus
-from persistence import events, reports, runs
+from persistence.executions import events, fencing
+from persistence.executions.snapshot import definition_of
+from persistence.reporting import reports
 from persistence.reporting.source import covered, ending_of, gather
-from persistence.resumption import definition_of
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.reports import ReportRow
 from reports.compose import compose
@@ -38,7 +39,7 @@ async def store(session: AsyncSession, execution_id: UUID) -> None:
     # Reading takes no lock: a cancel that comes meanwhile must not wait for a long story.
     source = await gather(session, row, definition)
     content = await asyncio.to_thread(_content, source)
-    row = await runs.locked(session, execution_id)
+    row = await fencing.locked(session, execution_id)
     if ExecutionStatus(row.status).is_terminal or await _is_told(session, row):
         return
     content["outcome"] |= ending_of(row).model_dump(mode="json")

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from domain.errors import AlreadyAnsweredError, ErrorCode
 from domain.states import ExecutionStatus
-from persistence import users
-from persistence.starts import request_of
+from persistence.executions.creation import request_of
+from persistence.identity import users
 from persistence.tables.notifications import NotificationRow
 from persistence.tables.tasks import TaskRow
 from tests.engine.driver import Engine, script, use

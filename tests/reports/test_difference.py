@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.report_source import KeptFile
 from contracts.reports import Difference, Item, ReportContent
 from domain.ids import new_id
-from persistence.database import Database
+from persistence.db.database import Database
 from persistence.reporting.earlier import completed_before
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from contracts.reports import ReportContent
 from domain.errors import NotFoundError
 from domain.ids import new_id
-from persistence.database import Database
+from persistence.db.database import Database
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.model_calls import ModelCallRow
