@@ -8,7 +8,7 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities.audience import ExecutionAudience, Watchers
+from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
 from agent.attention import Attention
 from agent.loop import Loop
 from agent.ports import Model, Prices, Store, Tools
@@ -16,9 +16,9 @@ from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
 from domain.errors import ExecutionTerminalError
 from domain.outcomes import Outcome, Stop
-from persistence.database import Database
-from persistence.record import ExecutionRecord
-from persistence.runs import RunIdentity
+from persistence.db.database import Database
+from persistence.executions.fencing import RunIdentity
+from persistence.executions.step_log import ExecutionRecord
 
 
 def identity(run: RunRef) -> RunIdentity:
@@ -29,12 +29,12 @@ def identity(run: RunRef) -> RunIdentity:
         run_id=info.workflow_run_id or "",
         segment=run.segment,
         attempt=info.attempt,
-        last_step=run.last_step,
+        last_message_seq=run.last_message_seq,
         is_reset=run.is_reset,
     )
 
 
-class Attentions:
+class InterruptWatchers:
     """The executions this worker moves right now, so that a ring of the bell finds its loop."""
 
     def __init__(self, slots: int) -> None:
@@ -57,21 +57,21 @@ class Attentions:
             if self._present.get(str(execution_id)) is attention:
                 del self._present[str(execution_id)]
 
-    def ring(self, execution_id: str) -> None:
+    def wake(self, execution_id: str) -> None:
         """There is something unread (a `BELL` notification)."""
         if (attention := self._present.get(execution_id)) is not None:
-            attention.ring()
+            attention.wake()
 
-    def ring_all(self) -> None:
+    def wake_all(self) -> None:
         """Notifications may have been lost: everybody looks."""
         for attention in self._present.values():
-            attention.ring()
+            attention.wake()
 
 
 class Segment:
     """The share of the worker one call gets: short when others wait."""
 
-    def __init__(self, attentions: Attentions) -> None:
+    def __init__(self, attentions: InterruptWatchers) -> None:
         """Begins now."""
         self._attentions = attentions
         self._began = asyncio.get_running_loop().time()
@@ -83,7 +83,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ExecutionRunner:
     """What every `call_claude` of a worker shares."""
 
     database: Database
@@ -92,8 +92,8 @@ class Caller:
     tools: Tools
     store: Store
     prices: Prices
-    watchers: Watchers
-    attentions: Attentions
+    watchers: LiveWatchers
+    attentions: InterruptWatchers
     drain_seconds: float
 
     async def call(self, run: RunRef) -> CallClaudeResult:
@@ -107,7 +107,7 @@ class Caller:
                 tools=self.tools,
                 store=self.store,
                 prices=self.prices,
-                audience=ExecutionAudience(run.execution_id, self.watchers),
+                audience=ExecutionLiveUpdates(run.execution_id, self.watchers),
                 attention=attention,
                 is_segment_over=Segment(self.attentions),
             )
@@ -116,7 +116,9 @@ class Caller:
                     stop = await loop.run()
                 except ExecutionTerminalError:
                     # It ended behind the workflow's back; `finish` reports what is written.
-                    return CallClaudeResult(outcome=Outcome.CANCELLED, last_step=run.last_step)
+                    return CallClaudeResult(
+                        outcome=Outcome.CANCELLED, last_message_seq=run.last_message_seq
+                    )
         return _result(loop, stop)
 
 
@@ -126,7 +128,7 @@ def _result(loop: Loop, stop: Stop) -> CallClaudeResult:
         raise RuntimeError("the loop ended before it began")
     return CallClaudeResult(
         outcome=stop.outcome,
-        last_step=state.transcript.next_seq - 1,
+        last_message_seq=state.transcript.next_seq - 1,
         error_code=stop.failure and stop.failure.code,
         children=stop.children,
         wakes_at=stop.wakes_at,

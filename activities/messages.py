@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.notifications import TERMINAL_EVENTS, TEST_EVENT
-from persistence.deliveries import Story
+from persistence.notifications.deliveries import Story
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from runtime.mail import Mail

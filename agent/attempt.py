@@ -193,7 +193,7 @@ class Attempt:
             self._is_cancelled = True
             return
         self.is_pausing = heard.is_pause_wanted
-        step = hearing.take_in(self.state, heard)
+        step = hearing.apply(self.state, heard)
         self.failure = step.failure or self.failure
         if step != Step():
             await self.write(step)

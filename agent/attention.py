@@ -36,7 +36,7 @@ class Attention:
         self.draining.set()
         self._end_scope()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """There is something unread. Work in hand goes on unless a look says it must stop."""
         self.rang = True
         self._rings += 1

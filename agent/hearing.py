@@ -12,9 +12,9 @@ from domain.people import expiry_answer
 from domain.steps import (
     ChildResult,
     Failure,
-    Heard,
+    Inbox,
     OpenRequest,
-    Said,
+    Signal,
     Step,
     ToolCall,
     ToolCallStatus,
@@ -24,12 +24,12 @@ CANCEL, MESSAGE = "cancel", "message"
 """Kinds of what is said that the loop treats by themselves; the rest is consumed as it is read."""
 
 
-def wants_end(heard: Heard) -> bool:
+def wants_end(heard: Inbox) -> bool:
     """Whether somebody cancelled."""
     return any(said.kind == CANCEL for said in heard.said)
 
 
-def take_in(state: RunState, heard: Heard) -> Step:
+def apply(state: RunState, heard: Inbox) -> Step:
     """Apply answers and subtask results to the turn; messages wait for the next user message."""
     calls: list[ToolCall] = []
     events: list[Event] = []
@@ -52,7 +52,7 @@ def take_in(state: RunState, heard: Heard) -> Step:
     return Step(tool_calls=calls, events=events, consumed=consumed, failure=failure)
 
 
-def _is_done_with(said: Said) -> bool:
+def _is_done_with(said: Signal) -> bool:
     """Cancels are consumed by `finish`, messages with the user message they become."""
     return said.kind not in (CANCEL, MESSAGE)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.model_calls import ModelRequest, ModelResponse
-from domain.steps import CallOutcome, Heard, NewArtifact, Receipt, Snapshot, Step
+from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step
 from domain.tool_calls import (
     OnStarted,
     ProcessIdentity,
@@ -82,7 +82,7 @@ class Record(Protocol):
         """Write a step, whole or not at all."""
         ...
 
-    async def hear(self) -> Heard:
+    async def hear(self) -> Inbox:
         """Read what was said and not consumed; consuming it is part of a step."""
         ...
 

@@ -13,7 +13,7 @@ from domain.states import ExecutionStatus
 from domain.steps import (
     CallIntent,
     OpenRequest,
-    Said,
+    Signal,
     Snapshot,
     StatusChange,
     ToolCall,
@@ -52,7 +52,7 @@ class RunState:
         self.calls = {call.id: call for call in snapshot.tool_calls}
         self.requests = {request.id: request for request in snapshot.open_requests}
         self.intent: CallIntent | None = None
-        self.steering: list[Said] = []
+        self.steering: list[Signal] = []
         self.tool: str | None = None
 
     @property

@@ -1,6 +1,7 @@
 """The values of the record: what one step writes, and what an attempt reads to continue.
 
-The loop (`agent/`) makes steps, `persistence/record.py` writes each in one transaction.
+The loop (`agent/`) makes steps; `persistence/executions/step_log.py` writes each step in one
+transaction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -288,8 +289,8 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One thing said to the execution, still to be consumed: an outbox row."""
+class Signal:
+    """One thing said to the execution, still to be consumed: an signals row."""
 
     id: UUID
     kind: str
@@ -297,10 +298,10 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Inbox:
     """Everything unread, with the rows it speaks of."""
 
-    said: Sequence[Said] = ()
+    said: Sequence[Signal] = ()
     answered: Sequence[OpenRequest] = ()
     children: Sequence[ChildResult] = ()
     is_pause_wanted: bool = False

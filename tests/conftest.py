@@ -25,7 +25,7 @@ from cli.stack.postgres import Postgres
 from cli.stack.process import RunningPart
 from cli.stack.temporal import Temporal
 from domain.ids import new_id
-from persistence.migrate import migrate
+from persistence.db.migrate import migrate
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 

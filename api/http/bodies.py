@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeVar
 import pydantic_core
 from pydantic import BaseModel, ValidationError
 
-from api.http.calls import Called
 from api.http.errors import MalformedRequestError
 from api.http.problems import SHOWN_PROBLEMS
-from api.http.wording import Location, sentence
+from api.http.request_context import Called
+from api.http.validation_messages import Location, sentence
 from domain.errors import FieldProblem, InvalidInputError
 
 M = TypeVar("M", bound=BaseModel)

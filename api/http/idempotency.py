@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.http.calls import Call
 from api.http.errors import MalformedRequestError, status_of
 from api.http.problems import of_error
+from api.http.request_context import Call
 from domain.errors import PerdureError, RateLimitedError
-from persistence.idempotency import KeptResponse, Key, claim, keep
+from persistence.db.idempotency import KeptResponse, Key, claim, keep
 
 HEADER = "idempotency-key"
 
@@ -31,7 +31,7 @@ class Done(Generic[T]):
     value: T | None
 
 
-async def once(
+async def run_once(
     call: Call,
     operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]],
     *,

@@ -11,8 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from api.http import errors
 from api.http.bodies import JsonBody
-from api.http.calls import authenticated
 from api.http.problems import MEDIA_TYPE, Problem
+from api.http.request_context import authenticated
 
 TITLE = "Perdure"
 

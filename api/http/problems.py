@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from api.http.errors import RETRY_AFTER_SECONDS, status_of
-from api.http.wording import sentence
+from api.http.validation_messages import sentence
 from domain.errors import (
     FieldProblem,
     InvalidInputError,

@@ -82,7 +82,7 @@ def migrate() -> None:
     import asyncio
 
     from cli.configuration import load
-    from persistence.migrate import migrate as bring_up_to_date
+    from persistence.db.migrate import migrate as bring_up_to_date
 
     settings = load()
     if settings.database_url is None:

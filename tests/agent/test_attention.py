@@ -36,17 +36,17 @@ async def test_a_bell_cuts_when_a_look_says_so() -> None:
     attention, said = Attention(), Said()
     work = asyncio.create_task(cut(attention, said))
     await asyncio.sleep(0)
-    attention.ring()
+    attention.wake()
     await said.asked.wait()
     assert not work.done()
     said.must_stop = True
-    attention.ring()
+    attention.wake()
     await work
 
 
 async def test_a_bell_that_rang_before_the_work_is_looked_after() -> None:
     attention, said = Attention(), Said()
-    attention.ring()
+    attention.wake()
     said.must_stop = True
     await cut(attention, said)
 
@@ -56,16 +56,17 @@ async def test_what_is_said_during_a_look_is_looked_for_again() -> None:
     said.may_answer.clear()
     work = asyncio.create_task(cut(attention, said))
     await asyncio.sleep(0)
-    attention.ring()
+    attention.wake()
     await said.asked.wait()
     said.must_stop = True
-    attention.ring()
+    attention.wake()
     said.may_answer.set()
     await work
     assert said.looks == 2
 
 
-async def test_a_look_that_fails_is_made_again() -> None:
+async def test_a_look_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.attention.LOOK_AGAIN_SECONDS", 0.001)
     attention = Attention()
     failed = asyncio.Event()
 
@@ -77,7 +78,7 @@ async def test_a_look_that_fails_is_made_again() -> None:
 
     async def work() -> None:
         async with attention.attending(until=None, look=look):
-            attention.ring()
+            attention.wake()
             await asyncio.Event().wait()
 
     with pytest.raises(CutShortError):

@@ -17,9 +17,7 @@ SLOW = {"text": "x", "delay_ms": 600_000}
 
 
 async def test_time_is_up_during_a_model_call(runner: Runner) -> None:
-    run = await runner.failed(
-        SLOW, code=ErrorCode.TIMEOUT, sdk_options={"timeout_seconds": 0.05}
-    )
+    run = await runner.failed(SLOW, code=ErrorCode.TIMEOUT, sdk_options={"timeout_seconds": 0.05})
     [call] = await run.model_calls()
     assert (call.status, call.usage_estimated) == ("cancelled", True)
     assert (await run.row()).cost_usd == call.estimate_usd

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent import calling
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.agent.in_memory.driver import Run, Runner, use
@@ -57,8 +58,9 @@ async def test_it_is_tried_again(runner: Runner, fault: dict[str, Any]) -> None:
     ],
 )
 async def test_an_answer_that_breaks_off_is_asked_for_again(
-    runner: Runner, fault: dict[str, Any]
+    runner: Runner, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(calling, "FIRST_DELAY_SECONDS", 0.001)
     run = await runner.completed({**OK, **fault})
     assert await statuses(run) == ["failed", "succeeded"]
     assert len(await run.messages()) == 2

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import pytest
-
-from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.agent.in_memory.driver import Run, Runner, Turn, script, use
 

@@ -46,7 +46,7 @@ def test_wire_names_are_pinned() -> None:
     ]
 
     assert defined.name == "TaskExecution"
-    assert set(defined.signals) == {"ring"}
+    assert set(defined.signals) == {"wake"}
     assert "progress" in defined.queries
     assert activity_names == [
         "create_execution",

@@ -17,7 +17,7 @@ UNION ALL SELECT xmin, x::text FROM model_calls x WHERE execution_id = $1
 UNION ALL SELECT xmin, x::text FROM tool_calls x WHERE execution_id = $1
 UNION ALL SELECT xmin, x::text FROM execution_events x WHERE execution_id = $1
 UNION ALL SELECT xmin, x::text FROM input_requests x WHERE execution_id = $1
-UNION ALL SELECT xmin, x::text FROM outbox x WHERE execution_id = $1
+UNION ALL SELECT xmin, x::text FROM signals x WHERE execution_id = $1
 ORDER BY row
 """
 

@@ -11,17 +11,16 @@ from sqlalchemy import select
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.executions.answers import given_answer
-from api.schemas.input_requests import AnswerBody
+from api.input_requests.schemas import AnswerBody
 from claude.scripted import ScriptedModelServer
 from claude.scripted.request_log import LoggedCall
 from contracts.names import workflow_id
 from domain.states import ExecutionStatus
-from persistence import executions, input_requests, outbox, pausing
-from persistence.cancellation import cancel_tree
-from persistence.database import Database
-from persistence.outbox import Said, say
-from persistence.starts import request_of
+from persistence.db.database import Database
+from persistence.executions import input_requests, pause_requests, queries, signals
+from persistence.executions.cascade import cancel_tree
+from persistence.executions.creation import request_of
+from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.columns import Row
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
@@ -30,6 +29,7 @@ from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import MessageRow
 from persistence.tables.tool_calls import ToolCallRow
 from runtime.dispatch import Dispatcher
+from services.executions.answers import given_answer
 from tests.engine import invariants
 from tests.engine.storing import Turn, script, store, use
 from tests.waiting import WITHIN_SECONDS, eventually
@@ -219,7 +219,7 @@ class Run:
 
         async def heard() -> bool:
             async with self.engine.database.reading() as session:
-                return all(row.kind == "message" for row in await outbox.unread(session, self.id))
+                return all(row.kind == "message" for row in await signals.unread(session, self.id))
 
         await eventually(heard, what="that all is heard")
 
@@ -262,19 +262,19 @@ class Run:
     async def answer(self, request: InputRequestRow, **body: Any) -> None:
         """As `POST /input-requests/{id}/answer`."""
         async with self.engine.database.transaction() as session:
-            execution = await executions.lock(session, self.id)
+            execution = await queries.lock(session, self.id)
             assert execution is not None
             row = await input_requests.lock_open(session, execution, request.id)
             given = given_answer(row, AnswerBody.model_validate(body))
             await input_requests.answer(session, row, given, by=self.engine.user_id)
-        await self.ring()
+        await self.wake()
 
     async def cancel(self, reason: str | None = None) -> None:
         """As `POST /task-executions/{id}/cancel`."""
         async with self.engine.database.transaction() as session:
             changed = await cancel_tree(session, self.id, reason)
         for row in changed:
-            await self.engine.dispatcher.ring(row.workflow_id)
+            await self.engine.dispatcher.wake(row.workflow_id)
 
     async def pause(self) -> bool:
         """As `POST /task-executions/{id}/pause`; whether that was news."""
@@ -286,10 +286,10 @@ class Run:
 
     async def _wish(self, *, stand_still: bool) -> bool:
         async with self.engine.database.transaction() as session:
-            row = await executions.lock(session, self.id)
+            row = await queries.lock(session, self.id)
             assert row is not None
-            is_new = await pausing.wish(session, row, stand_still=stand_still)
-        await self.ring()
+            is_new = await pause_requests.request_pause(session, row, stand_still=stand_still)
+        await self.wake()
         return is_new
 
     async def paused(self) -> ExecutionRow:
@@ -299,12 +299,12 @@ class Run:
     async def say(self, content: str) -> None:
         """A message to a running execution."""
         async with self.engine.database.transaction() as session:
-            await executions.lock(session, self.id)
-            await say(session, self.id, Said.MESSAGE, {"content": content})
-        await self.ring()
+            await queries.lock(session, self.id)
+            await append_signal(session, self.id, SignalKind.MESSAGE, {"content": content})
+        await self.wake()
 
-    async def ring(self) -> None:
-        await self.engine.dispatcher.ring(self.handle.id)
+    async def wake(self) -> None:
+        await self.engine.dispatcher.wake(self.handle.id)
 
     # --- Temporal -----------------------------------------------------------------------------
 

@@ -36,9 +36,9 @@ from domain.steps import (
     ToolCallStatus,
 )
 from domain.tool_calls import ToolEffect
-from persistence import endings, input_requests, openings
-from persistence.database import Database
-from persistence.record import ExecutionRecord
+from persistence.db.database import Database
+from persistence.executions import input_requests, lifecycle, prompts
+from persistence.executions.step_log import ExecutionRecord
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
@@ -167,7 +167,7 @@ async def test_a_lost_workflows_successor_goes_on(database: Database) -> None:
     writer = await execution.writer(7)
     await writer.write(answer(intent()))
     again = execution.identity(0, run_id="second")
-    assert await openings.create_session(database, execution.id, again)
+    assert await prompts.create_session(database, execution.id, again)
     with pytest.raises(FencedOutError):
         await writer.write(Step())
     successor = execution.record(1, run_id="second")
@@ -190,7 +190,7 @@ async def test_a_continued_run_stays_in_its_epoch(database: Database) -> None:
 async def test_the_run_before_a_reset_is_fenced_out(database: Database) -> None:
     execution = await opened(database)
     old = await execution.writer(5)
-    reset: dict[str, Any] = {"run_id": "reset", "is_reset": True, "last_step": 1}
+    reset: dict[str, Any] = {"run_id": "reset", "is_reset": True, "last_message_seq": 1}
     await execution.writer(1, **reset)
     async with unchanged(database):
         with pytest.raises(FencedOutError):
@@ -350,8 +350,8 @@ async def test_an_answer_wins_over_an_expiry_that_comes_after(database: Database
             await writer.write(Step(expired_requests=[request.id], events=[Event("input.expired")]))
 
 
-async def finish(execution: Opened, segment: int, **changed: Any) -> endings.Ended:
+async def finish(execution: Opened, segment: int, **changed: Any) -> lifecycle.Ended:
     fields: dict[str, Any] = {"status": ExecutionStatus.COMPLETED, "error_code": None, **changed}
     async with execution.database.transaction() as session:
         identity = execution.identity(segment, fields.pop("attempt", 1))
-        return await endings.finish(session, execution.id, identity, **fields)
+        return await lifecycle.finish(session, execution.id, identity, **fields)

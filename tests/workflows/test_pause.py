@@ -14,7 +14,7 @@ from contracts import names
 from domain.errors import ExecutionTerminalError
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence.tables.outbox import OutboxRow
+from persistence.tables.signals import SignalRow
 from tests.engine.driver import Engine, Run, use
 from tests.engine.running import Place, driving, make_place, worker_process, working
 
@@ -187,8 +187,8 @@ async def test_gateways_whose_clocks_differ_don_t_turn_a_wish_round(engine: Engi
     await run.pause()
     await run.resume()
     async with engine.database.transaction() as session:
-        ahead = update(OutboxRow).where(OutboxRow.kind == "pause").values(id=new_id())
-        await session.execute(ahead.where(OutboxRow.execution_id == run.id))
+        ahead = update(SignalRow).where(SignalRow.kind == "pause").values(id=new_id())
+        await session.execute(ahead.where(SignalRow.execution_id == run.id))
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
     assert await statuses(run) == []
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from domain.states import ExecutionStatus
-from persistence import prerequisites
+from persistence.executions import prerequisites
 from persistence.tables.executions import ExecutionRow
 from tests.engine.driver import Engine, Run, script, use
 from tests.workflows.stage import Stage

@@ -21,7 +21,7 @@ from domain.ids import new_id
 from domain.model_calls import Prefix
 from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
-from domain.steps import NewMessage, Said
+from domain.steps import NewMessage, Signal
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.record import InMemoryRecord, append_events, finish
 from tests.agent.in_memory.rows import (
@@ -221,11 +221,11 @@ class Runner:
     def signal(self, execution_id: UUID, kind: str, payload: Mapping[str, Any]) -> None:
         """Write a signal and wake what waits for it."""
         execution = self.executions.by_id[execution_id]
-        execution.signals.append(Said(new_id(), kind, payload))
+        execution.signals.append(Signal(new_id(), kind, payload))
         moved = self.moved[execution_id]
         moved.wakes += 1
         if moved.attention is not None:
-            moved.attention.ring()
+            moved.attention.wake()
         self.executions.notify()
 
     async def when(self, condition: Callable[[], T | None], what: str) -> T:

@@ -42,9 +42,9 @@ class InMemoryModel:
         try:
             check(body)
             cue = find_cue(body, None)
-        except (InvalidRequestError, ScriptError) as error:
-            refusal = {"type": "invalid_request_error", "message": str(error)}
-            raise posture.from_answer(400, {}, {"error": refusal}) from error
+        except (InvalidRequestError, ScriptError) as invalid:
+            refusal = {"type": "invalid_request_error", "message": str(invalid)}
+            raise posture.from_answer(400, {}, {"error": refusal}) from invalid
         await self._delay(raw, cue.turn.delay_ms)
         error = cue.turn.error if self._is_due(cue.turn.error, raw) else None
         if error is not None and error.after_events is None:
@@ -100,10 +100,11 @@ def _read(events: Sequence[bytes], builder: MessageBuilder) -> ModelResponse:
             if event.get("type") == "error":
                 raise posture.from_answer(200, {}, event)
             builder.add(event)
-        if not builder.is_complete:
-            raise MalformedStreamError("The stream ended before the message did.")
     except MalformedStreamError as error:
         raise posture.from_connection(error) from error
+    if not builder.is_complete:
+        ended = MalformedStreamError("The stream ended before the message did.")
+        raise posture.from_connection(ended)
     content, malformed = builder.finish()
     return ModelResponse(
         content=content,

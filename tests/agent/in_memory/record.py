@@ -27,7 +27,7 @@ from domain.steps import (
     CallStatus,
     ChildResult,
     Failure,
-    Heard,
+    Inbox,
     NewChild,
     OpenRequest,
     Receipt,
@@ -132,12 +132,12 @@ class InMemoryRecord:
 
     # --- reading ------------------------------------------------------------------------------
 
-    async def hear(self) -> Heard:
+    async def hear(self) -> Inbox:
         execution = self._executions.by_id[self._id]
         payloads = [signal.payload for signal in execution.signals]
         answered = [p["input_request_id"] for p in payloads if "input_request_id" in p]
         ended = [p["execution_id"] for p in payloads if "execution_id" in p]
-        return Heard(
+        return Inbox(
             said=list(execution.signals),
             answered=[_open_request(execution.requests[UUID(str(i))]) for i in answered],
             children=[_child_result(self._executions.by_id[UUID(str(i))]) for i in ended],
@@ -292,9 +292,7 @@ def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
         tries=len(tries) if is_open else 0,
         lost_intent_sha256=None if lost is None else lost.request_sha256,
         tool_calls=_open_tool_calls(execution),
-        open_requests=[
-            _open_request(r) for r in execution.requests.values() if r.status == "open"
-        ],
+        open_requests=[_open_request(r) for r in execution.requests.values() if r.status == "open"],
         has_unread=bool(execution.signals),
         is_pause_wanted=execution.pause_requested,
         failure=_failure(execution),

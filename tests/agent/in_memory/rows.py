@@ -11,7 +11,7 @@ from uuid import UUID
 from domain.ids import new_id
 from domain.model_calls import Prefix
 from domain.states import ExecutionStatus
-from domain.steps import CallIntent, CallStatus, NewMessage, NewRequest, Said, ToolCall
+from domain.steps import CallIntent, CallStatus, NewMessage, NewRequest, Signal, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class StoredExecution:
     model_calls: dict[UUID, StoredModelCall] = field(default_factory=dict)
     tool_calls: dict[UUID, StoredToolCall] = field(default_factory=dict)
     requests: dict[UUID, StoredRequest] = field(default_factory=dict)
-    signals: list[Said] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
     artifacts: list[Any] = field(default_factory=list)
 
     @property

@@ -16,6 +16,7 @@ from domain.ids import new_id
 from domain.steps import NewArtifact
 from domain.tool_calls import OnStarted, ProcessIdentity, SavedFile, ToolInvocation, ToolOutcome
 from domain.tool_calls import ToolSpec as Spec
+from tests.waiting import eventually
 from tools.inputs import input_problem
 from tools.specs import BUILTIN_TOOLS
 
@@ -138,11 +139,17 @@ async def _run_command(command: str, files: Files, output: list[str]) -> int:
             case "sleep":
                 await asyncio.sleep(float(rest))
             case "wait-for":
-                while rest not in files:
-                    await asyncio.sleep(0)
+                await _file_exists(files, rest)
             case _:
                 code = _run_text_command(part.strip(), files, output)
     return code
+
+
+async def _file_exists(files: Files, path: str) -> None:
+    async def exists() -> bool:
+        return path in files
+
+    await eventually(exists, what=path)
 
 
 def _run_text_command(command: str, files: Files, output: list[str]) -> int:
