@@ -9,6 +9,9 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no
 PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# Tests start hundreds of Python processes: the bytecode of our modules is kept between them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up test verify check docs bench lock migrate
 
