@@ -1,10 +1,10 @@
-# One image for every process of Perdure: `perdure api`, `perdure worker`, `perdure migrate`.
+# One image for all Perdure processes: `perdure api`, `perdure worker`, `perdure migrate`.
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# Both locks name a hash for every file. What builds us lies beside what runs, never among it; found
-# through PYTHONPATH, since an isolated build would fetch it again, without hashes.
+# Both lock files contain a hash for every file. The build tools are installed into their own
+# directory and found through PYTHONPATH: an isolated build would download them without hashes.
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv /opt/perdure \
     && /opt/perdure/bin/pip install --no-deps --only-binary :all: --require-hashes -r requirements.lock \
@@ -12,7 +12,7 @@ RUN python -m venv /opt/perdure \
 COPY . .
 RUN PYTHONPATH=/tools /opt/perdure/bin/pip install --no-deps --no-build-isolation .
 
-# Commands of the bash tool see this image's /usr: to give them more programs, build from this image.
+# Commands of the bash tool use this image's /usr: to add programs, build an image from this one.
 FROM python:3.11-slim-bookworm
 RUN useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /var/lib/perdure \
     --shell /usr/sbin/nologin perdure \

@@ -1,43 +1,49 @@
-# Everything a contributor runs. `make setup` is called first by what needs it and costs nothing
-# when nothing changed.
+# All commands for contributors. Targets that need `make setup` call it first; it does nothing if the
+# lock files have not changed.
 
 BIN := .venv/bin
 UV := .venv/build-tools/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
+# One worker process per core. tests/distribution.py decides which process runs which file.
+PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Tests start hundreds of Python processes: the bytecode of our modules is kept between them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up test verify check docs bench lock migrate
 
-help: ## list what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## make .venv with everything pinned
+setup: ## create .venv from the lock files
 	@scripts/setup.sh
 
 setup-dev:
 	@scripts/setup.sh dev
 
-demo: setup ## run one real task end to end and say what happened
+demo: setup ## run one task from end to end and print the result
 	$(BIN)/perdure demo
 
-up: setup ## run everything on this machine
+up: setup ## run all components on this machine
 	$(BIN)/perdure up
 
-test: setup-dev ## the tests, under ten minutes
-	$(BIN)/pytest
+test: setup-dev ## run the tests (under seven minutes on two cores)
+	$(PYTEST)
 
-verify: setup-dev ## the long profile: more examples, more seeds, browser, chaos
-	$(BIN)/pytest -m "" --hypothesis-profile=long
+verify: setup-dev ## run the long tests: more examples and seeds, browser, chaos
+	$(PYTEST) -m "" --hypothesis-profile=long
 
-check: setup-dev ## format, lint, types, layers, migrations, documents, containers
+check: setup-dev ## check format, lint, types, layers, migrations, language, documents, containers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_migrations.py
 	$(BIN)/python scripts/write_operations.py --check
+	$(BIN)/python scripts/check_language.py
 	$(DOCS) --quiet
 ifneq ($(wildcard docker-compose.yml),)
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
@@ -46,16 +52,16 @@ ifneq ($(wildcard Dockerfile),)
 	$(BIN)/hadolint Dockerfile
 endif
 
-docs: setup-dev ## build the documentation into site/
+docs: setup-dev ## build the documentation in site/
 	$(DOCS)
 
-bench: setup-dev ## measure ourselves beside our peers, on this machine
+bench: setup-dev ## compare performance with other systems on this machine
 	$(BIN)/python -m bench
 
-migrate: setup ## bring the database of PERDURE_DATABASE_URL to the newest schema
+migrate: setup ## migrate the database at PERDURE_DATABASE_URL to the latest schema
 	$(BIN)/perdure migrate
 
-lock: setup ## renew the lock files; with UPGRADE=1 take newer versions
+lock: setup ## update the lock files; UPGRADE=1 also upgrades the packages
 	$(LOCK) pyproject.toml --group dev --group bench --output-file requirements-dev.lock
 	$(LOCK) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 	$(LOCK) --group build --output-file requirements-build.lock

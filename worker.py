@@ -11,27 +11,27 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.audience import Watchers
-from activities.call_claude import Attentions, Caller
-from activities.companions import beside
+from activities.audit_chainer import AuditChainer
+from activities.background_tasks import run_alongside
+from activities.call_claude import ExecutionRunner, InterruptWatchers
 from activities.deliveries import Deliveries
 from activities.execution import Activities
 from activities.housekeeping import Housekeeping
+from activities.live_updates import LiveWatchers
 from activities.notifications import Notifying
 from activities.prices import ListPrices
+from activities.reconciler import Reconciler
 from activities.relay import Relay
-from activities.schedules import ScheduleUpkeep
-from activities.sealer import Sealer
+from activities.schedules import ScheduleReconciler
 from activities.sending import Sender
-from activities.upkeep import Upkeep
 from agent.ports import Model
 from claude.adapter import ClaudeModel
 from contracts import names, policies
 from persistence.blobs import BlobStore
-from persistence.database import Database
-from persistence.live import BELL, NOTIFICATIONS, WATCH, Listener
-from persistence.quotas import Quotas
-from runtime import sealing
+from persistence.db.database import Database
+from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, WAKE_CHANNEL, WATCH_CHANNEL, Listener
+from persistence.ledger.quotas import Quotas
+from runtime import secret_box
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
@@ -97,7 +97,7 @@ def sender(settings: Settings, database: Database, outbound: Outbound) -> Sender
     return Sender(
         database=database,
         outbound=outbound,
-        sealer=sealing.Sealer(keys.get_secret_value() if keys else None),
+        sealer=secret_box.SecretBox(keys.get_secret_value() if keys else None),
         mailer=Mailer.maybe(smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from),
     )
 
@@ -113,7 +113,7 @@ def reports_worker(client: Client, activities: Activities) -> Worker:
     )
 
 
-def caller_of(settings: Settings, database: Database, model: Model) -> Caller:
+def caller_of(settings: Settings, database: Database, model: Model) -> ExecutionRunner:
     """What every `call_claude` of this worker shares."""
     host = host_id(settings.home)
     tools = Toolbox(
@@ -122,15 +122,15 @@ def caller_of(settings: Settings, database: Database, model: Model) -> Caller:
         sandbox=settings.sandbox,
         working_directories=settings.working_directories,
     )
-    return Caller(
+    return ExecutionRunner(
         database=database,
         host_id=host,
         model=model,
         tools=tools,
         store=BlobStore(settings.home / "artifacts"),
         prices=ListPrices(),
-        watchers=Watchers(database),
-        attentions=Attentions(settings.max_concurrent_executions),
+        watchers=LiveWatchers(database),
+        interrupt_watchers=InterruptWatchers(settings.max_concurrent_executions),
         drain_seconds=settings.drain_seconds,
     )
 
@@ -168,7 +168,7 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
 
 
 def companions(
-    settings: Settings, caller: Caller, client: Client
+    settings: Settings, caller: ExecutionRunner, client: Client
 ) -> AbstractAsyncContextManager[None]:
     """What runs beside the queues: the ear, the relay, and whatever mends and tidies up."""
     database, dispatcher = caller.database, Dispatcher(client)
@@ -176,19 +176,19 @@ def companions(
     listener = Listener(
         str(settings.database_url),
         {
-            BELL: caller.attentions.ring,
-            WATCH: caller.watchers.watch,
-            NOTIFICATIONS: deliveries.ring,
+            WAKE_CHANNEL: caller.interrupt_watchers.wake,
+            WATCH_CHANNEL: caller.watchers.watch,
+            NOTIFICATIONS_CHANNEL: deliveries.wake,
         },
-        on_gap=caller.attentions.ring_all,
+        on_gap=caller.interrupt_watchers.wake_all,
     )
-    return beside(
+    return run_alongside(
         listener.run(),
         Relay(database, dispatcher).run(),
-        Upkeep(database, dispatcher).run(),
-        ScheduleUpkeep(database, Schedules(client)).run(),
+        Reconciler(database, dispatcher).run(),
+        ScheduleReconciler(database, Schedules(client)).run(),
         deliveries.run(),
-        Sealer(database).run(),
+        AuditChainer(database).run(),
         Housekeeping(database).run(),
     )
 

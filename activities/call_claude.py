@@ -8,17 +8,17 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities.audience import ExecutionAudience, Watchers
-from agent.attention import Attention
+from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
+from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.ports import Model, Prices, Store, Tools
 from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
 from domain.errors import ExecutionTerminalError
 from domain.outcomes import Outcome, Stop
-from persistence.database import Database
-from persistence.record import ExecutionRecord
-from persistence.runs import RunIdentity
+from persistence.db.database import Database
+from persistence.executions.fencing import RunIdentity
+from persistence.executions.step_log import ExecutionRecord
 
 
 def identity(run: RunRef) -> RunIdentity:
@@ -29,18 +29,18 @@ def identity(run: RunRef) -> RunIdentity:
         run_id=info.workflow_run_id or "",
         segment=run.segment,
         attempt=info.attempt,
-        last_step=run.last_step,
+        last_message_seq=run.last_message_seq,
         is_reset=run.is_reset,
     )
 
 
-class Attentions:
+class InterruptWatchers:
     """The executions this worker moves right now, so that a ring of the bell finds its loop."""
 
     def __init__(self, slots: int) -> None:
         """`slots` is how many executions the worker moves at a time."""
         self._slots = slots
-        self._present: dict[str, Attention] = {}
+        self._present: dict[str, InterruptWatcher] = {}
 
     @property
     def is_full(self) -> bool:
@@ -48,32 +48,32 @@ class Attentions:
         return len(self._present) >= self._slots
 
     @contextmanager
-    def open(self, execution_id: UUID) -> Iterator[Attention]:
+    def open(self, execution_id: UUID) -> Iterator[InterruptWatcher]:
         """An ear for one execution while the block runs."""
-        attention = self._present[str(execution_id)] = Attention()
+        interrupts = self._present[str(execution_id)] = InterruptWatcher()
         try:
-            yield attention
+            yield interrupts
         finally:
-            if self._present.get(str(execution_id)) is attention:
+            if self._present.get(str(execution_id)) is interrupts:
                 del self._present[str(execution_id)]
 
-    def ring(self, execution_id: str) -> None:
+    def wake(self, execution_id: str) -> None:
         """There is something unread (a `BELL` notification)."""
-        if (attention := self._present.get(execution_id)) is not None:
-            attention.ring()
+        if (interrupts := self._present.get(execution_id)) is not None:
+            interrupts.wake()
 
-    def ring_all(self) -> None:
+    def wake_all(self) -> None:
         """Notifications may have been lost: everybody looks."""
-        for attention in self._present.values():
-            attention.ring()
+        for interrupts in self._present.values():
+            interrupts.wake()
 
 
 class Segment:
     """The share of the worker one call gets: short when others wait."""
 
-    def __init__(self, attentions: Attentions) -> None:
+    def __init__(self, interrupt_watchers: InterruptWatchers) -> None:
         """Begins now."""
-        self._attentions = attentions
+        self._attentions = interrupt_watchers
         self._began = asyncio.get_running_loop().time()
 
     def __call__(self) -> bool:
@@ -83,7 +83,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ExecutionRunner:
     """What every `call_claude` of a worker shares."""
 
     database: Database
@@ -92,31 +92,33 @@ class Caller:
     tools: Tools
     store: Store
     prices: Prices
-    watchers: Watchers
-    attentions: Attentions
+    watchers: LiveWatchers
+    interrupt_watchers: InterruptWatchers
     drain_seconds: float
 
     async def call(self, run: RunRef) -> CallClaudeResult:
         """Move the execution forward until something outside is needed."""
         who = identity(run)
         record = ExecutionRecord(self.database, run.execution_id, who, host_id=self.host_id)
-        with self.attentions.open(run.execution_id) as attention:
+        with self.interrupt_watchers.open(run.execution_id) as interrupts:
             loop = Loop(
                 record=record,
                 model=self.model,
                 tools=self.tools,
                 store=self.store,
                 prices=self.prices,
-                audience=ExecutionAudience(run.execution_id, self.watchers),
-                attention=attention,
-                is_segment_over=Segment(self.attentions),
+                live_updates=ExecutionLiveUpdates(run.execution_id, self.watchers),
+                interrupts=interrupts,
+                is_segment_over=Segment(self.interrupt_watchers),
             )
-            async with _beating(loop), _draining(attention, self.drain_seconds):
+            async with _beating(loop), _draining(interrupts, self.drain_seconds):
                 try:
                     stop = await loop.run()
                 except ExecutionTerminalError:
                     # It ended behind the workflow's back; `finish` reports what is written.
-                    return CallClaudeResult(outcome=Outcome.CANCELLED, last_step=run.last_step)
+                    return CallClaudeResult(
+                        outcome=Outcome.CANCELLED, last_message_seq=run.last_message_seq
+                    )
         return _result(loop, stop)
 
 
@@ -126,7 +128,7 @@ def _result(loop: Loop, stop: Stop) -> CallClaudeResult:
         raise RuntimeError("the loop ended before it began")
     return CallClaudeResult(
         outcome=stop.outcome,
-        last_step=state.transcript.next_seq - 1,
+        last_message_seq=state.transcript.next_seq - 1,
         error_code=stop.failure and stop.failure.code,
         children=stop.children,
         wakes_at=stop.wakes_at,
@@ -160,14 +162,14 @@ async def _beating(loop: Loop) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _draining(attention: Attention, drain_seconds: float) -> AsyncIterator[None]:
+async def _draining(interrupts: InterruptWatcher, drain_seconds: float) -> AsyncIterator[None]:
     """Tell the loop when the worker shuts down, and cut it when its time to drain is over."""
 
     async def drain() -> None:
         await activity.wait_for_worker_shutdown()
-        attention.drain()
+        interrupts.drain()
         await asyncio.sleep(drain_seconds)
-        attention.cut()
+        interrupts.interrupt()
 
     waiting = asyncio.ensure_future(drain())
     try:

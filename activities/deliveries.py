@@ -7,9 +7,9 @@ from uuid import UUID
 
 import structlog
 
-from contracts.dispatch import WorkflowFacts
-from persistence import deliveries
-from persistence.database import Database
+from domain.dispatch import WorkflowFacts
+from persistence.db.database import Database
+from persistence.notifications import deliveries
 
 PERIOD_SECONDS = 5.0
 """How often it looks if nobody rang: bells are lost with the connection to Postgres (chosen)."""
@@ -37,7 +37,7 @@ class Deliveries:
         self._dispatcher = dispatcher
         self._rung = asyncio.Event()
 
-    def ring(self, _payload: str = "") -> None:
+    def wake(self, _payload: str = "") -> None:
         """There is something to deliver (a `NOTIFICATIONS` notification)."""
         self._rung.set()
 

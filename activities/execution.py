@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from temporalio import activity
 
 from activities import report as reporting
-from activities.call_claude import Caller, identity
+from activities.call_claude import ExecutionRunner, identity
 from activities.failures import translated
 from activities.render_prompt import render_prompt
 from contracts.activities import ExecutionActivities
@@ -21,15 +21,16 @@ from contracts.execution import (
     RunRef,
 )
 from domain.errors import ResetRefusedError
-from persistence import endings, fires, openings, runs
-from persistence.fires import Fire
-from persistence.quotas import Quotas
+from persistence.definitions import scheduled_runs
+from persistence.definitions.scheduled_runs import Firing
+from persistence.executions import fencing, lifecycle, prompts
+from persistence.ledger.quotas import Quotas
 
 
 class Activities(ExecutionActivities):
     """Registered with the workers; one instance per process."""
 
-    def __init__(self, caller: Caller, *, default_model: str, quotas: Quotas) -> None:
+    def __init__(self, caller: ExecutionRunner, *, default_model: str, quotas: Quotas) -> None:
         """`default_model` is what a definition without a model runs on; `quotas` bound fires."""
         self._caller = caller
         self._database = caller.database
@@ -42,17 +43,17 @@ class Activities(ExecutionActivities):
         workflow_id = activity.info().workflow_id
         if workflow_id is None:
             raise RuntimeError("a fire is a workflow's")
-        fired = Fire(fire.task_id, workflow_id, fire.first_run_id, fire.scheduled_at)
+        fired = Firing(fire.task_id, workflow_id, fire.first_run_id, fire.scheduled_at)
         with translated():
             async with self._database.transaction() as session:
-                execution_id = await fires.store(session, fired, self._quotas)
+                execution_id = await scheduled_runs.store_scheduled(session, fired, self._quotas)
         return CreateExecutionResult(execution_id=execution_id)
 
     @activity.defn(name="create_session")
     async def create_session(self, run: RunRef) -> CreateSessionResult:
         """Make the session and mark the execution running."""
         async with self._admitted(run):
-            is_live = await openings.create_session(self._database, run.execution_id, identity(run))
+            is_live = await prompts.create_session(self._database, run.execution_id, identity(run))
         return CreateSessionResult(is_terminal=not is_live)
 
     @activity.defn(name="render_prompt")
@@ -80,7 +81,7 @@ class Activities(ExecutionActivities):
     async def finish(self, end: FinishInput) -> FinishResult:
         """Write the end."""
         async with self._admitted(end.run), self._database.transaction() as session:
-            ended = await endings.finish(
+            ended = await lifecycle.finish(
                 session,
                 end.run.execution_id,
                 identity(end.run),
@@ -88,13 +89,13 @@ class Activities(ExecutionActivities):
                 error_code=end.error_code,
                 report_failed=end.report_failed,
             )
-        self._caller.watchers.stepped(
-            end.run.execution_id, ended.event_seq, is_settled=not ended.is_unread
+        self._caller.watchers.publish_step(
+            end.run.execution_id, ended.event_seq, is_settled=not ended.has_unread_messages
         )
         return FinishResult(
             status=ended.status,
             error_code=ended.error_code,
-            is_unread=ended.is_unread,
+            has_unread_messages=ended.has_unread_messages,
             parent_workflow_id=ended.parent_workflow_id,
             cost_usd=ended.cost_usd,
         )
@@ -110,5 +111,5 @@ class Activities(ExecutionActivities):
                 yield
             except ResetRefusedError as refusal:
                 async with self._database.transaction() as session:
-                    await runs.record_refusal(session, run.execution_id, refusal)
+                    await fencing.record_refusal(session, run.execution_id, refusal)
                 raise

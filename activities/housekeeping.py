@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence import idempotency, outbox, usage
-from persistence.database import Database
+from persistence.db import idempotency
+from persistence.db.database import Database
+from persistence.executions import signals
+from persistence.ledger import usage
 
 PERIOD_SECONDS = 60.0
 """Between two looks: nobody waits for any of it (chosen)."""
@@ -49,7 +51,7 @@ class Housekeeping:
 
     async def put_messages_away(self) -> int:
         """Delete what was said to executions and taken in long ago."""
-        return await self._in_batches(lambda s: outbox.put_away(s, batch=BATCH))
+        return await self._in_batches(lambda s: signals.delete_consumed(s, batch=BATCH))
 
     async def close_days(self) -> int:
         """Add up every day that is over, the oldest first, each in a transaction of its own."""

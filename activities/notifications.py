@@ -15,8 +15,8 @@ from activities.sending import Sender
 from contracts import policies
 from contracts.notifications import DeliverInput, DeliverResult, NotificationActivities
 from domain.notifications import TRIES, Delivery, delay_after
-from persistence import deliveries
-from persistence.deliveries import Tried, Try
+from persistence.notifications import deliveries
+from persistence.notifications.deliveries import Tried, Try
 
 AGAIN = "The receiver did not take it; it is tried again. The notification's record says more."
 

@@ -1,15 +1,15 @@
-"""The relay: starts and rings for whatever lies in the outbox longer than it should."""
+"""The relay: starts and rings for whatever lies in the signals longer than it should."""
 
 import asyncio
 from typing import Protocol
 
 import structlog
 
-from contracts.dispatch import StartRequest
+from domain.dispatch import StartRequest
 from domain.states import ExecutionStatus
-from persistence import outbox
-from persistence.database import Database
-from persistence.starts import request_of
+from persistence.db.database import Database
+from persistence.executions import signals
+from persistence.executions.creation import request_of
 from persistence.tables.executions import ExecutionRow
 
 PERIOD_SECONDS = 1.0
@@ -29,7 +29,7 @@ class Dispatcher(Protocol):
         """Start an execution's workflow, once."""
         ...
 
-    async def ring(self, workflow_id: str) -> bool:
+    async def wake(self, workflow_id: str) -> bool:
         """Tell a workflow that there are unread rows for it."""
         ...
 
@@ -56,16 +56,16 @@ class Relay:
     async def look(self) -> int:
         """Start and ring once; returns how many rows were due."""
         async with self._database.transaction() as session:
-            due = await outbox.due(session, limit=BATCH)
-            await outbox.consume(
+            due = await signals.take_due(session, limit=BATCH)
+            await signals.consume(
                 session, [said.id for said, row in due if ExecutionStatus(row.status).is_terminal]
             )
         live = [(s, r) for s, r in due if not ExecutionStatus(r.status).is_terminal]
-        starts = [self._start(r) for s, r in live if s.kind == outbox.Said.START]
+        starts = [self._start(r) for s, r in live if s.kind == signals.SignalKind.START]
         await asyncio.gather(*starts)
         # After the starts: what is to be heard may have been said to one of them.
-        rung = {r.workflow_id for s, r in live if s.kind != outbox.Said.START}
-        await asyncio.gather(*(self._dispatcher.ring(workflow_id) for workflow_id in rung))
+        rung = {r.workflow_id for s, r in live if s.kind != signals.SignalKind.START}
+        await asyncio.gather(*(self._dispatcher.wake(workflow_id) for workflow_id in rung))
         return len(due)
 
     async def _start(self, row: ExecutionRow) -> None:

@@ -20,10 +20,10 @@ from domain.permissions import Permissions
 from domain.specialists import BUILT_IN
 from domain.templates import Rendered, render
 from domain.tool_calls import ToolSpec
-from persistence import openings
-from persistence.database import Database
-from persistence.openings import PromptSource
-from persistence.resumption import permissions_of
+from persistence.db.database import Database
+from persistence.executions import prompts
+from persistence.executions.prompts import PromptSource
+from persistence.executions.snapshot import permissions_of
 from tools.specs import BUILTIN_TOOLS
 
 NOT_RUN = "The execution before this one ended before the call was run."
@@ -34,9 +34,9 @@ async def render_prompt(
     database: Database, execution_id: UUID, *, default_model: str
 ) -> RenderPromptResult:
     """Render, append and pin; finds its own work done when repeated."""
-    source = await openings.prompt_source(database, execution_id)
+    source = await prompts.prompt_source(database, execution_id)
     if source.is_pinned:
-        return RenderPromptResult(last_step=source.written_seq or source.last_seq)
+        return RenderPromptResult(last_message_seq=source.written_seq or source.last_seq)
     try:
         definition = TaskDefinition.model_validate(source.definition)
     except ValidationError:
@@ -47,7 +47,7 @@ async def render_prompt(
     rendered = _rendered(source, definition)
     blocks = [*_loose_ends(source), *_prompt(source, rendered)]
     seq = source.last_seq + (1 if blocks else 0)
-    await openings.write_prompt(
+    await prompts.write_prompt(
         database,
         execution_id,
         seq=seq,
@@ -57,7 +57,7 @@ async def render_prompt(
         prefix=prefix,
         prefix_sha256=hashlib.sha256(prefix.encode()).digest(),
     )
-    return RenderPromptResult(last_step=seq)
+    return RenderPromptResult(last_message_seq=seq)
 
 
 def _rendered(source: PromptSource, definition: TaskDefinition) -> Rendered:

@@ -1,20 +1,22 @@
 """`report`: put into words what the record holds, once for each end that an execution comes to."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
-from contracts.report_source import ReportSource
 from domain.errors import NotFoundError
 from domain.events import Event
 from domain.ids import made_at, new_id
+from domain.report_facts import ReportSource
 from domain.states import ExecutionStatus
-from persistence import events, reports, runs
+from persistence.executions import events, fencing
+from persistence.executions.snapshot import definition_of
+from persistence.reporting import reports
 from persistence.reporting.source import covered, ending_of, gather
-from persistence.resumption import definition_of
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.reports import ReportRow
 from reports.compose import compose
@@ -38,10 +40,10 @@ async def store(session: AsyncSession, execution_id: UUID) -> None:
     # Reading takes no lock: a cancel that comes meanwhile must not wait for a long story.
     source = await gather(session, row, definition)
     content = await asyncio.to_thread(_content, source)
-    row = await runs.locked(session, execution_id)
+    row = await fencing.locked(session, execution_id)
     if ExecutionStatus(row.status).is_terminal or await _is_told(session, row):
         return
-    content["outcome"] |= ending_of(row).model_dump(mode="json")
+    content["outcome"] |= asdict(ending_of(row))
     await _write(session, row, definition.report_format or DEFAULT_FORMAT, content)
 
 
@@ -69,7 +71,7 @@ async def _write(
 
 
 def _content(source: ReportSource) -> dict[str, Any]:
-    return compose(source).model_dump(mode="json")
+    return compose(source).to_json()
 
 
 async def _is_told(session: AsyncSession, row: ExecutionRow) -> bool:
@@ -78,4 +80,4 @@ async def _is_told(session: AsyncSession, row: ExecutionRow) -> bool:
     if report is None:
         return False
     now = await covered(session, row)
-    return bool(report.content["covered"] == now.model_dump(mode="json"))
+    return bool(report.content["covered"] == asdict(now))

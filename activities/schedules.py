@@ -8,9 +8,9 @@ from uuid import UUID
 
 import structlog
 
-from contracts.schedules import Backfill, ScheduleServer, TaskSchedule
-from persistence import backfills, schedules
-from persistence.database import Database
+from domain.schedules import Backfill, ScheduleServer, TaskSchedule
+from persistence.db.database import Database
+from persistence.definitions import backfills, schedules
 
 PERIOD_SECONDS = 5.0
 """Between two looks for what was not told; one that finds nothing reads an empty index (chosen)."""
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-class ScheduleUpkeep:
+class ScheduleReconciler:
     """One per worker process; several do the same work twice, which is harmless."""
 
     def __init__(self, database: Database, server: ScheduleServer) -> None:
@@ -64,14 +64,14 @@ class ScheduleUpkeep:
             return
         for task_id in found.differing:
             log.warning("schedules.mends", task_id=str(task_id))
-            await schedules.tell_again(self._database, self._server, task_id)
+            await schedules.request_sync(self._database, self._server, task_id)
         for task_id in found.unknown:
             await self._remove(task_id)
 
     async def _tell(self) -> bool:
         """False when Temporal is away, so that the rest need not be tried."""
         async with self._database.reading() as session:
-            waiting = await schedules.out_of_step(session, limit=BATCH)
+            waiting = await schedules.unsynchronised(session, limit=BATCH)
         if not await _each(waiting, self._bring_into_step):
             return False
         async with self._database.reading() as session:
@@ -80,7 +80,7 @@ class ScheduleUpkeep:
 
     async def _bring_into_step(self, task_id: UUID) -> bool:
         log.info("schedules.tells", task_id=str(task_id))
-        return await schedules.bring_into_step(self._database, self._server, task_id)
+        return await schedules.synchronise(self._database, self._server, task_id)
 
     async def _backfill(self, wanted: Backfill) -> bool:
         log.info("schedules.backfills", task_id=str(wanted.task_id))

@@ -23,13 +23,13 @@ from domain.errors import (
 )
 from domain.notifications import Kind, is_final, is_success
 from domain.secrets import may_reach
-from persistence import secrets
-from persistence.database import Database
-from persistence.deliveries import EXCERPT, Tried, Try
+from persistence.db.database import Database
+from persistence.definitions import secrets
+from persistence.notifications.deliveries import EXCERPT, Tried, Try
 from persistence.tables.notifications import NotificationRow
 from runtime.mail import Mailer, MailRefusedError
 from runtime.outbound import Answer, Outbound
-from runtime.sealing import Sealer
+from runtime.secret_box import SecretBox
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class Sender:
 
     database: Database
     outbound: Outbound
-    sealer: Sealer
+    sealer: SecretBox
     mailer: Mailer | None
 
     async def send(self, this: Try) -> Tried:

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
-from api.identity.allowances import Allowances
-from api.identity.auth import Authenticator
-from api.identity.rates import Rates
-from api.watching import Watcher
+from api.auth.allowances import Allowances
+from api.auth.authentication import Authenticator
+from api.auth.rate_limits import Rates
+from api.live_updates import LiveUpdates
 from persistence.blobs import BlobStore
-from persistence.database import Database
-from persistence.hot_reads import HotReads
+from persistence.db.database import Database
+from persistence.executions.cached_reads import CachedReads
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound
 from runtime.schedules import Schedules
-from runtime.sealing import Sealer
+from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 
 AT_ONCE = 2
@@ -28,7 +28,7 @@ class Gateway:
 
     settings: Settings
     database: Database
-    hot_reads: HotReads
+    cached_reads: CachedReads
     blobs: BlobStore
     temporal: Client
     dispatcher: Dispatcher
@@ -37,8 +37,8 @@ class Gateway:
     allowances: Allowances
     rates: Rates | None
     """How often a user may ask, where that is limited."""
-    watcher: Watcher
-    sealer: Sealer
+    watcher: LiveUpdates
+    sealer: SecretBox
     """Seals and opens users' secrets."""
     outbound: Outbound
     """Reaches addresses that users give."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from api.http.calls import Call
+from api.http.request_context import Call
 from domain.states import TERMINAL
 from persistence.tables.input_requests import InputRequestRow
 

@@ -8,53 +8,49 @@ from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import links
+from api.admin import routes as admin
+from api.agents import routes as agents
+from api.api_keys import routes as api_keys
+from api.artifacts import routes as artifacts
+from api.audit import routes as audit
+from api.auth.allowances import Allowances
+from api.auth.authentication import Authenticator
+from api.auth.rate_limits import Rates
+from api.auth.tokens import Tokens
+from api.docs import routes as docs
+from api.dry_runs import routes as dry_runs
+from api.executions import bulk_routes, control_routes, start_routes
+from api.executions import routes as executions
+from api.files import routes as files
 from api.gateway import Gateway
+from api.health import routes as health
+from api.hooks import routes as hooks
 from api.http import openapi, problems
-from api.http.doors import Doors
-from api.http.edge import ASKED_HEADERS, TOLD_HEADERS, Edge
-from api.identity.allowances import Allowances
-from api.identity.auth import Authenticator
-from api.identity.rates import Rates
-from api.identity.tokens import Tokens
-from api.routes import (
-    admin,
-    agents,
-    api_keys,
-    artifacts,
-    audit,
-    bulk,
-    docs,
-    dry_runs,
-    execute,
-    executions,
-    files,
-    health,
-    hooks,
-    input_requests,
-    mcp_servers,
-    notifications,
-    reports,
-    schedules,
-    secrets,
-    sessions,
-    steering,
-    stories,
-    task_templates,
-    task_versions,
-    tasks,
-    tool_groups,
-    usage,
-    users,
-)
-from api.watching import Watcher
+from api.http.host_policy import HostPolicy
+from api.http.middleware import REQUEST_HEADERS, RESPONSE_HEADERS, RequestMiddleware
+from api.input_requests import routes as input_requests
+from api.live_updates import LiveUpdates
+from api.mcp_servers import routes as mcp_servers
+from api.notifications import routes as notifications
+from api.reports import routes as reports
+from api.schedules import routes as schedules
+from api.secrets import routes as secrets
+from api.sessions import routes as sessions
+from api.task_templates import routes as task_templates
+from api.task_versions import routes as task_versions
+from api.tasks import routes as tasks
+from api.timeline import routes as timeline
+from api.tool_groups import routes as tool_groups
+from api.usage import routes as usage
+from api.users import routes as users
 from persistence.blobs import BlobStore
-from persistence.database import Database
-from persistence.hot_reads import HotReads
-from persistence.quotas import Quotas
+from persistence.db.database import Database
+from persistence.executions.cached_reads import CachedReads
+from persistence.ledger.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound
 from runtime.schedules import Schedules
-from runtime.sealing import Sealer
+from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect
@@ -76,11 +72,11 @@ FEATURES = (
     tool_groups,
     mcp_servers,
     agents,
-    bulk,  # before what takes any word for the id of an execution that is to be changed
-    execute,
+    bulk_routes,  # before what takes any word for the id of an execution that is to be changed
+    start_routes,
     files,
-    steering,
-    stories,
+    control_routes,
+    timeline,
     reports,
     secrets,
     input_requests,
@@ -107,7 +103,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.database_url is None:
         raise ValueError("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
     tokens = Tokens.of(settings)
-    sealer = Sealer(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
+    sealer = SecretBox(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -130,20 +126,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def composed(
-    settings: Settings, database_url: str, tokens: Tokens, sealer: Sealer
+    settings: Settings, database_url: str, tokens: Tokens, sealer: SecretBox
 ) -> AsyncIterator[Gateway]:
     """The parts of a gateway, open while the block lasts."""
     database = Database.connect(
         database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
     )
-    hot_reads = await HotReads.connect(database_url)
+    cached_reads = await CachedReads.connect(database_url)
     temporal = await connect(settings, lazy=True)
-    watcher = Watcher(database, hot_reads, database_url)
+    watcher = LiveUpdates(database, cached_reads, database_url)
     outbound = Outbound(settings.outbound_allow)
     gateway = Gateway(
         settings=settings,
         database=database,
-        hot_reads=hot_reads,
+        cached_reads=cached_reads,
         blobs=BlobStore(settings.home / "artifacts"),
         temporal=temporal,
         dispatcher=Dispatcher(temporal),
@@ -161,7 +157,7 @@ async def composed(
         yield gateway
     await tokens.close()
     await outbound.aclose()
-    await hot_reads.close()
+    await cached_reads.close()
     await database.close()
 
 
@@ -172,11 +168,11 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=ASKED_HEADERS,
-            expose_headers=TOLD_HEADERS,
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=RESPONSE_HEADERS,
         )
     is_https = (settings.public_url or "").startswith("https:")
-    app.add_middleware(Edge, doors=Doors.of(settings), is_https=is_https)
+    app.add_middleware(RequestMiddleware, doors=HostPolicy.of(settings), is_https=is_https)
     if settings.trusted_proxies:
         trusted = list(settings.trusted_proxies)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)

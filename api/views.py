@@ -6,24 +6,24 @@ from typing import Any
 from uuid import UUID
 
 from api import links
-from api.definitions import mcp_values
-from api.http.calls import Call
-from api.schemas.agents import AgentRead
-from api.schemas.artifacts import ArtifactRead
-from api.schemas.executions import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead
-from api.schemas.hooks import HookRead
-from api.schemas.input_requests import AskedToolCall, InputRequestRead
-from api.schemas.mcp_servers import HealthRead, McpServerRead
-from api.schemas.reports import ReportItem, ReportRead
-from api.schemas.sessions import SessionRead
-from api.schemas.task_templates import TaskTemplateRead
-from api.schemas.task_versions import TaskVersionRead
-from api.schemas.tasks import TaskRead
-from api.schemas.tool_groups import ToolGroupRead
+from api.agents.schemas import AgentRead
+from api.artifacts.schemas import ArtifactRead
+from api.executions.schemas import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead
+from api.hooks.schemas import HookRead
+from api.http.request_context import Call
+from api.input_requests.schemas import AskedToolCall, InputRequestRead
+from api.mcp_servers.schemas import HealthRead, McpServerRead
+from api.reports.schemas import ReportItem, ReportRead
+from api.sessions.schemas import SessionRead
+from api.task_templates.schemas import TaskTemplateRead
+from api.task_versions.schemas import TaskVersionRead
+from api.tasks.schemas import TaskRead
+from api.tool_groups.schemas import ToolGroupRead
 from contracts.definitions import TaskDefinition
 from domain.model_json import parsed
 from domain.specialists import BUILT_IN
 from domain.tool_groups import GROUP
+from persistence.definitions.tasks import StoredTask
 from persistence.tables.agents import AgentRow
 from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
@@ -37,7 +37,7 @@ from persistence.tables.task_templates import TaskTemplateRow
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
 from persistence.tables.tool_groups import ToolGroupRow
-from persistence.tasks import StoredTask
+from services.definitions import mcp_values
 
 _EXECUTION = tuple(f for f in ExecutionRead.model_fields if f != "links")
 _TASK = tuple(f for f in TaskRead.model_fields if hasattr(TaskRow, f))

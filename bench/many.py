@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from persistence.database import sqlalchemy_url
+from persistence.db.database import sqlalchemy_url
 
 TASKS = 200
 USERS = 20

@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
-from api import audit_views
+from api.audit import views
 from cli.configuration import load_settings
 from cli.exits import CommandError
 from domain.errors import InvalidInputError
-from persistence import audit_chain
-from persistence.audit_chain import Head, Verification
-from persistence.database import Database
+from persistence.db.database import Database
+from persistence.ledger import audit_chain
+from persistence.ledger.audit_chain import Head, Verification
 
 SEALS_PER_QUERY = 100_000
 """Seals verified in one query (chosen)."""
@@ -25,11 +25,11 @@ def verify_directly(from_seq: int, expect_head: str | None) -> dict[str, Any]:
     if settings.database_url is None:
         raise CommandError("Set PERDURE_DATABASE_URL to the database to verify.")
     try:
-        expected = None if expect_head is None else audit_views.head(expect_head)
+        expected = None if expect_head is None else views.head(expect_head)
     except InvalidInputError as error:
         raise CommandError(f"{error.detail} {error.problems[0].msg}") from error
     found = asyncio.run(_verify(str(settings.database_url), from_seq, expected))
-    answer: dict[str, Any] = audit_views.verification(found).model_dump(mode="json", by_alias=True)
+    answer: dict[str, Any] = views.verification(found).model_dump(mode="json", by_alias=True)
     return {**answer, "from_seq": from_seq, "verified": max(0, found.to_seq - from_seq + 1)}
 
 

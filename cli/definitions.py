@@ -17,8 +17,8 @@ import frontmatter
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from api.schemas.agents import AgentCreate
-from api.schemas.tasks import TaskCreate
+from api.agents.schemas import AgentCreate
+from api.tasks.schemas import TaskCreate
 from cli.client import Json
 from cli.exits import CommandError
 from domain import agent_files

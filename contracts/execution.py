@@ -22,7 +22,7 @@ class ExecutionInput(Contract):
     execution_id: UUID | None = None
     task_id: UUID | None = None
     segment: int = 0
-    last_step: int = 0
+    last_message_seq: int = 0
     is_continued: bool = False
 
 
@@ -30,13 +30,13 @@ class RunRef(Contract):
     """Which run of which execution asks, and where it stands.
 
     `segment` grows with every step the workflow takes and is part of the fencing token.
-    `last_step` is the last message the workflow knows of. `is_reset` says that an operator reset
-    the workflow: what came after `last_step` is then superseded.
+    `last_message_seq` is the last message the workflow knows of. `is_reset` says that an operator
+    reset the workflow: what came after `last_message_seq` is then superseded.
     """
 
     execution_id: UUID
     segment: int
-    last_step: int = 0
+    last_message_seq: int = 0
     is_reset: bool = False
 
 
@@ -61,9 +61,9 @@ class CreateSessionResult(Contract):
 
 
 class RenderPromptResult(Contract):
-    """The prompt is in the transcript at `last_step`, or the definition was of no use."""
+    """The prompt is message `last_message_seq`, or `error_code` says why there is none."""
 
-    last_step: int = 0
+    last_message_seq: int = 0
     error_code: ErrorCode | None = None
 
 
@@ -71,7 +71,7 @@ class CallClaudeResult(Contract):
     """Why a segment ended, in ids. `cost_usd` and `turns` are the execution's totals."""
 
     outcome: Outcome
-    last_step: int = 0
+    last_message_seq: int = 0
     error_code: ErrorCode | None = None
     children: tuple[UUID, ...] = ()
     wakes_at: datetime | None = None
@@ -90,14 +90,14 @@ class FinishInput(Contract):
 
 
 class FinishResult(Contract):
-    """The terminal state, or `is_unread`: there is a message to be answered first.
+    """The terminal state, or `has_unread_messages`: there is a message to be answered first.
 
     `parent_workflow_id` is to be rung: its subtask has ended.
     """
 
     status: ExecutionStatus
     error_code: ErrorCode | None = None
-    is_unread: bool = False
+    has_unread_messages: bool = False
     parent_workflow_id: str | None = None
     cost_usd: Decimal = Decimal(0)
 

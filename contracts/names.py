@@ -20,8 +20,8 @@ REPORTS_QUEUE = "perdure-reports"
 """Task queue of `report` alone: a report has 30 seconds, which must not go by behind executions
 that hold every slot."""
 
-RING = "ring"
-"""Signal without content: there are unread rows for this execution in the outbox."""
+WAKE = "wake"
+"""Signal without content: there are unread rows for this execution in the signals."""
 
 PROGRESS = "progress"
 """Query: where the execution stands, as `contracts.execution.Progress`."""

@@ -1,6 +1,6 @@
 """Starting the workflows of executions and deliveries, and ringing bells, for gateway and relay.
 
-Both may fail without harm: what is to be started or heard stands in the outbox, and the worker's
+Both may fail without harm: what is to be started or heard stands in the signals, and the worker's
 relay tries again (design.md, section 4).
 """
 
@@ -23,9 +23,9 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from contracts.dispatch import StartRequest, WorkflowFacts, WorkflowState
 from contracts.execution import ExecutionInput
 from contracts.notifications import DeliverInput
+from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
 
 log = structlog.get_logger(__name__)
 
@@ -118,12 +118,12 @@ class Dispatcher:
             return None
         return WorkflowState(described.close_time is None, described.run_id)
 
-    async def ring(self, workflow_id: str) -> bool:
+    async def wake(self, workflow_id: str) -> bool:
         """Tell a workflow that there are unread rows for it; False when that did not reach it."""
         handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
         try:
             async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                await handle.signal(names.RING, rpc_timeout=RPC_TIMEOUT)
+                await handle.signal(names.WAKE, rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 # Not started yet, or just ended: the row is read at its start, or by nobody.

@@ -20,8 +20,8 @@ from temporalio.client import (
 
 from contracts import names
 from contracts.execution import ExecutionInput
-from contracts.schedules import TaskSchedule
 from domain import cron
+from domain.schedules import TaskSchedule
 from runtime.dispatch import priority, search_attributes, summary
 
 

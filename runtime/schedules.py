@@ -1,7 +1,7 @@
 """Schedules in Temporal: made, changed and removed as tasks say, compared with them, looked at.
 
 The gateway and the worker's upkeep use it. What can't be done while Temporal is away is told by
-False or None, and done later (persistence/schedules.py).
+False or None, and done later (persistence/definitions/schedules.py).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from contracts.schedules import Backfill, Differences, ScheduleState, TaskSchedule
+from domain.schedules import Backfill, Differences, ScheduleState, TaskSchedule
 from runtime.dispatch import RPC_TIMEOUT, search_attributes
 from runtime.schedule_specs import (
     is_as_described,

@@ -1,4 +1,4 @@
-"""`alembic check` on a database made by the migrations: the tables in code and these must agree."""
+"""Run `alembic check` on a migrated database: the tables in code must match the migrations."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from cli.stack.process import RunningPart
 
 
 async def check(directory: Path) -> int:
-    """Run it against a throw-away server; returns alembic's exit code."""
+    """Run the check against a temporary server; returns the exit code of alembic."""
     write_secret(directory / "password", "throw-away")
     server = Postgres(
         directory / "data", free_port(), directory / "password", options={"fsync": "off"}
@@ -40,5 +40,5 @@ def _alembic(url: str) -> int:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="perdure-check-") as name:
-        Path(name).chmod(0o711)  # the server's user must be able to pass
+        Path(name).chmod(0o711)  # the server's user must be able to enter this directory
         sys.exit(asyncio.run(check(Path(name))))

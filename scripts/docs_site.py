@@ -1,4 +1,4 @@
-"""MkDocs hook: writes the reference of the API and of the command line from the code."""
+"""MkDocs hook: generates the API and command-line reference pages from the code."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ SCHEMAS = "#/components/schemas/"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that no one writes by hand."""
+    """Add the generated pages."""
     for path, text in (
         ("reference/api.md", api_reference()),
         ("reference/cli.md", cli_reference()),
@@ -37,7 +37,7 @@ def cli_reference() -> str:
 def api_reference() -> str:
     """Every route by its tag, then every schema."""
     settings = Settings.model_validate(
-        {"database_url": "postgresql://nobody@localhost/none", "jwt_secret": "x" * 32}
+        {"database_url": "postgresql://localhost/unused", "jwt_secret": "x" * 32}
     )
     document = create_app(settings).openapi()
     info = document["info"]

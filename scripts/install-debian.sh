@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs the few system packages that `make setup` can't bring, on Debian and Ubuntu.
+# Installs the system packages that `make setup` needs, on Debian and Ubuntu.
 #   scripts/install-debian.sh                 Python with venv, make
-#   scripts/install-debian.sh --with-browser  and Chromium, for the browser tests of `make verify`
+#   scripts/install-debian.sh --with-browser  also Chromium, for the browser tests of `make verify`
 set -eu
 
 packages="make python3 python3-venv"
@@ -15,16 +15,16 @@ case "${1:-}" in
 esac
 
 if ! command -v apt-get >/dev/null; then
-	echo "install-debian: there is no apt-get here. Install by other means: $packages" >&2
+	echo "install-debian: apt-get was not found. Install these packages another way: $packages" >&2
 	exit 1
 fi
 if [ "$(id -u)" != 0 ]; then
-	echo "install-debian: this needs root. Run: sudo $0 ${1:-}" >&2
+	echo "install-debian: this script needs root. Run: sudo $0 ${1:-}" >&2
 	exit 1
 fi
 
 echo "install-debian: apt-get install $packages"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# shellcheck disable=SC2086 # a list of words on purpose
+# shellcheck disable=SC2086 # word splitting is intended
 apt-get install --yes --quiet --no-install-recommends $packages

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Makes .venv with exactly what the lock files say. Does nothing when nothing changed.
-#   scripts/setup.sh        what Perdure needs to run
-#   scripts/setup.sh dev    and what its tests, checks and benchmarks need (a superset)
+# Creates .venv from the lock files. Does nothing if the lock files have not changed.
+#   scripts/setup.sh        installs the run-time dependencies
+#   scripts/setup.sh dev    also installs the dependencies of tests, checks and benchmarks
 set -eu
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
-tools=.venv/build-tools # uv and the build backend: beside what runs, never among it
+tools=.venv/build-tools # uv and the build backend, separate from the run-time packages
 stamp=.venv/synced
 
 fingerprint() { # $1: the lock
@@ -24,13 +24,14 @@ else
 fi
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-	echo "setup: Perdure needs Python 3.11 or newer; '$python' is not. Install one, or name it:" >&2
-	echo "       make setup PYTHON=/path/to/python3.12   (Debian: scripts/install-debian.sh)" >&2
+	echo "setup: Perdure needs Python 3.11 or newer; '$python' is older or missing. Install a newer" >&2
+	echo "       Python (on Debian: scripts/install-debian.sh), or specify the path:" >&2
+	echo "       make setup PYTHON=/path/to/python3.12" >&2
 	exit 1
 fi
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-	echo "setup: '$python' can't make virtual environments. On Debian and Ubuntu run" >&2
-	echo "       scripts/install-debian.sh   and then this again." >&2
+	echo "setup: '$python' cannot create virtual environments: its venv module is missing." >&2
+	echo "       On Debian and Ubuntu, run scripts/install-debian.sh, then run this again." >&2
 	exit 1
 fi
 
@@ -45,9 +46,9 @@ if [ "$(cat "$tools/.lock" 2>/dev/null || true)" != "$(cksum <requirements-build
 	cksum <requirements-build.lock >"$tools/.lock"
 fi
 
-# Compiled here, once, rather than at the first start of every part.
+# Compile the packages now, not at the first start of each process.
 "$tools/bin/uv" pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode "$lock"
-# Found through PYTHONPATH: an isolated build would fetch the backend again, without hashes.
+# Use the installed build backend: an isolated build would download it again without hashes.
 PYTHONPATH=$tools "$tools/bin/uv" pip install --quiet --python .venv/bin/python --no-deps \
 	--no-build-isolation --editable .
 echo "$want" >"$stamp"

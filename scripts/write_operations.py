@@ -17,7 +17,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 def render() -> str:
     """The table as JSON, one operation on a line, sorted by their ids."""
     settings = Settings.model_validate(
-        {"database_url": "postgresql://nobody@localhost/none", "jwt_secret": "x" * 32}
+        {"database_url": "postgresql://perdure@localhost/perdure", "jwt_secret": "x" * 32}
     )
     table = {
         operation["operationId"]: {

@@ -1,4 +1,4 @@
-"""One execution as a workflow: the story of a run, in a few commands. Deterministic code only."""
+"""The workflow of one execution. Deterministic code only; all content is in Postgres."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -45,85 +45,87 @@ COST_USD = SearchAttributeKey.for_float(names.COST_USD)
 SCHEDULED_AT = SearchAttributeKey.for_datetime(names.SCHEDULED_AT)
 
 SKIPPED = "skipped"
-"""What `PerdureStatus` says of a schedule's fire that made no execution."""
+"""`PerdureStatus` of a scheduled workflow that created no execution."""
 
 WAITING = {
     Outcome.NEEDS_PEOPLE: ExecutionStatus.WAITING_FOR_USER,
     Outcome.NEEDS_SUBTASKS: ExecutionStatus.WAITING_FOR_SUBTASK,
     Outcome.PAUSED: ExecutionStatus.PAUSED,
 }
-"""Outcomes that are states of their own; in all others the execution is running."""
+"""The state each waiting outcome sets. With every other outcome the execution stays running."""
 
 ENDS = {
     Outcome.DONE: ExecutionStatus.COMPLETED,
     Outcome.FAILED: ExecutionStatus.FAILED,
     Outcome.CANCELLED: ExecutionStatus.CANCELLED,
 }
-"""Outcomes that end the execution, unless a message comes first."""
+"""The terminal state each outcome leads to, unless an unread message has to be handled first."""
 
 
 @workflow.defn(name=names.TASK_EXECUTION)
 class TaskExecution:
-    """Creates the session, renders the prompt, lets Claude work, waits, reports, finishes.
+    """Creates the session, renders the prompt, calls Claude, waits, reports, finishes.
 
-    All content is in Postgres; this decides only what happens next.
+    It decides only what happens next; activities read and write the content.
     """
 
     @workflow.init
     def __init__(self, start: ExecutionInput) -> None:
-        """State that signals may touch before `run` begins."""
+        """Set the state that a signal may change before `run` starts."""
         self._execution_id = start.execution_id
         self._segment = start.segment
-        self._last_step = start.last_step
+        self._last_step = start.last_message_seq
         self._is_continued = start.is_continued
-        self._rings = 0
+        self._wakes = 0
         self._children: set[str] = set()
         self._progress = Progress(status=ExecutionStatus.RUNNING, activity="starting")
 
-    @workflow.signal(name=names.RING)
-    def ring(self) -> None:
-        """There is something unread in Postgres."""
-        self._rings += 1
+    @workflow.signal(name=names.WAKE)
+    def wake(self) -> None:
+        """Count a wake-up: Postgres holds a signal that the execution has not read."""
+        self._wakes += 1
 
     @workflow.query(name=names.PROGRESS)
     def progress(self) -> Progress:
-        """Where the execution stood at the end of its last segment."""
+        """Return the state of the execution at the end of its last segment."""
         return self._progress
 
     @workflow.run
     async def run(self, start: ExecutionInput) -> ExecutionResult:
-        """From start to end; a failed execution fails the workflow with its error code."""
+        """Run the execution to its end. A failed execution fails the workflow with its code."""
         try:
             if start.task_id is not None and not await self._create_execution(start.task_id):
                 return ExecutionResult(status=ExecutionStatus.CANCELLED, is_skipped=True)
-            end = await self._live()
+            end = await self._run_to_end()
         except asyncio.CancelledError:
             end = await asyncio.shield(self._finish(ExecutionStatus.CANCELLED))
         except Exception as error:
             if not is_cancelled_exception(error):
                 if isinstance(error, ActivityError) and error.cause is not None:
-                    # What the step says is the first thing to be read in Temporal's UI.
+                    # Temporal's UI then shows the cause first.
                     raise error.cause from None
                 raise
             end = await asyncio.shield(self._finish(ExecutionStatus.CANCELLED))
         if end.parent_workflow_id is not None:
-            await self._ring_parent(end.parent_workflow_id)
+            await self._wake_parent(end.parent_workflow_id)
         if end.status is ExecutionStatus.FAILED:
             code = end.error_code or ErrorCode.WORKER_ERROR
             raise ApplicationError(
-                "The execution failed; its record says why.", type=code, non_retryable=True
+                "The execution failed. Read its error_message in Perdure.",
+                type=code,
+                non_retryable=True,
             )
         return ExecutionResult(status=end.status, error_code=end.error_code)
 
-    # --- the story ----------------------------------------------------------------------------
+    # --- steps --------------------------------------------------------------------------------
 
     async def _create_execution(self, task_id: UUID) -> bool:
-        """The row of a schedule's fire; False where the fire is skipped.
+        """Create the execution of a scheduled run. Return False if the run is skipped.
 
-        A cancel that comes meanwhile has to know what it cancels, so it waits.
+        A cancellation waits until the row exists, because it has to cancel that row.
         """
         info = workflow.info()
-        fire = CreateExecutionInput(
+        scheduled_run = CreateExecutionInput(
             task_id=task_id,
             first_run_id=info.first_execution_run_id,
             scheduled_at=info.typed_search_attributes.get(SCHEDULED_AT, info.start_time),
@@ -131,10 +133,10 @@ class TaskExecution:
         creating = asyncio.ensure_future(
             workflow.execute_local_activity_method(
                 ExecutionActivities.create_execution,
-                fire,
+                scheduled_run,
                 start_to_close_timeout=policies.DATABASE_STEP,
                 retry_policy=policies.FOREVER,
-                summary="Make the execution of this fire",
+                summary="Create the execution of this scheduled run",
             )
         )
         try:
@@ -144,19 +146,21 @@ class TaskExecution:
             if self._execution_id is not None:
                 raise
         if self._execution_id is None:
-            self._show(ExecutionStatus.CANCELLED, "the fire was skipped; the schedule says why")
+            self._show(
+                ExecutionStatus.CANCELLED, "skipped; see the schedule of the task for the reason"
+            )
             workflow.upsert_search_attributes([STATUS.value_set(SKIPPED)])
         return self._execution_id is not None
 
-    async def _live(self) -> FinishResult:
-        if not self._is_continued and (end := await self._begin()) is not None:
+    async def _run_to_end(self) -> FinishResult:
+        if not self._is_continued and (end := await self._prepare()) is not None:
             return end
         while True:
-            seen = self._rings
+            seen = self._wakes
             result = await self._call_claude()
             if result.outcome in ENDS:
                 end = await self._end(result)
-                if not end.is_unread:
+                if not end.has_unread_messages:
                     return end
             else:
                 await self._start_children(result)
@@ -164,14 +168,14 @@ class TaskExecution:
                     await self._wait(seen, result.wakes_at)
             await self._continue_as_new_if_suggested()
 
-    async def _begin(self) -> FinishResult | None:
-        """Session and prompt. The end, if there is nothing to do or the definition is of no use."""
+    async def _prepare(self) -> FinishResult | None:
+        """Create the session and render the prompt. Return the end if neither can continue."""
         created = await workflow.execute_local_activity_method(
             ExecutionActivities.create_session,
             self._ref(),
             start_to_close_timeout=policies.DATABASE_STEP,
             retry_policy=policies.FOREVER,
-            summary="Open the conversation",
+            summary="Create the session",
         )
         if created.is_terminal:
             return await self._finish(ExecutionStatus.CANCELLED)
@@ -180,15 +184,15 @@ class TaskExecution:
             self._ref(),
             start_to_close_timeout=policies.DATABASE_STEP,
             retry_policy=policies.FOREVER,
-            summary="Write the prompt, pin what the model will see",
+            summary="Render the prompt and pin the model input",
         )
-        self._last_step = rendered.last_step
+        self._last_step = rendered.last_message_seq
         if rendered.error_code is not None:
             return await self._finish(ExecutionStatus.FAILED, rendered.error_code)
         return None
 
     async def _call_claude(self) -> CallClaudeResult:
-        self._show(ExecutionStatus.RUNNING, "Claude works")
+        self._show(ExecutionStatus.RUNNING, "calling Claude")
         self._segment += 1
         result = await workflow.execute_activity_method(
             ExecutionActivities.call_claude,
@@ -199,7 +203,7 @@ class TaskExecution:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=f"Segment {self._segment}: call Claude and run its tools",
         )
-        self._last_step = result.last_step
+        self._last_step = result.last_message_seq
         status = WAITING.get(result.outcome, ExecutionStatus.RUNNING)
         self._progress = Progress(
             status=status,
@@ -217,7 +221,7 @@ class TaskExecution:
         )
 
     async def _report(self) -> bool:
-        """Whether the report was made; that it could not be is noted and fails nothing."""
+        """Store the report. Return False if that failed; the execution still ends normally."""
         try:
             await workflow.execute_activity_method(
                 ExecutionActivities.report,
@@ -231,7 +235,7 @@ class TaskExecution:
         except Exception as error:
             if is_cancelled_exception(error):
                 raise
-            workflow.logger.warning("The report could not be made", exc_info=error)
+            workflow.logger.warning("The report could not be created", exc_info=error)
             return False
         return True
 
@@ -250,10 +254,10 @@ class TaskExecution:
             ),
             start_to_close_timeout=policies.DATABASE_STEP,
             retry_policy=policies.FOREVER,
-            summary=f"Write the end: {status}",
+            summary=f"Finish: {status}",
         )
-        if not end.is_unread:
-            self._show(end.status, str(end.error_code or "nothing left to do"))
+        if not end.has_unread_messages:
+            self._show(end.status, str(end.error_code or "done"))
             workflow.upsert_search_attributes(
                 [STATUS.value_set(end.status), COST_USD.value_set(float(end.cost_usd))]
             )
@@ -262,23 +266,23 @@ class TaskExecution:
     # --- waiting ------------------------------------------------------------------------------
 
     async def _wait(self, seen: int, wakes_at: datetime | None) -> None:
-        """Until a bell rings that the last segment can't have heard, or until the time given."""
+        """Wait for a signal that the last segment cannot have read, or until the given time."""
         status = self._progress.status
         if status is not ExecutionStatus.RUNNING:
             workflow.upsert_search_attributes([STATUS.value_set(status)])
-        self._show(status, f"Waits until {wakes_at:%F %T} UTC" if wakes_at else "Waits")
+        self._show(status, f"waiting until {wakes_at:%F %T} UTC" if wakes_at else "waiting")
         timeout = None if wakes_at is None else max(wakes_at - workflow.now(), timedelta(0))
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._rings > seen,
+                lambda: self._wakes > seen,
                 timeout=timeout,
-                timeout_summary="Until the time that was set",
+                timeout_summary="Wait until the requested time",
             )
         if status is not ExecutionStatus.RUNNING:
             workflow.upsert_search_attributes([STATUS.value_set(ExecutionStatus.RUNNING)])
 
     async def _start_children(self, result: CallClaudeResult) -> None:
-        """Start the subtasks that are on record; those that run already are left alone."""
+        """Start the recorded subtasks that are not running yet."""
         new = [child for child in result.children if str(child) not in self._children]
         starts: list[Awaitable[object]] = []
         for child in new:
@@ -302,7 +306,7 @@ class TaskExecution:
 
     @staticmethod
     def _inherited_attributes() -> TypedSearchAttributes:
-        """The parent's attributes, as those of a running subtask."""
+        """Return the search attributes of the parent, with the status of a running subtask."""
         own: list[SearchAttributePair[Any]] = [
             SearchAttributePair(STATUS, ExecutionStatus.RUNNING),
             SearchAttributePair(TRIGGER, "subtask"),
@@ -312,13 +316,15 @@ class TaskExecution:
         inherited = workflow.info().typed_search_attributes
         return TypedSearchAttributes([*own, *(p for p in inherited if p.key.name in kept)])
 
-    async def _ring_parent(self, parent_workflow_id: str) -> None:
-        """The subtask's end is a row; a parent that is gone needs no bell."""
+    async def _wake_parent(self, parent_workflow_id: str) -> None:
+        """Signal the parent that its subtask has ended. A closed parent needs no signal."""
         parent = workflow.get_external_workflow_handle(parent_workflow_id)
         try:
-            await parent.signal(names.RING)
+            await parent.signal(names.WAKE)
         except FailureError:
-            workflow.logger.info("The parent is gone", extra={"parent": parent_workflow_id})
+            workflow.logger.info(
+                "The parent workflow is closed", extra={"parent": parent_workflow_id}
+            )
 
     async def _continue_as_new_if_suggested(self) -> None:
         if workflow.info().is_continue_as_new_suggested():
@@ -327,26 +333,26 @@ class TaskExecution:
                 ExecutionInput(
                     execution_id=self._execution_id,
                     segment=self._segment,
-                    last_step=self._last_step,
+                    last_message_seq=self._last_step,
                     is_continued=True,
                 )
             )
 
-    # --- small things -------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------
 
     def _ref(self) -> RunRef:
         info = workflow.info()
         if self._execution_id is None:
-            raise ApplicationError("There is no execution to move.", non_retryable=True)
+            raise ApplicationError("This workflow has no execution.", non_retryable=True)
         return RunRef(
             execution_id=self._execution_id,
             segment=self._segment,
-            last_step=self._last_step,
+            last_message_seq=self._last_step,
             is_reset=info.run_id != info.original_execution_run_id,
         )
 
     def _show(self, status: ExecutionStatus, activity: str) -> None:
-        """What the Temporal UI shows as current details, and the query's answer."""
+        """Set the current details in the Temporal UI and the answer to the query `progress`."""
         self._progress = self._progress.model_copy(update={"status": status, "activity": activity})
         progress = self._progress
         workflow.set_current_details(

@@ -7,11 +7,11 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from api import views
+from api.executions.schemas import ExecutionRead
 from api.http import metrics
-from api.http.calls import Call
+from api.http.request_context import Call
 from api.http.responses import answer
-from api.schemas.executions import ExecutionRead
-from persistence.hot_reads import SETTLED
+from persistence.executions.cached_reads import SETTLED
 
 LONGEST_WAIT_SECONDS = 60
 """Proxies commonly end a request after a minute (contract.md, section 2)."""
@@ -32,7 +32,7 @@ async def settled(call: Call, accepted: Response, seconds: float) -> Response:
     execution_id = UUID(json.loads(bytes(accepted.body))["id"])
     with metrics.WAITS.track_inprogress():
         await call.gateway.watcher.settled(execution_id, seconds)
-    columns = await call.gateway.hot_reads.execution(execution_id)
+    columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:
         return accepted
     headers = {h: accepted.headers[h] for h in _KEPT_HEADERS if h in accepted.headers}

@@ -28,14 +28,15 @@ from cli.stack.home import write_secret
 from cli.stack.postgres import Postgres
 from cli.stack.process import RunningPart
 from cli.tokens import mint
-from persistence import executions, usage
-from persistence.database import Database
-from persistence.executions import ExecutionFilter
-from persistence.migrate import migrate
-from persistence.pages import Window
+from persistence.db.database import Database
+from persistence.db.migrate import migrate
+from persistence.db.paging import Window
+from persistence.executions import queries
+from persistence.executions.queries import ExecutionFilter
+from persistence.ledger import usage
+from persistence.ledger.usage import GroupBy, UsageFilter
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
-from persistence.usage import GroupBy, UsageFilter
 
 READER = "many-1"
 SECRET = "a secret of the bench that is long enough"  # noqa: S105 - of a throw-away gateway
@@ -147,7 +148,7 @@ async def _page_ms(much: Much, window: Window) -> list[float]:
     engine = much.database.engine
     event.listen(engine.sync_engine, "before_cursor_execute", record)
     async with much.database.reading() as session:
-        await executions.page(session, much.user_id, ExecutionFilter(), window)
+        await queries.page(session, much.user_id, ExecutionFilter(), window)
     event.remove(engine.sync_engine, "before_cursor_execute", record)
     taken = []
     async with engine.connect() as connection:

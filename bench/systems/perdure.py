@@ -27,7 +27,7 @@ ROWS = """
 SELECT (SELECT count(*) FROM executions) + (SELECT count(*) FROM sessions)
      + (SELECT count(*) FROM messages) + (SELECT count(*) FROM model_calls)
      + (SELECT count(*) FROM tool_calls) + (SELECT count(*) FROM execution_events)
-     + (SELECT count(*) FROM audit_log) + (SELECT count(*) FROM outbox)
+     + (SELECT count(*) FROM audit_log) + (SELECT count(*) FROM signals)
 """
 MAX_TURNS = 10_000
 TERMINAL = {"completed", "failed", "cancelled"}

@@ -78,7 +78,7 @@ def migrate() -> None:
     import asyncio
 
     from cli.configuration import load_settings
-    from persistence.migrate import migrate as migrate_database
+    from persistence.db.migrate import migrate as migrate_database
 
     settings = load_settings()
     if settings.database_url is None:

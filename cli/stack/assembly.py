@@ -184,7 +184,7 @@ class Stack:
         The embedded database belongs to this home alone, so a note of the migrations it has seen
         saves that second at every later start.
         """
-        versions = files("persistence") / "migrations" / "versions"
+        versions = files("persistence.db") / "migrations" / "versions"
         known = "\n".join(sorted(file.name for file in versions.iterdir()))
         marker = self._home.migrated_file
         if self._postgres and marker.exists() and marker.read_text(encoding="utf-8") == known:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the namespace, unless it is there. A week of closed workflows stays to be looked at in the
-# UI; what users see is in Postgres and is kept.
+# Creates the namespace if it does not exist. Temporal keeps closed workflows for a week, for the UI;
+# the data that users see is in Postgres and does not expire.
 set -eu
 
 namespace=${1:-default}

@@ -62,7 +62,7 @@ CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
 
 
 class NamedRow(Row):
-    """What a user keeps under a name that is unique among their own (persistence/named.py).
+    """A resource with a name that is unique per user (`persistence.definitions.named_resources`).
 
     The unique index is the table's: `uq_<table>_user_id_name`.
     """

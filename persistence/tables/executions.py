@@ -141,12 +141,12 @@ class ExecutionRow(Row):
     cancel_requested_at: Mapped[datetime | None]
     cancel_reason: Mapped[str | None]
     pause_requested_at: Mapped[datetime | None]
-    """Somebody wants it to stand still. What is said of it in the outbox only tells of a change."""
+    """When a user asked for a pause. The signals `pause` and `resume` only announce a change."""
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 
-    # What the loop's one writer keeps (persistence/record.py).
+    # What the loop's one writer keeps (persistence/executions/step_log.py).
     prefix_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
     run_epochs: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
     """Run id → epoch; an operator's reset begins a new epoch."""

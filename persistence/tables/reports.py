@@ -12,7 +12,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 class ReportRow(Row):
     """A report's typed content as JSON, stored once.
 
-    Lists don't read `content` (up to 2 MB each): who wants it says so (`persistence.reports`).
+    Lists don't read `content` (up to 2 MB each); `persistence.reporting.reports` reads it.
     """
 
     __tablename__ = "reports"

@@ -10,7 +10,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class SecretRow(Row):
-    """One secret of one user. `sealed` opens only with the operator's key (runtime/sealing.py)."""
+    """One secret of one user. `sealed` opens with the operator's key (`runtime/secret_box.py`)."""
 
     __tablename__ = "secrets"
     __table_args__ = (

@@ -9,10 +9,12 @@ from sqlalchemy import text
 
 from activities import housekeeping
 from activities.housekeeping import Housekeeping
-from persistence import idempotency, outbox, users
-from persistence.database import Database
-from persistence.idempotency import Key
-from persistence.outbox import Said
+from persistence.db import idempotency
+from persistence.db.database import Database
+from persistence.db.idempotency import Key
+from persistence.executions import signals
+from persistence.executions.signals import SignalKind
+from persistence.identity import users
 from tests.engine.storing import store
 
 HOURS = timedelta(hours=1)
@@ -57,16 +59,18 @@ async def test_what_was_taken_in_a_day_ago_goes(database: Database) -> None:
     row = await store(database, await user(database), [{"text": "x"}])
     taken_in = [None, *(datetime.now(UTC) - n * HOURS for n in (1, 23, 25, 26, 27, 28, 400))]
     async with database.transaction() as session:
-        await session.execute(text("DELETE FROM outbox"))
+        await session.execute(text("DELETE FROM signals"))
         for number, at in enumerate(taken_in):
-            await outbox.say(session, row.id, Said.MESSAGE, {"content": str(number)})
+            await signals.append_signal(
+                session, row.id, SignalKind.MESSAGE, {"content": str(number)}
+            )
             await session.flush()
             await session.execute(
-                text("UPDATE outbox SET consumed_at = :at WHERE payload ->> 'content' = :number"),
+                text("UPDATE signals SET consumed_at = :at WHERE payload ->> 'content' = :number"),
                 {"at": at, "number": str(number)},
             )
     assert await Housekeeping(database).put_messages_away() == 5
-    left = "SELECT payload ->> 'content' FROM outbox ORDER BY id"
+    left = "SELECT payload ->> 'content' FROM signals ORDER BY id"
     assert await texts(database, left) == ["0", "1", "2"]
 
 
@@ -77,6 +81,6 @@ async def test_a_chore_that_fails_stops_no_other(database: Database) -> None:
         await session.execute(text("ALTER TABLE idempotency_keys RENAME TO elsewhere"))
     await store(database, await user(database), [{"text": "x"}])
     async with database.transaction() as session:
-        await session.execute(text("UPDATE outbox SET consumed_at = now() - interval '2 days'"))
+        await session.execute(text("UPDATE signals SET consumed_at = now() - interval '2 days'"))
     assert await chores.tidy() == ["expire_keys"]
-    assert await texts(database, "SELECT id::text FROM outbox") == []
+    assert await texts(database, "SELECT id::text FROM signals") == []

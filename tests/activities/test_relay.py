@@ -7,9 +7,10 @@ from sqlalchemy import text
 
 from activities.relay import Relay
 from domain.states import ExecutionStatus
-from persistence import executions, outbox, users
-from persistence.database import Database
-from persistence.outbox import Said, say
+from persistence.db.database import Database
+from persistence.executions import queries, signals
+from persistence.executions.signals import SignalKind, append_signal
+from persistence.identity import users
 from runtime.dispatch import RPC_TIMEOUT, Dispatcher
 from runtime.settings import Settings
 from runtime.temporal import connect
@@ -52,11 +53,13 @@ async def test_what_was_said_and_not_rung_for_is_heard(engine: Engine) -> None:
 
     await eventually(rests)
     async with engine.database.transaction() as session:
-        await executions.lock(session, run.id)
+        await queries.lock(session, run.id)
         row = await session.get_one(type(request), request.id)
         row.answer, row.status = {"decision": "approve", "message": "unrung"}, "answered"
         await session.flush()
-        await say(session, run.id, Said.ANSWER, {"input_request_id": str(request.id)})
+        await append_signal(
+            session, run.id, SignalKind.ANSWER, {"input_request_id": str(request.id)}
+        )
     await run.ended()
     assert await run.text() == "unrung"
 
@@ -69,7 +72,7 @@ async def test_a_temporal_that_says_nothing_is_waited_for_once(database_url: str
     for _ in range(20):
         await store(database, user_id, [{"text": "x"}])
     async with database.transaction() as session:
-        await session.execute(text("UPDATE outbox SET ring_at = now() - interval '1 second'"))
+        await session.execute(text("UPDATE signals SET wake_at = now() - interval '1 second'"))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         client = await connect(Settings(temporal_address=address), lazy=True)
@@ -82,10 +85,10 @@ async def test_a_temporal_that_says_nothing_is_waited_for_once(database_url: str
 async def test_rows_of_what_has_ended_are_put_away(engine: Engine) -> None:
     run = await engine.completed({"text": "x"})
     async with engine.database.transaction() as session:
-        await say(session, run.id, Said.ANSWER)
+        await append_signal(session, run.id, SignalKind.ANSWER)
 
     async def put_away() -> bool:
         async with engine.database.reading() as session:
-            return not await outbox.unread(session, run.id)
+            return not await signals.unread(session, run.id)
 
     await eventually(put_away)

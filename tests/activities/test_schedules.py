@@ -13,11 +13,11 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from activities.schedules import ScheduleUpkeep
+from activities.schedules import ScheduleReconciler
 from claude.scripted import ScriptedModelServer
-from contracts.schedules import Backfill, TaskSchedule
 from domain.ids import first_id_at, new_id
-from persistence import backfills, schedules
+from domain.schedules import Backfill, TaskSchedule
+from persistence.definitions import backfills, schedules
 from runtime.schedule_specs import schedule_of
 from runtime.schedules import Schedules
 from tests.engine.driver import Engine
@@ -38,8 +38,8 @@ async def alone(
         yield engine
 
 
-def upkeep(engine: Engine) -> ScheduleUpkeep:
-    return ScheduleUpkeep(engine.database, Schedules(engine.client))
+def upkeep(engine: Engine) -> ScheduleReconciler:
+    return ScheduleReconciler(engine.database, Schedules(engine.client))
 
 
 async def mended(scheduled: Scheduled) -> None:
@@ -88,7 +88,7 @@ async def test_one_that_can_not_be_told_holds_up_no_other(alone: Engine) -> None
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
             {"ago": timedelta(minutes=1)},
         )
-    await ScheduleUpkeep(alone.database, RefusesOne(alone, refused)).look()
+    await ScheduleReconciler(alone.database, RefusesOne(alone, refused)).look()
     assert (await other.kept()).is_in_step
     assert not (await refused.kept()).is_in_step
 
@@ -145,7 +145,7 @@ async def test_what_no_list_shows_is_changed_back_too(alone: Engine) -> None:
         return differences is not None and list(differences.differing) == [wanted.task_id]
 
     await eventually(found)
-    await schedules.tell_again(alone.database, server, wanted.task_id)
+    await schedules.request_sync(alone.database, server, wanted.task_id)
     described = await scheduled.described()
     assert described is not None
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
@@ -206,7 +206,7 @@ class Slow(Schedules):
 async def test_of_two_changes_at_once_the_last_one_stands(engine: Engine) -> None:
     """The first one reaches Temporal after the second, and sees that it is old."""
     scheduled = await Scheduled.make(engine, DONE, tell=False)
-    assert await schedules.bring_into_step(engine.database, Slow(scheduled), scheduled.id)
+    assert await schedules.synchronise(engine.database, Slow(scheduled), scheduled.id)
     found = await scheduled.described()
     assert found is not None
     assert found.schedule.spec.calendars[0].comment == "0 0 1 1 *"

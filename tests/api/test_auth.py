@@ -9,8 +9,8 @@ import httpx2
 import jwt
 import pytest
 
-from api.identity import key_sets
-from api.identity.key_sets import KeySet
+from api.auth import key_sets
+from api.auth.key_sets import KeySet
 from api.main import create_app
 from cli.stack.addresses import free_port
 from domain.errors import ServiceUnavailableError, UnauthenticatedError

@@ -8,9 +8,9 @@ from uuid import UUID
 import httpx2
 from sqlalchemy import event, text, update
 
-from api.identity import auth
+from api.auth import authentication
 from domain.ids import new_id
-from persistence import api_keys
+from persistence.identity import api_keys
 from persistence.tables.api_keys import ApiKeyRow
 from tests.api.world import World, execute, make_task
 
@@ -93,7 +93,7 @@ async def test_what_another_gateway_revokes_is_forgotten_within_seconds(
         async with world.gateway.database.transaction() as session:
             row = await session.get_one(ApiKeyRow, UUID(key["id"]))
             await api_keys.revoke(session, row)
-        assert auth.REMEMBERED_SECONDS <= 10
+        assert authentication.REMEMBERED_SECONDS <= 10
         remembered = authenticator._remembered[key["secret"]]
         authenticator._remembered[key["secret"]] = (remembered[0], 0.0)  # as if those were over
         assert (await program.get("/api/v1/me")).status_code == 401

@@ -11,19 +11,19 @@ from contracts import names
 from domain.ids import new_id
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.outbox import OutboxRow
+from persistence.tables.signals import SignalRow
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
 
 
-async def outbox(world: World, execution: dict[str, Any]) -> list[str]:
+async def signals(world: World, execution: dict[str, Any]) -> list[str]:
     """What was said to an execution, in order."""
     async with world.gateway.database.reading() as session:
         rows = await session.scalars(
-            select(OutboxRow)
-            .where(OutboxRow.execution_id == UUID(execution["id"]))
-            .order_by(OutboxRow.id)
+            select(SignalRow)
+            .where(SignalRow.execution_id == UUID(execution["id"]))
+            .order_by(SignalRow.id)
         )
         return [row.kind for row in rows]
 
@@ -46,7 +46,7 @@ async def test_execute_stores_everything_and_starts_the_workflow(
     assert execution["workflow_id"] == f"execution-{execution['id']}"
     assert "session" not in execution["_links"]
     assert "temporal" not in execution["_links"]
-    assert await outbox(world, execution) == ["start"]
+    assert await signals(world, execution) == ["start"]
     events = (await client.get(execution["_links"]["events"])).json()["items"]
     assert [(e["seq"], e["type"]) for e in events] == [(1, "execution.created")]
 
@@ -159,7 +159,7 @@ async def test_executions_of_a_session_queue_up(
     session_id = str(await in_session(world, await execute(client, task)))
     queued = await execute(client, task, session_id=session_id)
     assert (queued["status"], queued["status_reason"]) == ("blocked", "session_busy")
-    assert await outbox(world, queued) == []
+    assert await signals(world, queued) == []
     assert queued["_links"]["session"] == f"/api/v1/sessions/{session_id}"
     body = {"session_id": str(new_id())}
     assert (await client.post(task["_links"]["execute"], json=body)).status_code == 404
@@ -190,9 +190,9 @@ async def test_cancel_asks_the_whole_tree(world: World, client: Client) -> None:
     assert response.status_code == 202
     assert response.json()["cancel_requested_at"]
     assert response.json()["cancel_reason"] == "enough"
-    assert (await outbox(world, parent)).count("cancel") == 1
-    assert await outbox(world, child) == ["start", "cancel"]
-    assert await outbox(world, done) == ["start"]
+    assert (await signals(world, parent)).count("cancel") == 1
+    assert await signals(world, child) == ["start", "cancel"]
+    assert await signals(world, done) == ["start"]
     ended = (await client.get(queued["_links"]["self"])).json()
     assert (ended["status"], bool(ended["completed_at"])) == ("cancelled", True)
     assert "cancel" not in ended["_links"]
@@ -200,7 +200,7 @@ async def test_cancel_asks_the_whole_tree(world: World, client: Client) -> None:
     assert [e["type"] for e in events] == ["execution.created", "execution.cancelled"]
     again = await client.post(parent["_links"]["cancel"])
     assert again.status_code == 202
-    assert (await outbox(world, parent)).count("cancel") == 1
+    assert (await signals(world, parent)).count("cancel") == 1
     refused = await client.post(done["_links"]["cancel"])
     assert (refused.status_code, refused.json()["code"]) == (409, "execution_terminal")
     children = (await client.get(f"{parent['_links']['self']}/children")).json()
@@ -267,7 +267,7 @@ async def test_a_filter_that_nothing_could_match_is_refused(client: Client) -> N
     unknown = await client.get("/api/v1/task-executions?state=failed")
     assert trigger.status_code == unknown.status_code == 422
     assert trigger.json()["errors"][0]["loc"] == ["query", "trigger_type"]
-    assert unknown.json()["errors"][0]["msg"] == "There is no such parameter; leave it out."
+    assert unknown.json()["errors"][0]["msg"] == "This parameter does not exist; remove it."
 
 
 async def test_lists_are_narrowed(world: World, client: Client) -> None:

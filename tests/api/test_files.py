@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
-from api.executions.archives import LEFT_OUT
+from api.files.archives import LEFT_OUT
 from domain.ids import new_id
 from persistence.tables.sessions import SessionRow
 from runtime.host import host_id

@@ -5,7 +5,7 @@ import httpx2
 from sqlalchemy import text
 
 from domain.ids import new_id
-from persistence.idempotency import Key, claim
+from persistence.db.idempotency import Key, claim
 from tests.api.world import TASK, World, make_task
 
 Client = httpx2.AsyncClient

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.outbox import OutboxRow
+from persistence.tables.signals import SignalRow
 from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
@@ -51,9 +51,9 @@ async def test_an_answer_is_stored_told_and_final(world: World, client: Client) 
     assert "answer" not in request["_links"]
     async with world.gateway.database.reading() as session:
         rows = await session.scalars(
-            select(OutboxRow)
-            .where(OutboxRow.execution_id == UUID(execution["id"]))
-            .order_by(OutboxRow.id)
+            select(SignalRow)
+            .where(SignalRow.execution_id == UUID(execution["id"]))
+            .order_by(SignalRow.id)
         )
         said = [(row.kind, row.payload) for row in rows]
     assert said[1] == ("answer", {"input_request_id": request["id"]})

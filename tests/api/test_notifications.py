@@ -9,8 +9,9 @@ import pytest
 from domain.events import Event
 from domain.ids import new_id
 from domain.notifications import EVENTS
-from persistence import deliveries, events, notifications
-from persistence.deliveries import Tried
+from persistence.executions import events
+from persistence.notifications import deliveries, queries
+from persistence.notifications.deliveries import Tried
 from persistence.tables.notifications import NotificationRow
 from tests.api.world import TASK, World, execute, make_task
 
@@ -188,7 +189,7 @@ async def test_a_redelivery_is_a_new_one_of_the_same_message(world: World, clien
     assert again.json()["id"] != first["id"]
     assert again.json()["message_id"] == first["id"]
     async with world.gateway.database.reading() as session:
-        row = await notifications.find(session, UUID(again.json()["id"]))
+        row = await queries.find(session, UUID(again.json()["id"]))
     assert isinstance(row, NotificationRow)
     assert row.payload == {"type": "x", "data": {"title": "t"}}
 

@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from api.gateway import Gateway
 from bench import many
 from domain.ids import new_id
-from persistence.database import Database
+from persistence.db.database import Database
 from tests.api.test_isolation import ROUTES, Owner, Route
 from tests.api.world import World
 

@@ -12,8 +12,8 @@ from sqlalchemy import event, update
 from api.main import create_app
 from domain.errors import QuotaExceededError, UserDisabledError
 from domain.ids import new_id
-from persistence import quotas
-from persistence.quotas import Quotas
+from persistence.ledger import quotas
+from persistence.ledger.quotas import Quotas
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
 from tests.api.conftest import serving, settings_of

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from api.identity.rates import Rates
+from api.auth.rate_limits import Rates
 from api.main import create_app
 from domain.errors import RateLimitedError
 from tests.api.conftest import serving, settings_of

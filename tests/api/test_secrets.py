@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from domain.errors import SecretsNotConfiguredError, SecretUnusableError
-from persistence import secrets
-from runtime.sealing import Sealer
+from persistence.definitions import secrets
+from runtime.secret_box import SecretBox
 from tests.api.conftest import serving, settings_of
 from tests.api.world import World
 
@@ -117,7 +117,7 @@ async def test_the_owner_alone_opens_it_and_use_is_noted(world: World, client: C
             with pytest.raises(SecretUnusableError):
                 await secrets.opened(session, world.gateway.sealer, row.user_id, reference)
         with pytest.raises(SecretsNotConfiguredError):
-            await secrets.opened(session, Sealer("z" * 32), row.user_id, "opened")
+            await secrets.opened(session, SecretBox("z" * 32), row.user_id, "opened")
 
 
 async def test_the_value_is_nowhere_in_the_database_but_sealed(

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from domain.ids import new_id
-from persistence import outbox
+from persistence.executions import signals
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, in_session, make_task
@@ -32,7 +32,7 @@ async def actions(world: World, execution_id: str) -> list[str]:
 
 async def said(world: World, execution_id: str) -> list[str]:
     async with world.gateway.database.reading() as session:
-        rows = await outbox.unread(session, UUID(execution_id))
+        rows = await signals.unread(session, UUID(execution_id))
     return [row.kind for row in rows if row.kind != "start"]
 
 

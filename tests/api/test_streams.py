@@ -7,8 +7,8 @@ from uuid import UUID
 import httpx2
 
 from domain.events import Event
-from persistence import events
-from persistence.live import LIVE, WATCH, Listener, notify
+from persistence.db.live_updates import LIVE_CHANNEL, WATCH_CHANNEL, Listener, notify
+from persistence.executions import events
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
 
@@ -21,7 +21,9 @@ async def tell(world: World, execution: dict[str, Any], *told: Event) -> None:
     execution_id = UUID(execution["id"])
     async with world.gateway.database.transaction() as session:
         seq = await events.append(session, execution_id, *told)
-        await notify(session, LIVE, json.dumps({"execution_id": str(execution_id), "seq": seq}))
+        await notify(
+            session, LIVE_CHANNEL, json.dumps({"execution_id": str(execution_id), "seq": seq})
+        )
         if told[-1].type == "execution.completed":
             row = await session.get_one(ExecutionRow, execution_id)
             row.status = "completed"
@@ -86,7 +88,7 @@ async def test_deltas_pass_between_the_events(world: World, client: Client) -> N
     async for frame in stream(client, execution):
         if frame.get("event") == "execution.created":
             async with world.gateway.database.transaction() as session:
-                await notify(session, LIVE, json.dumps(delta))
+                await notify(session, LIVE_CHANNEL, json.dumps(delta))
         if frame.get("event") == "delta":
             seen.append(frame)
             await tell(world, execution, Event("execution.completed"))
@@ -108,7 +110,7 @@ async def test_text_that_comes_after_its_message_is_left_out(world: World, clien
             async with world.gateway.database.transaction() as session:
                 for turn in (2, 3):
                     delta = {"execution_id": execution["id"], "turn": turn, "delta": "Hel"}
-                    await notify(session, LIVE, json.dumps(delta))
+                    await notify(session, LIVE_CHANNEL, json.dumps(delta))
         if frame.get("event") == "delta":
             seen.append(frame)
             await tell(world, execution, Event("execution.completed"))
@@ -132,7 +134,7 @@ async def test_workers_hear_that_somebody_watches(world: World, client: Client) 
     heard: asyncio.Queue[str] = asyncio.Queue()
     listening = asyncio.Event()
     url = str(world.gateway.settings.database_url)
-    listener = Listener(url, {WATCH: heard.put_nowait}, on_gap=listening.set)
+    listener = Listener(url, {WATCH_CHANNEL: heard.put_nowait}, on_gap=listening.set)
     task = asyncio.create_task(listener.run())
     await listening.wait()
     execution = await execute(client, await make_task(client))

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.outbox import OutboxRow
+from persistence.tables.signals import SignalRow
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
@@ -19,9 +19,9 @@ WORK = "/api/v1/task-executions"
 
 async def said(world: World, execution: dict[str, Any]) -> list[tuple[str, Any]]:
     """What was said to an execution beside its start."""
-    query = select(OutboxRow).where(OutboxRow.execution_id == UUID(execution["id"]))
+    query = select(SignalRow).where(SignalRow.execution_id == UUID(execution["id"]))
     async with world.gateway.database.reading() as session:
-        rows = await session.scalars(query.order_by(OutboxRow.id))
+        rows = await session.scalars(query.order_by(SignalRow.id))
         return [(row.kind, row.payload) for row in rows if row.kind != "start"]
 
 

@@ -10,8 +10,8 @@ from playwright.async_api import Browser, Page
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import report as reporting
-from persistence import reports
-from persistence.database import Database
+from persistence.db.database import Database
+from persistence.reporting import reports
 from reports.render import render
 from tests.reports import stories
 from tests.reports.told import Teller

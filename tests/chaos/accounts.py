@@ -102,7 +102,7 @@ async def _nothing_open(stack: Stack, ids: Sequence[str]) -> None:
         "SELECT FROM input_requests WHERE status = 'open' AND execution_id = ANY($1::uuid[])",
         "SELECT FROM tool_calls WHERE completed_at IS NULL AND execution_id = ANY($1::uuid[])",
         "SELECT FROM model_calls WHERE status = 'intended' AND execution_id = ANY($1::uuid[])",
-        "SELECT FROM outbox WHERE consumed_at IS NULL AND execution_id = ANY($1::uuid[])",
+        "SELECT FROM signals WHERE consumed_at IS NULL AND execution_id = ANY($1::uuid[])",
     ):
         assert not await stack.rows(query, ids), query
     client = await connect(Settings(temporal_address=stack.up.facts()["temporal_address"]))

@@ -22,9 +22,8 @@ def literal_operations() -> Iterator[str]:
                 name = node.func.attr
                 index = 0 if name in CALLS else DECLARATIONS.get(name)
                 given = node.args[index : index + 1] if index is not None else []
-                yield from (
-                    a.value for a in given if isinstance(a, ast.Constant) and "_" in a.value
-                )
+                words = [word.value for word in given if isinstance(word, ast.Constant)]
+                yield from (word for word in words if isinstance(word, str) and "_" in word)
 
 
 def test_the_table_is_the_one_of_the_openapi_document() -> None:

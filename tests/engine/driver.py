@@ -8,20 +8,21 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.executions.answers import given_answer
-from api.schemas.input_requests import AnswerBody
+from api.input_requests.schemas import AnswerBody
 from claude.scripted import ScriptedModelServer
 from claude.scripted.request_log import LoggedCall
 from contracts.names import workflow_id
+from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import executions, input_requests, outbox, pausing
-from persistence.cancellation import cancel_tree
-from persistence.database import Database
-from persistence.outbox import Said, say
-from persistence.starts import request_of
+from persistence.db.database import Database
+from persistence.executions import input_requests, pause_requests, queries, signals
+from persistence.executions.cascade import cancel_tree
+from persistence.executions.creation import request_of
+from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.columns import Row
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
@@ -30,13 +31,28 @@ from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import MessageRow
 from persistence.tables.tool_calls import ToolCallRow
 from runtime.dispatch import Dispatcher
+from services.executions.answers import given_answer
 from tests.engine import invariants
 from tests.engine.storing import Turn, script, store, use
 from tests.waiting import WITHIN_SECONDS, eventually
 
-__all__ = ["Engine", "Run", "Turn", "script", "use"]
+__all__ = ["UNTIL_RELEASED", "Engine", "Gate", "Run", "Turn", "script", "use"]
 
 R = TypeVar("R", bound=Row)
+
+UNTIL_RELEASED = "until [ -e released ]; do sleep 0.02; done"
+"""A command that ends when the test calls `Run.release`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Holds back the answers of turns with `gate=name` until the test opens it."""
+
+    scripted: ScriptedModelServer
+    name: str
+
+    def open(self) -> None:
+        self.scripted.open_gate(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,10 @@ class Engine:
         call = await eventually(found, what="a call of the model")
         assert call is not None
         return call
+
+    def gate(self) -> Gate:
+        """A closed gate of the test's own."""
+        return Gate(self.scripted, str(new_id()))
 
     def run(self, execution_id: UUID) -> "Run":
         """An execution that exists."""
@@ -166,6 +186,10 @@ class Run:
     async def workspace(self) -> Path:
         return self.workspace_root / str((await self.row()).session_id)
 
+    async def release(self) -> None:
+        """End the `UNTIL_RELEASED` of a running command."""
+        (await self.workspace() / "released").touch()
+
     # --- waiting ------------------------------------------------------------------------------
 
     async def when(
@@ -219,7 +243,7 @@ class Run:
 
         async def heard() -> bool:
             async with self.engine.database.reading() as session:
-                return all(row.kind == "message" for row in await outbox.unread(session, self.id))
+                return all(row.kind == "message" for row in await signals.unread(session, self.id))
 
         await eventually(heard, what="that all is heard")
 
@@ -262,19 +286,25 @@ class Run:
     async def answer(self, request: InputRequestRow, **body: Any) -> None:
         """As `POST /input-requests/{id}/answer`."""
         async with self.engine.database.transaction() as session:
-            execution = await executions.lock(session, self.id)
-            assert execution is not None
-            row = await input_requests.lock_open(session, execution, request.id)
-            given = given_answer(row, AnswerBody.model_validate(body))
-            await input_requests.answer(session, row, given, by=self.engine.user_id)
-        await self.ring()
+            await self.store_answer(session, request, **body)
+        await self.wake()
+
+    async def store_answer(
+        self, session: AsyncSession, request: InputRequestRow, **body: Any
+    ) -> None:
+        """As `answer`, in a transaction of the test's, and without waking the execution."""
+        execution = await queries.lock(session, self.id)
+        assert execution is not None
+        row = await input_requests.lock_open(session, execution, request.id)
+        given = given_answer(row, AnswerBody.model_validate(body))
+        await input_requests.answer(session, row, given, by=self.engine.user_id)
 
     async def cancel(self, reason: str | None = None) -> None:
         """As `POST /task-executions/{id}/cancel`."""
         async with self.engine.database.transaction() as session:
             changed = await cancel_tree(session, self.id, reason)
         for row in changed:
-            await self.engine.dispatcher.ring(row.workflow_id)
+            await self.engine.dispatcher.wake(row.workflow_id)
 
     async def pause(self) -> bool:
         """As `POST /task-executions/{id}/pause`; whether that was news."""
@@ -286,10 +316,10 @@ class Run:
 
     async def _wish(self, *, stand_still: bool) -> bool:
         async with self.engine.database.transaction() as session:
-            row = await executions.lock(session, self.id)
+            row = await queries.lock(session, self.id)
             assert row is not None
-            is_new = await pausing.wish(session, row, stand_still=stand_still)
-        await self.ring()
+            is_new = await pause_requests.request_pause(session, row, stand_still=stand_still)
+        await self.wake()
         return is_new
 
     async def paused(self) -> ExecutionRow:
@@ -299,12 +329,12 @@ class Run:
     async def say(self, content: str) -> None:
         """A message to a running execution."""
         async with self.engine.database.transaction() as session:
-            await executions.lock(session, self.id)
-            await say(session, self.id, Said.MESSAGE, {"content": content})
-        await self.ring()
+            await queries.lock(session, self.id)
+            await append_signal(session, self.id, SignalKind.MESSAGE, {"content": content})
+        await self.wake()
 
-    async def ring(self) -> None:
-        await self.engine.dispatcher.ring(self.handle.id)
+    async def wake(self) -> None:
+        await self.engine.dispatcher.wake(self.handle.id)
 
     # --- Temporal -----------------------------------------------------------------------------
 

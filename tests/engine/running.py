@@ -18,8 +18,8 @@ import worker
 from claude.adapter import ClaudeModel
 from claude.scripted import ScriptedModelServer
 from domain.ids import new_id
-from persistence import users
-from persistence.database import Database
+from persistence.db.database import Database
+from persistence.identity import users
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes

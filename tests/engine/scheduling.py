@@ -12,14 +12,14 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
 from contracts.definitions import TaskDefinition
-from contracts.schedules import Backfill, OverlapPolicy
 from domain.ids import new_id
-from persistence import fires, schedules, tasks
-from persistence.fires import Fired
-from persistence.schedules import Kept
+from domain.schedules import Backfill, OverlapPolicy
+from persistence.definitions import scheduled_runs, schedules, tasks
+from persistence.definitions.scheduled_runs import ScheduledRun
+from persistence.definitions.schedules import Kept
+from persistence.definitions.tasks import StoredTask
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow
-from persistence.tasks import StoredTask
 from runtime.schedules import Schedules
 from tests.engine.driver import Engine, Run
 from tests.engine.storing import Turn, script
@@ -76,7 +76,7 @@ class Scheduled:
     async def tell(self) -> bool:
         """As the gateway does after each change."""
         server = Schedules(self.engine.client)
-        return await schedules.bring_into_step(self.engine.database, server, self.id)
+        return await schedules.synchronise(self.engine.database, server, self.id)
 
     async def change(self, *, tell: bool = True, **columns: Any) -> None:
         """As `PATCH /tasks/{id}`."""
@@ -141,10 +141,10 @@ class Scheduled:
         assert run is not None
         return run
 
-    async def fired(self) -> Sequence[Fired]:
+    async def fired(self) -> Sequence[ScheduledRun]:
         """What is told of its fires, newest first."""
         async with self.engine.database.reading() as session:
-            return await fires.recent(session, self.id, limit=10)
+            return await scheduled_runs.recent(session, self.id, limit=10)
 
     async def backfill(
         self, start_at: datetime, end_at: datetime, overlap: OverlapPolicy = "allow_all"

@@ -10,10 +10,12 @@ from contracts.names import workflow_id
 from domain.events import Event
 from domain.ids import new_id
 from domain.states import PREREQUISITES, ExecutionStatus
-from persistence import events, executions, prerequisites, sessions, tasks
-from persistence.database import Database
-from persistence.outbox import Said, say
-from persistence.starts import SESSION_BUSY
+from persistence.db.database import Database
+from persistence.definitions import tasks
+from persistence.executions import events, prerequisites, queries
+from persistence.executions.creation import SESSION_BUSY
+from persistence.executions.signals import SignalKind, append_signal
+from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 from persistence.tables.tasks import TaskRow
 
@@ -59,7 +61,7 @@ async def store(
         blocked_by = PREREQUISITES if waits_for else None
         if session_id is not None and not waits_for:
             await sessions.lock(session, session_id)
-            is_busy = await executions.is_session_busy(session, session_id)
+            is_busy = await queries.is_session_busy(session, session_id)
             blocked_by = SESSION_BUSY if is_busy else None
         row = ExecutionRow(
             id=execution_id,
@@ -85,7 +87,7 @@ async def store(
         await events.append(session, row.id, Event("execution.created", {"title": title}))
         await prerequisites.require(session, row.id, waits_for)
         if blocked_by is None:
-            await say(session, row.id, Said.START)
+            await append_signal(session, row.id, SignalKind.START)
     return row
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from persistence.database import Database
+from persistence.db.database import Database
 
 
 @pytest.fixture

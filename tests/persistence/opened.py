@@ -12,10 +12,11 @@ from activities.render_prompt import render_prompt
 from domain.events import Event
 from domain.ids import new_id
 from domain.steps import CallIntent, CallOutcome, CallStatus, NewMessage, Step
-from persistence import openings, users
-from persistence.database import Database
-from persistence.record import ExecutionRecord
-from persistence.runs import RunIdentity
+from persistence.db.database import Database
+from persistence.executions import prompts
+from persistence.executions.fencing import RunIdentity
+from persistence.executions.step_log import ExecutionRecord
+from persistence.identity import users
 from persistence.tables.columns import Row
 from persistence.tables.executions import ExecutionRow
 from tests.engine.storing import store
@@ -35,7 +36,7 @@ class Opened:
         self, segment: int, attempt: int = 1, *, run_id: str = "first", **changed: Any
     ) -> RunIdentity:
         """Who asks to write."""
-        fields: dict[str, Any] = {"last_step": 0, "is_reset": False, **changed}
+        fields: dict[str, Any] = {"last_message_seq": 0, "is_reset": False, **changed}
         return RunIdentity(self.workflow_id, run_id, segment, attempt, **fields)
 
     def record(self, segment: int, attempt: int = 1, **changed: Any) -> ExecutionRecord:
@@ -61,7 +62,7 @@ async def opened(database: Database, **fields: Any) -> Opened:
         user_id = (await users.see(session, "alice", "user")).id
     row = await store(database, user_id, [{"text": "x"}], **fields)
     execution = Opened(database, row.id, row.workflow_id)
-    assert await openings.create_session(database, row.id, execution.identity(0))
+    assert await prompts.create_session(database, row.id, execution.identity(0))
     await render_prompt(database, row.id, default_model="claude-opus-5-5")
     return execution
 

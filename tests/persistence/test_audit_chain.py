@@ -12,12 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.sealer import Sealer
+from activities.audit_chainer import AuditChainer
 from domain.audit_chain import Entry, canonical
-from persistence import audit, audit_chain, users
-from persistence.audit import Actor
-from persistence.audit_chain import Fault, Head, Mismatch, Verification
-from persistence.database import Database
+from persistence.db.database import Database
+from persistence.identity import users
+from persistence.ledger import audit, audit_chain
+from persistence.ledger.audit import Actor
+from persistence.ledger.audit_chain import Fault, Head, Mismatch, Verification
 
 THING = UUID(int=7)
 COUNT = 12
@@ -110,7 +111,7 @@ async def test_what_is_rolled_back_is_not_sealed(database: Database) -> None:
 
 async def test_any_number_of_sealers_make_one_chain(database: Database) -> None:
     """Writers and sealers at once: each entry has one seal, and the chain holds."""
-    sealers = [Sealer(database) for _ in range(3)]
+    sealers = [AuditChainer(database) for _ in range(3)]
     writing = asyncio.gather(*(fill(database, 20) for _ in range(4)))
     while not writing.done():
         await asyncio.gather(*(sealer.look() for sealer in sealers))

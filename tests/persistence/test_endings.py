@@ -11,11 +11,11 @@ from sqlalchemy import select, text
 from domain.errors import ConflictError, ErrorCode, FencedOutError
 from domain.states import ExecutionStatus
 from domain.steps import Failure, Step
-from persistence import cancellation, endings, executions, openings, outbox
-from persistence.database import Database
-from persistence.outbox import Said, say
+from persistence.db.database import Database
+from persistence.executions import cascade, lifecycle, prompts, queries, signals
+from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.audit import AuditRow
-from persistence.tables.outbox import OutboxRow
+from persistence.tables.signals import SignalRow
 from tests.engine.storing import store
 from tests.persistence.opened import Opened, intent, opened, unchanged
 from tests.waiting import eventually
@@ -23,10 +23,10 @@ from tests.waiting import eventually
 DONE: dict[str, Any] = {"status": ExecutionStatus.COMPLETED, "error_code": None}
 
 
-async def finish(execution: Opened, segment: int = 2, **changed: Any) -> endings.Ended:
+async def finish(execution: Opened, segment: int = 2, **changed: Any) -> lifecycle.Ended:
     identity = execution.identity(segment, changed.pop("attempt", 1))
     async with execution.database.transaction() as session:
-        return await endings.finish(session, execution.id, identity, **{**DONE, **changed})
+        return await lifecycle.finish(session, execution.id, identity, **{**DONE, **changed})
 
 
 async def test_the_end_is_written_once(database: Database) -> None:
@@ -71,9 +71,9 @@ async def test_a_message_comes_before_a_completion(database: Database) -> None:
     execution = await opened(database)
     await execution.writer(1)
     async with database.transaction() as session:
-        await say(session, execution.id, Said.MESSAGE, {"content": "wait"})
+        await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": "wait"})
     for _ in range(2):
-        assert (await finish(execution)).is_unread
+        assert (await finish(execution)).has_unread_messages
     assert (await execution.row()).status == ExecutionStatus.RUNNING
     # The next segment may begin, and the end may be written by whoever comes after it.
     await execution.writer(3)
@@ -84,11 +84,11 @@ async def test_a_message_comes_before_a_completion(database: Database) -> None:
 async def test_a_failure_does_not_wait_for_a_message(database: Database) -> None:
     execution = await opened(database)
     async with database.transaction() as session:
-        await say(session, execution.id, Said.MESSAGE, {"content": "wait"})
+        await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": "wait"})
     ended = await finish(execution, status=ExecutionStatus.FAILED, error_code=ErrorCode.TIMEOUT)
-    assert (ended.is_unread, ended.status) == (False, ExecutionStatus.FAILED)
+    assert (ended.has_unread_messages, ended.status) == (False, ExecutionStatus.FAILED)
     async with database.reading() as session:
-        assert not await outbox.unread(session, execution.id)
+        assert not await signals.unread(session, execution.id)
 
 
 async def test_a_message_that_comes_while_the_end_is_written_is_not_lost(
@@ -96,25 +96,25 @@ async def test_a_message_that_comes_while_the_end_is_written_is_not_lost(
 ) -> None:
     execution = await opened(database)
     async with database.transaction() as session:
-        await executions.lock(session, execution.id)
+        await queries.lock(session, execution.id)
         ending = asyncio.create_task(finish(execution))
         await blocked(database)
-        await say(session, execution.id, Said.MESSAGE, {"content": "wait"})
+        await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": "wait"})
     # Refused as a whole, and tried again by the workflow; or answered at once.
     try:
-        assert (await ending).is_unread
+        assert (await ending).has_unread_messages
     except ConflictError:
-        assert (await finish(execution)).is_unread
+        assert (await finish(execution)).has_unread_messages
     assert (await execution.row()).status == ExecutionStatus.RUNNING
 
 
 async def test_a_cancel_that_comes_while_the_end_is_written_wins(database: Database) -> None:
     execution = await opened(database)
     async with database.transaction() as session:
-        await executions.lock(session, execution.id)
+        await queries.lock(session, execution.id)
         ending = asyncio.create_task(finish(execution))
         await blocked(database)
-        await cancellation.cancel_tree(session, execution.id, "enough")
+        await cascade.cancel_tree(session, execution.id, "enough")
     assert (await ending).status == ExecutionStatus.CANCELLED
     assert (await execution.row()).cancel_reason == "enough"
 
@@ -123,7 +123,7 @@ async def test_a_cancel_after_the_end_changes_nothing(database: Database) -> Non
     execution = await opened(database)
     await finish(execution)
     async with unchanged(database), database.transaction() as session:
-        assert not await cancellation.cancel_tree(session, execution.id, "late")
+        assert not await cascade.cancel_tree(session, execution.id, "late")
 
 
 async def test_the_next_of_a_session_is_promoted_in_order(database: Database) -> None:
@@ -139,9 +139,9 @@ async def test_the_next_of_a_session_is_promoted_in_order(database: Database) ->
     assert (await promoted.row()).status == ExecutionStatus.PENDING
     assert (await waiting.row()).status == ExecutionStatus.BLOCKED
     async with database.reading() as session:
-        [start] = await outbox.unread(session, promoted.id)
+        [start] = await signals.unread(session, promoted.id)
     assert (start.kind, start.payload) == ("start", {})
-    assert await openings.create_session(database, promoted.id, promoted.identity(0))
+    assert await prompts.create_session(database, promoted.id, promoted.identity(0))
     assert (await promoted.row()).session_id == row.session_id
     await finish(promoted)
     assert (await waiting.row()).status == ExecutionStatus.PENDING
@@ -157,10 +157,10 @@ async def test_one_that_queues_up_while_its_session_becomes_free_is_started(
             finish(first),
             store(database, row.user_id, [{"text": "x"}], session_id=row.session_id),
         )
-        assert not ending.is_unread
+        assert not ending.has_unread_messages
         first = Opened(database, stored.id, stored.workflow_id)
         assert (await first.row()).status == ExecutionStatus.PENDING
-        assert await openings.create_session(database, first.id, first.identity(0))
+        assert await prompts.create_session(database, first.id, first.identity(0))
 
 
 async def test_one_that_is_cancelled_in_that_moment_stays_cancelled(database: Database) -> None:
@@ -171,7 +171,7 @@ async def test_one_that_is_cancelled_in_that_moment_stays_cancelled(database: Da
         for _ in range(2)
     ]
     async with database.transaction() as session:
-        await cancellation.cancel_tree(session, second.id, "not needed")
+        await cascade.cancel_tree(session, second.id, "not needed")
         ending = asyncio.create_task(finish(first))
         await blocked(database)
     await ending
@@ -187,13 +187,13 @@ async def test_a_finished_execution_is_opened_by_nobody(database: Database) -> N
     async with unchanged(database):
         # Temporal forgets ids after their retention; then a start may reach a closed execution.
         again = execution.identity(0, run_id="after retention")
-        assert not await openings.create_session(database, execution.id, again)
+        assert not await prompts.create_session(database, execution.id, again)
 
 
 async def test_opening_twice_opens_once(database: Database) -> None:
     execution = await opened(database)
     async with unchanged(database):
-        assert await openings.create_session(database, execution.id, execution.identity(0))
+        assert await prompts.create_session(database, execution.id, execution.identity(0))
 
 
 async def test_a_parent_is_told(database: Database) -> None:
@@ -202,7 +202,7 @@ async def test_a_parent_is_told(database: Database) -> None:
     ended = await finish(child)
     assert ended.parent_workflow_id == parent.workflow_id
     async with database.reading() as session:
-        [told] = await outbox.unread(session, parent.id)
+        [told] = await signals.unread(session, parent.id)
     assert told.kind == "subtask_finished"
     assert UUID(told.payload["execution_id"]) == child.id
     async with unchanged(database):
@@ -228,9 +228,9 @@ async def blocked(database: Database) -> None:
 async def test_ended_executions_leave_nothing_unread(database: Database) -> None:
     execution = await opened(database)
     async with database.transaction() as session:
-        for kind in (Said.CANCEL, Said.PAUSE, Said.RESUME, Said.ANSWER):
-            await say(session, execution.id, kind)
+        for kind in (SignalKind.CANCEL, SignalKind.PAUSE, SignalKind.RESUME, SignalKind.ANSWER):
+            await append_signal(session, execution.id, kind)
     await finish(execution, status=ExecutionStatus.FAILED)
     async with database.reading() as session:
-        rows = await session.scalars(select(OutboxRow).where(OutboxRow.consumed_at.is_(None)))
+        rows = await session.scalars(select(SignalRow).where(SignalRow.consumed_at.is_(None)))
         assert not rows.all()

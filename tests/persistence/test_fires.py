@@ -10,10 +10,11 @@ from sqlalchemy.exc import IntegrityError
 
 from contracts.definitions import TaskDefinition
 from domain.ids import new_id
-from persistence import fires, schedules, tasks, users
-from persistence.database import Database
-from persistence.fires import Fire
-from persistence.quotas import Quotas
+from persistence.db.database import Database
+from persistence.definitions import scheduled_runs, schedules, tasks
+from persistence.definitions.scheduled_runs import Firing
+from persistence.identity import users
+from persistence.ledger.quotas import Quotas
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.schedules import ScheduleSkipRow
@@ -45,13 +46,13 @@ async def scheduled_task(database: Database, **columns: object) -> TaskRow:
     return row
 
 
-def fire_of(task_id: UUID, run: str = "run-1") -> Fire:
-    return Fire(task_id, f"scheduled-{task_id}-2026-11-21T09:00:00Z", run, DUE)
+def fire_of(task_id: UUID, run: str = "run-1") -> Firing:
+    return Firing(task_id, f"scheduled-{task_id}-2026-11-21T09:00:00Z", run, DUE)
 
 
-async def store(database: Database, fire: Fire) -> UUID | None:
+async def store(database: Database, fire: Firing) -> UUID | None:
     async with database.transaction() as session:
-        return await fires.store(session, fire, Quotas())
+        return await scheduled_runs.store_scheduled(session, fire, Quotas())
 
 
 async def test_a_repeated_fire_finds_its_execution(database: Database) -> None:
@@ -87,7 +88,7 @@ async def test_a_skip_stays_a_skip_when_it_is_repeated(database: Database) -> No
     assert await store(database, fire_of(task.id)) is None
     async with database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(ScheduleSkipRow)) == 1
-        assert await fires.skips(session, task.id) == 1
+        assert await scheduled_runs.skips(session, task.id) == 1
 
 
 async def test_a_fire_of_a_task_that_never_was_is_skipped(database: Database) -> None:
@@ -95,7 +96,7 @@ async def test_a_fire_of_a_task_that_never_was_is_skipped(database: Database) ->
     nobodys = new_id()
     assert await store(database, fire_of(nobodys)) is None
     async with database.reading() as session:
-        (fired,) = await fires.recent(session, nobodys, limit=10)
+        (fired,) = await scheduled_runs.recent(session, nobodys, limit=10)
     assert (fired.reason, fired.scheduled_at) == ("task_deleted", DUE)
 
 

@@ -8,20 +8,20 @@ import pytest
 from sqlalchemy import text
 
 from domain.ids import new_id
-from persistence import users
-from persistence.database import Database
-from persistence.hot_reads import HotReads
+from persistence.db.database import Database
+from persistence.executions.cached_reads import CachedReads
+from persistence.identity import users
 from tests.engine.storing import store
 
 
 @pytest.fixture
-async def reads(database_url: str) -> AsyncIterator[HotReads]:
-    reads = await HotReads.connect(database_url)
+async def reads(database_url: str) -> AsyncIterator[CachedReads]:
+    reads = await CachedReads.connect(database_url)
     yield reads
     await reads.close()
 
 
-async def test_everyone_gets_their_own(database: Database, reads: HotReads) -> None:
+async def test_everyone_gets_their_own(database: Database, reads: CachedReads) -> None:
     async with database.transaction() as session:
         user = await users.see(session, "alice", "user")
     rows = [await store(database, user.id, [{"text": "x"}], title=f"t{n}") for n in range(4)]
@@ -35,7 +35,7 @@ async def test_everyone_gets_their_own(database: Database, reads: HotReads) -> N
         assert columns["title"] == next(row.title for row in rows if row.id == execution_id)
 
 
-async def test_what_was_written_before_is_seen(database: Database, reads: HotReads) -> None:
+async def test_what_was_written_before_is_seen(database: Database, reads: CachedReads) -> None:
     """While others read all the time: nobody joins a read that began before they asked."""
     async with database.transaction() as session:
         user = await users.see(session, "alice", "user")
@@ -58,7 +58,9 @@ async def test_what_was_written_before_is_seen(database: Database, reads: HotRea
     await asyncio.gather(*polling)
 
 
-async def test_who_goes_away_takes_nothing_from_others(database: Database, reads: HotReads) -> None:
+async def test_who_goes_away_takes_nothing_from_others(
+    database: Database, reads: CachedReads
+) -> None:
     async with database.transaction() as session:
         user = await users.see(session, "alice", "user")
     row = await store(database, user.id, [{"text": "x"}])
@@ -72,7 +74,7 @@ async def test_who_goes_away_takes_nothing_from_others(database: Database, reads
         await first
 
 
-async def test_a_failure_reaches_all_and_is_over(database: Database, reads: HotReads) -> None:
+async def test_a_failure_reaches_all_and_is_over(database: Database, reads: CachedReads) -> None:
     async with database.transaction() as session:
         await session.execute(text("ALTER TABLE executions RENAME TO elsewhere"))
     results = await asyncio.gather(

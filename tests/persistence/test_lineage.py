@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from domain.ids import new_id
-from persistence import lineage
-from persistence.database import Database
-from persistence.forking import ForkPoint, session_at
+from persistence.db.database import Database
+from persistence.sessions import lineage
+from persistence.sessions.fork_points import ForkPoint, session_at
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from tests.persistence.opened import Opened, opened

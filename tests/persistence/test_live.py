@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import make_url
 
-from persistence.database import Database
-from persistence.live import BELL, Listener, notify
+from persistence.db.database import Database
+from persistence.db.live_updates import WAKE_CHANNEL, Listener, notify
 
 
 class Wire:
@@ -57,7 +57,7 @@ async def test_a_connection_that_died_without_a_word_is_noticed(database_url: st
     async with wire.open() as url:
         listener = Listener(
             url,
-            {BELL: heard.put_nowait},
+            {WAKE_CHANNEL: heard.put_nowait},
             on_gap=lambda: connected.put_nowait(None),
             silent_seconds=0.1,
         )
@@ -68,7 +68,7 @@ async def test_a_connection_that_died_without_a_word_is_noticed(database_url: st
         wire.is_silent = False
         await connected.get()
         async with database.transaction() as session:
-            await notify(session, BELL, "again")
+            await notify(session, WAKE_CHANNEL, "again")
         assert await heard.get() == "again"
         listening.cancel()
         await asyncio.wait([listening])

@@ -12,16 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from domain.steps import Step
-from persistence import (
-    cancellation,
-    endings,
-    executions,
-    forking,
-    prerequisites,
-    resumption,
-    sessions,
-)
-from persistence.database import Database
+from persistence.db.database import Database
+from persistence.executions import cascade, lifecycle, prerequisites, queries, snapshot
+from persistence.sessions import fork_points, sessions
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import SessionRow
 from tests.engine.storing import store
@@ -31,9 +24,9 @@ from tests.waiting import eventually
 T = TypeVar("T")
 
 
-async def finish(execution: Opened, status: str = ExecutionStatus.COMPLETED) -> endings.Ended:
+async def finish(execution: Opened, status: str = ExecutionStatus.COMPLETED) -> lifecycle.Ended:
     async with execution.database.transaction() as session:
-        return await endings.finish(
+        return await lifecycle.finish(
             session,
             execution.id,
             execution.identity(2),
@@ -82,8 +75,8 @@ async def test_an_end_that_releases_and_a_start_in_that_session(database: Databa
     async with database.transaction() as session:
         await sessions.lock(session, session_id)
         async with held_up(database, finish(first)) as ending:
-            await executions.is_session_busy(session, session_id)
-            standing = await prerequisites.standing(session, user_id, [first.id])
+            await queries.is_session_busy(session, session_id)
+            standing = await prerequisites.statuses(session, user_id, [first.id])
             assert standing == {first.id: ExecutionStatus.RUNNING}
     assert (await ending).status == ExecutionStatus.COMPLETED
     assert (await waiting.row()).status_reason == "session_busy"
@@ -98,8 +91,8 @@ async def test_an_end_that_releases_and_an_end_in_that_session(database: Databas
     two = await waits_in(other, await session_id_of(first))
     async with database.transaction() as session:
         # Both ends wait here, and then for one another if they take their sessions in turn.
-        await executions.lock(session, one.id)
-        await executions.lock(session, two.id)
+        await queries.lock(session, one.id)
+        await queries.lock(session, two.id)
         async with (
             held_up(database, finish(first)) as ending,
             held_up(database, finish(other)) as other_ending,
@@ -116,15 +109,15 @@ async def test_a_fork_and_a_start_in_its_origins_session(database: Database) -> 
     async def start() -> None:
         async with database.transaction() as session:
             await sessions.lock(session, session_id)
-            assert await executions.is_session_busy(session, session_id)
+            assert await queries.is_session_busy(session, session_id)
 
     async with database.transaction() as session:
-        row = await executions.lock(session, origin.id)
+        row = await queries.lock(session, origin.id)
         assert row is not None
         async with held_up(database, start()) as starting:
             conversation = await session.get_one(SessionRow, session_id)
-            point = await forking.beginning(session, row)
-            await forking.session_at(session, row, conversation, point)
+            point = await fork_points.beginning(session, row)
+            await fork_points.session_at(session, row, conversation, point)
     await starting
 
 
@@ -134,8 +127,8 @@ async def test_a_worker_that_takes_the_workspace_and_a_start(database: Database)
     async with database.transaction() as session:
         await sessions.lock(session, session_id)
         async with held_up(database, execution.writer(1)) as taking:
-            await executions.is_session_busy(session, session_id)
-            await prerequisites.standing(session, user_id, [execution.id])
+            await queries.is_session_busy(session, session_id)
+            await prerequisites.statuses(session, user_id, [execution.id])
     await taking
     async with database.reading() as session:
         row = await session.get_one(SessionRow, session_id)
@@ -150,7 +143,7 @@ async def test_a_cancel_from_above_and_the_end_of_one_in_the_middle(database: Da
 
     async def cancel() -> None:
         async with database.transaction() as session:
-            await cancellation.cancel_tree(session, top.id, "enough")
+            await cascade.cancel_tree(session, top.id, "enough")
 
     async with database.transaction() as session:
         # An end stops here in its midst.
@@ -185,10 +178,10 @@ async def test_a_lost_call_that_its_own_attempt_settles_late(database: Database)
     execution = await opened(database)
     call = intent(estimate_usd=Decimal("0.25"))
     await (await execution.writer(1)).write(Step(call_intent=call))
-    taken = await resumption.take(database, execution.id, execution.identity(2), host_id=HOST)
+    taken = await snapshot.take(database, execution.id, execution.identity(2), host_id=HOST)
     async with database.transaction() as session:
-        await executions.lock(session, execution.id)
-        async with held_up(database, resumption.load(database, taken)) as loading:
+        await queries.lock(session, execution.id)
+        async with held_up(database, snapshot.load(database, taken)) as loading:
             await touch(session, call.id)
     assert (await loading).lost_intent_sha256 == call.request_sha256
 

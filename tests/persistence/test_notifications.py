@@ -10,8 +10,10 @@ from sqlalchemy import select
 from domain.events import Event
 from domain.ids import new_id
 from domain.notifications import DEFAULT_EVENTS, EVENTS
-from persistence import deliveries, events, users
-from persistence.database import Database
+from persistence.db.database import Database
+from persistence.executions import events
+from persistence.identity import users
+from persistence.notifications import deliveries
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.notifications import NotificationRow
 from persistence.tables.tasks import TaskRow

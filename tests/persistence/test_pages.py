@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import and_, text
 
-from persistence.database import Database
-from persistence.pages import COUNTED, Page, Window, newest
+from persistence.db.database import Database
+from persistence.db.paging import COUNTED, Page, Window, newest
 from persistence.tables.users import UserRow
 
 MANY = COUNTED + 5

@@ -10,8 +10,9 @@ from sqlalchemy import event, text
 
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import cancellation, locks, pausing, prerequisites, runs
-from persistence.database import Database
+from persistence.db import locks
+from persistence.db.database import Database
+from persistence.executions import cascade, fencing, pause_requests, prerequisites
 from persistence.tables.executions import ExecutionRow
 from tests.persistence.opened import Opened, opened
 
@@ -108,7 +109,7 @@ async def test_many_start_together(database: Database) -> None:
         await prerequisites.require(session, late, ids[:1])
     assert await settle(database, first.id, ExecutionStatus.COMPLETED) <= MOST_STATEMENTS
     assert await count(database, "SELECT count(*) FROM executions WHERE status = 'pending'") == 4000
-    unstarted = "SELECT count(*) FROM outbox WHERE kind = 'start' AND consumed_at IS NULL"
+    unstarted = "SELECT count(*) FROM signals WHERE kind = 'start' AND consumed_at IS NULL"
     assert await count(database, unstarted) == 4000
 
 
@@ -118,7 +119,7 @@ async def test_one_that_begins_to_wait_while_others_fail_fails_too(database: Dat
     async with database.reading() as session:
         user_id = await session.scalar(text("SELECT user_id FROM executions LIMIT 1"))
     async with database.transaction() as session:
-        standing = await prerequisites.standing(session, user_id, [last])
+        standing = await prerequisites.statuses(session, user_id, [last])
         assert standing == {last: ExecutionStatus.BLOCKED}
         failing = await held_up(database, first)
         parameters = {"ids": [new_id()], "others": [last], "like": first.id}
@@ -134,11 +135,11 @@ async def test_one_that_is_told_something_at_the_same_time_ends_once(
     first = await opened(database)
     [waiting] = await wait(database, first, [first.id])
     async with database.transaction() as session:
-        row = await runs.locked(session, waiting)
+        row = await fencing.locked(session, waiting)
         if kind == "paused":
-            await pausing.wish(session, row, stand_still=True)
+            await pause_requests.request_pause(session, row, stand_still=True)
         else:
-            await cancellation.cancel_tree(session, waiting, None)
+            await cascade.cancel_tree(session, waiting, None)
         failing = await held_up(database, first)
     await failing
     async with database.reading() as session:

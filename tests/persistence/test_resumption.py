@@ -7,7 +7,7 @@ from sqlalchemy import text
 from activities.render_prompt import render_prompt
 from domain.errors import ErrorCode
 from domain.steps import Step
-from persistence.database import Database
+from persistence.db.database import Database
 from tests.persistence.opened import answer, intent, opened
 
 
@@ -20,7 +20,7 @@ async def test_a_call_that_a_reset_set_aside_is_charged_and_not_repeated(
     await writer.write(Step(call_intent=first))
     cut = intent(2, last_message_seq=2, estimate_usd=Decimal("0.25"))
     await writer.write(answer(first) + Step(call_intent=cut))
-    reset = execution.record(1, run_id="reset", is_reset=True, last_step=1)
+    reset = execution.record(1, run_id="reset", is_reset=True, last_message_seq=1)
     snapshot = await reset.begin()
     assert (snapshot.lost_intent_sha256, snapshot.cost_usd) == (None, Decimal("0.25"))
     assert snapshot.turn == 0

@@ -3,9 +3,9 @@
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from persistence.database import Database
-from persistence.migrate import _config
-from persistence.revision import NEWEST, current_revision
+from persistence.db.database import Database
+from persistence.db.migrate import _config
+from persistence.db.revision import NEWEST, current_revision
 
 
 def test_the_newest_revision_is_alembics_head() -> None:

@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 
 from activities.housekeeping import Housekeeping
-from persistence import usage as usage_of
-from persistence import users
-from persistence.database import Database
+from persistence.db.database import Database
+from persistence.identity import users
+from persistence.ledger import usage as usage_of
+from persistence.ledger.usage import GroupBy, Measures, Usage, UsageFilter
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import SessionRow
-from persistence.usage import GroupBy, Measures, Usage, UsageFilter
 from tests.engine.storing import store
 from tests.waiting import now_within_an_hour
 

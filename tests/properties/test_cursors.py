@@ -12,10 +12,11 @@ from sqlalchemy import update
 
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence import executions, users
-from persistence.database import Database
-from persistence.executions import ExecutionFilter
-from persistence.pages import Window
+from persistence.db.database import Database
+from persistence.db.paging import Window
+from persistence.executions import queries
+from persistence.executions.queries import ExecutionFilter
+from persistence.identity import users
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 
 STATUSES = [ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.COMPLETED]
@@ -90,7 +91,7 @@ class Walk:
     async def page(self, size: int, before: UUID | None) -> tuple[list[UUID], bool]:
         async with self._database.reading() as session:
             window = Window(size, before=before)
-            found = await executions.page(session, self._user_id, self._narrowed, window)
+            found = await queries.page(session, self._user_id, self._narrowed, window)
         return [row.id for row in found.rows], found.has_more
 
     async def seen(self, size: int, meanwhile: Iterator[list[tuple]]) -> list[UUID]:  # type: ignore[type-arg]  # two kinds

@@ -23,10 +23,11 @@ from domain.events import Event
 from domain.ids import new_id
 from domain.states import TERMINAL, ExecutionStatus, may_move
 from domain.steps import NewMessage, StatusChange, Step
-from persistence import cancellation, endings, forking, openings, pausing, runs, sessions
-from persistence.database import Database
-from persistence.record import ExecutionRecord
-from persistence.runs import RunIdentity
+from persistence.db.database import Database
+from persistence.executions import cascade, fencing, lifecycle, pause_requests, prompts
+from persistence.executions.fencing import RunIdentity
+from persistence.executions.step_log import ExecutionRecord
+from persistence.sessions import fork_points, sessions
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.sessions import MessageRow, SessionRow
 from tests.persistence.opened import HOST, Opened, opened, unchanged
@@ -53,7 +54,7 @@ class Record(RuleBasedStateMachine):
         self.status, self.is_reset = ExecutionStatus.RUNNING, False
         self.messages = 1
         self.is_cancelled = False
-        self.is_pause_wanted = False
+        self.is_pause_requested = False
         self.forks: dict[UUID, list[UUID]] = {}
 
     def do(self, awaitable: Awaitable[T]) -> T:
@@ -68,7 +69,7 @@ class Record(RuleBasedStateMachine):
 
     def identity(self) -> RunIdentity:
         return self.execution.identity(
-            self.segment, run_id=self.run_id, is_reset=self.is_reset, last_step=1
+            self.segment, run_id=self.run_id, is_reset=self.is_reset, last_message_seq=1
         )
 
     @property
@@ -91,7 +92,7 @@ class Record(RuleBasedStateMachine):
         assert not self.is_over
         assert snapshot.status == self.status
         assert len(snapshot.transcript) == self.messages
-        assert snapshot.is_pause_wanted == self.is_pause_wanted
+        assert snapshot.is_pause_requested == self.is_pause_requested
         self.writers.append(record)
 
     @precondition(lambda self: self.writers)
@@ -136,7 +137,7 @@ class Record(RuleBasedStateMachine):
     def somebody_cancels(self) -> None:
         async def cancel() -> None:
             async with self.database.transaction() as session:
-                await cancellation.cancel_tree(session, self.execution.id, "enough")
+                await cascade.cancel_tree(session, self.execution.id, "enough")
 
         self.do(cancel())
         self.is_cancelled = self.is_cancelled or not self.is_over
@@ -145,8 +146,8 @@ class Record(RuleBasedStateMachine):
     def somebody_pauses_or_resumes(self, *, stand_still: bool) -> None:
         async def wish() -> bool:
             async with self.database.transaction() as session:
-                row = await runs.locked(session, self.execution.id)
-                return await pausing.wish(session, row, stand_still=stand_still)
+                row = await fencing.locked(session, self.execution.id)
+                return await pause_requests.request_pause(session, row, stand_still=stand_still)
 
         try:
             is_new = self.do(wish())
@@ -154,8 +155,8 @@ class Record(RuleBasedStateMachine):
             assert self.is_over
             return
         assert not self.is_over
-        assert is_new == (self.is_pause_wanted != stand_still)
-        self.is_pause_wanted = stand_still
+        assert is_new == (self.is_pause_requested != stand_still)
+        self.is_pause_requested = stand_still
 
     @precondition(lambda self: len(self.forks) < MOST_FORKS)
     @rule(data=st.data())
@@ -166,10 +167,10 @@ class Record(RuleBasedStateMachine):
 
         async def fork() -> tuple[UUID, list[UUID]]:
             async with self.database.transaction() as session:
-                source = await runs.locked(session, self.execution.id)
+                source = await fencing.locked(session, self.execution.id)
                 conversation = await session.get_one(SessionRow, origin or source.session_id)
-                point = forking.ForkPoint(upto)
-                made = await forking.session_at(session, source, conversation, point)
+                point = fork_points.ForkPoint(upto)
+                made = await fork_points.session_at(session, source, conversation, point)
             before = await self.conversation(conversation.id)
             return made.id, [message.id for message in before if message.seq <= upto]
 
@@ -185,9 +186,9 @@ class Record(RuleBasedStateMachine):
         self.segment += 1
         code = ErrorCode.TOOL_FAILED if status is ExecutionStatus.FAILED else None
 
-        async def finish() -> endings.Ended:
+        async def finish() -> lifecycle.Ended:
             async with self.database.transaction() as session:
-                return await endings.finish(
+                return await lifecycle.finish(
                     session, self.execution.id, self.identity(), status=status, error_code=code
                 )
 
@@ -197,8 +198,8 @@ class Record(RuleBasedStateMachine):
             if expected is ExecutionStatus.COMPLETED and not may_move(self.status, expected):
                 return  # the loop never completes one that waits
         ended = self.do(finish())
-        assert (ended.status, ended.is_unread) == (expected, False)
-        self.status, self.is_pause_wanted = expected, False
+        assert (ended.status, ended.has_unread_messages) == (expected, False)
+        self.status, self.is_pause_requested = expected, False
 
     @rule()
     def an_operator_resets(self) -> None:
@@ -214,7 +215,7 @@ class Record(RuleBasedStateMachine):
         self.run_id, self.segment, self.is_reset = str(new_id()), 0, is_reset
         self.epoch += 1
         identity = self.identity()
-        assert self.do(openings.create_session(self.database, self.execution.id, identity))
+        assert self.do(prompts.create_session(self.database, self.execution.id, identity))
 
     @invariant()
     def the_story_has_no_gaps_and_ends_with_the_end(self) -> None:
@@ -224,7 +225,7 @@ class Record(RuleBasedStateMachine):
         is_end = events[-1].type in {f"execution.{status}" for status in TERMINAL}
         assert is_end == self.is_over
         assert (row.completed_at is not None) == self.is_over
-        assert (row.pause_requested_at is not None) == self.is_pause_wanted
+        assert (row.pause_requested_at is not None) == self.is_pause_requested
 
     @invariant()
     def forks_share_what_there_was(self) -> None:

@@ -13,7 +13,7 @@ from temporalio.worker import Replayer
 from claude.scripted import ScriptedModelServer
 from contracts.names import notification_workflow_id
 from domain.notifications import Kind
-from persistence import notifications
+from persistence.notifications import queries
 from runtime.sandbox import SandboxedRunner
 from tests.engine.driver import Engine
 from tests.engine.running import driving, make_place, working
@@ -74,7 +74,7 @@ async def test_fresh_histories_replay(
     async with receiving(*BEHAVIOURS[behaviour]) as receiver:
         target = {"url": f"http://127.0.0.1:{receiver.port}/"}
         async with notifying.database.transaction() as session:
-            row = await notifications.test(session, notifying.user_id, Kind.WEBHOOK, target)
+            row = await queries.test(session, notifying.user_id, Kind.WEBHOOK, target)
         handle: WorkflowHandle[Any, Any] = notifying.client.get_workflow_handle(
             notification_workflow_id(row.id)
         )

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from activities import report as reporting
-from persistence import reports
-from persistence.database import Database
+from persistence.db.database import Database
+from persistence.reporting import reports
 from persistence.tables.reports import ReportRow
 from tests.reports.told import Teller
 

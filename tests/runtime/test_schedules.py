@@ -9,9 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
 from temporalio.client import Client
 
-from contracts.schedules import TaskSchedule
 from domain import cron
 from domain.ids import new_id
+from domain.schedules import TaskSchedule
 from runtime.schedules import Schedules
 
 SPRING = datetime(2027, 3, 20, 5, 0, 30, tzinfo=UTC)

@@ -22,10 +22,11 @@ from cli.stack.addresses import free_port
 from contracts.names import notification_workflow_id
 from domain.notifications import Kind
 from domain.states import ExecutionStatus
-from persistence import notifications, secrets
-from persistence.deliveries import NEXT_LOOK
+from persistence.definitions import secrets
+from persistence.notifications import queries
+from persistence.notifications.deliveries import NEXT_LOOK
 from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
-from runtime.sealing import Sealer
+from runtime.secret_box import SecretBox
 from tests.engine.driver import Engine, script, use
 from tests.engine.running import Place, driving, make_place, worker_process, working
 from tests.runtime.receiver import Receiver, answer, receiving
@@ -105,7 +106,9 @@ class Mailbox:
 
 async def keep(engine: Engine, name: str, value: str, *hosts: str) -> None:
     async with engine.database.transaction() as session:
-        await secrets.put(session, Sealer(KEY), engine.user_id, name, value, hosts=hosts, tools=())
+        await secrets.put(
+            session, SecretBox(KEY), engine.user_id, name, value, hosts=hosts, tools=()
+        )
 
 
 def hook(receiver: Receiver, **more: Any) -> dict[str, Any]:
@@ -126,7 +129,7 @@ async def told(engine: Engine, execution_id: UUID) -> Sequence[NotificationRow]:
 
 async def tries(engine: Engine, notification_id: UUID) -> Sequence[NotificationAttemptRow]:
     async with engine.database.reading() as session:
-        return await notifications.attempts(session, notification_id)
+        return await queries.attempts(session, notification_id)
 
 
 async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
@@ -203,7 +206,7 @@ async def test_a_refusal_is_final_and_can_be_redelivered(engine: Engine) -> None
         with pytest.raises(WorkflowFailureError):
             await handle.result()
         async with engine.database.transaction() as session:
-            again = await notifications.redeliver(session, row)
+            again = await queries.redeliver(session, row)
         last = await over(engine, run.id)
     assert (last.id, last.status, last.message_id) == (again.id, "delivered", row.id)
     first, second = receiver.received
@@ -224,7 +227,7 @@ async def test_what_no_other_try_mends_ends_at_once(
 ) -> None:
     await keep(engine, "no-key", "plain word")
     async with engine.database.transaction() as session:
-        row = await notifications.test(session, engine.user_id, Kind.WEBHOOK, target)
+        row = await queries.test(session, engine.user_id, Kind.WEBHOOK, target)
 
     async def is_over() -> NotificationRow | None:
         async with engine.database.reading() as session:
@@ -381,9 +384,9 @@ async def test_what_was_taken_and_not_recorded_is_delivered_again(
                     return all(task.done() for task in receiver.served)
 
                 await eventually(answered)
-                await eventually(lambda: idle.database.direct.run(WAIT, {}), what="its end")
+                await eventually(lambda: idle.database.raw.run(WAIT, {}), what="its end")
                 await kill(worker)
-                await idle.database.direct.run(BREAK, {})
+                await idle.database.raw.run(BREAK, {})
         async with working(place, scripted_model, **SETTINGS):
             row = await over(idle, run.id)
     assert (row.status, row.attempts) == ("delivered", 2)
@@ -397,7 +400,7 @@ async def test_what_was_committed_and_not_started_is_delivered_by_the_next_worke
     async with receiving() as receiver:
         target = hook(receiver)["webhooks"][0]
         async with idle.database.transaction() as session:
-            row = await notifications.test(session, idle.user_id, Kind.WEBHOOK, target)
+            row = await queries.test(session, idle.user_id, Kind.WEBHOOK, target)
         async with working(place, scripted_model, **SETTINGS):
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
     [message] = verified(receiver)

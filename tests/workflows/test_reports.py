@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from domain.states import ExecutionStatus
-from persistence.endings import REPORT_FAILED
+from persistence.executions.lifecycle import REPORT_FAILED
 from tests.engine.driver import Engine
 
 

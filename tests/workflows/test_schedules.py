@@ -17,10 +17,10 @@ from temporalio.client import (
 )
 
 from claude.scripted import ScriptedModelServer
-from contracts.schedules import Backfill
 from domain.ids import new_id
+from domain.schedules import Backfill
 from domain.states import ExecutionStatus
-from persistence.fires import told
+from persistence.definitions.scheduled_runs import format_time
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
 from runtime.schedules import Schedules
@@ -54,7 +54,7 @@ async def test_a_fire_is_an_execution(engine: Engine) -> None:
     assert found["PerdureStatus"] == "completed"
     due = found["TemporalScheduledStartTime"]
     assert isinstance(due, datetime)
-    assert row.trigger_metadata == {"scheduled_at": told(due)}
+    assert row.trigger_metadata == {"scheduled_at": format_time(due)}
     assert "scheduled" in (await description.static_summary() or "")
     assert (await run.event_types())[0] == "execution.created"
 
@@ -77,7 +77,7 @@ async def test_what_the_prompt_knows(engine: Engine) -> None:
     run = await scheduled.run(1)
     row = await run.ended()
     assert row.rendered_prompt is not None
-    assert f"last {told(first.completed_at)}: <{secret}>" in row.rendered_prompt
+    assert f"last {format_time(first.completed_at)}: <{secret}>" in row.rendered_prompt
     assert row.prompt_variables["scheduled_at"] == "2016-02-29T00:00:00Z"
     assert secret not in await run.history()
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from activities.upkeep import Upkeep
+from activities.reconciler import Reconciler
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from persistence import upkeep
+from persistence.executions import reconciliation
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 
@@ -36,7 +36,7 @@ async def test_a_terminated_workflow_fails_its_execution(engine: Engine) -> None
     run = await waiting(engine)
     await run.handle.terminate("by an operator")
 
-    await Upkeep(engine.database, engine.dispatcher).look()
+    await Reconciler(engine.database, engine.dispatcher).look()
 
     row = await run.ended()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.TERMINATED)
@@ -49,7 +49,7 @@ async def test_what_stands_well_is_left_alone(engine: Engine) -> None:
     run = await waiting(engine)
     before = await run.event_types()
 
-    await Upkeep(engine.database, engine.dispatcher).look()
+    await Reconciler(engine.database, engine.dispatcher).look()
 
     assert await run.event_types() == before
     await run.answer(await run.open_request(), decision="approve", message="yes")
@@ -60,7 +60,7 @@ async def test_a_lost_workflow_is_started_again(engine: Engine) -> None:
     run = await engine.start({"text": "done"}, dispatch=False)
     await age(engine)
 
-    await Upkeep(engine.database, engine.dispatcher).look()
+    await Reconciler(engine.database, engine.dispatcher).look()
 
     async def is_known() -> bool:
         return (await engine.dispatcher.state((await run.row()).workflow_id)) is not None
@@ -92,7 +92,7 @@ async def test_a_blocked_one_ends_at_its_deadline(engine: Engine, reason: str) -
     behind = await blocked(engine, run, "prerequisites")
     await overdue(engine, first, run)
 
-    await Upkeep(engine.database, engine.dispatcher).look()
+    await Reconciler(engine.database, engine.dispatcher).look()
 
     row = await run.ended()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.DEADLINE_PASSED)
@@ -104,7 +104,7 @@ async def test_a_blocked_one_ends_at_its_deadline(engine: Engine, reason: str) -
     assert (await first.row()).status == ExecutionStatus.WAITING_FOR_USER
     assert (await in_time.row()).status == ExecutionStatus.BLOCKED
     async with engine.database.transaction() as session:
-        await upkeep.end_overdue(session, run.id)
+        await reconciliation.end_overdue(session, run.id)
     assert (await run.events())[-1].seq == last.seq
     await first.answer(await first.open_request(), message="yes")
     await first.ended()

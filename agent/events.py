@@ -1,0 +1,112 @@
+"""The events that the loop appends (contract.md, section 7)."""
+
+from decimal import Decimal
+
+from domain.events import Event
+from domain.model_calls import ModelResponse
+from domain.steps import (
+    CallIntent,
+    CallOutcome,
+    ChildResult,
+    NewChild,
+    NewMessage,
+    NewRequest,
+    OpenRequest,
+    StatusChange,
+    ToolCall,
+    ToolCallStatus,
+)
+
+
+def turn_started(intent: CallIntent) -> Event:
+    """A model call is about to be made."""
+    return Event("turn.started", {"turn": intent.turn, "try": intent.try_number})
+
+
+def turn_completed(intent: CallIntent, response: ModelResponse, outcome: CallOutcome) -> Event:
+    """A model call returned a message."""
+    return Event(
+        "turn.completed",
+        {
+            "turn": intent.turn,
+            "stop_reason": response.stop_reason,
+            "input_tokens": response.usage.prompt_tokens,
+            "output_tokens": response.usage.output_tokens,
+            "cost_usd": None if outcome.cost_usd is None else float(outcome.cost_usd),
+        },
+    )
+
+
+def turn_failed(intent: CallIntent, outcome: CallOutcome, delay_seconds: float | None) -> Event:
+    """A model call failed; `retry_in_seconds` is None when it is not retried."""
+    return Event(
+        "turn.completed",
+        {
+            "turn": intent.turn,
+            "try": intent.try_number,
+            "error": outcome.error_kind,
+            "retry_in_seconds": delay_seconds,
+        },
+    )
+
+
+def message_appended(message: NewMessage) -> Event:
+    """A message was added to the transcript."""
+    return Event("message.appended", {"seq": message.seq, "role": message.role})
+
+
+def tool_started(call: ToolCall) -> Event:
+    """A tool started."""
+    return Event("tool.started", {"tool_call_id": str(call.id), "name": call.name})
+
+
+def tool_ended(call: ToolCall) -> Event:
+    """A tool call has its result."""
+    denied = call.status is ToolCallStatus.DENIED
+    return Event(
+        "tool.denied" if denied else "tool.completed",
+        {
+            "tool_call_id": str(call.id),
+            "name": call.name,
+            "status": call.status,
+            "is_error": call.is_error,
+        },
+    )
+
+
+def input_requested(request: NewRequest) -> Event:
+    """An input request was opened."""
+    return Event(
+        "input.requested",
+        {"input_request_id": str(request.id), "kind": request.kind, "title": request.title},
+    )
+
+
+def input_expired(request: OpenRequest) -> Event:
+    """An input request was past due, and its rule was applied."""
+    return Event(
+        "input.expired",
+        {"input_request_id": str(request.id), "on_expiry": request.on_expiry},
+    )
+
+
+def subtask_started(child: NewChild) -> Event:
+    """A subtask was recorded; the workflow starts it."""
+    return Event("subtask.started", {"execution_id": str(child.id), "title": child.title})
+
+
+def subtask_completed(child: ChildResult) -> Event:
+    """A subtask ended, whatever its status."""
+    return Event(
+        "subtask.completed", {"execution_id": str(child.execution_id), "status": child.status}
+    )
+
+
+def budget_exceeded(cost_usd: Decimal) -> Event:
+    """The next call does not fit into the budget."""
+    return Event("budget.exceeded", {"cost_usd": float(cost_usd)})
+
+
+def status_changed(change: StatusChange) -> Event:
+    """The execution changed its status."""
+    return Event("execution.status_changed", {"status": change.status, "reason": change.reason})

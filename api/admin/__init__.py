@@ -1,0 +1,1 @@
+"""Admin: routes, bodies and views."""

@@ -1,0 +1,1 @@
+"""Agents: routes, bodies and views."""

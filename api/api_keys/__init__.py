@@ -1,0 +1,1 @@
+"""Api keys: routes, bodies and views."""

@@ -1,0 +1,1 @@
+"""Artifacts: routes, bodies and views."""

@@ -1,0 +1,134 @@
+"""Kept files: those that executions saved, and those that clients send."""
+
+import errno
+import mimetypes
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import FileResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import views
+from api.artifacts.schemas import ArtifactCreate, ArtifactRead
+from api.executions.routes import own_execution
+from api.http.bodies import JsonBody
+from api.http.files import file_response
+from api.http.idempotency import run_once
+from api.http.paging import Listing, ListQuery, listing
+from api.http.request_context import Call, Called
+from api.http.responses import answer, etag, single, to_json
+from domain.errors import ExecutionTerminalError, FilesElsewhereError, NotFoundError
+from domain.states import ExecutionStatus
+from persistence.executions import queries
+from persistence.ledger import audit
+from persistence.sessions import artifacts
+from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.executions import ExecutionRow
+
+router = APIRouter(tags=["artifacts"])
+
+
+@router.get(
+    "/task-executions/{execution_id}/artifacts", responses={200: {"model": Listing[ArtifactRead]}}
+)
+async def list_artifacts(
+    call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
+) -> Response:
+    """The files an execution kept, newest first."""
+    async with call.gateway.database.reading() as session:
+        await own_execution(session, call, execution_id)
+        page = await artifacts.page(session, execution_id, query.window())
+    return answer(listing(call.request, query, page, [views.artifact(row) for row in page.rows]))
+
+
+@router.post("/artifacts", status_code=201, responses={201: {"model": ArtifactRead}})
+async def create_artifact(
+    call: Called, body: Annotated[ArtifactCreate, Depends(JsonBody(ArtifactCreate))]
+) -> Response:
+    """Keep a file, beside an execution of mine that has not ended or by itself."""
+
+    async def create(session: AsyncSession) -> tuple[Response, None]:
+        owner_id = call.principal.user_id
+        if body.execution_id is not None:
+            owner_id = (await _unended(session, call, body.execution_id)).user_id
+        row = ArtifactRow(
+            user_id=owner_id,
+            execution_id=body.execution_id,
+            kind="artifact",
+            name=body.name,
+            media_type=body.media_type or _media_type(body),
+            size_bytes=len(body.data),
+            sha256=await _kept(call, body.data),
+        )
+        await artifacts.create(session, row)
+        after = {"size_bytes": row.size_bytes, "sha256": row.sha256}
+        entity = ("artifact", row.id)
+        action = "artifact.create"
+        await audit.record(session, call.actor, action, entity, after=after, owner_id=owner_id)
+        read = views.artifact(row)
+        headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
+        return answer(read, 201, headers), None
+
+    return (await run_once(call, create)).response
+
+
+@router.get("/artifacts/{artifact_id}", responses={200: {"model": ArtifactRead}})
+async def get_artifact(call: Called, artifact_id: UUID) -> Response:
+    """One file's metadata."""
+    return single(call.request, views.artifact(await _own(call, artifact_id)))
+
+
+@router.get("/artifacts/{artifact_id}/content", response_class=FileResponse)
+async def get_artifact_content(call: Called, artifact_id: UUID) -> Response:
+    """The bytes; `Range` is honoured."""
+    return file_response(call.gateway.blobs, await _own(call, artifact_id))
+
+
+async def _kept(call: Call, content: bytes) -> str:
+    """Put the bytes into the store; their sha256.
+
+    Raises:
+        FilesElsewhereError: this gateway may only read it.
+    """
+    try:
+        return await call.gateway.blobs.add(content)
+    except OSError as error:
+        if error.errno not in {errno.EROFS, errno.EACCES}:
+            raise
+        raise FilesElsewhereError(
+            "This gateway may only read the directory of kept files; send it to another, or let it "
+            "write to $PERDURE_HOME/artifacts."
+        ) from error
+
+
+async def _unended(session: AsyncSession, call: Call, execution_id: UUID) -> ExecutionRow:
+    """An execution, locked: files are added until its end, and what has ended stays as it is.
+
+    Raises:
+        NotFoundError: there is no such execution.
+        PermissionDeniedError: it is somebody else's.
+        ExecutionTerminalError: it has ended.
+    """
+    await own_execution(session, call, execution_id)
+    row = await queries.lock(session, execution_id)
+    if row is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    if ExecutionStatus(row.status).is_terminal:
+        raise ExecutionTerminalError(f"This execution is {row.status} already.")
+    return row
+
+
+def _media_type(body: ArtifactCreate) -> str:
+    if guessed := mimetypes.guess_type(body.name)[0]:
+        return guessed
+    return "application/octet-stream" if body.content is None else "text/plain; charset=utf-8"
+
+
+async def _own(call: Call, artifact_id: UUID) -> ArtifactRow:
+    async with call.gateway.database.reading() as session:
+        row = await artifacts.find(session, artifact_id)
+    if row is None:
+        raise NotFoundError(f"There is no artifact {artifact_id}.")
+    call.require_own(row.user_id, "artifact")
+    return row

@@ -1,0 +1,1 @@
+"""Audit: routes, bodies and views."""

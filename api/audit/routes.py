@@ -1,0 +1,106 @@
+"""The audit log: who changed what, and whether the chain over it holds."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from api.audit import views
+from api.audit.schemas import AuditRead, VerificationRead
+from api.http.field_types import Moment
+from api.http.paging import Listing, ListQuery, listing
+from api.http.request_context import Call, Called
+from api.http.responses import answer, single
+from domain.errors import NotFoundError, PermissionDeniedError
+from persistence.ledger import audit, audit_chain
+from persistence.ledger.audit import AuditFilter
+
+router = APIRouter(prefix="/audit-logs", tags=["audit"])
+
+MOST_VERIFIED = 20_000
+"""Seals of one request: about a second (measured)."""
+
+LAST_SEQ = 2**63 - 1
+"""The largest number a seal can have."""
+
+Word = Annotated[str, Field(max_length=255)]
+
+
+class AuditQuery(ListQuery):
+    """What the audit log can be narrowed by; `actor` is a user's id or subject."""
+
+    entity_type: Word | None = None
+    entity_id: UUID | None = None
+    action: Word | None = None
+    actor: Word | None = None
+    since: Moment | None = Field(default=None, alias="from")
+    until: Moment | None = Field(default=None, alias="to")
+
+    def narrowed(self) -> AuditFilter:
+        """The filter behind it."""
+        return AuditFilter(
+            entity_type=self.entity_type,
+            entity_id=self.entity_id,
+            action=self.action,
+            actor=_id_or_subject(self.actor),
+            since=self.since,
+            until=self.until,
+        )
+
+
+@router.get("", responses={200: {"model": Listing[AuditRead]}})
+async def list_audit_logs(call: Called, query: Annotated[AuditQuery, Query()]) -> Response:
+    """What I did and what was done to what is mine, newest first; admins see everything.
+
+    `from` is included, `to` is not.
+    """
+    whose = None if call.principal.is_admin else call.principal.user_id
+    async with call.gateway.database.reading() as session:
+        page = await audit.page(session, whose, query.narrowed(), query.window())
+        told = await audit.audit_fields(session, page.rows)
+    return answer(listing(call.request, query, page, [views.entry(entry) for entry in told]))
+
+
+@router.get("/verify", responses={200: {"model": VerificationRead}})
+async def verify_audit_logs(
+    call: Called,
+    from_seq: Annotated[int, Query(ge=1, le=LAST_SEQ)] = 1,
+    limit: Annotated[int, Query(ge=1, le=MOST_VERIFIED)] = MOST_VERIFIED,
+    expect_head: Annotated[
+        str | None, Query(description="A head kept elsewhere: `seq:hash`.", max_length=100)
+    ] = None,
+) -> Response:
+    """Verify the chain, for admins: `next_from_seq` goes on where it is longer than `limit`."""
+    if not call.principal.is_admin:
+        raise PermissionDeniedError("Only an admin can verify the audit log.")
+    expected = None if expect_head is None else views.head(expect_head)
+    async with call.gateway.database.reading() as session:
+        found = await audit_chain.verify(session, from_seq, limit=limit, expected=expected)
+    return answer(views.verification(found))
+
+
+@router.get("/{audit_id}", responses={200: {"model": AuditRead}})
+async def get_audit_log(call: Called, audit_id: UUID) -> Response:
+    """One entry of the audit log."""
+    return single(call.request, views.entry(await _readable(call, audit_id)))
+
+
+async def _readable(call: Call, audit_id: UUID) -> audit.AuditEntry:
+    async with call.gateway.database.reading() as session:
+        row = await audit.find(session, audit_id)
+        if row is None:
+            raise NotFoundError(f"There is no audit entry {audit_id}.")
+        if row.actor_id != call.principal.user_id:
+            call.require_own(row.owner_id or UUID(int=0), "audit entry")
+        (told,) = await audit.audit_fields(session, [row])
+    return told
+
+
+def _id_or_subject(actor: str | None) -> UUID | str | None:
+    if actor is None:
+        return None
+    try:
+        return UUID(actor)
+    except ValueError:
+        return actor

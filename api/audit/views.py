@@ -1,0 +1,72 @@
+"""The audit log's rows as clients see them."""
+
+import re
+
+from api import links
+from api.audit.schemas import AuditRead, BreakRead, HeadMismatch, SealRead, VerificationRead
+from domain.errors import FieldProblem, InvalidInputError
+from persistence.ledger.audit import AuditEntry
+from persistence.ledger.audit_chain import Head, Mismatch, Verification
+from persistence.tables.audit import AuditSealRow
+
+_HEAD = re.compile(r"(?P<seq>[1-9][0-9]{0,17}):(?P<hash>[0-9a-f]{64})")
+_ROW = tuple(f for f in AuditRead.model_fields if f not in {"links", "actor", "seal"})
+
+
+def entry(told: AuditEntry) -> AuditRead:
+    """An entry with its seal."""
+    values = {field: getattr(told.row, field) for field in _ROW}
+    path = links.audit(told.row.id)
+    return AuditRead(**values, actor=told.actor, seal=_seal(told.seal), links=path)
+
+
+def head(text: str) -> Head:
+    """A head as people keep it, `seq:hash`.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    found = _HEAD.fullmatch(text)
+    if found is None:
+        hint = "Send `seq:hash`, as a verification told its head."
+        problem = FieldProblem(("query", "expect_head"), hint)
+        raise InvalidInputError("The expected head can't be read.", [problem])
+    return Head(int(found["seq"]), bytes.fromhex(found["hash"]))
+
+
+def verification(found: Verification) -> VerificationRead:
+    """What a verification found, with the way to the next part."""
+    path = f"{links.BASE}/audit-logs/verify"
+    addresses = {"self": f"{path}?from_seq={found.from_seq}"}
+    if found.next_seq is not None:
+        addresses["next"] = f"{path}?from_seq={found.next_seq}"
+    broken = found.broken
+    return VerificationRead(
+        is_intact=broken is None and found.mismatch is None,
+        from_seq=found.from_seq,
+        to_seq=found.to_seq,
+        verified=max(0, found.to_seq - found.from_seq + 1),
+        next_from_seq=found.next_seq,
+        broken=broken
+        and BreakRead(fault=broken.fault.value, seq=broken.seq, audit_id=broken.audit_id),
+        head=_seal(found.head),
+        head_mismatch=_mismatch(found.mismatch),
+        unsealed=found.unsealed,
+        links=addresses,
+    )
+
+
+def _mismatch(found: Mismatch | None) -> HeadMismatch | None:
+    if found is None:
+        return None
+    return HeadMismatch(
+        seq=found.expected.seq,
+        expected_hash=found.expected.hash.hex(),
+        hash=found.hash.hex() if found.hash else None,
+    )
+
+
+def _seal(row: AuditSealRow | None) -> SealRead | None:
+    if row is None:
+        return None
+    return SealRead(seq=row.seq, hash=row.hash.hex(), sealed_at=row.sealed_at)

@@ -1,0 +1,1 @@
+"""Who sends a request: tokens, API keys, rate limits."""

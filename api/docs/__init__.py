@@ -1,0 +1,1 @@
+"""Docs: routes, bodies and views."""

@@ -1,0 +1,1 @@
+"""Dry runs: routes, bodies and views."""

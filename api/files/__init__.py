@@ -1,0 +1,1 @@
+"""Files: routes, bodies and views."""

@@ -1,0 +1,64 @@
+"""The files in an execution's workspace: list, read, download."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse
+
+from api.executions.routes import own_execution
+from api.files.archives import ArchiveResponse
+from api.files.schemas import ArchiveQuery, DirectoryQuery, FileQuery, FileRead
+from api.files.workspaces import open_directory, open_file, read_directory, workspace_of
+from api.http.files import OpenFileResponse
+from api.http.paging import Listing, listing
+from api.http.request_context import Call, Called
+from api.http.responses import answer
+
+router = APIRouter(prefix="/task-executions/{execution_id}/files", tags=["executions"])
+
+
+@router.get("", responses={200: {"model": Listing[FileRead]}})
+async def list_files(
+    call: Called, execution_id: UUID, query: Annotated[DirectoryQuery, Query()]
+) -> Response:
+    """What is in a directory of the workspace now, by name. A session's executions share it."""
+    root = await _workspace(call, execution_id)
+    chapter = await asyncio.to_thread(read_directory, root, query.path, query.span())
+    return answer(listing(call.request, query, chapter, chapter.rows))
+
+
+@router.get("/content", response_class=FileResponse)
+async def get_file(
+    call: Called, execution_id: UUID, query: Annotated[FileQuery, Query()]
+) -> Response:
+    """The bytes of a file of the workspace; `Range` is honoured."""
+    root = await _workspace(call, execution_id)
+    file = await asyncio.to_thread(open_file, root, query.path)
+    return OpenFileResponse(file, query.path)
+
+
+@router.get(
+    "/archive",
+    status_code=200,
+    response_class=ArchiveResponse,
+    responses={200: {"description": "A tar.gz."}},
+)
+async def get_archive(
+    call: Called, execution_id: UUID, query: Annotated[ArchiveQuery, Query()]
+) -> Response:
+    """A directory of the workspace with all below it, as `tar.gz`.
+
+    Links that lead out, and what is neither file nor directory, are left out and named in it.
+    """
+    root = await _workspace(call, execution_id)
+    directory = await asyncio.to_thread(open_directory, root, query.path)
+    return ArchiveResponse(directory, f"execution-{execution_id}.tar.gz")
+
+
+async def _workspace(call: Call, execution_id: UUID) -> Path | None:
+    async with call.gateway.database.reading() as session:
+        row = await own_execution(session, call, execution_id)
+        return await workspace_of(session, call.gateway, row)

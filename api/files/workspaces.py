@@ -1,0 +1,159 @@
+"""The workspace of an execution as the gateway reads it, on the host where its tools work."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.files.schemas import FileKind, FileRead
+from api.gateway import Gateway
+from domain.errors import (
+    FieldProblem,
+    FilesElsewhereError,
+    InvalidInputError,
+    NotFoundError,
+    WorkspaceFileMissingError,
+    WorkspacePathError,
+)
+from domain.text import clean
+from domain.workspace_paths import place_below, relative_path
+from persistence.db.paging import COUNTED
+from persistence.executions.snapshot import definition_of
+from persistence.sessions import sessions
+from persistence.sessions.timeline import TimelinePage, TimelineRange
+from persistence.tables.executions import ExecutionRow
+from runtime.host import known_host_id
+
+LARGEST_DIRECTORY = 100_000
+"""Names of one directory that are read (chosen: some ten megabytes of them)."""
+
+TOP = "."
+
+
+async def workspace_of(session: AsyncSession, gateway: Gateway, row: ExecutionRow) -> Path | None:
+    """Where the files of an execution are; None while there are none.
+
+    Raises:
+        FilesElsewhereError: another machine holds them, or they are the operator's.
+    """
+    directory = (await definition_of(session, row)).get("working_directory_path")
+    if directory is not None:
+        raise FilesElsewhereError(f"Its tools work in {directory}; read the files there.")
+    conversation = row.session_id and await sessions.find(session, row.session_id)
+    if not conversation or conversation.workspace_host_id is None:
+        return None
+    home = gateway.settings.home
+    if conversation.workspace_host_id != known_host_id(home):
+        raise FilesElsewhereError(
+            "Its workspace is on another machine than this gateway, which reads "
+            f"{home / 'workspaces'}; mount the worker's home there, or ask the gateway beside it."
+        )
+    root = home / "workspaces" / str(conversation.id)
+    return root if root.is_dir() else None
+
+
+def read_directory(root: Path | None, path: str, span: TimelineRange) -> TimelinePage[Any]:
+    """A part of what is in a directory, by name, as `FileRead`. Blocking.
+
+    Raises:
+        NotFoundError: there is no such directory.
+        InvalidInputError: it is none, or the path leads out.
+    """
+    start = (span.after or 0) + span.offset
+    with _directory(root, path) as (directory, base):
+        if directory is None:
+            return TimelinePage([], 0, is_capped=False, next_after=None)
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in islice(entries, LARGEST_DIRECTORY))
+        shown = names[start : start + span.limit]
+        rows = [file for name in shown if (file := _file(directory, name, base))]
+    end = start + span.limit
+    total = min(len(names), COUNTED)
+    return TimelinePage(rows, total, len(names) > COUNTED, end if end < len(names) else None)
+
+
+def open_file(root: Path | None, path: str) -> int:
+    """A file descriptor of a regular file. Blocking.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidInputError: it is no file, or the path leads out.
+    """
+    with _told(), place_below(_some(root, path), path) as place:
+        return place.open_file()
+
+
+def open_directory(root: Path | None, path: str) -> int:
+    """A file descriptor of a directory. Blocking; raises as `open_file`."""
+    with _told(), place_below(_some(root, path), path) as place:
+        return place.open_directory()
+
+
+@contextmanager
+def _directory(root: Path | None, path: str) -> Iterator[tuple[int | None, str]]:
+    """An open directory, and what the paths in it begin with. Without a workspace its top is empty.
+
+    A path is read as the tools read it, so that what is listed can be asked for.
+    """
+    if root is None and relative_path(path) == TOP:
+        yield None, ""
+        return
+    directory = open_directory(root, path)
+    try:
+        relative = relative_path(path)
+        yield directory, "" if relative in (None, TOP) else f"{relative}/"
+    finally:
+        os.close(directory)
+
+
+def _some(root: Path | None, path: str) -> Path:
+    if root is not None:
+        return root
+    if relative_path(path) is None:
+        raise InvalidInputError(
+            f"{path!r} is not a path in the workspace.", [_problem("Name a file below it.")]
+        )
+    raise NotFoundError(f"There is no {path} in the workspace.")
+
+
+def _file(directory: int, name: str, base: str) -> FileRead | None:
+    """What a name is; None where it is gone again."""
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "other")
+    return FileRead(
+        path=clean(f"{base}{name}"),
+        type=kind,
+        size_bytes=status.st_size if kind == "file" else None,
+        modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
+    )
+
+
+_KINDS: Sequence[tuple[Callable[[int], bool], FileKind]] = (
+    (stat.S_ISREG, "file"),
+    (stat.S_ISDIR, "directory"),
+    (stat.S_ISLNK, "link"),
+)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors about paths, as errors of a request."""
+    try:
+        yield
+    except WorkspaceFileMissingError as error:
+        raise NotFoundError(error.detail) from error
+    except WorkspacePathError as error:
+        raise InvalidInputError(error.detail, [_problem(error.detail)]) from error
+
+
+def _problem(msg: str) -> FieldProblem:
+    return FieldProblem(("query", "path"), msg)

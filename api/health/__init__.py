@@ -1,0 +1,1 @@
+"""Health: routes, bodies and views."""

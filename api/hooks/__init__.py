@@ -1,0 +1,1 @@
+"""Hooks: routes, bodies and views."""

@@ -1,0 +1,191 @@
+"""Hooks: secret addresses that execute a task in its owner's name."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Query as InQuery
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import links, views
+from api.auth.authentication import Principal
+from api.gateway import Gateway
+from api.hooks.schemas import HookAccepted, HookCreate, HookCreated, HookPayload, HookRead
+from api.http.bodies import JsonBody
+from api.http.idempotency import run_once
+from api.http.paging import Listing, ListQuery, listing
+from api.http.request_context import Call, Called, address_of
+from api.http.responses import answer, etag, require_match, single, to_json
+from api.tasks.routes import own_locked, readable_task
+from domain.errors import NotFoundError
+from persistence.definitions import hooks, tasks
+from persistence.executions.creation import Start
+from persistence.ledger import audit
+from persistence.ledger.audit import Actor
+from persistence.tables.hooks import HookRow
+from services.executions.starting import Started, dispatch, start, work_of
+
+router = APIRouter(tags=["hooks"])
+
+TRIGGER = "webhook"
+NO_HOOK = "There is no such hook."
+
+_PAYLOAD = JsonBody(HookPayload, optional=True)
+_ANY_OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
+
+
+@router.post("/tasks/{task_id}/hooks", status_code=201, responses={201: {"model": HookCreated}})
+async def create_hook(
+    call: Called,
+    task_id: UUID,
+    body: Annotated[HookCreate, Depends(JsonBody(HookCreate, optional=True))],
+) -> Response:
+    """Make a secret address: whoever POSTs JSON to it executes the task in its owner's name.
+
+    The address is in this answer and nowhere else.
+    """
+
+    async def create(session: AsyncSession) -> tuple[Response, Response]:
+        task = await own_locked(session, call, task_id)
+        made = await hooks.create(session, task_id, task.row.user_id, name=body.name)
+        after = {"task_id": str(task_id), "name": body.name}
+        entity, owner = ("hook", made.row.id), task.row.user_id
+        await audit.record(session, call.actor, "hook.create", entity, after=after, owner_id=owner)
+        read = views.hook(made.row)
+        headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
+        url = f"{_outside(call)}{links.BASE}/hooks/{made.token}"
+        told = HookCreated(**dict(read), token=made.token, url=url)
+        # What is kept for a repetition stands in the database, where no secret is to be.
+        kept = HookCreated(**dict(read), token=None, url=None)
+        return answer(kept, 201, headers), answer(told, 201, headers)
+
+    done = await run_once(call, create)
+    return done.value or done.response
+
+
+@router.get("/tasks/{task_id}/hooks", responses={200: {"model": Listing[HookRead]}})
+async def list_hooks(
+    call: Called, task_id: UUID, query: Annotated[ListQuery, InQuery()]
+) -> Response:
+    """The hooks of a task of mine, newest first."""
+    async with call.gateway.database.reading() as session:
+        await _own_task(session, call, task_id)
+        page = await hooks.page(session, task_id, query.window())
+    return answer(listing(call.request, query, page, [views.hook(row) for row in page.rows]))
+
+
+@router.get("/tasks/{task_id}/hooks/{hook_id}", responses={200: {"model": HookRead}})
+async def get_hook(call: Called, task_id: UUID, hook_id: UUID) -> Response:
+    """One hook, without its address."""
+    async with call.gateway.database.reading() as session:
+        row = await _own(session, call, task_id, hook_id)
+    return single(call.request, views.hook(row))
+
+
+@router.delete("/tasks/{task_id}/hooks/{hook_id}", status_code=204)
+async def delete_hook(call: Called, task_id: UUID, hook_id: UUID) -> Response:
+    """Close an address for good."""
+    async with call.gateway.database.transaction() as session:
+        row = await _own(session, call, task_id, hook_id)
+        require_match(call.request, views.hook(row))
+        await hooks.delete(session, row)
+        before = {"task_id": str(task_id), "name": row.name}
+        entity, owner = ("hook", hook_id), row.user_id
+        await audit.record(
+            session, call.actor, "hook.delete", entity, before=before, owner_id=owner
+        )
+    return Response(status_code=204)
+
+
+async def hooked(request: Request, token: str) -> tuple[Call, HookRow]:
+    """The dependency in place of a login: the token is the credential.
+
+    From here on the request goes by the hook's id: its path is logged, told in problems and kept
+    with idempotency keys, where no secret is to be.
+
+    Raises:
+        NotFoundError: no hook has this token.
+        RateLimitedError: the address guesses, or the owner's hooks are called too often.
+    """
+    request.scope["path"] = f"{links.BASE}/hooks/…"
+    gateway: Gateway = request.app.state.gateway
+    async with gateway.database.reading() as session:
+        row = await hooks.of_token(session, token)
+    if row is None:
+        gateway.authenticator.refused(address_of(request))
+        raise NotFoundError(NO_HOOK)
+    request.scope["path"] = f"{links.BASE}/hooks/{row.id}"
+    if gateway.rates is not None:
+        request.scope["rate_limit"] = gateway.rates.count(str(row.user_id)).headers
+    name = f"hook {row.id}"
+    owner = Principal(row.user_id, name, is_admin=False, trigger_type=TRIGGER)
+    return Call(request, gateway, owner), row
+
+
+@router.post(
+    "/hooks/{token}",
+    status_code=202,
+    responses={202: {"model": HookAccepted}},
+    openapi_extra={"requestBody": _ANY_OBJECT},
+)
+async def call_hook(called: Annotated[tuple[Call, HookRow], Depends(hooked)]) -> Response:
+    """Execute the hook's task. The body's top-level fields are the prompt's variables."""
+    call, hook = called
+    payload = (await _PAYLOAD(call)).root
+
+    async def begin(session: AsyncSession) -> tuple[Response, Started]:
+        started = await _begin(session, call, hook, payload)
+        path = links.execution_path(started.row.id)
+        read = HookAccepted(
+            execution_id=started.row.id, status=started.row.status, links={"execution": path}
+        )
+        return answer(read, 202, {"Location": path}), started
+
+    done = await run_once(call, begin)
+    if done.value is not None:
+        await dispatch(call.gateway, done.value)
+    return done.response
+
+
+async def _begin(
+    session: AsyncSession, call: Call, hook: HookRow, payload: dict[str, Any]
+) -> Started:
+    task = await tasks.find(session, hook.task_id)
+    if task is None or not await hooks.use(session, hook.id):
+        raise NotFoundError(NO_HOOK)
+    # Nobody is logged in: the hook acts, and its row below says which one.
+    actor = Actor(None, call.actor.request_id, call.actor.address)
+    wanted = Start(
+        work=work_of(task),
+        user_id=hook.user_id,
+        actor=actor,
+        trigger_type=TRIGGER,
+        action="hook.execute",
+        variables=payload,
+        trigger_metadata=payload,
+    )
+    started = await start(session, call.gateway, wanted)
+    after = {"execution_id": str(started.row.id), "task_id": str(hook.task_id)}
+    entity = ("hook", hook.id)
+    await audit.record(session, actor, "hook.call", entity, after=after, owner_id=hook.user_id)
+    return started
+
+
+async def _own(session: AsyncSession, call: Call, task_id: UUID, hook_id: UUID) -> HookRow:
+    await _own_task(session, call, task_id)
+    row = await hooks.find(session, task_id, hook_id)
+    if row is None:
+        raise NotFoundError(f"The task has no hook {hook_id}.")
+    return row
+
+
+async def _own_task(session: AsyncSession, call: Call, task_id: UUID) -> None:
+    """Who may only execute a shared task has no business with its secret addresses."""
+    task = await readable_task(session, call, task_id)
+    call.require_own(task.row.user_id, "task")
+
+
+def _outside(call: Call) -> str:
+    """The gateway's address as others reach it: as the operator says, else as the caller did."""
+    public = call.gateway.settings.public_url
+    return (public or str(call.request.base_url)).rstrip("/")

@@ -1,0 +1,67 @@
+"""Field types that several features use."""
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+)
+
+UsdOut = Annotated[Decimal, PlainSerializer(float, return_type=float)]
+"""Money in a response: a JSON number. A double is exact for nine digits and six decimals."""
+
+Text = Annotated[str, Field(max_length=10_000)]
+"""Free text from a user: a description, a reason, a message."""
+
+Variables = dict[str, Any]
+
+_NUMBER = re.compile(r"\s*[-+]?[\d.]+\s*")
+
+
+def _as_written(value: Any) -> Any:
+    """Refuse numbers, which pydantic would read as seconds since 1970."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        raise ValueError("Use the RFC 3339 format, such as 2026-11-21T09:00:00Z.")
+    return value
+
+
+def _read(value: Any) -> Any:
+    """Parse a time from text: after a validator, strict mode no longer accepts text for a time."""
+    written = _as_written(value)
+    try:
+        return _TIME.validate_python(written) if isinstance(written, str) else written
+    except ValidationError:
+        return written
+
+
+_TIME = TypeAdapter(datetime)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_read)]
+"""A time in a request, with a UTC offset."""
+
+Day = Annotated[date | AwareDatetime, BeforeValidator(_as_written)]
+"""A day in a request, or a time, which means its day in UTC."""
+
+
+class Body(BaseModel):
+    """Base class of request bodies; refuses unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Read(BaseModel):
+    """Base class of resources; each one has `_links`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    links: dict[str, str] = Field(serialization_alias="_links")

@@ -1,0 +1,135 @@
+"""The query parameters and the response format of all lists (contract.md, section 1)."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.errors import FieldProblem, InvalidInputError
+from persistence.db.paging import Page, Window
+from persistence.sessions.timeline import TimelinePage, TimelineRange
+
+PAGE_SIZE = 20
+LARGEST_PAGE = 100
+STORY_PAGE_SIZE = 100
+"""Clients usually read events, messages and calls completely, from the beginning."""
+
+DEEPEST_PAGE = 10_000
+"""Higher page numbers cost more (skipping a million rows takes 0.2 s); cursors do not."""
+
+LAST_SEQ = 2**31 - 1
+"""The largest event number."""
+
+PageNumber = Annotated[int, Field(ge=1, le=DEEPEST_PAGE)]
+PageSize = Annotated[int, Field(ge=1, le=LARGEST_PAGE)]
+Cursor = Annotated[str, Field(max_length=200, description="`next_cursor` of the previous page.")]
+
+
+class ListQuery(BaseModel):
+    """The page to return. `cursor` overrides `page`. Unknown parameters are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page: PageNumber = 1
+    page_size: PageSize = PAGE_SIZE
+    cursor: Cursor | None = None
+
+    def window(self) -> Window:
+        """The rows to read from a list that is newest first."""
+        if self.cursor is None:
+            return Window(self.page_size, offset=(self.page - 1) * self.page_size)
+        try:
+            return Window(self.page_size, before=UUID(bytes=_decoded(self.cursor)))
+        except ValueError:
+            raise _bad_cursor() from None
+
+
+class StoryQuery(ListQuery):
+    """The page of a timeline, which is oldest first."""
+
+    page_size: PageSize = STORY_PAGE_SIZE
+
+    def span(self) -> TimelineRange:
+        """The rows to read."""
+        if self.cursor is None:
+            return TimelineRange(self.page_size, offset=(self.page - 1) * self.page_size)
+        try:
+            after = int(_decoded(self.cursor))
+        except ValueError:
+            raise _bad_cursor() from None
+        if not 0 <= after <= LAST_SEQ:
+            raise _bad_cursor()
+        return TimelineRange(self.page_size, after=after)
+
+
+Item = TypeVar("Item")
+
+
+class Listing(BaseModel, Generic[Item]):
+    """A page of a list. `page` is null if the request contains a cursor."""
+
+    items: list[Item]
+    total: int
+    total_is_capped: bool
+    page: int | None
+    page_size: int
+    next_cursor: str | None
+    links: dict[str, str] = Field(serialization_alias="_links")
+
+
+def listing(
+    request: Request, query: ListQuery, page: Page[Any] | TimelinePage[Any], items: Sequence[Any]
+) -> Listing[Any]:
+    """The response for one page; the cursor is the last row's id or timeline position."""
+    cursor = _next_cursor(page)
+    links = {"self": address(request)}
+    if cursor:
+        kept = [(k, v) for k, v in request.query_params.multi_items() if k not in _PLACES]
+        links["next"] = f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
+    return Listing(
+        items=list(items),
+        total=page.total,
+        total_is_capped=page.is_capped,
+        page=query.page if query.cursor is None else None,
+        page_size=query.page_size,
+        next_cursor=cursor,
+        links=links,
+    )
+
+
+_PLACES = ("page", "cursor")
+
+
+def _next_cursor(page: Page[Any] | TimelinePage[Any]) -> str | None:
+    if isinstance(page, Page):
+        return _encoded(page.rows[-1].id.bytes) if page.has_more else None
+    return None if page.next_after is None else _encoded(str(page.next_after).encode())
+
+
+def address(request: Request) -> str:
+    """The path and query of the request."""
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query else request.url.path
+
+
+def _encoded(key: bytes) -> str:
+    return base64.urlsafe_b64encode(key).rstrip(b"=").decode("ascii")
+
+
+def _decoded(cursor: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(cursor.encode("ascii") + b"==")
+    except (binascii.Error, UnicodeEncodeError):
+        raise ValueError(cursor) from None
+
+
+def _bad_cursor() -> InvalidInputError:
+    problem = FieldProblem(
+        ("query", "cursor"), "Send the `next_cursor` of the previous page unchanged."
+    )
+    return InvalidInputError("The cursor is invalid; see errors.", [problem])

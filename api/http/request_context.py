@@ -1,0 +1,117 @@
+"""An authenticated request, as a dependency of routes: `call: Called`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from api.auth.authentication import Principal
+from api.gateway import Gateway
+from api.http.errors import PayloadTooLargeError
+from domain.errors import PermissionDeniedError
+from persistence.ledger.audit import Actor
+
+DRAINED_TIMES = 10
+"""An oversized body is read and dropped up to this multiple of the limit. A client that is still
+sending then receives the response instead of a connection error (chosen)."""
+
+
+class Call:
+    """A request with its gateway and the authenticated user."""
+
+    def __init__(self, request: Request, gateway: Gateway, principal: Principal) -> None:
+        """Created by `authenticated`."""
+        self.request = request
+        self.gateway = gateway
+        self.principal = principal
+        self._body: bytes | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """The actor for the audit log."""
+        client = self.request.client
+        return Actor(
+            self.principal.user_id,
+            self.request.scope["request_id"],
+            client.host if client else None,
+        )
+
+    def owns(self, owner_id: UUID) -> bool:
+        """Whether the caller is the owner, or an admin, who may do everything."""
+        return owner_id == self.principal.user_id or self.principal.is_admin
+
+    @property
+    def sees_as(self) -> UUID | None:
+        """The user whose data the caller can see; None for an admin, who sees everything."""
+        return None if self.principal.is_admin else self.principal.user_id
+
+    def require_own(self, owner_id: UUID, what: str) -> None:
+        """Refuse access to an object of another user.
+
+        Raises:
+            PermissionDeniedError: the owner is another user.
+        """
+        if not self.owns(owner_id):
+            raise PermissionDeniedError(f"This {what} belongs to another user.")
+
+    def require_admin(self) -> None:
+        """Refuse callers who are not admins.
+
+        Raises:
+            PermissionDeniedError: the caller, or their API key, has the role `user`.
+        """
+        if not self.principal.is_admin:
+            raise PermissionDeniedError("This operation requires the admin role.")
+
+    async def body(self) -> bytes:
+        """The whole body, read once.
+
+        Raises:
+            PayloadTooLargeError: the body exceeds the limit.
+        """
+        if self._body is None:
+            self._body = await self._read()
+        return self._body
+
+    async def _read(self) -> bytes:
+        limit = self.gateway.settings.api_body_limit_bytes
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self.request.stream():
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+            else:
+                chunks.clear()
+                if size > limit * DRAINED_TIMES:
+                    break
+        if size > limit:
+            raise PayloadTooLargeError(
+                f"The body exceeds the limit of {limit} bytes; send a smaller one."
+            )
+        return b"".join(chunks)
+
+
+async def authenticated(request: Request) -> Call:
+    """The dependency of every route except health and metrics.
+
+    Raises:
+        UnauthenticatedError: the credentials are missing or invalid.
+        UserDisabledError: an admin has disabled the user.
+        RateLimitedError: the user sent too many requests, or the address too many invalid ones.
+    """
+    gateway: Gateway = request.app.state.gateway
+    header = request.headers.get("authorization")
+    principal = await gateway.authenticator.authenticate(header, address_of(request))
+    if gateway.rates is not None:
+        # The middleware adds them to the response.
+        request.scope["rate_limit"] = gateway.rates.count(str(principal.user_id)).headers
+    return Call(request, gateway, principal)
+
+
+def address_of(request: Request) -> str:
+    """The client's address; behind a proxy that is not trusted, the address of the proxy."""
+    return request.client.host if request.client else "unknown"
+
+
+Called = Annotated[Call, Depends(authenticated)]

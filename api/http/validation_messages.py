@@ -1,0 +1,64 @@
+"""Messages for validation errors; each explains how to fix the value."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from contracts.notifications import EMAIL, SECRET_REFERENCE
+from domain.agents import SLUG
+from domain.secrets import HOST, NAME
+
+Location = tuple[str | int, ...]
+
+_SHAPES = {
+    r"\S": "Enter text that is not only white space.",
+    EMAIL: "Enter one address, such as ada@example.com.",
+    SLUG: "Use lower-case letters and digits, separated by single - or _ characters.",
+    rf"^{NAME}$": "Use lower-case letters, digits, _, . and -; begin with a letter or a digit.",
+    rf"^{HOST}$": "Enter a host name, such as api.example.com or *.example.com.",
+    SECRET_REFERENCE: "Enter secret://name, with the name of one of your secrets.",
+}
+"""Explanations of patterns. The messages of other patterns are short enough."""
+
+_KINDS = {"model_type": "Enter an object.", "tuple_type": "Enter a list."}
+
+
+def sentence(found: Any, model: type[BaseModel] | None = None) -> str:
+    """The message for a pydantic error; `model` is the model to which `loc` refers."""
+    kind, loc = found["type"], found["loc"]
+    if kind == "extra_forbidden":
+        if model is None:
+            return "This parameter does not exist; remove it."
+        return _no_such_field(str(loc[-1]), _field_names(model, loc[:-1]))
+    if kind == "string_pattern_mismatch":
+        return _SHAPES.get(str(found["ctx"]["pattern"]), str(found["msg"]))
+    if kind in {"too_short", "too_long"}:
+        return str(found["msg"]).replace("Tuple", "The list").replace(" after validation", "")
+    return _KINDS.get(kind, str(found["msg"]).removeprefix("Value error, "))
+
+
+def _no_such_field(name: str, known: Sequence[str]) -> str:
+    alike = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {alike[0]!r}?" if alike else "remove it."
+    return f"This field does not exist; {hint}"
+
+
+def _field_names(model: type[BaseModel], loc: Location) -> list[str]:
+    """The field names of the model at `loc`, through nested models and lists."""
+    for step in loc:
+        if isinstance(step, int):
+            continue
+        field = model.model_fields.get(step)
+        inner = _model_in(field.annotation) if field else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -1,1 +1,0 @@
-"""Who asks, and how much they may: tokens, keys, rates and quotas. Knows no routes."""

@@ -1,0 +1,1 @@
+"""Input requests: routes, bodies and views."""

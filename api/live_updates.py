@@ -1,0 +1,184 @@
+"""Watching executions: one listener per process feeds every open stream and every wait.
+
+Notifications make it fast and are never needed: a stream looks once a second by itself, and so do
+the waits, all of them together in one statement.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from persistence.db.database import Database
+from persistence.db.live_updates import LIVE_CHANNEL, WATCH_CHANNEL, Listener, notify
+from persistence.db.outages import is_outage
+from persistence.executions.cached_reads import CachedReads
+
+log = structlog.get_logger(__name__)
+
+ANNOUNCE_SECONDS = 5.0
+"""Workers publish for a while after they hear that somebody watches; we say so this often."""
+
+FALLBACK_SECONDS = 1.0
+"""How late news is at most where a notification was lost (chosen)."""
+
+KEPT_DELTAS = 1_000
+"""Of a client that reads slower than the model writes, only the newest text is kept (chosen)."""
+
+
+class Subscription:
+    """What one stream has to look at next."""
+
+    def __init__(self) -> None:
+        """Starts with news, so that the first look comes at once."""
+        self.has_news = True
+        self.deltas: deque[dict[str, Any]] = deque(maxlen=KEPT_DELTAS)
+        self._changed = asyncio.Event()
+
+    def tell(self, delta: dict[str, Any] | None = None) -> None:
+        """Hand over text as it streams, or say that there are new events."""
+        if delta is None:
+            self.has_news = True
+        else:
+            self.deltas.append(delta)
+        self._changed.set()
+
+    async def changed(self) -> None:
+        """Return when there is something to look at, at the latest after the fallback."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FALLBACK_SECONDS):
+                await self._changed.wait()
+        self.has_news = self.has_news or not self._changed.is_set()
+        self._changed.clear()
+
+
+class LiveUpdates:
+    """Who watches which execution in this process."""
+
+    def __init__(self, database: Database, cached_reads: CachedReads, database_url: str) -> None:
+        """Listens on a connection of its own once `running` is entered."""
+        self._database = database
+        self._hot_reads = cached_reads
+        self._listener = Listener(database_url, {LIVE_CHANNEL: self._on_live}, on_gap=self._on_gap)
+        self._streams: dict[UUID, set[Subscription]] = {}
+        self._waits: dict[UUID, set[asyncio.Future[None]]] = {}
+        self._to_check: set[UUID] = set()
+        self._wake = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listen, announce and check while the block lasts."""
+        tasks = [
+            asyncio.create_task(self._listener.run()),
+            asyncio.create_task(self._announce()),
+            asyncio.create_task(self._check()),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @contextmanager
+    def subscribed(self, execution_id: UUID) -> Iterator[Subscription]:
+        """Take part in what is published about an execution."""
+        subscription = Subscription()
+        self._streams.setdefault(execution_id, set()).add(subscription)
+        try:
+            yield subscription
+        finally:
+            _discard(self._streams, execution_id, subscription)
+
+    async def announce(self, *execution_ids: UUID) -> None:
+        """Tell the workers that somebody watches these executions."""
+        async with self._database.transaction() as session:
+            await notify(session, WATCH_CHANNEL, *map(str, execution_ids))
+
+    async def settled(self, execution_id: UUID, seconds: float) -> None:
+        """Return when the execution has ended or waits for a person, or after `seconds`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waits.setdefault(execution_id, set()).add(future)
+        self._mark(execution_id)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await future
+        finally:
+            _discard(self._waits, execution_id, future)
+
+    def _on_live(self, payload: str) -> None:
+        message: dict[str, Any] = json.loads(payload)
+        execution_id = UUID(message.pop("execution_id"))
+        delta = message if "delta" in message else None
+        for subscription in self._streams.get(execution_id, ()):
+            subscription.tell(delta)
+        if message.get("is_settled") and execution_id in self._waits:
+            self._mark(execution_id)
+
+    def _on_gap(self) -> None:
+        """Anything may have been published while nobody listened."""
+        for subscriptions in self._streams.values():
+            for subscription in subscriptions:
+                subscription.tell()
+        self._to_check.update(self._waits)
+        self._wake.set()
+
+    def _mark(self, execution_id: UUID) -> None:
+        self._to_check.add(execution_id)
+        self._wake.set()
+
+    async def _announce(self) -> None:
+        while True:
+            await asyncio.sleep(ANNOUNCE_SECONDS)
+            if self._streams:
+                with _unless_away("watch.announce_failed"):
+                    await self.announce(*self._streams)
+
+    async def _check(self) -> None:
+        """Find out which waits are over: those that were told of, and all of them once a second.
+
+        One statement serves every wait that was marked while the last one ran, so a hundred waits
+        cost hardly more than one.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(FALLBACK_SECONDS):
+                    await self._wake.wait()
+                marked = [i for i in self._to_check if i in self._waits]
+            except TimeoutError:
+                marked = list(self._waits)
+            self._wake.clear()
+            self._to_check.clear()
+            if marked:
+                with _unless_away("watch.check_failed"):
+                    await self._release(marked)
+
+    async def _release(self, marked: list[UUID]) -> None:
+        for execution_id in await self._hot_reads.settled(marked):
+            for future in self._waits.get(execution_id, ()):
+                if not future.done():
+                    future.set_result(None)
+
+
+@contextmanager
+def _unless_away(event: str) -> Iterator[None]:
+    """Go on while the database is away: the next look comes within a second."""
+    try:
+        yield
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        log.warning(event, error=repr(error))
+
+
+def _discard(watching: dict[UUID, set[Any]], execution_id: UUID, one: object) -> None:
+    watching[execution_id].discard(one)
+    if not watching[execution_id]:
+        del watching[execution_id]

@@ -1,0 +1,92 @@
+"""MCP servers: what a client writes, and what it reads."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.agents.schemas import Slug
+from api.http.field_types import Body, Read, Text
+from runtime.outbound import URL_LIMIT
+
+MOST_VALUES = 50
+LONGEST_VALUE = 8_192
+"""Characters of a header or variable: what web servers commonly take of a header."""
+
+Url = Annotated[str, Field(min_length=1, max_length=URL_LIMIT)]
+Command = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"\S")]
+Arguments = Annotated[
+    tuple[Annotated[str, Field(max_length=LONGEST_VALUE)], ...], Field(max_length=100)
+]
+HeaderValue = Annotated[str, Field(max_length=LONGEST_VALUE, pattern=r"^[\x20-\x7e]*$")]
+Value = Annotated[str, Field(max_length=LONGEST_VALUE)]
+HeaderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+VariableName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=MOST_VALUES)]
+Variables = Annotated[dict[VariableName, Value], Field(max_length=MOST_VALUES)]
+
+
+class McpServerCreate(Body):
+    """An MCP server, by its address or by a command (admins only).
+
+    Values of `headers` and `env` are best references (`secret://name`, `Bearer secret://name`);
+    others are stored sealed and never shown again.
+    """
+
+    name: Slug
+    description: Text | None = None
+    url: Url | None = None
+    command: Command | None = None
+    args: Arguments = ()
+    headers: Headers = Field(default_factory=dict)
+    env: Variables = Field(default_factory=dict)
+    is_public: Annotated[bool, Field(description="Whether everybody may name it; admins only.")] = (
+        False
+    )
+
+
+class McpServerUpdate(Body):
+    """Changes to a server; a value sent back as it is shown, masked, stays as it is."""
+
+    name: Slug | None = None
+    description: Text | None = None
+    url: Url | None = None
+    command: Command | None = None
+    args: Arguments | None = None
+    headers: Headers | None = None
+    env: Variables | None = None
+    is_public: bool | None = None
+
+
+class HealthRead(BaseModel):
+    """What a health check found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["healthy", "unhealthy"]
+    latency_ms: Annotated[int | None, Field(description="Until the answer to `initialize`.")]
+    server_info: Annotated[
+        dict[str, Any] | None, Field(description="What the server says of itself.")
+    ]
+    protocol_version: str | None
+    checked_at: datetime
+    detail: Annotated[str | None, Field(description="What is wrong, in a sentence.")]
+
+
+class McpServerRead(Read):
+    """A registered MCP server, its secrets masked."""
+
+    id: UUID
+    user_id: UUID
+    name: str
+    description: str | None
+    url: str | None
+    command: str | None
+    args: list[str]
+    headers: dict[str, str]
+    env: dict[str, str]
+    is_public: bool
+    health: HealthRead | None
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,1 @@
+"""Reports: routes, bodies and views."""

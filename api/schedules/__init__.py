@@ -1,0 +1,1 @@
+"""Schedules: routes, bodies and views."""

@@ -1,0 +1,1 @@
+"""Secrets: routes, bodies and views."""

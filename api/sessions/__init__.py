@@ -1,0 +1,1 @@
+"""Sessions: routes, bodies and views."""

@@ -1,0 +1,74 @@
+"""Conversations."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.executions.schemas import MessageRead, Word
+from api.http.field_types import Body, Read
+from api.http.paging import ListQuery
+from api.tasks.schemas import AgentId, Name, Prompt
+from contracts.definitions import SdkOptions
+
+LATEST = 100
+MOST = 1_000
+"""Messages of one answer (chosen: a thousand of 2 KB are 2 MB)."""
+
+
+class SessionCreate(Body):
+    """A new conversation: with an agent, whose tools it has, or with the model alone."""
+
+    agent_id: AgentId | None = None
+    title: Name | None = None
+    sdk_options: SdkOptions = Field(default_factory=SdkOptions)
+
+
+class SessionUpdate(Body):
+    """Changes to a conversation."""
+
+    title: Name | None
+
+
+class SessionWork(Body):
+    """Work for an agent in a conversation; `parent_task_id` is an execution of it."""
+
+    agent_id: AgentId
+    input: Prompt
+    parent_task_id: UUID | None = None
+
+
+class SessionQuery(ListQuery):
+    """What a list of conversations can be narrowed by."""
+
+    is_interactive: bool | None = None
+    agent_id: Word | None = None
+
+
+class MessageQuery(BaseModel):
+    """How many of the latest messages."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=MOST)] = LATEST
+
+
+class Transcript(Read):
+    """The latest messages, oldest first."""
+
+    items: list[MessageRead]
+
+
+class SessionRead(Read):
+    """A conversation."""
+
+    id: UUID
+    user_id: UUID
+    name: str
+    title: str | None
+    agent_id: str | None
+    sdk_options: dict[str, Any] | None
+    is_interactive: bool
+    created_at: datetime
+    updated_at: datetime

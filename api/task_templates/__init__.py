@@ -1,0 +1,1 @@
+"""Task templates: routes, bodies and views."""

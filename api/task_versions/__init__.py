@@ -1,0 +1,1 @@
+"""Task versions: routes, bodies and views."""

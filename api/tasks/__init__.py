@@ -1,0 +1,1 @@
+"""Tasks: routes, bodies and views."""

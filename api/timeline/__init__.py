@@ -1,0 +1,1 @@
+"""Timeline: routes, bodies and views."""

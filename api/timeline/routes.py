@@ -1,0 +1,108 @@
+"""What happened in an execution: events (also as a stream), messages, tool calls, model calls."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import views
+from api.executions.routes import own_execution
+from api.executions.schemas import EventRead, MessageRead, ModelCallRead, ToolCallRead
+from api.http.errors import MalformedRequestError
+from api.http.paging import LAST_SEQ, Listing, StoryQuery, listing
+from api.http.request_context import Call, Called
+from api.http.responses import answer
+from api.timeline.streams import event_fields, event_stream
+from domain.states import ExecutionStatus
+from persistence.sessions import timeline
+from persistence.sessions.timeline import TimelinePage, TimelineRange
+from persistence.tables.columns import Row
+
+router = APIRouter(prefix="/task-executions", tags=["executions"])
+
+_SEQ = re.compile(r"[0-9]{1,10}")
+
+R = TypeVar("R", bound=Row)
+
+
+class NumberedQuery(StoryQuery):
+    """Which events or messages; `after` is the last `seq` the client has, in streams too."""
+
+    after: Annotated[int | None, Field(ge=0, le=LAST_SEQ)] = None
+
+    def span(self) -> TimelineRange:
+        """The rows to read; a cursor outranks `after`."""
+        if self.cursor is None and self.after is not None:
+            offset = (self.page - 1) * self.page_size
+            return TimelineRange(self.page_size, after=self.after, offset=offset)
+        return super().span()
+
+
+@router.get(
+    "/{execution_id}/events",
+    responses={200: {"model": Listing[EventRead], "content": {"text/event-stream": {}}}},
+)
+async def list_events(
+    call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
+) -> Response:
+    """The story so far; with `Accept: text/event-stream` also what comes, until the end.
+
+    `Last-Event-ID` (or `after`) resumes a stream without loss or repeat.
+    """
+    if "text/event-stream" in call.request.headers.get("accept", ""):
+        return await _stream(call, execution_id, query)
+    return await _chapter(call, execution_id, query, timeline.events, event_fields)
+
+
+@router.get("/{execution_id}/messages", responses={200: {"model": Listing[MessageRead]}})
+async def list_messages(
+    call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
+) -> Response:
+    """The messages an execution added to its conversation, oldest first."""
+    return await _chapter(call, execution_id, query, timeline.messages, views.message)
+
+
+@router.get("/{execution_id}/tool-calls", responses={200: {"model": Listing[ToolCallRead]}})
+async def list_tool_calls(
+    call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
+) -> Response:
+    """The tool calls of an execution, oldest first."""
+    return await _chapter(call, execution_id, query, timeline.tool_calls, views.tool_call)
+
+
+@router.get("/{execution_id}/model-calls", responses={200: {"model": Listing[ModelCallRead]}})
+async def list_model_calls(
+    call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
+) -> Response:
+    """Every try of every model call of an execution, oldest first."""
+    return await _chapter(call, execution_id, query, timeline.model_calls, views.model_call)
+
+
+async def _chapter(
+    call: Call,
+    execution_id: UUID,
+    query: StoryQuery,
+    read: Callable[[AsyncSession, UUID, TimelineRange], Awaitable[TimelinePage[R]]],
+    view: Callable[[R], BaseModel | dict[str, Any]],
+) -> Response:
+    async with call.gateway.database.reading() as session:
+        await own_execution(session, call, execution_id)
+        chapter = await read(session, execution_id, query.span())
+    return answer(listing(call.request, query, chapter, [view(row) for row in chapter.rows]))
+
+
+async def _stream(call: Call, execution_id: UUID, query: NumberedQuery) -> Response:
+    last_id = call.request.headers.get("last-event-id")
+    if last_id is not None and not _SEQ.fullmatch(last_id):
+        raise MalformedRequestError("Last-Event-ID must be the `id` of an event, a number.")
+    after = int(last_id) if last_id is not None else query.after or 0
+    async with call.gateway.database.reading() as session:
+        row = await own_execution(session, call, execution_id)
+    if ExecutionStatus(row.status).is_terminal and after >= row.event_seq:
+        # Nothing will ever follow: this status makes an EventSource stop asking.
+        return Response(status_code=204)
+    return event_stream(call.gateway, execution_id, min(after, LAST_SEQ))

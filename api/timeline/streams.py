@@ -1,0 +1,108 @@
+"""An execution's events as Server-Sent Events, resumable by `Last-Event-ID`."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import StreamingResponse
+
+from api.gateway import Gateway
+from api.http import metrics
+from api.live_updates import Subscription
+from domain.states import TERMINAL
+from persistence.executions import events
+from persistence.tables.events import ExecutionEventRow
+
+COMMENT_SECONDS = 15.0
+"""Proxies close a connection that is silent for a minute (contract.md, section 7)."""
+
+BATCH = 500
+"""Events read at a time (chosen: a long run has some thousands)."""
+
+LAST_EVENTS = frozenset(f"execution.{status}" for status in TERMINAL)
+
+_HEADERS = {
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",  # nginx would hold events back until its buffer is full
+}
+
+
+def event_stream(gateway: Gateway, execution_id: UUID, after: int) -> StreamingResponse:
+    """Everything behind `after`, then what comes, until the terminal event."""
+    body = _story(gateway, execution_id, after)
+    return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
+
+
+def event_fields(row: ExecutionEventRow) -> dict[str, Any]:
+    """An event as clients see it (contract.md, section 7)."""
+    at = row.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return {
+        "seq": row.seq,
+        "type": row.type,
+        "at": at,
+        "execution_id": str(row.execution_id),
+        "data": row.data,
+    }
+
+
+async def _story(gateway: Gateway, execution_id: UUID, after: int) -> AsyncIterator[bytes]:
+    """Frames of the stream. Text that arrived before an event goes out before it."""
+    with gateway.watcher.subscribed(execution_id) as watched, metrics.STREAMS.track_inprogress():
+        await gateway.watcher.announce(execution_id)
+        # The first bytes make clients and proxies see that the stream is open.
+        yield b": open\n\n"
+        spoken_at = time.monotonic()
+        settled_turn = 0
+        while True:
+            frames = _deltas(watched, settled_turn)
+            rows = await _news(gateway, watched, execution_id, after)
+            for row in rows:
+                frames += _frame(event_fields(row), event=row.type, seq=row.seq)
+                after, settled_turn = row.seq, _settled(row, settled_turn)
+            if frames or time.monotonic() - spoken_at >= COMMENT_SECONDS:
+                yield frames or b": still here\n\n"
+                spoken_at = time.monotonic()
+            if len(rows) == BATCH:
+                watched.has_news = True
+                continue
+            # After a reset more follows a terminal event; the last one is the one at the end.
+            if rows and rows[-1].type in LAST_EVENTS:
+                return
+            await watched.changed()
+
+
+async def _news(
+    gateway: Gateway, watched: Subscription, execution_id: UUID, after: int
+) -> list[ExecutionEventRow]:
+    if not watched.has_news:
+        return []
+    watched.has_news = False
+    async with gateway.database.reading() as session:
+        return list(await events.after(session, execution_id, after, limit=BATCH))
+
+
+def _deltas(watched: Subscription, settled_turn: int) -> bytes:
+    """Text as it streamed; what comes after its turn's message would be read a second time."""
+    frames = b""
+    while watched.deltas:
+        delta = watched.deltas.popleft()
+        if delta["turn"] > settled_turn:
+            frames += _frame(delta, event="delta")
+    return frames
+
+
+def _settled(row: ExecutionEventRow, before: int) -> int:
+    """The last turn that brought its message; a reset takes turns back."""
+    turn = int(row.data.get("turn", before))
+    if row.type == "turn.completed" and "error" not in row.data:
+        return turn
+    return min(before, turn - 1) if row.type == "turn.started" else before
+
+
+def _frame(data: dict[str, Any], *, event: str, seq: int | None = None) -> bytes:
+    """One frame; ASCII JSON has no line break and no character that UTF-8 lacks."""
+    head = f"id: {seq}\n" if seq is not None else ""
+    return f"{head}event: {event}\ndata: {json.dumps(data)}\n\n".encode("ascii")

@@ -1,0 +1,1 @@
+"""Tool groups: routes, bodies and views."""

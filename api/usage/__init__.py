@@ -1,0 +1,1 @@
+"""Usage: routes, bodies and views."""

@@ -1,0 +1,109 @@
+"""Users, as clients see them."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from api.http.field_types import Body, Read, UsdOut
+from contracts.definitions import as_number
+
+MOST_AT_ONCE = 100_000
+"""More than are counted is no limit."""
+
+DailyUsd = Annotated[
+    Decimal,
+    Field(ge=0, max_digits=18, decimal_places=6),
+    BeforeValidator(as_number, json_schema_input_type=Annotated[float, Field(ge=0)]),
+]
+"""0 lets nothing start."""
+
+
+class QuotasRead(BaseModel):
+    """What holds for a user; null is no limit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    max_concurrent_executions: int | None
+    max_usd_per_day: UsdOut | None
+
+
+class QuotaUsageRead(BaseModel):
+    """What counts against the quotas: executions that have not ended, and today's (UTC) cost."""
+
+    model_config = ConfigDict(frozen=True)
+
+    concurrent_executions: int
+    usd_today: UsdOut
+
+
+class CredentialsRead(BaseModel):
+    """What a request showed; `trigger_type` is what executions get that it starts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["token", "api_key"]
+    api_key_id: UUID | None
+    expires_at: datetime | None
+    trigger_type: str
+
+
+class MeRead(Read):
+    """The user a request speaks for; `subject` is the token's `sub`."""
+
+    id: UUID
+    subject: str
+    role: str
+    created_at: datetime
+    credentials: CredentialsRead
+    quotas: QuotasRead
+    usage: QuotaUsageRead
+
+
+class UserRead(Read):
+    """A user, as admins see one. A quota that is null is the operator's default."""
+
+    id: UUID
+    subject: str
+    role: str
+    is_disabled: bool
+    disabled_at: datetime | None
+    max_concurrent_executions: int | None
+    max_usd_per_day: UsdOut | None
+    created_at: datetime
+
+
+class UserUpdate(Body):
+    """Changes to a user; null gives a quota back to the operator's default."""
+
+    is_disabled: bool = False
+    max_concurrent_executions: Annotated[int | None, Field(ge=0, le=MOST_AT_ONCE)] = None
+    max_usd_per_day: DailyUsd | None = None
+
+
+class QueueRead(BaseModel):
+    """What waits for a worker."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pending: int
+    oldest_pending_seconds: float | None
+
+
+class StatsRead(Read):
+    """Figures for admins; totals stop at `counted_to`.
+
+    `executions` are those that hold their conversation, by status; `executions_today` all of today.
+    """
+
+    users: int
+    users_disabled: int
+    tasks: int
+    sessions: int
+    counted_to: int
+    executions: dict[str, int]
+    executions_today: dict[str, int]
+    cost_today_usd: UsdOut
+    queue: QueueRead

@@ -1,0 +1,106 @@
+"""Single statements straight through the driver, each a transaction of its own.
+
+Through a SQLAlchemy session a statement costs about 0.5 ms of Python, straight through asyncpg
+0.1 ms (measured 2026-11-21): with some fifteen statements per execution that decides what one
+worker carries. The statements stay SQLAlchemy `text`, named parameters and all.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+from sqlalchemy import TextClause, make_url
+from sqlalchemy.dialects.postgresql import asyncpg as dialect
+
+CONNECT_SECONDS = 5.0
+"""Longer than a healthy connection ever takes; a step without one is tried again (chosen)."""
+
+STATEMENT_SECONDS = 30.0
+"""A Postgres that vanished without a word must not hold a step, whose heartbeat goes on, until its
+activity's time is over; the longest statements take a second or two (chosen)."""
+
+_DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
+
+
+class RawConnection:
+    """A pool of the driver's own connections, opened at first use."""
+
+    def __init__(self, database_url: str, *, size: int) -> None:
+        """`size` bounds the statements under way."""
+        self._database_url = database_url
+        self._size = size
+        self._opening = asyncio.Lock()
+        self._pool: asyncpg.Pool | None = None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def run(
+        self, statement: TextClause, parameters: Mapping[str, Any]
+    ) -> SimpleNamespace | None:
+        """The statement's row by column names, or None where it returned none."""
+        sql, names = _compiled(statement)
+        pool = self._pool or await self._open()
+        row = await pool.fetchrow(sql, *(parameters[name] for name in names))
+        return None if row is None else SimpleNamespace(**row)
+
+    async def rows(
+        self, statement: TextClause, parameters: Mapping[str, Any]
+    ) -> Sequence[SimpleNamespace]:
+        """All rows of the statement by column names."""
+        sql, names = _compiled(statement)
+        pool = self._pool or await self._open()
+        found = await pool.fetch(sql, *(parameters[name] for name in names))
+        return [SimpleNamespace(**row) for row in found]
+
+    async def _open(self) -> asyncpg.Pool:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await open_pool(
+                    self._database_url, size=self._size, statement_seconds=STATEMENT_SECONDS
+                )
+            return self._pool
+
+
+async def open_pool(
+    database_url: str,
+    *,
+    size: int,
+    statement_seconds: float,
+    server_settings: Mapping[str, str] | None = None,
+) -> asyncpg.Pool:
+    """A pool of the driver's own connections, without one yet: the first statement makes it."""
+    url = make_url(database_url).set(drivername="postgresql")
+    return await asyncpg.create_pool(
+        url.render_as_string(hide_password=False),
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_SECONDS,
+        command_timeout=statement_seconds,
+        server_settings=dict(server_settings or {}),
+        init=_read_json,
+        reset=_nothing_to_reset,
+    )
+
+
+@cache
+def _compiled(statement: TextClause) -> tuple[str, tuple[str, ...]]:
+    """The statement as the driver takes it, and its parameters in their order."""
+    compiled = statement.compile(dialect=_DIALECT)
+    return compiled.string, tuple(compiled.positiontup or ())
+
+
+async def _read_json(connection: asyncpg.Connection) -> None:
+    """JSON columns come as values; JSON parameters are texts that we have written ourselves."""
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(kind, schema="pg_catalog", encoder=str, decoder=json.loads)
+
+
+async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
+    """A single statement leaves nothing behind; asyncpg's own reset is a second round trip."""

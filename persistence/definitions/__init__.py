@@ -1,0 +1,1 @@
+"""Rows of what users define: tasks, agents, tool groups, MCP servers, schedules, secrets, hooks."""

@@ -1,0 +1,121 @@
+"""Agents: those of a user, and the built-in ones that everybody has."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.agents import Agent, AgentExecutor
+from domain.specialists import BUILT_IN
+from persistence.db.paging import COUNTED, Page, Window, newest
+from persistence.definitions.unique_names import flush_named
+from persistence.tables.agents import AgentRow
+
+_LISTS = ("allowed_tools", "capabilities", "tags")
+
+
+async def find(session: AsyncSession, user_id: UUID, slug: str) -> Agent | None:
+    """The agent that a user means by a slug: a built-in one, or one of their own."""
+    if slug in BUILT_IN:
+        return BUILT_IN[slug]
+    row = await own(session, user_id, slug)
+    return None if row is None else agent_of(row)
+
+
+async def slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence[str]:
+    """Every slug the user may name, for suggestions; at most `limit` of their own."""
+    mine = await session.scalars(
+        select(AgentRow.slug).where(AgentRow.user_id == user_id).limit(limit)
+    )
+    return [*BUILT_IN, *mine]
+
+
+async def own(
+    session: AsyncSession, user_id: UUID, slug: str, *, lock: bool = False
+) -> AgentRow | None:
+    """The user's own agent; with `lock` nobody else changes it in this transaction."""
+    query = select(AgentRow).where(AgentRow.user_id == user_id, AgentRow.slug == slug)
+    return await session.scalar(query.with_for_update() if lock else query)
+
+
+async def create(session: AsyncSession, row: AgentRow) -> None:
+    """Store an agent.
+
+    Raises:
+        DuplicateNameError: the user has one of this slug.
+    """
+    session.add(row)
+    taken = f"You have an agent {row.slug!r} already; change that one, or choose another agent_id."
+    await flush_named(session, "uq_agents_user_id_slug", taken)
+
+
+async def delete(session: AsyncSession, row: AgentRow) -> None:
+    """Delete a locked agent. What runs has its words pinned; what starts later names none."""
+    await session.delete(row)
+    await session.flush()
+
+
+async def page(
+    session: AsyncSession, user_id: UUID, *, is_builtin: bool | None, window: Window
+) -> Page[AgentRow]:
+    """The user's agents, newest first, and behind them the built-in ones."""
+    built_in = [] if is_builtin is False else list(_BUILT_IN_ROWS)
+    if is_builtin:
+        return _with_built_in(Page([], 0, is_capped=False, has_more=False), built_in, window)
+    mine = await newest(session, AgentRow, AgentRow.id, [AgentRow.user_id == user_id], window)
+    return _with_built_in(mine, built_in, window)
+
+
+def agent_of(row: AgentRow) -> Agent:
+    """The stored agent."""
+    return Agent(
+        slug=row.slug,
+        name=row.name,
+        description=row.description,
+        system_prompt=row.system_prompt,
+        model=row.model,
+        allowed_tools=tuple(row.allowed_tools),
+        executor=cast("AgentExecutor", row.executor),
+        capabilities=tuple(row.capabilities),
+        tags=tuple(row.tags),
+    )
+
+
+def built_in_row(slug: str) -> AgentRow | None:
+    """A built-in agent as a row that is in no table."""
+    return next((row for row in _BUILT_IN_ROWS if row.slug == slug), None)
+
+
+def _built_in_row(number: int, agent: Agent) -> AgentRow:
+    """Older than every stored one, so that one list can hold both."""
+    values = asdict(agent)
+    lists = {column: list(values[column]) for column in _LISTS}
+    return AgentRow(id=UUID(int=number), **{**values, **lists})
+
+
+_BUILT_IN_ROWS = tuple(
+    _built_in_row(len(BUILT_IN) - position, agent)
+    for position, agent in enumerate(BUILT_IN.values())
+)
+
+
+def _with_built_in(
+    mine: Page[AgentRow], built_in: Sequence[AgentRow], window: Window
+) -> Page[AgentRow]:
+    """The page with what follows a user's last agent."""
+    total = mine.total + len(built_in)
+    rest: Sequence[AgentRow] = []
+    if not mine.has_more:
+        before = window.before
+        rest = [row for row in built_in if before is None or row.id < before]
+        rest = rest[max(0, window.offset - mine.total) :]
+    room = window.limit - len(mine.rows)
+    return Page(
+        rows=[*mine.rows, *rest[:room]],
+        total=min(total, COUNTED),
+        is_capped=mine.is_capped or total > COUNTED,
+        has_more=mine.has_more or len(rest) > room,
+    )

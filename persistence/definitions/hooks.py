@@ -1,0 +1,83 @@
+"""Hooks: made once, stored as a hash, looked up by it."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from persistence.db.paging import Page, Window, newest
+from persistence.tables.hooks import HookRow
+
+MARK = "pdh_"
+"""What tokens begin with, so that scanners for secrets find them."""
+
+_TOKEN_BYTES = 32
+"""256 bits: nobody guesses it, so a plain hash serves."""
+
+USED_EVERY = timedelta(minutes=1)
+"""How exactly the last use is known; each would be a write per request (chosen)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewHook:
+    """A hook and its token, which nobody can read again."""
+
+    row: HookRow
+    token: str
+
+
+async def create(
+    session: AsyncSession, task_id: UUID, owner_id: UUID, *, name: str | None
+) -> NewHook:
+    """Make a hook of a task."""
+    token = MARK + secrets.token_urlsafe(_TOKEN_BYTES)
+    row = HookRow(task_id=task_id, user_id=owner_id, name=name, token_sha256=_hashed(token))
+    session.add(row)
+    await session.flush()
+    await session.refresh(row)
+    return NewHook(row, token)
+
+
+async def find(session: AsyncSession, task_id: UUID, hook_id: UUID) -> HookRow | None:
+    """A hook of this task."""
+    return await session.scalar(
+        select(HookRow).where(HookRow.id == hook_id, HookRow.task_id == task_id)
+    )
+
+
+async def of_token(session: AsyncSession, token: str) -> HookRow | None:
+    """The hook that a token opens. One look-up by hash, whatever the token is."""
+    return await session.scalar(select(HookRow).where(HookRow.token_sha256 == _hashed(token)))
+
+
+async def use(session: AsyncSession, hook_id: UUID) -> bool:
+    """Note that the hook is called, to the minute; False where it was deleted meanwhile."""
+    row = await session.get(HookRow, hook_id)
+    if row is None:
+        return False
+    now = datetime.now(UTC)
+    if row.last_used_at is None or now - row.last_used_at > USED_EVERY:
+        await session.execute(
+            update(HookRow).where(HookRow.id == hook_id).values(last_used_at=now),
+            execution_options={"synchronize_session": False},
+        )
+    return True
+
+
+async def page(session: AsyncSession, task_id: UUID, window: Window) -> Page[HookRow]:
+    """The hooks of a task."""
+    return await newest(session, HookRow, HookRow.id, [HookRow.task_id == task_id], window)
+
+
+async def delete(session: AsyncSession, row: HookRow) -> None:
+    """Close the address for good."""
+    await session.delete(row)
+    await session.flush()
+
+
+def _hashed(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,103 @@
+"""Users' secrets: kept sealed, listed without their values, opened where they are used."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import SecretUnusableError
+from domain.ids import new_id
+from domain.secrets import name_in
+from persistence.db.paging import Page, Window, newest
+from persistence.tables.secrets import SecretRow
+
+
+class SecretSealer(Protocol):
+    """Seals and opens (`runtime/secret_box.py`)."""
+
+    def seal(self, value: str, *, label: str) -> bytes:
+        """The value, readable by who has the key."""
+        ...
+
+    def open(self, sealed: bytes, *, label: str) -> str:
+        """The value again."""
+        ...
+
+
+async def put(
+    session: AsyncSession,
+    sealer: SecretSealer,
+    user_id: UUID,
+    name: str,
+    value: str,
+    *,
+    hosts: Sequence[str],
+    tools: Sequence[str],
+) -> tuple[SecretRow, bool]:
+    """Store a secret in place of one of this name; the row, and whether the name is new.
+
+    Raises:
+        SecretsNotConfiguredError: there is no key to seal with.
+    """
+    fresh = SecretRow(id=new_id(), user_id=user_id, name=name)
+    values = {
+        "sealed": sealer.seal(value, label=fresh.label),
+        "hosts": list(hosts),
+        "tools": list(tools),
+        "updated_at": func.now(),
+    }
+    row = await session.scalar(
+        insert(SecretRow)
+        .values(id=fresh.id, user_id=user_id, name=name, **values)
+        .on_conflict_do_update(index_elements=["user_id", "name"], set_=values)
+        .returning(SecretRow)
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise LookupError(f"secret {name} was not written")
+    return row, row.id == fresh.id
+
+
+async def find(session: AsyncSession, user_id: UUID, name: str) -> SecretRow | None:
+    """The user's secret of this name."""
+    return await session.scalar(
+        select(SecretRow).where(SecretRow.user_id == user_id, SecretRow.name == name)
+    )
+
+
+async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[SecretRow]:
+    """The user's secrets."""
+    return await newest(session, SecretRow, SecretRow.id, [SecretRow.user_id == user_id], window)
+
+
+async def delete(session: AsyncSession, row: SecretRow) -> None:
+    """Forget a secret; nothing of it stays."""
+    await session.delete(row)
+    await session.flush()
+
+
+async def opened(
+    session: AsyncSession, sealer: SecretSealer, user_id: UUID, reference: str
+) -> tuple[SecretRow, str]:
+    """The user's secret behind `secret://name` and its value, for the edge that uses it.
+
+    The caller makes sure that the value goes only where `hosts` and `tools` let it
+    (`domain.secrets.may_reach`).
+
+    Raises:
+        SecretUnusableError: the user has no such secret.
+        SecretsNotConfiguredError: the key that sealed it is not there.
+    """
+    name = name_in(reference)
+    row = None if name is None else await find(session, user_id, name)
+    if row is None:
+        raise SecretUnusableError(f"There is no secret {name or reference[:80]!r}.")
+    value = sealer.open(row.sealed, label=row.label)
+    await session.execute(
+        update(SecretRow).where(SecretRow.id == row.id).values(last_used_at=datetime.now(UTC))
+    )
+    return row, value

@@ -1,0 +1,153 @@
+"""Tasks and their immutable versions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.schedules import TaskSchedule
+from persistence.db.paging import Page, Window, newest
+from persistence.definitions import schedules
+from persistence.definitions.unique_names import flush_named
+from persistence.tables.tasks import TaskRow, TaskVersionRow
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A task and the definition of its newest version (a `TaskDefinition` as JSON)."""
+
+    row: TaskRow
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """What narrows a list of tasks: all of `tags`, and `text` in the name or the description."""
+
+    tags: Sequence[str] = ()
+    is_scheduled: bool | None = None
+    is_active: bool | None = None
+    text: str | None = None
+
+
+async def create(session: AsyncSession, row: TaskRow, definition: dict[str, Any]) -> StoredTask:
+    """Store a task with its first version.
+
+    Raises:
+        DuplicateNameError: the user has a live task of this name.
+    """
+    row.version = 1
+    session.add(row)
+    await _flush(session, row)
+    session.add(_version(row, definition, row.user_id))
+    await session.flush()
+    await schedules.changed(session, row.id, None, _schedule(row, definition))
+    return StoredTask(row, definition)
+
+
+async def find(session: AsyncSession, task_id: UUID, *, lock: bool = False) -> StoredTask | None:
+    """The task unless it is deleted; with `lock` nobody else changes it in this transaction."""
+    query = (
+        select(TaskRow, TaskVersionRow.definition)
+        .join(
+            TaskVersionRow,
+            and_(TaskVersionRow.task_id == TaskRow.id, TaskVersionRow.version == TaskRow.version),
+        )
+        .where(TaskRow.id == task_id, TaskRow.deleted_at.is_(None))
+    )
+    if lock:
+        # Locked first: a join that waits for a lock reads the version that was current before.
+        await session.execute(select(TaskRow.id).where(TaskRow.id == task_id).with_for_update())
+    found = (await session.execute(query)).one_or_none()
+    return None if found is None else StoredTask(found[0], found[1])
+
+
+async def page(
+    session: AsyncSession, user_id: UUID, narrowed: TaskFilter, window: Window
+) -> Page[TaskRow]:
+    """The user's tasks and the public ones of others."""
+    narrow = _conditions(narrowed)
+    mine = and_(TaskRow.user_id == user_id, *narrow)
+    shared = and_(TaskRow.is_public, TaskRow.user_id != user_id, *narrow)
+    return await newest(session, TaskRow, TaskRow.id, [mine, shared], window)
+
+
+async def with_definitions(session: AsyncSession, rows: Sequence[TaskRow]) -> list[StoredTask]:
+    """The rows with the definitions of their newest versions, in the same order."""
+    keys = [(row.id, row.version) for row in rows]
+    found = await session.execute(
+        select(TaskVersionRow.task_id, TaskVersionRow.definition).where(
+            tuple_(TaskVersionRow.task_id, TaskVersionRow.version).in_(keys)
+        )
+    )
+    definitions = {row.task_id: row.definition for row in found}
+    return [StoredTask(row, definitions[row.id]) for row in rows]
+
+
+async def change(
+    session: AsyncSession,
+    task: StoredTask,
+    values: Mapping[str, Any],
+    definition: dict[str, Any],
+    *,
+    by: UUID,
+) -> StoredTask:
+    """Set columns of a locked task; a definition that differs becomes its next version.
+
+    Raises:
+        DuplicateNameError: the user has another live task of the new name.
+    """
+    row = task.row
+    before = _schedule(row, task.definition)
+    for column, value in values.items():
+        setattr(row, column, value)
+    if definition != task.definition:
+        row.version += 1
+        session.add(_version(row, definition, by))
+    row.updated_at = datetime.now(UTC)
+    await _flush(session, row)
+    await schedules.changed(session, row.id, before, _schedule(row, definition))
+    return StoredTask(row, definition)
+
+
+async def delete(session: AsyncSession, row: TaskRow) -> None:
+    """Mark a locked task deleted; its executions stay readable, its schedule is to go."""
+    scheduled = schedules.wanted_of(row, None)
+    row.deleted_at = row.updated_at = datetime.now(UTC)
+    await session.flush()
+    await schedules.changed(session, row.id, scheduled, None)
+
+
+def _schedule(row: TaskRow, definition: Mapping[str, Any]) -> TaskSchedule | None:
+    return schedules.wanted_of(row, definition.get("agent_id"))
+
+
+def _version(row: TaskRow, definition: dict[str, Any], by: UUID) -> TaskVersionRow:
+    return TaskVersionRow(task_id=row.id, version=row.version, definition=definition, created_by=by)
+
+
+def _conditions(narrowed: TaskFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [TaskRow.deleted_at.is_(None)]
+    if narrowed.tags:
+        conditions.append(TaskRow.tags.contains(list(narrowed.tags)))
+    if narrowed.is_scheduled is not None:
+        conditions.append(TaskRow.is_scheduled.is_(narrowed.is_scheduled))
+    if narrowed.is_active is not None:
+        conditions.append(TaskRow.is_active.is_(narrowed.is_active))
+    if narrowed.text:
+        conditions.append(
+            or_(
+                TaskRow.name.icontains(narrowed.text, autoescape=True),
+                TaskRow.description.icontains(narrowed.text, autoescape=True),
+            )
+        )
+    return conditions
+
+
+async def _flush(session: AsyncSession, row: TaskRow) -> None:
+    taken = f"You have a task named {row.name!r} already; choose another name or change that one."
+    await flush_named(session, "uq_tasks_user_id_name_live", taken)

@@ -1,0 +1,1 @@
+"""Rows of executions: created, moved forward step by step, ended."""

@@ -1,0 +1,193 @@
+"""Storing an execution that is to run: its row and all that goes with it, in one transaction.
+
+The gateway comes here with what people ask for, a worker with the fires of schedules.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.definitions import TaskDefinition
+from contracts.names import workflow_id
+from domain import templates
+from domain.dispatch import StartRequest
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from persistence.db.database import to_json
+from persistence.executions.signals import FIRST_WAKE
+from persistence.ledger.audit import Actor
+from persistence.tables.executions import ExecutionRow
+
+SESSION_BUSY = "session_busy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is to be run: a version of a task, or a definition of the execution's own.
+
+    `is_inline`: the definition is kept with the execution. A task named beside it is the one that
+    it came from.
+    """
+
+    definition: TaskDefinition
+    title: str
+    is_inline: bool
+    task_id: UUID | None = None
+    task_version: int | None = None
+    tags: Sequence[str] = ()
+    is_scheduled: bool = False
+    """Its prompt knows about the schedule (`persistence/definitions/scheduled_runs.py`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One execution to be made, in whose name, and who asked for it.
+
+    `workflow_id` and `first_run_id` are given where the workflow runs already, as for a fire.
+    """
+
+    work: Work
+    user_id: UUID
+    actor: Actor
+    trigger_type: str
+    action: str = "task.execute"
+    """Its name in the audit log."""
+    id: UUID = field(default_factory=new_id)
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    known_variables: Mapping[str, Any] = field(default_factory=dict)
+    """What the prompt knows without being given it."""
+    trigger_metadata: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = 5
+    session_id: UUID | None = None
+    budget_usd: Decimal | None = None
+    deadline_at: datetime | None = None
+    retry_of_id: UUID | None = None
+    forked_from_id: UUID | None = None
+    prerequisites: Sequence[UUID] = ()
+    """Executions of the user's that must be completed first."""
+    parent: ExecutionRow | None = None
+    """The execution it is a part of."""
+    workflow_id: str | None = None
+    first_run_id: str | None = None
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """Names in the prompt that have no value."""
+        definition = self.work.definition
+        given = (
+            definition.default_variables.keys()
+            | self.known_variables.keys()
+            | self.variables.keys()
+        )
+        return [n for n in templates.names(definition.prompt_template) if n not in given]
+
+
+CREATED = text("""
+WITH told AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    VALUES (:id, 1, 'execution.created', CAST(:told AS json))
+),
+tagged AS (
+    INSERT INTO execution_tags (user_id, tag, execution_id)
+    SELECT :user_id, tag, :id FROM unnest(CAST(:tags AS text[])) AS tag
+),
+audited AS (
+    INSERT INTO audit_log (id, actor_id, owner_id, action, entity_type, entity_id, request_id,
+        address, after)
+    VALUES (uuidv7(), :actor_id, :user_id, :action, 'execution', :id, :request_id, :address,
+        CAST(:audited AS json))
+)
+INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+SELECT uuidv7(), :id, 'start', '{}', clock_timestamp() + :relay_after WHERE :is_to_start
+""")
+"""What goes with a new execution's row, in one round trip."""
+
+
+async def store(
+    session: AsyncSession, start: Start, *, blocked_by: str | None = None
+) -> ExecutionRow:
+    """Write the row, its first event, an audit row, and the start for the relay.
+
+    `blocked_by` is why it may not run yet; whoever lifts that starts it.
+    """
+    row = _row(start, blocked_by)
+    session.add(row)
+    await session.flush()
+    actor = start.actor
+    told = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
+    parameters = {
+        "id": row.id,
+        "user_id": row.user_id,
+        "told": to_json(told),
+        "tags": list(set(row.tags)),
+        "actor_id": actor.user_id,
+        "request_id": actor.request_id,
+        "address": actor.address,
+        "action": start.action,
+        "audited": to_json(_audited(row)),
+        "is_to_start": blocked_by is None and start.workflow_id is None,
+        "relay_after": FIRST_WAKE,
+    }
+    await session.execute(CREATED, parameters)
+    return row
+
+
+def _audited(row: ExecutionRow) -> dict[str, Any]:
+    """What it came from, as far as it came from something."""
+    sources = ("task_id", "session_id", "retry_of_id", "forked_from_id", "parent_execution_id")
+    named = {name: str(value) for name in sources if (value := getattr(row, name)) is not None}
+    return {**named, "task_version": row.task_version} if row.task_id else named
+
+
+def request_of(row: ExecutionRow) -> StartRequest:
+    """What the workflow of an execution is started with."""
+    return StartRequest(
+        execution_id=row.id,
+        workflow_id=row.workflow_id,
+        user_id=row.user_id,
+        task_id=row.task_id,
+        title=row.title,
+        trigger_type=row.trigger_type,
+        agent_id=row.agent_id,
+        tags=row.tags,
+        priority=row.priority,
+    )
+
+
+def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
+    work = start.work
+    definition = work.definition
+    return ExecutionRow(
+        id=start.id,
+        user_id=start.user_id,
+        task_id=work.task_id,
+        task_version=work.task_version,
+        definition=definition.stored() if work.is_inline else None,
+        notification_config=definition.notification_config,
+        session_id=start.session_id,
+        retry_of_id=start.retry_of_id,
+        forked_from_id=start.forked_from_id,
+        parent_execution_id=start.parent and start.parent.id,
+        depth=start.parent.depth + 1 if start.parent else 0,
+        title=work.title,
+        agent_id=definition.agent_id,
+        tags=list(work.tags),
+        trigger_type=start.trigger_type,
+        trigger_metadata=dict(start.trigger_metadata),
+        prompt_variables={**start.known_variables, **start.variables},
+        missing_variables=list(start.missing),
+        status=ExecutionStatus.PENDING if blocked_by is None else ExecutionStatus.BLOCKED,
+        status_reason=blocked_by,
+        budget_usd=start.budget_usd or definition.sdk_options.max_budget_usd,
+        priority=start.priority,
+        deadline_at=start.deadline_at,
+        workflow_id=start.workflow_id or workflow_id(start.id),
+        first_run_id=start.first_run_id,
+        event_seq=1,
+    )

@@ -1,0 +1,66 @@
+"""Appends events to an execution. The steps of the loop append theirs in `step_log.py`."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.events import Event
+from persistence.db.database import to_json
+from persistence.tables.events import ExecutionEventRow
+from persistence.tables.executions import ExecutionRow
+
+
+def tell(session: AsyncSession, row: ExecutionRow, *events: Event) -> None:
+    """Append events for a row that is loaded and locked; written with it at the next flush."""
+    for event in events:
+        row.event_seq += 1
+        session.add(
+            ExecutionEventRow(
+                execution_id=row.id, seq=row.event_seq, type=event.type, data=event.data
+            )
+        )
+
+
+APPEND = text("""
+WITH mine AS (
+    UPDATE executions SET event_seq = event_seq + cardinality(CAST(:types AS text[]))
+    WHERE id = :execution_id
+    RETURNING id, event_seq
+),
+told AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT mine.id, mine.event_seq - cardinality(CAST(:types AS text[])) + e.n, e.type,
+        CAST(e.data AS json)
+    FROM mine, unnest(CAST(:types AS text[]), CAST(:data AS text[]))
+        WITH ORDINALITY AS e (type, data, n)
+)
+SELECT event_seq FROM mine
+""")
+
+
+async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> int:
+    """Append events in order and return the last one's `seq`; takes the execution's row lock."""
+    parameters = {
+        "execution_id": execution_id,
+        "types": [event.type for event in events],
+        "data": [to_json(event.data) for event in events],
+    }
+    last: int | None = await session.scalar(APPEND, parameters)
+    if last is None:
+        raise LookupError(f"no execution {execution_id}")
+    return last
+
+
+async def after(
+    session: AsyncSession, execution_id: UUID, seq: int, *, limit: int
+) -> Sequence[ExecutionEventRow]:
+    """The events behind `seq`, oldest first, at most `limit`."""
+    rows = await session.scalars(
+        select(ExecutionEventRow)
+        .where(ExecutionEventRow.execution_id == execution_id, ExecutionEventRow.seq > seq)
+        .order_by(ExecutionEventRow.seq)
+        .limit(limit)
+    )
+    return rows.all()

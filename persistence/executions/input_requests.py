@@ -1,0 +1,95 @@
+"""What people must answer: reading the requests, and writing an answer once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import AlreadyAnsweredError
+from domain.events import Event
+from domain.people import EXPIRING
+from persistence.db.paging import Page, Window, newest
+from persistence.executions import events
+from persistence.executions.signals import SignalKind, append_signal
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """What a list of requests is narrowed by."""
+
+    status: str | None = None
+    kind: str | None = None
+    assignee: str | None = None
+    execution_id: UUID | None = None
+
+
+async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | None:
+    """The request, read without a lock."""
+    return await session.get(InputRequestRow, request_id)
+
+
+async def page(
+    session: AsyncSession,
+    user_id: UUID,
+    narrowed: RequestFilter,
+    window: Window,
+    *,
+    subject: str,
+) -> Page[InputRequestRow]:
+    """The requests of the user's executions, and others' that are assigned to the subject."""
+    columns = {
+        InputRequestRow.status: narrowed.status,
+        InputRequestRow.kind: narrowed.kind,
+        InputRequestRow.assignee: narrowed.assignee,
+        InputRequestRow.execution_id: narrowed.execution_id,
+    }
+    conditions: list[ColumnElement[bool]] = [
+        column == value for column, value in columns.items() if value is not None
+    ]
+    own = and_(InputRequestRow.user_id == user_id, *conditions)
+    assigned = and_(
+        InputRequestRow.assignee == subject, InputRequestRow.user_id != user_id, *conditions
+    )
+    return await newest(session, InputRequestRow, InputRequestRow.id, [own, assigned], window)
+
+
+async def lock_open(
+    session: AsyncSession, execution: ExecutionRow, request_id: UUID
+) -> InputRequestRow:
+    """The open request of a locked execution, locked too.
+
+    Raises:
+        AlreadyAnsweredError: it has its answer, it expired, or its execution ended.
+    """
+    row = await session.get_one(
+        InputRequestRow, request_id, with_for_update=True, populate_existing=True
+    )
+    if row.status != "open" or execution.completed_at is not None:
+        raise AlreadyAnsweredError(f"This request is {row.status}; it takes no answer any more.")
+    is_due = row.due_at is not None and row.due_at <= datetime.now(UTC)
+    if is_due and row.on_expiry in EXPIRING:
+        raise AlreadyAnsweredError("This request was due and takes no answer any more.")
+    return row
+
+
+async def answer(
+    session: AsyncSession, row: InputRequestRow, given: Mapping[str, Any], *, by: UUID
+) -> None:
+    """Write the answer to a locked open request, and tell its execution."""
+    row.answer = dict(given)
+    row.answered_by = by
+    row.answered_at = datetime.now(UTC)
+    row.status = "answered"
+    await session.flush()
+    data = {"input_request_id": str(row.id), "kind": row.kind, "decision": given.get("decision")}
+    await events.append(session, row.execution_id, Event("input.answered", data))
+    await append_signal(
+        session, row.execution_id, SignalKind.ANSWER, {"input_request_id": str(row.id)}
+    )
+    await session.flush()

@@ -1,0 +1,179 @@
+"""Executions as the gateway reads and lists them. The loop writes through the record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from domain.states import PREREQUISITES, TERMINAL, ExecutionStatus
+from persistence.db.paging import Page, Window, made_between, newest
+from persistence.tables.executions import ExecutionRow, ExecutionTagRow
+
+UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
+"""As a list of what is wanted, so that the index on the status serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """What executions are chosen by; `created_to` is not included."""
+
+    statuses: Sequence[str] = ()
+    task_id: UUID | None = None
+    agent_id: str | None = None
+    trigger_type: str | None = None
+    parent_id: UUID | None = None
+    tag: str | None = None
+    session_id: UUID | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+async def find(
+    session: AsyncSession, execution_id: UUID, *, fresh: bool = False
+) -> ExecutionRow | None:
+    """The execution, read without a lock; `fresh` reads again what this session has read before."""
+    return await session.get(ExecutionRow, execution_id, populate_existing=fresh)
+
+
+async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
+    """The execution with its row lock: neither the loop nor another request changes it now.
+
+    Foreign keys to it stay possible meanwhile.
+    """
+    return await session.get(
+        ExecutionRow, execution_id, with_for_update={"key_share": True}, populate_existing=True
+    )
+
+
+async def lock_last_of_session(session: AsyncSession, session_id: UUID) -> ExecutionRow | None:
+    """As `lock`, the last execution of a locked conversation that has not ended, or else its last.
+
+    One that waits for its prerequisites is none yet, as in `is_session_busy`.
+    """
+    execution_id = await session.scalar(
+        select(ExecutionRow.id)
+        .where(
+            ExecutionRow.session_id == session_id,
+            ExecutionRow.status_reason.is_distinct_from(PREREQUISITES),
+        )
+        .order_by(ExecutionRow.status.in_(TERMINAL), ExecutionRow.id.desc())
+        .limit(1)
+    )
+    return None if execution_id is None else await lock(session, execution_id)
+
+
+async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:
+    """Whether the locked session has an execution that has not ended.
+
+    One that waits for its prerequisites does not count: it queues when they are completed.
+    """
+    unfinished = exists().where(
+        ExecutionRow.session_id == session_id,
+        ExecutionRow.status.in_(UNFINISHED),
+        ExecutionRow.status_reason.is_distinct_from(PREREQUISITES),
+    )
+    return bool(await session.scalar(select(unfinished)))
+
+
+async def unfinished_of(
+    session: AsyncSession, session_id: UUID, *, limit: int
+) -> Sequence[ExecutionRow]:
+    """Those of a locked conversation that have not ended, whatever they wait for; oldest first."""
+    rows = await session.scalars(
+        select(ExecutionRow)
+        .where(ExecutionRow.session_id == session_id, ExecutionRow.status.in_(UNFINISHED))
+        .order_by(ExecutionRow.id)
+        .limit(limit)
+    )
+    return rows.all()
+
+
+async def page(
+    session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, window: Window
+) -> Page[ExecutionRow]:
+    """The user's executions. Those of a tag are found by the tag's own index, which is in order."""
+    listed = ExecutionRow.id if narrowed.tag is None else ExecutionTagRow.execution_id
+    conditions = _conditions(narrowed, listed)
+    if narrowed.tag is None:
+        mine = and_(ExecutionRow.user_id == user_id, *conditions)
+    else:
+        mine = _tagged(user_id, narrowed.tag)
+        if conditions or narrowed.statuses:
+            mine = and_(mine, ExecutionRow.id == listed, *conditions)
+    # A branch for each status: only so an index yields them in the list's order.
+    branches = [and_(mine, ExecutionRow.status == s) for s in dict.fromkeys(narrowed.statuses)]
+    return await newest(
+        session, ExecutionRow, ExecutionRow.id, branches or [mine], window, listed=listed
+    )
+
+
+async def unasked(
+    session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, *, limit: int
+) -> Sequence[UUID]:
+    """The user's executions that have not ended and were not asked to, oldest first."""
+    is_live = (ExecutionRow.status.in_(UNFINISHED), ExecutionRow.cancel_requested_at.is_(None))
+    return await _chosen(session, user_id, narrowed, is_live, limit=limit)
+
+
+async def unretried(
+    session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, *, limit: int
+) -> Sequence[UUID]:
+    """The user's executions that have ended and have no retry yet, oldest first.
+
+    Subtasks are left out: they come again with their parent.
+    """
+    retry = aliased(ExecutionRow)
+    is_over = (
+        ExecutionRow.status.in_(TERMINAL),
+        ExecutionRow.parent_tool_call_id.is_(None),
+        ~exists().where(retry.retry_of_id == ExecutionRow.id),
+    )
+    return await _chosen(session, user_id, narrowed, is_over, limit=limit)
+
+
+async def _chosen(
+    session: AsyncSession,
+    user_id: UUID,
+    narrowed: ExecutionFilter,
+    more: Sequence[ColumnElement[bool]],
+    *,
+    limit: int,
+) -> Sequence[UUID]:
+    conditions = [
+        ExecutionRow.user_id == user_id,
+        *_conditions(narrowed, ExecutionRow.id),
+        *more,
+    ]
+    if narrowed.tag is not None:
+        tagged = select(ExecutionTagRow.execution_id).where(_tagged(user_id, narrowed.tag))
+        conditions.append(ExecutionRow.id.in_(tagged))
+    if narrowed.statuses:
+        conditions.append(ExecutionRow.status.in_(narrowed.statuses))
+    ids = select(ExecutionRow.id).where(*conditions).order_by(ExecutionRow.id).limit(limit)
+    return (await session.scalars(ids)).all()
+
+
+def _conditions(
+    narrowed: ExecutionFilter, listed: InstrumentedAttribute[UUID]
+) -> list[ColumnElement[bool]]:
+    """All but the status and the tag; `listed` is the id whose index is walked."""
+    columns = {
+        ExecutionRow.task_id: narrowed.task_id,
+        ExecutionRow.agent_id: narrowed.agent_id,
+        ExecutionRow.trigger_type: narrowed.trigger_type,
+        ExecutionRow.parent_execution_id: narrowed.parent_id,
+        ExecutionRow.session_id: narrowed.session_id,
+    }
+    since, until = narrowed.created_from, narrowed.created_to
+    return [
+        *(column == value for column, value in columns.items() if value is not None),
+        *made_between(listed, ExecutionRow.created_at, since, until),
+    ]
+
+
+def _tagged(user_id: UUID, tag: str) -> ColumnElement[bool]:
+    return and_(ExecutionTagRow.user_id == user_id, ExecutionTagRow.tag == tag)

@@ -1,0 +1,161 @@
+"""Saying something to an execution: a row first, then a signal that only rings the bell."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.ids import new_id
+from domain.states import ExecutionStatus
+from persistence.db.database import Database, to_json
+from persistence.db.live_updates import WAKE_CHANNEL
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.signals import SignalRow
+
+FIRST_WAKE = timedelta(seconds=2)
+"""Whoever writes a row rings at once; the relay takes over this much later (design.md, 4)."""
+
+NEXT_WAKE = timedelta(seconds=30)
+"""Between two rings of the relay: a busy worker has this long to come to the row (chosen)."""
+
+
+KEPT_FOR = timedelta(days=1)
+"""Rows that were taken in stay this long, for who wants to see what was said (chosen)."""
+
+
+class SignalKind(StrEnum):
+    """Kinds of signals rows."""
+
+    START = "start"
+    ANSWER = "answer"
+    MESSAGE = "message"
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    SUBTASK_FINISHED = "subtask_finished"
+
+
+UNREAD_UNTIL_WOKEN = (
+    ExecutionStatus.BLOCKED,
+    ExecutionStatus.WAITING_FOR_USER,
+    ExecutionStatus.WAITING_FOR_SUBTASK,
+    ExecutionStatus.PAUSED,
+)
+"""States in which a message lies until something else has come, so that nobody is rung for it."""
+
+
+APPEND_SIGNAL = text("""
+INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+VALUES (:id, :execution_id, :kind, CAST(:payload AS json), clock_timestamp() + :relay_after)
+RETURNING CASE WHEN kind <> 'start' THEN pg_notify(:bell, CAST(execution_id AS text)) END
+""")
+"""By the database's clock, by which it is due: those of gateways and workers may differ."""
+
+
+async def append_signal(
+    session: AsyncSession,
+    execution_id: UUID,
+    kind: SignalKind,
+    payload: dict[str, Any] | None = None,
+    *,
+    relay_after: timedelta = FIRST_WAKE,
+) -> None:
+    """Write the row; the caller holds the execution's row lock and signals after its commit.
+
+    A running loop hears of it by notification at once, except of its own start. Whoever does not
+    ring by himself leaves it to the relay with `relay_after` zero.
+    """
+    said = {"id": new_id(), "execution_id": execution_id, "kind": kind}
+    how = {"payload": to_json(payload or {}), "relay_after": relay_after, "bell": WAKE_CHANNEL}
+    await session.execute(APPEND_SIGNAL, {**said, **how})
+
+
+async def unread(session: AsyncSession, execution_id: UUID) -> Sequence[SignalRow]:
+    """What was said and not consumed, oldest first."""
+    rows = await session.scalars(
+        select(SignalRow)
+        .where(SignalRow.execution_id == execution_id, SignalRow.consumed_at.is_(None))
+        .order_by(SignalRow.id)
+    )
+    return rows.all()
+
+
+async def consume(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Mark rows as taken in; in the transaction that applies them."""
+    if ids:
+        await session.execute(
+            update(SignalRow).where(SignalRow.id.in_(ids)).values(consumed_at=text("now()"))
+        )
+
+
+async def consume_start(session: AsyncSession, execution_id: UUID) -> None:
+    """Mark an execution's start as taken in."""
+    await session.execute(
+        update(SignalRow)
+        .where(
+            SignalRow.execution_id == execution_id,
+            SignalRow.kind == SignalKind.START,
+            SignalRow.consumed_at.is_(None),
+        )
+        .values(consumed_at=text("now()"))
+        .execution_options(synchronize_session=False)
+    )
+
+
+MARK_DISPATCHED = text("""
+UPDATE signals SET wake_at = now() + :next_wake
+WHERE execution_id = :execution_id AND kind = 'start' AND consumed_at IS NULL
+""")
+
+
+async def mark_dispatched(database: Database, execution_id: UUID) -> None:
+    """Note that Temporal has the workflow: a busy worker comes to it later than the first ring."""
+    await database.raw.run(MARK_DISPATCHED, {"execution_id": execution_id, "next_wake": NEXT_WAKE})
+
+
+DELETE_CONSUMED = text("""
+DELETE FROM signals WHERE id IN (
+    SELECT id FROM signals WHERE consumed_at < now() - CAST(:kept AS interval)
+    ORDER BY consumed_at LIMIT :batch FOR UPDATE SKIP LOCKED
+)
+RETURNING 1
+""")
+
+
+async def delete_consumed(session: AsyncSession, *, batch: int) -> int:
+    """Delete up to `batch` rows that were taken in long ago; returns how many there were."""
+    gone = await session.execute(DELETE_CONSUMED, {"batch": batch, "kept": KEPT_FOR})
+    return len(gone.all())
+
+
+async def take_due(
+    session: AsyncSession, *, limit: int
+) -> Sequence[tuple[SignalRow, ExecutionRow]]:
+    """Rows to ring for now, with their executions; pushes their next ring back.
+
+    `SKIP LOCKED`, so that any number of relays share the work.
+    """
+    result = await session.execute(
+        select(SignalRow, ExecutionRow)
+        .join(ExecutionRow, ExecutionRow.id == SignalRow.execution_id)
+        .where(
+            SignalRow.consumed_at.is_(None),
+            SignalRow.wake_at < func.now(),
+            ~(ExecutionRow.status.in_(UNREAD_UNTIL_WOKEN) & (SignalRow.kind == SignalKind.MESSAGE)),
+        )
+        .order_by(SignalRow.wake_at)
+        .limit(limit)
+        .with_for_update(of=SignalRow, skip_locked=True)
+    )
+    pairs = [(row.SignalRow, row.ExecutionRow) for row in result]
+    await session.execute(
+        update(SignalRow)
+        .where(SignalRow.id.in_([signals.id for signals, _ in pairs]))
+        .values(wake_at=func.now() + NEXT_WAKE)
+        .execution_options(synchronize_session=False)
+    )
+    return pairs

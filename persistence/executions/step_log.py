@@ -1,0 +1,241 @@
+"""The durable record of one execution, as the loop's one writer holds it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.names import workflow_id
+from domain.errors import AlreadyAnsweredError, FencedOutError
+from domain.events import Event
+from domain.model_calls import Usage
+from domain.states import ExecutionStatus
+from domain.steps import (
+    CallOutcome,
+    ChildResult,
+    Inbox,
+    NewChild,
+    NewRequest,
+    OpenRequest,
+    Receipt,
+    Signal,
+    Snapshot,
+    Step,
+)
+from domain.text import clean
+from persistence.db.database import Database
+from persistence.executions import events, fencing, signals, snapshot, step_values
+from persistence.executions.step_statement import WRITE_STEP
+from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.model_calls import ModelCallRow
+
+DESCENDANTS = text("""
+WITH RECURSIVE up AS (
+    SELECT id, parent_execution_id FROM executions WHERE id = :id
+    UNION ALL
+    SELECT e.id, e.parent_execution_id FROM executions e JOIN up ON e.id = up.parent_execution_id
+), down AS (
+    SELECT id FROM up WHERE parent_execution_id IS NULL
+    UNION ALL
+    SELECT e.id FROM executions e JOIN down ON e.parent_execution_id = down.id
+)
+SELECT count(*) - 1 FROM down
+""")
+"""How many subtasks the tree around an execution has."""
+
+
+class ExecutionRecord:
+    """One attempt's hold on one execution. `begin` first; then steps until somebody else begins."""
+
+    def __init__(
+        self, database: Database, execution_id: UUID, run: fencing.RunIdentity, *, host_id: UUID
+    ) -> None:
+        """`host_id` is the host whose disk holds this worker's workspaces."""
+        self._database = database
+        self._id = execution_id
+        self._run = run
+        self._host_id = host_id
+        self._token: dict[str, int] = {}
+        self._last_write = time.monotonic()
+        self._user_id: UUID
+        self._depth = 0
+        self._priority = 0
+
+    async def begin(self) -> Snapshot:
+        """Become the one writer and read where the record stands.
+
+        Raises:
+            FencedOutError: a newer attempt was here.
+            ExecutionTerminalError: it has ended.
+            WorkspaceElsewhereError: its workspace is on another host.
+        """
+        taken = await snapshot.take(self._database, self._id, self._run, host_id=self._host_id)
+        loaded = await snapshot.load(self._database, taken)
+        self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
+        self._user_id, self._depth, self._priority = taken.user_id, taken.depth, taken.priority
+        self._last_write = time.monotonic()
+        return loaded
+
+    async def write(self, step: Step) -> Receipt:
+        """Write a step, whole or not at all.
+
+        Raises:
+            FencedOutError: somebody else writes now, or the execution has ended.
+        """
+        parameters = self._parameters(step)
+        if _has_rare_parts(step):
+            async with self._database.transaction() as session:
+                written = (await session.execute(WRITE_STEP, parameters)).one_or_none()
+                receipt = _receipt(written, step)
+                await self._write_rare(session, step)
+        else:
+            receipt = _receipt(await self._database.raw.run(WRITE_STEP, parameters), step)
+        self._last_write = time.monotonic()
+        return receipt
+
+    def _parameters(self, step: Step) -> dict[str, Any]:
+        elapsed_ms = round((time.monotonic() - self._last_write) * 1000)
+        own = {"execution_id": self._id, "elapsed_ms": elapsed_ms}
+        return {**self._token, **own, **step_values.of(step)}
+
+    async def _write_rare(self, session: AsyncSession, step: Step) -> None:
+        """What few steps have, in the same transaction, under the lock the fence has taken."""
+        await signals.consume(session, step.consumed)
+        session.add_all(self._request_row(request) for request in step.requests)
+        session.add_all(
+            ArtifactRow(user_id=self._user_id, execution_id=self._id, **asdict(artifact))
+            for artifact in step.artifacts
+        )
+        await self._expire(session, step.expired_requests)
+        for child in step.children:
+            await self._insert_child(session, child)
+
+    async def _expire(self, session: AsyncSession, ids: Sequence[UUID]) -> None:
+        if not ids:
+            return
+        expired = await session.scalars(
+            update(InputRequestRow)
+            .where(InputRequestRow.id.in_(ids), InputRequestRow.status == "open")
+            .values(status="expired")
+            .returning(InputRequestRow.id)
+        )
+        if len(expired.all()) != len(ids):
+            # This attempt knows less than the record; the next one reads it.
+            raise AlreadyAnsweredError("A request was answered while it expired.")
+
+    def _request_row(self, request: NewRequest) -> InputRequestRow:
+        fields = asdict(request)
+        return InputRequestRow(
+            **fields, execution_id=self._id, user_id=self._user_id, status="open"
+        )
+
+    async def _insert_child(self, session: AsyncSession, child: NewChild) -> None:
+        await session.execute(
+            insert(ExecutionRow).values(
+                id=child.id,
+                user_id=self._user_id,
+                definition=child.definition,
+                notification_config=child.definition.get("notification_config"),
+                parent_execution_id=self._id,
+                parent_tool_call_id=child.tool_call_id,
+                depth=self._depth + 1,
+                title=clean(child.title),
+                agent_id=child.agent_id,
+                trigger_type="subtask",
+                status=ExecutionStatus.PENDING,
+                budget_usd=child.budget_usd,
+                priority=self._priority,
+                workflow_id=workflow_id(child.id),
+            )
+        )
+        await events.append(
+            session, child.id, Event("execution.created", {"parent_execution_id": str(self._id)})
+        )
+
+    async def poll_signals(self) -> Inbox:
+        """Read what was said and not consumed, with the requests and subtasks it speaks of."""
+        async with self._database.transaction() as session:
+            rows = await signals.unread(session, self._id)
+            said = [Signal(row.id, row.kind, row.payload) for row in rows]
+            return Inbox(
+                signals=said,
+                answered=await _answered(session, _ids(said, "input_request_id")),
+                children=await _children(session, _ids(said, "execution_id")),
+                # The row's word, read last: the order of what is unread is that of clocks.
+                is_pause_requested=await _is_pause_requested(session, self._id),
+            )
+
+    async def settle_cost(self, outcome: CallOutcome) -> None:
+        """Charge what a call did cost in place of its estimate, whoever writes now."""
+        usage = outcome.usage or Usage()
+        async with self._database.transaction() as session:
+            row = await fencing.locked(session, self._id)
+            call = await session.get_one(ModelCallRow, outcome.id)
+            if not call.usage_estimated:
+                return
+            row.cost_usd += (outcome.cost_usd or Decimal(0)) - (call.cost_usd or Decimal(0))
+            row.input_tokens += usage.input_tokens
+            row.output_tokens += usage.output_tokens
+            row.cache_read_tokens += usage.cache_read_tokens
+            row.cache_write_tokens += usage.cache_write_tokens
+            call.cost_usd, call.usage = outcome.cost_usd, asdict(usage)
+            call.usage_estimated = False
+
+    async def descendants(self) -> int:
+        """How many subtasks the whole tree of this execution has."""
+        async with self._database.transaction() as session:
+            count: int = await session.scalar(DESCENDANTS, {"id": self._id}) or 0
+            return count
+
+
+def _has_rare_parts(step: Step) -> bool:
+    """Whether one statement is not enough."""
+    return bool(
+        step.consumed or step.requests or step.expired_requests or step.children or step.artifacts
+    )
+
+
+def _receipt(written: Any, step: Step) -> Receipt:
+    """What the step's row tells; there is none when the fence held the writer off."""
+    if written is None:
+        raise FencedOutError("Another attempt moves this execution, or it has ended.")
+    return Receipt(written.event_seq, written.unread - len(step.consumed))
+
+
+def _ids(said: Sequence[Signal], key: str) -> Sequence[UUID]:
+    return [UUID(str(s.payload[key])) for s in said if key in s.payload]
+
+
+async def _is_pause_requested(session: AsyncSession, execution_id: UUID) -> bool:
+    asked = select(ExecutionRow.pause_requested_at).where(ExecutionRow.id == execution_id)
+    return await session.scalar(asked) is not None
+
+
+async def _answered(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[OpenRequest]:
+    if not ids:
+        return ()
+    rows = await session.scalars(select(InputRequestRow).where(InputRequestRow.id.in_(ids)))
+    return [snapshot.open_request(row) for row in rows]
+
+
+async def _children(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[ChildResult]:
+    if not ids:
+        return ()
+    rows = await session.scalars(select(ExecutionRow).where(ExecutionRow.id.in_(ids)))
+    return [
+        ChildResult(
+            execution_id=row.id,
+            status=ExecutionStatus(row.status),
+            text=(row.result_data or {}).get("text"),
+            error_code=row.error_code,
+            error_message=row.error_message,
+        )
+        for row in rows
+    ]

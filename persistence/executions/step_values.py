@@ -1,0 +1,155 @@
+"""The values of one step as `WRITE_STEP` takes them: counts, texts, and rows as JSON arrays.
+
+Postgres unescapes every string of a JSON array that it reads rows from, so none may hold what a
+text column can't: NUL and lone surrogates, which models and tools do produce, become U+FFFD here.
+Only the contents of messages travel as text, to the byte.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from domain.model_calls import Usage
+from domain.steps import CallIntent, CallOutcome, CallStatus, NewMessage, Step, ToolCall
+from domain.text import clean
+from persistence.db.database import to_json
+
+SUMMARY_LENGTH = 200
+"""Of `summary` (contract.md, section 3)."""
+
+
+def of(step: Step) -> dict[str, Any]:
+    """Everything of a step that the statement writes; the writer adds who it is."""
+    return {**_counts(step), **_facts(step), **_rows(step)}
+
+
+def _counts(step: Step) -> dict[str, Any]:
+    outcome, usage = step.call_outcome, Usage()
+    if outcome is not None and outcome.usage is not None:
+        usage = outcome.usage
+    return {
+        "has_outcome": _has_outcome(step),
+        "n_events": len(step.events),
+        "n_messages": len(step.messages),
+        "n_tool_calls": len(step.new_tool_calls),
+        "n_turns": int(outcome is not None and outcome.status is CallStatus.SUCCEEDED),
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "cost_usd": (outcome and outcome.cost_usd) or Decimal(0),
+    }
+
+
+def _has_outcome(step: Step) -> bool:
+    """Whether the step brings more than the beginning of something.
+
+    Else a worker that dies again and again in the same call would never be noticed.
+    """
+    settled = any(call.status.is_settled for call in step.tool_calls)
+    return bool(step.call_outcome or step.messages or step.requests or settled)
+
+
+def _facts(step: Step) -> dict[str, Any]:
+    change, failure = step.status, step.failure
+    return {
+        "status": change and change.status,
+        "status_reason": change and change.reason,
+        "wakes_at": change and change.wakes_at,
+        "result": None if step.result is None else to_json(step.result),
+        "summary": step.result and clean(step.result["text"])[:SUMMARY_LENGTH],
+        "error_code": failure and failure.code,
+        "error_message": failure and clean(failure.message),
+    }
+
+
+def _rows(step: Step) -> dict[str, Any]:
+    outcome, intent = step.call_outcome, step.call_intent
+    return {
+        "events": _array({"type": e.type, "data": e.data} for e in step.events),
+        "messages": _array(_message(m) for m in step.messages),
+        "contents": [m.content for m in step.messages],
+        "outcome_id": outcome and outcome.id,
+        "turn": step.tool_calls[0].turn if step.tool_calls else None,
+        "outcomes": _array([_outcome(outcome)] if outcome else []),
+        "intents": _array([_intent(intent)] if intent else []),
+        "new_tool_calls": _array(_tool_call(c) for c in step.new_tool_calls),
+        "tool_calls": _array(_tool_call(c) for c in step.tool_calls),
+    }
+
+
+def _array(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The rows as ASCII JSON, looked through only where an escape says that it is worth it."""
+    listed = list(rows)
+    text = to_json(listed)
+    if "\\u0000" in text or "\\ud" in text:
+        return to_json([_storable(row) for row in listed])
+    return text
+
+
+def _storable(value: Any) -> Any:
+    """The value with every text in it fit for a text column."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_storable(item) for item in value]
+    return value
+
+
+def _money(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _message(message: NewMessage) -> dict[str, Any]:
+    return {
+        "id": str(message.id),
+        "seq": message.seq,
+        "role": message.role,
+        "model": message.model,
+        "stop_reason": message.stop_reason,
+        "usage": message.usage and asdict(message.usage),
+        "cost_usd": _money(message.cost_usd),
+        "request_id": message.request_id,
+    }
+
+
+def _outcome(outcome: CallOutcome) -> dict[str, Any]:
+    return {**asdict(outcome), "id": None, "cost_usd": _money(outcome.cost_usd)}
+
+
+def _intent(intent: CallIntent) -> dict[str, Any]:
+    return {
+        **asdict(intent),
+        "id": str(intent.id),
+        "request_sha256": intent.request_sha256.hex(),
+        "estimate_usd": _money(intent.estimate_usd),
+    }
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    process = call.process
+    return {
+        "id": str(call.id),
+        "turn": call.turn,
+        "position": call.position,
+        "tool_use_id": call.tool_use_id,
+        "name": call.name,
+        "input": call.input,
+        "approved_input": call.approved_input,
+        "input_sha256": call.input_sha256.hex(),
+        "effect": call.effect,
+        "status": call.status,
+        "is_settled": call.status.is_settled,
+        "reason": call.reason,
+        "output": call.output,
+        "is_error": call.is_error,
+        "child_execution_id": call.child_execution_id and str(call.child_execution_id),
+        "output_artifact_id": call.output_artifact_id and str(call.output_artifact_id),
+        "wakes_at": call.wakes_at and call.wakes_at.isoformat(),
+        "host_id": process and process.host_id,
+        "process_group": process and process.process_group,
+        "started_ticks": process and process.started_ticks,
+    }

@@ -1,0 +1,39 @@
+"""What executions and reports point at, and who asks can't read: no link leads there."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from persistence.tables.sessions import SessionRow
+from persistence.tables.tasks import TaskRow
+
+
+async def find_unreadable(
+    session: AsyncSession,
+    *,
+    task_ids: Iterable[UUID | None],
+    session_ids: Iterable[UUID | None] = (),
+    by: UUID | None,
+) -> frozenset[UUID]:
+    """Those that are deleted, and tasks that are another's and not public; `by` None is an admin.
+
+    A conversation is read by whom its executions are, so only its deletion counts.
+    """
+    tasks, conversations = set(task_ids) - {None}, set(session_ids) - {None}
+    if not tasks and not conversations:
+        return frozenset()
+    is_anothers = and_(TaskRow.user_id != by, ~TaskRow.is_public) if by is not None else None
+    gone = TaskRow.deleted_at.is_not(None)
+    found = await session.scalars(
+        union_all(
+            select(TaskRow.id).where(
+                TaskRow.id.in_(tasks), gone if is_anothers is None else or_(gone, is_anothers)
+            ),
+            select(SessionRow.id).where(
+                SessionRow.id.in_(conversations), SessionRow.deleted_at.is_not(None)
+            ),
+        )
+    )
+    return frozenset(found.all())

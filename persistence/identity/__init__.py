@@ -1,0 +1,1 @@
+"""Rows of users and their API keys."""

@@ -1,0 +1,102 @@
+"""API keys: made once, stored as a hash, looked up at use."""
+
+import hashlib
+import secrets
+import string
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import DuplicateNameError
+from persistence.db.paging import Page, Window, newest
+from persistence.tables.api_keys import ApiKeyRow
+from persistence.tables.users import UserRow
+
+MARK = "pdk_"
+"""What keys begin with, so that they are told from tokens, and found by scanners for secrets."""
+
+_ALPHABET = string.ascii_letters + string.digits
+_LENGTH = 43
+"""256 bits: nobody guesses it, so a plain hash serves."""
+_SHOWN = len(MARK) + 6
+
+USED_EVERY = timedelta(minutes=1)
+"""How exactly the last use is known; each would be a write per request (chosen)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key and its secret, which nobody can read again."""
+
+    row: ApiKeyRow
+    secret: str
+
+
+async def create(
+    session: AsyncSession, user_id: UUID, *, name: str, role: str, expires_at: datetime | None
+) -> NewKey:
+    """Make a key.
+
+    Raises:
+        DuplicateNameError: a live one of the user's has this name.
+    """
+    secret = MARK + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+    row = ApiKeyRow(
+        user_id=user_id,
+        name=name,
+        prefix=secret[:_SHOWN],
+        sha256=_hashed(secret),
+        role=role,
+        expires_at=expires_at,
+    )
+    try:
+        async with session.begin_nested():
+            session.add(row)
+    except IntegrityError as error:
+        raise DuplicateNameError(f"You have an API key named {name!r} already.") from error
+    await session.refresh(row)
+    return NewKey(row, secret)
+
+
+async def use(session: AsyncSession, secret: str) -> tuple[ApiKeyRow, UserRow] | None:
+    """The live key with this secret and its user; its last use is noted, once in a while."""
+    found = await session.execute(
+        select(ApiKeyRow, UserRow)
+        .join(UserRow, UserRow.id == ApiKeyRow.user_id)
+        .where(ApiKeyRow.sha256 == _hashed(secret), ApiKeyRow.revoked_at.is_(None))
+    )
+    row = found.one_or_none()
+    now = datetime.now(UTC)
+    if row is None or (row[0].expires_at is not None and row[0].expires_at <= now):
+        return None
+    key, user = row
+    if key.last_used_at is None or key.last_used_at < now - USED_EVERY:
+        key.last_used_at = now
+        await session.flush()
+    return key, user
+
+
+async def find(session: AsyncSession, key_id: UUID, *, lock: bool = False) -> ApiKeyRow | None:
+    """The key unless it is revoked."""
+    row = await session.get(ApiKeyRow, key_id, with_for_update=lock)
+    return None if row is None or row.revoked_at is not None else row
+
+
+async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[ApiKeyRow]:
+    """The user's keys that are not revoked."""
+    condition = and_(ApiKeyRow.user_id == user_id, ApiKeyRow.revoked_at.is_(None))
+    return await newest(session, ApiKeyRow, ApiKeyRow.id, [condition], window)
+
+
+async def revoke(session: AsyncSession, row: ApiKeyRow) -> None:
+    """End a locked key."""
+    row.revoked_at = datetime.now(UTC)
+    await session.flush()
+
+
+def _hashed(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

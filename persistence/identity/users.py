@@ -1,0 +1,62 @@
+"""Users, made at first sight of a valid token."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, select, true
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.ids import new_id
+from persistence.db.paging import Page, Window, newest
+from persistence.tables.users import UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """What a list of users is narrowed by."""
+
+    subject: str | None = None
+    role: str | None = None
+    is_disabled: bool | None = None
+
+
+async def see(session: AsyncSession, subject: str, role: str) -> UserRow:
+    """The user with this token subject; makes the row, and follows the token's role."""
+    by_subject = select(UserRow).where(UserRow.subject == subject)
+    user = await session.scalar(by_subject)
+    if user is None:
+        statement = insert(UserRow).values(id=new_id(), subject=subject, role=role)
+        await session.execute(statement.on_conflict_do_nothing(index_elements=[UserRow.subject]))
+        user = (await session.scalars(by_subject)).one()
+    if user.role != role:
+        user.role = role
+        await session.flush()
+    return user
+
+
+async def find(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> UserRow | None:
+    """The user; a lock still lets others' rows refer to it."""
+    return await session.get(
+        UserRow,
+        user_id,
+        with_for_update={"key_share": True} if lock else None,
+        populate_existing=lock,
+    )
+
+
+async def page(session: AsyncSession, narrowed: UserFilter, window: Window) -> Page[UserRow]:
+    """All users."""
+    return await newest(session, UserRow, UserRow.id, [_condition(narrowed)], window)
+
+
+def _condition(narrowed: UserFilter) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = []
+    if narrowed.subject is not None:
+        conditions.append(UserRow.subject == narrowed.subject)
+    if narrowed.role is not None:
+        conditions.append(UserRow.role == narrowed.role)
+    if narrowed.is_disabled is not None:
+        disabled = UserRow.disabled_at.is_not(None)
+        conditions.append(disabled if narrowed.is_disabled else ~disabled)
+    return and_(true(), *conditions)

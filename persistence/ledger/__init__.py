@@ -1,0 +1,1 @@
+"""The audit log, usage, quotas and forecasts."""

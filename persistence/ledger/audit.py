@@ -1,0 +1,135 @@
+"""The audit log: who changed what, in the transaction of the change."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from persistence.db.paging import Page, Window, made_between, newest
+from persistence.tables.audit import AuditRow, AuditSealRow
+from persistence.tables.users import UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and in which request. `user_id` is empty where the engine itself acts."""
+
+    user_id: UUID | None
+    request_id: str | None = None
+    address: str | None = None
+
+
+ENGINE = Actor(None)
+"""Nobody asked: a fire of a schedule, an end that follows from another."""
+
+
+async def record(
+    session: AsyncSession,
+    actor: Actor,
+    action: str,
+    entity: tuple[str, UUID],
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    owner_id: UUID | None = None,
+) -> None:
+    """Append one row. `before` and `after` name what changed and never hold prompts or secrets.
+
+    `owner_id` is whose thing it is, where that is not the actor: the owner sees the row too.
+    """
+    entity_type, entity_id = entity
+    await session.execute(
+        insert(AuditRow).values(
+            actor_id=actor.user_id,
+            owner_id=owner_id or actor.user_id,
+            action=action,
+            entity_type=entity_type,
+            entity_id=entity_id,
+            request_id=actor.request_id,
+            address=actor.address,
+            before=None if before is None else dict(before),
+            after=None if after is None else dict(after),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """What a list of audit rows is narrowed by; `actor` is a user's id or subject."""
+
+    entity_type: str | None = None
+    entity_id: UUID | None = None
+    action: str | None = None
+    actor: UUID | str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An audit row with its actor's name and its seal; what is not sealed yet has none."""
+
+    row: AuditRow
+    actor: str | None
+    seal: AuditSealRow | None
+
+
+async def page(
+    session: AsyncSession, user_id: UUID | None, narrowed: AuditFilter, window: Window
+) -> Page[AuditRow]:
+    """What a user did and what was done to what is theirs; everything where `user_id` is None."""
+    narrow = await _conditions(session, narrowed)
+    if user_id is None:
+        branches = [and_(AuditRow.id.is_not(None), *narrow)]
+    else:
+        branches = [
+            and_(AuditRow.owner_id == user_id, *narrow),
+            and_(
+                AuditRow.actor_id == user_id,
+                AuditRow.owner_id.is_distinct_from(AuditRow.actor_id),
+                *narrow,
+            ),
+        ]
+    return await newest(session, AuditRow, AuditRow.id, branches, window)
+
+
+async def find(session: AsyncSession, audit_id: UUID) -> AuditRow | None:
+    """One row."""
+    return await session.get(AuditRow, audit_id)
+
+
+async def audit_fields(session: AsyncSession, rows: Sequence[AuditRow]) -> Sequence[AuditEntry]:
+    """The rows with what people want to see beside them, in the same order."""
+    seals = await session.scalars(
+        select(AuditSealRow).where(AuditSealRow.audit_id.in_([row.id for row in rows]))
+    )
+    by_id = {seal.audit_id: seal for seal in seals}
+    actors = {row.actor_id for row in rows if row.actor_id is not None}
+    found = await session.execute(select(UserRow.id, UserRow.subject).where(UserRow.id.in_(actors)))
+    subjects = {user.id: user.subject for user in found}
+    return [
+        AuditEntry(row, subjects.get(row.actor_id) if row.actor_id else None, by_id.get(row.id))
+        for row in rows
+    ]
+
+
+async def _conditions(session: AsyncSession, narrowed: AuditFilter) -> list[ColumnElement[bool]]:
+    actor_id = narrowed.actor
+    if isinstance(actor_id, str):
+        subject = UserRow.subject == actor_id
+        # No such user: an id that nobody has.
+        actor_id = await session.scalar(select(UserRow.id).where(subject)) or UUID(int=0)
+    columns = {
+        AuditRow.entity_type: narrowed.entity_type,
+        AuditRow.entity_id: narrowed.entity_id,
+        AuditRow.action: narrowed.action,
+        AuditRow.actor_id: actor_id,
+    }
+    return [
+        *(column == value for column, value in columns.items() if value is not None),
+        *made_between(AuditRow.id, AuditRow.at, narrowed.since, narrowed.until),
+    ]

@@ -1,0 +1,1 @@
+"""Rows of notifications and their delivery attempts."""

@@ -1,0 +1,73 @@
+"""Transcripts of forks: what a session shares with those it was forked from, as it was then.
+
+A fork copies no message. Its line of ancestors is followed, each read up to the fork's place and as
+it stood at that moment: what was superseded later still counts, what was written later does not.
+Sessions that are no forks never come here.
+"""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from persistence.db.database import Database
+from persistence.tables.sessions import MessageRow
+
+# Sorted parts are not merged into one join: Postgres can't know that a line is short, and would
+# read the whole table for it.
+LINE = """
+WITH RECURSIVE line AS (
+    SELECT forked_from_session_id AS session_id, forked_at_seq AS upto, forked_at AS as_of
+    FROM sessions WHERE id = :session_id AND forked_from_session_id IS NOT NULL
+    UNION ALL
+    SELECT s.forked_from_session_id, least(line.upto, s.forked_at_seq), s.forked_at
+    FROM line JOIN sessions s ON s.id = line.session_id
+    WHERE s.forked_from_session_id IS NOT NULL
+),
+shared AS (
+    SELECT part.* FROM line, LATERAL (
+        SELECT * FROM messages m
+        WHERE m.session_id = line.session_id AND m.superseded_at IS NULL
+            AND m.seq <= line.upto AND m.created_at <= line.as_of
+        ORDER BY m.seq
+    ) AS part
+    UNION ALL
+    SELECT part.* FROM line, LATERAL (
+        SELECT * FROM messages m
+        WHERE m.session_id = line.session_id AND m.superseded_at > line.as_of
+            AND m.seq <= line.upto AND m.created_at <= line.as_of
+        ORDER BY m.seq
+    ) AS part
+),
+whole AS (
+    SELECT * FROM shared
+    UNION ALL
+    SELECT * FROM messages WHERE session_id = :session_id AND superseded_at IS NULL
+)
+"""
+
+TRANSCRIPT = text(f"""
+{LINE}
+SELECT seq, role, content, execution_id, stop_reason FROM whole ORDER BY seq
+""")  # noqa: S608 - a constant of ours
+
+LATEST = text(f"{LINE} SELECT * FROM whole ORDER BY seq DESC LIMIT :limit")  # noqa: S608 - as above
+
+
+async def transcript(database: Database, session_id: UUID) -> Sequence[SimpleNamespace]:
+    """All messages that count for a fork, oldest first: columns as of `resumption.TRANSCRIPT`."""
+    return await database.raw.rows(TRANSCRIPT, {"session_id": session_id})
+
+
+async def last(database: Database, session_id: UUID) -> SimpleNamespace | None:
+    """The last message that counts for a fork."""
+    return await database.raw.run(LATEST, {"session_id": session_id, "limit": 1})
+
+
+async def latest(session: AsyncSession, session_id: UUID, *, limit: int) -> Sequence[MessageRow]:
+    """The latest messages that count for a fork, oldest first."""
+    query = select(MessageRow).from_statement(LATEST)
+    rows = await session.scalars(query, {"session_id": session_id, "limit": limit})
+    return rows.all()[::-1]

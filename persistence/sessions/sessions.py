@@ -1,0 +1,86 @@
+"""Conversations as the gateway makes and reads them, and their transcripts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from persistence.db.paging import Page, Window, newest
+from persistence.sessions import lineage
+from persistence.tables.sessions import MessageRow, SessionRow
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """What conversations are chosen by."""
+
+    is_interactive: bool | None = None
+    agent_id: str | None = None
+
+
+async def find(session: AsyncSession, session_id: UUID) -> SessionRow | None:
+    """The conversation unless it is deleted."""
+    row = await session.get(SessionRow, session_id)
+    return None if row is None or row.deleted_at is not None else row
+
+
+async def lock(session: AsyncSession, session_id: UUID) -> SessionRow | None:
+    """The conversation unless it is deleted, locked: nothing starts or ends in it meanwhile."""
+    row = await session.get(
+        SessionRow, session_id, with_for_update={"key_share": True}, populate_existing=True
+    )
+    return None if row is None or row.deleted_at is not None else row
+
+
+async def create(session: AsyncSession, row: SessionRow) -> None:
+    """Store a conversation; its times are read back."""
+    session.add(row)
+    await session.flush()
+    await session.refresh(row)
+
+
+async def rename(session: AsyncSession, row: SessionRow, title: str | None) -> None:
+    """Give a locked conversation another title."""
+    row.title, row.updated_at = title, datetime.now(UTC)
+    await session.flush()
+
+
+async def delete(session: AsyncSession, row: SessionRow) -> None:
+    """Mark a locked conversation deleted; its executions stay readable."""
+    row.deleted_at = row.updated_at = datetime.now(UTC)
+    await session.flush()
+
+
+async def page(
+    session: AsyncSession, user_id: UUID, narrowed: SessionFilter, window: Window
+) -> Page[SessionRow]:
+    """The user's conversations."""
+    conditions = [SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None)]
+    if narrowed.is_interactive is not None:
+        # `IS true` is what the index of the interactive ones says.
+        conditions.append(SessionRow.is_interactive.is_(narrowed.is_interactive))
+    if narrowed.agent_id is not None:
+        conditions.append(SessionRow.agent_id == narrowed.agent_id)
+    return await newest(session, SessionRow, SessionRow.id, [and_(*conditions)], window)
+
+
+async def latest_messages(
+    session: AsyncSession, session_id: UUID, *, limit: int
+) -> Sequence[MessageRow]:
+    """The latest `limit` messages, oldest first, without what a reset superseded.
+
+    Of a fork they may be those that it shares.
+    """
+    conversation = await session.get(SessionRow, session_id)
+    if conversation is not None and conversation.forked_from_session_id is not None:
+        return await lineage.latest(session, session_id, limit=limit)
+    rows = await session.scalars(
+        select(MessageRow)
+        .where(MessageRow.session_id == session_id, MessageRow.superseded_at.is_(None))
+        .order_by(MessageRow.seq.desc())
+        .limit(limit)
+    )
+    return rows.all()[::-1]

@@ -1,0 +1,43 @@
+"""What was said to an execution and not yet taken in by it."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from persistence.tables.columns import CreatedAt, Id, Row
+
+
+class SignalRow(Row):
+    """One thing said: start, answer, message, cancel, pause, resume, or a subtask's end.
+
+    Written with what it announces, in one transaction. The signal that follows only rings the
+    bell; the row is consumed by the execution, in order of `id` (UUIDv7, made under the
+    execution's row lock). The relay rings again at `wake_at` while `consumed_at` is empty.
+    """
+
+    __tablename__ = "signals"
+    __table_args__ = (
+        Index(
+            "ix_outbox_execution_id_unread",
+            "execution_id",
+            "id",
+            postgresql_where=text("consumed_at IS NULL"),
+        ),
+        Index("ix_outbox_ring_at", "wake_at", postgresql_where=text("consumed_at IS NULL")),
+        Index(
+            "ix_outbox_consumed_at",
+            "consumed_at",
+            postgresql_where=text("consumed_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[Id]
+    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"))
+    kind: Mapped[str]
+    payload: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[CreatedAt]
+    wake_at: Mapped[datetime]
+    consumed_at: Mapped[datetime | None]

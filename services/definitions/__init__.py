@@ -1,0 +1,1 @@
+"""The rules that tasks, agents and other definitions must obey."""

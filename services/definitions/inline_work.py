@@ -1,0 +1,141 @@
+"""Work that no task describes: ad-hoc executions, what is said after an end, a session's turns.
+
+Its definition is kept with the execution and obeys the same rules as a task's.
+"""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.executions.schemas import WorkBody
+from api.http.request_context import Call
+from api.tasks.schemas import DEFINITION_FIELDS
+from contracts.definitions import SdkOptions, TaskDefinition
+from domain.agents import Agent
+from domain.errors import FieldProblem, InvalidInputError
+from persistence.definitions import agents
+from persistence.executions.creation import Work
+from persistence.executions.snapshot import definition_of
+from persistence.tables.executions import ExecutionRow
+from services.definitions import task_rules
+
+MESSAGE = "message"
+VERBATIM = f"{{{{ {MESSAGE} }}}}"
+"""A prompt that is data: as the value of a variable it is never scanned for placeholders."""
+
+LONGEST_TITLE = 100
+
+
+async def work_of_body(session: AsyncSession, call: Call, body: WorkBody) -> Work:
+    """What the body describes.
+
+    Raises:
+        InvalidInputError: it can't be run; names each field.
+        PermissionDeniedError: it would take an admin.
+    """
+    user_id = call.principal.user_id
+    agent = await agents.find(session, user_id, body.agent_id) if body.agent_id else None
+    require_claude(body.executor or (agent.executor if agent else "claude"), "executor")
+    given = {f: getattr(body, f) for f in DEFINITION_FIELDS & WorkBody.model_fields.keys()}
+    if body.allowed_tools is None:
+        given["allowed_tools"] = agent.allowed_tools if agent else ()
+    template = body.prompt if body.variables else VERBATIM
+    definition = TaskDefinition(**given, prompt_template=template)
+    definition = await task_rules.check_definition(session, call, definition, owner_id=user_id)
+    title = body.title or title_of(body.prompt)
+    return Work(definition=definition, title=title, is_inline=True, tags=body.tags)
+
+
+async def checked_agent(
+    session: AsyncSession, call: Call, slug: str | None, options: SdkOptions
+) -> Agent | None:
+    """The agent of a new conversation, if it is to have one, with options that fit.
+
+    Raises:
+        InvalidInputError: there is no such agent, or an option can't be had.
+        PermissionDeniedError: it would take an admin.
+    """
+    user_id = call.principal.user_id
+    agent = await agents.find(session, user_id, slug) if slug else None
+    require_claude(agent.executor if agent else "claude", "agent_id")
+    turns = TaskDefinition(prompt_template=VERBATIM, agent_id=slug, sdk_options=options)
+    await task_rules.check_definition(session, call, turns, owner_id=user_id)
+    return agent
+
+
+def require_claude(executor: str, field: str) -> None:
+    """Refuse work for outside workers.
+
+    Raises:
+        InvalidInputError: nobody could claim it.
+    """
+    if executor != "claude":
+        hint = "There is no queue for outside workers yet, so nobody could claim this work."
+        raise _refused(field, hint)
+
+
+def variables_of(body: WorkBody) -> dict[str, Any]:
+    """The prompt's variables; without any the prompt itself is one."""
+    return body.variables or {MESSAGE: body.prompt}
+
+
+def work_of_agent(agent: Agent | None, options: dict[str, Any] | None, content: str) -> Work:
+    """A turn of a conversation with an agent, or with the model alone.
+
+    Raises:
+        InvalidInputError: the agent works outside of Perdure.
+    """
+    require_claude(agent.executor if agent else "claude", "agent_id")
+    definition = TaskDefinition(
+        prompt_template=VERBATIM,
+        agent_id=agent.slug if agent else None,
+        allowed_tools=agent.allowed_tools if agent else (),
+        sdk_options=SdkOptions.model_validate(options or {}),
+    )
+    return Work(definition=definition, title=title_of(content), is_inline=True)
+
+
+async def same_work(session: AsyncSession, row: ExecutionRow) -> Work:
+    """What an execution was to do, as it pinned it."""
+    return Work(
+        definition=await _pinned(session, row),
+        title=row.title,
+        is_inline=row.definition is not None,
+        task_id=row.task_id,
+        task_version=row.task_version,
+        tags=row.tags,
+    )
+
+
+async def follow_up(session: AsyncSession, row: ExecutionRow, content: str) -> Work:
+    """What was said after an execution's end, to be answered with the same tools and options."""
+    definition = await _pinned(session, row)
+    changed: dict[str, Any] = {
+        "prompt_template": VERBATIM,
+        "default_variables": {},
+        "variables_schema": None,
+    }
+    return Work(
+        definition=definition.model_copy(update=changed),
+        title=title_of(content),
+        is_inline=True,
+        task_id=row.task_id,
+        task_version=row.task_version,
+        tags=row.tags,
+    )
+
+
+def title_of(text: str) -> str:
+    """The first line that says something, shortened."""
+    lines = (line.strip() for line in text.splitlines())
+    line = next(filter(None, lines), "Message")
+    return line if len(line) <= LONGEST_TITLE else f"{line[: LONGEST_TITLE - 1]}…"
+
+
+def _refused(field: str, msg: str) -> InvalidInputError:
+    problem = FieldProblem(("body", field), msg)
+    return InvalidInputError("This work can't be done; see errors.", [problem])
+
+
+async def _pinned(session: AsyncSession, row: ExecutionRow) -> TaskDefinition:
+    return TaskDefinition.model_validate(await definition_of(session, row))

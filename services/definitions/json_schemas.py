@@ -1,0 +1,60 @@
+"""JSON Schemas that come from outside: checked, and applied, without fetching anything.
+
+A schema can be written so that it says nothing in years, or breaks the validator where no check of
+it looks (behind a `$ref`); neither may stop the gateway or be its fault.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from jsonschema import Draft202012Validator, SchemaError
+from referencing import Registry
+
+from api.http.validation_messages import Location
+from domain.errors import FieldProblem
+from domain.time_limits import TookTooLongError, time_limit
+
+SHOWN = 20
+"""Problems of one value that are told (chosen)."""
+
+LONGEST_SECONDS = 0.25
+"""Nobody else is served meanwhile; real schemas take a hundredth of it (chosen)."""
+
+TOO_LONG = f"The schema takes over {LONGEST_SECONDS} s; simplify its patterns and references."
+
+# Empty, so that a `$ref` to another host is unresolvable instead of a request from our network.
+_NOTHING_REMOTE: Registry[Any] = Registry()
+
+
+def schema_problems(schema: dict[str, Any], loc: Location) -> Iterator[FieldProblem]:
+    """What is wrong with a schema itself."""
+    try:
+        with time_limit(LONGEST_SECONDS):
+            Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        where = (*loc, *error.absolute_path)
+        yield FieldProblem(where, f"No JSON Schema: {error.message[:500]}", "json_schema")
+    except TookTooLongError:
+        yield FieldProblem(loc, TOO_LONG, "json_schema")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the schema brought it about
+        yield FieldProblem(loc, _inapplicable(error), "json_schema")
+
+
+def value_problems(schema: dict[str, Any], value: Any, loc: Location) -> Iterator[FieldProblem]:
+    """Where a value differs from a schema that was checked before."""
+    validator = Draft202012Validator(schema, registry=_NOTHING_REMOTE)
+    try:
+        with time_limit(LONGEST_SECONDS):
+            errors = sorted(validator.iter_errors(value), key=lambda found: str(found.path))[:SHOWN]
+    except TookTooLongError:
+        yield FieldProblem(loc, TOO_LONG, "json_schema")
+        return
+    except Exception as error:  # noqa: BLE001 - as above
+        yield FieldProblem(loc, _inapplicable(error), "json_schema")
+        return
+    for found in errors:
+        yield FieldProblem((*loc, *found.absolute_path), found.message[:500], "json_schema")
+
+
+def _inapplicable(error: Exception) -> str:
+    return f"The schema can't be applied: {str(error) or type(error).__name__:.200}"

@@ -1,0 +1,94 @@
+"""Headers and variables of registered MCP servers: sealed when stored, masked when shown."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import FieldProblem, SecretUnusableError
+from domain.mcp_servers import MASK, reference_in
+from domain.secrets import may_reach
+from persistence.definitions import secrets
+from runtime.secret_box import SecretBox
+
+Kind = Literal["headers", "env"]
+
+SEALED = "sealed"
+
+
+def shown(values: Mapping[str, Any]) -> dict[str, str]:
+    """The values as anybody may see them: references as they are, others masked."""
+    return {name: value if isinstance(value, str) else MASK for name, value in values.items()}
+
+
+def mask_problems(
+    kind: Kind, given: Mapping[str, str], before: Mapping[str, Any]
+) -> Iterator[FieldProblem]:
+    """Masks that stand for nothing."""
+    for name, value in given.items():
+        if value == MASK and name not in before:
+            hint = "This stands for a value that is stored already; give the value itself."
+            yield FieldProblem(("body", kind, name), hint)
+
+
+def kept(
+    sealer: SecretBox,
+    server_id: UUID,
+    kind: Kind,
+    given: Mapping[str, str],
+    before: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The values as they are stored; a masked one stays as it was.
+
+    Raises:
+        SecretsNotConfiguredError: there is something to seal, and no key.
+    """
+    return {
+        name: before[name] if value == MASK else _kept(sealer, _label(server_id, kind, name), value)
+        for name, value in given.items()
+    }
+
+
+async def opened(
+    session: AsyncSession,
+    sealer: SecretBox,
+    user_id: UUID,
+    server_id: UUID,
+    headers: Mapping[str, Any],
+    *,
+    host: str,
+) -> dict[str, str]:
+    """A server's headers as they are sent, with this user's secrets, each only to its hosts.
+
+    Raises:
+        SecretUnusableError: a secret is not there, or may not go to this host.
+        SecretsNotConfiguredError: the key is not there.
+    """
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        if not isinstance(value, str):
+            sealed = base64.b64decode(value[SEALED])
+            found[name] = sealer.open(sealed, label=_label(server_id, "headers", name))
+        elif (reference := reference_in(value)) is not None:
+            row, secret = await secrets.opened(session, sealer, user_id, reference)
+            if not may_reach(row.hosts, host):
+                raise SecretUnusableError(f"The secret {row.name!r} may not be sent to {host}.")
+            found[name] = value.replace(reference, secret)
+        else:
+            raise LookupError("what is neither sealed nor a reference is never stored")
+        if not (found[name].isascii() and found[name].isprintable()):
+            raise SecretUnusableError(f"The value of {name} can't be sent in a header.")
+    return found
+
+
+def _kept(sealer: SecretBox, label: str, value: str) -> Any:
+    if reference_in(value) is not None:
+        return value
+    return {SEALED: base64.b64encode(sealer.seal(value, label=label)).decode("ascii")}
+
+
+def _label(server_id: UUID, kind: Kind, name: str) -> str:
+    """Where a sealed value belongs: moved to another place, it can't be opened."""
+    return f"mcp_server {server_id} {kind} {name}"

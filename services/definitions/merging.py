@@ -1,0 +1,36 @@
+"""PATCH: a resource as it would be, validated as a whole."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from api.http.field_types import Body
+from api.http.validation_messages import sentence
+from domain.errors import FieldProblem, InvalidInputError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def merged(model: type[M], current: Mapping[str, Any], update: Body, *, what: str) -> M:
+    """What the update gives, over what there is.
+
+    Raises:
+        InvalidInputError: the whole would be invalid; names each field.
+    """
+    given = {field: getattr(update, field) for field in update.model_fields_set}
+    return validated(model, {**current, **given}, f"The changed {what}")
+
+
+def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
+    """The values as a model, where they don't come from a request's body as they are.
+
+    Raises:
+        InvalidInputError: they are none; names each field.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        problems = [FieldProblem(("body", *e["loc"]), sentence(e, model), e["type"]) for e in found]
+        raise InvalidInputError(f"{what} is invalid; see errors.", problems) from error

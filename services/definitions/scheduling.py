@@ -1,0 +1,14 @@
+"""Keeping Temporal's schedules in step with tasks, at the gateway."""
+
+from uuid import UUID
+
+from api.gateway import Gateway
+from persistence.definitions import schedules
+
+
+async def keep_in_step(gateway: Gateway, task_id: UUID) -> bool:
+    """Tell Temporal what a committed change means for the task's schedule, if it means anything.
+
+    False where Temporal is away: the worker's upkeep tells it then.
+    """
+    return await schedules.synchronise(gateway.database, gateway.schedules, task_id)

@@ -1,0 +1,101 @@
+"""A task made from a template: its parameters filled in, its fields overridden."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from api.task_templates.schemas import Parameter, TaskFromTemplate, TaskTemplateCreate
+from api.tasks.schemas import TaskBody, TaskCreate
+from domain import templates
+from domain.errors import FieldProblem, InvalidInputError
+from services.definitions.merging import validated
+from services.definitions.task_rules import SHARED_CHARACTERS
+
+FILLED = ("prompt_template", "system_prompt", "description")
+"""Where a parameter's placeholder may stand."""
+
+
+def filled(
+    task: Mapping[str, Any], parameters: Sequence[Parameter], wanted: TaskFromTemplate
+) -> TaskCreate:
+    """The task that is wanted; a value that holds a placeholder makes a variable of the new task.
+
+    Raises:
+        InvalidInputError: a parameter has no value, a value no parameter, or the task is invalid.
+    """
+    if problems := list(_misfits(parameters, wanted.parameters)):
+        raise InvalidInputError("The template can't be filled in; see errors.", problems)
+    given = {p.name: p.default for p in parameters} | wanted.parameters
+    if problems := list(_floods(task, given)):
+        raise InvalidInputError("The template can't be filled in; see errors.", problems)
+    texts = {
+        field: templates.render(task[field], given).text
+        for field in FILLED
+        if task.get(field) is not None
+    }
+    overrides = wanted.overrides
+    changed = {field: getattr(overrides, field) for field in overrides.model_fields_set}
+    body = {**_complete(task), **texts, **changed, "name": wanted.name}
+    return validated(TaskCreate, body, "The task made from this template")
+
+
+def pattern(template: TaskTemplateCreate) -> TaskCreate:
+    """The template's task with its placeholders, to be checked as any task."""
+    task = template.task.model_dump(mode="python", exclude_unset=True)
+    return validated(TaskCreate, {**_complete(task), "name": template.name}, "The template's task")
+
+
+def parameter_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
+    """Parameters that are there twice, or for nothing."""
+    texts = [getattr(template.task, field) or "" for field in FILLED]
+    used = {name for text in texts for name in templates.names(text)}
+    seen: set[str] = set()
+    for index, parameter in enumerate(template.parameters):
+        loc = ("body", "parameters", index, "name")
+        if parameter.name in seen:
+            yield FieldProblem(loc, "There is a parameter of this name already.")
+        elif parameter.name not in used:
+            where = ", ".join(FILLED)
+            yield FieldProblem(loc, f"Write {{{{ {parameter.name} }}}} into one of {where}.")
+        seen.add(parameter.name)
+
+
+def sharing_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
+    """What a public template would do to others: watch what their tasks do, or fill their lists."""
+    if not template.is_public:
+        return
+    if template.task.notification_config is not None:
+        hint = "A public template names nobody to notify; leave it to whoever makes a task of it."
+        yield FieldProblem(("body", "task", "notification_config"), hint)
+    parts = [stored(template.task), [p.model_dump(mode="json") for p in template.parameters]]
+    if len(json.dumps(parts, ensure_ascii=False)) > SHARED_CHARACTERS:
+        hint = f"A public template has at most {SHARED_CHARACTERS} characters."
+        yield FieldProblem(("body", "is_public"), hint, "too_long")
+
+
+def stored(task: TaskBody) -> dict[str, Any]:
+    """The template's task as it was sent, as JSON."""
+    return task.model_dump(mode="json", exclude_unset=True)
+
+
+def _misfits(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    names = {parameter.name for parameter in parameters}
+    for parameter in parameters:
+        if parameter.default is None and given.get(parameter.name) is None:
+            loc = ("body", "parameters", parameter.name)
+            yield FieldProblem(loc, parameter.description or "Give a value.", "missing")
+    for name in sorted(given.keys() - names):
+        hint = f"The parameters are: {', '.join(sorted(names)) or 'none'}."
+        yield FieldProblem(("body", "parameters", name), f"There is no such parameter. {hint}")
+
+
+def _floods(task: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    for field in FILLED:
+        if templates.rendered_length(task.get(field) or "", given) > templates.LONGEST_RENDERED:
+            hint = f"Filled in, {field} would be over {templates.LONGEST_RENDERED} characters."
+            yield FieldProblem(("body", "parameters"), hint, "too_long")
+
+
+def _complete(task: Mapping[str, Any]) -> dict[str, Any]:
+    """With what a task must say, and a template may leave to the one made from it."""
+    return {"allowed_tools": (), "sdk_options": {}, **task}

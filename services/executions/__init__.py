@@ -1,0 +1,1 @@
+"""The verbs of executions: start, message, answer, cancel, retry, fork."""

@@ -1,0 +1,72 @@
+"""The signals: read in order, consumed once, rung for again by one relay at a time."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import update
+
+from persistence.db.database import Database
+from persistence.executions import signals
+from persistence.executions.signals import SignalKind, append_signal
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.signals import SignalRow
+from tests.persistence.opened import opened
+
+
+async def test_what_is_said_is_read_in_order(database: Database) -> None:
+    execution = await opened(database)
+    async with database.transaction() as session:
+        for number in range(50):
+            await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": str(number)})
+    async with database.transaction() as session:
+        unread = await signals.unread(session, execution.id)
+        assert [row.payload["content"] for row in unread] == [str(n) for n in range(50)]
+        await signals.consume(session, [row.id for row in unread[:49]])
+    async with database.reading() as session:
+        [last] = await signals.unread(session, execution.id)
+    assert last.payload["content"] == "49"
+
+
+async def test_a_row_is_due_when_nobody_came(database: Database) -> None:
+    execution = await opened(database)
+    async with database.transaction() as session:
+        await append_signal(session, execution.id, SignalKind.CANCEL)
+    async with database.transaction() as session:
+        assert not await signals.take_due(session, limit=10)
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        await session.execute(update(SignalRow).values(wake_at=past))
+    async with database.transaction() as session:
+        [(row, owner)] = await signals.take_due(session, limit=10)
+        assert (row.kind, owner.id) == ("cancel", execution.id)
+    async with database.transaction() as session:
+        assert not await signals.take_due(session, limit=10)
+
+
+async def test_nobody_is_rung_for_a_message_that_has_to_wait(database: Database) -> None:
+    """One that is blocked has no workflow yet; the others lie until something else has come."""
+    execution = await opened(database)
+    async with database.transaction() as session:
+        await append_signal(
+            session, execution.id, SignalKind.MESSAGE, relay_after=timedelta(seconds=-1)
+        )
+    for status in ("blocked", "paused", "waiting_for_user", "waiting_for_subtask"):
+        async with database.transaction() as session:
+            await session.execute(update(ExecutionRow).values(status=status))
+            assert not await signals.take_due(session, limit=10)
+
+
+async def test_relays_share_what_is_due(database: Database) -> None:
+    execution = await opened(database)
+    async with database.transaction() as session:
+        for _ in range(40):
+            await append_signal(
+                session, execution.id, SignalKind.ANSWER, relay_after=timedelta(seconds=-1)
+            )
+
+    async def share() -> list[str]:
+        async with database.transaction() as session:
+            return [str(row.id) for row, _ in await signals.take_due(session, limit=10)]
+
+    shares = await asyncio.gather(*(share() for _ in range(8)))
+    found = [row for rows in shares for row in rows]
+    assert len(found) == len(set(found)) <= 40
