@@ -37,11 +37,12 @@ from domain.steps import (
 )
 from domain.tool_calls import ToolEffect
 from persistence.db.database import Database
-from persistence.executions import input_requests, lifecycle, prompts
+from persistence.executions import admission, input_requests, lifecycle
 from persistence.executions.step_log import ExecutionRecord
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
+from services.executions import finishing
 from tests.persistence.opened import HOST, Opened, answer, everything, intent, opened, unchanged
 
 
@@ -167,7 +168,7 @@ async def test_a_lost_workflows_successor_goes_on(database: Database) -> None:
     writer = await execution.writer(7)
     await writer.write(answer(intent()))
     again = execution.identity(0, run_id="second")
-    assert await prompts.create_session(database, execution.id, again)
+    assert await admission.create_session(database, execution.id, again)
     with pytest.raises(FencedOutError):
         await writer.write(Step())
     successor = execution.record(1, run_id="second")
@@ -354,4 +355,4 @@ async def finish(execution: Opened, segment: int, **changed: Any) -> lifecycle.E
     fields: dict[str, Any] = {"status": ExecutionStatus.COMPLETED, "error_code": None, **changed}
     async with execution.database.transaction() as session:
         identity = execution.identity(segment, fields.pop("attempt", 1))
-        return await lifecycle.finish(session, execution.id, identity, **fields)
+        return await finishing.finish(session, execution.id, identity, **fields)
