@@ -18,11 +18,17 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 
 COVERED: tuple[str, ...] = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Dockerfile",
     "Makefile",
+    "README.md",
+    "SECURITY.md",
     "alembic.ini",
     "deploy",
     "docker-compose.yml",
+    "docs",
+    "mkdocs.yml",
     "pyproject.toml",
     "scripts",
 )
