@@ -101,7 +101,7 @@ async def end_overdue(session: AsyncSession, execution_id: UUID) -> None:
     row = await queries.lock_existing(session, execution_id)
     if row.status != ExecutionStatus.BLOCKED:
         return
-    message = "The deadline passed before the execution could start."
+    message = "The deadline passed before it could start."
     for ended in await lifecycle.end(
         session,
         {execution_id: message},
