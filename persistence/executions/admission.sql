@@ -33,7 +33,7 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     taken.depth, taken.priority, taken.prefix_sha256, taken.deadline_at, taken.budget_usd,
     taken.running_ms, taken.stalled_attempts, taken.cost_usd, taken.epoch, taken.segment,
     taken.attempt, taken.error_code, taken.error_message,
-    taken.pause_requested_at IS NOT NULL AS is_pause_wanted, s.forked_from_session_id,
+    taken.pause_requested_at IS NOT NULL AS is_pause_requested, s.forked_from_session_id,
     (before.epoch, before.segment) = (0, 0) AS is_first,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
     EXISTS (

@@ -94,11 +94,11 @@ async def load(
         people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
         definition=raw,
         transcript=transcript,
-        strangers=await _strangers(database, taken, transcript),
+        foreign_executions=await _foreign_executions(database, taken, transcript),
         running_ms=taken.running_ms,
         stalled_attempts=taken.stalled_attempts,
         has_unread=taken.has_unread,
-        is_pause_wanted=taken.is_pause_wanted,
+        is_pause_requested=taken.is_pause_requested,
         failure=_failure(taken),
         cost_usd=taken.cost_usd + (lost.cost_usd if lost else 0),
         lost_intent_sha256=lost.request_sha256 if lost else None,
@@ -121,7 +121,7 @@ WHERE id = ANY(CAST(:ids AS uuid[])) AND prefix_sha256 IS DISTINCT FROM :prefix_
 """)
 
 
-async def _strangers(
+async def _foreign_executions(
     database: Database, taken: SimpleNamespace, transcript: Sequence[StoredMessage]
 ) -> frozenset[UUID]:
     """Earlier executions of the transcript that used another prefix; usually there are none."""
