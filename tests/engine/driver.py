@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -15,6 +16,7 @@ from api.input_requests.schemas import AnswerBody
 from claude.scripted import ScriptedModelServer
 from claude.scripted.request_log import LoggedCall
 from contracts.names import workflow_id
+from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import input_requests, pause_requests, queries, signals
@@ -34,9 +36,23 @@ from tests.engine import invariants
 from tests.engine.storing import Turn, script, store, use
 from tests.waiting import WITHIN_SECONDS, eventually
 
-__all__ = ["Engine", "Run", "Turn", "script", "use"]
+__all__ = ["UNTIL_RELEASED", "Engine", "Gate", "Run", "Turn", "script", "use"]
 
 R = TypeVar("R", bound=Row)
+
+UNTIL_RELEASED = "until [ -e released ]; do sleep 0.02; done"
+"""A command that ends when the test calls `Run.release`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Holds back the answers of turns with `gate=name` until the test opens it."""
+
+    scripted: ScriptedModelServer
+    name: str
+
+    def open(self) -> None:
+        self.scripted.open_gate(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,10 @@ class Engine:
         call = await eventually(found, what="a call of the model")
         assert call is not None
         return call
+
+    def gate(self) -> Gate:
+        """A closed gate of the test's own."""
+        return Gate(self.scripted, str(new_id()))
 
     def run(self, execution_id: UUID) -> "Run":
         """An execution that exists."""
@@ -166,6 +186,10 @@ class Run:
     async def workspace(self) -> Path:
         return self.workspace_root / str((await self.row()).session_id)
 
+    async def release(self) -> None:
+        """End the `UNTIL_RELEASED` of a running command."""
+        (await self.workspace() / "released").touch()
+
     # --- waiting ------------------------------------------------------------------------------
 
     async def when(
@@ -262,12 +286,18 @@ class Run:
     async def answer(self, request: InputRequestRow, **body: Any) -> None:
         """As `POST /input-requests/{id}/answer`."""
         async with self.engine.database.transaction() as session:
-            execution = await queries.lock(session, self.id)
-            assert execution is not None
-            row = await input_requests.lock_open(session, execution, request.id)
-            given = given_answer(row, AnswerBody.model_validate(body))
-            await input_requests.answer(session, row, given, by=self.engine.user_id)
+            await self.store_answer(session, request, **body)
         await self.wake()
+
+    async def store_answer(
+        self, session: AsyncSession, request: InputRequestRow, **body: Any
+    ) -> None:
+        """As `answer`, in a transaction of the test's, and without waking the execution."""
+        execution = await queries.lock(session, self.id)
+        assert execution is not None
+        row = await input_requests.lock_open(session, execution, request.id)
+        given = given_answer(row, AnswerBody.model_validate(body))
+        await input_requests.answer(session, row, given, by=self.engine.user_id)
 
     async def cancel(self, reason: str | None = None) -> None:
         """As `POST /task-executions/{id}/cancel`."""
