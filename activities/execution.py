@@ -89,7 +89,7 @@ class Activities(ExecutionActivities):
                 error_code=end.error_code,
                 report_failed=end.report_failed,
             )
-        self._caller.watchers.stepped(
+        self._caller.watchers.publish_step(
             end.run.execution_id, ended.event_seq, is_settled=not ended.has_unread_messages
         )
         return FinishResult(

@@ -83,7 +83,7 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     taken.depth, taken.priority, taken.prefix_sha256, taken.deadline_at, taken.budget_usd,
     taken.running_ms, taken.stalled_attempts, taken.cost_usd, taken.epoch, taken.segment,
     taken.attempt, taken.error_code, taken.error_message,
-    taken.pause_requested_at IS NOT NULL AS is_pause_wanted, s.forked_from_session_id,
+    taken.pause_requested_at IS NOT NULL AS is_pause_requested, s.forked_from_session_id,
     (before.epoch, before.segment) = (0, 0) AS is_first,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
     EXISTS (
@@ -174,11 +174,11 @@ async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
         people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
         definition=raw,
         transcript=transcript,
-        strangers=await _strangers(database, taken, transcript),
+        foreign_executions=await _foreign_executions(database, taken, transcript),
         running_ms=taken.running_ms,
         stalled_attempts=taken.stalled_attempts,
         has_unread=taken.has_unread,
-        is_pause_wanted=taken.is_pause_wanted,
+        is_pause_requested=taken.is_pause_requested,
         failure=_failure(taken),
         cost_usd=taken.cost_usd + standing["lost_usd"],
         **{name: value for name, value in standing.items() if name != "lost_usd"},
@@ -200,7 +200,7 @@ WHERE id = ANY(CAST(:ids AS uuid[])) AND prefix_sha256 IS DISTINCT FROM :prefix_
 """)
 
 
-async def _strangers(
+async def _foreign_executions(
     database: Database, taken: SimpleNamespace, transcript: Sequence[StoredMessage]
 ) -> frozenset[UUID]:
     """Who spoke before this execution and ran on another prefix; mostly there is nobody."""

@@ -159,20 +159,20 @@ class ExecutionRecord:
             session, child.id, Event("execution.created", {"parent_execution_id": str(self._id)})
         )
 
-    async def hear(self) -> Inbox:
+    async def poll_signals(self) -> Inbox:
         """Read what was said and not consumed, with the requests and subtasks it speaks of."""
         async with self._database.transaction() as session:
             rows = await signals.unread(session, self._id)
             said = [Signal(row.id, row.kind, row.payload) for row in rows]
             return Inbox(
-                said=said,
+                signals=said,
                 answered=await _answered(session, _ids(said, "input_request_id")),
                 children=await _children(session, _ids(said, "execution_id")),
                 # The row's word, read last: the order of what is unread is that of clocks.
-                is_pause_wanted=await _is_pause_wanted(session, self._id),
+                is_pause_requested=await _is_pause_requested(session, self._id),
             )
 
-    async def settle(self, outcome: CallOutcome) -> None:
+    async def settle_cost(self, outcome: CallOutcome) -> None:
         """Charge what a call did cost in place of its estimate, whoever writes now."""
         usage = outcome.usage or Usage()
         async with self._database.transaction() as session:
@@ -213,7 +213,7 @@ def _ids(said: Sequence[Signal], key: str) -> Sequence[UUID]:
     return [UUID(str(s.payload[key])) for s in said if key in s.payload]
 
 
-async def _is_pause_wanted(session: AsyncSession, execution_id: UUID) -> bool:
+async def _is_pause_requested(session: AsyncSession, execution_id: UUID) -> bool:
     asked = select(ExecutionRow.pause_requested_at).where(ExecutionRow.id == execution_id)
     return await session.scalar(asked) is not None
 

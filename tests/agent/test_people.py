@@ -73,7 +73,7 @@ async def test_due_and_denied(runner: Runner) -> None:
         ask_tools=["bash"],
         human_input_policy=policy,
     )
-    assert "Nobody answered in time." in await run.text()
+    assert "No answer came in time." in await run.text()
     assert "x" not in run.files
 
 

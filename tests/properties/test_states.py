@@ -54,7 +54,7 @@ class Record(RuleBasedStateMachine):
         self.status, self.is_reset = ExecutionStatus.RUNNING, False
         self.messages = 1
         self.is_cancelled = False
-        self.is_pause_wanted = False
+        self.is_pause_requested = False
         self.forks: dict[UUID, list[UUID]] = {}
 
     def do(self, awaitable: Awaitable[T]) -> T:
@@ -92,7 +92,7 @@ class Record(RuleBasedStateMachine):
         assert not self.is_over
         assert snapshot.status == self.status
         assert len(snapshot.transcript) == self.messages
-        assert snapshot.is_pause_wanted == self.is_pause_wanted
+        assert snapshot.is_pause_requested == self.is_pause_requested
         self.writers.append(record)
 
     @precondition(lambda self: self.writers)
@@ -155,8 +155,8 @@ class Record(RuleBasedStateMachine):
             assert self.is_over
             return
         assert not self.is_over
-        assert is_new == (self.is_pause_wanted != stand_still)
-        self.is_pause_wanted = stand_still
+        assert is_new == (self.is_pause_requested != stand_still)
+        self.is_pause_requested = stand_still
 
     @precondition(lambda self: len(self.forks) < MOST_FORKS)
     @rule(data=st.data())
@@ -199,7 +199,7 @@ class Record(RuleBasedStateMachine):
                 return  # the loop never completes one that waits
         ended = self.do(finish())
         assert (ended.status, ended.has_unread_messages) == (expected, False)
-        self.status, self.is_pause_wanted = expected, False
+        self.status, self.is_pause_requested = expected, False
 
     @rule()
     def an_operator_resets(self) -> None:
@@ -225,7 +225,7 @@ class Record(RuleBasedStateMachine):
         is_end = events[-1].type in {f"execution.{status}" for status in TERMINAL}
         assert is_end == self.is_over
         assert (row.completed_at is not None) == self.is_over
-        assert (row.pause_requested_at is not None) == self.is_pause_wanted
+        assert (row.pause_requested_at is not None) == self.is_pause_requested
 
     @invariant()
     def forks_share_what_there_was(self) -> None:
