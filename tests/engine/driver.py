@@ -11,7 +11,6 @@ from sqlalchemy import select
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.input_requests.schemas import AnswerBody
 from claude.scripted import ScriptedModelServer
 from claude.scripted.request_log import LoggedCall
 from contracts.names import workflow_id
@@ -30,6 +29,7 @@ from persistence.tables.sessions import MessageRow
 from persistence.tables.tool_calls import ToolCallRow
 from runtime.dispatch import Dispatcher
 from services.executions.answers import given_answer
+from services.executions.inputs import AnswerBody
 from tests.engine import invariants
 from tests.engine.storing import Turn, script, store, use
 from tests.waiting import WITHIN_SECONDS, eventually
