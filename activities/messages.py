@@ -1,4 +1,4 @@
-"""What a notification says: its payload, made once and kept, and its forms for mail and Slack."""
+"""The text of notifications: the stored payload, and its formats for mail and Slack."""
 
 import html
 from collections.abc import Mapping
@@ -12,25 +12,25 @@ from persistence.tables.input_requests import InputRequestRow
 from runtime.mail import Mail
 
 VERSION = 1
-"""Of the payload. Fields may be added under the same number, never renamed."""
+"""Version of the payload. New fields do not change it; fields are never renamed."""
 
 EXCERPT = 2000
-"""Characters of a result that are sent; who wants all of it asks the gateway (chosen)."""
+"""Maximum characters of a result; the gateway returns the full text (chosen)."""
 
 _API = "/api/v1"
 
-SAID = {
+OUTCOMES = {
     "execution.started": "started",
     "execution.completed": "completed",
     "execution.failed": "failed",
     "execution.cancelled": "was cancelled",
-    "input.requested": "waits for a person",
-    "input.answered": "was answered",
-    "input.expired": "waited for a person in vain",
-    "report.ready": "has its report",
-    TEST_EVENT: "sends a test",
+    "input.requested": "needs your input",
+    "input.answered": "received an answer",
+    "input.expired": "received no answer in time",
+    "report.ready": "has a report",
+    TEST_EVENT: "test notification",
 }
-"""What people read behind the title."""
+"""The text after the title."""
 
 STATUS = {
     "execution.started": "running",
@@ -39,7 +39,7 @@ STATUS = {
     "execution.cancelled": "cancelled",
     "input.requested": "waiting_for_user",
 }
-"""Of the execution as the event leaves it; when it is told, the row may say something later."""
+"""The status after the event. The row may have changed by the time of delivery."""
 
 _SIGNS = {"execution.completed": "✅", "execution.failed": "❌", "input.requested": "✋"}
 
@@ -47,7 +47,7 @@ Payload = Mapping[str, Any]
 
 
 def payload_of(event_type: str, story: Story | None, public_url: str | None) -> dict[str, Any]:
-    """The message as a webhook is sent it. `public_url` makes its links absolute."""
+    """The payload for webhooks. With `public_url`, its links are absolute."""
     at = datetime.now(UTC) if story is None else story.event.at
     return {
         "type": event_type,
@@ -58,7 +58,7 @@ def payload_of(event_type: str, story: Story | None, public_url: str | None) -> 
 
 
 def _test() -> dict[str, Any]:
-    return {"title": "Perdure", "summary": "This is a test: notifications reach you here."}
+    return {"title": "Perdure", "summary": "This is a test. You will receive notifications here."}
 
 
 def _data(story: Story, base: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _links(row: ExecutionRow, base: str) -> dict[str, str]:
 
 
 def _request(row: InputRequestRow, base: str) -> dict[str, Any]:
-    """What is asked; the tool's input stays here, since it may hold anything."""
+    """The input request, without the tool input, which may contain any data."""
     path = f"{base}{_API}/input-requests/{row.id}"
     return {
         "id": str(row.id),
@@ -115,7 +115,7 @@ def _request(row: InputRequestRow, base: str) -> dict[str, Any]:
 
 
 def mail_of(payload: Payload, to: str, message_id: str) -> Mail:
-    """The message as mail: plain text, and the same as simple HTML."""
+    """The notification as mail, with plain text and HTML."""
     lines = _lines(payload)
     link = _link(payload)
     text = "\n\n".join([headline(payload), *lines, *([link] if link else [])])
@@ -131,9 +131,9 @@ def mail_of(payload: Payload, to: str, message_id: str) -> Mail:
 
 
 def slack_of(payload: Payload) -> dict[str, Any]:
-    """The message as a Slack incoming webhook takes it."""
+    """The notification as the body of a Slack incoming webhook."""
     title = _slack(headline(payload))
-    sign = _SIGNS.get(payload["type"], "ℹ️")  # noqa: RUF001 - Slack shows it as a picture
+    sign = _SIGNS.get(payload["type"], "ℹ️")  # noqa: RUF001 - Slack shows it as an icon
     blocks: list[dict[str, Any]] = [_section(f"{sign} *{title}*")]
     blocks += [_section(_slack(line)) for line in _lines(payload)]
     if link := _link(payload):
@@ -142,22 +142,22 @@ def slack_of(payload: Payload) -> dict[str, Any]:
 
 
 def headline(payload: Payload) -> str:
-    """One line: what, and what has become of it."""
+    """One line: the title and what happened."""
     title = " ".join(str(payload["data"].get("title", "")).split())[:150]
-    return f"{title} {SAID.get(payload['type'], payload['type'])}"
+    return f"{title} {OUTCOMES.get(payload['type'], payload['type'])}"
 
 
 def _lines(payload: Payload) -> list[str]:
     data = payload["data"]
     request = data.get("input_request") or {}
     asked = f"{request['title']} ({request['kind']})" if request else None
-    due = f"An answer is due by {request['due_at']}." if request.get("due_at") else None
+    due = f"Answer by {request['due_at']}." if request.get("due_at") else None
     failure = data.get("error_message") or data.get("error_code")
     return [str(line) for line in (asked, due, data.get("summary"), failure) if line]
 
 
 def _link(payload: Payload) -> str | None:
-    """Where to look, if it can be reached from outside."""
+    """The link to show, if it is absolute."""
     data = payload["data"]
     links = (data.get("input_request") or data).get("links", {})
     link: str | None = links.get("self") or links.get("execution")
@@ -169,5 +169,5 @@ def _section(text: str) -> dict[str, Any]:
 
 
 def _slack(text: str) -> str:
-    """Slack's three special characters (its "Formatting text for app surfaces")."""
+    """Escape Slack's three special characters ("Formatting text for app surfaces")."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,16 +1,17 @@
 """`report`: put into words what the record holds, once for each end that an execution comes to."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
-from contracts.report_source import ReportSource
 from domain.errors import NotFoundError
 from domain.events import Event
 from domain.ids import made_at, new_id
+from domain.report_facts import ReportSource
 from domain.states import ExecutionStatus
 from persistence.executions import events, fencing
 from persistence.executions.snapshot import definition_of
@@ -42,7 +43,7 @@ async def store(session: AsyncSession, execution_id: UUID) -> None:
     row = await fencing.locked(session, execution_id)
     if ExecutionStatus(row.status).is_terminal or await _is_told(session, row):
         return
-    content["outcome"] |= ending_of(row).model_dump(mode="json")
+    content["outcome"] |= asdict(ending_of(row))
     await _write(session, row, definition.report_format or DEFAULT_FORMAT, content)
 
 
@@ -70,7 +71,7 @@ async def _write(
 
 
 def _content(source: ReportSource) -> dict[str, Any]:
-    return compose(source).model_dump(mode="json")
+    return compose(source).to_json()
 
 
 async def _is_told(session: AsyncSession, row: ExecutionRow) -> bool:
@@ -79,4 +80,4 @@ async def _is_told(session: AsyncSession, row: ExecutionRow) -> bool:
     if report is None:
         return False
     now = await covered(session, row)
-    return bool(report.content["covered"] == now.model_dump(mode="json"))
+    return bool(report.content["covered"] == asdict(now))

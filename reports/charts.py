@@ -15,8 +15,9 @@ from typing import get_args
 
 from markupsafe import Markup
 
-from contracts.reports import Lane, ReportContent, Span, TurnUse
+from domain.report_facts import Lane, TimelineSpan, TurnUsage
 from reports import palette, wording
+from reports.model import ReportContent
 from reports.telling import tooltip
 from reports.templating import environment
 from reports.timeline import Axis, Break
@@ -79,7 +80,7 @@ class Part:
 
     kind: str
     name: str
-    amount: Callable[[TurnUse], Decimal | int]
+    amount: Callable[[TurnUsage], Decimal | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _track(lane: Lane, report: ReportContent, axis: Axis) -> Track | None:
     )
 
 
-def _bar(span: Span, axis: Axis) -> Mark:
+def _bar(span: TimelineSpan, axis: Axis) -> Mark:
     left = axis.at(span.started_at)
     width = max(axis.at(span.ended_at) - left, LEAST_PERCENT)
     kind = "bad" if span.is_error else span.lane
@@ -211,13 +212,13 @@ def _columns(
     )
 
 
-def _total(use: TurnUse, parts: Sequence[Part]) -> Decimal:
+def _total(use: TurnUsage, parts: Sequence[Part]) -> Decimal:
     amounts = [Decimal(part.amount(use)) for part in parts]
     return sum(amounts, start=NOTHING)
 
 
 def _stacks(
-    uses: Sequence[TurnUse],
+    uses: Sequence[TurnUsage],
     parts: Sequence[Part],
     most: Decimal,
     told: Callable[[Decimal | int], str],
@@ -237,6 +238,6 @@ def _stacks(
                 yield Mark(part.kind, left, room * COLUMN_SHARE, top, height, tip)
 
 
-def turns(use: TurnUse) -> str:
+def turns(use: TurnUsage) -> str:
     """`turn 3`, or `turns 4 to 6` where some are one column."""
     return f"turn {use.first}" if use.first == use.last else f"turns {use.first} to {use.last}"

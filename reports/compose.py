@@ -2,12 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from contracts.report_source import ReportSource, StoredContent
-from contracts.reports import Block, Counts, Difference, Excerpt, Message, Outcome, ReportContent
+from domain.report_facts import Counts, Excerpt, MessageSource, ReportSource
 from domain.text import clean
 from reports.difference import difference
+from reports.model import (
+    Difference,
+    ReportContent,
+    ReportOutcome,
+    TranscriptBlock,
+    TranscriptMessage,
+)
 from reports.spending import columns
 from reports.timeline import folded
 
@@ -66,16 +73,16 @@ def excerpt(text: str, length: int) -> Excerpt:
     return Excerpt(text=text[:length], chars=len(text))
 
 
-def _outcome(source: ReportSource) -> Outcome:
+def _outcome(source: ReportSource) -> ReportOutcome:
     """The ending, and the answer with the message it stands in: the model's last one."""
     ending, result = source.ending, source.result
     if result is None:
-        return Outcome(**ending.model_dump())
+        return ReportOutcome(**asdict(ending))
     output = result.get("output")
     too_long = output is not None and len(json.dumps(output)) > OUTPUT_BYTES
     answers = [m.seq for m in source.messages if m.role == "assistant"]
-    return Outcome(
-        **ending.model_dump(),
+    return ReportOutcome(
+        **asdict(ending),
         text=excerpt(str(result.get("text", "")), ANSWER_CHARS),
         output=None if too_long else output,
         is_output_left_out=too_long,
@@ -85,9 +92,9 @@ def _outcome(source: ReportSource) -> Outcome:
 
 def _difference(source: ReportSource) -> Difference | None:
     """What changed since the run before; a run that did not come to its end says nothing of it."""
-    if source.earlier is None or source.ending.status != "completed":
+    if source.previous is None or source.ending.status != "completed":
         return None
-    return difference(source.earlier, source.result)
+    return difference(source.previous, source.result)
 
 
 def _omitted(source: ReportSource) -> Counts:
@@ -95,12 +102,12 @@ def _omitted(source: ReportSource) -> Counts:
     return Counts(
         **{
             name: total - len(getattr(source, name))
-            for name, total in source.counts.model_dump().items()
+            for name, total in asdict(source.counts).items()
         }
     )
 
 
-def message(stored: StoredContent) -> Message:
+def message(stored: MessageSource) -> TranscriptMessage:
     """A stored message, its blocks shortened to one message's share of the report."""
     blocks: Sequence[Mapping[str, Any]] = []
     room = MESSAGE_CHARS
@@ -111,8 +118,8 @@ def message(stored: StoredContent) -> Message:
         shown.append(block(raw, room))
         room -= len(shown[-1].text.text) if shown[-1].text else 0
     if stored.content is None:
-        shown.append(Block(kind="other", text=Excerpt(text="", chars=stored.chars)))
-    return Message(
+        shown.append(TranscriptBlock(kind="other", text=Excerpt(text="", chars=stored.chars)))
+    return TranscriptMessage(
         seq=stored.seq,
         role=stored.role,
         at=stored.at,
@@ -122,21 +129,21 @@ def message(stored: StoredContent) -> Message:
     )
 
 
-def block(raw: Mapping[str, Any], room: int) -> Block:
+def block(raw: Mapping[str, Any], room: int) -> TranscriptBlock:
     """One content block, with at most `room` characters of its text."""
     kind = raw.get("type")
     if kind in _TEXT_FIELDS:
         text = str(raw.get(_TEXT_FIELDS[kind]) or "")
-        return Block(kind=kind, text=excerpt(text, max(room, 0)))
+        return TranscriptBlock(kind=kind, text=excerpt(text, max(room, 0)))
     if kind in _NAMED:
         used = str(raw.get("id") or raw.get("tool_use_id") or "")
-        return Block(
+        return TranscriptBlock(
             kind=kind,
             name=_name(raw.get("name")),
             tool_use_id=clean(used),
             is_error=bool(raw.get("is_error")),
         )
-    return Block(kind="other", name=_name(kind))
+    return TranscriptBlock(kind="other", name=_name(kind))
 
 
 def _name(value: object) -> str | None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from contracts.report_source import EarlierRun, KeptFile
-from contracts.reports import Comparison, Difference, Item
+from domain.report_facts import FileVersion, PreviousRun
 from domain.text import clean
+from reports.model import ChangedItem, Comparison, Difference
 from reports.wording import size
 
 IDENTITIES = ("id", "key", "name", "title", "url")
@@ -33,7 +33,7 @@ MAX_LINES, LINE_CHARS = 2_000, 2_000
 """Of a text: comparing two of them takes half a second at most (measured)."""
 
 Kind = Literal["new", "changed", "gone"]
-Change = tuple[Kind, Item]
+Change = tuple[Kind, ChangedItem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Place:
     def item(self, kind: Kind, before: Any, after: Any) -> Change:
         """A change at this place."""
         name, path = (self.name, self.path) if self.name else (self.path or "result", "")
-        return kind, Item(
+        return kind, ChangedItem(
             name=_short(name),
             path=_short(path),
             before=None if kind == "new" else told(before),
@@ -59,7 +59,7 @@ class Place:
         )
 
 
-def difference(earlier: EarlierRun, result: Mapping[str, Any] | None) -> Difference:
+def difference(earlier: PreviousRun, result: Mapping[str, Any] | None) -> Difference:
     """What this run's result and files have otherwise than the earlier one's."""
     of, changes = _results(earlier.result or {}, result or {})
     return Difference(
@@ -68,7 +68,7 @@ def difference(earlier: EarlierRun, result: Mapping[str, Any] | None) -> Differe
         completed_at=earlier.completed_at,
         of=of,
         result=_bounded(changes),
-        files=_bounded(files(earlier.files, earlier.files_now)),
+        files=_bounded(files(earlier.files, earlier.current_files)),
     )
 
 
@@ -83,7 +83,7 @@ def _results(
 
 
 def _bounded(changes: Iterator[Change]) -> Comparison:
-    kept: dict[Kind, list[Item]] = {"new": [], "changed": [], "gone": []}
+    kept: dict[Kind, list[ChangedItem]] = {"new": [], "changed": [], "gone": []}
     left_out = 0
     for kind, item in changes:
         if len(kept[kind]) < MAX_ITEMS:
@@ -165,12 +165,12 @@ def lines(before: str, after: str) -> Iterator[Change]:
     for kind, a, b, c, d in SequenceMatcher(None, old, new).get_opcodes():
         pairs = min(b - a, d - c) if kind == "replace" and b - a == d - c else 0
         for one, other in zip(old[a : a + pairs], new[c : c + pairs], strict=True):
-            yield "changed", Item(name="", before=_short(one), after=_short(other))
+            yield "changed", ChangedItem(name="", before=_short(one), after=_short(other))
         if kind != "equal":
             for line in new[c + pairs : d]:
-                yield "new", Item(name="", after=_short(line))
+                yield "new", ChangedItem(name="", after=_short(line))
             for line in old[a + pairs : b]:
-                yield "gone", Item(name="", before=_short(line))
+                yield "gone", ChangedItem(name="", before=_short(line))
 
 
 def _lines(text: str) -> list[str]:
@@ -178,23 +178,23 @@ def _lines(text: str) -> list[str]:
     return [line for line in found if line][:MAX_LINES]
 
 
-def files(before: Sequence[KeptFile], after: Sequence[KeptFile]) -> Iterator[Change]:
+def files(before: Sequence[FileVersion], after: Sequence[FileVersion]) -> Iterator[Change]:
     """The changes between two sets of kept files, by name and content."""
     old, new = ({file.name: file for file in side} for side in (before, after))
     for name, file in new.items():
         if name not in old:
-            yield "new", Item(name=_short(name), after=_file(file))
+            yield "new", ChangedItem(name=_short(name), after=_file(file))
         elif old[name].sha256 != file.sha256:
             yield (
                 "changed",
-                Item(name=_short(name), before=_file(old[name]), after=_file(file)),
+                ChangedItem(name=_short(name), before=_file(old[name]), after=_file(file)),
             )
     for name, file in old.items():
         if name not in new:
-            yield "gone", Item(name=_short(name), before=_file(file))
+            yield "gone", ChangedItem(name=_short(name), before=_file(file))
 
 
-def _file(file: KeptFile) -> str:
+def _file(file: FileVersion) -> str:
     return f"{size(file.size_bytes)}, sha256 {file.sha256[:12]}"
 
 

@@ -7,9 +7,10 @@ the record.
 
 from collections.abc import Iterator, Sequence
 
-from contracts.reports import Comparison, Excerpt, Item, ReportContent
+from domain.report_facts import Excerpt
 from reports import listing, wording
 from reports.addresses import Addresses
+from reports.model import ChangedItem, Comparison, ReportContent
 from reports.nodes import Document, Fact, Node, Section, code, lines, link, of, p, text
 from reports.places import Places
 from reports.prose import prose
@@ -118,7 +119,7 @@ def _comparison(what: Comparison) -> Iterator[Node]:
         yield p(of("muted", f"{more} left out here."))
 
 
-def _change(sort: str, item: Item) -> Node:
+def _change(sort: str, item: ChangedItem) -> Node:
     tone = {"new": "good", "gone": "bad"}.get(sort, "muted")
     said: list[Node] = [of(tone, f"{sort} ")]
     if item.name:

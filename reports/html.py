@@ -5,10 +5,10 @@ from importlib.resources import files
 
 from markupsafe import Markup
 
-from contracts.reports import ReportContent
 from reports import palette
 from reports.addresses import Addresses
 from reports.charts import charts, turns
+from reports.model import ReportContent
 from reports.templating import environment
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

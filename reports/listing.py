@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from contracts.reports import ReportContent, Tokens
+from domain.report_facts import TokenCounts
 from reports import wording
 from reports.charts import Chart, charts, turns
+from reports.model import ReportContent
 from reports.nodes import Node, Section, code, lines, link, of, p, table, text
 from reports.places import Places
 from reports.telling import brief, settled
@@ -138,7 +139,7 @@ def _cost(report: ReportContent, places: Places, drawn: Sequence[Chart]) -> Sect
     return Section("cost", "Tokens and cost", [text("; ".join(notes))] if notes else [], body)
 
 
-def _tokens(used: Tokens) -> tuple[str, ...]:
+def _tokens(used: TokenCounts) -> tuple[str, ...]:
     kinds = (used.input, used.cache_read, used.cache_write, used.output)
     return tuple(wording.number(kind) for kind in kinds)
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from contracts.reports import ReportContent
 from reports.document import document
 from reports.markup import visible
+from reports.model import ReportContent
 from reports.nodes import Document, Node, Section
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~#]|<(?=[\w/!?])|&(?=[#\w])|(?<![^\W_])_|_(?![^\W_])|!\Z")

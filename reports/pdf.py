@@ -14,11 +14,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.reports import ReportContent
 from domain.errors import RenderingFailedError
 from reports import palette
 from reports.document import document
 from reports.markup import visible
+from reports.model import ReportContent
 from reports.nodes import Document, Node, Section, as_json
 from reports.typesetting import LONGEST_SECONDS
 

@@ -6,13 +6,14 @@ that nobody asks for a report never loads them.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from contracts.reports import Ending, ReportContent
 from domain.errors import FieldProblem, InvalidInputError
+from domain.report_facts import Ending
 from domain.text import clean
+from reports.model import ReportContent
 
 
 def _json(content: Mapping[str, Any], _base_url: str) -> bytes:
@@ -76,7 +77,7 @@ def ended(content: Mapping[str, Any], ending: Ending | None) -> dict[str, Any]:
     """The content with the end as it came: a cancel can come between a report and the end."""
     if ending is None:
         return dict(content)
-    return {**content, "outcome": {**content["outcome"], **ending.model_dump(mode="json")}}
+    return {**content, "outcome": {**content["outcome"], **asdict(ending)}}
 
 
 def render(

@@ -4,8 +4,9 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from contracts.reports import Excerpt, InputRequest, Message, Span, ToolCall
+from domain.report_facts import Excerpt, InputRequest, TimelineSpan, ToolCallSummary
 from reports import wording
+from reports.model import TranscriptMessage
 
 _TELLING = ("command", "path", "file_path", "question", "title", "pattern", "url", "query")
 """Inputs that say by themselves what a call is about, the most telling first."""
@@ -33,7 +34,7 @@ def indented(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def tooltip(span: Span) -> str:
+def tooltip(span: TimelineSpan) -> str:
     """What a bar of the timeline says when it is pointed at."""
     took = wording.duration((span.ended_at - span.started_at).total_seconds() * 1000)
     label = wording.spoken(span.label) if span.lane == "people" else span.label
@@ -47,7 +48,7 @@ def after(milliseconds: float) -> str:
     return wording.duration(max(milliseconds, 0))
 
 
-def brief(call: ToolCall) -> str:
+def brief(call: ToolCallSummary) -> str:
     """What a call is about, in one line."""
     value = _parsed(call.input.text)
     if isinstance(value, dict):
@@ -67,6 +68,6 @@ def settled(request: InputRequest) -> str:
     return "approved" if is_yes else "answered"
 
 
-def is_results(message: Message) -> bool:
+def is_results(message: TranscriptMessage) -> bool:
     """Whether it only hands results to the model, which stand with their calls."""
     return bool(message.blocks) and all(block.kind == "tool_result" for block in message.blocks)

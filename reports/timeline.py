@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import get_args
 
-from contracts.reports import Lane, Span
+from domain.report_facts import Lane, TimelineSpan
 
 MAX_SPANS = 400
 """Of one lane: as many as a wide screen can tell apart (chosen)."""
@@ -24,7 +24,7 @@ MAX_BREAKS = 6
 """More of them would leave no room for the work: only the longest are breaks (chosen)."""
 
 
-def folded(spans: Sequence[Span]) -> Iterator[Span]:
+def folded(spans: Sequence[TimelineSpan]) -> Iterator[TimelineSpan]:
     """The spans lane by lane, the nearest neighbours joined until a lane holds `MAX_SPANS`.
 
     `spans` are in order of their beginning within each lane.
@@ -33,11 +33,11 @@ def folded(spans: Sequence[Span]) -> Iterator[Span]:
         yield from _bounded([span for span in spans if span.lane == lane])
 
 
-def _bounded(spans: Sequence[Span]) -> Iterator[Span]:
+def _bounded(spans: Sequence[TimelineSpan]) -> Iterator[TimelineSpan]:
     distances = [after.started_at - before.ended_at for before, after in pairwise(spans)]
     nearest = sorted(range(len(distances)), key=distances.__getitem__)
     joins = set(nearest[: max(len(spans) - MAX_SPANS, 0)])
-    group: list[Span] = []
+    group: list[TimelineSpan] = []
     for place, span in enumerate(spans):
         group.append(span)
         if place not in joins:
@@ -45,12 +45,12 @@ def _bounded(spans: Sequence[Span]) -> Iterator[Span]:
             group = []
 
 
-def _joined(group: Sequence[Span]) -> Span:
+def _joined(group: Sequence[TimelineSpan]) -> TimelineSpan:
     """Neighbours as one span; a failure shows through."""
     first = group[0]
     if len(group) == 1:
         return first
-    return Span(
+    return TimelineSpan(
         lane=first.lane,
         label=first.label if len({span.label for span in group}) == 1 else "several",
         turn=first.turn,
@@ -73,7 +73,7 @@ class Break:
 class Axis:
     """Where a moment stands, in percent: to scale, but for the breaks."""
 
-    def __init__(self, spans: Sequence[Span]) -> None:
+    def __init__(self, spans: Sequence[TimelineSpan]) -> None:
         """The axis of these spans; people's spans are waits, so they stretch nothing."""
         times = [t for s in spans for t in (s.started_at, s.ended_at)]
         self.start, self.end = min(times), max(times)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from contracts.reports import Block, Message, ReportContent, ToolCall
+from domain.report_facts import ToolCallSummary
 from reports import wording
 from reports.markup import plain
+from reports.model import ReportContent, TranscriptBlock, TranscriptMessage
 from reports.nodes import Node, Section, code, lines, link, of, p, text
 from reports.places import Places
 from reports.prose import prose
@@ -49,7 +50,7 @@ def transcript(report: ReportContent, places: Places) -> Section:
     return Section("transcript", "Transcript", note, body)
 
 
-def _message(message: Message, calls: Mapping[str, ToolCall]) -> Iterator[Node]:
+def _message(message: TranscriptMessage, calls: Mapping[str, ToolCallSummary]) -> Iterator[Node]:
     for block in message.blocks:
         yield from _block(block, message.role, calls)
     if message.left_out_blocks:
@@ -57,7 +58,9 @@ def _message(message: Message, calls: Mapping[str, ToolCall]) -> Iterator[Node]:
         yield p(of("muted", f"{more} left out here."))
 
 
-def _block(block: Block, role: str, calls: Mapping[str, ToolCall]) -> Iterator[Node]:
+def _block(
+    block: TranscriptBlock, role: str, calls: Mapping[str, ToolCallSummary]
+) -> Iterator[Node]:
     if block.kind == "text" and block.text and block.text.chars:
         said = block.text.text[:SAID_CHARS]
         yield from prose(said) if role == "assistant" else lines(said)
@@ -72,7 +75,7 @@ def _block(block: Block, role: str, calls: Mapping[str, ToolCall]) -> Iterator[N
         yield p(of("muted", f"A block{size}: ", code(block.name or "unknown")))
 
 
-def _called(call: ToolCall) -> Iterator[Node]:
+def _called(call: ToolCallSummary) -> Iterator[Node]:
     took = wording.duration(call.duration_ms)
     about = code(clipped(brief(call), ABOUT_CHARS))
     yield p(

@@ -46,4 +46,4 @@ class Caller:
             PermissionDeniedError: the caller's user or API key has the role user.
         """
         if not self.is_admin:
-            raise PermissionDeniedError("Only an admin may do this.")
+            raise PermissionDeniedError("This operation requires the admin role.")

@@ -1,17 +1,15 @@
 """Real servers for every test: one Postgres and one Temporal per test process, made by our stack.
 
-Databases are cheap: the real migrations run once, and each test gets a clone (30 ms).
+Databases are cheap: the real migrations run once, and each test gets an empty clone.
 """
 
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncpg
 import hypothesis
 import pytest
 from temporalio.client import Client
@@ -24,16 +22,21 @@ from cli.stack.home import write_secret
 from cli.stack.postgres import Postgres
 from cli.stack.process import RunningPart
 from cli.stack.temporal import Temporal
-from domain.ids import new_id
-from persistence.db.migrate import migrate
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
+from tests.databases import Databases
 
 if TYPE_CHECKING:
     from tests.engine.driver import Engine
 
-# A test server's data dies with it, so it need not reach the disk: a clone takes a third less.
-NO_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# The data of a test server is deleted with it, so it need not reach the disk. Without autovacuum, a
+# database that is used again has the query plans of a new one.
+POSTGRES_OPTIONS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+}
 
 # Deadlines per example and slow examples measure a shared machine, not the code.
 UNTIMED = hypothesis.settings(
@@ -48,13 +51,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-histories", action="store_true", help="write tests/replay/histories")
 
 
-def pytest_unconfigure() -> None:
-    """Let the threads of Temporal's core end: at once, one in five processes aborts at exit.
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Wait until the threads of Temporal's core have ended; else one in five processes aborts.
 
-    temporalio/sdk-python#300; 0.25 s after the last use brought 25 clean exits of 25 on a machine
-    that did nothing else.
+    temporalio/sdk-python#300: with 0.25 s after the last use, 25 of 25 processes exited cleanly on
+    an idle machine. The xdist controller runs no tests, so it does not wait.
     """
-    time.sleep(2.5)
+    is_controller = config.option.dist != "no" and not hasattr(config, "workerinput")
+    if not is_controller:
+        time.sleep(2.5)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +77,7 @@ async def postgres(servers_directory: Path) -> AsyncIterator[Postgres]:
     password = servers_directory / "postgres.password"
     write_secret(password, "only-for-tests")
     data = servers_directory / "postgres"
-    server = Postgres(data, free_port(), password, options=NO_DURABILITY)
+    server = Postgres(data, free_port(), password, options=POSTGRES_OPTIONS)
     await embedded_postgres.initialise(server)
     running = await RunningPart.start(
         embedded_postgres.part(server, servers_directory / "postgres.log")
@@ -82,25 +87,25 @@ async def postgres(servers_directory: Path) -> AsyncIterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-async def migrated_template(postgres: Postgres) -> str:
-    """The name of a database that the real migrations made, to be cloned."""
-    await _execute(postgres.url, "CREATE DATABASE migrated")
-    await migrate(_url_of(postgres, "migrated"))
-    return "migrated"
+async def databases(postgres: Postgres) -> Databases:
+    """Databases with our schema; tests want `database_url`."""
+    return await Databases.create(postgres)
 
 
 @pytest.fixture
-async def database_url(postgres: Postgres, migrated_template: str) -> AsyncIterator[str]:
+async def database_url(databases: Databases) -> AsyncIterator[str]:
     """A database of the test's own with every table and no row."""
-    async with _clone(postgres, migrated_template) as url:
-        yield url
+    url = await databases.take()
+    yield url
+    await databases.put_back(url)
 
 
 @pytest.fixture(scope="module")
-async def module_database_url(postgres: Postgres, migrated_template: str) -> AsyncIterator[str]:
+async def module_database_url(databases: Databases) -> AsyncIterator[str]:
     """As `database_url`, one for all tests of a module."""
-    async with _clone(postgres, migrated_template) as url:
-        yield url
+    url = await databases.take()
+    yield url
+    await databases.put_back(url)
 
 
 @pytest.fixture(scope="session")
@@ -143,8 +148,7 @@ def scripted_model() -> Iterator[ScriptedModelServer]:
 
 @pytest.fixture(scope="session")
 async def engine(
-    postgres: Postgres,
-    migrated_template: str,
+    databases: Databases,
     temporal_address: str,
     scripted_model: ScriptedModelServer,
     servers_directory: Path,
@@ -153,16 +157,14 @@ async def engine(
     # Loads the whole worker, which most tests do without.
     from tests.engine.running import driving, make_place, working  # noqa: PLC0415
 
-    async with _clone(postgres, migrated_template) as url:
-        place = await make_place(url, temporal_address, servers_directory / "engine")
-        async with driving(place, scripted_model) as driver, working(place, scripted_model):
-            yield driver
+    place = await make_place(await databases.take(), temporal_address, servers_directory / "engine")
+    async with driving(place, scripted_model) as driver, working(place, scripted_model):
+        yield driver
 
 
 @pytest.fixture(scope="session")
 async def short_lived_engine(
-    postgres: Postgres,
-    migrated_template: str,
+    databases: Databases,
     scripted_model: ScriptedModelServer,
     servers_directory: Path,
 ) -> AsyncIterator["Engine"]:
@@ -178,28 +180,9 @@ async def short_lived_engine(
     )
     part = embedded_temporal.part(server, servers_directory / "short-lived.log")
     running = await RunningPart.start(part)
-    async with _clone(postgres, migrated_template) as url:
-        place = await make_place(url, server.address, servers_directory / "short-lived")
-        async with driving(place, scripted_model) as driver, working(place, scripted_model):
-            yield driver
+    place = await make_place(
+        await databases.take(), server.address, servers_directory / "short-lived"
+    )
+    async with driving(place, scripted_model) as driver, working(place, scripted_model):
+        yield driver
     await running.stop()
-
-
-@asynccontextmanager
-async def _clone(postgres: Postgres, template: str) -> AsyncIterator[str]:
-    name = f"test_{new_id().hex}"
-    await _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _url_of(postgres, name)
-    await _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _url_of(postgres: Postgres, database: str) -> str:
-    return f"{postgres.url.rpartition('/')[0]}/{database}"
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

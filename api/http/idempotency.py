@@ -125,7 +125,7 @@ async def _key(call: Call) -> Key | None:
 
 
 def _stored(response: Response) -> dict[str, object]:
-    """The body as text, so that the repetition is the same to the byte."""
+    """The body as text, so that the repeated response is byte-identical."""
     headers = {h: response.headers[h] for h in _REPEATED_HEADERS if h in response.headers}
     return {
         "body": bytes(response.body).decode(),

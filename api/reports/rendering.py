@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from fastapi import Response
 
 from api.http.request_context import Call
 from api.http.responses import known
-from contracts.reports import Ending
+from domain.report_facts import Ending
 from reports.render import format_of, render
 
 NAME_CHARS = 80
@@ -70,7 +71,7 @@ async def rendered(
 
 def _tag(report: Stored, name: str, base_url: str) -> str:
     """What a rendering depends on: the stored report, the end, our templates, the addresses."""
-    ending = "" if report.ending is None else report.ending.model_dump_json()
+    ending = "" if report.ending is None else json.dumps(asdict(report.ending))
     parts = "\n".join([str(report.id), name, base_url, version("perdure"), ending])
     return f'"{hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()}"'
 

@@ -1,7 +1,7 @@
 """Reports: listed, as they are stored, or as a file of any format."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -14,8 +14,8 @@ from api.http.responses import answer, single
 from api.reports.rendering import Stored, rendered
 from api.reports.schemas import ReportItem, ReportRead
 from contracts.definitions import ReportFormat
-from contracts.reports import Ending
 from domain.errors import NotFoundError
+from domain.report_facts import Ending, EndStatus
 from domain.states import ExecutionStatus
 from persistence.executions import queries
 from persistence.executions.snapshot import definition_of
@@ -148,6 +148,5 @@ def _ending(row: ExecutionRow | None) -> Ending | None:
     if row is None or not ExecutionStatus(row.status).is_terminal:
         return None
     message = row.error_message or row.cancel_reason
-    return Ending.model_validate(
-        {"status": row.status, "error_code": row.error_code, "message": message}
-    )
+    status = cast("EndStatus", row.status)
+    return Ending(status=status, error_code=row.error_code, message=message)

@@ -1,25 +1,29 @@
-"""The HTTP side of the scripted server: `POST /v1/messages`, and `GET /requests` for tests."""
+"""The HTTP side of the scripted server: `POST /v1/messages`.
+
+For tests also `GET /requests`, and `POST /gates/NAME`, which opens a gate.
+"""
 
 import asyncio
 import hashlib
 import json
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from claude.scripted.events import error_event, message_events
+from claude.scripted.gates import Gates
 from claude.scripted.replies import Cue, build_message, find_cue
 from claude.scripted.request_log import LoggedCall, RequestLog
-from claude.scripted.scripts import ApiError, Cut, ScriptError
+from claude.scripted.scripts import ApiError, Cut, ScriptError, Turn
 from claude.scripted.validation import InvalidRequestError, check
 
 _RATE_LIMITS = {
@@ -39,26 +43,35 @@ class _ClientGoneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """An answer: `parts` are sent one by one when there is a delay between them, else at once."""
+    """An answer: `parts` are sent one by one when there is a delay between them, else at once.
+
+    Nothing is sent before `gate` is open.
+    """
 
     parts: Sequence[bytes]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    gate: str | None = None
     delay_seconds: float = 0
     part_delay_seconds: float = 0
     is_cut: bool = False
 
 
-def build_app(log: RequestLog, folder: Path | None) -> Starlette:
+def build_app(log: RequestLog, gates: Gates, folder: Path | None) -> Starlette:
     """The application; `folder` holds scripts that prompts name."""
 
     async def requests(_: Request) -> JSONResponse:
         return JSONResponse(log.summary())
 
+    async def open_gate(request: Request) -> Response:
+        gates.open(request.path_params["name"])
+        return Response(status_code=204)
+
     return Starlette(
         routes=[
-            Route("/v1/messages", _Messages(log, folder), methods=["POST"]),
+            Route("/v1/messages", _Messages(log, gates, folder), methods=["POST"]),
             Route("/requests", requests),
+            Route("/gates/{name}", open_gate, methods=["POST"]),
         ]
     )
 
@@ -66,8 +79,9 @@ def build_app(log: RequestLog, folder: Path | None) -> Starlette:
 class _Messages:
     """The endpoint, as a bare ASGI application: it sees disconnects and drops connections."""
 
-    def __init__(self, log: RequestLog, folder: Path | None) -> None:
+    def __init__(self, log: RequestLog, gates: Gates, folder: Path | None) -> None:
         self._log = log
+        self._gates = gates
         self._folder = folder
         self._faults_played: Counter[str] = Counter()
 
@@ -78,6 +92,8 @@ class _Messages:
         reply = self._reply(body, call, has_key=bool(names & {b"authorization", b"x-api-key"}))
         call.status = reply.status
         try:
+            if reply.gate is not None:
+                await _wait(self._gates.wait(reply.gate), receive)
             await _play(reply, receive, send)
         except _ClientGoneError:
             call.end("disconnected")
@@ -107,7 +123,7 @@ class _Messages:
         error = turn.error if self._is_due(turn.error, call) else None
         cut = turn.cut if self._is_due(turn.cut, call) else None
         if error is not None and error.after_events is None:
-            return _scripted_error(error, turn.delay_ms)
+            return _scripted_error(error, turn)
         message = build_message(cue, body, call.size_bytes)
         if turn.raw is not None:
             parts = [turn.raw.encode() if isinstance(turn.raw, str) else turn.raw]
@@ -122,6 +138,7 @@ class _Messages:
             parts=parts if cut is None else _shorten(parts, cut),
             status=turn.status,
             headers={"content-type": kind, **_RATE_LIMITS, **turn.headers},
+            gate=turn.gate,
             delay_seconds=turn.delay_ms / 1000,
             part_delay_seconds=turn.chunk_delay_ms / 1000,
             is_cut=cut is not None,
@@ -161,16 +178,30 @@ async def _play(reply: _Reply, receive: Receive, send: Send) -> None:
 
 
 async def _pause(seconds: float, receive: Receive) -> None:
-    """Wait, but not for a client that has gone."""
-    if not seconds:
-        return
+    if seconds:
+        await _wait(asyncio.sleep(seconds), receive)
+
+
+async def _wait(event: Awaitable[None], receive: Receive) -> None:
+    """Wait for the event.
+
+    Raises:
+        _ClientGoneError: the client closed the connection before.
+    """
+    awaited = asyncio.ensure_future(event)
+    gone = asyncio.ensure_future(_disconnected(receive))
     try:
-        async with asyncio.timeout(seconds):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return
-    raise _ClientGoneError
+        await asyncio.wait({awaited, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not awaited.done():
+            raise _ClientGoneError
+    finally:
+        awaited.cancel()
+        gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _shorten(parts: Sequence[bytes], cut: Cut) -> list[bytes]:
@@ -184,7 +215,7 @@ def _error_body(error: ApiError) -> dict[str, Any]:
     return body | ({"details": {"error_code": error.code}} if error.code else {})
 
 
-def _scripted_error(error: ApiError, delay_ms: float) -> _Reply:
+def _scripted_error(error: ApiError, turn: Turn | None = None) -> _Reply:
     asked = {"retry-after": error.retry_after, "retry-after-ms": error.retry_after_ms}
     return _Reply(
         parts=[json.dumps({"type": "error", "error": _error_body(error)}).encode()],
@@ -193,9 +224,10 @@ def _scripted_error(error: ApiError, delay_ms: float) -> _Reply:
             "content-type": "application/json",
             **{name: str(value) for name, value in asked.items() if value is not None},
         },
-        delay_seconds=delay_ms / 1000,
+        gate=turn.gate if turn else None,
+        delay_seconds=turn.delay_ms / 1000 if turn else 0,
     )
 
 
 def _error_reply(status: int, kind: str, message: str) -> _Reply:
-    return _scripted_error(ApiError(status=status, type=kind, message=message), 0)
+    return _scripted_error(ApiError(status=status, type=kind, message=message))

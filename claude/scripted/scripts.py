@@ -80,8 +80,10 @@ class Turn(_Part):
     """One answer of the model, or `repeat` alike ones in a row.
 
     `{turn}` (its number) and `{last_tool_result}` are filled in, in texts and in tool inputs.
-    `delay_ms` passes before the first byte, `chunk_delay_ms` after each event. `usage` and
-    `headers` replace single values. Without a `stop_reason` the content decides.
+    `delay_ms` passes before the first byte, `chunk_delay_ms` after each event. A turn with a `gate`
+    is not answered until a test has opened the gate of that name (`ScriptedModelServer.open_gate`
+    or `POST /gates/NAME`).
+    `usage` and `headers` replace single values. Without a `stop_reason` the content decides.
     `size` appends so many bytes of filler to the text; `blocks` are sent as they stand, after the
     thinking and before the text; `raw` (and `status`) replace the whole answer.
     """
@@ -99,6 +101,7 @@ class Turn(_Part):
     cut: Cut | None = None
     delay_ms: float = 0
     chunk_delay_ms: float = 0
+    gate: str | None = None
     raw: str | bytes | None = None
     status: int = 200
     repeat: PositiveInt = 1

@@ -11,6 +11,7 @@ from typing import Self
 import uvicorn
 
 from claude.scripted.app import build_app
+from claude.scripted.gates import Gates
 from claude.scripted.request_log import LoggedCall, RequestLog
 
 _BACKLOG = 2048  # a thousand executions may connect at once
@@ -24,7 +25,8 @@ class ScriptedModelServer:
         """`scripts` is the folder of scripts that prompts may name; port 0 takes a free one."""
         self._log = RequestLog()
         self._socket = _listen("127.0.0.1", port)
-        self._server = _server(self._log, scripts)
+        self._gates = Gates()
+        self._server = _server(self._log, self._gates, scripts)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="scripted-model"
         )
@@ -51,6 +53,10 @@ class ScriptedModelServer:
         """What to set as `ANTHROPIC_BASE_URL`."""
         return _url(self._socket)
 
+    def open_gate(self, name: str) -> None:
+        """Send the answers that wait at this gate, and hold back no later ones."""
+        self._gates.open(name)
+
     @property
     def requests(self) -> list[bytes]:
         """The request bodies as they came, oldest first; the latest 64 MiB of them."""
@@ -67,7 +73,7 @@ def serve(*, host: str, port: int, scripts: Path | None) -> None:
     listening = _listen(host, port)
     sys.stdout.write(json.dumps({"base_url": _url(listening)}) + "\n")
     sys.stdout.flush()
-    _server(RequestLog(), scripts).run(sockets=[listening])
+    _server(RequestLog(), Gates(), scripts).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -79,9 +85,9 @@ def _url(listening: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def _server(log: RequestLog, scripts: Path | None) -> uvicorn.Server:
+def _server(log: RequestLog, gates: Gates, scripts: Path | None) -> uvicorn.Server:
     config = uvicorn.Config(
-        build_app(log, scripts),
+        build_app(log, gates, scripts),
         loop="uvloop",
         http="httptools",
         ws="none",

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Label, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from contracts.reports import Excerpt
+from domain.report_facts import Excerpt
 from domain.text import clean
 
 P = TypeVar("P")

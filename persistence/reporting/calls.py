@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.reports import ModelCall, Tokens, ToolCall
+from domain.report_facts import ModelCall, TokenCounts, ToolCallSummary
 from domain.steps import CallStatus
 from persistence.reporting.bounded import (
     SENTENCE_CHARS,
@@ -30,7 +30,7 @@ INPUT_CHARS, OUTPUT_CHARS = 800, 1_600
 """Of a tool call: a screenful, so that 200 of them stay below half a megabyte (chosen)."""
 
 
-async def tool_calls(session: AsyncSession, execution_id: UUID) -> Ends[ToolCall]:
+async def tool_calls(session: AsyncSession, execution_id: UUID) -> Ends[ToolCallSummary]:
     """The live tool calls, in the order the model asked."""
     ran = func.coalesce(ToolCallRow.approved_input, ToolCallRow.input)
     return await ends(
@@ -65,8 +65,8 @@ _PLAIN_TOOL_CALL = (
 )
 
 
-def _tool_call(row: Any) -> ToolCall:
-    return ToolCall(
+def _tool_call(row: Any) -> ToolCallSummary:
+    return ToolCallSummary(
         **{name: getattr(row, name) for name in (*_PLAIN_TOOL_CALL, "was_edited", "message_seq")},
         input=excerpt(row, "input") or shortened("", 0),
         output=excerpt(row, "output"),
@@ -113,7 +113,7 @@ def _model_call(row: Any) -> ModelCall:
     return ModelCall(
         **{name: getattr(row, name) for name in _PLAIN_MODEL_CALL},
         error=excerpt(row, "error"),
-        tokens=Tokens(
+        tokens=TokenCounts(
             input=usage.get("input_tokens", 0),
             output=usage.get("output_tokens", 0),
             cache_read=usage.get("cache_read_tokens", 0),

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.report_source import EarlierRun, KeptFile
+from domain.report_facts import FileVersion, PreviousRun
 from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
 
@@ -15,7 +15,7 @@ COMPARED_FILES = 1_000
 """Of each run, the newest: more than a run keeps (chosen)."""
 
 
-async def earlier_run(session: AsyncSession, row: ExecutionRow) -> EarlierRun | None:
+async def earlier_run(session: AsyncSession, row: ExecutionRow) -> PreviousRun | None:
     """What the last scheduled run before this one that completed came to.
 
     None where this one is not scheduled or is the first: a run that somebody starts by hand would
@@ -26,13 +26,13 @@ async def earlier_run(session: AsyncSession, row: ExecutionRow) -> EarlierRun | 
     before = (await session.execute(completed_before(row.task_id, row.id))).one_or_none()
     if before is None:
         return None
-    return EarlierRun(
+    return PreviousRun(
         execution_id=before.id,
         report_id=before.report_id,
         completed_at=before.completed_at,
         result=before.result_data,
         files=await _files(session, before.id),
-        files_now=await _files(session, row.id),
+        current_files=await _files(session, row.id),
     )
 
 
@@ -53,7 +53,7 @@ def completed_before(task_id: UUID, execution_id: UUID) -> Select[Any]:
     )
 
 
-async def _files(session: AsyncSession, execution_id: UUID) -> Sequence[KeptFile]:
+async def _files(session: AsyncSession, execution_id: UUID) -> Sequence[FileVersion]:
     """What a run kept on purpose, newest last."""
     rows = await session.execute(
         select(ArtifactRow.name, ArtifactRow.sha256, ArtifactRow.size_bytes)
@@ -62,6 +62,6 @@ async def _files(session: AsyncSession, execution_id: UUID) -> Sequence[KeptFile
         .limit(COMPARED_FILES)
     )
     return [
-        KeptFile(name=file.name, sha256=file.sha256, size_bytes=file.size_bytes)
+        FileVersion(name=file.name, sha256=file.sha256, size_bytes=file.size_bytes)
         for file in reversed(rows.all())
     ]

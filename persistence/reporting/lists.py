@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.report_source import StoredContent
-from contracts.reports import Artifact, Excerpt, InputRequest, Subtask
+from domain.report_facts import Artifact, Excerpt, InputRequest, MessageSource, Subtask
 from persistence.reporting.bounded import (
     SENTENCE_CHARS,
     Ends,
@@ -38,7 +37,7 @@ MAX_CONTENT_BYTES = 1_000_000
 """A longer message is not parsed: it would hold the event loop for some 10 ms (chosen)."""
 
 
-async def messages(session: AsyncSession, execution_id: UUID) -> Ends[StoredContent]:
+async def messages(session: AsyncSession, execution_id: UUID) -> Ends[MessageSource]:
     """The live messages this execution added to its session."""
     size = func.octet_length(MessageRow.content)
     return await ends(
@@ -59,8 +58,8 @@ async def messages(session: AsyncSession, execution_id: UUID) -> Ends[StoredCont
     )
 
 
-def _message(row: Any) -> StoredContent:
-    return StoredContent(
+def _message(row: Any) -> MessageSource:
+    return MessageSource(
         seq=row.seq,
         role=row.role,
         at=row.created_at,
@@ -170,7 +169,7 @@ async def artifacts(session: AsyncSession, execution_id: UUID) -> Ends[Artifact]
         where=[ArtifactRow.execution_id == execution_id],
         order=[ArtifactRow.id],
         kept=OTHERS,
-        part=lambda row: Artifact.model_validate(row, from_attributes=True),
+        part=lambda row: Artifact(**{name: getattr(row, name) for name in (*_FILE, "message_seq")}),
     )
 
 

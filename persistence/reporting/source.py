@@ -7,8 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
-from contracts.report_source import ReportSource
-from contracts.reports import Counts, Covered, Ending, Subject, Tokens
+from domain.report_facts import Counts, Coverage, Ending, ReportSource, Subject, TokenCounts
 from persistence.reporting import calls, lists
 from persistence.reporting.earlier import earlier_run
 from persistence.reporting.spans import spans_of
@@ -43,7 +42,7 @@ async def gather(
         prompt=row.rendered_prompt,
         result=row.result_data,
         **{name: part.parts for name, part in found.items()},
-        earlier=await earlier_run(session, row),
+        previous=await earlier_run(session, row),
         spans=await spans_of(session, row.id, now),
         spending=await spending_of(session, row.id),
         turns=row.total_turns,
@@ -53,14 +52,14 @@ async def gather(
     )
 
 
-async def covered(session: AsyncSession, row: ExecutionRow) -> Covered:
+async def covered(session: AsyncSession, row: ExecutionRow) -> Coverage:
     """How far the execution has come."""
     seq = await session.scalar(
         select(func.max(MessageRow.seq)).where(
             MessageRow.execution_id == row.id, MessageRow.superseded_at.is_(None)
         )
     )
-    return Covered(epoch=row.epoch, last_message_seq=seq or 0)
+    return Coverage(epoch=row.epoch, last_message_seq=seq or 0)
 
 
 def ending_of(row: ExecutionRow) -> Ending:
@@ -90,8 +89,8 @@ def _subject(row: ExecutionRow, definition: TaskDefinition) -> Subject:
     )
 
 
-def _tokens(row: ExecutionRow) -> Tokens:
-    return Tokens(
+def _tokens(row: ExecutionRow) -> TokenCounts:
+    return TokenCounts(
         input=row.input_tokens,
         output=row.output_tokens,
         cache_read=row.cache_read_tokens,

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.reports import Span
 from domain.engine_tools import ENGINE_TOOLS
+from domain.report_facts import TimelineSpan
 from domain.steps import CallStatus, ToolCallStatus
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
@@ -16,7 +16,9 @@ from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.tool_calls import ToolCallRow
 
 
-async def spans_of(session: AsyncSession, execution_id: UUID, now: datetime) -> Sequence[Span]:
+async def spans_of(
+    session: AsyncSession, execution_id: UUID, now: datetime
+) -> Sequence[TimelineSpan]:
     """Everything that took time, each lane in order; what is still open lasts until `now`."""
     return [
         *await _model_spans(session, execution_id, now),
@@ -26,7 +28,9 @@ async def spans_of(session: AsyncSession, execution_id: UUID, now: datetime) -> 
     ]
 
 
-async def _model_spans(session: AsyncSession, execution_id: UUID, now: datetime) -> Iterator[Span]:
+async def _model_spans(
+    session: AsyncSession, execution_id: UUID, now: datetime
+) -> Iterator[TimelineSpan]:
     call = ModelCallRow
     rows = await session.execute(
         select(call.turn, call.model, call.status, call.started_at, call.completed_at)
@@ -35,7 +39,7 @@ async def _model_spans(session: AsyncSession, execution_id: UUID, now: datetime)
     )
     # Nobody knows when a crash took an answer, so a lost call has only its beginning.
     return (
-        Span(
+        TimelineSpan(
             lane="model",
             label=row.model,
             turn=row.turn,
@@ -47,7 +51,9 @@ async def _model_spans(session: AsyncSession, execution_id: UUID, now: datetime)
     )
 
 
-async def _tool_spans(session: AsyncSession, execution_id: UUID, now: datetime) -> Iterator[Span]:
+async def _tool_spans(
+    session: AsyncSession, execution_id: UUID, now: datetime
+) -> Iterator[TimelineSpan]:
     """What ran here; questions and subtasks have lanes of their own."""
     call = ToolCallRow
     answered = (
@@ -67,7 +73,7 @@ async def _tool_spans(session: AsyncSession, execution_id: UUID, now: datetime) 
         .order_by(began)
     )
     return (
-        Span(
+        TimelineSpan(
             lane="tools",
             label=row.name,
             turn=row.turn,
@@ -81,7 +87,7 @@ async def _tool_spans(session: AsyncSession, execution_id: UUID, now: datetime) 
 
 async def _subtask_spans(
     session: AsyncSession, execution_id: UUID, now: datetime
-) -> Iterator[Span]:
+) -> Iterator[TimelineSpan]:
     child = ExecutionRow
     rows = await session.execute(
         select(child.title, child.status, child.created_at, child.completed_at)
@@ -89,7 +95,7 @@ async def _subtask_spans(
         .order_by(child.created_at)
     )
     return (
-        Span(
+        TimelineSpan(
             lane="subtasks",
             label=row.title,
             turn=None,
@@ -101,7 +107,9 @@ async def _subtask_spans(
     )
 
 
-async def _people_spans(session: AsyncSession, execution_id: UUID, now: datetime) -> Iterator[Span]:
+async def _people_spans(
+    session: AsyncSession, execution_id: UUID, now: datetime
+) -> Iterator[TimelineSpan]:
     asked = InputRequestRow
     expired_at = case((asked.status == "expired", asked.due_at))
     rows = await session.execute(
@@ -115,7 +123,7 @@ async def _people_spans(session: AsyncSession, execution_id: UUID, now: datetime
         .order_by(asked.created_at)
     )
     return (
-        Span(
+        TimelineSpan(
             lane="people",
             label=row.kind,
             turn=None,

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.reports import Cost, ModelCost, Tokens, TurnUse
+from domain.report_facts import Cost, ModelCost, TokenCounts, TurnUsage
 from domain.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.model_calls import ModelCallRow
@@ -59,7 +60,7 @@ def _used(*kinds: str) -> ColumnElement[int]:
     fields = [
         func.coalesce(cast(ModelCallRow.usage.op("->>")(kind), BigInteger), 0) for kind in kinds
     ]
-    return func.coalesce(func.sum(sum(fields[1:], fields[0])), 0)
+    return cast(func.coalesce(func.sum(sum(fields[1:], fields[0])), 0), BigInteger)
 
 
 _USED = (
@@ -71,7 +72,7 @@ _USED = (
 )
 
 
-async def spending_of(session: AsyncSession, execution_id: UUID) -> Sequence[TurnUse]:
+async def spending_of(session: AsyncSession, execution_id: UUID) -> Sequence[TurnUsage]:
     """What each live turn used, all of its tries, in order."""
     answered = ModelCallRow.status == CallStatus.SUCCEEDED
     rows = await session.execute(
@@ -85,10 +86,10 @@ async def spending_of(session: AsyncSession, execution_id: UUID) -> Sequence[Tur
         .order_by(ModelCallRow.turn)
     )
     return [
-        TurnUse(
+        TurnUsage(
             first=row.turn,
             last=row.turn,
-            tokens=Tokens.model_validate(row, from_attributes=True),
+            tokens=_tokens(row),
             cost_usd=row.cost_usd,
             message_seq=row.message_seq,
         )
@@ -112,7 +113,16 @@ async def _by_model(session: AsyncSession, execution_id: UUID) -> tuple[ModelCos
             model=row.model,
             calls=row.calls,
             cost_usd=row.cost_usd,
-            tokens=Tokens.model_validate(row, from_attributes=True),
+            tokens=_tokens(row),
         )
         for row in rows
+    )
+
+
+def _tokens(row: Any) -> TokenCounts:
+    return TokenCounts(
+        input=row.input,
+        output=row.output,
+        cache_read=row.cache_read,
+        cache_write=row.cache_write,
     )

@@ -65,7 +65,8 @@ async def test_what_is_said_during_a_look_is_looked_for_again() -> None:
     assert said.looks == 2
 
 
-async def test_a_look_that_fails_is_made_again() -> None:
+async def test_a_look_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.attention.LOOK_AGAIN_SECONDS", 0.001)
     attention = Attention()
     failed = asyncio.Event()
 

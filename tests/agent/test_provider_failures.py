@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from agent import calling
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from tests.engine.driver import Engine, Run, use
+from tests.agent.in_memory.driver import Run, Runner, use
 
 OK = {"text": "after all"}
 QUOTA = {
@@ -38,8 +39,8 @@ async def statuses(run: Run) -> list[str]:
         {"error": {**error(500, "api_error", retry_after_ms=1), "times": 2}},
     ],
 )
-async def test_it_is_tried_again(engine: Engine, fault: dict[str, Any]) -> None:
-    run = await engine.completed({**OK, **fault})
+async def test_it_is_tried_again(runner: Runner, fault: dict[str, Any]) -> None:
+    run = await runner.completed({**OK, **fault})
     assert await run.text() == "after all"
     assert await statuses(run) == ["failed", "failed", "succeeded"]
     calls = await run.model_calls()
@@ -57,68 +58,67 @@ async def test_it_is_tried_again(engine: Engine, fault: dict[str, Any]) -> None:
     ],
 )
 async def test_an_answer_that_breaks_off_is_asked_for_again(
-    engine: Engine, fault: dict[str, Any]
+    runner: Runner, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = await engine.completed({**OK, **fault})
+    monkeypatch.setattr(calling, "FIRST_DELAY_SECONDS", 0.001)
+    run = await runner.completed({**OK, **fault})
     assert await statuses(run) == ["failed", "succeeded"]
     assert len(await run.messages()) == 2
 
 
-async def test_a_retry_is_the_same_request_to_the_byte(engine: Engine) -> None:
-    marker = f"to the byte {datetime.now(UTC)}"
-    run = await engine.completed(
-        {"tool_use": use("list_files"), "text": marker},
+async def test_a_retry_is_the_same_request_to_the_byte(runner: Runner) -> None:
+    run = await runner.completed(
+        {"tool_use": use("list_files")},
         {**OK, "error": {**OVERLOADED, "times": 2}},
         allowed_tools=["list_files"],
     )
-    bodies = [body for body in engine.scripted.requests if marker.encode() in body]
+    bodies = runner.model.requests
     assert len(bodies) == 4
     assert len(set(bodies[1:])) == 1
     assert await run.text() == "after all"
 
 
-async def test_a_short_delay_is_held(engine: Engine) -> None:
-    failing = error(429, "rate_limit_error", retry_after=1)
-    run = await engine.start({**OK, "error": {**failing, "times": 1}})
+async def test_a_short_delay_is_held(runner: Runner) -> None:
+    failing = error(429, "rate_limit_error", retry_after_ms=30)
+    run = await runner.start({**OK, "error": {**failing, "times": 1}})
     row = await run.ended()
     assert row.wakes_at is None
     first, second = await run.model_calls()
     assert first.completed_at is not None
     waited = second.started_at - first.completed_at
-    assert waited >= timedelta(seconds=1)
+    assert waited >= timedelta(milliseconds=30)
     assert "execution.status_changed" not in await run.event_types()
 
 
-async def test_a_long_delay_becomes_a_timer(engine: Engine) -> None:
+async def test_a_long_delay_becomes_a_timer(runner: Runner) -> None:
     failing = error(429, "rate_limit_error", retry_after=6)
-    run = await engine.start({**OK, "error": {**failing, "times": 1}})
+    run = await runner.start({**OK, "error": {**failing, "times": 1}})
     row = await run.when(lambda row: row.wakes_at)
     assert (row.status, row.status_reason) == (ExecutionStatus.RUNNING, "rate_limited")
-    progress = await run.handle.query("progress")
-    assert progress["activity"] in ("waits", f"Waits until {row.wakes_at:%F %T} UTC")
+    assert row.wakes_at is not None
+    assert row.wakes_at - datetime.now(UTC) > timedelta(seconds=5)
+    run.skip_time()
     row = await run.ended()
     assert (row.status_reason, row.wakes_at) == (None, None)
-    first, second = await run.model_calls()
-    assert first.completed_at is not None
-    assert second.started_at - first.completed_at >= timedelta(seconds=6)
+    assert await statuses(run) == ["failed", "succeeded"]
 
 
-async def test_a_timer_ends_with_a_cancel(engine: Engine) -> None:
-    run = await engine.start({"error": error(429, "rate_limit_error", retry_after=250)})
+async def test_a_timer_ends_with_a_cancel(runner: Runner) -> None:
+    run = await runner.start({"error": error(429, "rate_limit_error", retry_after=250)})
     await run.when(lambda row: row.wakes_at)
     await run.cancel()
     assert (await run.ended()).status == ExecutionStatus.CANCELLED
 
 
-async def test_eight_failures_in_a_row_are_the_end(engine: Engine) -> None:
-    run = await engine.failed({"error": OVERLOADED}, code=ErrorCode.MODEL_ERROR)
+async def test_eight_failures_in_a_row_are_the_end(runner: Runner) -> None:
+    run = await runner.failed({"error": OVERLOADED}, code=ErrorCode.MODEL_ERROR)
     assert await statuses(run) == ["failed"] * 8
     assert "8 calls failed in a row" in ((await run.row()).error_message or "")
 
 
-async def test_an_outcome_ends_the_row_of_failures(engine: Engine) -> None:
+async def test_an_outcome_ends_the_row_of_failures(runner: Runner) -> None:
     failing = {"error": {**OVERLOADED, "times": 5}}
-    run = await engine.completed(
+    run = await runner.completed(
         {"tool_use": use("list_files"), **failing},
         {**OK, **failing},
         allowed_tools=["list_files"],
@@ -141,23 +141,15 @@ async def test_an_outcome_ends_the_row_of_failures(engine: Engine) -> None:
         (error(404, "not_found_error"), ErrorCode.MODEL_REQUEST_INVALID),
     ],
 )
-async def test_what_no_retry_mends(engine: Engine, fault: dict[str, Any], code: ErrorCode) -> None:
-    run = await engine.failed({"error": fault}, code=code)
+async def test_what_no_retry_mends(runner: Runner, fault: dict[str, Any], code: ErrorCode) -> None:
+    run = await runner.failed({"error": fault}, code=code)
     [call] = await run.model_calls()
     assert (call.status, call.http_status) == ("failed", fault["status"])
     assert (await run.row()).cost_usd == 0
 
 
-async def test_an_error_may_hold_what_postgres_refuses(engine: Engine) -> None:
-    run = await engine.failed(
-        {"error": error(400, "invalid_request_error", message="nul \0 half \ud800")},
-        code=ErrorCode.MODEL_REQUEST_INVALID,
-    )
-    assert "nul" in ((await run.row()).error_message or "")
-
-
-async def test_a_spend_limit_asks_a_person(engine: Engine) -> None:
-    run = await engine.start({**OK, "error": {**QUOTA, "times": 1}})
+async def test_a_spend_limit_asks_a_person(runner: Runner) -> None:
+    run = await runner.start({**OK, "error": {**QUOTA, "times": 1}})
     request = await run.open_request()
     assert (request.kind, request.tool_call_id) == ("budget", None)
     assert "credit balance is too low" in (request.body or "")
@@ -167,23 +159,23 @@ async def test_a_spend_limit_asks_a_person(engine: Engine) -> None:
     assert await statuses(run) == ["failed", "succeeded"]
 
 
-async def test_a_person_may_end_it_at_a_spend_limit(engine: Engine) -> None:
-    run = await engine.start({"error": QUOTA})
+async def test_a_person_may_end_it_at_a_spend_limit(runner: Runner) -> None:
+    run = await runner.start({"error": QUOTA})
     await run.answer(await run.open_request(), decision="deny")
     row = await run.ended()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.MODEL_ERROR)
 
 
 @pytest.mark.parametrize("mode", ["deny", "fail"])
-async def test_a_spend_limit_fails_where_nobody_answers(engine: Engine, mode: str) -> None:
-    run = await engine.failed(
+async def test_a_spend_limit_fails_where_nobody_answers(runner: Runner, mode: str) -> None:
+    run = await runner.failed(
         {"error": QUOTA}, code=ErrorCode.MODEL_ERROR, human_input_policy={"mode": mode}
     )
     assert not await run.requests()
 
 
-async def test_a_spend_limit_in_several_executions_opens_one_request_each(engine: Engine) -> None:
-    runs = [await engine.start({"error": QUOTA}) for _ in range(3)]
+async def test_a_spend_limit_in_several_executions_opens_one_request_each(runner: Runner) -> None:
+    runs = [await runner.start({"error": QUOTA}) for _ in range(3)]
     for run in runs:
         await run.open_request()
         assert len(await run.requests()) == 1
@@ -192,8 +184,8 @@ async def test_a_spend_limit_in_several_executions_opens_one_request_each(engine
     assert {row.status for row in rows} == {ExecutionStatus.CANCELLED}
 
 
-async def test_every_try_is_told_in_the_story(engine: Engine) -> None:
-    run = await engine.completed({**OK, "error": {**OVERLOADED, "times": 2}})
+async def test_every_try_is_told_in_the_story(runner: Runner) -> None:
+    run = await runner.completed({**OK, "error": {**OVERLOADED, "times": 2}})
     turns = [(e.type, e.data) for e in await run.events() if e.type.startswith("turn.")]
     assert [kind for kind, _ in turns] == ["turn.started", "turn.completed"] * 3
     errors = [data.get("error") for kind, data in turns if kind == "turn.completed"]

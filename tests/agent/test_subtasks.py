@@ -1,16 +1,9 @@
 """`delegate`: child workflows, their results, their failures, and what bounds them."""
 
-import asyncio
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
-import pytest
-
-from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from tests.engine.driver import Engine, Run, Turn, script, use
-from tests.waiting import eventually
+from tests.agent.in_memory.driver import Run, Runner, Turn, script, use
 
 DELEGATE: dict[str, Any] = {"allowed_tools": ["delegate"]}
 TOLD = {"text": "{last_tool_result}"}
@@ -35,8 +28,8 @@ async def only_child(run: Run) -> Run:
     return child
 
 
-async def test_a_result_comes_back(engine: Engine) -> None:
-    run = await engine.completed({"tool_use": delegate({"text": "42"})}, TOLD, **DELEGATE)
+async def test_a_result_comes_back(runner: Runner) -> None:
+    run = await runner.completed({"tool_use": delegate({"text": "42"})}, TOLD, **DELEGATE)
     assert await run.text() == "42"
     row = await (await only_child(run)).ended()
     assert (row.trigger_type, row.depth, row.status) == ("subtask", 1, ExecutionStatus.COMPLETED)
@@ -45,40 +38,40 @@ async def test_a_result_comes_back(engine: Engine) -> None:
     assert types.index("subtask.started") < types.index("subtask.completed")
 
 
-async def test_many_run_side_by_side_and_the_parent_waits(engine: Engine) -> None:
-    slow = {"text": "{turn}", "delay_ms": 3000}
-    run = await engine.start({"tool_use": [delegate(slow)] * 10}, TOLD, **DELEGATE)
+async def test_many_run_side_by_side_and_the_parent_waits(runner: Runner) -> None:
+    slow = {"text": "{turn}", "delay_ms": 60_000}
+    run = await runner.start({"tool_use": [delegate(slow)] * 10}, TOLD, **DELEGATE)
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    runner.model.end_delays()
     await run.ended()
     assert len(await run.children()) == 10
     assert [result["content"] for result in await run.results()] == ["1"] * 10
 
 
-async def test_they_run_beside_the_tools_of_the_turn(engine: Engine) -> None:
+async def test_they_run_beside_the_tools_of_the_turn(runner: Runner) -> None:
     long = use("bash", command="touch begun; until [ -e go ]; do sleep 0.1; done; echo went")
-    run = await engine.start(
+    run = await runner.start(
         {"tool_use": [delegate({"text": "quick"}), long]},
         TOLD,
         allowed_tools=["delegate", "bash"],
     )
     await run.running_tool()
-    begun = await run.workspace() / "begun"
-    await eventually(partial(asyncio.to_thread, begun.exists))
-    [child] = await eventually(run.children)
+    child = await only_child(run)
     await child.ended()
-    await asyncio.to_thread(begun.with_name("go").touch)
+    assert "begun" in run.files
+    run.files["go"] = ""
     await run.ended()
     assert [r["content"].split("\n")[0] for r in await run.results()] == ["quick", "went"]
 
 
-async def test_eleven_in_one_turn_are_too_many(engine: Engine) -> None:
-    run = await engine.completed({"tool_use": [delegate({"text": "x"})] * 11}, TOLD, **DELEGATE)
+async def test_eleven_in_one_turn_are_too_many(runner: Runner) -> None:
+    run = await runner.completed({"tool_use": [delegate({"text": "x"})] * 11}, TOLD, **DELEGATE)
     assert "At most 10 subtasks" in await run.text()
     assert not await run.children()
 
 
-async def test_eleven_approved_ones_are_too_many(engine: Engine) -> None:
-    run = await engine.start(
+async def test_eleven_approved_ones_are_too_many(runner: Runner) -> None:
+    run = await runner.start(
         {"tool_use": [delegate({"text": "x"})] * 11}, TOLD, ask_tools=["delegate"]
     )
     await run.open_request()
@@ -89,28 +82,28 @@ async def test_eleven_approved_ones_are_too_many(engine: Engine) -> None:
     assert "At most 10 subtasks" in await run.text()
 
 
-async def test_a_failed_subtask_is_told(engine: Engine) -> None:
+async def test_a_failed_subtask_is_told(runner: Runner) -> None:
     child = delegate({"text": "no", "stop_reason": "refusal"})
-    run = await engine.completed({"tool_use": child}, TOLD, **DELEGATE)
+    run = await runner.completed({"tool_use": child}, TOLD, **DELEGATE)
     assert await run.text() == "The subtask failed (model_refused): The model refused to go on."
     [result] = await run.results()
     assert result["is_error"]
 
 
-async def test_a_cancelled_subtask_is_told(engine: Engine) -> None:
-    run = await engine.start(
+async def test_a_cancelled_subtask_is_told(runner: Runner) -> None:
+    run = await runner.start(
         {"tool_use": delegate({"text": "x", "delay_ms": 60_000})}, TOLD, **DELEGATE
     )
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     child = await only_child(run)
     await child.calling()
-    await child.cancel("not needed")
+    await child.cancel()
     await run.ended()
     assert await run.text() == "The subtask was cancelled."
 
 
-async def test_grandchildren(engine: Engine) -> None:
-    run = await engine.completed(*nested(5), **DELEGATE)
+async def test_grandchildren(runner: Runner) -> None:
+    run = await runner.completed(*nested(5), **DELEGATE)
     for depth in (5, 4, 3, 2, 1, 0):
         assert (await run.row()).depth == 5 - depth
         assert await run.text() == f"from {depth}"
@@ -119,8 +112,8 @@ async def test_grandchildren(engine: Engine) -> None:
             run = await only_child(run)
 
 
-async def test_six_levels_are_too_deep(engine: Engine) -> None:
-    run = await engine.completed(*nested(6), **DELEGATE)
+async def test_six_levels_are_too_deep(runner: Runner) -> None:
+    run = await runner.completed(*nested(6), **DELEGATE)
     for _ in range(5):
         run = await only_child(run)
     [result] = await run.results()
@@ -128,7 +121,7 @@ async def test_six_levels_are_too_deep(engine: Engine) -> None:
     assert not await run.children()
 
 
-async def test_tools_and_limits_are_handed_down(engine: Engine) -> None:
+async def test_tools_and_limits_are_handed_down(runner: Runner) -> None:
     listing = {"tool_use": use("list_files"), "repeat": 5}
     children = [
         delegate(listing, allowed_tools=["list_files"], max_turns=2),
@@ -137,7 +130,7 @@ async def test_tools_and_limits_are_handed_down(engine: Engine) -> None:
         ),
         delegate({"text": "x"}, allowed_tools=["save_artifact"]),
     ]
-    run = await engine.completed(
+    run = await runner.completed(
         {"tool_use": children}, TOLD, allowed_tools=["delegate", "list_files", "bash"]
     )
     limited, narrowed, greedy = [result["content"] for result in await run.results()]
@@ -148,56 +141,8 @@ async def test_tools_and_limits_are_handed_down(engine: Engine) -> None:
     assert "only tools you have yourself, not save_artifact" in greedy
 
 
-async def test_a_budget_is_the_subtasks_own(engine: Engine) -> None:
-    run = await engine.completed(
+async def test_a_budget_is_the_subtasks_own(runner: Runner) -> None:
+    run = await runner.completed(
         {"tool_use": delegate({"text": "x"}, max_budget_usd=0.0001)}, TOLD, **DELEGATE
     )
     assert "budget_exhausted" in await run.text()
-
-
-async def test_a_cancel_reaches_the_whole_tree(engine: Engine) -> None:
-    waiting = delegate({"tool_use": use("ask_user", question="?")}, TOLD)
-    calling = delegate({"text": "x", "delay_ms": 60_000})
-    middle = delegate({"tool_use": [waiting, calling]}, TOLD)
-    run = await engine.start({"tool_use": middle}, TOLD, allowed_tools=["delegate", "ask_user"])
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
-    child = await only_child(run)
-    await child.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
-    asking, busy = await child.children()
-    await asking.open_request()
-    await busy.calling()
-    await run.cancel("enough")
-    rows = await asyncio.gather(*(r.ended() for r in (run, child, asking, busy)))
-    assert {row.status for row in rows} == {ExecutionStatus.CANCELLED}
-    assert {row.cancel_reason for row in rows} == {"enough"}
-
-
-@pytest.mark.parametrize("how", ["deadline", "temporal"])
-async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) -> None:
-    deadline = datetime.now(UTC) + timedelta(seconds=8) if how == "deadline" else None
-    run = await engine.start(
-        {"tool_use": delegate({"tool_use": use("ask_user", question="?")}, TOLD)},
-        TOLD,
-        allowed_tools=["delegate", "ask_user"],
-        columns={"deadline_at": deadline},
-    )
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
-    child = await only_child(run)
-    await child.open_request()
-    if how == "temporal":
-        await run.handle.cancel()
-    row = await run.ended()
-    assert row.error_code == (ErrorCode.DEADLINE_PASSED if how == "deadline" else None)
-    assert (await child.ended()).status == ExecutionStatus.CANCELLED
-
-
-async def test_an_unborn_subtask_ends_with_its_cancel(engine: Engine) -> None:
-    """Its row is written, its parent has not started it: nobody else would ever end it."""
-    run = await engine.start({"tool_use": delegate({"text": "x"})}, TOLD, **DELEGATE)
-    await run.ended()
-    child = await only_child(run)
-    async with engine.database.transaction() as session:
-        row = await session.get_one(type(await child.row()), child.id)
-        row.status, row.completed_at, row.parent_execution_id = "pending", None, run.id
-    await child.cancel()
-    assert (await child.row()).status == ExecutionStatus.CANCELLED

@@ -44,34 +44,41 @@ async def test_every_answer_is_guarded(world: World, public: World) -> None:
         assert "max-age" in (await client.get("/health/live")).headers["strict-transport-security"]
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        ("localhost", 200),
-        ("localhost:8000", 200),
-        ("LOCALHOST", 200),
-        ("127.0.0.1:1", 200),
-        ("[::1]:8000", 200),
-        ("evil.example.com", 421),
-        ("localhost.evil.example.com", 421),
-        ("127.0.0.1.evil.example.com", 421),
-        ("[::2]", 421),
-        ("[::1].evil.example.com", 421),
-        ("[", 421),
-        ("localhost@evil.example.com", 421),
-        ("localhost.", 421),
-        ("", 421),
-    ],
-)
-async def test_on_loopback_only_local_names_lead_here(world: World, host: str, status: int) -> None:
-    async with world.client("alice") as client:
-        response = await client.get("/api/v1/me", headers={"Host": host})
-        assert response.status_code == status, response.text
-        if status == 421:
-            assert response.json()["code"] == "host_refused"
-            assert response.headers["x-request-id"] == response.json()["request_id"]
-        probe = await client.get("/health/live", headers={"Host": host})
-        assert probe.status_code == 200
+LOCAL_NAMES = ["localhost", "localhost:8000", "LOCALHOST", "127.0.0.1:1", "[::1]:8000"]
+OTHER_NAMES = [
+    "evil.example.com",
+    "localhost.evil.example.com",
+    "127.0.0.1.evil.example.com",
+    "[::2]",
+    "[::1].evil.example.com",
+    "[",
+    "localhost@evil.example.com",
+    "localhost.",
+    "",
+]
+
+
+@pytest.mark.parametrize("host", LOCAL_NAMES)
+async def test_requests_to_local_names_are_accepted_on_loopback(
+    client: httpx2.AsyncClient, host: str
+) -> None:
+    response = await client.get("/api/v1/me", headers={"Host": host})
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("host", OTHER_NAMES)
+async def test_requests_to_other_names_are_refused_on_loopback(
+    client: httpx2.AsyncClient, host: str
+) -> None:
+    response = await client.get("/api/v1/me", headers={"Host": host})
+    assert response.status_code == 421, response.text
+    assert response.json()["code"] == "host_refused"
+    assert response.headers["x-request-id"] == response.json()["request_id"]
+
+
+@pytest.mark.parametrize("host", LOCAL_NAMES + OTHER_NAMES)
+async def test_health_checks_accept_every_host(client: httpx2.AsyncClient, host: str) -> None:
+    assert (await client.get("/health/live", headers={"Host": host})).status_code == 200
 
 
 async def test_the_public_name_leads_here_too(public: World) -> None:

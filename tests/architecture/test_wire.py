@@ -1,5 +1,7 @@
 """Names and shapes that running histories and clients rely on."""
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -8,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from temporalio import activity, workflow
 
 import activities.failures
+import contracts
 from contracts import definitions, execution, names
 from contracts.activities import ExecutionActivities
 from contracts.notifications import NotificationActivities
@@ -100,13 +103,22 @@ def test_error_codes_of_executions_are_pinned() -> None:
     } <= set(ErrorCode)
 
 
-@pytest.mark.parametrize(
-    "contract",
-    [c for c in subclasses(definitions.Contract) if c.__module__.startswith("contracts")],
-)
-def test_contracts_are_frozen_and_closed(contract: type[BaseModel]) -> None:
-    assert contract.model_config["frozen"] is True
-    assert contract.model_config["extra"] in ("forbid", "ignore")
+def contract_models() -> list[type[BaseModel]]:
+    """Every model of contracts/."""
+    for module in pkgutil.walk_packages(contracts.__path__, "contracts."):
+        importlib.import_module(module.name)
+    found = {m for m in subclasses(BaseModel) if m.__module__.startswith("contracts.")}
+    return sorted(found, key=lambda model: model.__qualname__)
+
+
+@pytest.mark.parametrize("model", contract_models())
+def test_contracts_are_frozen_and_refuse_unknown_fields(model: type[BaseModel]) -> None:
+    assert model.model_config["frozen"] is True
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate({"no_such_field": 1})
+    assert ("extra_forbidden", ("no_such_field",)) in [
+        (error["type"], error["loc"]) for error in refused.value.errors()
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The scripted server itself: where scripts stand, what position follows, what it refuses."""
 
+import asyncio
 import hashlib
 import json
 import signal
@@ -17,6 +18,7 @@ from claude.scripted import ScriptedModelServer
 from domain.errors import ModelCallError, ModelFailureKind
 from domain.model_calls import ModelRequest, WireMessage
 from tests.claude.conversations import answered, prompt, request, scripted_request
+from tests.waiting import eventually
 
 
 def _user(*blocks: str | Mapping[str, Any]) -> WireMessage:
@@ -162,6 +164,40 @@ async def test_a_fault_may_happen_some_times_only(model: ClaudeModel) -> None:
     assert await _text(model, asked) == "at last"
 
 
+async def test_a_turn_with_a_gate_is_answered_when_the_gate_is_open(
+    scripted: ScriptedModelServer, model: ClaudeModel
+) -> None:
+    asked = scripted_request({"text": "let through", "gate": "the one"})
+    answer = asyncio.create_task(_text(model, asked))
+
+    async def arrived() -> bool:
+        return [call.outcome for call in scripted.calls][-1:] == ["open"]
+
+    await eventually(arrived)
+    scripted.open_gate("another")
+    done, _ = await asyncio.wait([answer], timeout=0.05)
+    assert not done
+    scripted.open_gate("the one")
+    assert await answer == "let through"
+    assert await _text(model, asked) == "let through"  # an open gate stays open
+
+
+async def test_a_client_that_leaves_while_a_gate_is_closed_leaves_it_to_others(
+    scripted: ScriptedModelServer, model: ClaudeModel
+) -> None:
+    asked = scripted_request({"text": "for who stays", "gate": "two clients"})
+    leaving, staying = (asyncio.create_task(_text(model, asked)) for _ in range(2))
+
+    async def outcomes(*wanted: str) -> bool:
+        return sorted(call.outcome for call in scripted.calls[-2:]) == sorted(wanted)
+
+    await eventually(lambda: outcomes("open", "open"))
+    leaving.cancel()
+    await eventually(lambda: outcomes("disconnected", "open"))
+    scripted.open_gate("two clients")
+    assert await staying == "for who stays"
+
+
 # --- usage
 
 
@@ -269,6 +305,7 @@ def test_the_server_as_a_process() -> None:
             for _ in range(2):
                 assert client.post("/v1/messages", content=body).status_code == 200
             log = client.get("/requests").json()
+            assert client.post("/gates/any").status_code == 204
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) in {0, -signal.SIGTERM}
     assert log["count"] == 2

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from claude.scripted import ScriptedModelServer
 from claude.scripted.request_log import LoggedCall
 from contracts.names import workflow_id
+from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import signals
@@ -36,9 +38,23 @@ from tests.engine import invariants
 from tests.engine.storing import Turn, script, store, use
 from tests.waiting import WITHIN_SECONDS, eventually
 
-__all__ = ["Engine", "Run", "Turn", "script", "use"]
+__all__ = ["UNTIL_RELEASED", "Engine", "Gate", "Run", "Turn", "script", "use"]
 
 R = TypeVar("R", bound=Row)
+
+UNTIL_RELEASED = "until [ -e released ]; do sleep 0.02; done"
+"""A command that ends when the test calls `Run.release`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Holds back the answers of turns with `gate=name` until the test opens it."""
+
+    scripted: ScriptedModelServer
+    name: str
+
+    def open(self) -> None:
+        self.scripted.open_gate(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +71,12 @@ class Engine:
 
     def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A unit of work on behalf of the user."""
-        actor = Actor(self.user_id)
-        return self.services.transaction(Caller(user_id=self.user_id, subject="alice", actor=actor))
+        return self.services.transaction(self.caller)
+
+    @property
+    def caller(self) -> Caller:
+        """The user."""
+        return Caller(user_id=self.user_id, subject="alice", actor=Actor(self.user_id))
 
     async def start(self, *turns: Turn, dispatch: bool = True, **fields: Any) -> "Run":
         """Store a task with this script and an execution of it (`store`), start its workflow."""
@@ -75,6 +95,10 @@ class Engine:
         call = await eventually(found, what="a call of the model")
         assert call is not None
         return call
+
+    def gate(self) -> Gate:
+        """A closed gate of the test's own."""
+        return Gate(self.scripted, str(new_id()))
 
     def run(self, execution_id: UUID) -> "Run":
         """An execution that exists."""
@@ -174,6 +198,10 @@ class Run:
     async def workspace(self) -> Path:
         return self.workspace_root / str((await self.row()).session_id)
 
+    async def release(self) -> None:
+        """End the `UNTIL_RELEASED` of a running command."""
+        (await self.workspace() / "released").touch()
+
     # --- waiting ------------------------------------------------------------------------------
 
     async def when(
@@ -271,6 +299,13 @@ class Run:
         """Answer an input request."""
         async with self.engine.transaction() as work:
             await answers.answer(work, request.id, AnswerBody.model_validate(body))
+
+    async def store_answer(
+        self, session: AsyncSession, request: InputRequestRow, **body: Any
+    ) -> None:
+        """Answer in a transaction of the test, without waking the workflow."""
+        work = UnitOfWork(session, self.engine.caller, self.engine.services)
+        await answers.answer(work, request.id, AnswerBody.model_validate(body))
 
     async def cancel(self, reason: str | None = None) -> None:
         """Cancel the execution."""

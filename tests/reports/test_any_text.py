@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from contracts.reports import ReportContent
 from reports.document import document
+from reports.model import ReportContent
 from reports.pdf import data_of
 from reports.render import render
 from reports.typesetting import typeset

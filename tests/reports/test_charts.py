@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from contracts.reports import ReportContent
 from reports import palette
 from reports.charts import charts
+from reports.model import ReportContent
 from reports.spending import MAX_COLUMNS
 from tests.reports import stories
 from tests.reports.conftest import Reported

@@ -9,18 +9,19 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.report_source import KeptFile
-from contracts.reports import Difference, Item, ReportContent
 from domain.ids import new_id
+from domain.report_facts import FileVersion
 from persistence.db.database import Database
 from persistence.reporting.earlier import completed_before
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow
 from persistence.tables.users import UserRow
 from reports.difference import MAX_ITEMS, Change, files, lines, values
+from reports.model import ChangedItem, Difference, ReportContent
 from reports.render import render
 from tests.reports.conftest import stored
 from tests.reports.page import read
@@ -121,8 +122,8 @@ def test_long_texts_take_no_time() -> None:
 
 
 def test_files() -> None:
-    def kept(name: str, sha: str) -> KeptFile:
-        return KeptFile(name, sha * 64, 1_000)
+    def kept(name: str, sha: str) -> FileVersion:
+        return FileVersion(name, sha * 64, 1_000)
 
     before = [kept("a", "1"), kept("b", "1"), kept("b", "2"), kept("c", "3")]
     after = [kept("b", "2"), kept("c", "4"), kept("d", "1")]
@@ -198,12 +199,12 @@ async def test_the_scheduled_run_before_is_what_is_compared(
     await ran(database, task, {"text": "c", "output": []}, status="failed")
     items = [{"id": "CVE-1", "severity": "low"}, {"id": "CVE-2", "severity": "high"}]
     _, content = await ran(database, task, {"text": "d", "output": items}, kept=["list.md", "b.md"])
-    difference = Difference.model_validate(content["difference"])
+    difference = TypeAdapter(Difference).validate_python(content["difference"])
     assert difference.execution_id == first
     assert difference.report_id is not None
     assert difference.of == "items"
     assert difference.result.changed == (
-        Item(name="CVE-1", path="severity", before="high", after="low"),
+        ChangedItem(name="CVE-1", path="severity", before="high", after="low"),
     )
     assert [item.name for item in difference.result.new] == ["CVE-2"]
     assert [item.name for item in difference.files.new] == ["b.md"]
@@ -223,7 +224,7 @@ def shown(content: dict[str, Any]) -> Iterator[str]:
 async def test_nothing_changed(database: Database, task: tuple[UUID, UUID]) -> None:
     for _ in range(2):
         _, content = await ran(database, task, {"text": "All is well."}, kept=["a.md"])
-    assert Difference.model_validate(content["difference"]).is_empty
+    assert TypeAdapter(Difference).validate_python(content["difference"]).is_empty
     assert all("Nothing changed." in text for text in shown(content))
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from contracts.reports import ReportContent
 from domain.errors import RenderingFailedError
 from reports import pdf
+from reports.model import ReportContent
 from reports.render import render
 from tests.reports import stories
 from tests.reports.conftest import Reported

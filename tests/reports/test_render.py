@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from contracts.reports import Ending
 from domain.errors import InvalidInputError
+from domain.report_facts import Ending
 from reports.render import FORMATS, render
 from tests.reports import stories
 from tests.reports.conftest import Reported

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.reports import Lane, Span
+from domain.report_facts import Lane, TimelineSpan
 from reports.timeline import MAX_BREAKS, MAX_SPANS, Axis, folded
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def span(start: float, end: float, lane: Lane = "model", *, is_error: bool = False) -> Span:
-    return Span(
+def span(start: float, end: float, lane: Lane = "model", *, is_error: bool = False) -> TimelineSpan:
+    return TimelineSpan(
         lane=lane,
         label="m",
         turn=1,
@@ -67,7 +67,7 @@ def test_a_moment_without_length() -> None:
 
 
 @given(SPANS)
-def test_the_axis_never_runs_backwards_or_out_of_the_picture(spans: list[Span]) -> None:
+def test_the_axis_never_runs_backwards_or_out_of_the_picture(spans: list[TimelineSpan]) -> None:
     axis = Axis(spans)
     times = sorted(t for s in spans for t in (s.started_at, s.ended_at))
     places = [axis.at(t) for t in times]

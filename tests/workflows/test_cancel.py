@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from domain.states import ExecutionStatus
+from persistence.executions.cascade import cancel_tree
 from persistence.tables.audit import AuditRow
 from persistence.tables.tool_calls import ToolCallRow
 from tests.engine.driver import Engine, Run, use
@@ -132,12 +133,13 @@ async def test_a_cancel_wins_over_an_answer_that_came_with_it(engine: Engine) ->
         {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
     )
     request = await run.open_request()
-    await run.answer(request, message="yes")
-    await run.cancel("enough")
-    row = await run.ended()
-    # Which came first is decided in the database: completion wins before the cancel, not after.
-    if row.cancel_requested_at is not None:
-        assert row.status == ExecutionStatus.CANCELLED
+    async with engine.database.transaction() as session:
+        await run.store_answer(session, request, message="yes")
+        await cancel_tree(session, run.id, "enough")
+    await run.wake()
+    await ended_as_cancelled(run, "gateway")
+    [request] = await run.requests()
+    assert request.status == "answered"
 
 
 @pytest.mark.parametrize("command", ["trap '' TERM INT HUP; sleep 600", "setsid sleep 600 & wait"])

@@ -76,13 +76,15 @@ async def test_what_has_ended_is_answered_and_run_again(stage: Stage) -> None:
 
 async def test_work_waits_for_its_turn_in_a_conversation(stage: Stage) -> None:
     made = await post(stage, "/api/v1/sessions", 201)
-    slow = script({"text": "slow", "delay_ms": 3000})
+    gate = stage.engine.gate()
+    slow = script({"text": "slow", "gate": gate.name})
     first = await post(stage, made["_links"]["messages"], 202, content=slow)
     path = made["_links"]["tasks"]
     work = await post(
         stage, path, 201, agent_id="planner", input="Plan it.", parent_task_id=first["id"]
     )
     assert work["status"] == "blocked"
+    gate.open()
     run = stage.engine.run(work["id"])
     assert (await run.ended()).status == "completed"
     assert [m.seq for m in await run.messages()] == [3, 4]
@@ -92,7 +94,8 @@ async def test_work_that_is_cancelled_lets_the_next_begin(stage: Stage) -> None:
     """Though it has a parent, its workflow is its own, and so is its end."""
     made = await post(stage, "/api/v1/sessions", 201)
     first = await post(stage, made["_links"]["messages"], content="one")
-    slow = script({"text": "slow", "delay_ms": 8000})  # the next one is told it with its own prompt
+    gate = stage.engine.gate()  # the next execution's prompt follows this one, so it has it too
+    slow = script({"text": "slow", "gate": gate.name})
     work = await post(
         stage,
         made["_links"]["tasks"],
@@ -106,6 +109,7 @@ async def test_work_that_is_cancelled_lets_the_next_begin(stage: Stage) -> None:
     assert next_one["status"] == "blocked"
     await post(stage, work["_links"]["cancel"], 202)
     assert (await stage.engine.run(work["id"]).ended()).status == "cancelled"
+    gate.open()
     assert (await stage.engine.run(next_one["id"]).ended()).status == "completed"
 
 

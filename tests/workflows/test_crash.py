@@ -11,7 +11,7 @@ from sqlalchemy import text
 from claude.scripted import ScriptedModelServer
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from tests.engine.driver import Engine, Run, use
+from tests.engine.driver import Engine, Gate, Run, use
 from tests.engine.running import Place, driving, make_place, worker_process, working
 from tests.waiting import eventually
 
@@ -36,9 +36,11 @@ async def test_what_a_killed_worker_had_in_hand(
 ) -> None:
     async with driving(place, scripted_model) as engine:
         async with worker_process(place, scripted_model, log=place.home / "log") as process:
-            runs = await in_hand(engine)
+            gate = engine.gate()
+            runs = await in_hand(engine, gate)
             process.kill()
             await process.wait()
+        gate.open()
         async with working(place, scripted_model):
             await asyncio.gather(
                 not_run_again(runs["denied"]),
@@ -48,7 +50,7 @@ async def test_what_a_killed_worker_had_in_hand(
             )
 
 
-async def in_hand(engine: Engine) -> dict[str, Run]:
+async def in_hand(engine: Engine, gate: Gate) -> dict[str, Run]:
     """Executions in the middle of a command, of a model call, and of a wait."""
     once = "echo ran >> log; [ -e again ] || { touch again; sleep 600; }; cat log"
     command = {"tool_use": use("bash", command=once)}
@@ -58,7 +60,7 @@ async def in_hand(engine: Engine) -> dict[str, Run]:
         "approved": await engine.start(command, TOLD, allowed_tools=BASH),
         "model": await engine.start(
             {"tool_use": use("list_files")},
-            {"text": "late", "delay_ms": 5000},
+            {"text": "late", "gate": gate.name},
             allowed_tools=["list_files"],
             title="a slow one",
         ),

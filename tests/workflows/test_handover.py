@@ -59,11 +59,13 @@ async def test_a_report_is_made_while_every_slot_is_taken(
         driving(place, scripted_model) as engine,
         working(place, scripted_model, max_concurrent_executions=1),
     ):
+        gate = engine.gate()
         reporting = await engine.start(
-            {"text": "done", "delay_ms": 3000}, generate_report=True, report_format="html"
+            {"text": "done", "gate": gate.name}, generate_report=True, report_format="html"
         )
         await reporting.calling()
         long = await engine.start({"text": "x", "delay_ms": 600_000})
+        gate.open()
         row = await reporting.ended()
         assert (row.report_error, row.report_id is None) == (None, False)
         await long.calling()

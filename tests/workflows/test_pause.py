@@ -15,7 +15,7 @@ from domain.errors import ExecutionTerminalError
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.tables.signals import SignalRow
-from tests.engine.driver import Engine, Run, use
+from tests.engine.driver import UNTIL_RELEASED, Engine, Run, script, use
 from tests.engine.running import Place, driving, make_place, worker_process, working
 
 PAUSED = ExecutionStatus.PAUSED
@@ -30,11 +30,13 @@ async def statuses(run: Run) -> list[str]:
 
 
 async def test_the_call_in_hand_is_finished_and_no_tool_begins(engine: Engine) -> None:
+    gate = engine.gate()
     run = await engine.start(
-        {"tool_use": use("list_files"), "delay_ms": 3000}, TOLD, allowed_tools=["list_files"]
+        {"tool_use": use("list_files"), "gate": gate.name}, TOLD, allowed_tools=["list_files"]
     )
     await run.calling()
     await run.pause()
+    gate.open()
     await run.paused()
     [call] = await run.model_calls()
     [tool] = await run.tool_calls()
@@ -48,12 +50,13 @@ async def test_the_call_in_hand_is_finished_and_no_tool_begins(engine: Engine) -
 
 async def test_the_tool_in_hand_is_finished_and_no_call_is_made(engine: Engine) -> None:
     run = await engine.start(
-        {"tool_use": use("bash", command="sleep 3; echo once >> log; cat log")},
+        {"tool_use": use("bash", command=f"{UNTIL_RELEASED}; echo once >> log; cat log")},
         TOLD,
         allowed_tools=["bash"],
     )
     await run.running_tool()
     await run.pause()
+    await run.release()
     await run.paused()
     [tool] = await run.tool_calls()
     assert tool.status == "succeeded"
@@ -103,15 +106,17 @@ async def test_what_is_said_meanwhile_is_kept(engine: Engine) -> None:
 
 
 async def test_a_subtask_ends_while_its_parent_stands_still(engine: Engine) -> None:
-    child = {
-        "tool_use": use(
-            "delegate", title="part", prompt="```script\n- text: mine\n  delay_ms: 3000\n```"
-        )
-    }
-    run = await engine.start(child, TOLD, allowed_tools=["delegate"])
+    gate = engine.gate()
+    prompt = script({"text": "mine", "gate": gate.name})
+    run = await engine.start(
+        {"tool_use": use("delegate", title="part", prompt=prompt)},
+        TOLD,
+        allowed_tools=["delegate"],
+    )
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     await run.pause()
     await run.paused()
+    gate.open()
     [part] = await run.children()
     await part.ended()
     await run.when_heard()
@@ -180,8 +185,9 @@ async def test_pausing_and_resuming_many_times_repeats_nothing(engine: Engine) -
 
 async def test_gateways_whose_clocks_differ_don_t_turn_a_wish_round(engine: Engine) -> None:
     """The pause came first, from a gateway whose clock is ahead of that of the resume's."""
+    gate = engine.gate()
     run = await engine.start(
-        {"tool_use": use("list_files"), "delay_ms": 4000}, TOLD, allowed_tools=["list_files"]
+        {"tool_use": use("list_files"), "gate": gate.name}, TOLD, allowed_tools=["list_files"]
     )
     await run.calling()
     await run.pause()
@@ -189,6 +195,7 @@ async def test_gateways_whose_clocks_differ_don_t_turn_a_wish_round(engine: Engi
     async with engine.database.transaction() as session:
         ahead = update(SignalRow).where(SignalRow.kind == "pause").values(id=new_id())
         await session.execute(ahead.where(SignalRow.execution_id == run.id))
+    gate.open()
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
     assert await statuses(run) == []
 
@@ -205,13 +212,14 @@ async def test_a_killed_worker_leaves_it_as_it_was_wished(
 ) -> None:
     """Killed while one stands still, and between another's wish and its effect."""
     async with driving(place, scripted_model) as engine:
+        gate = engine.gate()
         async with worker_process(place, scripted_model, log=place.home / "log") as process:
             still = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
             request = await still.open_request()
             await still.pause()
             await still.paused()
             slow = await engine.start(
-                {"tool_use": use("list_files"), "delay_ms": 5000},
+                {"tool_use": use("list_files"), "gate": gate.name},
                 {"text": "done"},
                 allowed_tools=["list_files"],
             )
@@ -220,6 +228,7 @@ async def test_a_killed_worker_leaves_it_as_it_was_wished(
             process.kill()
             await process.wait()
         await still.answer(request, message="while nobody was there")
+        gate.open()
         async with working(place, scripted_model):
             await slow.paused()
             assert [call.status for call in await slow.model_calls()] == ["lost"]

@@ -81,14 +81,14 @@ async def test_one_that_ends_while_it_is_written(stage: Stage) -> None:
 async def test_it_fails_with_what_it_waits_for_and_so_does_what_waits_for_it(
     stage: Stage, how: str
 ) -> None:
-    if how == "cancelled":
-        first = await asking(stage.engine)
-    else:
-        first = await stage.engine.start({"text": "no", "stop_reason": "refusal", "delay_ms": 3000})
+    gate = stage.engine.gate()
+    first = await stage.engine.start({"text": "no", "stop_reason": "refusal", "gate": gate.name})
     second = await after(stage, first)
     third = await after(stage, second)
     if how == "cancelled":
         await first.cancel()
+    else:
+        gate.open()
     for run, other in ((second, first), (third, second)):
         row = await run.ended()
         assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "prerequisite_failed")

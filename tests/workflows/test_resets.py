@@ -143,9 +143,11 @@ async def test_an_answer_nobody_has_heard_is_forgotten(engine: Engine) -> None:
 
 
 async def test_while_a_model_call_is_under_way(engine: Engine) -> None:
-    run = await engine.start({"text": "x", "delay_ms": 4000}, **TOOLS)
+    gate = engine.gate()
+    run = await engine.start({"text": "x", "gate": gate.name}, **TOOLS)
     await run.calling()
     await reset(run, 0)
+    gate.open()
     row = await run.ended()
     assert row.status == ExecutionStatus.COMPLETED
     superseded, answered = await run.model_calls()

@@ -1,0 +1,1 @@
+"""The loop's ports in memory. `tests/agent/ports` holds them to the real ones."""

@@ -1,0 +1,396 @@
+"""Executions that run on the loop alone: this plays the gateway and the workflow around it."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from activities.prices import ListPrices
+from activities.render_prompt import Who, prefix_of
+from agent.attention import Attention
+from agent.loop import Loop
+from agent.transcript import encode, text_block
+from contracts.definitions import TaskDefinition
+from domain.events import Event
+from domain.ids import new_id
+from domain.model_calls import Prefix
+from domain.outcomes import Outcome, Stop
+from domain.states import ExecutionStatus
+from domain.steps import NewMessage, Signal
+from tests.agent.in_memory.model import InMemoryModel
+from tests.agent.in_memory.record import InMemoryRecord, append_events, finish
+from tests.agent.in_memory.rows import (
+    Executions,
+    StoredEvent,
+    StoredExecution,
+    StoredMessage,
+    StoredModelCall,
+    StoredRequest,
+    StoredSession,
+    StoredToolCall,
+)
+from tests.agent.in_memory.tools import Files, InMemoryStore, InMemoryTools
+from tests.engine import invariants
+from tests.engine.storing import Turn, script, use
+
+__all__ = ["Run", "Runner", "Turn", "script", "use"]
+
+T = TypeVar("T")
+
+WITHIN_SECONDS = 30.0
+"""Tells what works from what hangs; what is waited for takes milliseconds."""
+
+ENDS = {
+    Outcome.DONE: ExecutionStatus.COMPLETED,
+    Outcome.FAILED: ExecutionStatus.FAILED,
+    Outcome.CANCELLED: ExecutionStatus.CANCELLED,
+}
+
+
+@dataclass(slots=True)
+class StreamedText:
+    """What a person who watches sees; the loop's port for live updates."""
+
+    deltas: list[str] = field(default_factory=list)
+    event_seqs: list[int] = field(default_factory=list)
+
+    def text(self, turn: int, delta: str) -> None:
+        del turn
+        self.deltas.append(delta)
+
+    def stepped(self, event_seq: int, *, is_settled: bool) -> None:
+        del is_settled
+        self.event_seqs.append(event_seq)
+
+
+@dataclass(slots=True)
+class Moved:
+    """An execution that is being moved, and what reaches it from outside."""
+
+    wakes: int = 0
+    segments: int = 0
+    started_children: set[UUID] = field(default_factory=set)
+    attention: Attention | None = None
+    skips_time: bool = False
+    live: StreamedText = field(default_factory=StreamedText)
+
+
+class Runner:
+    """Starts executions and moves them, each in a background task."""
+
+    def __init__(self) -> None:
+        self.executions = Executions()
+        self.model = InMemoryModel()
+        self.tools = InMemoryTools()
+        self.store = InMemoryStore()
+        self.moved: dict[UUID, Moved] = {}
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """End what still runs."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    # --- starting -----------------------------------------------------------------------------
+
+    async def start(
+        self,
+        *turns: Turn,
+        session_id: UUID | None = None,
+        columns: Mapping[str, Any] | None = None,
+        **definition: Any,
+    ) -> "Run":
+        """Start an execution whose model follows this script."""
+        # No two prompts alike: the model counts the faults of one and the same conversation.
+        definition.setdefault("prompt_template", f"Task {new_id()}\n\n{script(*turns)}")
+        parsed = TaskDefinition.model_validate(definition).model_dump(mode="json")
+        execution = StoredExecution(
+            definition=parsed, session=self._session(session_id), **(columns or {})
+        )
+        append_events(execution, [Event("execution.created")])
+        self.begin(self.executions.add(execution))
+        return Run(self, execution.id)
+
+    def _session(self, session_id: UUID | None) -> StoredSession:
+        sessions = (e.session for e in self.executions.by_id.values())
+        return next((s for s in sessions if s.id == session_id), StoredSession())
+
+    def begin(self, execution: StoredExecution) -> None:
+        """Pin what the model will see, write the prompt, and move the execution from now on."""
+        definition = TaskDefinition.model_validate(execution.definition)
+        fields = prefix_of(definition, Who(), default_model="claude-opus-5-5")
+        execution.prefix = Prefix(**fields)
+        execution.prefix_sha256 = hashlib.sha256(json.dumps(fields).encode()).digest()
+        content = encode([text_block(definition.prompt_template)])
+        messages = execution.session.messages
+        prompt = NewMessage(new_id(), len(messages) + 1, "user", content)
+        messages.append(StoredMessage(execution.id, prompt))
+        execution.total_messages = 1
+        execution.status = ExecutionStatus.RUNNING
+        appended = Event("message.appended", {"seq": prompt.seq, "role": "user"})
+        append_events(execution, [Event("execution.started"), appended])
+        self.moved[execution.id] = Moved()
+        task = self._tasks[execution.id] = asyncio.ensure_future(self._move(execution))
+        task.add_done_callback(lambda _: self.executions.notify())
+
+    async def done(self, *turns: Turn, **fields: Any) -> "Run":
+        """Start an execution and wait until it has ended, however it does."""
+        run = await self.start(*turns, **fields)
+        await run.ended()
+        return run
+
+    async def completed(self, *turns: Turn, **fields: Any) -> "Run":
+        """As `done`, and it must have completed."""
+        run = await self.done(*turns, **fields)
+        row = await run.row()
+        assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
+        return run
+
+    async def failed(self, *turns: Turn, code: str, **fields: Any) -> "Run":
+        """As `done`, and it must have failed for this reason."""
+        run = await self.done(*turns, **fields)
+        row = await run.row()
+        assert (row.status, row.error_code) == (ExecutionStatus.FAILED, code), row.error_message
+        return run
+
+    # --- moving -------------------------------------------------------------------------------
+
+    async def _move(self, execution: StoredExecution) -> None:
+        """Do what the workflow does: a segment, then wait for what it needs, until the end."""
+        moved = self.moved[execution.id]
+        while True:
+            seen = moved.wakes
+            stop = await self._run_segment(execution, moved)
+            if stop.outcome in ENDS:
+                if self._finish(execution, stop, moved):
+                    return
+                continue
+            for child in stop.children:
+                if child not in moved.started_children:
+                    moved.started_children.add(child)
+                    self.begin(self.executions.by_id[child])
+            if stop.outcome is not Outcome.HANDED_OVER:
+                await self._wait(moved, seen, stop.wakes_at)
+
+    async def _run_segment(self, execution: StoredExecution, moved: Moved) -> Stop:
+        moved.segments += 1
+        moved.attention = Attention()
+        loop = Loop(
+            record=InMemoryRecord(self.executions, execution.id, segment=moved.segments),
+            model=self.model,
+            tools=self.tools,
+            store=self.store,
+            prices=ListPrices(),
+            audience=moved.live,
+            attention=moved.attention,
+            is_segment_over=lambda: False,
+        )
+        try:
+            return await loop.run()
+        finally:
+            moved.attention = None
+
+    def _finish(self, execution: StoredExecution, stop: Stop, moved: Moved) -> bool:
+        moved.segments += 1
+        code = None if stop.failure is None else stop.failure.code
+        status, segment = ENDS[stop.outcome], moved.segments
+        if not finish(self.executions, execution, status, segment=segment, error_code=code):
+            return False
+        if execution.parent_execution_id is not None:
+            ended = {"execution_id": str(execution.id)}
+            self.signal(execution.parent_execution_id, "subtask_finished", ended)
+        return True
+
+    async def _wait(self, moved: Moved, seen: int, wakes_at: datetime | None) -> None:
+        """Wait for a signal that came after the segment began, or until the time given."""
+        seconds = None
+        if wakes_at is not None:
+            seconds = max((wakes_at - datetime.now(UTC)).total_seconds(), 0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while moved.wakes == seen and not moved.skips_time:
+                    await self.executions.change()
+        moved.skips_time = False
+
+    def signal(self, execution_id: UUID, kind: str, payload: Mapping[str, Any]) -> None:
+        """Write a signal and wake what waits for it."""
+        execution = self.executions.by_id[execution_id]
+        execution.signals.append(Signal(new_id(), kind, payload))
+        moved = self.moved[execution_id]
+        moved.wakes += 1
+        if moved.attention is not None:
+            moved.attention.wake()
+        self.executions.notify()
+
+    async def when(self, condition: Callable[[], T | None], what: str) -> T:
+        """What the condition returns, as soon as that is true."""
+        try:
+            async with asyncio.timeout(WITHIN_SECONDS):
+                while not (value := condition()):
+                    self._raise_failures()
+                    await self.executions.change()
+        except TimeoutError:
+            raise AssertionError(f"{what} did not come within {WITHIN_SECONDS:g} s") from None
+        return value
+
+    def _raise_failures(self) -> None:
+        for task in self._tasks.values():
+            if task.done() and not task.cancelled():
+                task.result()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution, with what `tests.engine.driver.Run` offers."""
+
+    runner: Runner
+    id: UUID
+
+    @property
+    def _execution(self) -> StoredExecution:
+        return self.runner.executions.by_id[self.id]
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def row(self) -> StoredExecution:
+        return self._execution
+
+    async def text(self) -> str:
+        """The text of its result."""
+        result = self._execution.result_data
+        assert result is not None
+        text: str = result["text"]
+        return text
+
+    async def events(self) -> Sequence[StoredEvent]:
+        return self._execution.events
+
+    async def event_types(self) -> list[str]:
+        return [event.type for event in self._execution.events]
+
+    async def messages(self, *, superseded: bool = False) -> Sequence[StoredMessage]:
+        del superseded  # nothing resets an execution in memory
+        return [m for m in self._execution.session.messages if m.execution_id == self.id]
+
+    async def blocks(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """The transcript as roles and blocks."""
+        return [(m.role, json.loads(m.content)) for m in await self.messages()]
+
+    async def results(self) -> list[dict[str, Any]]:
+        """Every tool result that was sent to the model, in order."""
+        return [
+            block
+            for role, blocks in await self.blocks()
+            for block in blocks
+            if role == "user" and block["type"] == "tool_result"
+        ]
+
+    async def model_calls(self) -> Sequence[StoredModelCall]:
+        return list(self._execution.model_calls.values())
+
+    async def tool_calls(self) -> Sequence[StoredToolCall]:
+        calls = self._execution.tool_calls.values()
+        return sorted(calls, key=lambda call: (call.turn, call.position))
+
+    async def requests(self) -> Sequence[StoredRequest]:
+        return list(self._execution.requests.values())
+
+    async def children(self) -> list["Run"]:
+        children = self.runner.executions.children_of(self.id)
+        return [Run(self.runner, child.id) for child in children]
+
+    @property
+    def files(self) -> Files:
+        """The files of its session."""
+        return self.runner.tools.files[self._execution.session_id]
+
+    @property
+    def live(self) -> StreamedText:
+        """What was shown while it ran."""
+        return self.runner.moved[self.id].live
+
+    @property
+    def segments(self) -> int:
+        """How many times the loop was run, its end included."""
+        return self.runner.moved[self.id].segments
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    async def when(self, condition: Callable[[StoredExecution], object]) -> StoredExecution:
+        """The row, as soon as the condition holds for it."""
+        row = self._execution
+        await self.runner.when(lambda: bool(condition(row)), "the condition")
+        return row
+
+    async def reaches(self, status: ExecutionStatus) -> StoredExecution:
+        return await self.when(lambda row: row.status is status)
+
+    async def ended(self) -> StoredExecution:
+        """The row once it has ended. What holds for every execution is checked here."""
+        row = await self.when(lambda row: row.status.is_terminal)
+        await invariants.check(self, row)
+        return row
+
+    async def calling(self) -> StoredModelCall:
+        """The model call that is under way, as soon as there is one."""
+        calls = self._execution.model_calls
+        return await self.runner.when(
+            lambda: next((c for c in calls.values() if c.status == "intended"), None),
+            "a model call",
+        )
+
+    async def running_tool(self) -> StoredToolCall:
+        """A tool call that has begun and has not ended, as soon as there is one."""
+        calls = self._execution.tool_calls
+        return await self.runner.when(
+            lambda: next((c for c in calls.values() if c.status == "started"), None),
+            "a running tool",
+        )
+
+    async def open_request(self) -> StoredRequest:
+        """The oldest open request, as soon as the execution waits for its answer."""
+        row = await self.reaches(ExecutionStatus.WAITING_FOR_USER)
+        return next(r for r in row.requests.values() if r.status == "open")
+
+    # --- signalling ---------------------------------------------------------------------------
+
+    async def answer(self, request: StoredRequest, **answer: Any) -> None:
+        """Answer a request; `decision` is `approve` by default, as in the gateway."""
+        row = self._execution
+        given = {"decision": "approve", **answer}
+        row.requests[request.id] = StoredRequest(
+            **{
+                **{name: getattr(request, name) for name in request.__dataclass_fields__},
+                "status": "answered",
+                "answer": given,
+            }
+        )
+        answered = {"input_request_id": str(request.id), "kind": request.kind}
+        append_events(row, [Event("input.answered", answered)])
+        self.runner.signal(self.id, "answer", {"input_request_id": str(request.id)})
+
+    async def cancel(self) -> None:
+        self.runner.signal(self.id, "cancel", {})
+
+    async def say(self, content: str) -> None:
+        """Send a message to the running execution."""
+        self.runner.signal(self.id, "message", {"content": content})
+
+    async def pause(self) -> None:
+        self._execution.pause_requested = True
+        self.runner.signal(self.id, "pause", {})
+
+    async def resume(self) -> None:
+        self._execution.pause_requested = False
+        self.runner.signal(self.id, "resume", {})
+
+    def skip_time(self) -> None:
+        """End the wait for a time that the execution is in."""
+        self.runner.moved[self.id].skips_time = True
+        self.runner.executions.notify()

@@ -1,0 +1,429 @@
+"""The record in memory, under the rules of `persistence`: one writer, each step whole or not."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from contracts.definitions import TaskDefinition
+from domain.errors import (
+    AlreadyAnsweredError,
+    ErrorCode,
+    ExecutionTerminalError,
+    FencedOutError,
+    NotFoundError,
+)
+from domain.events import Event
+from domain.limits import DEFAULT_MAX_TURNS, Limits
+from domain.model_calls import Usage
+from domain.people import HumanInputPolicy
+from domain.permissions import Permissions
+from domain.states import ExecutionStatus
+from domain.steps import (
+    CallOutcome,
+    CallStatus,
+    ChildResult,
+    Failure,
+    Inbox,
+    NewChild,
+    OpenRequest,
+    Receipt,
+    Snapshot,
+    Step,
+    StoredMessage,
+    ToolCall,
+    ToolCallStatus,
+)
+from domain.text import clean
+from tests.agent.in_memory import rows
+from tests.agent.in_memory.rows import (
+    Executions,
+    StoredEvent,
+    StoredExecution,
+    StoredModelCall,
+    StoredRequest,
+    StoredToolCall,
+)
+
+SUMMARY_LENGTH = 200
+
+
+class InMemoryRecord:
+    """One attempt's hold on one execution."""
+
+    def __init__(
+        self, executions: Executions, execution_id: UUID, *, segment: int, attempt: int = 1
+    ) -> None:
+        self._executions = executions
+        self._id = execution_id
+        self._token = (segment, attempt)
+
+    # --- beginning ----------------------------------------------------------------------------
+
+    async def begin(self) -> Snapshot:
+        execution = self._executions.by_id.get(self._id)
+        if execution is None:
+            raise NotFoundError(f"There is no execution {self._id}.")
+        if execution.status.is_terminal:
+            raise ExecutionTerminalError(f"The execution is {execution.status}.")
+        if self._token <= (execution.segment, execution.attempt):
+            raise FencedOutError("Another attempt moves this execution.")
+        execution.segment, execution.attempt = self._token
+        stalled = execution.stalled_attempts + 1 if execution.attempt > 1 else 0
+        execution.stalled_attempts = stalled
+        execution.last_write = time.monotonic()
+        return _snapshot(execution, self._executions)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    async def write(self, step: Step) -> Receipt:
+        execution = self._fenced()
+        _check(execution, step)
+        self._apply(execution, step)
+        self._executions.notify()
+        return Receipt(execution.event_seq, len(execution.signals))
+
+    def _fenced(self) -> StoredExecution:
+        execution = self._executions.by_id[self._id]
+        if execution.status.is_terminal or self._token != (execution.segment, execution.attempt):
+            raise FencedOutError("Another attempt moves this execution, or it has ended.")
+        return execution
+
+    def _apply(self, execution: StoredExecution, step: Step) -> None:
+        now = time.monotonic()
+        execution.running_ms += round((now - execution.last_write) * 1000)
+        execution.last_write = now
+        if _has_outcome(step):
+            execution.stalled_attempts = 0
+        if step.call_outcome is not None:
+            _settle_call(execution, step.call_outcome)
+        if step.call_intent is not None:
+            execution.model_calls[step.call_intent.id] = StoredModelCall(step.call_intent)
+        for message in step.messages:
+            execution.session.messages.append(rows.StoredMessage(execution.id, message))
+        execution.total_messages += len(step.messages)
+        execution.total_tool_calls += len(step.new_tool_calls)
+        for call in (*step.new_tool_calls, *step.tool_calls):
+            _put_tool_call(execution, call)
+        for request in step.requests:
+            execution.requests[request.id] = StoredRequest(**_fields(request))
+        for request_id in step.expired_requests:
+            expired = replace(execution.requests[request_id], status="expired")
+            execution.requests[request_id] = expired
+        for child in step.children:
+            self._executions.add(_child(execution, child))
+        execution.artifacts += step.artifacts
+        execution.signals = [s for s in execution.signals if s.id not in step.consumed]
+        _apply_facts(execution, step)
+        append_events(execution, step.events)
+
+    async def settle(self, outcome: CallOutcome) -> None:
+        execution = self._executions.by_id[self._id]
+        call = execution.model_calls[outcome.id]
+        if not call.usage_estimated:
+            return
+        _add_usage(execution, outcome.usage or Usage())
+        execution.cost_usd += (outcome.cost_usd or Decimal(0)) - (call.cost_usd or Decimal(0))
+        call.cost_usd, call.usage_estimated = outcome.cost_usd, False
+        call.usage = asdict(outcome.usage or Usage())
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def hear(self) -> Inbox:
+        execution = self._executions.by_id[self._id]
+        payloads = [signal.payload for signal in execution.signals]
+        answered = [p["input_request_id"] for p in payloads if "input_request_id" in p]
+        ended = [p["execution_id"] for p in payloads if "execution_id" in p]
+        return Inbox(
+            said=list(execution.signals),
+            answered=[_open_request(execution.requests[UUID(str(i))]) for i in answered],
+            children=[_child_result(self._executions.by_id[UUID(str(i))]) for i in ended],
+            is_pause_wanted=execution.pause_requested,
+        )
+
+    async def descendants(self) -> int:
+        root = self._executions.by_id[self._id]
+        while root.parent_execution_id is not None:
+            root = self._executions.by_id[root.parent_execution_id]
+        return self._count_below(root.id)
+
+    def _count_below(self, parent_id: UUID) -> int:
+        children = self._executions.children_of(parent_id)
+        return len(children) + sum(self._count_below(child.id) for child in children)
+
+
+# --- steps ------------------------------------------------------------------------------------
+
+
+def _check(execution: StoredExecution, step: Step) -> None:
+    """Refuse a step as a whole, before any of it is applied."""
+    taken = {message.seq for message in execution.session.messages}
+    if any(message.seq in taken for message in step.messages):
+        raise ValueError("The session has a message with this number.")
+    known = {*execution.tool_calls, *(call.id for call in step.new_tool_calls)}
+    belonging = [r.tool_call_id for r in step.requests if r.tool_call_id is not None]
+    if any(call_id not in known for call_id in belonging):
+        raise ValueError("A request belongs to no tool call of this execution.")
+    if any(execution.requests[i].status != "open" for i in step.expired_requests):
+        raise AlreadyAnsweredError("A request was answered while it expired.")
+
+
+def append_events(execution: StoredExecution, events: Sequence[Event]) -> None:
+    """Number events on from the execution's last one."""
+    for event in events:
+        stored = StoredEvent(execution.event_seq + 1, event.type, _storable(event.data))
+        execution.events.append(stored)
+
+
+def _has_outcome(step: Step) -> bool:
+    settled = any(call.status.is_settled for call in step.tool_calls)
+    return bool(step.call_outcome or step.messages or step.requests or settled)
+
+
+def _settle_call(execution: StoredExecution, outcome: CallOutcome) -> None:
+    execution.total_turns += outcome.status is CallStatus.SUCCEEDED
+    execution.cost_usd += outcome.cost_usd or Decimal(0)
+    if outcome.usage is not None:
+        _add_usage(execution, outcome.usage)
+    call = execution.model_calls.get(outcome.id)
+    if call is None or call.status is not CallStatus.INTENDED:
+        return
+    call.status, call.cost_usd = outcome.status, outcome.cost_usd
+    call.usage = None if outcome.usage is None else asdict(outcome.usage)
+    call.usage_estimated, call.http_status = outcome.usage_estimated, outcome.http_status
+    call.completed_at = datetime.now(UTC)
+
+
+def _add_usage(execution: StoredExecution, usage: Usage) -> None:
+    execution.input_tokens += usage.input_tokens
+    execution.output_tokens += usage.output_tokens
+    execution.cache_read_tokens += usage.cache_read_tokens
+    execution.cache_write_tokens += usage.cache_write_tokens
+
+
+def _put_tool_call(execution: StoredExecution, call: ToolCall) -> None:
+    now = datetime.now(UTC)
+    before = execution.tool_calls.get(call.id)
+    started_at = None if before is None else before.started_at
+    if call.status is ToolCallStatus.STARTED:
+        started_at = now
+    execution.tool_calls[call.id] = StoredToolCall(
+        **_storable(_fields(call)),
+        started_at=started_at,
+        completed_at=now if call.status.is_settled else None,
+    )
+
+
+def _apply_facts(execution: StoredExecution, step: Step) -> None:
+    if step.status is not None:
+        execution.status, execution.status_reason = step.status.status, step.status.reason
+        execution.wakes_at = step.status.wakes_at
+    if step.result is not None:
+        execution.result_data = dict(step.result)
+        execution.summary = clean(step.result["text"])[:SUMMARY_LENGTH]
+    if step.failure is not None:
+        execution.error_code = step.failure.code
+        execution.error_message = clean(step.failure.message)
+
+
+def _child(parent: StoredExecution, child: NewChild) -> StoredExecution:
+    execution = StoredExecution(
+        id=child.id,
+        definition=child.definition,
+        title=child.title,
+        depth=parent.depth + 1,
+        parent_execution_id=parent.id,
+        trigger_type="subtask",
+        budget_usd=child.budget_usd,
+    )
+    append_events(execution, [Event("execution.created", {"parent_execution_id": str(parent.id)})])
+    return execution
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """A dataclass's fields, not copied."""
+    return {f.name: getattr(value, f.name) for f in fields(value)}
+
+
+def _storable(value: Any) -> Any:
+    """The value with no text in it that Postgres refuses."""
+    if isinstance(value, str) and type(value) is str:
+        return clean(value)
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    return value
+
+
+# --- snapshots --------------------------------------------------------------------------------
+
+
+def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
+    definition = TaskDefinition.model_validate(execution.definition)
+    lost = _lose_call(execution)
+    tries = _tries(execution)
+    is_open = bool(tries) and tries[-1].status is not CallStatus.SUCCEEDED
+    if execution.prefix is None:
+        raise ValueError("The prompt is not rendered.")
+    messages = execution.session.messages
+    return Snapshot(
+        execution_id=execution.id,
+        session_id=execution.session_id,
+        forked_from_session_id=None,
+        title=execution.title,
+        status=execution.status,
+        status_reason=execution.status_reason,
+        depth=execution.depth,
+        prefix=execution.prefix,
+        prefix_sha256=execution.prefix_sha256,
+        permissions=_permissions(definition),
+        limits=_limits(execution, definition),
+        people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
+        definition=execution.definition,
+        transcript=[_transcript_message(message) for message in messages],
+        strangers=frozenset(_on_other_prefixes(execution, executions)),
+        turn=tries[-1].turn if tries else 0,
+        cost_usd=execution.cost_usd,
+        running_ms=execution.running_ms,
+        stalled_attempts=execution.stalled_attempts,
+        failures_in_a_row=sum(t.status is CallStatus.FAILED for t in tries) if is_open else 0,
+        tries=len(tries) if is_open else 0,
+        lost_intent_sha256=None if lost is None else lost.request_sha256,
+        tool_calls=_open_tool_calls(execution),
+        open_requests=[_open_request(r) for r in execution.requests.values() if r.status == "open"],
+        has_unread=bool(execution.signals),
+        is_pause_wanted=execution.pause_requested,
+        failure=_failure(execution),
+    )
+
+
+def _permissions(definition: TaskDefinition) -> Permissions:
+    return Permissions(
+        allowed=definition.allowed_tools,
+        ask=definition.ask_tools,
+        disallowed=definition.disallowed_tools,
+        mode=definition.sdk_options.permission_mode,
+    )
+
+
+def _limits(execution: StoredExecution, definition: TaskDefinition) -> Limits:
+    options, own = definition.sdk_options, execution.budget_usd
+    return Limits(
+        max_turns=options.max_turns or DEFAULT_MAX_TURNS,
+        timeout_seconds=options.timeout_seconds,
+        deadline_at=execution.deadline_at,
+        budget_usd=options.max_budget_usd if own is None else own,
+        segment_turns=options.segment_turns,
+    )
+
+
+def _transcript_message(stored: rows.StoredMessage) -> StoredMessage:
+    message = stored.message
+    return StoredMessage(
+        message.seq, message.role, message.content, stored.execution_id, message.stop_reason
+    )
+
+
+def _on_other_prefixes(execution: StoredExecution, executions: Executions) -> set[UUID]:
+    others = {message.execution_id for message in execution.session.messages} - {execution.id}
+    mine = execution.prefix_sha256
+    return {other for other in others if executions.by_id[other].prefix_sha256 != mine}
+
+
+def _lose_call(execution: StoredExecution) -> StoredModelCall | None:
+    """Charge the call that a crash left without an outcome at its estimate."""
+    for call in execution.model_calls.values():
+        if call.status is CallStatus.INTENDED:
+            call.status, call.usage_estimated = CallStatus.LOST, True
+            call.cost_usd = call.estimate_usd
+            execution.cost_usd += call.estimate_usd or Decimal(0)
+            return call
+    return None
+
+
+def _tries(execution: StoredExecution) -> Sequence[StoredModelCall]:
+    """The tries of the last turn, oldest first."""
+    last = max((call.turn for call in execution.model_calls.values()), default=0)
+    tries = [call for call in execution.model_calls.values() if call.turn == last]
+    return sorted(tries, key=lambda call: call.try_number)
+
+
+def _open_tool_calls(execution: StoredExecution) -> Sequence[ToolCall]:
+    """The last turn's calls, while the transcript ends with the turn that made them."""
+    messages = execution.session.messages
+    if not messages or messages[-1].role != "assistant":
+        return ()
+    answered = [c for c in execution.model_calls.values() if c.status is CallStatus.SUCCEEDED]
+    last = max((call.turn for call in answered), default=0)
+    calls = [call for call in execution.tool_calls.values() if call.turn == last]
+    return [_tool_call(call) for call in sorted(calls, key=lambda call: call.position)]
+
+
+def _tool_call(stored: StoredToolCall) -> ToolCall:
+    return ToolCall(**{f.name: getattr(stored, f.name) for f in fields(ToolCall)})
+
+
+def _open_request(stored: StoredRequest) -> OpenRequest:
+    shown: Mapping[str, Any] = {f.name: getattr(stored, f.name) for f in fields(OpenRequest)}
+    return OpenRequest(**shown)
+
+
+def _child_result(child: StoredExecution) -> ChildResult:
+    return ChildResult(
+        execution_id=child.id,
+        status=child.status,
+        text=(child.result_data or {}).get("text"),
+        error_code=child.error_code,
+        error_message=child.error_message,
+    )
+
+
+def _failure(execution: StoredExecution) -> Failure | None:
+    if execution.error_code is None:
+        return None
+    return Failure(ErrorCode(execution.error_code), execution.error_message or "")
+
+
+# --- what ends an execution -------------------------------------------------------------------
+
+
+def finish(
+    executions: Executions,
+    execution: StoredExecution,
+    status: ExecutionStatus,
+    *,
+    segment: int,
+    error_code: ErrorCode | None = None,
+) -> bool:
+    """Write the end. False: a message came first and must be answered."""
+    if any(signal.kind == "cancel" for signal in execution.signals):
+        status = ExecutionStatus.CANCELLED
+    has_message = any(signal.kind == "message" for signal in execution.signals)
+    if status is ExecutionStatus.COMPLETED and has_message:
+        return False
+    execution.segment, execution.attempt = segment, 1
+    _lose_call(execution)
+    _close_open_rows(execution)
+    execution.status, execution.status_reason, execution.wakes_at = status, None, None
+    execution.completed_at = datetime.now(UTC)
+    execution.signals.clear()
+    if status is ExecutionStatus.FAILED:
+        execution.error_code = error_code or execution.error_code
+        execution.error_message = execution.error_message or f"It failed: {error_code}."
+    else:
+        execution.error_code = execution.error_message = None
+    append_events(execution, [Event(f"execution.{status}")])
+    executions.notify()
+    return True
+
+
+def _close_open_rows(execution: StoredExecution) -> None:
+    for request in execution.requests.values():
+        if request.status == "open":
+            execution.requests[request.id] = replace(request, status="cancelled")
+    for call in execution.tool_calls.values():
+        if call.completed_at is None:
+            cancelled = replace(_tool_call(call), status=ToolCallStatus.CANCELLED, is_error=True)
+            _put_tool_call(execution, cancelled)

@@ -1,0 +1,188 @@
+"""Tools that work on files in memory, with a shell of a few words."""
+
+import asyncio
+import hashlib
+import itertools
+import mimetypes
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import UUID
+
+from domain.errors import ToolInputError
+from domain.ids import new_id
+from domain.steps import NewArtifact
+from domain.tool_calls import OnStarted, ProcessIdentity, SavedFile, ToolInvocation, ToolOutcome
+from domain.tool_calls import ToolSpec as Spec
+from tests.waiting import eventually
+from tools.inputs import input_problem
+from tools.specs import BUILTIN_TOOLS
+
+Files = dict[str, str]
+"""The text of each file of a session, by path."""
+
+HOST = "memory"
+
+_WAIT_FOR_FILE = re.compile(r"until \[ -e (\S+) \]; do sleep [\d.]+; done")
+_WRITE = re.compile(r"echo (?P<text>.*?)(?: ?(?P<how>>>?) ?(?P<file>\S+))?")
+_KILLED = 137
+
+
+class InMemoryTools:
+    """Runs `bash`, `read_file`, `write_file`, `list_files` and `save_artifact`."""
+
+    def __init__(self) -> None:
+        self.files: defaultdict[UUID, Files] = defaultdict(dict)
+        self._processes = itertools.count(1)
+        self._killed: dict[ProcessIdentity, asyncio.Event] = {}
+        self._tools: dict[str, Callable[[Files, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]]
+        self._tools = {
+            "bash": self._bash,
+            "read_file": self._read_file,
+            "write_file": self._write_file,
+            "list_files": self._list_files,
+            "save_artifact": self._save_artifact,
+        }
+
+    def spec(self, name: str) -> Spec | None:
+        return BUILTIN_TOOLS.get(name)
+
+    def input_problem(self, name: str, tool_input: object) -> str | None:
+        return input_problem(name, tool_input)
+
+    async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
+        if problem := input_problem(invocation.name, invocation.input):
+            return ToolOutcome(problem, is_error=True)
+        try:
+            run = self._tools[invocation.name]
+            return await run(self.files[invocation.session_id], invocation, on_started)
+        except ToolInputError as error:
+            return ToolOutcome(error.detail, is_error=True)
+
+    async def end_process(self, identity: ProcessIdentity) -> None:
+        if identity in self._killed:
+            self._killed[identity].set()
+
+    async def _read_file(self, files: Files, call: ToolInvocation, _: OnStarted) -> ToolOutcome:
+        path = call.input["path"]
+        text = _text_of(files, path)
+        if not text:
+            return ToolOutcome(f"({path} is empty)")
+        lines = text.removesuffix("\n").split("\n")
+        return ToolOutcome("\n".join(f"{n:6}\t{line}" for n, line in enumerate(lines, 1)))
+
+    async def _list_files(self, files: Files, _call: ToolInvocation, _: OnStarted) -> ToolOutcome:
+        sizes = {path: len(files[path].encode()) for path in sorted(files)}
+        lines = [f"{path}  ({size:,} bytes)" for path, size in sizes.items()]
+        return ToolOutcome("\n".join(lines) or "(nothing in .)")
+
+    async def _write_file(
+        self, files: Files, call: ToolInvocation, on_started: OnStarted
+    ) -> ToolOutcome:
+        await on_started(None)
+        path, content = call.input["path"], call.input["content"]
+        verb = "Replaced" if path in files else "Made"
+        files[path] = content
+        return ToolOutcome(f"{verb} {path} ({len(content.encode()):,} bytes).")
+
+    async def _save_artifact(
+        self, files: Files, call: ToolInvocation, on_started: OnStarted
+    ) -> ToolOutcome:
+        await on_started(None)
+        path = call.input["path"]
+        content = _text_of(files, path).encode()
+        name = call.input.get("name", path)
+        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        with tempfile.NamedTemporaryFile(delete=False) as copy:
+            copy.write(content)
+        digest = hashlib.sha256(content).hexdigest()
+        file = SavedFile(name, media_type, Path(copy.name), len(content), digest)
+        return ToolOutcome(f"Saved {name} ({len(content):,} bytes).", artifacts=(file,))
+
+    async def _bash(self, files: Files, call: ToolInvocation, on_started: OnStarted) -> ToolOutcome:
+        number = next(self._processes)
+        identity = ProcessIdentity(HOST, number, number)
+        killed = self._killed[identity] = asyncio.Event()
+        await on_started(identity)
+        output: list[str] = []
+        running = asyncio.ensure_future(_run_command(call.input["command"], files, output))
+        killing = asyncio.ensure_future(killed.wait())
+        try:
+            await asyncio.wait([running, killing], return_when=asyncio.FIRST_COMPLETED)
+            exit_code = running.result() if running.done() else _KILLED
+        finally:
+            running.cancel()
+            killing.cancel()
+        text = "".join(output)
+        ending = f"[exit code {exit_code}]"
+        return ToolOutcome(f"{text}\n{ending}" if text else ending, is_error=exit_code != 0)
+
+
+def _text_of(files: Files, path: str) -> str:
+    if path not in files:
+        raise ToolInputError(f"There is no {path} in the workspace.")
+    return files[path]
+
+
+async def _run_command(command: str, files: Files, output: list[str]) -> int:
+    """Run a command line; returns its exit code."""
+    code = 0
+    for part in _WAIT_FOR_FILE.sub(r"wait-for \1", command).split(";"):
+        program, _, rest = part.strip().partition(" ")
+        match program:
+            case "exit":
+                return int(rest)
+            case "touch":
+                files.setdefault(rest, "")
+            case "sleep":
+                await asyncio.sleep(float(rest))
+            case "wait-for":
+                await _file_exists(files, rest)
+            case _:
+                code = _run_text_command(part.strip(), files, output)
+    return code
+
+
+async def _file_exists(files: Files, path: str) -> None:
+    async def exists() -> bool:
+        return path in files
+
+    await eventually(exists, what=path)
+
+
+def _run_text_command(command: str, files: Files, output: list[str]) -> int:
+    program, _, rest = command.partition(" ")
+    if program == "cat":
+        output.append(files[rest])
+        return 0
+    written = _WRITE.fullmatch(command)
+    if written is None:
+        raise NotImplementedError(f"The shell in memory does not know {command!r}.")
+    line = f"{written['text']}\n"
+    if (file := written["file"]) is None:
+        output.append(line)
+    else:
+        files[file] = (files.get(file, "") if written["how"] == ">>" else "") + line
+    return 0
+
+
+class InMemoryStore:
+    """Keeps the bytes of artifacts, by sha256 (hex)."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+
+    async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
+        self.content[file.sha256] = file.path.read_bytes()
+        file.path.unlink()
+        return NewArtifact(
+            id=new_id(),
+            kind=kind,
+            name=file.name,
+            media_type=file.media_type,
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+            tool_call_id=tool_call_id,
+        )

@@ -1,0 +1,106 @@
+"""Answers to executions on the real engine: what the gateway accepts, and what is kept of it."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from domain.errors import AlreadyAnsweredError, ErrorCode, InputChangedError, InvalidInputError
+from domain.states import ExecutionStatus
+from persistence.executions.creation import request_of
+from persistence.identity import users
+from persistence.tables.notifications import NotificationRow
+from persistence.tables.tasks import TaskRow
+from tests.engine.driver import Engine, Run, script, use
+
+QUESTION = {"tool_use": use("ask_user", question="Which colour?")}
+LAST_RESULT = {"text": "{last_tool_result}"}
+ASK_USER: dict[str, Any] = {"allowed_tools": ["ask_user"]}
+WRITE = {"tool_use": use("write_file", path="note", content="one")}
+ASKING: dict[str, Any] = {"ask_tools": ["write_file"]}
+
+
+async def note(run: Run) -> str | None:
+    file = await run.workspace() / "note"
+    return file.read_text() if file.exists() else None
+
+
+async def test_an_approved_call_runs_as_it_was_asked(engine: Engine) -> None:
+    run = await engine.start(WRITE, LAST_RESULT, **ASKING)
+    request = await run.open_request()
+    assert request.kind == "approval"
+    assert request.tool_input is not None
+    assert request.input_sha256 == hashlib.sha256(request.tool_input.encode()).digest()
+    assert await note(run) is None
+    with pytest.raises(InputChangedError):
+        await run.answer(request, decision="approve", input_sha256="00" * 32)
+    await run.answer(request, decision="approve", input_sha256=request.input_sha256.hex())
+    with pytest.raises(AlreadyAnsweredError):
+        await run.answer(request, decision="deny")
+    row = await run.ended()
+    assert (row.status, await note(run)) == (ExecutionStatus.COMPLETED, "one")
+    types = await run.event_types()
+    assert types.index("input.requested") < types.index("input.answered")
+    assert types.index("input.answered") < types.index("tool.started")
+
+
+async def test_an_edit_of_the_wrong_shape_does_not_spend_the_approval(engine: Engine) -> None:
+    run = await engine.start(WRITE, LAST_RESULT, **ASKING)
+    request = await run.open_request()
+    with pytest.raises(InvalidInputError):
+        await run.answer(request, decision="edit", input={"file": "note"})
+    await run.answer(request, decision="edit", input={"path": "note", "content": "three"})
+    await run.ended()
+    assert await note(run) == "three"
+
+
+async def test_past_due_takes_no_answer(engine: Engine) -> None:
+    policy = {"due_seconds": 0.1, "on_expiry": "fail"}
+    run = await engine.done(QUESTION, LAST_RESULT, **ASK_USER, human_input_policy=policy)
+    [request] = await run.requests()
+    with pytest.raises(AlreadyAnsweredError):
+        await run.answer(request, message="too late")
+
+
+async def test_a_deadline_ends_a_wait(engine: Engine) -> None:
+    run = await engine.failed(
+        QUESTION,
+        LAST_RESULT,
+        code=ErrorCode.DEADLINE_PASSED,
+        **ASK_USER,
+        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=5)},
+    )
+    [request] = await run.requests()
+    assert request.status == "cancelled"
+
+
+async def test_who_shares_a_task_is_neither_asked_nor_told_in_others_runs(engine: Engine) -> None:
+    policy = {"assignee": "its owner"}
+    told = {"email": [{"to": "its-owner@example.com"}]}
+    asks = use("delegate", title="part", prompt=script(QUESTION, LAST_RESULT))
+    run = await engine.start(
+        {"tool_use": [QUESTION["tool_use"], asks]},
+        LAST_RESULT,
+        allowed_tools=["ask_user", "delegate"],
+        human_input_policy=policy,
+        notification_config=told,
+        dispatch=False,
+    )
+    row = await run.row()
+    async with engine.database.transaction() as session:
+        owner = await users.see(session, "its owner", "user")
+        task = await session.get_one(TaskRow, row.task_id)
+        task.user_id, task.is_public = owner.id, True
+    assert await engine.dispatcher.start(request_of(row))
+    asked = await run.open_request()
+    [child] = await run.children()
+    of_subtask = await child.open_request()
+    assert (asked.assignee, of_subtask.assignee) == (None, None)
+    async with engine.database.reading() as session:
+        sent = select(NotificationRow).where(NotificationRow.user_id == row.user_id)
+        sent = sent.where(NotificationRow.execution_id.in_([run.id, child.id]))
+        assert (await session.scalars(sent)).all() == []
+    await run.cancel()
+    await run.ended()

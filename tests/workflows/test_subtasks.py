@@ -1,0 +1,84 @@
+"""Subtasks on the real engine: child workflows, and how they end with their parents."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from domain.errors import ErrorCode
+from domain.states import ExecutionStatus
+from tests.engine.driver import Engine, Run, Turn, script, use
+
+DELEGATE: dict[str, Any] = {"allowed_tools": ["delegate"]}
+LAST_RESULT = {"text": "{last_tool_result}"}
+
+
+def delegate(*turns: Turn, **fields: Any) -> dict[str, Any]:
+    """A subtask with a script of its own."""
+    return use("delegate", title="part", prompt=script(*turns), **fields)
+
+
+async def only_child(run: Run) -> Run:
+    [child] = await run.children()
+    return child
+
+
+async def test_a_result_comes_back(engine: Engine) -> None:
+    run = await engine.completed({"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE)
+    assert await run.text() == "42"
+    row = await (await only_child(run)).ended()
+    assert (row.trigger_type, row.depth, row.status) == ("subtask", 1, ExecutionStatus.COMPLETED)
+    assert row.session_id != (await run.row()).session_id
+    types = await run.event_types()
+    assert types.index("subtask.started") < types.index("subtask.completed")
+
+
+async def test_a_cancel_reaches_the_whole_tree(engine: Engine) -> None:
+    waiting = delegate({"tool_use": use("ask_user", question="?")}, LAST_RESULT)
+    calling = delegate({"text": "x", "delay_ms": 60_000})
+    middle = delegate({"tool_use": [waiting, calling]}, LAST_RESULT)
+    run = await engine.start(
+        {"tool_use": middle}, LAST_RESULT, allowed_tools=["delegate", "ask_user"]
+    )
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    child = await only_child(run)
+    await child.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    asking, busy = await child.children()
+    await asking.open_request()
+    await busy.calling()
+    await run.cancel("enough")
+    rows = await asyncio.gather(*(r.ended() for r in (run, child, asking, busy)))
+    assert {row.status for row in rows} == {ExecutionStatus.CANCELLED}
+    assert {row.cancel_reason for row in rows} == {"enough"}
+
+
+@pytest.mark.parametrize("how", ["deadline", "temporal"])
+async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) -> None:
+    deadline = datetime.now(UTC) + timedelta(seconds=8) if how == "deadline" else None
+    run = await engine.start(
+        {"tool_use": delegate({"tool_use": use("ask_user", question="?")}, LAST_RESULT)},
+        LAST_RESULT,
+        allowed_tools=["delegate", "ask_user"],
+        columns={"deadline_at": deadline},
+    )
+    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    child = await only_child(run)
+    await child.open_request()
+    if how == "temporal":
+        await run.handle.cancel()
+    row = await run.ended()
+    assert row.error_code == (ErrorCode.DEADLINE_PASSED if how == "deadline" else None)
+    assert (await child.ended()).status == ExecutionStatus.CANCELLED
+
+
+async def test_an_unborn_subtask_ends_with_its_cancel(engine: Engine) -> None:
+    """Its row is written, its parent has not started it: nobody else would ever end it."""
+    run = await engine.start({"tool_use": delegate({"text": "x"})}, LAST_RESULT, **DELEGATE)
+    await run.ended()
+    child = await only_child(run)
+    async with engine.database.transaction() as session:
+        row = await session.get_one(type(await child.row()), child.id)
+        row.status, row.completed_at, row.parent_execution_id = "pending", None, run.id
+    await child.cancel()
+    assert (await child.row()).status == ExecutionStatus.CANCELLED
