@@ -28,7 +28,7 @@ async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) 
         NotFoundError: there is no such execution, or its session is deleted.
         PermissionDeniedError: it belongs to another user.
     """
-    await locks.session_of(work.session, execution_id)
+    await locks.lock_session_of(work.session, execution_id)
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if _reads_messages(row):
         return await _steer(work, row, body.content)

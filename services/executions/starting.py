@@ -196,7 +196,7 @@ async def _check_prerequisites(work: UnitOfWork, start: Start) -> bool:
     """Return whether a prerequisite is not completed yet."""
     if not start.prerequisites:
         return False
-    statuses = await prerequisites.statuses(work.session, start.user_id, start.prerequisites)
+    statuses = await prerequisites.lock_statuses(work.session, start.user_id, start.prerequisites)
     if problems := list(_prerequisite_problems(start, statuses)):
         raise InvalidInputError("The execution can't be started; see errors.", problems)
     return any(status is not ExecutionStatus.COMPLETED for status in statuses.values())
