@@ -13,7 +13,7 @@ from domain.events import Event
 from domain.ids import made_at, new_id
 from domain.report_facts import ReportSource
 from domain.states import ExecutionStatus
-from persistence.executions import events, fencing
+from persistence.executions import events, queries
 from persistence.executions.snapshot import definition_of
 from persistence.reporting import reports
 from persistence.reporting.source import derive_ending, read_coverage, read_report_source
@@ -44,7 +44,7 @@ async def store_report(session: AsyncSession, execution_id: UUID) -> None:
     # Reading takes no lock: a cancel that arrives meanwhile must not wait for a long report.
     source = await read_report_source(session, row, definition)
     content = await asyncio.to_thread(_compose_json, source)
-    row = await fencing.locked(session, execution_id)
+    row = await queries.lock_existing(session, execution_id)
     if ExecutionStatus(row.status).is_terminal or await _is_current(session, row):
         return
     content["outcome"] |= asdict(derive_ending(row))
