@@ -26,7 +26,7 @@ VERBS = {
     "execution.completed": "has completed",
     "execution.failed": "has failed",
     "execution.cancelled": "was cancelled",
-    "input.requested": "needs an answer",
+    "input.requested": "needs your input",
     "input.answered": "received an answer",
     "input.expired": "received no answer in time",
     "report.ready": "has a new report",

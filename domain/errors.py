@@ -1,7 +1,7 @@
-"""Every error Perdure raises by name. Knows neither HTTP nor Temporal.
+"""Perdure's error classes. They do not depend on HTTP or Temporal.
 
-`api/http/errors.py` maps the classes to a status, `activities/failures.py` to a retry decision; a
-test walks every subclass and fails if a table misses one.
+`api/http/errors.py` maps the classes to an HTTP status, `activities/failures.py` to a retry
+decision. A test checks that both tables contain every subclass.
 """
 
 from collections.abc import Sequence
@@ -34,19 +34,19 @@ class ErrorCode(StrEnum):
 
 
 class PerdureError(Exception):
-    """Base of all our errors: a stable `code` for machines and a sentence for people."""
+    """Base class of all our errors: a stable `code` for programs and a sentence for people."""
 
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, detail: str) -> None:
-        """`detail` says what is wrong and what to change."""
+        """`detail` describes what is wrong and what to do."""
         super().__init__(detail)
         self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One invalid value: where it stands (as pydantic's `loc`), what is wrong, and a type name."""
+    """One invalid value: its location (as pydantic's `loc`), a message, and a type name."""
 
     loc: tuple[str | int, ...]
     msg: str
@@ -54,141 +54,141 @@ class FieldProblem:
 
 
 class InvalidInputError(PerdureError):
-    """The request is well formed and means something we can't accept."""
+    """The request is well formed, but a value is invalid."""
 
     code = "invalid_input"
 
     def __init__(self, detail: str, problems: Sequence[FieldProblem] = ()) -> None:
-        """`problems` names each field with its mend."""
+        """`problems` lists the invalid fields and how to fix them."""
         super().__init__(detail)
         self.problems = tuple(problems)
 
 
 class IdempotencyKeyReusedError(InvalidInputError):
-    """The same Idempotency-Key came with another body."""
+    """The same Idempotency-Key was sent with a different body."""
 
     code = "idempotency_key_reused"
 
 
 class AddressRefusedError(InvalidInputError):
-    """A user's address is none we go to: not public, not of the web, or on a port of others."""
+    """The address is not allowed: it is not public, not HTTP(S), or uses a forbidden port."""
 
     code = "address_refused"
 
 
 class SecretUnusableError(InvalidInputError):
-    """What is named as a secret is none of the user's, or may not go where it would be sent."""
+    """The secret does not exist, or may not be sent to this host."""
 
     code = "secret_unusable"
 
 
 class UnauthenticatedError(PerdureError):
-    """No credentials, or credentials that don't hold."""
+    """The credentials are missing or invalid."""
 
     code = "unauthenticated"
 
 
 class PermissionDeniedError(PerdureError):
-    """The thing exists and is somebody else's, or the role is too low."""
+    """The object belongs to another user, or the operation needs another role."""
 
     code = "permission_denied"
 
 
 class UserDisabledError(PermissionDeniedError):
-    """An admin has switched the user off: nothing is served and nothing starts."""
+    """An admin has disabled the user: requests are refused and nothing starts."""
 
     code = "user_disabled"
 
 
 class NotFoundError(PerdureError):
-    """There is no such thing; a soft-deleted thing counts as none."""
+    """The object does not exist or is deleted."""
 
     code = "not_found"
 
 
 class ConflictError(PerdureError):
-    """The state of the thing forbids it."""
+    """The current state of the object does not allow the operation."""
 
     code = "conflict"
 
 
 class DuplicateNameError(ConflictError):
-    """The name is taken among the user's live things."""
+    """Another object of the user has this name."""
 
     code = "duplicate_name"
 
 
 class TaskInactiveError(ConflictError):
-    """The task is switched off and can't be executed."""
+    """The task is inactive and cannot be executed."""
 
     code = "task_inactive"
 
 
 class ExecutionTerminalError(ConflictError):
-    """The execution has ended; nothing more can be said to it."""
+    """The execution has ended and accepts no more signals."""
 
     code = "execution_terminal"
 
 
 class ExecutionActiveError(ConflictError):
-    """The execution has not ended, and this takes one that has."""
+    """The operation needs an execution that has ended."""
 
     code = "execution_active"
 
 
 class ResetRefusedError(ConflictError):
-    """An operator's reset would reopen an execution whose session has gone on with another one.
+    """A reset would reopen an execution whose session has continued with another execution.
 
-    Its sentence is of ids and states, and is told in Temporal.
+    The message contains only ids and states, because it is shown in Temporal.
     """
 
     code = "reset_refused"
 
 
 class FilesElsewhereError(ConflictError):
-    """The files are where this gateway can't read them."""
+    """This gateway cannot read the files."""
 
     code = "files_elsewhere"
 
 
 class AlreadyAnsweredError(ConflictError):
-    """The input request has its answer, or is no longer open."""
+    """The input request is answered or no longer open."""
 
     code = "already_answered"
 
 
 class InputChangedError(ConflictError):
-    """The answer names another sha256 than the tool input it would approve."""
+    """The sha256 in the answer does not match the tool input to approve."""
 
     code = "input_changed"
 
 
 class SecretsNotConfiguredError(ConflictError):
-    """Secrets can't be kept or read: the operator gave no key, or not the one they need."""
+    """The encryption key for secrets is missing or is not the right one."""
 
     code = "secrets_not_configured"
 
 
 class RenderingFailedError(ConflictError):
-    """A stored report can't be rendered in one of its formats; others are to be had."""
+    """The report cannot be rendered in this format. Other formats may work."""
 
     code = "rendering_failed"
 
 
 class IdempotencyInProgressError(ConflictError):
-    """A request with this Idempotency-Key is still being handled."""
+    """A request with this Idempotency-Key is still in progress."""
 
     code = "idempotency_in_progress"
 
 
 class PreconditionFailedError(PerdureError):
-    """`If-Match` was sent and the thing has changed since."""
+    """The object has changed since the version in `If-Match`."""
 
     code = "precondition_failed"
 
 
 class RateLimitedError(PerdureError):
-    """Too many requests or too much running; try again after `retry_after_seconds`."""
+    """There are too many requests or executions; retry after `retry_after_seconds`."""
 
     code = "rate_limited"
 
@@ -200,9 +200,9 @@ class RateLimitedError(PerdureError):
         limit: int | None = None,
         window_seconds: int | None = None,
     ) -> None:
-        """`retry_after_seconds` is when it is worth trying again.
+        """`retry_after_seconds` is the delay after which a retry can succeed.
 
-        `limit` is what was reached, in `window_seconds` if it is one on a span of time.
+        `limit` is the limit that was reached; `window_seconds` is its period, if it has one.
         """
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
@@ -211,61 +211,61 @@ class RateLimitedError(PerdureError):
 
 
 class QuotaExceededError(RateLimitedError):
-    """The user has as much running, or has spent as much today, as they may."""
+    """The user has reached the limit of executions or of today's cost."""
 
     code = "quota_exceeded"
 
 
 class ServiceUnavailableError(PerdureError):
-    """The database can't be reached."""
+    """The database is unavailable."""
 
     code = "service_unavailable"
 
 
 class OutboundError(PerdureError):
-    """An address that a user gave was not reached, or did not answer in time."""
+    """A server at a user's address cannot be reached or did not respond in time."""
 
     code = "outbound_failed"
 
 
 class FencedOutError(PerdureError):
-    """Another attempt holds the execution; this one must stop and write nothing."""
+    """Another attempt owns the execution; this one must stop and write nothing."""
 
     code = "fenced_out"
 
 
 class WorkspaceElsewhereError(PerdureError):
-    """The execution's workspace is on another host than this worker's."""
+    """The workspace of the execution is on another host."""
 
     code = "workspace_elsewhere"
 
 
 class SandboxUnavailableError(PerdureError):
-    """No sandbox can be made here, so no tool runs."""
+    """The sandbox cannot be created, so tools cannot run."""
 
     code = "sandbox_unavailable"
 
 
 class ToolInputError(PerdureError):
-    """The model's tool input is unusable; the sentence goes back to the model."""
+    """The tool input is invalid; the message is returned to the model."""
 
     code = "tool_input_invalid"
 
 
 class WorkspacePathError(ToolInputError):
-    """The path leads out of the workspace, or to nothing that can be read."""
+    """The path is outside the workspace or cannot be read."""
 
     code = "workspace_path_invalid"
 
 
 class WorkspaceFileMissingError(WorkspacePathError):
-    """There is no such file in the workspace."""
+    """The file does not exist in the workspace."""
 
     code = "workspace_file_missing"
 
 
 class ModelFailureKind(StrEnum):
-    """What went wrong with a model call (facts: one table in `claude/posture.py`)."""
+    """Why a model call failed; `claude/` maps the provider's errors to these."""
 
     NOT_CONFIGURED = "not_configured"
     QUOTA = "quota"
@@ -278,10 +278,10 @@ class ModelFailureKind(StrEnum):
 
 
 class ModelCallError(PerdureError):
-    """A model call that brought no message.
+    """A model call returned no message.
 
-    `delay_seconds` is what the provider asked for (`retry-after`), else None; whether to try again
-    follows from `retryable`. `detail` is the provider's text and stays in Postgres.
+    `delay_seconds` is the value of the provider's `retry-after` header, if present. `retryable` is
+    whether a retry can succeed. `detail` is the provider's text; it is stored in Postgres only.
     """
 
     code = "model_call_failed"
@@ -296,7 +296,7 @@ class ModelCallError(PerdureError):
         http_status: int | None = None,
         request_id: str | None = None,
     ) -> None:
-        """The facts of the failure, as far as the provider gave them."""
+        """Optional arguments are None if the provider did not send them."""
         super().__init__(detail)
         self.kind = kind
         self.retryable = retryable

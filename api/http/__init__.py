@@ -1,1 +1,1 @@
-"""What every request and answer has in common, whatever it is about."""
+"""HTTP handling that all features share: middleware, errors, paging, bodies, responses."""

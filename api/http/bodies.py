@@ -1,7 +1,7 @@
-"""JSON bodies, validated strictly from their bytes: `false` is no number, and `"5"` neither.
+"""JSON bodies, validated in strict mode: `false` and `"5"` are not numbers.
 
-FastAPI's own bodies pass through Python objects, where strict mode would refuse every UUID and
-time; from JSON text, pydantic knows that those are strings.
+FastAPI validates Python objects, for which strict mode refuses UUIDs and times in strings. We
+validate the JSON text, for which pydantic accepts them.
 """
 
 import json
@@ -22,10 +22,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class JsonBody(Generic[M]):
-    """A dependency: the request's body as a model. `optional` reads no body as `{}`."""
+    """A dependency that reads the request body as a model. `optional` reads no body as `{}`."""
 
     def __init__(self, model: type[M], *, optional: bool = False) -> None:
-        """`model` must forbid extra fields, as every body of ours does."""
+        """`model` must forbid extra fields."""
         self.model = model
         self.optional = optional
 
@@ -33,8 +33,8 @@ class JsonBody(Generic[M]):
         """Read and validate.
 
         Raises:
-            MalformedRequestError: it is no JSON.
-            InvalidInputError: it is JSON, and not what the model wants; names each field.
+            MalformedRequestError: the body is not valid JSON.
+            InvalidInputError: the JSON does not match the model; lists the invalid fields.
         """
         raw = await call.body()
         if not raw and self.optional:
@@ -44,7 +44,9 @@ class JsonBody(Generic[M]):
         except ValidationError as error:
             raise _refusal(error, raw, self.model) from error
         if problems := list(_unstorable(raw)):
-            raise InvalidInputError("The body holds values that can't be stored.", problems)
+            raise InvalidInputError(
+                "The body contains values that cannot be stored; see errors.", problems
+            )
         return body
 
 
@@ -52,28 +54,32 @@ def _refusal(error: ValidationError, raw: bytes, model: type[BaseModel]) -> Exce
     found = error.errors(include_url=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return _unparseable(raw, found[0]["msg"])
-    # Only those that are told: a name to suggest is sought for each, and there may be a million.
+    # Only the first ones: finding a suggestion takes time, and there may be a million problems.
     told = found[:SHOWN_PROBLEMS]
     problems = [FieldProblem(("body", *e["loc"]), sentence(e, model), e["type"]) for e in told]
     return InvalidInputError("The body is invalid; see errors.", problems)
 
 
 def _unparseable(raw: bytes, reason: str) -> Exception:
-    """Tell what is no JSON from JSON that names characters or numbers that don't exist."""
+    """Distinguish invalid JSON from JSON with invalid characters or numbers."""
     try:
         json.loads(raw.decode())
     except (json.JSONDecodeError, UnicodeDecodeError):
-        return MalformedRequestError(f"The body can't be parsed. {reason}.")
+        return MalformedRequestError(f"The body is not valid JSON. {reason}.")
     except (ValueError, RecursionError):
         pass
-    problem = FieldProblem(("body",), f"{reason}; no lone surrogates, no nesting past 200.")
-    return InvalidInputError("The body can't be represented; see errors.", [problem])
+    problem = FieldProblem(
+        ("body",), f"{reason}. Remove lone surrogates, and nest at most 200 levels."
+    )
+    return InvalidInputError(
+        "The body contains characters or values that are not supported; see errors.", [problem]
+    )
 
 
 def _unstorable(raw: bytes) -> Iterator[FieldProblem]:
-    """NUL, which Postgres has no text for, and numbers that are none.
+    """Problems for NUL characters, which Postgres cannot store, and non-finite numbers.
 
-    In JSON, NUL can only stand as an escape, so most bodies are seen through at a glance.
+    JSON can contain NUL only as an escape, so most bodies need no full check.
     """
     value = pydantic_core.from_json(raw)
     if b"\\u0000" not in raw and _is_finite(value):
@@ -93,7 +99,7 @@ def _walk(value: Any, loc: Location) -> Iterator[FieldProblem]:
     if isinstance(value, str) and "\0" in value:
         yield FieldProblem(loc, "Remove the NUL character.", "string_nul")
     elif isinstance(value, float) and not math.isfinite(value):
-        yield FieldProblem(loc, "Write a finite number.", "finite_number")
+        yield FieldProblem(loc, "Use a finite number.", "finite_number")
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _walk(item, (*loc, index))

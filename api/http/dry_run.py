@@ -1,4 +1,4 @@
-"""`?dry_run=true` where definitions are written: every rule is asked, and nothing is stored."""
+"""`?dry_run=true` for definitions: checks every rule and stores nothing."""
 
 from typing import Annotated, Any
 
@@ -8,15 +8,15 @@ from pydantic import BaseModel
 DryRun = Annotated[
     bool,
     Query(
-        description="Store nothing: answer 200 with what would be stored (its id is of nothing), "
-        "or the refusal."
+        description="Validate the request without storing anything. Returns 200 with the object "
+        "that would be stored (its id is not used), or the error."
     ),
 ]
 
 
 def created(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """The answers of a route that makes something, with and without `dry_run`."""
+    """The responses of a route that creates an object, with and without `dry_run`."""
     return {
-        200: {"model": model, "description": "A dry run: it would be stored like this."},
+        200: {"model": model, "description": "Dry run: the object that would be stored."},
         201: {"model": model},
     }

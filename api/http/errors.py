@@ -1,6 +1,6 @@
-"""The one table from our errors to HTTP, and the errors that only HTTP knows.
+"""The mapping of errors to HTTP statuses, and the errors that only HTTP needs.
 
-A test walks every subclass of `PerdureError` and fails if the table misses one.
+A test checks that the table contains every subclass of `PerdureError`.
 """
 
 from collections.abc import Mapping
@@ -12,25 +12,25 @@ from runtime.temporal import TemporalUnavailableError
 
 
 class MalformedRequestError(PerdureError):
-    """The body is no JSON, or a header is malformed."""
+    """The body is not valid JSON, or a header is malformed."""
 
     code = "malformed_request"
 
 
 class PayloadTooLargeError(PerdureError):
-    """The body is over the limit."""
+    """The body exceeds the size limit."""
 
     code = "payload_too_large"
 
 
 class HostRefusedError(PerdureError):
-    """The request names a host that is not the gateway's."""
+    """The `Host` of the request is not a name of the gateway."""
 
     code = "host_refused"
 
 
 class OriginRefusedError(PermissionDeniedError):
-    """A web page of an origin that the operator does not know sent the request."""
+    """A web page of an origin that is not allowed sent the request."""
 
     code = "origin_refused"
 
@@ -48,7 +48,7 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
         errors.InvalidInputError: 422,
         errors.RateLimitedError: 429,
         errors.ServiceUnavailableError: 503,
-        # Raised by workers and at start; one that reaches a client is a fault of ours.
+        # Raised by workers and at startup; if one reaches a client, that is a bug.
         TemporalUnavailableError: 500,
         errors.OutboundError: 500,
         errors.FencedOutError: 500,
@@ -60,22 +60,22 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
 )
 
 RETRY_AFTER_SECONDS = 2
-"""What a client is told while the database is away: about as long as a restart takes (chosen)."""
+"""`Retry-After` while the database is unavailable: about the time of a restart (chosen)."""
 
 
 def status_of(error: type[PerdureError]) -> int:
-    """The status of an error class or of the nearest class above it; 500 where there is none."""
+    """The status of an error class or of its nearest base class in the table; otherwise 500."""
     return next((STATUS[c] for c in error.__mro__ if c in STATUS), 500)
 
 
 def codes() -> Mapping[str, int]:
-    """Every code a client may meet with its status, for the API's description."""
+    """Every error code with its status, for the OpenAPI document."""
     found = {
         "method_not_allowed": 405,
         "range_not_satisfiable": 416,
         "internal_error": 500,
     }
-    pending = [c for c, status in STATUS.items() if status != 500]  # noqa: PLR2004 - as above
+    pending = [c for c, status in STATUS.items() if status != 500]  # noqa: PLR2004 - see above
     while pending:
         error = pending.pop()
         found[error.code] = status_of(error)

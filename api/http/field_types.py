@@ -1,4 +1,4 @@
-"""Types that bodies of several features share."""
+"""Field types that several features use."""
 
 import re
 from datetime import date, datetime
@@ -17,10 +17,10 @@ from pydantic import (
 )
 
 UsdOut = Annotated[Decimal, PlainSerializer(float, return_type=float)]
-"""Money in a response: a JSON number; six decimals are exact in a double up to nine digits."""
+"""Money in a response: a JSON number. A double is exact for nine digits and six decimals."""
 
 Text = Annotated[str, Field(max_length=10_000)]
-"""Free text of a person: a description, a reason, a message."""
+"""Free text from a user: a description, a reason, a message."""
 
 Variables = dict[str, Any]
 
@@ -28,14 +28,14 @@ _NUMBER = re.compile(r"\s*[-+]?[\d.]+\s*")
 
 
 def _as_written(value: Any) -> Any:
-    """Refuse what pydantic would take for seconds since 1970."""
+    """Refuse numbers, which pydantic would read as seconds since 1970."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
-        raise ValueError("Write it as RFC 3339, such as 2026-11-21T09:00:00Z.")
+        raise ValueError("Use the RFC 3339 format, such as 2026-11-21T09:00:00Z.")
     return value
 
 
 def _read(value: Any) -> Any:
-    """The time of a text: behind a validator, a strict body takes no text for a time any more."""
+    """Parse a time from text: after a validator, strict mode no longer accepts text for a time."""
     written = _as_written(value)
     try:
         return _TIME.validate_python(written) if isinstance(written, str) else written
@@ -47,20 +47,20 @@ _TIME = TypeAdapter(datetime)
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_read)]
-"""A time in a request, with its offset."""
+"""A time in a request, with a UTC offset."""
 
 Day = Annotated[date | AwareDatetime, BeforeValidator(_as_written)]
-"""A day in a request; of a time, the day it falls on in UTC."""
+"""A day in a request, or a time, which means its day in UTC."""
 
 
 class Body(BaseModel):
-    """Base of request bodies: unknown fields are refused."""
+    """Base class of request bodies; refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Read(BaseModel):
-    """Base of resources. `_links` stands in every one."""
+    """Base class of resources; each one has `_links`."""
 
     model_config = ConfigDict(frozen=True)
 

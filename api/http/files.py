@@ -1,4 +1,4 @@
-"""Sending the bytes of files: kept ones, and those of a workspace."""
+"""Responses with the content of artifacts and workspace files."""
 
 import mimetypes
 import os
@@ -15,23 +15,29 @@ from persistence.blobs import BlobStore
 from persistence.tables.artifacts import ArtifactRow
 
 _HARMLESS = {
-    # What tools wrote is nobody's page: never shown in place, never run with our origin.
+    # Never display files of tools as pages, and never run their scripts with our origin.
     "Content-Security-Policy": "sandbox; default-src 'none'",
 }
 _HEADERS = {**_HARMLESS, "Cache-Control": "private, max-age=31536000, immutable"}
 
 
 _REFUSED_RANGES = {
-    400: (MalformedRequestError.code, "Range can't be read; write it as `bytes=0-99`."),
-    416: ("range_not_satisfiable", "The file ends before this range; see Content-Range."),
+    400: (
+        MalformedRequestError.code,
+        "The Range header is malformed; use the format `bytes=0-99`.",
+    ),
+    416: (
+        "range_not_satisfiable",
+        "The range is outside the file; Content-Range contains the file size.",
+    ),
 }
 
 
 class FileInParts(FileResponse):
-    """A file, whole or the ranges asked for; a range that can't be had is a problem as ours are."""
+    """A file, or the requested ranges of it. An invalid range returns a problem document."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         refused: Message | None = None
 
         async def as_problem(message: Message) -> None:
@@ -54,41 +60,41 @@ def _problem_of(scope: Scope, refused: Message) -> Response:
 
 
 def file_response(store: BlobStore, row: ArtifactRow) -> FileResponse:
-    """The file's bytes, whole or the ranges asked for.
+    """The content of an artifact, or the requested ranges of it.
 
     Raises:
-        NotFoundError: its bytes are not in this gateway's store.
+        NotFoundError: this gateway does not store the content.
     """
     path = store.path(row.sha256)
     if not path.is_file():
-        raise NotFoundError("The bytes of this artifact are not in this gateway's store.")
+        raise NotFoundError("This gateway does not store the content of this artifact.")
     headers = {**_HEADERS, "ETag": f'"{row.sha256}"', **as_download(row.name)}
     return FileInParts(path, media_type=_media_type(row), headers=headers)
 
 
 def as_download(path: str) -> dict[str, str]:
-    """Headers of something that is kept as a file, under the last part of `path`."""
+    """Headers of a download; the last part of `path` is the file name."""
     name = quote(path.rpartition("/")[2], safe="", errors="replace")
     return {**_HARMLESS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
 
 
 class OpenFileResponse(FileInParts):
-    """The bytes of an open file as they were when it was opened; closes it.
+    """The content of an open file, up to its length when it was opened; closes the file.
 
-    It may change while it is sent: what is added is left out.
+    Data that is appended while the file is sent is not included.
     """
 
     def __init__(self, file: int, path: str) -> None:
-        """Takes over the file descriptor; `path` is what it is called."""
+        """Takes ownership of the file descriptor; `path` is the name for the client."""
         self._file = file
         headers = {**as_download(path), "Cache-Control": "private, no-cache"}
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        # The open file itself, wherever its name leads by now.
+        # Refers to the open file, even if another file has its name now.
         opened = f"/dev/fd/{file}"
         super().__init__(opened, headers=headers, media_type=kind, stat_result=os.fstat(file))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, and no more bytes than its length told."""
+        """Send the file, but not more bytes than `Content-Length`."""
         left: int | None = None
 
         async def as_told(message: Message) -> None:
@@ -110,6 +116,6 @@ class OpenFileResponse(FileInParts):
 
 
 def _media_type(row: ArtifactRow) -> str:
-    """What the tool said, where it can stand in a header."""
+    """The media type of the artifact, if it is valid in a header."""
     given = row.media_type
     return given if given.isascii() and given.isprintable() else "application/octet-stream"

@@ -1,7 +1,7 @@
-"""Which names and origins a request may come by (design.md, section 6).
+"""The names and origins that requests may use (design.md, section 6).
 
-A web page that has its own name point at this machine (DNS rebinding) still says its own name in
-`Host`, and one elsewhere says where it comes from in `Origin`.
+If a web page uses DNS rebinding, `Host` still contains its own name. A request from a page of
+another site contains the site in `Origin`.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from domain.errors import PerdureError
 from runtime.settings import Settings
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
-"""Nobody can make these names lead elsewhere, so they are let in always."""
+"""These names are always allowed, because DNS cannot redirect them."""
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _PROBES = ("/health/live", "/health/ready")
-"""Asked by address, by whatever keeps us running; they tell nothing that others may not know."""
+"""Health checks use an address instead of a name. The responses contain nothing private."""
 
 
 class HostPolicy:
-    """What the operator lets in."""
+    """The hosts and origins that the operator allows."""
 
     def __init__(
         self, hosts: Sequence[str] | None, origins: Sequence[str], home: str | None
     ) -> None:
-        """`hosts` None is any; `*.example.com` stands for its subdomains; `home` is our origin."""
+        """`hosts` None means any host, `*.example.com` all subdomains; `home` is our own origin."""
         names = [host.lower() for host in hosts or ()]
         self._any_host = hosts is None or "*" in names
         self._hosts = frozenset(names)
@@ -39,16 +39,16 @@ class HostPolicy:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """As the settings say; on loopback only local names and the public one lead here.
+        """Read the settings; on loopback, only local names and the public name are allowed.
 
         Raises:
-            ValueError: an origin is none, or all of them.
+            ValueError: an origin is invalid or `*`.
         """
         for origin in settings.cors_origins:
             if urlsplit(origin).netloc == "" or origin != _origin(origin):
                 raise ValueError(
-                    f"PERDURE_CORS_ORIGINS: {origin!r} is no origin; write https://name[:port], "
-                    "one for each application."
+                    f"PERDURE_CORS_ORIGINS: {origin!r} is not an origin; use https://name[:port], "
+                    "and separate several origins with commas."
                 )
         public = settings.public_url
         hosts: Sequence[str] | None = settings.allowed_hosts or None
@@ -60,7 +60,7 @@ class HostPolicy:
         return cls(hosts, settings.cors_origins, _origin(public) if public else None)
 
     def refusal(self, scope: Scope) -> PerdureError | None:
-        """Why the request of this scope is not let in, if it is not."""
+        """The error for a request that is not allowed, otherwise None."""
         host = origin = ""
         for name, value in scope["headers"]:
             if name == b"host":
@@ -69,22 +69,22 @@ class HostPolicy:
                 origin = value.decode("latin-1").lower()
         if not self._any_host and not self._knows(host) and scope["path"] not in _PROBES:
             return HostRefusedError(
-                "This name is not one of the gateway's. Add it to PERDURE_ALLOWED_HOSTS, or set "
-                "PERDURE_PUBLIC_URL."
+                "The host name of this request is not allowed. Add it to PERDURE_ALLOWED_HOSTS, "
+                "or set PERDURE_PUBLIC_URL."
             )
-        # Not parsed as an URL: what is sent may be none, and only the very same text is ours.
+        # Compared as text: the header may not be a valid URL, and only an identical origin is ours.
         is_ours = not origin or origin.partition("://")[2] == host or origin in self._origins
         if not is_ours and scope["method"] not in _READS:
             return OriginRefusedError(
-                "A page of another origin sent this. Add the origin to PERDURE_CORS_ORIGINS, or "
-                "set PERDURE_PUBLIC_URL if it is the gateway's own."
+                "A web page of another origin sent this request. Add the origin to "
+                "PERDURE_CORS_ORIGINS, or set PERDURE_PUBLIC_URL if it is the gateway's own."
             )
         return None
 
     def _knows(self, host: str) -> bool:
         if host.startswith("["):
             name, _, rest = host[1:].partition("]")
-            if rest.partition(":")[0]:  # what stands behind an address is no part of it
+            if rest.partition(":")[0]:  # the path is not part of the origin
                 return False
         else:
             name = host.partition(":")[0]

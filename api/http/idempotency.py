@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a repeated request gets the first one's answer and does nothing again."""
+"""`Idempotency-Key`: a repeated request returns the first response and changes nothing."""
 
 import hashlib
 import re
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
-    """What came of a request. `value` is missing where the answer is the first request's."""
+    """The result of a request. `value` is None if the response is a stored one."""
 
     response: Response
     value: T | None
@@ -37,10 +37,10 @@ async def run_once(
     *,
     dry_run: bool = False,
 ) -> Done[T]:
-    """Run `operation` in one transaction with the key's row: both are kept, or neither.
+    """Run `operation` and store its response with the key, in one transaction.
 
-    A refusal (4xx) is kept as well; an error of ours (5xx) and a limit that is reached (429) never.
-    Of a dry run nothing is kept, its key neither: the same key is free for the real request.
+    Client errors (4xx) are stored too, except 429. Server errors (5xx) are never stored. A dry run
+    stores neither its response nor its key, so the key can be used for the real request.
     """
     if dry_run:
         return Done(await _rehearsed(call, operation), None)
@@ -59,7 +59,7 @@ async def run_once(
 async def _rehearsed(
     call: Call, operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]]
 ) -> Response:
-    """The operation's answer, without the address of what was not made."""
+    """The response of a dry run, without the `Location` of an object that is not stored."""
     async with call.gateway.database.transaction(keep=False) as session:
         response, _ = await operation(session)
     response.status_code = 200
@@ -72,13 +72,13 @@ async def _tried(
     session: AsyncSession,
     operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]],
 ) -> Done[T]:
-    """The operation's answer, or its refusal with nothing else written."""
+    """The response of the operation, or its error after the changes are rolled back."""
     try:
         async with session.begin_nested():
             response, value = await operation(session)
     except PerdureError as error:
-        # What may be different in a moment is not kept: a quota's refusal asks to try again.
-        if status_of(type(error)) >= 500 or isinstance(error, RateLimitedError):  # noqa: PLR2004 - the class of statuses that are ours
+        # A quota error asks the client to retry, so it is not stored.
+        if status_of(type(error)) >= 500 or isinstance(error, RateLimitedError):  # noqa: PLR2004 - server errors
             raise
         return Done(of_error(call.request.scope, error), None)
     return Done(response, value)
@@ -101,7 +101,7 @@ async def _key(call: Call) -> Key | None:
 
 
 def _stored(response: Response) -> dict[str, object]:
-    """The body as text, so that the repetition is the same to the byte."""
+    """The body as text, so that the repeated response is byte-identical."""
     headers = {h: response.headers[h] for h in _REPEATED_HEADERS if h in response.headers}
     return {
         "body": bytes(response.body).decode(),

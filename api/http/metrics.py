@@ -1,4 +1,4 @@
-"""What `/metrics` tells of the gateway itself."""
+"""Prometheus metrics of the gateway (`/metrics`)."""
 
 from functools import lru_cache
 
@@ -7,27 +7,27 @@ from prometheus_client import Counter, Gauge, Histogram
 REQUESTS = Counter("perdure_http_requests", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram(
     "perdure_http_request_seconds",
-    "Seconds until a response was complete; event streams count while they last.",
+    "Duration of requests until the response is complete, including event streams.",
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 STREAMS = Gauge("perdure_event_streams", "Open event streams.")
-WAITS = Gauge("perdure_waits", "Requests that wait for an execution to settle.")
+WAITS = Gauge("perdure_waits", "Requests that wait for an execution to end or to need a person.")
 STARTS = Counter(
     "perdure_workflow_starts",
-    "Workflows the gateway started, or left to the relay.",
+    "Workflows that the gateway started or left to the relay.",
     ["outcome"],
 )
 
 
 def observe(method: str, route: str, status: int, seconds: float) -> None:
-    """Count one answered request. `route` is the template, so that ids make no series."""
+    """Count one request. `route` is the path template, so that ids do not create series."""
     counter, histogram = _series(method, route, status)
     counter.inc()
     histogram.observe(seconds)
 
 
-# Methods come from clients, so the cache is bounded; routes and statuses are few.
+# Clients choose the method, so the cache is bounded; there are few routes and statuses.
 @lru_cache(maxsize=1024)
 def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, str(status)), SECONDS.labels(method, route)

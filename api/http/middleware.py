@@ -1,6 +1,7 @@
-"""The outermost layer of every request, as plain ASGI: its id, its address checked, its end seen.
+"""The outermost layer, as plain ASGI: request ids, host checks, headers, logging of errors.
 
-Not Starlette's `BaseHTTPMiddleware`, which runs each request in a second task and breaks streams.
+Does not use Starlette's `BaseHTTPMiddleware`, which runs requests in a second task and breaks
+streams.
 """
 
 import re
@@ -35,7 +36,7 @@ REQUEST_HEADERS = (
     "Range",
     "X-Request-ID",
 )
-"""What pages of other origins may send, where they may send anything."""
+"""Request headers that pages of allowed origins may send."""
 
 RESPONSE_HEADERS = (
     "Content-Disposition",
@@ -50,7 +51,7 @@ RESPONSE_HEADERS = (
     "Retry-After",
     "X-Request-ID",
 )
-"""What such pages may read."""
+"""Response headers that pages of allowed origins may read."""
 
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -61,27 +62,27 @@ _ALWAYS = [
 ]
 
 HSTS = (b"strict-transport-security", b"max-age=31536000")
-"""A year, as is usual; only where the public address is https."""
+"""One year, the usual value; sent only if the public URL is https."""
 
 _POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""For answers that say nothing themselves: data, which loads nothing."""
+"""The default policy: responses are data and load nothing."""
 
 _UNSTORED = (b"cache-control", b"no-store")
 _CHECKED = (b"cache-control", b"private, no-cache")
-"""What has a tag may be kept by who asked, and is asked for again."""
+"""For responses with an ETag: clients may store them but must revalidate."""
 
 
 class RequestMiddleware:
-    """Wraps the application. Nothing that goes wrong inside passes it unreported."""
+    """Wraps the application and reports every unhandled error."""
 
     def __init__(self, app: ASGIApp, doors: HostPolicy, *, is_https: bool) -> None:
-        """Lets requests in by `doors`; `is_https` tells browsers to stay with it."""
+        """Lets requests in by `doors`; `is_https` adds HSTS headers."""
         self._app = app
         self._doors = doors
         self._always = [*_ALWAYS, HSTS] if is_https else _ALWAYS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection; only HTTP is ours."""
+        """Handle one connection; everything except HTTP is passed through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -97,7 +98,7 @@ class RequestMiddleware:
 
     async def _handle(self, scope: Scope, receive: Receive, sent: "_Sent") -> None:
         if not _is_text(scope):
-            detail = "The address holds NUL or bytes that are no UTF-8; send text."
+            detail = "The URL contains NUL or invalid UTF-8; send valid UTF-8 text."
             answer = problem(scope, 422, InvalidInputError.code, detail)
             await answer(scope, receive, sent)
             return
@@ -106,16 +107,16 @@ class RequestMiddleware:
             return
         try:
             await self._app(scope, receive, sent)
-        except Exception as error:  # noqa: BLE001 - the edge that reports
+        except Exception as error:  # noqa: BLE001 - reports every error
             await _report(error, scope, receive, sent)
 
 
 async def _report(error: Exception, scope: Scope, receive: Receive, sent: "_Sent") -> None:
-    """Log what nobody handled and answer, unless a part of an answer is out already."""
+    """Log an unhandled error and send a response, unless one was already started."""
     about = {"path": scope["path"], "request_id": scope["request_id"]}
     if is_outage(error):
         log.warning("request.database_away", error=repr(error), **about)
-        detail = "The database can't be reached; try again in a moment."
+        detail = "The database is unavailable; retry in a few seconds."
         answer = problem(
             scope,
             503,
@@ -125,21 +126,23 @@ async def _report(error: Exception, scope: Scope, receive: Receive, sent: "_Sent
         )
     else:
         log.error("request.failed", exc_info=error, **about)
-        detail = "Something went wrong here. The log has more, under this request_id."
+        detail = (
+            "An internal error occurred. The gateway's log contains details for this request_id."
+        )
         answer = problem(scope, 500, "internal_error", detail)
     if not sent.has_started:
         await answer(scope, receive, sent)
 
 
 class _Sent:
-    """The `send` of one request: adds the headers every response has, and notes the status."""
+    """The `send` of one request: adds the common response headers and records the status."""
 
     def __init__(self, scope: Scope, send: Send, always: Sequence[tuple[bytes, bytes]]) -> None:
         self._scope = scope
         self._send = send
         self._always = always
         self.status = 499
-        """The client went away before an answer (nginx's number for it)."""
+        """The client disconnected before a response (the status that nginx uses)."""
         self.has_started = False
 
     async def __call__(self, message: Message) -> None:
@@ -170,7 +173,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def _is_text(scope: Scope) -> bool:
-    """Whether path and query are UTF-8 without NUL, which is what Postgres can be asked about."""
+    """Whether path and query are UTF-8 without NUL, which Postgres requires."""
     address: bytes = scope.get("raw_path") or b""
     address += b"?" + scope["query_string"]
     if b"%" not in address:

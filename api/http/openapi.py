@@ -1,4 +1,4 @@
-"""The API's description: FastAPI's, with our bodies, errors and security added."""
+"""The OpenAPI document: FastAPI's, with our bodies, errors and security schemes."""
 
 from typing import Any
 
@@ -18,18 +18,19 @@ TITLE = "Perdure"
 
 _REF = "#/components/schemas/{model}"
 
-_ABOUT = """Runs tasks for Claude durably: one task run is one Temporal workflow.
+_ABOUT = """Perdure runs tasks for Claude durably. Each run of a task is one Temporal workflow.
 
-- Times are RFC 3339 in UTC, durations say their unit (`_seconds`, `_ms`), money is a number in USD
-  with at most six decimals.
-- `Idempotency-Key`, a header of every POST that makes or starts something: the same key with the
-  same body gets the first answer again (`Idempotency-Replayed: true`), for 24 hours.
-- Single resources have an `ETag`: send it as `If-Match` with PATCH and DELETE (412 where the
-  resource has changed), as `If-None-Match` with GET (304 where it has not).
-- Lists are newest first, an execution's story oldest first. Go on with `next_cursor` as `cursor`,
-  or with `_links.next`. `total` is exact up to 10,000; beyond, `total_is_capped` is true.
-- `_links` are paths; what is absent is left out.
-- `X-Request-ID` is in every answer, your own where you send one.
+- Times are RFC 3339 in UTC. Durations have their unit in the name (`_seconds`, `_ms`). Money is a
+  number in USD with at most six decimals.
+- Every POST that creates or starts something accepts the header `Idempotency-Key`. Within 24 hours,
+  the same key with the same body returns the first response again (`Idempotency-Replayed: true`).
+- Single resources have an `ETag`. Send it as `If-Match` with PATCH and DELETE (412 if the resource
+  has changed), or as `If-None-Match` with GET (304 if it has not).
+- Lists are newest first; events, messages and calls of an execution are oldest first. To get the
+  next page, send `next_cursor` as `cursor`, or follow `_links.next`. `total` is exact up to 10,000;
+  for more, `total_is_capped` is true.
+- `_links` are paths; relations that do not exist are omitted.
+- Every response contains `X-Request-ID`. You can send your own.
 
 Errors are `application/problem+json`; `code` is one of:
 
@@ -39,7 +40,7 @@ Errors are `application/problem+json`; `code` is one of:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI 3.1 document, made once."""
+    """The OpenAPI 3.1 document, created once."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=TITLE, version=app.version, description=_description(), routes=app.routes
@@ -53,7 +54,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = _schemas([Problem, *{body.model for body in bodies if body}])
         components = document.setdefault("components", {}).setdefault("schemas", {})
         components.update(schemas)
-        for unused in ("HTTPValidationError", "ValidationError"):  # ours are problems
+        for unused in (
+            "HTTPValidationError",
+            "ValidationError",
+        ):  # our errors are problem documents
             components.pop(unused, None)
         document["components"]["securitySchemes"] = {
             "token": {
@@ -65,7 +69,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for route, body in zip(routes, bodies, strict=True):
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
-                operation["operationId"] = route.name  # clients name their functions by it
+                operation["operationId"] = (
+                    route.name
+                )  # generated clients use it as the function name
                 _complete(operation, route.dependant, body)
         app.openapi_schema = document
     return app.openapi_schema
@@ -74,7 +80,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], dependant: Dependant, body: JsonBody[Any] | None) -> None:
     problem = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
     operation["responses"].pop("422", None)
-    operation["responses"]["default"] = {"description": "A problem.", "content": problem}
+    operation["responses"]["default"] = {"description": "An error.", "content": problem}
     if _needs_token(dependant):
         operation["security"] = [{"token": []}]
     if body:

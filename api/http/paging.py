@@ -1,4 +1,4 @@
-"""The query and the envelope every list shares (contract.md, section 1)."""
+"""The query parameters and the response format of all lists (contract.md, section 1)."""
 
 import base64
 import binascii
@@ -17,21 +17,21 @@ from persistence.sessions.timeline import TimelinePage, TimelineRange
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
 STORY_PAGE_SIZE = 100
-"""Events, messages and calls are read from the beginning and mostly whole."""
+"""Clients usually read events, messages and calls completely, from the beginning."""
 
 DEEPEST_PAGE = 10_000
-"""Numbered pages cost more the deeper they are (a million rows skipped: 0.2 s); cursors don't."""
+"""Higher page numbers cost more (skipping a million rows takes 0.2 s); cursors do not."""
 
 LAST_SEQ = 2**31 - 1
-"""The largest number an event can have."""
+"""The largest event number."""
 
 PageNumber = Annotated[int, Field(ge=1, le=DEEPEST_PAGE)]
 PageSize = Annotated[int, Field(ge=1, le=LARGEST_PAGE)]
-Cursor = Annotated[str, Field(max_length=200, description="`next_cursor` of the page before.")]
+Cursor = Annotated[str, Field(max_length=200, description="`next_cursor` of the previous page.")]
 
 
 class ListQuery(BaseModel):
-    """Which page. A cursor outranks a page number. Unknown parameters are refused."""
+    """The page to return. `cursor` overrides `page`. Unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +40,7 @@ class ListQuery(BaseModel):
     cursor: Cursor | None = None
 
     def window(self) -> Window:
-        """The rows to read, of a list that is newest first."""
+        """The rows to read from a list that is newest first."""
         if self.cursor is None:
             return Window(self.page_size, offset=(self.page - 1) * self.page_size)
         try:
@@ -50,7 +50,7 @@ class ListQuery(BaseModel):
 
 
 class StoryQuery(ListQuery):
-    """Which part of a story, which is oldest first."""
+    """The page of a timeline, which is oldest first."""
 
     page_size: PageSize = STORY_PAGE_SIZE
 
@@ -71,7 +71,7 @@ Item = TypeVar("Item")
 
 
 class Listing(BaseModel, Generic[Item]):
-    """The envelope. `page` is missing where a cursor was given."""
+    """A page of a list. `page` is null if the request contains a cursor."""
 
     items: list[Item]
     total: int
@@ -85,7 +85,7 @@ class Listing(BaseModel, Generic[Item]):
 def listing(
     request: Request, query: ListQuery, page: Page[Any] | TimelinePage[Any], items: Sequence[Any]
 ) -> Listing[Any]:
-    """The envelope of one page; the cursor is the last row's id, or a place in the story."""
+    """The response for one page; the cursor is the last row's id or timeline position."""
     cursor = _next_cursor(page)
     links = {"self": address(request)}
     if cursor:
@@ -112,7 +112,7 @@ def _next_cursor(page: Page[Any] | TimelinePage[Any]) -> str | None:
 
 
 def address(request: Request) -> str:
-    """The request's own path and query."""
+    """The path and query of the request."""
     query = request.url.query
     return f"{request.url.path}?{query}" if query else request.url.path
 
@@ -129,5 +129,7 @@ def _decoded(cursor: str) -> bytes:
 
 
 def _bad_cursor() -> InvalidInputError:
-    problem = FieldProblem(("query", "cursor"), "Send `next_cursor` as the page before gave it.")
-    return InvalidInputError("The cursor is not one of ours.", [problem])
+    problem = FieldProblem(
+        ("query", "cursor"), "Send the `next_cursor` of the previous page unchanged."
+    )
+    return InvalidInputError("The cursor is invalid; see errors.", [problem])

@@ -27,7 +27,7 @@ from domain.errors import (
 MEDIA_TYPE = "application/problem+json"
 
 SHOWN_PROBLEMS = 50
-"""A list of ten thousand wrong items is told about its first ones (chosen)."""
+"""Maximum number of reported problems, for lists with many invalid items (chosen)."""
 
 
 class InvalidField(BaseModel):
@@ -39,7 +39,7 @@ class InvalidField(BaseModel):
 
 
 class Problem(BaseModel):
-    """What every error looks like. `code` is stable; `detail` is for people."""
+    """The body of every error. `code` is stable; `detail` is a message for people."""
 
     type: str
     title: str
@@ -60,7 +60,7 @@ def problem(
     problems: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A problem as the answer to the request of this ASGI scope."""
+    """The problem document for the request of this ASGI scope."""
     body: dict[str, Any] = {
         "type": f"urn:perdure:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -74,13 +74,13 @@ def problem(
         body["errors"] = [
             {"loc": list(p.loc), "msg": p.msg, "type": p.type} for p in problems[:SHOWN_PROBLEMS]
         ]
-    # ASCII, since a field's name or the path may hold what UTF-8 can't.
+    # ASCII, because field names and paths can contain characters that UTF-8 cannot encode.
     content = json.dumps(body).encode("ascii")
     return Response(content, status, dict(headers or {}), MEDIA_TYPE)
 
 
 def of_error(scope: Mapping[str, Any], error: PerdureError) -> Response:
-    """The answer to a request that ended in one of our errors."""
+    """The response for one of our errors."""
     problems = error.problems if isinstance(error, InvalidInputError) else ()
     return problem(
         scope,
@@ -113,7 +113,7 @@ def _limit_headers(error: RateLimitedError) -> dict[str, str]:
 
 
 def register(app: FastAPI) -> None:
-    """Answer our errors and the framework's with problems; others reach the edge."""
+    """Convert our errors and the framework's; all others reach the middleware."""
     app.add_exception_handler(PerdureError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -129,18 +129,20 @@ async def _on_invalid_parameter(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     problems = [FieldProblem(tuple(e["loc"]), sentence(e), str(e["type"])) for e in error.errors()]
-    detail = "A parameter of the path or the query is invalid; see errors."
+    detail = "A path or query parameter is invalid; see errors."
     return problem(request.scope, 422, InvalidInputError.code, detail, problems=problems)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """What the router raises: no such route, or not with this method."""
+    """Errors of the router: an unknown route or method."""
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
     details = {
-        HTTPStatus.NOT_FOUND: "There is nothing at this address.",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here; see Allow.",
+        HTTPStatus.NOT_FOUND: "This path does not exist.",
+        HTTPStatus.METHOD_NOT_ALLOWED: (
+            f"This path does not support {request.method}; the Allow header lists the methods."
+        ),
     }
     code = status.phrase.lower().replace(" ", "_")
     detail = details.get(status, str(error.detail))
@@ -151,7 +153,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """What the address can be asked; the router knows only the first route that has it."""
+    """All methods of the path; the router knows only the first matching route."""
     path = getattr(request.scope.get("route"), "path", None)
     routes = [context.original_route for context in iter_route_contexts(request.app.routes)]
     alike = (route for route in routes if isinstance(route, Route) and route.path == path)

@@ -1,4 +1,4 @@
-"""One authenticated request, as routes take it: `call: Called`."""
+"""An authenticated request, as a dependency of routes: `call: Called`."""
 
 from typing import Annotated
 from uuid import UUID
@@ -12,15 +12,15 @@ from domain.errors import PermissionDeniedError
 from persistence.ledger.audit import Actor
 
 DRAINED_TIMES = 10
-"""An oversized body is read and dropped up to this many limits, so that a client that is still
-sending gets the answer instead of a broken connection (chosen)."""
+"""An oversized body is read and dropped up to this multiple of the limit. A client that is still
+sending then receives the response instead of a connection error (chosen)."""
 
 
 class Call:
-    """Who asks, in which request, of which gateway."""
+    """A request with its gateway and the authenticated user."""
 
     def __init__(self, request: Request, gateway: Gateway, principal: Principal) -> None:
-        """Made by `authenticated`."""
+        """Created by `authenticated`."""
         self.request = request
         self.gateway = gateway
         self.principal = principal
@@ -28,7 +28,7 @@ class Call:
 
     @property
     def actor(self) -> Actor:
-        """Who is to be named in the audit log."""
+        """The actor for the audit log."""
         client = self.request.client
         return Actor(
             self.principal.user_id,
@@ -37,37 +37,37 @@ class Call:
         )
 
     def owns(self, owner_id: UUID) -> bool:
-        """Whether what belongs to this user is the caller's; admins may see and do everything."""
+        """Whether the caller is the owner, or an admin, who may do everything."""
         return owner_id == self.principal.user_id or self.principal.is_admin
 
     @property
     def sees_as(self) -> UUID | None:
-        """Whose eyes the caller sees with; None for an admin, who sees everything."""
+        """The user whose data the caller can see; None for an admin, who sees everything."""
         return None if self.principal.is_admin else self.principal.user_id
 
     def require_own(self, owner_id: UUID, what: str) -> None:
-        """Refuse what belongs to somebody else.
+        """Refuse access to an object of another user.
 
         Raises:
             PermissionDeniedError: the owner is another user.
         """
         if not self.owns(owner_id):
-            raise PermissionDeniedError(f"This {what} is another user's.")
+            raise PermissionDeniedError(f"This {what} belongs to another user.")
 
     def require_admin(self) -> None:
-        """Refuse whoever is no admin.
+        """Refuse callers who are not admins.
 
         Raises:
-            PermissionDeniedError: the caller is a user, or their key is one of a user.
+            PermissionDeniedError: the caller, or their API key, has the role `user`.
         """
         if not self.principal.is_admin:
-            raise PermissionDeniedError("Only admins may do this.")
+            raise PermissionDeniedError("This operation requires the admin role.")
 
     async def body(self) -> bytes:
-        """The whole body; read once.
+        """The whole body, read once.
 
         Raises:
-            PayloadTooLargeError: it is over the limit.
+            PayloadTooLargeError: the body exceeds the limit.
         """
         if self._body is None:
             self._body = await self._read()
@@ -86,29 +86,31 @@ class Call:
                 if size > limit * DRAINED_TIMES:
                     break
         if size > limit:
-            raise PayloadTooLargeError(f"The body is over the limit of {limit} bytes.")
+            raise PayloadTooLargeError(
+                f"The body exceeds the limit of {limit} bytes; send a smaller one."
+            )
         return b"".join(chunks)
 
 
 async def authenticated(request: Request) -> Call:
-    """The dependency every route but health and metrics has.
+    """The dependency of every route except health and metrics.
 
     Raises:
-        UnauthenticatedError: no credentials, or credentials that don't hold.
-        UserDisabledError: an admin has switched the user off.
-        RateLimitedError: the user asks too often, or the address guesses.
+        UnauthenticatedError: the credentials are missing or invalid.
+        UserDisabledError: an admin has disabled the user.
+        RateLimitedError: the user sent too many requests, or the address too many invalid ones.
     """
     gateway: Gateway = request.app.state.gateway
     header = request.headers.get("authorization")
     principal = await gateway.authenticator.authenticate(header, address_of(request))
     if gateway.rates is not None:
-        # The edge puts them on whatever the answer is.
+        # The middleware adds them to the response.
         request.scope["rate_limit"] = gateway.rates.count(str(principal.user_id)).headers
     return Call(request, gateway, principal)
 
 
 def address_of(request: Request) -> str:
-    """Where the request comes from; a proxy's own address unless it is trusted."""
+    """The client's address; behind a proxy that is not trusted, the address of the proxy."""
     return request.client.host if request.client else "unknown"
 
 

@@ -1,4 +1,4 @@
-"""Answers made of models: serialised once, tagged with what their bytes hash to."""
+"""JSON responses from models, with an ETag that is a hash of the content."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ _TAG = re.compile(r'(?:W/)?"[^"]*"')
 def answer(
     model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The model as JSON."""
+    """A JSON response with the model."""
     return Response(to_json(model), status, dict(headers or {}), JSON)
 
 
 def single(request: Request, model: BaseModel) -> Response:
-    """One resource with its `ETag`; 304 for who has it already."""
+    """One resource with its `ETag`; 304 if the client already has this version."""
     content = to_json(model)
     tag = etag(content)
     if unchanged := known(request, tag):
@@ -35,14 +35,14 @@ def single(request: Request, model: BaseModel) -> Response:
 
 
 def known(request: Request, tag: str) -> Response | None:
-    """304 for who has this version already."""
+    """304 if the client already has this version."""
     if tag in _tags(request, "if-none-match"):
         return Response(status_code=304, headers={"ETag": tag})
     return None
 
 
 def to_json(model: BaseModel) -> bytes:
-    """The model's JSON; what models and tools wrote may hold characters that UTF-8 lacks."""
+    """The model as JSON. Model and tool output can contain characters that UTF-8 cannot encode."""
     try:
         return model.model_dump_json(by_alias=True).encode()
     except (PydanticSerializationError, UnicodeEncodeError):
@@ -50,20 +50,22 @@ def to_json(model: BaseModel) -> bytes:
 
 
 def etag(content: bytes) -> str:
-    """A strong tag: equal bytes, equal tag; whatever a client can see changes it."""
+    """A strong ETag: it changes with every byte of the content."""
     return f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def require_match(request: Request, current: BaseModel) -> None:
-    """Honour `If-Match`: go on only with the resource the client saw.
+    """Check `If-Match` against the current resource.
 
     Raises:
-        PreconditionFailedError: it has changed since.
-        MalformedRequestError: the header is no list of tags.
+        PreconditionFailedError: the resource has changed.
+        MalformedRequestError: the header is not a list of tags.
     """
     tags = _tags(request, "if-match")
     if tags and "*" not in tags and etag(to_json(current)) not in tags:
-        raise PreconditionFailedError("It has changed since you read it; read it again.")
+        raise PreconditionFailedError(
+            "The resource has changed since you read it; read it again and repeat the request."
+        )
 
 
 def _tags(request: Request, header: str) -> list[str]:

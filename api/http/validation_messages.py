@@ -1,4 +1,4 @@
-"""What a validator found, in words for people: each says how to mend it."""
+"""Messages for validation errors; each explains how to fix the value."""
 
 import difflib
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ from domain.secrets import HOST, NAME
 Location = tuple[str | int, ...]
 
 _SHAPES = {
-    r"\S": "Write something beside white space.",
-    EMAIL: "Write one address, such as ada@example.com.",
-    SLUG: "Use small letters and digits, with single - or _ between them.",
-    rf"^{NAME}$": "Use small letters, digits, _, . and -; begin with a letter or a digit.",
-    rf"^{HOST}$": "Write a host, such as api.example.com or *.example.com.",
-    SECRET_REFERENCE: "Write secret://name, with the name of a secret of yours.",
+    r"\S": "Enter text that is not only white space.",
+    EMAIL: "Enter one address, such as ada@example.com.",
+    SLUG: "Use lower-case letters and digits, separated by single - or _ characters.",
+    rf"^{NAME}$": "Use lower-case letters, digits, _, . and -; begin with a letter or a digit.",
+    rf"^{HOST}$": "Enter a host name, such as api.example.com or *.example.com.",
+    SECRET_REFERENCE: "Enter secret://name, with the name of one of your secrets.",
 }
-"""What a pattern asks for. Others are short enough to be read as they are."""
+"""Explanations of patterns. The messages of other patterns are short enough."""
 
-_KINDS = {"model_type": "Write an object.", "tuple_type": "Write a list."}
+_KINDS = {"model_type": "Enter an object.", "tuple_type": "Enter a list."}
 
 
 def sentence(found: Any, model: type[BaseModel] | None = None) -> str:
-    """The message of one of pydantic's errors; `model` is what `loc` leads through."""
+    """The message for a pydantic error; `model` is the model to which `loc` refers."""
     kind, loc = found["type"], found["loc"]
     if kind == "extra_forbidden":
         if model is None:
-            return "There is no such parameter; leave it out."
+            return "This parameter does not exist; remove it."
         return _no_such_field(str(loc[-1]), _field_names(model, loc[:-1]))
     if kind == "string_pattern_mismatch":
         return _SHAPES.get(str(found["ctx"]["pattern"]), str(found["msg"]))
@@ -41,12 +41,12 @@ def sentence(found: Any, model: type[BaseModel] | None = None) -> str:
 
 def _no_such_field(name: str, known: Sequence[str]) -> str:
     alike = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {alike[0]!r}?" if alike else "leave it out."
-    return f"There is no such field; {hint}"
+    hint = f"did you mean {alike[0]!r}?" if alike else "remove it."
+    return f"This field does not exist; {hint}"
 
 
 def _field_names(model: type[BaseModel], loc: Location) -> list[str]:
-    """The fields of the model at `loc`, as far as it is made of models and lists of models."""
+    """The field names of the model at `loc`, through nested models and lists."""
     for step in loc:
         if isinstance(step, int):
             continue

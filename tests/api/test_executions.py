@@ -267,7 +267,7 @@ async def test_a_filter_that_nothing_could_match_is_refused(client: Client) -> N
     unknown = await client.get("/api/v1/task-executions?state=failed")
     assert trigger.status_code == unknown.status_code == 422
     assert trigger.json()["errors"][0]["loc"] == ["query", "trigger_type"]
-    assert unknown.json()["errors"][0]["msg"] == "There is no such parameter; leave it out."
+    assert unknown.json()["errors"][0]["msg"] == "This parameter does not exist; remove it."
 
 
 async def test_lists_are_narrowed(world: World, client: Client) -> None:

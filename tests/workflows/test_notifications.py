@@ -275,12 +275,12 @@ async def test_a_question_reaches_mail_and_slack(engine: Engine, mailbox: Mailbo
     assert "among its hosts" in (ends["slack", 2][1] or "")
     [got] = receiver.received
     said = json.loads(got.body)
-    assert "waits for a person" in said["text"]
+    assert "needs your input" in said["text"]
     assert "Which colour?" in json.dumps(said["blocks"])
     assert f"{PUBLIC}/api/v1/input-requests/{request.id}" in json.dumps(said["blocks"])
     mail = message_from_bytes(mailbox.mails[0], policy=policy.default)
     assert (mail["To"], mail["From"]) == ("ada@example.com", "Perdure <p@example.com>")
-    assert "waits for a person" in str(mail["Subject"])
+    assert "needs your input" in str(mail["Subject"])
     plain = mail.get_body(("plain",))
     html = mail.get_body(("html",))
     assert plain is not None
