@@ -219,7 +219,7 @@ async def test_a_refusal_is_final_and_can_be_redelivered(engine: Engine) -> None
     [
         ({"url": "http://127.0.0.2:9000/"}, "127.0.0.2 is not a public address"),
         ({"url": "http://127.0.0.1:9000/", "secret_ref": "absent"}, "no secret 'absent'"),
-        ({"url": "http://127.0.0.1:9000/", "secret_ref": "no-key"}, "is no signing key"),
+        ({"url": "http://127.0.0.1:9000/", "secret_ref": "no-key"}, "is not a signing key"),
     ],
 )
 async def test_what_no_other_try_mends_ends_at_once(
