@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.background_tasks import run_in_background, send_heartbeats
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
-from agent.attention import Attention
+from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.ports import Model, Prices, Store, Tools
 from contracts import policies
@@ -41,7 +41,7 @@ class InterruptWatchers:
     def __init__(self, slots: int) -> None:
         """`slots` is the number of executions the worker runs at a time."""
         self._slots = slots
-        self._watchers: dict[str, Attention] = {}
+        self._watchers: dict[str, InterruptWatcher] = {}
 
     @property
     def is_full(self) -> bool:
@@ -49,10 +49,10 @@ class InterruptWatchers:
         return len(self._watchers) >= self._slots
 
     @contextmanager
-    def watch(self, execution_id: UUID) -> Iterator[Attention]:
+    def watch(self, execution_id: UUID) -> Iterator[InterruptWatcher]:
         """Deliver the wake-ups of one execution to the returned watcher while the block runs."""
         key = str(execution_id)
-        watcher = self._watchers[key] = Attention()
+        watcher = self._watchers[key] = InterruptWatcher()
         try:
             yield watcher
         finally:
@@ -109,8 +109,8 @@ class ExecutionRunner:
                 tools=self.tools,
                 store=self.store,
                 prices=self.prices,
-                audience=ExecutionLiveUpdates(run.execution_id, self.live_watchers),
-                attention=watcher,
+                live_updates=ExecutionLiveUpdates(run.execution_id, self.live_watchers),
+                interrupts=watcher,
                 is_segment_over=SegmentLimit(self.interrupt_watchers),
             )
             with (
@@ -151,9 +151,9 @@ def _progress(loop: Loop) -> dict[str, object]:
     return {"turn": state.turn, "tool": state.tool, "cost_usd": float(state.cost_usd)}
 
 
-async def _drain(watcher: Attention, drain_seconds: float) -> None:
+async def _drain(watcher: InterruptWatcher, drain_seconds: float) -> None:
     """When the worker shuts down, stop the loop after its current step, or after a time limit."""
     await activity.wait_for_worker_shutdown()
     watcher.drain()
     await asyncio.sleep(drain_seconds)
-    watcher.cut()
+    watcher.interrupt()

@@ -23,8 +23,9 @@ from contracts.execution import (
 from domain.errors import ResetRefusedError
 from persistence.definitions import scheduled_runs
 from persistence.definitions.scheduled_runs import Firing
-from persistence.executions import fencing, lifecycle, prompts
+from persistence.executions import admission
 from persistence.ledger.quotas import Quotas
+from services.executions import finishing
 
 
 class Activities(ExecutionActivities):
@@ -53,7 +54,7 @@ class Activities(ExecutionActivities):
     async def create_session(self, run: RunRef) -> CreateSessionResult:
         """Create the session and mark the execution as running."""
         async with self._record_refused_resets(run):
-            is_active = await prompts.create_session(
+            is_active = await admission.create_session(
                 self._database, run.execution_id, current_run(run)
             )
         return CreateSessionResult(is_terminal=not is_active)
@@ -84,7 +85,7 @@ class Activities(ExecutionActivities):
         """Write the terminal status."""
         run = given.run
         async with self._record_refused_resets(run), self._database.transaction() as session:
-            end = await lifecycle.finish(
+            end = await finishing.finish(
                 session,
                 run.execution_id,
                 current_run(run),
@@ -92,7 +93,7 @@ class Activities(ExecutionActivities):
                 error_code=given.error_code,
                 report_failed=given.report_failed,
             )
-        self._runner.live_watchers.stepped(
+        self._runner.live_watchers.publish_step(
             run.execution_id, end.event_seq, is_settled=not end.has_unread_messages
         )
         return FinishResult(
@@ -115,5 +116,5 @@ class Activities(ExecutionActivities):
                 yield
             except ResetRefusedError as refusal:
                 async with self._database.transaction() as session:
-                    await fencing.record_refusal(session, run.execution_id, refusal)
+                    await admission.record_refusal(session, run.execution_id, refusal)
                 raise

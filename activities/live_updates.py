@@ -44,7 +44,7 @@ class LiveWatchers:
         """Return whether a gateway watches this execution."""
         return self._watched_until.get(execution_id, 0.0) > time.monotonic()
 
-    def stepped(self, execution_id: UUID, event_seq: int, *, is_settled: bool) -> None:
+    def publish_step(self, execution_id: UUID, event_seq: int, *, is_settled: bool) -> None:
         """Publish that Postgres has new events of an execution.
 
         That an execution has settled is always published, so that a request that waits for it does
@@ -87,7 +87,7 @@ class ExecutionLiveUpdates:
         self._text: list[str] = []
         self._flush: asyncio.TimerHandle | None = None
 
-    def text(self, turn: int, delta: str) -> None:
+    def publish_text(self, turn: int, delta: str) -> None:
         """Publish streamed text, collected for `FLUSH_SECONDS`."""
         if not self._watchers.is_watched(self._id):
             return
@@ -105,6 +105,6 @@ class ExecutionLiveUpdates:
                 {"execution_id": self._id, "turn": turn, "delta": text[start : start + size]}
             )
 
-    def stepped(self, event_seq: int, *, is_settled: bool) -> None:
+    def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
         """Publish that Postgres has new events."""
-        self._watchers.stepped(self._execution_id, event_seq, is_settled=is_settled)
+        self._watchers.publish_step(self._execution_id, event_seq, is_settled=is_settled)

@@ -34,7 +34,7 @@ async def render_prompt(
     database: Database, execution_id: UUID, *, default_model: str
 ) -> RenderPromptResult:
     """Render the prompt, append it to the session and pin the prefix. A repeat changes nothing."""
-    source = await prompts.prompt_source(database, execution_id)
+    source = await prompts.find_source(database, execution_id)
     if source.is_pinned:
         return RenderPromptResult(last_message_seq=source.written_seq or source.last_seq)
     try:
@@ -47,7 +47,7 @@ async def render_prompt(
     rendered = _render(source, definition)
     blocks = [*_missing_results(source), *_prompt_blocks(source, rendered)]
     seq = source.last_seq + (1 if blocks else 0)
-    await prompts.write_prompt(
+    await prompts.write(
         database,
         execution_id,
         seq=seq,
@@ -62,14 +62,14 @@ async def render_prompt(
 
 def _render(source: PromptSource, definition: TaskDefinition) -> Rendered:
     """Render the template; the message of a fork replaces it and is used as it is."""
-    if source.said is not None:
-        return Rendered(source.said, ())
+    if source.prompt is not None:
+        return Rendered(source.prompt, ())
     return render(definition.prompt_template, {**definition.default_variables, **source.variables})
 
 
 def _prompt_blocks(source: PromptSource, rendered: Rendered) -> Sequence[Mapping[str, Any]]:
     """Return the block of the prompt; a fork without a message has none."""
-    return [] if source.said == "" else [text_block(rendered.text)]
+    return [] if source.prompt == "" else [text_block(rendered.text)]
 
 
 def _missing_results(source: PromptSource) -> Sequence[Mapping[str, Any]]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 from temporalio.client import Client
-from xdist.remote import Producer
 
 from claude.scripted import ScriptedModelServer
 from cli.stack import postgres as embedded_postgres
@@ -59,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
     """See tests/distribution.py."""
     return FileScheduling(config, log)
 

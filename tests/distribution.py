@@ -6,7 +6,7 @@ left with a long file at the end.
 """
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # it has no types
 
 ONE_PROCESS = ("tests/chaos/", "tests/e2e/")
 """Folders whose tests share a stack."""
@@ -15,7 +15,7 @@ LONGEST_FIRST = ("tests/chaos/", "tests/e2e/", "tests/cli/", "tests/workflows/",
 """Folders by the time that their files take; the rest follows as collected."""
 
 
-class FileScheduling(LoadScopeScheduling):
+class FileScheduling(LoadScopeScheduling):  # type: ignore[misc] # it has no types
     """Distributes files, and the folders of `ONE_PROCESS`."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -6,9 +6,10 @@ import structlog
 
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
-from persistence.executions import reconciliation
+from persistence.executions import queries
 from persistence.executions.creation import request_of
 from persistence.tables.executions import ExecutionRow
+from services.executions import finishing
 from services.ports import WorkflowDispatcher
 
 BATCH = 100
@@ -34,7 +35,7 @@ class ExecutionReconciler:
         """
         await fail_overdue(self._database)
         async with self._database.reading() as session:
-            rows = await reconciliation.active_after(session, self._last, limit=BATCH)
+            rows = await queries.list_active(session, self._last, limit=BATCH)
         for row in rows:
             if not await repair(self._database, self._dispatcher, row):
                 return
@@ -44,10 +45,10 @@ class ExecutionReconciler:
 async def fail_overdue(database: Database) -> None:
     """Fail blocked executions whose deadline has passed, each in its own transaction."""
     async with database.reading() as session:
-        ids = await reconciliation.overdue(session, limit=BATCH)
+        ids = await queries.list_overdue(session, limit=BATCH)
     for execution_id in ids:
         async with database.transaction() as session:
-            await reconciliation.end_overdue(session, execution_id)
+            await finishing.end_overdue(session, execution_id)
 
 
 async def repair(database: Database, dispatcher: WorkflowDispatcher, row: ExecutionRow) -> bool:
@@ -64,7 +65,7 @@ async def repair(database: Database, dispatcher: WorkflowDispatcher, row: Execut
     if state.run_id is not None:
         log.warning("reconciler.fail_terminated", execution_id=str(row.id))
         async with database.transaction() as session:
-            await reconciliation.end_terminated(session, row.id, state.run_id)
+            await finishing.end_terminated(session, row.id, state.run_id)
     elif row.status != ExecutionStatus.PENDING or row.parent_tool_call_id is None:
         log.warning("reconciler.start", execution_id=str(row.id))
         await dispatcher.start(request_of(row))

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from persistence.executions import reconciliation
+from services.executions import finishing
 from services.executions.reconciling import ExecutionReconciler
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
@@ -104,7 +104,7 @@ async def test_a_blocked_execution_fails_at_its_deadline(engine: Engine, reason:
     assert (await first.row()).status == ExecutionStatus.WAITING_FOR_USER
     assert (await in_time.row()).status == ExecutionStatus.BLOCKED
     async with engine.database.transaction() as session:
-        await reconciliation.end_overdue(session, run.id)
+        await finishing.end_overdue(session, run.id)
     assert (await run.events())[-1].seq == last.seq
     await first.answer(await first.open_request(), message="yes")
     await first.ended()
