@@ -5,13 +5,12 @@ from datetime import timedelta
 from functools import partial
 
 from activities.background_tasks import PeriodicTask
-from domain.schedules import ScheduleServer
 from persistence.db.database import Database
 from services import maintenance, notifications
 from services.definitions import schedule_sync
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
-from services.ports import WorkflowDispatcher
+from services.ports import DeliveryServer, ScheduleServer, WorkflowServer
 
 RELAY = timedelta(seconds=1)
 """A sweep that finds nothing reads an empty index (chosen)."""
@@ -35,18 +34,18 @@ MAINTAIN = timedelta(seconds=60)
 """No request waits for the result (chosen)."""
 
 
-def start_deliveries(database: Database, dispatcher: WorkflowDispatcher) -> PeriodicTask:
+def start_deliveries(database: Database, server: DeliveryServer) -> PeriodicTask:
     """Return the task that starts due deliveries; a notification on their channel wakes it."""
-    sweep = partial(notifications.start_due_deliveries, database, dispatcher)
+    sweep = partial(notifications.start_due_deliveries, database, server)
     return PeriodicTask("deliveries", START_DELIVERIES, sweep, notifications.BATCH)
 
 
 def periodic_tasks(
-    database: Database, dispatcher: WorkflowDispatcher, schedules: ScheduleServer
+    database: Database, workflows: WorkflowServer, schedules: ScheduleServer
 ) -> Sequence[PeriodicTask]:
     """Return all other tasks. Any number of workers may run them at the same time."""
-    reconciler = ExecutionReconciler(database, dispatcher)
-    relay = partial(relaying.relay_due, database, dispatcher)
+    reconciler = ExecutionReconciler(database, workflows)
+    relay = partial(relaying.relay_due, database, workflows)
     apply_schedules = partial(schedule_sync.apply_pending, database, schedules)
     compare_schedules = partial(schedule_sync.repair_differences, database, schedules)
     chain = partial(maintenance.chain_audit_entries, database)

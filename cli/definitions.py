@@ -18,10 +18,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from api.agents.schemas import AgentCreate
-from api.tasks.schemas import TaskCreate
 from cli.client import Json
 from cli.exits import CommandError
 from domain import agent_files
+from services.definitions.inputs import TaskCreate
 
 MARKDOWN = frozenset({".md", ".markdown"})
 SUFFIXES = frozenset({".yaml", ".yml", ".json"}) | MARKDOWN

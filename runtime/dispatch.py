@@ -37,7 +37,7 @@ HIGHEST = 10
 
 
 class Dispatcher:
-    """Implements `services.ports.WorkflowDispatcher`."""
+    """Implements `WorkflowServer` and `DeliveryServer` (`services/ports.py`)."""
 
     def __init__(self, client: Client) -> None:
         """`client` may be lazy."""

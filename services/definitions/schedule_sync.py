@@ -6,9 +6,10 @@ from uuid import UUID
 
 import structlog
 
-from domain.schedules import Backfill, ScheduleServer, TaskSchedule
+from domain.schedules import Backfill, TaskSchedule
 from persistence.db.database import Database
 from persistence.definitions import backfills, schedules
+from services.ports import ScheduleServer
 
 BATCH = 500
 """Rows read at a time (chosen)."""

@@ -10,7 +10,7 @@ from persistence.executions import queries
 from persistence.executions.creation import request_of
 from persistence.tables.executions import ExecutionRow
 from services.executions import finishing
-from services.ports import WorkflowDispatcher
+from services.ports import WorkflowServer
 
 BATCH = 100
 """Executions of one sweep; each costs one describe call of 1.3 ms (facts.md, A2)."""
@@ -21,10 +21,10 @@ log = structlog.get_logger(__name__)
 class ExecutionReconciler:
     """Compares all active executions with Temporal, one batch per sweep, oldest first."""
 
-    def __init__(self, database: Database, dispatcher: WorkflowDispatcher) -> None:
+    def __init__(self, database: Database, workflows: WorkflowServer) -> None:
         """Start with the oldest execution."""
         self._database = database
-        self._dispatcher = dispatcher
+        self._workflows = workflows
         self._last: UUID | None = None
 
     async def sweep(self) -> None:
@@ -37,7 +37,7 @@ class ExecutionReconciler:
         async with self._database.reading() as session:
             rows = await queries.list_active(session, self._last, limit=BATCH)
         for row in rows:
-            if not await repair(self._database, self._dispatcher, row):
+            if not await repair(self._database, self._workflows, row):
                 return
         self._last = rows[-1].id if len(rows) == BATCH else None
 
@@ -51,13 +51,13 @@ async def fail_overdue(database: Database) -> None:
             await finishing.end_overdue(session, execution_id)
 
 
-async def repair(database: Database, dispatcher: WorkflowDispatcher, row: ExecutionRow) -> bool:
+async def repair(database: Database, workflows: WorkflowServer, row: ExecutionRow) -> bool:
     """Compare one active execution with its workflow. Return False if Temporal was not reached.
 
     If the workflow was terminated, the execution fails. If Temporal has no such workflow, it is
     started, except for a pending subtask, which the workflow of its parent starts.
     """
-    state = await dispatcher.state(row.workflow_id)
+    state = await workflows.state(row.workflow_id)
     if state is None:
         return False
     if state.is_open:
@@ -68,5 +68,5 @@ async def repair(database: Database, dispatcher: WorkflowDispatcher, row: Execut
             await finishing.end_terminated(session, row.id, state.run_id)
     elif row.status != ExecutionStatus.PENDING or row.parent_tool_call_id is None:
         log.warning("reconciler.start", execution_id=str(row.id))
-        await dispatcher.start(request_of(row))
+        await workflows.start(request_of(row))
     return True
