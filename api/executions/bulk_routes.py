@@ -1,8 +1,8 @@
-"""Many executions at once: cancel them, or run them again.
+"""Cancel or retry several executions.
 
-Cancels are a transaction each, so that they hold nobody up; what a crash leaves is done or
-untouched, and the same request goes on with the rest. Retries are one transaction with the
-request's key: a repeated request starts nothing twice.
+Each cancel request is its own transaction, to avoid long locks. After a crash, each execution is
+either cancelled or unchanged, and the same request continues with the rest. Retries are one
+transaction together with the idempotency key, so a repeated request starts nothing twice.
 """
 
 import asyncio
@@ -35,22 +35,25 @@ from services.executions.starting import Started, dispatch, start
 router = APIRouter(prefix="/task-executions/bulk", tags=["executions"])
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": BulkResult, "description": "A dry run: nothing was changed."},
+    200: {"model": BulkResult, "description": "Dry run: nothing was changed."},
     202: {"model": BulkResult},
 }
 
 
 LONGEST_SECONDS = 10.0
-"""What is not begun by then is left for the next request: proxies and clients wait no longer than
-half a minute (chosen)."""
+"""After this time, the rest is left to the next request: many proxies and clients time out after
+30 seconds (chosen)."""
 
 TOLD_AT_ONCE = 16
-"""Executions that Temporal is told of side by side (chosen: each takes some 10 ms of waiting)."""
+"""Concurrent requests to Temporal (chosen: each takes about 10 ms)."""
 
 TELLING_SECONDS = 5.0
-"""When Temporal takes longer than this for all of them, the relay tells it of the rest (chosen)."""
+"""After this time, the relay sends the remaining requests to Temporal (chosen)."""
 
-LEFT = {"code": "not_reached", "reason": "There was no time left for it; send it again."}
+LEFT = {
+    "code": "not_reached",
+    "reason": "The request took too long to reach this execution; send the request again.",
+}
 
 Choose = Callable[..., Awaitable[Sequence[UUID]]]
 Tell = Callable[[], Awaitable[None]]
@@ -58,7 +61,7 @@ Tell = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a request means: these, and whether there are more that fit."""
+    """The selected executions, and whether more match."""
 
     ids: Sequence[UUID]
     has_more: bool
@@ -66,7 +69,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of them. `tried` is how many of the first there was time for."""
+    """The result. `tried` is the number of executions that were processed, in order."""
 
     done: list[UUID]
     skipped: list[Skipped]
@@ -77,7 +80,7 @@ class Outcome:
 async def cancel_executions(
     call: Called, body: Annotated[BulkCancelBody, Depends(JsonBody(BulkCancelBody))]
 ) -> Response:
-    """Cancel my executions that fit a filter and have not ended, or those that are named."""
+    """Cancel your executions that match a filter and have not ended, or those in `ids`."""
     news: list[Tell] = []
 
     async def check(session: AsyncSession, execution_id: UUID) -> None:
@@ -103,9 +106,9 @@ async def cancel_executions(
 async def retry_executions(
     call: Called, body: Annotated[BulkBody, Depends(JsonBody(BulkBody))]
 ) -> Response:
-    """Run again my executions that fit a filter and have no retry yet, or those that are named.
+    """Retry your executions that match a filter and have no retry yet, or those in `ids`.
 
-    A filter without a status means the failed ones. Subtasks come again with their parents.
+    The default `status` of a filter is `failed`. Subtasks are retried with their parents.
     """
     body = _of_ended(body)
 
@@ -137,9 +140,11 @@ def _of_ended(body: BulkBody) -> BulkBody:
         return body
     statuses = body.filter.status or (ExecutionStatus.FAILED,)
     if active := [status for status in statuses if status not in TERMINAL]:
-        hint = f"Only what has ended can run again, not what is {active[0]}."
+        hint = f"Only executions that have ended can be retried; remove {active[0]!r} from status."
         problem = FieldProblem(("body", "filter", "status"), hint)
-        raise InvalidInputError("The filter fits nothing that could run again.", [problem])
+        raise InvalidInputError(
+            "The filter cannot match an execution that has ended; see errors.", [problem]
+        )
     narrowed = body.filter.model_copy(update={"status": statuses})
     return body.model_copy(update={"filter": narrowed})
 
@@ -169,7 +174,7 @@ async def _chosen(session: AsyncSession, call: Call, body: BulkBody, choose: Cho
 
 
 async def _each(ids: Sequence[UUID], one: Callable[[UUID], Awaitable[UUID]]) -> Outcome:
-    """Try one after the other while there is time."""
+    """Process the executions in order until the time is over."""
     outcome = Outcome([], [], len(ids))
     began = time.monotonic()
     for position, execution_id in enumerate(ids):
@@ -184,7 +189,7 @@ async def _each(ids: Sequence[UUID], one: Callable[[UUID], Awaitable[UUID]]) -> 
 
 
 async def _tell(news: Sequence[Tell]) -> None:
-    """Tell Temporal, for a while; of the rest, and of what does not reach it, the relay does."""
+    """Send requests to Temporal until the time is over; the relay sends the rest."""
     began = time.monotonic()
     for position in range(0, len(news), TOLD_AT_ONCE):
         if time.monotonic() - began > TELLING_SECONDS:

@@ -1,4 +1,4 @@
-"""Steering executions: cancel, pause, resume, and forking one at a turn."""
+"""Control executions: cancel, pause, resume, fork."""
 
 from typing import Annotated
 from uuid import UUID
@@ -31,7 +31,7 @@ async def cancel_execution(
     execution_id: UUID,
     body: Annotated[CancelBody, Depends(JsonBody(CancelBody, optional=True))],
 ) -> Response:
-    """Ask an execution and its subtasks to stop; their workflows end them in a moment."""
+    """Request the cancellation of an execution and its subtasks; they end shortly after."""
     async with call.gateway.database.transaction() as session:
         row = await own_execution(session, call, execution_id)
         stopping = await cancel(session, call, row, body.reason)
@@ -42,17 +42,17 @@ async def cancel_execution(
 
 @router.post("/{execution_id}/pause", status_code=202, responses={202: {"model": ExecutionRead}})
 async def pause_execution(call: Called, execution_id: UUID) -> Response:
-    """Let an execution stand still after the step in hand, until it is resumed.
+    """Pause an execution after the current step, until it is resumed.
 
-    One that has not begun is paused before its first model call. Subtasks that run already go on.
-    Its status becomes `paused` in a moment; pausing it again changes nothing.
+    An execution that has not started is paused before its first model call. Running subtasks
+    continue. The status becomes `paused` shortly after. A repeated request has no effect.
     """
     return await _wish(call, execution_id, stand_still=True)
 
 
 @router.post("/{execution_id}/resume", status_code=202, responses={202: {"model": ExecutionRead}})
 async def resume_execution(call: Called, execution_id: UUID) -> Response:
-    """Let a paused execution go on where it was; one that is not paused stays as it is."""
+    """Resume a paused execution. Has no effect if the execution is not paused."""
     return await _wish(call, execution_id, stand_still=False)
 
 
@@ -60,7 +60,7 @@ async def resume_execution(call: Called, execution_id: UUID) -> Response:
 async def list_prerequisites(
     call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:
-    """What an execution waits for, or has waited for, newest first."""
+    """List the prerequisites of an execution, newest first."""
     async with call.gateway.database.reading() as session:
         await own_execution(session, call, execution_id)
         page = await prerequisites.page(session, execution_id, query.window())
@@ -75,10 +75,10 @@ async def fork_execution(
     body: Annotated[ForkBody, Depends(JsonBody(ForkBody))],
     wait: Wait = 0,
 ) -> Response:
-    """A new execution that shares another's conversation up to a turn and goes on from there.
+    """Start an execution that shares the transcript of another one up to a turn.
 
-    Without `prompt` it goes on as the other did; after the model's last word a prompt is needed.
-    The files it begins with are a copy of those the other has when the fork's first tool runs.
+    `prompt` is the next user message; it is required after the final answer. The workspace is a
+    copy of the current workspace of the other execution, made when the first tool of the fork runs.
     """
 
     async def begin(session: AsyncSession) -> Started:
@@ -91,7 +91,7 @@ async def _locked(session: AsyncSession, call: Call, execution_id: UUID) -> Exec
     await own_execution(session, call, execution_id)
     row = await queries.lock(session, execution_id)
     if row is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
+        raise NotFoundError(f"Execution {execution_id} does not exist.")
     return row
 
 

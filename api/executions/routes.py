@@ -1,4 +1,4 @@
-"""Executions: read and list."""
+"""Read and list executions."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -24,16 +24,16 @@ router = APIRouter(prefix="/task-executions", tags=["executions"])
 
 @router.get("", responses={200: {"model": Listing[ExecutionRead]}})
 async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()]) -> Response:
-    """My executions, newest first."""
+    """List your executions, newest first."""
     return await list_of_executions(call, query)
 
 
 @router.get("/{execution_id}", responses={200: {"model": ExecutionRead}})
 async def get_execution(call: Called, execution_id: UUID) -> Response:
-    """One execution."""
+    """Get an execution."""
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
+        raise NotFoundError(f"Execution {execution_id} does not exist.")
     call.require_own(columns["user_id"], "execution")
     return single(call.request, views.execution_of(call, columns))
 
@@ -42,7 +42,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
 async def list_children(
     call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:
-    """The subtasks of an execution, newest first."""
+    """List the subtasks of an execution, newest first."""
     async with call.gateway.database.reading() as session:
         parent = await own_execution(session, call, execution_id)
         narrowed = ExecutionFilter(parent_id=execution_id)
@@ -54,7 +54,7 @@ async def list_children(
 async def list_of_executions(
     call: Call, query: ExecutionQuery, *, task_id: UUID | None = None
 ) -> Response:
-    """A page of the caller's executions, of one task where it is given."""
+    """A page of the caller's executions, optionally of one task."""
     narrowed = narrowed_by(query)
     if task_id is not None:
         narrowed = replace(narrowed, task_id=task_id)
@@ -67,7 +67,7 @@ async def list_of_executions(
 async def readable_views(
     session: AsyncSession, call: Call, rows: Sequence[ExecutionRow]
 ) -> list[ExecutionRead]:
-    """Executions as this caller sees them, with links to what the caller can read."""
+    """Executions with links to the objects that the caller can read."""
     hidden = await find_unreadable(
         session,
         task_ids=[row.task_id for row in rows],
@@ -78,7 +78,7 @@ async def readable_views(
 
 
 def narrowed_by(given: Narrowing) -> ExecutionFilter:
-    """The filter behind a query or a body."""
+    """The filter for the database."""
     names = {field.name for field in fields(ExecutionFilter)}
     same = {name: value for name, value in given if name in names}
     return ExecutionFilter(statuses=given.status, **same)
@@ -87,14 +87,14 @@ def narrowed_by(given: Narrowing) -> ExecutionFilter:
 async def own_execution(
     session: AsyncSession, call: Call, execution_id: UUID, *, fresh: bool = False
 ) -> ExecutionRow:
-    """An execution of the caller's; `fresh` reads it again within a transaction.
+    """An execution of the caller; `fresh` reads it again in a transaction.
 
     Raises:
-        NotFoundError: there is none.
-        PermissionDeniedError: it is somebody else's.
+        NotFoundError: the execution does not exist.
+        PermissionDeniedError: it belongs to another user.
     """
     row = await queries.find(session, execution_id, fresh=fresh)
     if row is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
+        raise NotFoundError(f"Execution {execution_id} does not exist.")
     call.require_own(row.user_id, "execution")
     return row

@@ -1,4 +1,4 @@
-"""Executions, and what happened in them."""
+"""Request and response bodies of executions and their timeline."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -22,13 +22,13 @@ from domain.states import ExecutionStatus
 HIGHEST_PRIORITY = 10
 
 MOST_PREREQUISITES = 100
-"""Of one execution (chosen: they are locked while it is stored)."""
+"""Prerequisites per execution (chosen: they are locked while it is stored)."""
 
 LATEST_TURN = 10_000
-"""More than any execution may take (`max_turns`)."""
+"""More than the maximum of `max_turns`."""
 
 MOST_AT_ONCE = 1_000
-"""Executions that one request changes (chosen: some seconds of work)."""
+"""Executions that one request can change (chosen: takes some seconds)."""
 
 Word = Annotated[str, Field(max_length=200)]
 TriggerType = Literal[
@@ -37,7 +37,7 @@ TriggerType = Literal[
 
 
 def _separated(value: Any) -> Any:
-    """`a,b` as `a` and `b`, wherever it stands."""
+    """Split values at commas: `a,b` becomes `a` and `b`."""
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
         return value
@@ -45,7 +45,7 @@ def _separated(value: Any) -> Any:
 
 
 class Narrowing(BaseModel):
-    """What executions are chosen by. `created_to` itself is not included."""
+    """Filters for executions. `created_from` is inclusive, `created_to` is exclusive."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,7 +59,7 @@ class Narrowing(BaseModel):
 
 
 class ExecutionQuery(Narrowing, ListQuery):
-    """Which page of which executions. `status` may be repeated or separated by commas."""
+    """Filters and page. `status` can be repeated or contain commas."""
 
     status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(_separated)] = ()
     parent_id: UUID | None = None
@@ -67,7 +67,7 @@ class ExecutionQuery(Narrowing, ListQuery):
 
 
 class BulkBody(Body):
-    """Many executions: those that fit `filter`, oldest first, or those named by `ids`."""
+    """The executions that match `filter`, oldest first, or those in `ids`."""
 
     filter: Narrowing | None = None
     ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MOST_AT_ONCE)] | None = None
@@ -79,18 +79,18 @@ class BulkBody(Body):
         if (self.filter is None) == (self.ids is None):
             raise ValueError("Send either a filter or ids.")
         if self.filter is not None and not any(dict(self.filter).values()):
-            raise ValueError("An empty filter means every execution; name what you mean.")
+            raise ValueError("An empty filter would match all executions; set at least one field.")
         return self
 
 
 class BulkCancelBody(BulkBody):
-    """Executions to be cancelled, and why."""
+    """The executions to cancel, and the reason."""
 
     reason: Text | None = None
 
 
 class Skipped(BaseModel):
-    """An execution that was passed over."""
+    """An execution that was skipped, and the reason."""
 
     id: UUID
     code: str
@@ -98,9 +98,10 @@ class Skipped(BaseModel):
 
 
 class BulkResult(BaseModel):
-    """What came of it. `execution_ids` are the changed ones, or the new ones of a retry.
+    """The result. `execution_ids` contains the changed executions; for a retry, the new ones.
 
-    After a dry run they are those that would be changed. `has_more`: the same request goes on.
+    For a dry run, it contains the executions that would be changed. If `has_more` is true, send the
+    same request again.
     """
 
     matched: int
@@ -112,7 +113,7 @@ class BulkResult(BaseModel):
 
 
 class ExecuteBody(Body):
-    """How a task is to be run."""
+    """The parameters of an execution."""
 
     variables: Variables = Field(default_factory=dict)
     strict_variables: bool = False
@@ -124,14 +125,14 @@ class ExecuteBody(Body):
     prerequisites: Annotated[list[UUID], Field(max_length=MOST_PREREQUISITES)] = Field(
         default_factory=list
     )
-    """My executions that must be completed before this one starts."""
+    """Your executions that must complete before this one starts."""
 
 
 class WorkBody(ExecuteBody):
-    """Work without a task: what is to be done, by whom and with what, and how it is to be run.
+    """An ad-hoc execution without a task.
 
-    `prompt` is sent as it is; with `variables` it is a template. Without `allowed_tools` the
-    agent's are used.
+    `prompt` is sent unchanged; with `variables` it is a template. The default of `allowed_tools` is
+    the tools of the agent.
     """
 
     title: Name | None = None
@@ -152,17 +153,17 @@ class WorkBody(ExecuteBody):
 
 
 class RetryBody(Body):
-    """What is to be different the second time."""
+    """The parameters that differ from the first execution."""
 
     variables: Variables | None = None
     max_budget_usd: Usd | None = None
 
 
 class ForkBody(Body):
-    """Where to fork an execution, and what is to be different from there.
+    """The turn at which to fork an execution, and the changes.
 
-    `at_turn` 0 is before the first model call: the prompt is written anew. Later, `prompt` is a new
-    message after what is shared.
+    `at_turn` 0 means before the first model call: the prompt is rendered again. For later turns,
+    `prompt` is a new message after the shared part.
     """
 
     at_turn: Annotated[int, Field(ge=0, le=LATEST_TURN)]
@@ -172,19 +173,19 @@ class ForkBody(Body):
 
 
 class MessageBody(Body):
-    """What a person says."""
+    """A message from a user."""
 
     content: Prompt
 
 
 class CancelBody(Body):
-    """Why an execution is to stop."""
+    """The reason for a cancellation."""
 
     reason: Text | None = None
 
 
 class ExecutionRead(Read):
-    """One run (contract.md, section 3)."""
+    """An execution (contract.md, section 3)."""
 
     id: UUID
     user_id: UUID
@@ -232,29 +233,29 @@ class ExecutionRead(Read):
     started_at: datetime | None
     completed_at: datetime | None
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @computed_field  # type: ignore[prop-decorator]  # mypy does not support decorated properties
     @property
     def duration_ms(self) -> int | None:
-        """From the start to the end; nothing before the end."""
+        """The time from start to end; null until the end."""
         if self.completed_at is None or self.started_at is None:
             return None
         return round((self.completed_at - self.started_at).total_seconds() * 1000)
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @computed_field  # type: ignore[prop-decorator]  # mypy does not support decorated properties
     @property
     def duration_seconds(self) -> float | None:
-        """The same in seconds."""
+        """The duration in seconds."""
         return None if self.duration_ms is None else self.duration_ms / 1000
 
 
 class Line(BaseModel):
-    """Base of what a story consists of: made from rows, without links of its own."""
+    """Base class of timeline items; they have no links."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class EventRead(Line):
-    """One event of an execution's story, as a list has it (contract.md, section 7)."""
+    """An event of an execution (contract.md, section 7)."""
 
     seq: int
     type: str
@@ -264,7 +265,7 @@ class EventRead(Line):
 
 
 class MessageRead(Line):
-    """One message of a conversation; `content` holds Anthropic content blocks."""
+    """A message of a session; `content` is a list of Anthropic content blocks."""
 
     id: UUID
     session_id: UUID
@@ -281,9 +282,9 @@ class MessageRead(Line):
 
 
 class ToolCallRead(Line):
-    """One tool call: what the model asked for, what was decided, what came of it.
+    """A tool call: the request of the model, the decision and the result.
 
-    `input` is text where the model sent no JSON.
+    `input` is a string if the model sent invalid JSON.
     """
 
     id: UUID
@@ -310,7 +311,7 @@ class ToolCallRead(Line):
 
 
 class ModelCallRead(Line):
-    """One try of one model call."""
+    """An attempt of a model call."""
 
     id: UUID
     execution_id: UUID

@@ -1,4 +1,4 @@
-"""What starts an execution: a task, ad-hoc work, a retry, a message to one that has ended."""
+"""Start executions: tasks, ad-hoc prompts, retries, messages to executions that have ended."""
 
 from typing import Annotated
 from uuid import UUID
@@ -35,10 +35,10 @@ async def execute_task(
     body: Annotated[ExecuteBody, Depends(JsonBody(ExecuteBody, optional=True))],
     wait: Wait = 0,
 ) -> Response:
-    """Run a task.
+    """Execute a task.
 
-    With `wait`, the answer comes with 200 when it has ended or waits for a person, and with 202 as
-    ever when the time is over.
+    With `wait`, the response is 200 when the execution has ended or waits for a person, or 202 when
+    the time is over.
     """
 
     async def begin(session: AsyncSession) -> Started:
@@ -57,7 +57,7 @@ async def execute_task(
 async def list_task_executions(
     call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
 ) -> Response:
-    """My executions of a task, newest first; those of a deleted task too."""
+    """List your executions of a task, newest first, also for a deleted task."""
     async with call.gateway.database.reading() as session:
         stored = await tasks.find(session, task_id)
     if stored is not None and not stored.row.is_public:
@@ -69,7 +69,7 @@ async def list_task_executions(
 async def execute_work(
     call: Called, body: Annotated[WorkBody, Depends(JsonBody(WorkBody))], wait: Wait = 0
 ) -> Response:
-    """Run work that no task describes, by an agent or with the tools it names."""
+    """Run an ad-hoc prompt, optionally with an agent."""
 
     async def begin(session: AsyncSession) -> Started:
         work = await inline_work.work_of_body(session, call, body)
@@ -92,9 +92,9 @@ async def retry_execution(
     body: Annotated[RetryBody, Depends(JsonBody(RetryBody, optional=True))],
     wait: Wait = 0,
 ) -> Response:
-    """Run again what has ended, from the beginning, as the same version of its task.
+    """Run an execution that has ended again, with the same version of its task.
 
-    `variables` replace the first ones whole.
+    `variables` replaces all variables.
     """
 
     async def begin(session: AsyncSession) -> Started:
@@ -116,10 +116,10 @@ async def send_message(
     body: Annotated[MessageBody, Depends(JsonBody(MessageBody))],
     wait: Wait = 0,
 ) -> Response:
-    """Say something to an execution.
+    """Send a message to an execution.
 
-    One that has not ended hears it before its next model call. One that has is answered by a new
-    execution in its session, which comes after those that wait there.
+    If the execution has not ended, the model receives the message before its next call. Otherwise,
+    a new execution in the same session processes it, after the executions that already wait there.
     """
 
     async def begin(session: AsyncSession) -> Started:

@@ -1,4 +1,4 @@
-"""`?wait=`: answering when an execution has ended or waits for a person."""
+"""`?wait=`: delay the response until the execution has ended or waits for a person."""
 
 import json
 from typing import Annotated, Any
@@ -14,21 +14,21 @@ from api.http.responses import answer
 from persistence.executions.cached_reads import SETTLED
 
 LONGEST_WAIT_SECONDS = 60
-"""Proxies commonly end a request after a minute (contract.md, section 2)."""
+"""Proxies commonly time out after a minute (contract.md, section 2)."""
 
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, allow_inf_nan=False)]
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {
-    200: {"model": ExecutionRead, "description": "It has ended, or waits for a person."},
+    200: {"model": ExecutionRead, "description": "The execution has ended or waits for a person."},
     202: {"model": ExecutionRead},
 }
-"""The answers of a route that starts an execution."""
+"""The responses of a route that starts an execution."""
 
 _KEPT_HEADERS = ("location", "idempotency-replayed")
 
 
 async def settled(call: Call, accepted: Response, seconds: float) -> Response:
-    """The accepted execution as it stands when it has settled, or after `seconds`."""
+    """The execution when it has ended or waits for a person, or after `seconds`."""
     execution_id = UUID(json.loads(bytes(accepted.body))["id"])
     with metrics.WAITS.track_inprogress():
         await call.gateway.watcher.settled(execution_id, seconds)

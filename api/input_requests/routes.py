@@ -1,4 +1,4 @@
-"""Input requests: what waits for a person, and the answer."""
+"""Input requests: list, read and answer."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -27,7 +27,7 @@ Kind = Literal["question", "approval", "plan_approval", "budget", "effect_check"
 
 
 class InputRequestQuery(ListQuery):
-    """What a list of input requests can be narrowed by."""
+    """Filters for input requests."""
 
     status: Literal["open", "answered", "expired", "cancelled"] | None = None
     kind: Kind | None = None
@@ -39,7 +39,7 @@ class InputRequestQuery(ListQuery):
 async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:
-    """The requests of my executions, and those assigned to me, newest first."""
+    """List the requests of your executions and those assigned to you, newest first."""
     narrowed = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
     async with call.gateway.database.reading() as session:
         me = call.principal
@@ -53,7 +53,7 @@ async def list_input_requests(
 
 @router.get("/{request_id}", responses={200: {"model": InputRequestRead}})
 async def get_input_request(call: Called, request_id: UUID) -> Response:
-    """One request."""
+    """Get an input request."""
     async with call.gateway.database.reading() as session:
         row = await _mine(session, call, request_id)
     return single(call.request, views.input_request(call, row))
@@ -65,13 +65,13 @@ async def answer_input_request(
     request_id: UUID,
     body: Annotated[AnswerBody, Depends(JsonBody(AnswerBody))],
 ) -> Response:
-    """Answer a request; the execution goes on at once."""
+    """Answer an input request; the execution continues at once."""
 
     async def store(session: AsyncSession) -> tuple[Response, str]:
         row = await _mine(session, call, request_id)
         execution = await queries.lock(session, row.execution_id)
         if execution is None:
-            raise NotFoundError(f"There is no execution {row.execution_id}.")
+            raise NotFoundError(f"Execution {row.execution_id} does not exist.")
         row = await input_requests.lock_open(session, execution, request_id)
         given = given_answer(row, body)
         await input_requests.answer(session, row, given, by=call.principal.user_id)
@@ -88,10 +88,10 @@ async def answer_input_request(
 
 
 async def _mine(session: AsyncSession, call: Call, request_id: UUID) -> InputRequestRow:
-    """A request of one's own execution, or one that somebody else's puts to the caller."""
+    """A request of the caller's execution, or one that is assigned to the caller."""
     row = await input_requests.find(session, request_id)
     if row is None:
-        raise NotFoundError(f"There is no input request {request_id}.")
+        raise NotFoundError(f"Input request {request_id} does not exist.")
     if row.assignee != call.principal.subject:
         call.require_own(row.user_id, "input request")
     return row

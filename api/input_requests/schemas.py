@@ -1,4 +1,4 @@
-"""What people are asked, and how they answer."""
+"""Request and response bodies of input requests."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -12,8 +12,9 @@ from api.http.field_types import Body, Read, Text
 class AnswerBody(Body):
     """An answer.
 
-    To an approval: `decision`, with `edit` the edited `input`. To a question: `values` where it has
-    a schema or options (`{"answer": "one of the options"}` will do), else a `message`.
+    For an approval, send `decision`; with `edit`, also the edited `input`. For a question with a
+    schema or options, send `values` (for example `{"answer": "one of the options"}`), otherwise a
+    `message`.
     """
 
     decision: Literal["approve", "deny", "edit"] | None = None
@@ -25,9 +26,9 @@ class AnswerBody(Body):
 
 
 class AskedToolCall(BaseModel):
-    """The tool call an approval is about; what runs is exactly what was approved.
+    """The tool call to approve. Exactly this call runs after the approval.
 
-    An edited input must fit `input_schema`.
+    An edited input must match `input_schema`.
     """
 
     name: str
@@ -37,7 +38,7 @@ class AskedToolCall(BaseModel):
 
 
 class InputRequestRead(Read):
-    """Something a person must answer (contract.md, section 5)."""
+    """A request that a person must answer (contract.md, section 5)."""
 
     id: UUID
     execution_id: UUID

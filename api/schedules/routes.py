@@ -1,4 +1,4 @@
-"""Schedules of tasks: how they stand, pause, resume, trigger, backfill."""
+"""Schedules of tasks: status, pause, resume, trigger, backfill."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -33,17 +33,17 @@ from services.executions.starting import Started, accepted, start, start_of_body
 router = APIRouter(tags=["schedules"])
 
 MOST_FIRES = 1000
-"""Of one backfill: a wrong year in a date must not start half a million executions (chosen)."""
+"""Maximum runs per backfill, so that a wrong year does not start too many (chosen)."""
 
 OLDEST = timedelta(days=3653)
-"""How far back a backfill may begin: ten years, which no cron's history exceeds (chosen)."""
+"""How far back a backfill may begin: ten years (chosen)."""
 
 READ: dict[int | str, dict[str, Any]] = {200: {"model": ScheduleRead}}
 
 
 @router.get("/schedules", responses={200: {"model": Listing[ScheduleLine]}})
 async def list_schedules(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
-    """My tasks that have a schedule, newest first, with their next fires."""
+    """List your scheduled tasks with their next run times, newest first."""
     async with call.gateway.database.reading() as session:
         page = await schedules.page(session, call.principal.user_id, query.window())
         told = await schedules.mark_synchronised(session, [row.id for row in page.rows])
@@ -53,25 +53,25 @@ async def list_schedules(call: Called, query: Annotated[ListQuery, Query()]) -> 
 
 @router.get("/tasks/{task_id}/schedule", responses=READ)
 async def get_schedule(call: Called, task_id: UUID) -> Response:
-    """How a task's schedule stands: when it fires next, and what became of its last fires."""
+    """Get the schedule of a task: its state, next run times and recent runs."""
     return single(call.request, await _read(call, task_id))
 
 
 @router.post("/tasks/{task_id}/schedule/pause", responses=READ)
 async def pause_schedule(call: Called, task_id: UUID) -> Response:
-    """Let it fire no more until it is resumed; what runs already goes on."""
+    """Pause a schedule until it is resumed. Executions in flight continue."""
     return await _enable(call, task_id, enabled=False)
 
 
 @router.post("/tasks/{task_id}/schedule/resume", responses=READ)
 async def resume_schedule(call: Called, task_id: UUID) -> Response:
-    """Let it fire again from now on; what was due meanwhile is not made up for."""
+    """Resume a schedule. Runs that were due during the pause are not started."""
     return await _enable(call, task_id, enabled=True)
 
 
 @router.post("/tasks/{task_id}/schedule/trigger", status_code=202, responses=ACCEPTED)
 async def trigger_schedule(call: Called, task_id: UUID, wait: Wait = 0) -> Response:
-    """Run the task now as if it were due; also while the schedule is paused."""
+    """Run the task now as a scheduled run, even if the schedule is paused."""
 
     async def begin(session: AsyncSession) -> Started:
         task = await _scheduled(session, call, task_id)
@@ -95,7 +95,7 @@ async def trigger_schedule(call: Called, task_id: UUID, wait: Wait = 0) -> Respo
 async def backfill_schedule(
     call: Called, task_id: UUID, body: Annotated[BackfillBody, Depends(JsonBody(BackfillBody))]
 ) -> Response:
-    """Make up for the fires of a span in the past; also while the schedule is paused."""
+    """Start the runs of a past time range, even if the schedule is paused."""
 
     async def store(session: AsyncSession) -> tuple[Response, Backfill]:
         task = await _scheduled(session, call, task_id)
@@ -130,7 +130,7 @@ async def _read(call: Call, task_id: UUID) -> ScheduleRead:
     async with call.gateway.database.reading() as session:
         task = await tasks.find(session, task_id)
         if task is None:
-            raise NotFoundError(f"There is no task {task_id}.")
+            raise NotFoundError(f"Task {task_id} does not exist.")
         call.require_own(task.row.user_id, "task")
         kept = await schedules.find(session, task_id)
         recent = await scheduled_runs.recent(session, task_id, limit=views.SHOWN_FIRES)
@@ -157,11 +157,11 @@ async def _enable(call: Call, task_id: UUID, *, enabled: bool) -> Response:
 
 
 async def _scheduled(session: AsyncSession, call: Call, task_id: UUID) -> StoredTask:
-    """A task of the caller's that has a schedule, locked.
+    """A locked task of the caller that has a schedule.
 
     Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it is somebody else's.
+        NotFoundError: the task does not exist.
+        PermissionDeniedError: it belongs to another user.
         ConflictError: it has no schedule.
     """
     task = await own_locked(session, call, task_id)
@@ -171,25 +171,27 @@ async def _scheduled(session: AsyncSession, call: Call, task_id: UUID) -> Stored
 
 
 def _count(wanted: TaskSchedule, body: BackfillBody) -> int:
-    """How many fires are wanted.
+    """The number of runs in the time range.
 
     Raises:
-        InvalidInputError: the span is none, does not lie in the past, or holds too many.
+        InvalidInputError: the range is empty, not in the past, or contains too many runs.
     """
     if body.start_at >= body.end_at:
-        raise _refusal("start_at", "It must lie before end_at.")
+        raise _refusal("start_at", "start_at must be before end_at.")
     now = datetime.now(UTC)
     if body.start_at < now - OLDEST:
-        raise _refusal("start_at", "It must lie within the last ten years.")
+        raise _refusal("start_at", "start_at must be within the last ten years.")
     if body.end_at > now:
-        raise _refusal("end_at", "It must lie in the past; what comes fires by itself.")
+        raise _refusal("end_at", "end_at must be in the past; future runs start automatically.")
     count = views.fires_within(wanted, body.start_at, body.end_at, limit=MOST_FIRES + 1)
     if count > MOST_FIRES:
-        raise _refusal("start_at", f"The span holds more than {MOST_FIRES} fires; make it shorter.")
+        raise _refusal(
+            "start_at", f"The range contains more than {MOST_FIRES} runs; use a shorter one."
+        )
     return count
 
 
 def _refusal(field: str, msg: str) -> InvalidInputError:
     return InvalidInputError(
-        "The span can't be made up for; see errors.", [FieldProblem(("body", field), msg)]
+        "The time range is invalid; see errors.", [FieldProblem(("body", field), msg)]
     )

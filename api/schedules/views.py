@@ -1,4 +1,4 @@
-"""Schedules as clients see them: what the task says, beside what Temporal tells."""
+"""Convert schedules to response bodies, from the task and from Temporal."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,13 +14,13 @@ from persistence.definitions.schedules import wanted_of
 from persistence.tables.tasks import TaskRow
 
 SHOWN_FIRES = 10
-"""Next and recent ones (contract.md, section 2)."""
+"""Number of next and recent runs (contract.md, section 2)."""
 
-NO_SCHEDULE = "The task has no schedule: set is_scheduled and schedule_cron."
-INACTIVE = "The task is switched off (is_active), so nothing fires."
-PAUSED = "It is paused (schedule_enabled is false): resume it to let it fire."
-UNTOLD = "Temporal has not been told of the last change; that is mended within a minute."
-AWAY = "Temporal can't be asked just now: the fire times are worked out here, counts are missing."
+NO_SCHEDULE = "The task has no schedule. Set is_scheduled and schedule_cron."
+INACTIVE = "The task is inactive, so no runs start. Set is_active to true."
+PAUSED = "The schedule is paused (schedule_enabled is false). Resume it to start runs."
+UNTOLD = "The schedule in Temporal is outdated; a worker updates it within a minute."
+AWAY = "Temporal is unavailable: run times come from the cron expression; counts are missing."
 
 
 def schedule(
@@ -54,7 +54,7 @@ def schedule(
 
 
 def line(row: TaskRow, *, is_told: bool) -> ScheduleLine:
-    """A schedule in a list; Temporal is not asked."""
+    """A schedule in a list, without data from Temporal."""
     wanted = wanted_of(row, None)
     state = _state(wanted, is_told=is_told)
     return ScheduleLine(
@@ -80,14 +80,14 @@ def _state(wanted: TaskSchedule | None, *, is_told: bool) -> State:
 def _next_fires(
     wanted: TaskSchedule | None, state: State, stands: ScheduleState | None
 ) -> list[datetime]:
-    """As Temporal tells them, with their jitter, where it can be asked and knows the schedule."""
+    """The run times from Temporal, including jitter, if it is available and has the schedule."""
     if state == "active" and stands is not None:
         return list(stands.next_fires)[:SHOWN_FIRES]
     return _by_the_clock(wanted, SHOWN_FIRES)
 
 
 def _by_the_clock(wanted: TaskSchedule | None, count: int) -> list[datetime]:
-    """What the cron expression says; nothing where nothing will fire."""
+    """The run times from the cron expression; empty if no runs will start."""
     if wanted is None or wanted.is_paused:
         return []
     times = cron.fires(wanted.cron, ZoneInfo(wanted.timezone), datetime.now(UTC))
@@ -107,7 +107,7 @@ def _note(row: TaskRow, state: State, stands: ScheduleState | None) -> str | Non
 
 
 def fires_within(wanted: TaskSchedule, start_at: datetime, end_at: datetime, *, limit: int) -> int:
-    """How often the schedule fires in the span, both ends included; counted up to `limit`."""
+    """The number of runs in the time range, both ends inclusive; counted up to `limit`."""
     just_before = start_at - datetime.resolution
     times = cron.fires(wanted.cron, ZoneInfo(wanted.timezone), just_before)
     within = takewhile(lambda time: time <= end_at, times)

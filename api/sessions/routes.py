@@ -1,4 +1,4 @@
-"""Sessions: conversations with their transcripts."""
+"""Sessions: conversations and their transcripts."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -38,14 +38,14 @@ from services.executions.starting import Started, accepted
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
 NAMED = 3
-"""Executions that a refusal names (chosen: enough to see what they wait for)."""
+"""Maximum number of executions in an error message (chosen)."""
 
 
 @router.post("", status_code=201, responses={201: {"model": SessionRead}})
 async def create_session(
     call: Called, body: Annotated[SessionCreate, Depends(JsonBody(SessionCreate, optional=True))]
 ) -> Response:
-    """Begin a conversation, which lives on from one execution to the next."""
+    """Create an interactive session, which continues across executions."""
 
     async def create(session: AsyncSession) -> tuple[Response, None]:
         user_id = call.principal.user_id
@@ -71,7 +71,7 @@ async def create_session(
 
 @router.get("", responses={200: {"model": Listing[SessionRead]}})
 async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
-    """My conversations, newest first."""
+    """List your sessions, newest first."""
     narrowed = SessionFilter(query.is_interactive, query.agent_id)
     async with call.gateway.database.reading() as session:
         user_id = call.principal.user_id
@@ -81,7 +81,7 @@ async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -
 
 @router.get("/{session_id}", responses={200: {"model": SessionRead}})
 async def get_session(call: Called, session_id: UUID) -> Response:
-    """One conversation."""
+    """Get a session."""
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, session_id)
     return single(call.request, views.session(row))
@@ -93,7 +93,7 @@ async def update_session(
     session_id: UUID,
     update: Annotated[SessionUpdate, Depends(JsonBody(SessionUpdate))],
 ) -> Response:
-    """Give a conversation another title, or none."""
+    """Change or remove the title of a session."""
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, session_id, lock=True)
         require_match(call.request, views.session(row))
@@ -114,7 +114,7 @@ async def update_session(
 
 @router.delete("/{session_id}", status_code=204)
 async def delete_session(call: Called, session_id: UUID) -> Response:
-    """Delete a conversation; its executions stay readable."""
+    """Delete a session. Its executions remain readable."""
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, session_id, lock=True)
         require_match(call.request, views.session(row))
@@ -135,7 +135,7 @@ async def delete_session(call: Called, session_id: UUID) -> Response:
 async def list_session_messages(
     call: Called, session_id: UUID, query: Annotated[MessageQuery, Query()]
 ) -> Response:
-    """The latest messages of a conversation, oldest first."""
+    """Get the latest messages of a session, oldest first."""
     async with call.gateway.database.reading() as session:
         await _own(session, call, session_id)
         rows = await sessions.latest_messages(session, session_id, limit=query.limit)
@@ -155,7 +155,7 @@ async def say(
     body: Annotated[MessageBody, Depends(JsonBody(MessageBody))],
     wait: Wait = 0,
 ) -> Response:
-    """Say something in a conversation: a new execution answers, or the one that runs hears it."""
+    """Send a message to a session. The active execution receives it, or a new one starts."""
 
     async def begin(session: AsyncSession) -> Started:
         conversation = await _own(session, call, session_id, lock=True)
@@ -168,7 +168,10 @@ async def say(
     "/{session_id}/tasks",
     status_code=201,
     responses={
-        200: {"model": ExecutionRead, "description": "It has ended, or waits for a person."},
+        200: {
+            "model": ExecutionRead,
+            "description": "The execution has ended or waits for a person.",
+        },
         201: {"model": ExecutionRead},
     },
 )
@@ -178,7 +181,7 @@ async def add_work(
     body: Annotated[SessionWork, Depends(JsonBody(SessionWork))],
     wait: Wait = 0,
 ) -> Response:
-    """Give an agent work in a conversation; it begins when what runs there has ended."""
+    """Start an execution of an agent in a session, after the active executions have ended."""
 
     async def begin(session: AsyncSession) -> Started:
         conversation = await _own(session, call, session_id)
@@ -188,10 +191,10 @@ async def add_work(
 
 
 def _require_ended(unfinished: Sequence[ExecutionRow]) -> None:
-    """Refuse to delete a conversation in which something runs or is to run.
+    """Check that no execution of the session is active or waiting.
 
     Raises:
-        ExecutionActiveError: it does; the first of them are named.
+        ExecutionActiveError: there is one; the message lists the first ones.
     """
     if unfinished:
         told = ", ".join(f"{row.id} ({_standing(row)})" for row in unfinished[:NAMED])
@@ -211,6 +214,6 @@ async def _own(
     read = sessions.lock if lock else sessions.find
     row = await read(session, session_id)
     if row is None:
-        raise NotFoundError(f"There is no session {session_id}.")
+        raise NotFoundError(f"Session {session_id} does not exist.")
     call.require_own(row.user_id, "session")
     return row

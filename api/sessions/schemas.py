@@ -1,4 +1,4 @@
-"""Conversations."""
+"""Request and response bodies of sessions."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,11 +14,11 @@ from contracts.definitions import SdkOptions
 
 LATEST = 100
 MOST = 1_000
-"""Messages of one answer (chosen: a thousand of 2 KB are 2 MB)."""
+"""Maximum messages per response (chosen: a thousand with 2 KB each are 2 MB)."""
 
 
 class SessionCreate(Body):
-    """A new conversation: with an agent, whose tools it has, or with the model alone."""
+    """A new session, with an agent and its tools, or with the model only."""
 
     agent_id: AgentId | None = None
     title: Name | None = None
@@ -26,13 +26,13 @@ class SessionCreate(Body):
 
 
 class SessionUpdate(Body):
-    """Changes to a conversation."""
+    """Changes to a session."""
 
     title: Name | None
 
 
 class SessionWork(Body):
-    """Work for an agent in a conversation; `parent_task_id` is an execution of it."""
+    """Work for an agent in a session; `parent_task_id` is an execution of the session."""
 
     agent_id: AgentId
     input: Prompt
@@ -40,14 +40,14 @@ class SessionWork(Body):
 
 
 class SessionQuery(ListQuery):
-    """What a list of conversations can be narrowed by."""
+    """Filters for sessions."""
 
     is_interactive: bool | None = None
     agent_id: Word | None = None
 
 
 class MessageQuery(BaseModel):
-    """How many of the latest messages."""
+    """The number of messages to return."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,7 +61,7 @@ class Transcript(Read):
 
 
 class SessionRead(Read):
-    """A conversation."""
+    """A session."""
 
     id: UUID
     user_id: UUID

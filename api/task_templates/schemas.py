@@ -1,4 +1,4 @@
-"""Task templates: what a client writes, and what it reads."""
+"""Request and response bodies of task templates."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,11 +13,13 @@ MOST_PARAMETERS = 50
 
 
 class Parameter(Body):
-    """A placeholder that is filled in when a task is made; other placeholders stay variables."""
+    """A placeholder that is replaced when a task is created; others remain variables."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\w+$")]
     description: Text | None = None
-    default: Annotated[Any, Field(description="Null or left out: a value has to be given.")] = None
+    default: Annotated[Any, Field(description="Without a default, the parameter is required.")] = (
+        None
+    )
 
 
 Parameters = Annotated[tuple[Parameter, ...], Field(max_length=MOST_PARAMETERS)]
@@ -26,7 +28,7 @@ Parameters = Annotated[tuple[Parameter, ...], Field(max_length=MOST_PARAMETERS)]
 class TaskTemplateCreate(Body):
     """A new template: a task without a name, with parameters.
 
-    `{{ name }}` of a parameter may stand in the task's prompt_template, system_prompt and
+    Placeholders of parameters (`{{ name }}`) are replaced in prompt_template, system_prompt and
     description.
     """
 
@@ -38,7 +40,7 @@ class TaskTemplateCreate(Body):
 
 
 class TaskTemplateUpdate(Body):
-    """Changes to a template; `task` and `parameters` are replaced whole."""
+    """Changes to a template; `task` and `parameters` are replaced completely."""
 
     name: Name | None = None
     description: Text | None = None
@@ -48,7 +50,7 @@ class TaskTemplateUpdate(Body):
 
 
 class TaskFromTemplate(Body):
-    """A task to be made: values for the parameters, and fields that differ from the template's."""
+    """A task to create: values of the parameters, and fields that differ from the template."""
 
     name: Name
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -56,7 +58,7 @@ class TaskFromTemplate(Body):
 
 
 class TaskTemplateRead(Read):
-    """A template; `task` as it was sent."""
+    """A template; `task` is returned as it was sent."""
 
     id: UUID
     user_id: UUID

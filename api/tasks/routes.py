@@ -1,4 +1,4 @@
-"""Tasks: create, read, list, change, delete."""
+"""Create, read, list, change and delete tasks."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
@@ -28,11 +28,11 @@ from services.definitions.scheduling import keep_in_step
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
 UNCHECKED = frozenset({"name", "description", "tags", "is_active", "schedule_enabled"})
-"""Changes that stay possible where the rest of a task has become invalid since it was stored."""
+"""Fields that can be changed even if the rest of the stored task has become invalid."""
 
 
 class TaskQuery(ListQuery):
-    """What a list of tasks can be narrowed by; `tags` may be repeated or separated by commas."""
+    """Filters for tasks; `tags` can be repeated or contain commas."""
 
     tags: list[str] = Field(default_factory=list)
     is_scheduled: bool | None = None
@@ -40,7 +40,7 @@ class TaskQuery(ListQuery):
     q: Annotated[str | None, Field(max_length=200)] = None
 
     def narrowed(self) -> TaskFilter:
-        """The filter behind it."""
+        """The filter for the database."""
         tags = [tag.strip() for given in self.tags for tag in given.split(",") if tag.strip()]
         return TaskFilter(tags, self.is_scheduled, self.is_active, self.q)
 
@@ -52,7 +52,7 @@ async def create_task(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Store a new task."""
+    """Create a task."""
 
     async def wanted(_: AsyncSession) -> TaskCreate:
         return body
@@ -62,7 +62,7 @@ async def create_task(
 
 @router.get("", responses={200: {"model": Listing[TaskRead]}})
 async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Response:
-    """My tasks and the public ones, newest first."""
+    """List your tasks and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
         page = await tasks.page(session, call.principal.user_id, query.narrowed(), query.window())
         stored = await tasks.with_definitions(session, page.rows)
@@ -71,7 +71,7 @@ async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Resp
 
 @router.get("/{task_id}", responses={200: {"model": TaskRead}})
 async def get_task(call: Called, task_id: UUID) -> Response:
-    """One task."""
+    """Get a task."""
     async with call.gateway.database.reading() as session:
         stored = await readable_task(session, call, task_id)
     return single(call.request, views.task(call, stored))
@@ -85,7 +85,7 @@ async def update_task(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Change a task. Executions in flight keep the version they started with."""
+    """Change a task. Executions in flight keep the version that they started with."""
     async with call.gateway.database.transaction(keep=not dry_run) as session:
         stored = await own_locked(session, call, task_id)
         require_match(call.request, views.task(call, stored))
@@ -98,7 +98,7 @@ async def update_task(
 
 @router.delete("/{task_id}", status_code=204)
 async def delete_task(call: Called, task_id: UUID) -> Response:
-    """Delete a task; its executions stay readable."""
+    """Delete a task. Its executions remain readable."""
     async with call.gateway.database.transaction() as session:
         stored = await own_locked(session, call, task_id)
         require_match(call.request, views.task(call, stored))
@@ -118,12 +118,12 @@ async def make_task(
     template_id: UUID | None = None,
     dry_run: bool = False,
 ) -> Response:
-    """Store the task that is wanted, once; the answer to the request for it.
+    """Create a task, once per idempotency key, and return the response.
 
     Raises:
-        InvalidInputError: it could not run.
-        PermissionDeniedError: it would take an admin.
-        DuplicateNameError: the caller has a live task of this name.
+        InvalidInputError: the definition is invalid.
+        PermissionDeniedError: the definition requires the admin role.
+        DuplicateNameError: the caller has a task with this name.
     """
 
     async def create(session: AsyncSession) -> tuple[Response, StoredTask]:
@@ -147,10 +147,10 @@ async def make_task(
 async def change_task(
     session: AsyncSession, call: Call, stored: StoredTask, update: TaskUpdate
 ) -> StoredTask:
-    """Change a locked task; its schedule is to be kept in step after the commit.
+    """Change a locked task; the caller must update its schedule after the commit.
 
     Raises:
-        InvalidInputError: the changed task could not run.
+        InvalidInputError: the changed definition is invalid.
     """
     runs = body = _merged(stored, update)
     if not update.model_fields_set <= UNCHECKED:
@@ -172,42 +172,42 @@ async def change_task(
 
 
 async def readable_task(session: AsyncSession, call: Call, task_id: UUID) -> StoredTask:
-    """A task the caller may read and execute: their own, or a public one.
+    """A task that the caller can read and execute: their own, or a public one.
 
     Raises:
-        NotFoundError: there is none.
-        PermissionDeniedError: it is somebody else's and not shared.
+        NotFoundError: the task does not exist.
+        PermissionDeniedError: it belongs to another user and is not public.
     """
     stored = await tasks.find(session, task_id)
     if stored is None:
-        raise NotFoundError(f"There is no task {task_id}.")
+        raise NotFoundError(f"Task {task_id} does not exist.")
     if not stored.row.is_public:
         call.require_own(stored.row.user_id, "task")
     return stored
 
 
 async def own_locked(session: AsyncSession, call: Call, task_id: UUID) -> StoredTask:
-    """A task of the caller's that nobody else changes in this transaction.
+    """A locked task of the caller.
 
     Raises:
-        NotFoundError: there is none.
-        PermissionDeniedError: it is somebody else's.
+        NotFoundError: the task does not exist.
+        PermissionDeniedError: it belongs to another user.
     """
     stored = await tasks.find(session, task_id, lock=True)
     if stored is None:
-        raise NotFoundError(f"There is no task {task_id}.")
+        raise NotFoundError(f"Task {task_id} does not exist.")
     call.require_own(stored.row.user_id, "task")
     return stored
 
 
 def _merged(stored: StoredTask, update: TaskUpdate) -> TaskCreate:
-    """The task as it would be: what the update gives, over what there is."""
+    """The stored task with the fields of the update."""
     current = {f: getattr(stored.row, f) for f in _own_fields()} | stored.definition
     return merged(TaskCreate, current, update, what="task")
 
 
 def _spelled(row: TaskRow, update: TaskUpdate, body: TaskCreate) -> dict[str, list[str]] | None:
-    """The lists that name groups; one that the update leaves out keeps the rules it has."""
+    """Tool lists that may name groups; lists that the update omits keep their rules."""
     kept = {f: v for f, v in (row.spelled_tools or {}).items() if f not in update.model_fields_set}
     return {**kept, **references.spelled(body)} or None
 
@@ -217,12 +217,12 @@ def _own_fields() -> frozenset[str]:
 
 
 def _columns(body: TaskCreate) -> dict[str, Any]:
-    """What stands in the task's row."""
+    """The columns of the task's row."""
     columns = {field: getattr(body, field) for field in _own_fields()}
     return {**columns, "tags": list(body.tags)}
 
 
 def _summary(row: TaskRow, update: TaskUpdate) -> Mapping[str, Any]:
-    """The changed switches for the audit log; what is versioned is told by its version."""
+    """Changed fields for the audit log; for versioned fields, the version is logged."""
     named = update.model_fields_set - DEFINITION_FIELDS - {"description"}
     return {**{f: getattr(row, f) for f in sorted(named)}, "version": row.version}

@@ -1,4 +1,4 @@
-"""Tasks: what a client writes, and what it reads."""
+"""Request and response bodies of tasks."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,16 +18,16 @@ Tools = Annotated[tuple[str, ...], Field(max_length=200)]
 AgentId = Annotated[str, Field(min_length=1, max_length=100)]
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
 CatchUp = Annotated[int, Field(ge=10, le=604_800)]
-"""Seconds: Temporal's least, and a week, after which a fire is history (chosen)."""
+"""Seconds: Temporal's minimum, and a maximum of a week (chosen)."""
 Jitter = Annotated[int, Field(ge=0, le=86_400)]
-"""Seconds: at most a day (chosen)."""
+"""Seconds: a maximum of a day (chosen)."""
 
 DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
-"""What is versioned; the other fields are the task's own."""
+"""Versioned fields; the other fields belong to the task."""
 
 
 class TaskBody(TaskDefinition):
-    """A task but for its name: its definition, its switches, its schedule."""
+    """All fields of a task except its name."""
 
     description: Text | None = None
     prompt_template: Prompt
@@ -57,9 +57,9 @@ class TaskCreate(TaskBody):
 
 
 class TaskUpdate(Body):
-    """Changes to a task: a field that is left out stays, one that is given is replaced whole.
+    """Changes to a task. Omitted fields do not change; other fields are replaced completely.
 
-    None stands for "left out" here; whether null may be given is decided on the merged task.
+    The default None means "omitted"; the merged task decides whether null is valid.
     """
 
     name: Name | None = None
@@ -91,7 +91,7 @@ class TaskUpdate(Body):
 
 
 class TaskRead(Read):
-    """A task as it stands now."""
+    """The current state of a task."""
 
     id: UUID
     user_id: UUID

@@ -81,7 +81,7 @@ async def test_it_follows_the_task(world: World, client: Client) -> None:
     assert not found.state.paused
     await client.patch(path, json={"is_active": False})
     assert (await described(world, task)).schedule.state.paused
-    assert "switched off" in (await read(client, task))["note"]
+    assert "inactive" in (await read(client, task))["note"]
     await client.patch(path, json={"is_scheduled": False})
     assert await described(world, task) is None
     await client.patch(path, json={"is_scheduled": True, "is_active": True})
