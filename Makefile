@@ -5,9 +5,12 @@ BIN := .venv/bin
 UV := .venv/build-tools/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
-# One worker process per core; the files of tests/ are shared out among them.
-PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadfile
+# One worker process per core. tests/distribution.py decides which process runs which file.
+PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Tests start hundreds of Python processes: the bytecode of our modules is kept between them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up test verify check docs bench lock migrate

@@ -130,7 +130,7 @@ def caller_of(settings: Settings, database: Database, model: Model) -> Execution
         store=BlobStore(settings.home / "artifacts"),
         prices=ListPrices(),
         watchers=LiveWatchers(database),
-        attentions=InterruptWatchers(settings.max_concurrent_executions),
+        interrupt_watchers=InterruptWatchers(settings.max_concurrent_executions),
         drain_seconds=settings.drain_seconds,
     )
 
@@ -176,11 +176,11 @@ def companions(
     listener = Listener(
         str(settings.database_url),
         {
-            WAKE_CHANNEL: caller.attentions.wake,
+            WAKE_CHANNEL: caller.interrupt_watchers.wake,
             WATCH_CHANNEL: caller.watchers.watch,
             NOTIFICATIONS_CHANNEL: deliveries.wake,
         },
-        on_gap=caller.attentions.wake_all,
+        on_gap=caller.interrupt_watchers.wake_all,
     )
     return run_alongside(
         listener.run(),

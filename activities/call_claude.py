@@ -9,7 +9,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
-from agent.attention import Attention
+from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.ports import Model, Prices, Store, Tools
 from contracts import policies
@@ -40,7 +40,7 @@ class InterruptWatchers:
     def __init__(self, slots: int) -> None:
         """`slots` is how many executions the worker moves at a time."""
         self._slots = slots
-        self._present: dict[str, Attention] = {}
+        self._present: dict[str, InterruptWatcher] = {}
 
     @property
     def is_full(self) -> bool:
@@ -48,32 +48,32 @@ class InterruptWatchers:
         return len(self._present) >= self._slots
 
     @contextmanager
-    def open(self, execution_id: UUID) -> Iterator[Attention]:
+    def open(self, execution_id: UUID) -> Iterator[InterruptWatcher]:
         """An ear for one execution while the block runs."""
-        attention = self._present[str(execution_id)] = Attention()
+        interrupts = self._present[str(execution_id)] = InterruptWatcher()
         try:
-            yield attention
+            yield interrupts
         finally:
-            if self._present.get(str(execution_id)) is attention:
+            if self._present.get(str(execution_id)) is interrupts:
                 del self._present[str(execution_id)]
 
     def wake(self, execution_id: str) -> None:
         """There is something unread (a `BELL` notification)."""
-        if (attention := self._present.get(execution_id)) is not None:
-            attention.wake()
+        if (interrupts := self._present.get(execution_id)) is not None:
+            interrupts.wake()
 
     def wake_all(self) -> None:
         """Notifications may have been lost: everybody looks."""
-        for attention in self._present.values():
-            attention.wake()
+        for interrupts in self._present.values():
+            interrupts.wake()
 
 
 class Segment:
     """The share of the worker one call gets: short when others wait."""
 
-    def __init__(self, attentions: InterruptWatchers) -> None:
+    def __init__(self, interrupt_watchers: InterruptWatchers) -> None:
         """Begins now."""
-        self._attentions = attentions
+        self._attentions = interrupt_watchers
         self._began = asyncio.get_running_loop().time()
 
     def __call__(self) -> bool:
@@ -93,25 +93,25 @@ class ExecutionRunner:
     store: Store
     prices: Prices
     watchers: LiveWatchers
-    attentions: InterruptWatchers
+    interrupt_watchers: InterruptWatchers
     drain_seconds: float
 
     async def call(self, run: RunRef) -> CallClaudeResult:
         """Move the execution forward until something outside is needed."""
         who = identity(run)
         record = ExecutionRecord(self.database, run.execution_id, who, host_id=self.host_id)
-        with self.attentions.open(run.execution_id) as attention:
+        with self.interrupt_watchers.open(run.execution_id) as interrupts:
             loop = Loop(
                 record=record,
                 model=self.model,
                 tools=self.tools,
                 store=self.store,
                 prices=self.prices,
-                audience=ExecutionLiveUpdates(run.execution_id, self.watchers),
-                attention=attention,
-                is_segment_over=Segment(self.attentions),
+                live_updates=ExecutionLiveUpdates(run.execution_id, self.watchers),
+                interrupts=interrupts,
+                is_segment_over=Segment(self.interrupt_watchers),
             )
-            async with _beating(loop), _draining(attention, self.drain_seconds):
+            async with _beating(loop), _draining(interrupts, self.drain_seconds):
                 try:
                     stop = await loop.run()
                 except ExecutionTerminalError:
@@ -162,14 +162,14 @@ async def _beating(loop: Loop) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _draining(attention: Attention, drain_seconds: float) -> AsyncIterator[None]:
+async def _draining(interrupts: InterruptWatcher, drain_seconds: float) -> AsyncIterator[None]:
     """Tell the loop when the worker shuts down, and cut it when its time to drain is over."""
 
     async def drain() -> None:
         await activity.wait_for_worker_shutdown()
-        attention.drain()
+        interrupts.drain()
         await asyncio.sleep(drain_seconds)
-        attention.cut()
+        interrupts.interrupt()
 
     waiting = asyncio.ensure_future(drain())
     try:

@@ -23,8 +23,9 @@ from contracts.execution import (
 from domain.errors import ResetRefusedError
 from persistence.definitions import scheduled_runs
 from persistence.definitions.scheduled_runs import Firing
-from persistence.executions import fencing, lifecycle, prompts
+from persistence.executions import admission
 from persistence.ledger.quotas import Quotas
+from services.executions import finishing
 
 
 class Activities(ExecutionActivities):
@@ -53,7 +54,9 @@ class Activities(ExecutionActivities):
     async def create_session(self, run: RunRef) -> CreateSessionResult:
         """Make the session and mark the execution running."""
         async with self._admitted(run):
-            is_live = await prompts.create_session(self._database, run.execution_id, identity(run))
+            is_live = await admission.create_session(
+                self._database, run.execution_id, identity(run)
+            )
         return CreateSessionResult(is_terminal=not is_live)
 
     @activity.defn(name="render_prompt")
@@ -81,7 +84,7 @@ class Activities(ExecutionActivities):
     async def finish(self, end: FinishInput) -> FinishResult:
         """Write the end."""
         async with self._admitted(end.run), self._database.transaction() as session:
-            ended = await lifecycle.finish(
+            ended = await finishing.finish(
                 session,
                 end.run.execution_id,
                 identity(end.run),
@@ -89,7 +92,7 @@ class Activities(ExecutionActivities):
                 error_code=end.error_code,
                 report_failed=end.report_failed,
             )
-        self._caller.watchers.stepped(
+        self._caller.watchers.publish_step(
             end.run.execution_id, ended.event_seq, is_settled=not ended.has_unread_messages
         )
         return FinishResult(
@@ -111,5 +114,5 @@ class Activities(ExecutionActivities):
                 yield
             except ResetRefusedError as refusal:
                 async with self._database.transaction() as session:
-                    await fencing.record_refusal(session, run.execution_id, refusal)
+                    await admission.record_refusal(session, run.execution_id, refusal)
                 raise

@@ -39,7 +39,7 @@ class LiveWatchers:
         """Whether publishing is worth anything."""
         return self._until.get(execution_id, 0.0) > time.monotonic()
 
-    def stepped(self, execution_id: UUID, event_seq: int, *, is_settled: bool) -> None:
+    def publish_step(self, execution_id: UUID, event_seq: int, *, is_settled: bool) -> None:
         """New events are in Postgres. That an execution has settled is told to everybody.
 
         So a gateway's waits need not ask the worker to publish each step.
@@ -81,7 +81,7 @@ class ExecutionLiveUpdates:
         self._text: list[str] = []
         self._flush: asyncio.TimerHandle | None = None
 
-    def text(self, turn: int, delta: str) -> None:
+    def publish_text(self, turn: int, delta: str) -> None:
         """Text as it streams, gathered for a moment."""
         if not self._watchers.is_watched(self._id):
             return
@@ -100,6 +100,6 @@ class ExecutionLiveUpdates:
                 {"execution_id": self._id, "turn": turn, "delta": text[start : start + size]}
             )
 
-    def stepped(self, event_seq: int, *, is_settled: bool) -> None:
+    def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
         """New events are in Postgres."""
-        self._watchers.stepped(self._execution_id, event_seq, is_settled=is_settled)
+        self._watchers.publish_step(self._execution_id, event_seq, is_settled=is_settled)

@@ -12,9 +12,10 @@ import structlog
 from domain.dispatch import StartRequest, WorkflowState
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
-from persistence.executions import reconciliation
+from persistence.executions import queries
 from persistence.executions.creation import request_of
 from persistence.tables.executions import ExecutionRow
+from services.executions import finishing
 
 PERIOD_SECONDS = 10.0
 """Between two looks (chosen: with `BATCH`, 600 open executions are compared every minute)."""
@@ -59,7 +60,7 @@ class Reconciler:
         """Compare one batch; after the last one comes the first again."""
         await self._end_overdue()
         async with self._database.reading() as session:
-            rows = await reconciliation.active_after(session, self._last, limit=BATCH)
+            rows = await queries.list_active(session, self._last, limit=BATCH)
         for row in rows:
             state = await self._temporal.state(row.workflow_id)
             if state is None:
@@ -69,10 +70,10 @@ class Reconciler:
 
     async def _end_overdue(self) -> None:
         async with self._database.reading() as session:
-            ids = await reconciliation.overdue(session, limit=BATCH)
+            ids = await queries.list_overdue(session, limit=BATCH)
         for execution_id in ids:
             async with self._database.transaction() as session:
-                await reconciliation.end_overdue(session, execution_id)
+                await finishing.end_overdue(session, execution_id)
 
     async def _mend(self, row: ExecutionRow, state: WorkflowState) -> None:
         if state.is_open:
@@ -80,7 +81,7 @@ class Reconciler:
         if state.run_id is not None:
             log.warning("upkeep.ends", execution_id=str(row.id))
             async with self._database.transaction() as session:
-                await reconciliation.end_terminated(session, row.id, state.run_id)
+                await finishing.end_terminated(session, row.id, state.run_id)
         elif row.status != ExecutionStatus.PENDING or row.parent_tool_call_id is None:
             # A subtask that has not begun is its parent's to start.
             log.warning("upkeep.starts", execution_id=str(row.id))

@@ -34,7 +34,7 @@ async def render_prompt(
     database: Database, execution_id: UUID, *, default_model: str
 ) -> RenderPromptResult:
     """Render, append and pin; finds its own work done when repeated."""
-    source = await prompts.prompt_source(database, execution_id)
+    source = await prompts.find_source(database, execution_id)
     if source.is_pinned:
         return RenderPromptResult(last_message_seq=source.written_seq or source.last_seq)
     try:
@@ -47,7 +47,7 @@ async def render_prompt(
     rendered = _rendered(source, definition)
     blocks = [*_loose_ends(source), *_prompt(source, rendered)]
     seq = source.last_seq + (1 if blocks else 0)
-    await prompts.write_prompt(
+    await prompts.write(
         database,
         execution_id,
         seq=seq,
@@ -62,14 +62,14 @@ async def render_prompt(
 
 def _rendered(source: PromptSource, definition: TaskDefinition) -> Rendered:
     """The prompt; what a fork says in its place is never looked through for placeholders."""
-    if source.said is not None:
-        return Rendered(source.said, ())
+    if source.prompt is not None:
+        return Rendered(source.prompt, ())
     return render(definition.prompt_template, {**definition.default_variables, **source.variables})
 
 
 def _prompt(source: PromptSource, rendered: Rendered) -> Sequence[Mapping[str, Any]]:
     """The prompt's block; none for a fork that goes on without a word."""
-    return [] if source.said == "" else [text_block(rendered.text)]
+    return [] if source.prompt == "" else [text_block(rendered.text)]
 
 
 def _loose_ends(source: PromptSource) -> Sequence[Mapping[str, Any]]:

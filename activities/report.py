@@ -13,7 +13,7 @@ from domain.events import Event
 from domain.ids import made_at, new_id
 from domain.report_facts import ReportSource
 from domain.states import ExecutionStatus
-from persistence.executions import events, fencing
+from persistence.executions import events, queries
 from persistence.executions.snapshot import definition_of
 from persistence.reporting import reports
 from persistence.reporting.source import covered, ending_of, gather
@@ -40,7 +40,7 @@ async def store(session: AsyncSession, execution_id: UUID) -> None:
     # Reading takes no lock: a cancel that comes meanwhile must not wait for a long story.
     source = await gather(session, row, definition)
     content = await asyncio.to_thread(_content, source)
-    row = await fencing.locked(session, execution_id)
+    row = await queries.lock_existing(session, execution_id)
     if ExecutionStatus(row.status).is_terminal or await _is_told(session, row):
         return
     content["outcome"] |= asdict(ending_of(row))

@@ -1,13 +1,13 @@
-"""One attempt at an execution: the record as this attempt knows it, and what bounds the attempt."""
+"""One attempt at an execution: its view of the record, and its limits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from agent import hearing, story
-from agent.attention import Attention
-from agent.ports import Audience, Record
+from agent import events, inbox
+from agent.interrupts import InterruptWatcher
+from agent.ports import LiveUpdates, Record
 from agent.state import RunState
 from domain.errors import ErrorCode
 from domain.events import Event
@@ -15,42 +15,42 @@ from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import CallOutcome, CallStatus, Failure, Snapshot, StatusChange, Step
 
-NEEDS_A_PERSON = (ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.PAUSED)
-"""States that nothing but a person ends."""
+SETTLED_STATUSES = (ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.PAUSED)
+"""States that only a person ends."""
 
 
 class Attempt:
-    """Writes steps, listens, and knows when to end. Shared by the parts of one loop."""
+    """Writes steps, reads signals, and decides when to end. The parts of one loop share it."""
 
     def __init__(
         self,
         snapshot: Snapshot,
         *,
         record: Record,
-        audience: Audience,
-        attention: Attention,
+        live_updates: LiveUpdates,
+        interrupts: InterruptWatcher,
         is_segment_over: Callable[[], bool],
     ) -> None:
-        """`is_segment_over` says when to give the worker's slot back."""
+        """`is_segment_over` returns True when the attempt must release the worker's slot."""
         self.state = RunState(snapshot)
         self.record = record
-        self.audience = audience
-        self.attention = attention
+        self.live_updates = live_updates
+        self.interrupts = interrupts
         self.failure: Failure | None = None
         self._is_segment_over = is_segment_over
         self._is_cancelled = False
-        self.is_pausing = snapshot.is_pause_wanted
+        self.is_pause_requested = snapshot.is_pause_requested
         self._writing = asyncio.Lock()
-        self._is_behind = False
+        self._has_failed_write = False
         self._time_limit = self._limit(snapshot)
-        attention.rang |= snapshot.has_unread
+        interrupts.has_unread |= snapshot.has_unread
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
     def _limit(self, snapshot: Snapshot) -> float | None:
-        """The event loop's time at which the work in hand is cut."""
+        """The event loop's time at which the current work is interrupted."""
         left = []
         if (seconds := snapshot.limits.timeout_seconds) is not None:
             left.append(seconds - snapshot.running_ms / 1000)
@@ -60,8 +60,8 @@ class Attempt:
 
     # --- ending -------------------------------------------------------------------------------
 
-    def end(self) -> Stop | None:
-        """Why the execution ends here, if it does."""
+    def end_reason(self) -> Stop | None:
+        """Why the execution ends now, or None."""
         if self._is_cancelled:
             return Stop(Outcome.CANCELLED)
         self.failure = self.failure or self._time_failure()
@@ -71,15 +71,15 @@ class Attempt:
         limits = self.state.snapshot.limits
         if self._time_limit is None or self._now() < self._time_limit:
             return None
-        # Two clocks: a deadline that ends the work in hand may lie a moment ahead of the other one.
+        # There are two clocks: a deadline may interrupt work a moment before wall time reaches it.
         is_due = limits.deadline_at is not None and datetime.now(UTC) >= limits.deadline_at
         if is_due or limits.timeout_seconds is None:
             return Failure(ErrorCode.DEADLINE_PASSED, "The deadline has passed.")
         return Failure(ErrorCode.TIMEOUT, f"The limit of {limits.timeout_seconds:g} s is reached.")
 
-    async def ended(self) -> Stop | None:
-        """The end, with its failure on record, or None."""
-        stop = self.end()
+    async def record_end(self) -> Stop | None:
+        """Return `end_reason`; record its failure if it has one."""
+        stop = self.end_reason()
         if stop is not None and stop.failure is not None:
             await self.write(Step(failure=stop.failure, events=self._failure_events(stop.failure)))
         return stop
@@ -87,25 +87,25 @@ class Attempt:
     def _failure_events(self, failure: Failure) -> Sequence[Event]:
         if failure.code is not ErrorCode.BUDGET_EXHAUSTED:
             return ()
-        return (Event("budget.exceeded", {"cost_usd": float(self.state.cost_usd)}),)
+        return (events.budget_exceeded(self.state.cost_usd),)
 
-    def must_stand_still(self) -> bool:
-        """Whether it is paused, with no call on record that is yet to be made."""
-        return self.is_pausing and self.state.intent is None
+    def must_pause(self) -> bool:
+        """Whether a pause was requested and no recorded call is still to be made."""
+        return self.is_pause_requested and self.state.intent is None
 
-    def may_begin(self) -> bool:
-        """Whether another tool may begin: the worker stays, and nobody has paused the execution."""
-        return not (self.attention.draining.is_set() or self.is_pausing)
+    def may_start_tool(self) -> bool:
+        """Whether another tool may start: the worker keeps running, and no pause was requested."""
+        return not (self.interrupts.draining.is_set() or self.is_pause_requested)
 
-    def may_intend(self) -> bool:
-        """Whether the next model call may be put on record already.
+    def may_record_intent(self) -> bool:
+        """Whether the next model call may be recorded now.
 
-        Not where something was said meanwhile: it is heard first, since it may be a pause.
+        False while signals are unread: they are read first, because one may be a pause.
         """
         return not (
-            self.end() is not None
-            or self.is_pausing
-            or self.attention.rang
+            self.end_reason() is not None
+            or self.is_pause_requested
+            or self.interrupts.has_unread
             or self.must_hand_over()
         )
 
@@ -113,65 +113,69 @@ class Attempt:
         """Whether the segment is over, or the worker shuts down."""
         turns = self.state.snapshot.limits.segment_turns
         is_long = turns is not None and self.state.segment_turns >= turns
-        return is_long or self.attention.draining.is_set() or self._is_segment_over()
+        return is_long or self.interrupts.draining.is_set() or self._is_segment_over()
 
     # --- writing ------------------------------------------------------------------------------
 
     async def write(self, step: Step) -> None:
-        """Put a step on record, in the order of the calls. Raises `FencedOutError`.
+        """Record a step. Steps are recorded in the order of the calls.
 
-        A cut waits for a write that is under way: else nobody would know whether it was made.
+        When it is cancelled, it waits for a write that has started, so that the caller can rely on
+        the step being recorded.
+
+        Raises:
+            FencedOutError: another attempt moves the execution.
         """
         writing = asyncio.ensure_future(self._write(step))
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.wait([writing])
-            writing.exception()  # seen: if there is one, the next write refuses
+            writing.exception()  # marks it as retrieved; after an error the next write refuses
             raise
 
     async def _write(self, step: Step) -> None:
         async with self._writing:
-            if self._is_behind:
-                # What is in memory was not all written; tools that end meanwhile must not build
-                # on it. The next attempt reads what is there.
-                raise RuntimeError("a step before this one was not written")
-            self._is_behind = True
+            if self._has_failed_write:
+                # The state in memory is ahead of the record, so tools that end later must not
+                # build on it. The next attempt reads the record.
+                raise RuntimeError("an earlier step was not written")
+            self._has_failed_write = True
             receipt = await self.record.write(step)
-            self._is_behind = False
+            self._has_failed_write = False
         if step.status is not None:
             self.state.status, self.state.reason = step.status.status, step.status.reason
         if step.call_outcome is not None and step.call_outcome.cost_usd is not None:
             self.state.cost_usd += step.call_outcome.cost_usd
-        self.attention.rang |= receipt.unread > len(self.state.steering)
-        is_settled = step.status is not None and step.status.status in NEEDS_A_PERSON
-        self.audience.stepped(receipt.event_seq, is_settled=is_settled)
+        self.interrupts.has_unread |= receipt.unread > len(self.state.unsent_messages)
+        is_settled = step.status is not None and step.status.status in SETTLED_STATUSES
+        self.live_updates.publish_step(receipt.event_seq, is_settled=is_settled)
 
     async def move_to(self, change: StatusChange) -> None:
-        """Put a status on record unless it is the present one."""
+        """Record a status unless it is the current one."""
         if (change.status, change.reason) != (self.state.status, self.state.reason):
-            await self.write(Step(status=change, events=[story.status_changed(change)]))
+            await self.write(Step(status=change, events=[events.status_changed(change)]))
 
-    def running(self, step: Step) -> Step:
-        """The step, moving an execution that waited back to running."""
+    def with_running_status(self, step: Step) -> Step:
+        """The step, preceded by the move to running if the execution was waiting."""
         if self.state.status is ExecutionStatus.RUNNING and self.state.reason is None:
             return step
         change = StatusChange(ExecutionStatus.RUNNING)
-        return Step(status=change, events=[story.status_changed(change)]) + step
+        return Step(status=change, events=[events.status_changed(change)]) + step
 
-    async def park(self) -> Stop:
-        """Put on record what the execution waits for, and stop there."""
-        change, stop = self.state.waiting_stop()
+    async def stop_to_wait(self) -> Stop:
+        """Record what the execution waits for, and stop."""
+        change, stop = self.state.describe_wait()
         await self.move_to(change)
         return stop
 
     async def pause(self) -> Stop:
-        """Stand still until somebody resumes it, cancels it, or its deadline passes."""
+        """Record the pause, and stop until a resume, a cancel or the deadline."""
         await self.move_to(StatusChange(ExecutionStatus.PAUSED))
         return Stop(Outcome.PAUSED, wakes_at=self.state.snapshot.limits.deadline_at)
 
-    async def call_cut(self) -> None:
-        """Put on record that the call in hand was cut; it is charged at its estimate."""
+    async def record_interrupted_call(self) -> None:
+        """Record that the current model call was interrupted; it is charged at its estimate."""
         if (intent := self.state.intent) is None:
             return
         self.state.intent = None
@@ -183,37 +187,43 @@ class Attempt:
         )
         await self.write(Step(call_outcome=outcome))
 
-    # --- listening ----------------------------------------------------------------------------
+    # --- reading signals ----------------------------------------------------------------------
 
-    async def listen(self) -> None:
-        """Take in what was said. A cancel stays unread: `finish` consumes it."""
-        self.attention.rang = False
-        heard = await self.record.hear()
-        if hearing.wants_end(heard):
+    async def read_inbox(self) -> None:
+        """Apply unread signals. A cancel stays unread: `finish` consumes it."""
+        self.interrupts.has_unread = False
+        unread = await self.record.poll_signals()
+        if inbox.is_cancelled(unread):
             self._is_cancelled = True
             return
-        self.is_pausing = heard.is_pause_wanted
-        step = hearing.apply(self.state, heard)
+        self.is_pause_requested = unread.is_pause_requested
+        step = inbox.apply(self.state, unread)
         self.failure = step.failure or self.failure
         if step != Step():
             await self.write(step)
 
-    async def expire(self) -> None:
+    async def apply_expiries(self) -> None:
         """Apply the rules of requests that are past due."""
-        step = hearing.expire(self.state, datetime.now(UTC))
+        step = inbox.apply_expiries(self.state, datetime.now(UTC))
         if step is not None:
             self.failure = step.failure or self.failure
             await self.write(step)
 
-    async def _must_end(self) -> bool:
-        """Whether somebody cancelled. A pause lets the work in hand end, and no more begin."""
-        heard = await self.record.hear()
-        self._is_cancelled = hearing.wants_end(heard)
-        self.is_pausing = heard.is_pause_wanted
+    async def _is_cancel_requested(self) -> bool:
+        """Poll for a cancel. A pause does not interrupt the current work, but starts no more."""
+        unread = await self.record.poll_signals()
+        self._is_cancelled = inbox.is_cancelled(unread)
+        self.is_pause_requested = unread.is_pause_requested
         return self._is_cancelled
 
     @asynccontextmanager
-    async def attending(self) -> AsyncIterator[None]:
-        """Do the block to its end. Raises `CutShortError` when time is up or somebody cancels."""
-        async with self.attention.attending(until=self._time_limit, look=self._must_end):
+    async def interruptible(self) -> AsyncIterator[None]:
+        """Run the block until it ends.
+
+        Raises:
+            WorkInterruptedError: the time limit was reached, or the execution was cancelled.
+        """
+        async with self.interrupts.interruptible(
+            until=self._time_limit, must_stop=self._is_cancel_requested
+        ):
             yield

@@ -1,4 +1,4 @@
-"""What becomes of each tool call the model asks for, before anything runs."""
+"""Decides for each new tool call whether it runs, is denied, or needs a person."""
 
 import hashlib
 import json
@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from agent import requests
+from agent import input_requests
 from agent.ports import Tools
-from agent.subtasks import child_of
+from agent.subtasks import make_child
 from domain.engine_tools import ASK_USER, DELEGATE, ENGINE_TOOLS
 from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
@@ -27,8 +27,8 @@ from domain.tool_calls import ToolEffect, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """One decided call, and what must be written with it."""
+class Decision:
+    """A decided call, and what must be recorded with it."""
 
     call: ToolCall
     request: NewRequest | None = None
@@ -51,7 +51,7 @@ class Decider:
         turn: int,
         malformed: Mapping[str, str],
         now: datetime,
-    ) -> Sequence[Decided]:
+    ) -> Sequence[Decision]:
         """One decision for each `tool_use` block, in the model's order.
 
         `malformed` holds the raw text of inputs that were not JSON, by tool use id.
@@ -79,7 +79,7 @@ class Decider:
         )
 
     def spec(self, name: str) -> ToolSpec | None:
-        """The tool of that name if this execution offers it."""
+        """The tool with this name, if this execution offers it."""
         if not self._snapshot.permissions.offers(name):
             return None
         return ENGINE_TOOLS.get(name) or self._tools.spec(name)
@@ -93,21 +93,23 @@ class Decider:
             return "The input was not valid JSON. Send the call again with a JSON object."
         return self._tools.input_problem(call.name, json.loads(call.approved_input or call.input))
 
-    def _decide(self, call: ToolCall, malformed: Mapping[str, str], now: datetime) -> Decided:
+    def _decide(self, call: ToolCall, malformed: Mapping[str, str], now: datetime) -> Decision:
         if problem := self.problem(call, malformed):
-            return Decided(refused(call, ToolCallStatus.FAILED, problem))
+            return Decision(refuse(call, ToolCallStatus.FAILED, problem))
         if call.name == ASK_USER:
-            return self._ask(call, requests.question(call, self._snapshot.people, now))
+            return self._ask(
+                call, input_requests.question_request(call, self._snapshot.people, now)
+            )
         verdict = self._snapshot.permissions.decide(call.name, json.loads(call.input), call.effect)
         if verdict.kind == "deny":
-            return Decided(refused(call, ToolCallStatus.DENIED, verdict.reason))
+            return Decision(refuse(call, ToolCallStatus.DENIED, verdict.reason))
         if verdict.kind == "ask":
             return self._ask_approval(replace(call, reason=verdict.reason), now)
-        return self.delegate(call) if call.name == DELEGATE else Decided(call)
+        return self.delegate(call) if call.name == DELEGATE else Decision(call)
 
-    def _ask_approval(self, call: ToolCall, now: datetime) -> Decided:
+    def _ask_approval(self, call: ToolCall, now: datetime) -> Decision:
         spec = self.spec(call.name)
-        request = requests.about_call(
+        request = input_requests.call_request(
             RequestKind.APPROVAL,
             call,
             self._snapshot.people,
@@ -116,41 +118,41 @@ class Decider:
         )
         return self._ask(call, request)
 
-    def check_effect(self, call: ToolCall, now: datetime) -> Decided:
-        """A call that a crash cut: harmless ones run again, of others a person is asked."""
+    def check_effect(self, call: ToolCall, now: datetime) -> Decision:
+        """Decide on a call that a crash interrupted: run it again, or ask a person."""
         if call.effect is not ToolEffect.EFFECTFUL:
-            return Decided(replace(call, status=ToolCallStatus.READY, process=None))
+            return Decision(replace(call, status=ToolCallStatus.READY, process=None))
         return self._ask(
             call,
-            requests.about_call(RequestKind.EFFECT_CHECK, call, self._snapshot.people, now),
+            input_requests.call_request(RequestKind.EFFECT_CHECK, call, self._snapshot.people, now),
         )
 
-    def _ask(self, call: ToolCall, request: NewRequest) -> Decided:
+    def _ask(self, call: ToolCall, request: NewRequest) -> Decision:
         match self._snapshot.people.mode:
             case "wait":
-                return Decided(replace(call, status=ToolCallStatus.WAITING_FOR_USER), request)
+                return Decision(replace(call, status=ToolCallStatus.WAITING_FOR_USER), request)
             case "deny":
                 text = f"No person answers this execution, so this is denied: {request.title}"
-                return Decided(refused(call, ToolCallStatus.DENIED, text))
+                return Decision(refuse(call, ToolCallStatus.DENIED, text))
             case "fail":
                 sentence = f"A person is needed and the policy says to fail: {request.title}"
-                return Decided(
-                    refused(call, ToolCallStatus.DENIED, sentence),
+                return Decision(
+                    refuse(call, ToolCallStatus.DENIED, sentence),
                     failure=Failure(ErrorCode.INPUT_DENIED, sentence),
                 )
 
-    def delegate(self, call: ToolCall) -> Decided:
-        """The subtask of an allowed `delegate` call, or why there can be none."""
+    def delegate(self, call: ToolCall) -> Decision:
+        """The subtask of an allowed `delegate` call, or a failed call with the reason."""
         try:
-            child = child_of(self._snapshot, call)
+            child = make_child(self._snapshot, call)
         except ToolInputError as error:
-            return Decided(refused(call, ToolCallStatus.FAILED, error.detail))
+            return Decision(refuse(call, ToolCallStatus.FAILED, error.detail))
         waiting = replace(
             call, status=ToolCallStatus.WAITING_FOR_SUBTASK, child_execution_id=child.id
         )
-        return Decided(waiting, child=child)
+        return Decision(waiting, child=child)
 
 
-def refused(call: ToolCall, status: ToolCallStatus, text: str) -> ToolCall:
-    """The call, settled without having run."""
+def refuse(call: ToolCall, status: ToolCallStatus, text: str) -> ToolCall:
+    """Settle the call without running it."""
     return replace(call, status=status, output=text, reason=text, is_error=True)

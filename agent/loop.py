@@ -1,12 +1,12 @@
-"""The loop: from where the record stands to the next reason to stop, a recorded step at a time."""
+"""The loop: moves an execution from its record to the next reason to stop, one step at a time."""
 
 from collections.abc import Callable
 
 from agent.attempt import Attempt
-from agent.attention import Attention, CutShortError
 from agent.decisions import Decider
+from agent.interrupts import InterruptWatcher, WorkInterruptedError
 from agent.model_turn import ModelTurn
-from agent.ports import Audience, Model, Prices, Record, Store, Tools
+from agent.ports import LiveUpdates, Model, Prices, Record, Store, Tools
 from agent.state import RunState
 from agent.tool_turn import ToolTurn
 from domain.errors import ErrorCode
@@ -28,44 +28,44 @@ class Loop:
         tools: Tools,
         store: Store,
         prices: Prices,
-        audience: Audience,
-        attention: Attention,
+        live_updates: LiveUpdates,
+        interrupts: InterruptWatcher,
         is_segment_over: Callable[[], bool],
     ) -> None:
-        """All ports; `is_segment_over` says when to give the worker's slot back."""
+        """`is_segment_over` returns True when the attempt must release the worker's slot."""
         self._record = record
         self._model = model
         self._tools = tools
         self._store = store
         self._prices = prices
-        self._audience = audience
-        self._attention = attention
+        self._live_updates = live_updates
+        self._interrupts = interrupts
         self._is_segment_over = is_segment_over
         self.state: RunState | None = None
-        """What the attempt knows, once it has begun; for progress reports."""
+        """The attempt's state once it has begun; for heartbeats."""
 
     async def run(self) -> Stop:
-        """Go on until something outside is needed.
+        """Run until the execution ends or something outside is needed.
 
         Raises:
             FencedOutError: another attempt moves the execution.
-            Exception: whatever the ports raise; the next attempt continues from the record.
+            Exception: an error from a port; the next attempt continues from the record.
         """
-        # Before the attempt is on record: one that dies meanwhile came no step further either, and
-        # must not count as one that could have.
+        # First, because an attempt that dies here has had no chance to make progress and must not
+        # be recorded as a stalled one.
         await self._model.ready()
         snapshot = await self._record.begin()
         attempt, tools, model = self._parts(snapshot)
         self.state = attempt.state
         attempt.failure = (
-            snapshot.failure or _unable(snapshot, attempt.state) or await tools.recover()
+            snapshot.failure or _start_problem(snapshot, attempt.state) or await tools.recover()
         )
         while True:
             try:
                 stop = await self._advance(attempt, tools, model)
-            except CutShortError:
-                await attempt.call_cut()
-                await tools.cut_short()
+            except WorkInterruptedError:
+                await attempt.record_interrupted_call()
+                await tools.record_interrupted_calls()
                 continue
             if stop is not None:
                 return stop
@@ -74,8 +74,8 @@ class Loop:
         attempt = Attempt(
             snapshot,
             record=self._record,
-            audience=self._audience,
-            attention=self._attention,
+            live_updates=self._live_updates,
+            interrupts=self._interrupts,
             is_segment_over=self._is_segment_over,
         )
         decider = Decider(snapshot, self._tools)
@@ -83,40 +83,40 @@ class Loop:
         model = ModelTurn(
             attempt, model=self._model, prices=self._prices, tools=tools, decider=decider
         )
-        tools.close = model.close_tools
+        tools.close = model.close_tool_turn
         return attempt, tools, model
 
     async def _advance(self, attempt: Attempt, tools: ToolTurn, model: ModelTurn) -> Stop | None:
-        """One move, or why to stop."""
+        """Make one move; returns why to stop, or None."""
         if attempt.failure is None:
-            if attempt.attention.rang:
-                await attempt.listen()
-            if not attempt.is_pausing:
-                await attempt.expire()
-        if (stop := await attempt.ended()) is not None:
+            if attempt.interrupts.has_unread:
+                await attempt.read_inbox()
+            if not attempt.is_pause_requested:
+                await attempt.apply_expiries()
+        if (stop := await attempt.record_end()) is not None:
             return stop
-        if attempt.state.is_answered:
+        if attempt.state.has_final_answer:
             return await model.conclude()
-        if attempt.must_stand_still():
+        if attempt.must_pause():
             return await attempt.pause()
         if attempt.must_hand_over():
             return Stop(Outcome.HANDED_OVER)
         if attempt.state.calls:
-            return await tools.move()
-        return await (attempt.park() if attempt.state.gate() else model.call())
+            return await tools.run()
+        return await (attempt.stop_to_wait() if attempt.state.execution_request() else model.call())
 
 
-def _unable(snapshot: Snapshot, state: RunState) -> Failure | None:
-    """Why this attempt can't go on from where the record stands, or None."""
+def _start_problem(snapshot: Snapshot, state: RunState) -> Failure | None:
+    """Why this attempt can't continue from the record, or None."""
     if snapshot.stalled_attempts >= MAX_STALLED_ATTEMPTS:
         return Failure(
             ErrorCode.WORKER_ERROR,
-            f"{snapshot.stalled_attempts} attempts ended without a step; see the worker's log.",
+            f"{snapshot.stalled_attempts} attempts made no progress; see the worker's log.",
         )
     lost = snapshot.lost_intent_sha256
     if lost is not None and lost != state.transcript.fingerprint():
         return Failure(
             ErrorCode.WORKER_ERROR,
-            "The call that was cut short can't be repeated as it was recorded.",
+            "The interrupted model call can't be repeated exactly as it was recorded.",
         )
     return None

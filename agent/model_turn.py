@@ -1,16 +1,16 @@
-"""The model's turn: the intent before a call, the call, and what its answer leads to."""
+"""A turn of the model: the recorded intent, the call, and the reaction to its answer."""
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from agent import requests, story
+from agent import events, input_requests
 from agent.attempt import Attempt
-from agent.calling import AskPeople, TryAgain, after_failure, make_intent
+from agent.call_policy import AskPerson, Retry, after_failure, make_intent
 from agent.decisions import Decider
 from agent.ports import Model, Prices
-from agent.results import result_of
+from agent.results import make_result
 from agent.stop_reasons import Next, Reaction, react
 from agent.tool_turn import ToolTurn
 from agent.transcript import text_block, tool_uses
@@ -22,12 +22,12 @@ from domain.steps import CallIntent, CallOutcome, CallStatus, Failure, StatusCha
 
 
 class ModelTurn:
-    """Makes the calls of one attempt."""
+    """Makes the model calls of one attempt."""
 
     def __init__(
         self, attempt: Attempt, *, model: Model, prices: Prices, tools: ToolTurn, decider: Decider
     ) -> None:
-        """`tools` puts the calls an answer asks for on record."""
+        """`tools` records the tool calls of an answer."""
         self._attempt = attempt
         self._state = attempt.state
         self._model = model
@@ -38,32 +38,36 @@ class ModelTurn:
     # --- before the call ----------------------------------------------------------------------
 
     async def call(self) -> Stop | None:
-        """Make one call, its intent on record before it and its outcome after it."""
+        """Make one call. Its intent is recorded before it and its outcome after it."""
         if self._state.intent is None:
-            await self._intend()
+            await self._record_intent()
         intent = self._state.intent
         if intent is None:
             return None
         try:
-            async with self._attempt.attending():
+            async with self._attempt.interruptible():
                 response = await self._model.call(
                     self._state.transcript.request(self._state.snapshot.prefix),
-                    on_text=lambda delta: self._attempt.audience.text(intent.turn, delta),
+                    on_text=lambda delta: self._attempt.live_updates.publish_text(
+                        intent.turn, delta
+                    ),
                 )
         except ModelCallError as error:
-            return await self._failed(intent, error)
-        await self._answered(intent, response)
+            return await self._record_failure(intent, error)
+        await self._record_answer(intent, response)
         return None
 
-    async def _intend(self) -> None:
-        """Write the next call's intent by itself, with the user message that waits for it."""
-        step = self.with_intent(self.say(()) if self._state.steering else Step())
+    async def _record_intent(self) -> None:
+        """Record the next call's intent in a step of its own, with the unsent messages."""
+        step = self.with_intent(
+            self.compose_user_message(()) if self._state.unsent_messages else Step()
+        )
         if step != Step():
-            await self._attempt.write(self._attempt.running(step))
+            await self._attempt.write(self._attempt.with_running_status(step))
 
     def with_intent(self, step: Step) -> Step:
-        """The step with the next call's intent, unless something forbids the call."""
-        if not self._attempt.may_intend():
+        """The step with the next call's intent added, unless the call is not allowed now."""
+        if not self._attempt.may_record_intent():
             return step
         made = make_intent(self._state, self._prices)
         if isinstance(made, Failure):
@@ -71,34 +75,34 @@ class ModelTurn:
             return step
         self._state.intent = made
         self._state.turn, self._state.tries = made.turn, made.try_number
-        return step + Step(call_intent=made, events=[story.turn_started(made)])
+        return step + Step(call_intent=made, events=[events.turn_started(made)])
 
-    def say(self, blocks: Sequence[Block]) -> Step:
-        """A user message: these blocks first, then what people said meanwhile."""
-        said = [text_block(str(s.payload.get("content", ""))) for s in self._state.steering]
-        consumed = [s.id for s in self._state.steering]
-        self._state.steering.clear()
-        return self._append("user", [*blocks, *said]) + Step(consumed=consumed)
+    def compose_user_message(self, blocks: Sequence[Block]) -> Step:
+        """Append a user message: these blocks first, then the unsent messages of people."""
+        texts = [text_block(str(s.payload.get("content", ""))) for s in self._state.unsent_messages]
+        consumed = [s.id for s in self._state.unsent_messages]
+        self._state.unsent_messages.clear()
+        return self._append("user", [*blocks, *texts]) + Step(consumed=consumed)
 
     def _append(self, role: str, blocks: Sequence[Block], **facts: object) -> Step:
         message = self._state.transcript.compose(role, blocks, **facts)
-        self._state.transcript.took(message, self._state.snapshot.execution_id)
-        return Step(messages=[message], events=[story.message_appended(message)])
+        self._state.transcript.append_new(message, self._state.snapshot.execution_id)
+        return Step(messages=[message], events=[events.message_appended(message)])
 
-    def close_tools(self) -> Step:
-        """The end of a tool turn: one message with all results, and the next call."""
-        said = self.say(self._state.results())
+    def close_tool_turn(self) -> Step:
+        """End a tool turn: one message with all results, and the next call's intent."""
+        results = self.compose_user_message(self._state.results())
         self._state.calls.clear()
-        return self.with_intent(said)
+        return self.with_intent(results)
 
     # --- a call that failed -------------------------------------------------------------------
 
-    async def _failed(self, intent: CallIntent, error: ModelCallError) -> Stop | None:
+    async def _record_failure(self, intent: CallIntent, error: ModelCallError) -> Stop | None:
         self._state.intent = None
         self._state.failures_in_a_row += 1
         may_ask = self._state.snapshot.people.mode == "wait"
         following = after_failure(error, self._state.failures_in_a_row, may_ask=may_ask)
-        delay = following.delay_seconds if isinstance(following, TryAgain) else None
+        delay = following.delay_seconds if isinstance(following, Retry) else None
         outcome = CallOutcome(
             id=intent.id,
             status=CallStatus.FAILED,
@@ -107,46 +111,54 @@ class ModelTurn:
             http_status=error.http_status,
             request_id=error.request_id,
         )
-        step = Step(call_outcome=outcome, events=[story.turn_failed(intent, outcome, delay)])
+        step = Step(call_outcome=outcome, events=[events.turn_failed(intent, outcome, delay)])
         match following:
             case Failure():
                 self._attempt.failure = following
                 await self._attempt.write(step)
                 return None
-            case AskPeople():
-                return await self._ask_about_spend(step, error)
-            case TryAgain():
+            case AskPerson():
+                return await self._ask_about_spend_limit(step, error)
+            case Retry():
                 return await self._retry(step, following, reason=str(error.kind))
 
-    async def _ask_about_spend(self, step: Step, error: ModelCallError) -> Stop:
-        request = requests.spend_limit(error.detail, self._state.snapshot.people, datetime.now(UTC))
-        self._state.requests[request.id] = requests.opened(request)
+    async def _ask_about_spend_limit(self, step: Step, error: ModelCallError) -> Stop:
+        request = input_requests.spend_limit_request(
+            error.detail, self._state.snapshot.people, datetime.now(UTC)
+        )
+        self._state.requests[request.id] = input_requests.as_open(request)
         self._state.failures_in_a_row = 0
         await self._attempt.write(
-            step + Step(requests=[request], events=[story.input_requested(request)])
+            step + Step(requests=[request], events=[events.input_requested(request)])
         )
-        return await self._attempt.park()
+        return await self._attempt.stop_to_wait()
 
-    async def _retry(self, step: Step, again: TryAgain, *, reason: str) -> Stop | None:
-        """Wait here for a short delay, outside the worker for a long one."""
-        if not again.is_long:
+    async def _retry(self, step: Step, retry: Retry, *, reason: str) -> Stop | None:
+        """Wait here for a short delay; stop and let the workflow wait for a long one."""
+        if not retry.is_long:
             await self._attempt.write(step)
-            await self._pause(again.delay_seconds)
+            await self._sleep(retry.delay_seconds)
             return None
-        wakes_at = self._state.within_deadline(again.at(datetime.now(UTC)))
+        wakes_at = self._state.limit_to_deadline(retry.at(datetime.now(UTC)))
         change = StatusChange(ExecutionStatus.RUNNING, reason=reason, wakes_at=wakes_at)
-        await self._attempt.write(step + Step(status=change, events=[story.status_changed(change)]))
+        await self._attempt.write(
+            step + Step(status=change, events=[events.status_changed(change)])
+        )
         return Stop(Outcome.WAITS, wakes_at=wakes_at)
 
-    async def _pause(self, seconds: float) -> None:
-        """Sleep, unless the worker shuts down, time is up or somebody cancels."""
-        async with self._attempt.attending():
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep until the delay is over, or the worker shuts down.
+
+        Raises:
+            WorkInterruptedError: the time limit was reached, or the execution was cancelled.
+        """
+        async with self._attempt.interruptible():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._attempt.attention.draining.wait(), seconds)
+                await asyncio.wait_for(self._attempt.interrupts.draining.wait(), seconds)
 
     # --- a call that was answered -------------------------------------------------------------
 
-    async def _answered(self, intent: CallIntent, response: ModelResponse) -> None:
+    async def _record_answer(self, intent: CallIntent, response: ModelResponse) -> None:
         outcome = CallOutcome(
             id=intent.id,
             status=CallStatus.SUCCEEDED,
@@ -160,18 +172,18 @@ class ModelTurn:
         self._state.intent = None
         self._state.tries = self._state.failures_in_a_row = 0
         self._state.segment_turns += 1
-        step = await self._after_answer(response, outcome)
+        step = await self._append_answer(response, outcome)
         completed = Step(
-            call_outcome=outcome, events=[story.turn_completed(intent, response, outcome)]
+            call_outcome=outcome, events=[events.turn_completed(intent, response, outcome)]
         )
         try:
             await self._attempt.write(completed + step)
         except FencedOutError:
-            # What a call cost is recorded whoever made it; the answer itself is not ours to keep.
-            await self._attempt.record.settle(outcome)
+            # The cost is recorded whichever attempt made the call; the answer is discarded.
+            await self._attempt.record.settle_cost(outcome)
             raise
 
-    async def _after_answer(self, response: ModelResponse, outcome: CallOutcome) -> Step:
+    async def _append_answer(self, response: ModelResponse, outcome: CallOutcome) -> Step:
         continuations = self._state.transcript.continuations
         step = self._append(
             "assistant",
@@ -190,7 +202,9 @@ class ModelTurn:
             case Next.RUN_TOOLS:
                 return await self._open_tools(response)
             case Next.CALL_AGAIN:
-                return self.with_intent(self.say(reaction.say) if reaction.say else Step())
+                return self.with_intent(
+                    self.compose_user_message(reaction.message) if reaction.message else Step()
+                )
             case Next.FAIL:
                 self._attempt.failure = reaction.failure
                 return Step()
@@ -205,27 +219,27 @@ class ModelTurn:
             now=datetime.now(UTC),
         )
         step = await self._tools.open(decided)
-        return step + self.close_tools() if self._state.is_turn_settled else step
+        return step + self.close_tool_turn() if self._state.is_turn_settled else step
 
     def result(self) -> Step:
-        """What the execution came to, as a step; a result of the wrong shape is a failure."""
+        """The execution's result as a step; a result that misses its schema is a failure."""
         options = self._state.snapshot.definition.get("sdk_options", {})
-        result = result_of(self._state.transcript.last_blocks, options.get("output_schema"))
+        result = make_result(self._state.transcript.last_blocks, options.get("output_schema"))
         if isinstance(result, Failure):
             self._attempt.failure = result
             return Step()
         return Step(result=result)
 
-    # --- the model's last word ----------------------------------------------------------------
+    # --- the final answer ---------------------------------------------------------------------
 
     async def conclude(self) -> Stop | None:
-        """Go by the model's last word, read from the record: a crash may have come after it."""
+        """React to the final answer as it is recorded, because a crash may have followed it."""
         last, transcript = self._state.transcript.last, self._state.transcript
         before = max(transcript.continuations - 1, 0)
         stop_reason = last.stop_reason if last is not None else None
         reaction = react(stop_reason or "", transcript.last_blocks, continuations=before)
         if reaction.next is Next.CALL_AGAIN:
-            return await self._go_on()
+            return await self._continue_paused_turn()
         if last is None or last.execution_id != self._state.snapshot.execution_id:
             self._attempt.failure = Failure(
                 ErrorCode.INVALID_DEFINITION, "There is no prompt to answer."
@@ -235,9 +249,9 @@ class ModelTurn:
         has_result = reaction.failure is None and self.result().result is not None
         return Stop(Outcome.DONE) if has_result else None
 
-    async def _go_on(self) -> Stop | None:
+    async def _continue_paused_turn(self) -> Stop | None:
         """Continue a turn that the model paused."""
-        if self._attempt.must_stand_still():
+        if self._attempt.must_pause():
             return await self._attempt.pause()
         if self._attempt.must_hand_over():
             return Stop(Outcome.HANDED_OVER)

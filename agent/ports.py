@@ -1,4 +1,8 @@
-"""What the loop needs of the world. The worker hands in real ones; tests hand in real ones too."""
+"""The interfaces through which the loop reaches the model, the tools and the record.
+
+The worker passes adapters. Tests pass implementations in memory (`tests/agent/in_memory`). The
+suite in `tests/agent/ports` runs against both.
+"""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,90 +22,97 @@ from domain.tool_calls import (
 
 
 class Model(Protocol):
-    """Claude, by whatever way."""
+    """Calls Claude."""
 
     async def ready(self) -> None:
-        """Return when calls can be made at once; the first time in a process this takes seconds."""
+        """Return when calls can be made at once; the first time in a process takes seconds."""
         ...
 
     async def call(
         self, request: ModelRequest, *, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
-        """One whole message. Raises `ModelCallError`; cancelling closes the connection."""
+        """Return one whole message. Cancelling closes the connection.
+
+        Raises:
+            ModelCallError: no whole message came.
+        """
         ...
 
 
 class Prices(Protocol):
-    """What calls cost."""
+    """Prices of model calls."""
 
     def estimate(self, model: str, prompt_bytes: int, max_tokens: int) -> Decimal | None:
-        """The most a call can cost in USD, or None where the model has no known price."""
+        """The maximum cost of a call in USD, or None where the model has no known price."""
         ...
 
     def price(self, model: str, response: ModelResponse) -> Decimal | None:
-        """What a call to `model` did cost in USD, or None."""
+        """The cost of a call to `model` in USD, or None where the model has no known price."""
         ...
 
 
 class Tools(Protocol):
-    """The tools that run in the worker, in their sandbox."""
+    """Tools that run in the worker, in a sandbox."""
 
     def spec(self, name: str) -> ToolSpec | None:
         """The tool of that name, or None."""
         ...
 
     def input_problem(self, name: str, tool_input: object) -> str | None:
-        """Why the input does not fit the tool's schema, as a sentence for the model, or None."""
+        """Why the input does not match the tool's schema, as a sentence for the model, or None."""
         ...
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
-        """Run one call. What the model did wrong is an error outcome, not an exception."""
+        """Run one call. A mistake of the model's is an error outcome, not an exception."""
         ...
 
     async def end_process(self, identity: ProcessIdentity) -> None:
-        """End a process group that a former attempt left behind on this host."""
+        """End a process group that an earlier attempt left running on this host."""
         ...
 
 
 class Store(Protocol):
-    """Where files that outlive a workspace are kept."""
+    """Stores files that outlive a workspace."""
 
     async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
-        """Take a file over, before the step that lists it."""
+        """Move a file into the store, before the step that lists it."""
         ...
 
 
 class Record(Protocol):
-    """The durable record of one execution, held by one writer. Fenced out: `FencedOutError`."""
+    """The durable record of one execution, with one writer at a time.
+
+    Every method raises `FencedOutError` once another attempt has begun, except `settle_cost`.
+    """
 
     async def begin(self) -> Snapshot:
-        """Become the one writer and read where the record stands."""
+        """Become the only writer, and read the record."""
         ...
 
     async def write(self, step: Step) -> Receipt:
-        """Write a step, whole or not at all."""
+        """Write a step completely, or not at all."""
         ...
 
-    async def hear(self) -> Inbox:
-        """Read what was said and not consumed; consuming it is part of a step."""
+    async def poll_signals(self) -> Inbox:
+        """Read the signals that no step has consumed yet."""
         ...
 
-    async def settle(self, outcome: CallOutcome) -> None:
-        """Replace an estimate by what a call did cost, even if another attempt writes now."""
+    async def settle_cost(self, outcome: CallOutcome) -> None:
+        """Replace a call's estimate with its cost, even if another attempt is the writer now."""
         ...
 
     async def descendants(self) -> int:
-        """How many subtasks the whole tree of this execution has."""
+        """The number of subtasks in the whole tree of this execution."""
         ...
 
 
-class Audience(Protocol):
-    """Whoever looks at the execution right now."""
+class LiveUpdates(Protocol):
+    """Sends progress to clients that watch the execution."""
 
-    def text(self, turn: int, delta: str) -> None:
-        """Text as it streams; may be lost."""
+    def publish_text(self, turn: int, delta: str) -> None:
+        """Send text as it streams; it may be lost."""
         ...
 
-    def stepped(self, event_seq: int, *, is_settled: bool) -> None:
-        """A step was written; `is_settled` when from now on nothing happens without a person."""
+    def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
+        """Send that a step was written; `is_settled` if nothing more happens without a person."""
         ...

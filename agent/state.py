@@ -1,4 +1,4 @@
-"""What one attempt knows while it moves an execution forward: the record, in memory."""
+"""The state of one attempt in memory: its copy of the record, updated with each step."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -28,17 +28,19 @@ WAITING = {
     ),
     ToolCallStatus.WAITING_FOR_TIME: (ExecutionStatus.RUNNING, Outcome.WAITS),
 }
-"""What a waiting call makes of the execution; the first that applies wins (contract.md, 3)."""
+"""Status and outcome for each kind of waiting call. The first one wins (contract.md, 3)."""
 
 
 class RunState:
-    """Mutable, owned by one attempt's loop; thrown away with it."""
+    """Mutable state that one attempt owns and discards."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        """Begin where the record stands."""
+        """Start from the record."""
         self.snapshot = snapshot
         self.transcript = Transcript(
-            snapshot.transcript, snapshot.prefix_sha256, strangers=snapshot.strangers
+            snapshot.transcript,
+            snapshot.prefix_sha256,
+            foreign_executions=snapshot.foreign_executions,
         )
         prefix = snapshot.prefix
         self._prefix_bytes = len(encode(prefix.system)) + len(encode(prefix.tools))
@@ -52,23 +54,23 @@ class RunState:
         self.calls = {call.id: call for call in snapshot.tool_calls}
         self.requests = {request.id: request for request in snapshot.open_requests}
         self.intent: CallIntent | None = None
-        self.steering: list[Signal] = []
+        self.unsent_messages: list[Signal] = []
         self.tool: str | None = None
 
     @property
     def prompt_bytes(self) -> int:
-        """The size of what the next call sends."""
+        """The size of the next request."""
         return self._prefix_bytes + self.transcript.content_bytes
 
-    # --- tool calls of the turn in hand -------------------------------------------------------
+    # --- tool calls of the current turn -------------------------------------------------------
 
-    def take(self, calls: Iterable[ToolCall]) -> None:
-        """Put decided or changed calls in place."""
+    def put_calls(self, calls: Iterable[ToolCall]) -> None:
+        """Add new calls, and replace changed ones."""
         for call in calls:
             self.calls[call.id] = call
 
-    def having(self, *statuses: ToolCallStatus) -> Sequence[ToolCall]:
-        """The turn's calls in one of these states, in the model's order."""
+    def calls_in(self, *statuses: ToolCallStatus) -> Sequence[ToolCall]:
+        """The turn's calls with one of these statuses, in the model's order."""
         return [call for call in self.calls.values() if call.status in statuses]
 
     @property
@@ -91,37 +93,37 @@ class RunState:
         ]
 
     @property
-    def is_answered(self) -> bool:
-        """Whether the model had the last word, and nothing is left to tell it."""
-        waits = self.calls or self.intent or self.steering or self.gate()
+    def has_final_answer(self) -> bool:
+        """Whether the model's answer is the last message, and nothing is left to send to it."""
+        waits = self.calls or self.intent or self.unsent_messages or self.execution_request()
         last = self.transcript.last
         return last is not None and last.role == "assistant" and not waits
 
     # --- waiting ------------------------------------------------------------------------------
 
-    def gate(self) -> OpenRequest | None:
-        """An open request that is about the execution as a whole."""
+    def execution_request(self) -> OpenRequest | None:
+        """The open request that concerns the execution as a whole, or None."""
         return next((r for r in self.requests.values() if r.tool_call_id is None), None)
 
     def past_due(self, now: datetime) -> Sequence[OpenRequest]:
-        """Open requests whose rule acts now."""
+        """Open requests whose expiry rule applies now."""
         return [
             r
             for r in self.requests.values()
             if r.due_at is not None and r.due_at <= now and r.on_expiry in EXPIRING
         ]
 
-    def waiting_stop(self) -> tuple[StatusChange, Stop]:
-        """How the execution stands and what the workflow waits for."""
-        if self.gate() is not None:
+    def describe_wait(self) -> tuple[StatusChange, Stop]:
+        """The status of the waiting execution, and what the workflow waits for."""
+        if self.execution_request() is not None:
             status, outcome = ExecutionStatus.WAITING_FOR_USER, Outcome.NEEDS_PEOPLE
         else:
-            status, outcome = next(v for k, v in WAITING.items() if self.having(k))
-        return self._change(status), Stop(
+            status, outcome = next(v for k, v in WAITING.items() if self.calls_in(k))
+        return self._status_change(status), Stop(
             outcome, children=self.children(), wakes_at=self._wakes_at()
         )
 
-    def _change(self, status: ExecutionStatus) -> StatusChange:
+    def _status_change(self, status: ExecutionStatus) -> StatusChange:
         timed = status is ExecutionStatus.RUNNING
         return StatusChange(
             status,
@@ -133,12 +135,12 @@ class RunState:
         """Subtasks that must be running."""
         return tuple(
             call.child_execution_id
-            for call in self.having(ToolCallStatus.WAITING_FOR_SUBTASK)
+            for call in self.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK)
             if call.child_execution_id is not None
         )
 
-    def within_deadline(self, moment: datetime) -> datetime:
-        """The moment, or the execution's deadline where that comes first."""
+    def limit_to_deadline(self, moment: datetime) -> datetime:
+        """The earlier of this moment and the execution's deadline."""
         deadline = self.snapshot.limits.deadline_at
         return moment if deadline is None else min(moment, deadline)
 
@@ -152,15 +154,15 @@ class RunState:
         ]
         times += [
             call.wakes_at
-            for call in self.having(ToolCallStatus.WAITING_FOR_TIME)
+            for call in self.calls_in(ToolCallStatus.WAITING_FOR_TIME)
             if call.wakes_at is not None
         ]
         return min(times, default=None)
 
-    def woken(self, now: datetime) -> Sequence[ToolCall]:
-        """Timers of the model's that have run out, settled."""
+    def expired_timers(self, now: datetime) -> Sequence[ToolCall]:
+        """The model's timers that have expired, settled."""
         return [
             replace(call, status=ToolCallStatus.SUCCEEDED, output="The time has come.")
-            for call in self.having(ToolCallStatus.WAITING_FOR_TIME)
+            for call in self.calls_in(ToolCallStatus.WAITING_FOR_TIME)
             if call.wakes_at is not None and call.wakes_at <= now
         ]

@@ -1,4 +1,4 @@
-"""What each stop reason of the model leads to (facts: Messages API, 2026-10-21)."""
+"""The reaction to each stop reason of the model (facts: Messages API, 2026-10-21)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from domain.model_calls import StopReason
 from domain.steps import Failure
 
 MAX_CONTINUATIONS = 10
-"""Turns in a row that may be cut or paused before we give up (facts, C5: cap of pause_turn)."""
+"""Truncated or paused turns in a row before the execution fails (facts, C5: cap of pause_turn)."""
 
 CUT = "Your turn was cut at the output limit before this call was complete, so it was not run."
 CONTINUE = "Your turn was cut at the output limit. Continue where it ended."
 
 
-ENDINGS: Mapping[str, tuple[ErrorCode, str]] = {
+FAILURES: Mapping[str, tuple[ErrorCode, str]] = {
     StopReason.REFUSAL: (ErrorCode.MODEL_REFUSED, "The model refused to go on."),
     StopReason.CONTEXT_EXCEEDED: (
         ErrorCode.CONTEXT_EXCEEDED,
@@ -37,17 +37,17 @@ class Next(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """The next move, with the user message or the failure it brings."""
+    """The next move, with its user message or its failure."""
 
     next: Next
-    say: Sequence[Mapping[str, Any]] = ()
+    message: Sequence[Mapping[str, Any]] = ()
     failure: Failure | None = None
 
 
 def react(stop_reason: str, blocks: Sequence[Mapping[str, Any]], *, continuations: int) -> Reaction:
-    """Decide on a finished turn. `continuations` counts the turns just before that were cut.
+    """Decide what follows a turn. `continuations` counts the incomplete turns just before it.
 
-    Tool calls in a cut or refused turn are never executed.
+    Tool calls in a truncated or refused turn are never executed.
     """
     match stop_reason:
         case StopReason.TOOL_USE if tool_uses(blocks):
@@ -55,33 +55,33 @@ def react(stop_reason: str, blocks: Sequence[Mapping[str, Any]], *, continuation
         case StopReason.END_TURN | StopReason.STOP_SEQUENCE | StopReason.TOOL_USE:
             return Reaction(Next.DONE)
         case StopReason.PAUSE_TURN | StopReason.MAX_TOKENS:
-            return _after_cut(stop_reason, blocks, continuations)
-    code, message = ENDINGS.get(
+            return _after_incomplete(stop_reason, blocks, continuations)
+    code, message = FAILURES.get(
         stop_reason,
         (ErrorCode.MODEL_ERROR, f"The model stopped for an unknown reason: {stop_reason!r}."),
     )
     return Reaction(Next.FAIL, failure=Failure(code, message))
 
 
-def _after_cut(
+def _after_incomplete(
     stop_reason: str, blocks: Sequence[Mapping[str, Any]], continuations: int
 ) -> Reaction:
     if continuations >= MAX_CONTINUATIONS:
-        return _too_long(f"The answer was cut {continuations + 1} times in a row.")
+        return _fail_too_long(f"The answer was cut {continuations + 1} times in a row.")
     if stop_reason == StopReason.PAUSE_TURN:
         return Reaction(Next.CALL_AGAIN)
     if not blocks:
-        return _too_long("There was no room for any answer.")
-    return Reaction(Next.CALL_AGAIN, say=_go_on(blocks))
+        return _fail_too_long("There was no room for any answer.")
+    return Reaction(Next.CALL_AGAIN, message=_continue_message(blocks))
 
 
-def _too_long(what: str) -> Reaction:
+def _fail_too_long(problem: str) -> Reaction:
     return Reaction(
-        Next.FAIL, failure=Failure(ErrorCode.MAX_TOKENS, f"{what} Raise sdk_options.max_tokens.")
+        Next.FAIL, failure=Failure(ErrorCode.MAX_TOKENS, f"{problem} Raise sdk_options.max_tokens.")
     )
 
 
-def _go_on(blocks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """After a cut turn: results for calls that were not run, else the word to continue."""
-    cut = [result_block(use["id"], CUT, is_error=True) for use in tool_uses(blocks)]
-    return cut or [text_block(CONTINUE)]
+def _continue_message(blocks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The reply to a truncated turn: results for its calls, which did not run, or a prompt."""
+    results = [result_block(use["id"], CUT, is_error=True) for use in tool_uses(blocks)]
+    return results or [text_block(CONTINUE)]

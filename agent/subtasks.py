@@ -1,4 +1,4 @@
-"""`delegate`: a subtask with a definition of its own, made from its parent's."""
+"""`delegate`: makes a subtask's definition from its parent's."""
 
 import json
 from collections.abc import Sequence
@@ -14,39 +14,39 @@ from domain.steps import ChildResult, NewChild, Snapshot, ToolCall
 INHERITED = (
     "system_prompt", "ask_tools", "disallowed_tools", "human_input_policy", "notification_config",
 )  # fmt: skip
-"""What a subtask takes from its parent's definition as it is; it notifies only of its questions."""
+"""Fields that a subtask inherits unchanged. It notifies only about its questions."""
 
 INHERITED_OPTIONS = ("model", "max_tokens", "temperature", "thinking", "effort", "permission_mode")
-"""Model options a subtask takes over; limits and output shapes are its own."""
+"""Model options that a subtask inherits; its limits and output schema are its own."""
 
 
-def child_of(parent: Snapshot, call: ToolCall) -> NewChild:
-    """The subtask a `delegate` call asks for.
+def make_child(parent: Snapshot, call: ToolCall) -> NewChild:
+    """Make the subtask of a `delegate` call.
 
     Raises:
-        ToolInputError: too deep, or it asks for tools its parent doesn't have.
+        ToolInputError: it is too deep, or names tools that its parent does not have.
     """
     if parent.depth >= MAX_DEPTH:
         raise ToolInputError(f"Subtasks go {MAX_DEPTH} levels deep at most; do this one yourself.")
-    asked: dict[str, Any] = json.loads(call.input)
+    request: dict[str, Any] = json.loads(call.input)
     options = parent.definition.get("sdk_options", {})
     child_options = {k: options[k] for k in INHERITED_OPTIONS if options.get(k) is not None}
-    if "max_turns" in asked:
-        child_options["max_turns"] = asked["max_turns"]
-    agent_id = asked.get("agent_id")
+    if "max_turns" in request:
+        child_options["max_turns"] = request["max_turns"]
+    agent_id = request.get("agent_id")
     if agent_id is None:
-        # A parent's model may be its agent's; without one of its own the child stays on it.
+        # The parent's model may be that of its agent; a child without an agent keeps it.
         child_options.setdefault("model", parent.prefix.model)
-    budget = asked.get("max_budget_usd")
+    budget = request.get("max_budget_usd")
     return NewChild(
         id=new_id(),
         tool_call_id=call.id,
-        title=asked["title"],
+        title=request["title"],
         definition={
             **{k: parent.definition[k] for k in INHERITED if k in parent.definition},
-            "prompt_template": asked["prompt"],
+            "prompt_template": request["prompt"],
             "agent_id": agent_id,
-            "allowed_tools": _tools(parent, asked.get("allowed_tools")),
+            "allowed_tools": _tools(parent, request.get("allowed_tools")),
             "sdk_options": child_options,
         },
         budget_usd=None if budget is None else Decimal(str(budget)),
@@ -54,22 +54,22 @@ def child_of(parent: Snapshot, call: ToolCall) -> NewChild:
     )
 
 
-def _tools(parent: Snapshot, asked: Sequence[str] | None) -> Sequence[str]:
-    """The subtask's tools: its parent's, or those of them that were asked for by name."""
+def _tools(parent: Snapshot, names: Sequence[str] | None) -> Sequence[str]:
+    """The subtask's tools: all of its parent's, or only those with these names."""
     allowed: Sequence[str] = parent.definition.get("allowed_tools", ())
-    if asked is None:
+    if names is None:
         return allowed
-    if missing := [name for name in asked if not parent.permissions.offers(name)]:
+    if missing := [name for name in names if not parent.permissions.offers(name)]:
         raise ToolInputError(
             f"You can pass on only tools you have yourself, not {', '.join(missing)}."
         )
-    return [pattern for pattern in allowed if pattern.split("(")[0] in asked]
+    return [pattern for pattern in allowed if pattern.split("(")[0] in names]
 
 
-def too_many(new: int, *, of_turn: int, descendants: int) -> str | None:
-    """Why a turn may not start so many new subtasks, as a sentence for the model, or None.
+def limit_problem(new: int, *, of_turn: int, descendants: int) -> str | None:
+    """Why a turn may not start this many new subtasks, as a sentence for the model, or None.
 
-    `of_turn` counts the new ones too, `descendants` those of the whole tree that there are.
+    `of_turn` counts all subtasks of the turn, `descendants` the existing ones of the whole tree.
     """
     if of_turn > MAX_DELEGATIONS_PER_TURN:
         return f"At most {MAX_DELEGATIONS_PER_TURN} subtasks may be started in one turn."
@@ -78,8 +78,8 @@ def too_many(new: int, *, of_turn: int, descendants: int) -> str | None:
     return None
 
 
-def result_text(result: ChildResult) -> tuple[str, bool]:
-    """What the model is told of a finished subtask, and whether that is an error."""
+def describe_result(result: ChildResult) -> tuple[str, bool]:
+    """The result of a finished subtask as text for the model, and whether it is an error."""
     if result.status is ExecutionStatus.COMPLETED:
         return result.text or "(the subtask ended without text)", False
     if result.status is ExecutionStatus.CANCELLED:

@@ -1,4 +1,4 @@
-"""Running the tool calls of one turn: the allowed ones at once, approved ones in order."""
+"""Runs the tool calls of one turn: allowed calls at once, approved calls in order."""
 
 import asyncio
 import json
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from agent import requests, story
+from agent import events, input_requests
 from agent.attempt import Attempt
-from agent.decisions import Decided, Decider, refused
+from agent.decisions import Decider, Decision, refuse
 from agent.ports import Store, Tools
-from agent.subtasks import too_many
+from agent.subtasks import limit_problem
 from domain.engine_tools import DELEGATE
 from domain.events import Event, artifact_saved
 from domain.outcomes import Outcome, Stop
@@ -21,17 +21,17 @@ from domain.tool_calls import ProcessIdentity, ToolEffect, ToolInvocation, ToolO
 MAX_PARALLEL_CALLS = 8
 """Calls of one turn that run at once (chosen: four times the cores of a small host)."""
 
-CUT_SHORT = "Ended before it was done: the time limit, a cancel, or the worker shutting down."
+INTERRUPTED = "Ended before it was done: the time limit, a cancel, or the worker shutting down."
 
 
 class ToolTurn:
-    """Moves the calls of one turn to their results; each outcome is a step of its own."""
+    """Runs the calls of one turn; each outcome is a step of its own."""
 
     close: Callable[[], Step]
-    """Makes the end of a settled turn: the results message, and what follows it."""
+    """Ends a settled turn: the message with the results, and the next call's intent."""
 
     def __init__(self, attempt: Attempt, *, tools: Tools, store: Store, decider: Decider) -> None:
-        """`decider` settles what becomes of a call that a crash cut."""
+        """`decider` decides what happens to calls that a crash interrupted."""
         self._attempt = attempt
         self._state = attempt.state
         self._tools = tools
@@ -39,109 +39,111 @@ class ToolTurn:
         self._decider = decider
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
         self._has_unstarted = False
-        """Subtasks were put on record that the workflow has not been told of."""
+        """Subtasks are recorded that the workflow has not started yet."""
 
-    async def open(self, decided: Sequence[Decided]) -> Step:
-        """The part of a step that puts freshly decided calls on record."""
+    async def open(self, decided: Sequence[Decision]) -> Step:
+        """The part of a step that records new calls."""
         decided = await self._within_limits(decided)
         return self._step(decided, new=True)
 
-    async def _within_limits(self, decided: Sequence[Decided]) -> Sequence[Decided]:
+    async def _within_limits(self, decided: Sequence[Decision]) -> Sequence[Decision]:
         new = sum(d.child is not None for d in decided)
         if not new:
             return decided
         others = sum(c.child_execution_id is not None for c in self._state.calls.values())
-        text = too_many(
+        text = limit_problem(
             new, of_turn=new + others, descendants=await self._attempt.record.descendants()
         )
         if text is None:
             return decided
         return [
-            Decided(refused(replace(d.call, child_execution_id=None), ToolCallStatus.FAILED, text))
+            Decision(refuse(replace(d.call, child_execution_id=None), ToolCallStatus.FAILED, text))
             if d.child
             else d
             for d in decided
         ]
 
-    def _step(self, decided: Sequence[Decided], *, new: bool) -> Step:
-        """These decisions as a step, taken into the state."""
+    def _step(self, decided: Sequence[Decision], *, new: bool) -> Step:
+        """Apply these decisions to the state; returns them as a step."""
         calls = [d.call for d in decided]
         opened = [d.request for d in decided if d.request]
-        self._state.take(calls)
-        self._state.requests |= {request.id: requests.opened(request) for request in opened}
+        self._state.put_calls(calls)
+        self._state.requests |= {request.id: input_requests.as_open(request) for request in opened}
         failures = [d.failure for d in decided if d.failure]
         failure = next(iter(failures), None)
         self._attempt.failure = self._attempt.failure or failure
         children = [d.child for d in decided if d.child]
         self._has_unstarted |= bool(children)
-        events = [story.tool_ended(call) for call in calls if call.status.is_settled]
-        events += [story.tool_started(call) for call in calls if self._runs_unannounced(call)]
-        events += [story.input_requested(request) for request in opened]
-        events += [story.subtask_started(child) for child in children]
+        new_events = [events.tool_ended(call) for call in calls if call.status.is_settled]
+        new_events += [
+            events.tool_started(call) for call in calls if self._starts_with_decision(call)
+        ]
+        new_events += [events.input_requested(request) for request in opened]
+        new_events += [events.subtask_started(child) for child in children]
         return Step(
             new_tool_calls=calls if new else (),
             tool_calls=() if new else calls,
             requests=opened,
             children=children,
-            events=events,
+            events=new_events,
             failure=failure,
         )
 
     @staticmethod
-    def _runs_unannounced(call: ToolCall) -> bool:
-        """Read-only tools take no effect, so their start is told with the decision."""
+    def _starts_with_decision(call: ToolCall) -> bool:
+        """Read-only tools have no effect, so their start is recorded with the decision."""
         return call.status is ToolCallStatus.READY and call.effect is ToolEffect.READ_ONLY
 
     async def recover(self) -> Failure | None:
-        """Deal with calls a former attempt left running; once, when an attempt begins."""
-        cut = self._state.having(ToolCallStatus.STARTED)
-        if not cut:
+        """Decide what happens to calls that an earlier attempt left running."""
+        interrupted = self._state.calls_in(ToolCallStatus.STARTED)
+        if not interrupted:
             return None
-        for call in cut:
+        for call in interrupted:
             if call.process is not None:
                 await self._tools.end_process(call.process)
-        decided = [self._decider.check_effect(call, datetime.now(UTC)) for call in cut]
+        decided = [self._decider.check_effect(call, datetime.now(UTC)) for call in interrupted]
         await self._attempt.write(self._step(decided, new=False))
         return self._attempt.failure
 
-    async def move(self) -> Stop | None:
-        """Run what may run now, and end the turn or wait for what can't."""
+    async def run(self) -> Stop | None:
+        """Run the calls that may run now; then end the turn, or stop to wait for the others."""
         if self._state.has_runnable and self._has_unstarted:
-            # They start now, and not when the tools beside them have ended.
+            # They start now, not after the other tools of the turn have ended.
             self._has_unstarted = False
             return Stop(Outcome.HANDED_OVER, children=self._state.children())
         if self._state.has_runnable:
             await self._attempt.move_to(StatusChange(ExecutionStatus.RUNNING))
-        async with self._attempt.attending():
+        async with self._attempt.interruptible():
             await self._run_allowed()
-        if not self._state.calls or self._attempt.attention.rang or self._state.has_runnable:
-            return None  # runnable still: the worker shuts down, and the next one runs it
+        if not self._state.calls or self._attempt.interrupts.has_unread or self._state.has_runnable:
+            return None  # still runnable: the worker shuts down, and the next attempt runs it
         if self._state.is_turn_settled:
-            await self._attempt.write(self._attempt.running(self.close()))
+            await self._attempt.write(self._attempt.with_running_status(self.close()))
             return None
-        return await self._attempt.park()
+        return await self._attempt.stop_to_wait()
 
     async def _run_allowed(self) -> None:
-        ready = self._state.having(ToolCallStatus.READY)
+        ready = self._state.calls_in(ToolCallStatus.READY)
         try:
             async with asyncio.TaskGroup() as group:
                 for call in ready:
-                    group.create_task(self._run(call))
+                    group.create_task(self._run_call(call))
         except BaseExceptionGroup as errors:
-            # The calls share one record: whatever failed first is why the others ended.
+            # The calls share one record, so the first failure ended the others.
             raise errors.exceptions[0] from None
         waiting = [c for c in self._state.calls.values() if not c.status.is_settled]
         if all(call.status is ToolCallStatus.APPROVED for call in waiting):
             for call in waiting:
-                if not self._attempt.may_begin():
+                if not self._attempt.may_start_tool():
                     return
                 await self._run_approved(call)
 
     async def _run_approved(self, call: ToolCall) -> None:
         if call.name != DELEGATE:
             if call.effect is ToolEffect.READ_ONLY:
-                await self._attempt.write(Step(events=[story.tool_started(call)]))
-            await self._run(call)
+                await self._attempt.write(Step(events=[events.tool_started(call)]))
+            await self._run_call(call)
             return
         [decided] = await self._within_limits([self._decider.delegate(call)])
         if decided.call.status.is_settled:
@@ -149,24 +151,24 @@ class ToolTurn:
             return
         await self._attempt.write(self._step([decided], new=False))
 
-    async def _run(self, call: ToolCall) -> None:
+    async def _run_call(self, call: ToolCall) -> None:
         async with self._slots:
-            if not self._attempt.may_begin():
+            if not self._attempt.may_start_tool():
                 return  # the next attempt runs it
             self._state.tool = call.name
             if problem := self._decider.problem(call, {}):
-                await self._settle([refused(call, ToolCallStatus.FAILED, problem)])
+                await self._settle([refuse(call, ToolCallStatus.FAILED, problem)])
                 return
 
             async def on_started(process: ProcessIdentity | None) -> None:
-                await self._started(call, process)
+                await self._record_start(call, process)
 
             outcome = await self._tools.run(
                 self._invocation(call),
                 on_started=on_started,
             )
             self._state.tool = None
-            await self._ended(call, outcome)
+            await self._record_outcome(call, outcome)
 
     def _invocation(self, call: ToolCall) -> ToolInvocation:
         snapshot = self._state.snapshot
@@ -180,18 +182,18 @@ class ToolTurn:
             working_directory=snapshot.definition.get("working_directory_path"),
         )
 
-    async def _started(self, call: ToolCall, process: ProcessIdentity | None) -> None:
-        """The step before a tool takes effect: from here on a second run is a question."""
+    async def _record_start(self, call: ToolCall, process: ProcessIdentity | None) -> None:
+        """Record the start before the tool has an effect: after a crash, a person decides."""
         started = replace(call, status=ToolCallStatus.STARTED, process=process)
-        self._state.take([started])
-        await self._attempt.write(Step(tool_calls=[started], events=[story.tool_started(started)]))
+        self._state.put_calls([started])
+        await self._attempt.write(Step(tool_calls=[started], events=[events.tool_started(started)]))
 
-    async def _ended(self, call: ToolCall, outcome: ToolOutcome) -> None:
+    async def _record_outcome(self, call: ToolCall, outcome: ToolOutcome) -> None:
         kept = [
             await self._store.keep(file, kind="artifact", tool_call_id=call.id)
             for file in outcome.artifacts
         ]
-        events = [artifact_saved(file.id, file.name, file.size_bytes) for file in kept]
+        saved = [artifact_saved(file.id, file.name, file.size_bytes) for file in kept]
         whole = None
         if outcome.whole_output is not None:
             whole = await self._store.keep(
@@ -205,33 +207,36 @@ class ToolTurn:
             is_error=outcome.is_error,
             output_artifact_id=whole.id if whole else None,
         )
-        await self._settle([ended], kept, events)
+        await self._settle([ended], kept, saved)
 
     async def _settle(
         self,
         calls: Sequence[ToolCall],
         artifacts: Sequence[NewArtifact] = (),
-        events: Sequence[Event] = (),
+        new_events: Sequence[Event] = (),
     ) -> None:
-        """Write outcomes; the last of the turn brings the results message and the next intent."""
-        self._state.take(calls)
+        """Record outcomes; the last one of the turn also ends the turn."""
+        self._state.put_calls(calls)
         step = Step(
             tool_calls=calls,
             artifacts=artifacts,
-            events=[*events, *(story.tool_ended(call) for call in calls)],
+            events=[*new_events, *(events.tool_ended(call) for call in calls)],
         )
         if self._state.is_turn_settled:
-            step = self._attempt.running(step + self.close())
+            step = self._attempt.with_running_status(step + self.close())
         await self._attempt.write(step)
 
-    async def cut_short(self) -> None:
-        """Record that calls which took effect were ended before their time; others may yet run."""
-        cut = [
-            replace(call, status=ToolCallStatus.CANCELLED, output=CUT_SHORT, is_error=True)
-            for call in self._state.having(ToolCallStatus.STARTED)
+    async def record_interrupted_calls(self) -> None:
+        """Record that started calls were interrupted; the others may still run."""
+        interrupted = [
+            replace(call, status=ToolCallStatus.CANCELLED, output=INTERRUPTED, is_error=True)
+            for call in self._state.calls_in(ToolCallStatus.STARTED)
         ]
-        if cut:
-            self._state.take(cut)
+        if interrupted:
+            self._state.put_calls(interrupted)
             await self._attempt.write(
-                Step(tool_calls=cut, events=[story.tool_ended(call) for call in cut])
+                Step(
+                    tool_calls=interrupted,
+                    events=[events.tool_ended(call) for call in interrupted],
+                )
             )

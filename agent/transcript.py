@@ -1,4 +1,4 @@
-"""The conversation as the record holds it and as the model is sent it."""
+"""The conversation as it is recorded, and as it is sent to the model."""
 
 import hashlib
 import json
@@ -13,35 +13,35 @@ from domain.steps import NewMessage, StoredMessage
 UNFINISHED = (StopReason.PAUSE_TURN, StopReason.MAX_TOKENS)
 
 THINKING = frozenset({"thinking", "redacted_thinking"})
-"""Blocks that are signed."""
+"""Types of blocks that are signed."""
 
 
 def encode(blocks: Sequence[Mapping[str, Any]]) -> str:
-    """Blocks as the JSON text that is stored: ASCII, keys in the order they came."""
+    """Blocks as the JSON text that is stored: ASCII, with the keys in their original order."""
     return json.dumps(blocks, separators=(",", ":"))
 
 
 class Transcript:
-    """The messages so far, parsed once, with a running hash of their stored text."""
+    """The messages so far, parsed once, with an incremental hash of their stored text."""
 
     def __init__(
         self,
         messages: Iterable[StoredMessage],
         prefix_sha256: bytes,
         *,
-        strangers: frozenset[UUID] = frozenset(),
+        foreign_executions: frozenset[UUID] = frozenset(),
     ) -> None:
         """`messages` are the session's, oldest first, without superseded ones.
 
-        The thinking of `strangers` is not sent: it is signed for the model and prefix they ran on,
-        and the API refuses it with any other. The stored messages keep it.
+        The thinking of `foreign_executions` is not sent: it is signed for their model and
+        prefix, and the API refuses it with any other. The stored messages keep it.
         """
-        self._strangers = strangers
+        self._foreign_executions = foreign_executions
         self._wire: list[dict[str, Any]] = []
         self._hash = hashlib.sha256(prefix_sha256)
         self.content_bytes = 0
         self.continuations = 0
-        """Turns in a row, up to now, that the model did not end by itself."""
+        """Incomplete turns in a row, up to the last message."""
         self.last: StoredMessage | None = None
         self.last_blocks: Sequence[Mapping[str, Any]] = ()
         """The blocks of the last message."""
@@ -49,10 +49,12 @@ class Transcript:
             self.append(message)
 
     def append(self, message: StoredMessage) -> None:
-        """Add a message that the record has taken."""
+        """Add a recorded message."""
         blocks = json.loads(message.content)
         self.last, self.last_blocks = message, blocks
-        self._send(message.role, [block for block in blocks if self._is_sent(message, block)])
+        self._add_to_request(
+            message.role, [block for block in blocks if self._is_sent(message, block)]
+        )
         self._hash.update(f"{message.role}\0{message.content}\n".encode())
         self.content_bytes += len(message.content)
         if message.role == "assistant":
@@ -60,14 +62,16 @@ class Transcript:
             self.continuations = self.continuations + 1 if unfinished else 0
 
     def _is_sent(self, message: StoredMessage, block: Mapping[str, Any]) -> bool:
-        is_foreign = message.execution_id in self._strangers and block.get("type") in THINKING
+        is_foreign = (
+            message.execution_id in self._foreign_executions and block.get("type") in THINKING
+        )
         return not (is_foreign or _is_blank(block))
 
-    def _send(self, role: str, blocks: Sequence[Mapping[str, Any]]) -> None:
-        """Put a message on the wire; one without blocks, which the API refuses, stays away.
+    def _add_to_request(self, role: str, blocks: Sequence[Mapping[str, Any]]) -> None:
+        """Add a message to the next request, unless it has no blocks, which the API refuses.
 
-        Neighbouring user messages go out as one, as the API reads them anyway; a paused turn and
-        its continuation stay two.
+        Adjacent user messages are sent as one, which is how the API reads them; a paused turn and
+        its continuation remain two.
         """
         if not blocks:
             return
@@ -77,25 +81,25 @@ class Transcript:
 
     @property
     def next_seq(self) -> int:
-        """The number of the message to come."""
+        """The number of the next message."""
         return self.last.seq + 1 if self.last else 1
 
     def request(self, prefix: Prefix) -> ModelRequest:
-        """The next call."""
+        """The next request."""
         return ModelRequest(prefix=prefix, messages=self._wire)
 
     def fingerprint(self) -> bytes:
-        """The sha256 of the pinned prefix and every message's stored text: what a call sends."""
+        """The sha256 of the pinned prefix and the stored text of every message."""
         return self._hash.copy().digest()
 
     def compose(self, role: str, blocks: Sequence[Mapping[str, Any]], **facts: Any) -> NewMessage:
-        """The message to come, to be written in a step and then appended."""
+        """Make the next message, to be written in a step."""
         return NewMessage(
             id=new_id(), seq=self.next_seq, role=role, content=encode(blocks), **facts
         )
 
-    def took(self, message: NewMessage, execution_id: UUID) -> None:
-        """Append a message that its step has just written."""
+    def append_new(self, message: NewMessage, execution_id: UUID) -> None:
+        """Add a new message, which a step writes."""
         self.append(
             StoredMessage(
                 seq=message.seq,
@@ -108,11 +112,11 @@ class Transcript:
 
 
 def _is_blank(block: Mapping[str, Any]) -> bool:
-    """A text block of blanks: the model may write one, and the API takes none back."""
+    """Whether it is a blank text block: the model may write one, but the API accepts none."""
     return block.get("type") == "text" and not str(block.get("text") or "").strip()
 
 
-def text_of(blocks: Sequence[Mapping[str, Any]]) -> str:
+def join_text(blocks: Sequence[Mapping[str, Any]]) -> str:
     """The text blocks of a message, joined."""
     return "".join(b["text"] for b in blocks if b.get("type") == "text" and b.get("text"))
 
@@ -123,11 +127,11 @@ def text_block(text: str) -> dict[str, Any]:
 
 
 def result_block(tool_use_id: str, text: str, *, is_error: bool) -> dict[str, Any]:
-    """A tool's result as the model is told it."""
+    """A tool's result as it is sent to the model."""
     block: dict[str, Any] = {"type": "tool_result", "tool_use_id": tool_use_id, "content": text}
     return {**block, "is_error": True} if is_error else block
 
 
 def tool_uses(blocks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The calls a message asks us to make."""
+    """The tool calls of a message."""
     return [b for b in blocks if b.get("type") == "tool_use"]

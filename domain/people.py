@@ -27,7 +27,7 @@ class HumanInputPolicy:
 def expiry_answer(rule: str, default_answer: Any) -> Mapping[str, Any] | None:
     """The answer that stands in for a person's when a request expires; None means fail."""
     if rule == "deny":
-        return {"decision": "deny", "message": "Nobody answered in time."}
+        return {"decision": "deny", "message": "No answer came in time."}
     if rule == "default" and default_answer is not None:
         if isinstance(default_answer, Mapping) and "decision" in default_answer:
             return default_answer

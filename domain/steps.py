@@ -34,19 +34,19 @@ class StoredMessage:
 
 
 class CallStatus(StrEnum):
-    """What became of one try of a model call."""
+    """How one try of a model call ended."""
 
     INTENDED = "intended"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
     LOST = "lost"
-    """A crash took the answer; charged at its estimate."""
+    """The worker died before the answer came; the call is charged at its estimate."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallIntent:
-    """A model call about to be made. `estimate_usd` is what it is charged if its answer is lost."""
+    """A model call about to be made. `estimate_usd` is charged if its answer is lost."""
 
     id: UUID
     turn: int
@@ -60,7 +60,7 @@ class CallIntent:
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """What a model call brought: usage and price, or a failure in the provider's words."""
+    """The result of a model call: usage and price, or the provider's error."""
 
     id: UUID
     status: CallStatus
@@ -77,7 +77,7 @@ class CallOutcome:
 
 
 class ToolCallStatus(StrEnum):
-    """Where a tool call stands; the last four are settled."""
+    """The state of a tool call; the last four are settled."""
 
     READY = "ready"
     """May run, and has not taken effect."""
@@ -87,7 +87,7 @@ class ToolCallStatus(StrEnum):
     WAITING_FOR_SUBTASK = "waiting_for_subtask"
     WAITING_FOR_TIME = "waiting_for_time"
     APPROVED = "approved"
-    """A person agreed; runs when nothing of the turn waits, in the model's order."""
+    """A person approved it. It runs, in the model's order, when no other call of its turn waits."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     DENIED = "denied"
@@ -95,7 +95,7 @@ class ToolCallStatus(StrEnum):
 
     @property
     def is_settled(self) -> bool:
-        """True when the model can be told the result."""
+        """True when the call has a result to send to the model."""
         return self in SETTLED
 
 
@@ -111,9 +111,9 @@ SETTLED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One tool call of a turn as the record holds it.
+    """One tool call of a turn, as it is recorded.
 
-    `input` is the JSON text the model wrote; `approved_input` is what a person made of it.
+    `input` is the JSON text that the model wrote; `approved_input` is a person's edited version.
     """
 
     id: UUID
@@ -151,7 +151,7 @@ class NewMessage:
 
 
 class RequestKind(StrEnum):
-    """What a person is asked for (contract.md, section 5)."""
+    """What kind of answer a person gives (contract.md, section 5)."""
 
     QUESTION = "question"
     APPROVAL = "approval"
@@ -174,7 +174,7 @@ class NewRequest:
     tool_input: str | None = None
     input_sha256: bytes | None = None
     tool_input_schema: Mapping[str, Any] | None = None
-    """What an edited input must fit, as the tool had it when the request was opened."""
+    """The tool's input schema when the request was opened; an edited input must match it."""
     assignee: str | None = None
     due_at: datetime | None = None
     on_expiry: str = "wait"
@@ -183,7 +183,7 @@ class NewRequest:
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """A request that a person has not answered, or whose answer the loop has not taken in."""
+    """A request without an answer, or with an answer that the loop has not applied yet."""
 
     id: UUID
     kind: RequestKind
@@ -197,7 +197,7 @@ class OpenRequest:
 
 @dataclass(frozen=True, slots=True)
 class NewChild:
-    """A subtask to be started: the row is written here, the parent's workflow starts it."""
+    """A subtask to create. A step writes its row; its parent's workflow starts it."""
 
     id: UUID
     tool_call_id: UUID
@@ -209,7 +209,7 @@ class NewChild:
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """What a subtask came to."""
+    """How a subtask ended."""
 
     execution_id: UUID
     status: ExecutionStatus
@@ -220,7 +220,7 @@ class ChildResult:
 
 @dataclass(frozen=True, slots=True)
 class NewArtifact:
-    """A file kept in the store, to be listed with its execution."""
+    """A file in the artifact store, to be listed with its execution."""
 
     id: UUID
     kind: str
@@ -233,7 +233,7 @@ class NewArtifact:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A move of the execution to another state, or to another reason for the same one."""
+    """A change of the execution's status, or of the reason for the same status."""
 
     status: ExecutionStatus
     reason: str | None = None
@@ -242,7 +242,7 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an execution fails: a code for machines, a sentence for people (kept in Postgres)."""
+    """Why an execution fails: a code for machines, a sentence for people (stored in Postgres)."""
 
     code: ErrorCode
     message: str
@@ -257,7 +257,7 @@ class Step:
     messages: Sequence[NewMessage] = ()
     new_tool_calls: Sequence[ToolCall] = ()
     tool_calls: Sequence[ToolCall] = ()
-    """Tool calls that already have a row, as they stand now."""
+    """New states of tool calls that already have a row."""
     requests: Sequence[NewRequest] = ()
     expired_requests: Sequence[UUID] = ()
     children: Sequence[NewChild] = ()
@@ -269,20 +269,20 @@ class Step:
     consumed: Sequence[UUID] = ()
 
     def __add__(self, other: "Step") -> "Step":
-        """Both steps as one: what is listed adds up in order, of the rest the later one counts."""
+        """Both steps as one: lists are joined in order; of single values the later one is used."""
         merged: dict[str, Any] = {}
         for name in (f.name for f in fields(self)):
-            mine, others = getattr(self, name), getattr(other, name)
-            if isinstance(mine, (tuple, list)):
-                merged[name] = (*mine, *others)
+            first, second = getattr(self, name), getattr(other, name)
+            if isinstance(first, (tuple, list)):
+                merged[name] = (*first, *second)
             else:
-                merged[name] = mine if others is None else others
+                merged[name] = first if second is None else second
         return Step(**merged)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a written step tells the loop: the last event's number, and how much lies unread."""
+    """The result of a written step: the last event's number, and how many signals are unread."""
 
     event_seq: int
     unread: int
@@ -290,7 +290,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One thing said to the execution, still to be consumed: an signals row."""
+    """An unread signal to the execution (answer, message, cancel, pause …): a row of `signals`."""
 
     id: UUID
     kind: str
@@ -299,23 +299,23 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Everything unread, with the rows it speaks of."""
+    """The unread signals, with the requests and subtasks that they refer to."""
 
-    said: Sequence[Signal] = ()
+    signals: Sequence[Signal] = ()
     answered: Sequence[OpenRequest] = ()
     children: Sequence[ChildResult] = ()
-    is_pause_wanted: bool = False
-    """As `Snapshot.is_pause_wanted`, not older than what is unread."""
+    is_pause_requested: bool = False
+    """As `Snapshot.is_pause_requested`, and at least as new as the signals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where the record stands when an attempt begins."""
+    """The record at the start of an attempt."""
 
     execution_id: UUID
     session_id: UUID
     forked_from_session_id: UUID | None
-    """Whose files the session begins with a copy of."""
+    """The session whose files were copied into this one."""
     title: str
     status: ExecutionStatus
     status_reason: str | None
@@ -326,25 +326,25 @@ class Snapshot:
     limits: Limits
     people: HumanInputPolicy
     definition: Mapping[str, Any]
-    """The raw definition, which subtasks inherit."""
+    """The definition as it is stored; subtasks inherit from it."""
     transcript: Sequence[StoredMessage]
-    strangers: frozenset[UUID]
-    """Executions in the transcript that ran on another prefix: their thinking is bound to it."""
+    foreign_executions: frozenset[UUID]
+    """Executions in the transcript that used another prefix: their thinking is bound to it."""
     turn: int
     cost_usd: Decimal
     running_ms: int
     stalled_attempts: int
     failures_in_a_row: int
-    """Tries of the current turn that the provider failed."""
+    """Tries of the current turn that failed at the provider."""
     tries: int
-    """Tries of the current turn, whatever became of them."""
+    """All tries of the current turn."""
     lost_intent_sha256: bytes | None
-    """The request of a call whose answer a crash took; the repetition must match it."""
+    """The request of a call whose answer was lost; the repeated call must match it."""
     tool_calls: Sequence[ToolCall] = ()
-    """Tool calls of the last turn while its results are not yet in the transcript."""
+    """Tool calls of the last turn, until their results are in the transcript."""
     open_requests: Sequence[OpenRequest] = field(default_factory=tuple)
     has_unread: bool = False
-    is_pause_wanted: bool = False
-    """Somebody paused it and nobody has resumed it."""
+    is_pause_requested: bool = False
+    """A pause was requested and no resume since."""
     failure: Failure | None = None
-    """What a former attempt has failed it for; that attempt died before it could say so."""
+    """A failure that an earlier attempt recorded before it died."""

@@ -49,6 +49,15 @@ class _Limit:
     def __init__(self) -> None:
         self.is_on = True
 
-    def over(self, _number: int, _frame: FrameType | None) -> None:
-        if self.is_on:
+    def over(self, _number: int, frame: FrameType | None) -> None:
+        if self.is_on and not _is_in_finalizer(frame):
             raise TookTooLongError
+
+
+def _is_in_finalizer(frame: FrameType | None) -> bool:
+    """Whether `__del__` runs, which would swallow the error with a warning."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False

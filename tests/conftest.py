@@ -25,6 +25,7 @@ from cli.stack.temporal import Temporal
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.databases import Databases
+from tests.distribution import FileScheduling, sort_longest_first
 
 if TYPE_CHECKING:
     from tests.engine.driver import Engine
@@ -49,6 +50,17 @@ hypothesis.settings.register_profile("long", UNTIMED, max_examples=2000)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--record-histories`: see tests/replay."""
     parser.addoption("--record-histories", action="store_true", help="write tests/replay/histories")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See tests/distribution.py."""
+    sort_longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
+    """See tests/distribution.py."""
+    return FileScheduling(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

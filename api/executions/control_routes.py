@@ -15,7 +15,7 @@ from api.http.paging import Listing, ListQuery, listing
 from api.http.request_context import Call, Called
 from api.http.responses import answer
 from domain.errors import NotFoundError
-from persistence.executions import pause_requests, prerequisites, queries
+from persistence.executions import lifecycle, prerequisites, queries
 from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
 from services.executions.cancelling import cancel, wake
@@ -47,13 +47,13 @@ async def pause_execution(call: Called, execution_id: UUID) -> Response:
     An execution that has not started is paused before its first model call. Running subtasks
     continue. The status becomes `paused` shortly after. A repeated request has no effect.
     """
-    return await _wish(call, execution_id, stand_still=True)
+    return await _wish(call, execution_id, is_paused=True)
 
 
 @router.post("/{execution_id}/resume", status_code=202, responses={202: {"model": ExecutionRead}})
 async def resume_execution(call: Called, execution_id: UUID) -> Response:
     """Resume a paused execution. Has no effect if the execution is not paused."""
-    return await _wish(call, execution_id, stand_still=False)
+    return await _wish(call, execution_id, is_paused=False)
 
 
 @router.get("/{execution_id}/prerequisites", responses={200: {"model": Listing[ExecutionRead]}})
@@ -95,19 +95,19 @@ async def _locked(session: AsyncSession, call: Call, execution_id: UUID) -> Exec
     return row
 
 
-async def _wish(call: Call, execution_id: UUID, *, stand_still: bool) -> Response:
+async def _wish(call: Call, execution_id: UUID, *, is_paused: bool) -> Response:
     async def store(session: AsyncSession) -> tuple[Response, str | None]:
         row = await _locked(session, call, execution_id)
         before = {"status": row.status, "is_pause_requested": row.pause_requested_at is not None}
-        is_new = await pause_requests.request_pause(session, row, stand_still=stand_still)
+        is_new = await lifecycle.request_pause(session, row, is_paused=is_paused)
         if is_new:
             await audit.record(
                 session,
                 call.actor,
-                "execution.pause" if stand_still else "execution.resume",
+                "execution.pause" if is_paused else "execution.resume",
                 ("execution", execution_id),
                 before=before,
-                after={"status": row.status, "is_pause_requested": stand_still},
+                after={"status": row.status, "is_pause_requested": is_paused},
                 owner_id=row.user_id,
             )
         (read,) = await readable_views(session, call, [row])

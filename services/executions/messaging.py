@@ -40,7 +40,7 @@ async def send_message_to_execution(
     Raises:
         NotFoundError: its session is deleted.
     """
-    await locks.session_of(session, execution_id)
+    await locks.lock_session_of(session, execution_id)
     row = await queries.lock(session, execution_id)
     if row is None:
         raise NotFoundError(f"There is no execution {execution_id}.")

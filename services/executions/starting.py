@@ -204,7 +204,7 @@ async def _is_waiting(session: AsyncSession, wanted: Start) -> bool:
     """Whether a prerequisite is not completed yet."""
     if not wanted.prerequisites:
         return False
-    standing = await prerequisites.statuses(session, wanted.user_id, wanted.prerequisites)
+    standing = await prerequisites.lock_statuses(session, wanted.user_id, wanted.prerequisites)
     if problems := list(_prerequisite_problems(wanted, standing)):
         raise InvalidInputError("The execution can't be started; see errors.", problems)
     return any(status is not ExecutionStatus.COMPLETED for status in standing.values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent import calling
+from agent import call_policy
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.agent.in_memory.driver import Run, Runner, use
@@ -60,7 +60,7 @@ async def test_it_is_tried_again(runner: Runner, fault: dict[str, Any]) -> None:
 async def test_an_answer_that_breaks_off_is_asked_for_again(
     runner: Runner, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calling, "FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr(call_policy, "FIRST_DELAY_SECONDS", 0.001)
     run = await runner.completed({**OK, **fault})
     assert await statuses(run) == ["failed", "succeeded"]
     assert len(await run.messages()) == 2

@@ -18,21 +18,25 @@ _EFFECT = re.compile(rf"echo (\S+) >> {LOG}")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One execution: in each of `steps` turns the model thinks and a command leaves a line.
+    """One execution: in each of `steps` turns the model answers after `think_ms`, and a command
+    appends a line to the log.
 
-    About the first turn the model thinks for `first_ms` if that is given: long enough for a test to
-    strike meanwhile, however busy the machine. `beside` gives every turn a second, idempotent call
-    that runs at the same time. With `hangs_once` the first command takes that many seconds more,
-    the first time it runs.
+    With `is_gated`, the model answers the first turn only after the test called `open_gate`. With
+    `beside`, every turn has a second, idempotent call that runs at the same time. With
+    `hangs_once`, the first command takes that many seconds more, the first time it runs.
     """
 
     name: str
     steps: int = 4
     think_ms: int = 150
-    first_ms: int | None = None
+    is_gated: bool = False
     command_seconds: float = 0.1
     beside: bool = False
     hangs_once: str = ""
+
+    def open_gate(self, stack: Stack) -> None:
+        """Let the model answer the first turn."""
+        stack.model.open_gate(self.name)
 
     @property
     def lines(self) -> list[str]:
@@ -43,8 +47,8 @@ class Job:
     def prompt(self) -> str:
         """Its name, so that no two jobs are one conversation, and the script of the answers."""
         turns: list[dict[str, Any]] = [self._turn(line) for line in self.lines]
-        if self.first_ms is not None:
-            turns[0]["delay_ms"] = self.first_ms
+        if self.is_gated:
+            turns[0]["gate"] = self.name
         turns.append({"tool_use": {"name": "read_file", "input": {"path": LOG}}})
         turns.append({"text": "{last_tool_result}", "delay_ms": self.think_ms})
         script = "\n".join(f"- {json.dumps(turn)}" for turn in turns)

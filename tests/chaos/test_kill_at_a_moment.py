@@ -1,5 +1,6 @@
 """kill -9 at the moments the design speaks of, one execution each, seen to its end."""
 
+import signal
 from typing import Any
 
 import pytest
@@ -22,9 +23,11 @@ async def effect_checks(stack: Stack, execution_ids: Any) -> int:
 
 
 async def test_worker_during_a_model_call(shared_stack: Stack, task_id: str) -> None:
-    started = await jobs.begin(shared_stack, task_id, [Job("asked", steps=2, first_ms=5000)])
+    job = Job("asked", steps=2, is_gated=True)
+    started = await jobs.begin(shared_stack, task_id, [job])
     await during_model_calls(shared_stack)
     await shared_stack.kill("worker")
+    job.open_gate(shared_stack)
     await jobs.finish(shared_stack, started)
     assert (await accounts.settled(shared_stack, started)).total == 1
 
@@ -44,19 +47,24 @@ async def test_worker_during_a_shell_command(shared_stack: Stack, task_id: str) 
 async def test_what_the_loop_does_not_need_during_a_model_call(
     shared_stack: Stack, task_id: str, part: Any
 ) -> None:
-    """The loop goes on meanwhile: nothing is made again."""
-    started = await jobs.begin(shared_stack, task_id, [Job(f"without-{part}", first_ms=3000)])
+    """The loop continues without the part; no model call is repeated."""
+    job = Job(f"without-{part}", is_gated=True)
+    started = await jobs.begin(shared_stack, task_id, [job])
     await during_model_calls(shared_stack)
-    await shared_stack.kill(part)
+    killed = shared_stack.signal(part, signal.SIGKILL)
+    job.open_gate(shared_stack)
+    await shared_stack.returned(part, killed)
     await jobs.finish(shared_stack, started)
     assert (await accounts.settled(shared_stack, started)).total == 0
     assert await effect_checks(shared_stack, started) == 0
 
 
 async def test_postgres_during_a_model_call(shared_stack: Stack, task_id: str) -> None:
-    started = await jobs.begin(shared_stack, task_id, [Job("unrecorded", steps=2, first_ms=5000)])
+    job = Job("unrecorded", steps=2, is_gated=True)
+    started = await jobs.begin(shared_stack, task_id, [job])
     await during_model_calls(shared_stack)
     await shared_stack.kill("postgres")
+    job.open_gate(shared_stack)
     await jobs.finish(shared_stack, started)
     assert (await accounts.settled(shared_stack, started)).total <= 1
 
@@ -74,13 +82,15 @@ async def test_postgres_during_a_shell_command(shared_stack: Stack, task_id: str
 async def test_everything_during_model_calls_and_commands(
     shared_stack: Stack, task_id: str
 ) -> None:
-    thinking = [Job(f"thinking-{n}", steps=2, first_ms=10_000) for n in range(2)]
+    thinking = [Job(f"thinking-{n}", steps=2, is_gated=True) for n in range(2)]
     started = await jobs.begin(
         shared_stack, task_id, [*thinking, Job("running", steps=2, hangs_once="602")]
     )
     await during_command("602")
-    await during_model_calls(shared_stack)
+    await during_model_calls(shared_stack, len(thinking))
     await shared_stack.kill_everything()
     assert sleeping("602") == []
+    for job in thinking:
+        job.open_gate(shared_stack)
     await jobs.finish(shared_stack, started)
     assert (await accounts.settled(shared_stack, started)).most <= 1

@@ -31,15 +31,18 @@ async def fingerprint(stack: Stack, execution_id: str) -> str:
 @pytest.mark.timeout(900)
 async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stack: Stack) -> None:
     stack, task_id = shared_stack, await jobs.define(shared_stack)
-    thinks, runs = Job("thinks", steps=1, first_ms=8000), Job("runs", hangs_once="603")
+    thinks, runs = Job("thinks", steps=1, is_gated=True), Job("runs", hangs_once="603")
+    goes_on = Job("goes-on", is_gated=True)
     started = await jobs.begin(stack, task_id, [thinks, runs])
-    longer = await jobs.begin(stack, task_id, [Job("goes-on", steps=12, think_ms=2000)])
+    longer = await jobs.begin(stack, task_id, [goes_on])
     await during_command("603")
     await during_model_calls(stack, 2)
     stopped = psutil.Process(stack.pid("worker"))
     stopped.suspend()
     try:
         other = await stack.add_worker()
+        await during_model_calls(stack, 4)  # both calls of the stopped worker, and both repeats
+        thinks.open_gate(stack)
         await jobs.finish(stack, started)
         repeats = await accounts.settled(stack, started)
         assert repeats.total == repeats.most == 1
@@ -49,6 +52,7 @@ async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stac
         assert await stack.rows("SELECT FROM executions WHERE status = 'running' AND attempt > 1")
     finally:
         stopped.resume()
+    goes_on.open_gate(stack)
     await jobs.finish(stack, longer)
     assert (await accounts.settled(stack, longer)).most == 1
     # It works again, alone, so it has come to itself: what it did by then is all it will ever do.

@@ -21,18 +21,22 @@ from tests.cli.running import is_running
 from tests.waiting import eventually
 
 EXECUTIONS = 20
-STEP_MS = 12_000
-"""Twenty are in their first call at once, however slowly they come there, and none is cut."""
+ANSWER_MS = 3000
+"""After the gate is opened: by then the worker has received SIGTERM and drains."""
 
 
 async def test_a_worker_that_is_asked_to_stop_hands_over_and_repeats_nothing(
     shared_stack: Stack,
 ) -> None:
     """After the step in hand, for twenty executions at once."""
-    crowd = [Job(f"crowd-{n}", steps=2, first_ms=STEP_MS) for n in range(EXECUTIONS)]
+    crowd = [
+        Job(f"crowd-{n}", steps=2, is_gated=True, think_ms=ANSWER_MS) for n in range(EXECUTIONS)
+    ]
     started = await jobs.begin(shared_stack, await jobs.define(shared_stack), crowd)
     await during_model_calls(shared_stack, EXECUTIONS)
     worker = psutil.Process(shared_stack.signal("worker", signal.SIGTERM))
+    for job in crowd:
+        job.open_gate(shared_stack)
 
     async def stopped() -> bool:
         return not is_running(worker)

@@ -50,6 +50,26 @@ def test_an_end_that_is_swallowed_comes_again() -> None:
         swallowed()
 
 
+def test_a_finalizer_that_runs_meanwhile_is_completed() -> None:
+    completed: list[bool] = []
+
+    class Slow:
+        def __del__(self) -> None:
+            began = time.monotonic()
+            while time.monotonic() - began < 0.1:
+                pass
+            completed.append(True)
+
+    def work() -> None:
+        with time_limit(0.02):
+            Slow()
+            _forever()
+
+    with pytest.raises(TookTooLongError):
+        work()
+    assert completed == [True]
+
+
 def test_no_other_thread_is_told_it_is_limited() -> None:
     with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="main thread"):
         threads.submit(_limited, 1).result()

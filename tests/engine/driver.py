@@ -19,7 +19,7 @@ from contracts.names import workflow_id
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
-from persistence.executions import input_requests, pause_requests, queries, signals
+from persistence.executions import input_requests, lifecycle, queries, signals
 from persistence.executions.cascade import cancel_tree
 from persistence.executions.creation import request_of
 from persistence.executions.signals import SignalKind, append_signal
@@ -308,17 +308,17 @@ class Run:
 
     async def pause(self) -> bool:
         """As `POST /task-executions/{id}/pause`; whether that was news."""
-        return await self._wish(stand_still=True)
+        return await self._wish(is_paused=True)
 
     async def resume(self) -> bool:
         """As `POST /task-executions/{id}/resume`."""
-        return await self._wish(stand_still=False)
+        return await self._wish(is_paused=False)
 
-    async def _wish(self, *, stand_still: bool) -> bool:
+    async def _wish(self, *, is_paused: bool) -> bool:
         async with self.engine.database.transaction() as session:
             row = await queries.lock(session, self.id)
             assert row is not None
-            is_new = await pause_requests.request_pause(session, row, stand_still=stand_still)
+            is_new = await lifecycle.request_pause(session, row, is_paused=is_paused)
         await self.wake()
         return is_new
 

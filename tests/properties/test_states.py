@@ -24,12 +24,13 @@ from domain.ids import new_id
 from domain.states import TERMINAL, ExecutionStatus, may_move
 from domain.steps import NewMessage, StatusChange, Step
 from persistence.db.database import Database
-from persistence.executions import cascade, fencing, lifecycle, pause_requests, prompts
+from persistence.executions import admission, cascade, lifecycle, queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 from persistence.sessions import fork_points, sessions
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.sessions import MessageRow, SessionRow
+from services.executions import finishing
 from tests.persistence.opened import HOST, Opened, opened, unchanged
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ class Record(RuleBasedStateMachine):
         self.status, self.is_reset = ExecutionStatus.RUNNING, False
         self.messages = 1
         self.is_cancelled = False
-        self.is_pause_wanted = False
+        self.is_pause_requested = False
         self.forks: dict[UUID, list[UUID]] = {}
 
     def do(self, awaitable: Awaitable[T]) -> T:
@@ -92,7 +93,7 @@ class Record(RuleBasedStateMachine):
         assert not self.is_over
         assert snapshot.status == self.status
         assert len(snapshot.transcript) == self.messages
-        assert snapshot.is_pause_wanted == self.is_pause_wanted
+        assert snapshot.is_pause_requested == self.is_pause_requested
         self.writers.append(record)
 
     @precondition(lambda self: self.writers)
@@ -146,8 +147,8 @@ class Record(RuleBasedStateMachine):
     def somebody_pauses_or_resumes(self, *, stand_still: bool) -> None:
         async def wish() -> bool:
             async with self.database.transaction() as session:
-                row = await fencing.locked(session, self.execution.id)
-                return await pause_requests.request_pause(session, row, stand_still=stand_still)
+                row = await queries.lock_existing(session, self.execution.id)
+                return await lifecycle.request_pause(session, row, is_paused=stand_still)
 
         try:
             is_new = self.do(wish())
@@ -155,8 +156,8 @@ class Record(RuleBasedStateMachine):
             assert self.is_over
             return
         assert not self.is_over
-        assert is_new == (self.is_pause_wanted != stand_still)
-        self.is_pause_wanted = stand_still
+        assert is_new == (self.is_pause_requested != stand_still)
+        self.is_pause_requested = stand_still
 
     @precondition(lambda self: len(self.forks) < MOST_FORKS)
     @rule(data=st.data())
@@ -167,7 +168,7 @@ class Record(RuleBasedStateMachine):
 
         async def fork() -> tuple[UUID, list[UUID]]:
             async with self.database.transaction() as session:
-                source = await fencing.locked(session, self.execution.id)
+                source = await queries.lock_existing(session, self.execution.id)
                 conversation = await session.get_one(SessionRow, origin or source.session_id)
                 point = fork_points.ForkPoint(upto)
                 made = await fork_points.session_at(session, source, conversation, point)
@@ -188,7 +189,7 @@ class Record(RuleBasedStateMachine):
 
         async def finish() -> lifecycle.Ended:
             async with self.database.transaction() as session:
-                return await lifecycle.finish(
+                return await finishing.finish(
                     session, self.execution.id, self.identity(), status=status, error_code=code
                 )
 
@@ -199,7 +200,7 @@ class Record(RuleBasedStateMachine):
                 return  # the loop never completes one that waits
         ended = self.do(finish())
         assert (ended.status, ended.has_unread_messages) == (expected, False)
-        self.status, self.is_pause_wanted = expected, False
+        self.status, self.is_pause_requested = expected, False
 
     @rule()
     def an_operator_resets(self) -> None:
@@ -215,7 +216,7 @@ class Record(RuleBasedStateMachine):
         self.run_id, self.segment, self.is_reset = str(new_id()), 0, is_reset
         self.epoch += 1
         identity = self.identity()
-        assert self.do(prompts.create_session(self.database, self.execution.id, identity))
+        assert self.do(admission.create_session(self.database, self.execution.id, identity))
 
     @invariant()
     def the_story_has_no_gaps_and_ends_with_the_end(self) -> None:
@@ -225,7 +226,7 @@ class Record(RuleBasedStateMachine):
         is_end = events[-1].type in {f"execution.{status}" for status in TERMINAL}
         assert is_end == self.is_over
         assert (row.completed_at is not None) == self.is_over
-        assert (row.pause_requested_at is not None) == self.is_pause_wanted
+        assert (row.pause_requested_at is not None) == self.is_pause_requested
 
     @invariant()
     def forks_share_what_there_was(self) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from activities.reconciler import Reconciler
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from persistence.executions import reconciliation
+from services.executions import finishing
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 
@@ -104,7 +104,7 @@ async def test_a_blocked_one_ends_at_its_deadline(engine: Engine, reason: str) -
     assert (await first.row()).status == ExecutionStatus.WAITING_FOR_USER
     assert (await in_time.row()).status == ExecutionStatus.BLOCKED
     async with engine.database.transaction() as session:
-        await reconciliation.end_overdue(session, run.id)
+        await finishing.end_overdue(session, run.id)
     assert (await run.events())[-1].seq == last.seq
     await first.answer(await first.open_request(), message="yes")
     await first.ended()

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from activities.prices import ListPrices
 from activities.render_prompt import Who, prefix_of
-from agent.attention import Attention
+from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.transcript import encode, text_block
 from contracts.definitions import TaskDefinition
@@ -59,11 +59,11 @@ class StreamedText:
     deltas: list[str] = field(default_factory=list)
     event_seqs: list[int] = field(default_factory=list)
 
-    def text(self, turn: int, delta: str) -> None:
+    def publish_text(self, turn: int, delta: str) -> None:
         del turn
         self.deltas.append(delta)
 
-    def stepped(self, event_seq: int, *, is_settled: bool) -> None:
+    def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
         del is_settled
         self.event_seqs.append(event_seq)
 
@@ -75,7 +75,7 @@ class Moved:
     wakes: int = 0
     segments: int = 0
     started_children: set[UUID] = field(default_factory=set)
-    attention: Attention | None = None
+    interrupts: InterruptWatcher | None = None
     skips_time: bool = False
     live: StreamedText = field(default_factory=StreamedText)
 
@@ -107,6 +107,18 @@ class Runner:
         **definition: Any,
     ) -> "Run":
         """Start an execution whose model follows this script."""
+        execution = self.open(*turns, session_id=session_id, columns=columns, **definition)
+        self.move(execution)
+        return self.run(execution.id)
+
+    def open(
+        self,
+        *turns: Turn,
+        session_id: UUID | None = None,
+        columns: Mapping[str, Any] | None = None,
+        **definition: Any,
+    ) -> StoredExecution:
+        """Store an execution with its prompt; no attempt moves it."""
         # No two prompts alike: the model counts the faults of one and the same conversation.
         definition.setdefault("prompt_template", f"Task {new_id()}\n\n{script(*turns)}")
         parsed = TaskDefinition.model_validate(definition).model_dump(mode="json")
@@ -114,15 +126,19 @@ class Runner:
             definition=parsed, session=self._session(session_id), **(columns or {})
         )
         append_events(execution, [Event("execution.created")])
-        self.begin(self.executions.add(execution))
-        return Run(self, execution.id)
+        self._render_prompt(self.executions.add(execution))
+        return execution
+
+    def run(self, execution_id: UUID) -> "Run":
+        """An execution that exists."""
+        return Run(self, execution_id)
 
     def _session(self, session_id: UUID | None) -> StoredSession:
         sessions = (e.session for e in self.executions.by_id.values())
         return next((s for s in sessions if s.id == session_id), StoredSession())
 
-    def begin(self, execution: StoredExecution) -> None:
-        """Pin what the model will see, write the prompt, and move the execution from now on."""
+    def _render_prompt(self, execution: StoredExecution) -> None:
+        """Pin what the model will see, and write the prompt."""
         definition = TaskDefinition.model_validate(execution.definition)
         fields = prefix_of(definition, Who(), default_model="claude-opus-5-5")
         execution.prefix = Prefix(**fields)
@@ -136,6 +152,9 @@ class Runner:
         appended = Event("message.appended", {"seq": prompt.seq, "role": "user"})
         append_events(execution, [Event("execution.started"), appended])
         self.moved[execution.id] = Moved()
+
+    def move(self, execution: StoredExecution) -> None:
+        """Move an execution in the background until it ends."""
         task = self._tasks[execution.id] = asyncio.ensure_future(self._move(execution))
         task.add_done_callback(lambda _: self.executions.notify())
 
@@ -174,27 +193,28 @@ class Runner:
             for child in stop.children:
                 if child not in moved.started_children:
                     moved.started_children.add(child)
-                    self.begin(self.executions.by_id[child])
+                    self._render_prompt(self.executions.by_id[child])
+                    self.move(self.executions.by_id[child])
             if stop.outcome is not Outcome.HANDED_OVER:
                 await self._wait(moved, seen, stop.wakes_at)
 
     async def _run_segment(self, execution: StoredExecution, moved: Moved) -> Stop:
         moved.segments += 1
-        moved.attention = Attention()
+        moved.interrupts = InterruptWatcher()
         loop = Loop(
             record=InMemoryRecord(self.executions, execution.id, segment=moved.segments),
             model=self.model,
             tools=self.tools,
             store=self.store,
             prices=ListPrices(),
-            audience=moved.live,
-            attention=moved.attention,
+            live_updates=moved.live,
+            interrupts=moved.interrupts,
             is_segment_over=lambda: False,
         )
         try:
             return await loop.run()
         finally:
-            moved.attention = None
+            moved.interrupts = None
 
     def _finish(self, execution: StoredExecution, stop: Stop, moved: Moved) -> bool:
         moved.segments += 1
@@ -224,8 +244,8 @@ class Runner:
         execution.signals.append(Signal(new_id(), kind, payload))
         moved = self.moved[execution_id]
         moved.wakes += 1
-        if moved.attention is not None:
-            moved.attention.wake()
+        if moved.interrupts is not None:
+            moved.interrupts.wake()
         self.executions.notify()
 
     async def when(self, condition: Callable[[], T | None], what: str) -> T:
@@ -303,7 +323,7 @@ class Run:
 
     async def children(self) -> list["Run"]:
         children = self.runner.executions.children_of(self.id)
-        return [Run(self.runner, child.id) for child in children]
+        return [self.runner.run(child.id) for child in children]
 
     @property
     def files(self) -> Files:

@@ -120,7 +120,7 @@ class InMemoryRecord:
         _apply_facts(execution, step)
         append_events(execution, step.events)
 
-    async def settle(self, outcome: CallOutcome) -> None:
+    async def settle_cost(self, outcome: CallOutcome) -> None:
         execution = self._executions.by_id[self._id]
         call = execution.model_calls[outcome.id]
         if not call.usage_estimated:
@@ -132,16 +132,16 @@ class InMemoryRecord:
 
     # --- reading ------------------------------------------------------------------------------
 
-    async def hear(self) -> Inbox:
+    async def poll_signals(self) -> Inbox:
         execution = self._executions.by_id[self._id]
         payloads = [signal.payload for signal in execution.signals]
         answered = [p["input_request_id"] for p in payloads if "input_request_id" in p]
         ended = [p["execution_id"] for p in payloads if "execution_id" in p]
         return Inbox(
-            said=list(execution.signals),
+            signals=list(execution.signals),
             answered=[_open_request(execution.requests[UUID(str(i))]) for i in answered],
             children=[_child_result(self._executions.by_id[UUID(str(i))]) for i in ended],
-            is_pause_wanted=execution.pause_requested,
+            is_pause_requested=execution.pause_requested,
         )
 
     async def descendants(self) -> int:
@@ -283,7 +283,7 @@ def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
         people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
         definition=execution.definition,
         transcript=[_transcript_message(message) for message in messages],
-        strangers=frozenset(_on_other_prefixes(execution, executions)),
+        foreign_executions=frozenset(_on_other_prefixes(execution, executions)),
         turn=tries[-1].turn if tries else 0,
         cost_usd=execution.cost_usd,
         running_ms=execution.running_ms,
@@ -294,7 +294,7 @@ def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
         tool_calls=_open_tool_calls(execution),
         open_requests=[_open_request(r) for r in execution.requests.values() if r.status == "open"],
         has_unread=bool(execution.signals),
-        is_pause_wanted=execution.pause_requested,
+        is_pause_requested=execution.pause_requested,
         failure=_failure(execution),
     )
 

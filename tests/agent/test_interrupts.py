@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.attention import Attention, CutShortError
+from agent.interrupts import InterruptWatcher, WorkInterruptedError
 
 
 class Said:
@@ -25,49 +25,49 @@ class Said:
         return known
 
 
-async def cut(attention: Attention, said: Said, *, until: float | None = None) -> None:
+async def cut(interrupts: InterruptWatcher, said: Said, *, until: float | None = None) -> None:
     """Work that only a cut ends."""
-    with pytest.raises(CutShortError):
-        async with attention.attending(until=until, look=said.look):
+    with pytest.raises(WorkInterruptedError):
+        async with interrupts.interruptible(until=until, must_stop=said.look):
             await asyncio.Event().wait()
 
 
 async def test_a_bell_cuts_when_a_look_says_so() -> None:
-    attention, said = Attention(), Said()
-    work = asyncio.create_task(cut(attention, said))
+    interrupts, said = InterruptWatcher(), Said()
+    work = asyncio.create_task(cut(interrupts, said))
     await asyncio.sleep(0)
-    attention.wake()
+    interrupts.wake()
     await said.asked.wait()
     assert not work.done()
     said.must_stop = True
-    attention.wake()
+    interrupts.wake()
     await work
 
 
 async def test_a_bell_that_rang_before_the_work_is_looked_after() -> None:
-    attention, said = Attention(), Said()
-    attention.wake()
+    interrupts, said = InterruptWatcher(), Said()
+    interrupts.wake()
     said.must_stop = True
-    await cut(attention, said)
+    await cut(interrupts, said)
 
 
 async def test_what_is_said_during_a_look_is_looked_for_again() -> None:
-    attention, said = Attention(), Said()
+    interrupts, said = InterruptWatcher(), Said()
     said.may_answer.clear()
-    work = asyncio.create_task(cut(attention, said))
+    work = asyncio.create_task(cut(interrupts, said))
     await asyncio.sleep(0)
-    attention.wake()
+    interrupts.wake()
     await said.asked.wait()
     said.must_stop = True
-    attention.wake()
+    interrupts.wake()
     said.may_answer.set()
     await work
     assert said.looks == 2
 
 
 async def test_a_look_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.attention.LOOK_AGAIN_SECONDS", 0.001)
-    attention = Attention()
+    monkeypatch.setattr("agent.interrupts.RECHECK_SECONDS", 0.001)
+    interrupts = InterruptWatcher()
     failed = asyncio.Event()
 
     async def look() -> bool:
@@ -77,33 +77,33 @@ async def test_a_look_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) 
         raise OSError
 
     async def work() -> None:
-        async with attention.attending(until=None, look=look):
-            attention.wake()
+        async with interrupts.interruptible(until=None, must_stop=look):
+            interrupts.wake()
             await asyncio.Event().wait()
 
-    with pytest.raises(CutShortError):
+    with pytest.raises(WorkInterruptedError):
         await work()
 
 
 async def test_time_cuts() -> None:
     now = asyncio.get_running_loop().time()
-    await cut(Attention(), Said(), until=now + 0.01)
-    await cut(Attention(), Said(), until=now - 1)
+    await cut(InterruptWatcher(), Said(), until=now + 0.01)
+    await cut(InterruptWatcher(), Said(), until=now - 1)
 
 
 async def test_draining_cuts_only_in_the_end() -> None:
-    attention, said = Attention(), Said()
-    work = asyncio.create_task(cut(attention, said))
+    interrupts, said = InterruptWatcher(), Said()
+    work = asyncio.create_task(cut(interrupts, said))
     await asyncio.sleep(0)
-    attention.drain()
+    interrupts.drain()
     await asyncio.sleep(0)
     assert not work.done()
-    attention.cut()
+    interrupts.interrupt()
     await work
     assert said.looks == 0
 
 
 async def test_a_time_out_of_the_work_itself_is_its_own() -> None:
     with pytest.raises(TimeoutError):
-        async with Attention().attending(until=None, look=Said().look):
+        async with InterruptWatcher().interruptible(until=None, must_stop=Said().look):
             raise TimeoutError

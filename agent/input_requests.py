@@ -1,4 +1,4 @@
-"""Opening input requests, and what an answer does to the tool call it speaks of."""
+"""Makes input requests, and applies their answers to tool calls."""
 
 import json
 from collections.abc import Mapping
@@ -11,25 +11,25 @@ from domain.people import HumanInputPolicy
 from domain.steps import NewRequest, OpenRequest, RequestKind, ToolCall, ToolCallStatus
 
 EFFECT_CHECK = (
-    "The worker died while this call ran, so nobody knows whether it took effect. "
-    "Approve to run it again; deny to go on without, and say in the message what came of it."
+    "The worker died while this call ran, so it is unknown whether it took effect. Approve to run "
+    "it again; deny to continue without it, and describe in the message what you know."
 )
 
 
-def question(call: ToolCall, policy: HumanInputPolicy, now: datetime) -> NewRequest:
-    """The request behind `ask_user`."""
-    asked = json.loads(call.input)
+def question_request(call: ToolCall, policy: HumanInputPolicy, now: datetime) -> NewRequest:
+    """The request that `ask_user` opens."""
+    question = json.loads(call.input)
     return NewRequest(
         id=new_id(),
         kind=RequestKind.QUESTION,
-        title=asked["question"],
-        options=asked.get("options"),
+        title=question["question"],
+        options=question.get("options"),
         tool_call_id=call.id,
         **_bounds(policy, now),
     )
 
 
-def about_call(
+def call_request(
     kind: RequestKind,
     call: ToolCall,
     policy: HumanInputPolicy,
@@ -39,7 +39,7 @@ def about_call(
 ) -> NewRequest:
     """An approval or effect check, bound to the call's input by its sha256.
 
-    `schema` is what an edited input must fit.
+    `schema` is the JSON schema for an edited input.
     """
     title = f"Run {call.name}?" if kind is RequestKind.APPROVAL else f"Did {call.name} happen?"
     return NewRequest(
@@ -56,8 +56,8 @@ def about_call(
     )
 
 
-def spend_limit(detail: str, policy: HumanInputPolicy, now: datetime) -> NewRequest:
-    """The request a provider's spend limit opens: nothing goes on until somebody has seen to it."""
+def spend_limit_request(detail: str, policy: HumanInputPolicy, now: datetime) -> NewRequest:
+    """The request for a provider's spend limit: the execution waits until a person answers it."""
     return NewRequest(
         id=new_id(),
         kind=RequestKind.BUDGET,
@@ -76,8 +76,8 @@ def _bounds(policy: HumanInputPolicy, now: datetime) -> dict[str, Any]:
     }
 
 
-def opened(request: NewRequest) -> OpenRequest:
-    """The request as the loop keeps it while it is open."""
+def as_open(request: NewRequest) -> OpenRequest:
+    """The request as the loop holds it while it is open."""
     return OpenRequest(
         id=request.id,
         kind=request.kind,
@@ -90,18 +90,20 @@ def opened(request: NewRequest) -> OpenRequest:
     )
 
 
-def answered(call: ToolCall, kind: RequestKind, answer: Mapping[str, Any]) -> ToolCall:
-    """The call as it stands after the answer to its request."""
+def apply_answer(call: ToolCall, kind: RequestKind, answer: Mapping[str, Any]) -> ToolCall:
+    """The call after the answer to its request."""
     decision, message = answer.get("decision"), answer.get("message")
     if kind is RequestKind.QUESTION:
         return _settled(call, _reply(answer), denied=decision == "deny")
     if decision == "deny":
-        said = f" They said: {message}" if message else ""
+        reason = f" Their message: {message}" if message else ""
         if kind is RequestKind.EFFECT_CHECK:
             return _settled(
-                call, f"The call was cut by a crash and not run again.{said}", denied=True
+                call,
+                f"A crash interrupted the call, and it was not run again.{reason}",
+                denied=True,
             )
-        return _settled(call, f"A person did not allow this call.{said}", denied=True)
+        return _settled(call, f"A person did not allow this call.{reason}", denied=True)
     edited = json.dumps(answer["input"]) if decision == "edit" else None
     return replace(call, status=ToolCallStatus.APPROVED, approved_input=edited)
 
@@ -112,9 +114,9 @@ def _settled(call: ToolCall, text: str, *, denied: bool) -> ToolCall:
 
 
 def _reply(answer: Mapping[str, Any]) -> str:
-    """What the model is told of an answer to its question."""
+    """The answer to a question as text for the model."""
     values, message = answer.get("values"), answer.get("message")
     if isinstance(values, Mapping) and set(values) == {"answer"}:
         values = values["answer"]
     parts = [values if isinstance(values, str) else json.dumps(values)] if values else []
-    return "\n".join([*parts, *([message] if message else [])]) or "(no words)"
+    return "\n".join([*parts, *([message] if message else [])]) or "(an empty answer)"

@@ -1,13 +1,17 @@
-"""The events the loop tells (contract.md, section 7)."""
+"""The events that the loop appends (contract.md, section 7)."""
+
+from decimal import Decimal
 
 from domain.events import Event
 from domain.model_calls import ModelResponse
 from domain.steps import (
     CallIntent,
     CallOutcome,
+    ChildResult,
     NewChild,
     NewMessage,
     NewRequest,
+    OpenRequest,
     StatusChange,
     ToolCall,
     ToolCallStatus,
@@ -20,7 +24,7 @@ def turn_started(intent: CallIntent) -> Event:
 
 
 def turn_completed(intent: CallIntent, response: ModelResponse, outcome: CallOutcome) -> Event:
-    """A model call brought a message."""
+    """A model call returned a message."""
     return Event(
         "turn.completed",
         {
@@ -34,7 +38,7 @@ def turn_completed(intent: CallIntent, response: ModelResponse, outcome: CallOut
 
 
 def turn_failed(intent: CallIntent, outcome: CallOutcome, delay_seconds: float | None) -> Event:
-    """A model call brought none; `retry_in_seconds` is empty when it is not tried again."""
+    """A model call failed; `retry_in_seconds` is None when it is not retried."""
     return Event(
         "turn.completed",
         {
@@ -47,12 +51,12 @@ def turn_failed(intent: CallIntent, outcome: CallOutcome, delay_seconds: float |
 
 
 def message_appended(message: NewMessage) -> Event:
-    """The transcript grew."""
+    """A message was added to the transcript."""
     return Event("message.appended", {"seq": message.seq, "role": message.role})
 
 
 def tool_started(call: ToolCall) -> Event:
-    """A tool runs."""
+    """A tool started."""
     return Event("tool.started", {"tool_call_id": str(call.id), "name": call.name})
 
 
@@ -71,18 +75,38 @@ def tool_ended(call: ToolCall) -> Event:
 
 
 def input_requested(request: NewRequest) -> Event:
-    """A person is asked."""
+    """An input request was opened."""
     return Event(
         "input.requested",
         {"input_request_id": str(request.id), "kind": request.kind, "title": request.title},
     )
 
 
+def input_expired(request: OpenRequest) -> Event:
+    """An input request was past due, and its rule was applied."""
+    return Event(
+        "input.expired",
+        {"input_request_id": str(request.id), "on_expiry": request.on_expiry},
+    )
+
+
 def subtask_started(child: NewChild) -> Event:
-    """A subtask is written; the workflow starts it."""
+    """A subtask was recorded; the workflow starts it."""
     return Event("subtask.started", {"execution_id": str(child.id), "title": child.title})
 
 
+def subtask_completed(child: ChildResult) -> Event:
+    """A subtask ended, whatever its status."""
+    return Event(
+        "subtask.completed", {"execution_id": str(child.execution_id), "status": child.status}
+    )
+
+
+def budget_exceeded(cost_usd: Decimal) -> Event:
+    """The next call does not fit into the budget."""
+    return Event("budget.exceeded", {"cost_usd": float(cost_usd)})
+
+
 def status_changed(change: StatusChange) -> Event:
-    """The execution moved."""
+    """The execution changed its status."""
     return Event("execution.status_changed", {"status": change.status, "reason": change.reason})

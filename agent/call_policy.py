@@ -1,4 +1,4 @@
-"""One model call: whether it may be made, and what a failed one leads to."""
+"""Decides whether a model call may be made, and what follows a failed call."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 1.0, 60.0
 """Back-off where the provider names no delay (facts, C4)."""
 
 HOLD_SECONDS = 5.0
-"""A longer delay gives the worker's slot back and becomes a timer (design.md, section 5)."""
+"""A longer delay releases the worker's slot and becomes a timer (design.md, section 5)."""
 
 FAILURE_CODES = {
     ModelFailureKind.NOT_CONFIGURED: ErrorCode.MODEL_NOT_CONFIGURED,
@@ -29,7 +29,7 @@ FAILURE_CODES = {
 
 
 def make_intent(state: RunState, prices: Prices) -> CallIntent | Failure:
-    """The next call, or why there may be none."""
+    """The intent of the next call, or why it is not allowed."""
     limits, prefix = state.snapshot.limits, state.snapshot.prefix
     if state.turn >= limits.max_turns and state.tries == 0:
         return Failure(ErrorCode.MAX_TURNS, f"The limit of {limits.max_turns} turns is reached.")
@@ -66,8 +66,8 @@ def _shortage(
 
 
 @dataclass(frozen=True, slots=True)
-class TryAgain:
-    """Call again after a delay."""
+class Retry:
+    """Call the model again after a delay."""
 
     delay_seconds: float
 
@@ -77,23 +77,23 @@ class TryAgain:
         return self.delay_seconds > HOLD_SECONDS
 
     def at(self, now: datetime) -> datetime:
-        """When."""
+        """The time of the next try."""
         return now + timedelta(seconds=self.delay_seconds)
 
 
-class AskPeople:
-    """The provider's spend limit: a person decides."""
+class AskPerson:
+    """Ask a person what to do about the provider's spend limit."""
 
 
 def after_failure(
     error: ModelCallError, failures_in_a_row: int, *, may_ask: bool
-) -> TryAgain | AskPeople | Failure:
-    """What a failed call leads to; `failures_in_a_row` counts this one.
+) -> Retry | AskPerson | Failure:
+    """Decide what follows a failed call; `failures_in_a_row` counts this one.
 
-    `may_ask` is false where the execution's policy says that no person will answer.
+    `may_ask` is False if the execution's policy is that no person answers.
     """
     if error.kind is ModelFailureKind.QUOTA and may_ask:
-        return AskPeople()
+        return AskPerson()
     if not error.retryable:
         code = FAILURE_CODES.get(error.kind, ErrorCode.MODEL_ERROR)
         return Failure(code, error.detail)
@@ -102,4 +102,4 @@ def after_failure(
             ErrorCode.MODEL_ERROR, f"{failures_in_a_row} calls failed in a row: {error.detail}"
         )
     back_off = min(FIRST_DELAY_SECONDS * 2 ** (failures_in_a_row - 1), MAX_DELAY_SECONDS)
-    return TryAgain(error.delay_seconds if error.delay_seconds is not None else back_off)
+    return Retry(error.delay_seconds if error.delay_seconds is not None else back_off)

@@ -1,0 +1,111 @@
+"""Applying signals, answers and expiries to the run state. Pure: state in, step out."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from agent import events, input_requests
+from agent.state import RunState
+from agent.subtasks import describe_result
+from domain.errors import ErrorCode
+from domain.events import Event
+from domain.people import expiry_answer
+from domain.steps import (
+    ChildResult,
+    Failure,
+    Inbox,
+    OpenRequest,
+    Signal,
+    Step,
+    ToolCall,
+    ToolCallStatus,
+)
+
+CANCEL, MESSAGE = "cancel", "message"
+"""Kinds of signals that the loop handles separately; the others are consumed when they are read."""
+
+
+def is_cancelled(inbox: Inbox) -> bool:
+    """Whether a cancel signal is unread."""
+    return any(signal.kind == CANCEL for signal in inbox.signals)
+
+
+def apply(state: RunState, inbox: Inbox) -> Step:
+    """Apply answers and subtask results to the turn; keep messages for the next user message."""
+    calls: list[ToolCall] = []
+    new_events: list[Event] = []
+    failure: Failure | None = None
+    for request in inbox.answered:
+        failure = _apply_answer(state, request, calls) or failure
+    for child in inbox.children:
+        calls += _apply_child(state, child)
+        new_events.append(events.subtask_completed(child))
+    known = {signal.id for signal in state.unsent_messages}
+    state.unsent_messages += [
+        signal for signal in inbox.signals if signal.kind == MESSAGE and signal.id not in known
+    ]
+    state.put_calls(calls)
+    new_events += [events.tool_ended(call) for call in calls if call.status.is_settled]
+    consumed = [signal.id for signal in inbox.signals if _is_consumed_on_read(signal)]
+    return Step(tool_calls=calls, events=new_events, consumed=consumed, failure=failure)
+
+
+def _is_consumed_on_read(signal: Signal) -> bool:
+    """False for cancels, which `finish` consumes, and messages, which a user message consumes."""
+    return signal.kind not in (CANCEL, MESSAGE)
+
+
+def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) -> Failure | None:
+    state.requests.pop(request.id, None)
+    if request.answer is None:
+        return None
+    if request.tool_call_id is None:
+        return _answer_about_execution(request)
+    call = state.calls.get(request.tool_call_id)
+    if call is not None:  # an operator's reset may have superseded it
+        calls.append(input_requests.apply_answer(call, request.kind, request.answer))
+    return None
+
+
+def _answer_about_execution(request: OpenRequest) -> Failure | None:
+    if request.answer is not None and request.answer.get("decision") == "deny":
+        return Failure(
+            ErrorCode.MODEL_ERROR,
+            "The provider's spend limit is reached, and a person chose to end the execution.",
+        )
+    return None
+
+
+def _apply_child(state: RunState, child: ChildResult) -> list[ToolCall]:
+    text, is_error = describe_result(child)
+    status = ToolCallStatus.FAILED if is_error else ToolCallStatus.SUCCEEDED
+    return [
+        replace(call, status=status, output=text, is_error=is_error)
+        for call in state.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK)
+        if call.child_execution_id == child.execution_id
+    ]
+
+
+def apply_expiries(state: RunState, now: datetime) -> Step | None:
+    """Apply the rule of each request past due and settle expired timers; None if there are none."""
+    due, expired = state.past_due(now), list(state.expired_timers(now))
+    if not due and not expired:
+        return None
+    calls, new_events = expired, []
+    failure: Failure | None = None
+    for request in due:
+        del state.requests[request.id]
+        new_events.append(events.input_expired(request))
+        answer = expiry_answer(request.on_expiry, request.default_answer)
+        if answer is None or (request.tool_call_id is None and answer["decision"] == "deny"):
+            failure = Failure(ErrorCode.INPUT_EXPIRED, "No answer came in time.")
+        elif request.tool_call_id is not None:
+            call = state.calls[request.tool_call_id]
+            calls.append(input_requests.apply_answer(call, request.kind, answer))
+    state.put_calls(calls)
+    new_events += [events.tool_ended(call) for call in calls if call.status.is_settled]
+    return Step(
+        tool_calls=calls,
+        expired_requests=[r.id for r in due],
+        events=new_events,
+        failure=failure,
+    )
