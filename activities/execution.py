@@ -78,7 +78,7 @@ class Activities(ExecutionActivities):
         """Store the report if the task wants one."""
         with translated():
             async with self._database.transaction() as session:
-                await reporting.store(session, run.execution_id)
+                await reporting.store_report(session, run.execution_id)
 
     @activity.defn(name="finish")
     async def finish(self, end: FinishInput) -> FinishResult:

@@ -30,8 +30,8 @@ class RunRef(Contract):
     """Which run of which execution asks, and where it stands.
 
     `segment` grows with every step the workflow takes and is part of the fencing token.
-    `last_message_seq` is the last message the workflow knows of. `is_reset` says that an operator
-    reset the workflow: what came after `last_message_seq` is then superseded.
+    `last_message_seq` is the last message the workflow knows of. `is_reset`: an operator has reset
+    the workflow, so that later messages are superseded.
     """
 
     execution_id: UUID

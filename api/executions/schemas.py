@@ -1,7 +1,7 @@
 """Request and response bodies of executions and their timeline."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import (
@@ -10,30 +10,12 @@ from pydantic import (
     ConfigDict,
     Field,
     computed_field,
-    model_validator,
 )
 
-from api.http.field_types import Body, Moment, Read, Text, UsdOut, Variables
 from api.http.paging import ListQuery
-from api.tasks.schemas import AgentId, Name, Path, Prompt, Tags, Tools
-from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, Usd
 from domain.states import ExecutionStatus
-
-HIGHEST_PRIORITY = 10
-
-MOST_PREREQUISITES = 100
-"""Prerequisites per execution (chosen: they are locked while it is stored)."""
-
-LATEST_TURN = 10_000
-"""More than the maximum of `max_turns`."""
-
-MOST_AT_ONCE = 1_000
-"""Executions that one request can change (chosen: takes some seconds)."""
-
-Word = Annotated[str, Field(max_length=200)]
-TriggerType = Literal[
-    "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork"
-]
+from services.executions.inputs import Narrowing
+from services.field_types import Read, UsdOut
 
 
 def _separated(value: Any) -> Any:
@@ -44,49 +26,12 @@ def _separated(value: Any) -> Any:
     return [part.strip() for item in given for part in item.split(",")]
 
 
-class Narrowing(BaseModel):
-    """Filters for executions. `created_from` is inclusive, `created_to` is exclusive."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    status: tuple[ExecutionStatus, ...] = ()
-    task_id: UUID | None = None
-    agent_id: Word | None = None
-    trigger_type: TriggerType | None = None
-    tag: Word | None = None
-    created_from: Moment | None = None
-    created_to: Moment | None = None
-
-
 class ExecutionQuery(Narrowing, ListQuery):
     """Filters and page. `status` can be repeated or contain commas."""
 
     status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(_separated)] = ()
     parent_id: UUID | None = None
     session_id: UUID | None = None
-
-
-class BulkBody(Body):
-    """The executions that match `filter`, oldest first, or those in `ids`."""
-
-    filter: Narrowing | None = None
-    ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MOST_AT_ONCE)] | None = None
-    limit: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE
-    dry_run: bool = False
-
-    @model_validator(mode="after")
-    def _is_meant(self) -> Self:
-        if (self.filter is None) == (self.ids is None):
-            raise ValueError("Send either a filter or ids.")
-        if self.filter is not None and not any(dict(self.filter).values()):
-            raise ValueError("An empty filter would match all executions; set at least one field.")
-        return self
-
-
-class BulkCancelBody(BulkBody):
-    """The executions to cancel, and the reason."""
-
-    reason: Text | None = None
 
 
 class Skipped(BaseModel):
@@ -110,78 +55,6 @@ class BulkResult(BaseModel):
     execution_ids: list[UUID]
     has_more: bool
     links: dict[str, str] = Field(serialization_alias="_links")
-
-
-class ExecuteBody(Body):
-    """The parameters of an execution."""
-
-    variables: Variables = Field(default_factory=dict)
-    strict_variables: bool = False
-    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = 5
-    trigger_metadata: Variables = Field(default_factory=dict)
-    session_id: UUID | None = None
-    max_budget_usd: Usd | None = None
-    deadline_at: Moment | None = None
-    prerequisites: Annotated[list[UUID], Field(max_length=MOST_PREREQUISITES)] = Field(
-        default_factory=list
-    )
-    """Your executions that must complete before this one starts."""
-
-
-class WorkBody(ExecuteBody):
-    """An ad-hoc execution without a task.
-
-    `prompt` is sent unchanged; with `variables` it is a template. The default of `allowed_tools` is
-    the tools of the agent.
-    """
-
-    title: Name | None = None
-    prompt: Prompt
-    agent_id: AgentId | None = None
-    executor: Literal["claude", "external"] | None = None
-    system_prompt: str | None = None
-    allowed_tools: Tools | None = None
-    ask_tools: Tools = ()
-    disallowed_tools: Tools = ()
-    sdk_options: SdkOptions = Field(default_factory=SdkOptions)
-    working_directory_path: Path | None = None
-    generate_report: bool = False
-    report_format: ReportFormat | None = None
-    notification_config: dict[str, Any] | None = None
-    human_input_policy: HumanInputPolicy = Field(default_factory=HumanInputPolicy)
-    tags: Tags = ()
-
-
-class RetryBody(Body):
-    """The parameters that differ from the first execution."""
-
-    variables: Variables | None = None
-    max_budget_usd: Usd | None = None
-
-
-class ForkBody(Body):
-    """The turn at which to fork an execution, and the changes.
-
-    `at_turn` 0 means before the first model call: the prompt is rendered again. For later turns,
-    `prompt` is a new message after the shared part.
-    """
-
-    at_turn: Annotated[int, Field(ge=0, le=LATEST_TURN)]
-    variables: Variables | None = None
-    model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
-    prompt: Prompt | None = None
-
-
-class MessageBody(Body):
-    """A message from a user."""
-
-    content: Prompt
-
-
-class CancelBody(Body):
-    """The reason for a cancellation."""
-
-    reason: Text | None = None
 
 
 class ExecutionRead(Read):
@@ -233,7 +106,7 @@ class ExecutionRead(Read):
     started_at: datetime | None
     completed_at: datetime | None
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy does not support decorated properties
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def duration_ms(self) -> int | None:
         """The time from start to end; null until the end."""
@@ -241,7 +114,7 @@ class ExecutionRead(Read):
             return None
         return round((self.completed_at - self.started_at).total_seconds() * 1000)
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy does not support decorated properties
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def duration_seconds(self) -> float | None:
         """The duration in seconds."""

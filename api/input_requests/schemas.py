@@ -1,28 +1,12 @@
 """Request and response bodies of input requests."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.http.field_types import Body, Read, Text
-
-
-class AnswerBody(Body):
-    """An answer.
-
-    For an approval, send `decision`; with `edit`, also the edited `input`. For a question with a
-    schema or options, send `values` (for example `{"answer": "one of the options"}`), otherwise a
-    `message`.
-    """
-
-    decision: Literal["approve", "deny", "edit"] | None = None
-    input: dict[str, Any] | None = None
-    message: Text | None = None
-    remember: Literal["once", "execution", "task"] | None = None
-    values: Any = None
-    input_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+from services.field_types import Read
 
 
 class AskedToolCall(BaseModel):

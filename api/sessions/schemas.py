@@ -6,37 +6,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.executions.schemas import MessageRead, Word
-from api.http.field_types import Body, Read
+from api.executions.schemas import MessageRead
 from api.http.paging import ListQuery
-from api.tasks.schemas import AgentId, Name, Prompt
-from contracts.definitions import SdkOptions
+from services.executions.inputs import Word
+from services.field_types import Read
 
 LATEST = 100
 MOST = 1_000
 """Maximum messages per response (chosen: a thousand with 2 KB each are 2 MB)."""
-
-
-class SessionCreate(Body):
-    """A new session, with an agent and its tools, or with the model only."""
-
-    agent_id: AgentId | None = None
-    title: Name | None = None
-    sdk_options: SdkOptions = Field(default_factory=SdkOptions)
-
-
-class SessionUpdate(Body):
-    """Changes to a session."""
-
-    title: Name | None
-
-
-class SessionWork(Body):
-    """Work for an agent in a session; `parent_task_id` is an execution of the session."""
-
-    agent_id: AgentId
-    input: Prompt
-    parent_task_id: UUID | None = None
 
 
 class SessionQuery(ListQuery):

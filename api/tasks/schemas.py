@@ -1,93 +1,10 @@
 """Request and response bodies of tasks."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field
-
-from api.http.field_types import Body, Read, Text
-from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, TaskDefinition
-from domain.schedules import OverlapPolicy
-
-Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
-Prompt = Annotated[str, Field(min_length=1, pattern=r"\S")]
-Tag = Annotated[str, Field(min_length=1, max_length=64)]
-Tags = Annotated[tuple[Tag, ...], Field(max_length=50)]
-Tools = Annotated[tuple[str, ...], Field(max_length=200)]
-AgentId = Annotated[str, Field(min_length=1, max_length=100)]
-Path = Annotated[str, Field(min_length=1, max_length=4096)]
-CatchUp = Annotated[int, Field(ge=10, le=604_800)]
-"""Seconds: Temporal's minimum, and a maximum of a week (chosen)."""
-Jitter = Annotated[int, Field(ge=0, le=86_400)]
-"""Seconds: a maximum of a day (chosen)."""
-
-DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
-"""Versioned fields; the other fields belong to the task."""
-
-
-class TaskBody(TaskDefinition):
-    """All fields of a task except its name."""
-
-    description: Text | None = None
-    prompt_template: Prompt
-    allowed_tools: Tools = ()
-    ask_tools: Tools = ()
-    disallowed_tools: Tools = ()
-    agent_id: AgentId | None = None
-    working_directory_path: Path | None = None
-    tags: Tags = ()
-    is_public: bool = False
-    is_active: bool = True
-    is_scheduled: bool = False
-    schedule_cron: str | None = Field(default=None, max_length=200)
-    schedule_timezone: str = Field(default="UTC", max_length=64)
-    schedule_enabled: bool = False
-    schedule_overlap_policy: OverlapPolicy = "skip"
-    schedule_catchup_window_seconds: CatchUp | None = None
-    schedule_jitter_seconds: Jitter | None = None
-
-
-class TaskCreate(TaskBody):
-    """A new task."""
-
-    name: Name
-    allowed_tools: Tools
-    sdk_options: SdkOptions
-
-
-class TaskUpdate(Body):
-    """Changes to a task. Omitted fields do not change; other fields are replaced completely.
-
-    The default None means "omitted"; the merged task decides whether null is valid.
-    """
-
-    name: Name | None = None
-    description: Text | None = None
-    prompt_template: Prompt | None = None
-    variables_schema: dict[str, Any] | None = None
-    default_variables: dict[str, Any] | None = None
-    system_prompt: str | None = None
-    agent_id: AgentId | None = None
-    allowed_tools: Tools | None = None
-    ask_tools: Tools | None = None
-    disallowed_tools: Tools | None = None
-    sdk_options: SdkOptions | None = None
-    working_directory_path: Path | None = None
-    generate_report: bool | None = None
-    report_format: ReportFormat | None = None
-    notification_config: dict[str, Any] | None = None
-    human_input_policy: HumanInputPolicy | None = None
-    tags: Tags | None = None
-    is_public: bool | None = None
-    is_active: bool | None = None
-    is_scheduled: bool | None = None
-    schedule_cron: str | None = Field(default=None, max_length=200)
-    schedule_timezone: str | None = Field(default=None, max_length=64)
-    schedule_enabled: bool | None = None
-    schedule_overlap_policy: OverlapPolicy | None = None
-    schedule_catchup_window_seconds: CatchUp | None = None
-    schedule_jitter_seconds: Jitter | None = None
+from services.field_types import Read
 
 
 class TaskRead(Read):

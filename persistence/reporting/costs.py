@@ -1,4 +1,4 @@
-"""What an execution cost, over all of its calls."""
+"""What an execution cost: in total, by turn and by model."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -13,27 +13,28 @@ from domain.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.model_calls import ModelCallRow
 
-COST_BELOW = text("""
-WITH RECURSIVE below AS (
+SUBTASK_COST = text("""
+WITH RECURSIVE descendants AS (
     SELECT id, cost_usd FROM executions WHERE parent_execution_id = :id
     UNION ALL
-    SELECT e.id, e.cost_usd FROM executions e JOIN below ON e.parent_execution_id = below.id
+    SELECT e.id, e.cost_usd
+    FROM executions e JOIN descendants ON e.parent_execution_id = descendants.id
 )
-SELECT coalesce(sum(cost_usd), 0) FROM below
+SELECT coalesce(sum(cost_usd), 0) FROM descendants
 """)
-"""What the subtasks of an execution, and theirs, have cost."""
+"""The cost of an execution's subtasks and of all their subtasks."""
 
-NONE = Decimal(0)
+ZERO = Decimal(0)
 
 IS_OPEN = ModelCallRow.status == CallStatus.INTENDED
 CHARGED: ColumnElement[Decimal] = func.coalesce(
-    case((IS_OPEN, ModelCallRow.estimate_usd), else_=ModelCallRow.cost_usd), NONE
+    case((IS_OPEN, ModelCallRow.estimate_usd), else_=ModelCallRow.cost_usd), ZERO
 )
-"""What a call costs; one that is still open costs its estimate, as `finish` will charge it."""
+"""What a call costs: its estimate while it is open, as the end of the execution will charge it."""
 
 
-async def cost_of(session: AsyncSession, row: ExecutionRow, budget_usd: Decimal | None) -> Cost:
-    """What was spent, estimates and superseded steps included."""
+async def read_cost(session: AsyncSession, row: ExecutionRow, budget_usd: Decimal | None) -> Cost:
+    """The cost of all calls, with the estimated and the superseded ones."""
     is_estimated = IS_OPEN | ModelCallRow.usage_estimated
     is_superseded = ModelCallRow.superseded_at.is_not(None)
     sums = (
@@ -46,16 +47,16 @@ async def cost_of(session: AsyncSession, row: ExecutionRow, budget_usd: Decimal 
         )
     ).one()
     return Cost(
-        total_usd=row.cost_usd + (sums.open or NONE),
+        total_usd=row.cost_usd + (sums.open or ZERO),
         budget_usd=budget_usd,
-        estimated_usd=sums.estimated or NONE,
-        superseded_usd=sums.superseded or NONE,
-        subtasks_usd=await session.scalar(COST_BELOW, {"id": row.id}) or NONE,
-        by_model=await _by_model(session, row.id),
+        estimated_usd=sums.estimated or ZERO,
+        superseded_usd=sums.superseded or ZERO,
+        subtasks_usd=await session.scalar(SUBTASK_COST, {"id": row.id}) or ZERO,
+        by_model=await _cost_by_model(session, row.id),
     )
 
 
-def _used(*kinds: str) -> ColumnElement[int]:
+def _sum(*kinds: str) -> ColumnElement[int]:
     """The sum of these fields of the calls' usage."""
     fields = [
         func.coalesce(cast(ModelCallRow.usage.op("->>")(kind), BigInteger), 0) for kind in kinds
@@ -63,23 +64,28 @@ def _used(*kinds: str) -> ColumnElement[int]:
     return cast(func.coalesce(func.sum(sum(fields[1:], fields[0])), 0), BigInteger)
 
 
-_USED = (
-    _used("input_tokens").label("input"),
-    _used("output_tokens").label("output"),
-    _used("cache_read_tokens").label("cache_read"),
-    _used("cache_write_5m_tokens", "cache_write_1h_tokens").label("cache_write"),
-    func.sum(CHARGED).label("cost_usd"),
+_TOKENS = (
+    _sum("input_tokens").label("input"),
+    _sum("output_tokens").label("output"),
+    _sum("cache_read_tokens").label("cache_read"),
+    _sum("cache_write_5m_tokens", "cache_write_1h_tokens").label("cache_write"),
 )
 
 
-async def spending_of(session: AsyncSession, execution_id: UUID) -> Sequence[TurnUsage]:
-    """What each live turn used, all of its tries, in order."""
-    answered = ModelCallRow.status == CallStatus.SUCCEEDED
+def _tokens(row: Any) -> TokenCounts:
+    return TokenCounts(**{column.name: getattr(row, column.name) for column in _TOKENS})
+
+
+async def read_turn_usage(session: AsyncSession, execution_id: UUID) -> Sequence[TurnUsage]:
+    """What each current turn used in all of its tries, in order."""
+    is_answered = ModelCallRow.status == CallStatus.SUCCEEDED
+    message_seq = func.max(ModelCallRow.last_message_seq + 1).filter(is_answered)
     rows = await session.execute(
         select(
             ModelCallRow.turn,
-            func.max(ModelCallRow.last_message_seq + 1).filter(answered).label("message_seq"),
-            *_USED,
+            message_seq.label("message_seq"),
+            func.sum(CHARGED).label("cost_usd"),
+            *_TOKENS,
         )
         .where(ModelCallRow.execution_id == execution_id, ModelCallRow.superseded_at.is_(None))
         .group_by(ModelCallRow.turn)
@@ -97,32 +103,20 @@ async def spending_of(session: AsyncSession, execution_id: UUID) -> Sequence[Tur
     ]
 
 
-async def _by_model(session: AsyncSession, execution_id: UUID) -> tuple[ModelCost, ...]:
+async def _cost_by_model(session: AsyncSession, execution_id: UUID) -> tuple[ModelCost, ...]:
+    charged = func.sum(CHARGED)
     rows = await session.execute(
         select(
             ModelCallRow.model,
             func.count().label("calls"),
-            *_USED,
+            charged.label("cost_usd"),
+            *_TOKENS,
         )
         .where(ModelCallRow.execution_id == execution_id)
         .group_by(ModelCallRow.model)
-        .order_by(func.sum(CHARGED).desc(), ModelCallRow.model)
+        .order_by(charged.desc(), ModelCallRow.model)
     )
     return tuple(
-        ModelCost(
-            model=row.model,
-            calls=row.calls,
-            cost_usd=row.cost_usd,
-            tokens=_tokens(row),
-        )
+        ModelCost(model=row.model, calls=row.calls, cost_usd=row.cost_usd, tokens=_tokens(row))
         for row in rows
-    )
-
-
-def _tokens(row: Any) -> TokenCounts:
-    return TokenCounts(
-        input=row.input,
-        output=row.output,
-        cache_read=row.cache_read,
-        cache_write=row.cache_write,
     )

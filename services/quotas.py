@@ -1,31 +1,35 @@
-"""Whether a user may start something more, asked of the database only for who has a quota."""
+"""Checks quotas before a start. Users without a quota are looked up once in some seconds."""
 
 import time
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth.authentication import REMEMBERED_SECONDS
 from persistence.ledger import quotas
 from persistence.ledger.quotas import Quotas
 
 REMEMBERED_USERS = 10_000
 
+REMEMBERED_SECONDS = 5.0
+"""How long a user without a quota is not looked up again (chosen)."""
 
-class Allowances:
-    """One gateway's memory of who has no quota; an admin's change reaches it within seconds."""
+
+class QuotaGuard:
+    """Checks quotas for one process. A change by an admin takes effect within seconds."""
 
     def __init__(self, defaults: Quotas) -> None:
-        """`defaults` hold for whom an admin gave nothing else."""
+        """Use `defaults` for users to whom no admin gave quotas of their own."""
         self.defaults = defaults
         self._free_until: dict[UUID, float] = {}
 
     async def check(self, session: AsyncSession, user_id: UUID) -> None:
-        """Let the user start one more execution in this transaction, which locks nothing after.
+        """Check that the user may start one more execution in this transaction.
+
+        The transaction must not lock other rows after this call.
 
         Raises:
             UserDisabledError: an admin has switched the user off.
-            QuotaExceededError: too much runs, or was spent today.
+            QuotaExceededError: too many executions run, or today's budget is spent.
         """
         if self._free_until.get(user_id, 0) > time.monotonic():
             return
@@ -36,5 +40,5 @@ class Allowances:
             self._free_until[user_id] = time.monotonic() + REMEMBERED_SECONDS
 
     def forget(self, user_id: UUID) -> None:
-        """Ask again about this user, whose quotas have changed."""
+        """Look this user up again, because their quotas have changed."""
         self._free_until.pop(user_id, None)
