@@ -1,4 +1,4 @@
-"""Upkeep of schedules: what nobody told Temporal, and what somebody changed there."""
+"""Schedules in Temporal follow their tasks, whatever was not sent or was changed there."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,13 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from activities.schedules import ScheduleReconciler
 from claude.scripted import ScriptedModelServer
 from domain.ids import first_id_at, new_id
 from domain.schedules import Backfill, TaskSchedule
 from persistence.definitions import backfills, schedules
 from runtime.schedule_specs import schedule_of
 from runtime.schedules import Schedules
+from services.definitions import schedule_sync
 from tests.engine.driver import Engine
 from tests.engine.running import driving, make_place
 from tests.engine.scheduling import Scheduled
@@ -32,31 +32,34 @@ DONE = {"text": "done"}
 async def alone(
     database_url: str, temporal_address: str, scripted_model: ScriptedModelServer, tmp_path: Path
 ) -> AsyncIterator[Engine]:
-    """As `engine`, without a worker: none mends what a test has just broken."""
+    """The engine without a worker, which would repair what a test has just changed."""
     place = await make_place(database_url, temporal_address, tmp_path)
     async with driving(place, scripted_model) as engine:
         yield engine
 
 
-def upkeep(engine: Engine) -> ScheduleReconciler:
-    return ScheduleReconciler(engine.database, Schedules(engine.client))
+async def reconcile(engine: Engine, server: Schedules | None = None) -> None:
+    """Do what the background tasks of a worker do periodically."""
+    server = server or Schedules(engine.client)
+    await schedule_sync.apply_pending(engine.database, server)
+    await schedule_sync.repair_differences(engine.database, server)
 
 
-async def mended(scheduled: Scheduled) -> None:
-    """Wait until Temporal has the schedule as the task says, with upkeep's help."""
+async def repaired(scheduled: Scheduled) -> None:
+    """Wait until the schedule in Temporal is the one of the task."""
     wanted = (await scheduled.kept()).wanted
     assert wanted is not None
 
-    async def is_mended() -> bool:
-        await upkeep(scheduled.engine).look()
+    async def is_repaired() -> bool:
+        await reconcile(scheduled.engine)
         state = await Schedules(scheduled.engine.client).state(wanted)
         return state is not None and state.is_as_wanted
 
-    await eventually(is_mended)
+    await eventually(is_repaired)
 
 
-async def test_what_was_not_told_is_told(engine: Engine) -> None:
-    """The gateway died after its commit, or Temporal was away."""
+async def test_an_unsent_change_is_sent(engine: Engine) -> None:
+    """The gateway died after its commit, or Temporal was unavailable."""
     scheduled = await Scheduled.make(engine, DONE, tell=False)
     assert await scheduled.described() is None
     assert not (await scheduled.kept()).is_in_step
@@ -65,12 +68,12 @@ async def test_what_was_not_told_is_told(engine: Engine) -> None:
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
             {"ago": timedelta(minutes=1)},
         )
-    await mended(scheduled)
+    await repaired(scheduled)
     assert (await scheduled.kept()).is_in_step
 
 
 class RefusesOne(Schedules):
-    """Temporal, but for one schedule that it can't be told."""
+    """Temporal, except that it does not accept one schedule."""
 
     def __init__(self, engine: Engine, refused: Scheduled) -> None:
         super().__init__(engine.client)
@@ -80,7 +83,7 @@ class RefusesOne(Schedules):
         return wanted.task_id != self.refused.id and await super().apply(wanted)
 
 
-async def test_one_that_can_not_be_told_holds_up_no_other(alone: Engine) -> None:
+async def test_a_schedule_that_cannot_be_sent_delays_no_other(alone: Engine) -> None:
     refused = await Scheduled.make(alone, DONE, tell=False)
     other = await Scheduled.make(alone, DONE, tell=False)
     async with alone.database.transaction() as session:
@@ -88,54 +91,54 @@ async def test_one_that_can_not_be_told_holds_up_no_other(alone: Engine) -> None
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
             {"ago": timedelta(minutes=1)},
         )
-    await ScheduleReconciler(alone.database, RefusesOne(alone, refused)).look()
+    await reconcile(alone, RefusesOne(alone, refused))
     assert (await other.kept()).is_in_step
     assert not (await refused.kept()).is_in_step
 
 
-async def test_a_deleted_tasks_schedule_goes(engine: Engine) -> None:
+async def test_the_schedule_of_a_deleted_task_is_deleted(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     await scheduled.delete(tell=False)
 
-    async def gone() -> bool:
-        await upkeep(engine).look()
+    async def is_deleted() -> bool:
+        await reconcile(engine)
         return await scheduled.described() is None
 
-    await eventually(gone)
+    await eventually(is_deleted)
 
 
-async def test_what_somebody_deleted_comes_back(engine: Engine) -> None:
+async def test_a_deleted_schedule_is_created_again(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     await scheduled.handle.delete()
-    await mended(scheduled)
+    await repaired(scheduled)
 
 
-async def test_what_somebody_changed_is_changed_back(engine: Engine) -> None:
+async def test_a_changed_schedule_is_changed_back(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
 
-    def meddle(given: ScheduleUpdateInput) -> ScheduleUpdate:
+    def change(given: ScheduleUpdateInput) -> ScheduleUpdate:
         schedule = given.description.schedule
         schedule.spec = ScheduleSpec(cron_expressions=["0 0 1 1 *"])
         return ScheduleUpdate(schedule)
 
-    await scheduled.handle.update(meddle)
-    await mended(scheduled)
+    await scheduled.handle.update(change)
+    await repaired(scheduled)
     await scheduled.handle.pause(note="not today")
-    await mended(scheduled)
+    await repaired(scheduled)
     found = await scheduled.described()
     assert found is not None
     assert not found.schedule.state.paused
 
 
-async def test_what_no_list_shows_is_changed_back_too(alone: Engine) -> None:
+async def test_a_change_that_no_list_shows_is_changed_back(alone: Engine) -> None:
     scheduled = await Scheduled.make(alone, DONE)
 
-    def meddle(given: ScheduleUpdateInput) -> ScheduleUpdate:
+    def change(given: ScheduleUpdateInput) -> ScheduleUpdate:
         schedule = given.description.schedule
         schedule.policy.overlap = ScheduleOverlapPolicy.ALLOW_ALL
         return ScheduleUpdate(schedule)
 
-    await scheduled.handle.update(meddle)
+    await scheduled.handle.update(change)
     server = Schedules(alone.client)
     wanted = (await scheduled.kept()).wanted
     assert wanted is not None
@@ -151,27 +154,27 @@ async def test_what_no_list_shows_is_changed_back_too(alone: Engine) -> None:
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
 
 
-async def test_a_schedule_without_a_task_goes(engine: Engine) -> None:
-    """As after Postgres was restored from yesterday."""
+async def test_a_schedule_without_a_task_is_deleted(engine: Engine) -> None:
+    """As after a restore of Postgres from yesterday's backup."""
     scheduled = await Scheduled.make(engine, DONE)
     wanted = (await scheduled.kept()).wanted
     assert wanted is not None
-    nobodys = new_id()
-    handle = await engine.client.create_schedule(f"task-{nobodys}", schedule_of(wanted))
-    others = await engine.client.create_schedule("somebody-elses", schedule_of(wanted))
+    unknown = new_id()
+    handle = await engine.client.create_schedule(f"task-{unknown}", schedule_of(wanted))
+    foreign = await engine.client.create_schedule("not-ours", schedule_of(wanted))
 
-    async def gone() -> bool:
-        await upkeep(engine).look()
+    async def is_deleted() -> bool:
+        await reconcile(engine)
         listed = [entry.id async for entry in await engine.client.list_schedules()]
-        return handle.id not in listed and others.id in listed
+        return handle.id not in listed and foreign.id in listed
 
-    await eventually(gone)
-    await others.delete()
+    await eventually(is_deleted)
+    await foreign.delete()
 
 
-async def test_what_stands_well_is_left_alone(engine: Engine) -> None:
+async def test_a_correct_schedule_is_not_updated(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
-    await mended(scheduled)
+    await repaired(scheduled)
     before = await scheduled.described()
     wanted = (await scheduled.kept()).wanted
     assert wanted is not None
@@ -181,7 +184,7 @@ async def test_what_stands_well_is_left_alone(engine: Engine) -> None:
         return differences is not None and not differences.differing
 
     await eventually(as_wanted)
-    await upkeep(engine).look()
+    await reconcile(engine)
     after = await scheduled.described()
     assert before is not None
     assert after is not None
@@ -189,7 +192,7 @@ async def test_what_stands_well_is_left_alone(engine: Engine) -> None:
 
 
 class Slow(Schedules):
-    """A server that is so slow that somebody changes the task meanwhile, once."""
+    """A server that is so slow that the task is changed in the meantime, once."""
 
     def __init__(self, scheduled: Scheduled) -> None:
         super().__init__(scheduled.engine.client)
@@ -203,8 +206,8 @@ class Slow(Schedules):
         return await super().apply(wanted)
 
 
-async def test_of_two_changes_at_once_the_last_one_stands(engine: Engine) -> None:
-    """The first one reaches Temporal after the second, and sees that it is old."""
+async def test_of_two_concurrent_changes_the_last_one_wins(engine: Engine) -> None:
+    """The first one reaches Temporal after the second and is then repeated."""
     scheduled = await Scheduled.make(engine, DONE, tell=False)
     assert await schedules.synchronise(engine.database, Slow(scheduled), scheduled.id)
     found = await scheduled.described()
@@ -217,10 +220,10 @@ async def test_an_unsent_backfill_is_sent(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     before = datetime.now(UTC) - timedelta(minutes=1)
     span = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 12, 31, tzinfo=UTC))
-    old = Backfill(first_id_at(before), scheduled.id, *span, "allow_all")
+    backfill = Backfill(first_id_at(before), scheduled.id, *span, "allow_all")
     async with engine.database.transaction() as session:
-        await backfills.store(session, old)
-    await upkeep(engine).look()
+        await backfills.store(session, backfill)
+    await reconcile(engine)
     assert (await (await scheduled.run()).ended()).status == "completed"
     async with engine.database.reading() as session:
         assert await backfills.unsent(session, limit=10) == []

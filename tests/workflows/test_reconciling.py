@@ -1,14 +1,14 @@
-"""Upkeep mends what differs between Postgres and Temporal."""
+"""The reconciler repairs differences between Postgres and Temporal."""
 
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
-from activities.reconciler import Reconciler
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from services.executions import finishing
+from services.executions.reconciling import ExecutionReconciler
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 
@@ -17,7 +17,7 @@ LONG_AGO = timedelta(minutes=2)
 
 
 async def waiting(engine: Engine) -> Run:
-    """An execution that waits for a person, and is old enough for upkeep to look at."""
+    """Start an execution that waits for a person and is old enough to be compared."""
     run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
     await run.open_request()
     await age(engine)
@@ -36,7 +36,7 @@ async def test_a_terminated_workflow_fails_its_execution(engine: Engine) -> None
     run = await waiting(engine)
     await run.handle.terminate("by an operator")
 
-    await Reconciler(engine.database, engine.dispatcher).look()
+    await ExecutionReconciler(engine.database, engine.dispatcher).sweep()
 
     row = await run.ended()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.TERMINATED)
@@ -45,11 +45,11 @@ async def test_a_terminated_workflow_fails_its_execution(engine: Engine) -> None
     assert (await run.event_types())[-1] == "execution.failed"
 
 
-async def test_what_stands_well_is_left_alone(engine: Engine) -> None:
+async def test_a_running_workflow_is_not_changed(engine: Engine) -> None:
     run = await waiting(engine)
     before = await run.event_types()
 
-    await Reconciler(engine.database, engine.dispatcher).look()
+    await ExecutionReconciler(engine.database, engine.dispatcher).sweep()
 
     assert await run.event_types() == before
     await run.answer(await run.open_request(), decision="approve", message="yes")
@@ -60,7 +60,7 @@ async def test_a_lost_workflow_is_started_again(engine: Engine) -> None:
     run = await engine.start({"text": "done"}, dispatch=False)
     await age(engine)
 
-    await Reconciler(engine.database, engine.dispatcher).look()
+    await ExecutionReconciler(engine.database, engine.dispatcher).sweep()
 
     async def is_known() -> bool:
         return (await engine.dispatcher.state((await run.row()).workflow_id)) is not None
@@ -70,7 +70,7 @@ async def test_a_lost_workflow_is_started_again(engine: Engine) -> None:
 
 
 async def overdue(engine: Engine, *runs: Run) -> None:
-    """Let their deadline pass."""
+    """Set their deadline to now."""
     async with engine.database.transaction() as session:
         await session.execute(
             text("UPDATE executions SET deadline_at = now() WHERE id = ANY(:ids)"),
@@ -79,20 +79,20 @@ async def overdue(engine: Engine, *runs: Run) -> None:
 
 
 async def blocked(engine: Engine, first: Run, reason: str) -> Run:
-    """One that waits for the first to be completed, or for its session."""
+    """Start an execution that waits for the first one or for its session."""
     if reason == "session_busy":
         return await engine.start({"text": "x"}, session_id=(await first.row()).session_id)
     return await engine.start({"text": "x"}, waits_for=[first.id])
 
 
 @pytest.mark.parametrize("reason", ["session_busy", "prerequisites"])
-async def test_a_blocked_one_ends_at_its_deadline(engine: Engine, reason: str) -> None:
+async def test_a_blocked_execution_fails_at_its_deadline(engine: Engine, reason: str) -> None:
     first = await waiting(engine)
     run, in_time = await blocked(engine, first, reason), await blocked(engine, first, reason)
     behind = await blocked(engine, run, "prerequisites")
     await overdue(engine, first, run)
 
-    await Reconciler(engine.database, engine.dispatcher).look()
+    await ExecutionReconciler(engine.database, engine.dispatcher).sweep()
 
     row = await run.ended()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.DEADLINE_PASSED)
@@ -100,7 +100,7 @@ async def test_a_blocked_one_ends_at_its_deadline(engine: Engine, reason: str) -
     [*_, last] = await run.events()
     assert (last.type, last.data["error_code"]) == ("execution.failed", "deadline_passed")
     assert (await behind.ended()).error_code == ErrorCode.PREREQUISITE_FAILED
-    # What runs sees to its deadline itself, and what has one ahead goes on waiting.
+    # A running execution checks its own deadline; one that has not passed changes nothing.
     assert (await first.row()).status == ExecutionStatus.WAITING_FOR_USER
     assert (await in_time.row()).status == ExecutionStatus.BLOCKED
     async with engine.database.transaction() as session:
