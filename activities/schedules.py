@@ -8,9 +8,12 @@ from uuid import UUID
 
 import structlog
 
-from domain.schedules import Backfill, ScheduleServer, TaskSchedule
+from domain.schedules import Backfill, TaskSchedule
 from persistence.db.database import Database
-from persistence.definitions import backfills, schedules
+from persistence.definitions import schedules
+from services.ports import ScheduleServer
+from services.scheduling.backfills import send_backfill
+from services.scheduling.synchronisation import apply_schedule, synchronise
 
 PERIOD_SECONDS = 5.0
 """Between two looks for what was not told; one that finds nothing reads an empty index (chosen)."""
@@ -64,27 +67,27 @@ class ScheduleReconciler:
             return
         for task_id in found.differing:
             log.warning("schedules.mends", task_id=str(task_id))
-            await schedules.request_sync(self._database, self._server, task_id)
+            await apply_schedule(self._database, self._server, task_id)
         for task_id in found.unknown:
             await self._remove(task_id)
 
     async def _tell(self) -> bool:
         """False when Temporal is away, so that the rest need not be tried."""
         async with self._database.reading() as session:
-            waiting = await schedules.unsynchronised(session, limit=BATCH)
+            waiting = await schedules.find_unsynchronised(session, limit=BATCH)
         if not await _each(waiting, self._bring_into_step):
             return False
         async with self._database.reading() as session:
-            unsent = await backfills.unsent(session, limit=BATCH)
+            unsent = await schedules.list_unsent_backfills(session, limit=BATCH)
         return await _each(unsent, self._backfill)
 
     async def _bring_into_step(self, task_id: UUID) -> bool:
         log.info("schedules.tells", task_id=str(task_id))
-        return await schedules.synchronise(self._database, self._server, task_id)
+        return await synchronise(self._database, self._server, task_id)
 
     async def _backfill(self, wanted: Backfill) -> bool:
         log.info("schedules.backfills", task_id=str(wanted.task_id))
-        return await backfills.send(self._database, self._server, wanted)
+        return await send_backfill(self._database, self._server, wanted)
 
     async def _wanted(self) -> dict[UUID, TaskSchedule]:
         """The schedules that Temporal was told of."""
@@ -92,9 +95,9 @@ class ScheduleReconciler:
         last: UUID | None = None
         while True:
             async with self._database.reading() as session:
-                batch = await schedules.page_after(session, last, limit=BATCH)
+                batch = await schedules.list_after(session, last, limit=BATCH)
             for kept in batch:
-                if kept.is_in_step and kept.wanted is not None:
+                if kept.is_synchronised and kept.wanted is not None:
                     wanted[kept.task_id] = kept.wanted
             if len(batch) < BATCH:
                 return wanted
@@ -104,7 +107,7 @@ class ScheduleReconciler:
         """Delete a schedule that no task wants, unless one wants it since we have looked."""
         async with self._database.reading() as session:
             kept = await schedules.find(session, task_id)
-        if kept is None or (kept.is_in_step and kept.wanted is None):
+        if kept is None or (kept.is_synchronised and kept.wanted is None):
             log.warning("schedules.removes", task_id=str(task_id))
             await self._server.remove(task_id)
 

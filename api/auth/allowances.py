@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth.authentication import REMEMBERED_SECONDS
-from persistence.ledger import quotas
-from persistence.ledger.quotas import Quotas
+from services import quotas
+from services.quotas import Quotas
 
 REMEMBERED_USERS = 10_000
 

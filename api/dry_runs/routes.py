@@ -20,13 +20,13 @@ from domain import pricing
 from domain.agents import Agent, system_prompt_of
 from domain.offers import offers
 from domain.templates import render
-from persistence.definitions import scheduled_runs
 from persistence.executions.creation import Start
 from persistence.executions.snapshot import permissions_of
 from persistence.ledger import forecasts
 from persistence.ledger.forecasts import Forecast
 from services.definitions import task_rules
 from services.executions.starting import check, start_of_body, work_of
+from services.scheduling.scheduled_runs import with_schedule_variables
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -45,7 +45,7 @@ async def dry_run(
         task = await readable_task(session, call, task_id)
         execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
         wanted = start_of_body(call, work_of(task), execution)
-        wanted = await scheduled_runs.with_schedule_variables(session, wanted, datetime.now(UTC))
+        wanted = await with_schedule_variables(session, wanted, datetime.now(UTC))
         strict = body.strict_variables
         agent = await check(session, call.gateway, wanted, strict_variables=strict)
         past = await forecasts.forecast(session, task_id, wanted.user_id)

@@ -23,12 +23,14 @@ from api.tasks.schemas import TaskUpdate
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from domain.ids import new_id
 from domain.schedules import Backfill, TaskSchedule
-from persistence.definitions import backfills, scheduled_runs, schedules, tasks
-from persistence.definitions.schedules import wanted_of
+from persistence.definitions import scheduled_runs, schedules, tasks
+from persistence.definitions.schedules import schedule_of
 from persistence.definitions.tasks import StoredTask
 from persistence.ledger import audit
 from services.definitions.scheduling import keep_in_step
 from services.executions.starting import Started, accepted, start, start_of_body, work_of
+from services.scheduling.backfills import send_backfill
+from services.scheduling.scheduled_runs import format_time
 
 router = APIRouter(tags=["schedules"])
 
@@ -46,7 +48,7 @@ async def list_schedules(call: Called, query: Annotated[ListQuery, Query()]) -> 
     """My tasks that have a schedule, newest first, with their next fires."""
     async with call.gateway.database.reading() as session:
         page = await schedules.page(session, call.principal.user_id, query.window())
-        told = await schedules.mark_synchronised(session, [row.id for row in page.rows])
+        told = await schedules.find_synchronised(session, [row.id for row in page.rows])
     lines = [views.line(row, is_told=row.id in told) for row in page.rows]
     return answer(listing(call.request, query, page, lines))
 
@@ -75,7 +77,7 @@ async def trigger_schedule(call: Called, task_id: UUID, wait: Wait = 0) -> Respo
 
     async def begin(session: AsyncSession) -> Started:
         task = await _scheduled(session, call, task_id)
-        due = {"scheduled_at": scheduled_runs.format_time(datetime.now(UTC))}
+        due = {"scheduled_at": format_time(datetime.now(UTC))}
         wanted = start_of_body(
             call,
             work_of(task),
@@ -99,12 +101,12 @@ async def backfill_schedule(
 
     async def store(session: AsyncSession) -> tuple[Response, Backfill]:
         task = await _scheduled(session, call, task_id)
-        wanted = wanted_of(task.row, None)
+        wanted = schedule_of(task.row, None)
         if wanted is None:
             raise ConflictError(NO_SCHEDULE)
         count = _count(wanted, body)
         filled = Backfill(new_id(), task_id, body.start_at, body.end_at, body.overlap_policy)
-        await backfills.store(session, filled)
+        await schedules.store_backfill(session, filled)
         after = {**body.model_dump(mode="json"), "fires": count}
         entity, owner = ("task", task_id), task.row.user_id
         await audit.record(
@@ -122,7 +124,7 @@ async def backfill_schedule(
     done = await run_once(call, store)
     if done.value is not None:
         gateway = call.gateway
-        await backfills.send(gateway.database, gateway.schedules, done.value)
+        await send_backfill(gateway.database, gateway.schedules, done.value)
     return done.response
 
 
@@ -133,14 +135,14 @@ async def _read(call: Call, task_id: UUID) -> ScheduleRead:
             raise NotFoundError(f"There is no task {task_id}.")
         call.require_own(task.row.user_id, "task")
         kept = await schedules.find(session, task_id)
-        recent = await scheduled_runs.recent(session, task_id, limit=views.SHOWN_FIRES)
-        skips = await scheduled_runs.skips(session, task_id)
+        recent = await scheduled_runs.list_recent(session, task_id, limit=views.SHOWN_FIRES)
+        skips = await scheduled_runs.count_skips(session, task_id)
     stands = None
     if kept is not None and kept.wanted is not None:
         stands = await call.gateway.schedules.state(kept.wanted)
     return views.schedule(
         task.row,
-        is_told=kept is None or kept.is_in_step,
+        is_told=kept is None or kept.is_synchronised,
         stands=stands,
         fires=recent,
         skips=skips,

@@ -10,7 +10,7 @@ from api.schedules.schemas import FireRead, ScheduleLine, ScheduleRead, State
 from domain import cron
 from domain.schedules import ScheduleState, TaskSchedule
 from persistence.definitions.scheduled_runs import ScheduledRun
-from persistence.definitions.schedules import wanted_of
+from persistence.definitions.schedules import schedule_of
 from persistence.tables.tasks import TaskRow
 
 SHOWN_FIRES = 10
@@ -32,7 +32,7 @@ def schedule(
     skips: int,
 ) -> ScheduleRead:
     """One task's schedule. `is_told`: Temporal knows the last change. `stands` None: it is away."""
-    wanted = wanted_of(row, None)
+    wanted = schedule_of(row, None)
     state = _state(wanted, is_told=is_told and (stands is None or stands.is_as_wanted))
     return ScheduleRead(
         task_id=row.id,
@@ -55,7 +55,7 @@ def schedule(
 
 def line(row: TaskRow, *, is_told: bool) -> ScheduleLine:
     """A schedule in a list; Temporal is not asked."""
-    wanted = wanted_of(row, None)
+    wanted = schedule_of(row, None)
     state = _state(wanted, is_told=is_told)
     return ScheduleLine(
         task_id=row.id,

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api.gateway import Gateway
-from persistence.definitions import schedules
+from services.scheduling.synchronisation import synchronise
 
 
 async def keep_in_step(gateway: Gateway, task_id: UUID) -> bool:
@@ -11,4 +11,4 @@ async def keep_in_step(gateway: Gateway, task_id: UUID) -> bool:
 
     False where Temporal is away: the worker's upkeep tells it then.
     """
-    return await schedules.synchronise(gateway.database, gateway.schedules, task_id)
+    return await synchronise(gateway.database, gateway.schedules, task_id)

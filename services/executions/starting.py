@@ -33,7 +33,6 @@ from domain.errors import (
 )
 from domain.states import PREREQUISITES, ExecutionStatus
 from domain.templates import LONGEST_RENDERED, rendered_length
-from persistence.definitions import scheduled_runs
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import creation, prerequisites, queries, signals
 from persistence.executions.creation import SESSION_BUSY, Start, Work
@@ -41,6 +40,7 @@ from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
 from services.definitions import references, task_rules
 from services.definitions.json_schemas import value_problems
+from services.scheduling import scheduled_runs
 
 LATEST_DEADLINE = timedelta(days=3650)
 """Far beyond any run, and far from the end of the calendar, which Postgres can't reach (chosen)."""

@@ -17,9 +17,10 @@ from activities.schedules import ScheduleReconciler
 from claude.scripted import ScriptedModelServer
 from domain.ids import first_id_at, new_id
 from domain.schedules import Backfill, TaskSchedule
-from persistence.definitions import backfills, schedules
+from persistence.definitions import schedules
 from runtime.schedule_specs import schedule_of
 from runtime.schedules import Schedules
+from services.scheduling.synchronisation import apply_schedule, synchronise
 from tests.engine.driver import Engine
 from tests.engine.running import driving, make_place
 from tests.engine.scheduling import Scheduled
@@ -59,14 +60,14 @@ async def test_what_was_not_told_is_told(engine: Engine) -> None:
     """The gateway died after its commit, or Temporal was away."""
     scheduled = await Scheduled.make(engine, DONE, tell=False)
     assert await scheduled.described() is None
-    assert not (await scheduled.kept()).is_in_step
+    assert not (await scheduled.kept()).is_synchronised
     async with engine.database.transaction() as session:
         await session.execute(
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
             {"ago": timedelta(minutes=1)},
         )
     await mended(scheduled)
-    assert (await scheduled.kept()).is_in_step
+    assert (await scheduled.kept()).is_synchronised
 
 
 class RefusesOne(Schedules):
@@ -89,8 +90,8 @@ async def test_one_that_can_not_be_told_holds_up_no_other(alone: Engine) -> None
             {"ago": timedelta(minutes=1)},
         )
     await ScheduleReconciler(alone.database, RefusesOne(alone, refused)).look()
-    assert (await other.kept()).is_in_step
-    assert not (await refused.kept()).is_in_step
+    assert (await other.kept()).is_synchronised
+    assert not (await refused.kept()).is_synchronised
 
 
 async def test_a_deleted_tasks_schedule_goes(engine: Engine) -> None:
@@ -145,7 +146,7 @@ async def test_what_no_list_shows_is_changed_back_too(alone: Engine) -> None:
         return differences is not None and list(differences.differing) == [wanted.task_id]
 
     await eventually(found)
-    await schedules.request_sync(alone.database, server, wanted.task_id)
+    await apply_schedule(alone.database, server, wanted.task_id)
     described = await scheduled.described()
     assert described is not None
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
@@ -206,11 +207,11 @@ class Slow(Schedules):
 async def test_of_two_changes_at_once_the_last_one_stands(engine: Engine) -> None:
     """The first one reaches Temporal after the second, and sees that it is old."""
     scheduled = await Scheduled.make(engine, DONE, tell=False)
-    assert await schedules.synchronise(engine.database, Slow(scheduled), scheduled.id)
+    assert await synchronise(engine.database, Slow(scheduled), scheduled.id)
     found = await scheduled.described()
     assert found is not None
     assert found.schedule.spec.calendars[0].comment == "0 0 1 1 *"
-    assert (await scheduled.kept()).is_in_step
+    assert (await scheduled.kept()).is_synchronised
 
 
 async def test_an_unsent_backfill_is_sent(engine: Engine) -> None:
@@ -219,8 +220,8 @@ async def test_an_unsent_backfill_is_sent(engine: Engine) -> None:
     span = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 12, 31, tzinfo=UTC))
     old = Backfill(first_id_at(before), scheduled.id, *span, "allow_all")
     async with engine.database.transaction() as session:
-        await backfills.store(session, old)
+        await schedules.store_backfill(session, old)
     await upkeep(engine).look()
     assert (await (await scheduled.run()).ended()).status == "completed"
     async with engine.database.reading() as session:
-        assert await backfills.unsent(session, limit=10) == []
+        assert await schedules.list_unsent_backfills(session, limit=10) == []
