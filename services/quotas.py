@@ -1,5 +1,6 @@
 """Quotas: how many executions of a user may be unfinished, and what they may cost in a day."""
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,12 @@ from persistence.tables.users import UserRow
 
 RETRY_SECONDS = 10
 """When to retry while too many executions are unfinished: one may end at any time (chosen)."""
+
+
+REMEMBERED_USERS = 10_000
+
+REMEMBERED_SECONDS = 5.0
+"""How long a user without a quota is not looked up again (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,36 @@ async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
     await users.find(session, user_id, lock=True)
     _compare(quotas, await load_usage(session, user_id))
     return True
+
+
+class QuotaGuard:
+    """Checks quotas for one process. A change by an admin takes effect within seconds."""
+
+    def __init__(self, defaults: Quotas) -> None:
+        """Use `defaults` for users to whom no admin gave quotas of their own."""
+        self.defaults = defaults
+        self._free_until: dict[UUID, float] = {}
+
+    async def check(self, session: AsyncSession, user_id: UUID) -> None:
+        """Check that the user may start one more execution in this transaction.
+
+        The transaction must not lock other rows after this call.
+
+        Raises:
+            UserDisabledError: an admin has switched the user off.
+            QuotaExceededError: too many executions run, or today's budget is spent.
+        """
+        if self._free_until.get(user_id, 0) > time.monotonic():
+            return
+        if len(self._free_until) >= REMEMBERED_USERS:
+            self._free_until.clear()
+        self.forget(user_id)
+        if not await check(session, user_id, self.defaults):
+            self._free_until[user_id] = time.monotonic() + REMEMBERED_SECONDS
+
+    def forget(self, user_id: UUID) -> None:
+        """Look this user up again, because their quotas have changed."""
+        self._free_until.pop(user_id, None)
 
 
 def effective_quotas(user: UserRow, defaults: Quotas) -> Quotas:

@@ -25,7 +25,7 @@ async def get_me(call: Called) -> Response:
         if user is None:
             raise NotFoundError(f"There is no user {me.user_id}.")
         used = await load_usage(session, me.user_id)
-    allowed = effective_quotas(user, call.gateway.allowances.defaults)
+    allowed = effective_quotas(user, call.services.quotas.defaults)
     read = MeRead(
         id=me.user_id,
         subject=me.subject,

@@ -65,7 +65,7 @@ async def limited(stage: Stage, world: World) -> None:
     """Give the user a quota that is never reached, so that it is counted at every start."""
     async with stage.engine.database.transaction() as session:
         await session.execute(text("UPDATE users SET max_concurrent_executions = 100000"))
-    world.gateway.allowances.forget(stage.engine.user_id)
+    world.gateway.services.quotas.forget(stage.engine.user_id)
 
 
 async def test_nobody_waits_in_a_ring(
