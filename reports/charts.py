@@ -1,11 +1,11 @@
-"""The charts of a report: one drawing each, as SVG, for the page and for the PDF.
+"""The charts of a report: each is one SVG drawing, for the page and for the PDF.
 
-Drawn by a template of our own: pygal, the well-kept library, draws with fixed text sizes in a view
-box, so that nothing can be read on a phone, and its pictures bring style sheets and links to
-scripts. Ours give places in percent of a width that whoever shows them chooses and everything else
-in pixels, have no script, no style and no request, carry the light colours as attributes (the
-page's style sheet replaces them by class, in dark mode too), and say in `title` and `desc` what
-they show; the table beside each has its numbers.
+Drawn with our own templates: pygal, the well-maintained library, draws with fixed text sizes in a
+view box, so nothing is readable on a phone, and its pictures bring style sheets and links to
+scripts. Ours give positions across in percent of a width that the writer chooses, and everything
+else in pixels. They contain no script, style or request. Their attributes hold the light colours,
+which the page's style sheet replaces by class, for dark mode too. `title` and `desc` describe what
+they show; the table beside each has the numbers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,25 +16,29 @@ from typing import get_args
 from markupsafe import Markup
 
 from domain.report_facts import Lane, TimelineSpan, TurnUsage
-from reports import palette, wording
+from reports import palette
 from reports.model import ReportContent
-from reports.telling import tooltip
+from reports.phrases import (
+    count_of,
+    describe_span,
+    describe_turns,
+    format_duration,
+    format_money,
+)
 from reports.templating import environment
-from reports.timeline import Axis, Break
+from reports.timeline import Axis, TimelineBreak
 
 LABEL_PERCENT = 13.0
-"""Room of a label under the timeline: `12 h 30 min` on a narrow screen (chosen)."""
+"""Room for a label under the timeline: `12 h 30 min` on a narrow screen (chosen)."""
 
-LEAST_PERCENT = 0.4
-"""How wide a moment is drawn: a pixel on a phone, four on a desk (chosen)."""
+MIN_BAR_PERCENT = 0.4
+"""Width of a bar with no length: a pixel on a phone, four on a desktop screen (chosen)."""
 
-FEWEST_TURNS = 3
-"""Fewer say nothing that a number would not (chosen)."""
+MIN_TURNS = 3
+"""A chart of fewer turns shows no more than the numbers do (chosen)."""
 
 COLUMN_SHARE = 0.84
-"""Of the room of a column; the rest keeps neighbours apart (chosen)."""
-
-NOTHING = Decimal(0)
+"""Of the room of a column; the rest separates neighbours (chosen)."""
 
 LANE_NAMES: Mapping[Lane, str] = {
     "model": "Claude",
@@ -43,10 +47,12 @@ LANE_NAMES: Mapping[Lane, str] = {
     "people": "People",
 }
 
+Amount = Decimal | int
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A rectangle: places in percent across, in pixels down from the top of its track."""
+    """A rectangle: positions in percent across, in pixels down from the top of its track."""
 
     kind: str
     left: float
@@ -68,62 +74,62 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A word under the timeline, around a place in percent of its width."""
+    """A text under the timeline; `middle` is in percent of its width."""
 
     middle: float
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One layer of a stack of columns: its name, its colour and what of a turn it shows."""
+class Layer:
+    """One layer of a stack of columns: its name, its colour and its amount for a turn."""
 
     kind: str
     name: str
-    amount: Callable[[TurnUsage], Decimal | int]
+    amount: Callable[[TurnUsage], Amount]
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing by its name; `width` is what an SVG's width can be, `alt` says what it shows."""
+    """A drawing; `alt` describes what it shows, `values` are the variables of its template."""
 
     name: str
     title: str
     alt: str
     template: str
-    drawn: Mapping[str, object]
+    values: Mapping[str, object]
 
-    def svg(self, width: str = "100%") -> Markup:
-        """The drawing, as wide as that."""
+    def draw(self, width: str = "100%") -> Markup:
+        """The SVG; `width` is any width that SVG allows."""
         template = environment().get_template(self.template)
-        text = template.render(chart=self, colours=palette.LIGHT, width=width, **self.drawn)
+        text = template.render(chart=self, colours=palette.LIGHT, width=width, **self.values)
         return Markup(text)  # noqa: S704 - made by our template, which escapes every text
 
 
-def charts(report: ReportContent) -> Mapping[str, Chart]:
-    """Those that have something to show, by name."""
-    drawn = (timeline(report), cost_by_turn(report), tokens_by_turn(report))
-    return {chart.name: chart for chart in drawn if chart is not None}
+def draw_charts(report: ReportContent) -> dict[str, Chart]:
+    """The charts that have something to show, by name."""
+    charts = (draw_timeline(report), draw_cost_by_turn(report), draw_tokens_by_turn(report))
+    return {chart.name: chart for chart in charts if chart is not None}
 
 
-def timeline(report: ReportContent) -> Chart | None:
-    """What took how long, a lane for each kind of work."""
+def draw_timeline(report: ReportContent) -> Chart | None:
+    """How long each step took, with a lane for each kind of work."""
     if not report.timeline:
         return None
     axis = Axis(report.timeline)
-    length = (axis.end - axis.start).total_seconds() * 1000
+    length = format_duration((axis.end - axis.start).total_seconds() * 1000)
     tracks = [track for lane in get_args(Lane) if (track := _track(lane, report, axis))]
     lanes = "; ".join(f"{track.name}: {track.count}" for track in tracks)
     return Chart(
         "timeline",
         "Timeline",
-        f"{lanes}, in {wording.duration(length)}.",
+        f"{lanes}, in {length}.",
         "timeline.svg.j2",
         {
             "tracks": tracks,
             "gaps": axis.breaks,
             "labels": list(_labels(axis.breaks)),
-            "end": wording.duration(length),
+            "end": length,
         },
     )
 
@@ -133,7 +139,7 @@ def _track(lane: Lane, report: ReportContent, axis: Axis) -> Track | None:
     if not spans:
         return None
     failed = sum(span.is_error for span in spans)
-    count = wording.plural(sum(span.count for span in spans), "step")
+    count = count_of(sum(span.count for span in spans), "step")
     return Track(
         kind=lane,
         name=LANE_NAMES[lane],
@@ -143,101 +149,92 @@ def _track(lane: Lane, report: ReportContent, axis: Axis) -> Track | None:
 
 
 def _bar(span: TimelineSpan, axis: Axis) -> Mark:
-    left = axis.at(span.started_at)
-    width = max(axis.at(span.ended_at) - left, LEAST_PERCENT)
+    left = axis.position(span.started_at)
+    width = max(axis.position(span.ended_at) - left, MIN_BAR_PERCENT)
     kind = "bad" if span.is_error else span.lane
-    return Mark(kind, min(left, 100 - width), width, 3, 16, tooltip(span))
+    return Mark(kind, min(left, 100 - width), width, 3, 16, describe_span(span))
 
 
-def _labels(breaks: Sequence[Break]) -> Iterator[Label]:
-    """How long each break was, but where two labels would run into each other."""
+def _labels(breaks: Sequence[TimelineBreak]) -> Iterator[Label]:
+    """The length of each break, without the labels that would overlap."""
     last = -LABEL_PERCENT
     for gap in breaks:
         middle = gap.left + gap.width / 2
         if middle - last >= LABEL_PERCENT:
             last = middle
-            yield Label(middle, wording.duration(gap.seconds * 1000))
+            yield Label(middle, format_duration(gap.seconds * 1000))
 
 
-def cost_by_turn(report: ReportContent) -> Chart | None:
+def draw_cost_by_turn(report: ReportContent) -> Chart | None:
     """What each turn cost."""
-    parts = (Part("model", "cost", lambda use: use.cost_usd),)
-    return _columns("cost-by-turn", "Cost by turn", report, parts, _money)
+    layers = (Layer("model", "cost", lambda usage: usage.cost_usd),)
+    return _columns("cost-by-turn", "Cost by turn", report, layers, _format_cost)
 
 
-def tokens_by_turn(report: ReportContent) -> Chart | None:
-    """How many tokens each turn took, by what they were."""
-    parts = (
-        Part("cached", "read from cache", lambda use: use.tokens.cache_read),
-        Part("tools", "new", lambda use: use.tokens.input + use.tokens.cache_write),
-        Part("model", "written", lambda use: use.tokens.output),
+def draw_tokens_by_turn(report: ReportContent) -> Chart | None:
+    """How many tokens each turn used, by kind."""
+    layers = (
+        Layer("cached", "cache read", lambda usage: usage.tokens.cache_read),
+        Layer("tools", "new input", lambda usage: usage.tokens.input + usage.tokens.cache_write),
+        Layer("model", "output", lambda usage: usage.tokens.output),
     )
-    return _columns("tokens-by-turn", "Tokens by turn", report, parts, _tokens)
+    return _columns("tokens-by-turn", "Tokens by turn", report, layers, _format_tokens)
 
 
-def _money(amount: Decimal | int) -> str:
-    return wording.money(Decimal(amount))
+def _format_cost(amount: Amount) -> str:
+    return format_money(Decimal(amount))
 
 
-def _tokens(amount: Decimal | int) -> str:
-    return wording.plural(int(amount), "token")
+def _format_tokens(amount: Amount) -> str:
+    return count_of(int(amount), "token")
 
 
 def _columns(
     name: str,
     title: str,
     report: ReportContent,
-    parts: Sequence[Part],
-    told: Callable[[Decimal | int], str],
+    layers: Sequence[Layer],
+    format_amount: Callable[[Amount], str],
 ) -> Chart | None:
-    uses = report.spending
-    totals = [_total(use, parts) for use in uses]
-    most = max(totals, default=NOTHING)
-    if len(uses) < FEWEST_TURNS or not most:
+    usages = report.spending
+    amounts = ([Decimal(layer.amount(usage)) for layer in layers] for usage in usages)
+    totals = [sum(stack, start=Decimal(0)) for stack in amounts]
+    most = max(totals, default=Decimal(0))
+    if len(usages) < MIN_TURNS or not most:
         return None
-    peak = uses[totals.index(most)]
+    peak = usages[totals.index(most)]
     return Chart(
         name,
         title,
-        f"{told(sum(totals))} over {wording.plural(uses[-1].last, 'turn')}, "
-        f"the most in {turns(peak)}: {told(most)}.",
+        f"{format_amount(sum(totals))} over {count_of(usages[-1].last, 'turn')}, "
+        f"the most in {describe_turns(peak.first, peak.last)}: {format_amount(most)}.",
         "columns.svg.j2",
         {
-            "marks": list(_stacks(uses, parts, most, told)),
-            "parts": parts if len(parts) > 1 else (),
-            "most": told(most),
-            "first": turns(uses[0]),
-            "last": turns(uses[-1]),
+            "marks": list(_stacks(usages, layers, most, format_amount)),
+            "layers": layers if len(layers) > 1 else (),
+            "most": format_amount(most),
+            "first": describe_turns(usages[0].first, usages[0].last),
+            "last": describe_turns(usages[-1].first, usages[-1].last),
         },
     )
 
 
-def _total(use: TurnUsage, parts: Sequence[Part]) -> Decimal:
-    amounts = [Decimal(part.amount(use)) for part in parts]
-    return sum(amounts, start=NOTHING)
-
-
 def _stacks(
-    uses: Sequence[TurnUsage],
-    parts: Sequence[Part],
+    usages: Sequence[TurnUsage],
+    layers: Sequence[Layer],
     most: Decimal,
-    told: Callable[[Decimal | int], str],
+    format_amount: Callable[[Amount], str],
 ) -> Iterator[Mark]:
-    """The columns in percent of the highest one, layer upon layer from the ground."""
-    room = 100 / len(uses)
-    for place, use in enumerate(uses):
+    """The columns from bottom to top, in percent of the highest one."""
+    room = 100 / len(usages)
+    for number, usage in enumerate(usages):
         top = 100.0
-        for part in parts:
-            amount = part.amount(use)
+        for layer in layers:
+            amount = layer.amount(usage)
             height = float(amount / most) * 100
             if amount > 0:
                 top -= height
-                left = (place + (1 - COLUMN_SHARE) / 2) * room
-                tip = f"{turns(use)}: {told(amount)}"
-                tip += f" {part.name}" if len(parts) > 1 else ""
-                yield Mark(part.kind, left, room * COLUMN_SHARE, top, height, tip)
-
-
-def turns(use: TurnUsage) -> str:
-    """`turn 3`, or `turns 4 to 6` where some are one column."""
-    return f"turn {use.first}" if use.first == use.last else f"turns {use.first} to {use.last}"
+                left = (number + (1 - COLUMN_SHARE) / 2) * room
+                tip = f"{describe_turns(usage.first, usage.last)}: {format_amount(amount)}"
+                tip += f" {layer.name}" if len(layers) > 1 else ""
+                yield Mark(layer.kind, left, room * COLUMN_SHARE, top, height, tip)

@@ -1,13 +1,20 @@
-"""From what the record gives to what a report says. Pure: no database, no clock."""
+"""Turn the facts of an execution into the content of its report. Pure: no database, no clock."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from domain.report_facts import Counts, Excerpt, MessageSource, ReportSource
+from domain.report_facts import (
+    Counts,
+    Excerpt,
+    MessageSource,
+    ReportSource,
+    TokenCounts,
+    TurnUsage,
+)
 from domain.text import clean
-from reports.difference import difference
+from reports.difference import compare_runs
 from reports.model import (
     Difference,
     ReportContent,
@@ -15,50 +22,51 @@ from reports.model import (
     TranscriptBlock,
     TranscriptMessage,
 )
-from reports.spending import columns
-from reports.timeline import folded
+from reports.timeline import join_spans
 
 ANSWER_CHARS = 20_000
-"""Of the final text: what a model writes in one go fits (some 5,000 tokens; chosen)."""
+"""Of the final text: enough for what a model writes in one message (some 5,000 tokens; chosen)."""
 
 PROMPT_CHARS = 4_000
 """Of the prompt: a page and a half (chosen)."""
 
 MESSAGE_CHARS = 4_000
-"""Of all texts of one message: with 120 messages kept, half a megabyte at most (chosen)."""
+"""Of all texts of one message: with 120 messages, half a megabyte at most (chosen)."""
 
 OUTPUT_BYTES = 50_000
-"""Of the structured result: a longer one is data, and in `result_data` (chosen)."""
+"""Of the structured result: a longer one is read from `result_data` (chosen)."""
 
 MAX_BLOCKS = 40
-"""Of one message: more than the model's calls in a turn ever are (chosen)."""
+"""Of one message: more than a model requests calls in a turn (chosen)."""
 
-_TEXT_FIELDS = {"text": "text", "thinking": "thinking"}
-_NAMED = ("tool_use", "tool_result")
+MAX_COLUMNS = 60
+"""Of the charts by turn: on a phone each is still five pixels wide (chosen)."""
+
+_TEXT_KINDS = ("text", "thinking")
+_TOOL_KINDS = ("tool_use", "tool_result")
 
 
 def compose(source: ReportSource) -> ReportContent:
-    """The report of this source."""
-    transcript = tuple(message(stored) for stored in source.messages)
-    began = source.subject.started_at or source.subject.created_at
+    """The content of the report."""
+    started_at = source.subject.started_at or source.subject.created_at
     return ReportContent(
         title=clean(source.title),
         generated_at=source.read_at,
-        duration_ms=max(round((source.read_at - began).total_seconds() * 1000), 0),
+        duration_ms=max(round((source.read_at - started_at).total_seconds() * 1000), 0),
         covered=source.covered,
         subject=source.subject,
         outcome=_outcome(source),
         summary=source.summary,
-        prompt=None if source.prompt is None else excerpt(source.prompt, PROMPT_CHARS),
-        transcript=transcript,
+        prompt=None if source.prompt is None else shorten(source.prompt, PROMPT_CHARS),
+        transcript=tuple(map(_message, source.messages)),
         tool_calls=tuple(source.tool_calls),
         model_calls=tuple(source.model_calls),
         input_requests=tuple(source.input_requests),
         subtasks=tuple(source.subtasks),
         artifacts=tuple(source.artifacts),
         difference=_difference(source),
-        timeline=tuple(folded(source.spans)),
-        spending=columns(source.spending),
+        timeline=tuple(join_spans(source.spans)),
+        spending=join_turns(source.spending),
         turns=source.turns,
         tokens=source.tokens,
         cost=source.cost,
@@ -67,23 +75,23 @@ def compose(source: ReportSource) -> ReportContent:
     )
 
 
-def excerpt(text: str, length: int) -> Excerpt:
-    """The beginning of a text, made fit for UTF-8."""
+def shorten(text: str, length: int) -> Excerpt:
+    """The first `length` characters of a text, valid as UTF-8."""
     text = clean(text)
     return Excerpt(text=text[:length], chars=len(text))
 
 
 def _outcome(source: ReportSource) -> ReportOutcome:
-    """The ending, and the answer with the message it stands in: the model's last one."""
-    ending, result = source.ending, source.result
+    """The ending, and the final text with the number of its message, the model's last one."""
+    ending, result = asdict(source.ending), source.result
     if result is None:
-        return ReportOutcome(**asdict(ending))
+        return ReportOutcome(**ending)
     output = result.get("output")
     too_long = output is not None and len(json.dumps(output)) > OUTPUT_BYTES
     answers = [m.seq for m in source.messages if m.role == "assistant"]
     return ReportOutcome(
-        **asdict(ending),
-        text=excerpt(str(result.get("text", "")), ANSWER_CHARS),
+        **ending,
+        text=shorten(str(result.get("text", "")), ANSWER_CHARS),
         output=None if too_long else output,
         is_output_left_out=too_long,
         message_seq=answers[-1] if answers else None,
@@ -91,57 +99,74 @@ def _outcome(source: ReportSource) -> ReportOutcome:
 
 
 def _difference(source: ReportSource) -> Difference | None:
-    """What changed since the run before; a run that did not come to its end says nothing of it."""
+    """What changed since the previous run; None for a run that did not complete."""
     if source.previous is None or source.ending.status != "completed":
         return None
-    return difference(source.previous, source.result)
+    return compare_runs(source.previous, source.result)
 
 
 def _omitted(source: ReportSource) -> Counts:
-    """How many of each list there are beyond those that are here."""
-    return Counts(
-        **{
-            name: total - len(getattr(source, name))
-            for name, total in asdict(source.counts).items()
-        }
+    """How many entries of each list the source leaves out."""
+    counts = asdict(source.counts).items()
+    return Counts(**{name: total - len(getattr(source, name)) for name, total in counts})
+
+
+def join_turns(usages: Sequence[TurnUsage]) -> tuple[TurnUsage, ...]:
+    """The turns in order, joined in groups of equal size until they fit `MAX_COLUMNS`."""
+    size = -(-len(usages) // MAX_COLUMNS) or 1
+    return tuple(_join_group(usages[start : start + size]) for start in range(0, len(usages), size))
+
+
+def _join_group(group: Sequence[TurnUsage]) -> TurnUsage:
+    if len(group) == 1:
+        return group[0]
+    kinds = asdict(group[0].tokens)
+    tokens = {kind: sum(getattr(usage.tokens, kind) for usage in group) for kind in kinds}
+    return TurnUsage(
+        first=group[0].first,
+        last=group[-1].last,
+        tokens=TokenCounts(**tokens),
+        cost_usd=sum((usage.cost_usd for usage in group), start=group[0].cost_usd * 0),
+        message_seq=next((usage.message_seq for usage in group if usage.message_seq), None),
     )
 
 
-def message(stored: MessageSource) -> TranscriptMessage:
-    """A stored message, its blocks shortened to one message's share of the report."""
-    blocks: Sequence[Mapping[str, Any]] = []
+def _message(source: MessageSource) -> TranscriptMessage:
+    """A message; its blocks share `MESSAGE_CHARS`."""
+    raw: Sequence[Mapping[str, Any]] = []
+    blocks = []
     room = MESSAGE_CHARS
-    shown = []
-    if stored.content is not None:
-        blocks = json.loads(stored.content)
-    for raw in blocks[:MAX_BLOCKS]:
-        shown.append(block(raw, room))
-        room -= len(shown[-1].text.text) if shown[-1].text else 0
-    if stored.content is None:
-        shown.append(TranscriptBlock(kind="other", text=Excerpt(text="", chars=stored.chars)))
+    if source.content is None:
+        blocks.append(TranscriptBlock(kind="other", text=Excerpt(text="", chars=source.chars)))
+    else:
+        raw = json.loads(source.content)
+    for content in raw[:MAX_BLOCKS]:
+        block = _block(content, room)
+        blocks.append(block)
+        room -= len(block.text.text) if block.text else 0
     return TranscriptMessage(
-        seq=stored.seq,
-        role=stored.role,
-        at=stored.at,
-        stop_reason=stored.stop_reason,
-        blocks=tuple(shown),
-        left_out_blocks=max(len(blocks) - MAX_BLOCKS, 0),
+        seq=source.seq,
+        role=source.role,
+        at=source.at,
+        stop_reason=source.stop_reason,
+        blocks=tuple(blocks),
+        left_out_blocks=max(len(raw) - MAX_BLOCKS, 0),
     )
 
 
-def block(raw: Mapping[str, Any], room: int) -> TranscriptBlock:
+def _block(content: Mapping[str, Any], room: int) -> TranscriptBlock:
     """One content block, with at most `room` characters of its text."""
-    kind = raw.get("type")
-    if kind in _TEXT_FIELDS:
-        text = str(raw.get(_TEXT_FIELDS[kind]) or "")
-        return TranscriptBlock(kind=kind, text=excerpt(text, max(room, 0)))
-    if kind in _NAMED:
-        used = str(raw.get("id") or raw.get("tool_use_id") or "")
+    kind = content.get("type")
+    if kind in _TEXT_KINDS:
+        text = str(content.get(kind) or "")
+        return TranscriptBlock(kind=kind, text=shorten(text, max(room, 0)))
+    if kind in _TOOL_KINDS:
+        tool_use_id = str(content.get("id") or content.get("tool_use_id") or "")
         return TranscriptBlock(
             kind=kind,
-            name=_name(raw.get("name")),
-            tool_use_id=clean(used),
-            is_error=bool(raw.get("is_error")),
+            name=_name(content.get("name")),
+            tool_use_id=clean(tool_use_id),
+            is_error=bool(content.get("is_error")),
         )
     return TranscriptBlock(kind="other", name=_name(kind))
 

@@ -1,141 +1,187 @@
-"""A report as it is printed: its head and its first sections, which say what came of it.
+"""A report as one tree of nodes: what came of the execution first, the details after it.
 
-For reading on paper or in a terminal, so it says less than the page: of tool calls one line, of
-messages the beginning, and of results nothing. Every statement leads to its message, here or in
-the record.
+Every statement links to its message, in the report or in the record.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from domain.report_facts import Excerpt
-from reports import listing, wording
-from reports.addresses import Addresses
+from reports import phrases
+from reports.anchors import Anchors
 from reports.model import ChangedItem, Comparison, ReportContent
-from reports.nodes import Document, Fact, Node, Section, code, lines, link, of, p, text
-from reports.places import Places
-from reports.prose import prose
-from reports.telling import indented, is_results
+from reports.nodes import (
+    Document,
+    Fact,
+    Node,
+    ReportSection,
+    code,
+    link,
+    muted,
+    paragraph,
+    split_lines,
+    table,
+    text,
+    wrap,
+)
+from reports.tables import build_tables
+from reports.text import note_left_out
+from reports.transcript import build_transcript, excerpt_node
 
-_TONES = {"completed": "good", "failed": "bad"}
 
-
-def document(report: ReportContent, base_url: str = "") -> Document:
-    """The report, ready to be printed."""
-    addresses = Addresses(report.subject.execution_id, base_url)
-    shown = frozenset(m.seq for m in report.transcript if not is_results(m))
-    places = Places(addresses, shown)
-    sections = (
+def build_document(report: ReportContent, base_url: str = "") -> Document:
+    """The report as a tree, for every writer."""
+    anchors = Anchors.for_report(report, base_url)
+    sections = [
         *_ending(report),
-        *_result(report, places),
-        *_difference(report, places),
-        *listing.sections(report, places),
-    )
-    at = report.generated_at
+        *_result(report, anchors),
+        *_difference(report, anchors),
+        *build_tables(report, anchors),
+    ]
+    if report.transcript:
+        sections.append(build_transcript(report, anchors))
+    sections.append(_details(report, anchors))
+    status = report.outcome.status
     return Document(
         title=report.title,
-        status=report.outcome.status,
-        tone=_TONES.get(report.outcome.status, "still"),
-        kicker=f"Execution report, {wording.moment(at)}",
+        status=status,
+        tone={"completed": "good", "failed": "bad"}.get(status, "still"),
+        generated_at=report.generated_at,
         facts=list(_facts(report)),
         sections=sections,
-        written_at=(at.year, at.month, at.day, at.hour, at.minute, at.second),
     )
 
 
 def _facts(report: ReportContent) -> Iterator[Fact]:
     cost = report.cost
     waited_ms = sum(request.waited_ms for request in report.input_requests)
-    waited = f"{wording.duration(waited_ms)} waiting for people" if waited_ms else ""
-    yield Fact("Took", wording.duration(report.duration_ms), waited)
-    budget = "" if cost.budget_usd is None else f"of {wording.money(cost.budget_usd)}"
-    yield Fact("Cost", wording.money(cost.total_usd), budget)
-    yield Fact("Turns", wording.number(report.turns))
-    yield Fact("Tool calls", wording.number(report.counts.tool_calls))
-    written = f"{wording.number(report.tokens.output)} written"
-    yield Fact("Tokens", wording.number(report.tokens.total), written)
+    waited = f"{phrases.format_duration(waited_ms)} waiting for people" if waited_ms else ""
+    yield Fact("Duration", phrases.format_duration(report.duration_ms), waited)
+    budget = "" if cost.budget_usd is None else f"of {phrases.format_money(cost.budget_usd)}"
+    yield Fact("Cost", phrases.format_money(cost.total_usd), budget)
+    yield Fact("Turns", phrases.format_number(report.turns))
+    yield Fact("Tool calls", phrases.format_number(report.counts.tool_calls))
+    output = f"{phrases.format_number(report.tokens.output)} output"
+    yield Fact("Tokens", phrases.format_number(report.tokens.total), output)
     if report.counts.subtasks:
-        spent = wording.money(cost.subtasks_usd)
-        yield Fact("Subtasks", wording.number(report.counts.subtasks), spent)
+        spent = phrases.format_money(cost.subtasks_usd)
+        yield Fact("Subtasks", phrases.format_number(report.counts.subtasks), spent)
 
 
-def _ending(report: ReportContent) -> Iterator[Section]:
+def _ending(report: ReportContent) -> Iterator[ReportSection]:
     outcome = report.outcome
+    if outcome.status == "completed":
+        return
     if outcome.status == "failed":
-        heading = f"It failed: {wording.spoken(outcome.error_code or 'unknown')}"
-        why = outcome.message or "Nobody wrote down why."
-        yield Section("ending", heading, (), list(lines(why)))
-    elif outcome.status == "cancelled":
-        why = outcome.message or "No reason was given."
-        yield Section("ending", "It was cancelled", (), list(lines(why)))
+        heading = f"It failed: {phrases.code_to_words(outcome.error_code or 'unknown error')}"
+        message = outcome.message or "No error message was recorded."
+    else:
+        heading = "It was cancelled"
+        message = outcome.message or "No reason was given."
+    body = list(split_lines(message))
+    yield ReportSection(mark="ending", heading=heading, label="", body=body)
 
 
-def _result(report: ReportContent, places: Places) -> Iterator[Section]:
+def _result(report: ReportContent, anchors: Anchors) -> Iterator[ReportSection]:
     outcome = report.outcome
     if outcome.text is None:
         return
-    heading = "Result" if outcome.status == "completed" else "The last answer before that"
-    body = [Node("pre", text=indented(outcome.output))]
-    if outcome.output is None:
-        body = [*prose(outcome.text.text), *cut(outcome.text)]
+    body = [excerpt_node("prose", outcome.text)]
+    if outcome.output is not None:
+        body = [Node("pre", text=phrases.format_json(outcome.output))]
     if outcome.is_output_left_out:
-        left_out = "The structured result is too long for a report; result_data has it."
-        body.append(p(of("muted", left_out)))
-    yield Section("result", heading, places.note(outcome.message_seq), body)
+        body.append(
+            muted(
+                "The structured result is too long for a report. "
+                "Read it from result_data of the execution."
+            )
+        )
+    yield ReportSection(
+        mark="result",
+        heading="Result" if outcome.status == "completed" else "The last answer before that",
+        label="Result",
+        note=anchors.note_message(outcome.message_seq),
+        body=body,
+    )
 
 
-def _difference(report: ReportContent, places: Places) -> Iterator[Section]:
+def _difference(report: ReportContent, anchors: Anchors) -> Iterator[ReportSection]:
     since = report.difference
     if since is None:
         return
-    addresses = places.addresses
-    before = (
-        link(addresses.execution(since.execution_id), "its execution")
+    previous = (
+        link(anchors.execution_address(since.execution_id), "previous execution")
         if since.report_id is None
-        else link(addresses.report(since.report_id), "its report")
+        else link(anchors.report_address(since.report_id), "previous report")
     )
-    at = f"{wording.moment(since.completed_at)}, " if since.completed_at else ""
+    at = f"{phrases.format_time(since.completed_at)}, " if since.completed_at else ""
     body: list[Node] = []
     if since.of == "nothing":
-        body.append(p("The two results can't be compared: one is empty or of another kind."))
+        unlike = "The results can't be compared: one is empty or they have different types."
+        body.append(muted(unlike))
     elif since.is_empty:
-        body.append(p("Nothing changed."))
+        body.append(paragraph("Nothing changed."))
     elif since.result.is_empty:
-        body.append(p("The result is the same."))
+        body.append(muted("The result is the same."))
     else:
         body += _comparison(since.result)
     if not since.files.is_empty:
-        body += [p(of("strong", "Files")), *_comparison(since.files)]
-    note = [text(at), before, *places.beside(report.outcome.message_seq)]
-    yield Section("difference", "Since the last scheduled run", note, body)
+        body += [muted("Files"), *_comparison(since.files)]
+    yield ReportSection(
+        mark="difference",
+        heading="Since the last scheduled run",
+        label="What changed",
+        note=[text(at), previous, *anchors.note_message(report.outcome.message_seq, ", ")],
+        body=body,
+    )
 
 
-def _comparison(what: Comparison) -> Iterator[Node]:
-    changes = (("new", what.new), ("changed", what.changed), ("gone", what.gone))
-    items = [_change(sort, item) for sort, found in changes for item in found]
+def _comparison(comparison: Comparison) -> Iterator[Node]:
+    changes = (
+        ("new", "good", comparison.new),
+        ("changed", "muted", comparison.changed),
+        ("removed", "bad", comparison.gone),
+    )
+    items = [_change(label, tone, item) for label, tone, found in changes for item in found]
     if items:
         yield Node("ul", items)
-    if what.left_out:
-        more = wording.plural(what.left_out, "more difference is", "more differences are")
-        yield p(of("muted", f"{more} left out here."))
+    if comparison.left_out:
+        yield note_left_out(comparison.left_out, "difference")
 
 
-def _change(sort: str, item: ChangedItem) -> Node:
-    tone = {"new": "good", "gone": "bad"}.get(sort, "muted")
-    said: list[Node] = [of(tone, f"{sort} ")]
+def _change(label: str, tone: str, item: ChangedItem) -> Node:
+    parts = [wrap(tone, label), text(" ")]
     if item.name:
-        said += [of("strong", item.name), text(" ")]
+        parts += [wrap("strong", item.name), text(" ")]
     if item.path:
-        said += [code(item.path), text(" ")]
+        parts += [code(item.path), text(" ")]
     if item.before is not None:
-        said += [of("strike", item.before), text(" → " if item.after is not None else "")]
+        parts += [wrap("removed", item.before), text(" → " if item.after is not None else "")]
     if item.after is not None:
-        said.append(text(item.after))
-    return of("item", of("p", *said))
+        parts.append(wrap("added", item.after))
+    return wrap("item", paragraph(*parts))
 
 
-def cut(excerpt: Excerpt) -> Sequence[Node]:
-    """How much of a text is not here."""
-    if not excerpt.left_out:
-        return ()
-    more = wording.plural(excerpt.left_out, "more character is", "more characters are")
-    return [p(of("muted", f"{more} left out here."))]
+def _details(report: ReportContent, anchors: Anchors) -> ReportSection:
+    subject = report.subject
+    execution_id = subject.execution_id
+    rows: list[tuple[str, Node]] = [
+        ("Execution", link(anchors.execution_address(execution_id), str(execution_id)))
+    ]
+    if subject.task_id:
+        version = f", version {subject.task_version}" if subject.task_version else ""
+        rows.append(("Task", text(f"{subject.task_id}{version}")))
+    if subject.session_id:
+        rows.append(("Session", text(subject.session_id)))
+    if parent := subject.parent_execution_id:
+        address = anchors.execution_address(parent)
+        rows.append(("Parent execution", link(address, str(parent))))
+    if subject.agent_id:
+        rows.append(("Agent", text(subject.agent_id)))
+    started = phrases.format_time(subject.started_at) if subject.started_at else "Not started"
+    rows += [
+        ("Trigger", text(phrases.code_to_words(subject.trigger_type))),
+        ("Created", text(phrases.format_time(subject.created_at))),
+        ("Started", text(started)),
+        ("Report created", text(phrases.format_time(report.generated_at))),
+    ]
+    body = [table("Details", ("Field", "Value"), rows, align="ll", wide=1, has_row_heads=True)]
+    return ReportSection(mark="details", heading="Details", label="Details", body=body)

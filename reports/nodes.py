@@ -1,26 +1,48 @@
-"""What a printed report consists of: a tree of few kinds of nodes, written as PDF or Markdown.
+"""What a report consists of: one tree of few kinds of nodes, which every writer writes.
+
+Inline nodes:
 
 | kind | holds |
 |---|---|
 | `text`, `code` | `text` |
-| `strong`, `em`, `strike`, `muted`, `good`, `bad` | inline `children` |
+| `strong`, `em`, `strike`, `muted`, `good`, `bad`, `added`, `removed` | inline `children` |
+| `status` | inline `children`; `mark` is `good`, `bad`, `still` or `quiet` |
 | `link` | inline `children`; `href` is an address, or `#` and a mark of this document |
 | `break` | nothing: the line ends |
+
+Blocks:
+
+| kind | holds |
+|---|---|
 | `p`, `h` | inline `children`; a heading's `level` is 1 to 6 |
 | `pre`, `rule` | `text` |
 | `ul`, `ol`, `item`, `quote` | block `children`; the first number of `ol` is its `level` |
-| `table`, `row`, `cell` | rows, the first of them the head; `align` and `widths` by column |
-| `figure` | `text` is an SVG, `href` its text alternative, `children` the caption |
-| `beside` | figures that stand side by side |
-| `message` | the heading of a message, `level` its number, which is its mark too |
+| `table` | rows; `text` is its label, `align` and `widths` are by column |
+| `row`, `foot` | cells; the first row of a table is its head, a `foot` is its last |
+| `cell`, `head` | inline `children`; a `head` names its row |
+| `figure` | `chart`, and inline `title` |
+| `beside` | figures next to each other |
+
+Blocks that only a page shows as they are; `print_blocks` replaces them for the other formats:
+
+| kind | holds |
+|---|---|
+| `prose`, `plain` | `text`, as Markdown or as it is; `chars` of the whole, `limit` in print |
+| `fold` | inline `title`, block `children` to open, `brief` blocks for print; `mark` |
+| `messages` | messages |
+| `message` | blocks; `level` is its number, `mark` its role, `title` its author and its time after
+the start, `text` its time, `href` its address |
+| `results` | a message with tool results only: as `message`, and not in print |
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+
+from reports.charts import Chart
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Node:
     """One node; the module's docstring says which fields a kind uses."""
 
@@ -29,96 +51,115 @@ class Node:
     text: str = ""
     href: str = ""
     level: int = 0
+    mark: str = ""
+    title: Sequence["Node"] = ()
+    brief: Sequence["Node"] = ()
     align: Sequence[str] = ()
     widths: Sequence[str] = ()
+    chars: int = 0
+    limit: int = 0
+    chart: Chart | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the document with a heading; `note` says how much of it is shown."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSection:
+    """A part of the report. `note` is beside its `heading`, `label` names it in the navigation."""
 
     mark: str
     heading: str
-    note: Sequence[Node]
+    label: str
+    note: Sequence[Node] = ()
     body: Sequence[Node]
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A number at the head of a report."""
+    """A number at the top of a report."""
 
     name: str
     value: str
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A report to be printed. `tone` is how its status is coloured: `good`, `bad` or `still`."""
+    """A report to be written. `tone` is the colour of its status: `good`, `bad` or `still`."""
 
     title: str
     status: str
     tone: str
-    kicker: str
+    generated_at: datetime
     facts: Sequence[Fact]
-    sections: Sequence[Section]
-    written_at: tuple[int, ...]
-    """Year to second, UTC."""
+    sections: Sequence[ReportSection]
 
 
 def text(value: object) -> Node:
-    """Words."""
+    """A text."""
     return Node("text", text=str(value))
 
 
 def code(value: object) -> Node:
-    """Words of a program."""
+    """A text in a monospaced font."""
     return Node("code", text=str(value))
 
 
-def of(kind: str, *inlines: Node | str) -> Node:
-    """A node around words and other nodes."""
-    return Node(kind, tuple(text(i) if isinstance(i, str) else i for i in inlines))
+def wrap(kind: str, *inlines: Node | str) -> Node:
+    """A node of this kind around texts and other nodes."""
+    return Node(kind, [text(i) if isinstance(i, str) else i for i in inlines])
 
 
-def p(*inlines: Node | str) -> Node:
+def paragraph(*inlines: Node | str) -> Node:
     """A paragraph."""
-    return of("p", *inlines)
+    return wrap("p", *inlines)
 
 
-def lines(said: str) -> Iterator[Node]:
-    """What a person wrote: a paragraph for each, lines as they are."""
-    for paragraph in filter(str.strip, said.split("\n\n")):
-        words: list[Node] = []
-        for line in paragraph.strip("\n").split("\n"):
-            words += [Node("break"), text(line)] if words else [text(line)]
-        yield Node("p", words)
+def muted(*inlines: Node | str) -> Node:
+    """A paragraph in a quiet colour."""
+    return paragraph(wrap("muted", *inlines))
 
 
-def link(href: str, *inlines: Node | str) -> Node:
+def link(href: str, label: str) -> Node:
     """A link."""
-    return Node("link", of("link", *inlines).children, href=href)
+    return Node("link", [text(label)], href=href)
 
 
 def table(
+    label: str,
     head: Sequence[str],
     rows: Sequence[Sequence[Node | str]],
     *,
     align: str,
-    widths: Sequence[str] = (),
+    wide: int = 0,
+    foot: Sequence[str] = (),
+    has_row_heads: bool = False,
 ) -> Node:
-    """A table; `align` has a letter for each column: `l` or `r`."""
-    sides = ["right" if letter == "r" else "left" for letter in align]
-    cells = [[of("cell", cell) for cell in row] for row in [head, *rows]]
-    return Node("table", [Node("row", row) for row in cells], align=sides, widths=widths)
+    """A table; `align` has `l` or `r` for each column, the column number `wide` takes the room.
+
+    `has_row_heads` says that the first cell of each row names the row.
+    """
+    first = "head" if has_row_heads else "cell"
+    made = [Node("row", [wrap("cell", name) for name in head])]
+    for row in rows:
+        cells = [wrap("cell", cell) for cell in row]
+        cells[0].kind = first
+        made.append(Node("row", cells))
+    if foot:
+        cells = [wrap("cell", wrap("strong", cell)) for cell in foot]
+        cells[0].kind = first
+        made.append(Node("foot", cells))
+    return Node(
+        "table",
+        made,
+        text=label,
+        align=["right" if letter == "r" else "left" for letter in align],
+        widths=["1fr" if column == wide else "auto" for column in range(len(head))],
+    )
 
 
-def as_json(node: Node) -> dict[str, Any]:
-    """The node without what it does not use."""
-    found: dict[str, Any] = {"kind": node.kind}
-    for field in ("text", "href", "level", "align", "widths"):
-        if value := getattr(node, field):
-            found[field] = value
-    if node.children:
-        found["children"] = [as_json(child) for child in node.children]
-    return found
+def split_lines(written: str) -> Iterator[Node]:
+    """A text as it is: a paragraph for each of its paragraphs, with its line breaks."""
+    for part in filter(str.strip, written.split("\n\n")):
+        inlines: list[Node] = []
+        for line in part.strip("\n").split("\n"):
+            inlines += [Node("break"), text(line)] if inlines else [text(line)]
+        yield Node("p", inlines)

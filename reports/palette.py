@@ -1,8 +1,9 @@
-"""The colours of every rendering, in one place: page, text, and the marks of charts.
+"""The colours of every format: page, text, and the marks of charts.
 
-Marks start from Okabe and Ito's set, which people with any colour vision can tell apart ("Color
-Universal Design", 2008), made darker or lighter until each has a contrast of 3 to its background
-(WCAG 2.2, 1.4.11). No chart tells by colour alone: lanes are named, a failure is hatched.
+The marks are based on Okabe and Ito's set, which people with any colour vision can distinguish
+("Color Universal Design", 2008), made darker or lighter until each has a contrast of 3 to its
+background (WCAG 2.2, 1.4.11). No chart relies on colour alone: lanes have names, failures are
+hatched.
 """
 
 from collections.abc import Mapping
@@ -59,12 +60,9 @@ DARK: Shades = MappingProxyType(
     }
 )
 
-MARKS = ("model", "tools", "subtasks", "people", "cached", "bad")
-"""What charts are drawn with."""
-
 
 def variables() -> str:
-    """Both sets as variables of CSS; paper is always light."""
+    """Both sets as CSS variables; print is always light."""
     dark = _variables(DARK)
     return f"{_variables(LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n"
 

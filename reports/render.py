@@ -1,7 +1,7 @@
-"""Rendering a stored report to the format that is asked for.
+"""Render a stored report to any format.
 
-Each format brings its libraries when it is rendered first, in the thread that renders: a gateway
-that nobody asks for a report never loads them.
+The libraries of a format are loaded when it is first rendered, in the thread that renders: an API
+server that renders no reports never loads them.
 """
 
 import json
@@ -17,31 +17,31 @@ from reports.model import ReportContent
 
 
 def _json(content: Mapping[str, Any], _base_url: str) -> bytes:
-    """As it is stored: a part that this version does not know is passed on."""
+    """The content as it is stored, with the fields that this version does not know."""
     return clean(json.dumps(content, ensure_ascii=False, indent=2)).encode()
 
 
 def _html(content: Mapping[str, Any], base_url: str) -> bytes:
-    from reports.html import render_html  # noqa: PLC0415 - as above
+    from reports.writers.html import render_html  # noqa: PLC0415 - as above
 
     return render_html(ReportContent.model_validate(content), base_url)
 
 
 def _markdown(content: Mapping[str, Any], base_url: str) -> bytes:
-    from reports.markdown import render_markdown  # noqa: PLC0415 - as above
+    from reports.writers.markdown import render_markdown  # noqa: PLC0415 - as above
 
     return render_markdown(ReportContent.model_validate(content), base_url)
 
 
 def _pdf(content: Mapping[str, Any], base_url: str) -> bytes:
-    from reports.pdf import render_pdf  # noqa: PLC0415 - as above
+    from reports.writers.pdf import render_pdf  # noqa: PLC0415 - as above
 
     return render_pdf(ReportContent.model_validate(content), base_url)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format a report can have."""
+    """A format of a report."""
 
     media_type: str
     suffix: str
@@ -63,18 +63,18 @@ def format_of(name: str) -> Format:
     """The format of this name.
 
     Raises:
-        InvalidInputError: there is none.
+        InvalidInputError: there is no such format.
     """
     if name not in FORMATS:
         known = ", ".join(FORMATS)
         problem = FieldProblem(("query", "format"), f"Must be one of: {known}.", "enum")
-        detail = f"A report can't be had as {name[:40]!r}; the formats are: {known}."
+        detail = f"Report format {name[:40]!r} does not exist. Use one of: {known}."
         raise InvalidInputError(detail, [problem])
     return FORMATS[name]
 
 
-def ended(content: Mapping[str, Any], ending: Ending | None) -> dict[str, Any]:
-    """The content with the end as it came: a cancel can come between a report and the end."""
+def add_ending(content: Mapping[str, Any], ending: Ending | None) -> dict[str, Any]:
+    """The content with the actual ending: a cancel may follow the report."""
     if ending is None:
         return dict(content)
     return {**content, "outcome": {**content["outcome"], **asdict(ending)}}
@@ -87,11 +87,12 @@ def render(
     ending: Ending | None = None,
     base_url: str = "",
 ) -> bytes:
-    """A stored report's content as a file of this format.
+    """The content of a stored report as a file of this format.
 
-    `ending` is how the execution ended, once it has. Blocking: a long report takes some 100 ms.
+    `ending` is how the execution ended, None while it runs. Blocking: a long report takes some
+    100 ms.
 
     Raises:
         InvalidInputError: there is no such format.
     """
-    return format_of(report_format).render(ended(content, ending), base_url)
+    return format_of(report_format).render(add_ending(content, ending), base_url)

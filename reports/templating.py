@@ -1,29 +1,29 @@
-"""The one Jinja environment of all templates: escapes everything, shows what is unseen."""
+"""The Jinja environment of the page and the charts: it escapes every value that it prints."""
 
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from reports import telling, wording
-from reports.markup import markdown, plain, visible
+from domain.text import harmless
+from reports import phrases
+
+
+def show_controls(value: object) -> object:
+    """A text with its control characters made visible; any other value, and markup, as it is."""
+    return harmless(value) if isinstance(value, str) else value
 
 
 @cache
 def environment() -> Environment:
-    """Made once; an undefined name in a template is an error."""
+    """The one environment; an undefined name in a template is an error."""
     made = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=visible,
+        finalize=show_controls,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for word in (
-        *(wording.duration, wording.money, wording.number, wording.size, wording.moment),
-        *(wording.spoken, telling.pretty, telling.brief, telling.after, telling.indented),
-        *(telling.settled, plain, markdown),
-    ):
-        made.filters[word.__name__] = word
-    made.globals["plural"] = wording.plural
+    for phrase in (phrases.format_duration, phrases.format_time):
+        made.filters[phrase.__name__] = phrase
     return made

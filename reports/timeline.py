@@ -1,4 +1,4 @@
-"""The timeline of a report: bounded without losing anything, drawn without drowning in waits."""
+"""The timeline of a report: a bounded number of spans, and an axis that shortens long waits."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,44 +9,47 @@ from typing import get_args
 from domain.report_facts import Lane, TimelineSpan
 
 MAX_SPANS = 400
-"""Of one lane: as many as a wide screen can tell apart (chosen)."""
+"""Of one lane: as many as a wide screen can show apart (chosen)."""
 
 LONG_WAIT = 0.12
-"""Share of the busy time above which an idle stretch is drawn as a break, not to scale (chosen)."""
+"""Share of the working time above which an idle stretch is shown as a break, not to scale
+(chosen)."""
 
 SHORTEST_BREAK = timedelta(seconds=5)
-"""A shorter stretch is no wait that anybody would want to skip (chosen)."""
+"""A shorter idle stretch is always to scale (chosen)."""
 
 BREAK_PERCENT = 6.0
-"""How wide a break is drawn: room for its label (chosen)."""
+"""How wide a break is: room for its label (chosen)."""
 
 MAX_BREAKS = 6
-"""More of them would leave no room for the work: only the longest are breaks (chosen)."""
+"""More breaks would leave no room for the work; only the longest ones are breaks (chosen)."""
+
+Stretch = tuple[datetime, datetime]
 
 
-def folded(spans: Sequence[TimelineSpan]) -> Iterator[TimelineSpan]:
-    """The spans lane by lane, the nearest neighbours joined until a lane holds `MAX_SPANS`.
+def join_spans(spans: Sequence[TimelineSpan]) -> Iterator[TimelineSpan]:
+    """The spans lane by lane, the closest neighbours joined until a lane has `MAX_SPANS`.
 
-    `spans` are in order of their beginning within each lane.
+    `spans` are in the order of their start within each lane.
     """
     for lane in get_args(Lane):
-        yield from _bounded([span for span in spans if span.lane == lane])
+        yield from _join_lane([span for span in spans if span.lane == lane])
 
 
-def _bounded(spans: Sequence[TimelineSpan]) -> Iterator[TimelineSpan]:
+def _join_lane(spans: Sequence[TimelineSpan]) -> Iterator[TimelineSpan]:
     distances = [after.started_at - before.ended_at for before, after in pairwise(spans)]
     nearest = sorted(range(len(distances)), key=distances.__getitem__)
     joins = set(nearest[: max(len(spans) - MAX_SPANS, 0)])
     group: list[TimelineSpan] = []
-    for place, span in enumerate(spans):
+    for number, span in enumerate(spans):
         group.append(span)
-        if place not in joins:
-            yield _joined(group)
+        if number not in joins:
+            yield _join_group(group)
             group = []
 
 
-def _joined(group: Sequence[TimelineSpan]) -> TimelineSpan:
-    """Neighbours as one span; a failure shows through."""
+def _join_group(group: Sequence[TimelineSpan]) -> TimelineSpan:
+    """Neighbours as one span, which is an error if one of them is."""
     first = group[0]
     if len(group) == 1:
         return first
@@ -62,8 +65,8 @@ def _joined(group: Sequence[TimelineSpan]) -> TimelineSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
-    """An idle stretch that is drawn shorter than it was."""
+class TimelineBreak:
+    """An idle stretch that is shown shorter than it was; `left` and `width` are in percent."""
 
     left: float
     width: float
@@ -71,55 +74,57 @@ class Break:
 
 
 class Axis:
-    """Where a moment stands, in percent: to scale, but for the breaks."""
+    """Positions in percent: to scale, except for the breaks."""
 
     def __init__(self, spans: Sequence[TimelineSpan]) -> None:
-        """The axis of these spans; people's spans are waits, so they stretch nothing."""
+        """The axis of these spans. The time that people take counts as idle."""
         times = [t for s in spans for t in (s.started_at, s.ended_at)]
         self.start, self.end = min(times), max(times)
         busy = sorted((s.started_at, s.ended_at) for s in spans if s.lane != "people")
         idle = list(_gaps(busy, self.start, self.end))
-        at_work = (self.end - self.start) - sum((b - a for a, b in idle), timedelta())
-        limit = max(at_work * LONG_WAIT, SHORTEST_BREAK)
+        working_time = (self.end - self.start) - _total(idle)
+        limit = max(working_time * LONG_WAIT, SHORTEST_BREAK)
         long = sorted((g for g in idle if g[1] - g[0] > limit), key=lambda g: g[0] - g[1])
         self._breaks = sorted(long[:MAX_BREAKS])
-        drawn = (self.end - self.start) - sum((b - a for a, b in self._breaks), timedelta())
-        scale = 100 - BREAK_PERCENT * len(self._breaks)
-        self._percent_per_second = scale / max(drawn.total_seconds(), 0.001)
+        to_scale = (self.end - self.start) - _total(self._breaks)
+        percent = 100 - BREAK_PERCENT * len(self._breaks)
+        self._percent_per_second = percent / max(to_scale.total_seconds(), 0.001)
 
-    def at(self, moment: datetime) -> float:
+    def position(self, moment: datetime) -> float:
         """Percent from the left."""
         percent, since = 0.0, self.start
-        for begin, end in self._breaks:
-            if moment <= begin:
+        for start, end in self._breaks:
+            if moment <= start:
                 break
-            percent += self._percent(since, begin)
-            percent += BREAK_PERCENT * min((moment - begin) / (end - begin), 1.0)
+            percent += self._percent(since, start)
+            percent += BREAK_PERCENT * min((moment - start) / (end - start), 1.0)
             since = end
         return percent + max(self._percent(since, moment), 0.0)
 
-    def _percent(self, begin: datetime, end: datetime) -> float:
-        return (end - begin).total_seconds() * self._percent_per_second
+    def _percent(self, start: datetime, end: datetime) -> float:
+        return (end - start).total_seconds() * self._percent_per_second
 
     @property
-    def breaks(self) -> Sequence[Break]:
+    def breaks(self) -> Sequence[TimelineBreak]:
         """The stretches that are not to scale."""
         return [
-            Break(self.at(begin), BREAK_PERCENT, (end - begin).total_seconds())
-            for begin, end in self._breaks
+            TimelineBreak(self.position(start), BREAK_PERCENT, (end - start).total_seconds())
+            for start, end in self._breaks
         ]
 
 
-def _gaps(
-    busy: Iterable[tuple[datetime, datetime]], start: datetime, end: datetime
-) -> Iterator[tuple[datetime, datetime]]:
+def _total(stretches: Sequence[Stretch]) -> timedelta:
+    return sum((end - start for start, end in stretches), timedelta())
+
+
+def _gaps(busy: Iterable[Stretch], start: datetime, end: datetime) -> Iterator[Stretch]:
     """The stretches between `start` and `end` in which nothing of `busy` happens."""
     union = [(start, start)]
-    for begin, until in busy:
-        if begin <= union[-1][1]:
+    for since, until in busy:
+        if since <= union[-1][1]:
             union[-1] = (union[-1][0], max(until, union[-1][1]))
         else:
-            union.append((begin, until))
+            union.append((since, until))
     for (_, left), (right, _) in pairwise([*union, (end, end)]):
         if right > left:
             yield left, right

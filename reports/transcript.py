@@ -1,110 +1,126 @@
-"""The transcript of a printed report, and how its calls are told."""
+"""The transcript of a report: its messages, and the tool calls that they request."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from domain.report_facts import ToolCallSummary
-from reports import wording
-from reports.markup import plain
+from domain.report_facts import Excerpt, ToolCallSummary
+from reports import phrases
+from reports.anchors import Anchors
 from reports.model import ReportContent, TranscriptBlock, TranscriptMessage
-from reports.nodes import Node, Section, code, lines, link, of, p, text
-from reports.places import Places
-from reports.prose import prose
-from reports.telling import after, brief, is_results
+from reports.nodes import Node, ReportSection, code, link, muted, paragraph, text, wrap
+from reports.tables import INPUT_CHARS, NAME_CHARS, note_count, status
+from reports.text import note_left_out, strip_terminal_codes
 
-NAME_CHARS = 40
-"""Of a tool's name, which a server of somebody else may have chosen (chosen)."""
-
-ABOUT_CHARS = 120
-"""Of a tool call's input: two lines of a column (chosen)."""
-
-SAID_CHARS = 1_200
-"""Of each block of a message: a third of a page; the page and the record have more (chosen)."""
+PRINT_CHARS = 1_200
+"""Of each block of a message in print: a third of a page; the page and the record have more
+(chosen)."""
 
 ERROR_CHARS = 400
-"""Of a failed tool's output: what says why (chosen)."""
+"""Of a failed tool's output in print: enough for the reason (chosen)."""
 
-_MARKED = {"failed": "bad", "lost": "bad", "denied": "bad", "expired": "bad"}
+Calls = Mapping[str, ToolCallSummary]
 
 
-def transcript(report: ReportContent, places: Places) -> Section:
-    """What was said, message by message."""
+def build_transcript(report: ReportContent, anchors: Anchors) -> ReportSection:
+    """The messages in order, with a note where some are left out."""
     calls = {call.tool_use_id: call for call in report.tool_calls}
-    began = report.subject.started_at or report.subject.created_at
-    body: list[Node] = []
-    last = report.transcript[0].seq - 1
+    started_at = report.subject.started_at or report.subject.created_at
+    messages: list[Node] = []
+    last = report.transcript[0].seq - 1 if report.transcript else 0
     for message in report.transcript:
         if message.seq > last + 1:
-            missing = wording.plural(message.seq - last - 1, "message is", "messages are")
-            record = link(places.addresses.message(last + 1), "the record")
-            body.append(p(of("muted", f"{missing} left out here; ", record, " has them.")))
+            left_out = message.seq - last - 1
+            count = phrases.count_of(left_out, "message is", "messages are")
+            record = link(anchors.message_address(last + 1), "the record")
+            messages.append(muted(f"{count} left out here; ", record, " has them."))
         last = message.seq
-        if is_results(message):
-            continue
-        since = after((message.at - began).total_seconds() * 1000)
-        who = "Claude" if message.role == "assistant" else "User"
-        address = places.addresses.message(message.seq)
-        words = [text(f"{who}, +{since}")]
-        body.append(Node("message", words, level=message.seq, href=address))
-        body += _message(message, calls)
-    note = kept(report.omitted.messages, report.counts.messages)
-    return Section("transcript", "Transcript", note, body)
+        # The clocks of two machines may differ a little.
+        after_ms = max((message.at - started_at).total_seconds() * 1000, 0)
+        messages.append(
+            Node(
+                "results" if message.has_only_results else "message",
+                list(_message(message, calls)),
+                text=phrases.format_time(message.at),
+                href=anchors.message_address(message.seq),
+                level=message.seq,
+                mark=message.role,
+                title=[
+                    text("Claude" if message.role == "assistant" else "User"),
+                    text(f"+{phrases.format_duration(after_ms)}"),
+                ],
+            )
+        )
+    return ReportSection(
+        mark="transcript",
+        heading="Transcript",
+        label="Transcript",
+        note=[text(note_count(report.omitted.messages, report.counts.messages))],
+        body=[Node("messages", messages)],
+    )
 
 
-def _message(message: TranscriptMessage, calls: Mapping[str, ToolCallSummary]) -> Iterator[Node]:
+def _message(message: TranscriptMessage, calls: Calls) -> Iterator[Node]:
+    if message.has_only_results:
+        failed = sum(block.is_error for block in message.blocks)
+        errors = f", {phrases.count_of(failed, 'error')}" if failed else ""
+        yield paragraph(f"{phrases.count_of(len(message.blocks), 'result')}{errors}")
     for block in message.blocks:
         yield from _block(block, message.role, calls)
     if message.left_out_blocks:
-        more = wording.plural(message.left_out_blocks, "more block is", "more blocks are")
-        yield p(of("muted", f"{more} left out here."))
+        yield note_left_out(message.left_out_blocks, "block")
 
 
-def _block(
-    block: TranscriptBlock, role: str, calls: Mapping[str, ToolCallSummary]
-) -> Iterator[Node]:
-    if block.kind == "text" and block.text and block.text.chars:
-        said = block.text.text[:SAID_CHARS]
-        yield from prose(said) if role == "assistant" else lines(said)
-        if left_out := block.text.chars - len(said):
-            more = wording.plural(left_out, "more character is", "more characters are")
-            yield p(of("muted", f"{more} left out here."))
+def _block(block: TranscriptBlock, role: str, calls: Calls) -> Iterator[Node]:
+    excerpt = block.text
+    if block.kind == "text" and excerpt and excerpt.chars:
+        kind = "prose" if role == "assistant" else "plain"
+        yield excerpt_node(kind, excerpt, limit=PRINT_CHARS)
+    elif block.kind == "thinking" and excerpt and excerpt.chars:
+        body = [excerpt_node("plain", excerpt)]
+        yield Node("fold", body, title=[text("Thinking")], mark="thinking")
     elif block.kind == "tool_use":
         call = calls.get(block.tool_use_id or "")
-        yield from [p("Called ", code(block.name or "?"))] if call is None else _called(call)
+        yield paragraph("Called ", code(block.name or "?")) if call is None else _call(call)
+    elif block.kind == "other" and excerpt:
+        yield muted(f"A message of {phrases.format_size(excerpt.chars)}, too long for a report.")
     elif block.kind == "other":
-        size = f" of {wording.size(block.text.chars)}, too long to read" if block.text else ""
-        yield p(of("muted", f"A block{size}: ", code(block.name or "unknown")))
+        yield muted("A block of type ", code(block.name or "unknown"), ".")
 
 
-def _called(call: ToolCallSummary) -> Iterator[Node]:
-    took = wording.duration(call.duration_ms)
-    about = code(clipped(brief(call), ABOUT_CHARS))
-    yield p(
-        "Called ",
-        code(clipped(call.name, NAME_CHARS)),
-        " ",
-        about,
-        ", ",
-        status(call.status),
-        f" in {took}",
-    )
+def excerpt_node(kind: str, excerpt: Excerpt, *, limit: int = 0) -> Node:
+    """A `prose` or `plain` node with this text."""
+    return Node(kind, text=excerpt.text, chars=excerpt.chars, limit=limit)
+
+
+def _call(call: ToolCallSummary) -> Node:
+    """A fold with the input and the output of a call; one line and the error in print."""
+    name = phrases.shorten(call.name, NAME_CHARS)
+    about = code(phrases.shorten(phrases.summarize_input(call), INPUT_CHARS))
+    took = phrases.format_duration(call.duration_ms)
+    outcome = status(call.status)
+    brief = [paragraph("Called ", code(name), " ", about, ", ", outcome, f" in {took}")]
     if call.is_error and call.output:
-        yield Node("pre", text=clipped(plain(call.output.text), ERROR_CHARS))
+        error = phrases.shorten(strip_terminal_codes(call.output.text), ERROR_CHARS)
+        brief.append(Node("pre", text=error))
+    title = [wrap("strong", name), about, wrap("muted", took), outcome]
+    return Node("fold", list(_call_details(call)), title=title, brief=brief, mark="call")
 
 
-def kept(omitted: int, total: int) -> Sequence[Node]:
-    """How many of a list are shown."""
-    if not omitted:
-        return [text(wording.number(total))]
-    shown = wording.number(total - omitted)
-    return [text(f"{shown} of {wording.number(total)}: the first and the last")]
+def _call_details(call: ToolCallSummary) -> Iterator[Node]:
+    edited = ", edited by a person" if call.was_edited else ""
+    yield Node("h", [text(f"Input{edited}")], level=4)
+    yield from _output(call.input, phrases.format_input(call.input))
+    if call.reason:
+        yield paragraph(call.reason)
+    if call.output is not None:
+        yield Node("h", [text("Error" if call.is_error else "Output")], level=4)
+        yield from _output(call.output, strip_terminal_codes(call.output.text))
+    if call.output_artifact_id:
+        yield muted("The whole output is saved as artifact ", code(call.output_artifact_id), ".")
+    if call.child_execution_id:
+        yield muted("The subtask ran as execution ", code(call.child_execution_id), ".")
 
 
-def status(word: str) -> Node:
-    """A status, coloured where it is a bad one."""
-    tone = _MARKED.get(word)
-    return of(tone, wording.spoken(word)) if tone else text(wording.spoken(word))
-
-
-def clipped(words: str, length: int) -> str:
-    """The beginning of a text, with a sign where it is cut."""
-    return words if len(words) <= length else f"{words[: length - 1]}…"
+def _output(excerpt: Excerpt, shown: str) -> Iterator[Node]:
+    yield Node("pre", text=shown)
+    if excerpt.left_out:
+        yield note_left_out(excerpt.left_out, "character")

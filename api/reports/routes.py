@@ -26,7 +26,7 @@ from persistence.reporting import reports
 from persistence.reporting.reports import ReportFilter
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.reports import ReportRow
-from reports.render import ended, format_of
+from reports.render import add_ending, format_of
 
 router = APIRouter(tags=["reports"])
 
@@ -81,7 +81,9 @@ async def get_report(call: Called, report_id: UUID) -> Response:
         row = await _own(session, call, report_id)
         execution = await queries.find(session, row.execution_id)
         hidden = await _hidden(session, call, [row])
-    return single(call.request, views.report(row, ended(row.content, _ending(execution)), hidden))
+    return single(
+        call.request, views.report(row, add_ending(row.content, _ending(execution)), hidden)
+    )
 
 
 @router.get("/reports/{report_id}/download", response_class=Response, responses=_FILE)
@@ -109,7 +111,7 @@ async def get_execution_report(
             raise NotFoundError(await _why_none(session, execution))
         hidden = await _hidden(session, call, [row])
     if name is None:
-        content = ended(row.content, _ending(execution))
+        content = add_ending(row.content, _ending(execution))
         return single(call.request, views.report(row, content, hidden))
     return await rendered(call, _stored(row, execution), name, shown="inline")
 

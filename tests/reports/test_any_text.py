@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports.document import document
+from reports.document import build_document
 from reports.model import ReportContent
-from reports.pdf import data_of
 from reports.render import render
-from reports.typesetting import typeset
+from reports.writers.pdf import to_typst_data
+from reports.writers.typesetting import typeset
 from tests.reports import stories
 from tests.reports.conftest import Reported
 from tests.reports.page import read
@@ -56,7 +56,7 @@ async def test_any_text_is_shown_and_does_nothing(reported: Reported) -> None:
         markdown = render(made, "markdown").decode()
         kinds = {inner.type for t in reader.parse(markdown) for inner in (t, *(t.children or ()))}
         assert not kinds & {"html_block", "html_inline", "image"}
-        data = data_of(document(ReportContent.model_validate(made)))
+        data = to_typst_data(build_document(ReportContent.model_validate(made)))
         with as_file(files("reports") / "templates") as templates:
             assert typeset(str(templates), data).startswith(b"%PDF-")
 

@@ -6,20 +6,21 @@ from typing import Any
 import pytest
 
 from reports import palette
-from reports.charts import charts
+from reports.charts import draw_charts
+from reports.compose import MAX_COLUMNS
 from reports.model import ReportContent
-from reports.spending import MAX_COLUMNS
 from tests.reports import stories
 from tests.reports.conftest import Reported
 
 SVG = "{http://www.w3.org/2000/svg}"
+MARKS = ("model", "tools", "subtasks", "people", "cached", "bad")
 BACKGROUNDS = ("surface", "sunken")
 
 
 def drawn(content: dict[str, Any], width: str = "100%") -> dict[str, ET.Element]:
     """The drawings as XML."""
-    made = charts(ReportContent.model_validate(content))
-    return {name: ET.fromstring(chart.svg(width)) for name, chart in made.items()}  # noqa: S314 - ours
+    made = draw_charts(ReportContent.model_validate(content))
+    return {name: ET.fromstring(chart.draw(width)) for name, chart in made.items()}  # noqa: S314 - ours
 
 
 def marks(svg: ET.Element, kind: str) -> list[ET.Element]:
@@ -92,7 +93,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("shades", [palette.LIGHT, palette.DARK])
 def test_marks_are_seen_on_their_background(shades: palette.Shades) -> None:
-    for mark in palette.MARKS:
+    for mark in MARKS:
         for background in BACKGROUNDS:
             dark, light = sorted([luminance(shades[mark]), luminance(shades[background])])
             assert (light + 0.05) / (dark + 0.05) >= 3, (mark, background)

@@ -20,7 +20,7 @@ from persistence.reporting.earlier import completed_before
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow
 from persistence.tables.users import UserRow
-from reports.difference import MAX_ITEMS, Change, files, lines, values
+from reports.difference import MAX_ITEMS, Change, compare_files, compare_lines, compare_values
 from reports.model import ChangedItem, Difference, ReportContent
 from reports.render import render
 from tests.reports.conftest import stored
@@ -42,7 +42,7 @@ def said(changes: Iterator[Change]) -> list[tuple[str, str, str, str | None, str
 def test_objects_with_an_identity_are_compared_wherever_they_stand() -> None:
     before = [{"id": 1, "state": "open"}, {"id": 2, "state": "open"}]
     after = [{"id": 3, "state": "open"}, {"id": 2, "state": "shut"}]
-    assert said(values(before, after)) == [
+    assert said(compare_values(before, after)) == [
         ("new", "3", "", None, '{"id": 3, "state": "open"}'),
         ("changed", "2", "state", "open", "shut"),
         ("gone", "1", "", '{"id": 1, "state": "open"}', None),
@@ -52,13 +52,15 @@ def test_objects_with_an_identity_are_compared_wherever_they_stand() -> None:
 @pytest.mark.parametrize("identity", ["id", "key", "name", "title", "url"])
 def test_identities(identity: str) -> None:
     before, after = [{identity: "a", "n": 1}], [{identity: "b", "n": 1}, {identity: "a", "n": 1}]
-    assert [(kind, name) for kind, name, *_ in said(values(before, after))] == [("new", "b")]
+    assert [(kind, name) for kind, name, *_ in said(compare_values(before, after))] == [
+        ("new", "b")
+    ]
 
 
 def test_objects_within_objects_are_named_by_the_nearest_identity() -> None:
     before = {"hosts": [{"name": "db", "disk": {"free": 10}, "tags": ["a", "b"]}]}
     after = {"hosts": [{"name": "db", "disk": {"free": 7}, "tags": ["b", "c"]}], "total": 1}
-    assert said(values(before, after)) == [
+    assert said(compare_values(before, after)) == [
         ("changed", "db", "disk.free", "10", "7"),
         ("new", "db", "tags", None, "c"),
         ("gone", "db", "tags", "a", None),
@@ -68,14 +70,16 @@ def test_objects_within_objects_are_named_by_the_nearest_identity() -> None:
 
 def test_an_identity_that_is_there_twice_is_none() -> None:
     before = [{"id": 1, "n": 1}, {"id": 1, "n": 2}]
-    assert said(values(before, [{"id": 1, "n": 1}, {"id": 1, "n": 3}])) == [
+    assert said(compare_values(before, [{"id": 1, "n": 1}, {"id": 1, "n": 3}])) == [
         ("changed", "[1].n", "", "2", "3")
     ]
 
 
 def test_what_is_of_another_kind_is_changed_as_a_whole() -> None:
-    assert said(values({"a": [1]}, {"a": {"b": 1}})) == [("changed", "a", "", "[1]", '{"b": 1}')]
-    assert said(values(1, True)) == [("changed", "result", "", "1", "true")]
+    assert said(compare_values({"a": [1]}, {"a": {"b": 1}})) == [
+        ("changed", "a", "", "[1]", '{"b": 1}')
+    ]
+    assert said(compare_values(1, True)) == [("changed", "result", "", "1", "true")]
 
 
 def test_depth_without_end() -> None:
@@ -83,31 +87,31 @@ def test_depth_without_end() -> None:
     other: Any = 2
     for _ in range(300):
         deep, other = {"a": deep}, {"a": other}
-    [(kind, *_)] = said(values(deep, other))
+    [(kind, *_)] = said(compare_values(deep, other))
     assert kind == "changed"
 
 
 @given(JSON)
 def test_what_is_the_same_did_not_change(value: Any) -> None:
-    assert said(values(value, value)) == []
+    assert said(compare_values(value, value)) == []
 
 
 @given(JSON, JSON)
 def test_any_two_results_can_be_compared(before: Any, after: Any) -> None:
-    there, back = said(values(before, after)), said(values(after, before))
+    there, back = said(compare_values(before, after)), said(compare_values(after, before))
     assert bool(there) == bool(back) == (not same(before, after))
     assert len(there) == len(back)
 
 
 def same(before: Any, after: Any) -> bool:
     """As JSON sees it, where lists of plain values are bags."""
-    return not said(values(before, after))
+    return not said(compare_values(before, after))
 
 
 def test_lines() -> None:
     before = "# Hosts\n\n- db is up\n- web is up\n- mail is up\n"
     after = "# Hosts\n- db is up  \n- web is DOWN\n- mail is up\n- cache is up"
-    assert said(lines(before, after)) == [
+    assert said(compare_lines(before, after)) == [
         ("changed", "", "", "- web is up", "- web is DOWN"),
         ("new", "", "", None, "- cache is up"),
     ]
@@ -116,8 +120,8 @@ def test_lines() -> None:
 def test_long_texts_take_no_time() -> None:
     texts = ["\n".join(f"{seed} {i % 7}" for i in range(5_000)) for seed in ("a", "b")]
     began = time.process_time()
-    assert len(said(lines(*texts))) == 2_000
-    assert len(said(lines("x\n" * 5_000, "x\n\n" * 2_500 + "y\n" * 2_500))) == 0
+    assert len(said(compare_lines(*texts))) == 2_000
+    assert len(said(compare_lines("x\n" * 5_000, "x\n\n" * 2_500 + "y\n" * 2_500))) == 0
     assert time.process_time() - began < 3
 
 
@@ -127,7 +131,7 @@ def test_files() -> None:
 
     before = [kept("a", "1"), kept("b", "1"), kept("b", "2"), kept("c", "3")]
     after = [kept("b", "2"), kept("c", "4"), kept("d", "1")]
-    assert [(kind, item.name) for kind, item in files(before, after)] == [
+    assert [(kind, item.name) for kind, item in compare_files(before, after)] == [
         ("changed", "c"),
         ("new", "d"),
         ("gone", "a"),

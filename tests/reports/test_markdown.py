@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reports.markdown import _blocks, escaped
-from reports.nodes import Node, of, p, table
-from reports.prose import prose
+from reports.nodes import Node, paragraph, table, wrap
 from reports.render import render
+from reports.text import parse_markdown
+from reports.writers.markdown import escape, write_blocks
 from tests.reports import stories
 from tests.reports.conftest import Reported
 
@@ -82,11 +82,11 @@ async def test_hostile_text_stays_text(reported: Reported) -> None:
     ],
 )
 def test_only_what_would_act_is_escaped(written: str, read: str) -> None:
-    assert escaped(written) == read
+    assert escape(written) == read
 
 
 def test_lines_that_the_model_wrote_stay_lines() -> None:
-    markdown = "\n".join(_blocks(prose("total 2\na.txt\nb.txt\n\nTwo\nlines\n===")))
+    markdown = "\n".join(write_blocks(parse_markdown("total 2\na.txt\nb.txt\n\nTwo\nlines\n===")))
     assert markdown.startswith("\ntotal 2\\\na.txt\\\nb.txt\n")
     assert markdown.endswith("# Two lines")
 
@@ -101,7 +101,7 @@ def test_lines_that_the_model_wrote_stay_lines() -> None:
 @example("`" * 3)
 @example("\\`[a](b)`")
 def test_any_paragraph_is_one_paragraph_of_that_text(text: str) -> None:
-    markdown = "\n".join(_blocks([p(text)]))
+    markdown = "\n".join(write_blocks([paragraph(text)]))
     found = [t.type for t in READER.parse(markdown)]
     assert found in ([], ["paragraph_open", "inline", "paragraph_close"]), markdown
     words = [t for t in tokens(markdown) if t.type != "inline" and t.level == 0]
@@ -111,9 +111,9 @@ def test_any_paragraph_is_one_paragraph_of_that_text(text: str) -> None:
 
 @given(st.lists(st.lists(st.text(max_size=20), min_size=2, max_size=2), min_size=1, max_size=4))
 def test_any_table_keeps_its_cells(rows: list[list[str]]) -> None:
-    cells = [[of("code", Node("text", text=cell)) for cell in row] for row in rows]
+    cells = [[wrap("code", Node("text", text=cell)) for cell in row] for row in rows]
     made: list[list[Any]] = [*rows, *cells, *[[Node("code", text=c) for c in r] for r in rows]]
-    markdown = "\n".join(_blocks([table(("a", "b"), made, align="lr")]))
+    markdown = "\n".join(write_blocks([table("t", ("a", "b"), made, align="lr")]))
     found = list(READER.parse(markdown))
     assert sum(t.type == "tr_open" for t in found) == 1 + 3 * len(rows)
     assert sum(t.type == "td_open" for t in found) == 2 * 3 * len(rows)

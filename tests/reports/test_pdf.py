@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from domain.errors import RenderingFailedError
-from reports import pdf
 from reports.model import ReportContent
 from reports.render import render
+from reports.writers import pdf
 from tests.reports import stories
 from tests.reports.conftest import Reported
 from tests.reports.paper import addresses_of, inner_links_of, opened, text_of
@@ -136,8 +136,8 @@ async def test_what_typst_refuses_is_told(
     reported: Reported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = ReportContent.model_validate(await reported(stories.silent))
-    monkeypatch.setattr(pdf, "data_of", lambda made: f'"{made.title}"')
-    with pytest.raises(RenderingFailedError, match="otherwise"):
+    monkeypatch.setattr(pdf, "to_typst_data", lambda made: f'"{made.title}"')
+    with pytest.raises(RenderingFailedError, match="another format"):
         pdf.render_pdf(content)
 
 

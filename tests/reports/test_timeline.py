@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.report_facts import Lane, TimelineSpan
-from reports.timeline import MAX_BREAKS, MAX_SPANS, Axis, folded
+from reports.timeline import MAX_BREAKS, MAX_SPANS, Axis, join_spans
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def span(start: float, end: float, lane: Lane = "model", *, is_error: bool = Fal
 
 
 def at(axis: Axis, seconds: float) -> float:
-    return axis.at(NOON + timedelta(seconds=seconds))
+    return axis.position(NOON + timedelta(seconds=seconds))
 
 
 SPANS = st.lists(
@@ -70,7 +70,7 @@ def test_a_moment_without_length() -> None:
 def test_the_axis_never_runs_backwards_or_out_of_the_picture(spans: list[TimelineSpan]) -> None:
     axis = Axis(spans)
     times = sorted(t for s in spans for t in (s.started_at, s.ended_at))
-    places = [axis.at(t) for t in times]
+    places = [axis.position(t) for t in times]
     assert all(a <= b + 1e-6 for a, b in pairwise(places))
     assert places[0] == 0
     assert places[-1] <= 100 + 1e-6
@@ -78,13 +78,13 @@ def test_the_axis_never_runs_backwards_or_out_of_the_picture(spans: list[Timelin
 
 def test_few_spans_stay_as_they_are() -> None:
     spans = [span(i, i + 0.5) for i in range(MAX_SPANS)]
-    assert list(folded(spans)) == spans
+    assert list(join_spans(spans)) == spans
 
 
 def test_many_spans_are_joined_where_they_are_closest() -> None:
     near = [span(i, i + 0.9) for i in range(MAX_SPANS)]
     far = [span(1_000_000 + 10 * i, 1_000_000 + 10 * i + 1, is_error=i == 3) for i in range(20)]
-    joined = list(folded([*near, *far]))
+    joined = list(join_spans([*near, *far]))
     assert len(joined) == MAX_SPANS
     assert joined[-20:] == far
     assert sum(s.count for s in joined) == MAX_SPANS + 20
@@ -93,6 +93,6 @@ def test_many_spans_are_joined_where_they_are_closest() -> None:
 
 def test_a_failure_shows_through() -> None:
     spans = [span(i, i + 1, is_error=i == 700) for i in range(5_000)]
-    joined = list(folded(spans))
+    joined = list(join_spans(spans))
     assert len(joined) == MAX_SPANS
     assert sum(s.is_error for s in joined) == 1

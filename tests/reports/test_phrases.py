@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from reports.wording import duration, money, plural, size
+from reports.phrases import count_of, format_duration, format_money, format_size
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from reports.wording import duration, money, plural, size
     ],
 )
 def test_durations(milliseconds: int | None, words: str) -> None:
-    assert duration(milliseconds) == words
+    assert format_duration(milliseconds) == words
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_durations(milliseconds: int | None, words: str) -> None:
     ],
 )
 def test_money(usd: str, words: str) -> None:
-    assert money(Decimal(usd)) == words
+    assert format_money(Decimal(usd)) == words
 
 
 def test_sizes() -> None:
-    assert [size(n) for n in (0, 999, 1_000, 2_300_000, 5_000_000_000)] == [
+    assert [format_size(n) for n in (0, 999, 1_000, 2_300_000, 5_000_000_000)] == [
         "0 B",
         "999 B",
         "1.0 kB",
@@ -51,4 +51,4 @@ def test_sizes() -> None:
 
 
 def test_plurals() -> None:
-    assert [plural(n, "turn") for n in (0, 1, 1_000)] == ["0 turns", "1 turn", "1,000 turns"]
+    assert [count_of(n, "turn") for n in (0, 1, 1_000)] == ["0 turns", "1 turn", "1,000 turns"]

@@ -1,4 +1,4 @@
-"""The process that sets one PDF: JSON on stdin, PDF on stdout. Started by `reports.pdf`."""
+"""The process that sets one PDF: JSON on stdin, PDF on stdout. `reports.writers.pdf` starts it."""
 
 import resource
 import sys
@@ -8,15 +8,15 @@ from typing import cast
 LONGEST_SECONDS = 20.0
 """A report of 200 turns takes a second; a browser waits some 30 s (chosen)."""
 
-MOST_MEMORY_BYTES = 2 * 1024**3
-"""Of addresses, which is more than what is used: fonts are mapped, threads have stacks (chosen)."""
+MAX_MEMORY_BYTES = 2 * 1024**3
+"""Of addresses, more than it uses: fonts are mapped and threads have stacks (chosen)."""
 
 
 def main() -> None:
-    """Set what stands on stdin."""
+    """Set the PDF of the data on stdin."""
     seconds = int(LONGEST_SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     data = sys.stdin.buffer.read().decode()
     with as_file(files("reports") / "templates") as templates:
@@ -24,9 +24,9 @@ def main() -> None:
 
 
 def typeset(templates: str, data: str) -> bytes:
-    """The PDF of this JSON, by the template in that directory, which is all typst may read.
+    """The PDF of this JSON. Typst can read only the directory `templates`, which has its template.
 
-    It is PDF/UA-1 (ISO 14289-1), which a text with letters that no font has can't be.
+    The PDF is PDF/UA-1 (ISO 14289-1) unless the text has letters that no font has.
     """
     import typst  # noqa: PLC0415 - after the limits are set
 
@@ -35,7 +35,7 @@ def typeset(templates: str, data: str) -> bytes:
         made = compiler.compile(format="pdf", pdf_standards="ua-1")
     except typst.TypstError:
         made = compiler.compile(format="pdf")
-    return cast("bytes", made)  # a list is what several pictures are
+    return cast("bytes", made)  # a list would be several pictures
 
 
 if __name__ == "__main__":

@@ -1,57 +1,59 @@
-"""A report as GitHub-flavoured Markdown. Every text is escaped; only our own structure acts."""
+"""A report as GitHub-flavoured Markdown. Every text is escaped, so it has no effect as markup."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from reports.document import document
-from reports.markup import visible
+from domain.text import harmless
+from reports import phrases
+from reports.document import build_document
 from reports.model import ReportContent
-from reports.nodes import Document, Node, Section
+from reports.nodes import Document, Node, ReportSection
+from reports.text import print_blocks
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~#]|<(?=[\w/!?])|&(?=[#\w])|(?<![^\W_])_|_(?![^\W_])|!\Z")
-"""What acts within a line. An underscore inside a word does not; a mark of exclamation does before
-a link, which may follow the text."""
+"""What has an effect within a line. An underscore inside a word has none; an exclamation mark has
+one before a link, which may follow the text."""
 _STARTS = re.compile(r"(?:[+\-=>:]|\d+[.)])")
-"""What acts at the beginning of a line, in addition."""
+"""What has an effect at the start of a line, in addition."""
 _BLANKS = re.compile(r"\s+")
 _BACKTICKS = re.compile(r"`+")
-_MARKS = {"strong": "**", "em": "*", "strike": "~~"}
+_MARKS = {"strong": "**", "em": "*", "strike": "~~", "removed": "~~"}
 HIGHEST_NUMBER = 999_999_999
-"""Of a list's item (CommonMark, section 5.2)."""
+"""Of a list item (CommonMark, section 5.2)."""
 
 
 def render_markdown(report: ReportContent, base_url: str = "") -> bytes:
     """The report as one Markdown document."""
-    lines = "\n".join(_document(document(report, base_url)))
+    lines = "\n".join(_document(build_document(report, base_url)))
     return f"{lines.rstrip()}\n".encode()
 
 
-def _document(made: Document) -> Iterator[str]:
-    yield f"# {escaped(made.title) or 'Report'}"
+def _document(document: Document) -> Iterator[str]:
+    yield f"# {escape(document.title) or 'Report'}"
     yield ""
-    yield f"**{escaped(made.status)}** · {escaped(made.kicker)}"
+    yield f"**{document.status}** · Execution report, {phrases.format_time(document.generated_at)}"
     yield ""
-    for fact in made.facts:
-        note = f" ({escaped(fact.note)})" if fact.note else ""
-        yield f"- {escaped(fact.name)}: **{escaped(fact.value)}**{note}"
-    for section in made.sections:
+    for fact in document.facts:
+        note = f" ({escape(fact.note)})" if fact.note else ""
+        yield f"- {escape(fact.name)}: **{escape(fact.value)}**{note}"
+    for section in document.sections:
         yield ""
         yield from _section(section)
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield f"## {escaped(section.heading)}"
-    if note := words(section.note):
+def _section(section: ReportSection) -> Iterator[str]:
+    yield f"## {escape(section.heading)}"
+    if note := _inlines(section.note):
         yield ""
         yield f"*{note}*" if "*" not in note else note
-    yield from _blocks(section.body)
+    yield from write_blocks(print_blocks(section.body))
 
 
-def _blocks(nodes: Sequence[Node]) -> Iterator[str]:
-    """Each block behind an empty line."""
+def write_blocks(nodes: Iterable[Node]) -> Iterator[str]:
+    """The lines of these blocks, an empty line before each."""
     last, is_other = "", False
     for node in nodes:
-        # Two lists, one behind the other, would be read as one if their marks were the same.
+        # Two lists in a row would be read as one if their marks were the same.
         is_other = node.kind == last and not is_other
         last = node.kind
         yield ""
@@ -60,16 +62,16 @@ def _blocks(nodes: Sequence[Node]) -> Iterator[str]:
 
 def _block(node: Node, *, is_other: bool) -> Iterator[str]:
     if node.kind in {"ul", "ol"}:
-        for place, item in enumerate(node.children):
-            number = min(node.level + place, HIGHEST_NUMBER)
-            mark = "-*"[is_other] if node.kind == "ul" else f"{number}{'.)'[is_other]}"
+        for number, item in enumerate(node.children, node.level):
+            shown = min(number, HIGHEST_NUMBER)
+            mark = "-*"[is_other] if node.kind == "ul" else f"{shown}{'.)'[is_other]}"
             yield from _item(mark, item)
     else:
         yield from _WRITERS[node.kind](node)
 
 
 def _paragraph(node: Node) -> Iterator[str]:
-    yield from map(_begun, words(node.children).split("\n"))
+    yield from map(_escape_start, _inlines(node.children).split("\n"))
 
 
 def _heading(node: Node) -> Iterator[str]:
@@ -77,8 +79,9 @@ def _heading(node: Node) -> Iterator[str]:
 
 
 def _message(node: Node) -> Iterator[str]:
+    """The heading of a message; its blocks follow it."""
     yield from (f"### Message {node.level}", "")
-    yield f"*{_on_one_line(node.children)}* · [record]({node.href})"
+    yield f"*{', '.join(map(_inline, node.title))}* · [record]({node.href})"
 
 
 def _quote(node: Node) -> Iterator[str]:
@@ -90,12 +93,13 @@ def _rule(_node: Node) -> Iterator[str]:
 
 
 def _figure(node: Node) -> Iterator[str]:
-    yield f"*{escaped(node.href)}*"
+    if node.chart:
+        yield f"*{escape(f'{node.chart.title}. {node.chart.alt}')}*"
 
 
 def _inner(node: Node) -> Iterator[str]:
-    """What a block holds, without the empty line before the first."""
-    lines = _blocks(node.children)
+    """The lines of a node's blocks, without the empty line before the first."""
+    lines = write_blocks(node.children)
     next(lines, None)
     yield from lines
 
@@ -108,11 +112,10 @@ def _item(mark: str, item: Node) -> Iterator[str]:
 
 
 def _fence(node: Node) -> Iterator[str]:
-    """A fence longer than any run of backticks in the text."""
-    lines = str(visible(node.text)).split("\n")
+    """A fence that is longer than any run of backticks in the text."""
     longest = max((len(run) for run in _BACKTICKS.findall(node.text)), default=0)
     fence = "`" * max(longest + 1, 3)
-    yield from (fence, *lines, fence)
+    yield from (fence, *harmless(node.text).split("\n"), fence)
 
 
 def _table(node: Node) -> Iterator[str]:
@@ -141,29 +144,29 @@ _WRITERS: Mapping[str, Callable[[Node], Iterator[str]]] = {
 }
 
 
-def words(nodes: Sequence[Node]) -> str:
-    """Inline nodes, in several lines where they hold breaks."""
-    lines = "".join(map(_word, nodes)).strip().split("\n")
+def _inlines(nodes: Sequence[Node]) -> str:
+    """Inline nodes, on several lines if they contain breaks."""
+    lines = "".join(map(_inline, nodes)).strip().split("\n")
     return "\n".join(line.strip() for line in lines)
 
 
 def _on_one_line(nodes: Sequence[Node]) -> str:
-    return words(nodes).replace("\\\n", " ")
+    return _inlines(nodes).replace("\\\n", " ")
 
 
-def _word(node: Node) -> str:
+def _inline(node: Node) -> str:
     match node.kind:
         case "text":
-            return escaped(node.text, keep_edges=True)
+            return escape(node.text, keep_edges=True)
         case "code":
             return _code(node.text)
         case "break":
             return "\\\n"
         case "link":
-            inner = words(node.children)
+            inner = _inlines(node.children)
             return f"[{inner or 'link'}]({_address(node.href)})" if node.href else inner
         case kind:
-            inner = "".join(map(_word, node.children))
+            inner = "".join(map(_inline, node.children))
             mark = _MARKS.get(kind, "")
             bare = inner.strip()
             if not mark or not bare:
@@ -172,29 +175,29 @@ def _word(node: Node) -> str:
 
 
 def _code(text: str) -> str:
-    """A code span; where that can't hold the text, the text escaped."""
-    line = _BLANKS.sub(" ", str(visible(text))).strip()
+    """A code span, or the escaped text if a code span can't hold it."""
+    line = _BLANKS.sub(" ", harmless(text)).strip()
     if not line:
         return ""
     if "`" in line or "|" in line:
-        return escaped(line)
+        return escape(line)
     return f"`{line}`"
 
 
 def _address(href: str) -> str:
-    """An address in a link's parentheses."""
-    return re.sub(r"[\s()<>\\|]", lambda found: f"%{ord(found[0]):02X}", str(visible(href)))
+    """An address for the parentheses of a link."""
+    return re.sub(r"[\s()<>\\|]", lambda found: f"%{ord(found[0]):02X}", harmless(href))
 
 
-def escaped(text: str, *, keep_edges: bool = False) -> str:
-    """Words that mean nothing but themselves, on one line."""
-    line = _BLANKS.sub(" ", str(visible(text)))
+def escape(text: str, *, keep_edges: bool = False) -> str:
+    """A text on one line, without any effect in Markdown."""
+    line = _BLANKS.sub(" ", harmless(text))
     line = line if keep_edges else line.strip()
     return _SPECIAL.sub(lambda found: f"\\{found[0]}", line)
 
 
-def _begun(line: str) -> str:
-    """A line that begins no list, quote, heading or table."""
+def _escape_start(line: str) -> str:
+    """A line that starts no list, quote, heading or table."""
     start = _STARTS.match(line)
     if start is None:
         return line
