@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 WITHIN_SECONDS = 90.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, GROWTH = 0.01, 0.1, 1.3
-"""Pauses between two looks grow: a short wait ends soon, and a long one costs little CPU (chosen)."""
+"""Between two looks: a short wait ends soon, and a long one costs little CPU (chosen)."""
 
 
 def until(
@@ -35,7 +35,7 @@ async def eventually(
 ) -> T:
     """As `until`, for a condition that is awaited."""
     pauses = _pauses(within, what)
-    while not (value := await condition()):
+    while not (value := await condition()):  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(next(pauses))
     return value
 
