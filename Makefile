@@ -42,6 +42,7 @@ check: setup-dev ## check format, lint, types, layers, migrations, language, doc
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_migrations.py
+	$(BIN)/python scripts/write_operations.py --check
 	$(BIN)/python scripts/check_language.py
 	$(DOCS) --quiet
 ifneq ($(wildcard docker-compose.yml),)

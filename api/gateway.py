@@ -5,18 +5,16 @@ from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
-from api.auth.allowances import Allowances
 from api.auth.authentication import Authenticator
 from api.auth.rate_limits import Rates
 from api.live_updates import LiveUpdates
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.executions.cached_reads import CachedReads
-from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound
-from runtime.schedules import Schedules
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
+from services.unit_of_work import Services
 
 AT_ONCE = 2
 """Reports rendered at a time: each may take a core and, as PDF, 100 MB (chosen)."""
@@ -31,10 +29,8 @@ class Gateway:
     cached_reads: CachedReads
     blobs: BlobStore
     temporal: Client
-    dispatcher: Dispatcher
-    schedules: Schedules
     authenticator: Authenticator
-    allowances: Allowances
+    services: Services
     rates: Rates | None
     """How often a user may ask, where that is limited."""
     watcher: LiveUpdates

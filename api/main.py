@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -13,13 +14,12 @@ from api.agents import routes as agents
 from api.api_keys import routes as api_keys
 from api.artifacts import routes as artifacts
 from api.audit import routes as audit
-from api.auth.allowances import Allowances
 from api.auth.authentication import Authenticator
 from api.auth.rate_limits import Rates
 from api.auth.tokens import Tokens
 from api.docs import routes as docs
 from api.dry_runs import routes as dry_runs
-from api.executions import bulk_routes, control_routes, start_routes
+from api.executions import control_routes, start_routes
 from api.executions import routes as executions
 from api.files import routes as files
 from api.gateway import Gateway
@@ -48,12 +48,14 @@ from persistence.db.database import Database
 from persistence.executions.cached_reads import CachedReads
 from persistence.ledger.quotas import Quotas
 from runtime.dispatch import Dispatcher
-from runtime.outbound import Outbound
+from runtime.outbound import Outbound, checked_url
 from runtime.schedules import Schedules
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect
+from services.quotas import QuotaGuard
+from services.unit_of_work import OperatorSettings, Services
 
 VERSION = "1"
 
@@ -72,10 +74,9 @@ FEATURES = (
     tool_groups,
     mcp_servers,
     agents,
-    bulk_routes,  # before what takes any word for the id of an execution that is to be changed
+    control_routes,  # its /bulk routes come before those with an {execution_id}
     start_routes,
     files,
-    control_routes,
     timeline,
     reports,
     secrets,
@@ -136,18 +137,28 @@ async def composed(
     temporal = await connect(settings, lazy=True)
     watcher = LiveUpdates(database, cached_reads, database_url)
     outbound = Outbound(settings.outbound_allow)
+    services = Services(
+        database=database,
+        workflows=Dispatcher(temporal),
+        schedules=Schedules(temporal),
+        quotas=QuotaGuard(
+            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
+        ),
+        secrets=sealer,
+        settings=OperatorSettings(
+            default_model=settings.model,
+            working_directories=settings.working_directories,
+            check_url=partial(checked_url, exemptions=outbound.exemptions),
+        ),
+    )
     gateway = Gateway(
         settings=settings,
         database=database,
         cached_reads=cached_reads,
         blobs=BlobStore(settings.home / "artifacts"),
         temporal=temporal,
-        dispatcher=Dispatcher(temporal),
-        schedules=Schedules(temporal),
         authenticator=Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit)),
-        allowances=Allowances(
-            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
-        ),
+        services=services,
         rates=Rates.maybe(settings.rate_limit),
         watcher=watcher,
         sealer=sealer,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from cli.stack import launch
-from cli.stack.process import last_lines, launched
+from cli.stack.process import read_tail, tie_to_parent
 
 READY_SECONDS = 60.0
 """Imports take 3 s on two free cores and several times that on a busy machine."""
@@ -44,7 +44,7 @@ class Child:
         command = [sys.executable, "-m", module, *arguments]
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                *launched(command, signal.SIGTERM, launch.SELF),
+                *tie_to_parent(command, signal.SIGTERM, launch.SELF),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
@@ -74,9 +74,9 @@ class Child:
         try:
             line = await asyncio.wait_for(self._process.stdout.readline(), within)
         except TimeoutError:
-            raise ChildError(f"nothing came in {within} s:\n{last_lines(self._log)}") from None
+            raise ChildError(f"nothing came in {within} s:\n{read_tail(self._log)}") from None
         if not line:
-            raise ChildError(f"it ended:\n{last_lines(self._log)}")
+            raise ChildError(f"it ended:\n{read_tail(self._log)}")
         message: dict[str, Any] = json.loads(line)
         return message
 
@@ -95,7 +95,7 @@ class Child:
         """
         await self._process.communicate()
         if self._process.returncode:
-            raise ChildError(f"it failed:\n{last_lines(self._log)}")
+            raise ChildError(f"it failed:\n{read_tail(self._log)}")
 
     async def stop(self) -> None:
         """Ask it to stop, and end it when it takes too long."""

@@ -17,7 +17,7 @@ from bench.children import READY_SECONDS, ROOT, Child, ChildError
 from bench.processes import Roles
 from bench.waiting import eventually
 from cli.stack.home import Home
-from cli.stack.process import last_lines
+from cli.stack.process import read_tail
 
 UP = ("--api-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0")
 CLIENT_CONNECTIONS = 2000
@@ -154,7 +154,7 @@ class Up:
 
         async def is_ready() -> bool:
             if not child.is_running:
-                raise ChildError(f"perdure up ended:\n{last_lines(log)}")
+                raise ChildError(f"perdure up ended:\n{read_tail(log)}")
             return home.read_ready() is not None
 
         await eventually(is_ready, within=READY_SECONDS, what="perdure up")
@@ -164,7 +164,7 @@ class Up:
         """`ready.json` as it stands now."""
         facts = self.home.read_ready()
         if facts is None:
-            raise ChildError(f"perdure up is not ready any more:\n{last_lines(self._log)}")
+            raise ChildError(f"perdure up is not ready any more:\n{read_tail(self._log)}")
         return facts
 
     def pids(self) -> dict[str, int]:

@@ -1,8 +1,8 @@
-"""Answering input requests: what to send for a kind, and asking for it, and for secrets."""
+"""Answering input requests, and reading secrets, at a terminal or from options."""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,18 @@ import typer
 from rich.markup import escape
 
 from cli import show
-from cli.client import Gateway, Json
+from cli.client import Client, Json
 from cli.exits import CommandError
 
 YES_OR_NO = frozenset({"approval", "plan_approval", "budget", "effect_check"})
 
 
 class AnswerNeededError(CommandError):
-    """The command does not say what to answer."""
+    """The options do not make an answer."""
 
 
-def edit_of(given: str, text: str | None) -> Json:
-    """The body of an approval whose tool input a person changed: JSON, or `@` and a file's name.
+def make_edit(given: str, text: str | None) -> Json:
+    """The body of an approval with another tool input: JSON, or `@` and a file's name.
 
     Raises:
         AnswerNeededError: it is no JSON object.
@@ -38,74 +38,72 @@ def edit_of(given: str, text: str | None) -> Json:
     return {"decision": "edit", "input": edited, **({"message": text} if text else {})}
 
 
-def answer_of(request: Mapping[str, Any], text: str | None, decision: str | None) -> Json:
+def make_answer(request: Mapping[str, Any], text: str | None, decision: str | None) -> Json:
     """The body of an answer.
 
     Raises:
-        AnswerNeededError: a question without a text, or an approval without a decision.
+        AnswerNeededError: a question has no text, or an approval no decision.
     """
-    if request["kind"] in YES_OR_NO:
-        if decision is None:
-            raise AnswerNeededError("Say --approve or --deny.")
+    if request["kind"] in YES_OR_NO and decision is None:
+        raise AnswerNeededError("Give --approve or --deny.")
+    if request["kind"] in YES_OR_NO or decision == "deny":
         return {"decision": decision, **({"message": text} if text else {})}
-    if decision == "deny":
-        return {"decision": "deny", **({"message": text} if text else {})}
     if text is None:
         raise AnswerNeededError("Give the answer, or --deny to leave the question unanswered.")
     return {"decision": "approve", "values": {"answer": text}}
 
 
-def ask_and_answer(gateway: Gateway, execution_id: str) -> None:
-    """Put an execution's open requests to the person at this terminal."""
-    for request in open_requests(gateway, execution_id):
+def answer_open_requests(client: Client, execution_id: str) -> None:
+    """Ask the person at this terminal each open request of an execution."""
+    for request in list_open_requests(client, execution_id):
         show.out.print()
-        gateway.post(f"/input-requests/{request['id']}/answer", asked(request))
+        client.call("answer_input_request", ask(request), request_id=request["id"])
 
 
-def describe(request: Mapping[str, Any]) -> None:
-    """Say what is asked, with all that an approval is about."""
+def list_open_requests(client: Client, execution_id: str) -> list[Json]:
+    """The open requests of an execution."""
+    page = client.call("list_input_requests", status="open", page_size=100)
+    return [item for item in page["items"] if item["execution_id"] == execution_id]
+
+
+def print_request(request: Mapping[str, Any]) -> None:
+    """Print all of a request, with the tool call that it is about."""
     show.out.print(f"[bold magenta]{escape(request['title'])}[/]")
     if request.get("body"):
         show.out.print(request["body"], markup=False)
     if request.get("tool_call"):
-        show.as_json(request["tool_call"].get("input"))
+        show.print_json(request["tool_call"].get("input"))
     for number, option in enumerate(request.get("options") or (), 1):
         show.out.print(f"  {number}. {escape(str(option))}")
 
 
-def open_requests(gateway: Gateway, execution_id: str) -> list[Json]:
-    """What an execution waits for people for."""
-    page = gateway.get("/input-requests", status="open", page_size=100)
-    return [item for item in page["items"] if item["execution_id"] == execution_id]
-
-
-def asked(request: Mapping[str, Any]) -> Json:
-    """The body of the answer that the person at this terminal gives."""
-    describe(request)
+def ask(request: Mapping[str, Any]) -> Json:
+    """Ask the person at this terminal; the body of the answer."""
+    print_request(request)
     if request["kind"] in YES_OR_NO:
         approved = typer.confirm("Approve?")
         message = None if approved else typer.prompt("Why not? (optional)", default="")
-        return answer_of(request, message, "approve" if approved else "deny")
+        return make_answer(request, message, "approve" if approved else "deny")
     text = typer.prompt("Your answer")
-    return answer_of(request, chosen(request.get("options") or [], text), None)
+    return make_answer(request, choose_option(request.get("options") or [], text), None)
 
 
-def secret(prompt: str) -> str:
-    """A value, never from the command line, where others could see it and history keeps it.
+def read_secret(prompt: str) -> str:
+    """A secret from the terminal or stdin: other users can see a command line.
 
     Raises:
-        AnswerNeededError: nothing is on stdin.
+        AnswerNeededError: stdin is empty.
     """
     if sys.stdin.isatty():
         return str(typer.prompt(prompt, hide_input=True))
     value = sys.stdin.read().removesuffix("\n")
     if not value:
-        raise AnswerNeededError("Write the secret's value to stdin, or call this on a terminal.")
+        raise AnswerNeededError("Write the secret's value to stdin, or run this on a terminal.")
     return value
 
 
-def chosen(options: list[Any], text: str) -> str:
-    """The option that `text` is the number of, else the text itself."""
-    if text.isdigit() and 0 < int(text) <= len(options):
+def choose_option(options: Sequence[Any], text: str | None) -> str | None:
+    """The option with this number, else the text itself."""
+    if text and text.isdigit() and 0 < int(text) <= len(options):
         return str(options[int(text) - 1])
     return text

@@ -1,4 +1,4 @@
-"""Making the gateway hold what files say: compare, show the difference, carry it out."""
+"""Brings the gateway's tasks and agents to what files define: compares, shows, applies."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,15 +8,23 @@ from enum import StrEnum
 from functools import partial
 from threading import Event
 
-from cli.client import Gateway, Json, RefusedError, UnreachableError
-from cli.definitions import AGENT, KINDS, TASK, Definition, Kind, as_yaml, of_resource
+from cli.client import Client, Json, RefusedError, UnreachableError
+from cli.definitions import (
+    AGENT,
+    KINDS,
+    TASK,
+    Definition,
+    DefinitionKind,
+    define_resource,
+    write_yaml,
+)
 
-AT_ONCE = 8
-"""Requests under way: a gateway is busy with eight, and other users get through (chosen)."""
+CONCURRENT_REQUESTS = 8
+"""Eight use a gateway well, and leave room for other users (chosen)."""
 
 
 class Change(StrEnum):
-    """What has to be done for a definition."""
+    """What a definition changes at the gateway."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -25,26 +33,26 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A definition, and the resource that the gateway holds under its key, if it holds one."""
+    """A definition, and the gateway's resource with its key, if there is one."""
 
     wanted: Definition
     resource: Json | None
 
     @property
     def held(self) -> Json:
-        """What the gateway holds, in the form of files."""
-        return of_resource(self.wanted.kind, self.resource).body if self.resource else {}
+        """The resource as the body of a definition."""
+        return define_resource(self.wanted.kind, self.resource).body if self.resource else {}
 
     @property
     def change(self) -> Change:
-        """What has to be done."""
+        """What the definition changes."""
         if self.resource is None:
             return Change.CREATE
         return Change.NOTHING if self.held == self.wanted.body else Change.UPDATE
 
     @property
     def request(self) -> Json:
-        """The body that creates it, or the fields that change."""
+        """The body that creates the resource, or the fields that change."""
         wanted, held = self.wanted, self.held
         if self.resource is None:
             return wanted.request
@@ -54,12 +62,12 @@ class Planned:
             if held.get(field) != wanted.body.get(field)
         }
 
-    def difference(self) -> str:
-        """What would change, as a unified diff of YAML."""
+    def write_difference(self) -> str:
+        """The change as a unified diff of YAML."""
         label = f"{self.wanted.kind.name} {self.wanted.key}"
         lines = difflib.unified_diff(
-            as_yaml(self.held).splitlines() if self.held else [],
-            as_yaml(self.wanted.body).splitlines(),
+            write_yaml(self.held).splitlines() if self.held else [],
+            write_yaml(self.wanted.body).splitlines(),
             f"{label} (gateway)",
             f"{label} ({self.wanted.source})",
             lineterm="",
@@ -67,81 +75,84 @@ class Planned:
         return "\n".join(lines)
 
 
-class Outcome(StrEnum):
-    """What came of a definition."""
+class ApplyOutcome(StrEnum):
+    """How applying a definition ended."""
 
     DONE = "done"
     REFUSED = "refused"
     UNKNOWN = "unknown"
-    """The gateway was asked and did not answer: it may be done or not."""
+    """The gateway got the request and did not answer: it may be done or not."""
     NOT_TRIED = "not tried"
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What came of one definition: the resource, or why there is none."""
+class ApplyResult:
+    """The outcome of one definition: the resource, or the reason why there is none."""
 
     planned: Planned
-    outcome: Outcome
+    outcome: ApplyOutcome
     resource: Json | None = None
     reason: str | None = None
 
 
-def plan(gateway: Gateway, definitions: Sequence[Definition]) -> Sequence[Planned]:
-    """What there is to do, in the order in which it must be done: a task may name an agent."""
+def plan(client: Client, definitions: Sequence[Definition]) -> Sequence[Planned]:
+    """What to apply, agents first: a task may name an agent."""
     planned: list[Planned] = []
     for kind in KINDS.values():
         wanted = [d for d in definitions if d.kind is kind]
-        held = _held(gateway, kind, wanted) if wanted else {}
+        held = _read_held(client, kind, wanted) if wanted else {}
         planned += [Planned(d, held.get(d.key)) for d in wanted]
     return planned
 
 
-def _held(gateway: Gateway, kind: Kind, wanted: Sequence[Definition]) -> Mapping[str, Json]:
-    """My resources of a kind by key; for a single task, only those that have its name in them."""
+def _read_held(
+    client: Client, kind: DefinitionKind, wanted: Sequence[Definition]
+) -> Mapping[str, Json]:
+    """My resources of a kind by key; for a single task, only those whose names contain its."""
     narrow = {"q": wanted[0].key[:200]} if kind is TASK and len(wanted) == 1 else {}
-    return {r[kind.key]: r for r in mine(gateway, kind, **narrow)}
+    return {r[kind.key]: r for r in list_own(client, kind, **narrow)}
 
 
-def mine(gateway: Gateway, kind: Kind, **query: str) -> Iterator[Json]:
-    """My own resources of a kind: neither what others share nor what is built in."""
-    me = gateway.get("/me")["id"]
-    return (r for r in gateway.items(kind.path, **query) if r["user_id"] == me)
+def list_own(client: Client, kind: DefinitionKind, **query: str) -> Iterator[Json]:
+    """My own resources of a kind, without those that others share and the built-in ones."""
+    me = client.call("get_me")["id"]
+    return (r for r in client.iterate(f"list_{kind.name}s", **query) if r["user_id"] == me)
 
 
-def rehearse(gateway: Gateway, planned: Sequence[Planned]) -> Iterator[Result]:
-    """Ask the gateway's rules about each, in the same order; nothing is stored.
+def rehearse(client: Client, planned: Sequence[Planned]) -> Iterator[ApplyResult]:
+    """Check each with the gateway, in the same order, without storing anything.
 
     Raises:
-        UnreachableError: the gateway went away.
+        UnreachableError: the gateway does not answer.
     """
     agents: dict[str, Json] = {}
-    for of_kind in _by_kind(planned):
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for result in pool.map(partial(_rehearsed, gateway, dict(agents)), of_kind):
+    for of_kind in _group_by_kind(planned):
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+            for result in pool.map(partial(_rehearse_one, client, dict(agents)), of_kind):
                 wanted = result.planned.wanted
-                if wanted.kind is AGENT and result.outcome is Outcome.DONE:
+                if wanted.kind is AGENT and result.outcome is ApplyOutcome.DONE:
                     agents[wanted.key] = wanted.body
                 yield result
 
 
-def _rehearsed(gateway: Gateway, agents: Mapping[str, Json], planned: Planned) -> Result:
+def _rehearse_one(client: Client, agents: Mapping[str, Json], planned: Planned) -> ApplyResult:
     if planned.change is Change.NOTHING:
-        return Result(planned, Outcome.DONE, planned.resource)
+        return ApplyResult(planned, ApplyOutcome.DONE, planned.resource)
     request = planned.request
     if planned.wanted.kind is TASK:
-        request |= _without_its_agent(planned.wanted.request, agents)
+        request |= _replace_agent(planned.wanted.request, agents)
     try:
-        return Result(planned, Outcome.DONE, _sent(gateway, planned, request, dry_run="true"))
+        resource = _send(client, planned, request, dry_run=True)
+        return ApplyResult(planned, ApplyOutcome.DONE, resource)
     except RefusedError as error:
-        return Result(planned, Outcome.REFUSED, reason=str(error))
+        return ApplyResult(planned, ApplyOutcome.REFUSED, reason=str(error))
 
 
-def _without_its_agent(task: Json, agents: Mapping[str, Json]) -> Json:
-    """Changes to a task that names one of these agents, which the gateway does not have so yet.
+def _replace_agent(task: Json, agents: Mapping[str, Json]) -> Json:
+    """Changes to a task that names one of these agents, which the gateway does not have yet.
 
-    All that an agent means to a task's rules is whether it is there, and its model. Public tasks
-    and agents that work outside are refused in any case, so they may as well name it.
+    A task's rules need to know of its agent only whether it exists, and its model. Public tasks and
+    agents that work outside are refused in any case, so they need no change.
     """
     agent = agents.get(str(task.get("agent_id")))
     if agent is None or task.get("is_public") or agent.get("executor", "claude") != "claude":
@@ -150,55 +161,57 @@ def _without_its_agent(task: Json, agents: Mapping[str, Json]) -> Json:
     return {"agent_id": None, "sdk_options": {"model": agent.get("model"), **options}}
 
 
-def carry_out(gateway: Gateway, planned: Sequence[Planned]) -> Iterator[Result]:
-    """Do it, kind after kind. A refusal stops nothing else; a gateway that is away stops the rest.
+def apply_all(client: Client, planned: Sequence[Planned]) -> Iterator[ApplyResult]:
+    """Apply it, kind after kind; each definition has a result.
 
-    Each definition has its result, also of what was not tried.
+    After a refusal the others are tried, after a gateway that does not answer they are not.
     """
     lost = Event()
-    for of_kind in _by_kind(planned):
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            yield from pool.map(partial(_carried_out, gateway, lost), of_kind)
+    for of_kind in _group_by_kind(planned):
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+            yield from pool.map(partial(_apply_one, client, lost), of_kind)
 
 
-def apply(gateway: Gateway, definition: Definition) -> Json:
-    """The resource of one definition, made or changed to what it says.
+def apply(client: Client, definition: Definition) -> Json:
+    """The resource of one definition, created or updated where needed.
 
     Raises:
         RefusedError: the gateway refuses it.
     """
-    return _done(gateway, plan(gateway, [definition])[0])
+    return _apply_planned(client, plan(client, [definition])[0])
 
 
-def _carried_out(gateway: Gateway, lost: Event, planned: Planned) -> Result:
+def _apply_one(client: Client, lost: Event, planned: Planned) -> ApplyResult:
     if lost.is_set():
-        return Result(planned, Outcome.NOT_TRIED)
+        return ApplyResult(planned, ApplyOutcome.NOT_TRIED)
     try:
-        return Result(planned, Outcome.DONE, _done(gateway, planned))
+        return ApplyResult(planned, ApplyOutcome.DONE, _apply_planned(client, planned))
     except RefusedError as error:
-        return Result(planned, Outcome.REFUSED, reason=str(error))
+        return ApplyResult(planned, ApplyOutcome.REFUSED, reason=str(error))
     except UnreachableError as error:
         lost.set()
-        outcome = Outcome.UNKNOWN if error.was_sent else Outcome.NOT_TRIED
-        return Result(planned, outcome, reason=str(error))
+        outcome = ApplyOutcome.UNKNOWN if error.was_sent else ApplyOutcome.NOT_TRIED
+        return ApplyResult(planned, outcome, reason=str(error))
 
 
-def _by_kind(planned: Sequence[Planned]) -> Iterator[Sequence[Planned]]:
+def _group_by_kind(planned: Sequence[Planned]) -> Iterator[Sequence[Planned]]:
     for name in dict.fromkeys(p.wanted.kind.name for p in planned):
         yield [p for p in planned if p.wanted.kind.name == name]
 
 
-def _done(gateway: Gateway, planned: Planned) -> Json:
+def _apply_planned(client: Client, planned: Planned) -> Json:
     if planned.resource is not None and planned.change is Change.NOTHING:
         return planned.resource
-    return _sent(gateway, planned, planned.request)
+    return _send(client, planned, planned.request)
 
 
-def _sent(gateway: Gateway, planned: Planned, request: Json, **query: str) -> Json:
-    """What the gateway answers to the request that makes or changes it."""
+def _send(client: Client, planned: Planned, request: Json, *, dry_run: bool | None = None) -> Json:
+    """The gateway's answer to the request that creates or updates the resource."""
+    kind = planned.wanted.kind
     if planned.resource is None:
-        made: Json = gateway.post(planned.wanted.kind.path, request, **query)
-        return made
-    path = planned.resource["_links"]["self"].removeprefix("/api/v1")
-    changed: Json = gateway.patch(path, request, **query)
-    return changed
+        operation, path = f"create_{kind.name}", {}
+    else:
+        operation = f"update_{kind.name}"
+        path = {f"{kind.name}_id": planned.resource[kind.id_field]}
+    answer: Json = client.call(operation, request, **path, dry_run=dry_run)
+    return answer

@@ -1,27 +1,27 @@
-"""Verifying the audit log's chain in the database itself, past the gateway."""
+"""Verifies the audit log's chain in the database itself, without the gateway."""
 
 import asyncio
 from typing import Any
 
 from api.audit import views
-from cli.configuration import load
+from cli.configuration import load_settings
 from cli.exits import CommandError
 from domain.errors import InvalidInputError
 from persistence.db.database import Database
 from persistence.ledger import audit_chain
 from persistence.ledger.audit_chain import Head, Verification
 
-SEALS_AT_ONCE = 100_000
-"""Verified between two looks at the chain's end (chosen)."""
+SEALS_PER_QUERY = 100_000
+"""Seals verified in one query (chosen)."""
 
 
 def verify_directly(from_seq: int, expect_head: str | None) -> dict[str, Any]:
-    """What the gateway would answer, of the whole chain from `from_seq` on.
+    """The gateway's answer, but for the whole chain from `from_seq` on.
 
     Raises:
-        CommandError: PERDURE_DATABASE_URL is not set, or the expected head is none.
+        CommandError: PERDURE_DATABASE_URL is not set, or the expected head is malformed.
     """
-    settings = load()
+    settings = load_settings()
     if settings.database_url is None:
         raise CommandError("Set PERDURE_DATABASE_URL to the database to verify.")
     try:
@@ -40,7 +40,7 @@ async def _verify(database_url: str, from_seq: int, expected: Head | None) -> Ve
             first = from_seq
             while True:
                 found = await audit_chain.verify(
-                    session, first, limit=SEALS_AT_ONCE, expected=expected
+                    session, first, limit=SEALS_PER_QUERY, expected=expected
                 )
                 if found.next_seq is None:
                     return found

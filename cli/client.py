@@ -1,11 +1,16 @@
-"""The command line's side of the gateway: where it is, what it answers, how a run goes on."""
+"""The client of the gateway: its address, its operations, and an execution's event stream.
+
+Operations are called by their ids in the OpenAPI document. `operations.json`, written by
+`scripts/write_operations.py`, holds their methods, paths and parameters.
+"""
 
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx2
@@ -14,18 +19,18 @@ from cli.exits import CommandError, Exit
 from cli.stack.home import Home
 from runtime.settings import Settings
 
-API = "/api/v1"
-
-# Execute may wait for the database; a person at the terminal gives up later than this (chosen).
+# Executing a task may wait for the database; people give up later than this (chosen).
 REQUEST_TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
-# A comment comes every 15 s (contract.md, section 7): three missed ones mean the stream is dead.
+# The gateway sends a comment every 15 s (contract.md, section 7): after three missing ones the
+# stream is dead.
 STREAM_TIMEOUT = httpx2.Timeout(45.0, connect=5.0)
-# A gateway that restarts is back within seconds; after two minutes somebody should know (chosen).
+# A gateway restarts within seconds; after two minutes an operator should know (chosen).
 GIVE_UP_SECONDS = 120.0
 RECONNECT_SECONDS = 0.5
-# As above, with a person who has just pressed return (chosen).
+# As above, for a person who waits at the terminal (chosen).
 START_SECONDS = 30.0
 SERVER_ERROR = 500
+PAGE_SIZE = 100
 
 LAST_EVENTS = frozenset({"execution.completed", "execution.failed", "execution.cancelled"})
 
@@ -33,34 +38,34 @@ Json = dict[str, Any]
 
 
 class UnreachableError(CommandError):
-    """No gateway answers; the message says what to do."""
+    """The gateway does not answer; the message says what to do."""
 
     exit = Exit.UNREACHABLE
 
     def __init__(self, message: str, *, was_sent: bool = False) -> None:
-        """`was_sent`: the request may have reached the gateway, and may have done its work."""
+        """`was_sent`: the request may have reached the gateway, which may have carried it out."""
         self.was_sent = was_sent
         super().__init__(message)
 
 
 class RefusedError(CommandError):
-    """The gateway understood and said no (RFC 9457)."""
+    """The gateway refused the request (RFC 9457)."""
 
     exit = Exit.USAGE
 
     def __init__(self, problem: Mapping[str, Any], status: int) -> None:
-        """`problem` is the body it sent."""
+        """`problem` is the body of the response."""
         self.problem = problem
         self.status = status
         detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
         errors = problem.get("errors", ())
         lines = [detail.replace("; see errors.", ":") if errors else detail]
-        lines += [f"  {_place(error['loc'])}: {error['msg']}" for error in errors]
+        lines += [f"  {_format_location(error['loc'])}: {error['msg']}" for error in errors]
         super().__init__("\n".join(lines))
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StreamedEvent:
     """One event of an execution; a `delta` has no `seq`."""
 
     type: str
@@ -69,18 +74,18 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a gateway is and what opens it."""
+class Endpoint:
+    """The address of a gateway, and the token to show it."""
 
     api_url: str
     token: str
 
 
-def find_place(settings: Settings) -> Place:
-    """What the settings say, else what runs on the home.
+def find_endpoint(settings: Settings) -> Endpoint:
+    """The gateway from the settings, else the one that runs on the home.
 
     Raises:
-        UnreachableError: neither says anything.
+        UnreachableError: there is neither.
     """
     facts = None
     if settings.api_url is None or settings.token is None:
@@ -92,102 +97,119 @@ def find_place(settings: Settings) -> Place:
             f"No Perdure runs on {settings.home.absolute()}. Start one with `perdure up`, or set "
             "PERDURE_API_URL and PERDURE_TOKEN to use one elsewhere."
         )
-    return Place(url.rstrip("/"), token)
+    return Endpoint(url.rstrip("/"), token)
 
 
-class Gateway:
-    """Requests to one gateway as one user."""
+class Operation(NamedTuple):
+    """A line of `operations.json`."""
 
-    def __init__(self, place: Place) -> None:
+    method: str
+    path: str
+    query: Sequence[str]
+    has_body: bool
+
+
+def load_operations() -> Mapping[str, Operation]:
+    """All operations by their ids."""
+    text = Path(__file__).with_name("operations.json").read_text(encoding="utf-8")
+    return {name: Operation(**fields) for name, fields in json.loads(text).items()}
+
+
+class Client:
+    """Calls the operations of one gateway as one user.
+
+    Parameters have their names in the OpenAPI document; those that are None are left out.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
         """Opens connections when they are needed."""
-        self.place = place
-        on_this_machine = httpx2.URL(place.api_url).host in {"127.0.0.1", "localhost", "::1"}
+        self.endpoint = endpoint
+        self._operations = load_operations()
+        is_local = httpx2.URL(endpoint.api_url).host in {"127.0.0.1", "localhost", "::1"}
         self._http = httpx2.Client(
-            base_url=place.api_url,
-            trust_env=not on_this_machine,  # a proxy of the environment leads elsewhere
+            base_url=endpoint.api_url,
+            trust_env=not is_local,  # a proxy does not reach this machine's own addresses
             headers={
-                "Authorization": f"Bearer {place.token}",
+                "Authorization": f"Bearer {endpoint.token}",
                 "User-Agent": "perdure-cli",
-                "Perdure-Client": "cli",  # what it starts was triggered by it
+                "Perdure-Client": "cli",  # becomes the trigger type of what it starts
             },
             timeout=REQUEST_TIMEOUT,
         )
 
     def __enter__(self) -> Self:
-        """The gateway itself."""
+        """The client itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the connections."""
         self._http.close()
 
-    def get(self, path: str, /, **query: object) -> Any:
-        """A resource; query parameters that are None are left out."""
-        return self._request("GET", path, params=_given(query))
+    def call(self, operation: str, body: Mapping[str, Any] | None = None, **given: Any) -> Any:
+        """The JSON that an operation answers, None for an empty response.
 
-    def items(self, path: str, /, **query: object) -> Iterator[Json]:
-        """Everything a list holds, page by page."""
+        Raises:
+            RefusedError: the gateway refuses it.
+            UnreachableError: the gateway does not answer.
+        """
+        return _read_json(self._send(operation, given, body))
+
+    def iterate(self, operation: str, **given: Any) -> Iterator[Json]:
+        """Every item of a list operation, fetched page by page."""
         cursor = None
         while True:
-            page = self.get(path, **{"page_size": 100, **query}, cursor=cursor)
+            page = self.call(operation, **{"page_size": PAGE_SIZE, **given}, cursor=cursor)
             yield from page["items"]
             cursor = page.get("next_cursor")
             if cursor is None:
                 return
 
-    def get_patiently(self, path: str, **query: object) -> Any:
-        """As `get`, over a restart of the gateway: for who follows an execution."""
+    def call_with_retries(self, operation: str, **given: Any) -> Any:
+        """As `call`, but wait for a gateway that restarts."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
-                return self.get(path, **query)
+                return self.call(operation, **given)
             except UnreachableError:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(RECONNECT_SECONDS)
 
-    def content(self, path: str, **query: object) -> bytes:
-        """The bytes of a file."""
-        return self._send("GET", path, params=_given(query)).content
-
-    def post(self, path: str, body: Mapping[str, Any] | None = None, **query: object) -> Any:
-        """What a POST brings."""
-        return self._request("POST", path, json=body or {}, params=_given(query))
-
-    def start(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The execution a POST starts: one, however often the connection breaks meanwhile.
+    def start(self, operation: str, body: Mapping[str, Any] | None = None, **given: Any) -> Any:
+        """As `call`, for an operation that starts something: once, even if connections break.
 
         Raises:
-            UnreachableError: no gateway was there to begin with, or it stayed away.
+            UnreachableError: no gateway answered at first, or it did not come back.
         """
         key = {"Idempotency-Key": str(uuid4())}
         deadline = time.monotonic() + START_SECONDS
         was_sent = False
         while True:
             try:
-                return self._request("POST", path, json=body or {}, headers=key)
+                return _read_json(self._send(operation, given, body, key))
             except UnreachableError as error:
                 was_sent |= error.was_sent
                 if not was_sent or time.monotonic() > deadline:
                     raise
             except RefusedError as refusal:
-                is_on_its_way = refusal.problem.get("code") == "idempotency_in_progress"
-                if not is_on_its_way or time.monotonic() > deadline:
+                is_in_progress = refusal.problem.get("code") == "idempotency_in_progress"
+                if not is_in_progress or time.monotonic() > deadline:
                     raise
             time.sleep(RECONNECT_SECONDS)
 
-    def download(self, path: str, target: Path, /, **query: object) -> None:
-        """Write a file's bytes to `target`, whole or not at all."""
+    def read_content(self, operation: str, **given: Any) -> bytes:
+        """The bytes that an operation answers."""
+        return self._send(operation, given).content
+
+    def download(self, operation: str, target: Path, **given: Any) -> None:
+        """Write the bytes that an operation answers to `target`, all of them or none."""
         part = target.with_name(f"{target.name}.part")
-        given = _given(query)
+        method, url, query = self._prepare(operation, given)
         try:
-            with (
-                self._http.stream("GET", f"{API}{path}", params=given) as response,
-                part.open("wb") as file,
-            ):
+            with self._http.stream(method, url, params=query) as response, part.open("wb") as file:
                 if not response.is_success:
                     response.read()
-                    raise _refused(response)
+                    raise _read_refusal(response)
                 for chunk in response.iter_bytes():
                     file.write(chunk)
             part.replace(target)
@@ -196,84 +218,97 @@ class Gateway:
         finally:
             part.unlink(missing_ok=True)
 
-    def patch(self, path: str, body: Mapping[str, Any], **query: object) -> Any:
-        """The changed resource."""
-        return self._request("PATCH", path, json=body, params=_given(query))
-
-    def put(self, path: str, body: Mapping[str, Any]) -> Any:
-        """What was made, or nothing where something was replaced."""
-        return self._request("PUT", path, json=body)
-
-    def delete(self, path: str) -> None:
-        """Delete a resource."""
-        self._request("DELETE", path)
-
-    def events(self, execution_id: str) -> Iterator[Event]:
+    def stream_events(self, execution_id: str) -> Iterator[StreamedEvent]:
         """An execution's events from the first to the last, across lost connections.
 
         Raises:
-            UnreachableError: the gateway stayed away.
-            RefusedError: there is no such execution, or it is not yours.
+            UnreachableError: the gateway does not answer, or did not come back.
+            RefusedError: the execution does not exist, or belongs to another user.
         """
         after, last_type = 0, ""
-        heard_at: float | None = None  # None: never, so there is nothing to wait for
-        # An operator's reset continues behind a terminal event: only the end of the stream is one.
+        received_at: float | None = None  # None: never connected, so there is nothing to resume
+        # An operator's reset continues after a terminal event, which is the last one only where
+        # the stream ends.
         while last_type not in LAST_EVENTS:
             try:
-                for event in self._stream(execution_id, after):
-                    heard_at = time.monotonic()
+                for event in self._stream_once(execution_id, after):
+                    received_at = time.monotonic()
                     if event.seq is not None:
                         after, last_type = event.seq, event.type
                     yield event
             except httpx2.TransportError as error:
-                if heard_at is None or time.monotonic() - heard_at > GIVE_UP_SECONDS:
+                if received_at is None or time.monotonic() - received_at > GIVE_UP_SECONDS:
                     raise self._unreachable(error) from error
                 time.sleep(RECONNECT_SECONDS)
 
-    def _stream(self, execution_id: str, after: int) -> Iterator[Event]:
+    def _stream_once(self, execution_id: str, after: int) -> Iterator[StreamedEvent]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
-        path = f"{API}/task-executions/{execution_id}/events"
-        with self._http.stream("GET", path, headers=headers, timeout=STREAM_TIMEOUT) as response:
+        method, url, _ = self._prepare("list_events", {"execution_id": execution_id})
+        with self._http.stream(method, url, headers=headers, timeout=STREAM_TIMEOUT) as response:
             if response.status_code >= SERVER_ERROR:
                 raise httpx2.RemoteProtocolError(f"HTTP {response.status_code}")
             if not response.is_success:
                 response.read()
-                raise _refused(response)
+                raise _read_refusal(response)
             for sent in httpx2.EventSource(response):
                 body = json.loads(sent.data)
                 if sent.event == "delta":
-                    yield Event("delta", body)
+                    yield StreamedEvent("delta", body)
                 else:
-                    yield Event(body["type"], body["data"], body["seq"])
+                    yield StreamedEvent(body["type"], body["data"], body["seq"])
 
-    def _request(self, method: str, path: str, **more: Any) -> Any:
-        response = self._send(method, path, **more)
-        return response.json() if response.content else None
-
-    def _send(self, method: str, path: str, **more: Any) -> httpx2.Response:
+    def _send(
+        self,
+        operation: str,
+        given: Mapping[str, object],
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        method, url, query = self._prepare(operation, given)
+        content = (body or {}) if self._operations[operation].has_body else None
         try:
-            response = self._http.request(method, f"{API}{path}", **more)
+            response = self._http.request(method, url, params=query, json=content, headers=headers)
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
         if response.status_code >= SERVER_ERROR:
             raise UnreachableError(
-                f"{self.place.api_url} can't serve now: {_refused(response)} "
+                f"{self.endpoint.api_url} can't serve now: {_read_refusal(response)} "
                 f"(HTTP {response.status_code})",
                 was_sent=True,
             )
         if not response.is_success:
-            raise _refused(response)
+            raise _read_refusal(response)
         return response
+
+    def _prepare(
+        self, operation: str, given: Mapping[str, object]
+    ) -> tuple[str, str, dict[str, str]]:
+        """The method, the URL and the query of a call; unknown parameters are a mistake of ours."""
+        method, path, names, _ = self._operations[operation]
+        values = {name: _encode(value) for name, value in given.items() if value is not None}
+        query = {name: values.pop(name) for name in names if name in values}
+        url = path.format(**{name: quote(value, safe="") for name, value in values.items()})
+        if unknown := [name for name in values if f"{{{name}}}" not in path]:
+            raise TypeError(f"{operation} has no parameter {', '.join(unknown)}")
+        return method, url, query
 
     def _unreachable(self, error: Exception) -> UnreachableError:
         return UnreachableError(
-            f"{self.place.api_url} does not answer ({error}). Is it running? Start one with "
+            f"{self.endpoint.api_url} does not answer ({error}). Is it running? Start one with "
             "`perdure up`, or set PERDURE_API_URL.",
             was_sent=not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout),
         )
 
 
-def _refused(response: httpx2.Response) -> RefusedError:
+def _read_json(response: httpx2.Response) -> Any:
+    return response.json() if response.content else None
+
+
+def _encode(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read_refusal(response: httpx2.Response) -> RefusedError:
     try:
         problem = response.json()
     except ValueError:
@@ -281,11 +316,7 @@ def _refused(response: httpx2.Response) -> RefusedError:
     return RefusedError(problem if isinstance(problem, dict) else {}, response.status_code)
 
 
-def _place(loc: Sequence[Any]) -> str:
-    """Where a problem is: whether in the body or in the query says nothing on a command line."""
+def _format_location(loc: Sequence[Any]) -> str:
+    """The field of a problem, without `body` or `query`, which mean nothing on a command line."""
     parts = loc[1:] if loc and loc[0] in {"body", "path", "query"} else loc
     return ".".join(map(str, parts)) or "(all of it)"
-
-
-def _given(query: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(value) for name, value in query.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The settings of a command: read once, with a readable complaint, and shown without secrets."""
+"""The settings of a command: loading them, and showing them without secrets."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ MASK = "********"
 
 
 class SettingsError(CommandError):
-    """A PERDURE_* variable holds what it can't hold."""
+    """A PERDURE_* variable has an invalid value."""
 
 
-def load(**given: Any) -> Settings:
-    """The settings; `given` (from options) goes before the environment, None counts as not given.
+def load_settings(**given: Any) -> Settings:
+    """The settings; what is given (from options, unless None) overrides the environment.
 
     Raises:
-        SettingsError: names each wrong variable.
+        SettingsError: a variable is invalid; the message names each.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
@@ -30,25 +30,25 @@ def load(**given: Any) -> Settings:
         raise SettingsError("\n".join(lines)) from None
 
 
-def shown(settings: Settings) -> dict[str, object]:
-    """Every setting by its variable's name, secrets and passwords masked."""
+def describe_settings(settings: Settings) -> dict[str, object]:
+    """Every setting by the name of its variable, secrets and passwords masked."""
     return {
-        f"PERDURE_{name.upper()}": _masked(getattr(settings, name))
+        f"PERDURE_{name.upper()}": _mask(getattr(settings, name))
         for name in type(settings).model_fields
     }
 
 
-def _masked(value: object) -> object:
+def _mask(value: object) -> object:
     if isinstance(value, SecretStr):
         return MASK
     if isinstance(value, AnyUrl) or hasattr(value, "hosts"):
-        return _without_password(str(value))
+        return _mask_password(str(value))
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return value if isinstance(value, int | float | None) else str(value)
 
 
-def _without_password(url: str) -> str:
+def _mask_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     userinfo, at, host = rest.rpartition("@")
     user, colon, _ = userinfo.partition(":")

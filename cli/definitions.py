@@ -1,7 +1,7 @@
 """Tasks and agents kept as files: YAML, JSON, or Markdown with front matter.
 
-Both sides of a comparison, what a file says and what the gateway holds, are brought to one form:
-the fields that differ from their defaults, in a fixed order.
+Files and the gateway's resources are compared in one form: the fields that differ from their
+defaults, in a fixed order.
 """
 
 import json
@@ -18,43 +18,47 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from api.agents.schemas import AgentCreate
-from api.tasks.schemas import TaskCreate
 from cli.client import Json
 from cli.exits import CommandError
 from domain import agent_files
+from services.definitions.inputs import TaskCreate
 
 MARKDOWN = frozenset({".md", ".markdown"})
 SUFFIXES = frozenset({".yaml", ".yml", ".json"}) | MARKDOWN
 
 _TEXT = "(text)"
-"""Where the text of a Markdown file stands among its fields: no field has that name."""
+"""The text of a Markdown file among its fields; no field has this name."""
 
-_UNKNOWN = "There is no such field; leave it out."
-"""Pydantic says that extra inputs are not permitted, which names nothing that a file has."""
+_UNKNOWN_FIELD = "There is no such field; leave it out."
+"""In place of Pydantic's message, which mentions `extra inputs`."""
 
 _LONGEST_FILE_NAME = 80
-"""Characters of a name that a file's name takes over: enough to know it by (chosen)."""
+"""Characters of a resource's name in its file's name (chosen)."""
 
 
 class DefinitionError(CommandError):
-    """A file can't be read as what it should be."""
+    """A file can't be read, or holds no definition."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What can be kept as a file. `key` identifies it, `prose` is the body of a Markdown file."""
+class DefinitionKind:
+    """A kind of resource that files define.
+
+    `key` is the field that identifies it, `id_field` what its operations are called with, `prose`
+    the field that is the body of a Markdown file. `required` has fields of requests that a file
+    may leave out.
+    """
 
     name: str
-    path: str
     key: str
+    id_field: str
     prose: str
     model: type[BaseModel]
-    unless_said: Mapping[str, Any]
-    """Required fields that a file may leave out."""
+    required: Mapping[str, Any]
 
     @cached_property
     def defaults(self) -> Json:
-        """Every field that may be left out, with what it is then, as JSON."""
+        """Every field that may be left out, with its default as JSON."""
         fields = self.model.model_fields.items()
         optional = {
             n: f.get_default(call_default_factory=True) for n, f in fields if not f.is_required()
@@ -62,36 +66,36 @@ class Kind:
         dumped: Json = self.model.model_construct(**optional).model_dump(
             mode="json", warnings=False
         )
-        return {**self.unless_said, **{name: dumped[name] for name in optional}}
+        return {**self.required, **{name: dumped[name] for name in optional}}
 
-    def normal(self, body: Mapping[str, Any]) -> Json:
+    def normalize(self, body: Mapping[str, Any]) -> Json:
         """The fields that differ from their defaults, in a fixed order, the key first.
 
         Raises:
-            ValidationError: it is no body of this kind.
+            ValidationError: the body is invalid.
         """
-        text = json.dumps({**self.unless_said, **body}, default=str)  # YAML knows dates
+        text = json.dumps({**self.required, **body}, default=str)  # YAML has dates
         model = self.model.model_validate_json(text, strict=True)
-        lean = model.model_dump(mode="json", exclude_defaults=True)
-        said = {n: v for n, v in lean.items() if self.unless_said.get(n, ...) != v}
-        return {self.key: said.pop(self.key), **said}
+        fields = model.model_dump(mode="json", exclude_defaults=True)
+        changed = {n: v for n, v in fields.items() if self.required.get(n, ...) != v}
+        return {self.key: changed.pop(self.key), **changed}
 
 
-TASK = Kind(
+TASK = DefinitionKind(
     name="task",
-    path="/tasks",
     key="name",
+    id_field="id",
     prose="prompt_template",
     model=TaskCreate,
-    unless_said={"allowed_tools": [], "sdk_options": {}},
+    required={"allowed_tools": [], "sdk_options": {}},
 )
-AGENT = Kind(
+AGENT = DefinitionKind(
     name="agent",
-    path="/agents",
     key="agent_id",
+    id_field="agent_id",
     prose="system_prompt",
     model=AgentCreate,
-    unless_said={},
+    required={},
 )
 KINDS = {kind.name: kind for kind in (AGENT, TASK)}
 """In the order in which they are applied: a task may name an agent."""
@@ -99,83 +103,83 @@ KINDS = {kind.name: kind for kind in (AGENT, TASK)}
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One task or agent in its normal form, and the file it came from.
+    """One task or agent in its normal form, and the file that holds it.
 
-    `ignored` names what the file says beyond that: coding agents' files have fields of their own.
+    `ignored` names the fields of a coding agent's file that have no meaning here.
     """
 
-    kind: Kind
+    kind: DefinitionKind
     body: Json
     source: str
     ignored: Sequence[str] = ()
 
     @property
     def key(self) -> str:
-        """What it is known by."""
+        """What identifies it."""
         key: str = self.body[self.kind.key]
         return key
 
     @property
     def request(self) -> Json:
         """The body that creates it."""
-        return {**self.kind.unless_said, **self.body}
+        return {**self.kind.required, **self.body}
 
 
 def is_file(name_or_file: str) -> bool:
-    """Whether an argument means a file: it ends like one, or there is one."""
+    """Whether an argument means a file: by its suffix, or because the file exists."""
     path = Path(name_or_file)
     return path.suffix in SUFFIXES or path.is_file()
-
-
-def task_in(path: Path) -> Definition:
-    """The one task in a file.
-
-    Raises:
-        DefinitionError: the file can't be read, or holds something else.
-    """
-    found = list(read(path))
-    if len(found) != 1 or found[0].kind is not TASK:
-        raise DefinitionError(f"{path} must hold one task; `perdure apply` takes more.")
-    return found[0]
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
-def files_in(path: Path) -> Sequence[Path]:
-    """The definition files of a directory and those below it, in order; or the one file.
+def read_task(path: Path) -> Definition:
+    """The one task in a file.
 
     Raises:
-        DefinitionError: there is nothing.
+        DefinitionError: the file can't be read, or holds something else.
     """
-    if path.is_dir():
-        found = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix in SUFFIXES and not _is_aside(file.relative_to(path))
-        )
-        if not found:
-            raise DefinitionError(f"{path} holds no definitions: no *.yaml, *.json or *.md.")
-        return found
-    return [path]
+    found = list(read_file(path))
+    if len(found) != 1 or found[0].kind is not TASK:
+        raise DefinitionError(f"{path} must hold one task; `perdure apply` takes more.")
+    return found[0]
 
 
-def _is_aside(file: Path) -> bool:
-    """Hidden things, and what a directory says about itself."""
+def find_files(path: Path) -> Sequence[Path]:
+    """The definition files in a directory and those below it, sorted; or the one file.
+
+    Raises:
+        DefinitionError: there is none.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix in SUFFIXES and not _is_skipped(file.relative_to(path))
+    )
+    if not found:
+        raise DefinitionError(f"{path} holds no definitions: no *.yaml, *.json or *.md.")
+    return found
+
+
+def _is_skipped(file: Path) -> bool:
+    """Hidden files, and a directory's README."""
     return file.stem.upper() == "README" or any(part.startswith(".") for part in file.parts)
 
 
 def read_all(paths: Iterable[Path]) -> Sequence[Definition]:
-    """Every definition below these paths; all that is wrong is told at once.
+    """Every definition below these paths.
 
     Raises:
-        DefinitionError: a file can't be read, or two define the same thing.
+        DefinitionError: files can't be read, or two define the same resource; lists all problems.
     """
     problems: list[str] = []
     found: dict[tuple[str, str], Definition] = {}
-    for file in (file for path in paths for file in files_in(path)):
+    for file in (file for path in paths for file in find_files(path)):
         try:
-            definitions = list(read(file))
+            definitions = list(read_file(file))
         except DefinitionError as error:
             problems.append(str(error))
             continue
@@ -184,54 +188,56 @@ def read_all(paths: Iterable[Path]) -> Sequence[Definition]:
             if earlier is not definition:
                 problems.append(
                     f"{definition.source}: the {definition.kind.name} {definition.key!r} "
-                    f"stands in {earlier.source} already."
+                    f"is defined in {earlier.source} already."
                 )
     if problems:
         raise DefinitionError("\n".join(problems))
     return list(found.values())
 
 
-def read(path: Path) -> Iterator[Definition]:
+def read_file(path: Path) -> Iterator[Definition]:
     """The definitions in a file: one, or one for each document of a YAML file.
 
-    The kind is what `kind` says, else that of the directory (`agents/`), else a task.
+    The kind is that of the field `kind`, else of the directory (`agents/`), else a task.
 
     Raises:
         DefinitionError: the file can't be read, or holds something else.
     """
-    for document in _documents(path):
+    for document in _read_documents(path):
         if document is not None:
-            yield of_fields(document, path)
+            yield parse_definition(document, path)
 
 
-def fields_in(path: Path) -> Json:
-    """The fields of the one thing in a YAML or JSON file, as they are: the gateway checks them.
+def read_fields(path: Path) -> Json:
+    """The fields of the one resource in a YAML or JSON file, unchecked.
 
     Raises:
         DefinitionError: the file can't be read, or holds something else.
     """
-    found = [document for document in _documents(path) if document is not None]
+    found = [document for document in _read_documents(path) if document is not None]
     if path.suffix in MARKDOWN or len(found) != 1 or not isinstance(found[0], dict):
         raise DefinitionError(f"{path} must hold the fields of one thing, in YAML or JSON.")
-    fields: Json = json.loads(json.dumps(found[0], default=str))  # YAML knows dates
+    fields: Json = json.loads(json.dumps(found[0], default=str))  # YAML has dates
     return fields
 
 
-def _documents(path: Path) -> Sequence[Any]:
+def _read_documents(path: Path) -> Sequence[Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        return [_markdown(text)] if path.suffix in MARKDOWN else list(yaml.safe_load_all(text))
+        if path.suffix in MARKDOWN:
+            return [_parse_markdown(text)]
+        return list(yaml.safe_load_all(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DefinitionError(f"{path} can't be read: {error}") from error
 
 
-def _markdown(text: str) -> Any:
+def _parse_markdown(text: str) -> Any:
     """The front matter, and the text after it as `_TEXT`."""
     post = frontmatter.loads(text)
     return {**post.metadata, _TEXT: post.content}
 
 
-def of_fields(document: Any, path: Path) -> Definition:
+def parse_definition(document: Any, path: Path) -> Definition:
     """The definition that a document of a file holds.
 
     Raises:
@@ -240,8 +246,8 @@ def of_fields(document: Any, path: Path) -> Definition:
     if not isinstance(document, dict):
         raise DefinitionError(f"{path} holds no definition: write fields, such as `name: …`.")
     fields = dict(document)
-    usual = path.parent.name.removesuffix("s")
-    name = str(fields.pop("kind", usual if usual in KINDS else TASK.name))
+    directory = path.parent.name.removesuffix("s")
+    name = str(fields.pop("kind", directory if directory in KINDS else TASK.name))
     kind = KINDS.get(name)
     if kind is None:
         raise DefinitionError(f"{path}: there is no kind {name!r}; write {' or '.join(KINDS)}.")
@@ -252,31 +258,31 @@ def of_fields(document: Any, path: Path) -> Definition:
     elif _TEXT in fields:
         fields.setdefault(kind.prose, fields.pop(_TEXT))
     try:
-        return Definition(kind, kind.normal(fields), str(path), ignored)
+        return Definition(kind, kind.normalize(fields), str(path), ignored)
     except ValidationError as error:
         lines = [f"{path} is no {kind.name}:"]
         for problem in error.errors(include_url=False):
-            where = ".".join(map(str, problem["loc"])) or "(all of it)"
-            msg = _UNKNOWN if problem["type"] == "extra_forbidden" else problem["msg"]
-            lines.append(f"  {where}: {msg}")
+            field = ".".join(map(str, problem["loc"])) or "(all of it)"
+            msg = _UNKNOWN_FIELD if problem["type"] == "extra_forbidden" else problem["msg"]
+            lines.append(f"  {field}: {msg}")
         raise DefinitionError("\n".join(lines)) from error
 
 
-def of_resource(kind: Kind, resource: Mapping[str, Any]) -> Definition:
-    """What the gateway holds, in the same form."""
+def define_resource(kind: DefinitionKind, resource: Mapping[str, Any]) -> Definition:
+    """The definition of a resource of the gateway."""
     given = {name: resource[name] for name in kind.model.model_fields if name in resource}
-    return Definition(kind, kind.normal(given), "the gateway")
+    return Definition(kind, kind.normalize(given), "the gateway")
 
 
 # --- writing --------------------------------------------------------------------------------------
 
 
-def as_files(definitions: Iterable[Definition]) -> Iterator[tuple[str, str]]:
-    """A path of its own and a text for each: Markdown, unless its prose would not survive that."""
+def write_files(definitions: Iterable[Definition]) -> Iterator[tuple[str, str]]:
+    """A unique path and a text for each: Markdown, unless the prose would change by it."""
     taken: set[str] = set()
     for definition in definitions:
         kind = definition.kind
-        suffix, text = _written(definition)
+        suffix, text = _write_file(definition)
         stem = re.sub(r"[^\w.-]+", "-", definition.key.lower())[:_LONGEST_FILE_NAME].strip("-.")
         path = f"{kind.name}s/{stem or kind.name}"
         numbered = (f"{path}-{n}" for n in count(2))
@@ -286,32 +292,31 @@ def as_files(definitions: Iterable[Definition]) -> Iterator[tuple[str, str]]:
         yield path + suffix, text
 
 
-def as_stream(definitions: Iterable[Definition]) -> str:
+def write_stream(definitions: Iterable[Definition]) -> str:
     """All of them as one YAML file."""
-    return "---\n".join(as_yaml({"kind": d.kind.name, **d.body}) for d in definitions)
+    return "---\n".join(write_yaml({"kind": d.kind.name, **d.body}) for d in definitions)
 
 
-def _written(definition: Definition) -> tuple[str, str]:
-    kind = definition.kind
+def _write_file(definition: Definition) -> tuple[str, str]:
     fields = dict(definition.body)
-    prose = str(fields.pop(kind.prose, ""))
-    text = f"---\n{as_yaml(fields)}---\n\n{prose}\n"
-    if "\r" not in prose and _is_read_again(text, definition):
+    prose = str(fields.pop(definition.kind.prose, ""))
+    text = f"---\n{write_yaml(fields)}---\n\n{prose}\n"
+    if "\r" not in prose and _survives_markdown(text, definition):
         return ".md", text
-    return ".yaml", as_yaml(definition.body)
+    return ".yaml", write_yaml(definition.body)
 
 
-def _is_read_again(text: str, definition: Definition) -> bool:
-    """Markdown has no way to say some things, such as spaces around a prompt."""
+def _survives_markdown(text: str, definition: Definition) -> bool:
+    """Whether reading the text returns the definition; spaces around a prompt are lost, say."""
     try:
-        document = {**_markdown(text), "kind": definition.kind.name}
-        return of_fields(document, Path("-")).body == definition.body
+        document = {**_parse_markdown(text), "kind": definition.kind.name}
+        return parse_definition(document, Path("-")).body == definition.body
     except DefinitionError:
         return False
 
 
-def as_yaml(value: Mapping[str, Any]) -> str:
-    """YAML as people write it: fields in their order, texts of several lines as blocks."""
+def write_yaml(value: Mapping[str, Any]) -> str:
+    """YAML with the fields in their order, and texts of several lines as blocks."""
     text: str = yaml.dump(
         dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
@@ -322,12 +327,12 @@ class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as blocks."""
 
 
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    """A block for several lines; quotes around line ends that YAML would take for its own."""
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """A block for several lines; quotes around line ends that YAML would normalise."""
     style = "|" if "\n" in text else None
     if any(end in text for end in "\r\x85\u2028\u2029"):
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_text)

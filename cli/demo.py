@@ -1,4 +1,4 @@
-"""`perdure demo`: one real task from end to end, told as it goes; its own stack where none runs."""
+"""`perdure demo`: runs one real task from end to end, on a stack of its own where none runs."""
 
 import shutil
 import signal
@@ -13,105 +13,110 @@ from typing import Any
 import yaml
 
 from cli import applying, show
-from cli.answering import answer_of, open_requests
-from cli.client import Gateway, Json, Place, find_place
-from cli.definitions import Definition, of_fields
+from cli.answering import list_open_requests, make_answer
+from cli.client import Client, Endpoint, Json, find_endpoint
+from cli.definitions import Definition, parse_definition
 from cli.exits import CommandError, Exit
-from cli.following import EXITS, on_a_terminal, to_the_end
-from cli.live import Story, summary
+from cli.live_updates import EXITS, Timeline, await_end, is_interactive, summarize
 from cli.stack import launch
 from cli.stack.home import Home
-from cli.stack.parts import inherited, own_module
-from cli.stack.process import last_lines, launched
+from cli.stack.parts import inherit_environment, own_module
+from cli.stack.process import read_tail, tie_to_parent
 from runtime.settings import Settings
 
 PLAN = "demo.yaml"
 ANY_PORTS = ("--api-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0")
-# As long as a stop may take: a worker's steps in hand and the servers' own time.
+# The longest stop: a worker completes its current steps, then the servers stop.
 STOP_SECONDS = 90
 
 
 class DemoFailedError(CommandError):
-    """The demonstration's own stack did not start."""
+    """The demo's own stack did not start."""
 
     exit = Exit.FAILED
 
 
 def run(settings: Settings, *, has_key: bool) -> Exit:
-    """Use the stack that runs, else start one for as long as this takes."""
+    """Run the demo on the stack that runs here, else on one that is started for it."""
     home = Home(settings.home.absolute())
     if settings.api_url or (home.path.exists() and home.is_held()):
         facts: Mapping[str, Any] = home.read_ready() or {}
-        return _demonstrate(find_place(settings), facts, scripted=_is_scripted(facts))
+        return _run_task(find_endpoint(settings), facts, scripted=_is_scripted(facts))
     with _own_stack(scripted=not has_key) as facts:
-        # Where nobody presses Enter the stack is gone at once, and so is its Temporal UI.
-        stays = facts if on_a_terminal() else {}
-        return _demonstrate(Place(facts["api_url"], facts["token"]), stays, scripted=not has_key)
+        # Without a terminal the stack stops at once, and with it the UI that the facts name.
+        shown = facts if is_interactive() else {}
+        endpoint = Endpoint(facts["api_url"], facts["token"])
+        return _run_task(endpoint, shown, scripted=not has_key)
 
 
-def _demonstrate(place: Place, facts: Mapping[str, Any], *, scripted: bool) -> Exit:
-    _say_who_answers(scripted=scripted)
+def _run_task(endpoint: Endpoint, facts: Mapping[str, Any], *, scripted: bool) -> Exit:
+    _print_model(scripted=scripted)
     plan = yaml.safe_load((files("cli") / PLAN).read_text(encoding="utf-8"))
-    with Gateway(place) as gateway:
-        task = applying.apply(gateway, _task_of(plan, scripted=scripted))
-        execution_id = gateway.post(f"/tasks/{task['id']}/execute")["id"]
-        story = Story(gateway, execution_id, show.out)
+    with Client(endpoint) as client:
+        task = applying.apply(client, _define_task(plan, scripted=scripted))
+        execution_id = client.call("execute_task", task_id=task["id"])["id"]
+        timeline = Timeline(client, execution_id, show.out)
 
         def answer() -> bool:
-            for request in open_requests(gateway, execution_id):
-                body = _answer_to(request, plan["answer"])
+            for request in list_open_requests(client, execution_id):
+                body = _make_answer(request, plan["answer"])
                 show.out.print(f"[magenta]  you answer: {plan['answer']}[/]")
-                gateway.post(f"/input-requests/{request['id']}/answer", body)
+                client.call("answer_input_request", body, request_id=request["id"])
             return True
 
-        execution = to_the_end(gateway, execution_id, story.tell, on_waiting=answer)
-        story.end()
-        _tell_what_happened(gateway, execution, facts)
+        execution = await_end(client, execution_id, timeline.print_event, on_waiting=answer)
+        timeline.end_line()
+        _print_outcome(client, execution, facts)
     return EXITS.get(execution["status"], Exit.FAILED)
 
 
-def _say_who_answers(*, scripted: bool) -> None:
+def _print_model(*, scripted: bool) -> None:
     if scripted:
         show.out.print(
             "[yellow]No ANTHROPIC_API_KEY is set, so the scripted model answers: no Claude model "
-            "is called and nothing is paid. Everything else is real.[/]"
+            "is called and nothing is charged. Everything else is real.[/]"
         )
     else:
-        show.out.print("Claude answers; this costs a few cents at most.")
+        show.out.print("Claude answers; this costs at most a few cents.")
 
 
-def _task_of(plan: Mapping[str, Any], *, scripted: bool) -> Definition:
+def _define_task(plan: Mapping[str, Any], *, scripted: bool) -> Definition:
     task = dict(plan["task"])
     if scripted:
         task["prompt_template"] += f"\n{plan['script']}"
-    return of_fields(task, Path(PLAN))
+    return parse_definition(task, Path(PLAN))
 
 
-def _answer_to(request: Mapping[str, Any], words: str) -> Json:
-    decision = "approve" if request["kind"] != "question" else None
-    return answer_of(request, words if decision is None else None, decision)
+def _make_answer(request: Mapping[str, Any], text: str) -> Json:
+    if request["kind"] == "question":
+        return make_answer(request, text, None)
+    return make_answer(request, None, "approve")
 
 
-def _tell_what_happened(gateway: Gateway, execution: Json, facts: Mapping[str, Any]) -> None:
-    """What a person may want to look at next; the report stays after the stack is gone."""
-    path = f"/task-executions/{execution['id']}"
-    children = gateway.get(f"{path}/children")["items"]
+def _print_outcome(client: Client, execution: Json, facts: Mapping[str, Any]) -> None:
+    """Print the result and where to look next; the report stays after the stack has stopped."""
+    children = client.call("list_children", execution_id=execution["id"])["items"]
     show.out.rule("what happened")
     text = (execution.get("result_data") or {}).get("text")
     if text:
         show.out.print(text, markup=False)
     if execution.get("error_message"):
         show.out.print(f"{execution['error_code']}: {execution['error_message']}", markup=False)
-    show.out.print(f"\n{summary(execution)} · {len(children)} subtask")
+    show.out.print(f"\n{summarize(execution)} · {len(children)} subtask")
     if execution.get("report_id"):
         report = Path(tempfile.gettempdir()) / f"perdure-demo-{execution['id']}.html"
-        report.write_bytes(gateway.content(f"{path}/report", format="html"))
+        content = client.read_content(
+            "get_execution_report", execution_id=execution["id"], format="html"
+        )
+        report.write_bytes(content)
         show.out.print(f"report       {report}", soft_wrap=True)
     show.out.print(f"execution    {execution['id']}")
     if facts.get("temporal_ui_url"):
         workflow = f"{facts['temporal_ui_url']}/namespaces/default/workflows"
         show.out.print(f"in Temporal  {workflow}/{execution['workflow_id']}", soft_wrap=True)
-    show.out.print("go on        `perdure up` starts a stack that stays; docs/tutorial.md leads on")
+    show.out.print(
+        "next         `perdure up` starts a stack that stays; docs/tutorial.md continues there"
+    )
 
 
 def _is_scripted(facts: Mapping[str, Any]) -> bool:
@@ -120,17 +125,17 @@ def _is_scripted(facts: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def _own_stack(*, scripted: bool) -> Iterator[Mapping[str, Any]]:
-    """A stack in a temporary home, gone with everything in it when the block ends."""
+    """A stack in a temporary home; both are removed when the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="perdure-demo-"))
     home = Home(directory / "home")
-    directory.chmod(0o711)  # the database's user must be able to pass; the home is private
+    directory.chmod(0o711)  # the database's user must reach its files; the home is private
     options = [*ANY_PORTS, *(["--scripted-model"] if scripted else [])]
-    command = launched(own_module("cli.main", "up", *options), signal.SIGTERM, launch.SELF)
+    command = tie_to_parent(own_module("cli.main", "up", *options), signal.SIGTERM, launch.SELF)
     log = directory / "up.log"
     with log.open("wb") as output:
         up = subprocess.Popen(
             command,
-            env={**inherited(), "PERDURE_HOME": str(home.path)},
+            env={**inherit_environment(), "PERDURE_HOME": str(home.path)},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -138,8 +143,8 @@ def _own_stack(*, scripted: bool) -> Iterator[Mapping[str, Any]]:
     try:
         _wait_until_ready(up, home, log)
         yield home.read_ready() or {}
-        if on_a_terminal():
-            show.out.input("[dim]Press Enter to stop what was started for this. [/]")
+        if is_interactive():
+            show.out.input("[dim]Press Enter to stop this stack. [/]")
     finally:
         up.terminate()
         up.wait(STOP_SECONDS)
@@ -153,4 +158,4 @@ def _wait_until_ready(up: subprocess.Popen[bytes], home: Home, log: Path) -> Non
                 up.wait(0.05)
             except subprocess.TimeoutExpired:
                 continue
-            raise DemoFailedError(f"The stack did not start:\n{last_lines(log)}")
+            raise DemoFailedError(f"The stack did not start:\n{read_tail(log)}")

@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes of contract.md, section 8, and errors that carry one."""
+"""Exit codes of commands (contract.md, section 8), and the errors that carry one."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from domain.text import harmless
 
 
 class Exit(IntEnum):
-    """What a script may ask `$?`."""
+    """What a script finds in `$?`."""
 
     DONE = 0
     FAILED = 1
@@ -20,24 +20,24 @@ class Exit(IntEnum):
 
 
 class CommandError(Exception):
-    """Ends the command with a sentence for people and `exit` for scripts."""
+    """Ends the command: its text is for people, `exit` for scripts."""
 
     exit: ClassVar[Exit] = Exit.USAGE
 
 
-def leave_after(command: Callable[[], int | str | None]) -> NoReturn:
-    """Run the command and leave with its exit code; what it can't do is one sentence on stderr."""
+def exit_with(command: Callable[[], int | str | None]) -> NoReturn:
+    """Run the command and exit with its code; a `CommandError` is printed on stderr."""
     code: int | str | None
     try:
         code = command()
     except CommandError as error:
-        print(f"perdure: {harmless(str(error))}", file=sys.stderr)  # noqa: T201 - a command speaks
+        print(f"perdure: {harmless(str(error))}", file=sys.stderr)  # noqa: T201 - a command prints
         code = error.exit
-    except SystemExit as leaving:
-        code = leaving.code
+    except SystemExit as end:
+        code = end.code
     if "temporalio" in sys.modules and isinstance(code, int | None):
-        # Temporal's core has threads that may abort the process while the interpreter is being
-        # taken down (temporalio/sdk-python#300): leave without taking it down.
+        # Threads of Temporal's core may abort the process while the interpreter shuts down
+        # (temporalio/sdk-python#300): exit without shutting it down.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code or 0)

@@ -1,29 +1,29 @@
 """Serves the gateway with uvicorn: `python -m cli.gateway`, which `perdure api` becomes.
 
-A process of its own module, because the command line is 4 MB that a gateway has no use for.
+A module of its own, because a gateway does not need the 4 MB of the command line.
 """
 
 import uvicorn
 
 from api.main import create_app
-from cli.configuration import load
-from cli.exits import CommandError, leave_after
+from cli.configuration import load_settings
+from cli.exits import CommandError, exit_with
 from runtime.settings import Settings
 
-# Event streams never end by themselves; at a stop they get this long, then they are closed, and
-# clients resume elsewhere with Last-Event-ID (chosen).
+# Event streams have no end: at a stop they are closed after this time, and clients resume with
+# another gateway by Last-Event-ID (chosen).
 STOP_SECONDS = 5
 
 
 class GatewaySettingsError(CommandError):
-    """The gateway can't be composed from the settings."""
+    """The gateway can't start with these settings."""
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        GatewaySettingsError: a setting is missing or is wrong.
+        GatewaySettingsError: a setting is missing or invalid.
     """
     try:
         app = create_app(settings)
@@ -35,17 +35,17 @@ def serve(settings: Settings) -> None:
         port=settings.api_port,
         loop="uvloop",
         http="httptools",
-        log_config=None,  # the gateway has set logging up for all libraries
+        log_config=None,  # the gateway has configured logging for all libraries
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # PERDURE_TRUSTED_PROXIES says whose to believe
+        proxy_headers=False,  # PERDURE_TRUSTED_PROXIES decides which are read
         timeout_graceful_shutdown=STOP_SECONDS,
     )
 
 
 def main() -> None:
-    """Serve with the settings of the environment, and leave with the exit code."""
-    leave_after(lambda: serve(load()))
+    """Serve with the settings of the environment, and exit with the code."""
+    exit_with(lambda: serve(load_settings()))
 
 
 if __name__ == "__main__":

@@ -1,37 +1,30 @@
-"""The `perdure` command: what there is to say, and nothing that takes long to import."""
+"""The `perdure` command: its options and its commands. Nothing here takes long to import."""
 
 from typing import Annotated
 
 import typer
 
+from cli.arguments import Given
 from cli.commands import (
     admin,
     agents,
-    api_keys,
     audit,
-    demonstrate,
+    credentials,
     executions,
     files,
-    hooks,
     inbox,
-    inspect,
     mcp_servers,
     notifications,
     operate,
-    records,
     reports,
     run,
     schedules,
-    secrets,
     sessions,
-    steering,
     tasks,
-    templates,
-    tool_groups,
     usage,
 )
-from cli.commands.connection import Given
-from cli.exits import leave_after
+from cli.exits import exit_with
+from cli.resources import Group
 
 app = typer.Typer(
     name="perdure",
@@ -42,7 +35,7 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
     if value:
         from importlib.metadata import version
 
@@ -57,56 +50,70 @@ def perdure(
         str | None, typer.Option(help="The gateway. (default: PERDURE_API_URL, else this home's)")
     ] = None,
     token: Annotated[
-        str | None, typer.Option(help="Who you are. (default: PERDURE_TOKEN, else this home's)")
+        str | None, typer.Option(help="Your token. (default: PERDURE_TOKEN, else this home's)")
     ] = None,
-    version: Annotated[  # noqa: ARG001, FBT002 - its callback speaks; typer makes flags of it
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    version: Annotated[  # noqa: ARG001, FBT002 - its callback prints; typer makes flags of it
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Runs tasks for Claude durably: every step on record, people in the loop."""
     context.obj = Given(api_url=api_url, token=token)
 
 
-for commands in (operate, demonstrate, run, files):
-    commands.add_to(app)
-for commands in (tasks, executions, schedules, sessions, inbox, secrets, notifications, api_keys):
-    app.add_typer(commands.app)
-for commands in (hooks, templates, agents, tool_groups, mcp_servers, audit, admin):
-    app.add_typer(commands.app)
-usage.add_to(app)
-inspect.add_to(app)
-records.add_to(executions.app)
-steering.add_to(executions.app)
-reports.add_to(app)
-
 PANELS = {
-    "Run tasks": "run watch say executions inbox sessions report reports",
-    "Define them": "tasks apply export templates agents tool-groups mcp-servers secrets "
-    "schedules hooks",
-    "See what happened": "usage audit notifications",
-    "Run Perdure": "up demo doctor config worker api migrate me token api-keys admin",
+    "Run tasks": (
+        run.run,
+        run.watch,
+        run.say,
+        executions.GROUP,
+        inbox.GROUP,
+        sessions.GROUP,
+        reports.report,
+        reports.GROUP,
+    ),
+    "Define them": (
+        tasks.TASKS,
+        files.apply,
+        files.export,
+        tasks.TEMPLATES,
+        agents.AGENTS,
+        agents.TOOL_GROUPS,
+        mcp_servers.GROUP,
+        credentials.SECRETS,
+        schedules.GROUP,
+        tasks.HOOKS,
+    ),
+    "See what happened": (usage.usage, audit.GROUP, notifications.GROUP),
+    "Run Perdure": (
+        operate.up,
+        operate.demo,
+        operate.doctor,
+        operate.config,
+        operate.worker,
+        operate.api,
+        operate.migrate,
+        usage.me,
+        operate.token,
+        credentials.API_KEYS,
+        admin.GROUP,
+    ),
 }
-"""The sections of `perdure --help`; a command that stands in none is an error at the start."""
+"""The sections of `perdure --help` with their commands."""
 
-
-def _sort_into_panels() -> None:
-    panels: dict[str | None, str] = {
-        name: panel for panel, names in PANELS.items() for name in names.split()
-    }
-    for command in app.registered_commands:
-        name = command.name or getattr(command.callback, "__name__", "")
-        command.rich_help_panel = panels[name]
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            group.rich_help_panel = panels[group.typer_instance.info.name]
-
-
-_sort_into_panels()
+for panel, commands in PANELS.items():
+    for command in commands:
+        if isinstance(command, Group):
+            app.add_typer(command.app, rich_help_panel=panel)
+        else:
+            app.command(rich_help_panel=panel)(command)
 
 
 def main() -> None:
-    """Run the command and leave with its exit code."""
-    leave_after(lambda: app(prog_name="perdure"))
+    """Run the command and exit with its code."""
+    exit_with(lambda: app(prog_name="perdure"))
 
 
 if __name__ == "__main__":

@@ -1,34 +1,26 @@
-"""Printing for people (tables, on a terminal with colours) and for programs (JSON)."""
+"""Prints for people (tables, with colours on a terminal) and for programs (JSON).
+
+`out` and `err` are the consoles. `rich` is imported when something is printed: `perdure up`, which
+imports this module, stays small without it.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.text import Text
 
-from domain.text import harmless
+    from cli.terminal import Terminal
 
+    out: Terminal
+    err: Terminal
 
-class Terminal(Console):
-    """A console on which texts only show: rich lets escape sequences in them pass.
-
-    By one, what a model wants run could be painted over where a person is asked to allow it.
-    """
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        """The text as rich renders it, its controls made visible."""
-        return super().render_str(harmless(text), **options)
-
-
-out = Terminal(highlight=False)
-err = Terminal(stderr=True, highlight=False)
+Computed = Mapping[str, Callable[[dict[str, Any]], object]]
+"""Cells that are computed from an item, by their columns."""
 
 LONGEST_CELL = 60
-"""Of a table's free text but in its last column; JSON tells the rest (chosen)."""
+"""Characters of free text in every column but the last; JSON has all of it (chosen)."""
 
 WIDEST_TABLE = 500
 
@@ -43,67 +35,136 @@ STATUS_STYLES = {
 }
 
 
-def as_json(value: object) -> None:
-    """Print one JSON document, plain."""
+def __getattr__(name: str) -> Any:
+    if name in {"out", "err"}:
+        from cli import terminal
+
+        return getattr(terminal, name)
+    raise AttributeError(name)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document."""
     print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - for programs
 
 
-def as_json_line(value: object) -> None:
-    """Print one JSON document on a line of its own, at once."""
+def print_json_line(value: object) -> None:
+    """Print one JSON document on one line, and flush it."""
     print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - for programs
 
 
-def rows(columns: Sequence[str], items: Sequence[Sequence[object]], *, nothing: str) -> None:
+def print_items(
+    items: Iterable[dict[str, Any]], columns: str, computed: Computed | None = None, *, nothing: str
+) -> None:
+    """Print a table with a row for each item, or the sentence `nothing`.
+
+    `columns` are separated by commas: a heading and, after a colon, the field, unless it has the
+    same name. `a.b` is a field in a field, `a|b` the first that is not empty, and `a?` leaves the
+    cell blank where the field is empty. Fields are formatted as their names tell.
+    """
+    computed = computed or {}
+    parts = [column.partition(": ") for column in columns.split(", ")]
+    fields = {heading.removesuffix("?"): field or heading for heading, _, field in parts}
+    rows = [
+        [
+            computed[heading](item) if heading in computed else read_cell(item, field)
+            for heading, field in fields.items()
+        ]
+        for item in items
+    ]
+    print_rows(list(fields), rows, nothing=nothing)
+
+
+def read_cell(item: Mapping[str, Any], field: str) -> object:
+    """The formatted value of a field, as `print_items` describes it."""
+    value: Any = None
+    name = ""
+    for path in field.removesuffix("?").split("|"):
+        value = item
+        for name in path.split("."):
+            value = value.get(name) if value else None
+        if value:
+            break
+    if not value and field.endswith("?"):
+        return ""
+    if name == "status":
+        return format_status(str(value))
+    if name == "at" or name.endswith("_at"):
+        return format_time(value)
+    if name.endswith("_usd"):
+        return format_money(value)
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], *, nothing: str) -> None:
     """Print a table, or the sentence `nothing`.
 
-    One line for each item however narrow the terminal is: ids are copied, and lines are piped.
+    A row is one line even on a narrow terminal: people copy ids, and scripts read lines.
     """
-    if not items:
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    from cli.show import out
+
+    if not rows:
         out.print(nothing)
         return
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in columns:
         longest = WIDEST_TABLE if column == columns[-1] else LONGEST_CELL
         table.add_column(column, overflow="ellipsis", no_wrap=True, max_width=longest)
-    for item in items:
-        table.add_row(*(cell if isinstance(cell, Text) else _cell(cell) for cell in item))
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else _format_cell(cell) for cell in row))
     widest = out.options.update(max_width=WIDEST_TABLE)
     table.width = Measurement.get(out, widest, table).maximum
     out.print(table, crop=False)
 
 
-def fields(thing: Mapping[str, Any]) -> None:
-    """Print what a resource holds; what is empty is left out."""
+def print_fields(resource: Mapping[str, Any]) -> None:
+    """Print the fields of a resource that are not empty."""
+    from rich.table import Table
+
+    from cli.show import out
+
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    for name, value in thing.items():
+    for name, value in resource.items():
         if value not in (None, "", [], {}) and name != "_links":
-            table.add_row(name, when(value) if name.endswith("_at") else _cell(value))
+            table.add_row(name, format_time(value) if name.endswith("_at") else _format_cell(value))
     out.print(table)
 
 
-def named(resource: Mapping[str, Any]) -> None:
-    """Print what was made or changed: its name, and its id to copy."""
+def print_name(resource: Mapping[str, Any]) -> None:
+    """Print the name of a resource, and its id to copy."""
+    from rich.markup import escape
+
+    from cli.show import out
+
     out.print(f"{escape(resource['name'])}  [dim]{resource['id']}[/]")
 
 
-def status(value: str) -> Text:
+def format_status(value: str) -> "Text":
     """A status in its colour."""
+    from rich.text import Text
+
     return Text(value, STATUS_STYLES.get(value, ""))
 
 
-def money(usd: float | None) -> str:
+def format_money(usd: float | None) -> str:
     """US dollars, precise enough for small calls."""
     return "-" if usd is None else f"${usd:.4f}"
 
 
-def when(time: str | None) -> str:
-    """A time of the API without its fractions; the Z says that it is UTC, as all of them are."""
+def format_time(time: str | None) -> str:
+    """A time of the API without its fraction; `Z` marks it as UTC, as all of them are."""
     return "-" if time is None else f"{time[:19].replace('T', ' ')}Z"
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
+    from rich.markup import escape
+
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):

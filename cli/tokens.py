@@ -1,8 +1,7 @@
-"""Minting HS256 tokens for the gateway (contract.md, section 1).
+"""Mints HS256 tokens for the gateway (contract.md, section 1).
 
-By hand, since it is one HMAC: the JWT library brings a cryptography library into the memory of the
-supervisor, which must stay small. Checking tokens, where mistakes are dangerous, is the gateway's
-and done by that library.
+Without the JWT library, which would load a cryptography library into the memory of the supervisor:
+minting is one HMAC. The gateway uses that library to check tokens, where mistakes are dangerous.
 """
 
 import base64
@@ -15,7 +14,7 @@ from typing import Any
 
 
 def mint(secret: str, *, user: str, role: str, lives: timedelta) -> str:
-    """A token for `user` (its `sub`) with `role` that holds for `lives` from now."""
+    """A token for `user` (its `sub`) with `role` that is valid for `lives` from now."""
     now = datetime.now(UTC)
     claims = {
         "sub": user,
@@ -23,14 +22,14 @@ def mint(secret: str, *, user: str, role: str, lives: timedelta) -> str:
         "iat": int(now.timestamp()),
         "exp": int((now + lives).timestamp()),
     }
-    signed = f"{_encoded({'alg': 'HS256', 'typ': 'JWT'})}.{_encoded(claims)}"
+    signed = f"{_encode({'alg': 'HS256', 'typ': 'JWT'})}.{_encode(claims)}"
     signature = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
-    return f"{signed}.{_base64url(signature)}"
+    return f"{signed}.{_encode_bytes(signature)}"
 
 
-def _encoded(part: Mapping[str, Any]) -> str:
-    return _base64url(json.dumps(part, separators=(",", ":")).encode())
+def _encode(part: Mapping[str, Any]) -> str:
+    return _encode_bytes(json.dumps(part, separators=(",", ":")).encode())
 
 
-def _base64url(data: bytes) -> str:
+def _encode_bytes(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,6 +1,8 @@
-"""The states of an execution and the moves between them (contract.md, section 3)."""
+"""The states of an execution and the transitions between them (contract.md, section 3)."""
 
 from enum import StrEnum
+
+from domain.errors import ConflictError
 
 
 class ExecutionStatus(StrEnum):
@@ -57,9 +59,24 @@ TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     ExecutionStatus.FAILED: frozenset(),
     ExecutionStatus.CANCELLED: frozenset(),
 }
-"""From each state, the states it may move to."""
+"""From each state, the states it may change to."""
 
 
 def may_move(before: ExecutionStatus, after: ExecutionStatus) -> bool:
     """Whether an execution in `before` may become `after`."""
     return after in TRANSITIONS[before]
+
+
+def states_before(after: ExecutionStatus) -> frozenset[ExecutionStatus]:
+    """The states that may change to `after`."""
+    return frozenset(before for before in ExecutionStatus if may_move(before, after))
+
+
+def require_transition(before: ExecutionStatus, after: ExecutionStatus) -> None:
+    """Check a change of state.
+
+    Raises:
+        ConflictError: `TRANSITIONS` does not allow it.
+    """
+    if not may_move(before, after):
+        raise ConflictError(f"An execution that is {before} can't become {after}.")

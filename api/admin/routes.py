@@ -72,7 +72,7 @@ async def update_user(
         entity = ("user", user_id)
         await audit.record(session, call.actor, "user.update", entity, before=before, after=after)
     call.gateway.authenticator.forget(user_id)
-    call.gateway.allowances.forget(user_id)
+    call.services.quotas.forget(user_id)
     read = read_of(row)
     return answer(read, headers={"ETag": etag(to_json(read))})
 

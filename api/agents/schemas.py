@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.http.field_types import Body, Read, Text
-from api.tasks.schemas import Name, Prompt, Tags, Tools
 from domain.agents import LONGEST_SLUG, SLUG, AgentExecutor
+from services.definitions.inputs import Name, Prompt, Tags, Tools
+from services.field_types import Body, Read, Text
 
 Slug = Annotated[str, Field(min_length=1, max_length=LONGEST_SLUG, pattern=SLUG)]
 Model = Annotated[str, Field(min_length=1, max_length=200)]

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.http.field_types import Body, Moment, Read
-from api.tasks.schemas import Name
+from services.definitions.inputs import Name
+from services.field_types import Body, Moment, Read
 
 Role = Literal["user", "admin"]
 

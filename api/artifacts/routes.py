@@ -11,20 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
 from api.artifacts.schemas import ArtifactCreate, ArtifactRead
-from api.executions.routes import own_execution
 from api.http.bodies import JsonBody
 from api.http.files import file_response
 from api.http.idempotency import run_once
 from api.http.paging import Listing, ListQuery, listing
 from api.http.request_context import Call, Called
 from api.http.responses import answer, etag, single, to_json
-from domain.errors import ExecutionTerminalError, FilesElsewhereError, NotFoundError
-from domain.states import ExecutionStatus
-from persistence.executions import queries
+from domain.errors import FilesElsewhereError, NotFoundError
 from persistence.ledger import audit
 from persistence.sessions import artifacts
 from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
+from services.executions.access import own_execution, require_active
 
 router = APIRouter(tags=["artifacts"])
 
@@ -37,7 +35,7 @@ async def list_artifacts(
 ) -> Response:
     """The files an execution kept, newest first."""
     async with call.gateway.database.reading() as session:
-        await own_execution(session, call, execution_id)
+        await own_execution(session, call.caller, execution_id)
         page = await artifacts.page(session, execution_id, query.window())
     return answer(listing(call.request, query, page, [views.artifact(row) for row in page.rows]))
 
@@ -110,12 +108,8 @@ async def _unended(session: AsyncSession, call: Call, execution_id: UUID) -> Exe
         PermissionDeniedError: it is somebody else's.
         ExecutionTerminalError: it has ended.
     """
-    await own_execution(session, call, execution_id)
-    row = await queries.lock(session, execution_id)
-    if row is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
-    if ExecutionStatus(row.status).is_terminal:
-        raise ExecutionTerminalError(f"This execution is {row.status} already.")
+    row = await own_execution(session, call.caller, execution_id, lock=True)
+    require_active(row)
     return row
 
 

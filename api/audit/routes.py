@@ -8,13 +8,13 @@ from pydantic import Field
 
 from api.audit import views
 from api.audit.schemas import AuditRead, VerificationRead
-from api.http.field_types import Moment
 from api.http.paging import Listing, ListQuery, listing
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from domain.errors import NotFoundError, PermissionDeniedError
 from persistence.ledger import audit, audit_chain
 from persistence.ledger.audit import AuditFilter
+from services.field_types import Moment
 
 router = APIRouter(prefix="/audit-logs", tags=["audit"])
 

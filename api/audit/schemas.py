@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from api.http.field_types import Read
+from services.field_types import Read
 
 
 class SealRead(BaseModel):

@@ -35,6 +35,8 @@ class Principal:
     """When the credentials end."""
     api_key_id: UUID | None = None
     """The key, where the credentials are one."""
+    is_hook: bool = False
+    """A hook acts on behalf of the user; the audit log names no actor."""
 
 
 class Authenticator:

@@ -10,11 +10,9 @@ from fastapi import APIRouter, Depends, Response
 
 from api import links
 from api.dry_runs.schemas import DryRunBody, DryRunRead, ForecastRead, OfferRead, SpreadRead
-from api.executions.schemas import ExecuteBody
 from api.http.bodies import JsonBody
 from api.http.request_context import Called
 from api.http.responses import answer
-from api.tasks.routes import readable_task
 from contracts.definitions import TaskDefinition
 from domain import pricing
 from domain.agents import Agent, system_prompt_of
@@ -26,7 +24,10 @@ from persistence.executions.snapshot import permissions_of
 from persistence.ledger import forecasts
 from persistence.ledger.forecasts import Forecast
 from services.definitions import task_rules
-from services.executions.starting import check, start_of_body, work_of
+from services.executions import starting
+from services.executions.access import readable_task
+from services.executions.inputs import ExecuteBody
+from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -42,12 +43,13 @@ async def dry_run(
     Where execute would be refused, so is this. It calls no model and leaves no row.
     """
     async with call.gateway.database.reading() as session:
-        task = await readable_task(session, call, task_id)
+        task = await readable_task(session, call.caller, task_id)
         execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
-        wanted = start_of_body(call, work_of(task), execution)
+        work = UnitOfWork(session, call.caller, call.services)
+        wanted = starting.start_of_body(work, starting.active_work_of(task), execution)
         wanted = await scheduled_runs.with_schedule_variables(session, wanted, datetime.now(UTC))
         strict = body.strict_variables
-        agent = await check(session, call.gateway, wanted, strict_variables=strict)
+        agent = await starting.check_start(work, wanted, strict_variables=strict)
         past = await forecasts.forecast(session, task_id, wanted.user_id)
     model = task_rules.model_of(wanted.work.definition, agent, call.gateway.settings.model)
     return answer(_read(wanted, agent, model, past))

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.field_types import Body, Read, UsdOut, Variables
 from contracts.definitions import PermissionMode, Usd
 from domain.offers import OfferRule
+from services.field_types import Body, Read, UsdOut, Variables
 
 
 class DryRunBody(Body):

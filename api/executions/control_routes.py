@@ -1,119 +1,99 @@
-"""Steering executions: cancel, pause, resume, and forking one at a turn."""
+"""Routes that cancel, pause and resume executions, one or many."""
 
-from typing import Annotated
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.executions.routes import own_execution, readable_views
-from api.executions.schemas import CancelBody, ExecutionRead, ForkBody
-from api.executions.waiting import ACCEPTED, Wait
+from api import links
+from api.executions.reading import readable_views
+from api.executions.schemas import BulkResult, ExecutionRead, Skipped
 from api.http.bodies import JsonBody
-from api.http.idempotency import run_once
-from api.http.paging import Listing, ListQuery, listing
+from api.http.idempotency import run_service
 from api.http.request_context import Call, Called
 from api.http.responses import answer
-from domain.errors import NotFoundError
-from persistence.executions import pause_requests, prerequisites, queries
-from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
-from services.executions.cancelling import cancel, wake
-from services.executions.forking import fork
-from services.executions.starting import Started, accepted
+from services.executions import bulk, cancelling, pausing
+from services.executions.bulk import BulkOutcome
+from services.executions.inputs import BulkBody, BulkCancelBody, CancelBody
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
 
+CHANGED: dict[int | str, dict[str, Any]] = {202: {"model": ExecutionRead}}
 
-@router.post("/{execution_id}/cancel", status_code=202, responses={202: {"model": ExecutionRead}})
+BULK: dict[int | str, dict[str, Any]] = {
+    200: {"model": BulkResult, "description": "A dry run: nothing was changed."},
+    202: {"model": BulkResult},
+}
+
+
+@router.post("/bulk/cancel", status_code=202, responses=BULK)
+async def cancel_executions(
+    call: Called, body: Annotated[BulkCancelBody, Depends(JsonBody(BulkCancelBody))]
+) -> Response:
+    """Cancel my active executions that match a filter, or those with the given ids."""
+    outcome = await bulk.cancel_many(call.services, call.caller, body)
+    return await _render_outcome(call, None, outcome)
+
+
+@router.post("/bulk/retry", status_code=202, responses=BULK)
+async def retry_executions(
+    call: Called, body: Annotated[BulkBody, Depends(JsonBody(BulkBody))]
+) -> Response:
+    """Retry my ended executions that match a filter and have no retry yet, or the given ones.
+
+    A filter without a status selects the failed ones. Subtasks are retried with their parents.
+    """
+    service = partial(bulk.retry_many, body=body)
+    return await run_service(call, service, _render_outcome, dry_run=body.dry_run)
+
+
+@router.post("/{execution_id}/cancel", status_code=202, responses=CHANGED)
 async def cancel_execution(
     call: Called,
     execution_id: UUID,
     body: Annotated[CancelBody, Depends(JsonBody(CancelBody, optional=True))],
 ) -> Response:
-    """Ask an execution and its subtasks to stop; their workflows end them in a moment."""
-    async with call.gateway.database.transaction() as session:
-        row = await own_execution(session, call, execution_id)
-        stopping = await cancel(session, call, row, body.reason)
-        (read,) = await readable_views(session, call, [stopping.row])
-    await wake(call.gateway, stopping)
+    """Cancel an execution and its subtasks; their workflows end them within a moment."""
+    service = partial(cancelling.cancel, execution_id=execution_id, body=body)
+    return await run_service(call, service, _render_changed)
+
+
+@router.post("/{execution_id}/pause", status_code=202, responses=CHANGED)
+async def pause_execution(call: Called, execution_id: UUID) -> Response:
+    """Pause an execution after its current step, until it is resumed.
+
+    An execution that has not started pauses before its first model call. Running subtasks continue.
+    The status becomes `paused` within a moment; pausing a paused execution changes nothing.
+    """
+    return await run_service(
+        call, partial(pausing.pause, execution_id=execution_id), _render_changed
+    )
+
+
+@router.post("/{execution_id}/resume", status_code=202, responses=CHANGED)
+async def resume_execution(call: Called, execution_id: UUID) -> Response:
+    """Continue a paused execution where it was; resuming another one changes nothing."""
+    return await run_service(
+        call, partial(pausing.resume, execution_id=execution_id), _render_changed
+    )
+
+
+async def _render_changed(call: Call, session: AsyncSession, row: ExecutionRow) -> Response:
+    (read,) = await readable_views(session, call, [row])
     return answer(read, 202)
 
 
-@router.post("/{execution_id}/pause", status_code=202, responses={202: {"model": ExecutionRead}})
-async def pause_execution(call: Called, execution_id: UUID) -> Response:
-    """Let an execution stand still after the step in hand, until it is resumed.
-
-    One that has not begun is paused before its first model call. Subtasks that run already go on.
-    Its status becomes `paused` in a moment; pausing it again changes nothing.
-    """
-    return await _wish(call, execution_id, stand_still=True)
-
-
-@router.post("/{execution_id}/resume", status_code=202, responses={202: {"model": ExecutionRead}})
-async def resume_execution(call: Called, execution_id: UUID) -> Response:
-    """Let a paused execution go on where it was; one that is not paused stays as it is."""
-    return await _wish(call, execution_id, stand_still=False)
-
-
-@router.get("/{execution_id}/prerequisites", responses={200: {"model": Listing[ExecutionRead]}})
-async def list_prerequisites(
-    call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
-) -> Response:
-    """What an execution waits for, or has waited for, newest first."""
-    async with call.gateway.database.reading() as session:
-        await own_execution(session, call, execution_id)
-        page = await prerequisites.page(session, execution_id, query.window())
-        items = await readable_views(session, call, page.rows)
-    return answer(listing(call.request, query, page, items))
-
-
-@router.post("/{execution_id}/fork", status_code=202, responses=ACCEPTED)
-async def fork_execution(
-    call: Called,
-    execution_id: UUID,
-    body: Annotated[ForkBody, Depends(JsonBody(ForkBody))],
-    wait: Wait = 0,
-) -> Response:
-    """A new execution that shares another's conversation up to a turn and goes on from there.
-
-    Without `prompt` it goes on as the other did; after the model's last word a prompt is needed.
-    The files it begins with are a copy of those the other has when the fork's first tool runs.
-    """
-
-    async def begin(session: AsyncSession) -> Started:
-        return await fork(session, call, await _locked(session, call, execution_id), body)
-
-    return await accepted(call, begin, wait)
-
-
-async def _locked(session: AsyncSession, call: Call, execution_id: UUID) -> ExecutionRow:
-    await own_execution(session, call, execution_id)
-    row = await queries.lock(session, execution_id)
-    if row is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
-    return row
-
-
-async def _wish(call: Call, execution_id: UUID, *, stand_still: bool) -> Response:
-    async def store(session: AsyncSession) -> tuple[Response, str | None]:
-        row = await _locked(session, call, execution_id)
-        before = {"status": row.status, "is_pause_requested": row.pause_requested_at is not None}
-        is_new = await pause_requests.request_pause(session, row, stand_still=stand_still)
-        if is_new:
-            await audit.record(
-                session,
-                call.actor,
-                "execution.pause" if stand_still else "execution.resume",
-                ("execution", execution_id),
-                before=before,
-                after={"status": row.status, "is_pause_requested": stand_still},
-                owner_id=row.user_id,
-            )
-        (read,) = await readable_views(session, call, [row])
-        return answer(read, 202), row.workflow_id if is_new else None
-
-    done = await run_once(call, store)
-    if done.value is not None:
-        await call.gateway.dispatcher.wake(done.value)
-    return done.response
+async def _render_outcome(_: Call, __: object, outcome: BulkOutcome) -> Response:
+    result = BulkResult(
+        matched=outcome.matched,
+        changed=0 if outcome.is_dry_run else len(outcome.changed_ids),
+        skipped=[Skipped(**asdict(skipped)) for skipped in outcome.skipped],
+        execution_ids=list(outcome.changed_ids),
+        has_more=outcome.has_more,
+        links={"executions": f"{links.BASE}/task-executions"},
+    )
+    return answer(result, 200 if outcome.is_dry_run else 202)

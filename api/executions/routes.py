@@ -1,34 +1,43 @@
-"""Executions: read and list."""
+"""Routes that read executions."""
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.executions.schemas import ExecutionQuery, ExecutionRead, Narrowing
-from api.http.paging import Listing, ListQuery, listing
-from api.http.request_context import Call, Called
-from api.http.responses import answer, single
+from api.executions.reading import render_page
+from api.executions.schemas import ExecutionQuery, ExecutionRead
+from api.http.paging import Listing, ListQuery
+from api.http.request_context import Called
+from api.http.responses import single
 from domain.errors import NotFoundError
-from persistence.executions import queries
+from persistence.definitions import tasks
+from persistence.executions import prerequisites, queries
 from persistence.executions.queries import ExecutionFilter
-from persistence.executions.visibility import find_unreadable
-from persistence.tables.executions import ExecutionRow
+from services.executions.access import own_execution
+from services.executions.bulk import filter_of
 
-router = APIRouter(prefix="/task-executions", tags=["executions"])
+router = APIRouter()
 
 
-@router.get("", responses={200: {"model": Listing[ExecutionRead]}})
+@router.get(
+    "/task-executions", responses={200: {"model": Listing[ExecutionRead]}}, tags=["executions"]
+)
 async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()]) -> Response:
     """My executions, newest first."""
-    return await list_of_executions(call, query)
+    async with call.gateway.database.reading() as session:
+        user_id = call.principal.user_id
+        page = await queries.page(session, user_id, filter_of(query), query.window())
+        return await render_page(session, call, query, page)
 
 
-@router.get("/{execution_id}", responses={200: {"model": ExecutionRead}})
+@router.get(
+    "/task-executions/{execution_id}",
+    responses={200: {"model": ExecutionRead}},
+    tags=["executions"],
+)
 async def get_execution(call: Called, execution_id: UUID) -> Response:
     """One execution."""
     columns = await call.gateway.cached_reads.execution(execution_id)
@@ -38,63 +47,50 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     return single(call.request, views.execution_of(call, columns))
 
 
-@router.get("/{execution_id}/children", responses={200: {"model": Listing[ExecutionRead]}})
+@router.get(
+    "/task-executions/{execution_id}/children",
+    responses={200: {"model": Listing[ExecutionRead]}},
+    tags=["executions"],
+)
 async def list_children(
     call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:
     """The subtasks of an execution, newest first."""
     async with call.gateway.database.reading() as session:
-        parent = await own_execution(session, call, execution_id)
-        narrowed = ExecutionFilter(parent_id=execution_id)
-        page = await queries.page(session, parent.user_id, narrowed, query.window())
-        items = await readable_views(session, call, page.rows)
-    return answer(listing(call.request, query, page, items))
+        parent = await own_execution(session, call.caller, execution_id)
+        children = ExecutionFilter(parent_id=execution_id)
+        page = await queries.page(session, parent.user_id, children, query.window())
+        return await render_page(session, call, query, page)
 
 
-async def list_of_executions(
-    call: Call, query: ExecutionQuery, *, task_id: UUID | None = None
+@router.get(
+    "/task-executions/{execution_id}/prerequisites",
+    responses={200: {"model": Listing[ExecutionRead]}},
+    tags=["executions"],
+)
+async def list_prerequisites(
+    call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:
-    """A page of the caller's executions, of one task where it is given."""
-    narrowed = narrowed_by(query)
-    if task_id is not None:
-        narrowed = replace(narrowed, task_id=task_id)
+    """The prerequisites of an execution, met and unmet, newest first."""
     async with call.gateway.database.reading() as session:
+        await own_execution(session, call.caller, execution_id)
+        page = await prerequisites.page(session, execution_id, query.window())
+        return await render_page(session, call, query, page)
+
+
+@router.get(
+    "/tasks/{task_id}/executions",
+    responses={200: {"model": Listing[ExecutionRead]}},
+    tags=["tasks"],
+)
+async def list_task_executions(
+    call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
+) -> Response:
+    """My executions of a task, newest first, even if the task is deleted."""
+    async with call.gateway.database.reading() as session:
+        stored = await tasks.find(session, task_id)
+        if stored is not None and not stored.row.is_public:
+            call.require_own(stored.row.user_id, "task")
+        narrowed = replace(filter_of(query), task_id=task_id)
         page = await queries.page(session, call.principal.user_id, narrowed, query.window())
-        items = await readable_views(session, call, page.rows)
-    return answer(listing(call.request, query, page, items))
-
-
-async def readable_views(
-    session: AsyncSession, call: Call, rows: Sequence[ExecutionRow]
-) -> list[ExecutionRead]:
-    """Executions as this caller sees them, with links to what the caller can read."""
-    hidden = await find_unreadable(
-        session,
-        task_ids=[row.task_id for row in rows],
-        session_ids=[row.session_id for row in rows],
-        by=call.sees_as,
-    )
-    return [views.execution(call, row, hidden) for row in rows]
-
-
-def narrowed_by(given: Narrowing) -> ExecutionFilter:
-    """The filter behind a query or a body."""
-    names = {field.name for field in fields(ExecutionFilter)}
-    same = {name: value for name, value in given if name in names}
-    return ExecutionFilter(statuses=given.status, **same)
-
-
-async def own_execution(
-    session: AsyncSession, call: Call, execution_id: UUID, *, fresh: bool = False
-) -> ExecutionRow:
-    """An execution of the caller's; `fresh` reads it again within a transaction.
-
-    Raises:
-        NotFoundError: there is none.
-        PermissionDeniedError: it is somebody else's.
-    """
-    row = await queries.find(session, execution_id, fresh=fresh)
-    if row is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
-    call.require_own(row.user_id, "execution")
-    return row
+        return await render_page(session, call, query, page)

@@ -1,7 +1,7 @@
 """Executions, and what happened in them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import (
@@ -10,30 +10,12 @@ from pydantic import (
     ConfigDict,
     Field,
     computed_field,
-    model_validator,
 )
 
-from api.http.field_types import Body, Moment, Read, Text, UsdOut, Variables
 from api.http.paging import ListQuery
-from api.tasks.schemas import AgentId, Name, Path, Prompt, Tags, Tools
-from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, Usd
 from domain.states import ExecutionStatus
-
-HIGHEST_PRIORITY = 10
-
-MOST_PREREQUISITES = 100
-"""Of one execution (chosen: they are locked while it is stored)."""
-
-LATEST_TURN = 10_000
-"""More than any execution may take (`max_turns`)."""
-
-MOST_AT_ONCE = 1_000
-"""Executions that one request changes (chosen: some seconds of work)."""
-
-Word = Annotated[str, Field(max_length=200)]
-TriggerType = Literal[
-    "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork"
-]
+from services.executions.inputs import Narrowing
+from services.field_types import Read, UsdOut
 
 
 def _separated(value: Any) -> Any:
@@ -44,49 +26,12 @@ def _separated(value: Any) -> Any:
     return [part.strip() for item in given for part in item.split(",")]
 
 
-class Narrowing(BaseModel):
-    """What executions are chosen by. `created_to` itself is not included."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    status: tuple[ExecutionStatus, ...] = ()
-    task_id: UUID | None = None
-    agent_id: Word | None = None
-    trigger_type: TriggerType | None = None
-    tag: Word | None = None
-    created_from: Moment | None = None
-    created_to: Moment | None = None
-
-
 class ExecutionQuery(Narrowing, ListQuery):
     """Which page of which executions. `status` may be repeated or separated by commas."""
 
     status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(_separated)] = ()
     parent_id: UUID | None = None
     session_id: UUID | None = None
-
-
-class BulkBody(Body):
-    """Many executions: those that fit `filter`, oldest first, or those named by `ids`."""
-
-    filter: Narrowing | None = None
-    ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MOST_AT_ONCE)] | None = None
-    limit: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE
-    dry_run: bool = False
-
-    @model_validator(mode="after")
-    def _is_meant(self) -> Self:
-        if (self.filter is None) == (self.ids is None):
-            raise ValueError("Send either a filter or ids.")
-        if self.filter is not None and not any(dict(self.filter).values()):
-            raise ValueError("An empty filter means every execution; name what you mean.")
-        return self
-
-
-class BulkCancelBody(BulkBody):
-    """Executions to be cancelled, and why."""
-
-    reason: Text | None = None
 
 
 class Skipped(BaseModel):
@@ -109,78 +54,6 @@ class BulkResult(BaseModel):
     execution_ids: list[UUID]
     has_more: bool
     links: dict[str, str] = Field(serialization_alias="_links")
-
-
-class ExecuteBody(Body):
-    """How a task is to be run."""
-
-    variables: Variables = Field(default_factory=dict)
-    strict_variables: bool = False
-    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = 5
-    trigger_metadata: Variables = Field(default_factory=dict)
-    session_id: UUID | None = None
-    max_budget_usd: Usd | None = None
-    deadline_at: Moment | None = None
-    prerequisites: Annotated[list[UUID], Field(max_length=MOST_PREREQUISITES)] = Field(
-        default_factory=list
-    )
-    """My executions that must be completed before this one starts."""
-
-
-class WorkBody(ExecuteBody):
-    """Work without a task: what is to be done, by whom and with what, and how it is to be run.
-
-    `prompt` is sent as it is; with `variables` it is a template. Without `allowed_tools` the
-    agent's are used.
-    """
-
-    title: Name | None = None
-    prompt: Prompt
-    agent_id: AgentId | None = None
-    executor: Literal["claude", "external"] | None = None
-    system_prompt: str | None = None
-    allowed_tools: Tools | None = None
-    ask_tools: Tools = ()
-    disallowed_tools: Tools = ()
-    sdk_options: SdkOptions = Field(default_factory=SdkOptions)
-    working_directory_path: Path | None = None
-    generate_report: bool = False
-    report_format: ReportFormat | None = None
-    notification_config: dict[str, Any] | None = None
-    human_input_policy: HumanInputPolicy = Field(default_factory=HumanInputPolicy)
-    tags: Tags = ()
-
-
-class RetryBody(Body):
-    """What is to be different the second time."""
-
-    variables: Variables | None = None
-    max_budget_usd: Usd | None = None
-
-
-class ForkBody(Body):
-    """Where to fork an execution, and what is to be different from there.
-
-    `at_turn` 0 is before the first model call: the prompt is written anew. Later, `prompt` is a new
-    message after what is shared.
-    """
-
-    at_turn: Annotated[int, Field(ge=0, le=LATEST_TURN)]
-    variables: Variables | None = None
-    model: Annotated[str | None, Field(min_length=1, max_length=200)] = None
-    prompt: Prompt | None = None
-
-
-class MessageBody(Body):
-    """What a person says."""
-
-    content: Prompt
-
-
-class CancelBody(Body):
-    """Why an execution is to stop."""
-
-    reason: Text | None = None
 
 
 class ExecutionRead(Read):

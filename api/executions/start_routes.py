@@ -1,29 +1,16 @@
-"""What starts an execution: a task, ad-hoc work, a retry, a message to one that has ended."""
+"""Routes that start executions: of a task, of an inline definition, retries, forks, messages."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi import APIRouter, Depends, Response
 
-from api.executions.routes import list_of_executions, own_execution
-from api.executions.schemas import (
-    ExecuteBody,
-    ExecutionQuery,
-    ExecutionRead,
-    MessageBody,
-    RetryBody,
-    WorkBody,
-)
-from api.executions.waiting import ACCEPTED, Wait
+from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
-from api.http.paging import Listing
 from api.http.request_context import Called
-from api.tasks.routes import readable_task
-from persistence.definitions import tasks
-from services.definitions import inline_work
-from services.executions.messaging import retry_of, send_message_to_execution
-from services.executions.starting import Started, accepted, start, start_of_body, work_of
+from services.executions import forking, messaging, retrying, starting
+from services.executions.inputs import ExecuteBody, ForkBody, MessageBody, RetryBody, WorkBody
 
 router = APIRouter()
 
@@ -35,49 +22,21 @@ async def execute_task(
     body: Annotated[ExecuteBody, Depends(JsonBody(ExecuteBody, optional=True))],
     wait: Wait = 0,
 ) -> Response:
-    """Run a task.
+    """Execute a task.
 
-    With `wait`, the answer comes with 200 when it has ended or waits for a person, and with 202 as
-    ever when the time is over.
+    With `wait` (seconds) the response is 200 as soon as the execution has ended or waits for a
+    person, and 202 when the time is over.
     """
-
-    async def begin(session: AsyncSession) -> Started:
-        work = work_of(await readable_task(session, call, task_id))
-        wanted = start_of_body(call, work, body)
-        return await start(session, call.gateway, wanted, strict_variables=body.strict_variables)
-
-    return await accepted(call, begin, wait)
-
-
-@router.get(
-    "/tasks/{task_id}/executions",
-    responses={200: {"model": Listing[ExecutionRead]}},
-    tags=["tasks"],
-)
-async def list_task_executions(
-    call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
-) -> Response:
-    """My executions of a task, newest first; those of a deleted task too."""
-    async with call.gateway.database.reading() as session:
-        stored = await tasks.find(session, task_id)
-    if stored is not None and not stored.row.is_public:
-        call.require_own(stored.row.user_id, "task")
-    return await list_of_executions(call, query, task_id=task_id)
+    service = partial(starting.start_task, task_id=task_id, body=body)
+    return await start_and_wait(call, service, wait)
 
 
 @router.post("/task-executions", status_code=202, responses=ACCEPTED, tags=["executions"])
 async def execute_work(
     call: Called, body: Annotated[WorkBody, Depends(JsonBody(WorkBody))], wait: Wait = 0
 ) -> Response:
-    """Run work that no task describes, by an agent or with the tools it names."""
-
-    async def begin(session: AsyncSession) -> Started:
-        work = await inline_work.work_of_body(session, call, body)
-        variables = inline_work.variables_of(body)
-        wanted = start_of_body(call, work, body, variables=variables, action="execution.create")
-        return await start(session, call.gateway, wanted, strict_variables=body.strict_variables)
-
-    return await accepted(call, begin, wait)
+    """Execute work that no task defines, by an agent or with the tools in the request."""
+    return await start_and_wait(call, partial(starting.start_inline_work, body=body), wait)
 
 
 @router.post(
@@ -92,16 +51,33 @@ async def retry_execution(
     body: Annotated[RetryBody, Depends(JsonBody(RetryBody, optional=True))],
     wait: Wait = 0,
 ) -> Response:
-    """Run again what has ended, from the beginning, as the same version of its task.
+    """Execute an ended execution again from the beginning, with the same version of its task.
 
-    `variables` replace the first ones whole.
+    `variables` replace all variables of the first one.
     """
+    service = partial(retrying.retry, execution_id=execution_id, body=body)
+    return await start_and_wait(call, service, wait)
 
-    async def begin(session: AsyncSession) -> Started:
-        row = await own_execution(session, call, execution_id)
-        return await start(session, call.gateway, await retry_of(session, call, row, body))
 
-    return await accepted(call, begin, wait)
+@router.post(
+    "/task-executions/{execution_id}/fork",
+    status_code=202,
+    responses=ACCEPTED,
+    tags=["executions"],
+)
+async def fork_execution(
+    call: Called,
+    execution_id: UUID,
+    body: Annotated[ForkBody, Depends(JsonBody(ForkBody))],
+    wait: Wait = 0,
+) -> Response:
+    """Start an execution that shares the transcript of another up to a turn.
+
+    Without `prompt` it continues like the other one; after the model's final answer a prompt is
+    required. Its workspace starts as a copy of the other's, made when its first tool runs.
+    """
+    service = partial(forking.fork, execution_id=execution_id, body=body)
+    return await start_and_wait(call, service, wait)
 
 
 @router.post(
@@ -116,13 +92,10 @@ async def send_message(
     body: Annotated[MessageBody, Depends(JsonBody(MessageBody))],
     wait: Wait = 0,
 ) -> Response:
-    """Say something to an execution.
+    """Send a message to an execution.
 
-    One that has not ended hears it before its next model call. One that has is answered by a new
-    execution in its session, which comes after those that wait there.
+    An active execution reads it before its next model call. If the execution has ended, a new one
+    in the same session answers, after those that already wait there.
     """
-
-    async def begin(session: AsyncSession) -> Started:
-        return await send_message_to_execution(session, call, execution_id, body.content)
-
-    return await accepted(call, begin, wait)
+    service = partial(messaging.send_message, execution_id=execution_id, body=body)
+    return await start_and_wait(call, service, wait)

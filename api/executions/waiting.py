@@ -1,34 +1,57 @@
-"""`?wait=`: answering when an execution has ended or waits for a person."""
+"""Responses of requests that start executions; `?wait=` delays them until the execution settles."""
 
 import json
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
 from api.executions.schemas import ExecutionRead
 from api.http import metrics
+from api.http.idempotency import Service, run_service
 from api.http.request_context import Call
 from api.http.responses import answer
 from persistence.executions.cached_reads import SETTLED
+from persistence.tables.executions import ExecutionRow
 
-LONGEST_WAIT_SECONDS = 60
+MAX_WAIT_SECONDS = 60
 """Proxies commonly end a request after a minute (contract.md, section 2)."""
 
-Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, allow_inf_nan=False)]
+Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {
-    200: {"model": ExecutionRead, "description": "It has ended, or waits for a person."},
+    200: {"model": ExecutionRead, "description": "It has ended, or it waits for a person."},
     202: {"model": ExecutionRead},
 }
-"""The answers of a route that starts an execution."""
+"""The responses of a route that starts an execution."""
 
 _KEPT_HEADERS = ("location", "idempotency-replayed")
 
 
-async def settled(call: Call, accepted: Response, seconds: float) -> Response:
-    """The accepted execution as it stands when it has settled, or after `seconds`."""
+async def start_and_wait(
+    call: Call, service: Service[ExecutionRow], wait: float, *, status: int = 202
+) -> Response:
+    """Run a service that starts an execution, and wait for the execution if asked to.
+
+    With `wait` (seconds) the response is 200 as soon as the execution has ended or waits for a
+    person, and `status` when the time is over.
+    """
+    response = await run_service(call, service, partial(_render, status=status))
+    if wait and response.status_code == status:
+        return await _settled(call, response, wait)
+    return response
+
+
+async def _render(call: Call, _: AsyncSession, row: ExecutionRow, *, status: int) -> Response:
+    read = views.execution(call, row)
+    return answer(read, status, {"Location": read.links["self"]})
+
+
+async def _settled(call: Call, accepted: Response, seconds: float) -> Response:
+    """Return the execution once it has settled, or as it is after `seconds`."""
     execution_id = UUID(json.loads(bytes(accepted.body))["id"])
     with metrics.WAITS.track_inprogress():
         await call.gateway.watcher.settled(execution_id, seconds)

@@ -8,7 +8,6 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
-from api.executions.routes import own_execution
 from api.files.archives import ArchiveResponse
 from api.files.schemas import ArchiveQuery, DirectoryQuery, FileQuery, FileRead
 from api.files.workspaces import open_directory, open_file, read_directory, workspace_of
@@ -16,6 +15,7 @@ from api.http.files import OpenFileResponse
 from api.http.paging import Listing, listing
 from api.http.request_context import Call, Called
 from api.http.responses import answer
+from services.executions.access import own_execution
 
 router = APIRouter(prefix="/task-executions/{execution_id}/files", tags=["executions"])
 
@@ -60,5 +60,5 @@ async def get_archive(
 
 async def _workspace(call: Call, execution_id: UUID) -> Path | None:
     async with call.gateway.database.reading() as session:
-        row = await own_execution(session, call, execution_id)
+        row = await own_execution(session, call.caller, execution_id)
         return await workspace_of(session, call.gateway, row)

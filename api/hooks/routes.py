@@ -1,6 +1,7 @@
 """Hooks: secret addresses that execute a task in its owner's name."""
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,23 +13,20 @@ from api.auth.authentication import Principal
 from api.gateway import Gateway
 from api.hooks.schemas import HookAccepted, HookCreate, HookCreated, HookPayload, HookRead
 from api.http.bodies import JsonBody
-from api.http.idempotency import run_once
+from api.http.idempotency import run_once, run_service
 from api.http.paging import Listing, ListQuery, listing
 from api.http.request_context import Call, Called, address_of
 from api.http.responses import answer, etag, require_match, single, to_json
-from api.tasks.routes import own_locked, readable_task
 from domain.errors import NotFoundError
-from persistence.definitions import hooks, tasks
-from persistence.executions.creation import Start
+from persistence.definitions import hooks
 from persistence.ledger import audit
-from persistence.ledger.audit import Actor
+from persistence.tables.executions import ExecutionRow
 from persistence.tables.hooks import HookRow
-from services.executions.starting import Started, dispatch, start, work_of
+from services.executions.access import own_task, readable_task
+from services.hooks import NO_HOOK, TRIGGER_TYPE
+from services.hooks import call_hook as run_hook
 
 router = APIRouter(tags=["hooks"])
-
-TRIGGER = "webhook"
-NO_HOOK = "There is no such hook."
 
 _PAYLOAD = JsonBody(HookPayload, optional=True)
 _ANY_OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
@@ -46,7 +44,7 @@ async def create_hook(
     """
 
     async def create(session: AsyncSession) -> tuple[Response, Response]:
-        task = await own_locked(session, call, task_id)
+        task = await own_task(session, call.caller, task_id)
         made = await hooks.create(session, task_id, task.row.user_id, name=body.name)
         after = {"task_id": str(task_id), "name": body.name}
         entity, owner = ("hook", made.row.id), task.row.user_id
@@ -118,7 +116,7 @@ async def hooked(request: Request, token: str) -> tuple[Call, HookRow]:
     if gateway.rates is not None:
         request.scope["rate_limit"] = gateway.rates.count(str(row.user_id)).headers
     name = f"hook {row.id}"
-    owner = Principal(row.user_id, name, is_admin=False, trigger_type=TRIGGER)
+    owner = Principal(row.user_id, name, is_admin=False, trigger_type=TRIGGER_TYPE, is_hook=True)
     return Call(request, gateway, owner), row
 
 
@@ -133,42 +131,14 @@ async def call_hook(called: Annotated[tuple[Call, HookRow], Depends(hooked)]) ->
     call, hook = called
     payload = (await _PAYLOAD(call)).root
 
-    async def begin(session: AsyncSession) -> tuple[Response, Started]:
-        started = await _begin(session, call, hook, payload)
-        path = links.execution_path(started.row.id)
-        read = HookAccepted(
-            execution_id=started.row.id, status=started.row.status, links={"execution": path}
-        )
-        return answer(read, 202, {"Location": path}), started
-
-    done = await run_once(call, begin)
-    if done.value is not None:
-        await dispatch(call.gateway, done.value)
-    return done.response
+    service = partial(run_hook, hook_id=hook.id, task_id=hook.task_id, payload=payload)
+    return await run_service(call, service, _render_accepted)
 
 
-async def _begin(
-    session: AsyncSession, call: Call, hook: HookRow, payload: dict[str, Any]
-) -> Started:
-    task = await tasks.find(session, hook.task_id)
-    if task is None or not await hooks.use(session, hook.id):
-        raise NotFoundError(NO_HOOK)
-    # Nobody is logged in: the hook acts, and its row below says which one.
-    actor = Actor(None, call.actor.request_id, call.actor.address)
-    wanted = Start(
-        work=work_of(task),
-        user_id=hook.user_id,
-        actor=actor,
-        trigger_type=TRIGGER,
-        action="hook.execute",
-        variables=payload,
-        trigger_metadata=payload,
-    )
-    started = await start(session, call.gateway, wanted)
-    after = {"execution_id": str(started.row.id), "task_id": str(hook.task_id)}
-    entity = ("hook", hook.id)
-    await audit.record(session, actor, "hook.call", entity, after=after, owner_id=hook.user_id)
-    return started
+async def _render_accepted(_: Call, __: AsyncSession, row: ExecutionRow) -> Response:
+    path = links.execution_path(row.id)
+    read = HookAccepted(execution_id=row.id, status=row.status, links={"execution": path})
+    return answer(read, 202, {"Location": path})
 
 
 async def _own(session: AsyncSession, call: Call, task_id: UUID, hook_id: UUID) -> HookRow:
@@ -181,7 +151,7 @@ async def _own(session: AsyncSession, call: Call, task_id: UUID, hook_id: UUID) 
 
 async def _own_task(session: AsyncSession, call: Call, task_id: UUID) -> None:
     """Who may only execute a shared task has no business with its secret addresses."""
-    task = await readable_task(session, call, task_id)
+    task = await readable_task(session, call.caller, task_id)
     call.require_own(task.row.user_id, "task")
 
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 from api.http.errors import MalformedRequestError
 from api.http.problems import SHOWN_PROBLEMS
 from api.http.request_context import Called
-from api.http.validation_messages import Location, sentence
 from domain.errors import FieldProblem, InvalidInputError
+from services.validation_messages import Location, sentence
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -1,4 +1,7 @@
-"""`Idempotency-Key`: a repeated request returns the first response and changes nothing."""
+"""Runs services for requests: one transaction, one response, kept under an `Idempotency-Key`.
+
+A repeated request with the same key gets the first response and does nothing again.
+"""
 
 import hashlib
 import re
@@ -14,6 +17,7 @@ from api.http.problems import of_error
 from api.http.request_context import Call
 from domain.errors import PerdureError, RateLimitedError
 from persistence.db.idempotency import KeptResponse, Key, claim, keep
+from services.unit_of_work import UnitOfWork
 
 HEADER = "idempotency-key"
 
@@ -22,10 +26,37 @@ _REPEATED_HEADERS = ("location", "etag", "retry-after")
 
 T = TypeVar("T")
 
+Service = Callable[[UnitOfWork], Awaitable[T]]
+"""A service with all arguments but the unit of work, such as `partial(pause, execution_id=id)`."""
+
+Render = Callable[[Call, AsyncSession, T], Awaitable[Response]]
+"""Makes the response to what a service returned, in the same transaction."""
+
+
+async def run_service(
+    call: Call, service: Service[T], render: Render[T], *, dry_run: bool = False
+) -> Response:
+    """Run a service in one transaction with its idempotency key, and render its result.
+
+    A refusal (4xx) is kept under the key too; a server error (5xx) and a reached limit (429) are
+    not. A dry run stores nothing, not even the key: the key stays free for the real request.
+    """
+    if dry_run:
+        return await _run_dry(call, service, render)
+    key = await _key(call) if call.request.method == "POST" else None
+    async with call.services.transaction(call.caller) as work:
+        if key is None:
+            return await render(call, work.session, await service(work))
+        if kept := await claim(work.session, key):
+            return _replayed(kept)
+        response = await _run_or_refuse(call, work, service, render)
+        await keep(work.session, key, response.status_code, _stored(response))
+        return response
+
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
-    """The result of a request. `value` is None if the response is a stored one."""
+    """The response to a request, and the value beside it if the request was not a repeat."""
 
     response: Response
     value: T | None
@@ -37,51 +68,44 @@ async def run_once(
     *,
     dry_run: bool = False,
 ) -> Done[T]:
-    """Run `operation` and store its response with the key, in one transaction.
+    """Run an operation that renders its own response; see `run_service`."""
+    values: list[T] = []
 
-    Client errors (4xx) are stored too, except 429. Server errors (5xx) are never stored. A dry run
-    stores neither its response nor its key, so the key can be used for the real request.
-    """
-    if dry_run:
-        return Done(await _rehearsed(call, operation), None)
-    key = await _key(call)
-    async with call.gateway.database.transaction() as session:
-        if key is None:
-            response, value = await operation(session)
-            return Done(response, value)
-        if kept := await claim(session, key):
-            return Done(_replayed(kept), None)
-        done = await _tried(call, session, operation)
-        await keep(session, key, done.response.status_code, _stored(done.response))
-        return done
+    async def service(work: UnitOfWork) -> Response:
+        response, value = await operation(work.session)
+        values.append(value)
+        return response
+
+    async def render(_: Call, __: AsyncSession, response: Response) -> Response:
+        return response
+
+    response = await run_service(call, service, render, dry_run=dry_run)
+    return Done(response, values[0] if values and not dry_run else None)
 
 
-async def _rehearsed(
-    call: Call, operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]]
-) -> Response:
-    """The response of a dry run, without the `Location` of an object that is not stored."""
-    async with call.gateway.database.transaction(keep=False) as session:
-        response, _ = await operation(session)
+async def _run_dry(call: Call, service: Service[T], render: Render[T]) -> Response:
+    """Return the response with status 200, without the location of what was not created."""
+    async with call.services.transaction(call.caller, dry_run=True) as work:
+        response = await render(call, work.session, await service(work))
     response.status_code = 200
-    del response.headers["location"]
+    if "location" in response.headers:
+        del response.headers["location"]
     return response
 
 
-async def _tried(
-    call: Call,
-    session: AsyncSession,
-    operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]],
-) -> Done[T]:
-    """The response of the operation, or its error after the changes are rolled back."""
+async def _run_or_refuse(
+    call: Call, work: UnitOfWork, service: Service[T], render: Render[T]
+) -> Response:
+    """Return the response, or the refusal with nothing else written."""
     try:
-        async with session.begin_nested():
-            response, value = await operation(session)
+        async with work.session.begin_nested():
+            return await render(call, work.session, await service(work))
     except PerdureError as error:
-        # A quota error asks the client to retry, so it is not stored.
-        if status_of(type(error)) >= 500 or isinstance(error, RateLimitedError):  # noqa: PLR2004 - server errors
+        # A 429 asks the client to try again, so it must not be kept.
+        if status_of(type(error)) >= 500 or isinstance(error, RateLimitedError):  # noqa: PLR2004 - the class of server errors
             raise
-        return Done(of_error(call.request.scope, error), None)
-    return Done(response, value)
+        work.effects.clear()
+        return of_error(call.request.scope, error)
 
 
 async def _key(call: Call) -> Key | None:

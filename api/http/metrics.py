@@ -13,11 +13,6 @@ SECONDS = Histogram(
 )
 STREAMS = Gauge("perdure_event_streams", "Open event streams.")
 WAITS = Gauge("perdure_waits", "Requests that wait for an execution to end or to need a person.")
-STARTS = Counter(
-    "perdure_workflow_starts",
-    "Workflows that the gateway started or left to the relay.",
-    ["outcome"],
-)
 
 
 def observe(method: str, route: str, status: int, seconds: float) -> None:

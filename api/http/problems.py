@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from api.http.errors import RETRY_AFTER_SECONDS, status_of
-from api.http.validation_messages import sentence
 from domain.errors import (
     FieldProblem,
     InvalidInputError,
@@ -23,6 +22,7 @@ from domain.errors import (
     ServiceUnavailableError,
     UnauthenticatedError,
 )
+from services.validation_messages import sentence
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -1,5 +1,6 @@
 """An authenticated request, as a dependency of routes: `call: Called`."""
 
+from functools import cached_property
 from typing import Annotated
 from uuid import UUID
 
@@ -8,8 +9,12 @@ from fastapi import Depends, Request
 from api.auth.authentication import Principal
 from api.gateway import Gateway
 from api.http.errors import PayloadTooLargeError
-from domain.errors import PermissionDeniedError
 from persistence.ledger.audit import Actor
+from services.caller import Caller
+from services.unit_of_work import Services
+
+CLIENT_HEADER = "perdure-client"
+"""The command line sends `cli` in it, which is then the trigger type of what it starts."""
 
 DRAINED_TIMES = 10
 """An oversized body is read and dropped up to this multiple of the limit. A client that is still
@@ -31,37 +36,39 @@ class Call:
         """The actor for the audit log."""
         client = self.request.client
         return Actor(
-            self.principal.user_id,
+            None if self.principal.is_hook else self.principal.user_id,
             self.request.scope["request_id"],
             client.host if client else None,
         )
 
-    def owns(self, owner_id: UUID) -> bool:
-        """Whether the caller is the owner, or an admin, who may do everything."""
-        return owner_id == self.principal.user_id or self.principal.is_admin
+    @cached_property
+    def caller(self) -> Caller:
+        """The user on whose behalf services run."""
+        is_cli = self.request.headers.get(CLIENT_HEADER) == "cli"
+        return Caller(
+            user_id=self.principal.user_id,
+            subject=self.principal.subject,
+            is_admin=self.principal.is_admin,
+            trigger_type="cli" if is_cli else self.principal.trigger_type,
+            actor=self.actor,
+        )
 
     @property
-    def sees_as(self) -> UUID | None:
-        """The user whose data the caller can see; None for an admin, who sees everything."""
-        return None if self.principal.is_admin else self.principal.user_id
+    def services(self) -> Services:
+        """The services of this gateway."""
+        return self.gateway.services
+
+    def owns(self, owner_id: UUID) -> bool:
+        """Whether the caller may see and change what this user owns."""
+        return self.caller.owns(owner_id)
 
     def require_own(self, owner_id: UUID, what: str) -> None:
-        """Refuse access to an object of another user.
-
-        Raises:
-            PermissionDeniedError: the owner is another user.
-        """
-        if not self.owns(owner_id):
-            raise PermissionDeniedError(f"This {what} belongs to another user.")
+        """Refuse what another user owns (`Caller.require_own`)."""
+        self.caller.require_own(owner_id, what)
 
     def require_admin(self) -> None:
-        """Refuse callers who are not admins.
-
-        Raises:
-            PermissionDeniedError: the caller, or their API key, has the role `user`.
-        """
-        if not self.principal.is_admin:
-            raise PermissionDeniedError("This operation requires the admin role.")
+        """Refuse a caller without the role admin (`Caller.require_admin`)."""
+        self.caller.require_admin()
 
     async def body(self) -> bytes:
         """The whole body, read once.

@@ -1,5 +1,6 @@
-"""Input requests: what waits for a person, and the answer."""
+"""Routes of input requests: questions and approvals that wait for a person."""
 
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,17 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
 from api.http.bodies import JsonBody
-from api.http.idempotency import run_once
+from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery, listing
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
-from api.input_requests.schemas import AnswerBody, InputRequestRead
-from domain.errors import NotFoundError
-from persistence.executions import input_requests, queries
+from api.input_requests.schemas import InputRequestRead
+from persistence.executions import input_requests
 from persistence.executions.input_requests import RequestFilter
-from persistence.ledger import audit
 from persistence.tables.input_requests import InputRequestRow
-from services.executions.answers import given_answer
+from services.executions import answers
+from services.executions.access import answerable_request
+from services.executions.inputs import AnswerBody
 
 router = APIRouter(prefix="/input-requests", tags=["input requests"])
 
@@ -27,7 +28,7 @@ Kind = Literal["question", "approval", "plan_approval", "budget", "effect_check"
 
 
 class InputRequestQuery(ListQuery):
-    """What a list of input requests can be narrowed by."""
+    """Filters of a list of input requests."""
 
     status: Literal["open", "answered", "expired", "cancelled"] | None = None
     kind: Kind | None = None
@@ -39,7 +40,7 @@ class InputRequestQuery(ListQuery):
 async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:
-    """The requests of my executions, and those assigned to me, newest first."""
+    """The requests of my executions and those assigned to me, newest first."""
     narrowed = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
     async with call.gateway.database.reading() as session:
         me = call.principal
@@ -55,7 +56,7 @@ async def list_input_requests(
 async def get_input_request(call: Called, request_id: UUID) -> Response:
     """One request."""
     async with call.gateway.database.reading() as session:
-        row = await _mine(session, call, request_id)
+        row = await answerable_request(session, call.caller, request_id)
     return single(call.request, views.input_request(call, row))
 
 
@@ -65,33 +66,10 @@ async def answer_input_request(
     request_id: UUID,
     body: Annotated[AnswerBody, Depends(JsonBody(AnswerBody))],
 ) -> Response:
-    """Answer a request; the execution goes on at once."""
-
-    async def store(session: AsyncSession) -> tuple[Response, str]:
-        row = await _mine(session, call, request_id)
-        execution = await queries.lock(session, row.execution_id)
-        if execution is None:
-            raise NotFoundError(f"There is no execution {row.execution_id}.")
-        row = await input_requests.lock_open(session, execution, request_id)
-        given = given_answer(row, body)
-        await input_requests.answer(session, row, given, by=call.principal.user_id)
-        entity = ("input_request", request_id)
-        after = {"decision": given["decision"], "execution_id": str(execution.id)}
-        action, owner = "input_request.answer", row.user_id
-        await audit.record(session, call.actor, action, entity, after=after, owner_id=owner)
-        return answer(views.input_request(call, row)), execution.workflow_id
-
-    done = await run_once(call, store)
-    if done.value is not None:
-        await call.gateway.dispatcher.wake(done.value)
-    return done.response
+    """Answer a request; the execution then continues."""
+    service = partial(answers.answer, request_id=request_id, body=body)
+    return await run_service(call, service, _render)
 
 
-async def _mine(session: AsyncSession, call: Call, request_id: UUID) -> InputRequestRow:
-    """A request of one's own execution, or one that somebody else's puts to the caller."""
-    row = await input_requests.find(session, request_id)
-    if row is None:
-        raise NotFoundError(f"There is no input request {request_id}.")
-    if row.assignee != call.principal.subject:
-        call.require_own(row.user_id, "input request")
-    return row
+async def _render(call: Call, _: AsyncSession, row: InputRequestRow) -> Response:
+    return answer(views.input_request(call, row))

@@ -1,27 +1,12 @@
 """What people are asked, and how they answer."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.http.field_types import Body, Read, Text
-
-
-class AnswerBody(Body):
-    """An answer.
-
-    To an approval: `decision`, with `edit` the edited `input`. To a question: `values` where it has
-    a schema or options (`{"answer": "one of the options"}` will do), else a `message`.
-    """
-
-    decision: Literal["approve", "deny", "edit"] | None = None
-    input: dict[str, Any] | None = None
-    message: Text | None = None
-    remember: Literal["once", "execution", "task"] | None = None
-    values: Any = None
-    input_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+from services.field_types import Read
 
 
 class AskedToolCall(BaseModel):

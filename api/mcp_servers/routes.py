@@ -209,8 +209,9 @@ def _check(call: Call, row: McpServerRow, body: McpServerCreate) -> None:
     if (body.url is None) == (body.command is None):
         problems.append(FieldProblem(("body", "url"), "Give either a url or a command."))
     if body.url is not None:
-        exemptions = call.gateway.outbound.exemptions
-        problems += mcp_rules.address_problems(body.url, ("body", "url"), exemptions)
+        problems += mcp_rules.address_problems(
+            body.url, ("body", "url"), call.services.settings.check_url
+        )
     problems += [
         FieldProblem(("body", "headers", name), "This header is ours to write; leave it out.")
         for name in body.headers

@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.agents.schemas import Slug
-from api.http.field_types import Body, Read, Text
 from runtime.outbound import URL_LIMIT
+from services.field_types import Body, Read, Text
 
 MOST_VALUES = 50
 LONGEST_VALUE = 8_192

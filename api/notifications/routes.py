@@ -26,6 +26,7 @@ from persistence.notifications import queries
 from persistence.notifications.queries import NotificationFilter
 from persistence.tables.notifications import NotificationRow
 from services.definitions.notification_rules import TargetRules
+from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/notifications", tags=["notifications"])
 
@@ -132,8 +133,8 @@ def _shown(row: NotificationRow) -> dict[str, Any]:
 async def _checked(
     session: AsyncSession, call: Call, body: NotificationTest
 ) -> tuple[Kind, dict[str, Any]]:
-    exemptions = call.gateway.outbound.exemptions
-    rules = TargetRules(session, call.principal.user_id, exemptions)
+    work = UnitOfWork(session, call.caller, call.services)
+    rules = TargetRules(work, call.principal.user_id)
     given = {Kind(f): getattr(body, f) for f in ("webhook", "email", "slack") if getattr(body, f)}
     if len(given) != 1:
         problem = FieldProblem(("body",), "Give one target: webhook, email or slack.")

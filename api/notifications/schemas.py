@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from api.http.field_types import Body, Read
 from contracts.notifications import EmailTarget, SlackTarget, WebhookTarget
+from services.field_types import Body, Read
 
 
 class NotificationRead(Read):

@@ -8,8 +8,6 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.executions.routes import own_execution
-from api.http.field_types import Moment
 from api.http.paging import Listing, ListQuery, listing
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
@@ -27,6 +25,8 @@ from persistence.reporting.reports import ReportFilter
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.reports import ReportRow
 from reports.render import add_ending, format_of
+from services.executions.access import own_execution
+from services.field_types import Moment
 
 router = APIRouter(tags=["reports"])
 
@@ -105,7 +105,7 @@ async def get_execution_report(
     if name is not None:
         format_of(name)
     async with call.gateway.database.reading() as session:
-        execution = await own_execution(session, call, execution_id)
+        execution = await own_execution(session, call.caller, execution_id)
         row = await reports.of_execution(session, execution_id)
         if row is None:
             raise NotFoundError(await _why_none(session, execution))
@@ -118,7 +118,7 @@ async def get_execution_report(
 
 async def _hidden(session: AsyncSession, call: Call, rows: Sequence[ReportRow]) -> frozenset[UUID]:
     task_ids = [row.task_id for row in rows]
-    return await find_unreadable(session, task_ids=task_ids, by=call.sees_as)
+    return await find_unreadable(session, task_ids=task_ids, by=call.caller.reader_id)
 
 
 async def _own(session: AsyncSession, call: Call, report_id: UUID) -> ReportRow:

@@ -4,23 +4,12 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from api.http.field_types import Body, Moment, Read
-from domain.schedules import OverlapPolicy
+from services.field_types import Read
 
 State = Literal["active", "paused", "none", "out_of_step"]
 """`out_of_step`: Temporal has not been told of the last change; upkeep does it within a minute."""
-
-
-class BackfillBody(Body):
-    """Which fires to make up for; both ends belong to the span, and lie in the past."""
-
-    start_at: Moment
-    end_at: Moment
-    overlap_policy: OverlapPolicy = Field(
-        default="buffer_all", description="One after the other, unless you say otherwise."
-    )
 
 
 class FireRead(BaseModel):

@@ -1,8 +1,8 @@
-"""Schedules as clients see them: what the task says, beside what Temporal tells."""
+"""Schedules as clients read them, from the task and from the state in Temporal."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice, takewhile
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from api import links
@@ -13,27 +13,32 @@ from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.definitions.schedules import wanted_of
 from persistence.tables.tasks import TaskRow
 
-SHOWN_FIRES = 10
-"""Next and recent ones (contract.md, section 2)."""
+SHOWN_RUNS = 10
+"""Next and recent runs that a schedule shows (contract.md, section 2)."""
 
-NO_SCHEDULE = "The task has no schedule: set is_scheduled and schedule_cron."
-INACTIVE = "The task is switched off (is_active), so nothing fires."
-PAUSED = "It is paused (schedule_enabled is false): resume it to let it fire."
-UNTOLD = "Temporal has not been told of the last change; that is mended within a minute."
-AWAY = "Temporal can't be asked just now: the fire times are worked out here, counts are missing."
+NO_SCHEDULE = "This task has no schedule; set is_scheduled and schedule_cron."
+INACTIVE = "The task is inactive (is_active is false), so no runs start."
+PAUSED = "The schedule is paused (schedule_enabled is false); resume it to start runs."
+NOT_SYNCHRONISED = (
+    "The last change has not reached Temporal yet; the worker sends it within a minute."
+)
+NO_ANSWER = "Temporal does not answer; the next runs are calculated here, and counts are missing."
 
 
 def schedule(
     row: TaskRow,
     *,
-    is_told: bool,
-    stands: ScheduleState | None,
-    fires: Sequence[ScheduledRun],
-    skips: int,
+    is_synchronised: bool,
+    server_state: ScheduleState | None,
+    runs: Sequence[ScheduledRun],
+    skipped: int,
 ) -> ScheduleRead:
-    """One task's schedule. `is_told`: Temporal knows the last change. `stands` None: it is away."""
+    """One task's schedule. `server_state` None: Temporal did not answer."""
     wanted = wanted_of(row, None)
-    state = _state(wanted, is_told=is_told and (stands is None or stands.is_as_wanted))
+    state = _state(
+        wanted,
+        is_synchronised=is_synchronised and (server_state is None or server_state.is_as_wanted),
+    )
     return ScheduleRead(
         task_id=row.id,
         cron=row.schedule_cron,
@@ -42,21 +47,21 @@ def schedule(
         overlap_policy=row.schedule_overlap_policy,
         catchup_window_seconds=round(wanted.catchup_window.total_seconds()) if wanted else 0,
         jitter_seconds=row.schedule_jitter_seconds or 0,
-        next_fires=_next_fires(wanted, state, stands),
-        recent_fires=[FireRead.model_validate(fired) for fired in fires],
-        missed_count=stands and stands.missed,
-        skipped_count=stands and stands.skipped + skips,
-        buffered=stands and stands.buffered,
-        running=None if stands is None else len(stands.running),
-        note=_note(row, state, stands),
+        next_fires=_next_fires(wanted, state, server_state),
+        recent_fires=[FireRead.model_validate(run) for run in runs],
+        missed_count=server_state and server_state.missed,
+        skipped_count=server_state and server_state.skipped + skipped,
+        buffered=server_state and server_state.buffered,
+        running=None if server_state is None else len(server_state.running),
+        note=_note(row, state, server_state),
         links=links.schedule(row.id),
     )
 
 
-def line(row: TaskRow, *, is_told: bool) -> ScheduleLine:
+def line(row: TaskRow, *, is_synchronised: bool) -> ScheduleLine:
     """A schedule in a list; Temporal is not asked."""
     wanted = wanted_of(row, None)
-    state = _state(wanted, is_told=is_told)
+    state = _state(wanted, is_synchronised=is_synchronised)
     return ScheduleLine(
         task_id=row.id,
         task_name=row.name,
@@ -69,8 +74,8 @@ def line(row: TaskRow, *, is_told: bool) -> ScheduleLine:
     )
 
 
-def _state(wanted: TaskSchedule | None, *, is_told: bool) -> State:
-    if not is_told:
+def _state(wanted: TaskSchedule | None, *, is_synchronised: bool) -> State:
+    if not is_synchronised:
         return "out_of_step"
     if wanted is None:
         return "none"
@@ -78,12 +83,12 @@ def _state(wanted: TaskSchedule | None, *, is_told: bool) -> State:
 
 
 def _next_fires(
-    wanted: TaskSchedule | None, state: State, stands: ScheduleState | None
+    wanted: TaskSchedule | None, state: State, server_state: ScheduleState | None
 ) -> list[datetime]:
     """As Temporal tells them, with their jitter, where it can be asked and knows the schedule."""
-    if state == "active" and stands is not None:
-        return list(stands.next_fires)[:SHOWN_FIRES]
-    return _by_the_clock(wanted, SHOWN_FIRES)
+    if state == "active" and server_state is not None:
+        return list(server_state.next_fires)[:SHOWN_RUNS]
+    return _by_the_clock(wanted, SHOWN_RUNS)
 
 
 def _by_the_clock(wanted: TaskSchedule | None, count: int) -> list[datetime]:
@@ -94,21 +99,13 @@ def _by_the_clock(wanted: TaskSchedule | None, count: int) -> list[datetime]:
     return list(islice(times, count))
 
 
-def _note(row: TaskRow, state: State, stands: ScheduleState | None) -> str | None:
+def _note(row: TaskRow, state: State, server_state: ScheduleState | None) -> str | None:
     if state == "none":
         return NO_SCHEDULE
     if state == "out_of_step":
-        return UNTOLD
+        return NOT_SYNCHRONISED
     if not row.is_active:
         return INACTIVE
     if state == "paused":
         return PAUSED
-    return AWAY if stands is None else None
-
-
-def fires_within(wanted: TaskSchedule, start_at: datetime, end_at: datetime, *, limit: int) -> int:
-    """How often the schedule fires in the span, both ends included; counted up to `limit`."""
-    just_before = start_at - datetime.resolution
-    times = cron.fires(wanted.cron, ZoneInfo(wanted.timezone), just_before)
-    within = takewhile(lambda time: time <= end_at, times)
-    return sum(1 for _ in islice(within, limit))
+    return NO_ANSWER if server_state is None else None

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, StringConstraints
 
-from api.http.field_types import Body, Read
 from domain.secrets import HOST, NAME
+from services.field_types import Body, Read
 
 Name = Annotated[str, Field(pattern=rf"^{NAME}$", description="Small letters, digits, `_.-`.")]
 Host = Annotated[str, StringConstraints(max_length=255, pattern=rf"^{HOST}$")]

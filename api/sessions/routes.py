@@ -1,77 +1,43 @@
-"""Sessions: conversations with their transcripts."""
+"""Routes of sessions: conversations with their transcripts."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links, views
-from api.executions.schemas import ExecutionRead, MessageBody
-from api.executions.waiting import ACCEPTED, Wait
+from api.executions.schemas import ExecutionRead
+from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
-from api.http.idempotency import run_once
+from api.http.idempotency import run_service
 from api.http.paging import Listing, listing
+from api.http.rendering import changed, created, if_match, no_content
 from api.http.request_context import Call, Called
-from api.http.responses import answer, etag, require_match, single, to_json
-from api.sessions.schemas import (
-    MessageQuery,
-    SessionCreate,
-    SessionQuery,
-    SessionRead,
-    SessionUpdate,
-    SessionWork,
-    Transcript,
-)
-from domain.errors import ExecutionActiveError, NotFoundError
-from persistence.executions import queries
-from persistence.ledger import audit
+from api.http.responses import answer, single
+from api.sessions.schemas import MessageQuery, SessionQuery, SessionRead, Transcript
 from persistence.sessions import sessions
 from persistence.sessions.sessions import SessionFilter
-from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
-from services.definitions import inline_work
-from services.executions.messaging import send_message_to_session, start_session_work
-from services.executions.starting import Started, accepted
+from services import sessions as services
+from services.executions import messaging
+from services.executions.access import own_session
+from services.executions.inputs import MessageBody, SessionCreate, SessionUpdate, SessionWork
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
-
-NAMED = 3
-"""Executions that a refusal names (chosen: enough to see what they wait for)."""
 
 
 @router.post("", status_code=201, responses={201: {"model": SessionRead}})
 async def create_session(
     call: Called, body: Annotated[SessionCreate, Depends(JsonBody(SessionCreate, optional=True))]
 ) -> Response:
-    """Begin a conversation, which lives on from one execution to the next."""
-
-    async def create(session: AsyncSession) -> tuple[Response, None]:
-        user_id = call.principal.user_id
-        options = body.sdk_options.model_dump(mode="json", exclude_unset=True)
-        agent = await inline_work.checked_agent(session, call, body.agent_id, body.sdk_options)
-        row = SessionRow(
-            user_id=user_id,
-            name=f"Conversation with {agent.name}" if agent else "Conversation",
-            title=body.title,
-            agent_id=body.agent_id,
-            sdk_options=options,
-            is_interactive=True,
-        )
-        await sessions.create(session, row)
-        after = {"agent_id": row.agent_id, "title": row.title}
-        await audit.record(session, call.actor, "session.create", ("session", row.id), after=after)
-        read = views.session(row)
-        headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
-        return answer(read, 201, headers), None
-
-    return (await run_once(call, create)).response
+    """Create an interactive session: a conversation of any number of executions."""
+    return await run_service(call, partial(services.create_session, body=body), created(_view))
 
 
 @router.get("", responses={200: {"model": Listing[SessionRead]}})
 async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
-    """My conversations, newest first."""
+    """My sessions, newest first."""
     narrowed = SessionFilter(query.is_interactive, query.agent_id)
     async with call.gateway.database.reading() as session:
         user_id = call.principal.user_id
@@ -81,9 +47,9 @@ async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -
 
 @router.get("/{session_id}", responses={200: {"model": SessionRead}})
 async def get_session(call: Called, session_id: UUID) -> Response:
-    """One conversation."""
+    """One session."""
     async with call.gateway.database.reading() as session:
-        row = await _own(session, call, session_id)
+        row = await own_session(session, call.caller, session_id)
     return single(call.request, views.session(row))
 
 
@@ -91,126 +57,68 @@ async def get_session(call: Called, session_id: UUID) -> Response:
 async def update_session(
     call: Called,
     session_id: UUID,
-    update: Annotated[SessionUpdate, Depends(JsonBody(SessionUpdate))],
+    body: Annotated[SessionUpdate, Depends(JsonBody(SessionUpdate))],
 ) -> Response:
-    """Give a conversation another title, or none."""
-    async with call.gateway.database.transaction() as session:
-        row = await _own(session, call, session_id, lock=True)
-        require_match(call.request, views.session(row))
-        before, after = {"title": row.title}, {"title": update.title}
-        await sessions.rename(session, row, update.title)
-        await audit.record(
-            session,
-            call.actor,
-            "session.update",
-            ("session", session_id),
-            before=before,
-            after=after,
-            owner_id=row.user_id,
-        )
-    read = views.session(row)
-    return answer(read, headers={"ETag": etag(to_json(read))})
+    """Change the title of a session, or remove it."""
+    check = if_match(call, _view)
+    service = partial(
+        services.rename_session, session_id=session_id, update=body, precondition=check
+    )
+    return await run_service(call, service, changed(_view))
 
 
 @router.delete("/{session_id}", status_code=204)
 async def delete_session(call: Called, session_id: UUID) -> Response:
-    """Delete a conversation; its executions stay readable."""
-    async with call.gateway.database.transaction() as session:
-        row = await _own(session, call, session_id, lock=True)
-        require_match(call.request, views.session(row))
-        _require_ended(await queries.unfinished_of(session, session_id, limit=NAMED + 1))
-        await sessions.delete(session, row)
-        await audit.record(
-            session,
-            call.actor,
-            "session.delete",
-            ("session", session_id),
-            before={"name": row.name, "title": row.title},
-            owner_id=row.user_id,
-        )
-    return Response(status_code=204)
+    """Delete a session; its executions stay readable."""
+    check = if_match(call, _view)
+    service = partial(services.delete_session, session_id=session_id, precondition=check)
+    return await run_service(call, service, no_content)
 
 
 @router.get("/{session_id}/messages", responses={200: {"model": Transcript}})
 async def list_session_messages(
     call: Called, session_id: UUID, query: Annotated[MessageQuery, Query()]
 ) -> Response:
-    """The latest messages of a conversation, oldest first."""
+    """The latest messages of a session, oldest first."""
     async with call.gateway.database.reading() as session:
-        await _own(session, call, session_id)
+        await own_session(session, call.caller, session_id)
         rows = await sessions.latest_messages(session, session_id, limit=query.limit)
     path = links.session(session_id)
-    return answer(
-        Transcript(
-            items=[views.message(row) for row in rows],
-            links={"self": path["messages"], "session": path["self"]},
-        )
-    )
+    items = [views.message(row) for row in rows]
+    transcript_links = {"self": path["messages"], "session": path["self"]}
+    return answer(Transcript(items=items, links=transcript_links))
 
 
 @router.post("/{session_id}/messages", status_code=202, responses=ACCEPTED)
-async def say(
+async def send_session_message(
     call: Called,
     session_id: UUID,
     body: Annotated[MessageBody, Depends(JsonBody(MessageBody))],
     wait: Wait = 0,
 ) -> Response:
-    """Say something in a conversation: a new execution answers, or the one that runs hears it."""
-
-    async def begin(session: AsyncSession) -> Started:
-        conversation = await _own(session, call, session_id, lock=True)
-        return await send_message_to_session(session, call, conversation, body.content)
-
-    return await accepted(call, begin, wait)
+    """Send a message: the active execution reads it, or a new execution answers it."""
+    service = partial(messaging.send_session_message, session_id=session_id, body=body)
+    return await start_and_wait(call, service, wait)
 
 
 @router.post(
     "/{session_id}/tasks",
     status_code=201,
     responses={
-        200: {"model": ExecutionRead, "description": "It has ended, or waits for a person."},
+        200: {"model": ExecutionRead, "description": "It has ended, or it waits for a person."},
         201: {"model": ExecutionRead},
     },
 )
-async def add_work(
+async def start_session_work(
     call: Called,
     session_id: UUID,
     body: Annotated[SessionWork, Depends(JsonBody(SessionWork))],
     wait: Wait = 0,
 ) -> Response:
-    """Give an agent work in a conversation; it begins when what runs there has ended."""
-
-    async def begin(session: AsyncSession) -> Started:
-        conversation = await _own(session, call, session_id)
-        return await start_session_work(session, call, conversation, body)
-
-    return await accepted(call, begin, wait, status=201)
+    """Give an agent work in a session; it starts when the active execution has ended."""
+    service = partial(messaging.start_session_work, session_id=session_id, body=body)
+    return await start_and_wait(call, service, wait, status=201)
 
 
-def _require_ended(unfinished: Sequence[ExecutionRow]) -> None:
-    """Refuse to delete a conversation in which something runs or is to run.
-
-    Raises:
-        ExecutionActiveError: it does; the first of them are named.
-    """
-    if unfinished:
-        told = ", ".join(f"{row.id} ({_standing(row)})" for row in unfinished[:NAMED])
-        more = " and others" if len(unfinished) > NAMED else ""
-        raise ExecutionActiveError(
-            f"Executions of this session have not ended: {told}{more}. Cancel them first."
-        )
-
-
-def _standing(row: ExecutionRow) -> str:
-    return f"{row.status}: {row.status_reason}" if row.status_reason else row.status
-
-
-async def _own(
-    session: AsyncSession, call: Call, session_id: UUID, *, lock: bool = False
-) -> SessionRow:
-    read = sessions.lock if lock else sessions.find
-    row = await read(session, session_id)
-    if row is None:
-        raise NotFoundError(f"There is no session {session_id}.")
-    call.require_own(row.user_id, "session")
-    return row
+def _view(_: Call, row: SessionRow) -> SessionRead:
+    return views.session(row)

@@ -6,37 +6,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.executions.schemas import MessageRead, Word
-from api.http.field_types import Body, Read
+from api.executions.schemas import MessageRead
 from api.http.paging import ListQuery
-from api.tasks.schemas import AgentId, Name, Prompt
-from contracts.definitions import SdkOptions
+from services.executions.inputs import Word
+from services.field_types import Read
 
 LATEST = 100
 MOST = 1_000
 """Messages of one answer (chosen: a thousand of 2 KB are 2 MB)."""
-
-
-class SessionCreate(Body):
-    """A new conversation: with an agent, whose tools it has, or with the model alone."""
-
-    agent_id: AgentId | None = None
-    title: Name | None = None
-    sdk_options: SdkOptions = Field(default_factory=SdkOptions)
-
-
-class SessionUpdate(Body):
-    """Changes to a conversation."""
-
-    title: Name | None
-
-
-class SessionWork(Body):
-    """Work for an agent in a conversation; `parent_task_id` is an execution of it."""
-
-    agent_id: AgentId
-    input: Prompt
-    parent_task_id: UUID | None = None
 
 
 class SessionQuery(ListQuery):

@@ -1,6 +1,7 @@
 """Task templates: tasks with parameters, to make tasks from."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,27 +9,28 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
+from api.http import rendering
 from api.http.bodies import JsonBody
 from api.http.dry_run import DryRun, created
-from api.http.idempotency import run_once
+from api.http.idempotency import run_once, run_service
 from api.http.paging import Listing, ListQuery, listing
 from api.http.request_context import Call, Called
 from api.http.responses import answer, etag, require_match, single, to_json
-from api.task_templates.schemas import (
-    Parameter,
-    TaskFromTemplate,
-    TaskTemplateCreate,
-    TaskTemplateRead,
-    TaskTemplateUpdate,
-)
-from api.tasks.routes import make_task
-from api.tasks.schemas import TaskCreate, TaskRead
+from api.task_templates.schemas import TaskTemplateRead
+from api.tasks.schemas import TaskRead
 from domain.errors import InvalidInputError, NotFoundError
 from persistence.definitions import named_resources
 from persistence.ledger import audit
 from persistence.tables.task_templates import TaskTemplateRow
 from services.definitions import task_rules, template_filling
+from services.definitions.inputs import (
+    TaskFromTemplate,
+    TaskTemplateCreate,
+    TaskTemplateUpdate,
+)
 from services.definitions.merging import merged
+from services.definitions.task_templates import create_task_from_template as from_template
+from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/task-templates", tags=["task templates"])
 
@@ -130,13 +132,8 @@ async def create_task_from_template(
     dry_run: DryRun = False,
 ) -> Response:
     """Make a task of mine from a template: fill in its parameters, override its fields."""
-
-    async def wanted(session: AsyncSession) -> TaskCreate:
-        row = await _readable(session, call, template_id)
-        parameters = [Parameter.model_validate(p) for p in row.parameters]
-        return template_filling.filled(row.task, parameters, body)
-
-    return await make_task(call, wanted, template_id=template_id, dry_run=dry_run)
+    service = partial(from_template, template_id=template_id, body=body)
+    return await run_service(call, service, rendering.created(views.task), dry_run=dry_run)
 
 
 async def _readable(session: AsyncSession, call: Call, template_id: UUID) -> TaskTemplateRow:
@@ -164,7 +161,11 @@ async def _check(
         *template_filling.sharing_problems(body),
     ]:
         raise InvalidInputError("The template is invalid; see errors.", problems)
-    await task_rules.check(session, call, template_filling.pattern(body), owner_id=owner_id)
+    await task_rules.check(
+        UnitOfWork(session, call.caller, call.services),
+        template_filling.pattern(body),
+        owner_id=owner_id,
+    )
 
 
 def _columns(body: TaskTemplateCreate) -> dict[str, Any]:

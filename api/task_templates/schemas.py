@@ -1,58 +1,10 @@
 """Task templates: what a client writes, and what it reads."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field
-
-from api.http.field_types import Body, Read, Text
-from api.tasks.schemas import Name, TaskBody, TaskUpdate
-
-MOST_PARAMETERS = 50
-
-
-class Parameter(Body):
-    """A placeholder that is filled in when a task is made; other placeholders stay variables."""
-
-    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\w+$")]
-    description: Text | None = None
-    default: Annotated[Any, Field(description="Null or left out: a value has to be given.")] = None
-
-
-Parameters = Annotated[tuple[Parameter, ...], Field(max_length=MOST_PARAMETERS)]
-
-
-class TaskTemplateCreate(Body):
-    """A new template: a task without a name, with parameters.
-
-    `{{ name }}` of a parameter may stand in the task's prompt_template, system_prompt and
-    description.
-    """
-
-    name: Name
-    description: Text | None = None
-    is_public: bool = False
-    parameters: Parameters = ()
-    task: TaskBody
-
-
-class TaskTemplateUpdate(Body):
-    """Changes to a template; `task` and `parameters` are replaced whole."""
-
-    name: Name | None = None
-    description: Text | None = None
-    is_public: bool | None = None
-    parameters: Parameters | None = None
-    task: TaskBody | None = None
-
-
-class TaskFromTemplate(Body):
-    """A task to be made: values for the parameters, and fields that differ from the template's."""
-
-    name: Name
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    overrides: TaskUpdate = TaskUpdate()
+from services.field_types import Read
 
 
 class TaskTemplateRead(Read):

@@ -10,9 +10,9 @@ from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, PageSize, StoryQuery, 
 from api.http.request_context import Called
 from api.http.responses import answer, single
 from api.task_versions.schemas import TaskVersionRead
-from api.tasks.routes import readable_task
 from domain.errors import NotFoundError
 from persistence.definitions import task_versions
+from services.executions.access import readable_task
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -29,7 +29,7 @@ async def list_versions(
 ) -> Response:
     """Every version of a task, newest first."""
     async with call.gateway.database.reading() as session:
-        task = await readable_task(session, call, task_id)
+        task = await readable_task(session, call.caller, task_id)
         page = await task_versions.page(session, task_id, query.span())
     items = [views.task_version(call, row, task.row.user_id) for row in page.rows]
     return answer(listing(call.request, query, page, items))
@@ -41,7 +41,7 @@ async def get_version(
 ) -> Response:
     """One version of a task."""
     async with call.gateway.database.reading() as session:
-        task = await readable_task(session, call, task_id)
+        task = await readable_task(session, call.caller, task_id)
         row = await task_versions.find(session, task_id, version)
     if row is None:
         raise NotFoundError(f"The task has no version {version}.")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from api.http.field_types import Read
+from services.field_types import Read
 
 
 class TaskVersionRead(Read):

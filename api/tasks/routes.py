@@ -1,46 +1,43 @@
-"""Tasks: create, read, list, change, delete."""
+"""Routes of tasks."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
+from api.http import rendering
 from api.http.bodies import JsonBody
 from api.http.dry_run import DryRun, created
-from api.http.idempotency import run_once
+from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery, listing
-from api.http.request_context import Call, Called
-from api.http.responses import answer, etag, require_match, single, to_json
-from api.tasks.schemas import DEFINITION_FIELDS, TaskCreate, TaskRead, TaskUpdate
-from domain.errors import NotFoundError
+from api.http.rendering import if_match, no_content
+from api.http.request_context import Called
+from api.http.responses import answer, single
+from api.tasks.schemas import TaskRead
 from persistence.definitions import tasks
-from persistence.definitions.tasks import StoredTask, TaskFilter
-from persistence.ledger import audit
-from persistence.tables.tasks import TaskRow
-from services.definitions import references, task_rules
-from services.definitions.merging import merged
-from services.definitions.scheduling import keep_in_step
+from persistence.definitions.tasks import TaskFilter
+from services.definitions.inputs import TaskCreate, TaskUpdate
+from services.definitions.tasks import create_task as create
+from services.definitions.tasks import delete_task as delete
+from services.definitions.tasks import update_task as update
+from services.executions.access import readable_task
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
-UNCHECKED = frozenset({"name", "description", "tags", "is_active", "schedule_enabled"})
-"""Changes that stay possible where the rest of a task has become invalid since it was stored."""
-
 
 class TaskQuery(ListQuery):
-    """What a list of tasks can be narrowed by; `tags` may be repeated or separated by commas."""
+    """Filters of a list of tasks; `tags` may be repeated or separated by commas."""
 
     tags: list[str] = Field(default_factory=list)
     is_scheduled: bool | None = None
     is_active: bool | None = None
     q: Annotated[str | None, Field(max_length=200)] = None
 
-    def narrowed(self) -> TaskFilter:
-        """The filter behind it."""
+    def filter(self) -> TaskFilter:
+        """Return the filter for `persistence`."""
         tags = [tag.strip() for given in self.tags for tag in given.split(",") if tag.strip()]
         return TaskFilter(tags, self.is_scheduled, self.is_active, self.q)
 
@@ -52,19 +49,16 @@ async def create_task(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Store a new task."""
-
-    async def wanted(_: AsyncSession) -> TaskCreate:
-        return body
-
-    return await make_task(call, wanted, dry_run=dry_run)
+    """Create a task."""
+    service = partial(create, body=body)
+    return await run_service(call, service, rendering.created(views.task), dry_run=dry_run)
 
 
 @router.get("", responses={200: {"model": Listing[TaskRead]}})
 async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Response:
     """My tasks and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
-        page = await tasks.page(session, call.principal.user_id, query.narrowed(), query.window())
+        page = await tasks.page(session, call.principal.user_id, query.filter(), query.window())
         stored = await tasks.with_definitions(session, page.rows)
     return answer(listing(call.request, query, page, [views.task(call, task) for task in stored]))
 
@@ -73,7 +67,7 @@ async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Resp
 async def get_task(call: Called, task_id: UUID) -> Response:
     """One task."""
     async with call.gateway.database.reading() as session:
-        stored = await readable_task(session, call, task_id)
+        stored = await readable_task(session, call.caller, task_id)
     return single(call.request, views.task(call, stored))
 
 
@@ -81,148 +75,18 @@ async def get_task(call: Called, task_id: UUID) -> Response:
 async def update_task(
     call: Called,
     task_id: UUID,
-    update: Annotated[TaskUpdate, Depends(JsonBody(TaskUpdate))],
+    body: Annotated[TaskUpdate, Depends(JsonBody(TaskUpdate))],
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Change a task. Executions in flight keep the version they started with."""
-    async with call.gateway.database.transaction(keep=not dry_run) as session:
-        stored = await own_locked(session, call, task_id)
-        require_match(call.request, views.task(call, stored))
-        changed = await change_task(session, call, stored, update)
-        read = views.task(call, changed)
-    if not dry_run:
-        await keep_in_step(call.gateway, task_id)
-    return answer(read, headers={"ETag": etag(to_json(read))})
+    """Change a task. Executions in progress keep the version they started with."""
+    check = if_match(call, views.task)
+    service = partial(update, task_id=task_id, update=body, precondition=check)
+    return await run_service(call, service, rendering.changed(views.task), dry_run=dry_run)
 
 
 @router.delete("/{task_id}", status_code=204)
 async def delete_task(call: Called, task_id: UUID) -> Response:
     """Delete a task; its executions stay readable."""
-    async with call.gateway.database.transaction() as session:
-        stored = await own_locked(session, call, task_id)
-        require_match(call.request, views.task(call, stored))
-        await tasks.delete(session, stored.row)
-        entity = ("task", task_id)
-        before, owner = {"name": stored.row.name}, stored.row.user_id
-        action = "task.delete"
-        await audit.record(session, call.actor, action, entity, before=before, owner_id=owner)
-    await keep_in_step(call.gateway, task_id)
-    return Response(status_code=204)
-
-
-async def make_task(
-    call: Call,
-    wanted: Callable[[AsyncSession], Awaitable[TaskCreate]],
-    *,
-    template_id: UUID | None = None,
-    dry_run: bool = False,
-) -> Response:
-    """Store the task that is wanted, once; the answer to the request for it.
-
-    Raises:
-        InvalidInputError: it could not run.
-        PermissionDeniedError: it would take an admin.
-        DuplicateNameError: the caller has a live task of this name.
-    """
-
-    async def create(session: AsyncSession) -> tuple[Response, StoredTask]:
-        body = await wanted(session)
-        runs = await task_rules.check(session, call, body, owner_id=call.principal.user_id)
-        columns = {**_columns(body), "spelled_tools": references.spelled(body) or None}
-        row = TaskRow(user_id=call.principal.user_id, **columns)
-        stored = await tasks.create(session, row, runs.stored())
-        after = {"name": row.name} | ({"template_id": str(template_id)} if template_id else {})
-        await audit.record(session, call.actor, "task.create", ("task", row.id), after=after)
-        read = views.task(call, stored)
-        headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
-        return answer(read, 201, headers), stored
-
-    done = await run_once(call, create, dry_run=dry_run)
-    if done.value is not None and done.value.row.is_scheduled:
-        await keep_in_step(call.gateway, done.value.row.id)
-    return done.response
-
-
-async def change_task(
-    session: AsyncSession, call: Call, stored: StoredTask, update: TaskUpdate
-) -> StoredTask:
-    """Change a locked task; its schedule is to be kept in step after the commit.
-
-    Raises:
-        InvalidInputError: the changed task could not run.
-    """
-    runs = body = _merged(stored, update)
-    if not update.model_fields_set <= UNCHECKED:
-        runs = await task_rules.check(session, call, body, owner_id=stored.row.user_id)
-    before = _summary(stored.row, update)
-    columns = {**_columns(body), "spelled_tools": _spelled(stored.row, update, body)}
-    changed = await tasks.change(session, stored, columns, runs.stored(), by=call.principal.user_id)
-    after = {**_summary(changed.row, update), "version": changed.row.version}
-    await audit.record(
-        session,
-        call.actor,
-        "task.update",
-        ("task", stored.row.id),
-        before=before,
-        after=after,
-        owner_id=changed.row.user_id,
-    )
-    return changed
-
-
-async def readable_task(session: AsyncSession, call: Call, task_id: UUID) -> StoredTask:
-    """A task the caller may read and execute: their own, or a public one.
-
-    Raises:
-        NotFoundError: there is none.
-        PermissionDeniedError: it is somebody else's and not shared.
-    """
-    stored = await tasks.find(session, task_id)
-    if stored is None:
-        raise NotFoundError(f"There is no task {task_id}.")
-    if not stored.row.is_public:
-        call.require_own(stored.row.user_id, "task")
-    return stored
-
-
-async def own_locked(session: AsyncSession, call: Call, task_id: UUID) -> StoredTask:
-    """A task of the caller's that nobody else changes in this transaction.
-
-    Raises:
-        NotFoundError: there is none.
-        PermissionDeniedError: it is somebody else's.
-    """
-    stored = await tasks.find(session, task_id, lock=True)
-    if stored is None:
-        raise NotFoundError(f"There is no task {task_id}.")
-    call.require_own(stored.row.user_id, "task")
-    return stored
-
-
-def _merged(stored: StoredTask, update: TaskUpdate) -> TaskCreate:
-    """The task as it would be: what the update gives, over what there is."""
-    current = {f: getattr(stored.row, f) for f in _own_fields()} | stored.definition
-    return merged(TaskCreate, current, update, what="task")
-
-
-def _spelled(row: TaskRow, update: TaskUpdate, body: TaskCreate) -> dict[str, list[str]] | None:
-    """The lists that name groups; one that the update leaves out keeps the rules it has."""
-    kept = {f: v for f, v in (row.spelled_tools or {}).items() if f not in update.model_fields_set}
-    return {**kept, **references.spelled(body)} or None
-
-
-def _own_fields() -> frozenset[str]:
-    return frozenset(TaskCreate.model_fields) - DEFINITION_FIELDS
-
-
-def _columns(body: TaskCreate) -> dict[str, Any]:
-    """What stands in the task's row."""
-    columns = {field: getattr(body, field) for field in _own_fields()}
-    return {**columns, "tags": list(body.tags)}
-
-
-def _summary(row: TaskRow, update: TaskUpdate) -> Mapping[str, Any]:
-    """The changed switches for the audit log; what is versioned is told by its version."""
-    named = update.model_fields_set - DEFINITION_FIELDS - {"description"}
-    return {**{f: getattr(row, f) for f in sorted(named)}, "version": row.version}
+    service = partial(delete, task_id=task_id, precondition=if_match(call, views.task))
+    return await run_service(call, service, no_content)

@@ -1,93 +1,10 @@
 """Tasks: what a client writes, and what it reads."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field
-
-from api.http.field_types import Body, Read, Text
-from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, TaskDefinition
-from domain.schedules import OverlapPolicy
-
-Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
-Prompt = Annotated[str, Field(min_length=1, pattern=r"\S")]
-Tag = Annotated[str, Field(min_length=1, max_length=64)]
-Tags = Annotated[tuple[Tag, ...], Field(max_length=50)]
-Tools = Annotated[tuple[str, ...], Field(max_length=200)]
-AgentId = Annotated[str, Field(min_length=1, max_length=100)]
-Path = Annotated[str, Field(min_length=1, max_length=4096)]
-CatchUp = Annotated[int, Field(ge=10, le=604_800)]
-"""Seconds: Temporal's least, and a week, after which a fire is history (chosen)."""
-Jitter = Annotated[int, Field(ge=0, le=86_400)]
-"""Seconds: at most a day (chosen)."""
-
-DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
-"""What is versioned; the other fields are the task's own."""
-
-
-class TaskBody(TaskDefinition):
-    """A task but for its name: its definition, its switches, its schedule."""
-
-    description: Text | None = None
-    prompt_template: Prompt
-    allowed_tools: Tools = ()
-    ask_tools: Tools = ()
-    disallowed_tools: Tools = ()
-    agent_id: AgentId | None = None
-    working_directory_path: Path | None = None
-    tags: Tags = ()
-    is_public: bool = False
-    is_active: bool = True
-    is_scheduled: bool = False
-    schedule_cron: str | None = Field(default=None, max_length=200)
-    schedule_timezone: str = Field(default="UTC", max_length=64)
-    schedule_enabled: bool = False
-    schedule_overlap_policy: OverlapPolicy = "skip"
-    schedule_catchup_window_seconds: CatchUp | None = None
-    schedule_jitter_seconds: Jitter | None = None
-
-
-class TaskCreate(TaskBody):
-    """A new task."""
-
-    name: Name
-    allowed_tools: Tools
-    sdk_options: SdkOptions
-
-
-class TaskUpdate(Body):
-    """Changes to a task: a field that is left out stays, one that is given is replaced whole.
-
-    None stands for "left out" here; whether null may be given is decided on the merged task.
-    """
-
-    name: Name | None = None
-    description: Text | None = None
-    prompt_template: Prompt | None = None
-    variables_schema: dict[str, Any] | None = None
-    default_variables: dict[str, Any] | None = None
-    system_prompt: str | None = None
-    agent_id: AgentId | None = None
-    allowed_tools: Tools | None = None
-    ask_tools: Tools | None = None
-    disallowed_tools: Tools | None = None
-    sdk_options: SdkOptions | None = None
-    working_directory_path: Path | None = None
-    generate_report: bool | None = None
-    report_format: ReportFormat | None = None
-    notification_config: dict[str, Any] | None = None
-    human_input_policy: HumanInputPolicy | None = None
-    tags: Tags | None = None
-    is_public: bool | None = None
-    is_active: bool | None = None
-    is_scheduled: bool | None = None
-    schedule_cron: str | None = Field(default=None, max_length=200)
-    schedule_timezone: str | None = Field(default=None, max_length=64)
-    schedule_enabled: bool | None = None
-    schedule_overlap_policy: OverlapPolicy | None = None
-    schedule_catchup_window_seconds: CatchUp | None = None
-    schedule_jitter_seconds: Jitter | None = None
+from services.field_types import Read
 
 
 class TaskRead(Read):

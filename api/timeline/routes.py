@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import views
-from api.executions.routes import own_execution
 from api.executions.schemas import EventRead, MessageRead, ModelCallRead, ToolCallRead
 from api.http.errors import MalformedRequestError
 from api.http.paging import LAST_SEQ, Listing, StoryQuery, listing
@@ -21,6 +20,7 @@ from domain.states import ExecutionStatus
 from persistence.sessions import timeline
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.columns import Row
+from services.executions.access import own_execution
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
 
@@ -90,7 +90,7 @@ async def _chapter(
     view: Callable[[R], BaseModel | dict[str, Any]],
 ) -> Response:
     async with call.gateway.database.reading() as session:
-        await own_execution(session, call, execution_id)
+        await own_execution(session, call.caller, execution_id)
         chapter = await read(session, execution_id, query.span())
     return answer(listing(call.request, query, chapter, [view(row) for row in chapter.rows]))
 
@@ -101,7 +101,7 @@ async def _stream(call: Call, execution_id: UUID, query: NumberedQuery) -> Respo
         raise MalformedRequestError("Last-Event-ID must be the `id` of an event, a number.")
     after = int(last_id) if last_id is not None else query.after or 0
     async with call.gateway.database.reading() as session:
-        row = await own_execution(session, call, execution_id)
+        row = await own_execution(session, call.caller, execution_id)
     if ExecutionStatus(row.status).is_terminal and after >= row.event_seq:
         # Nothing will ever follow: this status makes an EventSource stop asking.
         return Response(status_code=204)

@@ -81,7 +81,7 @@ async def _news(
         return []
     watched.has_news = False
     async with gateway.database.reading() as session:
-        return list(await events.after(session, execution_id, after, limit=BATCH))
+        return list(await events.list_after(session, execution_id, after, limit=BATCH))
 
 
 def _deltas(watched: Subscription, settled_turn: int) -> bytes:

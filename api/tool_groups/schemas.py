@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import Field
 
 from api.agents.schemas import Slug
-from api.http.field_types import Body, Read, Text
-from api.tasks.schemas import Tools
+from services.definitions.inputs import Tools
+from services.field_types import Body, Read, Text
 
 
 class ToolGroupCreate(Body):

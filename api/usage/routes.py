@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.field_types import Day
 from api.http.paging import address
 from api.http.request_context import Called
 from api.http.responses import answer
@@ -15,6 +14,7 @@ from api.usage.schemas import UsageGroup, UsageRead, UsageSums
 from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError
 from persistence.ledger import usage
 from persistence.ledger.usage import Group, GroupBy, Measures, UsageFilter
+from services.field_types import Day
 
 router = APIRouter(prefix="/usage", tags=["usage"])
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.field_types import Read, UsdOut
+from services.field_types import Read, UsdOut
 
 
 class UsageSums(BaseModel):

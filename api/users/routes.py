@@ -24,7 +24,7 @@ async def get_me(call: Called) -> Response:
         if user is None:
             raise NotFoundError(f"There is no user {me.user_id}.")
         used = await quotas.usage(session, me.user_id)
-    allowed = quotas.effective(user, call.gateway.allowances.defaults)
+    allowed = quotas.effective(user, call.services.quotas.defaults)
     read = MeRead(
         id=me.user_id,
         subject=me.subject,

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from api.http.field_types import Body, Read, UsdOut
 from contracts.definitions import as_number
+from services.field_types import Body, Read, UsdOut
 
 MOST_AT_ONCE = 100_000
 """More than are counted is no limit."""

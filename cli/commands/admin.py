@@ -1,193 +1,168 @@
 """`perdure admin`: what only admins see and do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.commands.connection import gateway_of
-from cli.commands.run import AsJson
+from cli import show
+from cli.arguments import ArgumentError, Reference, is_id, open_client
+from cli.resources import Group, Json, option
 
 if TYPE_CHECKING:
-    from cli.client import Gateway, Json
+    from cli.client import Client
 
-app = typer.Typer(name="admin", help="What only admins see and do.", no_args_is_help=True)
+DEFAULT = "default"
+"""In place of a quota: the operator's."""
+
 UserName = Annotated[
     str, typer.Argument(metavar="USER", help="A user's subject (the token's `sub`) or id.")
 ]
 
-DEFAULT = "default"
-"""In a quota's place: the operator's."""
+
+@contextmanager
+def open_admin_client(context: typer.Context) -> "Iterator[Client]":
+    """As `open_client`; a refusal says how to become an admin."""
+    from cli.client import RefusedError
+
+    try:
+        with open_client(context) as client:
+            yield client
+    except RefusedError as error:
+        if error.problem.get("code") != "permission_denied":
+            raise
+        raise ArgumentError(
+            f"{error} Put an admin's token or key into PERDURE_TOKEN; on the machine of "
+            "`perdure up`, `perdure token --role admin` prints one."
+        ) from error
 
 
-@app.command()
-def users(
-    context: typer.Context,
-    role: Annotated[Literal["user", "admin"] | None, typer.Option(help="Of this role.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
-    *,
-    disabled: Annotated[
-        bool | None, typer.Option("--disabled/--enabled", help="Only those. (default: all)")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List users, newest first."""
-    from cli import show
+def find_user(client: "Client", user: str) -> Json:
+    """The user with this subject or id.
 
-    only = None if disabled is None else str(disabled).lower()
-    with _as_admin(context) as gateway:
-        page = gateway.get("/admin/users", role=role, is_disabled=only, page_size=limit)
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("subject", "role", "disabled", "at once", "USD a day", "first seen", "id"),
-        [
-            (
-                user["subject"],
-                user["role"],
-                show.when(user["disabled_at"]),
-                _quota(user["max_concurrent_executions"]),
-                _quota(user["max_usd_per_day"]),
-                show.when(user["created_at"]),
-                user["id"],
-            )
-            for user in page["items"]
-        ],
-        nothing="No such users. A user is there from their first request on.",
-    )
+    Raises:
+        ArgumentError: there is none with this subject.
+    """
+    for found in client.iterate("list_users", subject=user):
+        return found
+    if not is_id(user):
+        raise ArgumentError(f"There is no user {user!r}. `perdure admin users` lists them.")
+    by_id: Json = client.call("get_user", user_id=user)
+    return by_id
 
 
-@app.command("show")
-def show_user(context: typer.Context, user: UserName, *, as_json: AsJson = False) -> None:
-    """Show a user; quotas that are left out are the operator's defaults."""
-    from cli import show
-
-    with _as_admin(context) as gateway:
-        found = _found(gateway, user)
-    (show.as_json if as_json else show.fields)(found)
+GROUP = Group(
+    "admin",
+    "What only admins see and do.",
+    Reference({"user": UserName}, find_user, {"user_id": "id"}),
+    connect=open_admin_client,
+)
 
 
-@app.command()
-def disable(context: typer.Context, user: UserName) -> None:
-    """Refuse everything a user asks; what runs already goes on."""
-    _change(context, user, {"is_disabled": True}, "is disabled; `perdure admin enable` undoes it.")
+def _format_quota(value: float | None) -> str:
+    return DEFAULT if value is None else f"{value:g}"
 
 
-@app.command()
-def enable(context: typer.Context, user: UserName) -> None:
-    """Let a disabled user in again."""
-    _change(context, user, {"is_disabled": False}, "may ask again.")
+GROUP.add_list(
+    "list_users",
+    "List users, newest first.",
+    "subject, role, disabled: disabled_at, at once, USD a day, first seen: created_at, id",
+    nothing="No such users. A user exists from their first request on.",
+    name="users",
+    options={
+        "role": option("Users of this role.", kind=Literal["user", "admin"] | None),
+        "is_disabled": option(
+            "Only these users. (default: all)", "--disabled/--enabled", kind=bool | None
+        ),
+    },
+    limit=20,
+    computed={
+        "at once": lambda user: _format_quota(user["max_concurrent_executions"]),
+        "USD a day": lambda user: _format_quota(user["max_usd_per_day"]),
+    },
+)
+GROUP.add_show("Show a user; quotas that are missing are the operator's defaults.")
+GROUP.add_action(
+    "disable",
+    "update_user",
+    "Refuse every request of a user; running executions continue.",
+    "{subject} is disabled; `perdure admin enable` undoes it.",
+    make_body=lambda *_: {"is_disabled": True},
+)
+GROUP.add_action(
+    "enable",
+    "update_user",
+    "Accept the requests of a disabled user again.",
+    "{subject} is enabled.",
+    make_body=lambda *_: {"is_disabled": False},
+)
 
 
-@app.command()
-def quotas(
-    context: typer.Context,
-    user: UserName,
-    at_once: Annotated[
-        str | None, typer.Option(help="Unfinished executions at once, or `default`.")
-    ] = None,
-    usd_per_day: Annotated[
-        str | None, typer.Option(help="What a day (UTC) may cost, or `default`.")
-    ] = None,
-) -> None:
-    """Give a user other quotas than the operator's, or these back; `admin show` tells them."""
-    from cli.exits import CommandError
-
-    body: dict[str, Any] = {}
-    if at_once is not None:
-        body["max_concurrent_executions"] = _number(at_once, int)
-    if usd_per_day is not None:
-        body["max_usd_per_day"] = _number(usd_per_day, float)
-    if not body:
-        raise CommandError("Say which: --at-once or --usd-per-day, with a number or `default`.")
-    _change(context, user, body, "has these quotas from now on.")
+def _make_quotas(given: Json, _: Json) -> Json:
+    if not given:
+        raise ArgumentError("Give --at-once or --usd-per-day, with a number or `default`.")
+    return {
+        name: _parse_quota(text, int if name == "max_concurrent_executions" else float)
+        for name, text in given.items()
+    }
 
 
-@app.command()
-def stats(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show how much of everything there is, what runs, and what today (UTC) has cost."""
-    from cli import show
+def _parse_quota(text: str, number: type[int] | type[float]) -> float | None:
+    if text == DEFAULT:
+        return None
+    try:
+        return number(text)
+    except ValueError as error:
+        raise ArgumentError(f"{text!r}: write a number, or `{DEFAULT}`.") from error
 
-    with _as_admin(context) as gateway:
-        found = gateway.get("/admin/stats")
-    if as_json:
-        show.as_json(found)
-        return
-    most, queue = found["counted_to"], found["queue"]
+
+GROUP.add_action(
+    "quotas",
+    "update_user",
+    "Give a user other quotas than the operator's, or reset them; `admin show` shows them.",
+    "{subject} has these quotas from now on.",
+    options={
+        "max_concurrent_executions": option(
+            "Unfinished executions at once, or `default`.", "--at-once"
+        ),
+        "max_usd_per_day": option("What a day (UTC) may cost, or `default`.", "--usd-per-day"),
+    },
+    make_body=_make_quotas,
+)
+
+
+def _print_stats(stats: Json) -> None:
+    highest, queue = stats["counted_to"], stats["queue"]
     waits = queue["oldest_pending_seconds"]
-    show.fields(
+    show.print_fields(
         {
-            "users": f"{_counted(found['users'], most)}, {found['users_disabled']} disabled",
-            "tasks": _counted(found["tasks"], most),
-            "sessions": _counted(found["sessions"], most),
-            "executions now": _by_status(found["executions"]),
-            "executions today": _by_status(found["executions_today"]),
-            "cost today": show.money(found["cost_today_usd"]),
+            "users": f"{_format_count(stats['users'], highest)}, "
+            f"{stats['users_disabled']} disabled",
+            "tasks": _format_count(stats["tasks"], highest),
+            "sessions": _format_count(stats["sessions"], highest),
+            "executions now": _format_statuses(stats["executions"]),
+            "executions today": _format_statuses(stats["executions_today"]),
+            "cost today": show.format_money(stats["cost_today_usd"]),
             "waiting for a worker": f"{queue['pending']}"
             + ("" if waits is None else f", the oldest for {waits:.0f} s"),
         }
     )
 
 
-@contextmanager
-def _as_admin(context: typer.Context) -> "Iterator[Gateway]":
-    """The gateway; to who is no admin, how to be one."""
-    from cli.client import RefusedError
-    from cli.exits import CommandError
-
-    try:
-        with gateway_of(context) as gateway:
-            yield gateway
-    except RefusedError as error:
-        if error.problem.get("code") != "permission_denied":
-            raise
-        raise CommandError(
-            f"{error} Put an admin's token or key into PERDURE_TOKEN; on the machine of "
-            "`perdure up`, `perdure token --role admin` prints one."
-        ) from error
+def _format_count(number: int, highest: int) -> str:
+    return f"{highest} or more" if number >= highest else str(number)
 
 
-def _found(gateway: "Gateway", subject_or_id: str) -> "Json":
-    from cli import arguments
-    from cli.exits import CommandError
-
-    for user in gateway.items("/admin/users", subject=subject_or_id):
-        return user
-    if not arguments.is_id(subject_or_id):
-        raise CommandError(f"There is no user {subject_or_id!r}. `perdure admin users` lists them.")
-    by_id: Json = gateway.get(f"/admin/users/{subject_or_id}")
-    return by_id
-
-
-def _change(context: typer.Context, user: str, body: dict[str, Any], told: str) -> None:
-    from cli import show
-
-    with _as_admin(context) as gateway:
-        found = _found(gateway, user)
-        gateway.patch(f"/admin/users/{found['id']}", body)
-    show.out.print(f"{found['subject']} {told}", markup=False)
-
-
-def _number(text: str, number: type[int] | type[float]) -> float | None:
-    from cli.exits import CommandError
-
-    if text == DEFAULT:
-        return None
-    try:
-        return number(text)
-    except ValueError as error:
-        raise CommandError(f"{text!r}: write a number, or `{DEFAULT}`.") from error
-
-
-def _quota(value: float | None) -> str:
-    return DEFAULT if value is None else f"{value:g}"
-
-
-def _counted(number: int, most: int) -> str:
-    return f"{most} or more" if number >= most else str(number)
-
-
-def _by_status(counts: dict[str, int]) -> str:
+def _format_statuses(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {status}" for status, number in counts.items() if number) or "none"
+
+
+GROUP.add_action(
+    "stats",
+    "get_stats",
+    "Show the number of resources, what runs, and today's cost (UTC).",
+    _print_stats,
+    of=Reference(),
+    has_json=True,
+)

@@ -1,65 +1,39 @@
-"""`perdure agents`: the specialists that tasks may name."""
+"""`perdure agents` and `perdure tool-groups`: agents and lists of tools that tasks name."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.commands.connection import gateway_of
-from cli.commands.run import AsJson
+from cli import show
+from cli.arguments import TOOL_GROUP, ArgumentError, AsJson, Reference, open_client, refer_by_name
+from cli.resources import Group, Json, argument, option
 
-app = typer.Typer(name="agents", help="Specialists that tasks may name.", no_args_is_help=True)
+AgentId = Annotated[str, typer.Argument(metavar="AGENT")]
+AGENTS = Group("agents", "Specialists that tasks may name.", Reference({"agent_id": AgentId}))
 
-
-@app.command("list")
-def list_agents(
-    context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 50,
-    *,
-    mine: Annotated[bool, typer.Option("--mine", help="Only my own.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List agents: mine, newest first, and the built-in ones."""
-    from cli import show
-
-    only = "false" if mine else None
-    with gateway_of(context) as gateway:
-        page = gateway.get("/agents", is_builtin=only, page_size=limit)
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("agent", "whose", "model", "description"),
-        [
-            (
-                agent["agent_id"],
-                "built in" if agent["is_builtin"] else "mine",
-                agent["model"] or "",
-                agent["description"],
-            )
-            for agent in page["items"]
-        ],
-        nothing="No agents of yours. `perdure agents import FILE` makes one.",
-    )
+AGENTS.add_list(
+    "list_agents",
+    "List my agents, newest first, and the built-in ones.",
+    "agent: agent_id, whose, model?, description",
+    nothing="No agents of yours. `perdure agents import FILE` makes one.",
+    options={
+        "is_builtin": option(
+            "Only my own.",
+            "--mine",
+            kind=bool,
+            default=False,
+            callback=lambda is_mine: False if is_mine else None,
+        )
+    },
+    limit=50,
+    computed={"whose": lambda agent: "built in" if agent["is_builtin"] else "mine"},
+)
+AGENTS.add_show("Show an agent with its system prompt.", "get_agent")
 
 
-@app.command("show")
-def show_agent(
-    context: typer.Context,
-    agent_id: Annotated[str, typer.Argument(metavar="AGENT")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Show an agent and what it tells the model."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        found = gateway.get(f"/agents/{agent_id}")
-    (show.as_json if as_json else show.fields)(found)
-
-
-@app.command("import")
-def import_agents(
+@AGENTS.app.command("import")
+def import_files(
     context: typer.Context,
     files: Annotated[
         list[Path],
@@ -71,38 +45,91 @@ def import_agents(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make agents from the files that coding agents keep; names of tools and models are mapped."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
+    """Make agents from coding agents' files; names of tools and models are mapped."""
+    with open_client(context) as client:
         for file in files:
-            body = {"markdown": _text(file), "replace": replace}
-            made = gateway.post("/agents/import", body)
+            made = client.call("import_agent", {"markdown": _read(file), "replace": replace})
             if as_json:
-                show.as_json(made)
+                show.print_json(made)
                 continue
             show.out.print(f"{made['agent_id']}  [dim]{file}[/]")
             if made["ignored"]:
-                show.err.print(f"  without meaning here: {', '.join(made['ignored'])}", style="dim")
+                show.err.print(f"  ignored: {', '.join(made['ignored'])}", style="dim")
 
 
-@app.command()
-def delete(
-    context: typer.Context,
-    agent_id: Annotated[str, typer.Argument(metavar="AGENT")],
-) -> None:
-    """Delete an agent of mine; tasks that name it can't be executed until they are changed."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        gateway.delete(f"/agents/{agent_id}")
-    show.out.print(f"Deleted: {agent_id}", markup=False)
-
-
-def _text(file: Path) -> str:
-    from cli.exits import CommandError
-
+def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} can't be read: {error}") from error
+        raise ArgumentError(f"{file} can't be read: {error}") from error
+
+
+AGENTS.add_action(
+    "delete",
+    "delete_agent",
+    "Delete an agent of mine; tasks that name it can't be executed until they are changed.",
+    "Deleted: {agent_id}",
+)
+
+
+# --- tool groups ----------------------------------------------------------------------------------
+
+TOOL_GROUPS = Group(
+    "tool-groups",
+    "Lists of tool rules that tasks name as group:NAME.",
+    refer_by_name(
+        TOOL_GROUP,
+        Annotated[str, typer.Argument(metavar="GROUP", help="A tool group's name or id.")],
+    ),
+)
+
+TOOL_GROUPS.add_list(
+    "list_tool_groups",
+    "List my tool groups, newest first.",
+    "in a task: rule, description?, id, tools",
+    nothing="No tool groups. `perdure tool-groups create NAME RULE…` makes one.",
+    pages="all",
+)
+TOOL_GROUPS.add_show("Show a tool group.")
+TOOL_GROUPS.add_action(
+    "create",
+    "create_tool_group",
+    "Store a list of tool rules under a name.",
+    "Stored. Tasks name it as {rule}",
+    of=Reference(),
+    options={
+        "name": argument("NAME", "What tasks name it by, after `group:`."),
+        "tools": argument("RULE...", "Such as read_file or 'bash(git *)'.", list[str]),
+        "description": option("What it is for."),
+    },
+    has_json=True,
+)
+
+
+def _require_change(given: Json, _: Json) -> Json:
+    if not given:
+        raise ArgumentError("Give what to change: rules, --name or --description.")
+    return given
+
+
+TOOL_GROUPS.add_action(
+    "update",
+    "update_tool_group",
+    "Change a tool group; tasks keep the rules they have until their lists are written again.",
+    show.print_fields,
+    options={
+        "tools": argument(
+            "[RULE...]", "The whole new list. (default: no change)", list[str] | None, None
+        ),
+        "name": option("Another name."),
+        "description": option("What it is for."),
+    },
+    make_body=_require_change,
+    has_json=True,
+)
+TOOL_GROUPS.add_action(
+    "delete",
+    "delete_tool_group",
+    "Delete a tool group; tasks that named it keep its rules.",
+    "Deleted: {name}",
+)

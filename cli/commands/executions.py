@@ -1,88 +1,54 @@
-"""`perdure executions`: the runs, and what is in them."""
+"""`perdure executions`: the runs of tasks, and what each of them did."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cli.commands.connection import ExecutionId, gateway_of
-from cli.commands.run import AsJson, Budget, Stay, Variable, Watch
+from cli import show
+from cli.arguments import (
+    AsJson,
+    Budget,
+    ExecutionId,
+    Reference,
+    Stay,
+    Variable,
+    Watch,
+    drop_none,
+    open_client,
+    parse_variables,
+)
+from cli.commands.run import wait_for_end
+from cli.resources import Group, Json, argument, option
 
-app = typer.Typer(name="executions", help="Runs of tasks.", no_args_is_help=True)
+EXECUTION = Reference({"execution_id": ExecutionId})
+GROUP = Group("executions", "Runs of tasks.", EXECUTION)
 
-
-@app.command("list")
-def list_executions(
-    context: typer.Context,
-    status: Annotated[str | None, typer.Option(help="As `failed`, or `failed,cancelled`.")] = None,
-    task_id: Annotated[str | None, typer.Option(help="Of one task.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
-    *,
-    session_id: Annotated[str | None, typer.Option(help="Of one conversation.")] = None,
-    agent_id: Annotated[str | None, typer.Option(help="Of one agent.")] = None,
-    tag: Annotated[str | None, typer.Option(help="With this tag.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List executions, newest first."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        page = gateway.get(
-            "/task-executions",
-            status=status,
-            task_id=task_id,
-            session_id=session_id,
-            agent_id=agent_id,
-            tag=tag,
-            page_size=limit,
-        )
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("status", "title", "created", "turns", "cost", "id"),
-        [
-            (
-                show.status(e["status"]),
-                e.get("title"),
-                show.when(e["created_at"]),
-                e.get("total_turns"),
-                show.money(e.get("cost_usd")),
-                e["id"],
-            )
-            for e in page["items"]
-        ],
-        nothing="No executions. `perdure run TASK` starts one.",
-    )
+GROUP.add_list(
+    "list_executions",
+    "List executions, newest first.",
+    "status, title, created: created_at, turns: total_turns, cost: cost_usd, id",
+    nothing="No executions. `perdure run TASK` starts one.",
+    options={
+        "status": option("As `failed`, or `failed,cancelled`."),
+        "task_id": option("Executions of this task."),
+        "session_id": option("Executions in this session."),
+        "agent_id": option("Executions of this agent."),
+        "tag": option("Executions with this tag."),
+    },
+    limit=20,
+)
+GROUP.add_show("Show an execution.", "get_execution", name="get", alias="show")
+GROUP.add_action(
+    "cancel",
+    "cancel_execution",
+    "Cancel an execution and its subtasks.",
+    "It will end within moments.",
+    options={"reason": option("Kept with the execution.")},
+)
 
 
-@app.command("show", hidden=True)  # as the other groups call it
-@app.command()
-def get(context: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False) -> None:
-    """Show an execution."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        found = gateway.get(f"/task-executions/{execution_id}")
-    (show.as_json if as_json else show.fields)(found)
-
-
-@app.command()
-def cancel(
-    context: typer.Context,
-    execution_id: ExecutionId,
-    reason: Annotated[str | None, typer.Option(help="Kept with the execution.")] = None,
-) -> None:
-    """Cancel an execution and its subtasks."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        body = {} if reason is None else {"reason": reason}
-        gateway.post(f"/task-executions/{execution_id}/cancel", body)
-    show.out.print("It will end within moments.")
-
-
-@app.command()
+@GROUP.app.command()
 def retry(
     context: typer.Context,
     execution_id: ExecutionId,
@@ -95,48 +61,28 @@ def retry(
 ) -> None:
     """Run an execution that has ended again from its beginning, and wait for its end.
 
-    Variables that are given replace all of the first ones. Exit codes are those of `run`.
+    Variables that are given replace all of the original ones. Exit codes are those of `run`.
     """
-    from cli import arguments
-    from cli.following import follow, on_a_terminal
-
-    given = {
-        "variables": arguments.variables(variable) if variable else None,
-        "max_budget_usd": max_budget_usd,
-    }
-    body = {name: value for name, value in given.items() if value is not None}
-    stays = on_a_terminal() if stay is None else stay
-    with gateway_of(context) as gateway:
-        again = gateway.start(f"/task-executions/{execution_id}/retry", body)
-        raise typer.Exit(follow(gateway, again["id"], watch=watch, as_json=as_json, stay=stays))
+    variables = parse_variables(variable) if variable else None
+    body = drop_none(variables=variables, max_budget_usd=max_budget_usd)
+    with open_client(context) as client:
+        execution = client.start("retry_execution", body, execution_id=execution_id)
+        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay)
 
 
-@app.command()
-def files(
-    context: typer.Context,
-    execution_id: ExecutionId,
-    path: Annotated[
-        str, typer.Argument(metavar="[PATH]", help="A directory of the workspace.")
-    ] = ".",
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """List the files in the workspace."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        found = list(gateway.items(f"/task-executions/{execution_id}/files", path=path))
-    if as_json:
-        show.as_json(found)
-        return
-    show.rows(
-        ("type", "bytes", "modified", "path"),
-        [(f["type"], f["size_bytes"], show.when(f["modified_at"]), f["path"]) for f in found],
-        nothing="No files.",
-    )
+GROUP.add_list(
+    "list_files",
+    "List the files in the workspace.",
+    "type, bytes: size_bytes, modified: modified_at, path",
+    nothing="No files.",
+    name="files",
+    of=EXECUTION,
+    options={"path": argument("[PATH]", "A directory of the workspace.", default=".")},
+    pages="all",
+)
 
 
-@app.command()
+@GROUP.app.command()
 def download(
     context: typer.Context,
     execution_id: ExecutionId,
@@ -149,14 +95,82 @@ def download(
     to: Annotated[Path | None, typer.Option("--to", "-o", help="Where to write it.")] = None,
 ) -> None:
     """Download a file of the workspace, or all of them as an archive."""
-    from cli import show
-
-    files = f"/task-executions/{execution_id}/files"
-    with gateway_of(context) as gateway:
+    with open_client(context) as client:
         if path is None:
             target = to or Path(f"execution-{execution_id}.tar.gz")
-            gateway.download(f"{files}/archive", target)
+            client.download("get_archive", target, execution_id=execution_id)
         else:
             target = to or Path(Path(path).name)
-            gateway.download(f"{files}/content", target, path=path)
+            client.download("get_file", target, execution_id=execution_id, path=path)
     show.out.print(str(target), markup=False)
+
+
+def print_transcript(messages: list[Json]) -> None:
+    """Print the messages in their order."""
+    from cli.live_updates import read_text
+
+    for message in sorted(messages, key=lambda item: int(item["seq"])):
+        show.out.print(f"[dim]{message['seq']} {message['role']}[/]")
+        show.out.print(read_text(message["content"]) or "(tool calls)", markup=False)
+
+
+RECORDS: dict[str, Any] = {"of": EXECUTION, "pages": "counted"}
+GROUP.add_list(
+    "list_messages",
+    "Show the transcript.",
+    columns="",
+    nothing="",
+    name="messages",
+    view=print_transcript,
+    **RECORDS,
+)
+GROUP.add_list(
+    "list_tool_calls",
+    "List the tool calls with their status.",
+    # A person may have approved another input than the model wrote.
+    "tool: name, status, input: approved_input|input",
+    nothing="No tool was called.",
+    name="tool-calls",
+    **RECORDS,
+)
+GROUP.add_list(
+    "list_model_calls",
+    "List each attempt of each model call: time, cost, and why it stopped.",
+    "turn, try: try_number, status, model, began: started_at, first token ms: first_token_ms, "
+    "cost: cost_usd, stopped by: error_message|stop_reason",
+    nothing="The model was not called yet.",
+    name="model-calls",
+    **RECORDS,
+)
+GROUP.add_list(
+    "list_artifacts",
+    "List the files that the execution kept.",
+    "name, kind, type: media_type, bytes: size_bytes, kept: created_at, id",
+    nothing="It kept no files.",
+    name="artifacts",
+    **RECORDS,
+)
+GROUP.add_action(
+    "pause",
+    "pause_execution",
+    "Pause an execution after its current step.",
+    "It pauses after its current step.",
+)
+GROUP.add_action(
+    "resume",
+    "resume_execution",
+    "Resume a paused execution where it was.",
+    "It resumes where it was.",
+)
+GROUP.add_action(
+    "fork",
+    "fork_execution",
+    "Start a new execution that continues from a turn of another one.",
+    "Forked: {id}",
+    options={
+        "at_turn": option("The last turn to share; 0 shares none.", kind=int, default=..., min=0),
+        "prompt": option("The next user message."),
+        "model": option("Another model."),
+    },
+    has_json=True,
+)

@@ -1,62 +1,53 @@
-"""`perdure inbox`: what waits for people."""
+"""`perdure inbox`: the requests that wait for people."""
 
 from typing import Annotated
 
 import typer
 
-from cli.commands.connection import RequestId, gateway_of
-from cli.commands.run import AsJson
+from cli import show
+from cli.arguments import Reference, id_argument, open_client
+from cli.resources import Group, Json
 
-app = typer.Typer(name="inbox", help="What waits for people.", invoke_without_command=True)
+NOTHING_WAITS = "Nothing waits for you."
+RequestId = Annotated[
+    str,
+    id_argument(
+        lambda client: next(client.iterate("list_input_requests", status="open"), None),
+        lister="inbox list",
+        missing=NOTHING_WAITS,
+    ),
+]
+GROUP = Group("inbox", "Requests that wait for people.", Reference({"request_id": RequestId}))
 
 
-@app.callback()
+@GROUP.app.callback(invoke_without_command=True, no_args_is_help=False)
 def inbox(context: typer.Context) -> None:
-    """What waits for people; alone, it lists."""
+    """Requests that wait for people; without a command, list them."""
     if context.invoked_subcommand is None:
         list_requests(context)
 
 
-@app.command("list")
-def list_requests(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """List open requests."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        page = gateway.get("/input-requests", status="open", page_size=100)
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("kind", "title", "about", "since", "due", "id"),
-        [
-            (
-                r["kind"],
-                r["title"],
-                (r.get("tool_call") or {}).get("input", ""),
-                show.when(r["created_at"]),
-                show.when(r["due_at"]),
-                r["id"],
-            )
-            for r in page["items"]
-        ],
-        nothing="Nothing waits for you.",
-    )
+list_requests = GROUP.add_list(
+    "list_input_requests",
+    "List open requests.",
+    "kind, title, about: tool_call.input?, since: created_at, due: due_at, id",
+    nothing=NOTHING_WAITS,
+    query={"status": "open"},
+)
 
 
-@app.command("show", hidden=True)  # as the other groups call it
-@app.command()
-def get(context: typer.Context, request_id: RequestId, *, as_json: AsJson = False) -> None:
-    """Show all that a request asks."""
-    from cli import show
-    from cli.answering import describe
+def _print_request(request: Json) -> None:
+    from cli.answering import print_request
 
-    with gateway_of(context) as gateway:
-        request = gateway.get(f"/input-requests/{request_id}")
-    (show.as_json if as_json else describe)(request)
+    print_request(request)
 
 
-@app.command()
+GROUP.add_show(
+    "Show all of a request.", "get_input_request", name="get", alias="show", view=_print_request
+)
+
+
+@GROUP.app.command()
 def answer(
     context: typer.Context,
     request_id: RequestId,
@@ -76,22 +67,22 @@ def answer(
         ),
     ] = None,
 ) -> None:
-    """Answer a request; on a terminal you are asked for what you don't say here."""
-    from cli import show
-    from cli.answering import AnswerNeededError, answer_of, asked, chosen, edit_of
-    from cli.following import on_a_terminal
+    """Answer a request; a terminal asks for what is missing."""
+    from cli import answering
+    from cli.live_updates import is_interactive
 
     decision = {True: "approve", False: "deny", None: None}[approve]
     if edited is not None and approve is False:
-        raise AnswerNeededError("--input approves the call as you changed it; leave --deny away.")
-    with gateway_of(context) as gateway:
-        request = gateway.get(f"/input-requests/{request_id}")
+        raise answering.AnswerNeededError("--input approves the edited call; leave out --deny.")
+    is_complete = text is not None or decision is not None
+    with open_client(context) as client:
+        request = client.call("get_input_request", request_id=request_id)
         if edited is not None:
-            body = edit_of(edited, text)
-        elif text is None and decision is None and request["status"] == "open" and on_a_terminal():
-            body = asked(request)
+            body = answering.make_edit(edited, text)
+        elif not is_complete and request["status"] == "open" and is_interactive():
+            body = answering.ask(request)
         else:
-            words = None if text is None else chosen(request.get("options") or [], text)
-            body = answer_of(request, words, decision)
-        gateway.post(f"/input-requests/{request_id}/answer", body)
-    show.out.print("Answered; the execution goes on.")
+            chosen = answering.choose_option(request.get("options") or [], text)
+            body = answering.make_answer(request, chosen, decision)
+        client.call("answer_input_request", body, request_id=request_id)
+    show.out.print("Answered; the execution continues.")

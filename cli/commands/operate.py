@@ -1,20 +1,16 @@
-"""Commands that run Perdure: `up`, and its parts `worker`, `api`, `migrate` by themselves."""
+"""Commands for operators: `up` and its parts, `demo`, `token`, `config`, `doctor`."""
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from cli import show
+from cli.arguments import AsJson
 from cli.exits import CommandError
 
 HIGHEST_PORT = 65535
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put these commands into the application."""
-    for command in (up, worker, api, migrate):
-        app.command()(command)
 
 
 def up(
@@ -37,19 +33,19 @@ def up(
     ] = 0,
     *,
     scripted_model: Annotated[
-        bool, typer.Option("--scripted-model", help="A scripted model answers, no key is needed.")
+        bool, typer.Option("--scripted-model", help="A scripted model answers; no key is needed.")
     ] = False,
 ) -> None:
     """Run everything on this machine: Postgres, Temporal, a worker, a gateway.
 
     Data is kept in $PERDURE_HOME (.perdure here). PERDURE_DATABASE_URL and PERDURE_TEMPORAL_ADDRESS
-    take servers of your own instead. Ctrl-C stops all of it.
+    name servers of your own to use instead. Ctrl-C stops all of it.
     """
-    from cli.configuration import load
+    from cli.configuration import load_settings
     from cli.stack.assembly import Ports
     from cli.up import run
 
-    settings = load()
+    settings = load_settings()
     ports = Ports(
         api=settings.api_port if api_port is None else api_port,
         temporal=temporal_port,
@@ -60,32 +56,107 @@ def up(
 
 
 def worker() -> None:
-    """Run a worker by itself: it moves executions forward until SIGTERM."""
-    from cli.configuration import load
+    """Run a worker by itself, which executes tasks until SIGTERM."""
+    from cli.configuration import load_settings
 
-    if load().database_url is None:
-        raise CommandError("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
-    # Become it: signals reach it directly and this command's own memory is given back.
+    if load_settings().database_url is None:
+        raise CommandError("Set PERDURE_DATABASE_URL, or run `perdure up`, which has its own.")
+    # Replace this process: signals reach the worker directly, and this command's memory is freed.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "worker"])  # noqa: S606
 
 
 def api() -> None:
     """Run a gateway by itself: the HTTP API."""
-    from cli.configuration import load
+    from cli.configuration import load_settings
 
-    load()  # what is wrong is told before anything else is loaded
+    load_settings()  # reports invalid settings before anything else is imported
     os.execv(sys.executable, [sys.executable, "-P", "-m", "cli.gateway"])  # noqa: S606 - as above
 
 
 def migrate() -> None:
-    """Bring the database of PERDURE_DATABASE_URL to the newest schema."""
+    """Migrate the database of PERDURE_DATABASE_URL to the newest schema."""
     import asyncio
 
-    from cli.configuration import load
-    from persistence.db.migrate import migrate as bring_up_to_date
+    from cli.configuration import load_settings
+    from persistence.db.migrate import migrate as migrate_database
 
-    settings = load()
+    settings = load_settings()
     if settings.database_url is None:
         raise CommandError("Set PERDURE_DATABASE_URL to the database to migrate.")
-    revision = asyncio.run(bring_up_to_date(str(settings.database_url)))
+    revision = asyncio.run(migrate_database(str(settings.database_url)))
     typer.echo(f"The database is at revision {revision}.")
+
+
+def demo() -> None:
+    """Run one real task end to end and show what happened.
+
+    Uses the stack that runs here, else starts one in a temporary home and stops it at the end.
+    Without ANTHROPIC_API_KEY the scripted model answers.
+    """
+    from cli.configuration import load_settings
+    from cli.demo import run
+
+    # The SDK in the worker reads its variables; here only matters whether one is set.
+    has_key = any(os.environ.get(f"ANTHROPIC_{name}") for name in ("API_KEY", "AUTH_TOKEN"))
+    raise typer.Exit(run(load_settings(), has_key=has_key))
+
+
+def token(
+    user: Annotated[str, typer.Option(help="The user it is for.")] = "local",
+    role: Annotated[Literal["user", "admin"], typer.Option()] = "user",
+    ttl: Annotated[float, typer.Option(help="Hours until it expires.", min=0.001)] = 24,
+) -> None:
+    """Print a token, signed with PERDURE_JWT_SECRET or this home's own secret."""
+    from datetime import timedelta
+
+    from cli.configuration import load_settings
+    from cli.stack.home import Home
+    from cli.tokens import mint
+
+    settings = load_settings()
+    home = Home(settings.home.absolute())
+    if settings.jwt_secret is not None:
+        secret = settings.jwt_secret.get_secret_value()
+    elif home.jwt_secret_file.exists():
+        secret = home.ensure_secret(home.jwt_secret_file)
+    else:
+        raise CommandError(
+            f"There is no secret to sign with: {home.path} has none yet. Start `perdure up` there "
+            "once, or set PERDURE_JWT_SECRET."
+        )
+    typer.echo(mint(secret, user=user, role=role, lives=timedelta(hours=ttl)))
+
+
+def config(*, as_json: AsJson = False) -> None:
+    """Show every setting, secrets masked."""
+    from cli.configuration import describe_settings, load_settings
+
+    settings = describe_settings(load_settings())
+    if as_json:
+        show.print_json(settings)
+    else:
+        show.print_rows(("variable", "value"), list(settings.items()), nothing="")
+
+
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check this machine for what Perdure needs, and show how to repair what is missing."""
+    from dataclasses import asdict
+
+    from cli.configuration import load_settings
+    from cli.doctor import State, examine
+    from cli.exits import Exit
+
+    styles = {State.OK: "green", State.HINT: "yellow", State.MISSING: "red"}
+    findings = list(examine(load_settings()))
+    if as_json:
+        show.print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            show.out.print(
+                f"[{styles[finding.state]}]{finding.state:8}[/] {finding.name}", end=": "
+            )
+            show.out.print(finding.what, markup=False)
+            if finding.state is not State.OK:
+                show.out.print(f"         {finding.mend}", style="dim", markup=False)
+    if any(finding.state is State.MISSING for finding in findings):
+        raise typer.Exit(Exit.FAILED)

@@ -1,4 +1,4 @@
-"""`perdure report` and `perdure reports`: what came of an execution, to be read or sent on."""
+"""`perdure report` and `perdure reports`: an execution's report, and all stored ones."""
 
 import sys
 from pathlib import Path
@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.commands.connection import ExecutionId, gateway_of
-from cli.commands.run import AsJson
+from cli import show
+from cli.arguments import ArgumentError, ExecutionId, open_client
+from cli.resources import Group, option
 
 if TYPE_CHECKING:
-    from cli.client import Gateway
-
-app = typer.Typer(name="reports", help="Stored reports.", no_args_is_help=True)
+    from cli.client import Client
 
 FormatName = Literal["html", "pdf", "json", "markdown"]
 SUFFIXES: dict[str, FormatName] = {
@@ -25,11 +24,15 @@ SUFFIXES: dict[str, FormatName] = {
 }
 NOT_FOUND = 404
 
-
-def add_to(main: typer.Typer) -> None:
-    """Put these commands into the application."""
-    main.command()(report)
-    main.add_typer(app)
+GROUP = Group("reports", "Stored reports.")
+GROUP.add_list(
+    "list_reports",
+    "List reports, newest first.",
+    "created: created_at, format, id, title",
+    nothing="No reports yet. A task with generate_report makes one each time it runs.",
+    options={"task_id": option("Reports of this task.")},
+    limit=20,
+)
 
 
 def report(
@@ -42,73 +45,45 @@ def report(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")
     ] = None,
 ) -> None:
-    """Show the report of an execution, or save it as a file. ID may be a report's too."""
-    from cli import show
-    from cli.exits import CommandError
-
-    name = report_format or _format_of(output)
+    """Show the report of an execution, or save it as a file. ID may be a report's, too."""
+    name = report_format or _choose_format(output)
     if output is None and name == "pdf" and sys.stdout.isatty():
-        raise CommandError("A PDF is nothing for a terminal; name a file with -o.")
-    with gateway_of(context) as gateway:
-        content = _content(gateway, identifier, name)
+        raise ArgumentError("A terminal can't show a PDF; name a file with -o.")
+    with open_client(context) as client:
+        content = _read_report(client, identifier, name)
     if output is None:
         sys.stdout.buffer.write(content)
         return
     try:
         output.write_bytes(content)
     except OSError as error:
-        raise CommandError(f"{output} can't be written: {error.strerror}.") from error
+        raise ArgumentError(f"{output} can't be written: {error.strerror}.") from error
     show.err.print(f"written to {output}", soft_wrap=True, markup=False)
 
 
-def _format_of(output: Path | None) -> FormatName:
-    from cli.exits import CommandError
-
+def _choose_format(output: Path | None) -> FormatName:
     if output is None:
         return "markdown"
     if output.suffix.lower() not in SUFFIXES:
-        raise CommandError(
-            f"{output.name} says no format; add --format html, pdf, json or markdown."
+        raise ArgumentError(
+            f"The name {output.name} tells no format; add --format html, pdf, json or markdown."
         )
     return SUFFIXES[output.suffix.lower()]
 
 
-def _content(gateway: "Gateway", identifier: str, name: FormatName) -> bytes:
-    """Of the execution's newest report, else of the report that has this id."""
+def _read_report(client: "Client", identifier: str, name: FormatName) -> bytes:
+    """The newest report of the execution with this id, else the report with this id."""
     from cli.client import RefusedError
 
     try:
-        return gateway.content(f"/task-executions/{identifier}/report", format=name)
-    except RefusedError as refused:
-        if refused.status != NOT_FOUND:
+        return client.read_content("get_execution_report", execution_id=identifier, format=name)
+    except RefusedError as refusal:
+        if refusal.status != NOT_FOUND:
             raise
         try:
-            return gateway.content(f"/reports/{identifier}/download", format=name)
+            return client.read_content("download_report", report_id=identifier, format=name)
         except RefusedError:
-            raise refused from None
-
-
-@app.command("list")
-def list_reports(
-    context: typer.Context,
-    task_id: Annotated[str | None, typer.Option(help="Of one task.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """List reports, newest first."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        page = gateway.get("/reports", task_id=task_id, page_size=limit)
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("created", "format", "id", "title"),
-        [(show.when(r["created_at"]), r["format"], r["id"], r["title"]) for r in page["items"]],
-        nothing="No reports yet. A task with generate_report makes one each time it runs.",
-    )
+            raise refusal from None

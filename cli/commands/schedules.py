@@ -1,152 +1,100 @@
-"""`perdure schedules`: tasks that run by themselves."""
-
-from typing import Annotated
+"""`perdure schedules`: tasks that run at set times."""
 
 import typer
 
-from cli.commands.connection import gateway_of
-from cli.commands.run import AsJson, Watch
+from cli import show
+from cli.arguments import (
+    TASK_REFERENCE,
+    AsJson,
+    TaskName,
+    Watch,
+    find_resource,
+    open_client,
+    parse_time,
+)
+from cli.commands.run import wait_for_end
+from cli.resources import Group, Json, argument, option
 
-app = typer.Typer(name="schedules", help="Tasks that run by themselves.", no_args_is_help=True)
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or id.")]
+GROUP = Group("schedules", "Tasks that run at set times.", TASK_REFERENCE)
+
+GROUP.add_list(
+    "list_schedules",
+    "List scheduled tasks with their next runs (UTC), newest first.",
+    "task: task_name, cron, zone: timezone, state, next fire: next_fire_at, id: task_id",
+    nothing="No task has a schedule. `is_scheduled` and `schedule_cron` give it one.",
+    limit=20,
+)
 
 
-@app.command("list")
-def list_schedules(
-    context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """List scheduled tasks with their next fires (UTC), newest first."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        page = gateway.get("/schedules", page_size=limit)
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("task", "cron", "zone", "state", "next fire", "id"),
-        [
-            (
-                line["task_name"],
-                line["cron"],
-                line["timezone"],
-                line["state"],
-                show.when(line["next_fire_at"]),
-                line["task_id"],
-            )
-            for line in page["items"]
-        ],
-        nothing="No task has a schedule. `is_scheduled` and `schedule_cron` give it one.",
+def _print_schedule(schedule: Json) -> None:
+    runs = schedule.pop("recent_fires")
+    next_times = [show.format_time(time) for time in schedule.pop("next_fires")]
+    show.print_fields({**schedule, "next_fires": ", ".join(next_times[:3])})
+    show.print_items(
+        runs,
+        "due: scheduled_at, started: started_at, status, why: reason, execution: execution_id",
+        nothing="It has not run yet.",
     )
 
 
-@app.command("show")
-def show_schedule(context: typer.Context, task: TaskName, *, as_json: AsJson = False) -> None:
-    """Show when a task fires next, and what became of its last fires."""
-    from cli import arguments, show
-
-    with gateway_of(context) as gateway:
-        found = gateway.get(f"/tasks/{arguments.find(gateway, task)['id']}/schedule")
-    if as_json:
-        show.as_json(found)
-        return
-    fires = found.pop("recent_fires")
-    next_fires = [show.when(time) for time in found.pop("next_fires")]
-    show.fields({**found, "next_fires": ", ".join(next_fires[:3])})
-    show.rows(
-        ("due", "started", "status", "why", "execution"),
-        [
-            (
-                show.when(fire["scheduled_at"]),
-                show.when(fire["started_at"]),
-                show.status(fire["status"]),
-                fire["reason"],
-                fire["execution_id"],
-            )
-            for fire in fires
-        ],
-        nothing="It has not fired yet.",
-    )
+def _print_state(schedule: Json) -> None:
+    times = schedule["next_fires"]
+    following = f"; next {show.format_time(times[0])}" if times else ""
+    show.out.print(f"{schedule['state']}{following}")
 
 
-@app.command()
-def pause(context: typer.Context, task: TaskName) -> None:
-    """Let a schedule fire no more until it is resumed; what runs goes on."""
-    _switch(context, task, "pause")
+GROUP.add_show(
+    "Show when a task runs next, and the outcome of its last scheduled runs.",
+    "get_schedule",
+    view=_print_schedule,
+)
+GROUP.add_action(
+    "pause",
+    "pause_schedule",
+    "Pause a schedule until it is resumed; running executions continue.",
+    _print_state,
+)
+GROUP.add_action("resume", "resume_schedule", "Resume a paused schedule.", _print_state)
 
 
-@app.command()
-def resume(context: typer.Context, task: TaskName) -> None:
-    """Let a paused schedule fire again."""
-    _switch(context, task, "resume")
-
-
-@app.command()
+@GROUP.app.command()
 def trigger(
     context: typer.Context, task: TaskName, *, watch: Watch = False, as_json: AsJson = False
 ) -> None:
-    """Run a scheduled task now, as if it were due; also while it is paused."""
-    from cli import arguments, show
-    from cli.following import follow, on_a_terminal
-
-    with gateway_of(context) as gateway:
-        path = f"/tasks/{arguments.find(gateway, task)['id']}/schedule/trigger"
-        execution = gateway.start(path)
+    """Run a scheduled task now, as if it were due, even if its schedule is paused."""
+    with open_client(context) as client:
+        execution = client.start("trigger_schedule", task_id=find_resource(client, task)["id"])
         if watch:
-            code = follow(
-                gateway, execution["id"], watch=True, as_json=as_json, stay=on_a_terminal()
-            )
-            raise typer.Exit(code)
+            wait_for_end(client, execution, watch=True, as_json=as_json, stay=None)
     if as_json:
-        show.as_json(execution)
+        show.print_json(execution)
     else:
         show.out.print(f"Started; `perdure watch {execution['id']}` follows it.")
 
 
-@app.command()
-def backfill(
-    context: typer.Context,
-    task: TaskName,
-    start: Annotated[
-        str, typer.Argument(metavar="START", help="As 2026-01-31 or 2026-01-31T09:00:00+01:00.")
-    ],
-    end: Annotated[
-        str,
-        typer.Argument(metavar="END", help="The same; the span has both ends. (UTC by default)"),
-    ],
-    overlap: Annotated[
-        str,
-        typer.Option(help="buffer_all runs one after the other, allow_all all at once."),
-    ] = "buffer_all",
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Make up for the fires of a span in the past."""
-    from cli import arguments, show
-
-    body = {
-        "start_at": arguments.time(start),
-        "end_at": arguments.time(end),
-        "overlap_policy": overlap,
+def _make_backfill(given: Json, _: Json) -> Json:
+    return {
+        "start_at": parse_time(given["start"]),
+        "end_at": parse_time(given["end"]),
+        "overlap_policy": given["overlap"],
     }
-    with gateway_of(context) as gateway:
-        path = f"/tasks/{arguments.find(gateway, task)['id']}/schedule/backfill"
-        accepted = gateway.start(path, body)
-    if as_json:
-        show.as_json(accepted)
-    else:
-        show.out.print(f"{accepted['fires']} fires are made up for.")
 
 
-def _switch(context: typer.Context, task: str, action: str) -> None:
-    from cli import arguments, show
-
-    with gateway_of(context) as gateway:
-        found = gateway.post(f"/tasks/{arguments.find(gateway, task)['id']}/schedule/{action}")
-    if found["next_fires"]:
-        show.out.print(f"{found['state']}; next {show.when(found['next_fires'][0])}")
-    else:
-        show.out.print(found["state"])
+GROUP.add_action(
+    "backfill",
+    "backfill_schedule",
+    "Run a task for the times in the past at which its schedule did not run it.",
+    "{fires} fires are made up for.",
+    options={
+        "start": argument("START", "As 2026-01-31 or 2026-01-31T09:00:00+01:00."),
+        "end": argument("END", "The same, included. (UTC by default)"),
+        "overlap": option(
+            "buffer_all runs one after the other, allow_all all at once.",
+            kind=str,
+            default="buffer_all",
+        ),
+    },
+    make_body=_make_backfill,
+    has_json=True,
+    is_start=True,
+)

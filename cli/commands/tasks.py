@@ -1,117 +1,89 @@
-"""`perdure tasks`: the reusable definitions."""
+"""`perdure tasks`, `perdure templates` and `perdure hooks`: definitions of work."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.commands.connection import gateway_of
-from cli.commands.run import AsJson, Budget, Variable
+from cli import show
+from cli.arguments import (
+    TASK_REFERENCE,
+    TEMPLATE,
+    ArgumentError,
+    AsJson,
+    Budget,
+    Reference,
+    TaskName,
+    Variable,
+    find_resource,
+    open_client,
+    parse_variables,
+    refer_by_name,
+)
+from cli.resources import Group, Json, argument, option
 
-app = typer.Typer(name="tasks", help="Reusable definitions.", no_args_is_help=True)
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or id.")]
+if TYPE_CHECKING:
+    from cli.client import Client
 
+TASKS = Group("tasks", "Reusable definitions.", TASK_REFERENCE)
 
-@app.command("list")
-def list_tasks(
-    context: typer.Context,
-    query: Annotated[str | None, typer.Option("--query", "-q", help="Words to look for.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """List tasks, newest first."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        page = gateway.get("/tasks", q=query, page_size=limit)
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("name", "version", "schedule", "active", "id"),
-        [
-            (t["name"], t["version"], t.get("schedule_cron") or "", t["is_active"], t["id"])
-            for t in page["items"]
-        ],
-        nothing="No tasks yet. `perdure tasks create -f FILE` makes one.",
-    )
-
-
-@app.command("show", hidden=True)  # as the other groups call it
-@app.command()
-def get(context: typer.Context, task: TaskName, *, as_json: AsJson = False) -> None:
-    """Show a task."""
-    from cli import arguments, show
-
-    with gateway_of(context) as gateway:
-        found = arguments.find(gateway, task)
-    (show.as_json if as_json else show.fields)(found)
+TASKS.add_list(
+    "list_tasks",
+    "List tasks, newest first.",
+    "name, version, schedule: schedule_cron?, active: is_active, id",
+    nothing="No tasks yet. `perdure tasks create -f FILE` makes one.",
+    options={"q": option("Words to look for.", "--query", "-q")},
+    limit=20,
+)
+TASKS.add_show("Show a task.", name="get", alias="show")
 
 
-@app.command()
-def create(
-    context: typer.Context,
-    file: Annotated[Path, typer.Option("--file", "-f", help="YAML, JSON or Markdown.")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Create a task from a file."""
-    from cli import definitions, show
-
-    with gateway_of(context) as gateway:
-        made = gateway.post("/tasks", definitions.task_in(file).request)
-    if as_json:
-        show.as_json(made)
-    else:
-        show.named(made)
+def file_option(help_text: str, kind: Any = Path, default: Any = ...) -> tuple[Any, Any]:
+    """The option `--file`."""
+    return option(help_text, "--file", "-f", kind=kind, default=default)
 
 
-@app.command()
-def delete(context: typer.Context, task: TaskName) -> None:
-    """Delete a task; its executions stay readable."""
-    from cli import arguments, show
+def _read_task(given: Json, _: Json) -> Json:
+    from cli.definitions import read_task
 
-    with gateway_of(context) as gateway:
-        found = arguments.find(gateway, task)
-        gateway.delete(f"/tasks/{found['id']}")
-    show.out.print(f"Deleted: {found['name']}", markup=False)
+    return read_task(given["file"]).request
 
 
-@app.command()
-def versions(
-    context: typer.Context,
-    task: TaskName,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """List what a task said before, newest first."""
-    from cli import arguments, show
+def _read_fields(given: Json, _: Json) -> Json:
+    from cli.definitions import read_fields
 
-    with gateway_of(context) as gateway:
-        found = arguments.find(gateway, task)
-        page = gateway.get(f"/tasks/{found['id']}/versions", page_size=limit)
-    if as_json:
-        show.as_json(page)
-        return
-    show.rows(
-        ("version", "written", "tools", "prompt"),
-        [
-            (
-                version["version"],
-                show.when(version["created_at"]),
-                ", ".join(version["definition"]["allowed_tools"]),
-                version["definition"]["prompt_template"].strip().splitlines()[0],
-            )
-            for version in page["items"]
-        ],
-        nothing="No versions.",
-    )
+    return read_fields(given["file"])
 
 
-@app.command("dry-run")
-def dry_run(
+TASKS.add_action(
+    "create",
+    "create_task",
+    "Create a task from a file.",
+    show.print_name,
+    of=Reference(),
+    options={"file": file_option("YAML, JSON or Markdown.")},
+    make_body=_read_task,
+    has_json=True,
+)
+TASKS.add_action(
+    "delete", "delete_task", "Delete a task; its executions stay readable.", "Deleted: {name}"
+)
+TASKS.add_list(
+    "list_versions",
+    "List the versions of a task, newest first.",
+    "version, written: created_at, tools: definition.allowed_tools?, prompt",
+    nothing="No versions.",
+    name="versions",
+    of=TASK_REFERENCE,
+    limit=20,
+    computed={
+        "prompt": lambda version: version["definition"]["prompt_template"].strip().splitlines()[0]
+    },
+)
+
+
+@TASKS.app.command("dry-run")
+def rehearse(
     context: typer.Context,
     task: TaskName,
     variable: Variable = None,
@@ -120,24 +92,22 @@ def dry_run(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse missing variables.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an execution would be, and what such ones cost, without starting one."""
-    from cli import arguments, show
-
-    body = {"variables": arguments.variables(variable or ()), "strict_variables": strict}
+    """Show what an execution would do and what earlier ones cost, without starting one."""
+    body: Json = {"variables": parse_variables(variable or ()), "strict_variables": strict}
     if max_budget_usd is not None:
         body["max_budget_usd"] = max_budget_usd
-    with gateway_of(context) as gateway:
-        told = gateway.post(f"/tasks/{arguments.find(gateway, task)['id']}/dry-run", body)
+    with open_client(context) as client:
+        found = client.call("dry_run", body, task_id=find_resource(client, task)["id"])
     if as_json:
-        show.as_json(told)
+        show.print_json(found)
         return
-    forecast = told.pop("forecast")
-    told["tools"] = {tool["tool"]: tool["rule"] for tool in told["tools"]}
-    show.fields(told)
-    show.rows(
+    forecast = found.pop("forecast")
+    found["tools"] = {tool["tool"]: tool["rule"] for tool in found["tools"]}
+    show.print_fields(found)
+    show.print_rows(
         (f"of {forecast.pop('executions')} before", "half within", "nine of ten within"),
         [
-            (name, _figure(spread["median"]), _figure(spread["p90"]))
+            (name, _format_figure(spread["median"]), _format_figure(spread["p90"]))
             for name, spread in forecast.items()
             if spread
         ],
@@ -145,6 +115,161 @@ def dry_run(
     )
 
 
-def _figure(value: float) -> str:
-    """As many digits as it has, six behind the point at most."""
+def _format_figure(value: float) -> str:
+    """A number with at most six decimals."""
     return f"{value:,.6f}".rstrip("0").rstrip(".")
+
+
+# --- templates ------------------------------------------------------------------------------------
+
+TEMPLATES = Group(
+    "templates",
+    "Tasks with parameters, to make tasks from.",
+    refer_by_name(
+        TEMPLATE,
+        Annotated[str, typer.Argument(metavar="TEMPLATE", help="A template's name or id.")],
+    ),
+)
+
+TEMPLATES.add_list(
+    "list_task_templates",
+    "List my templates and those that others share, newest first.",
+    "name, parameters, shared: is_public?, description?, id",
+    nothing="No templates. `perdure templates create -f FILE` makes one.",
+    pages="all",
+    computed={"parameters": lambda it: ", ".join(one["name"] for one in it["parameters"])},
+)
+
+
+def _print_template(template: Json) -> None:
+    from cli.definitions import write_yaml
+
+    parameters, task = template.pop("parameters"), template.pop("task")
+    show.print_fields(template)
+    show.print_rows(
+        ("parameter", "default", "what for"),
+        [
+            (one["name"], one.get("default", "(to be given)"), one.get("description") or "")
+            for one in parameters
+        ],
+        nothing="It has no parameters.",
+    )
+    show.out.print(write_yaml(task), markup=False, end="")
+
+
+TEMPLATES.add_show("Show a template: its parameters, and the task it makes.", view=_print_template)
+TEMPLATES.add_action(
+    "create",
+    "create_task_template",
+    "Create a template from a file with name, parameters and task.",
+    show.print_name,
+    of=Reference(),
+    options={
+        "file": (Path, typer.Option(..., "--file", "-f", help="YAML or JSON: name, task, …."))
+    },
+    make_body=_read_fields,
+    has_json=True,
+)
+TEMPLATES.add_action(
+    "update",
+    "update_task_template",
+    "Change what a file names; `task` and `parameters` are replaced whole.\n\n"
+    "Tasks that were made from it stay as they are.",
+    show.print_name,
+    options={"file": file_option("YAML or JSON.")},
+    make_body=_read_fields,
+    has_json=True,
+)
+TEMPLATES.add_action(
+    "delete",
+    "delete_task_template",
+    "Delete a template; tasks that were made from it stay.",
+    "Deleted: {name}",
+)
+
+
+def _fill_template(given: Json, template: Json) -> Json:
+    parameters = parse_variables(given.get("parameter") or (), option="-p")
+    body: Json = {"name": given["name"], "parameters": parameters}
+    return body | ({"overrides": _read_fields(given, template)} if "file" in given else {})
+
+
+TEMPLATES.add_action(
+    "create-task",
+    "create_task_from_template",
+    "Make a task of mine from a template.",
+    show.print_name,
+    options={
+        "name": argument("NAME", "The new task's name."),
+        "parameter": option(
+            "name=text, or name:=json. May be repeated.", "--parameter", "-p", kind=list[str] | None
+        ),
+        "file": file_option(
+            "Fields that differ from the template's: YAML, JSON.", kind=Path | None, default=None
+        ),
+    },
+    make_body=_fill_template,
+    has_json=True,
+)
+
+
+# --- hooks ----------------------------------------------------------------------------------------
+
+
+def find_hook(client: "Client", task: str, hook: str) -> Json:
+    """A task's hook by its id, or by its name if only one has it.
+
+    Raises:
+        ArgumentError: the task has no such hook, or several.
+    """
+    task_id = find_resource(client, task)["id"]
+    hooks = client.iterate("list_hooks", task_id=task_id)
+    found = [one for one in hooks if hook in (one["id"], one["name"])]
+    if not found:
+        raise ArgumentError(
+            f"The task has no hook {hook!r}. `perdure hooks list` shows those it has."
+        )
+    if len(found) > 1:
+        ids = ", ".join(one["id"] for one in found)
+        raise ArgumentError(f"The task has {len(found)} called {hook!r}; give an id: {ids}")
+    return {**found[0], "label": found[0]["name"] or found[0]["id"]}
+
+
+HookName = Annotated[str, typer.Argument(metavar="HOOK", help="A hook's id, or its name.")]
+HOOKS = Group(
+    "hooks",
+    "Secret addresses that execute a task.",
+    Reference(
+        {"task": TaskName, "hook": HookName}, find_hook, {"task_id": "task_id", "hook_id": "id"}
+    ),
+)
+
+HOOKS.add_list(
+    "list_hooks",
+    "List a task's hooks, newest first, without their addresses.",
+    "name, made: created_at, used: last_used_at, id",
+    nothing="No hooks. `perdure hooks create TASK` makes one.",
+    of=TASK_REFERENCE,
+    pages="all",
+)
+HOOKS.add_show("Show a hook and when it was last used, without its address.", "get_hook")
+
+
+def _print_address(hook: Json) -> None:
+    show.err.print(
+        "The address is a secret: every POST to it executes the task in your name. "
+        "Store it now; it is not shown again."
+    )
+    print(hook["url"])  # noqa: T201 - what a script reads
+
+
+HOOKS.add_action(
+    "create",
+    "create_hook",
+    "Create an address and print it once: a POST of JSON to it executes the task.",
+    _print_address,
+    of=TASK_REFERENCE,
+    options={"name": option("What it is for.")},
+    has_json=True,
+)
+HOOKS.add_action("delete", "delete_hook", "Close an address for good.", "Closed: {label}")

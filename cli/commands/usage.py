@@ -1,11 +1,11 @@
-"""`perdure usage` and `perdure me`: what executions took, and what there is left."""
+"""`perdure usage` and `perdure me`: what executions consumed, and what is left."""
 
 from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.commands.connection import gateway_of
-from cli.commands.run import AsJson
+from cli import show
+from cli.arguments import AsJson, open_client
 
 Grouping = Literal["day", "task", "model", "user"]
 
@@ -15,39 +15,30 @@ MINUTE = 60
 TEN_MINUTES = 600
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put these commands into the application."""
-    app.command()(usage)
-    app.command()(me)
-
-
 def usage(
     context: typer.Context,
-    by: Annotated[Grouping, typer.Option(help="What to add up by.")] = "day",
+    by: Annotated[Grouping, typer.Option(help="What to sum up by.")] = "day",
     since: Annotated[
         str | None, typer.Option("--from", metavar="DAY", help="The first day. (default: 30 days)")
     ] = None,
     until: Annotated[
         str | None, typer.Option("--to", metavar="DAY", help="The last day. (default: today)")
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="ID", help="Only of this task.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="ID", help="Only this task.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Show executions, tokens, cost and people's time, by day, task, model or user (UTC)."""
-    from cli import show
-
-    query = {"group_by": by, "from": since, "to": until, "task_id": task}
-    with gateway_of(context) as gateway:
-        found = gateway.get("/usage", **query)
+    query: dict[str, Any] = {"group_by": by, "from": since, "to": until, "task_id": task}
+    with open_client(context) as client:
+        found = client.call("get_usage", **query)
     if as_json:
-        show.as_json(found)
+        show.print_json(found)
         return
-    items = [(group[NAMES[by]] or "-", group) for group in found["items"]]
-    rows = [_row(name, group) for name, group in items]
+    rows = [_make_row(group[NAMES[by]] or "-", group) for group in found["items"]]
     if rows:
-        rows.append(_row("all", found["totals"]))
-    show.rows(
+        rows.append(_make_row("all", found["totals"]))
+    show.print_rows(
         (by, "executions", "done", "tokens in", "cached", "out", "cost", "running", "waited"),
         rows,
         nothing=f"Nothing ran from {found['from']} to {found['to']}.",
@@ -57,33 +48,29 @@ def usage(
 
 
 def me(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show who I am to the gateway, what I may do, and how much of it is used up."""
-    from cli import show
-
-    with gateway_of(context) as gateway:
-        found = gateway.get("/me")
+    """Show my user, my role, and how much of my quotas is used."""
+    with open_client(context) as client:
+        found = client.call("get_me")
     if as_json:
-        show.as_json(found)
+        show.print_json(found)
         return
     shown, quotas, used = found["credentials"], found["quotas"], found["usage"]
-    most, usd = quotas["max_concurrent_executions"], quotas["max_usd_per_day"]
-    at_once, today = used["concurrent_executions"], show.money(used["usd_today"])
-    show.fields(
+    highest, usd = quotas["max_concurrent_executions"], quotas["max_usd_per_day"]
+    running, today = used["concurrent_executions"], show.format_money(used["usd_today"])
+    show.print_fields(
         {
             "subject": found["subject"],
             "role": found["role"],
             "known by": shown["kind"].replace("_", " "),
-            "until": show.when(shown["expires_at"]),
-            "unfinished executions": f"{at_once} of {most}" if most is not None else at_once,
-            "spent today": f"{today} of {show.money(usd)}" if usd is not None else today,
+            "until": show.format_time(shown["expires_at"]),
+            "unfinished executions": running if highest is None else f"{running} of {highest}",
+            "spent today": today if usd is None else f"{today} of {show.format_money(usd)}",
             "id": found["id"],
         }
     )
 
 
-def _row(name: str, sums: dict[str, Any]) -> tuple[object, ...]:
-    from cli import show
-
+def _make_row(name: str, sums: dict[str, Any]) -> tuple[object, ...]:
     rate = sums["success_rate"]
     return (
         name,
@@ -92,13 +79,13 @@ def _row(name: str, sums: dict[str, Any]) -> tuple[object, ...]:
         f"{sums['input_tokens'] + sums['cache_write_tokens']:,}",
         f"{sums['cache_read_tokens']:,}",
         f"{sums['output_tokens']:,}",
-        show.money(sums["cost_usd"]),
-        _length(sums["running_seconds"]),
-        _length(sums["human_wait_seconds"]),
+        show.format_money(sums["cost_usd"]),
+        _format_duration(sums["running_seconds"]),
+        _format_duration(sums["human_wait_seconds"]),
     )
 
 
-def _length(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds >= HOUR:
         return f"{seconds / HOUR:.1f} h"
     return f"{seconds / MINUTE:.0f} min" if seconds >= TEN_MINUTES else f"{seconds:.1f} s"

@@ -169,7 +169,7 @@ class Stack:
         if self._scripted_port:
             given["ANTHROPIC_BASE_URL"] = f"http://{LOOPBACK}:{self._scripted_port}"
             given["ANTHROPIC_API_KEY"] = parts.SCRIPTED_KEY  # a real key stays with its owner
-        return {**parts.inherited(), **given}
+        return {**parts.inherit_environment(), **given}
 
     async def _start_database(self) -> None:
         if self._postgres:

@@ -81,7 +81,7 @@ def scripted_model(environment: Mapping[str, str], log: Path, port: int) -> Part
     )
 
 
-def inherited() -> dict[str, str]:
+def inherit_environment() -> dict[str, str]:
     """Our own environment, which our parts get: provider's variables, proxies, PERDURE_*.
 
     But they may keep bytecode: Temporal's sandbox imports the workflow module again for every

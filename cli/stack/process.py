@@ -46,7 +46,7 @@ class Part:
     prepare: Callable[[], None] | None = None
 
 
-def launched(command: Sequence[str], death_signal: signal.Signals, identity: str) -> list[str]:
+def tie_to_parent(command: Sequence[str], death_signal: signal.Signals, identity: str) -> list[str]:
     """The command line that runs `command` as `identity`, tied to this process's life."""
     launcher = [sys.executable, "-I", "-S", launch.__file__]
     return [*launcher, str(os.getpid()), str(int(death_signal)), identity, *command]
@@ -108,24 +108,24 @@ class RunningPart:
         deadline = asyncio.get_running_loop().time() + self.part.start_seconds
         while not await self.part.is_ready(self.pid):
             if self._process.returncode is not None:
-                raise self._failed(how_it_ended(self._process.returncode))
+                raise self._failed(describe_exit(self._process.returncode))
             if asyncio.get_running_loop().time() > deadline:
                 raise self._failed(f"was not ready after {self.part.start_seconds:.0f} s")
             await asyncio.sleep(POLL_SECONDS)
 
     def _failed(self, reason: str) -> PartFailedError:
-        tail = last_lines(self.part.log)
+        tail = read_tail(self.part.log)
         return PartFailedError(f"{self.part.name} {reason}. Its log, {self.part.log}:\n{tail}")
 
 
-def how_it_ended(code: int) -> str:
+def describe_exit(code: int) -> str:
     """An exit code in words."""
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"exited with code {code}"
 
 
-def last_lines(log: Path) -> str:
+def read_tail(log: Path) -> str:
     """The end of a log, indented."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:])
@@ -144,7 +144,7 @@ async def run_to_end(
         PartFailedError: it failed; the message holds what it said.
     """
     process = await asyncio.create_subprocess_exec(
-        *launched(command, signal.SIGKILL, identity),
+        *tie_to_parent(command, signal.SIGKILL, identity),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -160,14 +160,14 @@ async def run_to_end(
     if process.returncode:
         words = output.decode(errors="replace").strip()
         name = " ".join(Path(word).name for word in command[:4])
-        raise PartFailedError(f"{name} {how_it_ended(process.returncode)}:\n{words}")
+        raise PartFailedError(f"{name} {describe_exit(process.returncode)}:\n{words}")
 
 
 async def _spawn(part: Part) -> asyncio.subprocess.Process:
     part.log.parent.mkdir(parents=True, exist_ok=True)
     with part.log.open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            *launched(part.command, part.death_signal, part.identity),
+            *tie_to_parent(part.command, part.death_signal, part.identity),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,

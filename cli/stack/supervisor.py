@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from cli.stack.process import Part, PartFailedError, RunningPart, how_it_ended
+from cli.stack.process import Part, PartFailedError, RunningPart, describe_exit
 
 # Executions wait for the worker, so the first try is at once; one that dies at every start must
 # not use up the machine (chosen).
@@ -73,7 +73,7 @@ class Supervisor:
                 delay = FIRST_DELAY_SECONDS
             del self._running[part.name]
             self._on_change()
-            self._say(f"{part.name} {how_it_ended(code)}; starting it again in {delay:g} s")
+            self._say(f"{part.name} {describe_exit(code)}; starting it again in {delay:g} s")
             delay = await self._start_again(part, delay)
             self._say(f"{part.name} is back")
             self._on_change()

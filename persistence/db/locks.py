@@ -19,6 +19,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.states import ExecutionStatus
+
 CONCERNED = text("""
 WITH RECURSIVE concerned AS (
     SELECT id, session_id, true AS is_first,
@@ -66,17 +68,17 @@ An end frees its own session for the next that waits there.
 """
 
 
-async def for_end(session: AsyncSession, execution_id: UUID, *, falls: bool) -> Collection[UUID]:
-    """Lock what the end of an execution moves; returns the sessions that are locked now.
-
-    `falls`: it is not to be completed.
-    """
+async def lock_for_end(
+    session: AsyncSession, execution_id: UUID, status: ExecutionStatus
+) -> Collection[UUID]:
+    """Lock what the end of an execution changes; returns the sessions that are locked now."""
+    falls = status is not ExecutionStatus.COMPLETED
     parameters = {"execution_id": execution_id, "falls": falls, "is_end": True}
     return frozenset((await session.execute(CONCERNED, parameters)).one().sessions)
 
 
-async def for_fall(session: AsyncSession, execution_id: UUID) -> None:
-    """Lock an execution that may end although its session is not held, and all that falls then."""
+async def lock_for_cancel(session: AsyncSession, execution_id: UUID) -> None:
+    """Lock an execution that may end although its session is not locked, and all that ends too."""
     parameters = {"execution_id": execution_id, "falls": True, "is_end": False}
     await session.execute(CONCERNED, parameters)
 
@@ -87,6 +89,6 @@ WHERE e.id = :execution_id FOR NO KEY UPDATE OF s
 """)
 
 
-async def session_of(session: AsyncSession, execution_id: UUID) -> None:
+async def lock_session_of(session: AsyncSession, execution_id: UUID) -> None:
     """Lock the session of an execution that may be locked next, if it has one."""
     await session.execute(SESSION_OF, {"execution_id": execution_id})

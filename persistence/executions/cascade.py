@@ -1,15 +1,19 @@
-"""Asking executions to stop. Their workflows end them; only what has no workflow ends here."""
+"""What follows from the end of an execution: its subtasks are cancelled, its dependents fail.
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+An execution with a workflow is asked to stop, and its workflow ends it. An execution without a
+workflow is ended here.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.states import TERMINAL
+from domain.states import TERMINAL, ExecutionStatus
 from persistence.db import locks
-from persistence.executions import unstarted
+from persistence.executions import lifecycle, prerequisites
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 
@@ -21,42 +25,86 @@ async def cancel_tree(
     *,
     relay_after: timedelta = FIRST_WAKE,
 ) -> Sequence[ExecutionRow]:
-    """Ask an execution and everything below it to stop; returns all that were not asked before.
+    """Request cancellation of an execution and its subtasks, at all levels.
 
-    Those that are terminal then have ended here; the workflows of the others are to be rung, by the
-    caller or, after `relay_after`, by the relay.
-    A subtask that is born meanwhile is seen by the next look.
+    Returns all for which it was not requested before. Those that are terminal have ended here; the
+    caller wakes the workflows of the others, or the relay does so after `relay_after`. A subtask
+    that is created meanwhile is found by another query.
     """
     changed: list[ExecutionRow] = []
-    while fresh := await _unasked(session, root):
-        for row in fresh:
-            row.cancel_requested_at = datetime.now(UTC)
-            row.cancel_reason = reason
+    while rows := await _lock_tree(session, root):
+        for row in rows:
+            lifecycle.request_cancel(row, reason)
         await session.flush()
-        for row in fresh:
-            if unstarted.has_no_workflow(row):
-                await unstarted.end(session, row, failure=None, tell_parent=row.id == root)
-            else:
+        without_workflow = [row for row in rows if _has_no_workflow(row)]
+        for row in rows:
+            if row not in without_workflow:
                 await append_signal(session, row.id, SignalKind.CANCEL, relay_after=relay_after)
-        await session.flush()
-        changed += fresh
+        await _end(session, without_workflow)
+        changed += rows
     return changed
 
 
 async def cancel_children(
-    session: AsyncSession, of_whom: ColumnElement[bool], *, reason: str
+    session: AsyncSession, condition: ColumnElement[bool], *, reason: str
 ) -> None:
-    """Ask subtasks to stop, and all below them; their parent's row is locked. The relay rings."""
+    """Request cancellation of subtasks and of all below them; their parent is locked.
+
+    The relay wakes their workflows.
+    """
     children = await session.scalars(
-        select(ExecutionRow.id).where(of_whom, ExecutionRow.status.not_in(TERMINAL))
+        select(ExecutionRow.id).where(condition, ExecutionRow.status.not_in(TERMINAL))
     )
     for child in children.all():
         await cancel_tree(session, child, reason, relay_after=timedelta(0))
 
 
-async def _unasked(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
-    """Those of the tree that have not ended and were not asked, locked; children come first."""
-    await locks.for_fall(session, root)
+async def end_dependents(
+    session: AsyncSession, ended: lifecycle.Ended, *, sessions: Collection[UUID]
+) -> None:
+    """Apply an end that was just written to the execution's subtasks and to what waits for it.
+
+    `sessions` are the locked sessions.
+
+    Raises:
+        ConflictError: another execution began to wait for this one; try again.
+    """
+    if ended.status is ExecutionStatus.COMPLETED:
+        if ended.is_awaited:
+            await prerequisites.release(session, ended.id, sessions)
+        return
+    is_child = ExecutionRow.parent_execution_id == ended.id
+    await cancel_children(session, is_child, reason=f"the parent is {ended.status}")
+    if ended.is_awaited:
+        await prerequisites.fail(session, {ended.id: ended.status})
+
+
+def _has_no_workflow(row: ExecutionRow) -> bool:
+    """Whether the execution is blocked, or a subtask that its parent's workflow has yet to start.
+
+    No workflow would end it. If it is started after all, its workflow finds that it has ended.
+    """
+    is_new_subtask = row.status == ExecutionStatus.PENDING and row.parent_tool_call_id is not None
+    return row.status == ExecutionStatus.BLOCKED or is_new_subtask
+
+
+async def _end(session: AsyncSession, rows: Sequence[ExecutionRow]) -> None:
+    """End locked executions without a workflow, and fail what waits for them."""
+    if not rows:
+        return
+    ids = [row.id for row in rows]
+    ended = await lifecycle.end(session, dict.fromkeys(ids), ExecutionStatus.CANCELLED)
+    await prerequisites.fail(session, {e.id: e.status for e in ended if e.is_awaited})
+    await session.execute(
+        select(ExecutionRow)
+        .where(ExecutionRow.id.in_(ids))
+        .execution_options(populate_existing=True)
+    )
+
+
+async def _lock_tree(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
+    """The active executions of the tree whose cancellation was not requested, locked."""
+    await locks.lock_for_cancel(session, root)
     tree = select(ExecutionRow.id).where(ExecutionRow.id == root).cte("tree", recursive=True)
     tree = tree.union_all(
         select(ExecutionRow.id).join(tree, ExecutionRow.parent_execution_id == tree.c.id)
@@ -72,4 +120,4 @@ async def _unasked(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
-    return rows.all()[::-1]
+    return rows.all()

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import Event
+from persistence.db import sql
 from persistence.db.database import to_json
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 
+_SQL = sql.load("executions/step_log.sql")
 
-def tell(session: AsyncSession, row: ExecutionRow, *events: Event) -> None:
-    """Append events for a row that is loaded and locked; written with it at the next flush."""
+
+def add(session: AsyncSession, row: ExecutionRow, *events: Event) -> None:
+    """Append events to a loaded, locked row; they are written at the next flush."""
     for event in events:
         row.event_seq += 1
         session.add(
@@ -23,23 +26,6 @@ def tell(session: AsyncSession, row: ExecutionRow, *events: Event) -> None:
         )
 
 
-APPEND = text("""
-WITH mine AS (
-    UPDATE executions SET event_seq = event_seq + cardinality(CAST(:types AS text[]))
-    WHERE id = :execution_id
-    RETURNING id, event_seq
-),
-told AS (
-    INSERT INTO execution_events (execution_id, seq, type, data)
-    SELECT mine.id, mine.event_seq - cardinality(CAST(:types AS text[])) + e.n, e.type,
-        CAST(e.data AS json)
-    FROM mine, unnest(CAST(:types AS text[]), CAST(:data AS text[]))
-        WITH ORDINALITY AS e (type, data, n)
-)
-SELECT event_seq FROM mine
-""")
-
-
 async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> int:
     """Append events in order and return the last one's `seq`; takes the execution's row lock."""
     parameters = {
@@ -47,16 +33,16 @@ async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> i
         "types": [event.type for event in events],
         "data": [to_json(event.data) for event in events],
     }
-    last: int | None = await session.scalar(APPEND, parameters)
+    last: int | None = await session.scalar(_SQL["append_events"], parameters)
     if last is None:
         raise LookupError(f"no execution {execution_id}")
     return last
 
 
-async def after(
+async def list_after(
     session: AsyncSession, execution_id: UUID, seq: int, *, limit: int
 ) -> Sequence[ExecutionEventRow]:
-    """The events behind `seq`, oldest first, at most `limit`."""
+    """The events after `seq`, oldest first, at most `limit`."""
     rows = await session.scalars(
         select(ExecutionEventRow)
         .where(ExecutionEventRow.execution_id == execution_id, ExecutionEventRow.seq > seq)

@@ -1,226 +1,190 @@
-"""The end of an execution: one statement decides and writes it, and what follows from it."""
+"""Changes of an execution's status: start, release, end and reopen; requests to cancel or pause.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+`domain.states.TRANSITIONS` decides which changes are allowed: the SQL conditions are built from it.
+The steps of the loop change the status too, under the same table (`step_log.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import ErrorCode, FencedOutError
+from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
+from domain.events import Event
 from domain.ids import new_id
-from domain.states import ExecutionStatus
-from persistence.db import locks
-from persistence.executions import fencing, prerequisites
-from persistence.executions.cascade import cancel_children
+from domain.states import ACTIVE, TERMINAL, TRANSITIONS, ExecutionStatus, require_transition
+from persistence.db import sql
+from persistence.db.database import Database
+from persistence.db.live_updates import WAKE_CHANNEL
+from persistence.executions import events
+from persistence.executions.fencing import HOLDS, RunIdentity
+from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 
-SENTENCES: Mapping[ErrorCode, str] = {
-    ErrorCode.WORKER_ERROR: "The worker could not move the execution forward; its log says why.",
-    ErrorCode.TERMINATED: "The workflow was terminated in Temporal.",
-    ErrorCode.INVALID_DEFINITION: "The task's definition can't be run, or its agent is gone.",
-}
-"""For failures whose own sentence is not on record."""
+NOT_STARTED = (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED)
+"""States in which no loop runs yet; the loop reads from the row that a pause was requested."""
 
-REPORT_FAILED = "The report could not be made; the worker's log says why."
+
+def _quoted(statuses: frozenset[ExecutionStatus]) -> str:
+    return ", ".join(f"'{status}'" for status in sorted(statuses))
+
+
+def _change(before: ExecutionStatus, after: ExecutionStatus) -> str:
+    """The SQL condition of a change; refused at import if the table does not allow the change."""
+    require_transition(before, after)
+    return f"status = '{before}'"
+
+
+TERMINAL_STATUSES = _quoted(TERMINAL)
+"""For SQL conditions."""
+
+_ENDS = ", ".join(
+    f"('{before}', '{after}')"
+    for before, allowed in TRANSITIONS.items()
+    for after in sorted(allowed & TERMINAL)
+)
+
+_SQL = sql.load(
+    "executions/lifecycle.sql",
+    active=_quoted(ACTIVE),
+    terminal=TERMINAL_STATUSES,
+    ends=_ENDS,
+    holds=HOLDS,
+    pending_to_running=_change(ExecutionStatus.PENDING, ExecutionStatus.RUNNING),
+    blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an execution ended, or that a message came first."""
+    """How an execution ended, or that a message must be answered first."""
 
+    id: UUID
     status: ExecutionStatus
     error_code: ErrorCode | None
-    has_unread_messages: bool
-    parent_workflow_id: str | None
     cost_usd: Decimal
     event_seq: int
+    parent_workflow_id: str | None
+    has_unread_messages: bool = False
+    is_awaited: bool = field(default=False, compare=False)
+    """Whether other executions wait for this one; known only when the end is written."""
 
 
-END = text(f"""
-WITH lost AS (
-    SELECT coalesce(sum(estimate_usd), 0) AS cost_usd FROM model_calls
-    WHERE execution_id = :execution_id AND status = 'intended'
-),
-decided AS (
-    SELECT id, CASE WHEN cancel_requested_at IS NULL THEN :status ELSE 'cancelled' END AS outcome
-    FROM executions WHERE id = :execution_id
-),
-mine AS (
-    UPDATE executions e SET
-        status = outcome, status_reason = NULL, wakes_at = NULL, completed_at = now(),
-        pause_requested_at = NULL,
-        segment = :segment, attempt = :attempt, event_seq = event_seq + 1,
-        cost_usd = e.cost_usd + lost.cost_usd,
-        report_error = coalesce(:report_error, report_error),
-        error_code = CASE outcome WHEN 'failed' THEN coalesce(:error_code, error_code) END,
-        error_message = CASE outcome WHEN 'failed' THEN coalesce(error_message, :sentence) END
-    FROM lost, decided
-    WHERE e.id = decided.id AND {fencing.HOLDS} AND NOT (outcome = 'completed' AND EXISTS (
-        SELECT FROM signals o
-        WHERE o.execution_id = e.id AND o.kind = 'message' AND o.consumed_at IS NULL
-    ))
-    RETURNING e.*
-),
-requests AS (
-    UPDATE input_requests r SET status = 'cancelled' FROM mine
-    WHERE r.execution_id = mine.id AND r.status = 'open'
-),
-tools AS (
-    UPDATE tool_calls t SET status = 'cancelled', completed_at = now(), is_error = true,
-        output = 'The execution ended before this call did.'
-    FROM mine WHERE t.execution_id = mine.id AND t.completed_at IS NULL
-),
-calls AS (
-    UPDATE model_calls c SET status = 'lost', cost_usd = estimate_usd, usage_estimated = true
-    FROM mine WHERE c.execution_id = mine.id AND c.status = 'intended'
-),
-heard AS (
-    UPDATE signals o SET consumed_at = now() FROM mine
-    WHERE o.execution_id = mine.id AND o.consumed_at IS NULL
-),
-told AS (
-    INSERT INTO execution_events (execution_id, seq, type, data)
-    SELECT id, event_seq, 'execution.' || status, json_strip_nulls(json_build_object(
-        'cost_usd', cost_usd, 'error_code', error_code, 'error_message', error_message,
-        'reason', cancel_reason))
-    FROM mine
-),
-audited AS (
-    INSERT INTO audit_log (id, owner_id, action, entity_type, entity_id, after)
-    SELECT :audit_id, user_id, 'execution.' || status, 'execution', id,
-        json_build_object('status', status, 'error_code', error_code)
-    FROM mine
-),
-answered AS (
-    INSERT INTO signals (id, execution_id, kind, payload, wake_at)
-    SELECT :signals_id, parent_execution_id, 'subtask_finished',
-        json_build_object('execution_id', id), now() + interval '2 seconds'
-    FROM mine WHERE parent_execution_id IS NOT NULL
-    RETURNING pg_notify('perdure_wake', CAST(execution_id AS text))
-),
-next AS (
-    UPDATE executions SET status = 'pending', status_reason = NULL, event_seq = event_seq + 1
-    WHERE id = (
-        SELECT id FROM executions
-        WHERE session_id = (SELECT session_id FROM mine)
-            AND status = 'blocked' AND status_reason = 'session_busy'
-        ORDER BY id LIMIT 1
-    )
-    RETURNING id, event_seq
-),
-next_told AS (
-    INSERT INTO execution_events (execution_id, seq, type, data)
-    SELECT id, event_seq, 'execution.status_changed',
-        json_build_object('status', 'pending', 'reason', NULL)
-    FROM next
-),
-next_started AS (
-    INSERT INTO signals (id, execution_id, kind, payload, wake_at)
-    SELECT uuidv7(), id, 'start', '{{}}', now() FROM next
-)
-SELECT mine.status, mine.error_code, mine.cost_usd, mine.event_seq,
-    p.workflow_id AS parent_workflow_id, EXISTS (
-        SELECT FROM execution_prerequisites WHERE prerequisite_id = mine.id
-    ) AS is_awaited
-FROM mine LEFT JOIN executions p ON p.id = mine.parent_execution_id
-    LEFT JOIN answered ON true
-""")  # noqa: S608 - a constant of ours
-"""Decides and writes the end. A cancel that was accepted wins over a completion not yet written.
-
-Nothing of a terminal execution stays open; calls without an answer are charged at their estimate.
-Tool calls say that the execution ended: the model is told so where an operator resets it to them.
-The next execution that waits for the session is let go; the relay starts it.
-No row: fenced out, ended before, or a message must be answered first.
-
-A statement of its own, behind the locks (`locks.for_end`): it sees who queued behind this execution
-and what was said to it until then, and nobody does either before the end is written.
-"""
+async def start(database: Database, execution_id: UUID, run: RunIdentity) -> bool:
+    """Start a pending execution that no run has started, with a session; False if it is not one."""
+    parameters = {
+        "execution_id": execution_id,
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+        "attempt": run.attempt,
+        "new_session_id": new_id(),
+    }
+    return await database.raw.run(_SQL["start"], parameters) is not None
 
 
-async def finish(
+async def release(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Make those of these locked blocked executions pending whose prerequisites are completed.
+
+    Where the session is busy, the execution stays blocked and queues. The relay starts the others.
+    """
+    await session.execute(_SQL["release"], {"ids": ids})
+
+
+async def end(
     session: AsyncSession,
-    execution_id: UUID,
-    run: fencing.RunIdentity,
-    *,
+    error_messages: Mapping[UUID, str | None],
     status: ExecutionStatus,
-    error_code: ErrorCode | None,
-    report_failed: bool = False,
-) -> Ended:
-    """Write the end in one transaction, unless a message has come that must be answered first.
+    *,
+    error_code: ErrorCode | None = None,
+    report_error: str | None = None,
+    run: RunIdentity | None = None,
+) -> Sequence[Ended]:
+    """End locked executions, with all that belongs to an end, in one statement.
+
+    `error_messages` holds an entry for each execution; an error message that is stored already is
+    kept. `run` is the fencing token of the workflow run that ends its execution. The result has an
+    entry for each execution that ended. The others may not change to this status, have a newer
+    writer, or were to be completed and have an unread message.
+
+    If a cancellation was requested in time, the execution becomes `cancelled`. Open requests, tool
+    calls and model calls end too; an unanswered model call is charged at its estimate. The parent
+    is notified unless it ends in the same statement, and the next execution that waits for the
+    session becomes pending.
+
+    The executions and their sessions are locked before (`locks.lock_for_end`): the statement sees
+    what was committed until then, and nothing is added before the end is written.
+    """
+    token = run.token() if run else dict.fromkeys(("workflow_id", "run_id", "segment", "attempt"))
+    parameters = {
+        **token,
+        "ids": list(error_messages),
+        "error_messages": list(error_messages.values()),
+        "status": status,
+        "error_code": error_code,
+        "report_error": report_error,
+        "first_wake": FIRST_WAKE,
+        "wake_channel": WAKE_CHANNEL,
+    }
+    return [_ended(row) for row in await session.execute(_SQL["end"], parameters)]
+
+
+async def find_end(session: AsyncSession, execution_id: UUID) -> Ended:
+    """The stored end of an execution, or its present state."""
+    return _ended((await session.execute(_SQL["find_end"], {"execution_id": execution_id})).one())
+
+
+def _ended(row: Row[Any]) -> Ended:
+    return Ended(
+        id=row.id,
+        status=ExecutionStatus(row.status),
+        error_code=None if row.error_code is None else ErrorCode(row.error_code),
+        cost_usd=row.cost_usd,
+        event_seq=row.event_seq,
+        parent_workflow_id=row.parent_workflow_id,
+        is_awaited=row.is_awaited,
+    )
+
+
+def reopen(session: AsyncSession, row: ExecutionRow, kept_seq: int) -> None:
+    """Make a locked execution running again, for an operator's reset; messages to `kept_seq` stay.
+
+    This is the only change that leaves a terminal state. `TRANSITIONS` does not contain it.
 
     Raises:
-        FencedOutError: somebody else moves the execution.
-        ConflictError: somebody began to wait for it in this very moment; try again.
+        ConflictError: it was never started.
     """
-    code = error_code or (ErrorCode.WORKER_ERROR if status is ExecutionStatus.FAILED else None)
-    parameters = {
-        **run.token(),
-        "execution_id": execution_id,
-        "status": status,
-        "error_code": code,
-        "sentence": code and SENTENCES.get(code, f"The execution failed: {code}."),
-        "report_error": REPORT_FAILED if report_failed else None,
-        "audit_id": new_id(),
-        "signals_id": new_id(),
-    }
-    falls = status is not ExecutionStatus.COMPLETED
-    held = await locks.for_end(session, execution_id, falls=falls)
-    written = (await session.execute(END, parameters)).one_or_none()
-    if written is None:
-        row = await fencing.locked(session, execution_id)
-        is_known = run.run_id in row.run_epochs
-        if ExecutionStatus(row.status).is_terminal and (is_known or not run.is_reset):
-            return await _as_written(session, row)
-        await fencing.admit(session, row, run)
-        written = (await session.execute(END, parameters)).one_or_none()
-        if written is None:
-            return await _refused(session, row, run)
-    if written.status == ExecutionStatus.COMPLETED:
-        if written.is_awaited:
-            await prerequisites.release(session, execution_id, held)
-        return _ended(written)
-    of_mine = ExecutionRow.parent_execution_id == execution_id
-    await cancel_children(session, of_mine, reason=f"the parent is {written.status}")
-    if written.is_awaited:
-        await prerequisites.fail(session, execution_id, ExecutionStatus(written.status))
-    return _ended(written)
+    if row.status in NOT_STARTED:
+        raise ConflictError(f"An execution that is {row.status} can't be reset.")
+    row.stalled_attempts = 0
+    row.status, row.status_reason, row.wakes_at = ExecutionStatus.RUNNING, None, None
+    row.completed_at = row.cancel_requested_at = row.cancel_reason = None
+    row.error_code = row.error_message = row.result_data = None
+    events.add(session, row, Event("execution.reset", {"kept_messages_up_to": kept_seq}))
 
 
-def _ended(written: Row[Any]) -> Ended:
-    return Ended(
-        status=ExecutionStatus(written.status),
-        error_code=None if written.error_code is None else ErrorCode(written.error_code),
-        has_unread_messages=False,
-        parent_workflow_id=written.parent_workflow_id,
-        cost_usd=written.cost_usd,
-        event_seq=written.event_seq,
-    )
+def request_cancel(row: ExecutionRow, reason: str | None) -> None:
+    """Note on a locked execution that it is to be cancelled; whoever ends it reads this."""
+    row.cancel_requested_at = datetime.now(UTC)
+    row.cancel_reason = reason
 
 
-AS_WRITTEN = text("""
-SELECT e.status, e.error_code, e.cost_usd, e.event_seq, p.workflow_id AS parent_workflow_id
-FROM executions e LEFT JOIN executions p ON p.id = e.parent_execution_id
-WHERE e.id = :execution_id
-""")
+async def request_pause(session: AsyncSession, row: ExecutionRow, *, is_paused: bool) -> bool:
+    """Request that a locked execution pauses or resumes; False if that is requested already.
 
-
-async def _as_written(session: AsyncSession, row: ExecutionRow) -> Ended:
-    return _ended((await session.execute(AS_WRITTEN, {"execution_id": row.id})).one())
-
-
-async def _refused(session: AsyncSession, row: ExecutionRow, run: fencing.RunIdentity) -> Ended:
-    """A message came first, or another attempt is ahead of this one."""
-    if (run.segment, run.attempt) <= (row.segment, row.attempt):
-        raise FencedOutError("Another attempt moves this execution.")
-    ended = await _as_written(session, row)
-    return Ended(
-        status=ended.status,
-        error_code=None,
-        has_unread_messages=True,
-        parent_workflow_id=None,
-        cost_usd=ended.cost_usd,
-        event_seq=ended.event_seq,
-    )
+    Raises:
+        ExecutionTerminalError: it has ended.
+    """
+    if ExecutionStatus(row.status).is_terminal:
+        raise ExecutionTerminalError(f"This execution is already {row.status}.")
+    if (row.pause_requested_at is not None) == is_paused:
+        return False
+    row.pause_requested_at = datetime.now(UTC) if is_paused else None
+    if row.status not in NOT_STARTED:
+        await append_signal(session, row.id, SignalKind.PAUSE if is_paused else SignalKind.RESUME)
+    await session.flush()
+    return True

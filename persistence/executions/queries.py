@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from domain.states import PREREQUISITES, TERMINAL, ExecutionStatus
+from domain.errors import NotFoundError
+from domain.states import ACTIVE, PREREQUISITES, TERMINAL, ExecutionStatus
 from persistence.db.paging import Page, Window, made_between, newest
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 
 UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
 """As a list of what is wanted, so that the index on the status serves."""
+
+STARTING = timedelta(minutes=1)
+"""The workflow of a younger execution may not have been started yet (design.md, section 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,18 @@ async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None
     return await session.get(
         ExecutionRow, execution_id, with_for_update={"key_share": True}, populate_existing=True
     )
+
+
+async def lock_existing(session: AsyncSession, execution_id: UUID) -> ExecutionRow:
+    """As `lock`.
+
+    Raises:
+        NotFoundError: there is no such execution.
+    """
+    row = await lock(session, execution_id)
+    if row is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    return row
 
 
 async def lock_last_of_session(session: AsyncSession, session_id: UUID) -> ExecutionRow | None:
@@ -177,3 +193,29 @@ def _conditions(
 
 def _tagged(user_id: UUID, tag: str) -> ColumnElement[bool]:
     return and_(ExecutionTagRow.user_id == user_id, ExecutionTagRow.tag == tag)
+
+
+async def list_active(
+    session: AsyncSession, last: UUID | None, *, limit: int
+) -> Sequence[ExecutionRow]:
+    """Executions that should have a workflow, by id, after `last`."""
+    query = select(ExecutionRow).where(
+        ExecutionRow.status.in_([status.value for status in sorted(ACTIVE)]),
+        ExecutionRow.created_at < datetime.now(UTC) - STARTING,
+    )
+    if last is not None:
+        query = query.where(ExecutionRow.id > last)
+    return (await session.scalars(query.order_by(ExecutionRow.id).limit(limit))).all()
+
+
+async def list_overdue(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
+    """Blocked executions whose deadline has passed, the longest overdue first."""
+    found = await session.scalars(
+        select(ExecutionRow.id)
+        # A literal, so that the planner recognises the partial index.
+        .where(ExecutionRow.status == literal_column("'blocked'"))
+        .where(ExecutionRow.deadline_at <= func.now())
+        .order_by(ExecutionRow.deadline_at)
+        .limit(limit)
+    )
+    return found.all()

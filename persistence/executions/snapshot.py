@@ -1,22 +1,18 @@
-"""Reading where the record stands, so that an attempt can continue there."""
+"""Reads the record of an execution, so that an attempt can continue from it."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Result, Row, select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
-from domain.errors import (
-    ErrorCode,
-    ExecutionTerminalError,
-    FencedOutError,
-    WorkspaceElsewhereError,
-)
+from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TURNS, Limits
 from domain.model_calls import Prefix
 from domain.people import HumanInputPolicy
@@ -34,12 +30,10 @@ from domain.steps import (
 )
 from domain.tool_calls import ProcessIdentity, ToolEffect
 from persistence.db.database import Database
-from persistence.executions import fencing
 from persistence.sessions import lineage
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import SessionRow
 from persistence.tables.tasks import TaskVersionRow
 from persistence.tables.tool_calls import ToolCallRow
 
@@ -52,113 +46,39 @@ async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, A
     return version.definition
 
 
-TAKE = text(f"""
-WITH homeless AS (
-    SELECT s.id FROM executions e JOIN sessions s ON s.id = e.session_id
-        JOIN prefixes p ON p.sha256 = e.prefix_sha256
-    WHERE e.id = :execution_id AND s.workspace_host_id IS NULL
-        AND CAST(p.body AS json) #> '{{tools,0}}' IS NOT NULL
-    FOR NO KEY UPDATE OF s
-),
-before AS (
-    SELECT id, epoch, segment FROM executions
-    WHERE id = :execution_id AND (SELECT count(*) FROM homeless) >= 0 FOR NO KEY UPDATE
-),
-taken AS (
-    UPDATE executions SET
-        segment = :segment, attempt = :attempt,
-        stalled_attempts = CASE WHEN :attempt > 1 THEN stalled_attempts + 1 ELSE 0 END
-    WHERE id = (SELECT id FROM before) AND {fencing.HOLDS} AND NOT EXISTS (
-        SELECT FROM sessions s
-        WHERE s.id = executions.session_id AND s.workspace_host_id <> :host_id
-    )
-    RETURNING *
-),
-claimed AS (
-    UPDATE sessions SET workspace_host_id = :host_id
-    FROM taken JOIN homeless ON homeless.id = taken.session_id
-    WHERE sessions.id = homeless.id
-)
-SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, taken.status_reason,
-    taken.depth, taken.priority, taken.prefix_sha256, taken.deadline_at, taken.budget_usd,
-    taken.running_ms, taken.stalled_attempts, taken.cost_usd, taken.epoch, taken.segment,
-    taken.attempt, taken.error_code, taken.error_message,
-    taken.pause_requested_at IS NOT NULL AS is_pause_requested, s.forked_from_session_id,
-    (before.epoch, before.segment) = (0, 0) AS is_first,
-    coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
-    EXISTS (
-        SELECT FROM tasks t WHERE t.id = taken.task_id AND t.user_id <> taken.user_id
-    ) AS is_of_others,
-    EXISTS (
-        SELECT FROM signals o WHERE o.execution_id = taken.id AND o.consumed_at IS NULL
-    ) AS has_unread
-FROM taken JOIN before USING (id)
-    JOIN prefixes p ON p.sha256 = taken.prefix_sha256
-    JOIN sessions s ON s.id = taken.session_id
-    LEFT JOIN task_versions v ON v.task_id = taken.task_id AND v.version = taken.task_version
-""")  # noqa: S608 - a constant of ours
-"""Makes the caller the one writer and reads what the execution pins, in one round trip.
+def _without_owners_people(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A public task's definition for another user's execution.
 
-`is_first`: nobody has moved it yet. The workspace becomes this host's where a tool needs one and no
-host has it; the session is locked before the execution then (`locks`). No row: fenced out, ended,
-of an unknown run, or with its workspace elsewhere.
-"""
-
-
-async def take(
-    database: Database, execution_id: UUID, run: fencing.RunIdentity, *, host_id: UUID
-) -> SimpleNamespace:
-    """The row of `TAKE`.
-
-    Raises:
-        FencedOutError: a newer attempt was here.
-        ExecutionTerminalError: it has ended.
-        WorkspaceElsewhereError: the session's workspace is on another host.
-    """
-    parameters = {**run.token(), "execution_id": execution_id, "host_id": host_id}
-    taken = await database.raw.run(TAKE, parameters)
-    if taken is None:
-        async with database.transaction() as session:
-            await _let_in(session, execution_id, run, host_id)
-        taken = await database.raw.run(TAKE, parameters)
-    if taken is None:
-        raise FencedOutError("Another attempt moves this execution.")
-    return taken
-
-
-async def _let_in(
-    session: AsyncSession, execution_id: UUID, run: fencing.RunIdentity, host_id: UUID
-) -> None:
-    """Admit a run that was not here before, or say why the execution can't be had."""
-    row = await fencing.locked_for(session, execution_id, run)
-    await fencing.admit(session, row, run)
-    if ExecutionStatus(row.status).is_terminal:
-        raise ExecutionTerminalError(f"The execution is {row.status}.")
-    holder = await session.scalar(
-        select(SessionRow.workspace_host_id).where(SessionRow.id == row.session_id)
-    )
-    if holder not in (None, host_id):
-        raise WorkspaceElsewhereError(f"The workspace is on host {holder}; this is {host_id}.")
-
-
-def _untold(definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A public task's definition in somebody else's run, without whom its owner has told or asked.
-
-    What the run asks, and what its tools do, is for who runs it; its subtasks take over the rest.
+    The people whom the task's owner notifies or asks are left out: requests go to the user who
+    runs it. Subtasks inherit the rest.
     """
     policy = {k: v for k, v in definition.get("human_input_policy", {}).items() if k != "assignee"}
     return {**definition, "human_input_policy": policy, "notification_config": None}
 
 
-async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
-    """Everything the loop needs, of an execution that was just taken."""
-    raw = _untold(taken.definition) if taken.is_of_others else taken.definition
+@dataclass(frozen=True, slots=True)
+class LostCall:
+    """A model call whose answer was lost in a crash, and which is charged at its estimate."""
+
+    cost_usd: Decimal
+    request_sha256: bytes | None
+    """Empty if a reset superseded the call: it is not repeated."""
+
+
+async def load(
+    database: Database, taken: SimpleNamespace, lost: LostCall | None = None
+) -> Snapshot:
+    """Everything the loop needs of an execution that was just taken.
+
+    `taken` is the row of `admission.take`, read before a lost call was charged.
+    """
+    raw = _without_owners_people(taken.definition) if taken.is_of_others else taken.definition
     definition = TaskDefinition.model_validate(raw)
     transcript = await _transcript(database, taken)
-    standing = _NOTHING_YET
+    progress = _NO_PROGRESS
     if not taken.is_first:
-        async with database.transaction() as session:
-            standing = await _standing(session, taken, transcript)
+        async with database.reading() as session:
+            progress = await _load_progress(session, taken, transcript)
     return Snapshot(
         execution_id=taken.id,
         session_id=taken.session_id,
@@ -180,8 +100,9 @@ async def load(database: Database, taken: SimpleNamespace) -> Snapshot:
         has_unread=taken.has_unread,
         is_pause_requested=taken.is_pause_requested,
         failure=_failure(taken),
-        cost_usd=taken.cost_usd + standing["lost_usd"],
-        **{name: value for name, value in standing.items() if name != "lost_usd"},
+        cost_usd=taken.cost_usd + (lost.cost_usd if lost else 0),
+        lost_intent_sha256=lost.request_sha256 if lost else None,
+        **progress,
     )
 
 
@@ -203,7 +124,7 @@ WHERE id = ANY(CAST(:ids AS uuid[])) AND prefix_sha256 IS DISTINCT FROM :prefix_
 async def _foreign_executions(
     database: Database, taken: SimpleNamespace, transcript: Sequence[StoredMessage]
 ) -> frozenset[UUID]:
-    """Who spoke before this execution and ran on another prefix; mostly there is nobody."""
+    """Earlier executions of the transcript that used another prefix; usually there are none."""
     others = {message.execution_id for message in transcript} - {taken.id}
     if not others:
         return frozenset()
@@ -212,7 +133,7 @@ async def _foreign_executions(
 
 
 def _failure(taken: SimpleNamespace) -> Failure | None:
-    """The failure that the attempt before this one wrote and did not live to report."""
+    """The failure that an earlier attempt wrote and could not report before it crashed."""
     if taken.error_code is None:
         return None
     return Failure(ErrorCode(taken.error_code), taken.error_message or "")
@@ -246,20 +167,13 @@ ORDER BY seq
 """)
 
 
-_NOTHING_YET: Mapping[str, Any] = {
-    "turn": 0,
-    "tries": 0,
-    "failures_in_a_row": 0,
-    "lost_intent_sha256": None,
-    "lost_usd": Decimal(0),
-}
+_NO_PROGRESS: Mapping[str, Any] = {"turn": 0, "tries": 0, "failures_in_a_row": 0}
 
 
-async def _standing(
+async def _load_progress(
     session: AsyncSession, taken: SimpleNamespace, transcript: Sequence[StoredMessage]
 ) -> Mapping[str, Any]:
-    """Where calls and requests stand, by the names of the snapshot's fields."""
-    lost = await _lost_call(session, taken.id)
+    """The progress of calls and requests, by the names of the snapshot's fields."""
     tries = await _tries(session, taken.id)
     is_open = bool(tries) and tries[-1].status != CallStatus.SUCCEEDED
     failed = [t for t in tries if t.status == CallStatus.FAILED]
@@ -267,34 +181,9 @@ async def _standing(
         "turn": tries[-1].turn if tries else 0,
         "tries": len(tries) if is_open else 0,
         "failures_in_a_row": len(failed) if is_open else 0,
-        # A call that a reset set aside is charged too, but nobody repeats it.
-        "lost_intent_sha256": lost.request_sha256 if lost and not lost.superseded_at else None,
-        "lost_usd": (lost.cost_usd if lost is not None else None) or Decimal(0),
         "tool_calls": await _open_tool_calls(session, taken.id, transcript),
         "open_requests": await _open_requests(session, taken.id),
     }
-
-
-async def _lost_call(session: AsyncSession, execution_id: UUID) -> Row[Any] | None:
-    """The call that a crash took, if one did; it is charged at its estimate here."""
-    intended = (
-        ModelCallRow.execution_id == execution_id,
-        ModelCallRow.status == CallStatus.INTENDED,
-    )
-    if await session.scalar(select(ModelCallRow.id).where(*intended)) is None:
-        return None
-    row = await fencing.locked(session, execution_id)
-    result: Result[Any] = await session.execute(
-        update(ModelCallRow)
-        .where(*intended)
-        .values(status=CallStatus.LOST, cost_usd=ModelCallRow.estimate_usd, usage_estimated=True)
-        .returning(ModelCallRow.cost_usd, ModelCallRow.request_sha256, ModelCallRow.superseded_at)
-    )
-    lost = result.one_or_none()
-    if lost is not None:
-        row.cost_usd += lost.cost_usd or Decimal(0)
-        await session.flush()
-    return lost
 
 
 async def _tries(session: AsyncSession, execution_id: UUID) -> Sequence[Any]:

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
 from domain.errors import AlreadyAnsweredError, FencedOutError
-from domain.events import Event
 from domain.model_calls import Usage
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallOutcome,
+    CallStatus,
     ChildResult,
     Inbox,
     NewChild,
@@ -28,13 +28,17 @@ from domain.steps import (
     Step,
 )
 from domain.text import clean
+from persistence.db import sql
 from persistence.db.database import Database
-from persistence.executions import events, fencing, signals, snapshot, step_values
-from persistence.executions.step_statement import WRITE_STEP
+from persistence.executions import admission, queries, signals, snapshot, step_values
+from persistence.executions.fencing import RunIdentity
 from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
+
+_SQL = sql.load("executions/step_log.sql")
 
 DESCENDANTS = text("""
 WITH RECURSIVE up AS (
@@ -55,7 +59,7 @@ class ExecutionRecord:
     """One attempt's hold on one execution. `begin` first; then steps until somebody else begins."""
 
     def __init__(
-        self, database: Database, execution_id: UUID, run: fencing.RunIdentity, *, host_id: UUID
+        self, database: Database, execution_id: UUID, run: RunIdentity, *, host_id: UUID
     ) -> None:
         """`host_id` is the host whose disk holds this worker's workspaces."""
         self._database = database
@@ -76,8 +80,9 @@ class ExecutionRecord:
             ExecutionTerminalError: it has ended.
             WorkspaceElsewhereError: its workspace is on another host.
         """
-        taken = await snapshot.take(self._database, self._id, self._run, host_id=self._host_id)
-        loaded = await snapshot.load(self._database, taken)
+        taken = await admission.take(self._database, self._id, self._run, host_id=self._host_id)
+        lost = None if taken.is_first else await self._charge_lost_call()
+        loaded = await snapshot.load(self._database, taken, lost)
         self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
         self._user_id, self._depth, self._priority = taken.user_id, taken.depth, taken.priority
         self._last_write = time.monotonic()
@@ -92,11 +97,11 @@ class ExecutionRecord:
         parameters = self._parameters(step)
         if _has_rare_parts(step):
             async with self._database.transaction() as session:
-                written = (await session.execute(WRITE_STEP, parameters)).one_or_none()
+                written = (await session.execute(_SQL["write_step"], parameters)).one_or_none()
                 receipt = _receipt(written, step)
                 await self._write_rare(session, step)
         else:
-            receipt = _receipt(await self._database.raw.run(WRITE_STEP, parameters), step)
+            receipt = _receipt(await self._database.raw.run(_SQL["write_step"], parameters), step)
         self._last_write = time.monotonic()
         return receipt
 
@@ -153,10 +158,12 @@ class ExecutionRecord:
                 budget_usd=child.budget_usd,
                 priority=self._priority,
                 workflow_id=workflow_id(child.id),
+                event_seq=1,
             )
         )
-        await events.append(
-            session, child.id, Event("execution.created", {"parent_execution_id": str(self._id)})
+        created = {"parent_execution_id": str(self._id)}
+        session.add(
+            ExecutionEventRow(execution_id=child.id, seq=1, type="execution.created", data=created)
         )
 
     async def poll_signals(self) -> Inbox:
@@ -176,7 +183,7 @@ class ExecutionRecord:
         """Charge what a call did cost in place of its estimate, whoever writes now."""
         usage = outcome.usage or Usage()
         async with self._database.transaction() as session:
-            row = await fencing.locked(session, self._id)
+            row = await queries.lock_existing(session, self._id)
             call = await session.get_one(ModelCallRow, outcome.id)
             if not call.usage_estimated:
                 return
@@ -187,6 +194,30 @@ class ExecutionRecord:
             row.cache_write_tokens += usage.cache_write_tokens
             call.cost_usd, call.usage = outcome.cost_usd, asdict(usage)
             call.usage_estimated = False
+
+    async def _charge_lost_call(self) -> snapshot.LostCall | None:
+        """Charge a call whose answer was lost in a crash at its estimate, if there is one."""
+        intended = (
+            ModelCallRow.execution_id == self._id,
+            ModelCallRow.status == CallStatus.INTENDED,
+        )
+        async with self._database.transaction() as session:
+            if await session.scalar(select(ModelCallRow.id).where(*intended)) is None:
+                return None
+            row = await queries.lock_existing(session, self._id)
+            call = await session.scalar(
+                select(ModelCallRow).where(*intended).execution_options(populate_existing=True)
+            )
+            if call is None:
+                return None
+            call.status, call.cost_usd, call.usage_estimated = (
+                CallStatus.LOST,
+                call.estimate_usd,
+                True,
+            )
+            row.cost_usd += call.cost_usd or Decimal(0)
+            request = None if call.superseded_at else call.request_sha256
+            return snapshot.LostCall(call.cost_usd or Decimal(0), request)
 
     async def descendants(self) -> int:
         """How many subtasks the whole tree of this execution has."""

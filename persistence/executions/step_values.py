@@ -11,7 +11,16 @@ from decimal import Decimal
 from typing import Any
 
 from domain.model_calls import Usage
-from domain.steps import CallIntent, CallOutcome, CallStatus, NewMessage, Step, ToolCall
+from domain.states import TERMINAL, ExecutionStatus, states_before
+from domain.steps import (
+    CallIntent,
+    CallOutcome,
+    CallStatus,
+    NewMessage,
+    StatusChange,
+    Step,
+    ToolCall,
+)
 from domain.text import clean
 from persistence.db.database import to_json
 
@@ -55,6 +64,7 @@ def _facts(step: Step) -> dict[str, Any]:
     change, failure = step.status, step.failure
     return {
         "status": change and change.status,
+        "statuses_before": _statuses_before(change),
         "status_reason": change and change.reason,
         "wakes_at": change and change.wakes_at,
         "result": None if step.result is None else to_json(step.result),
@@ -62,6 +72,16 @@ def _facts(step: Step) -> dict[str, Any]:
         "error_code": failure and failure.code,
         "error_message": failure and clean(failure.message),
     }
+
+
+def _statuses_before(change: StatusChange | None) -> list[ExecutionStatus]:
+    """The states in which the step may be written, by the table of transitions.
+
+    A change to the same status with another reason is allowed.
+    """
+    if change is None:
+        return sorted(set(ExecutionStatus) - TERMINAL)
+    return sorted(states_before(change.status) | {change.status})
 
 
 def _rows(step: Step) -> dict[str, Any]:

@@ -7,9 +7,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.executions.schemas import WorkBody
-from api.http.request_context import Call
-from api.tasks.schemas import DEFINITION_FIELDS
 from contracts.definitions import SdkOptions, TaskDefinition
 from domain.agents import Agent
 from domain.errors import FieldProblem, InvalidInputError
@@ -18,6 +15,9 @@ from persistence.executions.creation import Work
 from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow
 from services.definitions import task_rules
+from services.definitions.inputs import DEFINITION_FIELDS
+from services.executions.inputs import WorkBody
+from services.unit_of_work import UnitOfWork
 
 MESSAGE = "message"
 VERBATIM = f"{{{{ {MESSAGE} }}}}"
@@ -26,40 +26,38 @@ VERBATIM = f"{{{{ {MESSAGE} }}}}"
 LONGEST_TITLE = 100
 
 
-async def work_of_body(session: AsyncSession, call: Call, body: WorkBody) -> Work:
+async def work_of_body(work: UnitOfWork, body: WorkBody) -> Work:
     """What the body describes.
 
     Raises:
         InvalidInputError: it can't be run; names each field.
         PermissionDeniedError: it would take an admin.
     """
-    user_id = call.principal.user_id
-    agent = await agents.find(session, user_id, body.agent_id) if body.agent_id else None
+    user_id = work.caller.user_id
+    agent = await agents.find(work.session, user_id, body.agent_id) if body.agent_id else None
     require_claude(body.executor or (agent.executor if agent else "claude"), "executor")
     given = {f: getattr(body, f) for f in DEFINITION_FIELDS & WorkBody.model_fields.keys()}
     if body.allowed_tools is None:
         given["allowed_tools"] = agent.allowed_tools if agent else ()
     template = body.prompt if body.variables else VERBATIM
     definition = TaskDefinition(**given, prompt_template=template)
-    definition = await task_rules.check_definition(session, call, definition, owner_id=user_id)
+    definition = await task_rules.check_definition(work, definition, owner_id=user_id)
     title = body.title or title_of(body.prompt)
     return Work(definition=definition, title=title, is_inline=True, tags=body.tags)
 
 
-async def checked_agent(
-    session: AsyncSession, call: Call, slug: str | None, options: SdkOptions
-) -> Agent | None:
+async def checked_agent(work: UnitOfWork, slug: str | None, options: SdkOptions) -> Agent | None:
     """The agent of a new conversation, if it is to have one, with options that fit.
 
     Raises:
         InvalidInputError: there is no such agent, or an option can't be had.
         PermissionDeniedError: it would take an admin.
     """
-    user_id = call.principal.user_id
-    agent = await agents.find(session, user_id, slug) if slug else None
+    user_id = work.caller.user_id
+    agent = await agents.find(work.session, user_id, slug) if slug else None
     require_claude(agent.executor if agent else "claude", "agent_id")
     turns = TaskDefinition(prompt_template=VERBATIM, agent_id=slug, sdk_options=options)
-    await task_rules.check_definition(session, call, turns, owner_id=user_id)
+    await task_rules.check_definition(work, turns, owner_id=user_id)
     return agent
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from jsonschema import Draft202012Validator, SchemaError
 from referencing import Registry
 
-from api.http.validation_messages import Location
 from domain.errors import FieldProblem
 from domain.time_limits import TookTooLongError, time_limit
+from services.validation_messages import Location
 
 SHOWN = 20
 """Problems of one value that are told (chosen)."""

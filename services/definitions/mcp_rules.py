@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api.http.validation_messages import Location
-from domain.addresses import Exemptions
 from domain.errors import AddressRefusedError, FieldProblem
 from domain.mcp_servers import reference_in, sounds_secret
-from runtime.outbound import checked_url
+from services.unit_of_work import CheckUrl
+from services.validation_messages import Location
 
 LOC: Location = ("body", "sdk_options", "mcp_servers")
 
@@ -20,7 +19,7 @@ TAKEN = {
 """Fields beside the one that says what a server is; `type` is what other configurations have."""
 
 
-def inline_problems(servers: Mapping[str, Any], exemptions: Exemptions) -> Iterator[FieldProblem]:
+def inline_problems(servers: Mapping[str, Any], check_url: CheckUrl) -> Iterator[FieldProblem]:
     """What is wrong with the servers of a definition, apart from references into nowhere."""
     for name, server in servers.items():
         loc = (*LOC, name)
@@ -32,7 +31,7 @@ def inline_problems(servers: Mapping[str, Any], exemptions: Exemptions) -> Itera
         if unknown := sorted(server.keys() - TAKEN[kinds[0]]):
             yield FieldProblem((*loc, unknown[0]), "There is no such field; leave it out.")
         if kinds == ["url"]:
-            yield from address_problems(server["url"], (*loc, "url"), exemptions)
+            yield from address_problems(server["url"], (*loc, "url"), check_url)
         yield from _values(server, loc)
 
 
@@ -44,10 +43,10 @@ def commands(servers: Mapping[str, Any]) -> Iterator[FieldProblem]:
             yield FieldProblem((*LOC, name), hint)
 
 
-def address_problems(url: str, loc: Location, exemptions: Exemptions) -> Iterator[FieldProblem]:
+def address_problems(url: str, loc: Location, check_url: CheckUrl) -> Iterator[FieldProblem]:
     """Why we would never go to this address."""
     try:
-        checked_url(url, exemptions)
+        check_url(url)
     except AddressRefusedError as error:
         yield FieldProblem(loc, error.detail, AddressRefusedError.code)
 

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from api.http.field_types import Body
-from api.http.validation_messages import sentence
 from domain.errors import FieldProblem, InvalidInputError
+from services.field_types import Body
+from services.validation_messages import sentence
 
 M = TypeVar("M", bound=BaseModel)
 

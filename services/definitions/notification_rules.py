@@ -6,22 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.http.request_context import Call
-from api.http.validation_messages import Location, sentence
 from contracts.notifications import NotificationConfig, SlackTarget, WebhookTarget
-from domain.addresses import Exemptions
 from domain.errors import AddressRefusedError, FieldProblem
 from domain.secrets import name_in
 from persistence.definitions import secrets
 from persistence.tables.secrets import SecretRow
-from runtime.outbound import checked_url
+from services.unit_of_work import UnitOfWork
+from services.validation_messages import Location, sentence
 
 
 async def problems(
-    session: AsyncSession,
-    call: Call,
+    work: UnitOfWork,
     config: dict[str, Any] | None,
     *,
     owner_id: UUID,
@@ -43,7 +39,7 @@ async def problems(
             FieldProblem((*loc, *e["loc"]), sentence(e, NotificationConfig), e["type"])
             for e in found
         ]
-    rules = TargetRules(session, owner_id, call.gateway.outbound.exemptions)
+    rules = TargetRules(work, owner_id)
     wrong: list[FieldProblem] = []
     for n, webhook in enumerate(parsed.webhooks):
         wrong += await rules.webhook(webhook, (*loc, "webhooks", n))
@@ -58,11 +54,10 @@ async def problems(
 class TargetRules:
     """Checks targets against what is allowed here and what secrets their owner has."""
 
-    def __init__(self, session: AsyncSession, owner_id: UUID, exemptions: Exemptions) -> None:
-        """`exemptions` are the operator's."""
-        self._session = session
+    def __init__(self, work: UnitOfWork, owner_id: UUID) -> None:
+        """Look secrets up among those of `owner_id`."""
+        self._work = work
         self._owner_id = owner_id
-        self._exemptions = exemptions
 
     async def webhook(self, target: WebhookTarget, loc: Location) -> Sequence[FieldProblem]:
         """An address we go to, and a secret there is."""
@@ -87,14 +82,16 @@ class TargetRules:
 
     def _address(self, url: str, loc: Location) -> list[FieldProblem]:
         try:
-            checked_url(url, self._exemptions)
+            self._work.services.settings.check_url(url)
         except AddressRefusedError as error:
             return [FieldProblem(loc, error.detail, error.code)]
         return []
 
     async def _secret(self, reference: str) -> SecretRow | None:
         name = name_in(reference)
-        return None if name is None else await secrets.find(self._session, self._owner_id, name)
+        return (
+            None if name is None else await secrets.find(self._work.session, self._owner_id, name)
+        )
 
 
 def _no_secret(reference: str, loc: Location) -> FieldProblem:

@@ -7,19 +7,18 @@ from functools import cache
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from api.http.request_context import Call
-from api.tasks.schemas import TaskCreate
 from contracts.definitions import TaskDefinition
 from domain import cron, permissions, pricing, working_directories
 from domain.agents import Agent
-from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError
+from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError
 from domain.specialists import BUILT_IN
 from domain.tool_groups import group_named
-from runtime.settings import Settings
+from persistence.tables.tasks import TaskRow
+from services.caller import Caller
 from services.definitions import mcp_rules, notification_rules, policy_rules, references
+from services.definitions.inputs import TaskCreate
 from services.definitions.json_schemas import schema_problems
+from services.unit_of_work import OperatorSettings, UnitOfWork
 
 SHARED_CHARACTERS = 256 * 1024
 """Of a public task's definition: everybody's list of tasks carries it, a hundred of them in one
@@ -28,9 +27,7 @@ answer (chosen: prompts of people have some thousands)."""
 D = TypeVar("D", bound=TaskDefinition)
 
 
-async def check(
-    session: AsyncSession, call: Call, task: TaskCreate, *, owner_id: UUID
-) -> TaskCreate:
+async def check(work: UnitOfWork, task: TaskCreate, *, owner_id: UUID) -> TaskCreate:
     """Make sure that the task can run; what it names is looked up among its owner's things.
 
     Returns the task as it runs: with the rules of its tool groups in place of their names.
@@ -39,48 +36,45 @@ async def check(
         InvalidInputError: it can't; every problem is told at once.
         PermissionDeniedError: it would take an admin to set what it sets.
     """
-    runs, problems = await _problems(session, call, task, owner_id, is_public=task.is_public)
+    runs, problems = await _problems(work, task, owner_id, is_public=task.is_public)
     problems += [*_schedule(task), *_sharing(task)]
-    _refuse(call, task, problems, "The task is invalid; see errors.")
+    _refuse(work.caller, task, problems, "The task is invalid; see errors.")
     return runs
 
 
 async def check_definition(
-    session: AsyncSession, call: Call, definition: TaskDefinition, *, owner_id: UUID
+    work: UnitOfWork, definition: TaskDefinition, *, owner_id: UUID
 ) -> TaskDefinition:
     """The same of a definition that belongs to no task; see `check`."""
-    runs, problems = await _problems(session, call, definition, owner_id, is_public=False)
-    _refuse(call, definition, problems, "The definition is invalid; see errors.")
+    runs, problems = await _problems(work, definition, owner_id, is_public=False)
+    _refuse(work.caller, definition, problems, "The definition is invalid; see errors.")
     return runs
 
 
 async def _problems(
-    session: AsyncSession, call: Call, definition: D, owner_id: UUID, *, is_public: bool
+    work: UnitOfWork, definition: D, owner_id: UUID, *, is_public: bool
 ) -> tuple[D, list[FieldProblem]]:
     """The definition as it runs, and everything that is wrong with it."""
+    session, settings = work.session, work.services.settings
     agent, no_agent = await references.agent_of(session, owner_id, definition)
     runs, no_groups = await references.expanded(session, owner_id, definition)
     config = definition.notification_config
     return runs, [
-        *_definition(definition, agent, call.gateway.settings),
+        *_definition(definition, agent, settings),
         *no_agent,
         *no_groups,
-        *mcp_rules.inline_problems(
-            definition.sdk_options.mcp_servers, call.gateway.outbound.exemptions
-        ),
+        *mcp_rules.inline_problems(definition.sdk_options.mcp_servers, settings.check_url),
         *await references.server_problems(session, owner_id, definition, is_public=is_public),
-        *await notification_rules.problems(
-            session, call, config, owner_id=owner_id, is_public=is_public
-        ),
+        *await notification_rules.problems(work, config, owner_id=owner_id, is_public=is_public),
     ]
 
 
 def _refuse(
-    call: Call, definition: TaskDefinition, problems: list[FieldProblem], detail: str
+    caller: Caller, definition: TaskDefinition, problems: list[FieldProblem], detail: str
 ) -> None:
     if problems:
         raise InvalidInputError(detail, problems)
-    if call.principal.is_admin:
+    if caller.is_admin:
         return
     if definition.sdk_options.permission_mode == "bypassPermissions":
         raise PermissionDeniedError("Only an admin may set permission_mode bypassPermissions.")
@@ -89,12 +83,12 @@ def _refuse(
 
 
 def _definition(
-    definition: TaskDefinition, agent: Agent | None, settings: Settings
+    definition: TaskDefinition, agent: Agent | None, settings: OperatorSettings
 ) -> Iterator[FieldProblem]:
     yield from _tools(definition)
     yield from _report(definition)
     yield from _schemas(definition)
-    yield from _budget(definition, agent, settings.model)
+    yield from _budget(definition, agent, settings.default_model)
     yield from policy_rules.thinking_problems(definition.sdk_options)
     yield from policy_rules.people_problems(definition.human_input_policy)
     if definition.working_directory_path is not None:
@@ -167,6 +161,16 @@ def _sharing(task: TaskCreate) -> Iterator[FieldProblem]:
     if task.agent_id is not None and task.agent_id not in BUILT_IN:
         hint = "Others don't have your agents: name a built-in one, or write its words here."
         yield _problem("agent_id", f"A public task can't name an agent of yours. {hint}")
+
+
+def require_scheduled(row: TaskRow) -> None:
+    """Refuse a task without a schedule.
+
+    Raises:
+        ConflictError: it has no schedule.
+    """
+    if not row.is_scheduled:
+        raise ConflictError("This task has no schedule; set is_scheduled and schedule_cron.")
 
 
 def model_of(definition: TaskDefinition, agent: Agent | None, default_model: str) -> str:

@@ -4,10 +4,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from api.task_templates.schemas import Parameter, TaskFromTemplate, TaskTemplateCreate
-from api.tasks.schemas import TaskBody, TaskCreate
 from domain import templates
 from domain.errors import FieldProblem, InvalidInputError
+from services.definitions.inputs import (
+    Parameter,
+    TaskBody,
+    TaskCreate,
+    TaskFromTemplate,
+    TaskTemplateCreate,
+)
 from services.definitions.merging import validated
 from services.definitions.task_rules import SHARED_CHARACTERS
 

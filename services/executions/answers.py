@@ -1,32 +1,64 @@
-"""Answering a person's request: what fits which kind, and what the loop is told."""
+"""Answers of people to input requests."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
-from api.input_requests.schemas import AnswerBody
-from domain.errors import FieldProblem, InputChangedError, InvalidInputError
+from domain.errors import FieldProblem, InputChangedError, InvalidInputError, NotFoundError
+from persistence.executions import input_requests, queries
 from persistence.tables.input_requests import InputRequestRow
 from services.definitions.json_schemas import value_problems
+from services.executions.access import answerable_request
+from services.executions.inputs import AnswerBody
+from services.unit_of_work import UnitOfWork
 
 QUESTIONS = frozenset({"question", "form"})
-"""Kinds that ask for words or values; the others ask for a decision."""
+"""Kinds that ask for text or values; the other kinds ask for a decision."""
 
 EDITABLE = frozenset({"approval"})
-"""Kinds whose tool input a person may change."""
+"""Kinds whose tool input a person may edit."""
 
 
-def given_answer(row: InputRequestRow, body: AnswerBody) -> dict[str, Any]:
-    """The answer as it is stored and told to the loop, with what was given and nothing else.
+async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputRequestRow:
+    """Answer an open input request; the execution then continues.
 
     Raises:
-        InputChangedError: the answer was made for another tool input.
+        NotFoundError: there is no such request.
+        PermissionDeniedError: it belongs to another user and is not assigned to the caller.
+        AlreadyAnsweredError: it is answered, expired or cancelled.
+        InputChangedError: the answer was given for another tool input.
+        InvalidInputError: the answer does not fit the request; names each field.
+    """
+    row = await answerable_request(work.session, work.caller, request_id)
+    execution = await queries.lock(work.session, row.execution_id)
+    if execution is None:
+        raise NotFoundError(f"There is no execution {row.execution_id}.")
+    row = await input_requests.lock_open(work.session, execution, request_id)
+    checked = check_answer(row, body)
+    await input_requests.answer(work.session, row, checked, by=work.caller.user_id)
+    await work.record_audit(
+        "input_request.answer",
+        ("input_request", request_id),
+        after={"decision": checked["decision"], "execution_id": str(execution.id)},
+        owner_id=row.user_id,
+    )
+    work.wake_workflow(execution)
+    return row
+
+
+def check_answer(row: InputRequestRow, body: AnswerBody) -> dict[str, Any]:
+    """Return the answer as it is stored.
+
+    Raises:
+        InputChangedError: the answer was given for another tool input.
         InvalidInputError: it does not fit the request; names each field.
     """
     if body.input_sha256 is not None and body.input_sha256 != _sha256(row):
-        raise InputChangedError("This answer is for another tool input; read the request again.")
-    questions = row.kind in QUESTIONS
-    problems = list(_question_problems(row, body) if questions else _decision_problems(row, body))
+        message = "This answer was given for another tool input; read the request again."
+        raise InputChangedError(message)
+    is_question = row.kind in QUESTIONS
+    problems = list(_question_problems(row, body) if is_question else _decision_problems(row, body))
     if problems:
         raise InvalidInputError("The answer does not fit the request; see errors.", problems)
     given = body.model_dump(exclude={"input_sha256"}, exclude_none=True)
@@ -35,11 +67,13 @@ def given_answer(row: InputRequestRow, body: AnswerBody) -> dict[str, Any]:
 
 def _question_problems(row: InputRequestRow, body: AnswerBody) -> Iterator[FieldProblem]:
     if body.input is not None or body.decision == "edit":
-        yield _problem("decision", "A question has no tool input to edit; send values or message.")
+        yield _problem(
+            "decision", "A question has no tool input to edit; send values or a message."
+        )
     if body.decision == "deny":
         return
     if body.values is None and body.message is None:
-        yield _problem("values", "Send values, or a message.", "missing")
+        yield _problem("values", "Send values or a message.", "missing")
     elif row.schema is not None:
         yield from value_problems(row.schema, body.values, ("body", "values"))
     elif isinstance(row.options, list) and body.values is not None:
@@ -47,28 +81,30 @@ def _question_problems(row: InputRequestRow, body: AnswerBody) -> Iterator[Field
 
 
 def _option_problems(options: list[Any], values: Any) -> Iterator[FieldProblem]:
-    """An option is chosen as `values: "it"` or `values: {"answer": "it"}`; words are a message."""
+    """An option is chosen by `values: "it"` or `values: {"answer": "it"}`; text is a message."""
     is_wrapped = isinstance(values, dict) and set(values) == {"answer"}
     chosen = values["answer"] if is_wrapped else values
     names = [o.get("value", o.get("label")) if isinstance(o, dict) else o for o in options]
     if chosen not in names and chosen not in options:
         listed = ", ".join(json.dumps(name) for name in names)
-        hint = f"Choose one of {listed}, or write a message instead."
+        hint = f"Choose one of {listed}, or send a message instead."
         yield _problem("values", hint, "not_an_option")
 
 
 def _decision_problems(row: InputRequestRow, body: AnswerBody) -> Iterator[FieldProblem]:
     if body.decision is None:
-        yield _problem("decision", "Decide: approve, deny, or edit with an input.", "missing")
+        yield _problem(
+            "decision", "Send a decision: approve, deny, or edit with an input.", "missing"
+        )
     if body.decision == "edit" and row.kind not in EDITABLE:
-        yield _problem("decision", "There is nothing to edit here; approve or deny.")
+        yield _problem("decision", "This request has no tool input to edit; approve or deny it.")
     elif body.decision == "edit" and body.input is None:
-        yield _problem("input", "An edit needs the edited tool input, an object.", "missing")
+        yield _problem("input", "Send the edited tool input, a JSON object.", "missing")
     elif body.decision == "edit" and row.tool_input_schema is not None:
-        # An edit that the tool can't take is refused here: it must not spend the approval.
+        # Refuse an input that the tool can't take before it uses up the approval.
         yield from value_problems(row.tool_input_schema, body.input, ("body", "input"))
     if body.input is not None and body.decision != "edit":
-        yield _problem("input", "An input goes with decision edit only.")
+        yield _problem("input", "Send an input only with the decision edit.")
     if row.schema is not None and body.decision == "approve":
         yield from value_problems(row.schema, body.values, ("body", "values"))
 

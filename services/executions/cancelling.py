@@ -1,60 +1,37 @@
-"""Cancelling executions: the wish is written, then their workflows are told."""
+"""Cancels executions with their subtasks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from api.gateway import Gateway
-from api.http.request_context import Call
-from domain.errors import ExecutionTerminalError
 from domain.states import ExecutionStatus
 from persistence.executions.cascade import cancel_tree
-from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
+from services.executions.access import own_execution, require_active
+from services.executions.inputs import CancelBody
+from services.unit_of_work import UnitOfWork
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelling:
-    """An execution that is to stop, and all of its tree that were not asked before."""
-
-    row: ExecutionRow
-    asked: Sequence[ExecutionRow]
-
-
-async def cancel(
-    session: AsyncSession, call: Call, row: ExecutionRow, reason: str | None
-) -> Cancelling:
-    """Ask an execution and its subtasks to stop; `ring` after the commit.
+async def cancel(work: UnitOfWork, execution_id: UUID, body: CancelBody) -> ExecutionRow:
+    """Request the cancellation of an execution and its subtasks; their workflows end them.
 
     Raises:
+        NotFoundError: there is no such execution.
+        PermissionDeniedError: it belongs to another user.
         ExecutionTerminalError: it has ended.
     """
-    asked = await cancel_tree(session, row.id, reason)
-    # Read after the tree is locked: an end that came first has won.
-    await session.refresh(row)
-    if row not in asked:
+    row = await own_execution(work.session, work.caller, execution_id)
+    requested = await cancel_tree(work.session, row.id, body.reason)
+    # Read after the tree is locked: an end that was committed first wins.
+    await work.session.refresh(row)
+    if row not in requested:
         require_active(row)
-    if asked:
-        after = {"reason": reason, "executions": len(asked)}
-        entity, owner = ("execution", row.id), row.user_id
-        action = "execution.cancel"
-        await audit.record(session, call.actor, action, entity, after=after, owner_id=owner)
-    return Cancelling(row, asked)
-
-
-def require_active(row: ExecutionRow) -> None:
-    """Refuse what has ended.
-
-    Raises:
-        ExecutionTerminalError: it has.
-    """
-    if ExecutionStatus(row.status).is_terminal:
-        raise ExecutionTerminalError(f"This execution is {row.status} already.")
-
-
-async def wake(gateway: Gateway, stopping: Cancelling) -> None:
-    """Tell the workflows; what does not reach them the relay tells."""
-    for told in stopping.asked:
-        if not ExecutionStatus(told.status).is_terminal:
-            await gateway.dispatcher.wake(told.workflow_id)
+    if requested:
+        await work.record_audit(
+            "execution.cancel",
+            ("execution", row.id),
+            after={"reason": body.reason, "executions": len(requested)},
+            owner_id=row.user_id,
+        )
+    for cancelled in requested:
+        if not ExecutionStatus(cancelled.status).is_terminal:
+            work.wake_workflow(cancelled)
+    return row

@@ -1,11 +1,10 @@
-"""Forking an execution at a turn: what of it is shared, and what the fork does with that."""
+"""Forks: a new execution that shares the transcript of another up to a turn."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.executions.schemas import ForkBody
-from api.http.request_context import Call
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from persistence.executions.creation import Start, Work
 from persistence.sessions import fork_points
@@ -13,89 +12,93 @@ from persistence.sessions.fork_points import ForkPoint
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from services.definitions import inline_work
-from services.executions.messaging import require_runnable
-from services.executions.starting import Started, start
+from services.executions.access import own_execution
+from services.executions.inputs import ForkBody
+from services.executions.retrying import require_runnable_task
+from services.executions.starting import start_execution
+from services.unit_of_work import UnitOfWork
 
 
-async def fork(session: AsyncSession, call: Call, source: ExecutionRow, body: ForkBody) -> Started:
-    """Store an execution that shares a locked one's conversation up to a turn.
+async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> ExecutionRow:
+    """Start an execution that continues another one from a turn.
 
     Raises:
-        ConflictError: it has not come to its first model call, or its task is switched off or
-            deleted.
-        PermissionDeniedError: its task is shared no longer.
-        InvalidInputError: there is no such turn, or the body does not fit it.
+        NotFoundError: there is no such execution, or its session is deleted.
+        PermissionDeniedError: it belongs to another user, or its task is no longer public.
+        ConflictError: it has no prompt yet, or its task is inactive or deleted.
+        InvalidInputError: there is no such turn, or the input does not fit it.
+        QuotaExceededError: the user has reached a quota.
     """
+    source = await own_execution(work.session, work.caller, execution_id, lock=True)
     if source.prefix_sha256 is None or source.session_id is None:
         raise ConflictError("This execution has no prompt yet, so there is nothing to fork.")
-    if source.task_id is not None:
-        await require_runnable(session, source.task_id, source.user_id)
-    origin = await session.get_one(SessionRow, source.session_id)
+    await require_runnable_task(work, source)
+    origin = await work.session.get_one(SessionRow, source.session_id)
     if origin.deleted_at is not None:
         raise NotFoundError("The session of this execution is deleted.")
-    point = await _point(session, source, body)
-    beginning = await fork_points.session_at(session, source, origin, point)
-    started = await start(
-        session,
-        call.gateway,
-        Start(
-            work=await _work(session, source, body),
-            user_id=source.user_id,
-            actor=call.actor,
-            trigger_type="fork",
-            action="execution.fork",
-            variables=source.prompt_variables if body.variables is None else body.variables,
-            trigger_metadata={**source.trigger_metadata, "at_turn": body.at_turn},
-            priority=source.priority,
-            budget_usd=source.budget_usd,
-            session_id=beginning.id,
-            forked_from_id=source.id,
-        ),
+    point = await _fork_point(work.session, source, body)
+    session = await fork_points.session_at(work.session, source, origin, point)
+    start = Start(
+        work=await _work_of_fork(work.session, source, body),
+        user_id=source.user_id,
+        actor=work.caller.actor,
+        trigger_type="fork",
+        action="execution.fork",
+        variables=source.prompt_variables if body.variables is None else body.variables,
+        trigger_metadata={**source.trigger_metadata, "at_turn": body.at_turn},
+        priority=source.priority,
+        budget_usd=source.budget_usd,
+        session_id=session.id,
+        forked_from_id=source.id,
     )
-    started.row.rendered_prompt = _said(source, body)
-    if started.row.rendered_prompt is not None:
-        started.row.missing_variables = []
-    await session.flush()
-    return started
+    row = await start_execution(work, start)
+    row.rendered_prompt = _prompt_of_fork(source, body)
+    if row.rendered_prompt is not None:
+        row.missing_variables = []
+    await work.session.flush()
+    return row
 
 
-def _said(source: ExecutionRow, body: ForkBody) -> str | None:
-    """What the fork says: its own prompt, or nothing after a turn; None: the definition's prompt.
+def _prompt_of_fork(source: ExecutionRow, body: ForkBody) -> str | None:
+    """Return the first message of the fork: its own prompt, or "" if it sends none after a turn.
 
-    Before the first turn of what is a fork itself, that is what it said then.
+    None: the prompt of the definition is rendered. A fork of a fork at turn 0 repeats the prompt
+    that the source sent.
     """
     if body.prompt is not None:
         return body.prompt
     if body.at_turn > 0:
         return ""
-    is_said_anew = body.variables is not None or source.forked_from_id is None
-    return None if is_said_anew else source.rendered_prompt
+    is_rendered_again = body.variables is not None or source.forked_from_id is None
+    return None if is_rendered_again else source.rendered_prompt
 
 
-async def _point(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> ForkPoint:
+async def _fork_point(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> ForkPoint:
     if body.at_turn == 0:
         return await fork_points.beginning(session, source)
     point = await fork_points.after_turn(session, source, body.at_turn)
     if point is None:
         turns = await fork_points.turns(session, source)
-        raise _refused("at_turn", f"Its last turn so far is {turns}; 0 is before the first.")
+        raise _refusal(
+            "at_turn", f"The last turn so far is {turns}; use 0 for before the first turn."
+        )
     if body.variables is not None:
-        raise _refused("variables", "The prompt is written already; they go with at_turn 0 only.")
+        raise _refusal("variables", "The prompt is already rendered; use variables with at_turn 0.")
     if point.needs_prompt and body.prompt is None:
-        hint = "This turn was the model's last word, so there is nothing to go on with: say more."
-        raise _refused("prompt", hint, "missing")
+        hint = "This turn ended with the model's final answer; send a prompt to continue from it."
+        raise _refusal("prompt", hint, "missing")
     return point
 
 
-async def _work(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> Work:
-    """What the origin was to do, on another model if one is named."""
+async def _work_of_fork(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> Work:
+    """Return the work of the source, with another model if the body names one."""
     work = await inline_work.same_work(session, source)
     if body.model is None:
         return work
     options = work.definition.sdk_options.model_copy(update={"model": body.model})
-    changed: dict[str, Any] = {"sdk_options": options}
+    changes: dict[str, Any] = {"sdk_options": options}
     return Work(
-        definition=work.definition.model_copy(update=changed),
+        definition=work.definition.model_copy(update=changes),
         title=work.title,
         is_inline=True,
         task_id=work.task_id,
@@ -104,6 +107,6 @@ async def _work(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> 
     )
 
 
-def _refused(field: str, msg: str, kind: str = "value_error") -> InvalidInputError:
+def _refusal(field: str, msg: str, kind: str = "value_error") -> InvalidInputError:
     problem = FieldProblem(("body", field), msg, kind)
-    return InvalidInputError("The execution can't be forked so; see errors.", [problem])
+    return InvalidInputError("The execution can't be forked like this; see errors.", [problem])

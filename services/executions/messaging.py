@@ -1,109 +1,132 @@
-"""What is said to executions and conversations: it steers what runs, or goes on from what ended."""
+"""Messages: they steer a running execution, or start the next one in a session."""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from api.executions.schemas import RetryBody
-from api.http.request_context import Call
-from api.sessions.schemas import SessionWork
 from domain.agents import Agent
-from domain.errors import (
-    ConflictError,
-    ExecutionActiveError,
-    FieldProblem,
-    InvalidInputError,
-    NotFoundError,
-    PermissionDeniedError,
-    TaskInactiveError,
-)
+from domain.errors import FieldProblem, InvalidInputError, NotFoundError
 from domain.limits import MAX_DEPTH
 from domain.states import ExecutionStatus
 from persistence.db import locks
-from persistence.definitions import agents, tasks
+from persistence.definitions import agents
 from persistence.executions import queries
 from persistence.executions.creation import Start, Work
 from persistence.executions.signals import SignalKind, append_signal
-from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from services.definitions import inline_work
-from services.executions.starting import Started, start, trigger_type
+from services.executions.access import own_execution, own_session
+from services.executions.inputs import MessageBody, SessionWork
+from services.executions.starting import start_execution
+from services.unit_of_work import UnitOfWork
 
 
-async def send_message_to_execution(
-    session: AsyncSession, call: Call, execution_id: UUID, content: str
-) -> Started:
-    """Steer an execution, or let a new one in its session answer where it has ended.
-
-    Raises:
-        NotFoundError: its session is deleted.
-    """
-    await locks.session_of(session, execution_id)
-    row = await queries.lock(session, execution_id)
-    if row is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
-    call.require_own(row.user_id, "execution")
-    if _listens(row):
-        return await _steer(session, call, row, content)
-    work = await inline_work.follow_up(session, row, content)
-    wanted = turn(call, work, content, user_id=row.user_id, session_id=row.session_id)
-    return await start(session, call.gateway, wanted)
-
-
-async def send_message_to_session(
-    session: AsyncSession, call: Call, conversation: SessionRow, content: str
-) -> Started:
-    """Steer what runs or waits last in a locked conversation, or take its next turn.
-
-    Two who speak at once in an idle one both get a turn, one after the other.
+async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) -> ExecutionRow:
+    """Send a message to an execution, or start a new one in its session if it has ended.
 
     Raises:
-        NotFoundError: its agent is no more.
+        NotFoundError: there is no such execution, or its session is deleted.
+        PermissionDeniedError: it belongs to another user.
     """
-    row = await queries.lock_last_of_session(session, conversation.id)
-    if row is not None and _listens(row):
-        return await _steer(session, call, row, content)
-    if conversation.is_interactive or row is None:
-        agent = await agent_of(session, conversation.user_id, conversation.agent_id)
-        work = inline_work.work_of_agent(agent, conversation.sdk_options, content)
+    await locks.lock_session_of(work.session, execution_id)
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    if _reads_messages(row):
+        return await _steer(work, row, body.content)
+    follow_up = await inline_work.follow_up(work.session, row, body.content)
+    start = _turn(work, follow_up, body.content, user_id=row.user_id, session_id=row.session_id)
+    return await start_execution(work, start)
+
+
+async def send_session_message(
+    work: UnitOfWork, session_id: UUID, body: MessageBody
+) -> ExecutionRow:
+    """Send a message to the active execution of a session, or start the next turn.
+
+    If two messages reach an idle session at the same time, each gets a turn, one after the other.
+
+    Raises:
+        NotFoundError: there is no such session, or its agent does not exist anymore.
+        PermissionDeniedError: it belongs to another user.
+    """
+    session = await own_session(work.session, work.caller, session_id, lock=True)
+    last = await queries.lock_last_of_session(work.session, session.id)
+    if last is not None and _reads_messages(last):
+        return await _steer(work, last, body.content)
+    if session.is_interactive or last is None:
+        agent = await _agent_of_session(work, session, session.agent_id)
+        turn_work = inline_work.work_of_agent(agent, session.sdk_options, body.content)
     else:
-        work = await inline_work.follow_up(session, row, content)
-    wanted = turn(call, work, content, user_id=conversation.user_id, session_id=conversation.id)
-    return await start(session, call.gateway, wanted)
+        turn_work = await inline_work.follow_up(work.session, last, body.content)
+    start = _turn(work, turn_work, body.content, user_id=session.user_id, session_id=session.id)
+    return await start_execution(work, start)
 
 
-async def start_session_work(
-    session: AsyncSession, call: Call, conversation: SessionRow, body: SessionWork
-) -> Started:
-    """Let an agent work in a conversation, as a part of an execution there if one is named.
+async def start_session_work(work: UnitOfWork, session_id: UUID, body: SessionWork) -> ExecutionRow:
+    """Start work of an agent in a session, as a part of the execution `parent_task_id` if given.
 
     Raises:
-        NotFoundError: there is no such agent.
-        InvalidInputError: its work is for others, or the parent is not of this conversation.
+        NotFoundError: there is no such session or agent.
+        PermissionDeniedError: the session belongs to another user.
+        InvalidInputError: the agent is external, or the parent belongs to another session.
     """
-    agent = await agent_of(session, conversation.user_id, body.agent_id)
+    session = await own_session(work.session, work.caller, session_id)
+    agent = await _agent_of_session(work, session, body.agent_id)
     parent = None
     if body.parent_task_id is not None:
-        parent = await _parent(session, conversation, body.parent_task_id)
-    work = inline_work.work_of_agent(agent, conversation.sdk_options, body.input)
-    wanted = turn(
-        call,
+        parent = await _parent_of(work, session, body.parent_task_id)
+    start = _turn(
         work,
+        inline_work.work_of_agent(agent, session.sdk_options, body.input),
         body.input,
-        user_id=conversation.user_id,
-        session_id=conversation.id,
+        user_id=session.user_id,
+        session_id=session.id,
         parent=parent,
     )
-    return await start(session, call.gateway, wanted)
+    return await start_execution(work, start)
 
 
-async def _parent(
-    session: AsyncSession, conversation: SessionRow, execution_id: UUID
-) -> ExecutionRow:
-    parent = await queries.find(session, execution_id)
-    if parent is None or parent.session_id != conversation.id:
+def _reads_messages(row: ExecutionRow) -> bool:
+    return not ExecutionStatus(row.status).is_terminal and row.cancel_requested_at is None
+
+
+async def _steer(work: UnitOfWork, row: ExecutionRow, content: str) -> ExecutionRow:
+    await append_signal(work.session, row.id, SignalKind.MESSAGE, {"content": content})
+    await work.record_audit(
+        "execution.message",
+        ("execution", row.id),
+        after={"characters": len(content)},
+        owner_id=row.user_id,
+    )
+    work.wake_workflow(row)
+    return row
+
+
+def _turn(work: UnitOfWork, turn_work: Work, content: str, **fields: Any) -> Start:
+    """Return a start whose prompt is the message; `fields` are fields of `Start`."""
+    return Start(
+        work=turn_work,
+        actor=work.caller.actor,
+        trigger_type=work.caller.trigger_type,
+        action="execution.create",
+        variables={inline_work.MESSAGE: content},
+        **fields,
+    )
+
+
+async def _agent_of_session(
+    work: UnitOfWork, session: SessionRow, slug: str | None
+) -> Agent | None:
+    if slug is None:
+        return None
+    agent = await agents.find(work.session, session.user_id, slug)
+    if agent is None:
+        raise NotFoundError(f"There is no agent {slug!r}; GET /agents lists them.")
+    return agent
+
+
+async def _parent_of(work: UnitOfWork, session: SessionRow, execution_id: UUID) -> ExecutionRow:
+    parent = await queries.find(work.session, execution_id)
+    if parent is None or parent.session_id != session.id:
         hint = "Name an execution of this session, or leave it out."
     elif parent.depth >= MAX_DEPTH:
         hint = f"Work may be nested {MAX_DEPTH} levels deep; this would be deeper."
@@ -111,78 +134,3 @@ async def _parent(
         return parent
     problem = FieldProblem(("body", "parent_task_id"), hint)
     raise InvalidInputError("The parent does not fit; see errors.", [problem])
-
-
-def turn(call: Call, work: Work, content: str, **more: Any) -> Start:
-    """An execution whose prompt is what somebody says; `more` are fields of `Start`."""
-    given = {"action": "execution.create", "variables": {inline_work.MESSAGE: content}, **more}
-    return Start(work=work, actor=call.actor, trigger_type=trigger_type(call), **given)
-
-
-async def retry_of(session: AsyncSession, call: Call, row: ExecutionRow, body: RetryBody) -> Start:
-    """The same once more, in a session of its own.
-
-    Raises:
-        ExecutionActiveError: it has not ended.
-        ConflictError: its task is switched off or deleted.
-        PermissionDeniedError: its task is shared no longer.
-    """
-    if not ExecutionStatus(row.status).is_terminal:
-        raise ExecutionActiveError(f"This execution is {row.status}; cancel it first.")
-    if row.task_id is not None:
-        await require_runnable(session, row.task_id, row.user_id)
-    return Start(
-        work=await inline_work.same_work(session, row),
-        user_id=row.user_id,
-        actor=call.actor,
-        trigger_type="retry",
-        action="execution.retry",
-        variables=row.prompt_variables if body.variables is None else body.variables,
-        trigger_metadata=row.trigger_metadata,
-        priority=row.priority,
-        budget_usd=body.max_budget_usd or row.budget_usd,
-        retry_of_id=row.id,
-    )
-
-
-async def agent_of(session: AsyncSession, user_id: UUID, slug: str | None) -> Agent | None:
-    """The agent of a conversation, if it has one.
-
-    Raises:
-        NotFoundError: there is none of this name, or none any more.
-    """
-    if slug is None:
-        return None
-    agent = await agents.find(session, user_id, slug)
-    if agent is None:
-        raise NotFoundError(f"There is no agent {slug!r}; /agents lists them.")
-    return agent
-
-
-def _listens(row: ExecutionRow) -> bool:
-    return not ExecutionStatus(row.status).is_terminal and row.cancel_requested_at is None
-
-
-async def _steer(session: AsyncSession, call: Call, row: ExecutionRow, content: str) -> Started:
-    await append_signal(session, row.id, SignalKind.MESSAGE, {"content": content})
-    after = {"characters": len(content)}
-    entity, owner = ("execution", row.id), row.user_id
-    action = "execution.message"
-    await audit.record(session, call.actor, action, entity, after=after, owner_id=owner)
-    return Started(row, None, is_said=True)
-
-
-async def require_runnable(session: AsyncSession, task_id: UUID, user_id: UUID) -> None:
-    """Let an execution of this user's come again only while its task may be executed by them.
-
-    Raises:
-        ConflictError: the task is switched off or deleted.
-        PermissionDeniedError: it is shared no longer.
-    """
-    task = await tasks.find(session, task_id)
-    if task is None:
-        raise ConflictError("The task of this execution is deleted, so it can't run again.")
-    if not task.row.is_active:
-        raise TaskInactiveError("The task is switched off; set is_active to run it again.")
-    if task.row.user_id != user_id and not task.row.is_public:
-        raise PermissionDeniedError("The task of this execution is no longer shared.")

@@ -126,10 +126,10 @@ async def test_a_message_while_it_waits_is_told_with_the_answer(runner: Runner) 
 
 
 async def test_a_message_after_the_last_word_is_answered(runner: Runner) -> None:
-    run = await runner.start({"text": "one", "delay_ms": 60_000}, {"text": "two"})
+    run = await runner.start({"text": "one", "gate": "first answer"}, {"text": "two"})
     await run.calling()
     await run.say("And then?")
-    runner.model.end_delays()
+    runner.model.open_gate("first answer")
     await run.ended()
     assert await run.text() == "two"
     roles = [role for role, _ in await run.blocks()]

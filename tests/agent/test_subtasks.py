@@ -39,10 +39,10 @@ async def test_a_result_comes_back(runner: Runner) -> None:
 
 
 async def test_many_run_side_by_side_and_the_parent_waits(runner: Runner) -> None:
-    slow = {"text": "{turn}", "delay_ms": 60_000}
+    slow = {"text": "{turn}", "gate": "answers"}
     run = await runner.start({"tool_use": [delegate(slow)] * 10}, TOLD, **DELEGATE)
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
-    runner.model.end_delays()
+    runner.model.open_gate("answers")
     await run.ended()
     assert len(await run.children()) == 10
     assert [result["content"] for result in await run.results()] == ["1"] * 10
@@ -92,7 +92,7 @@ async def test_a_failed_subtask_is_told(runner: Runner) -> None:
 
 async def test_a_cancelled_subtask_is_told(runner: Runner) -> None:
     run = await runner.start(
-        {"tool_use": delegate({"text": "x", "delay_ms": 60_000})}, TOLD, **DELEGATE
+        {"tool_use": delegate({"text": "x", "gate": "never opened"})}, TOLD, **DELEGATE
     )
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     child = await only_child(run)

@@ -7,9 +7,9 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
-from api.executions import bulk_routes
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
+from services.executions import bulk
 from tests.api.world import World, execute, make_task
 
 Client = httpx2.AsyncClient
@@ -127,12 +127,12 @@ async def test_what_there_is_no_time_for_is_left(
     task = await make_task(client)
     made = [await execute(client, task) for _ in range(4)]
     await ended(world, *made)
-    monkeypatch.setattr(bulk_routes, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(bulk, "MAX_SECONDS", 0.0)
     ids = [e["id"] for e in made]
     named = (await client.post(f"{BULK}/retry", json={"ids": ids[:3]})).json()
     assert (named["changed"], named["has_more"]) == (0, True)
     assert [s["code"] for s in named["skipped"]] == ["not_reached"] * 3
-    monkeypatch.setattr(bulk_routes, "LONGEST_SECONDS", 10.0)
+    monkeypatch.setattr(bulk, "MAX_SECONDS", 10.0)
     fitting = {"filter": {"task_id": task["id"]}}
     rest = (await client.post(f"{BULK}/retry", json=fitting)).json()
     assert (rest["matched"], rest["changed"], rest["has_more"]) == (4, 4, False)

@@ -29,7 +29,7 @@ async def told(world: World, client: Client, title: str = "Tell me") -> str:
         story = await begun(session, user_id=user_id, title=title)
         await story.say("Go.")
         await story.answer("Done, & <b>well</b>.")
-        await reporting.store(session, story.row.id)
+        await reporting.store_report(session, story.row.id)
     return f"/api/v1/task-executions/{story.row.id}/report"
 
 

@@ -81,7 +81,7 @@ async def test_it_follows_the_task(world: World, client: Client) -> None:
     assert not found.state.paused
     await client.patch(path, json={"is_active": False})
     assert (await described(world, task)).schedule.state.paused
-    assert "switched off" in (await read(client, task))["note"]
+    assert "inactive" in (await read(client, task))["note"]
     await client.patch(path, json={"is_scheduled": False})
     assert await described(world, task) is None
     await client.patch(path, json={"is_scheduled": True, "is_active": True})
@@ -256,7 +256,7 @@ async def test_without_temporal_the_task_is_kept_and_says_so(
     from runtime.temporal import connect  # noqa: PLC0415
 
     nobody = await connect(Settings(temporal_address="127.0.0.1:1"), lazy=True)
-    schedules = world.gateway.schedules
+    schedules = world.gateway.services.schedules
     monkeypatch.setattr(schedules, "_client", nobody)
     assert isinstance(schedules, Schedules)
     task = await make_task(client, **NOON)

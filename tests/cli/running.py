@@ -13,7 +13,7 @@ import psutil
 
 from cli.stack import launch
 from cli.stack.home import Home
-from cli.stack.process import launched
+from cli.stack.process import tie_to_parent
 from tests.waiting import until
 
 PERDURE = Path(sys.executable).with_name("perdure")
@@ -55,7 +55,7 @@ def started(
 ) -> subprocess.Popen[bytes]:
     """Start a command that a failing test can't leave behind: it ends with the test process."""
     return subprocess.Popen(
-        launched([str(PERDURE), *arguments], signal.SIGTERM, launch.SELF),
+        tie_to_parent([str(PERDURE), *arguments], signal.SIGTERM, launch.SELF),
         env=environment(home, **(more or {})),
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -2,36 +2,36 @@
 
 import pytest
 
-from cli.answering import AnswerNeededError, answer_of, chosen
-from cli.arguments import TimeError, VariableError, time, variables
+from cli.answering import AnswerNeededError, choose_option, make_answer
+from cli.arguments import ArgumentError, parse_time, parse_variables
 
 
 def test_variables_are_text_or_json() -> None:
-    given = variables(["who=you=me", "count:=3", "list:=[1]", "empty="])
+    given = parse_variables(["who=you=me", "count:=3", "list:=[1]", "empty="])
     assert given == {"who": "you=me", "count": 3, "list": [1], "empty": ""}
 
 
 @pytest.mark.parametrize("assignment", ["nothing", "=x", ":=3", "n:={"])
 def test_what_is_no_variable_is_refused(assignment: str) -> None:
-    with pytest.raises(VariableError, match="-v"):
-        variables([assignment])
+    with pytest.raises(ArgumentError, match="-v"):
+        parse_variables([assignment])
 
 
 def test_a_question_takes_words_and_an_approval_a_decision() -> None:
     question, approval = {"kind": "question"}, {"kind": "approval"}
-    assert answer_of(question, "blue", None)["values"] == {"answer": "blue"}
-    assert answer_of(question, None, "deny") == {"decision": "deny"}
-    assert answer_of(approval, "go", "approve") == {"decision": "approve", "message": "go"}
+    assert make_answer(question, "blue", None)["values"] == {"answer": "blue"}
+    assert make_answer(question, None, "deny") == {"decision": "deny"}
+    assert make_answer(approval, "go", "approve") == {"decision": "approve", "message": "go"}
     with pytest.raises(AnswerNeededError, match="--approve"):
-        answer_of(approval, "go", None)
+        make_answer(approval, "go", None)
     with pytest.raises(AnswerNeededError):
-        answer_of(question, None, None)
+        make_answer(question, None, None)
 
 
 def test_an_option_may_be_given_by_its_number() -> None:
-    assert chosen(["red", "blue"], "2") == "blue"
-    assert chosen(["red", "blue"], "3") == "3"
-    assert chosen([], "1") == "1"
+    assert choose_option(["red", "blue"], "2") == "blue"
+    assert choose_option(["red", "blue"], "3") == "3"
+    assert choose_option([], "1") == "1"
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_an_option_may_be_given_by_its_number() -> None:
     ],
 )
 def test_a_time_without_a_zone_is_utc(given: str, sent: str) -> None:
-    assert time(given) == sent
+    assert parse_time(given) == sent
 
 
 def test_what_is_no_time_is_refused() -> None:
-    with pytest.raises(TimeError, match="2026-01-31"):
-        time("tomorrow")
+    with pytest.raises(ArgumentError, match="2026-01-31"):
+        parse_time("tomorrow")

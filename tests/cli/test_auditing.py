@@ -4,11 +4,11 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from activities.audit_chainer import AuditChainer
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.ledger import audit
 from persistence.ledger.audit import Actor
+from services import maintenance
 from tests.cli.running import json_of, perdure
 
 VERIFY = ("audit", "verify", "--direct")
@@ -19,7 +19,7 @@ async def test_a_chain_is_verified_in_the_database(database_url: str, tmp_path: 
     for _ in range(3):
         async with database.transaction() as session:
             await audit.record(session, Actor(None), "thing.made", ("thing", new_id()), after={})
-    await AuditChainer(database).look()
+    await maintenance.chain_audit_entries(database)
 
     said = perdure(tmp_path, *VERIFY, PERDURE_DATABASE_URL=database_url)
     assert said.returncode == 0, said.stderr

@@ -9,13 +9,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from cli.client import Gateway, Place, UnreachableError
+from cli.client import Client, Endpoint, UnreachableError
 
 IN_PROGRESS = {"code": "idempotency_in_progress", "detail": "The first one is being handled."}
 
 
 @contextmanager
-def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Place, list[str]]]:
+def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Endpoint, list[str]]]:
     """A server that gives these answers, one after the other; None drops the connection."""
     keys: list[str] = []
     left = list(answers)
@@ -42,7 +42,7 @@ def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Place, list
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.01,))
         serving.start()
-        yield Place(f"http://127.0.0.1:{server.server_port}", "token"), keys
+        yield Endpoint(f"http://127.0.0.1:{server.server_port}", "token"), keys
         server.shutdown()
         serving.join()
 
@@ -50,8 +50,8 @@ def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Place, list
 def test_a_start_is_repeated_under_one_key_until_it_is_answered() -> None:
     unavailable = (503, {"detail": "The database is away."})
     answers = (None, unavailable, (409, IN_PROGRESS), (202, {"id": "x"}))
-    with answering(*answers) as (place, keys), Gateway(place) as gateway:
-        assert gateway.start("/task-executions", {"prompt": "x"}) == {"id": "x"}
+    with answering(*answers) as (endpoint, keys), Client(endpoint) as client:
+        assert client.start("execute_work", {"prompt": "x"}) == {"id": "x"}
     assert len(keys) == 4
     assert len(set(keys)) == 1
 
@@ -59,6 +59,6 @@ def test_a_start_is_repeated_under_one_key_until_it_is_answered() -> None:
 def test_where_nobody_listens_a_start_fails_at_once() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        place = Place(f"http://127.0.0.1:{closed.getsockname()[1]}", "token")
-        with Gateway(place) as gateway, pytest.raises(UnreachableError):
-            gateway.start("/task-executions", {"prompt": "x"})
+        endpoint = Endpoint(f"http://127.0.0.1:{closed.getsockname()[1]}", "token")
+        with Client(endpoint) as client, pytest.raises(UnreachableError):
+            client.start("execute_work", {"prompt": "x"})

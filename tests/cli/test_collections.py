@@ -187,7 +187,7 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     root: dict[str, Any] = {"user": "root", "role": "admin"}
     assert "alice" in ok(await perdure("me"))
     hint = refused(await perdure("admin", "users"))
-    assert "Only admins" in hint
+    assert "admin role" in hint
     assert "perdure token --role admin" in hint
     assert "alice" in ok(await perdure("admin", "users", **root))
     ok(await perdure("admin", "quotas", "alice", "--at-once", "3", "--usd-per-day", "2.5", **root))

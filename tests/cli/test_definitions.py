@@ -12,13 +12,13 @@ from cli.definitions import (
     TASK,
     Definition,
     DefinitionError,
-    as_files,
-    as_stream,
     is_file,
-    of_fields,
-    read,
+    parse_definition,
     read_all,
-    task_in,
+    read_file,
+    read_task,
+    write_files,
+    write_stream,
 )
 
 FULL = """
@@ -45,7 +45,7 @@ def write(directory: Path, name: str, text: str) -> Path:
 
 def test_a_file_may_leave_out_what_has_one_obvious_value(tmp_path: Path) -> None:
     file = write(tmp_path, "task.yaml", "name: hello\nprompt_template: Say hello.\n")
-    task = task_in(file)
+    task = read_task(file)
     assert task.body == {"name": "hello", "prompt_template": "Say hello."}
     assert task.request == {**task.body, "allowed_tools": [], "sdk_options": {}}
 
@@ -53,12 +53,12 @@ def test_a_file_may_leave_out_what_has_one_obvious_value(tmp_path: Path) -> None
 def test_defaults_that_are_said_are_no_difference(tmp_path: Path) -> None:
     said = "name: a\nprompt_template: b\ntags: []\nsdk_options: {permission_mode: default}\n"
     file = write(tmp_path, "task.yaml", said)
-    assert task_in(file).body == {"name": "a", "prompt_template": "b"}
+    assert read_task(file).body == {"name": "a", "prompt_template": "b"}
 
 
 def test_markdown_is_front_matter_and_a_prompt(tmp_path: Path) -> None:
     file = write(tmp_path, "task.md", "---\nname: hello\n---\n\n# Do it\n\nSay `{{ x }}`.\n")
-    assert task_in(file).body["prompt_template"] == "# Do it\n\nSay `{{ x }}`."
+    assert read_task(file).body["prompt_template"] == "# Do it\n\nSay `{{ x }}`."
 
 
 def test_a_coding_agents_file_is_an_agent(tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ You review code.
 def test_agents_are_written_and_read_again(tmp_path: Path) -> None:
     tools: list[list[str]] = [["bash"], []]
     agents = [
-        Definition(AGENT, AGENT.normal({**body, "allowed_tools": allowed}), "here")
+        Definition(AGENT, AGENT.normalize({**body, "allowed_tools": allowed}), "here")
         for allowed in tools
         for body in [{"agent_id": f"a{len(allowed)}", "name": "A", "system_prompt": "Be good."}]
     ]
-    for path, content in as_files(agents):
+    for path, content in write_files(agents):
         write(tmp_path, path, content)
     found = {d.key: d.body for d in read_all([tmp_path])}
     assert found == {d.key: d.body for d in agents}
@@ -132,7 +132,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     write(tmp_path, "c.yaml", "name: two\nmodel: x")
     with pytest.raises(DefinitionError) as refused:
         read_all([tmp_path])
-    assert "b.yaml: the task 'one' stands in" in str(refused.value)
+    assert "b.yaml: the task 'one' is defined in" in str(refused.value)
     assert "c.yaml is no task" in str(refused.value)
     assert "  model: There is no such field; leave it out." in str(refused.value)
 
@@ -149,19 +149,21 @@ def test_what_ends_like_a_file_is_one() -> None:
 
 
 def again(definitions: list[Definition], directory: Path) -> list[dict[str, Any]]:
-    for path, text in as_files(definitions):
+    for path, text in write_files(definitions):
         write(directory, path, text)
     return sorted((d.body for d in read_all([directory])), key=lambda body: str(body["name"]))
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    full = task_in(write(tmp_path, "full.yaml", FULL))
-    alike = [of_fields({"name": n, "prompt_template": " x"}, tmp_path) for n in ("A b", "a b")]
+    full = read_task(write(tmp_path, "full.yaml", FULL))
+    alike = [
+        parse_definition({"name": n, "prompt_template": " x"}, tmp_path) for n in ("A b", "a b")
+    ]
     everything = [full, *alike]
     bodies = sorted((d.body for d in everything), key=lambda body: str(body["name"]))
     assert again(everything, tmp_path / "files") == bodies
-    stream = write(tmp_path, "stream.yaml", as_stream(everything))
-    assert [d.body for d in read(stream)] == [d.body for d in everything]
+    stream = write(tmp_path, "stream.yaml", write_stream(everything))
+    assert [d.body for d in read_file(stream)] == [d.body for d in everything]
 
 
 @given(
@@ -171,5 +173,5 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_any_text_survives(
     tmp_path_factory: pytest.TempPathFactory, name: str, prompt: str
 ) -> None:
-    task = Definition(TASK, TASK.normal({"name": name, "prompt_template": prompt}), "here")
+    task = Definition(TASK, TASK.normalize({"name": name, "prompt_template": prompt}), "here")
     assert again([task], tmp_path_factory.mktemp("files")) == [task.body]

@@ -3,6 +3,7 @@ import io
 import pytest
 
 from cli import show
+from cli.terminal import Terminal
 
 FORGED = "Run ls?\x1b[2J\x1b[1;1HRun date?\x1b]52;c;ZXZpbA==\x07\x9b2J\u202ehs.x\ud800\r"
 
@@ -11,7 +12,7 @@ FORGED = "Run ls?\x1b[2J\x1b[1;1HRun date?\x1b]52;c;ZXZpbA==\x07\x9b2J\u202ehs.x
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What a colourless terminal is sent."""
     written = io.StringIO()
-    monkeypatch.setattr(show, "out", show.Terminal(file=written, highlight=False, width=300))
+    monkeypatch.setattr(show, "out", Terminal(file=written, highlight=False, width=300))
     return written
 
 
@@ -23,11 +24,11 @@ def test_no_text_acts_on_the_terminal(terminal: io.StringIO, way: str) -> None:
         case "markup":
             show.out.print(f"[bold]{FORGED}[/]")
         case "row":
-            show.rows(["title"], [[FORGED]], nothing="none")
+            show.print_rows(["title"], [[FORGED]], nothing="none")
         case "heading":
-            show.rows([FORGED], [["x"]], nothing="none")
+            show.print_rows([FORGED], [["x"]], nothing="none")
         case "fields":
-            show.fields({"title": FORGED})
+            show.print_fields({"title": FORGED})
     shown = terminal.getvalue()
     assert "Run ls?␛[2J" in shown
     assert "⟨U+202E⟩" in shown
@@ -40,5 +41,5 @@ def test_lines_and_tabs_stay(terminal: io.StringIO) -> None:
 
 
 def test_a_time_says_that_it_is_utc() -> None:
-    assert show.when("2026-11-22T02:00:00.123456Z") == "2026-11-22 02:00:00Z"
-    assert show.when(None) == "-"
+    assert show.format_time("2026-11-22T02:00:00.123456Z") == "2026-11-22 02:00:00Z"
+    assert show.format_time(None) == "-"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,17 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.input_requests.schemas import AnswerBody
 from claude.scripted import ScriptedModelServer
 from claude.scripted.request_log import LoggedCall
 from contracts.names import workflow_id
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
-from persistence.executions import input_requests, pause_requests, queries, signals
-from persistence.executions.cascade import cancel_tree
+from persistence.executions import signals
 from persistence.executions.creation import request_of
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.ledger.audit import Actor
 from persistence.tables.columns import Row
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
@@ -31,7 +30,10 @@ from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import MessageRow
 from persistence.tables.tool_calls import ToolCallRow
 from runtime.dispatch import Dispatcher
-from services.executions.answers import given_answer
+from services.caller import Caller
+from services.executions import answers, cancelling, messaging, pausing
+from services.executions.inputs import AnswerBody, CancelBody, MessageBody
+from services.unit_of_work import Services, UnitOfWork
 from tests.engine import invariants
 from tests.engine.storing import Turn, script, store, use
 from tests.waiting import WITHIN_SECONDS, eventually
@@ -62,9 +64,19 @@ class Engine:
     database: Database
     client: Client
     dispatcher: Dispatcher
+    services: Services
     scripted: ScriptedModelServer
     user_id: UUID
     home: Path
+
+    def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A unit of work on behalf of the user."""
+        return self.services.transaction(self.caller)
+
+    @property
+    def caller(self) -> Caller:
+        """The user."""
+        return Caller(user_id=self.user_id, subject="alice", actor=Actor(self.user_id))
 
     async def start(self, *turns: Turn, dispatch: bool = True, **fields: Any) -> "Run":
         """Store a task with this script and an execution of it (`store`), start its workflow."""
@@ -281,57 +293,43 @@ class Run:
         assert request is not None
         return request
 
-    # --- saying -------------------------------------------------------------------------------
+    # --- acting -------------------------------------------------------------------------------
 
     async def answer(self, request: InputRequestRow, **body: Any) -> None:
-        """As `POST /input-requests/{id}/answer`."""
-        async with self.engine.database.transaction() as session:
-            await self.store_answer(session, request, **body)
-        await self.wake()
+        """Answer an input request."""
+        async with self.engine.transaction() as work:
+            await answers.answer(work, request.id, AnswerBody.model_validate(body))
 
     async def store_answer(
         self, session: AsyncSession, request: InputRequestRow, **body: Any
     ) -> None:
-        """As `answer`, in a transaction of the test's, and without waking the execution."""
-        execution = await queries.lock(session, self.id)
-        assert execution is not None
-        row = await input_requests.lock_open(session, execution, request.id)
-        given = given_answer(row, AnswerBody.model_validate(body))
-        await input_requests.answer(session, row, given, by=self.engine.user_id)
+        """Answer in a transaction of the test, without waking the workflow."""
+        work = UnitOfWork(session, self.engine.caller, self.engine.services)
+        await answers.answer(work, request.id, AnswerBody.model_validate(body))
 
     async def cancel(self, reason: str | None = None) -> None:
-        """As `POST /task-executions/{id}/cancel`."""
-        async with self.engine.database.transaction() as session:
-            changed = await cancel_tree(session, self.id, reason)
-        for row in changed:
-            await self.engine.dispatcher.wake(row.workflow_id)
+        """Cancel the execution."""
+        async with self.engine.transaction() as work:
+            await cancelling.cancel(work, self.id, CancelBody(reason=reason))
 
-    async def pause(self) -> bool:
-        """As `POST /task-executions/{id}/pause`; whether that was news."""
-        return await self._wish(stand_still=True)
+    async def pause(self) -> None:
+        """Request a pause."""
+        async with self.engine.transaction() as work:
+            await pausing.pause(work, self.id)
 
-    async def resume(self) -> bool:
-        """As `POST /task-executions/{id}/resume`."""
-        return await self._wish(stand_still=False)
-
-    async def _wish(self, *, stand_still: bool) -> bool:
-        async with self.engine.database.transaction() as session:
-            row = await queries.lock(session, self.id)
-            assert row is not None
-            is_new = await pause_requests.request_pause(session, row, stand_still=stand_still)
-        await self.wake()
-        return is_new
+    async def resume(self) -> None:
+        """Resume the execution."""
+        async with self.engine.transaction() as work:
+            await pausing.resume(work, self.id)
 
     async def paused(self) -> ExecutionRow:
-        """The row, as soon as it stands still."""
+        """The row, as soon as the execution is paused."""
         return await self.reaches(ExecutionStatus.PAUSED)
 
     async def say(self, content: str) -> None:
-        """A message to a running execution."""
-        async with self.engine.database.transaction() as session:
-            await queries.lock(session, self.id)
-            await append_signal(session, self.id, SignalKind.MESSAGE, {"content": content})
-        await self.wake()
+        """Send a message to the active execution."""
+        async with self.engine.transaction() as work:
+            await messaging.send_message(work, self.id, MessageBody(content=content))
 
     async def wake(self) -> None:
         await self.engine.dispatcher.wake(self.handle.id)

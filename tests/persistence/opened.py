@@ -13,7 +13,7 @@ from domain.events import Event
 from domain.ids import new_id
 from domain.steps import CallIntent, CallOutcome, CallStatus, NewMessage, Step
 from persistence.db.database import Database
-from persistence.executions import prompts
+from persistence.executions import admission
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 from persistence.identity import users
@@ -62,7 +62,7 @@ async def opened(database: Database, **fields: Any) -> Opened:
         user_id = (await users.see(session, "alice", "user")).id
     row = await store(database, user_id, [{"text": "x"}], **fields)
     execution = Opened(database, row.id, row.workflow_id)
-    assert await prompts.create_session(database, row.id, execution.identity(0))
+    assert await admission.create_session(database, row.id, execution.identity(0))
     await render_prompt(database, row.id, default_model="claude-opus-5-5")
     return execution
 

@@ -12,10 +12,11 @@ from domain.errors import ConflictError, ErrorCode, FencedOutError
 from domain.states import ExecutionStatus
 from domain.steps import Failure, Step
 from persistence.db.database import Database
-from persistence.executions import cascade, lifecycle, prompts, queries, signals
+from persistence.executions import admission, cascade, lifecycle, queries, signals
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.audit import AuditRow
 from persistence.tables.signals import SignalRow
+from services.executions import finishing
 from tests.engine.storing import store
 from tests.persistence.opened import Opened, intent, opened, unchanged
 from tests.waiting import eventually
@@ -26,7 +27,7 @@ DONE: dict[str, Any] = {"status": ExecutionStatus.COMPLETED, "error_code": None}
 async def finish(execution: Opened, segment: int = 2, **changed: Any) -> lifecycle.Ended:
     identity = execution.identity(segment, changed.pop("attempt", 1))
     async with execution.database.transaction() as session:
-        return await lifecycle.finish(session, execution.id, identity, **{**DONE, **changed})
+        return await finishing.finish(session, execution.id, identity, **{**DONE, **changed})
 
 
 async def test_the_end_is_written_once(database: Database) -> None:
@@ -141,7 +142,7 @@ async def test_the_next_of_a_session_is_promoted_in_order(database: Database) ->
     async with database.reading() as session:
         [start] = await signals.unread(session, promoted.id)
     assert (start.kind, start.payload) == ("start", {})
-    assert await prompts.create_session(database, promoted.id, promoted.identity(0))
+    assert await admission.create_session(database, promoted.id, promoted.identity(0))
     assert (await promoted.row()).session_id == row.session_id
     await finish(promoted)
     assert (await waiting.row()).status == ExecutionStatus.PENDING
@@ -160,7 +161,7 @@ async def test_one_that_queues_up_while_its_session_becomes_free_is_started(
         assert not ending.has_unread_messages
         first = Opened(database, stored.id, stored.workflow_id)
         assert (await first.row()).status == ExecutionStatus.PENDING
-        assert await prompts.create_session(database, first.id, first.identity(0))
+        assert await admission.create_session(database, first.id, first.identity(0))
 
 
 async def test_one_that_is_cancelled_in_that_moment_stays_cancelled(database: Database) -> None:
@@ -187,13 +188,13 @@ async def test_a_finished_execution_is_opened_by_nobody(database: Database) -> N
     async with unchanged(database):
         # Temporal forgets ids after their retention; then a start may reach a closed execution.
         again = execution.identity(0, run_id="after retention")
-        assert not await prompts.create_session(database, execution.id, again)
+        assert not await admission.create_session(database, execution.id, again)
 
 
 async def test_opening_twice_opens_once(database: Database) -> None:
     execution = await opened(database)
     async with unchanged(database):
-        assert await prompts.create_session(database, execution.id, execution.identity(0))
+        assert await admission.create_session(database, execution.id, execution.identity(0))
 
 
 async def test_a_parent_is_told(database: Database) -> None:

@@ -13,10 +13,12 @@ from domain.ids import new_id
 from domain.states import ExecutionStatus
 from domain.steps import Step
 from persistence.db.database import Database
-from persistence.executions import cascade, lifecycle, prerequisites, queries, snapshot
+from persistence.executions import cascade, prerequisites, queries
+from persistence.executions.lifecycle import Ended
 from persistence.sessions import fork_points, sessions
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import SessionRow
+from services.executions import finishing
 from tests.engine.storing import store
 from tests.persistence.opened import HOST, Opened, intent, opened
 from tests.waiting import eventually
@@ -24,9 +26,9 @@ from tests.waiting import eventually
 T = TypeVar("T")
 
 
-async def finish(execution: Opened, status: str = ExecutionStatus.COMPLETED) -> lifecycle.Ended:
+async def finish(execution: Opened, status: str = ExecutionStatus.COMPLETED) -> Ended:
     async with execution.database.transaction() as session:
-        return await lifecycle.finish(
+        return await finishing.finish(
             session,
             execution.id,
             execution.identity(2),
@@ -76,7 +78,7 @@ async def test_an_end_that_releases_and_a_start_in_that_session(database: Databa
         await sessions.lock(session, session_id)
         async with held_up(database, finish(first)) as ending:
             await queries.is_session_busy(session, session_id)
-            standing = await prerequisites.statuses(session, user_id, [first.id])
+            standing = await prerequisites.lock_statuses(session, user_id, [first.id])
             assert standing == {first.id: ExecutionStatus.RUNNING}
     assert (await ending).status == ExecutionStatus.COMPLETED
     assert (await waiting.row()).status_reason == "session_busy"
@@ -128,7 +130,7 @@ async def test_a_worker_that_takes_the_workspace_and_a_start(database: Database)
         await sessions.lock(session, session_id)
         async with held_up(database, execution.writer(1)) as taking:
             await queries.is_session_busy(session, session_id)
-            await prerequisites.statuses(session, user_id, [execution.id])
+            await prerequisites.lock_statuses(session, user_id, [execution.id])
     await taking
     async with database.reading() as session:
         row = await session.get_one(SessionRow, session_id)
@@ -178,12 +180,14 @@ async def test_a_lost_call_that_its_own_attempt_settles_late(database: Database)
     execution = await opened(database)
     call = intent(estimate_usd=Decimal("0.25"))
     await (await execution.writer(1)).write(Step(call_intent=call))
-    taken = await snapshot.take(database, execution.id, execution.identity(2), host_id=HOST)
+    late = execution.record(2)
     async with database.transaction() as session:
         await queries.lock(session, execution.id)
-        async with held_up(database, snapshot.load(database, taken)) as loading:
+        async with held_up(database, late._charge_lost_call()) as charging:
             await touch(session, call.id)
-    assert (await loading).lost_intent_sha256 == call.request_sha256
+    lost = await charging
+    assert lost is not None
+    assert lost.request_sha256 == call.request_sha256
 
 
 async def touch(session: AsyncSession, call_id: Any) -> None:

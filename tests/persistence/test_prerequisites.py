@@ -12,7 +12,7 @@ from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db import locks
 from persistence.db.database import Database
-from persistence.executions import cascade, fencing, pause_requests, prerequisites
+from persistence.executions import cascade, lifecycle, prerequisites, queries
 from persistence.tables.executions import ExecutionRow
 from tests.persistence.opened import Opened, opened
 
@@ -65,10 +65,10 @@ async def settle(database: Database, ended: UUID, status: ExecutionStatus) -> in
         await session.execute(update, {"status": status, "id": ended})
         event.listen(database.engine.sync_engine, "before_cursor_execute", note)
         if status is ExecutionStatus.COMPLETED:
-            held = await locks.for_end(session, ended, falls=False)
+            held = await locks.lock_for_end(session, ended, status)
             await prerequisites.release(session, ended, held)
         else:
-            await prerequisites.fail(session, ended, status)
+            await prerequisites.fail(session, {ended: status})
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     return len(statements)
 
@@ -119,7 +119,7 @@ async def test_one_that_begins_to_wait_while_others_fail_fails_too(database: Dat
     async with database.reading() as session:
         user_id = await session.scalar(text("SELECT user_id FROM executions LIMIT 1"))
     async with database.transaction() as session:
-        standing = await prerequisites.statuses(session, user_id, [last])
+        standing = await prerequisites.lock_statuses(session, user_id, [last])
         assert standing == {last: ExecutionStatus.BLOCKED}
         failing = await held_up(database, first)
         parameters = {"ids": [new_id()], "others": [last], "like": first.id}
@@ -135,9 +135,9 @@ async def test_one_that_is_told_something_at_the_same_time_ends_once(
     first = await opened(database)
     [waiting] = await wait(database, first, [first.id])
     async with database.transaction() as session:
-        row = await fencing.locked(session, waiting)
+        row = await queries.lock_existing(session, waiting)
         if kind == "paused":
-            await pause_requests.request_pause(session, row, stand_still=True)
+            await lifecycle.request_pause(session, row, is_paused=True)
         else:
             await cascade.cancel_tree(session, waiting, None)
         failing = await held_up(database, first)

@@ -22,7 +22,7 @@ from domain.steps import (
     Step,
 )
 from persistence.db.database import Database
-from persistence.executions import prompts
+from persistence.executions import admission
 from persistence.executions.step_log import ExecutionRecord
 from tests.agent.ports.steps import request_for, tool_call, whole_step
 from tests.persistence.opened import HOST, Opened, answer, everything, intent, opened, unchanged
@@ -50,7 +50,7 @@ async def test_a_lost_workflows_successor_continues(database: Database) -> None:
     writer = await execution.writer(7)
     await writer.write(answer(intent()))
     again = execution.identity(0, run_id="second")
-    assert await prompts.create_session(database, execution.id, again)
+    assert await admission.create_session(database, execution.id, again)
     with pytest.raises(FencedOutError):
         await writer.write(Step())
     successor = execution.record(1, run_id="second")

@@ -24,12 +24,13 @@ from domain.ids import new_id
 from domain.states import TERMINAL, ExecutionStatus, may_move
 from domain.steps import NewMessage, StatusChange, Step
 from persistence.db.database import Database
-from persistence.executions import cascade, fencing, lifecycle, pause_requests, prompts
+from persistence.executions import admission, cascade, lifecycle, queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 from persistence.sessions import fork_points, sessions
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.sessions import MessageRow, SessionRow
+from services.executions import finishing
 from tests.persistence.opened import HOST, Opened, opened, unchanged
 
 T = TypeVar("T")
@@ -146,8 +147,8 @@ class Record(RuleBasedStateMachine):
     def somebody_pauses_or_resumes(self, *, stand_still: bool) -> None:
         async def wish() -> bool:
             async with self.database.transaction() as session:
-                row = await fencing.locked(session, self.execution.id)
-                return await pause_requests.request_pause(session, row, stand_still=stand_still)
+                row = await queries.lock_existing(session, self.execution.id)
+                return await lifecycle.request_pause(session, row, is_paused=stand_still)
 
         try:
             is_new = self.do(wish())
@@ -167,7 +168,7 @@ class Record(RuleBasedStateMachine):
 
         async def fork() -> tuple[UUID, list[UUID]]:
             async with self.database.transaction() as session:
-                source = await fencing.locked(session, self.execution.id)
+                source = await queries.lock_existing(session, self.execution.id)
                 conversation = await session.get_one(SessionRow, origin or source.session_id)
                 point = fork_points.ForkPoint(upto)
                 made = await fork_points.session_at(session, source, conversation, point)
@@ -188,7 +189,7 @@ class Record(RuleBasedStateMachine):
 
         async def finish() -> lifecycle.Ended:
             async with self.database.transaction() as session:
-                return await lifecycle.finish(
+                return await finishing.finish(
                     session, self.execution.id, self.identity(), status=status, error_code=code
                 )
 
@@ -215,7 +216,7 @@ class Record(RuleBasedStateMachine):
         self.run_id, self.segment, self.is_reset = str(new_id()), 0, is_reset
         self.epoch += 1
         identity = self.identity()
-        assert self.do(prompts.create_session(self.database, self.execution.id, identity))
+        assert self.do(admission.create_session(self.database, self.execution.id, identity))
 
     @invariant()
     def the_story_has_no_gaps_and_ends_with_the_end(self) -> None:

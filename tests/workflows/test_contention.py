@@ -68,7 +68,7 @@ async def limited(system: System, world: World) -> None:
             text("UPDATE users SET max_concurrent_executions = 100000 WHERE id = :id"),
             {"id": system.engine.user_id},
         )
-    world.gateway.allowances.forget(system.engine.user_id)
+    world.gateway.services.quotas.forget(system.engine.user_id)
 
 
 async def test_nobody_waits_in_a_ring(

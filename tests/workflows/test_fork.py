@@ -96,7 +96,7 @@ async def test_a_fork_of_a_fork_of_a_running_one(system: System) -> None:
     fork = await system.fork(run, at_turn=3)
     assert (await fork.ended()).status == ExecutionStatus.COMPLETED
     [result] = await fork.results()
-    assert "forked here before" in result["content"]
+    assert "forked before it had a result" in result["content"]
     second = await system.fork(fork, at_turn=0)
     assert (await second.ended()).status == ExecutionStatus.COMPLETED
     early = await system.fork(run, at_turn=1)

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from domain.states import ExecutionStatus
-from persistence.executions.lifecycle import REPORT_FAILED
+from services.executions.finishing import REPORT_FAILED
 from tests.engine.driver import Engine
 
 

@@ -10,8 +10,9 @@ from claude import posture
 from claude.answer_stream import EventDecoder, MalformedStreamError, MessageBuilder
 from claude.request_body import encode
 from claude.scripted.events import error_event, message_events
+from claude.scripted.gates import Gates
 from claude.scripted.replies import build_message, find_cue
-from claude.scripted.scripts import ApiError, Cut, ScriptError
+from claude.scripted.scripts import ApiError, Cut, ScriptError, Turn
 from claude.scripted.validation import InvalidRequestError, check
 from domain.model_calls import ModelRequest, ModelResponse
 
@@ -23,12 +24,12 @@ class InMemoryModel:
         self.requests: list[bytes] = []
         self.cancelled: list[bytes] = []
         """Requests whose caller went away before the answer."""
-        self._delays_end = asyncio.Event()
+        self._gates = Gates()
         self._faults: Counter[tuple[bytes, str]] = Counter()
 
-    def end_delays(self) -> None:
-        """Let every delayed answer come now."""
-        self._delays_end.set()
+    def open_gate(self, name: str) -> None:
+        """Send the answers that wait at this gate, and hold back no later ones."""
+        self._gates.open(name)
 
     async def ready(self) -> None:
         """Nothing is loaded."""
@@ -45,7 +46,7 @@ class InMemoryModel:
         except (InvalidRequestError, ScriptError) as invalid:
             refusal = {"type": "invalid_request_error", "message": str(invalid)}
             raise posture.from_answer(400, {}, {"error": refusal}) from invalid
-        await self._delay(raw, cue.turn.delay_ms)
+        await self._wait(raw, cue.turn)
         error = cue.turn.error if self._is_due(cue.turn.error, raw) else None
         if error is not None and error.after_events is None:
             raise posture.from_answer(error.status, _headers(error), _body(error))
@@ -57,15 +58,11 @@ class InMemoryModel:
             events = _shorten(events, cue.turn.cut)
         return _read(events, MessageBuilder(on_text))
 
-    async def _delay(self, raw: bytes, delay_ms: float) -> None:
-        if not delay_ms:
-            await asyncio.sleep(0)
-            return
+    async def _wait(self, raw: bytes, turn: Turn) -> None:
         try:
-            async with asyncio.timeout(delay_ms / 1000):
-                await self._delays_end.wait()
-        except TimeoutError:
-            pass
+            if turn.gate is not None:
+                await self._gates.wait(turn.gate)
+            await asyncio.sleep(turn.delay_ms / 1000)
         except asyncio.CancelledError:
             self.cancelled.append(raw)
             raise

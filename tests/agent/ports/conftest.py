@@ -1,14 +1,22 @@
 """Both implementations of each port."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.ports import Model, Store, Tools
+from claude.adapter import ClaudeModel
+from claude.scripted import ScriptedModelServer
+from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from tests.agent.in_memory.driver import Runner
+from tests.agent.in_memory.model import InMemoryModel
+from tests.agent.in_memory.tools import InMemoryStore, InMemoryTools
 from tests.agent.ports.stored import InMemory, InPostgres, Stored
 from tests.persistence.opened import opened
+from tools.toolbox import Toolbox
 
 
 @pytest.fixture
@@ -27,3 +35,43 @@ async def stored_in_postgres(database_url: str) -> AsyncIterator[Stored]:
 def stored(request: pytest.FixtureRequest) -> Any:
     """An execution with its prompt, which no attempt has moved yet."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def model_in_memory() -> InMemoryModel:
+    return InMemoryModel()
+
+
+@pytest.fixture
+async def model_over_http(scripted_model: ScriptedModelServer) -> AsyncIterator[Model]:
+    claude = ClaudeModel.create(base_url=scripted_model.base_url, api_key="any")
+    yield claude
+    await claude.close()
+
+
+@pytest.fixture(params=["model_in_memory", "model_over_http"])
+def model(request: pytest.FixtureRequest) -> Any:
+    """A model that follows scripts."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def open_gate(model: Model, scripted_model: ScriptedModelServer) -> Callable[[str], None]:
+    """Opens a gate of the model's scripts."""
+    return model.open_gate if isinstance(model, InMemoryModel) else scripted_model.open_gate
+
+
+@pytest.fixture(params=["memory", "host"])
+def tools(request: pytest.FixtureRequest, tmp_path: Path) -> Tools:
+    """The tools that both implementations have."""
+    if request.param == "memory":
+        return InMemoryTools()
+    # Readable by the user that commands run as.
+    tmp_path.chmod(0o711)
+    return Toolbox(tmp_path / "workspaces", host_id="host")
+
+
+@pytest.fixture(params=["memory", "disk"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Keeps artifacts."""
+    return InMemoryStore() if request.param == "memory" else BlobStore(tmp_path / "artifacts")

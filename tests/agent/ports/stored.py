@@ -10,11 +10,12 @@ from sqlalchemy import select
 
 from agent.ports import Record
 from domain.states import ExecutionStatus
-from persistence.executions import input_requests, lifecycle, pause_requests, queries
+from persistence.executions import input_requests, lifecycle, queries
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.events import ExecutionEventRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tool_calls import ToolCallRow
+from services.executions import finishing
 from tests.agent.in_memory.driver import Runner
 from tests.agent.in_memory.record import InMemoryRecord, finish
 from tests.persistence.opened import Opened, everything
@@ -147,7 +148,7 @@ class InPostgres:
         async with self.opened.database.transaction() as session:
             row = await queries.lock(session, self.id)
             assert row is not None
-            await pause_requests.request_pause(session, row, stand_still=is_paused)
+            await lifecycle.request_pause(session, row, is_paused=is_paused)
 
     async def answer(self, request_id: UUID, answer: dict[str, Any]) -> None:
         async with self.opened.database.transaction() as session:
@@ -158,7 +159,7 @@ class InPostgres:
 
     async def finish(self, segment: int) -> None:
         async with self.opened.database.transaction() as session:
-            await lifecycle.finish(
+            await finishing.finish(
                 session,
                 self.id,
                 self.opened.identity(segment),

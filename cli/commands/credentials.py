@@ -1,0 +1,106 @@
+"""`perdure secrets` and `perdure api-keys`: values that tasks use, and keys for programs."""
+
+import base64
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from cli import show
+from cli.arguments import Reference, open_client
+from cli.resources import Group, Json, argument, option
+
+SecretName = Annotated[str, typer.Argument(metavar="NAME")]
+SECRETS = Group(
+    "secrets",
+    "Values that tasks use and that are never shown again.",
+    Reference({"name": SecretName}),
+)
+
+SECRETS.add_list(
+    "list_secrets",
+    "List my secrets and what they may reach, without their values.",
+    "name, hosts, tools, changed: updated_at, used: last_used_at",
+    nothing="No secrets yet. `perdure secrets set NAME` stores one.",
+    pages="all",
+)
+
+
+@SECRETS.app.command("set")
+def set_secret(
+    context: typer.Context,
+    name: SecretName,
+    host: Annotated[list[str] | None, typer.Option(help="A host it may be sent to.")] = None,
+    tool: Annotated[list[str] | None, typer.Option(help="A tool that may get it.")] = None,
+    *,
+    signing_key: Annotated[
+        bool, typer.Option("--signing-key", help="Make a webhook's signing key and print it once.")
+    ] = False,
+) -> None:
+    """Store or replace a secret; its value is asked for, or read from stdin."""
+    from cli.answering import read_secret
+
+    value = _make_signing_key() if signing_key else read_secret("Value")
+    body = {"value": value, "hosts": host or [], "tools": tool or []}
+    with open_client(context) as client:
+        made = client.call("put_secret", body, name=name)
+    if made is None:
+        show.err.print(f"{name} existed: its former value is gone.", markup=False)
+    if signing_key:
+        show.out.print(value, soft_wrap=True)
+        show.err.print("Give this to the receiver of the webhook; it is not shown again.")
+    else:
+        show.out.print(f"Stored. Use it as secret://{name}.")
+
+
+SECRETS.add_action(
+    "delete", "delete_secret", "Delete a secret; what refers to it fails.", "Deleted: {name}"
+)
+
+
+def _make_signing_key() -> str:
+    """32 random bytes, as Standard Webhooks writes a symmetric key."""
+    return "whsec_" + base64.b64encode(os.urandom(32)).decode("ascii")
+
+
+# --- API keys -------------------------------------------------------------------------------------
+
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="A key's id.")]
+API_KEYS = Group("api-keys", "Keys for programs.", Reference({"key_id": KeyId}))
+
+API_KEYS.add_list(
+    "list_api_keys",
+    "List my keys that are not revoked, newest first.",
+    "name, begins with: prefix, role, last used: last_used_at, ends: expires_at, id",
+    nothing="No API keys. `perdure api-keys create NAME` makes one.",
+)
+
+
+def _make_key(given: Json, _: Json) -> Json:
+    days = given.get("days")
+    expires_at = None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat()
+    role = "admin" if given["admin"] else "user"
+    return {"name": given["name"], "role": role, "expires_at": expires_at}
+
+
+def _print_key(key: Json) -> None:
+    show.err.print("Store it now: it is not shown again.")
+    print(key["secret"])  # noqa: T201 - what a script reads
+
+
+API_KEYS.add_action(
+    "create",
+    "create_api_key",
+    "Make a key and print it once.",
+    _print_key,
+    of=Reference(),
+    options={
+        "name": argument("NAME", "What it is for."),
+        "days": option("Days it is valid. (default: no end)", kind=int | None, min=1, max=3649),
+        "admin": option("Give it the role of an admin.", "--admin", kind=bool, default=False),
+    },
+    make_body=_make_key,
+    has_json=True,
+)
+API_KEYS.add_action("revoke", "revoke_api_key", "Revoke a key: it is refused at once.", "Revoked.")

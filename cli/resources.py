@@ -1,0 +1,193 @@
+"""Command groups made from declarations: an operation of the API, and how its answer is printed.
+
+Options become query parameters of a list and fields of an action's body, by their names.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from cli import show
+from cli.arguments import AsJson, Limit, Reference, open_client
+
+if TYPE_CHECKING:
+    from cli.client import Client
+    from cli.show import Computed
+
+Json = dict[str, Any]
+Options = Mapping[str, Any]
+"""By name: a type annotated for Typer where it is required, else that and its default."""
+View = Callable[[Any], None]
+Connect = Callable[[typer.Context], "AbstractContextManager[Client]"]
+
+NOTHING = Reference()
+
+
+def option(help_text: str, *flags: str, kind: Any = str | None, **more: Any) -> tuple[Any, Any]:
+    """An option, which may be left out."""
+    default = more.pop("default", None)
+    return kind, typer.Option(default, *flags, help=help_text, **more)
+
+
+def argument(metavar: str, help_text: str, kind: Any = str, default: Any = ...) -> tuple[Any, Any]:
+    """An argument, which must be given unless it has a default."""
+    return kind, typer.Argument(default, metavar=metavar, help=help_text)
+
+
+class Group:
+    """The commands of one resource; each method adds one, with its arguments, options and help."""
+
+    def __init__(
+        self,
+        name: str,
+        help_text: str,
+        reference: Reference = NOTHING,
+        *,
+        connect: Connect = open_client,
+    ) -> None:
+        """`reference` is how the commands identify a resource, `connect` opens the client."""
+        self.app = typer.Typer(name=name, help=help_text, no_args_is_help=True)
+        self._reference = reference
+        self._connect = connect
+
+    def add_list(
+        self,
+        operation: str,
+        help_text: str,
+        columns: str,
+        *,
+        nothing: str,
+        name: str = "list",
+        of: Reference = NOTHING,
+        options: Options | None = None,
+        limit: int | None = None,
+        query: Json | None = None,
+        pages: Literal["one", "all", "counted"] = "one",
+        computed: "Computed | None" = None,
+        view: View | None = None,
+    ) -> Callable[..., None]:
+        """List resources, or those that belong to one (`of`); see `show.print_items` for columns.
+
+        As JSON, `one` prints the page, `all` the items of all pages, `counted` these with their
+        number. `limit` is the default of `--limit`. `view` prints items in place of a table.
+        """
+
+        def run(client: "Client", given: Json) -> Any:
+            _, path = of.resolve(client, given)
+            parameters = {**path, **(query or {}), **given}
+            if pages == "one":
+                return client.call(operation, **{"page_size": 100, **parameters})
+            items = list(client.iterate(operation, **parameters))
+            return items if pages == "all" else {"items": items, "total": len(items)}
+
+        def print_answer(answer: Any) -> None:
+            items = answer if pages == "all" else answer["items"]
+            if view is None:
+                show.print_items(items, columns, computed, nothing=nothing)
+            else:
+                view(items)
+
+        offered = {**of.arguments, **(options or {})}
+        if limit is not None:
+            offered["page_size"] = (Limit, limit)
+        return self._add(name, help_text, offered, run, print_answer)
+
+    def add_show(
+        self,
+        help_text: str,
+        operation: str | None = None,
+        *,
+        name: str = "show",
+        alias: str | None = None,
+        view: View | None = None,
+    ) -> None:
+        """Show one resource: what the operation answers, else what the reference finds."""
+
+        def run(client: "Client", given: Json) -> Any:
+            found, path = self._reference.resolve(client, given)
+            return found if operation is None else client.call(operation, **path)
+
+        for word in [name, *([alias] if alias else [])]:
+            self._add(
+                word,
+                help_text,
+                self._reference.arguments,
+                run,
+                view or show.print_fields,
+                hidden=word == alias,
+            )
+
+    def add_action(
+        self,
+        name: str,
+        operation: str,
+        help_text: str,
+        done: str | View,
+        *,
+        of: Reference | None = None,
+        options: Options | None = None,
+        make_body: Callable[[Json, Json], Json] | None = None,
+        has_json: bool = False,
+        is_start: bool = False,
+    ) -> None:
+        """Call an operation on one resource; a deletion is one, too.
+
+        `done` is the sentence to print, with fields of the resource and of the answer, or a view
+        of the answer. The body has the options that were given; `make_body` makes it from these
+        and the resource. `is_start`: the operation starts something, which must happen once.
+        """
+        reference = self._reference if of is None else of
+
+        def run(client: "Client", given: Json) -> Any:
+            found, path = reference.resolve(client, given)
+            body = {key: value for key, value in given.items() if value is not None}
+            if make_body:
+                body = make_body(body, found)
+            answer = (client.start if is_start else client.call)(operation, body, **path)
+            if has_json or not isinstance(done, str):
+                return answer
+            return {**found, **(answer or {})}
+
+        view = _print_sentence(done) if isinstance(done, str) else done
+        offered = {**reference.arguments, **(options or {})}
+        self._add(name, help_text, offered, run, view, has_json=has_json)
+
+    def _add(
+        self,
+        name: str,
+        help_text: str,
+        options: Options,
+        run: "Callable[[Client, Json], Any]",
+        view: View,
+        *,
+        has_json: bool = True,
+        hidden: bool = False,
+    ) -> Callable[..., None]:
+        def command(context: typer.Context, *, as_json: bool = False, **given: Any) -> None:
+            with self._connect(context) as client:
+                answer = run(client, given)
+            if as_json:
+                show.print_json(answer)
+            else:
+                view(answer)
+
+        offered = {"context": typer.Context, **options}
+        if has_json:
+            offered["as_json"] = (AsJson, False)
+        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [_declare(word, option) for word, option in offered.items()]
+        )
+        return self.app.command(name, help=help_text, hidden=hidden)(command)
+
+
+def _declare(name: str, option: Any) -> inspect.Parameter:
+    annotation, default = option if isinstance(option, tuple) else (option, inspect.Parameter.empty)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, annotation=annotation, default=default)
+
+
+def _print_sentence(sentence: str) -> View:
+    return lambda fields: show.out.print(sentence.format_map(fields), markup=False)

@@ -1,0 +1,233 @@
+"""Which workflow run writes an execution: its start, new runs and epochs, and operators' resets."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, exists, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import (
+    ExecutionTerminalError,
+    FencedOutError,
+    ResetRefusedError,
+    WorkspaceElsewhereError,
+)
+from domain.states import ACTIVE, ExecutionStatus
+from persistence.db import locks, sql
+from persistence.db.database import Database
+from persistence.executions import lifecycle, queries, signals
+from persistence.executions.cascade import cancel_children
+from persistence.executions.fencing import HOLDS, RunIdentity
+from persistence.ledger import audit
+from persistence.ledger.audit import ENGINE
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.sessions import MessageRow, SessionRow
+from persistence.tables.signals import SignalRow
+from persistence.tables.tool_calls import ToolCallRow
+
+_SQL = sql.load("executions/admission.sql", holds=HOLDS, terminal=lifecycle.TERMINAL_STATUSES)
+
+
+async def create_session(database: Database, execution_id: UUID, run: RunIdentity) -> bool:
+    """Start the execution with a session, or admit a later run; False if it has ended."""
+    if await lifecycle.start(database, execution_id, run):
+        return True
+    async with database.transaction() as session:
+        row = await _lock_for(session, execution_id, run)
+        is_known = run.run_id in row.run_epochs
+        if ExecutionStatus(row.status).is_terminal and (is_known or not run.is_reset):
+            return False
+        await admit(session, row, run)
+        await signals.consume_start(session, row.id)
+        return True
+
+
+async def take(
+    database: Database, execution_id: UUID, run: RunIdentity, *, host_id: UUID
+) -> SimpleNamespace:
+    """Become the one writer; the row of the statement `take`.
+
+    Raises:
+        FencedOutError: a newer attempt was here.
+        ExecutionTerminalError: it has ended.
+        WorkspaceElsewhereError: the session's workspace is on another host.
+    """
+    parameters = {**run.token(), "execution_id": execution_id, "host_id": host_id}
+    taken = await database.raw.run(_SQL["take"], parameters)
+    if taken is None:
+        async with database.transaction() as session:
+            await _admit_or_refuse(session, execution_id, run, host_id)
+        taken = await database.raw.run(_SQL["take"], parameters)
+    if taken is None:
+        raise FencedOutError("Another attempt moves this execution.")
+    return taken
+
+
+async def _admit_or_refuse(
+    session: AsyncSession, execution_id: UUID, run: RunIdentity, host_id: UUID
+) -> None:
+    """Admit a new run, or say why the execution can't be taken."""
+    row = await _lock_for(session, execution_id, run)
+    await admit(session, row, run)
+    if ExecutionStatus(row.status).is_terminal:
+        raise ExecutionTerminalError(f"The execution is {row.status}.")
+    holder = await session.scalar(
+        select(SessionRow.workspace_host_id).where(SessionRow.id == row.session_id)
+    )
+    if holder not in (None, host_id):
+        raise WorkspaceElsewhereError(f"The workspace is on host {holder}; this is {host_id}.")
+
+
+async def _lock_for(session: AsyncSession, execution_id: UUID, run: RunIdentity) -> ExecutionRow:
+    """Lock the execution; a reset may reopen it, and locks its session before."""
+    if run.is_reset:
+        await locks.lock_session_of(session, execution_id)
+    return await queries.lock_existing(session, execution_id)
+
+
+async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> None:
+    """Let a run that was not here before write the locked row; does nothing for a known one.
+
+    A run that an operator's reset made begins a new epoch and supersedes what came after the last
+    step it knows. So does, superseding nothing, one that starts from the beginning where another
+    has been: its workflow was lost. Continue-as-new stays in its epoch.
+
+    Raises:
+        FencedOutError: the execution is another workflow's, or a newer epoch has begun.
+        ResetRefusedError: the session, which is locked, has gone on with another execution.
+    """
+    if row.workflow_id != run.workflow_id:
+        raise FencedOutError(f"The execution belongs to workflow {row.workflow_id}.")
+    epoch = row.run_epochs.get(run.run_id)
+    if epoch is None:
+        if run.is_reset:
+            await _require_last(session, row)
+        is_restart = run.segment == 0 and bool(row.run_epochs)
+        epoch = row.epoch + 1 if run.is_reset or is_restart else row.epoch
+        row.run_epochs = {**row.run_epochs, run.run_id: epoch}
+        row.run_id = run.run_id
+        if epoch > row.epoch:
+            row.epoch, row.segment, row.attempt = epoch, 0, 0
+        if run.is_reset:
+            await _supersede(session, row, run.last_message_seq)
+    if epoch < row.epoch:
+        raise FencedOutError("A newer run moves this execution.")
+    await session.flush()
+
+
+async def _require_last(session: AsyncSession, row: ExecutionRow) -> None:
+    """Refuse a reset of what another execution has come after in its session.
+
+    One that is active holds the session; behind one that has spoken there, the conversation can't
+    go on from an earlier place.
+    """
+    first = (
+        select(func.min(MessageRow.seq)).where(MessageRow.execution_id == row.id).scalar_subquery()
+    )
+    has_spoken = exists().where(
+        MessageRow.session_id == row.session_id,
+        MessageRow.execution_id == ExecutionRow.id,
+        MessageRow.superseded_at.is_(None),
+        MessageRow.seq > first,
+    )
+    result = await session.execute(
+        select(ExecutionRow.id, ExecutionRow.status)
+        .where(
+            ExecutionRow.session_id == row.session_id,
+            ExecutionRow.id != row.id,
+            ExecutionRow.status.in_(ACTIVE) | has_spoken,
+        )
+        .order_by(ExecutionRow.status.in_(ACTIVE).desc(), ExecutionRow.id.desc())
+        .limit(1)
+    )
+    other = result.one_or_none()
+    if other is not None:
+        raise ResetRefusedError(
+            "The reset is refused and has changed nothing: the session of this execution has gone "
+            f"on with execution {other.id}, which is {other.status}. Fork this execution at a turn "
+            "or retry it instead: both get a session of their own."
+        )
+
+
+async def record_refusal(
+    session: AsyncSession, execution_id: UUID, refusal: ResetRefusedError
+) -> None:
+    """Keep in the audit log that an operator's reset was refused; the execution stays as it is."""
+    row = await queries.lock_existing(session, execution_id)
+    await audit.record(
+        session,
+        ENGINE,
+        "execution.reset_refused",
+        ("execution", execution_id),
+        after={"status": row.status, "reason": refusal.detail},
+        owner_id=row.user_id,
+    )
+
+
+async def _supersede(session: AsyncSession, row: ExecutionRow, last_message_seq: int) -> None:
+    """Set aside every step after `last_message_seq`; what it cost stays, the prompt stays."""
+    mine = (MessageRow.execution_id == row.id, MessageRow.superseded_at.is_(None))
+    kept = max(last_message_seq, await _prompt_seq(session, mine))
+    # The clock of now, not of the transaction, which may have waited for the row: a fork that was
+    # made meanwhile still counts what is set aside here.
+    now = text("clock_timestamp()")
+    await session.execute(
+        update(MessageRow).where(*mine, MessageRow.seq > kept).values(superseded_at=now)
+    )
+    turns = await session.scalars(
+        update(ModelCallRow)
+        .where(
+            ModelCallRow.execution_id == row.id,
+            ModelCallRow.superseded_at.is_(None),
+            ModelCallRow.last_message_seq >= kept,
+        )
+        .values(superseded_at=now)
+        .returning(ModelCallRow.turn)
+    )
+    calls = await session.scalars(
+        update(ToolCallRow)
+        .where(
+            ToolCallRow.execution_id == row.id,
+            ToolCallRow.superseded_at.is_(None),
+            ToolCallRow.turn.in_(set(turns)),
+        )
+        .values(superseded_at=now)
+        .returning(ToolCallRow.id)
+    )
+    await _take_back(session, row, calls.all())
+    lifecycle.reopen(session, row, kept)
+
+
+async def _take_back(session: AsyncSession, row: ExecutionRow, superseded: Sequence[UUID]) -> None:
+    """End what these tool calls began, and forget a cancel: what was asked of steps set aside."""
+    await session.execute(
+        update(InputRequestRow)
+        .where(InputRequestRow.tool_call_id.in_(superseded), InputRequestRow.status == "open")
+        .values(status="cancelled")
+    )
+    await cancel_children(
+        session,
+        ExecutionRow.parent_tool_call_id.in_(superseded),
+        reason="the parent was reset to before it",
+    )
+    await session.execute(
+        update(SignalRow)
+        .where(
+            SignalRow.execution_id == row.id,
+            SignalRow.kind == "cancel",
+            SignalRow.consumed_at.is_(None),
+        )
+        .values(consumed_at=text("now()"))
+    )
+
+
+async def _prompt_seq(session: AsyncSession, mine: Sequence[ColumnElement[bool]]) -> int:
+    """The execution's first message, where that is a prompt: a fork may begin with an answer."""
+    result = await session.execute(
+        select(MessageRow.seq, MessageRow.role).where(*mine).order_by(MessageRow.seq).limit(1)
+    )
+    first = result.one_or_none()
+    return first.seq if first is not None and first.role == "user" else 0

@@ -1,0 +1,164 @@
+-- The changes of an execution's status. The conditions on the status before are built from
+-- `domain.states.TRANSITIONS` by lifecycle.py.
+
+-- name: start
+-- Starts a pending execution that no workflow run has started; returns no row otherwise.
+WITH execution AS (
+    UPDATE executions SET
+        status = 'running', started_at = now(), event_seq = event_seq + 1,
+        session_id = coalesce(session_id, :new_session_id),
+        first_run_id = coalesce(first_run_id, :run_id), run_id = :run_id, attempt = :attempt,
+        run_epochs = jsonb_build_object(CAST(:run_id AS text), 0)
+    WHERE id = :execution_id AND workflow_id = :workflow_id
+        AND $pending_to_running AND run_epochs = '{}'
+    RETURNING id, user_id, session_id, title, trigger_type, agent_id, event_seq
+),
+new_session AS (
+    INSERT INTO sessions (id, user_id, name, agent_id, is_interactive)
+    SELECT session_id, user_id, 'Task: ' || title || ' (' || trigger_type || ')', agent_id, false
+    FROM execution WHERE session_id = :new_session_id
+),
+new_event AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, 'execution.started', '{}' FROM execution
+),
+consumed AS (
+    UPDATE signals SET consumed_at = now() FROM execution
+    WHERE signals.execution_id = execution.id AND signals.kind = 'start' AND consumed_at IS NULL
+)
+SELECT id FROM execution
+
+-- name: release
+-- Makes executions whose prerequisites are all completed pending, or lets them queue in their
+-- session. The relay starts those that are pending.
+WITH ready AS (
+    SELECT e.id, e.session_id IS NULL OR (
+        row_number() OVER (PARTITION BY e.session_id ORDER BY e.id) = 1 AND NOT EXISTS (
+            SELECT FROM executions o
+            WHERE o.session_id = e.session_id AND o.status NOT IN ($terminal)
+                AND o.status_reason IS DISTINCT FROM 'prerequisites'
+        )
+    ) AS is_free
+    FROM executions e
+    WHERE e.id = ANY(:ids) AND NOT EXISTS (
+        SELECT FROM execution_prerequisites p JOIN executions o ON o.id = p.prerequisite_id
+        WHERE p.execution_id = e.id AND o.status <> 'completed'
+    )
+),
+released AS (
+    UPDATE executions e SET
+        status = CASE WHEN is_free THEN 'pending' ELSE 'blocked' END,
+        status_reason = CASE WHEN is_free THEN NULL ELSE 'session_busy' END,
+        event_seq = event_seq + 1
+    FROM ready WHERE e.id = ready.id AND $blocked_to_pending
+    RETURNING e.id, e.event_seq, e.status, e.status_reason
+),
+new_events AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, 'execution.status_changed',
+        json_build_object('status', status, 'reason', status_reason)
+    FROM released
+)
+INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+SELECT uuidv7(), id, 'start', '{}', now() FROM released WHERE status = 'pending'
+
+-- name: end
+-- Ends executions; see `lifecycle.end`. A cancellation that was requested in time decides.
+WITH ending AS (
+    SELECT e.id, given.error_message, e.status IN ($active) AS held_its_session,
+        CASE WHEN e.cancel_requested_at IS NULL THEN :status ELSE 'cancelled' END AS status
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:error_messages AS text[])) AS given (id, error_message)
+        JOIN executions e USING (id)
+),
+ended AS (
+    UPDATE executions e SET
+        status = ending.status, status_reason = NULL, wakes_at = NULL, completed_at = now(),
+        pause_requested_at = NULL, event_seq = e.event_seq + 1,
+        segment = coalesce(:segment, e.segment), attempt = coalesce(:attempt, e.attempt),
+        cost_usd = e.cost_usd + (
+            SELECT coalesce(sum(c.estimate_usd), 0) FROM model_calls c
+            WHERE c.execution_id = e.id AND c.status = 'intended'
+        ),
+        report_error = coalesce(:report_error, e.report_error),
+        error_code = CASE ending.status WHEN 'failed' THEN coalesce(:error_code, e.error_code) END,
+        error_message = CASE ending.status
+            WHEN 'failed' THEN coalesce(e.error_message, ending.error_message) END
+    FROM ending
+    WHERE e.id = ending.id AND (e.status, ending.status) IN ($ends)
+        AND (CAST(:run_id AS text) IS NULL OR $holds)
+        AND NOT (ending.status = 'completed' AND EXISTS (
+            SELECT FROM signals s
+            WHERE s.execution_id = e.id AND s.kind = 'message' AND s.consumed_at IS NULL
+        ))
+    RETURNING e.*, held_its_session
+),
+cancelled_requests AS (
+    UPDATE input_requests r SET status = 'cancelled' FROM ended
+    WHERE r.execution_id = ended.id AND r.status = 'open'
+),
+cancelled_tool_calls AS (
+    UPDATE tool_calls t SET status = 'cancelled', completed_at = now(), is_error = true,
+        output = 'The execution ended before this call did.'
+    FROM ended WHERE t.execution_id = ended.id AND t.completed_at IS NULL
+),
+lost_model_calls AS (
+    UPDATE model_calls c SET status = 'lost', cost_usd = estimate_usd, usage_estimated = true
+    FROM ended WHERE c.execution_id = ended.id AND c.status = 'intended'
+),
+consumed AS (
+    UPDATE signals s SET consumed_at = now() FROM ended
+    WHERE s.execution_id = ended.id AND s.consumed_at IS NULL
+),
+audited AS (
+    INSERT INTO audit_log (id, owner_id, action, entity_type, entity_id, after)
+    SELECT uuidv7(), user_id, 'execution.' || status, 'execution', id,
+        json_build_object('status', status, 'error_code', error_code)
+    FROM ended
+),
+promoted AS (
+    UPDATE executions SET status = 'pending', status_reason = NULL, event_seq = event_seq + 1
+    WHERE $blocked_to_pending AND id IN (
+        SELECT (
+            SELECT e.id FROM executions e
+            WHERE e.session_id = ended.session_id AND e.id <> ALL(:ids)
+                AND e.status = 'blocked' AND e.status_reason = 'session_busy'
+            ORDER BY e.id LIMIT 1
+        )
+        FROM ended WHERE held_its_session
+    )
+    RETURNING id, event_seq
+),
+new_events AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, 'execution.' || status, json_strip_nulls(json_build_object(
+        'cost_usd', cost_usd, 'error_code', error_code, 'error_message', error_message,
+        'reason', cancel_reason))
+    FROM ended
+    UNION ALL
+    SELECT id, event_seq, 'execution.status_changed',
+        json_build_object('status', 'pending', 'reason', NULL)
+    FROM promoted
+),
+new_signals AS (
+    INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+    SELECT uuidv7(), parent_execution_id, 'subtask_finished',
+        json_build_object('execution_id', id), now() + :first_wake
+    FROM ended
+    WHERE parent_execution_id IS NOT NULL AND parent_execution_id <> ALL(:ids)
+    UNION ALL
+    SELECT uuidv7(), id, 'start', '{}', now() FROM promoted
+    RETURNING CASE WHEN kind <> 'start'
+        THEN pg_notify(:wake_channel, CAST(execution_id AS text)) END
+)
+SELECT ended.id, ended.status, ended.error_code, ended.cost_usd, ended.event_seq,
+    p.workflow_id AS parent_workflow_id, EXISTS (
+        SELECT FROM execution_prerequisites WHERE prerequisite_id = ended.id
+    ) AS is_awaited
+FROM ended LEFT JOIN executions p ON p.id = ended.parent_execution_id
+WHERE (SELECT count(*) FROM new_signals) >= 0
+
+-- name: find_end
+SELECT e.id, e.status, e.error_code, e.cost_usd, e.event_seq,
+    p.workflow_id AS parent_workflow_id, false AS is_awaited
+FROM executions e LEFT JOIN executions p ON p.id = e.parent_execution_id
+WHERE e.id = :execution_id

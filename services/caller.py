@@ -1,0 +1,49 @@
+"""Who calls a service, and what they may read and change."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.errors import PermissionDeniedError
+from persistence.ledger.audit import Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The user on whose behalf a service runs.
+
+    `trigger_type` is that of the executions the caller starts. `actor` goes into the audit log; its
+    user is empty if a hook or the engine acts for the user.
+    """
+
+    user_id: UUID
+    subject: str
+    actor: Actor
+    is_admin: bool = False
+    trigger_type: str = "manual"
+
+    def owns(self, owner_id: UUID) -> bool:
+        """Whether the caller may change what this user owns. Admins may change everything."""
+        return owner_id == self.user_id or self.is_admin
+
+    @property
+    def reader_id(self) -> UUID | None:
+        """The user whose rows the caller may read; None for an admin, who may read all rows."""
+        return None if self.is_admin else self.user_id
+
+    def require_own(self, owner_id: UUID, what: str) -> None:
+        """Refuse access to what another user owns.
+
+        Raises:
+            PermissionDeniedError: the owner is another user and the caller is no admin.
+        """
+        if not self.owns(owner_id):
+            raise PermissionDeniedError(f"This {what} belongs to another user.")
+
+    def require_admin(self) -> None:
+        """Refuse a caller without the role admin.
+
+        Raises:
+            PermissionDeniedError: the caller's user or API key has the role user.
+        """
+        if not self.is_admin:
+            raise PermissionDeniedError("This operation requires the admin role.")

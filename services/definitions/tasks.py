@@ -1,0 +1,142 @@
+"""Creates, changes and deletes tasks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from persistence.definitions import tasks
+from persistence.definitions.tasks import StoredTask
+from persistence.tables.tasks import TaskRow
+from services.definitions import references, task_rules
+from services.definitions.inputs import DEFINITION_FIELDS, TaskCreate, TaskUpdate
+from services.definitions.merging import merged
+from services.executions.access import own_task
+from services.unit_of_work import UnitOfWork
+
+UNCHECKED_FIELDS = frozenset({"name", "description", "tags", "is_active", "schedule_enabled"})
+"""Fields that can still be changed if the rest of the task has become invalid since."""
+
+TASK_FIELDS = frozenset(TaskCreate.model_fields) - DEFINITION_FIELDS
+"""Fields of the task itself; the others are versioned."""
+
+Precondition = Callable[[StoredTask], None]
+"""Raises `PreconditionFailedError` if the task is not the one that the caller read."""
+
+
+async def create_task(
+    work: UnitOfWork, body: TaskCreate, *, template_id: UUID | None = None
+) -> StoredTask:
+    """Store a task with its first version.
+
+    Raises:
+        InvalidInputError: it can't run; names each field.
+        PermissionDeniedError: a field needs an admin.
+        DuplicateNameError: the caller has a task with this name.
+    """
+    checked = await task_rules.check(work, body, owner_id=work.caller.user_id)
+    columns = {**_columns(body), "spelled_tools": references.spelled(body) or None}
+    row = TaskRow(user_id=work.caller.user_id, **columns)
+    stored = await tasks.create(work.session, row, checked.stored())
+    after = {"name": row.name} | ({"template_id": str(template_id)} if template_id else {})
+    await work.record_audit("task.create", ("task", row.id), after=after)
+    if row.is_scheduled:
+        work.synchronise_schedule(row.id)
+    return stored
+
+
+async def update_task(
+    work: UnitOfWork, task_id: UUID, update: TaskUpdate, precondition: Precondition
+) -> StoredTask:
+    """Change a task. Executions in progress keep the version they started with.
+
+    Raises:
+        NotFoundError: there is no such task.
+        PermissionDeniedError: it belongs to another user, or a field needs an admin.
+        PreconditionFailedError: it has changed since the caller read it.
+        InvalidInputError: the changed task can't run; names each field.
+        DuplicateNameError: the owner has another task with the new name.
+    """
+    stored = await own_task(work.session, work.caller, task_id)
+    precondition(stored)
+    return await _change(work, stored, update)
+
+
+async def delete_task(work: UnitOfWork, task_id: UUID, precondition: Precondition) -> None:
+    """Delete a task. Its executions stay readable; its schedule is removed.
+
+    Raises:
+        NotFoundError: there is no such task.
+        PermissionDeniedError: it belongs to another user.
+        PreconditionFailedError: it has changed since the caller read it.
+    """
+    stored = await own_task(work.session, work.caller, task_id)
+    precondition(stored)
+    await tasks.delete(work.session, stored.row)
+    await work.record_audit(
+        "task.delete",
+        ("task", task_id),
+        before={"name": stored.row.name},
+        owner_id=stored.row.user_id,
+    )
+    work.synchronise_schedule(task_id)
+
+
+async def enable_schedule(work: UnitOfWork, task_id: UUID, *, is_enabled: bool) -> StoredTask:
+    """Resume or pause the schedule of a task. A repeat changes nothing.
+
+    Raises:
+        NotFoundError: there is no such task.
+        PermissionDeniedError: it belongs to another user.
+        ConflictError: it has no schedule.
+    """
+    stored = await own_task(work.session, work.caller, task_id)
+    task_rules.require_scheduled(stored.row)
+    if stored.row.schedule_enabled == is_enabled:
+        work.synchronise_schedule(task_id)
+        return stored
+    return await _change(work, stored, TaskUpdate(schedule_enabled=is_enabled))
+
+
+async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> StoredTask:
+    checked = body = _merge(stored, update)
+    if not update.model_fields_set <= UNCHECKED_FIELDS:
+        checked = await task_rules.check(work, body, owner_id=stored.row.user_id)
+    before = _audited_fields(stored.row, update)
+    columns = {**_columns(body), "spelled_tools": _spelled_tools(stored.row, update, body)}
+    changed = await tasks.change(
+        work.session, stored, columns, checked.stored(), by=work.caller.user_id
+    )
+    await work.record_audit(
+        "task.update",
+        ("task", stored.row.id),
+        before=before,
+        after=_audited_fields(changed.row, update),
+        owner_id=changed.row.user_id,
+    )
+    work.synchronise_schedule(stored.row.id)
+    return changed
+
+
+def _merge(stored: StoredTask, update: TaskUpdate) -> TaskCreate:
+    """Return the task with the fields of the update in place of its own."""
+    current = {f: getattr(stored.row, f) for f in TASK_FIELDS} | stored.definition
+    return merged(TaskCreate, current, update, what="task")
+
+
+def _spelled_tools(
+    row: TaskRow, update: TaskUpdate, body: TaskCreate
+) -> dict[str, list[str]] | None:
+    """Return the tool lists that name groups; a list that is not updated keeps its rules."""
+    kept = {f: v for f, v in (row.spelled_tools or {}).items() if f not in update.model_fields_set}
+    return {**kept, **references.spelled(body)} or None
+
+
+def _columns(body: TaskCreate) -> dict[str, Any]:
+    columns = {field: getattr(body, field) for field in TASK_FIELDS}
+    return {**columns, "tags": list(body.tags)}
+
+
+def _audited_fields(row: TaskRow, update: TaskUpdate) -> Mapping[str, Any]:
+    """Return the changed fields of the task itself, and its version, for the audit log."""
+    changed = update.model_fields_set - DEFINITION_FIELDS - {"description"}
+    return {**{f: getattr(row, f) for f in sorted(changed)}, "version": row.version}

@@ -1,0 +1,106 @@
+"""Reads what a caller may use, and refuses the rest."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import ExecutionTerminalError, NotFoundError
+from domain.states import ExecutionStatus
+from persistence.definitions import tasks
+from persistence.definitions.tasks import StoredTask
+from persistence.executions import input_requests, queries
+from persistence.sessions import sessions
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.sessions import SessionRow
+from services.caller import Caller
+
+
+async def own_execution(
+    session: AsyncSession, caller: Caller, execution_id: UUID, *, lock: bool = False
+) -> ExecutionRow:
+    """Return an execution of the caller; `lock` locks its row until the transaction ends.
+
+    Raises:
+        NotFoundError: it does not exist.
+        PermissionDeniedError: it belongs to another user.
+    """
+    read = queries.lock if lock else queries.find
+    row = await read(session, execution_id)
+    if row is None:
+        raise NotFoundError(f"There is no execution {execution_id}.")
+    caller.require_own(row.user_id, "execution")
+    return row
+
+
+def require_active(row: ExecutionRow) -> None:
+    """Refuse an execution that has ended.
+
+    Raises:
+        ExecutionTerminalError: it has ended.
+    """
+    if ExecutionStatus(row.status).is_terminal:
+        raise ExecutionTerminalError(f"This execution is already {row.status}.")
+
+
+async def own_session(
+    session: AsyncSession, caller: Caller, session_id: UUID, *, lock: bool = False
+) -> SessionRow:
+    """Return a session of the caller; `lock` locks its row until the transaction ends.
+
+    Raises:
+        NotFoundError: it does not exist or is deleted.
+        PermissionDeniedError: it belongs to another user.
+    """
+    read = sessions.lock if lock else sessions.find
+    row = await read(session, session_id)
+    if row is None:
+        raise NotFoundError(f"There is no session {session_id}.")
+    caller.require_own(row.user_id, "session")
+    return row
+
+
+async def readable_task(session: AsyncSession, caller: Caller, task_id: UUID) -> StoredTask:
+    """Return a task of the caller, or a public one.
+
+    Raises:
+        NotFoundError: it does not exist or is deleted.
+        PermissionDeniedError: it belongs to another user and is not public.
+    """
+    stored = await tasks.find(session, task_id)
+    if stored is None:
+        raise NotFoundError(f"There is no task {task_id}.")
+    if not stored.row.is_public:
+        caller.require_own(stored.row.user_id, "task")
+    return stored
+
+
+async def own_task(session: AsyncSession, caller: Caller, task_id: UUID) -> StoredTask:
+    """Return a task of the caller, locked until the transaction ends.
+
+    Raises:
+        NotFoundError: it does not exist or is deleted.
+        PermissionDeniedError: it belongs to another user.
+    """
+    stored = await tasks.find(session, task_id, lock=True)
+    if stored is None:
+        raise NotFoundError(f"There is no task {task_id}.")
+    caller.require_own(stored.row.user_id, "task")
+    return stored
+
+
+async def answerable_request(
+    session: AsyncSession, caller: Caller, request_id: UUID
+) -> InputRequestRow:
+    """Return an input request of the caller's execution, or one assigned to the caller.
+
+    Raises:
+        NotFoundError: it does not exist.
+        PermissionDeniedError: it belongs to another user and is assigned to somebody else.
+    """
+    row = await input_requests.find(session, request_id)
+    if row is None:
+        raise NotFoundError(f"There is no input request {request_id}.")
+    if row.assignee != caller.subject:
+        caller.require_own(row.user_id, "input request")
+    return row

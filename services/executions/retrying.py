@@ -1,0 +1,70 @@
+"""Retries: a new execution that repeats one that has ended."""
+
+from uuid import UUID
+
+from domain.errors import (
+    ConflictError,
+    ExecutionActiveError,
+    PermissionDeniedError,
+    TaskInactiveError,
+)
+from domain.states import ExecutionStatus
+from persistence.definitions import tasks
+from persistence.executions.creation import Start
+from persistence.tables.executions import ExecutionRow
+from services.definitions import inline_work
+from services.executions.access import own_execution
+from services.executions.inputs import RetryBody
+from services.executions.starting import start_execution
+from services.unit_of_work import UnitOfWork
+
+
+async def retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> ExecutionRow:
+    """Start an ended execution again from the beginning, in a session of its own.
+
+    Raises:
+        NotFoundError: there is no such execution.
+        PermissionDeniedError: it belongs to another user, or its task is no longer public.
+        ExecutionActiveError: it has not ended.
+        ConflictError: its task is inactive or deleted.
+        QuotaExceededError: the user has reached a quota.
+    """
+    return await start_execution(work, await check_retry(work, execution_id, body))
+
+
+async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> Start:
+    """Return the start of a retry, or refuse it like `retry`."""
+    row = await own_execution(work.session, work.caller, execution_id)
+    if not ExecutionStatus(row.status).is_terminal:
+        raise ExecutionActiveError(f"This execution is {row.status}; cancel it first.")
+    await require_runnable_task(work, row)
+    return Start(
+        work=await inline_work.same_work(work.session, row),
+        user_id=row.user_id,
+        actor=work.caller.actor,
+        trigger_type="retry",
+        action="execution.retry",
+        variables=row.prompt_variables if body.variables is None else body.variables,
+        trigger_metadata=row.trigger_metadata,
+        priority=row.priority,
+        budget_usd=body.max_budget_usd or row.budget_usd,
+        retry_of_id=row.id,
+    )
+
+
+async def require_runnable_task(work: UnitOfWork, row: ExecutionRow) -> None:
+    """Check that the owner of an execution may still execute its task, if it has one.
+
+    Raises:
+        ConflictError: the task is inactive or deleted.
+        PermissionDeniedError: the task is no longer public.
+    """
+    if row.task_id is None:
+        return
+    task = await tasks.find(work.session, row.task_id)
+    if task is None:
+        raise ConflictError("The task of this execution is deleted, so it can't run again.")
+    if not task.row.is_active:
+        raise TaskInactiveError("The task is inactive; set is_active to true to run it again.")
+    if task.row.user_id != row.user_id and not task.row.is_public:
+        raise PermissionDeniedError("The task of this execution is no longer public.")

@@ -1,0 +1,102 @@
+"""Creates, renames and deletes sessions."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from domain.errors import ExecutionActiveError
+from persistence.executions import queries
+from persistence.sessions import sessions
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import SessionRow
+from services.definitions import inline_work
+from services.executions.access import own_session
+from services.executions.inputs import SessionCreate, SessionUpdate
+from services.unit_of_work import UnitOfWork
+
+LISTED_EXECUTIONS = 3
+"""Executions that a refusal lists (chosen: enough to see what is still active)."""
+
+Precondition = Callable[[SessionRow], None]
+"""Raises `PreconditionFailedError` if the session is not the one that the caller read."""
+
+
+async def create_session(work: UnitOfWork, body: SessionCreate) -> SessionRow:
+    """Create an interactive session: a conversation with an agent, or with the model alone.
+
+    Raises:
+        InvalidInputError: there is no such agent, or an option is invalid.
+        PermissionDeniedError: an option needs an admin.
+    """
+    agent = await inline_work.checked_agent(work, body.agent_id, body.sdk_options)
+    row = SessionRow(
+        user_id=work.caller.user_id,
+        name=f"Conversation with {agent.name}" if agent else "Conversation",
+        title=body.title,
+        agent_id=body.agent_id,
+        sdk_options=body.sdk_options.model_dump(mode="json", exclude_unset=True),
+        is_interactive=True,
+    )
+    await sessions.create(work.session, row)
+    after = {"agent_id": row.agent_id, "title": row.title}
+    await work.record_audit("session.create", ("session", row.id), after=after)
+    return row
+
+
+async def rename_session(
+    work: UnitOfWork, session_id: UUID, update: SessionUpdate, precondition: Precondition
+) -> SessionRow:
+    """Change the title of a session, or remove it.
+
+    Raises:
+        NotFoundError: there is no such session.
+        PermissionDeniedError: it belongs to another user.
+        PreconditionFailedError: it has changed since the caller read it.
+    """
+    row = await own_session(work.session, work.caller, session_id, lock=True)
+    precondition(row)
+    before, after = {"title": row.title}, {"title": update.title}
+    await sessions.rename(work.session, row, update.title)
+    await work.record_audit(
+        "session.update",
+        ("session", session_id),
+        before=before,
+        after=after,
+        owner_id=row.user_id,
+    )
+    return row
+
+
+async def delete_session(work: UnitOfWork, session_id: UUID, precondition: Precondition) -> None:
+    """Delete a session in which no execution is active. Its executions stay readable.
+
+    Raises:
+        NotFoundError: there is no such session.
+        PermissionDeniedError: it belongs to another user.
+        PreconditionFailedError: it has changed since the caller read it.
+        ExecutionActiveError: executions of it have not ended; lists the first of them.
+    """
+    row = await own_session(work.session, work.caller, session_id, lock=True)
+    precondition(row)
+    active = await queries.unfinished_of(work.session, session_id, limit=LISTED_EXECUTIONS + 1)
+    _require_none_active(active)
+    await sessions.delete(work.session, row)
+    await work.record_audit(
+        "session.delete",
+        ("session", session_id),
+        before={"name": row.name, "title": row.title},
+        owner_id=row.user_id,
+    )
+
+
+def _require_none_active(active: Sequence[ExecutionRow]) -> None:
+    if not active:
+        return
+    listed = ", ".join(f"{row.id} ({_describe_status(row)})" for row in active[:LISTED_EXECUTIONS])
+    more = " and others" if len(active) > LISTED_EXECUTIONS else ""
+    raise ExecutionActiveError(
+        f"Executions of this session have not ended: {listed}{more}. Cancel them first."
+    )
+
+
+def _describe_status(row: ExecutionRow) -> str:
+    return f"{row.status}: {row.status_reason}" if row.status_reason else row.status

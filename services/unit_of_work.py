@@ -1,0 +1,161 @@
+"""The unit of work: a service call is one transaction; its effects outside run after the commit.
+
+    async with services.transaction(caller) as work:
+        execution = await starting.start_task(work, task_id, request)
+
+A service function takes the unit of work first, reads and writes through `work.session`, and
+registers what Temporal has to do. If the process dies between the commit and an effect, or Temporal
+does not answer, the worker's relay and reconcilers do the same later from the committed rows.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import Counter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.dispatch import StartRequest
+from domain.schedules import Backfill
+from persistence.db.database import Database
+from persistence.definitions import backfills, schedules
+from persistence.definitions.secrets import SecretSealer
+from persistence.executions import signals
+from persistence.executions.creation import request_of
+from persistence.ledger import audit
+from persistence.tables.executions import ExecutionRow
+from services.caller import Caller
+from services.ports import ScheduleServer, WorkflowServer
+from services.quotas import QuotaGuard
+
+CONCURRENT_EFFECTS = 16
+"""Effects that run at the same time (chosen: each waits about 10 ms for Temporal)."""
+
+EFFECTS_SECONDS = 5.0
+"""No further effects start after this time; the relay does the rest (chosen)."""
+
+STARTS = Counter(
+    "perdure_workflow_starts",
+    "Workflows started right after the commit, or left to the relay.",
+    ["outcome"],
+)
+
+Effect = Callable[[], Awaitable[object]]
+CheckUrl = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorSettings:
+    """What the operator's settings allow in definitions."""
+
+    default_model: str
+    working_directories: Sequence[Path] = ()
+    check_url: CheckUrl
+    """Raises `AddressRefusedError` for a URL that the operator's settings do not allow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the services of one process share; a composition root creates it."""
+
+    database: Database
+    workflows: WorkflowServer
+    schedules: ScheduleServer
+    quotas: QuotaGuard
+    secrets: SecretSealer
+    settings: OperatorSettings
+
+    @asynccontextmanager
+    async def transaction(
+        self, caller: Caller, *, dry_run: bool = False, effects: list["Effect"] | None = None
+    ) -> AsyncIterator["UnitOfWork"]:
+        """Commit when the block ends, then run the effects. An exception rolls back.
+
+        A dry run is rolled back too, and its effects do not run. With `effects` they are only
+        added to that list, for a caller that runs those of several transactions together.
+        """
+        async with self.database.transaction(keep=not dry_run) as session:
+            work = UnitOfWork(session, caller, self)
+            yield work
+        if dry_run:
+            return
+        if effects is None:
+            await run_effects(work.effects)
+        else:
+            effects += work.effects
+
+
+@dataclass(slots=True)
+class UnitOfWork:
+    """One transaction on behalf of one caller."""
+
+    session: AsyncSession
+    caller: Caller
+    services: Services
+    effects: list[Effect] = field(default_factory=list)
+    """What is to be done outside the database after the commit, in this order."""
+
+    def start_workflow(self, row: ExecutionRow) -> None:
+        """Start the workflow of a stored execution after the commit."""
+        self.effects.append(partial(_start_workflow, self.services, request_of(row)))
+
+    def wake_workflow(self, row: ExecutionRow) -> None:
+        """Signal the workflow of an execution after the commit."""
+        self.effects.append(partial(self.services.workflows.wake, row.workflow_id))
+
+    def synchronise_schedule(self, task_id: UUID) -> None:
+        """Create, update or delete the schedule of a changed task after the commit."""
+        services = self.services
+        self.effects.append(
+            partial(schedules.synchronise, services.database, services.schedules, task_id)
+        )
+
+    def send_backfill(self, backfill: Backfill) -> None:
+        """Send a stored backfill to Temporal after the commit."""
+        services = self.services
+        self.effects.append(
+            partial(backfills.send, services.database, services.schedules, backfill)
+        )
+
+    async def record_audit(
+        self,
+        action: str,
+        entity: tuple[str, UUID],
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+        owner_id: UUID | None = None,
+    ) -> None:
+        """Append a row to the audit log (`persistence.ledger.audit.record`)."""
+        await audit.record(
+            self.session,
+            self.caller.actor,
+            action,
+            entity,
+            before=before,
+            after=after,
+            owner_id=owner_id,
+        )
+
+
+async def run_effects(effects: Sequence[Effect]) -> None:
+    """Run effects, `CONCURRENT_EFFECTS` at a time, until `EFFECTS_SECONDS` have passed."""
+    began = time.monotonic()
+    for position in range(0, len(effects), CONCURRENT_EFFECTS):
+        if time.monotonic() - began > EFFECTS_SECONDS:
+            return
+        batch = effects[position : position + CONCURRENT_EFFECTS]
+        await asyncio.gather(*(effect() for effect in batch))
+
+
+async def _start_workflow(services: Services, request: StartRequest) -> None:
+    was_started = await services.workflows.start(request)
+    if was_started:
+        await signals.mark_dispatched(services.database, request.execution_id)
+    STARTS.labels("started" if was_started else "left_to_relay").inc()
