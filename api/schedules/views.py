@@ -10,7 +10,7 @@ from api.schedules.schemas import FireRead, ScheduleLine, ScheduleRead, State
 from domain import cron
 from domain.schedules import ScheduleState, TaskSchedule
 from persistence.definitions.scheduled_runs import ScheduledRun
-from persistence.definitions.schedules import wanted_of
+from persistence.definitions.schedules import schedule_of
 from persistence.tables.tasks import TaskRow
 
 SHOWN_RUNS = 10
@@ -34,7 +34,7 @@ def schedule(
     skipped: int,
 ) -> ScheduleRead:
     """One task's schedule. `server_state` None: Temporal did not answer."""
-    wanted = wanted_of(row, None)
+    wanted = schedule_of(row, None)
     state = _state(
         wanted,
         is_synchronised=is_synchronised and (server_state is None or server_state.is_as_wanted),
@@ -60,7 +60,7 @@ def schedule(
 
 def line(row: TaskRow, *, is_synchronised: bool) -> ScheduleLine:
     """A schedule in a list, without data from Temporal."""
-    wanted = wanted_of(row, None)
+    wanted = schedule_of(row, None)
     state = _state(wanted, is_synchronised=is_synchronised)
     return ScheduleLine(
         task_id=row.id,
@@ -85,14 +85,14 @@ def _state(wanted: TaskSchedule | None, *, is_synchronised: bool) -> State:
 def _next_fires(
     wanted: TaskSchedule | None, state: State, server_state: ScheduleState | None
 ) -> list[datetime]:
-    """The run times from Temporal, including jitter, if it is available and has the schedule."""
+    """As Temporal tells them, with their jitter, where it can be asked and knows the schedule."""
     if state == "active" and server_state is not None:
         return list(server_state.next_fires)[:SHOWN_RUNS]
     return _by_the_clock(wanted, SHOWN_RUNS)
 
 
 def _by_the_clock(wanted: TaskSchedule | None, count: int) -> list[datetime]:
-    """The run times from the cron expression; empty if no runs will start."""
+    """What the cron expression says; nothing where nothing will fire."""
     if wanted is None or wanted.is_paused:
         return []
     times = cron.fires(wanted.cron, ZoneInfo(wanted.timezone), datetime.now(UTC))
