@@ -25,7 +25,6 @@ from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, WAKE_CHANNEL, WATCH_CHANNEL, Listener
-from persistence.ledger.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
@@ -37,6 +36,7 @@ from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
+from services.quotas import Quotas
 from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery

@@ -21,11 +21,11 @@ from contracts.execution import (
     RunRef,
 )
 from domain.errors import ResetRefusedError
-from persistence.definitions import scheduled_runs
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission
-from persistence.ledger.quotas import Quotas
 from services.executions import finishing
+from services.quotas import Quotas
+from services.scheduling.scheduled_runs import start_scheduled
 
 
 class Activities(ExecutionActivities):
@@ -47,7 +47,7 @@ class Activities(ExecutionActivities):
         run = Firing(given.task_id, workflow_id, given.first_run_id, given.scheduled_at)
         with translate_errors():
             async with self._database.transaction() as session:
-                execution_id = await scheduled_runs.store_scheduled(session, run, self._quotas)
+                execution_id = await start_scheduled(session, run, self._quotas)
         return CreateExecutionResult(execution_id=execution_id)
 
     @activity.defn(name="create_session")

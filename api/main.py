@@ -46,7 +46,6 @@ from api.users import routes as users
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.executions.cached_reads import CachedReads
-from persistence.ledger.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound, checked_url
 from runtime.schedules import Schedules
@@ -54,7 +53,7 @@ from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect
-from services.quotas import QuotaGuard
+from services.quotas import QuotaGuard, Quotas
 from services.unit_of_work import OperatorSettings, Services
 
 VERSION = "1"

@@ -18,7 +18,6 @@ from domain import pricing
 from domain.agents import Agent, system_prompt_of
 from domain.offers import offers
 from domain.templates import render
-from persistence.definitions import scheduled_runs
 from persistence.executions.creation import Start
 from persistence.executions.snapshot import permissions_of
 from persistence.ledger import forecasts
@@ -27,6 +26,7 @@ from services.definitions import task_rules
 from services.executions import starting
 from services.executions.access import readable_task
 from services.executions.inputs import ExecuteBody
+from services.scheduling.scheduled_runs import with_schedule_variables
 from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -47,7 +47,7 @@ async def dry_run(
         execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
         work = UnitOfWork(session, call.caller, call.services)
         wanted = starting.start_of_body(work, starting.active_work_of(task), execution)
-        wanted = await scheduled_runs.with_schedule_variables(session, wanted, datetime.now(UTC))
+        wanted = await with_schedule_variables(session, wanted, datetime.now(UTC))
         strict = body.strict_variables
         agent = await starting.check_start(work, wanted, strict_variables=strict)
         past = await forecasts.forecast(session, task_id, wanted.user_id)

@@ -10,7 +10,8 @@ from api.links import BASE
 from api.users.schemas import CredentialsRead, MeRead, QuotasRead, QuotaUsageRead
 from domain.errors import NotFoundError
 from persistence.identity import users
-from persistence.ledger import quotas
+from persistence.ledger.quotas import load_usage
+from services.quotas import effective_quotas
 
 router = APIRouter(tags=["users"])
 
@@ -23,8 +24,8 @@ async def get_me(call: Called) -> Response:
         user = await users.find(session, me.user_id)
         if user is None:
             raise NotFoundError(f"There is no user {me.user_id}.")
-        used = await quotas.usage(session, me.user_id)
-    allowed = quotas.effective(user, call.services.quotas.defaults)
+        used = await load_usage(session, me.user_id)
+    allowed = effective_quotas(user, call.services.quotas.defaults)
     read = MeRead(
         id=me.user_id,
         subject=me.subject,

@@ -16,7 +16,6 @@ from domain.errors import (
 )
 from domain.states import PREREQUISITES, ExecutionStatus
 from domain.templates import LONGEST_RENDERED, rendered_length
-from persistence.definitions import scheduled_runs
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import creation, prerequisites, queries
 from persistence.executions.creation import SESSION_BUSY, Start, Work
@@ -26,6 +25,7 @@ from services.definitions import inline_work, references, task_rules
 from services.definitions.json_schemas import value_problems
 from services.executions.access import own_task, readable_task
 from services.executions.inputs import ExecuteBody, WorkBody
+from services.scheduling import scheduled_runs
 from services.unit_of_work import UnitOfWork
 
 LATEST_DEADLINE = timedelta(days=3650)

@@ -22,14 +22,13 @@ from domain.addresses import Exemptions
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.identity import users
-from persistence.ledger.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.outbound import checked_url
 from runtime.schedules import Schedules
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
-from services.quotas import QuotaGuard
+from services.quotas import QuotaGuard, Quotas
 from services.unit_of_work import OperatorSettings, Services
 from tests.engine.driver import Engine
 from tests.waiting import eventually

@@ -14,11 +14,12 @@ from persistence.db.database import Database
 from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import Firing
 from persistence.identity import users
-from persistence.ledger.quotas import Quotas
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.schedules import ScheduleSkipRow
 from persistence.tables.tasks import TaskRow
+from services.quotas import Quotas
+from services.scheduling.scheduled_runs import start_scheduled
 
 DUE = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -52,7 +53,7 @@ def fire_of(task_id: UUID, run: str = "run-1") -> Firing:
 
 async def store(database: Database, fire: Firing) -> UUID | None:
     async with database.transaction() as session:
-        return await scheduled_runs.store_scheduled(session, fire, Quotas())
+        return await start_scheduled(session, fire, Quotas())
 
 
 async def test_a_repeated_fire_finds_its_execution(database: Database) -> None:
@@ -88,7 +89,7 @@ async def test_a_skip_stays_a_skip_when_it_is_repeated(database: Database) -> No
     assert await store(database, fire_of(task.id)) is None
     async with database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(ScheduleSkipRow)) == 1
-        assert await scheduled_runs.skips(session, task.id) == 1
+        assert await scheduled_runs.count_skips(session, task.id) == 1
 
 
 async def test_a_fire_of_a_task_that_never_was_is_skipped(database: Database) -> None:
@@ -96,7 +97,7 @@ async def test_a_fire_of_a_task_that_never_was_is_skipped(database: Database) ->
     nobodys = new_id()
     assert await store(database, fire_of(nobodys)) is None
     async with database.reading() as session:
-        (fired,) = await scheduled_runs.recent(session, nobodys, limit=10)
+        (fired,) = await scheduled_runs.list_recent(session, nobodys, limit=10)
     assert (fired.reason, fired.scheduled_at) == ("task_deleted", DUE)
 
 
