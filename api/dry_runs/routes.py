@@ -26,7 +26,7 @@ from services.definitions import task_rules
 from services.executions import starting
 from services.executions.access import readable_task
 from services.executions.inputs import ExecuteBody
-from services.scheduling.scheduled_runs import with_schedule_variables
+from services.scheduling.variables import with_schedule_variables
 from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
