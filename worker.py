@@ -1,4 +1,4 @@
-"""Composition root of the worker process: puts the parts together and serves until SIGTERM."""
+"""Composition root of the worker process: builds its parts and runs them until SIGTERM."""
 
 import asyncio
 import signal
@@ -7,22 +7,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.audit_chainer import AuditChainer
 from activities.background_tasks import run_alongside
 from activities.call_claude import ExecutionRunner, InterruptWatchers
-from activities.deliveries import Deliveries
 from activities.execution import Activities
-from activities.housekeeping import Housekeeping
 from activities.live_updates import LiveWatchers
-from activities.notifications import Notifying
+from activities.notifications import DeliveryActivities
+from activities.periodic_tasks import periodic_tasks, start_deliveries
 from activities.prices import ListPrices
-from activities.reconciler import Reconciler
-from activities.relay import Relay
-from activities.schedules import ScheduleReconciler
 from activities.sending import Sender
 from agent.ports import Model
 from claude.adapter import ClaudeModel
@@ -30,28 +26,29 @@ from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, WAKE_CHANNEL, WATCH_CHANNEL, Listener
-from persistence.ledger.quotas import Quotas
-from runtime import secret_box
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
-from runtime.outbound import Outbound
+from runtime.outbound import Outbound, checked_url
 from runtime.readiness import announce
 from runtime.sandbox import SandboxedRunner
 from runtime.schedules import Schedules
+from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
+from services.quotas import QuotaGuard, Quotas
+from services.unit_of_work import OperatorSettings, Services
 from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
 
-CLOSING = timedelta(seconds=5)
-"""Beyond the drain: what a cut step needs to be recorded, before Temporal cancels it (chosen)."""
+CLOSE_TIMEOUT = timedelta(seconds=5)
+"""After draining: the time to record an interrupted step before Temporal cancels it (chosen)."""
 
 
 def executions_worker(client: Client, activities: Activities, settings: Settings) -> Worker:
-    """The one worker of this process: workflows, their database steps, and `call_claude`."""
+    """Run the workflows of executions and their activities."""
     return Worker(
         client,
         task_queue=names.EXECUTIONS_QUEUE,
@@ -62,7 +59,7 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
             activities.create_session,
             activities.render_prompt,
             activities.call_claude,
-            activities.report,  # of workflows that a worker without the queue of reports moves
+            activities.report,  # for workflows that a worker without the queue of reports started
             activities.finish,
         ],
         max_concurrent_activities=settings.max_concurrent_executions,
@@ -70,133 +67,141 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
         max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         sticky_queue_schedule_to_start_timeout=policies.STICKY,
-        graceful_shutdown_timeout=timedelta(seconds=settings.drain_seconds) + CLOSING,
+        graceful_shutdown_timeout=timedelta(seconds=settings.drain_seconds) + CLOSE_TIMEOUT,
     )
 
 
-def deliveries_worker(client: Client, notifying: Notifying) -> Worker:
-    """Delivers notifications, in slots of its own: a slow receiver holds up no execution."""
+def deliveries_worker(client: Client, activities: DeliveryActivities) -> Worker:
+    """Deliver notifications in separate slots, so that a slow receiver delays no execution."""
     return Worker(
         client,
         task_queue=names.NOTIFICATIONS_QUEUE,
         workflows=[NotificationDelivery],
         workflow_runner=SandboxedRunner(),
-        activities=[notifying.deliver],
+        activities=[activities.deliver_notification],
         max_concurrent_activities=policies.DELIVERIES_AT_ONCE,
         max_cached_workflows=policies.DELIVERIES_AT_ONCE,
         max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         sticky_queue_schedule_to_start_timeout=policies.STICKY,
-        graceful_shutdown_timeout=CLOSING,
-    )
-
-
-def sender(settings: Settings, database: Database, outbound: Outbound) -> Sender:
-    """The ways out for notifications, as far as the settings open them."""
-    smtp_url, keys = settings.smtp_url, settings.secrets_key
-    return Sender(
-        database=database,
-        outbound=outbound,
-        sealer=secret_box.SecretBox(keys.get_secret_value() if keys else None),
-        mailer=Mailer.maybe(smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from),
+        graceful_shutdown_timeout=CLOSE_TIMEOUT,
     )
 
 
 def reports_worker(client: Client, activities: Activities) -> Worker:
-    """Makes reports, in slots of its own: those of executions may all be taken for long."""
+    """Create reports in separate slots: executions may hold all of theirs for a long time."""
     return Worker(
         client,
         task_queue=names.REPORTS_QUEUE,
         activities=[activities.report],
         max_concurrent_activities=policies.REPORTS_AT_ONCE,
-        graceful_shutdown_timeout=CLOSING,
+        graceful_shutdown_timeout=CLOSE_TIMEOUT,
     )
 
 
-def caller_of(settings: Settings, database: Database, model: Model) -> ExecutionRunner:
-    """What every `call_claude` of this worker shares."""
+def delivery_activities(
+    settings: Settings, database: Database, outbound: Outbound
+) -> DeliveryActivities:
+    """Build what delivers notifications, as far as the settings allow."""
+    smtp_url, keys = settings.smtp_url, settings.secrets_key
+    sender = Sender(
+        database=database,
+        outbound=outbound,
+        secret_box=SecretBox(keys.get_secret_value() if keys else None),
+        mailer=Mailer.from_url(
+            smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from
+        ),
+    )
+    return DeliveryActivities(sender, public_url=settings.public_url)
+
+
+def execution_runner(settings: Settings, database: Database, model: Model) -> ExecutionRunner:
+    """Build what all `call_claude` activities of this worker share."""
     host = host_id(settings.home)
-    tools = Toolbox(
-        settings.home / "workspaces",
-        host_id=process_host(host),
-        sandbox=settings.sandbox,
-        working_directories=settings.working_directories,
-    )
     return ExecutionRunner(
         database=database,
         host_id=host,
         model=model,
-        tools=tools,
+        tools=Toolbox(
+            settings.home / "workspaces",
+            host_id=process_host(host),
+            sandbox=settings.sandbox,
+            working_directories=settings.working_directories,
+        ),
         store=BlobStore(settings.home / "artifacts"),
         prices=ListPrices(),
-        watchers=LiveWatchers(database),
+        live_watchers=LiveWatchers(database),
         interrupt_watchers=InterruptWatchers(settings.max_concurrent_executions),
         drain_seconds=settings.drain_seconds,
     )
 
 
-@asynccontextmanager
-async def delivering(settings: Settings, database: Database, client: Client) -> AsyncIterator[None]:
-    """Take notifications where they go while the block runs."""
-    outbound = Outbound(settings.outbound_allow)
-    try:
-        notifying = Notifying(sender(settings, database, outbound), public_url=settings.public_url)
-        async with deliveries_worker(client, notifying):
-            yield
-    finally:
-        await outbound.aclose()
+def background_tasks(
+    settings: Settings, runner: ExecutionRunner, client: Client
+) -> AbstractAsyncContextManager[None]:
+    """Run the listener for Postgres notifications and the periodic tasks."""
+    database, dispatcher = runner.database, Dispatcher(client)
+    deliveries = start_deliveries(database, dispatcher)
+    listener = Listener(
+        str(settings.database_url),
+        {
+            WAKE_CHANNEL: runner.interrupt_watchers.wake,
+            WATCH_CHANNEL: runner.live_watchers.watch,
+            NOTIFICATIONS_CHANNEL: deliveries.wake,
+        },
+        on_gap=runner.interrupt_watchers.wake_all,
+    )
+    tasks = periodic_tasks(database, dispatcher, Schedules(client))
+    return run_alongside(listener.run(), deliveries.run(), *(task.run() for task in tasks))
+
+
+def compose_services(
+    settings: Settings, database: Database, client: Client, outbound: Outbound
+) -> Services:
+    """Build the services."""
+    keys = settings.secrets_key
+    return Services(
+        database=database,
+        workflows=Dispatcher(client),
+        schedules=Schedules(client),
+        quotas=QuotaGuard(
+            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
+        ),
+        secrets=SecretBox(keys.get_secret_value() if keys else None),
+        settings=OperatorSettings(
+            default_model=settings.model,
+            working_directories=settings.working_directories,
+            check_url=partial(checked_url, exemptions=outbound.exemptions),
+        ),
+    )
 
 
 @asynccontextmanager
 async def working(settings: Settings, *, client: Client, model: Model) -> AsyncIterator[None]:
-    """Serve the task queues, relay and listen while the block runs, then drain."""
+    """Run the task queues and the background tasks while the block runs, then drain."""
     async with AsyncExitStack() as stack:
         database = Database.connect(
             str(settings.database_url), pool_size=settings.database_pool_size
         )
         stack.push_async_callback(database.close)
-        caller = caller_of(settings, database, model)
-        await stack.enter_async_context(companions(settings, caller, client))
-        await stack.enter_async_context(delivering(settings, database, client))
-        quotas = Quotas(
-            settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
-        )
-        activities = Activities(caller, default_model=settings.model, quotas=quotas)
+        runner = execution_runner(settings, database, model)
+        await stack.enter_async_context(background_tasks(settings, runner, client))
+        outbound = Outbound(settings.outbound_allow)
+        stack.push_async_callback(outbound.aclose)
+        deliveries = delivery_activities(settings, database, outbound)
+        activities = Activities(runner, compose_services(settings, database, client, outbound))
+        await stack.enter_async_context(deliveries_worker(client, deliveries))
         await stack.enter_async_context(reports_worker(client, activities))
         await stack.enter_async_context(executions_worker(client, activities, settings))
         yield
 
 
-def companions(
-    settings: Settings, caller: ExecutionRunner, client: Client
-) -> AbstractAsyncContextManager[None]:
-    """What runs beside the queues: the ear, the relay, and whatever mends and tidies up."""
-    database, dispatcher = caller.database, Dispatcher(client)
-    deliveries = Deliveries(database, dispatcher)
-    listener = Listener(
-        str(settings.database_url),
-        {
-            WAKE_CHANNEL: caller.interrupt_watchers.wake,
-            WATCH_CHANNEL: caller.watchers.watch,
-            NOTIFICATIONS_CHANNEL: deliveries.wake,
-        },
-        on_gap=caller.interrupt_watchers.wake_all,
-    )
-    return run_alongside(
-        listener.run(),
-        Relay(database, dispatcher).run(),
-        Reconciler(database, dispatcher).run(),
-        ScheduleReconciler(database, Schedules(client)).run(),
-        deliveries.run(),
-        AuditChainer(database).run(),
-        Housekeeping(database).run(),
-    )
-
-
 async def serve(settings: Settings, stopping: asyncio.Event) -> None:
-    """Work until `stopping` is set, then drain."""
+    """Run until `stopping` is set, then drain."""
     if settings.database_url is None:
-        raise SystemExit("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
+        raise SystemExit(
+            "Set PERDURE_DATABASE_URL, or run `perdure up`, which starts its own database."
+        )
     async with AsyncExitStack() as stack:
         model = ClaudeModel.create()
         stack.push_async_callback(model.close)
@@ -208,7 +213,7 @@ async def serve(settings: Settings, stopping: asyncio.Event) -> None:
 
 
 async def main() -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Run until SIGTERM or Ctrl-C."""
     settings = Settings()
     set_up_logging(settings.log_level, settings.log_format)
     stopping = asyncio.Event()
@@ -221,6 +226,6 @@ if __name__ == "__main__":
     import uvloop
 
     uvloop.run(main())
-    # Temporal's core aborts about one in five processes that end at once (sdk-python#300).
+    # Temporal's core aborts about 20 % of processes that exit at once (sdk-python#300).
     time.sleep(0.25)
     sys.exit(0)

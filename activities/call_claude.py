@@ -1,13 +1,14 @@
-"""`call_claude`: one attempt of the loop, with its heartbeat, its ear, its share of the worker."""
+"""The activity `call_claude`: runs one attempt of the loop, with heartbeats and interrupts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 from temporalio import activity
 
+from activities.background_tasks import run_in_background, send_heartbeats
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
 from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
@@ -21,8 +22,8 @@ from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 
 
-def identity(run: RunRef) -> RunIdentity:
-    """The run that the current activity works for."""
+def current_run(run: RunRef) -> RunIdentity:
+    """Identify the workflow run and the attempt of the current activity, for fencing."""
     info = activity.info()
     return RunIdentity(
         workflow_id=info.workflow_id or "",
@@ -35,56 +36,57 @@ def identity(run: RunRef) -> RunIdentity:
 
 
 class InterruptWatchers:
-    """The executions this worker moves right now, so that a ring of the bell finds its loop."""
+    """The executions that this worker is running, so that a wake-up reaches the right loop."""
 
     def __init__(self, slots: int) -> None:
-        """`slots` is how many executions the worker moves at a time."""
+        """`slots` is the number of executions the worker runs at a time."""
         self._slots = slots
-        self._present: dict[str, InterruptWatcher] = {}
+        self._watchers: dict[str, InterruptWatcher] = {}
 
     @property
     def is_full(self) -> bool:
-        """Whether others wait for a slot, as far as this worker can tell."""
-        return len(self._present) >= self._slots
+        """Whether every slot is taken, so that other executions may be waiting for one."""
+        return len(self._watchers) >= self._slots
 
     @contextmanager
-    def open(self, execution_id: UUID) -> Iterator[InterruptWatcher]:
-        """An ear for one execution while the block runs."""
-        interrupts = self._present[str(execution_id)] = InterruptWatcher()
+    def watch(self, execution_id: UUID) -> Iterator[InterruptWatcher]:
+        """Deliver the wake-ups of one execution to the returned watcher while the block runs."""
+        key = str(execution_id)
+        watcher = self._watchers[key] = InterruptWatcher()
         try:
-            yield interrupts
+            yield watcher
         finally:
-            if self._present.get(str(execution_id)) is interrupts:
-                del self._present[str(execution_id)]
+            if self._watchers.get(key) is watcher:
+                del self._watchers[key]
 
     def wake(self, execution_id: str) -> None:
-        """There is something unread (a `BELL` notification)."""
-        if (interrupts := self._present.get(execution_id)) is not None:
-            interrupts.wake()
+        """Interrupt the loop of an execution that has an unread signal."""
+        if (watcher := self._watchers.get(execution_id)) is not None:
+            watcher.wake()
 
     def wake_all(self) -> None:
-        """Notifications may have been lost: everybody looks."""
-        for interrupts in self._present.values():
-            interrupts.wake()
+        """Wake every loop: the connection that carries the wake-ups was interrupted."""
+        for watcher in self._watchers.values():
+            watcher.wake()
 
 
-class Segment:
-    """The share of the worker one call gets: short when others wait."""
+class SegmentLimit:
+    """Decides when `call_claude` returns its slot: earlier while other executions wait."""
 
-    def __init__(self, interrupt_watchers: InterruptWatchers) -> None:
-        """Begins now."""
-        self._attentions = interrupt_watchers
-        self._began = asyncio.get_running_loop().time()
+    def __init__(self, watchers: InterruptWatchers) -> None:
+        """Start the segment now."""
+        self._watchers = watchers
+        self._started_at = asyncio.get_running_loop().time()
 
     def __call__(self) -> bool:
-        """Whether it is over."""
-        limit = policies.SEGMENT_WHEN_FULL if self._attentions.is_full else policies.SEGMENT
-        return asyncio.get_running_loop().time() - self._began >= limit.total_seconds()
+        """Return whether the segment is over."""
+        limit = policies.SEGMENT_WHEN_FULL if self._watchers.is_full else policies.SEGMENT
+        return asyncio.get_running_loop().time() - self._started_at >= limit.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRunner:
-    """What every `call_claude` of a worker shares."""
+    """What all `call_claude` activities of a worker share."""
 
     database: Database
     host_id: UUID
@@ -92,30 +94,33 @@ class ExecutionRunner:
     tools: Tools
     store: Store
     prices: Prices
-    watchers: LiveWatchers
+    live_watchers: LiveWatchers
     interrupt_watchers: InterruptWatchers
     drain_seconds: float
 
-    async def call(self, run: RunRef) -> CallClaudeResult:
-        """Move the execution forward until something outside is needed."""
-        who = identity(run)
-        record = ExecutionRecord(self.database, run.execution_id, who, host_id=self.host_id)
-        with self.interrupt_watchers.open(run.execution_id) as interrupts:
+    async def run(self, run: RunRef) -> CallClaudeResult:
+        """Run the loop until it needs something from outside, or until its segment is over."""
+        with self.interrupt_watchers.watch(run.execution_id) as watcher:
             loop = Loop(
-                record=record,
+                record=ExecutionRecord(
+                    self.database, run.execution_id, current_run(run), host_id=self.host_id
+                ),
                 model=self.model,
                 tools=self.tools,
                 store=self.store,
                 prices=self.prices,
-                live_updates=ExecutionLiveUpdates(run.execution_id, self.watchers),
-                interrupts=interrupts,
-                is_segment_over=Segment(self.interrupt_watchers),
+                live_updates=ExecutionLiveUpdates(run.execution_id, self.live_watchers),
+                interrupts=watcher,
+                is_segment_over=SegmentLimit(self.interrupt_watchers),
             )
-            async with _beating(loop), _draining(interrupts, self.drain_seconds):
+            with (
+                send_heartbeats(lambda: _progress(loop)),
+                run_in_background(_drain(watcher, self.drain_seconds)),
+            ):
                 try:
                     stop = await loop.run()
                 except ExecutionTerminalError:
-                    # It ended behind the workflow's back; `finish` reports what is written.
+                    # It ended outside of its workflow; `finish` returns the recorded status.
                     return CallClaudeResult(
                         outcome=Outcome.CANCELLED, last_message_seq=run.last_message_seq
                     )
@@ -125,7 +130,7 @@ class ExecutionRunner:
 def _result(loop: Loop, stop: Stop) -> CallClaudeResult:
     state = loop.state
     if state is None:
-        raise RuntimeError("the loop ended before it began")
+        raise RuntimeError("the loop returned before it read the record")
     return CallClaudeResult(
         outcome=stop.outcome,
         last_message_seq=state.transcript.next_seq - 1,
@@ -138,41 +143,17 @@ def _result(loop: Loop, stop: Stop) -> CallClaudeResult:
     )
 
 
-@asynccontextmanager
-async def _beating(loop: Loop) -> AsyncIterator[None]:
-    """Beat while the block runs, with progress and no content."""
-
-    async def beat() -> None:
-        while True:
-            # A call that is over sooner needs no beat, which would be a request of its own.
-            await asyncio.sleep(policies.HEARTBEAT_EVERY.total_seconds())
-            state = loop.state
-            if state is None:
-                activity.heartbeat()
-            else:
-                activity.heartbeat(
-                    {"turn": state.turn, "tool": state.tool, "cost_usd": float(state.cost_usd)}
-                )
-
-    beating = asyncio.ensure_future(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()
+def _progress(loop: Loop) -> dict[str, object]:
+    """Return the heartbeat's details. They enter Temporal, so they hold no content."""
+    state = loop.state
+    if state is None:
+        return {}
+    return {"turn": state.turn, "tool": state.tool, "cost_usd": float(state.cost_usd)}
 
 
-@asynccontextmanager
-async def _draining(interrupts: InterruptWatcher, drain_seconds: float) -> AsyncIterator[None]:
-    """Tell the loop when the worker shuts down, and cut it when its time to drain is over."""
-
-    async def drain() -> None:
-        await activity.wait_for_worker_shutdown()
-        interrupts.drain()
-        await asyncio.sleep(drain_seconds)
-        interrupts.interrupt()
-
-    waiting = asyncio.ensure_future(drain())
-    try:
-        yield
-    finally:
-        waiting.cancel()
+async def _drain(watcher: InterruptWatcher, drain_seconds: float) -> None:
+    """When the worker shuts down, stop the loop after its current step, or after a time limit."""
+    await activity.wait_for_worker_shutdown()
+    watcher.drain()
+    await asyncio.sleep(drain_seconds)
+    watcher.interrupt()

@@ -1,4 +1,4 @@
-"""The execution's activities, implemented: each opens its transaction and calls who does it."""
+"""The activities of an execution: each opens a transaction and calls the function for it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from temporalio import activity
 
 from activities import report as reporting
-from activities.call_claude import ExecutionRunner, identity
-from activities.failures import translated
+from activities.call_claude import ExecutionRunner, current_run
+from activities.failures import translate_errors
 from activities.render_prompt import render_prompt
 from contracts.activities import ExecutionActivities
 from contracts.execution import (
@@ -21,95 +21,99 @@ from contracts.execution import (
     RunRef,
 )
 from domain.errors import ResetRefusedError
-from persistence.definitions import scheduled_runs
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission
-from persistence.ledger.quotas import Quotas
+from services.caller import Caller
 from services.executions import finishing
+from services.scheduling.scheduled_runs import start_scheduled
+from services.unit_of_work import Services
 
 
 class Activities(ExecutionActivities):
     """Registered with the workers; one instance per process."""
 
-    def __init__(self, caller: ExecutionRunner, *, default_model: str, quotas: Quotas) -> None:
-        """`default_model` is what a definition without a model runs on; `quotas` bound fires."""
-        self._caller = caller
-        self._database = caller.database
-        self._default_model = default_model
-        self._quotas = quotas
+    def __init__(self, runner: ExecutionRunner, services: Services) -> None:
+        """`services` start scheduled runs."""
+        self._runner = runner
+        self._database = runner.database
+        self._services = services
 
     @activity.defn(name="create_execution")
-    async def create_execution(self, fire: CreateExecutionInput) -> CreateExecutionResult:
-        """Make the execution of a schedule's fire."""
+    async def create_execution(self, given: CreateExecutionInput) -> CreateExecutionResult:
+        """Create the execution of a scheduled run."""
         workflow_id = activity.info().workflow_id
         if workflow_id is None:
-            raise RuntimeError("a fire is a workflow's")
-        fired = Firing(fire.task_id, workflow_id, fire.first_run_id, fire.scheduled_at)
-        with translated():
-            async with self._database.transaction() as session:
-                execution_id = await scheduled_runs.store_scheduled(session, fired, self._quotas)
+            raise RuntimeError("create_execution must be called by a workflow")
+        run = Firing(given.task_id, workflow_id, given.first_run_id, given.scheduled_at)
+        with translate_errors():
+            async with self._services.transaction(Caller.engine()) as work:
+                execution_id = await start_scheduled(work, run)
         return CreateExecutionResult(execution_id=execution_id)
 
     @activity.defn(name="create_session")
     async def create_session(self, run: RunRef) -> CreateSessionResult:
-        """Make the session and mark the execution running."""
-        async with self._admitted(run):
-            is_live = await admission.create_session(
-                self._database, run.execution_id, identity(run)
+        """Create the session and mark the execution as running."""
+        async with self._record_refused_resets(run):
+            is_active = await admission.create_session(
+                self._database, run.execution_id, current_run(run)
             )
-        return CreateSessionResult(is_terminal=not is_live)
+        return CreateSessionResult(is_terminal=not is_active)
 
     @activity.defn(name="render_prompt")
     async def render_prompt(self, run: RunRef) -> RenderPromptResult:
-        """Write the first message and pin the prefix."""
-        with translated():
+        """Write the first message and pin the model input."""
+        with translate_errors():
             return await render_prompt(
-                self._database, run.execution_id, default_model=self._default_model
+                self._database,
+                run.execution_id,
+                default_model=self._services.settings.default_model,
             )
 
     @activity.defn(name="call_claude")
     async def call_claude(self, run: RunRef) -> CallClaudeResult:
-        """Move the execution forward."""
-        async with self._admitted(run):
-            return await self._caller.call(run)
+        """Call Claude and run its tools until the execution needs something from outside."""
+        async with self._record_refused_resets(run):
+            return await self._runner.run(run)
 
     @activity.defn(name="report")
     async def report(self, run: RunRef) -> None:
-        """Store the report if the task wants one."""
-        with translated():
+        """Store the report, if the task wants one."""
+        with translate_errors():
             async with self._database.transaction() as session:
-                await reporting.store(session, run.execution_id)
+                await reporting.store_report(session, run.execution_id)
 
     @activity.defn(name="finish")
-    async def finish(self, end: FinishInput) -> FinishResult:
-        """Write the end."""
-        async with self._admitted(end.run), self._database.transaction() as session:
-            ended = await finishing.finish(
+    async def finish(self, given: FinishInput) -> FinishResult:
+        """Write the terminal status."""
+        run = given.run
+        async with self._record_refused_resets(run), self._database.transaction() as session:
+            end = await finishing.finish(
                 session,
-                end.run.execution_id,
-                identity(end.run),
-                status=end.status,
-                error_code=end.error_code,
-                report_failed=end.report_failed,
+                run.execution_id,
+                current_run(run),
+                status=given.status,
+                error_code=given.error_code,
+                report_failed=given.report_failed,
             )
-        self._caller.watchers.publish_step(
-            end.run.execution_id, ended.event_seq, is_settled=not ended.has_unread_messages
+        self._runner.live_watchers.publish_step(
+            run.execution_id, end.event_seq, is_settled=not end.has_unread_messages
         )
         return FinishResult(
-            status=ended.status,
-            error_code=ended.error_code,
-            has_unread_messages=ended.has_unread_messages,
-            parent_workflow_id=ended.parent_workflow_id,
-            cost_usd=ended.cost_usd,
+            status=end.status,
+            error_code=end.error_code,
+            has_unread_messages=end.has_unread_messages,
+            parent_workflow_id=end.parent_workflow_id,
+            cost_usd=end.cost_usd,
         )
 
     @asynccontextmanager
-    async def _admitted(self, run: RunRef) -> AsyncIterator[None]:
-        """As `translated`, for steps that may be the first of an operator's reset.
+    async def _record_refused_resets(self, run: RunRef) -> AsyncIterator[None]:
+        """Translate errors; for activities that may be the first one after a reset.
 
-        The step of one that is refused writes nothing; that it was is kept beside it.
+        If the reset is refused, the activity's transaction is rolled back, and the refusal is
+        recorded in another one.
         """
-        with translated():
+        with translate_errors():
             try:
                 yield
             except ResetRefusedError as refusal:

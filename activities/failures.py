@@ -1,4 +1,4 @@
-"""How errors enter Temporal: a code and a fixed sentence, retryable or not. Never a content."""
+"""How errors enter Temporal: as a code and a fixed sentence, retryable or not, without content."""
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,24 +12,24 @@ from domain import errors
 log = structlog.get_logger(__name__)
 
 IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
-    # Somebody else goes on; this attempt must not be repeated.
+    # Another attempt is running, or nothing is left to do: a repeat would be wrong.
     errors.FencedOutError: False,
     errors.ExecutionTerminalError: False,
-    # Whoever asked for it reads why, and may ask again.
+    # The operator who reset the workflow reads the reason and may try again.
     errors.ResetRefusedError: False,
-    # Another worker, or this one later, can do it.
+    # Another worker can do it, or this one later.
     errors.WorkspaceElsewhereError: True,
     errors.SandboxUnavailableError: True,
     errors.ServiceUnavailableError: True,
     errors.ModelCallError: True,
     errors.OutboundError: True,
-    # An operator may allow the address, or give the key, while it is tried again.
+    # An operator may allow the address or set the key while it is retried.
     errors.AddressRefusedError: True,
     errors.SecretsNotConfiguredError: True,
     errors.SecretUnusableError: True,
     errors.RateLimitedError: True,
     errors.QuotaExceededError: True,
-    # These come from requests; in an activity they are faults of ours, and a deploy may mend them.
+    # These belong to requests. In an activity they are bugs, which a deployment may fix.
     errors.InvalidInputError: True,
     errors.IdempotencyKeyReusedError: True,
     errors.UnauthenticatedError: True,
@@ -50,37 +50,37 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.WorkspacePathError: True,
     errors.WorkspaceFileMissingError: True,
 }
-"""Every named error, exactly; a test fails if one is missing."""
+"""Whether an activity that raises this error is retried. A test fails if a class is missing."""
 
-SENTENCE = "The step failed on this worker; its log says why."
+SENTENCE = "The step failed on a worker. Read the worker's log for the reason."
 
-TOLD = frozenset({errors.ResetRefusedError})
-"""Errors that operators cause in Temporal, who are told why there; no content is in them."""
+OPERATOR_ERRORS = frozenset({errors.ResetRefusedError})
+"""Errors that operators cause in Temporal and read there. Their texts hold no content."""
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Log what is raised in the block and hand Temporal its code alone."""
+def translate_errors() -> Iterator[None]:
+    """Log an error that the block raises, and raise an `ApplicationError` with its code instead."""
     try:
         yield
     except errors.PerdureError as error:
         log.warning("activity.failed", code=error.code, detail=error.detail)
         raise ApplicationError(
-            error.detail if type(error) in TOLD else SENTENCE,
+            error.detail if type(error) in OPERATOR_ERRORS else SENTENCE,
             type=error.code,
             non_retryable=not IS_RETRYABLE[type(error)],
             category=ApplicationErrorCategory.BENIGN,
         ) from None
-    except Exception as error:  # noqa: BLE001 - the edge: whatever it is, its text may hold content
-        told = _without_words(error)
-        log.error("activity.failed", error=type(error).__name__, causes=told)  # noqa: TRY400 - it shows the text
+    except Exception as error:  # noqa: BLE001 - the edge: any error's text may hold content
+        causes = _describe_causes(error)
+        log.error("activity.failed", error=type(error).__name__, causes=causes)  # noqa: TRY400 - it logs the text
         raise ApplicationError(SENTENCE, type=type(error).__name__) from None
 
 
-def _without_words(error: BaseException | None) -> Sequence[Mapping[str, object]]:
-    """Types and places of an error and its causes, outermost first.
+def _describe_causes(error: BaseException | None) -> Sequence[Mapping[str, object]]:
+    """Return the types and places of an error and its causes, outermost first.
 
-    Their texts stay away: that of a database shows rows.
+    Their texts are left out: that of a database error shows rows.
     """
     found: list[Mapping[str, object]] = []
     while error is not None:

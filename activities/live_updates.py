@@ -1,4 +1,4 @@
-"""Publishing what happens to whoever looks right now, over Postgres notifications."""
+"""Publish what an execution does to the gateways that watch it, over Postgres notifications."""
 
 import asyncio
 import json
@@ -11,38 +11,44 @@ from persistence.db.database import Database
 from persistence.db.live_updates import LIVE_CHANNEL, NOTIFY, PAYLOAD_LIMIT_BYTES
 
 WATCHED_SECONDS = 15.0
-"""A watcher renews its interest every 5 s; after three silent ones nobody looks (chosen)."""
+"""A watcher renews its interest every 5 s; after three missed renewals it is gone (chosen)."""
 
 FLUSH_SECONDS = 0.1
-"""Text is gathered this long: ten updates a second read as a flow (chosen)."""
+"""Streamed text is collected this long: ten updates per second look continuous (chosen)."""
+
+MAX_ESCAPED_BYTES = 12
+"""Of one character in JSON: a surrogate pair is two escapes of 6 bytes."""
 
 log = structlog.get_logger(__name__)
 
 
 class LiveWatchers:
-    """Which executions somebody looks at, on this worker, and what is on its way to them."""
+    """Which executions of this worker are watched, and the updates that wait to be sent."""
 
     def __init__(self, database: Database) -> None:
-        """`database` carries what is published."""
+        """Publish over `database`."""
         self._database = database
-        self._until: dict[str, float] = {}
+        self._watched_until: dict[str, float] = {}
         self._waiting: list[str] = []
         self._sending: asyncio.Task[None] | None = None
 
     def watch(self, execution_id: str) -> None:
-        """Somebody looks (a `WATCH` notification)."""
+        """Publish the updates of an execution for the next `WATCHED_SECONDS`."""
         now = time.monotonic()
-        self._until = {key: until for key, until in self._until.items() if until > now}
-        self._until[execution_id] = now + WATCHED_SECONDS
+        self._watched_until = {
+            key: until for key, until in self._watched_until.items() if until > now
+        }
+        self._watched_until[execution_id] = now + WATCHED_SECONDS
 
     def is_watched(self, execution_id: str) -> bool:
-        """Whether publishing is worth anything."""
-        return self._until.get(execution_id, 0.0) > time.monotonic()
+        """Return whether a gateway watches this execution."""
+        return self._watched_until.get(execution_id, 0.0) > time.monotonic()
 
     def publish_step(self, execution_id: UUID, event_seq: int, *, is_settled: bool) -> None:
-        """New events are in Postgres. That an execution has settled is told to everybody.
+        """Publish that Postgres has new events of an execution.
 
-        So a gateway's waits need not ask the worker to publish each step.
+        That an execution has settled is always published, so that a request that waits for it does
+        not have to watch every step.
         """
         if is_settled or self.is_watched(str(execution_id)):
             self.publish(
@@ -50,9 +56,9 @@ class LiveWatchers:
             )
 
     def publish(self, payload: dict[str, object]) -> None:
-        """Send without waiting; a lost one is no harm.
+        """Send without waiting. An update may be lost; watchers also read from Postgres.
 
-        One statement carries all that gathers while the last one is under way.
+        One statement carries all updates that arrive while the previous one is being sent.
         """
         self._waiting.append(json.dumps(payload))
         if self._sending is None:
@@ -62,19 +68,19 @@ class LiveWatchers:
         try:
             while self._waiting:
                 payloads, self._waiting = self._waiting, []
-                sent = {"channel": LIVE_CHANNEL, "payloads": list(dict.fromkeys(payloads))}
-                await self._database.raw.rows(NOTIFY, sent)
-        except Exception as error:  # noqa: BLE001 - the edge: what is lost here is no harm
-            log.info("live.lost", error=type(error).__name__)
+                parameters = {"channel": LIVE_CHANNEL, "payloads": list(dict.fromkeys(payloads))}
+                await self._database.raw.rows(NOTIFY, parameters)
+        except Exception as error:  # noqa: BLE001 - the edge: a lost update does no harm
+            log.info("live_updates.lost", error=type(error).__name__)
         finally:
             self._sending = None
 
 
 class ExecutionLiveUpdates:
-    """Whoever looks at one execution; the loop's port."""
+    """The live updates of one execution; a port of the loop. Without watchers it does nothing."""
 
     def __init__(self, execution_id: UUID, watchers: LiveWatchers) -> None:
-        """Costs nothing while nobody looks."""
+        """Publish through `watchers`."""
         self._execution_id = execution_id
         self._id = str(execution_id)
         self._watchers = watchers
@@ -82,7 +88,7 @@ class ExecutionLiveUpdates:
         self._flush: asyncio.TimerHandle | None = None
 
     def publish_text(self, turn: int, delta: str) -> None:
-        """Text as it streams, gathered for a moment."""
+        """Publish streamed text, collected for `FLUSH_SECONDS`."""
         if not self._watchers.is_watched(self._id):
             return
         self._text.append(delta)
@@ -93,13 +99,12 @@ class ExecutionLiveUpdates:
     def _send_text(self, turn: int) -> None:
         self._flush = None
         text, self._text = "".join(self._text), []
-        # A character takes at most 12 bytes as JSON escapes.
-        size = PAYLOAD_LIMIT_BYTES // 12 - 20
+        size = PAYLOAD_LIMIT_BYTES // MAX_ESCAPED_BYTES - 20  # the rest of the payload
         for start in range(0, len(text), size):
             self._watchers.publish(
                 {"execution_id": self._id, "turn": turn, "delta": text[start : start + size]}
             )
 
     def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
-        """New events are in Postgres."""
+        """Publish that Postgres has new events."""
         self._watchers.publish_step(self._execution_id, event_seq, is_settled=is_settled)

@@ -1,4 +1,4 @@
-"""The text of notifications: the stored payload, and its formats for mail and Slack."""
+"""The text of a notification: its payload, created once and stored; its mail and Slack forms."""
 
 import html
 from collections.abc import Mapping
@@ -12,25 +12,27 @@ from persistence.tables.input_requests import InputRequestRow
 from runtime.mail import Mail
 
 VERSION = 1
-"""Version of the payload. New fields do not change it; fields are never renamed."""
+"""Of the payload. A version may get new fields; no field is renamed."""
 
 EXCERPT = 2000
-"""Maximum characters of a result; the gateway returns the full text (chosen)."""
+"""Characters of a result that are sent; the gateway returns all of it (chosen)."""
+
+FOOTER = "You receive this message because a task in Perdure sends its notifications here."
 
 _API = "/api/v1"
 
-OUTCOMES = {
-    "execution.started": "started",
-    "execution.completed": "completed",
-    "execution.failed": "failed",
+VERBS = {
+    "execution.started": "has started",
+    "execution.completed": "has completed",
+    "execution.failed": "has failed",
     "execution.cancelled": "was cancelled",
     "input.requested": "needs your input",
     "input.answered": "received an answer",
     "input.expired": "received no answer in time",
-    "report.ready": "has a report",
+    "report.ready": "has a new report",
     TEST_EVENT: "test notification",
 }
-"""The text after the title."""
+"""What follows the title in a subject line."""
 
 STATUS = {
     "execution.started": "running",
@@ -39,26 +41,26 @@ STATUS = {
     "execution.cancelled": "cancelled",
     "input.requested": "waiting_for_user",
 }
-"""The status after the event. The row may have changed by the time of delivery."""
+"""Of the execution after the event; when the message is created, the row may be further."""
 
-_SIGNS = {"execution.completed": "✅", "execution.failed": "❌", "input.requested": "✋"}
+_EMOJI = {"execution.completed": "✅", "execution.failed": "❌", "input.requested": "✋"}
 
 Payload = Mapping[str, Any]
 
 
-def payload_of(event_type: str, story: Story | None, public_url: str | None) -> dict[str, Any]:
-    """The payload for webhooks. With `public_url`, its links are absolute."""
+def make_payload(event_type: str, story: Story | None, public_url: str | None) -> dict[str, Any]:
+    """Return the body of a webhook. `public_url` makes its links absolute."""
     at = datetime.now(UTC) if story is None else story.event.at
     return {
         "type": event_type,
         "timestamp": at.isoformat().replace("+00:00", "Z"),
         "version": VERSION,
-        "data": _test() if story is None else _data(story, (public_url or "").rstrip("/")),
+        "data": _test_data() if story is None else _data(story, (public_url or "").rstrip("/")),
     }
 
 
-def _test() -> dict[str, Any]:
-    return {"title": "Perdure", "summary": "This is a test. You will receive notifications here."}
+def _test_data() -> dict[str, Any]:
+    return {"title": "Perdure", "summary": "This is a test. Perdure can send notifications here."}
 
 
 def _data(story: Story, base: str) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def _links(row: ExecutionRow, base: str) -> dict[str, str]:
 
 
 def _request(row: InputRequestRow, base: str) -> dict[str, Any]:
-    """The input request, without the tool input, which may contain any data."""
+    """Return the request without the tool's input, which may hold secrets."""
     path = f"{base}{_API}/input-requests/{row.id}"
     return {
         "id": str(row.id),
@@ -114,50 +116,52 @@ def _request(row: InputRequestRow, base: str) -> dict[str, Any]:
     }
 
 
-def mail_of(payload: Payload, to: str, message_id: str) -> Mail:
-    """The notification as mail, with plain text and HTML."""
-    lines = _lines(payload)
-    link = _link(payload)
-    text = "\n\n".join([headline(payload), *lines, *([link] if link else [])])
+def make_mail(payload: Payload, to: str, message_id: str) -> Mail:
+    """Return the message as mail, in plain text and in simple HTML."""
+    subject, lines, link = headline(payload), _lines(payload), _link(payload)
+    view = [f"View it in Perdure: {link}"] if link else []
     paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
-    anchor = f'<p><a href="{html.escape(link)}">Open it in Perdure</a></p>' if link else ""
+    anchor = f'<p><a href="{html.escape(link)}">View it in Perdure</a></p>' if link else ""
     return Mail(
         to=to,
-        subject=headline(payload),
-        text=text + "\n",
-        html=f"<h2>{html.escape(headline(payload))}</h2>{paragraphs}{anchor}",
+        subject=subject,
+        text="\n\n".join([f"{subject}.", *lines, *view, FOOTER]) + "\n",
+        html=f"<h2>{html.escape(subject)}</h2>{paragraphs}{anchor}<p><small>{FOOTER}</small></p>",
         message_id=f"<{message_id}@perdure>",
     )
 
 
-def slack_of(payload: Payload) -> dict[str, Any]:
-    """The notification as the body of a Slack incoming webhook."""
-    title = _slack(headline(payload))
-    sign = _SIGNS.get(payload["type"], "ℹ️")  # noqa: RUF001 - Slack shows it as an icon
-    blocks: list[dict[str, Any]] = [_section(f"{sign} *{title}*")]
-    blocks += [_section(_slack(line)) for line in _lines(payload)]
+def make_slack_message(payload: Payload) -> dict[str, Any]:
+    """Return the message as a Slack incoming webhook accepts it."""
+    title = _escape_slack(headline(payload))
+    emoji = _EMOJI.get(payload["type"], "ℹ️")  # noqa: RUF001 - Slack shows it as a picture
+    blocks: list[dict[str, Any]] = [_section(f"{emoji} *{title}*")]
+    blocks += [_section(_escape_slack(line)) for line in _lines(payload)]
     if link := _link(payload):
-        blocks.append(_section(f"<{link}|Open it in Perdure>"))
+        blocks.append(_section(f"<{link}|View it in Perdure>"))
     return {"text": title, "blocks": blocks}
 
 
 def headline(payload: Payload) -> str:
-    """One line: the title and what happened."""
+    """Return the subject line: the title and what happened."""
     title = " ".join(str(payload["data"].get("title", "")).split())[:150]
-    return f"{title} {OUTCOMES.get(payload['type'], payload['type'])}"
+    return f"{title} {VERBS.get(payload['type'], payload['type'])}"
 
 
 def _lines(payload: Payload) -> list[str]:
     data = payload["data"]
     request = data.get("input_request") or {}
-    asked = f"{request['title']} ({request['kind']})" if request else None
-    due = f"Answer by {request['due_at']}." if request.get("due_at") else None
+    question = f"{request['title']} ({request['kind']})" if request else None
+    due_at = request.get("due_at")
+    due = (
+        f"Answer before {datetime.fromisoformat(due_at):%B %-d, %Y, %H:%M} UTC." if due_at else None
+    )
     failure = data.get("error_message") or data.get("error_code")
-    return [str(line) for line in (asked, due, data.get("summary"), failure) if line]
+    return [str(line) for line in (question, due, data.get("summary"), failure) if line]
 
 
 def _link(payload: Payload) -> str | None:
-    """The link to show, if it is absolute."""
+    """Return the link to the request or the execution, if the public URL is known."""
     data = payload["data"]
     links = (data.get("input_request") or data).get("links", {})
     link: str | None = links.get("self") or links.get("execution")
@@ -168,6 +172,6 @@ def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text[:3000]}}
 
 
-def _slack(text: str) -> str:
-    """Escape Slack's three special characters ("Formatting text for app surfaces")."""
+def _escape_slack(text: str) -> str:
+    """Escape Slack's three special characters (Slack, "Formatting text for app surfaces")."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""What calls cost, from the dated table; the loop's port."""
+"""The cost of model calls from the dated price table; a port of the loop."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,15 +8,18 @@ from domain.model_calls import ModelResponse
 
 
 class ListPrices:
-    """Prices as the table has them now."""
+    """The list prices that are valid at the time of the call."""
 
     def estimate(self, model: str, prompt_bytes: int, max_tokens: int) -> Decimal | None:
-        """The most a call can cost in USD, or None where the model has no known price."""
+        """Return the most a call can cost in USD, or None if the model has no known price."""
         tokens = pricing.estimate_tokens(prompt_bytes)
         return pricing.estimate(model, tokens, max_tokens, datetime.now(UTC))
 
     def price(self, model: str, response: ModelResponse) -> Decimal | None:
-        """What a call did cost in USD, at the price of the model that answered if it has one."""
+        """Return the cost of a call in USD, or None if there is no known price.
+
+        The price is that of the model that answered, otherwise that of the requested model.
+        """
         now = datetime.now(UTC)
-        answered_by = pricing.price(response.model, response.usage, now)
-        return pricing.price(model, response.usage, now) if answered_by is None else answered_by
+        price = pricing.price(response.model, response.usage, now)
+        return pricing.price(model, response.usage, now) if price is None else price

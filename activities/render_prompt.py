@@ -1,4 +1,4 @@
-"""`render_prompt`: the first message, and everything the model will see, pinned."""
+"""The activity `render_prompt`: writes the first message and pins what the model receives."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from agent.transcript import encode, result_block, text_block, tool_uses
+from agent_library.built_in import built_in_agents
 from contracts.definitions import TaskDefinition
 from contracts.execution import RenderPromptResult
 from domain.agents import system_prompt_of
@@ -17,7 +18,6 @@ from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
 from domain.permissions import Permissions
-from domain.specialists import BUILT_IN
 from domain.templates import Rendered, render
 from domain.tool_calls import ToolSpec
 from persistence.db.database import Database
@@ -26,14 +26,14 @@ from persistence.executions.prompts import PromptSource
 from persistence.executions.snapshot import permissions_of
 from tools.specs import BUILTIN_TOOLS
 
-NOT_RUN = "The execution before this one ended before the call was run."
-NOT_SHARED = "The conversation was forked here before the call had a result; it was not run again."
+NOT_RUN = "This call was not run: the previous execution of the session ended before it."
+NOT_SHARED = "This call was not run: the conversation was forked before it had a result."
 
 
 async def render_prompt(
     database: Database, execution_id: UUID, *, default_model: str
 ) -> RenderPromptResult:
-    """Render, append and pin; finds its own work done when repeated."""
+    """Render the prompt, append it to the session and pin the prefix. A repeat changes nothing."""
     source = await prompts.find_source(database, execution_id)
     if source.is_pinned:
         return RenderPromptResult(last_message_seq=source.written_seq or source.last_seq)
@@ -44,8 +44,8 @@ async def render_prompt(
     prefix = _prefix(source, definition, default_model=default_model)
     if prefix is None:
         return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
-    rendered = _rendered(source, definition)
-    blocks = [*_loose_ends(source), *_prompt(source, rendered)]
+    rendered = _render(source, definition)
+    blocks = [*_missing_results(source), *_prompt_blocks(source, rendered)]
     seq = source.last_seq + (1 if blocks else 0)
     await prompts.write(
         database,
@@ -60,36 +60,36 @@ async def render_prompt(
     return RenderPromptResult(last_message_seq=seq)
 
 
-def _rendered(source: PromptSource, definition: TaskDefinition) -> Rendered:
-    """The prompt; what a fork says in its place is never looked through for placeholders."""
+def _render(source: PromptSource, definition: TaskDefinition) -> Rendered:
+    """Render the template; the message of a fork replaces it and is used as it is."""
     if source.prompt is not None:
         return Rendered(source.prompt, ())
     return render(definition.prompt_template, {**definition.default_variables, **source.variables})
 
 
-def _prompt(source: PromptSource, rendered: Rendered) -> Sequence[Mapping[str, Any]]:
-    """The prompt's block; none for a fork that goes on without a word."""
+def _prompt_blocks(source: PromptSource, rendered: Rendered) -> Sequence[Mapping[str, Any]]:
+    """Return the block of the prompt; a fork without a message has none."""
     return [] if source.prompt == "" else [text_block(rendered.text)]
 
 
-def _loose_ends(source: PromptSource) -> Sequence[Mapping[str, Any]]:
-    """Results for calls that were left without one: by the session's last execution, by a fork."""
+def _missing_results(source: PromptSource) -> Sequence[Mapping[str, Any]]:
+    """Return results for the tool calls that an earlier execution or a fork left without one."""
     text = NOT_RUN if source.forked_prefix is None else NOT_SHARED
     return [result_block(use["id"], text, is_error=True) for use in tool_uses(source.last_answer)]
 
 
 def _prefix(source: PromptSource, definition: TaskDefinition, *, default_model: str) -> str | None:
-    """What the model will see, as JSON; None where the definition's agent is gone.
+    """Return what the model receives as JSON, or None if the agent does not exist any more.
 
-    A fork keeps what its origin pinned, to the byte, unless it is to run on another model.
+    A fork keeps the bytes that its origin pinned, unless it asks for another model.
     """
     if source.forked_prefix is None:
-        who = _who(source)
-        if who is None:
+        agent = _agent_part(source)
+        if agent is None:
             return None
-        # Subtasks stay on the model of who delegates, unless they or their agents have another.
+        # A subtask uses the model of its parent, unless it or its agent has another.
         fallback = source.delegating_model or default_model
-        return json.dumps(prefix_of(definition, who, default_model=fallback))
+        return json.dumps(build_prefix(definition, agent, default_model=fallback))
     pinned, model = json.loads(source.forked_prefix), definition.sdk_options.model
     if model in (None, pinned["model"]):
         return source.forked_prefix
@@ -97,40 +97,42 @@ def _prefix(source: PromptSource, definition: TaskDefinition, *, default_model: 
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """What an execution's agent adds: words before the task's own, a model where that has none."""
+class AgentPart:
+    """What an agent adds to a task: text before its system prompt, and a model if it has none."""
 
     system_prompt: str | None = None
     model: str | None = None
 
 
-def _who(source: PromptSource) -> Who | None:
-    """The agent as it is now, which the prefix pins; None where it is gone."""
+def _agent_part(source: PromptSource) -> AgentPart | None:
+    """Return the agent's part as it is now, or None if the agent does not exist any more."""
     if source.agent_id is None:
-        return Who()
-    if agent := BUILT_IN.get(source.agent_id):
-        return Who(agent.system_prompt, agent.model)
+        return AgentPart()
+    if agent := built_in_agents().get(source.agent_id):
+        return AgentPart(agent.system_prompt, agent.model)
     if source.agent_prompt is None:
         return None
-    return Who(source.agent_prompt, source.agent_model)
+    return AgentPart(source.agent_prompt, source.agent_model)
 
 
-def prefix_of(definition: TaskDefinition, who: Who, *, default_model: str) -> dict[str, Any]:
-    """The fields of `domain.model_calls.Prefix`, as they are stored and hashed."""
+def build_prefix(
+    definition: TaskDefinition, agent: AgentPart, *, default_model: str
+) -> dict[str, Any]:
+    """Return the fields of `domain.model_calls.Prefix` as they are stored and hashed."""
     options = definition.sdk_options
-    system_prompt = system_prompt_of(who.system_prompt, definition.system_prompt)
+    system_prompt = system_prompt_of(agent.system_prompt, definition.system_prompt)
     return {
-        "model": options.model or who.model or default_model,
+        "model": options.model or agent.model or default_model,
         "max_tokens": options.max_tokens or DEFAULT_MAX_TOKENS,
         "system": [text_block(system_prompt)] if system_prompt else [],
-        "tools": [_tool(spec) for spec in offered(permissions_of(definition))],
+        "tools": [_tool(spec) for spec in offered_tools(permissions_of(definition))],
         "options": _options(definition),
         "betas": [],
     }
 
 
-def offered(permissions: Permissions) -> Sequence[ToolSpec]:
-    """The tools the definition names, in a fixed order."""
+def offered_tools(permissions: Permissions) -> Sequence[ToolSpec]:
+    """Return the tools that the definition offers to the model, in a fixed order."""
     known = {**BUILTIN_TOOLS, **ENGINE_TOOLS}
     return [spec for name, spec in known.items() if permissions.offers(name)]
 
@@ -144,14 +146,14 @@ def _tool(spec: ToolSpec) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A schema as plain dicts and lists, for JSON."""
+    """Convert a schema to dicts and lists, for JSON."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _options(definition: TaskDefinition) -> dict[str, Any]:
-    """The other parameters of the Messages API, where the definition sets them."""
+    """Return the other parameters of the Messages API that the definition sets."""
     options = definition.sdk_options
     output: dict[str, Any] = {}
     if options.effort is not None:

@@ -1,4 +1,4 @@
-"""`report`: put into words what the record holds, once for each end that an execution comes to."""
+"""`report`: write the report of an execution just before its end."""
 
 import asyncio
 from dataclasses import asdict
@@ -16,34 +16,38 @@ from domain.states import ExecutionStatus
 from persistence.executions import events, queries
 from persistence.executions.snapshot import definition_of
 from persistence.reporting import reports
-from persistence.reporting.source import covered, ending_of, gather
+from persistence.reporting.source import derive_ending, read_coverage, read_report_source
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.reports import ReportRow
 from reports.compose import compose
 
 DEFAULT_FORMAT = "html"
-"""Of a stored definition that names none."""
+"""The format for a stored definition without `report_format`."""
 
 
-async def store(session: AsyncSession, execution_id: UUID) -> None:
-    """Write the report, bind the execution to it and tell; nothing if its task wants none.
+async def store_report(session: AsyncSession, execution_id: UUID) -> None:
+    """Write the report, set it as the execution's report and record the event `report.ready`.
 
-    A repeat finds the report and does nothing. An execution that went on after its report, because
-    a message came before the end or an operator reset it, gets a new one; the old one stays.
+    Does nothing if the task does not want a report, or if the newest report is current: so a retry
+    has no effect. If an execution continues after its report, because a message arrived before the
+    end or an operator reset it, it gets a new report; the old one stays.
+
+    Raises:
+        NotFoundError: there is no such execution.
     """
     row = await session.get(ExecutionRow, execution_id)
     if row is None:
         raise NotFoundError(f"There is no execution {execution_id}.")
     definition = TaskDefinition.model_validate(await definition_of(session, row))
-    if not definition.generate_report or await _is_told(session, row):
+    if not definition.generate_report or await _is_current(session, row):
         return
-    # Reading takes no lock: a cancel that comes meanwhile must not wait for a long story.
-    source = await gather(session, row, definition)
-    content = await asyncio.to_thread(_content, source)
+    # Reading takes no lock: a cancel that arrives meanwhile must not wait for a long report.
+    source = await read_report_source(session, row, definition)
+    content = await asyncio.to_thread(_compose_json, source)
     row = await queries.lock_existing(session, execution_id)
-    if ExecutionStatus(row.status).is_terminal or await _is_told(session, row):
+    if ExecutionStatus(row.status).is_terminal or await _is_current(session, row):
         return
-    content["outcome"] |= asdict(ending_of(row))
+    content["outcome"] |= asdict(derive_ending(row))
     await _write(session, row, definition.report_format or DEFAULT_FORMAT, content)
 
 
@@ -53,7 +57,7 @@ async def _write(
     report_id = new_id()
     report = ReportRow(
         id=report_id,
-        # The id's own time: lists select a span of time by ids, which are indexed.
+        # The time in the id: lists select a period by ids, which are indexed.
         created_at=made_at(report_id),
         user_id=row.user_id,
         execution_id=row.id,
@@ -70,14 +74,14 @@ async def _write(
     await events.append(session, row.id, ready)
 
 
-def _content(source: ReportSource) -> dict[str, Any]:
+def _compose_json(source: ReportSource) -> dict[str, Any]:
     return compose(source).to_json()
 
 
-async def _is_told(session: AsyncSession, row: ExecutionRow) -> bool:
-    """Whether the newest report tells the story to its end."""
+async def _is_current(session: AsyncSession, row: ExecutionRow) -> bool:
+    """Whether the newest report covers the last step of the execution."""
     report = await reports.of_execution(session, row.id)
     if report is None:
         return False
-    now = await covered(session, row)
+    now = await read_coverage(session, row)
     return bool(report.content["covered"] == asdict(now))

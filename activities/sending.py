@@ -1,4 +1,4 @@
-"""Taking a notification where it goes: one function for each kind. Any end is an answer."""
+"""Send a notification: one method for each kind. Every failure becomes an outcome."""
 
 import base64
 import binascii
@@ -34,92 +34,96 @@ from runtime.secret_box import SecretBox
 log = structlog.get_logger(__name__)
 
 FINAL = (AddressRefusedError, MailRefusedError, SecretUnusableError, SecretsNotConfiguredError)
-"""What no other try mends before somebody changes something, and asks for a redelivery."""
+"""Errors that a retry can't fix: a person has to change something and request a redelivery."""
 
-NO_MAILER = "No mail server is set; an operator sets PERDURE_SMTP_URL."
+NO_MAILER = "No mail server is configured. Ask an operator to set PERDURE_SMTP_URL."
 KEY_PREFIX = "whsec_"
 NO_SIGNING_KEY = (
-    "The secret is no signing key, which is whsec_ and base64; "
-    "`perdure secrets set NAME --signing-key` makes one."
+    "The secret is not a signing key (`whsec_` followed by base64). "
+    "Create one with `perdure secrets set NAME --signing-key`."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The ways out of this worker."""
+    """Sends notifications by webhook, mail and Slack."""
 
     database: Database
     outbound: Outbound
-    sealer: SecretBox
+    secret_box: SecretBox
     mailer: Mailer | None
 
-    async def send(self, this: Try) -> Tried:
-        """Make a try that is on record, with its notification's payload pinned."""
-        row = this.notification
-        ways = {Kind.WEBHOOK: self._webhook, Kind.EMAIL: self._mail, Kind.SLACK: self._slack}
+    async def send(self, attempt: Try) -> Tried:
+        """Make a recorded attempt, whose notification has its payload. Never raises."""
+        row = attempt.notification
+        send = {
+            Kind.WEBHOOK: self._send_webhook,
+            Kind.EMAIL: self._send_mail,
+            Kind.SLACK: self._send_to_slack,
+        }[Kind(row.kind)]
         try:
-            return await ways[Kind(row.kind)](row, row.payload or {})
+            return await send(row, row.payload or {})
         except FINAL as error:
             return Tried(error=error.detail, is_final=True)
         except OutboundError as error:
             return Tried(error=error.detail)
-        except Exception as error:  # noqa: BLE001 - the edge: a fault of ours is a try as well
-            log.error("notification.not_sent", error=type(error).__name__, id=str(row.id))  # noqa: TRY400 - a text may show content
-            return Tried(error=f"The worker could not send it ({type(error).__name__}).")
+        except Exception as error:  # noqa: BLE001 - the edge: a bug of ours fails the attempt too
+            log.error("notification.send_failed", error=type(error).__name__, id=str(row.id))  # noqa: TRY400 - a text may show content
+            return Tried(error=f"An unexpected error occurred ({type(error).__name__}).")
 
-    async def _webhook(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
+    async def _send_webhook(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
         body = json.dumps(payload)
-        headers = {"content-type": "application/json", **await self._signature(row, body)}
-        said = await self.outbound.send(
-            "POST", row.target["url"], headers=headers, content=body.encode()
-        )
-        return _judged(said)
+        return await self._post(row.target["url"], body, await self._sign(row, body))
 
-    async def _signature(self, row: NotificationRow, body: str) -> Mapping[str, str]:
-        """The headers of Standard Webhooks: the id of the message, and of this try the time."""
+    async def _post(self, url: str, body: str, headers: Mapping[str, str] | None = None) -> Tried:
+        response = await self.outbound.send(
+            "POST",
+            url,
+            headers={"content-type": "application/json", **(headers or {})},
+            content=body.encode(),
+        )
+        return make_outcome(response)
+
+    async def _sign(self, row: NotificationRow, body: str) -> Mapping[str, str]:
+        """Return the headers of Standard Webhooks, signed if the target names a key."""
         now, message_id = datetime.now(UTC), str(row.message_id)
         headers = {"webhook-id": message_id, "webhook-timestamp": str(int(now.timestamp()))}
         reference = row.target.get("secret_ref")
         if reference is None:
             return headers
-        key = _signing_key(await self._secret(row, reference))
+        key = _decode_signing_key(await self._open_secret(row, reference))
         return {**headers, "webhook-signature": Webhook(key).sign(message_id, now, body)}
 
-    async def _slack(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
+    async def _send_to_slack(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
         url, reference = row.target.get("url"), row.target.get("secret_ref")
         if url is None:
-            url = await self._secret(row, reference or "", is_sent=True)
-        said = await self.outbound.send(
-            "POST",
-            url,
-            headers={"content-type": "application/json"},
-            content=json.dumps(messages.slack_of(payload)).encode(),
-        )
-        return _judged(said)
+            url = await self._open_secret(row, reference or "", is_url=True)
+        return await self._post(url, json.dumps(messages.make_slack_message(payload)))
 
-    async def _mail(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
+    async def _send_mail(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
         if self.mailer is None:
             return Tried(error=NO_MAILER, is_final=True)
-        mail = messages.mail_of(payload, row.target["to"], str(row.message_id))
+        mail = messages.make_mail(payload, row.target["to"], str(row.message_id))
         return Tried(excerpt=await self.mailer.send(mail))
 
-    async def _secret(self, row: NotificationRow, reference: str, *, is_sent: bool = False) -> str:
-        """The value, in the namespace of whose execution it is.
+    async def _open_secret(
+        self, row: NotificationRow, reference: str, *, is_url: bool = False
+    ) -> str:
+        """Return the value of a secret of the execution's user.
 
-        `is_sent`: it is an address itself, so its host must be one that the secret may reach. A
-        signing key stays here.
+        If `is_url`, the value leaves this process as an address, so the secret must allow its host.
         """
         async with self.database.transaction() as session:
-            secret, value = await secrets.opened(session, self.sealer, row.user_id, reference)
-        if is_sent and not may_reach(secret.hosts, _host(value)):
+            secret, value = await secrets.opened(session, self.secret_box, row.user_id, reference)
+        if is_url and not may_reach(secret.hosts, _host(value)):
             raise SecretUnusableError(
-                f"The secret {secret.name!r} names no address whose host is among its hosts."
+                f"The secret {secret.name!r} must hold a URL whose host is among its hosts."
             )
         return value
 
 
-def _signing_key(value: str) -> bytes:
-    """The bytes of a symmetric key; the library would take what it can read of any word."""
+def _decode_signing_key(value: str) -> bytes:
+    """Decode a symmetric key strictly; the library would accept any text."""
     try:
         key = base64.b64decode(value.removeprefix(KEY_PREFIX), validate=True)
     except binascii.Error:
@@ -136,21 +140,22 @@ def _host(url: str) -> str:
         return ""
 
 
-def _judged(said: Answer) -> Tried:
-    excerpt = said.body[:EXCERPT].decode("utf-8", "replace") or None
-    if is_success(said.status):
-        return Tried(status_code=said.status, excerpt=excerpt)
+def make_outcome(response: Answer) -> Tried:
+    """Return the outcome of an attempt that got this response."""
+    excerpt = response.body[:EXCERPT].decode("utf-8", "replace") or None
+    if is_success(response.status):
+        return Tried(status_code=response.status, excerpt=excerpt)
     return Tried(
-        error=f"The receiver answered {said.status}.",
-        is_final=is_final(said.status),
-        status_code=said.status,
+        error=f"The receiver answered {response.status}.",
+        is_final=is_final(response.status),
+        status_code=response.status,
         excerpt=excerpt,
-        retry_after_seconds=_retry_after(said.headers.get("retry-after")),
+        retry_after_seconds=_parse_retry_after(response.headers.get("retry-after")),
     )
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, or a date (RFC 9110, section 10.2.3); None for what is neither, as `nan`."""
+def _parse_retry_after(value: str | None) -> float | None:
+    """Parse seconds or a date (RFC 9110, section 10.2.3). Return None for any other value."""
     if value is None:
         return None
     try:

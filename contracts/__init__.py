@@ -1,1 +1,1 @@
-"""What crosses the Temporal boundary: names, payloads, typed activities, policies. No content."""
+"""What crosses the Temporal boundary, without content: names, payloads, activities, time limits."""

@@ -1,4 +1,4 @@
-"""The execution's activities as the workflow sees them: names and types, no code behind them."""
+"""The activities of an execution as its workflow calls them: names and types without code."""
 
 from abc import ABC, abstractmethod
 
@@ -17,34 +17,34 @@ from contracts.execution import (
 
 
 class ExecutionActivities(ABC):
-    """One method each, in the order of a run. Every one of them is safe to repeat."""
+    """The activities in the order of a run. Each of them is safe to repeat."""
 
     @activity.defn(name="create_execution")
     @abstractmethod
-    async def create_execution(self, fire: CreateExecutionInput) -> CreateExecutionResult:
-        """Make the execution of a schedule's fire. A repeat finds it, or its skip."""
+    async def create_execution(self, given: CreateExecutionInput) -> CreateExecutionResult:
+        """Create the execution of a scheduled run, or record its skip. A repeat changes nothing."""
 
     @activity.defn(name="create_session")
     @abstractmethod
     async def create_session(self, run: RunRef) -> CreateSessionResult:
-        """Make the session and mark the execution running. A repeat finds both done."""
+        """Create the session and mark the execution as running. A repeat changes nothing."""
 
     @activity.defn(name="render_prompt")
     @abstractmethod
     async def render_prompt(self, run: RunRef) -> RenderPromptResult:
-        """Write the first message and pin the prefix. A repeat finds both done."""
+        """Write the first message and pin the model input. A repeat changes nothing."""
 
     @activity.defn(name="call_claude")
     @abstractmethod
     async def call_claude(self, run: RunRef) -> CallClaudeResult:
-        """Move the execution forward. An attempt continues at the first step without an outcome."""
+        """Call Claude and run its tools. A repeat continues at the first unfinished step."""
 
     @activity.defn(name="report")
     @abstractmethod
     async def report(self, run: RunRef) -> None:
-        """Store the report if the task wants one. A repeat replaces nothing."""
+        """Store the report, if the task wants one. A repeat changes nothing."""
 
     @activity.defn(name="finish")
     @abstractmethod
-    async def finish(self, end: FinishInput) -> FinishResult:
-        """Write the end. A repeat returns what was written."""
+    async def finish(self, given: FinishInput) -> FinishResult:
+        """Write the terminal status. A repeat returns the status that was written."""

@@ -1,4 +1,4 @@
-"""What a task is made of: the part that is versioned and that an execution pins.
+"""The versioned part of a task, which an execution pins.
 
 The gateway validates it, `task_versions.definition` stores it as JSON, the worker reads it back.
 Old stored definitions must still parse: add fields with defaults, never rename one.
@@ -15,7 +15,7 @@ Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 
 def as_number(value: Any) -> Decimal:
-    """Refuse the texts that pydantic would take for a number too; of a float, its digits count."""
+    """Convert a JSON number exactly. Refuse a string, which pydantic would convert too."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("Write a number.")  # noqa: TRY004 - what pydantic turns into a problem
     return Decimal(str(value))
@@ -32,13 +32,13 @@ ExpiryRule = Literal["fail", "deny", "default", "escalate", "wait"]
 
 
 class Contract(BaseModel):
-    """Base of all contract models: frozen, and unknown fields are refused."""
+    """Base of all contract models: frozen, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SdkOptions(Contract):
-    """How Claude is called (contract.md, section 2). Absent values fall to our defaults."""
+    """How Claude is called (contract.md, section 2). An absent value means our default."""
 
     model: str | None = Field(default=None, min_length=1, max_length=200)
     max_turns: int | None = Field(default=None, ge=1, le=10_000)
@@ -55,7 +55,7 @@ class SdkOptions(Contract):
 
 
 class HumanInputPolicy(Contract):
-    """What happens when the model needs a person: wait for one, or answer at once with no."""
+    """What happens when the model needs a person: wait, answer with no, or fail."""
 
     mode: Literal["wait", "deny", "fail"] = "wait"
     due_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
@@ -83,7 +83,7 @@ class TaskDefinition(Contract):
     human_input_policy: HumanInputPolicy = Field(default_factory=HumanInputPolicy)
 
     def stored(self) -> dict[str, Any]:
-        """As JSON to keep; options as they were sent, so that they follow our defaults."""
+        """Return the JSON to store. Options that were not sent stay absent: our defaults apply."""
         values = self.model_dump(mode="json", include=_FIELDS)
         for field in ("sdk_options", "human_input_policy"):
             values[field] = getattr(self, field).model_dump(mode="json", exclude_unset=True)
@@ -91,4 +91,4 @@ class TaskDefinition(Contract):
 
 
 _FIELDS = set(TaskDefinition.model_fields)
-"""What is kept of a subclass that has more, such as a whole task."""
+"""The fields that `stored` keeps of a subclass with more fields, such as a whole task."""

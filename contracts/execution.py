@@ -14,9 +14,9 @@ from domain.states import ExecutionStatus
 
 
 class ExecutionInput(Contract):
-    """What starts a run: an execution, or the task whose schedule fires and makes one.
+    """The execution to run, or the task whose schedule started the workflow.
 
-    The other fields are carried over by continue-as-new.
+    Continue-as-new sets the other fields.
     """
 
     execution_id: UUID | None = None
@@ -27,11 +27,11 @@ class ExecutionInput(Contract):
 
 
 class RunRef(Contract):
-    """Which run of which execution asks, and where it stands.
+    """The execution and the run that an activity works for, and how far the run has come.
 
     `segment` grows with every step the workflow takes and is part of the fencing token.
-    `last_message_seq` is the last message the workflow knows of. `is_reset`: an operator has reset
-    the workflow, so that later messages are superseded.
+    `last_message_seq` is the last message that the workflow knows. `is_reset`: an operator reset
+    the workflow, so later messages are superseded.
     """
 
     execution_id: UUID
@@ -41,7 +41,7 @@ class RunRef(Contract):
 
 
 class CreateExecutionInput(Contract):
-    """A fire of a task's schedule, known by its workflow id and the id of that one's first run."""
+    """A scheduled run of a task. Its key is the workflow id with the id of its first run."""
 
     task_id: UUID
     first_run_id: str
@@ -49,26 +49,29 @@ class CreateExecutionInput(Contract):
 
 
 class CreateExecutionResult(Contract):
-    """The execution of a fire; none where it is skipped, which is on record with its reason."""
+    """The execution of a scheduled run, or None if the run is skipped for a recorded reason."""
 
     execution_id: UUID | None = None
 
 
 class CreateSessionResult(Contract):
-    """The session is there. `is_terminal`: the execution had ended, there is nothing to do."""
+    """The session exists. `is_terminal`: the execution has already ended; nothing is left to do."""
 
     is_terminal: bool = False
 
 
 class RenderPromptResult(Contract):
-    """The prompt is message `last_message_seq`, or `error_code` says why there is none."""
+    """The prompt is message `last_message_seq`, unless `error_code` says why there is none."""
 
     last_message_seq: int = 0
     error_code: ErrorCode | None = None
 
 
 class CallClaudeResult(Contract):
-    """Why a segment ended, in ids. `cost_usd` and `turns` are the execution's totals."""
+    """Why a segment ended. `cost_usd` and `turns` are totals of the execution.
+
+    `children` are the subtasks to start, `wakes_at` is the time to continue at the latest.
+    """
 
     outcome: Outcome
     last_message_seq: int = 0
@@ -81,7 +84,7 @@ class CallClaudeResult(Contract):
 
 
 class FinishInput(Contract):
-    """How the execution ends, unless somebody said something in the meantime."""
+    """The status to end with, unless the execution has an unread message."""
 
     run: RunRef
     status: ExecutionStatus
@@ -90,9 +93,9 @@ class FinishInput(Contract):
 
 
 class FinishResult(Contract):
-    """The terminal state, or `has_unread_messages`: there is a message to be answered first.
+    """The terminal status, unless `has_unread_messages`: Claude has to answer a message first.
 
-    `parent_workflow_id` is to be rung: its subtask has ended.
+    `parent_workflow_id` is the workflow to wake, because its subtask has ended.
     """
 
     status: ExecutionStatus
@@ -103,9 +106,9 @@ class FinishResult(Contract):
 
 
 class ExecutionResult(Contract):
-    """What the workflow returns; everything else is in Postgres.
+    """The result of the workflow. Everything else is in Postgres.
 
-    `is_skipped`: a schedule's fire that made no execution.
+    `is_skipped`: a scheduled run that created no execution.
     """
 
     status: ExecutionStatus
@@ -114,7 +117,7 @@ class ExecutionResult(Contract):
 
 
 class Progress(Contract):
-    """Answer to the query `progress`: where the execution stood at the end of its last segment."""
+    """The answer to the query `progress`: the state at the end of the last segment."""
 
     status: ExecutionStatus
     activity: str

@@ -1,4 +1,4 @@
-"""Names on the wire. They stand in running histories: renaming one breaks executions in flight."""
+"""Names on the wire. Running histories contain them: renaming one breaks running executions."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,23 +8,23 @@ TASK_EXECUTION = "TaskExecution"
 """Workflow type of one execution."""
 
 EXECUTIONS_QUEUE = "perdure-executions"
-"""Task queue of the workflow and its activities but one (docs/adr/0008)."""
+"""Task queue of the workflow and of its activities except `report` (docs/adr/0008)."""
 
 NOTIFICATION_DELIVERY = "NotificationDelivery"
-"""Workflow type of one notification's delivery."""
+"""Workflow type of the delivery of one notification."""
 
 NOTIFICATIONS_QUEUE = "perdure-notifications"
-"""Task queue of deliveries: receivers that answer slowly take no slot from executions."""
+"""Task queue of deliveries, so that slow receivers take no slot from executions."""
 
 REPORTS_QUEUE = "perdure-reports"
-"""Task queue of `report` alone: a report has 30 seconds, which must not go by behind executions
-that hold every slot."""
+"""Task queue of `report`: its time limit of 30 seconds must not pass while it waits for a slot that
+executions hold."""
 
 WAKE = "wake"
-"""Signal without content: there are unread rows for this execution in the signals."""
+"""Signal without content: Postgres holds a signal that the execution has not read."""
 
 PROGRESS = "progress"
-"""Query: where the execution stands, as `contracts.execution.Progress`."""
+"""Query that returns `contracts.execution.Progress`."""
 
 USER_ID = "PerdureUserId"
 TASK_ID = "PerdureTaskId"
@@ -35,7 +35,7 @@ TAGS = "PerdureTags"
 COST_USD = "PerdureCostUsd"
 
 SCHEDULED_AT = "TemporalScheduledStartTime"
-"""Temporal's own attribute of what a schedule has started: the time that was due."""
+"""Temporal's own attribute of a workflow that a schedule started: the scheduled time."""
 
 SEARCH_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
     {
@@ -48,24 +48,24 @@ SEARCH_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         COST_USD: "Double",
     }
 )
-"""Search attributes every workflow carries, with their Temporal types; registered at start."""
+"""The search attributes of every workflow with their Temporal types; workers register them."""
 
 
 def workflow_id(execution_id: UUID) -> str:
-    """The workflow id of an execution that a request or a parent started."""
+    """Return the workflow id of an execution that a request or a parent started."""
     return f"execution-{execution_id}"
 
 
 def schedule_id(task_id: UUID) -> str:
-    """The id of a task's schedule in Temporal."""
+    """Return the id of the schedule of a task in Temporal."""
     return f"task-{task_id}"
 
 
-def fire_workflow_id(task_id: UUID) -> str:
-    """What the workflow ids of a schedule's fires begin with; Temporal adds the time."""
+def scheduled_workflow_id(task_id: UUID) -> str:
+    """Return the prefix of the workflow ids of scheduled runs; Temporal appends the time."""
     return f"scheduled-{task_id}"
 
 
 def notification_workflow_id(notification_id: UUID) -> str:
-    """The workflow id of a notification's delivery."""
+    """Return the workflow id of the delivery of a notification."""
     return f"notification-{notification_id}"

@@ -1,4 +1,4 @@
-"""Notifications: what a task may be configured for, and what their workflow carries: ids only."""
+"""Notifications: the configuration of a task, and the payloads of the delivery workflow."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
@@ -15,29 +15,30 @@ EMAIL = (
     r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
     r"@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"
 )
-"""What HTML takes for an address (its standard, 4.10.5.1.5); whose it is only a delivery shows."""
+"""A valid e-mail address in HTML (HTML standard, section 4.10.5.1.5)."""
 
 SECRET_REFERENCE = rf"^(secret://)?{NAME}$"
 
 TARGETS = 10
-"""Of one kind: each is a delivery of its own for each event (chosen)."""
+"""Maximum number of one kind; each of them causes one delivery per event (chosen)."""
 
 
-def _known(event: str) -> str:
+def _check_event(event: str) -> str:
     if event not in EVENTS:
-        raise ValueError(f"there is no such event to be told of; choose from {', '.join(EVENTS)}")
+        raise ValueError(f"unknown event; use one of {', '.join(EVENTS)}")
     return event
 
 
 Events = Annotated[
-    tuple[Annotated[str, AfterValidator(_known)], ...], Field(min_length=1, max_length=len(EVENTS))
+    tuple[Annotated[str, AfterValidator(_check_event)], ...],
+    Field(min_length=1, max_length=len(EVENTS)),
 ]
 SecretRef = Annotated[str, Field(pattern=SECRET_REFERENCE)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
 class WebhookTarget(Contract):
-    """An address that is sent JSON, signed with the secret `secret_ref` (Standard Webhooks)."""
+    """A URL that receives JSON, signed with the secret `secret_ref` (Standard Webhooks)."""
 
     url: Url
     events: Events | None = None
@@ -45,14 +46,14 @@ class WebhookTarget(Contract):
 
 
 class EmailTarget(Contract):
-    """Somebody's address."""
+    """An address that receives mail."""
 
     to: Annotated[str, Field(max_length=254, pattern=EMAIL)]
     events: Events | None = None
 
 
 class SlackTarget(Contract):
-    """A Slack incoming webhook: its address, or the secret that holds it."""
+    """A Slack incoming webhook: its URL, or the secret that holds its URL."""
 
     url: Url | None = None
     secret_ref: SecretRef | None = None
@@ -64,7 +65,7 @@ def _as_target(value: Any) -> Any:
 
 
 class NotificationConfig(Contract):
-    """Whom to tell what of a task's executions. An e-mail target may be the address alone."""
+    """Who is notified of which events of a task. An e-mail target may be only the address."""
 
     webhooks: Annotated[tuple[WebhookTarget, ...], Field(max_length=TARGETS)] = ()
     email: Annotated[
@@ -74,21 +75,24 @@ class NotificationConfig(Contract):
 
 
 class DeliverInput(Contract):
-    """Which notification."""
+    """The notification to deliver."""
 
     notification_id: UUID
 
 
 class DeliverResult(Contract):
-    """How it ended; everything else is in Postgres."""
+    """The final status. Everything else is in Postgres."""
 
     status: Literal[Delivery.DELIVERED, Delivery.FAILED]
 
 
 class NotificationActivities(ABC):
-    """What the delivery's workflow calls."""
+    """The activities of the delivery workflow."""
 
-    @activity.defn(name="deliver")
+    @activity.defn(name="deliver_notification")
     @abstractmethod
-    async def deliver(self, start: DeliverInput) -> DeliverResult:
-        """One try. A repeat after an end returns what was written; the receiver knows the id."""
+    async def deliver_notification(self, given: DeliverInput) -> DeliverResult:
+        """Make one attempt. A repeat after the end returns the status that was written.
+
+        A receiver that gets a message twice recognises it by its id.
+        """

@@ -5,47 +5,49 @@ from datetime import timedelta
 from temporalio.common import RetryPolicy
 
 SEGMENT = timedelta(minutes=15)
-"""`call_claude` gives its slot back after this long (design.md, section 5)."""
+"""`call_claude` returns its slot after this long (design.md, section 5)."""
 
 SEGMENT_WHEN_FULL = timedelta(seconds=30)
-"""... and after this long while no slot of the worker is free (design.md, section 5)."""
+"""The same while no slot of the worker is free (design.md, section 5)."""
 
 CACHED_WORKFLOWS = 150
-"""Workflows a worker keeps in memory: more than are asked something at a time. What waits, for a
-person or for its model, is let go of and comes back from its dozen events in some milliseconds.
-With 700 waiting a worker has grown by 50 MB, most of that with any load; 1,000 that were all kept
-took 161 MB, and resuming them took no less CPU (measured 2026-11-21)."""
+"""Workflows that a worker keeps in memory, more than are active at a time. A waiting workflow is
+evicted, and replays from about a dozen events in a few milliseconds. With 700 waiting executions a
+worker grows by 50 MB; with 1,000 cached ones it grew by 161 MB, and resuming them took no less CPU
+(measured 2026-11-21)."""
 
 CALL_CLAUDE_START_TO_CLOSE = timedelta(minutes=45)
-"""Above a segment: the step in hand may be a model call of 10 minutes and a tool of as long."""
+"""A segment, and then a last step: a model call of 10 minutes and a tool of the same length."""
 
 HEARTBEAT = timedelta(seconds=5)
-"""A dead worker is noticed this soon: the time to resume after kill -9 (facts, finding 3)."""
+"""A dead worker is detected after this long, which is the time to resume after kill -9 (facts.md,
+finding 3)."""
 
 HEARTBEAT_EVERY = timedelta(seconds=1)
-"""How often an activity beats, and so how soon it hears of a cancel from the Temporal UI."""
+"""An activity learns from its heartbeat that it was cancelled in the Temporal UI (facts.md, 4)."""
 
 STICKY = timedelta(seconds=1)
-"""A dead worker's sticky queue is given up this soon (default 10 s; facts, finding 3)."""
+"""The sticky queue of a dead worker is abandoned after this long. The default of 10 s would delay a
+resumed execution (facts.md, finding 3)."""
 
 DATABASE_STEP = timedelta(seconds=20)
-"""One short transaction, with room for a Postgres that restarts under it (chosen)."""
+"""One short transaction, with time for a restart of Postgres (chosen)."""
 
 REPORTS_AT_ONCE = 4
-"""Of one worker: composing one keeps a core busy, and takes up to a second or two (chosen)."""
+"""Per worker. Composing a report keeps a core busy for up to two seconds (chosen)."""
 
 REPORT_START_TO_CLOSE = timedelta(seconds=15)
-"""One try: gathering a long execution's rows takes a second or two (chosen)."""
+"""One attempt. Reading the rows of a long execution takes one or two seconds (chosen)."""
 
 REPORT_SCHEDULE_TO_CLOSE = timedelta(seconds=30)
-"""The report comes before the end, 30 s at most, tries included (contract.md, section 7)."""
+"""All attempts: a report delays the end by 30 s at most (contract.md, section 7)."""
 
 DELIVERIES_AT_ONCE = 20
-"""Of one worker: with 15 s for a receiver that says nothing, 80 dead ones a minute (chosen)."""
+"""Per worker. With a timeout of 15 s, 80 unreachable receivers per minute (chosen)."""
 
-DELIVERY_TRY = timedelta(seconds=60)
-"""One try of a notification: an exchange of 15 s at most, mail of 30 s, and three short
-transactions, with room for a Postgres that restarts under them (chosen)."""
+DELIVERY_START_TO_CLOSE = timedelta(seconds=60)
+"""One attempt: a request of 15 s or mail of 30 s at most, and three short transactions, with time
+for a restart of Postgres (chosen)."""
 
 DELIVERY_RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1),
@@ -53,16 +55,16 @@ DELIVERY_RETRIES = RetryPolicy(
     maximum_interval=timedelta(minutes=5),
     maximum_attempts=0,
 )
-"""For a worker or a database that died in a try. When to try a receiver again, and when no more,
-the activity says, from the record (`domain.notifications.delay_after`)."""
+"""For an attempt whose worker or database failed. After a failed delivery, the activity sets the
+delay (`domain.notifications.delay_after`) or ends the retries."""
 
 FOREVER = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=1.0, maximum_attempts=0
 )
-"""Retries belong to the loop, which counts from the record; an activity that fails is only a worker
-or a database that died, and is tried again every second until one lives (design.md, section 5)."""
+"""The loop retries model calls and counts from the record. If an activity fails, its worker or
+database failed, so it is retried every second until both work (design.md, section 5)."""
 
 REPORT_RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_attempts=3
 )
-"""A report that can't be made sets `report_error` and fails nothing."""
+"""A report that cannot be created sets `report_error`; the execution still completes."""

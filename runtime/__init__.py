@@ -1,1 +1,1 @@
-"""What the gateway, the worker and the command line share: settings, Temporal client, telemetry."""
+"""Shared by the gateway, the worker and the command line: settings, Temporal client, telemetry."""

@@ -1,13 +1,11 @@
-"""Starting the workflows of executions and deliveries, and ringing bells, for gateway and relay.
+"""Start, wake and describe workflows in Temporal; the gateway and the worker use it.
 
-Both may fail without harm: what is to be started or heard stands in the signals, and the worker's
-relay tries again (design.md, section 4).
+A call may fail without harm: Postgres holds what is due, and the worker's background tasks repeat
+it (design.md, section 4).
 """
 
-import asyncio
 import json
 from collections.abc import Sequence
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -23,128 +21,120 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
+from contracts.definitions import Contract
 from contracts.execution import ExecutionInput
 from contracts.notifications import DeliverInput
 from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
+from runtime.temporal import RPC_TIMEOUT, try_call
 
 log = structlog.get_logger(__name__)
-
-RPC_TIMEOUT = timedelta(seconds=2)
-"""A request waits this long for an absent Temporal, then the relay takes over, which looks at rows
-older than two seconds; a healthy start takes 5-40 ms (facts.md, A2)."""
 
 TAGS_BYTES = 2048
 """Of one search attribute as JSON: the server's default limit. Postgres holds every tag."""
 
 HIGHEST = 10
-"""The largest priority of an execution; Temporal's keys run from 1, the first, to 5."""
+"""The highest priority of an execution. Temporal's keys run from 1 (first) to 5."""
 
 
 class Dispatcher:
-    """Talks to Temporal about executions that Postgres holds already."""
+    """Implements `WorkflowServer` and `DeliveryServer` (`services/ports.py`)."""
 
     def __init__(self, client: Client) -> None:
-        """Takes a client, which may be one that connects at its first call."""
+        """`client` may be lazy."""
         self._client = client
 
     async def start(self, request: StartRequest) -> bool:
-        """Start the execution's workflow; False when Temporal could not be asked.
+        """Start the workflow of an execution. Return False if Temporal was not reached.
 
-        One that was started before counts as started, whether it still runs or not.
+        A workflow that was started before counts as started, even if it has ended.
         """
-        try:
-            async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                await self._start(request)
-        except WorkflowAlreadyStartedError:
-            return True
-        except (RPCError, RuntimeError, TimeoutError) as error:
-            # A lazy client that can't connect raises RuntimeError, or takes its time.
-            log.warning("dispatch.start_failed", workflow_id=request.workflow_id, error=str(error))
-            return False
-        return True
-
-    async def _start(self, request: StartRequest) -> None:
-        await self._client.start_workflow(
-            names.TASK_EXECUTION,
-            ExecutionInput(execution_id=request.execution_id),
-            id=request.workflow_id,
-            task_queue=names.EXECUTIONS_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            search_attributes=search_attributes(request),
-            static_summary=summary(request),
-            priority=priority(request),
-            rpc_timeout=RPC_TIMEOUT,
+        given = ExecutionInput(execution_id=request.execution_id)
+        is_new = await self._start(
+            names.TASK_EXECUTION, given, request.workflow_id, names.EXECUTIONS_QUEUE, request
         )
+        return is_new is not None
 
-    async def deliver(self, notification_id: UUID, facts: WorkflowFacts) -> bool | None:
-        """Start the workflow that delivers a notification, once.
+    async def start_delivery(self, notification_id: UUID, facts: WorkflowFacts) -> bool | None:
+        """Start the workflow that delivers a notification, if it was never started.
 
-        Whether it runs: not where it has ended already. None when Temporal could not be asked.
+        Return True if the workflow is running now, False if it has ended, None if Temporal was not
+        reached.
         """
         workflow_id = names.notification_workflow_id(notification_id)
-        try:
-            async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
+        given = DeliverInput(notification_id=notification_id)
+        is_new = await self._start(
+            names.NOTIFICATION_DELIVERY, given, workflow_id, names.NOTIFICATIONS_QUEUE, facts
+        )
+        if is_new is not False:
+            return is_new
+        state = await self.state(workflow_id)
+        return None if state is None else state.is_open
+
+    async def state(self, workflow_id: str) -> WorkflowState | None:
+        """Describe a workflow. Return None if Temporal was not reached."""
+        handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
+
+        async def describe() -> WorkflowState:
+            try:
+                described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return WorkflowState(is_open=False, run_id=None)
+            return WorkflowState(described.close_time is None, described.run_id)
+
+        return await try_call(describe(), "describe", workflow_id=workflow_id)
+
+    async def wake(self, workflow_id: str) -> bool:
+        """Signal a workflow to read its signals. Return False if it did not get the signal."""
+        handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
+
+        async def signal() -> bool:
+            try:
+                await handle.signal(names.WAKE, rpc_timeout=RPC_TIMEOUT)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                # Not started yet, or just ended: it reads the row at its start, or never.
+                log.info("dispatch.workflow_not_running", workflow_id=workflow_id)
+                return False
+            return True
+
+        return await try_call(signal(), "wake", workflow_id=workflow_id) or False
+
+    async def _start(
+        self, workflow: str, given: Contract, workflow_id: str, queue: str, facts: WorkflowFacts
+    ) -> bool | None:
+        """Return True if the workflow was started, False if it existed, None if not reached."""
+
+        async def start() -> bool:
+            try:
                 await self._client.start_workflow(
-                    names.NOTIFICATION_DELIVERY,
-                    DeliverInput(notification_id=notification_id),
+                    workflow,
+                    given,
                     id=workflow_id,
-                    task_queue=names.NOTIFICATIONS_QUEUE,
+                    task_queue=queue,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     search_attributes=search_attributes(facts),
                     static_summary=summary(facts),
                     priority=priority(facts),
                     rpc_timeout=RPC_TIMEOUT,
                 )
-        except WorkflowAlreadyStartedError:
-            state = await self.state(workflow_id)
-            return None if state is None else state.is_open
-        except (RPCError, RuntimeError, TimeoutError) as error:
-            log.warning("dispatch.deliver_failed", workflow_id=workflow_id, error=str(error))
-            return None
-        return True
+            except WorkflowAlreadyStartedError:
+                return False
+            return True
 
-    async def state(self, workflow_id: str) -> WorkflowState | None:
-        """How a workflow stands, or None when Temporal could not be asked."""
-        handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
-        try:
-            described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return WorkflowState(is_open=False, run_id=None)
-            log.warning("dispatch.describe_failed", workflow_id=workflow_id, error=str(error))
-            return None
-        except (RuntimeError, TimeoutError) as error:
-            log.warning("dispatch.describe_failed", workflow_id=workflow_id, error=str(error))
-            return None
-        return WorkflowState(described.close_time is None, described.run_id)
-
-    async def wake(self, workflow_id: str) -> bool:
-        """Tell a workflow that there are unread rows for it; False when that did not reach it."""
-        handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
-        try:
-            async with asyncio.timeout(RPC_TIMEOUT.total_seconds()):
-                await handle.signal(names.WAKE, rpc_timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                # Not started yet, or just ended: the row is read at its start, or by nobody.
-                log.info("dispatch.nobody_to_ring", workflow_id=workflow_id)
-            else:
-                log.warning("dispatch.ring_failed", workflow_id=workflow_id, error=str(error))
-            return False
-        except (RuntimeError, TimeoutError) as error:
-            log.warning("dispatch.ring_failed", workflow_id=workflow_id, error=str(error))
-            return False
-        return True
+        return await try_call(start(), "start", workflow_id=workflow_id)
 
 
 def search_attributes(facts: WorkflowFacts) -> TypedSearchAttributes:
-    """The attributes every execution's workflow carries from its first moment."""
+    """Return the search attributes that every workflow has from its start."""
     keyword = SearchAttributeKey.for_keyword
     pairs: list[SearchAttributePair[str] | SearchAttributePair[Sequence[str]]] = [
         SearchAttributePair(keyword(names.USER_ID), str(facts.user_id)),
         SearchAttributePair(keyword(names.STATUS), "pending"),
         SearchAttributePair(keyword(names.TRIGGER), facts.trigger_type),
-        SearchAttributePair(SearchAttributeKey.for_keyword_list(names.TAGS), _shown(facts.tags)),
+        SearchAttributePair(SearchAttributeKey.for_keyword_list(names.TAGS), _fitting(facts.tags)),
     ]
     if facts.task_id:
         pairs.append(SearchAttributePair(keyword(names.TASK_ID), str(facts.task_id)))
@@ -154,19 +144,19 @@ def search_attributes(facts: WorkflowFacts) -> TypedSearchAttributes:
     return TypedSearchAttributes([*pairs, cost])
 
 
-def _shown(tags: Sequence[str]) -> Sequence[str]:
-    """As many as Temporal takes, which refuses the whole workflow for one too many."""
-    shown, size = [], len("[]")
+def _fitting(tags: Sequence[str]) -> Sequence[str]:
+    """Return the first tags that fit; Temporal refuses a workflow whose attribute is too large."""
+    fitting, size = [], len("[]")
     for tag in tags:
         size += len(json.dumps(tag)) + len(",")
         if size > TAGS_BYTES:
             break
-        shown.append(tag)
-    return shown
+        fitting.append(tag)
+    return fitting
 
 
 def priority(facts: WorkflowFacts) -> Priority:
-    """10 becomes key 1 and 0 key 5; users share what there is fairly within a key."""
+    """Map priority 10 to key 1 and 0 to key 5. Within a key, users share the workers fairly."""
     return Priority(
         priority_key=1 + (HIGHEST - facts.priority) * 4 // HIGHEST,
         fairness_key=str(facts.user_id),
@@ -174,5 +164,5 @@ def priority(facts: WorkflowFacts) -> Priority:
 
 
 def summary(facts: WorkflowFacts) -> str:
-    """The line by which Temporal's UI shows it."""
+    """Return the title of the workflow in Temporal's UI."""
     return f"{facts.title[:150]} ({facts.trigger_type})"

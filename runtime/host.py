@@ -1,4 +1,4 @@
-"""Which host this is: the one whose disk holds the workspaces below a home."""
+"""The identity of a host: workspaces below its home directory exist only on its disk."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ _FILE = "host_id"
 
 
 def process_host(host: UUID) -> str:
-    """Names the host for process ids, which mean something on one machine since its last boot."""
+    """Return an id of this machine since its last boot, within which process ids are valid."""
     boot = BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.exists() else "unknown"
     return f"{host}/{boot}"
 
 
 def known_host_id(home: Path) -> UUID | None:
-    """The id kept in `home`, or None where no worker has worked yet. Writes nothing."""
+    """Return the id that is stored in `home`, or None if no worker has run there yet."""
     try:
         return UUID((home / _FILE).read_text(encoding="ascii").strip())
     except FileNotFoundError:
@@ -24,17 +24,17 @@ def known_host_id(home: Path) -> UUID | None:
 
 
 def host_id(home: Path) -> UUID:
-    """The id kept in `home/host_id`, made at first use; a volume that moves takes it along."""
+    """Return the id in `home/host_id`, and create it at first use. It moves with the volume."""
     path = home / _FILE
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        own = path.with_name(f"{_FILE}.{os.getpid()}")
-        own.write_text(str(uuid4()), encoding="ascii")
+        candidate = path.with_name(f"{_FILE}.{os.getpid()}")
+        candidate.write_text(str(uuid4()), encoding="ascii")
         try:
-            # Of two workers that start at once one wins, and both read what it wrote.
-            os.link(own, path)
+            # If two workers start at the same time, one succeeds, and both read its id.
+            os.link(candidate, path)
         except FileExistsError:
             pass
         finally:
-            own.unlink()
+            candidate.unlink()
     return UUID(path.read_text(encoding="ascii").strip())

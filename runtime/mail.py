@@ -1,4 +1,4 @@
-"""Sends mail through the operator's SMTP server; workers use it for notifications."""
+"""Send mail through the SMTP server of the operator; workers use it for notifications."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ import aiosmtplib
 from domain.errors import OutboundError
 
 TIMEOUT = timedelta(seconds=30)
-"""Of a whole delivery: some servers take their time before they greet (chosen)."""
+"""Of a whole delivery: some servers delay their greeting (chosen)."""
 
 SUBMISSION_PORT, SMTPS_PORT = 587, 465
 """RFC 6409 and RFC 8314."""
 
 _PERMANENT = 500
-"""From here on a reply says never, below it says later (RFC 5321, section 4.2.1)."""
+"""Replies from here on are permanent failures; smaller ones are temporary (RFC 5321, 4.2.1)."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message to one address; `message_id` stays the same in every try."""
+    """One message to one address. Every attempt uses the same `message_id`."""
 
     to: str
     subject: str
@@ -36,50 +36,50 @@ class Mail:
 
 
 class MailRefusedError(OutboundError):
-    """The server will not take this message for this address, now or later."""
+    """The server permanently refuses this message for this address."""
 
     code = "mail_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailer:
-    """Where mail goes. With a password, or where asked for, nothing goes without TLS."""
+    """An SMTP server. With a password or `smtps`, it sends nothing without TLS."""
 
     host: str
     port: int
     sender: str
     user: str | None = None
     password: str | None = None
-    is_tls_at_once: bool = False
+    uses_implicit_tls: bool = False
 
     @classmethod
-    def maybe(cls, url: str | None, sender: str | None) -> Self | None:
-        """A mailer by the settings PERDURE_SMTP_URL and PERDURE_SMTP_FROM; None without the first.
+    def from_url(cls, url: str | None, sender: str | None) -> Self | None:
+        """Return a mailer for PERDURE_SMTP_URL and PERDURE_SMTP_FROM, or None without the first.
 
-        `url` has been checked with the settings.
+        The settings have validated `url`.
         """
         if not url:
             return None
         parts = urlsplit(url)
         host = parts.hostname or ""
         user = unquote(parts.username) if parts.username else None
-        own = user if user and "@" in user else f"perdure@{host}"
-        at_once = parts.scheme == "smtps"
+        default_sender = user if user and "@" in user else f"perdure@{host}"
+        uses_implicit_tls = parts.scheme == "smtps"
         return cls(
             host=host,
-            port=parts.port or (SMTPS_PORT if at_once else SUBMISSION_PORT),
-            sender=sender or own,
+            port=parts.port or (SMTPS_PORT if uses_implicit_tls else SUBMISSION_PORT),
+            sender=sender or default_sender,
             user=user,
             password=unquote(parts.password) if parts.password else None,
-            is_tls_at_once=at_once,
+            uses_implicit_tls=uses_implicit_tls,
         )
 
     async def send(self, mail: Mail) -> str:
-        """Hand the mail to the server; its reply.
+        """Send the mail and return the reply of the server.
 
         Raises:
-            MailRefusedError: it refuses this message for good.
-            OutboundError: it was not reached, or says later.
+            MailRefusedError: the server refuses this message permanently.
+            OutboundError: the server was not reached, or refuses the message temporarily.
         """
         try:
             async with asyncio.timeout(TIMEOUT.total_seconds()):
@@ -89,25 +89,25 @@ class Mailer:
                     port=self.port,
                     username=self.user,
                     password=self.password,
-                    use_tls=self.is_tls_at_once,
+                    use_tls=self.uses_implicit_tls,
                     start_tls=self._start_tls,
                 )
         except aiosmtplib.SMTPRecipientsRefused as error:
             refused = error.recipients[0]
-            raise _told(refused.code, refused.message) from error
+            raise _refusal(refused.code, refused.message) from error
         except (aiosmtplib.SMTPDataError, aiosmtplib.SMTPSenderRefused) as error:
-            raise _told(error.code, error.message) from error
+            raise _refusal(error.code, error.message) from error
         except (aiosmtplib.SMTPException, OSError) as error:
-            # A wrong password too: an operator mends it, and the mail is still wanted then.
+            # Also a wrong password: after an operator corrects it, a retry succeeds.
             raise OutboundError(
-                f"The mail server took nothing ({type(error).__name__})."
+                f"The mail server did not accept the mail ({type(error).__name__})."
             ) from error
         return reply
 
     @property
     def _start_tls(self) -> bool | None:
-        """STARTTLS: demanded where a password would go without, else taken where it is offered."""
-        if self.is_tls_at_once:
+        """Require STARTTLS for a password; otherwise (None) use it if the server offers it."""
+        if self.uses_implicit_tls:
             return False
         return True if self.password and self.host not in _LOOPBACK else None
 
@@ -117,12 +117,12 @@ class Mailer:
         message["Subject"] = " ".join(mail.subject.split())
         message["Date"] = formatdate()
         message["Message-ID"] = mail.message_id
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no absence notes in reply
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no automatic replies
         message.set_content(mail.text)
         message.add_alternative(mail.html, subtype="html")
         return message
 
 
-def _told(code: int, reply: str) -> OutboundError:
+def _refusal(code: int, reply: str) -> OutboundError:
     kind = MailRefusedError if code >= _PERMANENT else OutboundError
-    return kind(f"The mail server said {code} {reply:.200}")
+    return kind(f"The mail server answered: {code} {reply:.200}")

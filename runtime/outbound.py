@@ -1,9 +1,10 @@
-"""HTTP to addresses that users give: webhooks, health checks. The gateway and workers use it.
+"""HTTP requests to URLs from users: webhooks, health checks. The gateway and workers use it.
 
-A name is resolved once, what it resolves to is checked, and the connection goes to exactly that
-address, while `Host` and the certificate stay those of the name: a name that resolves differently
-a moment later (DNS rebinding) leads nowhere. Redirects are not followed, proxies of the environment
-not used, and no connection is kept, since two names may share an address.
+A host name is resolved once, the resulting address is checked, and the connection is made to
+exactly that address, while `Host` and the certificate are those of the name. So a name that
+resolves differently a moment later (DNS rebinding) has no effect. Redirects are not followed,
+proxies of the environment are not used, and connections are not reused, because two names may
+share an address.
 """
 
 import asyncio
@@ -23,30 +24,30 @@ from domain.addresses import Exemptions, literal
 from domain.errors import AddressRefusedError, OutboundError
 
 URL_LIMIT = 2048
-"""Characters of an address; no service gives longer ones (chosen)."""
+"""Characters of a URL; no service uses longer ones (chosen)."""
 
 TIMEOUT = timedelta(seconds=15)
-"""Of a whole exchange, from the name to the last byte: Standard Webhooks suggests 15 to 30 s."""
+"""Of a whole exchange, from the look-up to the last byte: Standard Webhooks suggests 15 to 30 s."""
 
 BODY_LIMIT_BYTES = 64 * 1024
-"""Of an answer we want to read; what comes after it is left unread (chosen)."""
+"""Of a response; the rest is not read (chosen)."""
 
 HTTP_PORTS = frozenset({80, 443})
 FIRST_FREE_PORT, LAST_PORT = 1024, 65535
-"""Below it only HTTP's own ports: nobody shall make us talk to a mail server or an SSH daemon."""
+"""Below it, only the ports of HTTP are allowed, so that no URL reaches a mail or SSH server."""
 
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 
 _LOOK_UPS = ThreadPoolExecutor(4, "look-up")
-"""Threads of its own: a look-up can't be ended, and a user's name server may take its time. In the
-loop's own they would keep model calls and files waiting (chosen: four, as libuv has for all)."""
+"""Separate threads: a look-up can't be cancelled, and a user's name server may be slow. In the
+default executor, look-ups would delay model calls and files (chosen: four, as libuv has in all)."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `is_cut`: there was more than was wanted."""
+    """A response. `is_cut`: its body was longer than the limit."""
 
     status: int
     headers: Mapping[str, str]
@@ -55,48 +56,48 @@ class Answer:
 
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses of a name, as this machine knows them, best first.
+    """Return the addresses of a host name, best first, from the resolver of this machine.
 
     Raises:
-        OutboundError: there is no such name, or nobody to ask.
+        OutboundError: the name does not exist, or no name server answers.
     """
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
         found = await asyncio.get_running_loop().run_in_executor(_LOOK_UPS, look_up)
     except (OSError, UnicodeError) as error:
-        raise OutboundError(f"The name {host} can't be resolved.") from error
+        raise OutboundError(f"The host name {host} can't be resolved.") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def checked_url(url: str, exemptions: Exemptions) -> httpx2.URL:
-    """The address parsed, as far as it can be judged without asking for its name.
+    """Parse a URL and check what can be checked without resolving its host name.
 
     Raises:
-        AddressRefusedError: it is none we would go to; says why.
+        AddressRefusedError: the URL is not allowed; the message says why.
     """
     if len(url) > URL_LIMIT:
-        raise AddressRefusedError(f"An address has at most {URL_LIMIT} characters.")
+        raise AddressRefusedError(f"The URL is too long; use at most {URL_LIMIT} characters.")
     try:
         parsed = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError) as error:
-        raise AddressRefusedError("This is no address of the web.") from error
+        raise AddressRefusedError("This is not a valid URL.") from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise AddressRefusedError("Give an address that begins with https:// or http://.")
+        raise AddressRefusedError("The URL must start with https:// or http://.")
     if parsed.userinfo:
-        raise AddressRefusedError("Leave user and password out of the address.")
+        raise AddressRefusedError("The URL must not contain a user name or a password.")
     port, host = 80 if parsed.port is None else parsed.port, _host(parsed)
     if not (port in HTTP_PORTS or FIRST_FREE_PORT <= port <= LAST_PORT):
-        raise AddressRefusedError(f"Port {port} is none of HTTP's; take 80, 443 or above 1023.")
+        raise AddressRefusedError(f"Port {port} is not allowed; use 80, 443 or a port above 1023.")
     address = literal(host)
     if address is not None and not exemptions.permit(host, str(address)):
         raise AddressRefusedError(_refusal(host))
     if address is None and not HOST_NAME.fullmatch(host):
-        raise AddressRefusedError("The address has no host that could be a name.")
+        raise AddressRefusedError("The host of the URL is not a valid host name.")
     return parsed
 
 
 def _host(url: httpx2.URL) -> str:
-    """As it goes over the wire: an international name in its ASCII form."""
+    """Return the host as it is sent: an international name in its ASCII form."""
     return url.raw_host.decode("ascii")
 
 
@@ -105,7 +106,7 @@ def _refusal(host: str) -> str:
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Sends each request to an address that was checked, and to no other."""
+    """Connects only to addresses that were checked."""
 
     def __init__(
         self,
@@ -114,7 +115,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         resolve: Resolve = system_resolve,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        """`verify` is whom to trust besides what the machine trusts; tests bring their own."""
+        """`verify` is the certificate verification; tests trust a certificate of their own."""
         self._exemptions = exemptions
         self._resolve = resolve
         self._inner = httpx2.AsyncHTTPTransport(
@@ -122,11 +123,11 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Try the name's permitted addresses in turn, until one takes the connection.
+        """Try the permitted addresses of the host in order, until one accepts the connection.
 
         Raises:
-            AddressRefusedError: none of them is permitted.
-            httpx2.ConnectError: none of them answers.
+            AddressRefusedError: no address of the host is permitted.
+            httpx2.ConnectError: no permitted address answers.
         """
         url = checked_url(str(request.url), self._exemptions)
         *first, last = await self._permitted(url)
@@ -156,12 +157,12 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         return await self._inner.handle_async_request(pinned)
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         await self._inner.aclose()
 
 
 class Outbound:
-    """A client for addresses that users give. One per process; close it at the end."""
+    """An HTTP client for URLs from users. One per process; close it at the end."""
 
     def __init__(
         self,
@@ -186,14 +187,16 @@ class Outbound:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        timeout: timedelta = TIMEOUT,  # noqa: ASYNC109 - part of the exchange, told in its error
+        timeout: timedelta = TIMEOUT,  # noqa: ASYNC109 - it limits the whole exchange, and the error names it
         limit_bytes: int = BODY_LIMIT_BYTES,
     ) -> Answer:
-        """One exchange; the answer's body up to `limit_bytes`. Any status is an answer.
+        """Send a request and return the response, with up to `limit_bytes` of its body.
+
+        An error status is a response like any other.
 
         Raises:
-            AddressRefusedError: the address is none we go to.
-            OutboundError: nobody answered, or not in time.
+            AddressRefusedError: the URL or the address of its host is not allowed.
+            OutboundError: no response arrived in time.
         """
         async with self.stream(
             method, url, headers=headers, content=content, timeout=timeout
@@ -220,11 +223,11 @@ class Outbound:
         content: bytes | None = None,
         timeout: timedelta = TIMEOUT,  # noqa: ASYNC109 - as in `send`
     ) -> AsyncIterator[httpx2.Response]:
-        """As `send`, for a body that is read while it comes. The block runs within the time limit.
+        """Send a request and read the body in the block, which also has to end within `timeout`.
 
         Raises:
-            AddressRefusedError: the address is none we go to.
-            OutboundError: nobody answered, or not in time.
+            AddressRefusedError: the URL or the address of its host is not allowed.
+            OutboundError: no complete response arrived in time.
         """
         seconds = timeout.total_seconds()
         try:
@@ -237,20 +240,20 @@ class Outbound:
             ):
                 yield response
         except (TimeoutError, httpx2.TimeoutException) as error:
-            raise OutboundError(f"No whole answer within {seconds:g} s.") from error
+            raise OutboundError(f"No complete response arrived within {seconds:g} s.") from error
         except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
             raise OutboundError(_failure(error)) from error
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         await self._client.aclose()
 
 
 def _failure(error: Exception) -> str:
-    """What went wrong, in one sentence that holds nothing of request or answer."""
+    """Describe an error in one sentence, without content of the request or the response."""
     causes = [error, error.__cause__, error.__context__]
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in str(error):
-        return "The server's certificate does not hold, or it speaks no TLS."
+        return "The certificate of the server is not valid, or the server does not support TLS."
     if isinstance(error, httpx2.ConnectError):
         return "The server can't be reached."
-    return f"The connection broke ({type(error).__name__})."
+    return f"The connection was interrupted ({type(error).__name__})."

@@ -1,9 +1,9 @@
-"""Temporal's workflow sandbox, without asking it about every payload.
+"""Temporal's workflow sandbox, with less work for each payload.
 
-The SDK enters the sandbox three times for each payload of a workflow, to learn a context that only
-context-aware converters and storage drivers use. Ours are neither; asked once less, a worker's main
-thread does a tenth less (measured 2026-11-21, temporalio 1.35.0). The workflow itself stays in the
-sandbox, wholly.
+The SDK enters the sandbox three times for each payload of a workflow, to read a context that only
+context-aware converters and storage drivers use. We use neither. Without one of these calls, the
+main thread of a worker does 10 % less work (measured 2026-11-21, temporalio 1.35.0). The workflow
+itself runs entirely in the sandbox.
 """
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
@@ -17,10 +17,10 @@ NO_CONTEXT = StorageDriverStoreContext()
 
 
 class SandboxedRunner(SandboxedWorkflowRunner):
-    """Runs workflows in the sandbox; their payloads are converted without a context."""
+    """Runs workflows in the sandbox and converts their payloads without a context."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """A sandboxed instance that answers for itself where no sandbox is needed."""
+        """Return a sandboxed instance that returns contexts without entering the sandbox."""
         return _ContextFree(super().create_instance(det))
 
 
@@ -38,9 +38,9 @@ class _ContextFree(WorkflowInstance):
         return self._sandboxed.get_thread_id()
 
     def get_serialization_context(self, command_info: object) -> None:
-        """None: no converter of ours takes one."""
+        """Return None: our converter uses no context."""
 
     def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:
-        """An empty one: there is no external storage."""
+        """Return an empty context: we use no external storage."""
         del command_info
         return NO_CONTEXT

@@ -1,4 +1,4 @@
-"""What a task's schedule looks like in Temporal, and whether what is there looks like that."""
+"""Build the Temporal schedule of a task, and compare it with the one that Temporal has."""
 
 import hashlib
 from collections.abc import Sequence
@@ -24,15 +24,17 @@ from domain import cron
 from domain.schedules import TaskSchedule
 from runtime.dispatch import priority, search_attributes, summary
 
+NOTE = "Managed by Perdure: change the task, and this schedule follows."
+
 
 def schedule_of(wanted: TaskSchedule) -> Schedule:
-    """The schedule as Temporal keeps it. Its note holds what a list does not show, as a hash."""
+    """Return the schedule as Temporal stores it. Its note hashes what a list does not show."""
     digest = hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
     return Schedule(
         action=ScheduleActionStartWorkflow(
             names.TASK_EXECUTION,
             ExecutionInput(task_id=wanted.task_id),
-            id=names.fire_workflow_id(wanted.task_id),
+            id=names.scheduled_workflow_id(wanted.task_id),
             task_queue=names.EXECUTIONS_QUEUE,
             typed_search_attributes=search_attributes(wanted),
             static_summary=summary(wanted),
@@ -47,14 +49,12 @@ def schedule_of(wanted: TaskSchedule) -> Schedule:
             overlap=ScheduleOverlapPolicy[wanted.overlap_policy.upper()],
             catchup_window=wanted.catchup_window,
         ),
-        state=ScheduleState(
-            paused=wanted.is_paused, note=f"Kept as its task says: change the task. ({digest})"
-        ),
+        state=ScheduleState(paused=wanted.is_paused, note=f"{NOTE} ({digest})"),
     )
 
 
 def task_id_of(entry: ScheduleListDescription) -> UUID | None:
-    """Whose schedule it is, if it is one of ours: by its id, and by what it starts."""
+    """Return the task of a schedule, or None if Perdure did not create the schedule."""
     action = entry.schedule.action if entry.schedule else None
     if getattr(action, "workflow", None) != names.TASK_EXECUTION:
         return None
@@ -66,7 +66,7 @@ def task_id_of(entry: ScheduleListDescription) -> UUID | None:
 
 
 def is_as_listed(entry: ScheduleListDescription, wanted: TaskSchedule) -> bool:
-    """Whether what a list shows of it is as wanted."""
+    """Return whether the parts of a schedule that a list shows are as wanted."""
     found, ours = entry.schedule, schedule_of(wanted)
     return found is not None and (
         (found.spec, found.state.paused, found.state.note)
@@ -75,7 +75,7 @@ def is_as_listed(entry: ScheduleListDescription, wanted: TaskSchedule) -> bool:
 
 
 def is_as_described(described: ScheduleDescription, wanted: TaskSchedule) -> bool:
-    """Whether what a person may have changed is as wanted; the action's parts only by the hash."""
+    """Return whether a schedule is as wanted. Details of its action are compared by the hash."""
     found, ours = described.schedule, schedule_of(wanted)
     if not isinstance(found.action, ScheduleActionStartWorkflow):
         return False
@@ -84,12 +84,12 @@ def is_as_described(described: ScheduleDescription, wanted: TaskSchedule) -> boo
         ours.policy,
         ours.state.paused,
         ours.state.note,
-        names.fire_workflow_id(wanted.task_id),
+        names.scheduled_workflow_id(wanted.task_id),
     )
 
 
 def _calendars(expression: str) -> list[ScheduleCalendarSpec]:
-    """The expression as Temporal keeps it: made here, so that both sides can be compared."""
+    """Return the calendars of a cron expression as Temporal stores them, so that both compare."""
     return [
         ScheduleCalendarSpec(
             second=_ranges([0]),
@@ -105,7 +105,7 @@ def _calendars(expression: str) -> list[ScheduleCalendarSpec]:
 
 
 def _ranges(values: Sequence[int]) -> tuple[ScheduleRange, ...]:
-    """One range where the values lie at equal steps, else one for each."""
+    """Return one range if the values have equal distances, otherwise one for each value."""
     steps = {second - first for first, second in pairwise(values)} or {1}
     if len(steps) == 1:
         return (ScheduleRange(values[0], values[-1], steps.pop()),)

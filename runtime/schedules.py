@@ -1,13 +1,12 @@
-"""Schedules in Temporal: made, changed and removed as tasks say, compared with them, looked at.
+"""Create, change, delete, describe and compare schedules in Temporal.
 
-The gateway and the worker's upkeep use it. What can't be done while Temporal is away is told by
-False or None, and done later (persistence/definitions/schedules.py).
+The gateway and the worker use it. A call that does not reach Temporal returns False or None, and a
+background task of the worker repeats it.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -27,63 +26,61 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
 from domain.schedules import Backfill, Differences, ScheduleState, TaskSchedule
-from runtime.dispatch import RPC_TIMEOUT, search_attributes
+from runtime.dispatch import search_attributes
 from runtime.schedule_specs import (
     is_as_described,
     is_as_listed,
     schedule_of,
     task_id_of,
 )
+from runtime.temporal import RPC_TIMEOUT, try_call
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
-LISTED = 1000
-"""Schedules asked for at a time: 150 bytes each (measured)."""
+PAGE_SIZE = 1000
+"""Schedules in one page of a list, 150 bytes each (measured)."""
 
 DESCRIBED = 10
-"""Schedules looked at closely in each comparison, 14 ms each (facts.md, A5)."""
+"""Schedules that each comparison describes, 14 ms each (facts.md, A5)."""
 
 COMPARE_TIMEOUT = timedelta(seconds=30)
-"""Of a whole comparison: a thousand schedules take 0.2 s (chosen)."""
+"""Of a whole comparison: 1,000 schedules take 0.2 s (chosen)."""
 
-JUST_BEFORE = timedelta(milliseconds=1)
-"""The server leaves out the start of a span; people mean it to be in."""
+BEFORE_START = timedelta(milliseconds=1)
+"""The server excludes the start of a backfill's range; ours includes it."""
 
 
 class Schedules:
-    """Talks to Temporal about schedules that Postgres holds already."""
+    """Implements `ScheduleServer` over Temporal."""
 
     def __init__(self, client: Client) -> None:
-        """Takes a client, which may be one that connects at its first call."""
+        """`client` may be lazy."""
         self._client = client
         self._described = 0
 
     async def apply(self, wanted: TaskSchedule) -> bool:
-        """Make the schedule, or change it to what is wanted; False when Temporal is away."""
-        return await _told(lambda: self._apply(wanted), "apply", wanted.task_id)
+        """Create or change the schedule. Return False if Temporal was not reached."""
+        return await _is_sent(self._apply(wanted), "apply", wanted.task_id)
 
     async def remove(self, task_id: UUID) -> bool:
-        """Delete the task's schedule, if there is one; False when Temporal is away."""
-        return await _told(lambda: self._remove(task_id), "remove", task_id)
+        """Delete the schedule of a task, if any. Return False if Temporal was not reached."""
+        return await _is_sent(self._remove(task_id), "remove", task_id)
 
     async def backfill(self, wanted: Backfill) -> bool:
-        """Fire for every time of the span; again for the same id is once."""
-        return await _told(lambda: self._backfill(wanted), "backfill", wanted.task_id)
+        """Run the schedule for every time in the range. A repeat with the same id does nothing."""
+        return await _is_sent(self._backfill(wanted), "backfill", wanted.task_id)
 
     async def state(self, wanted: TaskSchedule) -> ScheduleState | None:
-        """How the schedule stands in Temporal, or None when Temporal could not be asked."""
-        return await _asked(lambda: self._state(wanted), "describe")
+        """Describe the schedule in Temporal. Return None if Temporal was not reached."""
+        return await try_call(self._state(wanted), "schedule.describe", task_id=str(wanted.task_id))
 
     async def compare(self, wanted: Mapping[UUID, TaskSchedule]) -> Differences | None:
-        """Which of these schedules Temporal has not, or has otherwise; and which it has beside.
+        """Return which of these schedules are missing or different, and which are not wanted.
 
-        What a list shows is compared for all, the rest for a few in turn. None: it is away.
+        Every schedule is compared with its entry in a list; `DESCRIBED` of them per call are
+        described and compared completely. Return None if Temporal was not reached.
         """
-        return await _asked(lambda: self._compare(wanted), "compare", within=COMPARE_TIMEOUT)
-
-    # --- one by one -----------------------------------------------------------------------------
+        return await try_call(self._compare(wanted), "schedule.compare", limit=COMPARE_TIMEOUT)
 
     async def _apply(self, wanted: TaskSchedule) -> None:
         schedule = schedule_of(wanted)
@@ -135,9 +132,9 @@ class Schedules:
             raise
 
     async def _backfill(self, wanted: Backfill) -> None:
-        # Not by the SDK's handle, which gives each request an id of its own.
-        span = BackfillRequest(
-            start_time=_timestamp(wanted.start_at - JUST_BEFORE),
+        # The SDK's handle would generate a new id for each request.
+        times = BackfillRequest(
+            start_time=_timestamp(wanted.start_at - BEFORE_START),
             end_time=_timestamp(wanted.end_at),
             overlap_policy=ScheduleOverlapPolicy.Value(
                 f"SCHEDULE_OVERLAP_POLICY_{wanted.overlap_policy.upper()}"
@@ -147,19 +144,17 @@ class Schedules:
             PatchScheduleRequest(
                 namespace=self._client.namespace,
                 schedule_id=names.schedule_id(wanted.task_id),
-                patch=SchedulePatch(backfill_request=[span]),
+                patch=SchedulePatch(backfill_request=[times]),
                 identity=self._client.identity,
                 request_id=str(wanted.id),
             ),
             timeout=RPC_TIMEOUT,
         )
 
-    # --- all at once ----------------------------------------------------------------------------
-
     async def _compare(self, wanted: Mapping[UUID, TaskSchedule]) -> Differences:
         differing = set(wanted)
         unknown: set[UUID] = set()
-        for entry in await self._listed():
+        for entry in await self._list():
             task_id = task_id_of(entry)
             if task_id is None:
                 continue
@@ -167,51 +162,40 @@ class Schedules:
                 unknown.add(task_id)
             elif is_as_listed(entry, wanted[task_id]):
                 differing.discard(task_id)
-        for task_id in self._in_turn(sorted(wanted.keys() - differing)):
+        for task_id in self._next_described(sorted(wanted.keys() - differing)):
             described = await self._describe(task_id)
             if described is None or not is_as_described(described, wanted[task_id]):
                 differing.add(task_id)
         return Differences(sorted(differing), sorted(unknown))
 
-    def _in_turn(self, task_ids: Sequence[UUID]) -> Sequence[UUID]:
-        """The next few of them; after the last ones come the first again."""
+    def _next_described(self, task_ids: Sequence[UUID]) -> Sequence[UUID]:
+        """Return the next `DESCRIBED` ids; after the last ones, the first ones."""
         if self._described >= len(task_ids):
             self._described = 0
         start = self._described
         self._described += DESCRIBED
         return task_ids[start : start + DESCRIBED]
 
-    async def _listed(self) -> Sequence[ScheduleListDescription]:
-        pages = await self._client.list_schedules(page_size=LISTED, rpc_timeout=RPC_TIMEOUT)
+    async def _list(self) -> Sequence[ScheduleListDescription]:
+        pages = await self._client.list_schedules(page_size=PAGE_SIZE, rpc_timeout=RPC_TIMEOUT)
         return [entry async for entry in pages]
 
 
-async def _told(tell: Callable[[], Awaitable[None]], what: str, task_id: UUID) -> bool:
-    """Whether Temporal was told. What it refuses counts as told: asking again brings nothing."""
+async def _is_sent(call: Coroutine[Any, Any, None], action: str, task_id: UUID) -> bool:
+    """Return whether Temporal received a change. A refusal counts: a repeat would not help."""
 
-    async def telling() -> bool:
+    async def send() -> bool:
         try:
-            await tell()
+            await call
         except RPCError as error:
             if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                 raise
-            log.error("schedules.refused", what=what, task_id=str(task_id), error=error.message)  # noqa: TRY400 - it says all
+            log.error(  # noqa: TRY400 - a traceback adds nothing
+                "schedules.refused", action=action, task_id=str(task_id), error=error.message
+            )
         return True
 
-    return await _asked(telling, what) is not None
-
-
-async def _asked(
-    ask: Callable[[], Awaitable[T]], what: str, *, within: timedelta = RPC_TIMEOUT
-) -> T | None:
-    """What Temporal answers; None when it could not be asked."""
-    try:
-        async with asyncio.timeout(within.total_seconds()):
-            return await ask()
-    except (RPCError, RuntimeError, TimeoutError) as error:
-        # A lazy client that can't connect raises RuntimeError, or takes its time.
-        log.warning("schedules.not_asked", what=what, error=str(error))
-        return None
+    return await try_call(send(), f"schedule.{action}", task_id=str(task_id)) or False
 
 
 def _timestamp(time: datetime) -> Timestamp:

@@ -1,7 +1,7 @@
-"""Seals secrets before they are stored and opens them where they are used.
+"""Encrypt secrets before they are stored, and decrypt them where they are used.
 
-AES-256-GCM (NIST SP 800-38D) by the library `cryptography`. Each sealed value is bound to a label
-that names its place, so that a row's bytes are of no use in another row.
+AES-256-GCM (NIST SP 800-38D) from the library `cryptography`. Each value is bound to a label that
+names its row, so that its bytes cannot be decrypted in another row.
 """
 
 import hashlib
@@ -13,22 +13,24 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import SecretsNotConfiguredError
 
-_NONCE_BYTES = 12  # what GCM is made for; random, so a key serves 2^32 sealings (SP 800-38D, 8.3)
+_NONCE_BYTES = (
+    12  # the size that GCM recommends; random, so for at most 2^32 values per key (SP 800-38D, 8.3)
+)
 _KEY_ID_BYTES = 4
 _VERSION = b"\x01"
 _HEAD = len(_VERSION) + _KEY_ID_BYTES
 
 NO_KEY = (
-    "Secrets can't be stored here: the operator has to set PERDURE_SECRETS_KEY, "
-    "32 random characters or more (`openssl rand -base64 32`)."
+    "This server can't store secrets. Ask the operator to set PERDURE_SECRETS_KEY to 32 random "
+    "characters or more (`openssl rand -base64 32`)."
 )
 
 
 class SecretBox:
-    """Seals with the first key, opens with whichever key sealed."""
+    """Encrypts with the first key, decrypts with the key that encrypted."""
 
     def __init__(self, keys: str | None) -> None:
-        """`keys` is the setting PERDURE_SECRETS_KEY: one key or several, with commas."""
+        """`keys` is the setting PERDURE_SECRETS_KEY: one or several keys, separated by commas."""
         given = [key.strip() for key in (keys or "").split(",") if key.strip()]
         self._keys = [_key_id(key) for key in given]
         self._ciphers: Mapping[bytes, AESGCM] = {
@@ -37,11 +39,11 @@ class SecretBox:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is a key."""
+        """Return whether there is a key."""
         return bool(self._keys)
 
     def seal(self, value: str, *, label: str) -> bytes:
-        """The value, readable by who holds the key and knows its label.
+        """Encrypt a value. To decrypt it, the same key and label are needed.
 
         Raises:
             SecretsNotConfiguredError: there is no key.
@@ -53,27 +55,27 @@ class SecretBox:
         return _VERSION + key_id + nonce + sealed
 
     def open(self, sealed: bytes, *, label: str) -> str:
-        """The value again.
+        """Decrypt a value.
 
         Raises:
-            SecretsNotConfiguredError: the key that sealed it is not among ours, or the bytes or
-                the label are not those it was sealed with.
+            SecretsNotConfiguredError: the key is not among ours, or the bytes or the label are
+                not the original ones.
         """
         cipher = self._ciphers.get(sealed[len(_VERSION) : _HEAD])
         nonce, body = sealed[_HEAD : _HEAD + _NONCE_BYTES], sealed[_HEAD + _NONCE_BYTES :]
         if cipher is None or not sealed.startswith(_VERSION):
             raise SecretsNotConfiguredError(
-                "The secret was sealed with a key that is not in PERDURE_SECRETS_KEY any more; "
-                "add that key behind a comma, or set the secret again."
+                "The key that encrypted this secret is not in PERDURE_SECRETS_KEY. Append that key "
+                "after a comma, or set the secret again."
             )
         try:
             return cipher.decrypt(nonce, body, label.encode()).decode()
         except (InvalidTag, ValueError):
             raise SecretsNotConfiguredError(
-                "The stored secret can't be opened: its bytes were changed. Set it again."
+                "The stored secret can't be decrypted because its bytes were changed. Set it again."
             ) from None
 
 
 def _key_id(key: str) -> bytes:
-    """Which key sealed a value: says nothing about the key that its holder does not know."""
+    """Return an id of a key, from which the key cannot be derived."""
     return hashlib.sha256(b"perdure key id:" + key.encode()).digest()[:_KEY_ID_BYTES]

@@ -1,4 +1,4 @@
-"""Logging of a process: one line per event on stderr, JSON unless a person reads it."""
+"""Logging of a process: one line per event on stderr, as JSON unless stderr is a terminal."""
 
 import logging
 import logging.config
@@ -12,18 +12,18 @@ from structlog.typing import Processor
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
 
-# These tell every request or connection at `info`; our own events say what matters of it. At
-# `debug` some tell bodies and rows too, which are prompts and secrets: they never get there.
-CHATTY = (
+VERBOSE_LOGGERS = (
     *("httpx2", "httpcore2", "aiohttp", "anthropic", "asyncio", "alembic", "sqlalchemy", "uvicorn"),
 )
+"""At `info` they log every request or connection, which our own events already describe. At `debug`
+some also log bodies and rows, which are prompts and secrets, so they never run at that level."""
 
 
 def set_up_logging(level: LogLevel, log_format: LogFormat = "auto") -> None:
-    """Send everything, structlog's and the standard library's, through one formatter.
+    """Format the events of structlog and of the standard library in the same way.
 
-    `auto` is `console` on a terminal and `json` elsewhere. Bound context variables
-    (`structlog.contextvars`) stand in every line: bind `execution_id` or `request_id` once.
+    `auto` is `console` on a terminal and `json` elsewhere. Every line contains the bound context
+    variables (`structlog.contextvars`): bind `execution_id` or `request_id` once.
     """
     on_terminal = sys.stderr.isatty()
     for_people = log_format == "console" or (log_format == "auto" and on_terminal)
@@ -36,9 +36,9 @@ def set_up_logging(level: LogLevel, log_format: LogFormat = "auto") -> None:
                     "()": structlog.stdlib.ProcessorFormatter,
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                        *_rendering(for_people=for_people, colors=on_terminal),
+                        *_renderers(for_people=for_people, colors=on_terminal),
                     ],
-                    "foreign_pre_chain": _gathering(),
+                    "foreign_pre_chain": _event_processors(),
                 }
             },
             "handlers": {
@@ -49,13 +49,13 @@ def set_up_logging(level: LogLevel, log_format: LogFormat = "auto") -> None:
                 }
             },
             "root": {"level": level.upper(), "handlers": ["stderr"]},
-            "loggers": {name: {"level": _quieter(level)} for name in CHATTY},
+            "loggers": {name: {"level": _limit_level(level)} for name in VERBOSE_LOGGERS},
         }
     )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *_gathering(),
+            *_event_processors(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -64,8 +64,8 @@ def set_up_logging(level: LogLevel, log_format: LogFormat = "auto") -> None:
     )
 
 
-def _gathering() -> list[Processor]:
-    """What every line knows: context, level, logger, time in UTC."""
+def _event_processors() -> list[Processor]:
+    """Return the processors that add context, level, logger and time (UTC) to every event."""
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -76,8 +76,8 @@ def _gathering() -> list[Processor]:
     ]
 
 
-def _rendering(*, for_people: bool, colors: bool) -> list[Processor]:
-    """Neither shows the local variables of a traceback, which hold prompts and secrets."""
+def _renderers(*, for_people: bool, colors: bool) -> list[Processor]:
+    """Return the last processors. They show no local variables, which hold prompts and secrets."""
     if for_people:
         console = structlog.dev.ConsoleRenderer(
             colors=colors, timestamp_key="at", exception_formatter=structlog.dev.plain_traceback
@@ -90,5 +90,5 @@ def _rendering(*, for_people: bool, colors: bool) -> list[Processor]:
     ]
 
 
-def _quieter(level: LogLevel) -> str:
+def _limit_level(level: LogLevel) -> str:
     return "INFO" if level == "debug" else "WARNING"

@@ -1,6 +1,9 @@
-"""The Temporal client of a process, and the search attributes the namespace must know."""
+"""The Temporal client of a process, its calls, and the search attributes of the namespace."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
+from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from temporalio.api.enums.v1 import IndexedValueType
@@ -18,24 +21,30 @@ from runtime.settings import Settings
 
 NOT_ALLOWED = frozenset({RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED})
 
+DEFAULT_ADDRESS = "127.0.0.1:7233"
+
+RPC_TIMEOUT = timedelta(seconds=2)
+"""After this, a request leaves the call to the relay, which sends rows that are older than two
+seconds. A healthy start takes 5-40 ms (facts.md, A2)."""
+
 log = structlog.get_logger(__name__)
 
-DEFAULT_ADDRESS = "127.0.0.1:7233"
+T = TypeVar("T")
 
 
 class TemporalUnavailableError(PerdureError):
-    """Temporal can't be reached, or does not let us in."""
+    """Temporal cannot be reached, or refuses the credentials."""
 
     code = "temporal_unavailable"
 
 
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:
-    """A client for the namespace of the settings.
+    """Return a client for the namespace of the settings.
 
-    With `lazy` it connects at its first call: the gateway starts while Temporal is away.
+    With `lazy` it connects at its first call, so that the gateway can start before Temporal.
 
     Raises:
-        TemporalUnavailableError: nobody answers there, or the key is refused (never when lazy).
+        TemporalUnavailableError: the server does not answer or refuses the key (never if `lazy`).
     """
     address = settings.temporal_address or DEFAULT_ADDRESS
     key = settings.temporal_api_key
@@ -50,18 +59,31 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
         )
     except RuntimeError as error:  # what the SDK's core raises when a connection fails
         raise TemporalUnavailableError(
-            f"Temporal at {address} can't be reached ({error}). Is it running, and is "
-            "PERDURE_TEMPORAL_ADDRESS (PERDURE_TEMPORAL_TLS, PERDURE_TEMPORAL_API_KEY) right?"
+            f"Temporal at {address} can't be reached ({error}). Check that it is running, and "
+            "check PERDURE_TEMPORAL_ADDRESS, PERDURE_TEMPORAL_TLS and PERDURE_TEMPORAL_API_KEY."
         ) from error
+
+
+async def try_call(
+    call: Awaitable[T], action: str, *, limit: timedelta = RPC_TIMEOUT, **fields: str
+) -> T | None:
+    """Await a call to Temporal. If it fails or exceeds `limit`, log that and return None."""
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            return await call
+    except (RPCError, RuntimeError, TimeoutError) as error:
+        # A lazy client that cannot connect raises RuntimeError.
+        log.warning("temporal.call_failed", action=action, error=str(error), **fields)
+        return None
 
 
 async def register_search_attributes(
     client: Client, wanted: Mapping[str, str] = SEARCH_ATTRIBUTES
 ) -> None:
-    """Make the namespace know the attributes our workflows carry; harmless when it does already.
+    """Register the search attributes of our workflows with the namespace. A repeat does nothing.
 
-    Every worker does it at its start. A server that does not let clients register any (Temporal
-    Cloud) is told of in the log with what to add; when they are there, nothing is lost.
+    Every worker does this when it starts. If the server does not allow clients to register them
+    (Temporal Cloud), the log shows which ones an operator has to add.
     """
     types = {name: _indexed_type(kind) for name, kind in wanted.items()}
     try:
@@ -80,6 +102,6 @@ async def register_search_attributes(
 
 
 def _indexed_type(kind: str) -> "IndexedValueType.ValueType":
-    """`KeywordList` is INDEXED_VALUE_TYPE_KEYWORD_LIST on the wire."""
+    """Convert the name of a type: `KeywordList` is INDEXED_VALUE_TYPE_KEYWORD_LIST on the wire."""
     words = "".join(f"_{letter}" if letter.isupper() else letter for letter in kind).upper()
     return IndexedValueType.Value(f"INDEXED_VALUE_TYPE{words}")

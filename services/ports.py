@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
-from domain.dispatch import StartRequest, WorkflowState
+from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
 from domain.schedules import Backfill, Differences, ScheduleState, TaskSchedule
 
 
@@ -24,6 +24,17 @@ class WorkflowServer(Protocol):
 
     async def state(self, workflow_id: str) -> WorkflowState | None:
         """Return the state of a workflow, or None if Temporal did not answer."""
+        ...
+
+
+class DeliveryServer(Protocol):
+    """Starts the workflows that deliver notifications (`runtime/dispatch.py`)."""
+
+    async def start_delivery(self, notification_id: UUID, facts: WorkflowFacts) -> bool | None:
+        """Start a delivery that was never started. Return whether its workflow is running now.
+
+        False: the workflow has ended. None: Temporal did not answer.
+        """
         ...
 
 

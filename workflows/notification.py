@@ -1,6 +1,6 @@
-"""One notification's delivery as a workflow: tried until it is taken, refused or given up.
+"""The workflow that delivers one notification. Deterministic code only.
 
-When to try again is the activity's to say, which counts from the record. Deterministic code only.
+The activity decides when to retry, because Postgres counts the attempts.
 """
 
 from temporalio import workflow
@@ -17,23 +17,23 @@ STATUS = SearchAttributeKey.for_keyword(names.STATUS)
 
 @workflow.defn(name=names.NOTIFICATION_DELIVERY)
 class NotificationDelivery:
-    """Delivers one notification."""
+    """Retries the delivery until the receiver accepts it or refuses it, or attempts run out."""
 
     @workflow.run
-    async def run(self, start: DeliverInput) -> DeliverResult:
-        """Until it is delivered; a delivery that is given up fails the workflow."""
+    async def run(self, given: DeliverInput) -> DeliverResult:
+        """Deliver the notification. If the delivery fails, the workflow fails."""
         result = await workflow.execute_activity_method(
-            NotificationActivities.deliver,
-            start,
-            start_to_close_timeout=policies.DELIVERY_TRY,
+            NotificationActivities.deliver_notification,
+            given,
+            start_to_close_timeout=policies.DELIVERY_START_TO_CLOSE,
             heartbeat_timeout=policies.HEARTBEAT,
             retry_policy=policies.DELIVERY_RETRIES,
-            summary="Deliver; its record holds every try",
+            summary="Deliver the notification",
         )
         workflow.upsert_search_attributes([STATUS.value_set(result.status)])
         if result.status is Delivery.FAILED:
             raise ApplicationError(
-                "The notification was given up; its record says why.",
+                "The delivery failed. Read its error in Perdure.",
                 type="delivery_failed",
                 non_retryable=True,
             )

@@ -15,7 +15,6 @@ from uuid import UUID
 import httpx2
 from sqlalchemy import event, select
 
-from activities.housekeeping import Housekeeping
 from bench import constant, many
 from bench.children import READY_SECONDS, Child
 from bench.figures import Bar, Section, Spread, Table, told
@@ -37,6 +36,7 @@ from persistence.ledger import usage
 from persistence.ledger.usage import GroupBy, UsageFilter
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
+from services import maintenance
 
 READER = "many-1"
 SECRET = "a secret of the bench that is long enough"  # noqa: S105 - of a throw-away gateway
@@ -113,7 +113,7 @@ async def _filled() -> AsyncIterator[Much]:
         await many.fill_at(server.url, EXECUTIONS)
         database = Database.connect(server.url)
         say("adding up a year")
-        await Housekeeping(database).close_days()
+        await maintenance.total_finished_days(database)
         yield await _much(server.url, database)
         await database.close()
     finally:

@@ -1,1 +1,1 @@
-"""Reading what a report says: the rows of one execution, bounded."""
+"""Read what a report contains: the rows of one execution, bounded."""

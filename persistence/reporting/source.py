@@ -1,4 +1,4 @@
-"""Gathering one execution's rows for its report. Reads only, takes no lock, reads no long text."""
+"""Read the rows of one execution for its report: takes no lock and reads no long text."""
 
 from datetime import datetime
 from typing import Any
@@ -8,26 +8,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
 from domain.report_facts import Counts, Coverage, Ending, ReportSource, Subject, TokenCounts
-from persistence.reporting import calls, lists
-from persistence.reporting.earlier import earlier_run
-from persistence.reporting.spans import spans_of
-from persistence.reporting.totals import cost_of, spending_of
+from persistence.reporting import lists
+from persistence.reporting.costs import read_cost, read_turn_usage
+from persistence.reporting.previous_run import read_previous_run
+from persistence.reporting.queries import ListEnds
+from persistence.reporting.spans import read_spans
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import MessageRow
 
 
-async def gather(
+async def read_report_source(
     session: AsyncSession, row: ExecutionRow, definition: TaskDefinition
 ) -> ReportSource:
-    """Everything a report of this execution says, as it stands now."""
+    """All facts for a report of this execution, as they are now."""
     now: datetime = await session.scalar(select(func.clock_timestamp())) or row.created_at
-    found: dict[str, Any] = {
-        "messages": await lists.messages(session, row.id),
-        "tool_calls": await calls.tool_calls(session, row.id),
-        "model_calls": await calls.model_calls(session, row.id),
-        "input_requests": await lists.input_requests(session, row.id, now),
-        "subtasks": await lists.subtasks(session, row.id),
-        "artifacts": await lists.artifacts(session, row.id),
+    entries: dict[str, ListEnds[Any]] = {
+        "messages": await lists.read_messages(session, row.id),
+        "tool_calls": await lists.read_tool_calls(session, row.id),
+        "model_calls": await lists.read_model_calls(session, row.id),
+        "input_requests": await lists.read_input_requests(session, row.id, now),
+        "subtasks": await lists.read_subtasks(session, row.id),
+        "artifacts": await lists.read_artifacts(session, row.id),
     }
     budget = row.budget_usd
     if budget is None:
@@ -35,25 +36,25 @@ async def gather(
     return ReportSource(
         title=row.title,
         read_at=now,
-        covered=await covered(session, row),
+        covered=await read_coverage(session, row),
         subject=_subject(row, definition),
-        ending=ending_of(row),
+        ending=derive_ending(row),
         summary=row.summary,
         prompt=row.rendered_prompt,
         result=row.result_data,
-        **{name: part.parts for name, part in found.items()},
-        previous=await earlier_run(session, row),
-        spans=await spans_of(session, row.id, now),
-        spending=await spending_of(session, row.id),
+        **{name: ends.entries for name, ends in entries.items()},
+        previous=await read_previous_run(session, row),
+        spans=await read_spans(session, row.id, now),
+        spending=await read_turn_usage(session, row.id),
         turns=row.total_turns,
         tokens=_tokens(row),
-        cost=await cost_of(session, row, budget),
-        counts=Counts(**{name: part.total for name, part in found.items()}),
+        cost=await read_cost(session, row, budget),
+        counts=Counts(**{name: ends.total for name, ends in entries.items()}),
     )
 
 
-async def covered(session: AsyncSession, row: ExecutionRow) -> Coverage:
-    """How far the execution has come."""
+async def read_coverage(session: AsyncSession, row: ExecutionRow) -> Coverage:
+    """The last step of the execution."""
     seq = await session.scalar(
         select(func.max(MessageRow.seq)).where(
             MessageRow.execution_id == row.id, MessageRow.superseded_at.is_(None)
@@ -62,8 +63,8 @@ async def covered(session: AsyncSession, row: ExecutionRow) -> Coverage:
     return Coverage(epoch=row.epoch, last_message_seq=seq or 0)
 
 
-def ending_of(row: ExecutionRow) -> Ending:
-    """How an execution with nothing left to do ends, by the rule of `endings.finish`.
+def derive_ending(row: ExecutionRow) -> Ending:
+    """How an execution with nothing left to do ends, by the rule of `lifecycle.finish`.
 
     A cancel wins over a failure, and a failure over what was answered before it.
     """

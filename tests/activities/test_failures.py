@@ -3,13 +3,13 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.failures import IS_RETRYABLE, SENTENCE, translated
+from activities.failures import IS_RETRYABLE, SENTENCE, translate_errors
 from domain.errors import ErrorCode, FencedOutError, PerdureError, WorkspaceElsewhereError
 
 
 def raised(error: BaseException) -> ApplicationError:
     """What an activity fails with when its work raises this."""
-    with pytest.raises(ApplicationError) as caught, translated():
+    with pytest.raises(ApplicationError) as caught, translate_errors():
         raise error
     return caught.value
 

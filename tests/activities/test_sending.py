@@ -1,12 +1,12 @@
 import pytest
 
-from activities.sending import _judged
+from activities.sending import make_outcome
 from domain.notifications import delay_after
 from runtime.outbound import Answer
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("retry_after", "seconds"),
     [
         ("30", 30),
         ("nan", 5),
@@ -22,6 +22,6 @@ from runtime.outbound import Answer
         ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
     ],
 )
-def test_whatever_a_receiver_asks_for_the_next_try_has_a_time(said: str, seconds: float) -> None:
-    tried = _judged(Answer(503, {"retry-after": said}, b""))
-    assert delay_after(1, tried.retry_after_seconds).total_seconds() == seconds
+def test_any_retry_after_gives_the_next_attempt_a_time(retry_after: str, seconds: float) -> None:
+    outcome = make_outcome(Answer(503, {"retry-after": retry_after}, b""))
+    assert delay_after(1, outcome.retry_after_seconds).total_seconds() == seconds

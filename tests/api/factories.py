@@ -98,7 +98,7 @@ async def report(world: World, client: Client, mark: str) -> Parameters:
         story = await begun(session, user_id=owner, title=mark)
         await story.say(mark)
         await story.answer(mark)
-        await reporting.store(session, story.row.id)
+        await reporting.store_report(session, story.row.id)
         report_id = story.row.report_id
     return {"report_id": str(report_id)}
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from activities.audit_chainer import AuditChainer
+from services import maintenance
 from tests.api.world import World, execute, make_task
 
 Client = httpx2.AsyncClient
@@ -133,7 +133,7 @@ async def test_an_admin_verifies_the_chain(
     for _ in range(4):
         await make_task(client)
     assert (await admin.get(verify)).json()["unsealed"] >= 4
-    while await AuditChainer(world.gateway.database).look():
+    while await maintenance.chain_audit_entries(world.gateway.database):
         pass
     found = (await admin.get(verify)).json()
     assert (found["is_intact"], found["unsealed"], found["broken"]) == (True, 0, None)

@@ -29,7 +29,7 @@ async def told(world: World, client: Client, title: str = "Tell me") -> str:
         story = await begun(session, user_id=user_id, title=title)
         await story.say("Go.")
         await story.answer("Done, & <b>well</b>.")
-        await reporting.store(session, story.row.id)
+        await reporting.store_report(session, story.row.id)
     return f"/api/v1/task-executions/{story.row.id}/report"
 
 
@@ -181,10 +181,10 @@ async def test_anothers_reports_are_not_mine(world: World, client: Client, other
 @pytest.mark.parametrize(
     ("task", "facts", "why"),
     [
-        ({}, {}, "its task asks for none"),
-        ({"generate_report": True}, {}, "just before the end"),
+        ({}, {}, "Set generate_report"),
+        ({"generate_report": True}, {}, "shortly before the end"),
         ({"generate_report": True}, {"report_error": "No luck."}, "No luck."),
-        ({"generate_report": True}, {"status": "cancelled"}, "before one could be made"),
+        ({"generate_report": True}, {"status": "cancelled"}, "ended before the report was created"),
     ],
 )
 async def test_why_there_is_none(

@@ -62,7 +62,7 @@ def test_wire_names_are_pinned() -> None:
     assert names.EXECUTIONS_QUEUE == "perdure-executions"
     assert names.workflow_id(UUID(int=1)) == f"execution-{UUID(int=1)}"
     assert names.schedule_id(UUID(int=1)) == f"task-{UUID(int=1)}"
-    assert names.fire_workflow_id(UUID(int=1)) == f"scheduled-{UUID(int=1)}"
+    assert names.scheduled_workflow_id(UUID(int=1)) == f"scheduled-{UUID(int=1)}"
     assert set(names.SEARCH_ATTRIBUTES) == {
         "PerdureUserId",
         "PerdureTaskId",
@@ -76,11 +76,11 @@ def test_wire_names_are_pinned() -> None:
 
 def test_wire_names_of_deliveries_are_pinned() -> None:
     defined = workflow._Definition.must_from_class(NotificationDelivery)
-    delivery = activity._Definition.from_callable(NotificationActivities.deliver)
+    delivery = activity._Definition.from_callable(NotificationActivities.deliver_notification)
 
     assert defined.name == "NotificationDelivery"
     assert delivery is not None
-    assert delivery.name == "deliver"
+    assert delivery.name == "deliver_notification"
     assert names.NOTIFICATIONS_QUEUE == "perdure-notifications"
     assert names.notification_workflow_id(UUID(int=1)) == f"notification-{UUID(int=1)}"
 

@@ -56,7 +56,7 @@ async def saved(database_url: str, tmp_path: Path) -> Callable[[Story], Awaitabl
         database = Database.connect(database_url)
         async with database.transaction() as session:
             execution_id = (await story(session)).row.id
-            await reporting.store(session, execution_id)
+            await reporting.store_report(session, execution_id)
             row = await reports.of_execution(session, execution_id)
         await database.close()
         assert row is not None

@@ -4,11 +4,11 @@ import asyncio
 
 from sqlalchemy import text
 
-from activities.audit_chainer import AuditChainer
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.ledger import audit
 from persistence.ledger.audit import Actor
+from services import maintenance
 from tests.cli.runner import Invocation, invoke, parse_json
 
 
@@ -23,7 +23,7 @@ async def test_a_chain_is_verified_in_the_database(database_url: str) -> None:
     for _ in range(3):
         async with database.transaction() as session:
             await audit.record(session, Actor(None), "thing.made", ("thing", new_id()), after={})
-    await AuditChainer(database).look()
+    await maintenance.chain_audit_entries(database)
 
     intact = await verify(database_url)
     assert intact.returncode == 0, intact.stderr

@@ -12,13 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities.audit_chainer import AuditChainer
 from domain.audit_chain import Entry, canonical
 from persistence.db.database import Database
 from persistence.identity import users
 from persistence.ledger import audit, audit_chain
 from persistence.ledger.audit import Actor
 from persistence.ledger.audit_chain import Fault, Head, Mismatch, Verification
+from services import maintenance
 
 THING = UUID(int=7)
 COUNT = 12
@@ -111,10 +111,9 @@ async def test_what_is_rolled_back_is_not_sealed(database: Database) -> None:
 
 async def test_any_number_of_sealers_make_one_chain(database: Database) -> None:
     """Writers and sealers at once: each entry has one seal, and the chain holds."""
-    sealers = [AuditChainer(database) for _ in range(3)]
     writing = asyncio.gather(*(fill(database, 20) for _ in range(4)))
     while not writing.done():
-        await asyncio.gather(*(sealer.look() for sealer in sealers))
+        await asyncio.gather(*(maintenance.chain_audit_entries(database) for _ in range(3)))
     await writing
     await seal_all(database)
     found = await verify(database)

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from activities.housekeeping import Housekeeping
 from persistence.db.database import Database
 from persistence.identity import users
 from persistence.ledger import usage as usage_of
@@ -17,6 +16,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
 from persistence.tables.sessions import SessionRow
+from services import maintenance
 from tests.engine.storing import store
 from tests.waiting import now_within_an_hour
 
@@ -129,7 +129,7 @@ async def test_a_refused_call_costs_its_model_nothing(ledger: Ledger) -> None:
 
 
 async def close(ledger: Ledger) -> int:
-    return await Housekeeping(ledger.database).close_days()
+    return await maintenance.total_finished_days(ledger.database)
 
 
 async def test_a_day_added_up_before_reads_as_it_did(ledger: Ledger) -> None:

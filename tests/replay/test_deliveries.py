@@ -1,4 +1,4 @@
-"""Today's code of deliveries against histories made before it; see tests/replay/test_replay.py."""
+"""Replay histories of earlier versions with the current delivery workflow (see test_replay.py)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from persistence.notifications import queries
 from runtime.sandbox import SandboxedRunner
 from tests.engine.driver import Engine
 from tests.engine.running import driving, make_place, working
-from tests.replay.test_replay import anonymous
+from tests.replay.test_replay import anonymise
 from tests.runtime.receiver import answer, receiving
 from tests.waiting import WITHIN_SECONDS
 from workflows.notification import NotificationDelivery
@@ -25,15 +25,15 @@ from workflows.notification import NotificationDelivery
 HISTORIES = Path(__file__).parent / "deliveries"
 
 BEHAVIOURS: dict[str, list[bytes]] = {
-    "is_taken": [answer(204)],
-    "is_taken_later": [answer(503), answer(204)],
-    "is_given_up": [answer(410)],
+    "is_delivered": [answer(204)],
+    "is_delivered_later": [answer(503), answer(204)],
+    "fails": [answer(410)],
 }
-"""What the receiver answers, by what the delivery does."""
+"""The answers of the receiver for each behaviour of the delivery."""
 
 
 @pytest.fixture(scope="module")
-async def notifying(
+async def engine(
     module_database_url: str,
     temporal_address: str,
     scripted_model: ScriptedModelServer,
@@ -49,7 +49,7 @@ async def notifying(
 
 
 async def replay(history: str) -> None:
-    """Raises what the replay finds."""
+    """Replay a history; raises if the code does not match it."""
     replayer = Replayer(
         workflows=[NotificationDelivery],
         workflow_runner=SandboxedRunner(),
@@ -69,23 +69,23 @@ def test_every_behaviour_has_a_saved_history() -> None:
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 async def test_fresh_histories_replay(
-    notifying: Engine, behaviour: str, request: pytest.FixtureRequest
+    engine: Engine, behaviour: str, request: pytest.FixtureRequest
 ) -> None:
     async with receiving(*BEHAVIOURS[behaviour]) as receiver:
         target = {"url": f"http://127.0.0.1:{receiver.port}/"}
-        async with notifying.database.transaction() as session:
-            row = await queries.test(session, notifying.user_id, Kind.WEBHOOK, target)
-        handle: WorkflowHandle[Any, Any] = notifying.client.get_workflow_handle(
+        async with engine.database.transaction() as session:
+            row = await queries.test(session, engine.user_id, Kind.WEBHOOK, target)
+        handle: WorkflowHandle[Any, Any] = engine.client.get_workflow_handle(
             notification_workflow_id(row.id)
         )
         await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         try:
             await handle.result()
         except WorkflowFailureError:
-            assert behaviour == "is_given_up"
+            assert behaviour == "fails"
     history = (await handle.fetch_history()).to_json()
     await replay(history)
     if request.config.getoption("--record-histories"):
         HISTORIES.mkdir(exist_ok=True)
         path = HISTORIES / f"{behaviour}.json"
-        await asyncio.to_thread(path.write_text, anonymous(history) + "\n", encoding="utf-8")
+        await asyncio.to_thread(path.write_text, anonymise(history) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Today's workflow code against histories made before it.
+"""Replay histories of earlier versions with the current code of the execution workflow.
 
-A failure here would break executions in flight. `pytest tests/replay --record-histories` makes the
-files anew; do that only for behaviour that is new, and keep the old files: they pin what runs.
+A failure here would break running executions. `pytest tests/replay --record-histories` records the
+files again. Use it only for new behaviour and keep the old files: they represent running workflows.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ ASK = {"tool_use": use("ask_user", question="?")}
 LIST = {"tool_use": use("list_files")}
 
 
-async def simple(engine: Engine) -> Run:
+async def completes(engine: Engine) -> Run:
     return await engine.completed(LIST, {"text": "done"}, allowed_tools=["list_files"])
 
 
@@ -55,7 +55,7 @@ async def fails(engine: Engine) -> Run:
     return await engine.failed({"text": "no", "stop_reason": "refusal"}, code="model_refused")
 
 
-async def goes_in_segments(engine: Engine) -> Run:
+async def runs_in_segments(engine: Engine) -> Run:
     return await engine.completed(
         {**LIST, "repeat": 3},
         {"text": "done"},
@@ -73,7 +73,7 @@ async def reports(engine: Engine) -> Run:
     return await engine.completed({"text": "done"}, generate_report=True, report_format="html")
 
 
-async def stands_still(engine: Engine) -> Run:
+async def is_paused(engine: Engine) -> Run:
     run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
     request = await run.open_request()
     await run.pause()
@@ -85,7 +85,7 @@ async def stands_still(engine: Engine) -> Run:
     return run
 
 
-async def is_fired_by_a_schedule(engine: Engine) -> Run:
+async def runs_on_a_schedule(engine: Engine) -> Run:
     scheduled = await Scheduled.make(engine, {"text": "done"})
     await scheduled.handle.trigger()
     run = await scheduled.run()
@@ -93,7 +93,7 @@ async def is_fired_by_a_schedule(engine: Engine) -> Run:
     return run
 
 
-async def is_a_skipped_fire(engine: Engine) -> Run:
+async def skips_a_scheduled_run(engine: Engine) -> Run:
     scheduled = await Scheduled.make(engine, {"text": "done"})
     await scheduled.change(tell=False, is_active=False)
     await scheduled.handle.trigger()
@@ -114,38 +114,38 @@ async def is_a_skipped_fire(engine: Engine) -> Run:
 BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
     behaviour.__name__: behaviour
     for behaviour in (
-        simple,
+        completes,
         waits_for_a_person,
         delegates,
         is_cancelled_while_waiting,
         fails,
-        goes_in_segments,
+        runs_in_segments,
         waits_for_its_provider,
         reports,
-        is_fired_by_a_schedule,
-        is_a_skipped_fire,
-        stands_still,
+        runs_on_a_schedule,
+        skips_a_scheduled_run,
+        is_paused,
     )
 }
 
 
 CONTINUED = ("continues_as_new", "has_continued_as_new")
-"""The first and the last run of one execution; both need a Temporal that suggests it."""
+"""The first and the last run of one execution; both need a Temporal that suggests it early."""
 
 
 def save(behaviour: str, history: str) -> None:
-    """Keep a history."""
+    """Save a history."""
     HISTORIES.mkdir(exist_ok=True)
-    (HISTORIES / f"{behaviour}.json").write_text(anonymous(history) + "\n", encoding="utf-8")
+    (HISTORIES / f"{behaviour}.json").write_text(anonymise(history) + "\n", encoding="utf-8")
 
 
-def anonymous(history: str) -> str:
-    """A history without the name of the machine it was made on and the places there."""
+def anonymise(history: str) -> str:
+    """Remove the name of the machine and its paths from a history."""
     return re.sub(r'("identity": ")[^"]*"', r'\1worker"', history).replace(f"{ROOT}/", "")
 
 
 async def replay(history: str, workflow_id: str) -> None:
-    """Raises what the replay finds."""
+    """Replay a history; raises if the code does not match it."""
     replayer = Replayer(
         workflows=[TaskExecution],
         workflow_runner=SandboxedRunner(),
@@ -181,7 +181,7 @@ async def test_fresh_histories_replay(
 async def test_runs_of_a_continued_workflow_replay(
     short_lived_engine: Engine, request: pytest.FixtureRequest
 ) -> None:
-    run = await goes_in_segments(short_lived_engine)
+    run = await runs_in_segments(short_lived_engine)
     query = f'WorkflowId = "execution-{run.id}"'
     found = [w async for w in short_lived_engine.client.list_workflows(query)]
     ordered = sorted(found, key=lambda workflow: workflow.start_time)

@@ -42,6 +42,6 @@ def reported(database: Database) -> Reported:
 async def stored(database: Database, execution_id: UUID) -> ReportRow | None:
     """The newest report, after the activity has run once more."""
     async with database.transaction() as session:
-        await reporting.store(session, execution_id)
+        await reporting.store_report(session, execution_id)
     async with database.reading() as session:
         return await reports.of_execution(session, execution_id)

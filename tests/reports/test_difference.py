@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.ids import new_id
 from domain.report_facts import FileVersion
 from persistence.db.database import Database
-from persistence.reporting.earlier import completed_before
+from persistence.reporting.previous_run import select_previous_run
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow
 from persistence.tables.users import UserRow
@@ -277,7 +277,7 @@ async def test_the_run_before_is_found_by_index(
     async with database.transaction() as session:
         await session.execute(text(MANY_RUNS), {"id": execution_id})
         await session.execute(text("ANALYZE executions"))
-        statement = completed_before(task[1], new_id())
+        statement = select_previous_run(task[1], new_id())
         bind = session.get_bind()
         compiled = statement.compile(bind, compile_kwargs={"literal_binds": True})
         plan = await session.scalars(text(f"EXPLAIN {compiled}"))

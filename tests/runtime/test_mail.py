@@ -59,7 +59,7 @@ def serving(box: Box, host: str = "127.0.0.1") -> Iterator[int]:
 
 
 def mailer(url: str, sender: str | None = None) -> Mailer:
-    found = Mailer.maybe(url, sender)
+    found = Mailer.from_url(url, sender)
     assert found is not None
     return found
 
@@ -114,15 +114,15 @@ def test_what_an_address_says(
 ) -> None:
     found = mailer(url)
     assert (found.host, found.port, found.sender) == (host, port, sender)
-    assert found.is_tls_at_once is at_once
+    assert found.uses_implicit_tls is at_once
 
 
 def test_without_an_address_there_is_no_mailer() -> None:
-    assert Mailer.maybe(None, "p@example.com") is None
-    assert Mailer.maybe("", None) is None
+    assert Mailer.from_url(None, "p@example.com") is None
+    assert Mailer.from_url("", None) is None
 
 
 @pytest.mark.parametrize("url", ["mail.example.com", "http://mail.example.com", "smtp://"])
 def test_settings_refuse_what_is_no_address_and_do_not_repeat_it(url: str) -> None:
-    with pytest.raises(ValidationError, match="must look like"):
+    with pytest.raises(ValidationError, match="use a URL such as"):
         Settings(smtp_url=SecretStr(url))

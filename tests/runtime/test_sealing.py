@@ -25,7 +25,7 @@ def test_keys_are_changed_by_putting_the_new_one_first() -> None:
     both = SecretBox(f"{NEW}, {OLD}")
     assert both.open(sealed, label="a") == "kept"
     assert SecretBox(NEW).open(both.seal("new", label="a"), label="a") == "new"
-    with pytest.raises(SecretsNotConfiguredError, match="not in PERDURE_SECRETS_KEY any more"):
+    with pytest.raises(SecretsNotConfiguredError, match="not in PERDURE_SECRETS_KEY"):
         SecretBox(NEW).open(sealed, label="a")
 
 

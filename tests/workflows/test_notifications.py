@@ -219,7 +219,7 @@ async def test_a_refusal_is_final_and_can_be_redelivered(engine: Engine) -> None
     [
         ({"url": "http://127.0.0.2:9000/"}, "127.0.0.2 is not a public address"),
         ({"url": "http://127.0.0.1:9000/", "secret_ref": "absent"}, "no secret 'absent'"),
-        ({"url": "http://127.0.0.1:9000/", "secret_ref": "no-key"}, "is no signing key"),
+        ({"url": "http://127.0.0.1:9000/", "secret_ref": "no-key"}, "is not a signing key"),
     ],
 )
 async def test_what_no_other_try_mends_ends_at_once(
@@ -275,12 +275,12 @@ async def test_a_question_reaches_mail_and_slack(engine: Engine, mailbox: Mailbo
     assert "among its hosts" in (ends["slack", 2][1] or "")
     [got] = receiver.received
     said = json.loads(got.body)
-    assert "waits for a person" in said["text"]
+    assert "needs your input" in said["text"]
     assert "Which colour?" in json.dumps(said["blocks"])
     assert f"{PUBLIC}/api/v1/input-requests/{request.id}" in json.dumps(said["blocks"])
     mail = message_from_bytes(mailbox.mails[0], policy=policy.default)
     assert (mail["To"], mail["From"]) == ("ada@example.com", "Perdure <p@example.com>")
-    assert "waits for a person" in str(mail["Subject"])
+    assert "needs your input" in str(mail["Subject"])
     plain = mail.get_body(("plain",))
     html = mail.get_body(("html",))
     assert plain is not None

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from activities.prices import ListPrices
-from activities.render_prompt import Who, prefix_of
+from activities.render_prompt import AgentPart, build_prefix
 from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.transcript import encode, text_block
@@ -140,7 +140,7 @@ class Runner:
     def _render_prompt(self, execution: StoredExecution) -> None:
         """Pin what the model will see, and write the prompt."""
         definition = TaskDefinition.model_validate(execution.definition)
-        fields = prefix_of(definition, Who(), default_model="claude-opus-5-5")
+        fields = build_prefix(definition, AgentPart(), default_model="claude-opus-5-5")
         execution.prefix = Prefix(**fields)
         execution.prefix_sha256 = hashlib.sha256(json.dumps(fields).encode()).digest()
         content = encode([text_block(definition.prompt_template)])

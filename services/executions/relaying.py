@@ -1,0 +1,42 @@
+"""Relay what a request stored and could not send: start workflows, wake workflows."""
+
+import asyncio
+
+import structlog
+
+from domain.states import ExecutionStatus
+from persistence.db.database import Database
+from persistence.executions import signals
+from persistence.executions.creation import request_of
+from persistence.tables.executions import ExecutionRow
+from services.ports import WorkflowServer
+
+BATCH = 100
+"""Signals of one sweep, sent concurrently, so that one slow call delays no other (chosen)."""
+
+log = structlog.get_logger(__name__)
+
+
+async def relay_due(database: Database, workflows: WorkflowServer) -> int:
+    """Start the executions and wake the workflows that are due. Return the number of signals.
+
+    Signals of executions that have ended are consumed without effect.
+    """
+    async with database.transaction() as session:
+        due = await signals.take_due(session, limit=BATCH)
+        ended = [signal.id for signal, row in due if ExecutionStatus(row.status).is_terminal]
+        await signals.consume(session, ended)
+    active = [(signal, row) for signal, row in due if not ExecutionStatus(row.status).is_terminal]
+    start = signals.SignalKind.START
+    await asyncio.gather(
+        *(_start(workflows, row) for signal, row in active if signal.kind == start)
+    )
+    # After the starts: a workflow that was just started may have further signals.
+    to_wake = {row.workflow_id for signal, row in active if signal.kind != start}
+    await asyncio.gather(*(workflows.wake(workflow_id) for workflow_id in to_wake))
+    return len(due)
+
+
+async def _start(workflows: WorkflowServer, row: ExecutionRow) -> None:
+    log.info("relay.start", execution_id=str(row.id))
+    await workflows.start(request_of(row))

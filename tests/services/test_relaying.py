@@ -1,0 +1,94 @@
+"""The relay starts and wakes the workflows that the gateway could not reach."""
+
+import socket
+import time
+
+from sqlalchemy import text
+
+from domain.states import ExecutionStatus
+from persistence.db.database import Database
+from persistence.executions import queries, signals
+from persistence.executions.signals import SignalKind, append_signal
+from persistence.identity import users
+from runtime.dispatch import Dispatcher
+from runtime.settings import Settings
+from runtime.temporal import RPC_TIMEOUT, connect
+from services.executions.relaying import relay_due
+from tests.engine.driver import Engine, use
+from tests.engine.storing import store
+from tests.waiting import eventually
+
+ASKING = {"tool_use": use("ask_user", question="?")}
+TOOLS = ["ask_user"]
+
+
+async def test_a_stored_execution_is_started(engine: Engine) -> None:
+    """The gateway stored it while Temporal was unavailable."""
+    run = await engine.start({"text": "here"}, dispatch=False)
+    row = await run.ended()
+    assert row.status == ExecutionStatus.COMPLETED
+    description = await run.handle.describe()
+    attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
+    assert attributes["PerdureTags"] == ["tests"]
+    assert row.started_at is not None
+    assert (row.started_at - row.created_at).total_seconds() >= 1
+
+
+async def test_tags_that_are_too_large_for_temporal_are_left_out(engine: Engine) -> None:
+    tags = [f"{'é' * 45} {number}" for number in range(50)]
+    run = await engine.completed({"text": "x"}, tags=tags)
+    shown = (await run.handle.describe()).search_attributes["PerdureTags"]
+    assert list(shown) == tags[: len(shown)] != []
+    assert (await run.row()).tags == tags
+
+
+async def test_a_signal_without_a_wake_up_is_read(engine: Engine) -> None:
+    """The process that stored the answer died before it woke the workflow."""
+    run = await engine.start(ASKING, {"text": "{last_tool_result}"}, allowed_tools=TOOLS)
+    request = await run.open_request()
+
+    async def is_waiting() -> bool:
+        progress = await run.handle.query("progress")
+        return bool(progress["status"] == "waiting_for_user")
+
+    await eventually(is_waiting)
+    async with engine.database.transaction() as session:
+        await queries.lock(session, run.id)
+        row = await session.get_one(type(request), request.id)
+        row.answer, row.status = {"decision": "approve", "message": "not woken"}, "answered"
+        await session.flush()
+        await append_signal(
+            session, run.id, SignalKind.ANSWER, {"input_request_id": str(request.id)}
+        )
+    await run.ended()
+    assert await run.text() == "not woken"
+
+
+async def test_a_silent_temporal_delays_a_sweep_only_once(database_url: str) -> None:
+    """And not once for each signal."""
+    database = Database.connect(database_url)
+    async with database.transaction() as session:
+        user_id = (await users.see(session, "alice", "user")).id
+    for _ in range(20):
+        await store(database, user_id, [{"text": "x"}])
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE signals SET wake_at = now() - interval '1 second'"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        client = await connect(Settings(temporal_address=address), lazy=True)
+        started_at = time.monotonic()
+        assert await relay_due(database, Dispatcher(client)) == 20
+        assert time.monotonic() - started_at < 10 * RPC_TIMEOUT.total_seconds()
+    await database.close()
+
+
+async def test_signals_of_ended_executions_are_consumed(engine: Engine) -> None:
+    run = await engine.completed({"text": "x"})
+    async with engine.database.transaction() as session:
+        await append_signal(session, run.id, SignalKind.ANSWER)
+
+    async def is_consumed() -> bool:
+        async with engine.database.reading() as session:
+            return not await signals.unread(session, run.id)
+
+    await eventually(is_consumed)

@@ -1,0 +1,170 @@
+"""Starts commands that are held until they are released; without a sandbox or with one.
+
+A command waits for a line on its standard input, the gate. If the input ends first, because this
+process died or gave up, the command never runs. A watch process ends the whole process group when
+this process dies.
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from domain.errors import SandboxUnavailableError
+from tools.limits import ToolLimits
+
+READY = b"ready\n"
+"""Printed before the command waits at the gate; other output is the reason of a failure."""
+
+GATE = "echo ready; read -r _ || exit\n"
+"""Shell code that holds a command until it is released."""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Search path for programs, with and without the sandbox."""
+
+# Standard error is the lifeline, a pipe that only the worker can write to. Only the watch covers a
+# sandbox that is being set up: one of its processes may wait forever for another that was killed,
+# but it is still in this group.
+_WATCH = """
+exec 3<&2 4<&0 2>&1 </dev/null
+"$@" <&4 3<&- 4<&- & command=$!
+{ read -r _ <&3; kill -KILL 0; } 4<&- & watch=$!
+exec 3<&- 4<&-
+wait "$command"; code=$?
+kill -KILL "$watch"; wait "$watch" 2>/dev/null
+exit "$code"
+"""
+
+# -f counts blocks of 512 bytes, -v KiB.
+_LIMITS = """
+ulimit -c 0 && ulimit -t {cpu_seconds} && ulimit -v {memory_kib} &&
+ulimit -f {file_blocks} && ulimit -n {open_files} || exit
+"""
+
+_RUN = 'exec "$@" </dev/null\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command to run in a workspace."""
+
+    argv: Sequence[str]
+    workspace: Path
+    may_write: bool = True
+
+
+class LaunchedProcess:
+    """A started process, with our ends of its pipes."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """Start it in a new session and process group, with only this environment.
+
+        Raises:
+            SandboxUnavailableError: it can't be started.
+        """
+        gate_end, self._gate = os.pipe()
+        lifeline_end, self._lifeline = os.pipe()
+        self.output, output_end = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                ["/bin/sh", "-c", _WATCH, "sh", *argv],
+                stdin=gate_end,
+                stdout=output_end,
+                stderr=lifeline_end,
+                env=environment,
+                cwd=cwd,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self.close()
+            raise SandboxUnavailableError(describe_unavailable(str(error))) from error
+        finally:
+            for end in (gate_end, lifeline_end, output_end):
+                os.close(end)
+
+    def leader_pid(self) -> int:
+        """The process with which all others end. Known once the command waits at the gate."""
+        return self.process.pid
+
+    def release(self) -> None:
+        """Open the gate. If the process has ended already, its exit code contains the reason."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._gate, b"\n")
+
+    def close_gate(self) -> None:
+        """Close the gate, so that the command never runs."""
+        if self._gate >= 0:
+            os.close(self._gate)
+            self._gate = -1
+
+    def close(self) -> None:
+        """Close every pipe."""
+        self.close_gate()
+        os.close(self._lifeline)
+        os.close(self.output)
+
+
+class Confinement(Protocol):
+    """A way to start commands."""
+
+    owner: int | None
+    """The user that must own workspaces; None for the worker's user."""
+
+    def launch(self, job: Job) -> LaunchedProcess:
+        """Start a command held.
+
+        Raises:
+            SandboxUnavailableError: commands can't be started on this host, with the reason.
+        """
+        ...
+
+
+class Unprotected:
+    """No sandbox: commands run as the worker's user, with limits. Operators must enable it.
+
+    The number of processes is not limited, because the kernel would count all of that user's.
+    """
+
+    owner: int | None = None
+
+    def __init__(self, limits: ToolLimits) -> None:
+        """`limits` apply to each process."""
+        self._script = limits_script(limits) + GATE + _RUN
+
+    def launch(self, job: Job) -> LaunchedProcess:
+        """Start a command held."""
+        argv = ["/bin/sh", "-c", self._script, "sh", *job.argv]
+        home = {"HOME": str(job.workspace), "LANG": "C.UTF-8", "TERM": "dumb"}
+        return LaunchedProcess(argv, {"PATH": PATH, **home}, cwd=job.workspace)
+
+
+def describe_unavailable(reason: str) -> str:
+    """The message for operators: why there is no sandbox, and what to do."""
+    return (
+        f"The sandbox can't be created, so commands are refused ({reason.strip()}). Allow "
+        "unprivileged user namespaces for the worker (in Docker: --security-opt seccomp=unconfined "
+        "--security-opt apparmor=unconfined --security-opt systempaths=unconfined; on Ubuntu: "
+        "sysctl kernel.apparmor_restrict_unprivileged_userns=0), or set PERDURE_SANDBOX=none to "
+        "run commands without a sandbox."
+    )
+
+
+def limits_script(limits: ToolLimits) -> str:
+    """Shell code that sets the limits of each process, or exits."""
+    return _LIMITS.format(
+        cpu_seconds=limits.cpu_seconds,
+        memory_kib=limits.memory_bytes // 1024,
+        file_blocks=limits.written_file_bytes // 512,
+        open_files=limits.open_files,
+    )
