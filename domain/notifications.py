@@ -1,6 +1,6 @@
 """Telling people and services outside: of which events, how often it is tried, and when not again.
 
-The names of events and the defaults stand in migration 0008 too, whose trigger writes the rows.
+The names of events and the defaults are in the trigger of the migrations too, which writes the rows.
 """
 
 from datetime import timedelta
