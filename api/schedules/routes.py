@@ -93,7 +93,7 @@ async def _read(call: Call, task_id: UUID) -> ScheduleRead:
     async with call.gateway.database.reading() as session:
         task = await tasks.find(session, task_id)
         if task is None:
-            raise NotFoundError(f"There is no task {task_id}.")
+            raise NotFoundError(f"Task {task_id} does not exist.")
         call.require_own(task.row.user_id, "task")
         kept = await schedules.find(session, task_id)
         recent = await scheduled_runs.list_recent(session, task_id, limit=views.SHOWN_RUNS)

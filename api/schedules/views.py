@@ -59,7 +59,7 @@ def schedule(
 
 
 def line(row: TaskRow, *, is_synchronised: bool) -> ScheduleLine:
-    """A schedule in a list; Temporal is not asked."""
+    """A schedule in a list, without data from Temporal."""
     wanted = schedule_of(row, None)
     state = _state(wanted, is_synchronised=is_synchronised)
     return ScheduleLine(

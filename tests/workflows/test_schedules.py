@@ -23,7 +23,7 @@ from domain.states import ExecutionStatus
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
 from runtime.schedules import Schedules
-from services.scheduling.scheduled_runs import format_time
+from services.scheduling.variables import format_time
 from tests.engine.driver import Engine, script, use
 from tests.engine.running import driving, make_place, working
 from tests.engine.scheduling import Scheduled
