@@ -84,7 +84,7 @@ async def migrate(database_url: str) -> str | None:
 
 
 def config(connection: Connection | None = None) -> "Config":
-    """Alembic's configuration. It is imported here: a process that serves does not need its 7 MB."""
+    """Alembic's configuration. Its 7 MB are imported only to migrate."""
     from alembic.config import Config  # noqa: PLC0415
 
     found = Config()

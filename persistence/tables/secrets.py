@@ -10,7 +10,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class SecretRow(Row):
-    """One secret of one user. `encrypted_value` is decrypted with the operator's key (`runtime/secret_box.py`)."""
+    """One secret of one user, encrypted with the operator's key (`runtime/secret_box.py`)."""
 
     __tablename__ = "secrets"
     __table_args__ = (
