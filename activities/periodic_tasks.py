@@ -7,10 +7,10 @@ from functools import partial
 from activities.background_tasks import PeriodicTask
 from persistence.db.database import Database
 from services import maintenance, notifications
-from services.definitions import schedule_sync
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
 from services.ports import DeliveryServer, ScheduleServer, WorkflowServer
+from services.scheduling import synchronisation
 
 RELAY = timedelta(seconds=1)
 """A sweep that finds nothing reads an empty index (chosen)."""
@@ -46,8 +46,8 @@ def periodic_tasks(
     """Return all other tasks. Any number of workers may run them at the same time."""
     reconciler = ExecutionReconciler(database, workflows)
     relay = partial(relaying.relay_due, database, workflows)
-    apply_schedules = partial(schedule_sync.apply_pending, database, schedules)
-    compare_schedules = partial(schedule_sync.repair_differences, database, schedules)
+    apply_schedules = partial(synchronisation.apply_pending, database, schedules)
+    compare_schedules = partial(synchronisation.repair_differences, database, schedules)
     chain = partial(maintenance.chain_audit_entries, database)
     delete_keys = partial(maintenance.delete_expired_keys, database)
     delete_signals = partial(maintenance.delete_consumed_signals, database)
