@@ -241,7 +241,7 @@ async def test_the_command_shows_and_saves_a_report(
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("-o", "report.docx"), "says no format"),
+        (("-o", "report.docx"), "no known format"),
         (("-o", "/nonexistent/report.pdf"), "can't be written"),
     ],
 )
