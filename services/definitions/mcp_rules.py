@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domain.errors import AddressRefusedError, FieldProblem
-from domain.mcp_servers import reference_in, sounds_secret
+from domain.secrets import reference_in, sounds_secret
 from services.unit_of_work import CheckUrl
 from services.validation_messages import Location
 

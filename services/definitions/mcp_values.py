@@ -8,8 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem, SecretUnusableError
-from domain.mcp_servers import MASK, reference_in
-from domain.secrets import may_reach
+from domain.secrets import MASK, may_reach, reference_in
 from persistence.definitions import secrets
 from runtime.secret_box import SecretBox
 
