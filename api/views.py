@@ -81,7 +81,7 @@ def task(call: Call, stored: StoredTask) -> TaskRead:
     values = _of(definition, _DEFINITION)
     for field in ("sdk_options", "human_input_policy"):
         values[field] = getattr(definition, field).model_dump(mode="json", exclude_unset=True)
-    values |= stored.row.spelled_tools or {}
+    values |= stored.row.entered_tools or {}
     if not call.owns(stored.row.user_id):
         values |= _OWNERS
     return TaskRead(
