@@ -258,4 +258,4 @@ async def test_the_command_says_what_is_wrong(
 async def test_the_command_says_what_is_not_there(world: World, client: Client) -> None:
     result = await command(world, client, "report", str(new_id()))
     assert result.returncode == 2
-    assert "There is no execution" in result.stderr
+    assert "does not exist" in result.stderr
