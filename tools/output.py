@@ -113,7 +113,7 @@ def encoded(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise ToolInputError("The text contains a lone surrogate, which UTF-8 can't encode.") from None
+        raise ToolInputError("UTF-8 can't encode the lone surrogate in this text.") from None
 
 
 def printable(text: str) -> str:
