@@ -86,7 +86,7 @@ async def list_prerequisites(
 async def list_task_executions(
     call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
 ) -> Response:
-    """My executions of a task, newest first, even if the task is deleted."""
+    """List your executions of a task, newest first, even if the task is deleted."""
     async with call.gateway.database.reading() as session:
         stored = await tasks.find(session, task_id)
         if stored is not None and not stored.row.is_public:

@@ -57,10 +57,7 @@ class TaskCreate(TaskBody):
 
 
 class TaskUpdate(Body):
-    """Changes to a task. Omitted fields do not change; other fields are replaced completely.
-
-    The default None means "omitted"; the merged task decides whether null is valid.
-    """
+    """Changes to a task. Omitted fields do not change; other fields are replaced completely."""
 
     name: Name | None = None
     description: Text | None = None
