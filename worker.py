@@ -26,6 +26,7 @@ from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, WAKE_CHANNEL, WATCH_CHANNEL, Listener
+from persistence.db.migrate import refuse_pre_release_database
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
@@ -184,6 +185,7 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
             str(settings.database_url), pool_size=settings.database_pool_size
         )
         stack.push_async_callback(database.close)
+        await refuse_pre_release_database(database.engine)
         runner = execution_runner(settings, database, model)
         await stack.enter_async_context(background_tasks(settings, runner, client))
         outbound = Outbound(settings.outbound_allow)

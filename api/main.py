@@ -45,6 +45,7 @@ from api.usage import routes as usage
 from api.users import routes as users
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
+from persistence.db.migrate import refuse_pre_release_database
 from persistence.executions.cached_reads import CachedReads
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound, checked_url
@@ -134,6 +135,7 @@ async def composed(
     database = Database.connect(
         database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
     )
+    await refuse_pre_release_database(database.engine)
     cached_reads = await CachedReads.connect(database_url)
     temporal = await connect(settings, lazy=True)
     watcher = LiveUpdates(database, cached_reads, database_url)

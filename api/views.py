@@ -21,7 +21,7 @@ from api.tasks.schemas import TaskRead
 from api.tool_groups.schemas import ToolGroupRead
 from contracts.definitions import TaskDefinition
 from domain.agents import BUILT_IN_SLUGS
-from domain.model_json import parsed
+from domain.model_json import parse_json
 from domain.tool_groups import GROUP
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.agents import AgentRow
@@ -81,7 +81,7 @@ def task(call: Call, stored: StoredTask) -> TaskRead:
     values = _of(definition, _DEFINITION)
     for field in ("sdk_options", "human_input_policy"):
         values[field] = getattr(definition, field).model_dump(mode="json", exclude_unset=True)
-    values |= stored.row.spelled_tools or {}
+    values |= stored.row.entered_tools or {}
     if not call.owns(stored.row.user_id):
         values |= _OWNERS
     return TaskRead(
@@ -213,7 +213,7 @@ def _report(row: ReportRow, unreadable: Collection[UUID]) -> dict[str, Any]:
 def _said(text: str) -> Any:
     """The input of a tool call; invalid JSON is returned as text."""
     try:
-        return parsed(text)
+        return parse_json(text)
     except ValueError:
         return text
 

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from temporalio.service import RPCError
 
 from api.gateway import Gateway
+from persistence.db.migrate import NEWEST, PreReleaseDatabaseError, find_revision
 from persistence.db.outages import is_outage
-from persistence.db.revision import NEWEST, current_revision
 
 router = APIRouter(tags=["health"])
 
@@ -61,7 +61,9 @@ async def _database(gateway: Gateway) -> tuple[str, str]:
         async with asyncio.timeout(PROBE_SECONDS):
             async with gateway.database.reading() as session:
                 await session.execute(text("SELECT 1"))
-            revision = await current_revision(gateway.database.engine)
+            revision = await find_revision(gateway.database.engine)
+    except PreReleaseDatabaseError:
+        return "ok", "outdated"
     except Exception as error:
         if not is_outage(error):
             raise

@@ -55,7 +55,7 @@ def test_one_that_has_ended_is_answered_repeated_and_its_files_fetched(
     missing = tmp_path / "missing"
     refused = at_stack("executions", "download", first["id"], "no", "--to", str(missing))
     assert (refused.returncode, missing.exists()) == (2, False)
-    assert "no does not exist" in refused.stderr
+    assert "There is no no in the workspace" in refused.stderr
     at_stack("executions", "download", first["id"], "--to", str(archive))
     with tarfile.open(archive) as packed:
         assert "out/a.txt" in packed.getnames()
