@@ -1,4 +1,4 @@
-"""A stage for the tests that ask for one, once for all of them."""
+"""A gateway beside a worker, shared by all tests of a module."""
 
 import os
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def stage_world(
 async def stage(
     stage_place: Place, stage_world: World, scripted_model: ScriptedModelServer
 ) -> AsyncIterator[Stage]:
-    """The driver and a client are the same user, alice."""
+    """The driver and the client belong to the same user, alice."""
     async with (
         driving(stage_place, scripted_model) as engine,
         stage_world.client("alice") as client,
@@ -43,6 +43,6 @@ async def stage(
 
 @pytest.fixture
 async def other(stage: Stage, stage_world: World) -> AsyncIterator[Stage]:
-    """The same with a client of somebody else."""
+    """The same with a client of another user."""
     async with stage_world.client("bob") as client:
         yield Stage(stage.engine, client)

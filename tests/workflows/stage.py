@@ -1,4 +1,4 @@
-"""A worker and a gateway beside it, for what begins with a request and ends in the engine."""
+"""A worker with a gateway, for tests that start with a request and end in the engine."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from tests.engine.running import Place, working
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A worker and a gateway beside it."""
+    """A worker with a gateway."""
 
     engine: Engine
     client: httpx2.AsyncClient
@@ -31,14 +31,14 @@ class Stage:
         return self.engine.run(UUID(fork["id"]))
 
     async def refusal(self, run: Run, **body: Any) -> tuple[int, str]:
-        """The status, and the field or the code."""
+        """Return the status, and the field or the error code."""
         response = await self.client.post(f"/api/v1/task-executions/{run.id}/fork", json=body)
         found = response.json()
         field = found["errors"][0]["loc"][-1] if "errors" in found else found["code"]
         return response.status_code, field
 
     async def session_texts(self, run: Run) -> list[str]:
-        """What the session's route says of its conversation: the types of each message's blocks."""
+        """Return the role and the block types of each message of the session."""
         session_id = (await run.row()).session_id
         response = await self.client.get(f"/api/v1/sessions/{session_id}/messages")
         assert response.status_code == 200, response.text
@@ -50,7 +50,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(place: Place, scripted: ScriptedModelServer) -> AsyncIterator[World]:
-    """The gateway of a place, beside a worker."""
+    """Run a gateway and a worker at a place while the block runs."""
     settings = settings_of(
         place.database_url,
         place.temporal_address,

@@ -1,4 +1,4 @@
-"""Conversations from the request to the model's answer: they remember, are steered, go on."""
+"""Conversations from the request to the answer of the model: memory, messages, continuation."""
 
 import io
 import json
@@ -35,15 +35,15 @@ def texts_sent(stage: Stage, marker: str) -> list[str]:
 async def test_a_conversation_of_three_messages_remembers(stage: Stage) -> None:
     made = await post(stage, "/api/v1/sessions", 201, title="Three")
     path = made["_links"]["messages"]
-    said = [f"{word} {new_id()} {{{{ x }}}}" for word in ("one", "two", "three")]
-    answers = [await post(stage, path, content=text) for text in said]
+    contents = [f"{word} {new_id()} {{{{ x }}}}" for word in ("one", "two", "three")]
+    answers = [await post(stage, path, content=text) for text in contents]
     assert [a["status"] for a in answers] == ["completed"] * 3
-    sent = texts_sent(stage, said[2].split()[1])
-    assert sent[0::2] == said
+    sent = texts_sent(stage, contents[2].split()[1])
+    assert sent[0::2] == contents
     assert sent[1::2] == [a["result_data"]["text"] for a in answers[:2]]
-    told = (await stage.client.get(path)).json()["items"]
-    assert [m["role"] for m in told] == ["user", "assistant"] * 3
-    assert answers[0]["rendered_prompt"] == said[0]
+    messages = (await stage.client.get(path)).json()["items"]
+    assert [m["role"] for m in messages] == ["user", "assistant"] * 3
+    assert answers[0]["rendered_prompt"] == contents[0]
 
 
 async def test_a_running_execution_is_steered(stage: Stage) -> None:
@@ -60,7 +60,7 @@ async def test_a_running_execution_is_steered(stage: Stage) -> None:
     assert texts_sent(stage, word.split()[1])[-1] == word
 
 
-async def test_what_has_ended_is_answered_and_run_again(stage: Stage) -> None:
+async def test_an_ended_execution_is_answered_and_retried(stage: Stage) -> None:
     marker = str(new_id())
     first = await post(stage, EXECUTIONS, prompt=f"first {marker}")
     second = await post(stage, first["_links"]["messages"], content=f"second {marker}")
