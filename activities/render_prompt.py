@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from agent.transcript import encode, result_block, text_block, tool_uses
+from agent_library.built_in import built_in_agents
 from contracts.definitions import TaskDefinition
 from contracts.execution import RenderPromptResult
 from domain.agents import system_prompt_of
@@ -17,7 +18,6 @@ from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
 from domain.permissions import Permissions
-from domain.specialists import BUILT_IN
 from domain.templates import Rendered, render
 from domain.tool_calls import ToolSpec
 from persistence.db.database import Database
@@ -108,7 +108,7 @@ def _agent_part(source: PromptSource) -> AgentPart | None:
     """Return the agent's part as it is now, or None if the agent does not exist any more."""
     if source.agent_id is None:
         return AgentPart()
-    if agent := BUILT_IN.get(source.agent_id):
+    if agent := built_in_agents().get(source.agent_id):
         return AgentPart(agent.system_prompt, agent.model)
     if source.agent_prompt is None:
         return None

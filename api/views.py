@@ -20,8 +20,8 @@ from api.task_versions.schemas import TaskVersionRead
 from api.tasks.schemas import TaskRead
 from api.tool_groups.schemas import ToolGroupRead
 from contracts.definitions import TaskDefinition
+from domain.agents import BUILT_IN_SLUGS
 from domain.model_json import parsed
-from domain.specialists import BUILT_IN
 from domain.tool_groups import GROUP
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.agents import AgentRow
@@ -139,7 +139,7 @@ def agent(row: AgentRow) -> AgentRead:
     return AgentRead(
         **_of(row, _AGENT),
         agent_id=row.slug,
-        is_builtin=row.slug in BUILT_IN,
+        is_builtin=row.slug in BUILT_IN_SLUGS,
         links=links.agent(row.slug),
     )
 

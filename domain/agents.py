@@ -1,4 +1,4 @@
-"""Agents: specialists that tasks, ad-hoc work and subtasks may name by their slug."""
+"""Agents, which tasks, ad-hoc work and subtasks name by their slug."""
 
 import re
 from collections.abc import Mapping
@@ -6,19 +6,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 AgentExecutor = Literal["claude", "external"]
-"""`claude`: our loop works as the agent. `external`: somebody outside claims its work."""
+"""`claude`: our loop works as the agent. `external`: a person or another system claims its work."""
 
 SLUG = r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$"
-"""How an `agent_id` is written: it stands in addresses, prompts and file names."""
+"""Pattern of an `agent_id`, which is part of URLs, prompts and file names."""
 
 LONGEST_SLUG = 100
+
+BUILT_IN_SLUGS = (
+    *("architect", "implementer", "debugger", "tester", "reviewer"),
+    *("documenter", "researcher", "planner", "coordinator", "generic"),
+)
+"""The built-in agents, in the order in which they are listed (contract.md, section 6).
+
+Their files are in `agent_library/agents`.
+"""
 
 _BETWEEN_WORDS = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A specialist. `slug` is the wire's `agent_id`; without `model` the task's or ours is used."""
+    """An agent. Its `slug` is the `agent_id` on the wire; without a `model` it uses the task's."""
 
     slug: str
     name: str
@@ -32,12 +41,12 @@ class Agent:
 
 
 def slug_of(name: str) -> str:
-    """A name as a slug: `Code Reviewer` is `code-reviewer`. Empty where nothing is left of it."""
+    """Make a slug from a name: `Code Reviewer` becomes `code-reviewer`. The result may be empty."""
     return _BETWEEN_WORDS.sub("-", name.lower()).strip("-")[:LONGEST_SLUG].strip("-")
 
 
 def system_prompt_of(agent_prompt: str | None, task_prompt: str | None) -> str | None:
-    """What the model is told before the prompt: who it is, then what the task says of its own."""
+    """The system prompt: the agent's, then the task's; None if both are empty."""
     return "\n\n".join(filter(None, (agent_prompt, task_prompt))) or None
 
 
@@ -47,5 +56,5 @@ MODEL_ON_IMPORT: Mapping[str, str | None] = {
     "sonnet": "claude-sonnet-5-5",
     "haiku": "claude-haiku-5-5",
 }
-"""Short names that agent files use, as the newest model of each family (models overview of
-platform.claude.com, read 2026-11-21). `inherit` leaves the choice to the task."""
+"""Short names in agent files, with the newest model of each family (models overview of
+platform.claude.com, read 2026-11-21). `inherit` uses the task's model."""

@@ -7,8 +7,7 @@ named in `allowed_tools` or `ask_tools`.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from domain.agents import LONGEST_SLUG
-from domain.specialists import BUILT_IN
+from domain.agents import BUILT_IN_SLUGS, LONGEST_SLUG
 from domain.tool_calls import ToolEffect, ToolSpec
 
 ASK_USER = "ask_user"
@@ -74,7 +73,7 @@ _DELEGATE = ToolSpec(
                 "maxLength": LONGEST_SLUG,
                 "description": (
                     "A specialist whose instructions the subtask gets beside your prompt: "
-                    f"{', '.join(BUILT_IN)}, or another that you were told of."
+                    f"{', '.join(BUILT_IN_SLUGS)}, or another that you were told of."
                 ),
             },
             "allowed_tools": {

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agent_library.files import split_front_matter
 from api import views
 from api.agents.schemas import AgentCreate, AgentImport, AgentImported, AgentRead, AgentUpdate, Slug
 from api.http.bodies import JsonBody
@@ -14,8 +15,8 @@ from api.http.idempotency import run_once
 from api.http.paging import Listing, ListQuery, listing
 from api.http.request_context import Call, Called
 from api.http.responses import answer, etag, require_match, single, to_json
-from domain import agent_files as files
-from domain import permissions
+from domain import agent_files, permissions
+from domain.agents import BUILT_IN_SLUGS
 from domain.errors import (
     ConflictError,
     DuplicateNameError,
@@ -23,11 +24,9 @@ from domain.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from domain.specialists import BUILT_IN
 from persistence.definitions import agents
 from persistence.ledger import audit
 from persistence.tables.agents import AgentRow
-from services.definitions import agent_files
 from services.definitions.merging import merged, validated
 
 router = APIRouter(prefix="/agents", tags=["agents"])
@@ -79,7 +78,7 @@ async def import_agent(
     Tools and models are translated (`Read`, `Bash(git:*)`, `sonnet`); `ignored` names what has no
     meaning here.
     """
-    found = files.read(*agent_files.split(body.markdown))
+    found = agent_files.read(*split_front_matter(body.markdown))
     wanted = validated(AgentCreate, found.body, "The file's agent")
 
     async def make(session: AsyncSession) -> tuple[Response, None]:
@@ -157,7 +156,7 @@ async def _own(session: AsyncSession, call: Call, slug: str, *, lock: bool = Fal
 
 async def _created(session: AsyncSession, call: Call, body: AgentCreate) -> AgentRow:
     _check(body)
-    if body.agent_id in BUILT_IN:
+    if body.agent_id in BUILT_IN_SLUGS:
         raise DuplicateNameError(f"{body.agent_id!r} is built in; choose another agent_id.")
     row = AgentRow(user_id=call.principal.user_id, slug=body.agent_id, **_values(body))
     await agents.create(session, row)
@@ -184,7 +183,7 @@ def _check(body: AgentCreate) -> None:
 
 
 def _refuse_built_in(slug: str) -> None:
-    if slug in BUILT_IN:
+    if slug in BUILT_IN_SLUGS:
         raise ConflictError(
             f"{slug!r} is built in and stays as it is; make an agent of your own under another "
             "agent_id."

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import cast
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.agents import Agent, AgentExecutor
-from domain.specialists import BUILT_IN
+from agent_library.built_in import built_in_agents
+from domain.agents import BUILT_IN_SLUGS, Agent, AgentExecutor
 from persistence.db.paging import COUNTED, Page, Window, newest
 from persistence.definitions.unique_names import flush_named
 from persistence.tables.agents import AgentRow
@@ -19,8 +20,8 @@ _LISTS = ("allowed_tools", "capabilities", "tags")
 
 async def find(session: AsyncSession, user_id: UUID, slug: str) -> Agent | None:
     """The agent that a user means by a slug: a built-in one, or one of their own."""
-    if slug in BUILT_IN:
-        return BUILT_IN[slug]
+    if slug in BUILT_IN_SLUGS:
+        return built_in_agents()[slug]
     row = await own(session, user_id, slug)
     return None if row is None else agent_of(row)
 
@@ -30,7 +31,7 @@ async def slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence
     mine = await session.scalars(
         select(AgentRow.slug).where(AgentRow.user_id == user_id).limit(limit)
     )
-    return [*BUILT_IN, *mine]
+    return [*BUILT_IN_SLUGS, *mine]
 
 
 async def own(
@@ -62,7 +63,7 @@ async def page(
     session: AsyncSession, user_id: UUID, *, is_builtin: bool | None, window: Window
 ) -> Page[AgentRow]:
     """The user's agents, newest first, and behind them the built-in ones."""
-    built_in = [] if is_builtin is False else list(_BUILT_IN_ROWS)
+    built_in = [] if is_builtin is False else list(_built_in_rows())
     if is_builtin:
         return _with_built_in(Page([], 0, is_capped=False, has_more=False), built_in, window)
     mine = await newest(session, AgentRow, AgentRow.id, [AgentRow.user_id == user_id], window)
@@ -86,7 +87,7 @@ def agent_of(row: AgentRow) -> Agent:
 
 def built_in_row(slug: str) -> AgentRow | None:
     """A built-in agent as a row that is in no table."""
-    return next((row for row in _BUILT_IN_ROWS if row.slug == slug), None)
+    return next((row for row in _built_in_rows() if row.slug == slug), None)
 
 
 def _built_in_row(number: int, agent: Agent) -> AgentRow:
@@ -96,10 +97,11 @@ def _built_in_row(number: int, agent: Agent) -> AgentRow:
     return AgentRow(id=UUID(int=number), **{**values, **lists})
 
 
-_BUILT_IN_ROWS = tuple(
-    _built_in_row(len(BUILT_IN) - position, agent)
-    for position, agent in enumerate(BUILT_IN.values())
-)
+@cache
+def _built_in_rows() -> Sequence[AgentRow]:
+    agents = built_in_agents().values()
+    numbers = range(len(agents), 0, -1)
+    return [_built_in_row(n, agent) for n, agent in zip(numbers, agents, strict=True)]
 
 
 def _with_built_in(

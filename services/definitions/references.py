@@ -8,9 +8,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
-from domain.agents import Agent
+from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import FieldProblem
-from domain.specialists import BUILT_IN
 from domain.tool_groups import GROUP, expand, group_named, groups_in
 from persistence.definitions import agents, mcp_servers, tool_groups
 
@@ -90,7 +89,7 @@ async def server_problems(
 async def _no_agent(session: AsyncSession, owner_id: UUID, slug: str) -> FieldProblem:
     known = await agents.slugs(session, owner_id, limit=COMPARED)
     alike = difflib.get_close_matches(slug, known, 1)
-    hint = f"Did you mean {alike[0]!r}?" if alike else f"Built in are: {', '.join(BUILT_IN)}."
+    hint = f"Did you mean {alike[0]!r}?" if alike else f"Built in are: {', '.join(BUILT_IN_SLUGS)}."
     text = f"There is no agent {slug!r:.120}. {hint}"
     return FieldProblem(("body", "agent_id"), text, "unknown_agent")
 

@@ -9,9 +9,8 @@ from uuid import UUID
 
 from contracts.definitions import TaskDefinition
 from domain import cron, permissions, pricing, working_directories
-from domain.agents import Agent
+from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError
-from domain.specialists import BUILT_IN
 from domain.tool_groups import group_named
 from persistence.tables.tasks import TaskRow
 from services.caller import Caller
@@ -158,7 +157,7 @@ def _sharing(task: TaskCreate) -> Iterator[FieldProblem]:
     yield from mcp_rules.commands(task.sdk_options.mcp_servers)
     if task.working_directory_path is not None:
         yield _problem("working_directory_path", "A public task has none; leave it out.")
-    if task.agent_id is not None and task.agent_id not in BUILT_IN:
+    if task.agent_id is not None and task.agent_id not in BUILT_IN_SLUGS:
         hint = "Others don't have your agents: name a built-in one, or write its words here."
         yield _problem("agent_id", f"A public task can't name an agent of yours. {hint}")
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 
-from domain.specialists import BUILT_IN
+from agent_library.built_in import built_in_agents
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
@@ -36,7 +36,7 @@ async def test_it_shows_what_would_be_said(client: Client) -> None:
     told = await dry_run(client, task)
     assert told["rendered_prompt"] == "Say hello to {{ name }} in French."
     assert told["missing_variables"] == ["name"]
-    assert told["system_prompt"] == f"{BUILT_IN['reviewer'].system_prompt}\n\nBe kind."
+    assert told["system_prompt"] == f"{built_in_agents()['reviewer'].system_prompt}\n\nBe kind."
     assert (told["model"], told["model_is_priced"]) == ("claude-opus-5-5", True)
     assert told["budget_usd"] == 0.25
     assert told["task_version"] == 1

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from agent_library.built_in import built_in_agents
 from domain.ids import new_id
-from domain.specialists import BUILT_IN
 from tests.api.world import World, make_task
 from tests.cli.conftest import Command
 
@@ -21,10 +21,10 @@ You write verse.
 async def test_agents_are_listed_and_shown(perdure: Command) -> None:
     listed = await perdure("agents", "list")
     assert listed.exit_code == 0, listed.output
-    assert all(slug in listed.output for slug in BUILT_IN)
+    assert all(slug in listed.output for slug in built_in_agents())
     assert "No agents of yours" in (await perdure("agents", "list", "--mine")).output
     shown = json.loads((await perdure("agents", "show", "tester", "--json")).output)
-    assert shown["system_prompt"] == BUILT_IN["tester"].system_prompt
+    assert shown["system_prompt"] == built_in_agents()["tester"].system_prompt
 
 
 async def test_an_agents_file_is_imported_again_and_again(perdure: Command, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from agent_library.built_in import built_in_agents
 from domain.ids import new_id
-from domain.specialists import BUILT_IN
 from persistence.tables.agents import AgentRow
 from persistence.tables.executions import PrefixRow
 from tests.engine.driver import Engine, Run, script, use
@@ -67,7 +67,7 @@ async def test_the_tasks_own_model_holds(engine: Engine) -> None:
 async def test_a_built_in_agent_needs_no_row(engine: Engine) -> None:
     run = await engine.completed({"text": "done"}, columns={"agent_id": "reviewer"})
     (block,) = (await prefix(run))["system"]
-    assert block["text"] == BUILT_IN["reviewer"].system_prompt
+    assert block["text"] == built_in_agents()["reviewer"].system_prompt
 
 
 async def test_an_agent_that_is_gone_fails_the_execution(engine: Engine) -> None:
@@ -107,7 +107,7 @@ async def test_a_subtasks_agent_without_a_model_stays_on_its_parents(engine: Eng
     (child,) = await parent.children()
     pinned = await prefix(child)
     assert pinned["model"] == "claude-haiku-5-5"
-    assert pinned["system"][0]["text"] == BUILT_IN["reviewer"].system_prompt
+    assert pinned["system"][0]["text"] == built_in_agents()["reviewer"].system_prompt
 
 
 async def test_a_subtask_without_one_stays_on_its_parents_model(engine: Engine) -> None:

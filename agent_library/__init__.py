@@ -1,0 +1,1 @@
+"""Agent files: how they are read, and those of the built-in agents. Knows only the domain."""
