@@ -16,7 +16,7 @@ from activities.call_claude import ExecutionRunner, InterruptWatchers
 from activities.execution import Activities
 from activities.live_updates import LiveWatchers
 from activities.notifications import DeliveryActivities
-from activities.periodic_tasks import periodic_tasks, start_deliveries
+from activities.periodic_tasks import periodic_tasks
 from activities.prices import ListPrices
 from activities.sending import Sender
 from agent.ports import Model
@@ -24,7 +24,7 @@ from claude.adapter import ClaudeModel
 from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
-from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, WAKE_CHANNEL, WATCH_CHANNEL, Listener
+from persistence.db.live_updates import WAKE_CHANNEL, WATCH_CHANNEL, Listener
 from persistence.ledger.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
@@ -138,19 +138,18 @@ def background_tasks(
     settings: Settings, runner: ExecutionRunner, client: Client
 ) -> AbstractAsyncContextManager[None]:
     """Run the listener for Postgres notifications and the periodic tasks."""
-    database, dispatcher = runner.database, Dispatcher(client)
-    deliveries = start_deliveries(database, dispatcher)
+    dispatcher = Dispatcher(client)
+    tasks = periodic_tasks(runner.database, dispatcher, dispatcher, Schedules(client))
     listener = Listener(
         str(settings.database_url),
         {
             WAKE_CHANNEL: runner.interrupt_watchers.wake,
             WATCH_CHANNEL: runner.live_watchers.watch,
-            NOTIFICATIONS_CHANNEL: deliveries.wake,
+            **{task.wake_channel: task.wake for task in tasks if task.wake_channel},
         },
         on_gap=runner.interrupt_watchers.wake_all,
     )
-    tasks = periodic_tasks(database, dispatcher, Schedules(client))
-    return run_alongside(listener.run(), deliveries.run(), *(task.run() for task in tasks))
+    return run_alongside(listener.run(), *(task.run() for task in tasks))
 
 
 @asynccontextmanager

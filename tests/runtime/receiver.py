@@ -78,7 +78,7 @@ async def receiving(*replies: bytes, tls: ssl.SSLContext | None = None) -> Async
 
 
 def certificate_for(names: list[str], directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return a server context with a certificate of these names, and a client context that trusts it."""
+    """Return a server context with a certificate of these names, and a client context for it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = dt.datetime.now(dt.UTC)

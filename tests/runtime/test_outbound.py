@@ -110,7 +110,9 @@ async def test_private_addresses_of_a_mixed_name_are_not_used() -> None:
 async def test_the_next_address_is_tried_after_a_failed_connection() -> None:
     async with receiving() as receiver:
         outbound = Outbound(["127.0.0.0/8"], resolve=resolving(["127.0.0.2", "127.0.0.1"]))
-        response = await outbound.send("POST", f"http://hooks.example:{receiver.port}/", content=b"x")
+        response = await outbound.send(
+            "POST", f"http://hooks.example:{receiver.port}/", content=b"x"
+        )
         await outbound.aclose()
     assert response.status == 204
     assert [got.body for got in receiver.received] == [b"x"]

@@ -1,4 +1,4 @@
-"""Many concurrent requests in a few sessions: transactions wait for each other without a deadlock."""
+"""Many concurrent requests in a few sessions: transactions wait for each other, never in a cycle."""
 
 import asyncio
 import random
@@ -68,9 +68,7 @@ async def limited(stage: Stage, world: World) -> None:
     world.gateway.services.quotas.forget(stage.engine.user_id)
 
 
-async def test_no_deadlock(
-    stage: Stage, stage_world: World, servers_directory: Path
-) -> None:
+async def test_no_deadlock(stage: Stage, stage_world: World, servers_directory: Path) -> None:
     log = servers_directory / "postgres.log"
     before = log.read_text().count("deadlock detected")
     await limited(stage, stage_world)

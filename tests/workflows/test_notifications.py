@@ -265,7 +265,10 @@ async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox
             return len(rows) == 4 and all(row.status != "pending" for row in rows)
 
         await eventually(all_over)
-        ends = {(r.kind, r.position): (r.status, r.error) for r in await notifications_of(engine, run.id)}
+        ends = {
+            (r.kind, r.position): (r.status, r.error)
+            for r in await notifications_of(engine, run.id)
+        }
         await run.answer(request, message="red")
         await run.ended()
     assert ends["email", 1] == ("delivered", None)

@@ -95,7 +95,7 @@ async def test_messages_to_a_paused_execution_are_kept(engine: Engine) -> None:
     await run.paused()
     await run.say("and mind the gap")
     await run.answer(request, message="green")
-    await run.when_heard()
+    await run.when_signals_are_read()
     assert (await run.row()).status == PAUSED
     assert len(await run.model_calls()) == 1
     await run.resume()
@@ -119,7 +119,7 @@ async def test_a_subtask_ends_while_its_parent_is_paused(engine: Engine) -> None
     gate.open()
     [part] = await run.children()
     await part.ended()
-    await run.when_heard()
+    await run.when_signals_are_read()
     assert (await run.row()).status == PAUSED
     await run.resume()
     await run.ended()
@@ -232,7 +232,7 @@ async def test_a_killed_worker_loses_no_pause(
         async with working(place, scripted_model):
             await slow.paused()
             assert [call.status for call in await slow.model_calls()] == ["lost"]
-            await paused.when_heard()
+            await paused.when_signals_are_read()
             assert (await paused.row()).status == PAUSED
             for run in (paused, slow):
                 await run.resume()
