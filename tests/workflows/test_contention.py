@@ -1,4 +1,4 @@
-"""Many concurrent requests in a few sessions: transactions wait for each other, never in a cycle."""
+"""Many concurrent requests in a few sessions cause no deadlock between transactions."""
 
 import asyncio
 import random
