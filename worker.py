@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -25,11 +26,11 @@ from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL, WATCH_CHANNEL, Listener
-from persistence.ledger.quotas import Quotas
+from persistence.db.migrate import refuse_pre_release_database
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
-from runtime.outbound import Outbound
+from runtime.outbound import Outbound, checked_url
 from runtime.readiness import announce
 from runtime.sandbox import SandboxedRunner
 from runtime.schedules import Schedules
@@ -37,6 +38,8 @@ from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
+from services.quotas import QuotaGuard, Quotas
+from services.unit_of_work import OperatorSettings, Services
 from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
@@ -152,6 +155,27 @@ def background_tasks(
     return run_alongside(listener.run(), *(task.run() for task in tasks))
 
 
+def compose_services(
+    settings: Settings, database: Database, client: Client, outbound: Outbound
+) -> Services:
+    """Build the services."""
+    keys = settings.secrets_key
+    return Services(
+        database=database,
+        workflows=Dispatcher(client),
+        schedules=Schedules(client),
+        quotas=QuotaGuard(
+            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
+        ),
+        secrets=SecretBox(keys.get_secret_value() if keys else None),
+        settings=OperatorSettings(
+            default_model=settings.model,
+            working_directories=settings.working_directories,
+            check_url=partial(checked_url, exemptions=outbound.exemptions),
+        ),
+    )
+
+
 @asynccontextmanager
 async def working(settings: Settings, *, client: Client, model: Model) -> AsyncIterator[None]:
     """Run the task queues and the background tasks while the block runs, then drain."""
@@ -160,15 +184,13 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
             str(settings.database_url), pool_size=settings.database_pool_size
         )
         stack.push_async_callback(database.close)
+        await refuse_pre_release_database(database.engine)
         runner = execution_runner(settings, database, model)
         await stack.enter_async_context(background_tasks(settings, runner, client))
         outbound = Outbound(settings.outbound_allow)
         stack.push_async_callback(outbound.aclose)
         deliveries = delivery_activities(settings, database, outbound)
-        quotas = Quotas(
-            settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
-        )
-        activities = Activities(runner, default_model=settings.model, quotas=quotas)
+        activities = Activities(runner, compose_services(settings, database, client, outbound))
         await stack.enter_async_context(deliveries_worker(client, deliveries))
         await stack.enter_async_context(reports_worker(client, activities))
         await stack.enter_async_context(executions_worker(client, activities, settings))

@@ -21,22 +21,22 @@ from contracts.execution import (
     RunRef,
 )
 from domain.errors import ResetRefusedError
-from persistence.definitions import scheduled_runs
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission
-from persistence.ledger.quotas import Quotas
+from services.caller import Caller
 from services.executions import finishing
+from services.scheduling.scheduled_runs import start_scheduled
+from services.unit_of_work import Services
 
 
 class Activities(ExecutionActivities):
     """Registered with the workers; one instance per process."""
 
-    def __init__(self, runner: ExecutionRunner, *, default_model: str, quotas: Quotas) -> None:
-        """`default_model` is used where a definition has none; `quotas` limit scheduled runs."""
+    def __init__(self, runner: ExecutionRunner, services: Services) -> None:
+        """`services` start scheduled runs."""
         self._runner = runner
         self._database = runner.database
-        self._default_model = default_model
-        self._quotas = quotas
+        self._services = services
 
     @activity.defn(name="create_execution")
     async def create_execution(self, given: CreateExecutionInput) -> CreateExecutionResult:
@@ -46,8 +46,8 @@ class Activities(ExecutionActivities):
             raise RuntimeError("create_execution must be called by a workflow")
         run = Firing(given.task_id, workflow_id, given.first_run_id, given.scheduled_at)
         with translate_errors():
-            async with self._database.transaction() as session:
-                execution_id = await scheduled_runs.store_scheduled(session, run, self._quotas)
+            async with self._services.transaction(Caller.engine()) as work:
+                execution_id = await start_scheduled(work, run)
         return CreateExecutionResult(execution_id=execution_id)
 
     @activity.defn(name="create_session")
@@ -64,7 +64,9 @@ class Activities(ExecutionActivities):
         """Write the first message and pin the model input."""
         with translate_errors():
             return await render_prompt(
-                self._database, run.execution_id, default_model=self._default_model
+                self._database,
+                run.execution_id,
+                default_model=self._services.settings.default_model,
             )
 
     @activity.defn(name="call_claude")

@@ -7,10 +7,10 @@ from activities.background_tasks import PeriodicTask
 from persistence.db.database import Database
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL
 from services import maintenance, notifications
-from services.definitions import schedule_sync
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
 from services.ports import DeliveryServer, ScheduleServer, WorkflowServer
+from services.scheduling import synchronisation
 
 
 def periodic_tasks(
@@ -26,8 +26,8 @@ def periodic_tasks(
     reconciler = ExecutionReconciler(database, workflows)
     relay = partial(relaying.relay_due, database, workflows)
     start_deliveries = partial(notifications.start_due_deliveries, database, deliveries)
-    apply_schedules = partial(schedule_sync.apply_pending, database, schedules)
-    compare_schedules = partial(schedule_sync.repair_differences, database, schedules)
+    apply_schedules = partial(synchronisation.apply_pending, database, schedules)
+    compare_schedules = partial(synchronisation.repair_differences, database, schedules)
     chain = partial(maintenance.chain_audit_entries, database)
     delete_keys = partial(maintenance.delete_expired_keys, database)
     delete_signals = partial(maintenance.delete_consumed_signals, database)

@@ -1,1 +1,1 @@
-"""The gateway: REST and Server-Sent Events over HTTP. Never loads the loop, Claude or the tools."""
+"""The gateway: REST and Server-Sent Events. Never imports the loop, the model or the tools."""

@@ -1,4 +1,4 @@
-"""What a gateway process is made of, composed once in `api/main.py`."""
+"""The components of a gateway process, composed in `api/main.py`."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ from runtime.settings import Settings
 from services.unit_of_work import Services
 
 AT_ONCE = 2
-"""Reports rendered at a time: each may take a core and, as PDF, 100 MB (chosen)."""
+"""Concurrent renderings: each can use a core and, for PDF, 100 MB (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The parts that routes use, one of each per process."""
+    """The components that routes use; one instance per process."""
 
     settings: Settings
     database: Database
@@ -32,11 +32,11 @@ class Gateway:
     authenticator: Authenticator
     services: Services
     rates: Rates | None
-    """How often a user may ask, where that is limited."""
+    """The rate limit per user, if there is one."""
     watcher: LiveUpdates
     sealer: SecretBox
-    """Seals and opens users' secrets."""
+    """Encrypts and decrypts users' secrets."""
     outbound: Outbound
-    """Reaches addresses that users give."""
+    """Connects to addresses from users."""
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    """Taken by who renders a report."""
+    """Limits concurrent renderings of reports."""

@@ -1,4 +1,4 @@
-"""`_links`: where to go from a resource, as paths; what is absent is left out."""
+"""`_links`: paths to related resources; relations that do not exist are omitted."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ Links = dict[str, str]
 
 
 def task(task_id: UUID, *, is_own: bool = True) -> Links:
-    """Links of a task; when it runs and by which addresses is nothing for others."""
+    """Links of a task; only its owner gets links to the schedule and the hooks."""
     path = f"{BASE}/tasks/{task_id}"
     links = {
         "self": path,
@@ -53,7 +53,7 @@ def task_version(task_id: UUID, version: int) -> Links:
 
 
 def one(collection: str, thing_id: UUID) -> Links:
-    """Links of a thing that leads nowhere else."""
+    """Links of a resource without relations."""
     return {"self": f"{BASE}/{collection}/{thing_id}"}
 
 
@@ -70,7 +70,7 @@ def mcp_server(server_id: UUID) -> Links:
 
 
 def hook(task_id: UUID, hook_id: UUID) -> Links:
-    """Links of a hook; its address is told once."""
+    """Links of a hook, without its URL."""
     path = f"{BASE}/tasks/{task_id}"
     return {"self": f"{path}/hooks/{hook_id}", "task": path}
 
@@ -84,7 +84,7 @@ def agent(slug: str) -> Links:
 
 
 def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUID]) -> Links:
-    """Links of an execution; Temporal's own page is for operators (design.md, section 6)."""
+    """Links of an execution; only operators get a link to Temporal's UI (design.md, section 6)."""
     path = execution_path(columns["id"])
     links = {
         "self": path,
@@ -121,12 +121,12 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
 
 
 def execution_path(execution_id: UUID) -> str:
-    """Where an execution is."""
+    """The path of an execution."""
     return f"{BASE}/task-executions/{execution_id}"
 
 
 def session(session_id: UUID) -> Links:
-    """Links of a conversation."""
+    """Links of a session."""
     path = f"{BASE}/sessions/{session_id}"
     return {
         "self": path,
@@ -137,7 +137,7 @@ def session(session_id: UUID) -> Links:
 
 
 def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
-    """Links of an input request; whom another's execution asks does not see the execution."""
+    """Links of an input request; an assignee gets no link to another user's execution."""
     path = f"{BASE}/input-requests/{row.id}"
     links = {"self": path}
     if is_own:
@@ -148,7 +148,7 @@ def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
 
 
 def artifact(artifact_id: UUID, execution_id: UUID | None) -> Links:
-    """Links of a kept file."""
+    """Links of an artifact."""
     path = f"{BASE}/artifacts/{artifact_id}"
     links = {"self": path, "content": f"{path}/content"}
     if execution_id:

@@ -1,7 +1,7 @@
-"""Watching executions: one listener per process feeds every open stream and every wait.
+"""Live updates of executions: one listener per process serves all open streams and waits.
 
-Notifications make it fast and are never needed: a stream looks once a second by itself, and so do
-the waits, all of them together in one statement.
+Notifications reduce the delay but are not required: streams poll once a second, and so do the
+waits, all in one statement.
 """
 
 import asyncio
@@ -23,26 +23,26 @@ from persistence.executions.cached_reads import CachedReads
 log = structlog.get_logger(__name__)
 
 ANNOUNCE_SECONDS = 5.0
-"""Workers publish for a while after they hear that somebody watches; we say so this often."""
+"""Interval of announcements; workers publish for a while after each one."""
 
 FALLBACK_SECONDS = 1.0
-"""How late news is at most where a notification was lost (chosen)."""
+"""Maximum delay if a notification is lost (chosen)."""
 
 KEPT_DELTAS = 1_000
-"""Of a client that reads slower than the model writes, only the newest text is kept (chosen)."""
+"""Buffered text for a slow client; older text is dropped (chosen)."""
 
 
 class Subscription:
-    """What one stream has to look at next."""
+    """Pending text and events of one stream."""
 
     def __init__(self) -> None:
-        """Starts with news, so that the first look comes at once."""
+        """Starts as changed, so that the first read happens at once."""
         self.has_news = True
         self.deltas: deque[dict[str, Any]] = deque(maxlen=KEPT_DELTAS)
         self._changed = asyncio.Event()
 
     def tell(self, delta: dict[str, Any] | None = None) -> None:
-        """Hand over text as it streams, or say that there are new events."""
+        """Add streamed text, or mark that there are new events."""
         if delta is None:
             self.has_news = True
         else:
@@ -50,7 +50,7 @@ class Subscription:
         self._changed.set()
 
     async def changed(self) -> None:
-        """Return when there is something to look at, at the latest after the fallback."""
+        """Return when there are new text or events, or after the fallback interval."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FALLBACK_SECONDS):
                 await self._changed.wait()
@@ -59,10 +59,10 @@ class Subscription:
 
 
 class LiveUpdates:
-    """Who watches which execution in this process."""
+    """The streams and waits of this process, by execution."""
 
     def __init__(self, database: Database, cached_reads: CachedReads, database_url: str) -> None:
-        """Listens on a connection of its own once `running` is entered."""
+        """Listens on its own connection while `running` is active."""
         self._database = database
         self._hot_reads = cached_reads
         self._listener = Listener(database_url, {LIVE_CHANNEL: self._on_live}, on_gap=self._on_gap)
@@ -73,7 +73,7 @@ class LiveUpdates:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listen, announce and check while the block lasts."""
+        """Listen, announce and poll until the block ends."""
         tasks = [
             asyncio.create_task(self._listener.run()),
             asyncio.create_task(self._announce()),
@@ -88,7 +88,7 @@ class LiveUpdates:
 
     @contextmanager
     def subscribed(self, execution_id: UUID) -> Iterator[Subscription]:
-        """Take part in what is published about an execution."""
+        """Subscribe to the updates of an execution."""
         subscription = Subscription()
         self._streams.setdefault(execution_id, set()).add(subscription)
         try:
@@ -97,7 +97,7 @@ class LiveUpdates:
             _discard(self._streams, execution_id, subscription)
 
     async def announce(self, *execution_ids: UUID) -> None:
-        """Tell the workers that somebody watches these executions."""
+        """Announce to the workers that clients watch these executions."""
         async with self._database.transaction() as session:
             await notify(session, WATCH_CHANNEL, *map(str, execution_ids))
 
@@ -123,7 +123,7 @@ class LiveUpdates:
             self._mark(execution_id)
 
     def _on_gap(self) -> None:
-        """Anything may have been published while nobody listened."""
+        """Updates may have been missed while the connection was closed."""
         for subscriptions in self._streams.values():
             for subscription in subscriptions:
                 subscription.tell()
@@ -142,10 +142,10 @@ class LiveUpdates:
                     await self.announce(*self._streams)
 
     async def _check(self) -> None:
-        """Find out which waits are over: those that were told of, and all of them once a second.
+        """Check which waits are over: the notified ones at once, all of them once a second.
 
-        One statement serves every wait that was marked while the last one ran, so a hundred waits
-        cost hardly more than one.
+        One statement serves all waits that were marked during the previous one, so a hundred waits
+        cost little more than one.
         """
         while True:
             try:
@@ -169,7 +169,7 @@ class LiveUpdates:
 
 @contextmanager
 def _unless_away(event: str) -> Iterator[None]:
-    """Go on while the database is away: the next look comes within a second."""
+    """Continue while the database is unavailable; the next check is within a second."""
     try:
         yield
     except Exception as error:

@@ -45,8 +45,8 @@ from api.usage import routes as usage
 from api.users import routes as users
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
+from persistence.db.migrate import refuse_pre_release_database
 from persistence.executions.cached_reads import CachedReads
-from persistence.ledger.quotas import Quotas
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound, checked_url
 from runtime.schedules import Schedules
@@ -54,16 +54,16 @@ from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect
-from services.quotas import QuotaGuard
+from services.quotas import QuotaGuard, Quotas
 from services.unit_of_work import OperatorSettings, Services
 
 VERSION = "1"
 
 POOL_SECONDS = 5.0
-"""Clients hear sooner than they give up that the database is too busy for them (chosen)."""
+"""Timeout for a connection: shorter than client timeouts, so that clients get a 503 (chosen)."""
 
 FEATURES = (
-    # Routes are tried in this order: what is asked most comes first.
+    # Routes are matched in this order: the most used ones come first.
     executions,
     tasks,
     schedules,
@@ -90,19 +90,21 @@ FEATURES = (
     api_keys,
     admin,
 )
-"""Modules whose `router` is served under `/api/v1`; a new feature is one more."""
+"""Modules whose `router` is served under `/api/v1`."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The gateway, composed from `settings` or from the environment.
+    """Compose the gateway from `settings` or from the environment.
 
     Raises:
-        ValueError: a setting is missing without which nothing can be served.
+        ValueError: a required setting is missing.
     """
     settings = settings or Settings()
     set_up_logging(settings.log_level, settings.log_format)
     if settings.database_url is None:
-        raise ValueError("Set PERDURE_DATABASE_URL, or run `perdure up`, which brings its own.")
+        raise ValueError(
+            "PERDURE_DATABASE_URL is not set. Set it, or run `perdure up`, which starts a database."
+        )
     tokens = Tokens.of(settings)
     sealer = SecretBox(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
 
@@ -115,7 +117,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title=openapi.TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
     _wrap(app, settings)
     problems.register(app)
     for feature in FEATURES:
@@ -129,10 +131,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def composed(
     settings: Settings, database_url: str, tokens: Tokens, sealer: SecretBox
 ) -> AsyncIterator[Gateway]:
-    """The parts of a gateway, open while the block lasts."""
+    """The components of a gateway, closed when the block ends."""
     database = Database.connect(
         database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
     )
+    await refuse_pre_release_database(database.engine)
     cached_reads = await CachedReads.connect(database_url)
     temporal = await connect(settings, lazy=True)
     watcher = LiveUpdates(database, cached_reads, database_url)
@@ -173,7 +176,7 @@ async def composed(
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:
-    """Put what every request passes around the application, the innermost first."""
+    """Add the middleware, innermost first."""
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -1,4 +1,4 @@
-"""Rows as clients see them."""
+"""Convert rows to response bodies."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -54,13 +54,13 @@ _REPORT = tuple(f for f in ReportItem.model_fields if f != "links")
 def execution(
     call: Call, row: ExecutionRow, unreadable: Collection[UUID] = frozenset()
 ) -> ExecutionRead:
-    """An execution as this caller sees it, with no link to what is `unreadable`."""
+    """An execution, without links to `unreadable` objects."""
     columns = _of(row, _EXECUTION)
     return ExecutionRead(**columns, links=links.execution(call, columns, unreadable))
 
 
 def execution_of(call: Call, columns: Mapping[str, Any]) -> ExecutionRead:
-    """The same of a hot read's columns; those that are no client's business are passed over."""
+    """An execution from the columns of a cached read; internal columns are ignored."""
     unreadable = set()
     reader = columns["task_reader"]
     if reader is None or not call.owns(reader):
@@ -71,17 +71,17 @@ def execution_of(call: Call, columns: Mapping[str, Any]) -> ExecutionRead:
 
 
 _OWNERS = {"notification_config": None}
-"""Of a public task others don't see whom it notifies: it is not done for their executions, and
-addresses of webhooks and people are not for everybody."""
+"""Other users cannot see the recipients of a public task: their executions do not notify them, and
+the addresses are private."""
 
 
 def task(call: Call, stored: StoredTask) -> TaskRead:
-    """A task as this caller sees it; options come back as sent, without defaults filled in."""
+    """A task, for this caller; options are returned as sent, without defaults."""
     definition = TaskDefinition.model_validate(stored.definition)
     values = _of(definition, _DEFINITION)
     for field in ("sdk_options", "human_input_policy"):
         values[field] = getattr(definition, field).model_dump(mode="json", exclude_unset=True)
-    values |= stored.row.spelled_tools or {}
+    values |= stored.row.entered_tools or {}
     if not call.owns(stored.row.user_id):
         values |= _OWNERS
     return TaskRead(
@@ -93,7 +93,7 @@ def task(call: Call, stored: StoredTask) -> TaskRead:
 
 
 def task_version(call: Call, row: TaskVersionRow, owner_id: UUID) -> TaskVersionRead:
-    """A version of this owner's task, as it was written."""
+    """A version of a task, as it was stored."""
     values = _of(row, [f for f in TaskVersionRead.model_fields if f != "links"])
     if not call.owns(owner_id):
         values["definition"] = {**row.definition, **_OWNERS}
@@ -101,13 +101,13 @@ def task_version(call: Call, row: TaskVersionRow, owner_id: UUID) -> TaskVersion
 
 
 def hook(row: HookRow) -> HookRead:
-    """A hook, without its secret."""
+    """A hook without its secret."""
     fields = [f for f in HookRead.model_fields if f != "links"]
     return HookRead(**_of(row, fields), links=links.hook(row.task_id, row.id))
 
 
 def tool_group(row: ToolGroupRow) -> ToolGroupRead:
-    """A named list of tool rules."""
+    """A tool group."""
     fields = [f for f in ToolGroupRead.model_fields if f not in {"links", "rule"}]
     return ToolGroupRead(
         **_of(row, fields),
@@ -117,13 +117,13 @@ def tool_group(row: ToolGroupRow) -> ToolGroupRead:
 
 
 def task_template(row: TaskTemplateRow) -> TaskTemplateRead:
-    """A template, as it was sent."""
+    """A template as it was sent."""
     fields = [f for f in TaskTemplateRead.model_fields if f != "links"]
     return TaskTemplateRead(**_of(row, fields), links=links.task_template(row.id))
 
 
 def mcp_server(row: McpServerRow) -> McpServerRead:
-    """A registered MCP server, its secrets masked."""
+    """A registered MCP server, with secrets masked."""
     special = {"links", "headers", "env", "health"}
     return McpServerRead(
         **_of(row, [f for f in McpServerRead.model_fields if f not in special]),
@@ -135,7 +135,7 @@ def mcp_server(row: McpServerRow) -> McpServerRead:
 
 
 def agent(row: AgentRow) -> AgentRead:
-    """An agent; a built-in one has a row that is in no table."""
+    """An agent; the row of a built-in agent is not stored."""
     return AgentRead(
         **_of(row, _AGENT),
         agent_id=row.slug,
@@ -145,12 +145,12 @@ def agent(row: AgentRow) -> AgentRead:
 
 
 def session(row: SessionRow) -> SessionRead:
-    """A conversation."""
+    """A session."""
     return SessionRead(**_of(row, _SESSION), links=links.session(row.id))
 
 
 def input_request(call: Call, row: InputRequestRow) -> InputRequestRead:
-    """An input request, with the tool call it is about."""
+    """An input request with its tool call."""
     asked = None
     if row.tool_name is not None and row.tool_input is not None and row.input_sha256 is not None:
         asked = AskedToolCall(
@@ -168,7 +168,7 @@ def input_request(call: Call, row: InputRequestRow) -> InputRequestRead:
 
 
 def message(row: MessageRow) -> MessageRead:
-    """A message with its content blocks as they came."""
+    """A message with its unchanged content blocks."""
     fields = [f for f in MessageRead.model_fields if f != "content"]
     return MessageRead(**_of(row, fields), content=json.loads(row.content))
 
@@ -186,22 +186,22 @@ def tool_call(row: ToolCallRow) -> ToolCallRead:
 
 
 def model_call(row: ModelCallRow) -> ModelCallRead:
-    """One try of a model call."""
+    """An attempt of a model call."""
     return ModelCallRead.model_validate(row)
 
 
 def artifact(row: ArtifactRow) -> ArtifactRead:
-    """A kept file's metadata."""
+    """The metadata of an artifact."""
     return ArtifactRead(**_of(row, _ARTIFACT), links=links.artifact(row.id, row.execution_id))
 
 
 def report_item(row: ReportRow, unreadable: Collection[UUID]) -> ReportItem:
-    """A report without its content, and with no link to what is `unreadable`."""
+    """A report without its content and without links to `unreadable` objects."""
     return ReportItem(**_report(row, unreadable))
 
 
 def report(row: ReportRow, content: dict[str, Any], unreadable: Collection[UUID]) -> ReportRead:
-    """A report; `content` is the stored one with the end as it came."""
+    """A report; `content` includes the outcome of the execution."""
     return ReportRead(**_report(row, unreadable), content=content)
 
 
@@ -211,7 +211,7 @@ def _report(row: ReportRow, unreadable: Collection[UUID]) -> dict[str, Any]:
 
 
 def _said(text: str) -> Any:
-    """A tool's input as the model sent it: what is no JSON to us is shown as the text it is."""
+    """The input of a tool call; invalid JSON is returned as text."""
     try:
         return parsed(text)
     except ValueError:

@@ -55,7 +55,7 @@ SELECT {_id("now()")}, 'many-' || n, 'user', now() FROM generate_series(1, {USER
 
 _TASKS = f"""
 INSERT INTO tasks (id, user_id, name, tags, version, is_public, is_active, is_scheduled,
-    schedule_timezone, schedule_enabled, schedule_overlap_policy, spelled_tools)
+    schedule_timezone, schedule_enabled, schedule_overlap_policy, entered_tools)
 SELECT {_id("now()")}, u.id, 'many ' || n,
     CASE WHEN n % 4 = 0 THEN ARRAY['tag-' || n % 16] ELSE '{{}}' END, 1, n % 10 = 0, true,
     n % 5 = 0, 'UTC', false, 'skip', '[]'

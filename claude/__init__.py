@@ -1,1 +1,1 @@
-"""The Claude side, the only importer of `anthropic`: the model adapter, the scripted server."""
+"""The only package that imports `anthropic`: the model adapter and the scripted model server."""

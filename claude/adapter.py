@@ -1,4 +1,4 @@
-"""The port to Claude: one model call, streamed, with every failure sorted into one error."""
+"""The adapter to Claude: one streamed model call; every failure becomes a `ModelCallError`."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from claude import posture, request_body
+from claude import failures, request_body
 from claude.answer_stream import EventDecoder, MalformedStreamError, MessageBuilder
 from domain.errors import ModelCallError, ModelFailureKind
 from domain.model_calls import ModelRequest, ModelResponse
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from claude.transport import Answer, Transport
 
 READ_TIMEOUT = timedelta(minutes=5)
-"""The longest silence within an answer. The API sends pings while the model thinks, so a connection
-that is silent for minutes is dead; half of the SDK's 10 minutes, which also cover answers that come
-in one piece (chosen)."""
+"""The longest silence within an answer (chosen). The API sends pings while the model thinks, so a
+connection that is silent for minutes is dead. Half of the SDK's 10 minutes, which also have to
+cover answers without streaming."""
 
 _DRAIN_SECONDS = 1.0
-"""For the end of the body after the end of the message, which usually is in the same packet: read
-to the end, the connection can be used again. Who holds it open for longer (chosen) loses it."""
+"""Time to read the rest of the body after the message has ended (chosen); it is usually in the same
+packet. A connection is reused only if its body was read to the end."""
 
 _RATE_LIMIT_PREFIX = "anthropic-ratelimit-"
 
 _NOT_CONFIGURED = (
     "No access to a model is configured: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL to the "
-    "http(s) address of a server that speaks the Messages API, and restart the worker. "
+    "http(s) address of a server with the Messages API, and restart the worker. "
     "`--scripted-model` runs without any model."
 )
 
@@ -36,12 +36,12 @@ _NOT_CONFIGURED = (
 class ClaudeModel:
     """Claude, through the SDK. Holds connections: make one per process and close it.
 
-    The SDK is 45 MB of types and takes 2 to 3 s to load. Whoever first wants to call loads it, in a
-    thread: a worker that has nothing to do is there sooner without it, and a third smaller.
+    The SDK is 45 MB of types and takes 2 to 3 s to load. The first call loads it, in a thread, so
+    that an idle worker starts sooner and uses a third less memory.
     """
 
     def __init__(self, connect: "Callable[[], Transport | None]") -> None:
-        """`connect` is called in a thread; where it finds no transport, nothing is configured."""
+        """`connect` is called in a thread; it returns None if no model is configured."""
         self._connect = connect
         self._connecting = asyncio.Lock()
         self._is_connected = False
@@ -55,7 +55,7 @@ class ClaudeModel:
         api_key: str | None = None,
         read_timeout: timedelta = READ_TIMEOUT,
     ) -> Self:
-        """The model at `base_url` or where the SDK's own variables (`ANTHROPIC_*`) say."""
+        """Create a model at `base_url`, or as the SDK's variables (`ANTHROPIC_*`) specify."""
 
         def connect() -> "Transport | None":
             from claude import transport  # noqa: PLC0415 - loads the SDK
@@ -65,7 +65,7 @@ class ClaudeModel:
         return cls(connect)
 
     async def ready(self) -> None:
-        """Load and set up the SDK, once per process; safe to call any number of times."""
+        """Load and set up the SDK, once per process. Repeated calls do nothing."""
         async with self._connecting:
             if not self._is_connected:
                 self._transport = await asyncio.to_thread(self._connect)
@@ -74,10 +74,10 @@ class ClaudeModel:
     async def call(
         self, request: ModelRequest, *, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
-        """Ask the model once and return its whole message; `on_text` gets the text as it comes.
+        """Call the model once and return its whole message; `on_text` receives text as it streams.
 
-        Cancelling closes the connection at once. Text may hold what a database refuses (NUL, half
-        of a surrogate pair): JSON escapes carry it.
+        Cancelling closes the connection at once. The text may contain characters that a database
+        refuses, such as NUL and lone surrogates.
 
         Raises:
             ModelCallError: no whole message came.
@@ -92,12 +92,12 @@ class ClaudeModel:
         try:
             return await _read(answer, MessageBuilder(on_text), started)
         except MalformedStreamError as error:
-            raise posture.from_connection(error, request_id=answer.request_id) from error
+            raise failures.from_connection(error, request_id=answer.request_id) from error
         finally:
             await answer.aclose()
 
     async def close(self) -> None:
-        """Close all connections; calls under way fail."""
+        """Close all connections. Active calls fail."""
         if self._transport is not None:
             await self._transport.aclose()
 
@@ -111,7 +111,7 @@ async def _read(answer: "Answer", builder: MessageBuilder, started: float) -> Mo
             raise MalformedStreamError("The stream ended before the message did.")
         for event in decoder.feed(chunk):
             if event.get("type") == "error":
-                raise posture.from_answer(200, answer.headers, event)
+                raise failures.from_answer(200, answer.headers, event)
             builder.add(event)
         if first_token_ms is None and builder.has_begun:
             first_token_ms = int((time.monotonic() - started) * 1000)
@@ -120,7 +120,7 @@ async def _read(answer: "Answer", builder: MessageBuilder, started: float) -> Mo
 
 
 async def _drain(answer: "Answer") -> None:
-    """Read on to the end. The message is whole and paid for: what breaks now is no failure."""
+    """Read the rest of the body. The message is complete, so an error here is ignored."""
     with contextlib.suppress(ModelCallError, TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             while await answer.read() is not None:

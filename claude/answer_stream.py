@@ -1,7 +1,7 @@
-"""Reading a streamed answer: bytes to events, events to one message.
+"""Reads a streamed answer: bytes become events, and events become one message.
 
-Nothing is modelled that need not be: blocks stay the JSON objects they came as, so a block or a
-delta of a type that is newer than this code survives and can be sent back.
+Blocks remain the JSON objects that were received, so that blocks and deltas of types newer than
+this code are kept and can be sent back.
 """
 
 import json
@@ -15,17 +15,17 @@ from domain.model_json import parsed
 OnText = Callable[[str], None]
 
 _WHOLE_FIELDS = frozenset({"signature"})
-"""Fields of a delta that come in one piece and replace what was there, as the SDK takes them."""
+"""Fields of a delta that replace the earlier value, as in the SDK; others are appended."""
 
 
 class MalformedStreamError(Exception):
-    """The stream is not what the Messages API sends."""
+    """The stream does not follow the Messages API."""
 
 
 class EventDecoder:
-    """Server-sent events out of bytes, in whatever chunks they come.
+    """Decodes server-sent events from chunks of bytes.
 
-    Only `data` lines are read: each event of the API names its type in its data too.
+    Only `data` lines are read, because the data of each event also contains its type.
     """
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ class EventDecoder:
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[dict[str, Any]]:
-        """The events that this chunk completes.
+        """Add a chunk; returns the events that it completes.
 
         Raises:
-            MalformedStreamError: the data of an event is no JSON object.
+            MalformedStreamError: the data of an event is not a JSON object.
         """
         lines = (self._tail + chunk).split(b"\n")
         self._tail = lines.pop()
@@ -53,25 +53,25 @@ class EventDecoder:
 
 def _parse_event(data: bytes) -> dict[str, Any]:
     try:
-        # A broken byte becomes a replacement character: one bad character must not cost the answer.
+        # An invalid byte becomes a replacement character, so that the rest of the answer is kept.
         event = json.loads(data.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        raise MalformedStreamError(f"An event is no JSON: {error}") from error
+        raise MalformedStreamError(f"An event is not JSON: {error}") from error
     if not isinstance(event, dict):
-        raise MalformedStreamError("An event is no JSON object.")
+        raise MalformedStreamError("An event is not a JSON object.")
     return event
 
 
 @dataclass(slots=True)
 class _OpenBlock:
-    """A block in the making: what `content_block_start` had, and the pieces that came since."""
+    """An incomplete block: the fields of `content_block_start`, and the pieces received since."""
 
     block: dict[str, Any]
     pieces: dict[str, list[str]] = field(default_factory=dict)
     input_json: list[str] = field(default_factory=list)
 
     def add(self, delta: Mapping[str, Any]) -> None:
-        """Take one delta. Of an unknown type: text is appended, a list extended, the rest set."""
+        """Apply a delta. Unknown fields: text is appended, lists are extended, others are set."""
         kind = delta["type"]
         if kind == "input_json_delta":
             self.input_json.append(delta["partial_json"])
@@ -91,7 +91,7 @@ class _OpenBlock:
             self.block[name] = value
 
     def finish(self) -> tuple[dict[str, Any], str | None]:
-        """The whole block, and the text of its tool input if that is no JSON object."""
+        """The complete block, and the text of its tool input if that is not a JSON object."""
         for name, pieces in self.pieces.items():
             self.block[name] = (self.block.get(name) or "") + "".join(pieces)
         raw = "".join(self.input_json)
@@ -103,7 +103,7 @@ class _OpenBlock:
 
 
 class MessageBuilder:
-    """One message out of the events of its stream."""
+    """Builds a message from the events of its stream."""
 
     def __init__(self, on_text: OnText | None = None) -> None:
         self.is_complete = False
@@ -114,10 +114,10 @@ class MessageBuilder:
         self._blocks: dict[int, _OpenBlock] = {}
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """Take one event; unknown ones (and pings) are passed over.
+        """Apply an event; unknown ones and pings are ignored.
 
         Raises:
-            MalformedStreamError: the event lacks what its type promises.
+            MalformedStreamError: the event lacks a field that its type requires.
         """
         try:
             self._add(event)
@@ -144,11 +144,11 @@ class MessageBuilder:
                 self.is_complete = all(self._message.get(name) for name in ("model", "stop_reason"))
 
     def _count(self, usage: Mapping[str, Any]) -> None:
-        # The counts are totals so far; one that is left out or null has not changed.
+        # The counts are cumulative; one that is missing or null has not changed.
         self._usage |= {name: value for name, value in usage.items() if value is not None}
 
     def finish(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """The blocks in their order, and the malformed tool inputs by the id of their block."""
+        """The blocks in order, and the malformed tool inputs by the id of their block."""
         content = []
         malformed = {}
         for index in sorted(self._blocks):
@@ -160,12 +160,12 @@ class MessageBuilder:
 
     @property
     def message(self) -> Mapping[str, Any]:
-        """The fields of the message beside its content and usage."""
+        """The message's fields without its content and usage."""
         return self._message
 
     @property
     def usage(self) -> Usage:
-        """What the call used, as far as it was told."""
+        """The usage that the stream has reported so far."""
         counts = self._usage
         one_hour = (counts.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
         return Usage(
@@ -178,7 +178,7 @@ class MessageBuilder:
 
 
 def _parse_input(raw: str) -> dict[str, Any] | None:
-    """The object in `raw`; None if there is none, or one that can't be kept."""
+    """Parse a JSON object; None if it is not one, or can't be stored."""
     try:
         value = parsed(raw)
     except ValueError:

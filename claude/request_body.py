@@ -1,7 +1,7 @@
-"""The bytes of a request, and where the prompt cache is told to cut.
+"""Encodes a request, with its prompt-cache breakpoints.
 
-Equal requests give equal bytes. Blocks go out as they came, keys in their order, because the prompt
-cache and signed thinking hold for exact content only.
+Equal requests give equal bytes. Blocks are sent unchanged, with their keys in order, because the
+prompt cache and signed thinking require exactly the same content.
 """
 
 import json
@@ -11,16 +11,16 @@ from typing import Any
 from domain.model_calls import ModelRequest
 
 _CACHE: Mapping[str, Any] = {"type": "ephemeral"}
-"""A lifetime of five minutes, renewed by each read. One hour costs twice the input's price instead
-of 1.25 times to write (domain/pricing.py), and turns follow each other in seconds."""
+"""A lifetime of five minutes, which each read renews. Writing for one hour costs 2 times the input
+price instead of 1.25 times (domain/pricing.py), and turns are seconds apart."""
 
 
 def encode(request: ModelRequest) -> bytes:
     """The body of `POST /v1/messages` for a streamed answer.
 
-    Three of the four cache breakpoints that are allowed are set: after the tools and after the
-    system prompt, which executions of one task share, and, by the top-level `cache_control`, after
-    the last message, which the next call of this conversation begins with.
+    It sets three of the four allowed cache breakpoints: after the tools and after the system
+    prompt, which all executions of a task share, and (top-level `cache_control`) after the last
+    message, up to which the next call of this conversation is the same.
     """
     prefix = request.prefix
     body: dict[str, Any] = {"model": prefix.model, "max_tokens": prefix.max_tokens, "stream": True}
@@ -31,12 +31,12 @@ def encode(request: ModelRequest) -> bytes:
     if prefix.system:
         body["system"] = _with_breakpoint(prefix.system)
     body["messages"] = request.messages
-    # Compact and in UTF-8: as sent by the SDK itself, and a third of the bytes for most languages.
+    # Compact and in UTF-8, as the SDK sends it: for most languages a third of the bytes.
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # Half of a surrogate pair, as a model may write it in an escape: only escapes can carry it.
+        # A model may write a lone surrogate in an escape; only an escape can contain it.
         return json.dumps(body, separators=(",", ":")).encode()
 
 

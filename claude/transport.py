@@ -1,8 +1,8 @@
 """One HTTP exchange through the `anthropic` SDK. Importing this module loads the SDK (2 to 3 s).
 
-The SDK resolves credentials, signs, times out and closes; its retries are off. Its models of
-requests and answers are passed by: bytes go out, bytes come in, at half the CPU of
-`messages.stream()` (0.65 against 1.25 ms per call of eleven events, measured 2026-11-21).
+The SDK handles credentials, signing, time-outs and connections; its retries are off. Its request
+and answer models are not used: plain bytes take half the CPU of `messages.stream()` (0.65 instead
+of 1.25 ms per call of eleven events, measured 2026-11-21).
 """
 
 import contextlib
@@ -14,28 +14,28 @@ import aiohttp
 import anthropic
 import httpx2
 
-from claude import posture
+from claude import failures
 
 _CONNECT_SECONDS = 5.0
-"""The SDK's own default: a handshake that takes longer is not going to happen."""
+"""The SDK's default: a handshake that takes longer does not succeed."""
 
 _MAX_CONNECTIONS = 10_000
-"""More than any worker has executions, which bound it: a second bound would queue calls unseen."""
+"""More than a worker has executions: those are the limit, and a lower one would queue calls."""
 
 _KEEP_ALIVE_SECONDS = 15.0
-"""Most tools are done by then, so the next call saves a TLS handshake; proxies close idle
-connections after 60 s and more, and a connection the other side just closed costs a failed call."""
+"""Most tools finish within this time, so the next call saves a TLS handshake. Proxies close idle
+connections after 60 s or more, and a call on a connection that was just closed fails."""
 
 _DEFAULT_BASE_URL = "https://api.anthropic.com"
 _PLACEHOLDER_KEY = "not-needed"
-"""For a server of one's own that asks for no key: the SDK refuses to send a request without one."""
+"""For a custom server that needs no key: the SDK sends no request without one."""
 
 _CONNECTION_ERRORS = (httpx2.HTTPError, aiohttp.ClientError, OSError)
-"""What a connection that breaks inside a stream raises: the SDK does not wrap it."""
+"""Errors of a connection that breaks within a stream, which the SDK does not wrap."""
 
 
 class Answer:
-    """An answer whose head has come and whose body has not."""
+    """An answer whose headers were received and whose body is still to be read."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def request_id(self) -> str | None:
-        """The provider's name for the call."""
+        """The provider's id of the request."""
         return self.headers.get("request-id")
 
     async def read(self) -> bytes | None:
@@ -57,8 +57,8 @@ class Answer:
             return await anext(self._body, None)
 
     async def aclose(self) -> None:
-        """Give the connection back, or close it if the body was not read to its end."""
-        with contextlib.suppress(*_CONNECTION_ERRORS):  # says nothing about the message that came
+        """Return the connection to the pool, or close it if the body was not read to the end."""
+        with contextlib.suppress(*_CONNECTION_ERRORS):  # does not concern the received message
             await self._response.aclose()
 
 
@@ -69,10 +69,10 @@ class Transport:
         self._client = client
 
     async def post(self, body: bytes, betas: Sequence[str]) -> Answer:
-        """Send a request and wait for the head of its answer.
+        """Send a request and wait for the headers of its answer.
 
         Raises:
-            ModelCallError: an error came instead, or nothing.
+            ModelCallError: the answer was an error, or no answer came.
         """
         with _as_model_errors(None):
             response = await self._client.post(
@@ -83,7 +83,7 @@ class Transport:
                 stream_cls=anthropic.AsyncStream[object],
                 options={"headers": {"anthropic-beta": ",".join(betas)} if betas else {}},
             )
-        # What comes back is what `cast_to` says; the signature knows only its own stream classes.
+        # The result has the type of `cast_to`; the signature allows only the SDK's stream classes.
         return Answer(cast("httpx2.Response", response))
 
     async def aclose(self) -> None:
@@ -94,11 +94,11 @@ class Transport:
 def connect(
     *, base_url: str | None, api_key: str | None, read_timeout: timedelta
 ) -> Transport | None:
-    """A transport by these values, else by the SDK's own variables; None if they name nobody."""
+    """Make a transport from these values or the SDK's variables; None if no model is configured."""
     client = anthropic.AsyncAnthropic(
         base_url=base_url,
         api_key=api_key,
-        max_retries=0,  # the loop decides, from the record
+        max_retries=0,  # the loop retries
         http_client=anthropic.DefaultAioHttpClient(
             timeout=httpx2.Timeout(read_timeout.total_seconds(), connect=_CONNECT_SECONDS),
             limits=httpx2.Limits(
@@ -106,7 +106,7 @@ def connect(
             ),
         ),
     )
-    if str(client.base_url) in {"", "/"}:  # ANTHROPIC_BASE_URL set to nothing, as compose files do
+    if str(client.base_url) in {"", "/"}:  # an empty ANTHROPIC_BASE_URL, as compose files set it
         client.base_url = _DEFAULT_BASE_URL
     if client.base_url.scheme not in {"http", "https"}:
         return None
@@ -127,6 +127,6 @@ def _as_model_errors(request_id: str | None) -> Iterator[None]:
     try:
         yield
     except anthropic.APIStatusError as error:
-        raise posture.from_answer(error.status_code, error.response.headers, error.body) from error
+        raise failures.from_answer(error.status_code, error.response.headers, error.body) from error
     except (anthropic.AnthropicError, *_CONNECTION_ERRORS) as error:
-        raise posture.from_connection(error, request_id=request_id) from error
+        raise failures.from_connection(error, request_id=request_id) from error

@@ -1,6 +1,6 @@
 """Telling people and services outside: of which events, how often it is tried, and when not again.
 
-The names of events and the defaults stand in migration 0008 too, whose trigger writes the rows.
+A trigger in the migrations writes the rows; it has the names of the events and the defaults too.
 """
 
 from datetime import timedelta

@@ -1,12 +1,12 @@
 """Schedules: what a task's schedule in Temporal is to be, and how it stands there.
 
-The gateway and the worker's upkeep both bring Temporal into step with the task.
+The gateway and the worker both synchronise Temporal with the task.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal
 from uuid import UUID
 
 from domain.dispatch import WorkflowFacts
@@ -67,26 +67,3 @@ class Differences:
 
     differing: Sequence[UUID]
     unknown: Sequence[UUID]
-
-
-class ScheduleServer(Protocol):
-    """What keeps schedules (`runtime/schedules.py`).
-
-    False: it could not be asked.
-    """
-
-    async def apply(self, wanted: TaskSchedule) -> bool:
-        """Make the schedule, or change it to what is wanted."""
-        ...
-
-    async def remove(self, task_id: UUID) -> bool:
-        """Delete the task's schedule, if there is one."""
-        ...
-
-    async def backfill(self, wanted: Backfill) -> bool:
-        """Fire for every time of the span; again for the same id is once."""
-        ...
-
-    async def compare(self, wanted: Mapping[UUID, TaskSchedule]) -> Differences | None:
-        """Which of these it has not, or has otherwise, and which it has beside. None: away."""
-        ...

@@ -5,7 +5,6 @@ Every statement links to its message, in the report or in the record.
 
 from collections.abc import Iterator
 
-from reports import phrases
 from reports.anchors import Anchors
 from reports.model import ChangedItem, Comparison, ReportContent
 from reports.nodes import (
@@ -21,6 +20,14 @@ from reports.nodes import (
     table,
     text,
     wrap,
+)
+from reports.phrases import (
+    code_to_words,
+    format_duration,
+    format_json,
+    format_money,
+    format_number,
+    format_time,
 )
 from reports.tables import build_tables
 from reports.text import note_left_out
@@ -53,17 +60,17 @@ def build_document(report: ReportContent, base_url: str = "") -> Document:
 def _facts(report: ReportContent) -> Iterator[Fact]:
     cost = report.cost
     waited_ms = sum(request.waited_ms for request in report.input_requests)
-    waited = f"{phrases.format_duration(waited_ms)} waiting for people" if waited_ms else ""
-    yield Fact("Duration", phrases.format_duration(report.duration_ms), waited)
-    budget = "" if cost.budget_usd is None else f"of {phrases.format_money(cost.budget_usd)}"
-    yield Fact("Cost", phrases.format_money(cost.total_usd), budget)
-    yield Fact("Turns", phrases.format_number(report.turns))
-    yield Fact("Tool calls", phrases.format_number(report.counts.tool_calls))
-    output = f"{phrases.format_number(report.tokens.output)} output"
-    yield Fact("Tokens", phrases.format_number(report.tokens.total), output)
+    waited = f"{format_duration(waited_ms)} waiting for people" if waited_ms else ""
+    yield Fact("Duration", format_duration(report.duration_ms), waited)
+    budget = "" if cost.budget_usd is None else f"of {format_money(cost.budget_usd)}"
+    yield Fact("Cost", format_money(cost.total_usd), budget)
+    yield Fact("Turns", format_number(report.turns))
+    yield Fact("Tool calls", format_number(report.counts.tool_calls))
+    output = f"{format_number(report.tokens.output)} output"
+    yield Fact("Tokens", format_number(report.tokens.total), output)
     if report.counts.subtasks:
-        spent = phrases.format_money(cost.subtasks_usd)
-        yield Fact("Subtasks", phrases.format_number(report.counts.subtasks), spent)
+        spent = format_money(cost.subtasks_usd)
+        yield Fact("Subtasks", format_number(report.counts.subtasks), spent)
 
 
 def _ending(report: ReportContent) -> Iterator[ReportSection]:
@@ -71,13 +78,12 @@ def _ending(report: ReportContent) -> Iterator[ReportSection]:
     if outcome.status == "completed":
         return
     if outcome.status == "failed":
-        heading = f"It failed: {phrases.code_to_words(outcome.error_code or 'unknown error')}"
+        heading = f"It failed: {code_to_words(outcome.error_code or 'unknown error')}"
         message = outcome.message or "No error message was recorded."
     else:
         heading = "It was cancelled"
         message = outcome.message or "No reason was given."
-    body = list(split_lines(message))
-    yield ReportSection(mark="ending", heading=heading, label="", body=body)
+    yield ReportSection("ending", heading, list(split_lines(message)))
 
 
 def _result(report: ReportContent, anchors: Anchors) -> Iterator[ReportSection]:
@@ -86,7 +92,7 @@ def _result(report: ReportContent, anchors: Anchors) -> Iterator[ReportSection]:
         return
     body = [excerpt_node("prose", outcome.text)]
     if outcome.output is not None:
-        body = [Node("pre", text=phrases.format_json(outcome.output))]
+        body = [Node("pre", text=format_json(outcome.output))]
     if outcome.is_output_left_out:
         body.append(
             muted(
@@ -94,13 +100,9 @@ def _result(report: ReportContent, anchors: Anchors) -> Iterator[ReportSection]:
                 "Read it from result_data of the execution."
             )
         )
-    yield ReportSection(
-        mark="result",
-        heading="Result" if outcome.status == "completed" else "The last answer before that",
-        label="Result",
-        note=anchors.note_message(outcome.message_seq),
-        body=body,
-    )
+    heading = "Result" if outcome.status == "completed" else "The last answer before that"
+    note = anchors.note_message(outcome.message_seq)
+    yield ReportSection("result", heading, body, note, "Result")
 
 
 def _difference(report: ReportContent, anchors: Anchors) -> Iterator[ReportSection]:
@@ -112,7 +114,7 @@ def _difference(report: ReportContent, anchors: Anchors) -> Iterator[ReportSecti
         if since.report_id is None
         else link(anchors.report_address(since.report_id), "previous report")
     )
-    at = f"{phrases.format_time(since.completed_at)}, " if since.completed_at else ""
+    at = f"{format_time(since.completed_at)}, " if since.completed_at else ""
     body: list[Node] = []
     if since.of == "nothing":
         unlike = "The results can't be compared: one is empty or they have different types."
@@ -125,13 +127,8 @@ def _difference(report: ReportContent, anchors: Anchors) -> Iterator[ReportSecti
         body += _comparison(since.result)
     if not since.files.is_empty:
         body += [muted("Files"), *_comparison(since.files)]
-    yield ReportSection(
-        mark="difference",
-        heading="Since the last scheduled run",
-        label="What changed",
-        note=[text(at), previous, *anchors.note_message(report.outcome.message_seq, ", ")],
-        body=body,
-    )
+    note = [text(at), previous, *anchors.note_message(report.outcome.message_seq, ", ")]
+    yield ReportSection("difference", "Since the last scheduled run", body, note, "What changed")
 
 
 def _comparison(comparison: Comparison) -> Iterator[Node]:
@@ -176,12 +173,12 @@ def _details(report: ReportContent, anchors: Anchors) -> ReportSection:
         rows.append(("Parent execution", link(address, str(parent))))
     if subject.agent_id:
         rows.append(("Agent", text(subject.agent_id)))
-    started = phrases.format_time(subject.started_at) if subject.started_at else "Not started"
+    started = format_time(subject.started_at) if subject.started_at else "Not started"
     rows += [
-        ("Trigger", text(phrases.code_to_words(subject.trigger_type))),
-        ("Created", text(phrases.format_time(subject.created_at))),
+        ("Trigger", text(code_to_words(subject.trigger_type))),
+        ("Created", text(format_time(subject.created_at))),
         ("Started", text(started)),
-        ("Report created", text(phrases.format_time(report.generated_at))),
+        ("Report created", text(format_time(report.generated_at))),
     ]
     body = [table("Details", ("Field", "Value"), rows, align="ll", wide=1, has_row_heads=True)]
-    return ReportSection(mark="details", heading="Details", label="Details", body=body)
+    return ReportSection("details", "Details", body)

@@ -61,15 +61,18 @@ class Node:
     chart: Chart | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ReportSection:
-    """A part of the report. `note` is beside its `heading`, `label` names it in the navigation."""
+    """A part of the report; `note` is beside its `heading`.
+
+    `label` is its name in the navigation, if that is another than the heading.
+    """
 
     mark: str
     heading: str
-    label: str
-    note: Sequence[Node] = ()
     body: Sequence[Node]
+    note: Sequence[Node] = ()
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,9 @@ class Document:
     generated_at: datetime
     facts: Sequence[Fact]
     sections: Sequence[ReportSection]
+
+
+Row = Sequence[Node | str]
 
 
 def text(value: object) -> Node:
@@ -119,14 +125,14 @@ def muted(*inlines: Node | str) -> Node:
 
 
 def link(href: str, label: str) -> Node:
-    """A link."""
-    return Node("link", [text(label)], href=href)
+    """A link; without a label it shows its address."""
+    return Node("link", [text(label.strip() or href)], href=href)
 
 
 def table(
     label: str,
     head: Sequence[str],
-    rows: Sequence[Sequence[Node | str]],
+    rows: Sequence[Row],
     *,
     align: str,
     wide: int = 0,

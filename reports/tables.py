@@ -3,11 +3,33 @@
 from collections.abc import Iterator, Sequence
 
 from domain.report_facts import InputRequest, ModelCall, TokenCounts
-from reports import phrases
 from reports.anchors import Anchors
 from reports.charts import Chart, draw_charts
 from reports.model import ReportContent
-from reports.nodes import Node, ReportSection, code, link, paragraph, split_lines, table, text, wrap
+from reports.nodes import (
+    Node,
+    ReportSection,
+    Row,
+    code,
+    link,
+    paragraph,
+    split_lines,
+    table,
+    text,
+    wrap,
+)
+from reports.phrases import (
+    code_to_words,
+    count_of,
+    describe_answer,
+    describe_turns,
+    format_duration,
+    format_money,
+    format_number,
+    format_size,
+    shorten,
+    summarize_input,
+)
 
 NAME_CHARS = 40
 """Of a tool's name, which another server may have chosen (chosen)."""
@@ -25,53 +47,40 @@ _TOKEN_COLUMNS = ("Input", "Cache read", "Cache write", "Output")
 
 
 def build_tables(report: ReportContent, anchors: Anchors) -> Iterator[ReportSection]:
-    """The sections that have entries."""
+    """The timeline and the sections that have entries."""
     charts = draw_charts(report)
     if chart := charts.pop("timeline", None):
-        note = f"{phrases.count_of(report.turns, 'turn')} in "
-        note += phrases.format_duration(report.duration_ms)
+        note = f"{count_of(report.turns, 'turn')} in {format_duration(report.duration_ms)}"
         note += "; hatched waits are not to scale" if chart.values["gaps"] else ""
-        yield ReportSection(
-            mark="timeline",
-            heading="Timeline",
-            label="Timeline",
-            note=[text(note)],
-            body=[Node("figure", chart=chart)],
-        )
-    if report.input_requests:
-        yield _requests(report, anchors)
-    if report.tool_calls:
-        yield _tool_calls(report, anchors)
-    if report.subtasks:
-        yield _subtasks(report, anchors)
-    if report.artifacts:
-        yield _files(report, anchors)
+        yield ReportSection("timeline", "Timeline", [Node("figure", chart=chart)], [text(note)])
+    lists = (
+        ("people", "What people were asked", "People", "input_requests", _requests),
+        ("tool-calls", "Tool calls", "", "tool_calls", _tool_calls),
+        ("subtasks", "Subtasks", "", "subtasks", _subtasks),
+        ("files", "Files", "", "artifacts", _files),
+    )
+    for mark, heading, label, name, build in lists:
+        if getattr(report, name):
+            note = describe_count(report, name)
+            yield ReportSection(mark, heading, [build(report, anchors)], [text(note)], label)
     yield _cost(report, anchors, list(charts.values()))
 
 
-def note_count(omitted: int, total: int) -> str:
-    """How many entries of a list are shown."""
+def describe_count(report: ReportContent, name: str) -> str:
+    """How many entries of the list `name` there are, and how many of them are shown."""
+    omitted, total = getattr(report.omitted, name), getattr(report.counts, name)
     if not omitted:
-        return phrases.format_number(total)
-    shown = phrases.format_number(total - omitted)
-    return f"{shown} of {phrases.format_number(total)}: the first and the last"
+        return format_number(total)
+    return f"{format_number(total - omitted)} of {format_number(total)}: the first and the last"
 
 
 def status(code: str) -> Node:
     """A status with its colour."""
-    node = wrap("status", phrases.code_to_words(code))
-    node.mark = _TONES.get(code, "still")
-    return node
+    return Node("status", [text(code_to_words(code))], mark=_TONES.get(code, "still"))
 
 
-def _requests(report: ReportContent, anchors: Anchors) -> ReportSection:
-    return ReportSection(
-        mark="people",
-        heading="What people were asked",
-        label="People",
-        note=[text(note_count(report.omitted.input_requests, report.counts.input_requests))],
-        body=[Node("ul", [_request(request, anchors) for request in report.input_requests])],
-    )
+def _requests(report: ReportContent, anchors: Anchors) -> Node:
+    return Node("ul", [_request(request, anchors) for request in report.input_requests])
 
 
 def _request(request: InputRequest, anchors: Anchors) -> Node:
@@ -79,137 +88,95 @@ def _request(request: InputRequest, anchors: Anchors) -> Node:
     if request.answer:
         body.append(Node("quote", list(split_lines(request.answer.text))))
     by = f" by {request.answered_by}" if request.answered_by else ""
-    waited = phrases.format_duration(request.waited_ms)
-    about = wrap(
-        "muted",
-        f" {phrases.code_to_words(request.kind)}{by} after {waited}",
-        *anchors.note_message(request.message_seq, ", "),
-    )
-    body.append(paragraph(status(phrases.describe_answer(request)), about))
-    return Node("item", body)
+    waited = f"{by} after {format_duration(request.waited_ms)}"
+    message = anchors.note_message(request.message_seq, ", ")
+    kind = wrap("muted", f"{code_to_words(request.kind)}, ")
+    answer = status(describe_answer(request))
+    return Node("item", [*body, paragraph(kind, answer, wrap("muted", waited, *message))])
 
 
-def _tool_calls(report: ReportContent, anchors: Anchors) -> ReportSection:
+def _tool_calls(report: ReportContent, anchors: Anchors) -> Node:
     rows = [
         (
             text(call.turn),
-            code(phrases.shorten(call.name, NAME_CHARS)),
-            code(phrases.shorten(phrases.summarize_input(call), INPUT_CHARS)),
+            code(shorten(call.name, NAME_CHARS)),
+            code(shorten(summarize_input(call), INPUT_CHARS)),
             status(call.status),
-            phrases.format_duration(call.duration_ms),
+            format_duration(call.duration_ms),
             anchors.link_message(call.message_seq),
         )
         for call in report.tool_calls
     ]
     head = ("Turn", "Tool", "Input", "Status", "Duration", "Message")
-    return ReportSection(
-        mark="tool-calls",
-        heading="Tool calls",
-        label="Tool calls",
-        note=[text(note_count(report.omitted.tool_calls, report.counts.tool_calls))],
-        body=[table("Tool calls", head, rows, align="rlllrr", wide=2)],
-    )
+    return table("Tool calls", head, rows, align="rlllrr", wide=2)
 
 
-def _subtasks(report: ReportContent, anchors: Anchors) -> ReportSection:
+def _subtasks(report: ReportContent, anchors: Anchors) -> Node:
     rows = [
         (
-            link(
-                anchors.execution_address(subtask.execution_id),
-                subtask.title.strip() or str(subtask.execution_id),
-            ),
+            link(anchors.execution_address(subtask.execution_id), subtask.title),
             status(subtask.status),
-            phrases.format_duration(subtask.duration_ms),
-            phrases.format_money(subtask.cost_usd),
+            format_duration(subtask.duration_ms),
+            format_money(subtask.cost_usd),
             anchors.link_message(subtask.message_seq),
         )
         for subtask in report.subtasks
     ]
     head = ("Subtask", "Status", "Duration", "Cost", "Message")
-    return ReportSection(
-        mark="subtasks",
-        heading="Subtasks",
-        label="Subtasks",
-        note=[text(note_count(report.omitted.subtasks, report.counts.subtasks))],
-        body=[table("Subtasks", head, rows, align="llrrr")],
-    )
+    return table("Subtasks", head, rows, align="llrrr")
 
 
-def _files(report: ReportContent, anchors: Anchors) -> ReportSection:
+def _files(report: ReportContent, anchors: Anchors) -> Node:
     rows = [
         (
-            link(anchors.artifact_address(file.id), file.name.strip() or str(file.id)),
+            link(anchors.artifact_address(file.id), file.name),
             text(file.media_type),
-            phrases.format_size(file.size_bytes),
+            format_size(file.size_bytes),
             anchors.link_message(file.message_seq),
         )
         for file in report.artifacts
     ]
-    head = ("Name", "Type", "Size", "Message")
-    return ReportSection(
-        mark="files",
-        heading="Files",
-        label="Files",
-        note=[text(note_count(report.omitted.artifacts, report.counts.artifacts))],
-        body=[table("Files", head, rows, align="llrr")],
-    )
+    return table("Files", ("Name", "Type", "Size", "Message"), rows, align="llrr")
 
 
 def _cost(report: ReportContent, anchors: Anchors, charts: Sequence[Chart]) -> ReportSection:
     cost = report.cost
     notes = []
     if cost.estimated_usd:
-        notes.append(f"{phrases.format_money(cost.estimated_usd)} of it estimated")
+        notes.append(f"{format_money(cost.estimated_usd)} of it estimated")
     if cost.superseded_usd:
-        notes.append(f"{phrases.format_money(cost.superseded_usd)} for steps discarded by a reset")
+        notes.append(f"{format_money(cost.superseded_usd)} for steps discarded by a reset")
     body = [_cost_by_model(report)]
     if charts:
-        body.append(
-            Node("beside", [Node("figure", title=[text(c.title)], chart=c) for c in charts])
-        )
+        figures = [Node("figure", title=[text(chart.title)], chart=chart) for chart in charts]
         by_turn = [_cost_by_turn(report, anchors)]
         title = [text("By turn, as a table")]
-        body.append(Node("fold", by_turn, title=title, brief=by_turn))
+        body += [Node("beside", figures), Node("fold", by_turn, title=title, brief=by_turn)]
     if report.model_calls:
-        count = note_count(report.omitted.model_calls, report.counts.model_calls)
-        title = [text(f"Every model call: {count}")]
+        title = [text(f"Every model call: {describe_count(report, 'model_calls')}")]
         body.append(Node("fold", [_model_calls(report, anchors)], title=title))
-    return ReportSection(
-        mark="cost",
-        heading="Tokens and cost",
-        label="Tokens and cost",
-        note=[text("; ".join(notes))] if notes else [],
-        body=body,
-    )
+    note = [text("; ".join(notes))] if notes else []
+    return ReportSection("cost", "Tokens and cost", body, note)
 
 
 def _cost_by_model(report: ReportContent) -> Node:
-    by_model = report.cost.by_model
+    calls = sum(model.calls for model in report.cost.by_model)
     rows = [
-        (
-            model.model,
-            phrases.format_number(model.calls),
-            *_token_cells(model.tokens),
-            phrases.format_money(model.cost_usd),
-        )
-        for model in by_model
+        (m.model, format_number(m.calls), *_token_cells(m.tokens), format_money(m.cost_usd))
+        for m in report.cost.by_model
     ]
-    total = (
-        "Total",
-        phrases.format_number(sum(model.calls for model in by_model)),
-        *_token_cells(report.tokens),
-        phrases.format_money(report.cost.total_usd),
-    )
+    cells = _token_cells(report.tokens)
+    foot = ("Total", format_number(calls), *cells, format_money(report.cost.total_usd))
     head = ("Model", "Calls", *_TOKEN_COLUMNS, "Cost")
-    return table("Cost by model", head, rows, align="lrrrrrr", foot=total, has_row_heads=True)
+    return table("Cost by model", head, rows, align="lrrrrrr", foot=foot, has_row_heads=True)
 
 
 def _cost_by_turn(report: ReportContent, anchors: Anchors) -> Node:
-    rows: list[Sequence[Node | str]] = [
+    rows: list[Row] = [
         (
-            phrases.describe_turns(usage.first, usage.last),
+            describe_turns(usage.first, usage.last),
             *_token_cells(usage.tokens),
-            phrases.format_money(usage.cost_usd),
+            format_money(usage.cost_usd),
             anchors.link_message(usage.message_seq),
         )
         for usage in report.spending
@@ -219,14 +186,14 @@ def _cost_by_turn(report: ReportContent, anchors: Anchors) -> Node:
 
 
 def _model_calls(report: ReportContent, anchors: Anchors) -> Node:
-    rows: list[Sequence[Node | str]] = [
+    rows: list[Row] = [
         (
             f"{call.turn}.{call.try_number}" if call.try_number > 1 else str(call.turn),
             _stop_reason(call),
             *_token_cells(call.tokens),
-            phrases.format_duration(call.first_token_ms),
-            phrases.format_duration(call.duration_ms),
-            phrases.format_money(call.cost_usd) + (" est." if call.is_cost_estimated else ""),
+            format_duration(call.first_token_ms),
+            format_duration(call.duration_ms),
+            format_money(call.cost_usd) + (" est." if call.is_cost_estimated else ""),
             anchors.link_message(call.message_seq),
         )
         for call in report.model_calls
@@ -237,11 +204,11 @@ def _model_calls(report: ReportContent, anchors: Anchors) -> Node:
 
 def _stop_reason(call: ModelCall) -> Node:
     if call.status == "succeeded":
-        return text(phrases.code_to_words(call.stop_reason or ""))
+        return text(code_to_words(call.stop_reason or ""))
     error = f": {call.error.text}" if call.error else ""
-    return wrap("bad", f"{phrases.code_to_words(call.status)}{error}")
+    return wrap("bad", f"{code_to_words(call.status)}{error}")
 
 
 def _token_cells(tokens: TokenCounts) -> tuple[str, ...]:
     kinds = (tokens.input, tokens.cache_read, tokens.cache_write, tokens.output)
-    return tuple(map(phrases.format_number, kinds))
+    return tuple(map(format_number, kinds))

@@ -7,8 +7,8 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reports import phrases
 from reports.nodes import Node, muted, split_lines
+from reports.phrases import count_of
 
 PAGE_DEPTH = 20
 """As deep as the Markdown parser nests blocks (`maxNesting` of its CommonMark preset)."""
@@ -161,7 +161,7 @@ def print_blocks(nodes: Iterable[Node]) -> Iterator[Node]:
 
 def note_left_out(count: int, noun: str) -> Node:
     """A paragraph that says how many more of these are left out."""
-    more = phrases.count_of(count, f"more {noun} is", f"more {noun}s are")
+    more = count_of(count, f"more {noun} is", f"more {noun}s are")
     return muted(f"{more} left out here.")
 
 

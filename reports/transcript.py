@@ -3,11 +3,19 @@
 from collections.abc import Iterator, Mapping
 
 from domain.report_facts import Excerpt, ToolCallSummary
-from reports import phrases
 from reports.anchors import Anchors
 from reports.model import ReportContent, TranscriptBlock, TranscriptMessage
 from reports.nodes import Node, ReportSection, code, link, muted, paragraph, text, wrap
-from reports.tables import INPUT_CHARS, NAME_CHARS, note_count, status
+from reports.phrases import (
+    count_of,
+    format_duration,
+    format_input,
+    format_size,
+    format_time,
+    shorten,
+    summarize_input,
+)
+from reports.tables import INPUT_CHARS, NAME_CHARS, describe_count, status
 from reports.text import note_left_out, strip_terminal_codes
 
 PRINT_CHARS = 1_200
@@ -29,7 +37,7 @@ def build_transcript(report: ReportContent, anchors: Anchors) -> ReportSection:
     for message in report.transcript:
         if message.seq > last + 1:
             left_out = message.seq - last - 1
-            count = phrases.count_of(left_out, "message is", "messages are")
+            count = count_of(left_out, "message is", "messages are")
             record = link(anchors.message_address(last + 1), "the record")
             messages.append(muted(f"{count} left out here; ", record, " has them."))
         last = message.seq
@@ -39,30 +47,25 @@ def build_transcript(report: ReportContent, anchors: Anchors) -> ReportSection:
             Node(
                 "results" if message.has_only_results else "message",
                 list(_message(message, calls)),
-                text=phrases.format_time(message.at),
+                text=format_time(message.at),
                 href=anchors.message_address(message.seq),
                 level=message.seq,
                 mark=message.role,
                 title=[
                     text("Claude" if message.role == "assistant" else "User"),
-                    text(f"+{phrases.format_duration(after_ms)}"),
+                    text(f"+{format_duration(after_ms)}"),
                 ],
             )
         )
-    return ReportSection(
-        mark="transcript",
-        heading="Transcript",
-        label="Transcript",
-        note=[text(note_count(report.omitted.messages, report.counts.messages))],
-        body=[Node("messages", messages)],
-    )
+    note = [text(describe_count(report, "messages"))]
+    return ReportSection("transcript", "Transcript", [Node("messages", messages)], note)
 
 
 def _message(message: TranscriptMessage, calls: Calls) -> Iterator[Node]:
     if message.has_only_results:
         failed = sum(block.is_error for block in message.blocks)
-        errors = f", {phrases.count_of(failed, 'error')}" if failed else ""
-        yield paragraph(f"{phrases.count_of(len(message.blocks), 'result')}{errors}")
+        errors = f", {count_of(failed, 'error')}" if failed else ""
+        yield paragraph(f"{count_of(len(message.blocks), 'result')}{errors}")
     for block in message.blocks:
         yield from _block(block, message.role, calls)
     if message.left_out_blocks:
@@ -81,7 +84,7 @@ def _block(block: TranscriptBlock, role: str, calls: Calls) -> Iterator[Node]:
         call = calls.get(block.tool_use_id or "")
         yield paragraph("Called ", code(block.name or "?")) if call is None else _call(call)
     elif block.kind == "other" and excerpt:
-        yield muted(f"A message of {phrases.format_size(excerpt.chars)}, too long for a report.")
+        yield muted(f"A message of {format_size(excerpt.chars)}, too long for a report.")
     elif block.kind == "other":
         yield muted("A block of type ", code(block.name or "unknown"), ".")
 
@@ -93,13 +96,13 @@ def excerpt_node(kind: str, excerpt: Excerpt, *, limit: int = 0) -> Node:
 
 def _call(call: ToolCallSummary) -> Node:
     """A fold with the input and the output of a call; one line and the error in print."""
-    name = phrases.shorten(call.name, NAME_CHARS)
-    about = code(phrases.shorten(phrases.summarize_input(call), INPUT_CHARS))
-    took = phrases.format_duration(call.duration_ms)
+    name = shorten(call.name, NAME_CHARS)
+    about = code(shorten(summarize_input(call), INPUT_CHARS))
+    took = format_duration(call.duration_ms)
     outcome = status(call.status)
     brief = [paragraph("Called ", code(name), " ", about, ", ", outcome, f" in {took}")]
     if call.is_error and call.output:
-        error = phrases.shorten(strip_terminal_codes(call.output.text), ERROR_CHARS)
+        error = shorten(strip_terminal_codes(call.output.text), ERROR_CHARS)
         brief.append(Node("pre", text=error))
     title = [wrap("strong", name), about, wrap("muted", took), outcome]
     return Node("fold", list(_call_details(call)), title=title, brief=brief, mark="call")
@@ -108,7 +111,7 @@ def _call(call: ToolCallSummary) -> Node:
 def _call_details(call: ToolCallSummary) -> Iterator[Node]:
     edited = ", edited by a person" if call.was_edited else ""
     yield Node("h", [text(f"Input{edited}")], level=4)
-    yield from _output(call.input, phrases.format_input(call.input))
+    yield from _output(call.input, format_input(call.input))
     if call.reason:
         yield paragraph(call.reason)
     if call.output is not None:

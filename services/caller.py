@@ -1,10 +1,11 @@
 """Who calls a service, and what they may read and change."""
 
 from dataclasses import dataclass
+from typing import Self
 from uuid import UUID
 
 from domain.errors import PermissionDeniedError
-from persistence.ledger.audit import Actor
+from persistence.ledger.audit import ENGINE, Actor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,11 @@ class Caller:
     actor: Actor
     is_admin: bool = False
     trigger_type: str = "manual"
+
+    @classmethod
+    def engine(cls) -> Self:
+        """Perdure itself: it owns nothing, and the audit log names no actor."""
+        return cls(user_id=UUID(int=0), subject="engine", actor=ENGINE)
 
     def owns(self, owner_id: UUID) -> bool:
         """Whether the caller may change what this user owns. Admins may change everything."""

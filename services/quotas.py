@@ -1,17 +1,63 @@
-"""Checks quotas before a start. Users without a quota are looked up once in some seconds."""
+"""Quotas: how many executions of a user may be unfinished, and what they may cost in a day."""
 
 import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence.ledger import quotas
-from persistence.ledger.quotas import Quotas
+from domain.errors import NotFoundError, QuotaExceededError, UserDisabledError
+from persistence.identity import users
+from persistence.ledger.quotas import QuotaUsage, load_usage, midnight
+from persistence.tables.users import UserRow
+
+RETRY_SECONDS = 10
+"""When to retry while too many executions are unfinished: one may end at any time (chosen)."""
+
 
 REMEMBERED_USERS = 10_000
 
 REMEMBERED_SECONDS = 5.0
 """How long a user without a quota is not looked up again (chosen)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """A user's quotas; None is no limit."""
+
+    max_concurrent_executions: int | None = None
+    max_usd_per_day: Decimal | None = None
+
+    @property
+    def limit_something(self) -> bool:
+        """Whether there is any limit."""
+        return self.max_concurrent_executions is not None or self.max_usd_per_day is not None
+
+
+async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
+    """Check that the user may start one more execution now; returns whether they have any quota.
+
+    A user with a quota starts one execution at a time: the user's row stays locked until the
+    transaction ends, so unfinished executions never exceed the limit. No row is locked after it
+    (`persistence/db/locks.py`).
+
+    Raises:
+        UserDisabledError: an admin has disabled the user.
+        QuotaExceededError: too many executions are unfinished, or today's cost is too high.
+    """
+    user = await users.find_current(session, user_id)
+    if user is None:
+        raise NotFoundError(f"There is no user {user_id}.")
+    if user.disabled_at is not None:
+        raise UserDisabledError("This user is disabled; an admin can change that.")
+    quotas = effective_quotas(user, defaults)
+    if not quotas.limit_something:
+        return False
+    await users.find(session, user_id, lock=True)
+    _compare(quotas, await load_usage(session, user_id))
+    return True
 
 
 class QuotaGuard:
@@ -36,9 +82,37 @@ class QuotaGuard:
         if len(self._free_until) >= REMEMBERED_USERS:
             self._free_until.clear()
         self.forget(user_id)
-        if not await quotas.check(session, user_id, self.defaults):
+        if not await check(session, user_id, self.defaults):
             self._free_until[user_id] = time.monotonic() + REMEMBERED_SECONDS
 
     def forget(self, user_id: UUID) -> None:
         """Look this user up again, because their quotas have changed."""
         self._free_until.pop(user_id, None)
+
+
+def effective_quotas(user: UserRow, defaults: Quotas) -> Quotas:
+    """The user's own quotas, or the operator's where the user has none."""
+    concurrent, usd = user.max_concurrent_executions, user.max_usd_per_day
+    return Quotas(
+        defaults.max_concurrent_executions if concurrent is None else concurrent,
+        defaults.max_usd_per_day if usd is None else usd,
+    )
+
+
+def _compare(quotas: Quotas, used: QuotaUsage) -> None:
+    most = quotas.max_concurrent_executions
+    if most is not None and used.concurrent_executions >= most:
+        raise QuotaExceededError(
+            f"You have {used.concurrent_executions} unfinished executions and may have {most} at "
+            "once; wait for one to end, or cancel one.",
+            RETRY_SECONDS,
+            limit=most,
+        )
+    usd = quotas.max_usd_per_day
+    if usd is not None and used.usd_today >= usd:
+        tomorrow = midnight() + timedelta(days=1)
+        raise QuotaExceededError(
+            f"Your executions of today have cost {used.usd_today:f} USD and you may spend {usd:f} "
+            "in a day (UTC); try again tomorrow, or ask an admin to raise the limit.",
+            (tomorrow - datetime.now(UTC)).total_seconds(),
+        )

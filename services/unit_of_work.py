@@ -24,7 +24,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.dispatch import StartRequest
 from domain.schedules import Backfill
 from persistence.db.database import Database
-from persistence.definitions import backfills, schedules
 from persistence.definitions.secrets import SecretSealer
 from persistence.executions import signals
 from persistence.executions.creation import request_of
@@ -33,6 +32,7 @@ from persistence.tables.executions import ExecutionRow
 from services.caller import Caller
 from services.ports import ScheduleServer, WorkflowServer
 from services.quotas import QuotaGuard
+from services.scheduling.synchronisation import send_backfill, synchronise
 
 CONCURRENT_EFFECTS = 16
 """Effects that run at the same time (chosen: each waits about 10 ms for Temporal)."""
@@ -112,16 +112,12 @@ class UnitOfWork:
     def synchronise_schedule(self, task_id: UUID) -> None:
         """Create, update or delete the schedule of a changed task after the commit."""
         services = self.services
-        self.effects.append(
-            partial(schedules.synchronise, services.database, services.schedules, task_id)
-        )
+        self.effects.append(partial(synchronise, services.database, services.schedules, task_id))
 
     def send_backfill(self, backfill: Backfill) -> None:
         """Send a stored backfill to Temporal after the commit."""
         services = self.services
-        self.effects.append(
-            partial(backfills.send, services.database, services.schedules, backfill)
-        )
+        self.effects.append(partial(send_backfill, services.database, services.schedules, backfill))
 
     async def record_audit(
         self,

@@ -29,6 +29,7 @@ from tests.distribution import FileScheduling, sort_longest_first
 
 if TYPE_CHECKING:
     from tests.engine.driver import Engine
+    from tests.engine.running import Place
 
 # The data of a test server is deleted with it, so it need not reach the disk. Without autovacuum, a
 # database that is used again has the query plans of a new one.
@@ -159,18 +160,27 @@ def scripted_model() -> Iterator[ScriptedModelServer]:
 
 
 @pytest.fixture(scope="session")
+async def engine_place(
+    databases: Databases, temporal_address: str, servers_directory: Path
+) -> "Place":
+    """Where the worker of `engine` works."""
+    # Loads the whole worker, which most tests do without.
+    from tests.engine.running import make_place  # noqa: PLC0415
+
+    return await make_place(await databases.take(), temporal_address, servers_directory / "engine")
+
+
+@pytest.fixture(scope="session")
 async def engine(
-    databases: Databases,
-    temporal_address: str,
-    scripted_model: ScriptedModelServer,
-    servers_directory: Path,
+    engine_place: "Place", scripted_model: ScriptedModelServer
 ) -> AsyncIterator["Engine"]:
     """A worker with all its parts, and the driver to start executions on it."""
-    # Loads the whole worker, which most tests do without.
-    from tests.engine.running import driving, make_place, working  # noqa: PLC0415
+    from tests.engine.running import driving, working  # noqa: PLC0415 - see `engine_place`
 
-    place = await make_place(await databases.take(), temporal_address, servers_directory / "engine")
-    async with driving(place, scripted_model) as driver, working(place, scripted_model):
+    async with (
+        driving(engine_place, scripted_model) as driver,
+        working(engine_place, scripted_model),
+    ):
         yield driver
 
 
@@ -181,7 +191,7 @@ async def short_lived_engine(
     servers_directory: Path,
 ) -> AsyncIterator["Engine"]:
     """As `engine`, on a Temporal that wants a workflow to continue as new after a few events."""
-    from tests.engine.running import driving, make_place, working  # noqa: PLC0415 - see `engine`
+    from tests.engine.running import driving, make_place, working  # noqa: PLC0415 - see `engine_place`
 
     server = Temporal(
         database=servers_directory / "short-lived.db",

@@ -1,1 +1,1 @@
-"""Built-in tools and the sandbox they run in. Everything here runs in the worker, in activities."""
+"""The built-in tools and their sandbox. Everything here runs in the worker, in activities."""

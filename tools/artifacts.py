@@ -1,4 +1,4 @@
-"""Keeping a file of a workspace as a result. Blocking: call it in a thread."""
+"""Saves a file of a workspace as an artifact. Blocking: call it in a thread."""
 
 import hashlib
 import mimetypes
@@ -17,7 +17,7 @@ from tools.paths import Workspace, place_of
 def save_artifact(
     workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolLimits
 ) -> SavedFile:
-    """A private copy of a file, as it is now; whoever gets it takes the copy over."""
+    """Make a private copy of a file; the caller owns the copy."""
     with place_of(workspace, tool_input["path"]) as place:
         source = place.open_file(limits.artifact_bytes)
         name = printable(tool_input.get("name", place.name).rpartition("/")[2]) or place.name
@@ -32,12 +32,12 @@ def save_artifact(
 
 
 def _copy(source: int, copy: Path, largest: int) -> tuple[int, str]:
-    """Copy an open file, and close it; its size and sha256."""
+    """Copy an open file and close it; returns its size and sha256."""
     digest, size = hashlib.sha256(), 0
-    with os.fdopen(source, "rb") as original, os.fdopen(_made(copy), "wb") as target:
+    with os.fdopen(source, "rb") as original, os.fdopen(_create(copy), "wb") as target:
         for chunk in _chunks(original):
             size += len(chunk)
-            # The file may grow while it is copied.
+            # The file may grow during the copy.
             if size > largest:
                 raise ToolInputError(f"The file has more than {largest:,} bytes.")
             digest.update(chunk)
@@ -45,7 +45,7 @@ def _copy(source: int, copy: Path, largest: int) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _made(copy: Path) -> int:
+def _create(copy: Path) -> int:
     return os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 

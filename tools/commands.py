@@ -1,4 +1,4 @@
-"""Running a command: hold it at the gate, put it on record, let it go, see it end."""
+"""Runs a command: starts it held, so that it can be recorded, then releases it and waits."""
 
 import asyncio
 import os
@@ -6,22 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from domain.errors import SandboxUnavailableError
-from tools.gate import READY, Confinement, Job, Launched, unavailable
+from tools.launch import READY, Confinement, Job, LaunchedProcess, describe_unavailable
 from tools.output import Spool, decoded
 from tools.processes import exit_of, kill_group
 
 _CHUNK_BYTES = 65_536
-"""One read: the size of a pipe."""
+"""Size of one read: that of a pipe."""
 
 _COMPLAINT_BYTES = 2000
-"""How much of what was printed before the gate is kept to explain a failure."""
+"""How much of the output before the release is kept, to explain a failed launch."""
 
 _GIVING_UP_SECONDS = 1.0
-"""How long a launch that was given up may take to notice that its gate is closed; alone, 20 ms."""
+"""How long an abandoned launch may take to end by itself (chosen; on an idle machine 20 ms)."""
 
 
 class _Reader:
-    """Takes what a process group prints: first the gate's word, then output for the spool."""
+    """Reads the output of a process group: first the ready line, then output for the spool."""
 
     def __init__(self, pipe: int, spool: Spool) -> None:
         self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -32,7 +32,7 @@ class _Reader:
         asyncio.get_running_loop().add_reader(pipe, self._read)
 
     def _read(self) -> bool:
-        """Take one chunk; False when there is none (now, or any more)."""
+        """Read a chunk; False if there is none now, or the output has ended."""
         try:
             chunk = os.read(self._pipe, _CHUNK_BYTES)
         except BlockingIOError:
@@ -54,28 +54,28 @@ class _Reader:
             self.ready.set_result(False)
 
     def finish(self) -> None:
-        """Take what is still in the pipe, which one read does.
+        """Read the rest of the output, which fits into one read.
 
-        Its end is not waited for: an unprotected command may have left the pipe to a process that
-        made itself a group of its own.
+        It does not wait for the end of the pipe: an unprotected command may have passed it to a
+        process in another group.
         """
         self._read()
         asyncio.get_running_loop().remove_reader(self._pipe)
 
 
 class HeldCommand:
-    """A command at its gate, or past it. `leader` is the process whose end ends all of it."""
+    """A command that is held, or released. When its `leader` ends, all of its processes end."""
 
-    def __init__(self, launched: Launched, exited: asyncio.Future[None]) -> None:
-        """`exited` is the end of the process that we started."""
-        self.leader = launched.leader()
-        self.let_go = launched.let_go
+    def __init__(self, launched: LaunchedProcess, exited: asyncio.Future[None]) -> None:
+        """`exited` is done when the started process has ended."""
+        self.leader = launched.leader_pid()
+        self.release = launched.release
         self._process = launched.process
         self._exited = exited
         self._leader_exited = exit_of(self.leader)
 
     async def end_within(self, seconds: float) -> int | None:
-        """The exit code, 128 + n after signal n; None if time was up and it was ended."""
+        """Wait for the exit code (128 + n after signal n); None if the time is over."""
         await asyncio.wait([self._exited], timeout=seconds)
         if not self._exited.done():
             return None
@@ -83,7 +83,7 @@ class HeldCommand:
         return code if code >= 0 else 128 - code
 
     async def end(self) -> None:
-        """SIGKILL to all of it, and wait until all of it is gone; harmless when it is."""
+        """Kill all its processes and wait until they have ended. Harmless if they have already."""
         if not self._leader_exited.done():
             kill_group(self.leader)
         await asyncio.wait([self._exited, self._leader_exited])
@@ -93,10 +93,10 @@ class HeldCommand:
 async def held(
     confinement: Confinement, job: Job, spool: Spool, *, launch_seconds: float
 ) -> AsyncIterator[HeldCommand]:
-    """A command at its gate. However the context is left, nothing of it is left running.
+    """Start a command held. When the context is left, all its processes have ended.
 
     Raises:
-        SandboxUnavailableError: the gate could not be reached, and why.
+        SandboxUnavailableError: the command could not be started, with the reason.
     """
     launched = confinement.launch(job)
     exited = exit_of(launched.process.pid)
@@ -115,7 +115,7 @@ async def held(
 
 
 async def _reach_gate(
-    launched: Launched, reader: _Reader, exited: asyncio.Future[None], seconds: float
+    launched: LaunchedProcess, reader: _Reader, exited: asyncio.Future[None], seconds: float
 ) -> None:
     reached = False
     reason = f"it was not set up within {seconds:g} s"
@@ -129,14 +129,14 @@ async def _reach_gate(
         if not reached:
             await _give_up(launched, exited)
     if not reached:
-        raise SandboxUnavailableError(unavailable(reason))
+        raise SandboxUnavailableError(describe_unavailable(reason))
 
 
-async def _give_up(launched: Launched, exited: asyncio.Future[None]) -> None:
-    """End a launch before its gate.
+async def _give_up(launched: LaunchedProcess, exited: asyncio.Future[None]) -> None:
+    """End a launch before the command is held.
 
-    It is let run into its closed gate, so that a half made sandbox takes itself down, and killed
-    only if it doesn't come there.
+    The gate is closed first, so that an incomplete sandbox cleans up by itself; the processes are
+    killed only if that takes too long.
     """
     launched.close_gate()
     await asyncio.wait([exited], timeout=_GIVING_UP_SECONDS)
@@ -145,10 +145,10 @@ async def _give_up(launched: Launched, exited: asyncio.Future[None]) -> None:
         await asyncio.wait([exited])
 
 
-def _reap(launched: Launched) -> None:
-    """Take the exit code, after ending what an unprotected command left in its group.
+def _reap(launched: LaunchedProcess) -> None:
+    """Collect the exit code, after killing what an unprotected command left in its group.
 
-    Until then the zombie keeps the group's number from being given to another.
+    Until then the zombie process prevents that the group's number is used again.
     """
     kill_group(launched.process.pid)
     launched.process.wait()

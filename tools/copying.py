@@ -1,4 +1,4 @@
-"""Copying a workspace that commands may be changing meanwhile. Blocking: call it in a thread."""
+"""Copies a workspace while commands may change it. Blocking: call it in a thread."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ from pathlib import Path
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PERMISSIONS = 0o777
-"""What is kept of a mode: never setuid."""
+"""The copied bits of a mode: setuid is dropped."""
 
 _AT_ONCE = 1024 * 1024
 
@@ -15,14 +15,14 @@ _AT_ONCE = 1024 * 1024
 def copy_tree(source: Path, target: Path, *, owner: int | None) -> None:
     """Copy files, directories and links below `source` into the new directory `target`.
 
-    Nothing outside `source` is ever read, whatever is swapped in under our feet: directories are
-    entered only where they are still what was listed, links are copied as links. Pipes, sockets and
-    devices are left out, and so is what vanishes meanwhile. All of it becomes `owner`'s.
+    Nothing outside `source` is read, even if entries are replaced during the copy: a directory is
+    entered only if it is still the listed one, and links are copied as links. Pipes, sockets,
+    devices and files that disappear are skipped. `owner` becomes the owner of the copy.
     """
     target.mkdir(0o700)
     for path, directories, files, inside in os.fwalk(source):
         below = target / os.path.relpath(path, source)
-        # Entered are only those that are directories in the copy too, never a link in it.
+        # Only entries that are directories in the copy too are entered, and no links.
         directories[:] = [d for d in directories if _copy_entry(d, below / d, inside, owner)]
         for name in files:
             _copy_entry(name, below / name, inside, owner)
@@ -30,11 +30,11 @@ def copy_tree(source: Path, target: Path, *, owner: int | None) -> None:
 
 
 def _copy_entry(name: str, target: Path, inside: int, owner: int | None) -> bool:
-    """Copy one name of an open directory; whether it is a directory, whose content comes later."""
+    """Copy an entry of an open directory; True for a directory, whose content is copied later."""
     with suppress(FileNotFoundError):
         status = os.stat(name, dir_fd=inside, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
-            # Ours to write below, whatever the copied one allows.
+            # Writable for us, whatever the mode of the source.
             target.mkdir(stat.S_IMODE(status.st_mode) & _PERMISSIONS | stat.S_IRWXU)
             return True
         if stat.S_ISLNK(status.st_mode):
@@ -49,7 +49,7 @@ def _copy_entry(name: str, target: Path, inside: int, owner: int | None) -> bool
 def _copy_content(name: str, target: Path, inside: int) -> None:
     with os.fdopen(os.open(name, _READ, dir_fd=inside), "rb") as read, target.open("xb") as written:
         status = os.fstat(read.fileno())
-        # A file that grows meanwhile is copied up to where it was: the copy must come to an end.
+        # A growing file is copied up to its first size, so that the copy ends.
         left = status.st_size if stat.S_ISREG(status.st_mode) else 0
         while left > 0 and (part := read.read(min(left, _AT_ONCE))):
             written.write(part)

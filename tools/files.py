@@ -1,4 +1,4 @@
-"""Reading, writing and editing text files of a workspace. Blocking: call it in a thread."""
+"""Reads, writes and edits text files of a workspace. Blocking: call it in a thread."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ _NEW_FILE_MODE = 0o644
 
 
 def read_file(workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolLimits) -> str:
-    """Numbered lines from `offset` on, as many as are asked for and fit."""
+    """Read numbered lines from `offset`: at most `limit`, and as many as fit."""
     content, path = _content(workspace, tool_input["path"], limits.file_bytes)
     if not content:
         return f"({path} is empty)"
@@ -39,12 +39,12 @@ def read_file(workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolL
     last = first + len(shown) - 1
     if first == 1 and last == len(lines):
         return "\n".join(shown)
-    ending = f"go on with offset {last + 1}" if last < len(lines) else "that is the end"
+    ending = f"continue with offset {last + 1}" if last < len(lines) else "that is the end"
     return "\n".join([*shown, f"(lines {first:,} to {last:,} of {len(lines):,}; {ending})"])
 
 
 def _numbered(lines: list[bytes], first: int, room: int) -> Iterator[str]:
-    """Lines as they are shown, until the room is used up; one at least."""
+    """Number and shorten lines until the room is used; at least one."""
     for number, line in enumerate(lines, first):
         cut = f" (… {len(line) - _LINE_BYTES:,} bytes more)" if len(line) > _LINE_BYTES else ""
         shown = f"{number:6}\t{decoded(line[:_LINE_BYTES])}{cut}"
@@ -55,7 +55,7 @@ def _numbered(lines: list[bytes], first: int, room: int) -> Iterator[str]:
 
 
 def write_file(workspace: Workspace, tool_input: Mapping[str, Any]) -> str:
-    """Make or replace a file, whole or not at all."""
+    """Create or replace a file, completely or not at all."""
     content = encoded(tool_input["content"])
     with place_of(workspace, tool_input["path"], make_directories=True) as place:
         existed = place.status() is not None
@@ -67,11 +67,11 @@ def write_file(workspace: Workspace, tool_input: Mapping[str, Any]) -> str:
 def edit_file(
     workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolLimits, *, call: str
 ) -> str:
-    """Replace text in a file. Done once for each `call`, however often it is asked for.
+    """Replace text in a file, once for each `call`, even if the call is repeated.
 
-    The new file is staged in a private directory, then a mark is set, then the file is moved into
-    place. So a mark without a staged file says that the edit was made; anything else, that it was
-    not, and can begin again.
+    The new file is staged in a private directory, then a mark is created, then the file is moved
+    into place. So a mark without a staged file means that the edit was made; otherwise it can start
+    from the beginning.
     """
     staged, mark = workspace.private / f"{call}.staged", workspace.private / f"{call}.made"
     if mark.exists() and not staged.exists():
@@ -100,13 +100,13 @@ def _replaced(content: bytes, tool_input: Mapping[str, Any], path: str) -> bytes
 
 def _content(workspace: Workspace, path: str, largest: int) -> tuple[bytes, str]:
     with place_of(workspace, path) as place, os.fdopen(place.open_file(largest), "rb") as file:
-        # The file may grow while it is read.
+        # The file may grow during the read.
         return file.read(largest), place.path
 
 
 @dataclass(frozen=True, slots=True)
 class _Replacement:
-    """A file that is written aside, where no command can touch it, and then moved into place."""
+    """A file that is staged where no command can change it, and then moved into place."""
 
     workspace: Workspace
     place: Place
@@ -124,7 +124,7 @@ class _Replacement:
                 self.mark.touch()
             self._move()
         except OSError:
-            # The mark goes first: alone, it would say that the edit was made.
+            # The mark first: a mark without a staged file means that the edit was made.
             for left in (self.mark, self.staged):
                 if left is not None:
                     with suppress(OSError):
@@ -132,7 +132,7 @@ class _Replacement:
             raise
 
     def _move(self) -> None:
-        """Into place; a working directory may be on another file system than what is private."""
+        """Move the file into place, which may be on another file system."""
         try:
             os.rename(self.staged, self.place.name, dst_dir_fd=self.place.directory)
         except OSError as error:
@@ -149,8 +149,8 @@ class _Replacement:
             self.staged.unlink()
 
     def _copy(self, beside: str) -> None:
-        """The staged file again, next to its place."""
-        with suppress(FileNotFoundError):  # a worker that was killed left it
+        """Copy the staged file next to its target."""
+        with suppress(FileNotFoundError):  # left by a killed worker
             os.unlink(beside, dir_fd=self.place.directory)
         made = os.open(
             beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=self.place.directory
@@ -161,7 +161,7 @@ class _Replacement:
             self.workspace.give(made)
 
     def _mode(self) -> int:
-        """The permissions of the file that is replaced, never setuid."""
+        """The permissions of the replaced file, without setuid."""
         status = self.place.status()
         if status is None:
             return _NEW_FILE_MODE

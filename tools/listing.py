@@ -1,4 +1,4 @@
-"""Listing the files of a workspace. Blocking: call it in a thread."""
+"""Lists the files of a workspace. Blocking: call it in a thread."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +12,10 @@ from tools.output import printable
 from tools.paths import Workspace, place_of
 
 _SHOWN_ENTRIES = 1000
-"""Entries the model gets (chosen: about 8,000 tokens)."""
+"""Most entries in a result (chosen: about 8,000 tokens)."""
 
 _VISITED_ENTRIES = 100_000
-"""Entries looked at in one call (chosen: about one second)."""
+"""Most entries that one call reads (chosen: about one second)."""
 
 _DEFAULT_DEPTH = 2
 _DEFAULT_GLOB_DEPTH = 10
@@ -24,7 +24,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def list_files(workspace: Workspace, tool_input: Mapping[str, Any]) -> str:
-    """One entry a line, sorted, with sizes; directories end in a slash, links show their target."""
+    """One entry per line, sorted, with sizes; directories end in a slash, links show a target."""
     glob = tool_input.get("glob")
     depth = tool_input.get("depth", _DEFAULT_GLOB_DEPTH if glob else _DEFAULT_DEPTH)
     with place_of(workspace, tool_input.get("path", ".")) as place:
@@ -43,11 +43,11 @@ def list_files(workspace: Workspace, tool_input: Mapping[str, Any]) -> str:
 
 
 def matches(glob: str, path: Sequence[str]) -> bool:
-    """Whether a path matches: by its last name, or part by part where the glob has a slash."""
+    """Whether a path matches: by its last name, or part by part if the glob has a slash."""
     if "/" not in glob:
         return bool(path) and fnmatchcase(path[-1], glob)
     patterns = [part for part in glob.split("/") if part not in ("", ".")]
-    # Row i says whether the patterns so far match the first i parts; `**` takes any number.
+    # Row i: whether the patterns so far match the first i parts; `**` matches any number of parts.
     row = [True] + [False] * len(path)
     for pattern in patterns:
         following = [row[0] and pattern == "**"]
@@ -65,7 +65,7 @@ def matches(glob: str, path: Sequence[str]) -> bool:
 def _entries(
     directory: int, above: tuple[str, ...], depth: int
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Everything below an open directory, in order, as path and line."""
+    """All entries below an open directory, in order, as path and line."""
     with os.scandir(directory) as found:
         names = sorted(entry.name for entry in islice(found, _VISITED_ENTRIES))
     for name in names:
@@ -80,7 +80,7 @@ def _entries(
 def _below(
     directory: int, path: tuple[str, ...], depth: int
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """A directory that can't be entered, or is one no more, is listed and left."""
+    """Entries of a subdirectory; none if it can't be opened, or has been replaced."""
     with suppress(OSError):
         below = os.open(path[-1], _DIRECTORY, dir_fd=directory)
         try:

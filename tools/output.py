@@ -1,4 +1,4 @@
-"""What a command prints: stored whole up to a cap, and shown to the model in part."""
+"""Output of commands: stored up to a limit, and sent to the model in part."""
 
 import hashlib
 import os
@@ -10,29 +10,29 @@ from domain.errors import ToolInputError
 from domain.tool_calls import SavedFile
 
 _SAMPLE_BYTES = 8192
-"""How much of the beginning decides whether output is text (`git` looks at 8,000 bytes)."""
+"""How much of the start decides whether output is text (`git` reads 8,000 bytes)."""
 
 _BINARY_SHARE = 0.1
-"""Share of undecodable and control characters above which it is not text (chosen: `find -print0`
-stays below it, images and archives are far above)."""
+"""Share of undecodable and control characters above which output is not text (chosen: `find
+-print0` is below it, images and archives are far above)."""
 
 _BINARY_COUNT = 16
-"""Such characters that are always shown: a short word in another encoding is no binary output."""
+"""Number of such characters that are always allowed: a short text in another encoding is text."""
 
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
-"""Bytes of UTF-8 that begin no character."""
+"""Continuation bytes of UTF-8, which start no character."""
 
 _TEXT_CONTROLS = frozenset("\t\n\v\f\r\b\x1b\0")
 
 
 class Spool:
-    """A file that takes output up to a limit and counts what came beyond it.
+    """A file that stores output up to a limit, and counts the discarded bytes.
 
-    As a context manager it is deleted at the end, unless it is saved for the store.
+    The context manager deletes it at the end, unless it was saved for the store.
     """
 
     def __init__(self, directory: Path, limit: int) -> None:
-        """Makes the file, for nobody else to read."""
+        """Create the file, readable only for our user."""
         self.path = directory / f"output-{os.urandom(8).hex()}"
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._room = limit
@@ -49,7 +49,7 @@ class Spool:
             self.path.unlink(missing_ok=True)
 
     def write(self, chunk: bytes) -> None:
-        """Store what there is room for. A full disk discards too: the command has run already."""
+        """Store as much as fits; a full disk discards output too, because the command has run."""
         kept = chunk[: self._room]
         try:
             written = os.write(self._fd, kept) if kept else 0
@@ -60,7 +60,7 @@ class Spool:
         self.discarded_bytes += len(chunk) - written
 
     def save(self, *, is_text: bool) -> SavedFile:
-        """The file for the store to take over. Blocking: it is read once for its sha256."""
+        """Pass the file on for the store. Blocking: it is read once for its sha256."""
         with self.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self._is_kept = True
@@ -75,7 +75,7 @@ class Spool:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Output as the model sees it, and whether that is all of it."""
+    """Output for the model, and whether it is complete."""
 
     text: str
     is_whole: bool
@@ -83,7 +83,7 @@ class Shown:
 
 
 def show(spool: Spool, preview_bytes: int) -> Shown:
-    """The beginning and the end of what was printed; of binary output only its size. Blocking."""
+    """The start and the end of the output; for binary output only its size. Blocking."""
     half = preview_bytes // 2
     with spool.path.open("rb") as file:
         head = file.read(max(preview_bytes, _SAMPLE_BYTES))
@@ -100,15 +100,15 @@ def show(spool: Spool, preview_bytes: int) -> Shown:
 
 
 def decoded(raw: bytes) -> str:
-    """Bytes as text that any JSON parser and Postgres take: no NUL, no lone surrogate."""
+    """Decode bytes to text that JSON parsers and Postgres accept: no NUL, no lone surrogate."""
     return raw.decode("utf-8", "replace").replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def encoded(text: str) -> bytes:
-    """Text as UTF-8.
+    """Encode text as UTF-8.
 
     Raises:
-        ToolInputError: it holds half a surrogate pair, which is no character.
+        ToolInputError: it contains a lone surrogate, which is not a character.
     """
     try:
         return text.encode()
@@ -117,7 +117,7 @@ def encoded(text: str) -> bytes:
 
 
 def printable(text: str) -> str:
-    """Any Python string as such text; undecodable bytes of file names become U+FFFD."""
+    """Make any string such text; undecodable bytes of file names become U+FFFD."""
     try:
         return decoded(os.fsencode(text))
     except UnicodeEncodeError:
@@ -125,7 +125,7 @@ def printable(text: str) -> str:
 
 
 def is_binary(sample: bytes) -> bool:
-    """Whether bytes look like something no one reads as text."""
+    """Whether the bytes are probably not text."""
     text = sample.decode("utf-8", "replace")
     odd = sum(
         c == "\N{REPLACEMENT CHARACTER}" or (c < " " and c not in _TEXT_CONTROLS) for c in text
@@ -135,7 +135,7 @@ def is_binary(sample: bytes) -> bool:
 
 
 def _from_character(raw: bytes) -> bytes:
-    """Without the rest of a character that was cut in two."""
+    """Drop the rest of a character that was split."""
     return raw.lstrip(_CONTINUATION_BYTES)
 
 

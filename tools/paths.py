@@ -1,4 +1,4 @@
-"""A workspace, and the places in it that the model names."""
+"""A workspace, and paths in it."""
 
 import os
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from domain.workspace_paths import Identity, Place, place_below
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace's directory, a private one, and the user its files belong to.
+    """A workspace's directory, a private directory, and the user that owns its files.
 
-    `identity` is that of a directory which others could move away and put a link in its place.
+    `identity` is set for a directory that other users could replace with a link.
     """
 
     root: Path
@@ -22,17 +22,17 @@ class Workspace:
     identity: Identity | None = None
 
     def give(self, file: int) -> None:
-        """Make an open file or directory the workspace's own."""
+        """Make the workspace's user the owner of an open file or directory."""
         if self.owner is not None:
             os.fchown(file, self.owner, self.owner)
 
 
 @contextmanager
 def place_of(workspace: Workspace, path: str, *, make_directories: bool = False) -> Iterator[Place]:
-    """Where a path leads; new directories on the way belong to the workspace.
+    """Resolve a path; the workspace's user owns new directories on it.
 
     Raises:
-        WorkspacePathError: it leads out of the workspace, or something on the way is missing.
+        WorkspacePathError: it leads out of the workspace, or a part of it is missing.
     """
     on_made = workspace.give if make_directories else None
     with place_below(workspace.root, path, on_made=on_made, identity=workspace.identity) as place:

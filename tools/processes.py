@@ -1,4 +1,4 @@
-"""Processes as the kernel knows them: who they are, when they end, and ending them."""
+"""Processes of the kernel: their identity, waiting for their end, and ending them."""
 
 import asyncio
 import contextlib
@@ -10,22 +10,22 @@ from domain.tool_calls import ProcessIdentity
 
 
 def started_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None if it has ended.
+    """The start time of a process, in clock ticks since boot; None if it has ended.
 
-    Field 22 of /proc/PID/stat (proc(5)). A zombie has ended: it runs nothing, and where no init
-    reaps it stays for good.
+    Field 22 of /proc/PID/stat (proc(5)). A zombie counts as ended; without an init process that
+    reaps it, it remains forever.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The second field is the program's name in brackets, which may hold blanks and brackets.
+    # The second field is the program's name in brackets, which may contain blanks and brackets.
     state, *fields = stat.rpartition(b")")[2].split()
     return None if state in (b"Z", b"X") else int(fields[18])
 
 
 def exit_of(pid: int) -> asyncio.Future[None]:
-    """Done when the process has ended, reaped or not. Costs no thread and no polling."""
+    """A future that is done when the process has ended; it needs no thread and no polling."""
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[None] = loop.create_future()
     try:
@@ -48,16 +48,16 @@ def exit_of(pid: int) -> asyncio.Future[None]:
 
 
 def kill_group(group: int) -> None:
-    """SIGKILL to every process of a group; a group that has ended is no error."""
+    """Kill every process of a group; does nothing if it has ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
 
 
 async def end_group(identity: ProcessIdentity, *, host_id: str) -> None:
-    """End the group of a former attempt, if it is here and its leader is still that process.
+    """End a group of an earlier attempt, if it is on this host and its leader is the same process.
 
-    The leader of a sandboxed group is the first process of its own pid namespace: the kernel ends
-    every other one with it, and lets it end last.
+    The leader of a sandboxed group is the first process of its pid namespace. The kernel ends all
+    others with it, and it ends last.
     """
     if identity.host_id != host_id:
         return

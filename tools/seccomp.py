@@ -1,8 +1,8 @@
-"""The system calls a sandboxed command can't make.
+"""System calls that are not allowed in the sandbox.
 
-Namespaces, dropped capabilities and `no_new_privs` already forbid most of these; the filter takes
-them away from a kernel fault in one of them too. The list follows Docker's default profile
-(moby/profiles, 2026) turned round: allowed unless listed, so that ordinary programs never notice.
+Namespaces, dropped capabilities and `no_new_privs` forbid most of them already; the filter also
+protects against kernel faults in one of them. The list is the inverse of Docker's default profile
+(moby/profiles, 2026): calls are allowed unless listed, so that ordinary programs work.
 """
 
 import errno
@@ -48,20 +48,20 @@ def program() -> bytes:
         errno.EPERM,
         args=[ArgCmp(0, CmpOp.MASKED_EQ, _CLONE_NEWUSER, mask=_CLONE_NEWUSER)],
     )
-    # Its flags are behind a pointer, which a filter can't follow; libc falls back to clone.
+    # A filter can't read its flags, which are behind a pointer; libc falls back to clone.
     rules.errno("clone3", errno.ENOSYS)
-    # Typing into the terminal of whoever started the worker.
+    # Would type into the terminal in which the worker was started.
     for request in (_TIOCSTI, _TIOCLINUX):
         low_word = ArgCmp(1, CmpOp.MASKED_EQ, request, mask=0xFFFFFFFF)
         rules.errno("ioctl", errno.EPERM, args=[low_word])
-    # vsock and others know no network namespace and would reach the host of a virtual machine.
+    # vsock and others ignore network namespaces and would reach the host of a virtual machine.
     others = (ArgCmp(0, CmpOp.NE, f) for f in (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK))
     rules.errno("socket", errno.EAFNOSUPPORT, args=list(others))
     return _without_x32() + rules.program
 
 
 def _without_x32() -> bytes:
-    """Instructions before the others: x32 calls have numbers of their own that no rule names."""
+    """Instructions that refuse x32 calls, whose separate numbers no rule contains."""
     return bpf.assemble(
         [
             bpf.Load(_SYSCALL_NUMBER_OFFSET),

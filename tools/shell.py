@@ -1,4 +1,4 @@
-"""The tools that start processes: `bash`, and `search_files` by way of `grep`."""
+"""The tools that start processes: `bash`, and `search_files`, which uses `grep`."""
 
 import asyncio
 import shutil
@@ -10,7 +10,7 @@ from domain.errors import ToolInputError
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
 from domain.workspace_paths import Identity, identity_of
 from tools.commands import HeldCommand, held
-from tools.gate import Confinement, Job
+from tools.launch import Confinement, Job
 from tools.limits import MAX_COMMAND_BYTES, ToolLimits
 from tools.output import Spool, encoded, show
 from tools.paths import Workspace
@@ -19,14 +19,14 @@ from tools.search import SPOOL_BYTES, found, grep
 
 _BASH = shutil.which("bash", path="/usr/bin:/bin") or "/bin/sh"
 _NEVER_TICKS = 0
-"""The start time of a process that has ended already: it matches none."""
+"""The start time for a process that has ended already; no process matches it."""
 
 
 class Shell:
-    """Runs commands in workspaces, each held at its gate until it may run."""
+    """Runs commands in workspaces. Each is held until it was recorded."""
 
     def __init__(self, confinement: Confinement, *, host_id: str, limits: ToolLimits) -> None:
-        """`host_id` goes on record with every process."""
+        """`host_id` is recorded with every process."""
         self._confinement = confinement
         self._host_id = host_id
         self._limits = limits
@@ -34,25 +34,25 @@ class Shell:
     async def bash(
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
     ) -> ToolOutcome:
-        """Run a command. Its process group is on record before it may do anything."""
+        """Run a command. Its process group is recorded before it runs."""
         job = Job([_BASH, "-c", _command(invocation)], workspace.root)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
         with Spool(workspace.private, self._limits.output_bytes) as spool:
             async with self._held(job, spool, workspace) as command:
                 await on_started(self._identity(command))
-                command.let_go()
+                command.release()
                 exit_code = await command.end_within(seconds)
             return await asyncio.to_thread(self._outcome, spool, exit_code, seconds)
 
     async def search(
         self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
     ) -> ToolOutcome:
-        """Search for a regular expression; the workspace can't be written meanwhile."""
+        """Search for a regular expression; the workspace is read-only for the command."""
         argv = await asyncio.to_thread(grep, workspace, invocation.input)
         job = Job(argv, workspace.root, may_write=False)
         with Spool(workspace.private, SPOOL_BYTES) as spool:
             async with self._held(job, spool, workspace) as command:
-                command.let_go()
+                command.release()
                 exit_code = await command.end_within(self._limits.search_seconds)
             if exit_code is None:
                 raise ToolInputError(
@@ -62,25 +62,25 @@ class Shell:
             return ToolOutcome(await asyncio.to_thread(found, spool, exit_code))
 
     async def check(self, workspace: Workspace) -> None:
-        """Run `true` exactly as commands are run.
+        """Run `true` in the same way as commands.
 
         Raises:
-            SandboxUnavailableError: that can't be done, and why.
+            SandboxUnavailableError: commands can't be run, with the reason.
         """
         with Spool(workspace.private, SPOOL_BYTES) as spool:
             job = Job(["true"], workspace.root)
             async with self._held(job, spool, workspace) as command:
-                command.let_go()
+                command.release()
                 await command.end_within(self._limits.launch_seconds)
 
     @asynccontextmanager
     async def _held(
         self, job: Job, spool: Spool, workspace: Workspace
     ) -> AsyncIterator[HeldCommand]:
-        """A command at its gate, in the very directory that was checked."""
+        """Start a command held, in exactly the directory that was checked."""
         seconds = self._limits.launch_seconds
         async with held(self._confinement, job, spool, launch_seconds=seconds) as command:
-            _require_place(command, workspace.identity)
+            _require_directory(command, workspace.identity)
             yield command
 
     def _identity(self, command: HeldCommand) -> ProcessIdentity:
@@ -100,18 +100,18 @@ class Shell:
         )
 
 
-def _require_place(command: HeldCommand, identity: Identity | None) -> None:
-    """Refuse to let a command go in another directory than the one that was checked."""
+def _require_directory(command: HeldCommand, identity: Identity | None) -> None:
+    """Refuse to run a command in another directory than the checked one."""
     if identity is None:
         return
     if identity_of(Path(f"/proc/{command.leader}/cwd").stat()) != identity:
-        raise ToolInputError("The working directory was moved away meanwhile. Try again.")
+        raise ToolInputError("The working directory was replaced. Try again.")
 
 
 def _command(invocation: ToolInvocation) -> str:
     command: str = invocation.input["command"]
     if "\0" in command:
-        raise ToolInputError("A command can't hold NUL.")
+        raise ToolInputError("A command can't contain NUL.")
     if len(encoded(command)) > MAX_COMMAND_BYTES:
         raise ToolInputError(
             f"A command has at most {MAX_COMMAND_BYTES:,} bytes. Write a file and run that."

@@ -1,9 +1,13 @@
-"""The built-in tools as the model sees them."""
+"""The built-in tools as they are described to the model, and checks of their inputs."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from domain.engine_tools import ENGINE_TOOLS
 from domain.tool_calls import ToolEffect, ToolSpec
 from tools.limits import MAX_COMMAND_BYTES, MAX_CONTENT_CHARACTERS, MAX_TIMEOUT_SECONDS
 
@@ -37,19 +41,19 @@ def _spec(
     return ToolSpec(name, description, schema, effect)
 
 
-_PATH = "Path in the workspace, relative or beginning with /workspace."
+_PATH = "Path in the workspace, relative or starting with /workspace."
 
 _BASH = _spec(
     "bash",
     ToolEffect.EFFECTFUL,
     "Run a command with bash. It starts in /workspace, the only place it can write besides /tmp, "
-    "which is empty for each command. There is no network and nothing to answer a prompt; "
-    "processes still running when the command ends are ended. You get standard output and "
-    "standard error together and the exit code; of long output the beginning and the end.",
+    "which is empty for each command. There is no network and no answer to prompts; background "
+    "processes end with the command. The result is standard output and standard error together, "
+    "and the exit code; of long output you get the start and the end.",
     {
         "command": _text("The command, as for `bash -c`.", longest=MAX_COMMAND_BYTES),
         "timeout_seconds": _whole(
-            "After how long the command is ended; 120 by default.", most=MAX_TIMEOUT_SECONDS
+            "The command is ended after this time; 120 by default.", most=MAX_TIMEOUT_SECONDS
         ),
     },
     ("command",),
@@ -58,8 +62,8 @@ _BASH = _spec(
 _READ_FILE = _spec(
     "read_file",
     ToolEffect.READ_ONLY,
-    "Read a text file. Each line comes with its number and a tab before it. Of a long file you "
-    "get a part, and are told the offset at which to go on.",
+    "Read a text file. Each line has its number and a tab before it. For a long file the result is "
+    "a part, with the offset at which to continue.",
     {
         "path": _text(_PATH),
         "offset": _whole("The first line to read, counted from 1.", most=1_000_000_000),
@@ -71,7 +75,7 @@ _READ_FILE = _spec(
 _WRITE_FILE = _spec(
     "write_file",
     ToolEffect.IDEMPOTENT,
-    "Write a text file: make it, or replace all of it. Missing directories are made.",
+    "Write a text file: create it, or replace all of it. Missing directories are created.",
     {
         "path": _text(_PATH),
         "content": _text("The whole text.", longest=MAX_CONTENT_CHARACTERS, shortest=0),
@@ -88,7 +92,7 @@ _EDIT_FILE = _spec(
     {
         "path": _text(_PATH),
         "old_text": _text("The text to replace.", longest=MAX_CONTENT_CHARACTERS),
-        "new_text": _text("What to put there.", longest=MAX_CONTENT_CHARACTERS, shortest=0),
+        "new_text": _text("The new text.", longest=MAX_CONTENT_CHARACTERS, shortest=0),
         "replace_all": {"type": "boolean", "description": "Replace every occurrence."},
     },
     ("path", "old_text", "new_text"),
@@ -125,11 +129,11 @@ _SEARCH_FILES = _spec(
 _SAVE_ARTIFACT = _spec(
     "save_artifact",
     ToolEffect.IDEMPOTENT,
-    "Keep a file of the workspace as a result of this task, for people to see and download. What "
-    "is kept is the file as it is now.",
+    "Save a file of the workspace as a result of this task, for people to view and download. The "
+    "saved file is a copy of its current state.",
     {
         "path": _text(_PATH),
-        "name": _text("A name for people; by default the file's own.", longest=255),
+        "name": _text("A name for people; by default the name of the file.", longest=255),
     },
     ("path",),
 )
@@ -149,3 +153,26 @@ BUILTIN_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
     }
 )
 """Specs by name."""
+
+_MESSAGE_CHARACTERS = 500
+"""Limit for the validator's message, which repeats the value (chosen)."""
+
+_VALIDATORS = {
+    name: Draft202012Validator(spec.input_schema)
+    for name, spec in {**BUILTIN_TOOLS, **ENGINE_TOOLS}.items()
+}
+
+
+def input_problem(name: str, tool_input: object) -> str | None:
+    """Why the input does not match the tool's schema, as a sentence for the model, or None."""
+    validator = _VALIDATORS.get(name)
+    if validator is None:
+        return f"There is no tool named {name!r}. The tools are: {', '.join(_VALIDATORS)}."
+    error = best_match(validator.iter_errors(tool_input))
+    if error is None:
+        return None
+    field = ".".join(str(part) for part in error.absolute_path)
+    message = error.message
+    if len(message) > _MESSAGE_CHARACTERS:
+        message = f"{message[:_MESSAGE_CHARACTERS]}…"
+    return f"The input does not fit {name}{f', field {field}' if field else ''}: {message}."

@@ -1,4 +1,4 @@
-"""The built-in tools of one worker: every tool call passes through here."""
+"""The built-in tools of one worker; it runs every tool call."""
 
 import asyncio
 import hashlib
@@ -16,8 +16,7 @@ from domain.errors import SandboxUnavailableError, ToolInputError
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome, ToolSpec
 from tools.artifacts import save_artifact
 from tools.files import edit_file, read_file, write_file
-from tools.gate import Confinement, Unprotected
-from tools.inputs import input_problem
+from tools.launch import Confinement, Unprotected
 from tools.limits import ToolLimits
 from tools.listing import list_files
 from tools.output import printable
@@ -25,15 +24,15 @@ from tools.paths import Workspace
 from tools.processes import end_group
 from tools.sandbox import Bubblewrap
 from tools.shell import Shell
-from tools.specs import BUILTIN_TOOLS
+from tools.specs import BUILTIN_TOOLS, input_problem
 from tools.workspaces import Site, Workspaces
 
 _LEFTOVERS_SECONDS = 7 * 24 * 3600
-"""Age at which private files are deleted (chosen: the mark of an edit is of use as long as the call
-it belongs to may be tried again; other files are left there only by a kill)."""
+"""Age at which private files are deleted (chosen: the mark of an edit is needed as long as its call
+may be repeated; other files are left only by killed workers)."""
 
 _WRITERS = frozenset({"write_file", "edit_file"})
-"""Tools that do nothing but write; a command may also only read."""
+"""Tools that always write; a command may only read."""
 
 Result = TypeVar("Result")
 _Runs = Callable[[Workspace, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]
@@ -51,9 +50,9 @@ class Toolbox:
         limits: ToolLimits | None = None,
         working_directories: Sequence[Path] = (),
     ) -> None:
-        """`workspaces` is a directory on one file system, made if need be, used by one host.
+        """`workspaces` is a directory on one file system, created if missing, for one host.
 
-        `working_directories` are open to tasks that name a directory below one of them.
+        Tasks may use a directory below one of `working_directories`.
         """
         self._limits = limits or ToolLimits()
         self._host_id = host_id
@@ -65,7 +64,7 @@ class Toolbox:
         )
         _delete_leftovers(self._workspaces.private)
         self._shell = Shell(self._confinement, host_id=host_id, limits=self._limits)
-        # Files are read, changed and written back by one call at a time in each session.
+        # One call at a time reads, changes and writes files in each session.
         self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._tools: dict[str, _Runs] = {
             "bash": self._shell.bash,
@@ -82,21 +81,21 @@ class Toolbox:
         return BUILTIN_TOOLS.get(name)
 
     def input_problem(self, name: str, tool_input: object) -> str | None:
-        """Why the input does not fit the tool, as a sentence for the model, or None."""
+        """Why the input does not match the tool's schema, as a sentence for the model, or None."""
         return input_problem(name, tool_input)
 
     def workspace(self, session_id: UUID) -> Path:
-        """The session's workspace, made if there is none, closed to every other user."""
+        """The session's workspace, created if missing, without access for other users."""
         return self._workspaces.of_session(session_id)
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
-        """Run one call to its end. What the model did wrong is an error outcome.
+        """Run one call until it ends. A mistake of the model's is an error outcome.
 
-        `on_started` is awaited before anything changes; read-only tools don't call it. Cancelling
-        ends the call's processes and waits until they are gone.
+        `on_started` is awaited before the first effect; read-only tools don't call it. Cancelling
+        ends the call's processes and waits for their end.
 
         Raises:
-            SandboxUnavailableError: commands can't be confined here, and why.
+            SandboxUnavailableError: commands can't be sandboxed on this host, with the reason.
         """
         if problem := input_problem(invocation.name, invocation.input):
             return ToolOutcome(printable(problem), is_error=True)
@@ -111,11 +110,11 @@ class Toolbox:
         return replace(outcome, text=printable(f"{site.note}{outcome.text}{hint}"))
 
     async def end_process(self, identity: ProcessIdentity) -> None:
-        """End what a former attempt left running on this host, and wait until it is gone."""
+        """End a process group that an earlier attempt left running here, and wait for its end."""
         await end_group(identity, host_id=self._host_id)
 
     async def probe(self) -> str | None:
-        """Why commands can't be run here and what to do about it, or None. Runs `true`."""
+        """Why commands can't run on this host, and what to do, or None. Runs `true`."""
         try:
             await self._shell.check(self._workspaces.probe())
         except SandboxUnavailableError as error:
@@ -138,7 +137,9 @@ class Toolbox:
     ) -> ToolOutcome:
         async with self._lock(invocation.session_id):
             await on_started(None)
-            return ToolOutcome(await _whole(lambda: write_file(workspace, invocation.input)))
+            return ToolOutcome(
+                await _run_in_thread(lambda: write_file(workspace, invocation.input))
+            )
 
     async def _edit_file(
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
@@ -146,7 +147,7 @@ class Toolbox:
         call = _call_key(invocation)
         async with self._lock(invocation.session_id):
             await on_started(None)
-            text = await _whole(
+            text = await _run_in_thread(
                 lambda: edit_file(workspace, invocation.input, self._limits, call=call)
             )
         return ToolOutcome(text)
@@ -155,7 +156,9 @@ class Toolbox:
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
     ) -> ToolOutcome:
         await on_started(None)
-        file = await _whole(lambda: save_artifact(workspace, invocation.input, self._limits))
+        file = await _run_in_thread(
+            lambda: save_artifact(workspace, invocation.input, self._limits)
+        )
         text = f"Saved {file.name} ({file.size_bytes:,} bytes)."
         return ToolOutcome(text, artifacts=(file,))
 
@@ -168,8 +171,8 @@ def _require_writable(site: Site, name: str) -> None:
         raise ToolInputError(site.refusal)
 
 
-async def _whole(work: Callable[[], Result]) -> Result:
-    """Blocking work in a thread. A cancel waits for it: left alone, it would race what follows."""
+async def _run_in_thread(work: Callable[[], Result]) -> Result:
+    """Run blocking work in a thread. A cancellation waits until the work has ended."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)
@@ -179,7 +182,7 @@ async def _whole(work: Callable[[], Result]) -> Result:
 
 
 def _call_key(invocation: ToolInvocation) -> str:
-    """What tells one call from every other, as a file name."""
+    """An identifier of the call, for file names."""
     parts = [str(invocation.execution_id), invocation.tool_use_id, dict(invocation.input)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

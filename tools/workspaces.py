@@ -20,28 +20,28 @@ from tools.paths import Workspace
 _CLOSED = 0o700
 
 NO_FILES = (
-    "(The conversation that this one was forked from has no files here: the workspace was empty at "
-    "its beginning.)\n"
+    "(The conversation from which this one was forked has no files on this host, so the workspace "
+    "was empty at the start.)\n"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A workspace to work in, and what the model is to know of it before the call's own output."""
+    """A workspace, and a note about it for the model, before the call's output."""
 
     workspace: Workspace
     note: str = ""
     refusal: str | None = None
-    """Why nothing can be written there."""
+    """Why it is not writable."""
 
 
 class Workspaces:
-    """The directories of one host's sessions, each made when its first tool runs."""
+    """The directories of one host's sessions. Each is created when its first tool runs."""
 
     def __init__(self, root: Path, *, owner: int | None, listed: Sequence[Path]) -> None:
-        """`owner` is the user that commands run as, None if it is ours. `listed` is open to tasks.
+        """`owner` is the user for commands, None for our own. Tasks may use `listed` directories.
 
-        `root` is on one file system with its private directory, which is made if need be.
+        `root` and its private directory are on one file system; they are created if missing.
         """
         self._root = root.absolute()
         self._owner = owner
@@ -51,24 +51,24 @@ class Workspaces:
         self._copying: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     def of_session(self, session_id: UUID) -> Path:
-        """The session's workspace, made if there is none, closed to every other user."""
+        """The session's workspace, created if missing, without access for other users."""
         return self._make(self._root / str(session_id))
 
     def probe(self) -> Workspace:
-        """One that nobody's files are in."""
+        """A workspace without files, for checks."""
         return self._at(self._make(self.private / "probe"))
 
     async def site(self, invocation: ToolInvocation) -> Site:
-        """Where a call works.
+        """The workspace of a call.
 
         Raises:
-            ToolInputError: the task's directory can't be worked in, and what to do about it.
+            ToolInputError: the task's directory can't be used, with what to do.
         """
         if invocation.working_directory is not None:
             return await asyncio.to_thread(self._listed_site, invocation.working_directory)
         note = ""
         if invocation.forked_from_session_id is not None:
-            note = await self._forked(invocation.session_id, invocation.forked_from_session_id)
+            note = await self._copy_origin(invocation.session_id, invocation.forked_from_session_id)
         return Site(self._at(self.of_session(invocation.session_id)), note)
 
     def _at(self, path: Path) -> Workspace:
@@ -82,10 +82,10 @@ class Workspaces:
 
     # --- forks --------------------------------------------------------------------------------
 
-    async def _forked(self, session_id: UUID, origin: UUID) -> str:
-        """Begin a fork's workspace with a copy of the files there are now, once.
+    async def _copy_origin(self, session_id: UUID, origin: UUID) -> str:
+        """Copy the current files of a fork's origin into its workspace, once; returns the note.
 
-        The copy is made aside and moved into place whole: half of one is never worked in.
+        The copy is made elsewhere and then moved into place, so that it is never incomplete.
         """
         target, source = self._root / str(session_id), self._root / str(origin)
         async with self._copying.setdefault(session_id, asyncio.Lock()):
@@ -98,17 +98,17 @@ class Workspaces:
 
     def _copy(self, source: Path, target: Path) -> None:
         aside = self.private / f"copy-{target.name}"
-        shutil.rmtree(aside, ignore_errors=True)  # half a copy, of a worker that was killed
+        shutil.rmtree(aside, ignore_errors=True)  # an incomplete copy of a killed worker
         copy_tree(source, aside, owner=self._owner)
         aside.rename(target)
 
     # --- directories that the operator lists --------------------------------------------------
 
     def _listed_site(self, path: str) -> Site:
-        """The task's directory, checked again: here is where it is used.
+        """The task's directory, which is checked again before each use.
 
-        It is opened first and then asked where it is, so that nobody puts a link in its place in
-        between; its identity is what the tools hold to.
+        It is opened first and its path is read from the open file, so that it can't be replaced
+        with a link in between; the tools check its identity.
         """
         if problem := working_directories.problem(path, self._listed):
             raise ToolInputError(f"The task's working directory {path}: {problem}")
@@ -134,7 +134,7 @@ class Workspaces:
         return Site(workspace, refusal=refusal)
 
     def _may(self, path: Path, status: os.stat_result, wanted: int) -> bool:
-        """Whether commands may do there what these bits (of `others`) allow."""
+        """Whether commands have the access of these permission bits (of `others`)."""
         if self._owner is None:
             return os.access(path, wanted)  # R_OK, W_OK and X_OK are the bits of `others`
         shift = 6 if status.st_uid == self._owner else 3 if status.st_gid == self._owner else 0
@@ -143,7 +143,7 @@ class Workspaces:
     def _sentence(self, path: Path, status: os.stat_result, done: str) -> str:
         user = os.geteuid() if self._owner is None else self._owner
         return (
-            f"The working directory {path} can't be {done}: it belongs to user {status.st_uid} "
-            f"with mode {stat.S_IMODE(status.st_mode):04o}, and commands run as user {user}. "
-            f"The operator can change that: chown -R {user} {path}, or a mode that lets others in."
+            f"The working directory {path} can't be {done}: its owner is user {status.st_uid}, "
+            f"its mode is {stat.S_IMODE(status.st_mode):04o}, and commands run as user {user}. "
+            f"The operator can change that: chown -R {user} {path}, or a less strict mode."
         )

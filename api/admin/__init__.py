@@ -1,1 +1,1 @@
-"""Admin: routes, bodies and views."""
+"""Administration: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""What admins see and do: users, and figures about everything."""
+"""Administration: users and statistics."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/admin", tags=["admin"])
 
 
 class UserQuery(ListQuery):
-    """What a list of users can be narrowed by."""
+    """Filters for users."""
 
     subject: Annotated[str | None, Field(max_length=255)] = None
     role: Literal["user", "admin"] | None = None
@@ -34,7 +34,7 @@ class UserQuery(ListQuery):
 
 @router.get("/users", responses={200: {"model": Listing[UserRead]}})
 async def list_users(call: Called, query: Annotated[UserQuery, Query()]) -> Response:
-    """All users, newest first."""
+    """List all users, newest first."""
     call.require_admin()
     narrowed = UserFilter(query.subject, query.role, query.is_disabled)
     async with call.gateway.database.reading() as session:
@@ -44,7 +44,7 @@ async def list_users(call: Called, query: Annotated[UserQuery, Query()]) -> Resp
 
 @router.get("/users/{user_id}", responses={200: {"model": UserRead}})
 async def get_user(call: Called, user_id: UUID) -> Response:
-    """One user."""
+    """Get a user."""
     call.require_admin()
     async with call.gateway.database.reading() as session:
         row = await _user(session, user_id)
@@ -55,13 +55,13 @@ async def get_user(call: Called, user_id: UUID) -> Response:
 async def update_user(
     call: Called, user_id: UUID, update: Annotated[UserUpdate, Depends(JsonBody(UserUpdate))]
 ) -> Response:
-    """Disable or enable a user, or give them quotas of their own.
+    """Disable or enable a user, or change their quotas.
 
-    It holds at once at this gateway, and within seconds at others.
+    The change takes effect at once at this gateway, and within seconds at others.
     """
     call.require_admin()
     if update.is_disabled and user_id == call.principal.user_id:
-        raise ConflictError("You can't disable yourself; another admin can.")
+        raise ConflictError("You cannot disable yourself; ask another admin.")
     async with call.gateway.database.transaction() as session:
         row = await _user(session, user_id, lock=True)
         require_match(call.request, read_of(row))
@@ -79,7 +79,7 @@ async def update_user(
 
 @router.get("/stats", responses={200: {"model": StatsRead}})
 async def get_stats(call: Called) -> Response:
-    """How much of everything there is, what runs, and what today has cost."""
+    """Get counts of all objects, running executions and today's cost."""
     call.require_admin()
     async with call.gateway.database.reading() as session:
         found = await stats.read(session)
@@ -104,7 +104,7 @@ async def get_stats(call: Called) -> Response:
 
 
 def read_of(row: UserRow) -> UserRead:
-    """A user as admins see one."""
+    """A user, for admins."""
     fields = UserRead.model_fields.keys() - {"links", "is_disabled"}
     return UserRead(
         **{field: getattr(row, field) for field in fields},
@@ -123,7 +123,7 @@ def _change(row: UserRow, update: UserUpdate) -> None:
 
 
 def _facts(row: UserRow, update: UserUpdate) -> dict[str, Any]:
-    """What the update names, as it stands; JSON has no decimals."""
+    """The current values of the fields in the update, as JSON."""
     usd = row.max_usd_per_day
     facts = {
         "is_disabled": row.disabled_at is not None,
@@ -136,5 +136,5 @@ def _facts(row: UserRow, update: UserUpdate) -> dict[str, Any]:
 async def _user(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> UserRow:
     row = await users.find(session, user_id, lock=lock)
     if row is None:
-        raise NotFoundError(f"There is no user {user_id}.")
+        raise NotFoundError(f"User {user_id} does not exist.")
     return row

@@ -1,1 +1,1 @@
-"""Agents: routes, bodies and views."""
+"""Agents: routes, schemas and views."""

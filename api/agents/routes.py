@@ -1,4 +1,4 @@
-"""Agents: the built-in specialists, and users' own."""
+"""Agents: the built-in ones and those of users."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -33,11 +33,11 @@ router = APIRouter(prefix="/agents", tags=["agents"])
 
 _COLUMNS = tuple(field for field in AgentCreate.model_fields if field != "agent_id")
 _TOLD = ("name", "model", "executor", "allowed_tools")
-"""What the audit log tells of an agent; what it says to the model is content."""
+"""Fields in the audit log; the system prompt is content and is not logged."""
 
 
 class AgentQuery(ListQuery):
-    """What a list of agents can be narrowed by."""
+    """Filters for agents."""
 
     is_builtin: bool | None = None
 
@@ -49,7 +49,7 @@ async def create_agent(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Store an agent of my own."""
+    """Create an agent."""
 
     async def create(session: AsyncSession) -> tuple[Response, None]:
         read = views.agent(await _created(session, call, body))
@@ -63,7 +63,7 @@ async def create_agent(
     "/import",
     status_code=201,
     responses={
-        200: {"model": AgentImported, "description": "The agent there was, changed; a dry run."},
+        200: {"model": AgentImported, "description": "The changed agent, or a dry run."},
         201: {"model": AgentImported},
     },
 )
@@ -73,10 +73,10 @@ async def import_agent(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Make an agent from a Markdown file with front matter, as coding agents keep them.
+    """Create an agent from a Markdown file with front matter, the format of coding agents.
 
-    Tools and models are translated (`Read`, `Bash(git:*)`, `sonnet`); `ignored` names what has no
-    meaning here.
+    Names of tools and models (`Read`, `Bash(git:*)`, `sonnet`) are converted. `ignored` lists
+    fields that are not supported.
     """
     found = agent_files.read(*split_front_matter(body.markdown))
     wanted = validated(AgentCreate, found.body, "The file's agent")
@@ -96,7 +96,7 @@ async def import_agent(
 
 @router.get("", responses={200: {"model": Listing[AgentRead]}})
 async def list_agents(call: Called, query: Annotated[AgentQuery, Query()]) -> Response:
-    """My agents, newest first, and then the built-in ones."""
+    """List your agents, newest first, followed by the built-in agents."""
     async with call.gateway.database.reading() as session:
         page = await agents.page(
             session, call.principal.user_id, is_builtin=query.is_builtin, window=query.window()
@@ -106,7 +106,7 @@ async def list_agents(call: Called, query: Annotated[AgentQuery, Query()]) -> Re
 
 @router.get("/{agent_id}", responses={200: {"model": AgentRead}})
 async def get_agent(call: Called, agent_id: Slug) -> Response:
-    """One agent, by its slug."""
+    """Get an agent by its `agent_id`."""
     row = agents.built_in_row(agent_id)
     if row is None:
         async with call.gateway.database.reading() as session:
@@ -122,7 +122,7 @@ async def update_agent(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Change an agent of my own. Executions in flight keep the words they started with."""
+    """Change one of your agents. Executions in flight keep their definition."""
     _refuse_built_in(agent_id)
     async with call.gateway.database.transaction(keep=not dry_run) as session:
         row = await _own(session, call, agent_id, lock=True)
@@ -136,7 +136,7 @@ async def update_agent(
 
 @router.delete("/{agent_id}", status_code=204)
 async def delete_agent(call: Called, agent_id: Slug) -> Response:
-    """Delete an agent of my own; tasks that name it can't be executed until they are changed."""
+    """Delete one of your agents. Tasks that use it cannot be executed until you change them."""
     _refuse_built_in(agent_id)
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, agent_id, lock=True)
@@ -150,14 +150,14 @@ async def delete_agent(call: Called, agent_id: Slug) -> Response:
 async def _own(session: AsyncSession, call: Call, slug: str, *, lock: bool = False) -> AgentRow:
     row = await agents.own(session, call.principal.user_id, slug, lock=lock)
     if row is None:
-        raise NotFoundError(f"There is no agent {slug!r}.")
+        raise NotFoundError(f"Agent {slug!r} does not exist.")
     return row
 
 
 async def _created(session: AsyncSession, call: Call, body: AgentCreate) -> AgentRow:
     _check(body)
     if body.agent_id in BUILT_IN_SLUGS:
-        raise DuplicateNameError(f"{body.agent_id!r} is built in; choose another agent_id.")
+        raise DuplicateNameError(f"{body.agent_id!r} is a built-in agent; choose another agent_id.")
     row = AgentRow(user_id=call.principal.user_id, slug=body.agent_id, **_values(body))
     await agents.create(session, row)
     await audit.record(session, call.actor, "agent.create", ("agent", row.id), after=_told(row))
@@ -185,7 +185,7 @@ def _check(body: AgentCreate) -> None:
 def _refuse_built_in(slug: str) -> None:
     if slug in BUILT_IN_SLUGS:
         raise ConflictError(
-            f"{slug!r} is built in and stays as it is; make an agent of your own under another "
+            f"{slug!r} is a built-in agent and cannot be changed; create an agent with another "
             "agent_id."
         )
 

@@ -1,4 +1,4 @@
-"""Agents: what a client writes, and what it reads."""
+"""Request and response bodies of agents."""
 
 from datetime import datetime
 from typing import Annotated
@@ -17,11 +17,11 @@ Capabilities = Annotated[
 ]
 
 LONGEST_FILE = 200_000
-"""Characters of an agent's file (chosen: the longest in public collections have some 30,000)."""
+"""Maximum characters of an agent file (chosen: the longest public ones have about 30,000)."""
 
 
 class AgentCreate(Body):
-    """A new agent. Its tools are for ad-hoc work; a task that names it has tools of its own."""
+    """A new agent. Its tools apply to ad-hoc executions; a task has its own tools."""
 
     agent_id: Slug
     name: Name
@@ -35,7 +35,7 @@ class AgentCreate(Body):
 
 
 class AgentUpdate(Body):
-    """Changes to an agent: a field that is left out stays, one that is given is replaced whole."""
+    """Changes to an agent. Omitted fields do not change; other fields are replaced completely."""
 
     name: Name | None = None
     description: Text | None = None
@@ -48,16 +48,16 @@ class AgentUpdate(Body):
 
 
 class AgentImport(Body):
-    """An agent's file: Markdown with front matter, as coding agents keep them."""
+    """An agent file: Markdown with front matter, the format of coding agents."""
 
     markdown: Annotated[str, Field(min_length=1, max_length=LONGEST_FILE)]
-    replace: Annotated[
-        bool, Field(description="Change the agent of this name where there is one.")
-    ] = False
+    replace: Annotated[bool, Field(description="If an agent with this name exists, change it.")] = (
+        False
+    )
 
 
 class AgentRead(Read):
-    """An agent; a built-in one has no times."""
+    """An agent. The times of built-in agents are null."""
 
     agent_id: str
     name: str
@@ -75,6 +75,6 @@ class AgentRead(Read):
 
 
 class AgentImported(AgentRead):
-    """An agent made from a file, and what of the file has no meaning here."""
+    """An agent created from a file, and the fields of the file that are not supported."""
 
     ignored: list[str]

@@ -1,1 +1,1 @@
-"""Api keys: routes, bodies and views."""
+"""API keys: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""API keys: made by people, for programs."""
+"""API keys: credentials for programs."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -22,14 +22,14 @@ from persistence.tables.api_keys import ApiKeyRow
 router = APIRouter(prefix="/api-keys", tags=["users"])
 
 LONGEST_LIFE = timedelta(days=3650)
-"""As good as for ever, and far from the end of the calendar (chosen)."""
+"""Practically unlimited, but safe for date calculations (chosen)."""
 
 
 @router.post("", status_code=201, responses={201: {"model": ApiKeyCreated}})
 async def create_api_key(
     call: Called, body: Annotated[ApiKeyCreate, Depends(JsonBody(ApiKeyCreate))]
 ) -> Response:
-    """Make a key. Its secret is in this answer and nowhere else; a key can't make keys."""
+    """Create a key. The secret is returned only here. You cannot create a key with a key."""
 
     async def create(session: AsyncSession) -> tuple[Response, Response]:
         _check(call, body)
@@ -45,7 +45,7 @@ async def create_api_key(
         read = read_of(made.row)
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
         told = answer(ApiKeyCreated(**dict(read), secret=made.secret), 201, headers)
-        # What is kept for a repetition stands in the database, where no secret is to be.
+        # The stored response for repeated requests must not contain the secret.
         return answer(ApiKeyCreated(**dict(read), secret=None), 201, headers), told
 
     done = await run_once(call, create)
@@ -54,7 +54,7 @@ async def create_api_key(
 
 @router.get("", responses={200: {"model": Listing[ApiKeyRead]}})
 async def list_api_keys(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
-    """My keys that are not revoked, newest first."""
+    """List your keys that are not revoked, newest first."""
     async with call.gateway.database.reading() as session:
         page = await api_keys.page(session, call.principal.user_id, query.window())
     return answer(listing(call.request, query, page, [read_of(row) for row in page.rows]))
@@ -62,7 +62,7 @@ async def list_api_keys(call: Called, query: Annotated[ListQuery, Query()]) -> R
 
 @router.get("/{key_id}", responses={200: {"model": ApiKeyRead}})
 async def get_api_key(call: Called, key_id: UUID) -> Response:
-    """One key."""
+    """Get a key."""
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, key_id)
     return single(call.request, read_of(row))
@@ -70,7 +70,7 @@ async def get_api_key(call: Called, key_id: UUID) -> Response:
 
 @router.delete("/{key_id}", status_code=204)
 async def revoke_api_key(call: Called, key_id: UUID) -> Response:
-    """Revoke a key: at once at this gateway, within seconds at others."""
+    """Revoke a key. This gateway refuses it at once, other gateways within seconds."""
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, key_id, lock=True)
         require_match(call.request, read_of(row))
@@ -82,7 +82,7 @@ async def revoke_api_key(call: Called, key_id: UUID) -> Response:
 
 
 def read_of(row: ApiKeyRow) -> ApiKeyRead:
-    """A key as its owner sees it."""
+    """A key, for its owner."""
     fields = ApiKeyRead.model_fields.keys() - {"links"}
     links = {"self": f"{BASE}/api-keys/{row.id}"}
     return ApiKeyRead(**{field: getattr(row, field) for field in fields}, links=links)
@@ -90,14 +90,14 @@ def read_of(row: ApiKeyRow) -> ApiKeyRead:
 
 def _check(call: Call, body: ApiKeyCreate) -> None:
     if call.principal.api_key_id is not None:
-        raise PermissionDeniedError("An API key can't make API keys; use a token.")
+        raise PermissionDeniedError("You cannot create an API key with an API key; use a token.")
     if body.role == "admin":
         call.require_admin()
     now = datetime.now(UTC)
     if body.expires_at is not None and not now < body.expires_at < now + LONGEST_LIFE:
-        hint = "The end must lie ahead, and within ten years."
+        hint = "Use a time in the future, within ten years."
         raise InvalidInputError(
-            "The key can't be made; see errors.", [FieldProblem(("body", "expires_at"), hint)]
+            "The API key is invalid; see errors.", [FieldProblem(("body", "expires_at"), hint)]
         )
 
 
@@ -109,6 +109,6 @@ def _facts(row: ApiKeyRow) -> dict[str, str | None]:
 async def _own(session: AsyncSession, call: Call, key_id: UUID, *, lock: bool = False) -> ApiKeyRow:
     row = await api_keys.find(session, key_id, lock=lock)
     if row is None:
-        raise NotFoundError(f"There is no API key {key_id}.")
+        raise NotFoundError(f"API key {key_id} does not exist.")
     call.require_own(row.user_id, "API key")
     return row

@@ -1,4 +1,4 @@
-"""API keys, as clients make and see them."""
+"""Request and response bodies of API keys."""
 
 from datetime import datetime
 from typing import Literal
@@ -13,7 +13,7 @@ Role = Literal["user", "admin"]
 
 
 class ApiKeyCreate(Body):
-    """A key to be made. Without `expires_at` it holds until it is revoked."""
+    """A new key. Without `expires_at` it is valid until it is revoked."""
 
     name: Name
     expires_at: Moment | None = None
@@ -21,7 +21,7 @@ class ApiKeyCreate(Body):
 
 
 class ApiKeyRead(Read):
-    """A key; `prefix` is how it begins."""
+    """A key; `prefix` is its beginning."""
 
     id: UUID
     name: str
@@ -29,10 +29,10 @@ class ApiKeyRead(Read):
     role: Role
     created_at: datetime
     expires_at: datetime | None
-    last_used_at: datetime | None = Field(description="To the minute.")
+    last_used_at: datetime | None = Field(description="Accurate to the minute.")
 
 
 class ApiKeyCreated(ApiKeyRead):
-    """A new key with its secret, which is told this once: a repeated answer has null there."""
+    """A new key with its secret. A repeated request returns null for the secret."""
 
     secret: str | None

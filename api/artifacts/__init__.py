@@ -1,1 +1,1 @@
-"""Artifacts: routes, bodies and views."""
+"""Artifacts: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""Kept files: those that executions saved, and those that clients send."""
+"""Artifacts: stored files of executions and of clients."""
 
 import errno
 import mimetypes
@@ -33,7 +33,7 @@ router = APIRouter(tags=["artifacts"])
 async def list_artifacts(
     call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:
-    """The files an execution kept, newest first."""
+    """List the artifacts of an execution, newest first."""
     async with call.gateway.database.reading() as session:
         await own_execution(session, call.caller, execution_id)
         page = await artifacts.page(session, execution_id, query.window())
@@ -44,7 +44,7 @@ async def list_artifacts(
 async def create_artifact(
     call: Called, body: Annotated[ArtifactCreate, Depends(JsonBody(ArtifactCreate))]
 ) -> Response:
-    """Keep a file, beside an execution of mine that has not ended or by itself."""
+    """Store a file, optionally for one of your executions that has not ended."""
 
     async def create(session: AsyncSession) -> tuple[Response, None]:
         owner_id = call.principal.user_id
@@ -73,21 +73,21 @@ async def create_artifact(
 
 @router.get("/artifacts/{artifact_id}", responses={200: {"model": ArtifactRead}})
 async def get_artifact(call: Called, artifact_id: UUID) -> Response:
-    """One file's metadata."""
+    """Get the metadata of an artifact."""
     return single(call.request, views.artifact(await _own(call, artifact_id)))
 
 
 @router.get("/artifacts/{artifact_id}/content", response_class=FileResponse)
 async def get_artifact_content(call: Called, artifact_id: UUID) -> Response:
-    """The bytes; `Range` is honoured."""
+    """Download the content; supports `Range`."""
     return file_response(call.gateway.blobs, await _own(call, artifact_id))
 
 
 async def _kept(call: Call, content: bytes) -> str:
-    """Put the bytes into the store; their sha256.
+    """Store the content and return its sha256.
 
     Raises:
-        FilesElsewhereError: this gateway may only read it.
+        FilesElsewhereError: this gateway cannot write to the store.
     """
     try:
         return await call.gateway.blobs.add(content)
@@ -95,17 +95,17 @@ async def _kept(call: Call, content: bytes) -> str:
         if error.errno not in {errno.EROFS, errno.EACCES}:
             raise
         raise FilesElsewhereError(
-            "This gateway may only read the directory of kept files; send it to another, or let it "
-            "write to $PERDURE_HOME/artifacts."
+            "This gateway cannot write artifacts. Use another gateway, or give this one write "
+            "access to $PERDURE_HOME/artifacts."
         ) from error
 
 
 async def _unended(session: AsyncSession, call: Call, execution_id: UUID) -> ExecutionRow:
-    """An execution, locked: files are added until its end, and what has ended stays as it is.
+    """A locked execution, to which a file can be added.
 
     Raises:
-        NotFoundError: there is no such execution.
-        PermissionDeniedError: it is somebody else's.
+        NotFoundError: the execution does not exist.
+        PermissionDeniedError: it belongs to another user.
         ExecutionTerminalError: it has ended.
     """
     row = await own_execution(session, call.caller, execution_id, lock=True)
@@ -123,6 +123,6 @@ async def _own(call: Call, artifact_id: UUID) -> ArtifactRow:
     async with call.gateway.database.reading() as session:
         row = await artifacts.find(session, artifact_id)
     if row is None:
-        raise NotFoundError(f"There is no artifact {artifact_id}.")
+        raise NotFoundError(f"Artifact {artifact_id} does not exist.")
     call.require_own(row.user_id, "artifact")
     return row

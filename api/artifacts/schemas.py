@@ -1,4 +1,4 @@
-"""Kept files: what a client sends, and what it reads."""
+"""Request and response bodies of artifacts."""
 
 import base64
 import binascii
@@ -14,10 +14,10 @@ MediaType = Annotated[str, Field(max_length=200, pattern=r"^[!-~]+/[!-~][ -~]*$"
 
 
 class ArtifactCreate(Body):
-    """A file to be kept, beside an execution of mine that has not ended or by itself.
+    """A file to store, optionally for one of your executions that has not ended.
 
-    Its bytes are either `content`, which is text, or `content_base64`. What `media_type` leaves
-    open follows from the name.
+    Send the content as text in `content` or encoded in `content_base64`. The default of
+    `media_type` depends on the name.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
@@ -33,19 +33,19 @@ class ArtifactCreate(Body):
         try:
             base64.b64decode(self.content_base64 or "", validate=True)
         except (binascii.Error, ValueError):
-            raise ValueError("content_base64 is no base64 (RFC 4648, section 4).") from None
+            raise ValueError("content_base64 is not valid base64 (RFC 4648, section 4).") from None
         return self
 
     @property
     def data(self) -> bytes:
-        """The bytes."""
+        """The content as bytes."""
         if self.content is not None:
             return self.content.encode()
         return base64.b64decode(self.content_base64 or "")
 
 
 class ArtifactRead(Read):
-    """One kept file; its bytes are at `_links.content`."""
+    """An artifact. `_links.content` returns its content."""
 
     id: UUID
     user_id: UUID

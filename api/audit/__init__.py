@@ -1,1 +1,1 @@
-"""Audit: routes, bodies and views."""
+"""Audit log: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, and whether the chain over it holds."""
+"""The audit log and the verification of its hash chain."""
 
 from typing import Annotated
 from uuid import UUID
@@ -19,16 +19,16 @@ from services.field_types import Moment
 router = APIRouter(prefix="/audit-logs", tags=["audit"])
 
 MOST_VERIFIED = 20_000
-"""Seals of one request: about a second (measured)."""
+"""Seals per request: takes about a second (measured)."""
 
 LAST_SEQ = 2**63 - 1
-"""The largest number a seal can have."""
+"""The largest seal number."""
 
 Word = Annotated[str, Field(max_length=255)]
 
 
 class AuditQuery(ListQuery):
-    """What the audit log can be narrowed by; `actor` is a user's id or subject."""
+    """Filters for the audit log; `actor` is the id or subject of a user."""
 
     entity_type: Word | None = None
     entity_id: UUID | None = None
@@ -38,7 +38,7 @@ class AuditQuery(ListQuery):
     until: Moment | None = Field(default=None, alias="to")
 
     def narrowed(self) -> AuditFilter:
-        """The filter behind it."""
+        """The filter for the database."""
         return AuditFilter(
             entity_type=self.entity_type,
             entity_id=self.entity_id,
@@ -51,9 +51,9 @@ class AuditQuery(ListQuery):
 
 @router.get("", responses={200: {"model": Listing[AuditRead]}})
 async def list_audit_logs(call: Called, query: Annotated[AuditQuery, Query()]) -> Response:
-    """What I did and what was done to what is mine, newest first; admins see everything.
+    """List your actions and the actions on your data, newest first. Admins see all entries.
 
-    `from` is included, `to` is not.
+    `from` is inclusive, `to` is exclusive.
     """
     whose = None if call.principal.is_admin else call.principal.user_id
     async with call.gateway.database.reading() as session:
@@ -68,12 +68,12 @@ async def verify_audit_logs(
     from_seq: Annotated[int, Query(ge=1, le=LAST_SEQ)] = 1,
     limit: Annotated[int, Query(ge=1, le=MOST_VERIFIED)] = MOST_VERIFIED,
     expect_head: Annotated[
-        str | None, Query(description="A head kept elsewhere: `seq:hash`.", max_length=100)
+        str | None, Query(description="A head that you stored earlier: `seq:hash`.", max_length=100)
     ] = None,
 ) -> Response:
-    """Verify the chain, for admins: `next_from_seq` goes on where it is longer than `limit`."""
+    """Verify the hash chain (admins only); `next_from_seq` is set if there are more seals."""
     if not call.principal.is_admin:
-        raise PermissionDeniedError("Only an admin can verify the audit log.")
+        raise PermissionDeniedError("Verifying the audit log requires the admin role.")
     expected = None if expect_head is None else views.head(expect_head)
     async with call.gateway.database.reading() as session:
         found = await audit_chain.verify(session, from_seq, limit=limit, expected=expected)
@@ -82,7 +82,7 @@ async def verify_audit_logs(
 
 @router.get("/{audit_id}", responses={200: {"model": AuditRead}})
 async def get_audit_log(call: Called, audit_id: UUID) -> Response:
-    """One entry of the audit log."""
+    """Get an audit entry."""
     return single(call.request, views.entry(await _readable(call, audit_id)))
 
 
@@ -90,7 +90,7 @@ async def _readable(call: Call, audit_id: UUID) -> audit.AuditEntry:
     async with call.gateway.database.reading() as session:
         row = await audit.find(session, audit_id)
         if row is None:
-            raise NotFoundError(f"There is no audit entry {audit_id}.")
+            raise NotFoundError(f"Audit entry {audit_id} does not exist.")
         if row.actor_id != call.principal.user_id:
             call.require_own(row.owner_id or UUID(int=0), "audit entry")
         (told,) = await audit.audit_fields(session, [row])

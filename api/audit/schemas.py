@@ -1,4 +1,4 @@
-"""The audit log as clients see it."""
+"""Response bodies of the audit log."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from services.field_types import Read
 
 
 class SealRead(BaseModel):
-    """An entry's place in the chain; `hash` in hexadecimal."""
+    """The seal of an entry in the hash chain; `hash` is hexadecimal."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,7 +20,7 @@ class SealRead(BaseModel):
 
 
 class AuditRead(Read):
-    """One change or execute. `actor` is the subject of `actor_id`; both empty: the engine."""
+    """A change or a start. `actor` is the subject of `actor_id`; null for Perdure itself."""
 
     id: UUID
     at: datetime
@@ -38,7 +38,7 @@ class AuditRead(Read):
 
 
 class BreakRead(BaseModel):
-    """What is wrong, and where."""
+    """A fault and its location."""
 
     fault: Literal["seal_missing", "entry_missing", "hash_mismatch", "entry_unchained"]
     seq: int | None
@@ -46,7 +46,7 @@ class BreakRead(BaseModel):
 
 
 class HeadMismatch(BaseModel):
-    """The head that was expected, and what stands in its place."""
+    """The expected head and the actual one."""
 
     seq: int
     expected_hash: str
@@ -54,10 +54,11 @@ class HeadMismatch(BaseModel):
 
 
 class VerificationRead(Read):
-    """How far the chain holds.
+    """The result of a verification.
 
-    `verified` seals from `from_seq` to `to_seq`; `next_from_seq` goes on where there are more.
-    `unsealed` entries wait for the sealer; more than a few that stay are a sealer that stands.
+    `verified` is the number of valid seals from `from_seq` to `to_seq`; `next_from_seq` is set if
+    there are more. `unsealed` is the number of entries that wait for a seal; if it grows, no worker
+    seals.
     """
 
     is_intact: bool

@@ -1,4 +1,4 @@
-"""The audit log's rows as clients see them."""
+"""Convert audit rows to response bodies."""
 
 import re
 
@@ -14,28 +14,28 @@ _ROW = tuple(f for f in AuditRead.model_fields if f not in {"links", "actor", "s
 
 
 def entry(told: AuditEntry) -> AuditRead:
-    """An entry with its seal."""
+    """An audit entry with its seal."""
     values = {field: getattr(told.row, field) for field in _ROW}
     path = links.audit(told.row.id)
     return AuditRead(**values, actor=told.actor, seal=_seal(told.seal), links=path)
 
 
 def head(text: str) -> Head:
-    """A head as people keep it, `seq:hash`.
+    """Parse a head in the format `seq:hash`.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: the format is invalid.
     """
     found = _HEAD.fullmatch(text)
     if found is None:
-        hint = "Send `seq:hash`, as a verification told its head."
+        hint = "Use the format `seq:hash`, as returned by a verification."
         problem = FieldProblem(("query", "expect_head"), hint)
-        raise InvalidInputError("The expected head can't be read.", [problem])
+        raise InvalidInputError("The expected head is invalid; see errors.", [problem])
     return Head(int(found["seq"]), bytes.fromhex(found["hash"]))
 
 
 def verification(found: Verification) -> VerificationRead:
-    """What a verification found, with the way to the next part."""
+    """The result of a verification, with a link to the next part."""
     path = f"{links.BASE}/audit-logs/verify"
     addresses = {"self": f"{path}?from_seq={found.from_seq}"}
     if found.next_seq is not None:

@@ -1,1 +1,1 @@
-"""Who sends a request: tokens, API keys, rate limits."""
+"""Authentication and rate limits: tokens, API keys."""

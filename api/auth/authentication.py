@@ -1,4 +1,4 @@
-"""Who is asking: tokens and API keys, and the users they stand for."""
+"""Authentication of requests with tokens and API keys."""
 
 import time
 from dataclasses import dataclass
@@ -12,38 +12,38 @@ from persistence.identity import api_keys, users
 from persistence.tables.users import UserRow
 
 REMEMBERED_SECONDS = 5.0
-"""How long checked credentials are not checked again, nor their user looked up; never past their
-end. What another gateway revokes or forbids holds here after this long (chosen)."""
+"""How long valid credentials and their user are cached, but never beyond their expiry. A change at
+another gateway takes effect here after this time (chosen)."""
 
 LOOKING_SECONDS = 1.0
-"""While one request looks again, others go on with what was known, or a busy client's would all
-look at once (chosen: a look takes milliseconds)."""
+"""While one request checks credentials again, other requests use the cached result, so that a busy
+client does not cause many checks (chosen: a check takes milliseconds)."""
 
 REMEMBERED_CREDENTIALS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user a request speaks for."""
+    """The authenticated user of a request."""
 
     user_id: UUID
     subject: str
     is_admin: bool
     trigger_type: str = "manual"
-    """What an execution started by this kind of credentials was triggered by."""
+    """The trigger type of executions that these credentials start."""
     expires_at: float | None = None
-    """When the credentials end."""
+    """When the credentials expire."""
     api_key_id: UUID | None = None
-    """The key, where the credentials are one."""
+    """The id of the API key, if the credentials are one."""
     is_hook: bool = False
     """A hook acts on behalf of the user; the audit log names no actor."""
 
 
 class Authenticator:
-    """Turns the `Authorization` header into a principal."""
+    """Converts the `Authorization` header to a principal."""
 
     def __init__(self, tokens: Tokens, database: Database, refused: Rates | None) -> None:
-        """Looks users up in `database`; `refused` limits what an address may try."""
+        """Reads users from `database`; `refused` limits failed attempts per address."""
         self._tokens = tokens
         self._database = database
         self._refused = refused
@@ -51,12 +51,12 @@ class Authenticator:
         self._forgettings = 0
 
     async def authenticate(self, authorization: str | None, address: str) -> Principal:
-        """The principal of a request that comes from `address`.
+        """Authenticate a request from `address`.
 
         Raises:
-            UnauthenticatedError: no credentials, or credentials that don't hold.
-            UserDisabledError: an admin has switched the user off.
-            RateLimitedError: too many from this address didn't hold.
+            UnauthenticatedError: the credentials are missing or invalid.
+            UserDisabledError: an admin has disabled the user.
+            RateLimitedError: too many attempts from this address failed.
         """
         token = _bearer(authorization)
         known = self._remembered.get(token)
@@ -72,33 +72,37 @@ class Authenticator:
             if isinstance(error, UnauthenticatedError):
                 self.refused(address)
             raise
-        if forgettings == self._forgettings:  # else it may have been read before what has changed
+        if forgettings == self._forgettings:  # otherwise the read may be older than the change
             self._remember(token, principal, REMEMBERED_SECONDS)
         return principal
 
     def refused(self, address: str) -> None:
-        """Count credentials that didn't hold.
+        """Count a failed attempt.
 
         Raises:
-            RateLimitedError: there were too many from this address.
+            RateLimitedError: too many attempts from this address failed.
         """
         if self._refused is not None:
             self._refused.count(address)
 
     def forget(self, user_id: UUID) -> None:
-        """Check again whatever speaks for this user."""
+        """Remove the cached credentials of this user."""
         self._forgettings += 1
         kept = {t: p for t, p in self._remembered.items() if p[0].user_id != user_id}
         self._remembered = kept
 
     async def _check(self, token: str, address: str, *, is_known: bool) -> Principal:
         if not token:
-            raise UnauthenticatedError("Send a token: `Authorization: Bearer <token>`.")
+            raise UnauthenticatedError(
+                "The request has no credentials; send `Authorization: Bearer <token>`."
+            )
         if not token.startswith(api_keys.MARK):
             return await self._by_token(token)
-        # Guessed keys must not keep the database busy; those that held before are looked up.
+        # Guessed keys must not load the database; keys that were valid before are checked.
         if self._refused and not is_known and not self._refused.standing(address).remaining:
-            raise RateLimitedError("Too many keys from your address did not hold.", 1)
+            raise RateLimitedError(
+                "Too many requests from your address had an invalid API key; retry later.", 1
+            )
         return await self._by_key(token)
 
     async def _by_token(self, token: str) -> Principal:
@@ -113,7 +117,9 @@ class Authenticator:
         async with self._database.transaction() as session:
             found = await api_keys.use(session, secret)
         if found is None:
-            raise UnauthenticatedError("The API key is unknown, has ended, or was revoked.")
+            raise UnauthenticatedError(
+                "The API key is unknown, expired or revoked; create a new one."
+            )
         key, user = found
         _require_enabled(user)
         return Principal(
@@ -135,11 +141,11 @@ class Authenticator:
 
 
 def _bearer(authorization: str | None) -> str:
-    """The token in the header; empty where there is none."""
+    """The token in the header, or an empty string."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _require_enabled(user: UserRow) -> None:
     if user.disabled_at is not None:
-        raise UserDisabledError("This user is disabled; an admin can change that.")
+        raise UserDisabledError("This user is disabled; ask an admin to enable it.")

@@ -1,4 +1,4 @@
-"""The public keys of tokens that others sign (JWKS, RFC 7517): fetched, remembered, rotated."""
+"""The public keys of an identity provider (JWKS, RFC 7517), with caching and rotation."""
 
 import asyncio
 import json
@@ -16,23 +16,23 @@ from domain.errors import ServiceUnavailableError, UnauthenticatedError
 log = structlog.get_logger(__name__)
 
 LIFETIME_SECONDS = 300.0
-"""A key that its owner took out of the set is refused after this long (PyJWT's own default)."""
+"""A key that the provider removed is refused after this time (the default of PyJWT)."""
 
 FETCHES: RateLimitItem = parse("6/minute")
-"""Tokens that name keys nobody knows must not make us a burden to their owner (chosen)."""
+"""Tokens with unknown keys must not cause many requests to the provider (chosen)."""
 
 FETCH_SECONDS = 5.0
-"""Longer than a healthy server takes, shorter than clients wait (chosen)."""
+"""Longer than a healthy server needs, shorter than client timeouts (chosen)."""
 
 LARGEST_SET_BYTES = 1024 * 1024
-"""Real ones have a few KB (chosen)."""
+"""Real key sets have a few KB (chosen)."""
 
 
 class KeySet:
-    """The keys at one address. While it is away, those that were seen last stay good."""
+    """The keys at one URL. While it is unavailable, the last keys remain valid."""
 
     def __init__(self, url: str) -> None:
-        """Fetches when the first token comes."""
+        """Fetches the keys when the first token arrives."""
         self._url = url
         self._client = httpx2.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False)
         self._keys: list[jwt.PyJWK] = []
@@ -42,17 +42,17 @@ class KeySet:
         self._refreshing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """Close connections, and give up a fetch under way."""
+        """Close connections and cancel a current fetch."""
         if self._refreshing is not None:
             self._refreshing.cancel()
         await self._client.aclose()
 
     async def find(self, kid: str | None, algorithm: str) -> jwt.PyJWK:
-        """The key that a token names; without a name, the only one there is of its kind.
+        """The key with this id; without an id, the only key for the algorithm.
 
         Raises:
-            UnauthenticatedError: there is no such key.
-            ServiceUnavailableError: no key could be fetched yet.
+            UnauthenticatedError: the key does not exist.
+            ServiceUnavailableError: no keys could be fetched yet.
         """
         seen_at = self._fetched_at
         key = self._pick(kid, algorithm)
@@ -64,8 +64,12 @@ class KeySet:
         if key is not None:
             return key
         if not self._keys:
-            raise ServiceUnavailableError("The keys that tokens are signed with can't be fetched.")
-        raise UnauthenticatedError("The token is signed with a key that its issuer does not name.")
+            raise ServiceUnavailableError(
+                "The signing keys of the identity provider are unavailable; retry later."
+            )
+        raise UnauthenticatedError(
+            "The token is signed with an unknown key; request a new token from the issuer."
+        )
 
     def _pick(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
         alike = [key for key in self._keys if key.algorithm_name == algorithm]
@@ -77,7 +81,7 @@ class KeySet:
         return self._refreshing is None or self._refreshing.done()
 
     async def _fetch(self, *, since: float) -> None:
-        """Fetch the set, unless somebody else has meanwhile or it was tried too often."""
+        """Fetch the set, unless another request did or the limit of fetches is reached."""
         async with self._fetching:
             if self._fetched_at > since or not self._tries.hit(FETCHES):
                 return
@@ -90,7 +94,7 @@ class KeySet:
                 log.warning("key_set.not_fetched", url=self._url, error=repr(error))
 
     async def _download(self) -> list[jwt.PyJWK]:
-        """Raises what the caller reports: a server that is away, or no key set."""
+        """Download the set; raises an error if the server or the content is not usable."""
         content = b""
         async with self._client.stream("GET", self._url) as response:
             response.raise_for_status()
@@ -100,5 +104,5 @@ class KeySet:
                     raise ValueError("the key set is too large")
         document = json.loads(content)
         if not isinstance(document, dict):
-            raise ValueError("the key set is no object")  # noqa: TRY004 - of what was sent
+            raise ValueError("the key set is not an object")  # noqa: TRY004 - the content is wrong, not a type
         return jwt.PyJWKSet.from_dict(document).keys

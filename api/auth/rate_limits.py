@@ -1,6 +1,6 @@
-"""How often: requests of one user, and refused credentials from one address.
+"""Rate limits for the requests of a user and for failed attempts of an address.
 
-Counted in this process: with several gateways a user has the limit at each of them.
+Each process counts separately: with several gateways, the limit applies at each of them.
 """
 
 import math
@@ -17,17 +17,17 @@ from domain.errors import RateLimitedError
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where somebody stands with a limit."""
+    """The state of a limit for one user or address."""
 
     limit: int
     window_seconds: int
     remaining: int
     reset_seconds: int
-    """When there is room again, or more of it."""
+    """Seconds until more requests are allowed."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """As clients are told."""
+        """The headers for clients."""
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
@@ -37,29 +37,29 @@ class Standing:
 
 
 class Rates:
-    """One limit on many, each by their name, over a moving window."""
+    """A limit that applies separately to each name, with a sliding window."""
 
     def __init__(self, limit: str) -> None:
-        """`limit` reads `600/minute`."""
+        """`limit` has the format `600/minute`."""
         self._item = parse(limit)
         self._window = MovingWindowRateLimiter(MemoryStorage())
 
     @classmethod
     def maybe(cls, limit: str) -> "Rates | None":
-        """None where the limit is empty."""
+        """None if the limit is empty."""
         return cls(limit) if limit else None
 
     def count(self, who: str) -> Standing:
-        """Count one of `who`.
+        """Count a request of `who`.
 
         Raises:
-            RateLimitedError: it is one too many, and does not count.
+            RateLimitedError: the limit is reached; the request is not counted.
         """
         is_within = self._window.hit(self._item, who)
         standing = self.standing(who)
         if not is_within:
             raise RateLimitedError(
-                f"More than {standing.limit} in {standing.window_seconds} s; try again in "
+                f"More than {standing.limit} requests in {standing.window_seconds} s; retry in "
                 f"{standing.reset_seconds} s.",
                 standing.reset_seconds,
                 limit=standing.limit,
@@ -68,7 +68,7 @@ class Rates:
         return standing
 
     def standing(self, who: str) -> Standing:
-        """Where `who` stands, without counting."""
+        """The state of the limit for `who`, without counting."""
         reset, remaining = self._window.get_window_stats(self._item, who)
         wait = max(1, math.ceil(reset - time.time()))
         return Standing(self._item.amount, self._item.get_expiry(), max(0, remaining), wait)

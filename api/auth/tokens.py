@@ -1,4 +1,4 @@
-"""Checking JWTs: ours by the secret, others' by their published keys, never one as the other."""
+"""Verification of JWTs, with our secret or with the keys of an identity provider."""
 
 import time
 from collections.abc import Mapping
@@ -13,21 +13,21 @@ from runtime.settings import Settings
 
 OURS = "HS256"
 THEIRS = frozenset({"RS256", "ES256"})
-"""Which key is tried follows from the algorithm alone, and each has its own: a token that is signed
-with a public key as if that were a secret meets the secret, and `none` meets nothing."""
+"""The algorithm alone selects the key, and the kinds of keys are separate. A token that is signed
+with a public key as a secret is therefore refused, and so is `none`."""
 
 LEEWAY_SECONDS = 5.0
-"""For `nbf` and `iat`, whose issuer's clock may be ahead of ours; `exp` has none (chosen)."""
+"""For `nbf` and `iat`, if the issuer's clock is ahead; `exp` has no leeway (chosen)."""
 
 _SUBJECT_LIMIT = 255
 
 _NO_TOKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
-"""What PyJWT raises of tokens that hold other JSON than it expects, too deep or of other types."""
+"""Exceptions that PyJWT raises for malformed tokens, such as nested or unexpected JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says."""
+    """The claims of a valid token."""
 
     subject: str
     role: str
@@ -35,7 +35,7 @@ class Claims:
 
 
 class Tokens:
-    """Checks tokens by a secret, by a key set, or by both."""
+    """Verifies tokens with a secret, a key set, or both."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Tokens:
         audience: str | None,
         role_claim: str,
     ) -> None:
-        """`role_claim` is the path of the role's claim, with dots (`realm_access.roles`)."""
+        """`role_claim` is the path of the role claim, with dots (`realm_access.roles`)."""
         self.key_set = key_set
         self._secret = secret
         self._issuer = issuer
@@ -55,18 +55,20 @@ class Tokens:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """As the operator wants it.
+        """Create it from the settings.
 
         Raises:
             ValueError: no key is configured, or a key set without issuer and audience.
         """
         secret, url = settings.jwt_secret, settings.jwks_url
         if secret is None and url is None:
-            raise ValueError("Set PERDURE_JWT_SECRET or PERDURE_JWKS_URL, so that tokens hold.")
+            raise ValueError(
+                "No key for tokens is configured. Set PERDURE_JWT_SECRET or PERDURE_JWKS_URL."
+            )
         if url and not (settings.jwt_issuer and settings.jwt_audience):
             raise ValueError(
-                "PERDURE_JWKS_URL needs PERDURE_JWT_ISSUER and PERDURE_JWT_AUDIENCE: without them, "
-                "tokens that were made for other services would open this one."
+                "PERDURE_JWKS_URL needs PERDURE_JWT_ISSUER and PERDURE_JWT_AUDIENCE; set both. "
+                "Without them, tokens for other services would be accepted."
             )
         return cls(
             secret=secret.get_secret_value() if secret else None,
@@ -82,11 +84,11 @@ class Tokens:
             await self.key_set.close()
 
     async def read(self, token: str) -> Claims:
-        """What the token claims.
+        """Verify the token and return its claims.
 
         Raises:
-            UnauthenticatedError: it is not ours, has ended, or lacks `sub` or `exp`.
-            ServiceUnavailableError: the keys to check it with can't be fetched.
+            UnauthenticatedError: the token is invalid, expired, or has no `sub` or `exp`.
+            ServiceUnavailableError: the keys of the provider cannot be fetched.
         """
         try:
             header = jwt.get_unverified_header(token)
@@ -116,10 +118,10 @@ class Tokens:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "sub", "iss", "aud"]},
             )
-        raise UnauthenticatedError("Tokens that are signed with this algorithm don't hold here.")
+        raise UnauthenticatedError("Tokens with this signing algorithm are not accepted.")
 
     def _ours(self, token: str, secret: str) -> dict[str, Any]:
-        """Who has the secret speaks for us; issuer and audience are compared where they stand."""
+        """Check issuer and audience if the token contains them."""
         payload: dict[str, Any] = jwt.decode(
             token,
             secret,
@@ -137,7 +139,7 @@ class Tokens:
         return payload
 
     def _role(self, payload: Mapping[str, Any]) -> str:
-        """Admin where the claim says so, alone or in a list; anything else is a user."""
+        """`admin` if the claim is or contains it, otherwise `user`."""
         value: Any = payload
         for step in self._role_path:
             value = value.get(step) if isinstance(value, Mapping) else None

@@ -1,1 +1,1 @@
-"""Docs: routes, bodies and views."""
+"""API documentation: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""The API's description to look at and try out, from our own files: no CDN, no inline code."""
+"""Interactive API documentation, from our own files: no CDN, no inline scripts."""
 
 from importlib.resources import files
 
@@ -17,20 +17,20 @@ POLICY = (
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-"""Swagger UI writes styles into its elements, and draws its icons from data addresses."""
+"""Swagger UI uses inline styles, and data URLs for icons."""
 
 _HEADERS = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
 
 
 @router.get("")
 async def page() -> Response:
-    """The page."""
+    """The documentation page."""
     return FileResponse(str(_FILES / "index.html"), headers=_HEADERS)
 
 
 @router.get("/{name}")
 async def file(name: str) -> Response:
-    """One of the files it is made of."""
+    """A static file of the page."""
     if name not in SERVED:
         raise HTTPException(404)
     return FileResponse(str(_FILES / name), headers=_HEADERS)

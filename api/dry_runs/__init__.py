@@ -1,1 +1,1 @@
-"""Dry runs: routes, bodies and views."""
+"""Dry runs: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""Dry runs: what an execution of a task would be, without starting one."""
+"""Dry runs: validate and forecast an execution without starting it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +18,6 @@ from domain import pricing
 from domain.agents import Agent, system_prompt_of
 from domain.offers import offers
 from domain.templates import render
-from persistence.definitions import scheduled_runs
 from persistence.executions.creation import Start
 from persistence.executions.snapshot import permissions_of
 from persistence.ledger import forecasts
@@ -27,6 +26,7 @@ from services.definitions import task_rules
 from services.executions import starting
 from services.executions.access import readable_task
 from services.executions.inputs import ExecuteBody
+from services.scheduling.variables import with_schedule_variables
 from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -38,16 +38,16 @@ async def dry_run(
     task_id: UUID,
     body: Annotated[DryRunBody, Depends(JsonBody(DryRunBody, optional=True))],
 ) -> Response:
-    """Say what an execution would be, what it would be refused for, and what such ones cost.
+    """Validate an execution of a task, render its prompt and forecast its cost.
 
-    Where execute would be refused, so is this. It calls no model and leaves no row.
+    Returns the same errors as `execute`. Calls no model and stores nothing.
     """
     async with call.gateway.database.reading() as session:
         task = await readable_task(session, call.caller, task_id)
         execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
         work = UnitOfWork(session, call.caller, call.services)
         wanted = starting.start_of_body(work, starting.active_work_of(task), execution)
-        wanted = await scheduled_runs.with_schedule_variables(session, wanted, datetime.now(UTC))
+        wanted = await with_schedule_variables(session, wanted, datetime.now(UTC))
         strict = body.strict_variables
         agent = await starting.check_start(work, wanted, strict_variables=strict)
         past = await forecasts.forecast(session, task_id, wanted.user_id)
@@ -59,7 +59,7 @@ def _read(wanted: Start, agent: Agent | None, model: str, past: Forecast) -> Dry
     work = wanted.work
     definition = work.definition
     if work.task_id is None or work.task_version is None:
-        raise LookupError("a dry run is one of a task")
+        raise LookupError("a dry run needs a task")
     rendered = render(
         definition.prompt_template,
         {**definition.default_variables, **wanted.known_variables, **wanted.variables},
@@ -94,11 +94,12 @@ def _warnings(definition: TaskDefinition, past: Forecast, budget: Decimal | None
     cost = past.spreads.get("cost_usd")
     if budget is not None and cost is not None and cost.p90 > budget:
         yield (
-            f"One in ten past executions cost over {cost.p90:.4f} USD; the budget is {budget} USD."
+            f"One in ten past executions cost more than {cost.p90:.4f} USD; "
+            f"the budget is {budget} USD."
         )
     turns, most = past.spreads.get("turns"), definition.sdk_options.max_turns
     if most is not None and turns is not None and turns.p90 > most:
         yield f"One in ten past executions took over {turns.p90:.0f} turns; max_turns is {most}."
     named = [*definition.allowed_tools, *definition.ask_tools]
     if remote := [name for name in named if name.startswith("mcp__")]:
-        yield f"Tools of MCP servers are not offered yet: {', '.join(remote)}."
+        yield f"Tools of MCP servers are not available yet: {', '.join(remote)}."

@@ -1,4 +1,4 @@
-"""Dry runs: what an execution would be, without one."""
+"""Request and response bodies of dry runs."""
 
 from typing import Annotated
 from uuid import UUID
@@ -11,7 +11,7 @@ from services.field_types import Body, Read, UsdOut, Variables
 
 
 class DryRunBody(Body):
-    """What the execution would be started with."""
+    """The parameters of the execution."""
 
     variables: Variables = Field(default_factory=dict)
     strict_variables: bool = False
@@ -19,16 +19,16 @@ class DryRunBody(Body):
 
 
 class Part(BaseModel):
-    """Base of what a dry run tells."""
+    """Base class of parts of the result."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class OfferRead(Part):
-    """A tool the model would get to see, with the rules that speak of it.
+    """A tool that the model would have, with its rules.
 
-    `allowed`: every call runs. `ask`: a person is asked each time. `by_pattern`: as the patterns
-    say; what none of them allows is asked.
+    `allowed`: every call runs. `ask`: every call needs approval. `by_pattern`: the patterns decide;
+    a call that no pattern allows needs approval.
     """
 
     tool: str
@@ -39,35 +39,40 @@ class OfferRead(Part):
 
 
 class SpreadRead(Part):
-    """What half of the past executions stayed within, and what nine of ten did."""
+    """The median and the 90th percentile of past executions."""
 
     median: float
     p90: float
 
 
 class ForecastRead(Part):
-    """From my latest completed executions of the task, 100 at most; null where there are none."""
+    """Statistics of your latest completed executions of the task (at most 100), or null."""
 
-    executions: Annotated[int, Field(description="How many it is made from.")]
+    executions: Annotated[int, Field(description="The number of past executions.")]
     cost_usd: SpreadRead | None = None
     input_tokens: Annotated[
-        SpreadRead | None, Field(description="Those read from and written to the cache too.")
+        SpreadRead | None,
+        Field(description="Includes tokens that were read from and written to the cache."),
     ] = None
     output_tokens: SpreadRead | None = None
     turns: SpreadRead | None = None
     duration_seconds: Annotated[
-        SpreadRead | None, Field(description="From start to end, waits for people included.")
+        SpreadRead | None,
+        Field(description="From start to end, including the time spent waiting for people."),
     ] = None
 
 
 class DryRunRead(Read):
-    """What the execution would be. Nothing was started, and nothing is kept."""
+    """The result of a dry run. Nothing was started or stored."""
 
     task_id: UUID
     task_version: int
     rendered_prompt: str
     missing_variables: list[str]
-    system_prompt: Annotated[str | None, Field(description="The agent's words, then the task's.")]
+    system_prompt: Annotated[
+        str | None,
+        Field(description="The system prompt of the agent, followed by that of the task."),
+    ]
     agent_id: str | None
     model: str
     model_is_priced: bool
@@ -75,4 +80,4 @@ class DryRunRead(Read):
     tools: list[OfferRead]
     budget_usd: UsdOut | None
     forecast: ForecastRead
-    warnings: Annotated[list[str], Field(description="What will probably not go as wished.")]
+    warnings: Annotated[list[str], Field(description="Problems that are likely to occur.")]

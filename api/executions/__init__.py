@@ -1,1 +1,1 @@
-"""What routes do with executions: start, steer, wait, watch, stop; and their files and reports."""
+"""Executions: routes, schemas and views."""

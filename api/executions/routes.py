@@ -26,7 +26,7 @@ router = APIRouter()
     "/task-executions", responses={200: {"model": Listing[ExecutionRead]}}, tags=["executions"]
 )
 async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()]) -> Response:
-    """My executions, newest first."""
+    """List your executions, newest first."""
     async with call.gateway.database.reading() as session:
         user_id = call.principal.user_id
         page = await queries.page(session, user_id, filter_of(query), query.window())
@@ -39,7 +39,7 @@ async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()
     tags=["executions"],
 )
 async def get_execution(call: Called, execution_id: UUID) -> Response:
-    """One execution."""
+    """Get an execution."""
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:
         raise NotFoundError(f"There is no execution {execution_id}.")
@@ -55,7 +55,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
 async def list_children(
     call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
 ) -> Response:
-    """The subtasks of an execution, newest first."""
+    """List the subtasks of an execution, newest first."""
     async with call.gateway.database.reading() as session:
         parent = await own_execution(session, call.caller, execution_id)
         children = ExecutionFilter(parent_id=execution_id)

@@ -1,4 +1,4 @@
-"""Executions, and what happened in them."""
+"""Request and response bodies of executions and their timeline."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from services.field_types import Read, UsdOut
 
 
 def _separated(value: Any) -> Any:
-    """`a,b` as `a` and `b`, wherever it stands."""
+    """Split values at commas: `a,b` becomes `a` and `b`."""
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
         return value
@@ -27,7 +27,7 @@ def _separated(value: Any) -> Any:
 
 
 class ExecutionQuery(Narrowing, ListQuery):
-    """Which page of which executions. `status` may be repeated or separated by commas."""
+    """Filters and page. `status` can be repeated or contain commas."""
 
     status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(_separated)] = ()
     parent_id: UUID | None = None
@@ -35,7 +35,7 @@ class ExecutionQuery(Narrowing, ListQuery):
 
 
 class Skipped(BaseModel):
-    """An execution that was passed over."""
+    """An execution that was skipped, and the reason."""
 
     id: UUID
     code: str
@@ -43,9 +43,10 @@ class Skipped(BaseModel):
 
 
 class BulkResult(BaseModel):
-    """What came of it. `execution_ids` are the changed ones, or the new ones of a retry.
+    """The result. `execution_ids` contains the changed executions; for a retry, the new ones.
 
-    After a dry run they are those that would be changed. `has_more`: the same request goes on.
+    For a dry run, it contains the executions that would be changed. If `has_more` is true, send the
+    same request again.
     """
 
     matched: int
@@ -57,7 +58,7 @@ class BulkResult(BaseModel):
 
 
 class ExecutionRead(Read):
-    """One run (contract.md, section 3)."""
+    """An execution (contract.md, section 3)."""
 
     id: UUID
     user_id: UUID
@@ -108,7 +109,7 @@ class ExecutionRead(Read):
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def duration_ms(self) -> int | None:
-        """From the start to the end; nothing before the end."""
+        """The time from start to end; null until the end."""
         if self.completed_at is None or self.started_at is None:
             return None
         return round((self.completed_at - self.started_at).total_seconds() * 1000)
@@ -116,18 +117,18 @@ class ExecutionRead(Read):
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def duration_seconds(self) -> float | None:
-        """The same in seconds."""
+        """The duration in seconds."""
         return None if self.duration_ms is None else self.duration_ms / 1000
 
 
 class Line(BaseModel):
-    """Base of what a story consists of: made from rows, without links of its own."""
+    """Base class of timeline items; they have no links."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class EventRead(Line):
-    """One event of an execution's story, as a list has it (contract.md, section 7)."""
+    """An event of an execution (contract.md, section 7)."""
 
     seq: int
     type: str
@@ -137,7 +138,7 @@ class EventRead(Line):
 
 
 class MessageRead(Line):
-    """One message of a conversation; `content` holds Anthropic content blocks."""
+    """A message of a session; `content` is a list of Anthropic content blocks."""
 
     id: UUID
     session_id: UUID
@@ -154,9 +155,9 @@ class MessageRead(Line):
 
 
 class ToolCallRead(Line):
-    """One tool call: what the model asked for, what was decided, what came of it.
+    """A tool call: the request of the model, the decision and the result.
 
-    `input` is text where the model sent no JSON.
+    `input` is a string if the model sent invalid JSON.
     """
 
     id: UUID
@@ -183,7 +184,7 @@ class ToolCallRead(Line):
 
 
 class ModelCallRead(Line):
-    """One try of one model call."""
+    """An attempt of a model call."""
 
     id: UUID
     execution_id: UUID

@@ -1,1 +1,1 @@
-"""Files: routes, bodies and views."""
+"""Workspace files: routes, schemas and views."""

@@ -1,7 +1,7 @@
-"""A directory as a `tar.gz`, made while it is sent: in bounded memory, however much there is.
+"""A directory as a `tar.gz` archive that is created while it is sent, with bounded memory.
 
-What runs in the directory may change it meanwhile. Nothing outside of it is read, and no link that
-leads out of it is passed on. Blocking: iterate in a thread.
+Tools may change the directory at the same time. The archive never contains files outside the
+directory, or links that lead out of it. Blocking: iterate in a thread.
 """
 
 import os
@@ -22,28 +22,28 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _AT_ONCE = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _FAST = 1
-"""zlib's level: level 6 takes three times the time for a tenth less (sources, measured)."""
+"""zlib level: level 6 takes three times as long and saves a tenth (measured with source code)."""
 
 _DEEPEST = 100
-"""Directories in directories; each holds a file open (chosen: no project is half as deep)."""
+"""Maximum depth; each level keeps a file open (chosen: projects are less than half as deep)."""
 
 LEFT_OUT = "LEFT-OUT-OF-THIS-ARCHIVE.txt"
 _MOST_LEFT_OUT = 1_000
 
 
 class ArchiveResponse(StreamingResponse):
-    """The archive of an open directory, which is closed at the end."""
+    """Create the archive of an open directory; closes the directory."""
 
     media_type = "application/gzip"
 
     def __init__(self, directory: int, name: str) -> None:
-        """Takes over the file descriptor; `name` is what the archive is called."""
+        """Takes ownership of the file descriptor; `name` is the name of the archive."""
         self._directory = directory
         self._parts = tar_gz(directory)
         super().__init__(self._parts, headers=as_download(name))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the archive."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -54,7 +54,7 @@ class ArchiveResponse(StreamingResponse):
 def tar_gz(root: int) -> Generator[bytes, None, None]:
     """The files, directories and links below an open directory.
 
-    What can't be read, is no file, or leads out is named in a last file, `LEFT_OUT`.
+    The last file, `LEFT_OUT`, lists entries that are unreadable, not files, or lead out.
     """
     press = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
     for part in _tar(root):
@@ -80,7 +80,7 @@ def _entries(directory: int, path: str, depth: int, left_out: list[str]) -> Iter
             below = f"{path}{entry.name}"
             try:
                 yield from _entry(directory, entry.name, below, depth, left_out)
-            except OSError:  # gone, closed to us, or swapped for something else
+            except OSError:  # deleted, not readable, or replaced
                 _leave_out(left_out, below)
 
 
@@ -106,11 +106,11 @@ def _entry(
 
 
 def _content(file: int, path: str) -> Iterator[bytes]:
-    """A file as long as it was when it was opened: what it lacks by now is filled with zeros."""
+    """A file with its length at the time of opening; missing bytes are filled with zeros."""
     with os.fdopen(file, "rb", buffering=0) as opened:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{path} was swapped")
+            raise OSError(f"{path} was replaced")
         yield from _header(
             path, tarfile.REGTYPE, status.st_mode, size=status.st_size, at=status.st_mtime
         )
@@ -123,7 +123,7 @@ def _content(file: int, path: str) -> Iterator[bytes]:
 
 
 def _read(file: RawIOBase, size: int) -> bytes:
-    """The next bytes, or zeros for those that are gone: the header has promised them."""
+    """The next bytes, or zeros if the file became shorter: the header contains the length."""
     try:
         return file.read(size) or bytes(size)
     except OSError:
@@ -131,9 +131,9 @@ def _read(file: RawIOBase, size: int) -> bytes:
 
 
 def _stays(target: str, depth: int) -> bool:
-    """Whether a link from this depth stays inside wherever the archive is unpacked.
+    """Whether a link at this depth stays inside the unpacked archive.
 
-    It may climb first and then only go down: behind a name, `..` leads where other links say.
+    `..` is allowed only at the beginning: after a name, its target depends on other links.
     """
     parts = [part for part in target.split("/") if part not in ("", ".")]
     climbs = next((n for n, part in enumerate(parts) if part != ".."), len(parts))

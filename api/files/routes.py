@@ -1,4 +1,4 @@
-"""The files in an execution's workspace: list, read, download."""
+"""List, read and download files of a workspace."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/task-executions/{execution_id}/files", tags=["execut
 async def list_files(
     call: Called, execution_id: UUID, query: Annotated[DirectoryQuery, Query()]
 ) -> Response:
-    """What is in a directory of the workspace now, by name. A session's executions share it."""
+    """List a directory of the workspace, sorted by name. Executions of a session share it."""
     root = await _workspace(call, execution_id)
     chapter = await asyncio.to_thread(read_directory, root, query.path, query.span())
     return answer(listing(call.request, query, chapter, chapter.rows))
@@ -34,7 +34,7 @@ async def list_files(
 async def get_file(
     call: Called, execution_id: UUID, query: Annotated[FileQuery, Query()]
 ) -> Response:
-    """The bytes of a file of the workspace; `Range` is honoured."""
+    """Download a file of the workspace; supports `Range`."""
     root = await _workspace(call, execution_id)
     file = await asyncio.to_thread(open_file, root, query.path)
     return OpenFileResponse(file, query.path)
@@ -49,9 +49,9 @@ async def get_file(
 async def get_archive(
     call: Called, execution_id: UUID, query: Annotated[ArchiveQuery, Query()]
 ) -> Response:
-    """A directory of the workspace with all below it, as `tar.gz`.
+    """Download a directory of the workspace as `tar.gz`.
 
-    Links that lead out, and what is neither file nor directory, are left out and named in it.
+    The archive omits links that lead out and special files, and contains a list of them.
     """
     root = await _workspace(call, execution_id)
     directory = await asyncio.to_thread(open_directory, root, query.path)

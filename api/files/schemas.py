@@ -1,4 +1,4 @@
-"""Files of a workspace."""
+"""Query parameters and response bodies of workspace files."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -20,13 +20,13 @@ FilePath = Annotated[
 
 
 class DirectoryQuery(StoryQuery):
-    """Which directory of the workspace, and which part of it."""
+    """The directory and the page of its entries."""
 
     path: FilePath = "."
 
 
 class FileQuery(BaseModel):
-    """Which file of the workspace."""
+    """The file to download."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,7 +34,7 @@ class FileQuery(BaseModel):
 
 
 class ArchiveQuery(BaseModel):
-    """Which directory of the workspace."""
+    """The directory to download."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,7 +42,7 @@ class ArchiveQuery(BaseModel):
 
 
 class FileRead(BaseModel):
-    """One name of a directory. `path` is what the other routes take; only a file has a size."""
+    """An entry of a directory. Use `path` in other requests. Only files have a size."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""The workspace of an execution as the gateway reads it, on the host where its tools work."""
+"""Access to the workspace of an execution, if this gateway runs on the worker's host."""
 
 import os
 import stat
@@ -31,39 +31,42 @@ from persistence.tables.executions import ExecutionRow
 from runtime.host import known_host_id
 
 LARGEST_DIRECTORY = 100_000
-"""Names of one directory that are read (chosen: some ten megabytes of them)."""
+"""Maximum number of directory entries to read (chosen: about ten megabytes)."""
 
 TOP = "."
 
 
 async def workspace_of(session: AsyncSession, gateway: Gateway, row: ExecutionRow) -> Path | None:
-    """Where the files of an execution are; None while there are none.
+    """The workspace directory of an execution, or None if it has no files yet.
 
     Raises:
-        FilesElsewhereError: another machine holds them, or they are the operator's.
+        FilesElsewhereError: the files are on another machine or in a directory of the host.
     """
     directory = (await definition_of(session, row)).get("working_directory_path")
     if directory is not None:
-        raise FilesElsewhereError(f"Its tools work in {directory}; read the files there.")
+        raise FilesElsewhereError(
+            f"This execution uses the host directory {directory}; read the files there."
+        )
     conversation = row.session_id and await sessions.find(session, row.session_id)
     if not conversation or conversation.workspace_host_id is None:
         return None
     home = gateway.settings.home
     if conversation.workspace_host_id != known_host_id(home):
         raise FilesElsewhereError(
-            "Its workspace is on another machine than this gateway, which reads "
-            f"{home / 'workspaces'}; mount the worker's home there, or ask the gateway beside it."
+            "The workspace of this execution is on another machine. Mount the worker's home "
+            f"directory so that this gateway can read {home / 'workspaces'}, or use a gateway "
+            "on that machine."
         )
     root = home / "workspaces" / str(conversation.id)
     return root if root.is_dir() else None
 
 
 def read_directory(root: Path | None, path: str, span: TimelineRange) -> TimelinePage[Any]:
-    """A part of what is in a directory, by name, as `FileRead`. Blocking.
+    """A page of directory entries, sorted by name. Blocking.
 
     Raises:
-        NotFoundError: there is no such directory.
-        InvalidInputError: it is none, or the path leads out.
+        NotFoundError: the directory does not exist.
+        InvalidInputError: the path is not a directory or leads out.
     """
     start = (span.after or 0) + span.offset
     with _directory(root, path) as (directory, base):
@@ -82,24 +85,24 @@ def open_file(root: Path | None, path: str) -> int:
     """A file descriptor of a regular file. Blocking.
 
     Raises:
-        NotFoundError: there is no such file.
-        InvalidInputError: it is no file, or the path leads out.
+        NotFoundError: the file does not exist.
+        InvalidInputError: the path is not a file or leads out.
     """
     with _told(), place_below(_some(root, path), path) as place:
         return place.open_file()
 
 
 def open_directory(root: Path | None, path: str) -> int:
-    """A file descriptor of a directory. Blocking; raises as `open_file`."""
+    """A file descriptor of a directory. Blocking; raises the same errors as `open_file`."""
     with _told(), place_below(_some(root, path), path) as place:
         return place.open_directory()
 
 
 @contextmanager
 def _directory(root: Path | None, path: str) -> Iterator[tuple[int | None, str]]:
-    """An open directory, and what the paths in it begin with. Without a workspace its top is empty.
+    """An open directory and the prefix of its paths. Without a workspace, the root is empty.
 
-    A path is read as the tools read it, so that what is listed can be asked for.
+    Resolves paths in the same way as the tools.
     """
     if root is None and relative_path(path) == TOP:
         yield None, ""
@@ -117,13 +120,14 @@ def _some(root: Path | None, path: str) -> Path:
         return root
     if relative_path(path) is None:
         raise InvalidInputError(
-            f"{path!r} is not a path in the workspace.", [_problem("Name a file below it.")]
+            f"{path!r} is not a valid path in the workspace.",
+            [_problem("Use the path of a file in this directory.")],
         )
-    raise NotFoundError(f"There is no {path} in the workspace.")
+    raise NotFoundError(f"{path} does not exist in the workspace.")
 
 
 def _file(directory: int, name: str, base: str) -> FileRead | None:
-    """What a name is; None where it is gone again."""
+    """The entry for a name, or None if it was deleted."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -146,7 +150,7 @@ _KINDS: Sequence[tuple[Callable[[int], bool], FileKind]] = (
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Errors about paths, as errors of a request."""
+    """Convert path errors to request errors."""
     try:
         yield
     except WorkspaceFileMissingError as error:

@@ -1,1 +1,1 @@
-"""Health: routes, bodies and views."""
+"""Health and metrics: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""Whether the gateway lives and can serve, its metrics, and its front door; without a token."""
+"""Health checks, metrics and the root path; these need no token."""
 
 import asyncio
 from datetime import timedelta
@@ -10,32 +10,33 @@ from sqlalchemy import text
 from temporalio.service import RPCError
 
 from api.gateway import Gateway
+from persistence.db.migrate import NEWEST, PreReleaseDatabaseError, find_revision
 from persistence.db.outages import is_outage
-from persistence.db.revision import NEWEST, current_revision
 
 router = APIRouter(tags=["health"])
 
 PROBE_SECONDS = 2.0
-"""A probe that takes longer says no; orchestrators ask every few seconds (chosen)."""
+"""A check that takes longer fails; orchestrators check every few seconds (chosen)."""
 
 
 @router.get("/", include_in_schema=False)
 async def front_door() -> RedirectResponse:
-    """Whoever opens the address `perdure up` prints finds the description of the API."""
+    """Redirect the address that `perdure up` prints to the API documentation."""
     return RedirectResponse("/docs")
 
 
 @router.get("/health/live")
 async def live() -> JSONResponse:
-    """The process answers."""
+    """Report that the process responds."""
     return JSONResponse({"status": "ok"})
 
 
 @router.get("/health/ready")
 async def ready(request: Request) -> JSONResponse:
-    """Whether requests can be served: 503 without the database or with an old schema.
+    """Check the database, its schema and Temporal.
 
-    Without Temporal they can: what is accepted is started later, so that is `degraded` only.
+    Returns 503 if the database is unavailable or its schema is outdated. If only Temporal is
+    unavailable, returns 200 with `degraded`: requests are stored and started later.
     """
     gateway: Gateway = request.app.state.gateway
     (database, migrations), temporal = await asyncio.gather(_database(gateway), _temporal(gateway))
@@ -51,7 +52,7 @@ async def ready(request: Request) -> JSONResponse:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics() -> Response:
-    """Prometheus metrics of this process."""
+    """Return the Prometheus metrics of this process."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
@@ -60,7 +61,9 @@ async def _database(gateway: Gateway) -> tuple[str, str]:
         async with asyncio.timeout(PROBE_SECONDS):
             async with gateway.database.reading() as session:
                 await session.execute(text("SELECT 1"))
-            revision = await current_revision(gateway.database.engine)
+            revision = await find_revision(gateway.database.engine)
+    except PreReleaseDatabaseError:
+        return "ok", "outdated"
     except Exception as error:
         if not is_outage(error):
             raise

@@ -1,1 +1,1 @@
-"""Hooks: routes, bodies and views."""
+"""Hooks: routes, schemas and views."""

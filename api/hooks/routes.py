@@ -1,4 +1,4 @@
-"""Hooks: secret addresses that execute a task in its owner's name."""
+"""Hooks: secret URLs that execute a task as its owner."""
 
 from functools import partial
 from typing import Annotated
@@ -38,9 +38,9 @@ async def create_hook(
     task_id: UUID,
     body: Annotated[HookCreate, Depends(JsonBody(HookCreate, optional=True))],
 ) -> Response:
-    """Make a secret address: whoever POSTs JSON to it executes the task in its owner's name.
+    """Create a secret URL. A POST with JSON to this URL executes the task as its owner.
 
-    The address is in this answer and nowhere else.
+    The URL is returned only here.
     """
 
     async def create(session: AsyncSession) -> tuple[Response, Response]:
@@ -53,7 +53,7 @@ async def create_hook(
         headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
         url = f"{_outside(call)}{links.BASE}/hooks/{made.token}"
         told = HookCreated(**dict(read), token=made.token, url=url)
-        # What is kept for a repetition stands in the database, where no secret is to be.
+        # The stored response for repeated requests must not contain the secret.
         kept = HookCreated(**dict(read), token=None, url=None)
         return answer(kept, 201, headers), answer(told, 201, headers)
 
@@ -65,7 +65,7 @@ async def create_hook(
 async def list_hooks(
     call: Called, task_id: UUID, query: Annotated[ListQuery, InQuery()]
 ) -> Response:
-    """The hooks of a task of mine, newest first."""
+    """List the hooks of one of your tasks, newest first."""
     async with call.gateway.database.reading() as session:
         await _own_task(session, call, task_id)
         page = await hooks.page(session, task_id, query.window())
@@ -74,7 +74,7 @@ async def list_hooks(
 
 @router.get("/tasks/{task_id}/hooks/{hook_id}", responses={200: {"model": HookRead}})
 async def get_hook(call: Called, task_id: UUID, hook_id: UUID) -> Response:
-    """One hook, without its address."""
+    """Get a hook, without its URL."""
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, task_id, hook_id)
     return single(call.request, views.hook(row))
@@ -82,7 +82,7 @@ async def get_hook(call: Called, task_id: UUID, hook_id: UUID) -> Response:
 
 @router.delete("/tasks/{task_id}/hooks/{hook_id}", status_code=204)
 async def delete_hook(call: Called, task_id: UUID, hook_id: UUID) -> Response:
-    """Close an address for good."""
+    """Delete a hook; its URL stops working permanently."""
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, task_id, hook_id)
         require_match(call.request, views.hook(row))
@@ -96,14 +96,14 @@ async def delete_hook(call: Called, task_id: UUID, hook_id: UUID) -> Response:
 
 
 async def hooked(request: Request, token: str) -> tuple[Call, HookRow]:
-    """The dependency in place of a login: the token is the credential.
+    """The dependency that authenticates a hook by its token.
 
-    From here on the request goes by the hook's id: its path is logged, told in problems and kept
-    with idempotency keys, where no secret is to be.
+    Replaces the token in the path by the id of the hook, because the path appears in logs, errors
+    and idempotency keys, which must not contain secrets.
 
     Raises:
         NotFoundError: no hook has this token.
-        RateLimitedError: the address guesses, or the owner's hooks are called too often.
+        RateLimitedError: the address or the owner sent too many requests.
     """
     request.scope["path"] = f"{links.BASE}/hooks/…"
     gateway: Gateway = request.app.state.gateway
@@ -127,7 +127,7 @@ async def hooked(request: Request, token: str) -> tuple[Call, HookRow]:
     openapi_extra={"requestBody": _ANY_OBJECT},
 )
 async def call_hook(called: Annotated[tuple[Call, HookRow], Depends(hooked)]) -> Response:
-    """Execute the hook's task. The body's top-level fields are the prompt's variables."""
+    """Execute the task of a hook. The top-level fields of the body are the variables."""
     call, hook = called
     payload = (await _PAYLOAD(call)).root
 
@@ -145,17 +145,17 @@ async def _own(session: AsyncSession, call: Call, task_id: UUID, hook_id: UUID) 
     await _own_task(session, call, task_id)
     row = await hooks.find(session, task_id, hook_id)
     if row is None:
-        raise NotFoundError(f"The task has no hook {hook_id}.")
+        raise NotFoundError(f"Hook {hook_id} of this task does not exist.")
     return row
 
 
 async def _own_task(session: AsyncSession, call: Call, task_id: UUID) -> None:
-    """Who may only execute a shared task has no business with its secret addresses."""
+    """Only the owner of a task may see its hooks, not other users who may execute it."""
     task = await readable_task(session, call.caller, task_id)
     call.require_own(task.row.user_id, "task")
 
 
 def _outside(call: Call) -> str:
-    """The gateway's address as others reach it: as the operator says, else as the caller did."""
+    """The public URL of the gateway: from the settings, otherwise from the request."""
     public = call.gateway.settings.public_url
     return (public or str(call.request.base_url)).rstrip("/")

@@ -1,4 +1,4 @@
-"""Hooks."""
+"""Request and response bodies of hooks."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,36 +11,36 @@ from services.field_types import Body, Read
 
 
 class HookCreate(Body):
-    """A new hook; the name is for people."""
+    """A new hook; the name is only a label."""
 
     name: Name | None = None
 
 
 class HookRead(Read):
-    """A hook. Its address is told once, when it is made."""
+    """A hook. Its URL is returned once, when it is created."""
 
     id: UUID
     task_id: UUID
     name: str | None
     created_at: datetime
-    last_used_at: Annotated[datetime | None, Field(description="To the minute.")]
+    last_used_at: Annotated[datetime | None, Field(description="Accurate to the minute.")]
 
 
 class HookCreated(HookRead):
     """A new hook with its secret."""
 
-    token: Annotated[
-        str | None, Field(description="Told this once; null when a repeated request is answered.")
+    token: Annotated[str | None, Field(description="Returned once; null for a repeated request.")]
+    url: Annotated[
+        str | None, Field(description="The URL for POST requests. Keep it as secret as the token.")
     ]
-    url: Annotated[str | None, Field(description="Where to POST to; as secret as the token.")]
 
 
 class HookPayload(RootModel[dict[str, Any]]):
-    """What is sent to a hook: any JSON object. Its top-level fields are the prompt's variables."""
+    """The body of a hook request: any JSON object. Its top-level fields are the variables."""
 
 
 class HookAccepted(Read):
-    """The execution that a call has made, as far as its caller is concerned."""
+    """The execution that the request started."""
 
     execution_id: UUID
     status: str

@@ -1,1 +1,1 @@
-"""Input requests: routes, bodies and views."""
+"""Input requests: routes, schemas and views."""

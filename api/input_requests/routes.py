@@ -54,7 +54,7 @@ async def list_input_requests(
 
 @router.get("/{request_id}", responses={200: {"model": InputRequestRead}})
 async def get_input_request(call: Called, request_id: UUID) -> Response:
-    """One request."""
+    """Get an input request."""
     async with call.gateway.database.reading() as session:
         row = await answerable_request(session, call.caller, request_id)
     return single(call.request, views.input_request(call, row))

@@ -1,4 +1,4 @@
-"""What people are asked, and how they answer."""
+"""Request and response bodies of input requests."""
 
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,9 @@ from services.field_types import Read
 
 
 class AskedToolCall(BaseModel):
-    """The tool call an approval is about; what runs is exactly what was approved.
+    """The tool call to approve. Exactly this call runs after the approval.
 
-    An edited input must fit `input_schema`.
+    An edited input must match `input_schema`.
     """
 
     name: str
@@ -22,7 +22,7 @@ class AskedToolCall(BaseModel):
 
 
 class InputRequestRead(Read):
-    """Something a person must answer (contract.md, section 5)."""
+    """A request that a person must answer (contract.md, section 5)."""
 
     id: UUID
     execution_id: UUID

@@ -1,1 +1,1 @@
-"""Mcp servers: routes, bodies and views."""
+"""MCP servers: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""MCP servers: registered once, named by tasks; whether they answer."""
+"""MCP servers: registration and health checks."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -37,10 +37,10 @@ router = APIRouter(prefix="/mcp-servers", tags=["MCP servers"])
 OURS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept"}
 )
-"""Headers that say how the request itself is made, and to whom."""
+"""Headers that our HTTP client sets itself."""
 
 REACHED_BY = frozenset({"url", "command", "args", "headers", "env"})
-"""When one of these changes, what the last check found says nothing any more."""
+"""A change of these fields invalidates the last health check."""
 
 
 @router.post("", status_code=201, responses=created(McpServerRead))
@@ -50,7 +50,7 @@ async def create_mcp_server(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Register a server; tasks name it in `sdk_options.mcp_servers` as `{"ref": NAME}`."""
+    """Register a server. Tasks refer to it in `sdk_options.mcp_servers` as `{"ref": NAME}`."""
 
     async def create(session: AsyncSession) -> tuple[Response, None]:
         row = McpServerRow(
@@ -69,7 +69,7 @@ async def create_mcp_server(
 
 @router.get("", responses={200: {"model": Listing[McpServerRead]}})
 async def list_mcp_servers(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
-    """My servers and the public ones, newest first."""
+    """List your servers and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
         page = await named_resources.page(
             session, McpServerRow, call.principal.user_id, query.window()
@@ -79,7 +79,7 @@ async def list_mcp_servers(call: Called, query: Annotated[ListQuery, Query()]) -
 
 @router.get("/{server_id}", responses={200: {"model": McpServerRead}})
 async def get_mcp_server(call: Called, server_id: UUID) -> Response:
-    """One server, its secrets masked."""
+    """Get a server, with secrets masked."""
     async with call.gateway.database.reading() as session:
         row = await named_resources.find(session, McpServerRow, server_id)
     if row is None:
@@ -97,7 +97,7 @@ async def update_mcp_server(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Change a server. A header or variable sent back masked stays as it is."""
+    """Change a server. A masked header or variable that you send back does not change."""
     async with call.gateway.database.transaction(keep=not dry_run) as session:
         row = await _own(session, call, server_id, lock=True)
         read = views.mcp_server(row)
@@ -124,7 +124,7 @@ async def update_mcp_server(
 
 @router.delete("/{server_id}", status_code=204)
 async def delete_mcp_server(call: Called, server_id: UUID) -> Response:
-    """Forget a server; tasks that name it can't be changed until they name another."""
+    """Delete a server. Tasks that refer to it cannot be changed until they use another one."""
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, server_id, lock=True)
         require_match(call.request, views.mcp_server(row))
@@ -137,16 +137,16 @@ async def delete_mcp_server(call: Called, server_id: UUID) -> Response:
 
 @router.post("/{server_id}/health-check", responses={200: {"model": HealthRead}})
 async def check_mcp_server(call: Called, server_id: UUID) -> Response:
-    """Shake hands with a server of mine and say what it answers.
+    """Connect to one of your servers and return the result.
 
-    A failure is a finding, not a problem: the answer is 200 with `status: unhealthy`.
+    If the connection fails, the response is 200 with `status: unhealthy`.
     """
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, server_id)
     if row.url is None:
         raise ConflictError(
-            "This server is a command, which a worker starts for an execution; there is nothing "
-            "to reach from here."
+            "This server is a command that a worker starts for an execution; health checks "
+            "need a server with a url."
         )
     health = await _checked(call, row, row.url)
     read = HealthRead(
@@ -168,7 +168,7 @@ async def check_mcp_server(call: Called, server_id: UUID) -> Response:
 
 
 async def _checked(call: Call, row: McpServerRow, url: str) -> Health:
-    """The handshake, with the caller's own secrets, and no transaction open meanwhile."""
+    """Connect with the caller's secrets, without an open transaction."""
     try:
         async with call.gateway.database.transaction() as session:
             headers = await mcp_values.opened(
@@ -185,12 +185,12 @@ async def _checked(call: Call, row: McpServerRow, url: str) -> Health:
 
 
 def _write(call: Call, row: McpServerRow, body: McpServerCreate) -> None:
-    """Make the row what the body says.
+    """Apply the body to the row.
 
     Raises:
-        InvalidInputError: that is no server.
-        PermissionDeniedError: it would take an admin.
-        SecretsNotConfiguredError: it holds a secret, and there is no key to seal it with.
+        InvalidInputError: the definition is invalid.
+        PermissionDeniedError: the change requires the admin role.
+        SecretsNotConfiguredError: there is no key to encrypt a secret value.
     """
     _check(call, row, body)
     for field in ("name", "description", "url", "command", "is_public"):
@@ -207,22 +207,27 @@ def _check(call: Call, row: McpServerRow, body: McpServerCreate) -> None:
         *mcp_values.mask_problems("env", body.env, row.env),
     ]
     if (body.url is None) == (body.command is None):
-        problems.append(FieldProblem(("body", "url"), "Give either a url or a command."))
+        problems.append(FieldProblem(("body", "url"), "Specify either a url or a command."))
     if body.url is not None:
         problems += mcp_rules.address_problems(
             body.url, ("body", "url"), call.services.settings.check_url
         )
     problems += [
-        FieldProblem(("body", "headers", name), "This header is ours to write; leave it out.")
+        FieldProblem(("body", "headers", name), "Perdure sets this header; remove it.")
         for name in body.headers
         if name.lower() in OURS
     ]
     lost = [f for f in (("args", "env") if body.command is None else ("headers",)) if _has(body, f)]
-    problems += [FieldProblem(("body", f), "This kind of server takes none.") for f in lost]
+    problems += [
+        FieldProblem(("body", f), "This kind of server does not support this field; remove it.")
+        for f in lost
+    ]
     if problems:
         raise InvalidInputError("The MCP server is invalid; see errors.", problems)
     if (body.command is not None or body.is_public) and not call.principal.is_admin:
-        raise PermissionDeniedError("Only an admin may register commands, or share a server.")
+        raise PermissionDeniedError(
+            "Registering a command and sharing a server require the admin role."
+        )
 
 
 def _has(body: McpServerCreate, field: str) -> bool:
@@ -240,11 +245,11 @@ async def _own(
 
 
 def _none(server_id: UUID) -> NotFoundError:
-    return NotFoundError(f"There is no MCP server {server_id}.")
+    return NotFoundError(f"MCP server {server_id} does not exist.")
 
 
 def _told(row: McpServerRow) -> dict[str, Any]:
-    """For the audit log: names of headers and variables, never values."""
+    """Fields for the audit log: names of headers and variables, never values."""
     return {
         "name": row.name,
         "url": row.url,

@@ -1,4 +1,4 @@
-"""MCP servers: what a client writes, and what it reads."""
+"""Request and response bodies of MCP servers."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from services.field_types import Body, Read, Text
 
 MOST_VALUES = 50
 LONGEST_VALUE = 8_192
-"""Characters of a header or variable: what web servers commonly take of a header."""
+"""Maximum characters of a header or variable: the common limit of web servers."""
 
 Url = Annotated[str, Field(min_length=1, max_length=URL_LIMIT)]
 Command = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"\S")]
@@ -28,10 +28,10 @@ Variables = Annotated[dict[VariableName, Value], Field(max_length=MOST_VALUES)]
 
 
 class McpServerCreate(Body):
-    """An MCP server, by its address or by a command (admins only).
+    """An MCP server with a URL, or with a command (admins only).
 
-    Values of `headers` and `env` are best references (`secret://name`, `Bearer secret://name`);
-    others are stored sealed and never shown again.
+    Use references to secrets as values of `headers` and `env` (`secret://name`,
+    `Bearer secret://name`). Other values are stored encrypted and never shown.
     """
 
     name: Slug
@@ -41,13 +41,13 @@ class McpServerCreate(Body):
     args: Arguments = ()
     headers: Headers = Field(default_factory=dict)
     env: Variables = Field(default_factory=dict)
-    is_public: Annotated[bool, Field(description="Whether everybody may name it; admins only.")] = (
+    is_public: Annotated[bool, Field(description="Whether every user can use it; admins only.")] = (
         False
     )
 
 
 class McpServerUpdate(Body):
-    """Changes to a server; a value sent back as it is shown, masked, stays as it is."""
+    """Changes to a server. A masked value that you send back does not change."""
 
     name: Slug | None = None
     description: Text | None = None
@@ -60,22 +60,24 @@ class McpServerUpdate(Body):
 
 
 class HealthRead(BaseModel):
-    """What a health check found."""
+    """The result of a health check."""
 
     model_config = ConfigDict(frozen=True)
 
     status: Literal["healthy", "unhealthy"]
-    latency_ms: Annotated[int | None, Field(description="Until the answer to `initialize`.")]
+    latency_ms: Annotated[int | None, Field(description="Time until the response to `initialize`.")]
     server_info: Annotated[
-        dict[str, Any] | None, Field(description="What the server says of itself.")
+        dict[str, Any] | None, Field(description="Information from the server about itself.")
     ]
     protocol_version: str | None
     checked_at: datetime
-    detail: Annotated[str | None, Field(description="What is wrong, in a sentence.")]
+    detail: Annotated[
+        str | None, Field(description="The error message, if the server is unhealthy.")
+    ]
 
 
 class McpServerRead(Read):
-    """A registered MCP server, its secrets masked."""
+    """A registered MCP server, with secrets masked."""
 
     id: UUID
     user_id: UUID

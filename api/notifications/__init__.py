@@ -1,1 +1,1 @@
-"""Notifications: routes, bodies and views."""
+"""Notifications: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""Notifications: what was told to whom, told again, and tried out."""
+"""Notifications: list, read, redeliver and test."""
 
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/notifications", tags=["notifications"])
 
 
 class NotificationQuery(ListQuery):
-    """What a list of notifications can be narrowed by."""
+    """Filters for notifications."""
 
     status: Literal["pending", "delivered", "failed"] | None = None
     kind: Literal["webhook", "email", "slack"] | None = None
@@ -43,7 +43,7 @@ class NotificationQuery(ListQuery):
 async def list_notifications(
     call: Called, query: Annotated[NotificationQuery, Query()]
 ) -> Response:
-    """What my executions told, newest first."""
+    """List the notifications of your executions, newest first."""
     narrowed = NotificationFilter(query.status, query.kind, query.execution_id)
     async with call.gateway.database.reading() as session:
         page = await queries.page(session, call.principal.user_id, narrowed, query.window())
@@ -54,7 +54,7 @@ async def list_notifications(
 async def test_notification(
     call: Called, body: Annotated[NotificationTest, Depends(JsonBody(NotificationTest))]
 ) -> Response:
-    """Send a sample, the way all notifications go; the answer says where to look."""
+    """Send a test notification with the usual delivery. The response links to its result."""
 
     async def store(session: AsyncSession) -> tuple[Response, None]:
         kind, target = await _checked(session, call, body)
@@ -68,10 +68,10 @@ async def test_notification(
     return (await run_once(call, store)).response
 
 
-# The path takes ids alone, so that `test` is only what it is for a POST.
+# The path matches only ids, so that it does not match `test`.
 @router.get("/{notification_id:uuid}", responses={200: {"model": NotificationDetail}})
 async def get_notification(call: Called, notification_id: UUID) -> Response:
-    """One notification: what is sent, and every try."""
+    """Get a notification with its content and all attempts."""
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, notification_id)
         tries = await queries.attempts(session, row.id)
@@ -88,7 +88,7 @@ async def get_notification(call: Called, notification_id: UUID) -> Response:
     "/{notification_id}/redeliver", status_code=202, responses={202: {"model": NotificationRead}}
 )
 async def redeliver_notification(call: Called, notification_id: UUID) -> Response:
-    """Deliver the same message again, under its old message id; what was delivered too."""
+    """Deliver a notification again with the same message id, even if it was delivered."""
 
     async def store(session: AsyncSession) -> tuple[Response, None]:
         row = await _own(session, call, notification_id)
@@ -109,7 +109,7 @@ async def redeliver_notification(call: Called, notification_id: UUID) -> Respons
 
 
 def read_of(row: NotificationRow) -> NotificationRead:
-    """A notification as its owner sees it."""
+    """A notification, for its owner."""
     path = f"{links.BASE}/notifications/{row.id}"
     related = {"self": path, "redeliver": f"{path}/redeliver"}
     if row.execution_id is not None:
@@ -121,7 +121,7 @@ def read_of(row: NotificationRow) -> NotificationRead:
 
 
 def _shown(row: NotificationRow) -> dict[str, Any]:
-    """The target without what may be a token: a query, and the path of a Slack address."""
+    """The recipient without possible tokens: the query, and the path of a Slack URL."""
     shown = {name: value for name, value in row.target.items() if value is not None}
     if "url" in shown:
         parts = urlsplit(shown["url"])
@@ -137,8 +137,8 @@ async def _checked(
     rules = TargetRules(work, call.principal.user_id)
     given = {Kind(f): getattr(body, f) for f in ("webhook", "email", "slack") if getattr(body, f)}
     if len(given) != 1:
-        problem = FieldProblem(("body",), "Give one target: webhook, email or slack.")
-        raise InvalidInputError("There must be one target.", [problem])
+        problem = FieldProblem(("body",), "Specify exactly one recipient: webhook, email or slack.")
+        raise InvalidInputError("The request needs exactly one recipient; see errors.", [problem])
     [(kind, target)] = given.items()
     problems: list[FieldProblem] = []
     if body.webhook is not None:
@@ -146,7 +146,7 @@ async def _checked(
     if body.slack is not None:
         problems += await rules.slack(body.slack, ("body", "slack"))
     if problems:
-        raise InvalidInputError("The target is invalid; see errors.", problems)
+        raise InvalidInputError("The recipient is invalid; see errors.", problems)
     return kind, target.model_dump(mode="json", exclude={"events"}, exclude_none=True)
 
 
@@ -158,7 +158,7 @@ def _accepted(row: NotificationRow) -> Response:
 async def _own(session: AsyncSession, call: Call, notification_id: UUID) -> NotificationRow:
     row = await queries.find(session, notification_id)
     if row is None:
-        raise NotFoundError(f"There is no notification {notification_id}.")
+        raise NotFoundError(f"Notification {notification_id} does not exist.")
     call.require_own(row.user_id, "notification")
     return row
 

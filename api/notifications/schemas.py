@@ -1,4 +1,4 @@
-"""Notifications: what was to be told to whom, and what came of it."""
+"""Request and response bodies of notifications."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from services.field_types import Body, Read
 
 
 class NotificationRead(Read):
-    """One message to one target; of addresses only what holds no token."""
+    """A message to one recipient; addresses are shown without tokens."""
 
     id: UUID
     message_id: UUID
@@ -29,25 +29,25 @@ class NotificationRead(Read):
 
 
 class AttemptRead(BaseModel):
-    """One try. Without a duration it is under way, or the worker died in it."""
+    """An attempt. Without a duration, it is in progress or the worker crashed."""
 
     number: int
     started_at: datetime
     duration_ms: int | None
     status_code: int | None
     error: str | None
-    excerpt: Annotated[str | None, Field(description="How the receiver's answer begins.")]
+    excerpt: Annotated[str | None, Field(description="The beginning of the receiver's response.")]
 
 
 class NotificationDetail(NotificationRead):
-    """A notification with what is sent and every try."""
+    """A notification with its content and all attempts."""
 
     payload: dict[str, Any] | None
     attempts: list[AttemptRead]
 
 
 class NotificationTest(Body):
-    """Whom to send a sample: one of these."""
+    """The recipient of a test notification: exactly one of these."""
 
     webhook: WebhookTarget | None = None
     email: EmailTarget | None = None

@@ -1,1 +1,1 @@
-"""Reports: routes, bodies and views."""
+"""Reports: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""Answers that are a rendered report: off the event loop, few at a time, known by a tag."""
+"""Responses with rendered reports: rendered in a thread, with limited concurrency and an ETag."""
 
 import asyncio
 import hashlib
@@ -20,13 +20,13 @@ from domain.report_facts import Ending
 from reports.render import format_of, render
 
 NAME_CHARS = 80
-"""Of a file's name: every file system takes it (chosen)."""
+"""Maximum length of a file name that every file system supports (chosen)."""
 
 _HEADERS = {
-    # A report quotes what models and tools wrote; whatever gets through runs and loads nothing.
+    # Reports contain model and tool output; this policy prevents scripts and loading.
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
     "img-src data:",
-    # The end of the execution may still be added to it.
+    # The report can still change when the execution ends.
     "Cache-Control": "private, no-cache",
 }
 _NOT_IN_NAMES = re.compile(r"[\W_]+")
@@ -34,7 +34,7 @@ _NOT_IN_NAMES = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored report with the end of its execution, if it has ended."""
+    """A stored report with the outcome of its execution, if it has ended."""
 
     id: UUID
     title: str
@@ -46,11 +46,11 @@ class Stored:
 async def rendered(
     call: Call, report: Stored, name: str, *, shown: Literal["inline", "attachment"]
 ) -> Response:
-    """The report as a file of this format.
+    """Render the report in this format.
 
     Raises:
-        InvalidInputError: there is no such format.
-        RenderingFailedError: it can't be rendered so.
+        InvalidInputError: the format does not exist.
+        RenderingFailedError: the report cannot be rendered in this format.
     """
     chosen = format_of(name)
     base_url = (call.gateway.settings.public_url or "").rstrip("/")
@@ -70,14 +70,14 @@ async def rendered(
 
 
 def _tag(report: Stored, name: str, base_url: str) -> str:
-    """What a rendering depends on: the stored report, the end, our templates, the addresses."""
+    """An ETag from everything that affects the result: report, outcome, templates, public URL."""
     ending = "" if report.ending is None else json.dumps(asdict(report.ending))
     parts = "\n".join([str(report.id), name, base_url, version("perdure"), ending])
     return f'"{hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()}"'
 
 
 def disposition(shown: str, report: Stored, suffix: str) -> str:
-    """What a browser does with the file, and its name (RFC 6266): also for who reads only ASCII."""
+    """The Content-Disposition header (RFC 6266), with an ASCII fallback for the file name."""
     words = _NOT_IN_NAMES.sub("-", report.title)[:NAME_CHARS].strip("-").lower()
     ending = f"{report.created_at:%Y-%m-%d}.{suffix}"
     plain = _NOT_IN_NAMES.sub("-", words.encode("ascii", "ignore").decode()).strip("-")

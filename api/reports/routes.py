@@ -1,4 +1,4 @@
-"""Reports: listed, as they are stored, or as a file of any format."""
+"""Reports: list, read, download."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, cast
@@ -48,7 +48,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 
 class ReportQuery(ListQuery):
-    """What a list of reports can be narrowed by."""
+    """Filters for reports."""
 
     task_id: UUID | None = None
     execution_id: UUID | None = None
@@ -59,7 +59,7 @@ class ReportQuery(ListQuery):
 
 @router.get("/reports", responses={200: {"model": Listing[ReportItem]}})
 async def list_reports(call: Called, query: Annotated[ReportQuery, Query()]) -> Response:
-    """My reports, newest first, without their contents. `created_to` itself is not in the span."""
+    """List your reports, newest first, without their content. `created_to` is exclusive."""
     narrowed = ReportFilter(
         task_id=query.task_id,
         execution_id=query.execution_id,
@@ -76,7 +76,7 @@ async def list_reports(call: Called, query: Annotated[ReportQuery, Query()]) -> 
 
 @router.get("/reports/{report_id}", responses={200: {"model": ReportRead}})
 async def get_report(call: Called, report_id: UUID) -> Response:
-    """One report with its content."""
+    """Get a report with its content."""
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, report_id)
         execution = await queries.find(session, row.execution_id)
@@ -88,7 +88,7 @@ async def get_report(call: Called, report_id: UUID) -> Response:
 
 @router.get("/reports/{report_id}/download", response_class=Response, responses=_FILE)
 async def download_report(call: Called, report_id: UUID, name: FormatName = None) -> Response:
-    """The report as a file; without `format` in the one that its task asks for."""
+    """Download a report; the default format is the `report_format` of the task."""
     if name is not None:
         format_of(name)
     async with call.gateway.database.reading() as session:
@@ -101,7 +101,7 @@ async def download_report(call: Called, report_id: UUID, name: FormatName = None
 async def get_execution_report(
     call: Called, execution_id: UUID, name: FormatName = None
 ) -> Response:
-    """The newest report of an execution; with `format` it is rendered as a file of that format."""
+    """Get the latest report of an execution; with `format`, rendered as a file."""
     if name is not None:
         format_of(name)
     async with call.gateway.database.reading() as session:
@@ -124,21 +124,21 @@ async def _hidden(session: AsyncSession, call: Call, rows: Sequence[ReportRow]) 
 async def _own(session: AsyncSession, call: Call, report_id: UUID) -> ReportRow:
     row = await reports.find(session, report_id)
     if row is None:
-        raise NotFoundError(f"There is no report {report_id}.")
+        raise NotFoundError(f"Report {report_id} does not exist.")
     call.require_own(row.user_id, "report")
     return row
 
 
 async def _why_none(session: AsyncSession, execution: ExecutionRow) -> str:
-    """Why an execution has no report, and what to change."""
+    """The reason why an execution has no report, and what to do."""
     if execution.report_error is not None:
         return f"This execution has no report: {execution.report_error}"
     definition = await definition_of(session, execution)
     if not definition.get("generate_report"):
-        return "This execution has no report: its task asks for none. Set generate_report."
+        return "This execution has no report. Set generate_report in its task to create reports."
     if not ExecutionStatus(execution.status).is_terminal:
-        return "This execution has no report yet: it is made just before the end."
-    return "This execution has no report: it ended before one could be made."
+        return "This execution has no report yet. The report is created shortly before the end."
+    return "This execution has no report, because it ended before the report was created."
 
 
 def _stored(row: ReportRow, execution: ExecutionRow | None) -> Stored:
@@ -146,7 +146,7 @@ def _stored(row: ReportRow, execution: ExecutionRow | None) -> Stored:
 
 
 def _ending(row: ExecutionRow | None) -> Ending | None:
-    """How the execution ended, which a report made just before can't know."""
+    """The outcome of the execution, which the stored report does not contain."""
     if row is None or not ExecutionStatus(row.status).is_terminal:
         return None
     message = row.error_message or row.cancel_reason

@@ -1,4 +1,4 @@
-"""Reports."""
+"""Response bodies of reports."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from services.field_types import Read
 
 
 class ReportItem(Read):
-    """A stored report as lists show it; `format` is the one its task asks for."""
+    """A report in a list; `format` is the `report_format` of the task."""
 
     id: UUID
     execution_id: UUID
@@ -19,6 +19,6 @@ class ReportItem(Read):
 
 
 class ReportRead(ReportItem):
-    """A stored report; every format is rendered from `content`."""
+    """A report. All formats are rendered from `content`."""
 
     content: dict[str, Any]

@@ -1,1 +1,1 @@
-"""Schedules: routes, bodies and views."""
+"""Schedules: routes, schemas and views."""

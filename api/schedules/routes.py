@@ -22,7 +22,7 @@ from persistence.definitions import scheduled_runs, schedules, tasks
 from services.definitions.tasks import enable_schedule
 from services.executions import starting
 from services.executions.inputs import BackfillBody
-from services.schedules import PlannedBackfill, backfill
+from services.scheduling.backfills import PlannedBackfill, backfill
 
 router = APIRouter(tags=["schedules"])
 
@@ -34,7 +34,7 @@ async def list_schedules(call: Called, query: Annotated[ListQuery, Query()]) -> 
     """My tasks that have a schedule, newest first, with their next runs."""
     async with call.gateway.database.reading() as session:
         page = await schedules.page(session, call.principal.user_id, query.window())
-        synchronised = await schedules.mark_synchronised(session, [row.id for row in page.rows])
+        synchronised = await schedules.find_synchronised(session, [row.id for row in page.rows])
     lines = [views.line(row, is_synchronised=row.id in synchronised) for row in page.rows]
     return answer(listing(call.request, query, page, lines))
 
@@ -93,17 +93,17 @@ async def _read(call: Call, task_id: UUID) -> ScheduleRead:
     async with call.gateway.database.reading() as session:
         task = await tasks.find(session, task_id)
         if task is None:
-            raise NotFoundError(f"There is no task {task_id}.")
+            raise NotFoundError(f"Task {task_id} does not exist.")
         call.require_own(task.row.user_id, "task")
         kept = await schedules.find(session, task_id)
-        recent = await scheduled_runs.recent(session, task_id, limit=views.SHOWN_RUNS)
-        skipped = await scheduled_runs.skips(session, task_id)
+        recent = await scheduled_runs.list_recent(session, task_id, limit=views.SHOWN_RUNS)
+        skipped = await scheduled_runs.count_skips(session, task_id)
     state = None
     if kept is not None and kept.wanted is not None:
         state = await call.services.schedules.state(kept.wanted)
     return views.schedule(
         task.row,
-        is_synchronised=kept is None or kept.is_in_step,
+        is_synchronised=kept is None or kept.is_synchronised,
         server_state=state,
         runs=recent,
         skipped=skipped,

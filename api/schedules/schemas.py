@@ -1,4 +1,4 @@
-"""Schedules of tasks: how they stand, and what may be asked of them."""
+"""Request and response bodies of schedules."""
 
 from datetime import datetime
 from typing import Literal
@@ -13,7 +13,7 @@ State = Literal["active", "paused", "none", "out_of_step"]
 
 
 class FireRead(BaseModel):
-    """One fire. A skipped one has no execution and says why."""
+    """A scheduled run. A skipped run has a reason instead of an execution."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -25,7 +25,7 @@ class FireRead(BaseModel):
 
 
 class ScheduleLine(Read):
-    """A schedule in a list. `next_fire_at` is by the clock, before jitter."""
+    """A schedule in a list. `next_fire_at` does not include jitter."""
 
     task_id: UUID
     task_name: str
@@ -37,10 +37,11 @@ class ScheduleLine(Read):
 
 
 class ScheduleRead(Read):
-    """A task's schedule. What Temporal counts is null while it can't be asked.
+    """The schedule of a task. Counts are null while Temporal is unavailable.
 
-    `missed_count`: due while nobody could start them, past the catch-up window. `skipped_count`:
-    met one that still ran, or were refused here. Both begin when the schedule is first made.
+    `missed_count`: runs that were due during an outage and exceeded the catch-up window.
+    `skipped_count`: runs that were skipped because another run was active, or that were refused.
+    Both count from the creation of the schedule.
     """
 
     task_id: UUID
@@ -60,7 +61,7 @@ class ScheduleRead(Read):
 
 
 class BackfillRead(Read):
-    """A backfill that was accepted, and how many fires it means."""
+    """An accepted backfill and its number of runs."""
 
     id: UUID
     task_id: UUID

@@ -10,7 +10,7 @@ from api.schedules.schemas import FireRead, ScheduleLine, ScheduleRead, State
 from domain import cron
 from domain.schedules import ScheduleState, TaskSchedule
 from persistence.definitions.scheduled_runs import ScheduledRun
-from persistence.definitions.schedules import wanted_of
+from persistence.definitions.schedules import schedule_of
 from persistence.tables.tasks import TaskRow
 
 SHOWN_RUNS = 10
@@ -34,7 +34,7 @@ def schedule(
     skipped: int,
 ) -> ScheduleRead:
     """One task's schedule. `server_state` None: Temporal did not answer."""
-    wanted = wanted_of(row, None)
+    wanted = schedule_of(row, None)
     state = _state(
         wanted,
         is_synchronised=is_synchronised and (server_state is None or server_state.is_as_wanted),
@@ -59,8 +59,8 @@ def schedule(
 
 
 def line(row: TaskRow, *, is_synchronised: bool) -> ScheduleLine:
-    """A schedule in a list; Temporal is not asked."""
-    wanted = wanted_of(row, None)
+    """A schedule in a list, without data from Temporal."""
+    wanted = schedule_of(row, None)
     state = _state(wanted, is_synchronised=is_synchronised)
     return ScheduleLine(
         task_id=row.id,

@@ -1,1 +1,1 @@
-"""Secrets: routes, bodies and views."""
+"""Secrets: routes, schemas and views."""

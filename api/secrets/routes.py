@@ -1,4 +1,4 @@
-"""Secrets: put, listed by name, deleted; a value that is in is never told again."""
+"""Secrets: store, list and delete. Values are never returned."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/secrets", tags=["secrets"])
 
 @router.get("", responses={200: {"model": Listing[SecretRead]}})
 async def list_secrets(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
-    """The names of my secrets and what they may reach, newest first."""
+    """List the names of your secrets with their permitted hosts and tools, newest first."""
     async with call.gateway.database.reading() as session:
         page = await secrets.page(session, call.principal.user_id, query.window())
     return answer(listing(call.request, query, page, [read_of(row) for row in page.rows]))
@@ -29,7 +29,7 @@ async def list_secrets(call: Called, query: Annotated[ListQuery, Query()]) -> Re
 
 @router.get("/{name}", responses={200: {"model": SecretRead}})
 async def get_secret(call: Called, name: Name) -> Response:
-    """What one of my secrets may reach."""
+    """Get the permitted hosts and tools of a secret."""
     async with call.gateway.database.reading() as session:
         row = await _mine(session, call, name)
     return single(call.request, read_of(row))
@@ -39,7 +39,7 @@ async def get_secret(call: Called, name: Name) -> Response:
 async def put_secret(
     call: Called, name: Name, body: Annotated[SecretPut, Depends(JsonBody(SecretPut))]
 ) -> Response:
-    """Store a secret (201), or put another in its place (204)."""
+    """Store a new secret (201), or replace its value (204)."""
     async with call.gateway.database.transaction() as session:
         row, is_new = await secrets.put(
             session,
@@ -61,7 +61,7 @@ async def put_secret(
 
 @router.delete("/{name}", status_code=204)
 async def delete_secret(call: Called, name: Name) -> Response:
-    """Forget a secret. What refers to it fails from now on, and says so."""
+    """Delete a secret. Uses of its name fail from now on, with an error message."""
     async with call.gateway.database.transaction() as session:
         row = await _mine(session, call, name)
         require_match(call.request, read_of(row))
@@ -72,7 +72,7 @@ async def delete_secret(call: Called, name: Name) -> Response:
 
 
 def read_of(row: SecretRow) -> SecretRead:
-    """A secret as its owner sees it."""
+    """A secret, for its owner."""
     return SecretRead(
         name=row.name,
         hosts=row.hosts,
@@ -85,10 +85,10 @@ def read_of(row: SecretRow) -> SecretRead:
 
 
 async def _mine(session: AsyncSession, call: Call, name: str) -> SecretRow:
-    """Names are each user's own: another's secret is just not there."""
+    """The caller's secret. Other users' secrets count as missing."""
     row = await secrets.find(session, call.principal.user_id, name)
     if row is None:
-        raise NotFoundError(f"You have no secret {name!r}.")
+        raise NotFoundError(f"You have no secret named {name!r}.")
     return row
 
 

@@ -1,1 +1,1 @@
-"""Sessions: routes, bodies and views."""
+"""Sessions: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""Conversations."""
+"""Request and response bodies of sessions."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,18 +13,18 @@ from services.field_types import Read
 
 LATEST = 100
 MOST = 1_000
-"""Messages of one answer (chosen: a thousand of 2 KB are 2 MB)."""
+"""Maximum messages per response (chosen: a thousand with 2 KB each are 2 MB)."""
 
 
 class SessionQuery(ListQuery):
-    """What a list of conversations can be narrowed by."""
+    """Filters for sessions."""
 
     is_interactive: bool | None = None
     agent_id: Word | None = None
 
 
 class MessageQuery(BaseModel):
-    """How many of the latest messages."""
+    """The number of messages to return."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,7 +38,7 @@ class Transcript(Read):
 
 
 class SessionRead(Read):
-    """A conversation."""
+    """A session."""
 
     id: UUID
     user_id: UUID

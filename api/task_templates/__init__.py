@@ -1,1 +1,1 @@
-"""Task templates: routes, bodies and views."""
+"""Task templates: routes, schemas and views."""

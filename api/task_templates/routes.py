@@ -1,4 +1,4 @@
-"""Task templates: tasks with parameters, to make tasks from."""
+"""Task templates: definitions with parameters from which tasks are created."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -42,7 +42,7 @@ async def create_task_template(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Store a template."""
+    """Create a template."""
 
     async def create(session: AsyncSession) -> tuple[Response, None]:
         user_id = call.principal.user_id
@@ -60,7 +60,7 @@ async def create_task_template(
 
 @router.get("", responses={200: {"model": Listing[TaskTemplateRead]}})
 async def list_task_templates(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
-    """My templates and the public ones, newest first."""
+    """List your templates and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
         page = await named_resources.page(
             session, TaskTemplateRow, call.principal.user_id, query.window()
@@ -71,7 +71,7 @@ async def list_task_templates(call: Called, query: Annotated[ListQuery, Query()]
 
 @router.get("/{template_id}", responses={200: {"model": TaskTemplateRead}})
 async def get_task_template(call: Called, template_id: UUID) -> Response:
-    """One template."""
+    """Get a template."""
     async with call.gateway.database.reading() as session:
         row = await _readable(session, call, template_id)
     return single(call.request, views.task_template(row))
@@ -85,7 +85,7 @@ async def update_task_template(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Change a template; tasks that were made from it stay as they are."""
+    """Change a template. Tasks that were created from it do not change."""
     async with call.gateway.database.transaction(keep=not dry_run) as session:
         row = await _own_locked(session, call, template_id)
         require_match(call.request, views.task_template(row))
@@ -112,7 +112,7 @@ async def update_task_template(
 
 @router.delete("/{template_id}", status_code=204)
 async def delete_task_template(call: Called, template_id: UUID) -> Response:
-    """Delete a template; tasks that were made from it stay."""
+    """Delete a template. Tasks that were created from it remain."""
     async with call.gateway.database.transaction() as session:
         row = await _own_locked(session, call, template_id)
         require_match(call.request, views.task_template(row))
@@ -131,7 +131,7 @@ async def create_task_from_template(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Make a task of mine from a template: fill in its parameters, override its fields."""
+    """Create a task from a template, with values for its parameters and changed fields."""
     service = partial(from_template, template_id=template_id, body=body)
     return await run_service(call, service, rendering.created(views.task), dry_run=dry_run)
 
@@ -139,7 +139,7 @@ async def create_task_from_template(
 async def _readable(session: AsyncSession, call: Call, template_id: UUID) -> TaskTemplateRow:
     row = await named_resources.find(session, TaskTemplateRow, template_id)
     if row is None:
-        raise NotFoundError(f"There is no task template {template_id}.")
+        raise NotFoundError(f"Task template {template_id} does not exist.")
     if not row.is_public:
         call.require_own(row.user_id, "task template")
     return row
@@ -148,7 +148,7 @@ async def _readable(session: AsyncSession, call: Call, template_id: UUID) -> Tas
 async def _own_locked(session: AsyncSession, call: Call, template_id: UUID) -> TaskTemplateRow:
     row = await named_resources.find(session, TaskTemplateRow, template_id, lock=True)
     if row is None:
-        raise NotFoundError(f"There is no task template {template_id}.")
+        raise NotFoundError(f"Task template {template_id} does not exist.")
     call.require_own(row.user_id, "task template")
     return row
 

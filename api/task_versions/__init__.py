@@ -1,1 +1,1 @@
-"""Task versions: routes, bodies and views."""
+"""Task versions: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""A task's versions; who may read the task may read all of them."""
+"""Versions of a task; users who can read the task can read all versions."""
 
 from typing import Annotated
 from uuid import UUID
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
 
 
 class VersionQuery(StoryQuery):
-    """Which versions, newest first; each carries a whole definition."""
+    """The page of versions, newest first; each contains a complete definition."""
 
     page_size: PageSize = PAGE_SIZE
 
@@ -27,7 +27,7 @@ class VersionQuery(StoryQuery):
 async def list_versions(
     call: Called, task_id: UUID, query: Annotated[VersionQuery, Query()]
 ) -> Response:
-    """Every version of a task, newest first."""
+    """List the versions of a task, newest first."""
     async with call.gateway.database.reading() as session:
         task = await readable_task(session, call.caller, task_id)
         page = await task_versions.page(session, task_id, query.span())
@@ -39,10 +39,10 @@ async def list_versions(
 async def get_version(
     call: Called, task_id: UUID, version: Annotated[int, Path(ge=1, le=LAST_SEQ)]
 ) -> Response:
-    """One version of a task."""
+    """Get a version of a task."""
     async with call.gateway.database.reading() as session:
         task = await readable_task(session, call.caller, task_id)
         row = await task_versions.find(session, task_id, version)
     if row is None:
-        raise NotFoundError(f"The task has no version {version}.")
+        raise NotFoundError(f"Version {version} of this task does not exist.")
     return single(call.request, views.task_version(call, row, task.row.user_id))

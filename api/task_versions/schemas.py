@@ -1,4 +1,4 @@
-"""A task's versions."""
+"""Response bodies of task versions."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from services.field_types import Read
 
 
 class TaskVersionRead(Read):
-    """What a task said, from one change of it to the next."""
+    """The definition of a task in one version."""
 
     task_id: UUID
     version: int

@@ -1,1 +1,1 @@
-"""Tasks: routes, bodies and views."""
+"""Tasks: routes, schemas and views."""

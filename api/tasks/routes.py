@@ -56,7 +56,7 @@ async def create_task(
 
 @router.get("", responses={200: {"model": Listing[TaskRead]}})
 async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Response:
-    """My tasks and the public ones, newest first."""
+    """List your tasks and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
         page = await tasks.page(session, call.principal.user_id, query.filter(), query.window())
         stored = await tasks.with_definitions(session, page.rows)
@@ -65,7 +65,7 @@ async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Resp
 
 @router.get("/{task_id}", responses={200: {"model": TaskRead}})
 async def get_task(call: Called, task_id: UUID) -> Response:
-    """One task."""
+    """Get a task."""
     async with call.gateway.database.reading() as session:
         stored = await readable_task(session, call.caller, task_id)
     return single(call.request, views.task(call, stored))
@@ -87,6 +87,6 @@ async def update_task(
 
 @router.delete("/{task_id}", status_code=204)
 async def delete_task(call: Called, task_id: UUID) -> Response:
-    """Delete a task; its executions stay readable."""
+    """Delete a task. Its executions remain readable."""
     service = partial(delete, task_id=task_id, precondition=if_match(call, views.task))
     return await run_service(call, service, no_content)

@@ -1,4 +1,4 @@
-"""Tasks: what a client writes, and what it reads."""
+"""Request and response bodies of tasks."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from services.field_types import Read
 
 
 class TaskRead(Read):
-    """A task as it stands now."""
+    """The current state of a task."""
 
     id: UUID
     user_id: UUID

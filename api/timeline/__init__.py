@@ -1,1 +1,1 @@
-"""Timeline: routes, bodies and views."""
+"""Timeline of an execution: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""What happened in an execution: events (also as a stream), messages, tool calls, model calls."""
+"""The timeline of an execution: events (also as a stream), messages, tool calls, model calls."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -30,12 +30,12 @@ R = TypeVar("R", bound=Row)
 
 
 class NumberedQuery(StoryQuery):
-    """Which events or messages; `after` is the last `seq` the client has, in streams too."""
+    """The page of events or messages; `after` is the last `seq` that the client has."""
 
     after: Annotated[int | None, Field(ge=0, le=LAST_SEQ)] = None
 
     def span(self) -> TimelineRange:
-        """The rows to read; a cursor outranks `after`."""
+        """The rows to read; `cursor` overrides `after`."""
         if self.cursor is None and self.after is not None:
             offset = (self.page - 1) * self.page_size
             return TimelineRange(self.page_size, after=self.after, offset=offset)
@@ -49,9 +49,9 @@ class NumberedQuery(StoryQuery):
 async def list_events(
     call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
 ) -> Response:
-    """The story so far; with `Accept: text/event-stream` also what comes, until the end.
+    """List the events; with `Accept: text/event-stream`, stream them until the end.
 
-    `Last-Event-ID` (or `after`) resumes a stream without loss or repeat.
+    `Last-Event-ID` (or `after`) resumes a stream without loss or repetition.
     """
     if "text/event-stream" in call.request.headers.get("accept", ""):
         return await _stream(call, execution_id, query)
@@ -62,7 +62,7 @@ async def list_events(
 async def list_messages(
     call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
 ) -> Response:
-    """The messages an execution added to its conversation, oldest first."""
+    """List the messages that an execution added to its session, oldest first."""
     return await _chapter(call, execution_id, query, timeline.messages, views.message)
 
 
@@ -70,7 +70,7 @@ async def list_messages(
 async def list_tool_calls(
     call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
 ) -> Response:
-    """The tool calls of an execution, oldest first."""
+    """List the tool calls of an execution, oldest first."""
     return await _chapter(call, execution_id, query, timeline.tool_calls, views.tool_call)
 
 
@@ -78,7 +78,7 @@ async def list_tool_calls(
 async def list_model_calls(
     call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
 ) -> Response:
-    """Every try of every model call of an execution, oldest first."""
+    """List all attempts of all model calls of an execution, oldest first."""
     return await _chapter(call, execution_id, query, timeline.model_calls, views.model_call)
 
 
@@ -98,11 +98,13 @@ async def _chapter(
 async def _stream(call: Call, execution_id: UUID, query: NumberedQuery) -> Response:
     last_id = call.request.headers.get("last-event-id")
     if last_id is not None and not _SEQ.fullmatch(last_id):
-        raise MalformedRequestError("Last-Event-ID must be the `id` of an event, a number.")
+        raise MalformedRequestError(
+            "Last-Event-ID must be the `id` of an event, which is a number."
+        )
     after = int(last_id) if last_id is not None else query.after or 0
     async with call.gateway.database.reading() as session:
         row = await own_execution(session, call.caller, execution_id)
     if ExecutionStatus(row.status).is_terminal and after >= row.event_seq:
-        # Nothing will ever follow: this status makes an EventSource stop asking.
+        # No event will follow: this status makes an EventSource stop reconnecting.
         return Response(status_code=204)
     return event_stream(call.gateway, execution_id, min(after, LAST_SEQ))

@@ -17,27 +17,27 @@ from persistence.executions import events
 from persistence.tables.events import ExecutionEventRow
 
 COMMENT_SECONDS = 15.0
-"""Proxies close a connection that is silent for a minute (contract.md, section 7)."""
+"""Proxies close a connection that is idle for a minute (contract.md, section 7)."""
 
 BATCH = 500
-"""Events read at a time (chosen: a long run has some thousands)."""
+"""Events per read (chosen: a long run has some thousands)."""
 
 LAST_EVENTS = frozenset(f"execution.{status}" for status in TERMINAL)
 
 _HEADERS = {
     "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # nginx would hold events back until its buffer is full
+    "X-Accel-Buffering": "no",  # prevents nginx from buffering events
 }
 
 
 def event_stream(gateway: Gateway, execution_id: UUID, after: int) -> StreamingResponse:
-    """Everything behind `after`, then what comes, until the terminal event."""
+    """A stream of the events after `after`, until the terminal event."""
     body = _story(gateway, execution_id, after)
     return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
 
 
 def event_fields(row: ExecutionEventRow) -> dict[str, Any]:
-    """An event as clients see it (contract.md, section 7)."""
+    """An event as JSON (contract.md, section 7)."""
     at = row.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return {
         "seq": row.seq,
@@ -49,10 +49,10 @@ def event_fields(row: ExecutionEventRow) -> dict[str, Any]:
 
 
 async def _story(gateway: Gateway, execution_id: UUID, after: int) -> AsyncIterator[bytes]:
-    """Frames of the stream. Text that arrived before an event goes out before it."""
+    """The frames of the stream. Text is sent before the events that follow it."""
     with gateway.watcher.subscribed(execution_id) as watched, metrics.STREAMS.track_inprogress():
         await gateway.watcher.announce(execution_id)
-        # The first bytes make clients and proxies see that the stream is open.
+        # The first bytes show clients and proxies that the stream is open.
         yield b": open\n\n"
         spoken_at = time.monotonic()
         settled_turn = 0
@@ -68,7 +68,7 @@ async def _story(gateway: Gateway, execution_id: UUID, after: int) -> AsyncItera
             if len(rows) == BATCH:
                 watched.has_news = True
                 continue
-            # After a reset more follows a terminal event; the last one is the one at the end.
+            # After a reset, more events can follow a terminal event.
             if rows and rows[-1].type in LAST_EVENTS:
                 return
             await watched.changed()
@@ -85,7 +85,7 @@ async def _news(
 
 
 def _deltas(watched: Subscription, settled_turn: int) -> bytes:
-    """Text as it streamed; what comes after its turn's message would be read a second time."""
+    """Streamed text, except text that arrives after the message of its turn."""
     frames = b""
     while watched.deltas:
         delta = watched.deltas.popleft()
@@ -95,7 +95,7 @@ def _deltas(watched: Subscription, settled_turn: int) -> bytes:
 
 
 def _settled(row: ExecutionEventRow, before: int) -> int:
-    """The last turn that brought its message; a reset takes turns back."""
+    """The last turn with a message; a reset can decrease it."""
     turn = int(row.data.get("turn", before))
     if row.type == "turn.completed" and "error" not in row.data:
         return turn
@@ -103,6 +103,6 @@ def _settled(row: ExecutionEventRow, before: int) -> int:
 
 
 def _frame(data: dict[str, Any], *, event: str, seq: int | None = None) -> bytes:
-    """One frame; ASCII JSON has no line break and no character that UTF-8 lacks."""
+    """One frame; ASCII JSON contains no line breaks or invalid UTF-8."""
     head = f"id: {seq}\n" if seq is not None else ""
     return f"{head}event: {event}\ndata: {json.dumps(data)}\n\n".encode("ascii")

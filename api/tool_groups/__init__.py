@@ -1,1 +1,1 @@
-"""Tool groups: routes, bodies and views."""
+"""Tool groups: routes, schemas and views."""

@@ -32,7 +32,7 @@ async def create_tool_group(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Store a list of tool rules under a name."""
+    """Create a tool group."""
 
     async def create(session: AsyncSession) -> tuple[Response, None]:
         _check(body)
@@ -49,7 +49,7 @@ async def create_tool_group(
 
 @router.get("", responses={200: {"model": Listing[ToolGroupRead]}})
 async def list_tool_groups(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
-    """My tool groups, newest first."""
+    """List your tool groups, newest first."""
     async with call.gateway.database.reading() as session:
         page = await named_resources.page(
             session, ToolGroupRow, call.principal.user_id, query.window()
@@ -59,7 +59,7 @@ async def list_tool_groups(call: Called, query: Annotated[ListQuery, Query()]) -
 
 @router.get("/{group_id}", responses={200: {"model": ToolGroupRead}})
 async def get_tool_group(call: Called, group_id: UUID) -> Response:
-    """One tool group."""
+    """Get a tool group."""
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, group_id)
     return single(call.request, views.tool_group(row))
@@ -73,7 +73,7 @@ async def update_tool_group(
     *,
     dry_run: DryRun = False,
 ) -> Response:
-    """Change a group. Tasks keep the rules they have until their lists are written again."""
+    """Change a group. Tasks keep their rules until you store their tool lists again."""
     async with call.gateway.database.transaction(keep=not dry_run) as session:
         row = await _own(session, call, group_id, lock=True)
         require_match(call.request, views.tool_group(row))
@@ -99,7 +99,7 @@ async def update_tool_group(
 
 @router.delete("/{group_id}", status_code=204)
 async def delete_tool_group(call: Called, group_id: UUID) -> Response:
-    """Delete a group; tasks that named it keep its rules."""
+    """Delete a group. Tasks that use it keep its rules."""
     async with call.gateway.database.transaction() as session:
         row = await _own(session, call, group_id, lock=True)
         require_match(call.request, views.tool_group(row))
@@ -115,7 +115,7 @@ async def _own(
 ) -> ToolGroupRow:
     row = await named_resources.find(session, ToolGroupRow, group_id, lock=lock)
     if row is None:
-        raise NotFoundError(f"There is no tool group {group_id}.")
+        raise NotFoundError(f"Tool group {group_id} does not exist.")
     call.require_own(row.user_id, "tool group")
     return row
 

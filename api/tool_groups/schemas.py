@@ -1,4 +1,4 @@
-"""Tool groups: what a client writes, and what it reads."""
+"""Request and response bodies of tool groups."""
 
 from datetime import datetime
 from typing import Annotated
@@ -12,7 +12,7 @@ from services.field_types import Body, Read, Text
 
 
 class ToolGroupCreate(Body):
-    """A new list of tool rules. Tasks name it as `group:NAME` in their lists of tools."""
+    """A new tool group. Tasks refer to it as `group:NAME` in their tool lists."""
 
     name: Slug
     description: Text | None = None
@@ -20,7 +20,7 @@ class ToolGroupCreate(Body):
 
 
 class ToolGroupUpdate(Body):
-    """Changes to a group; tasks take them over when their lists of tools are written again."""
+    """Changes to a group. They apply to a task when its tool lists are stored again."""
 
     name: Slug | None = None
     description: Text | None = None
@@ -28,13 +28,13 @@ class ToolGroupUpdate(Body):
 
 
 class ToolGroupRead(Read):
-    """A list of tool rules."""
+    """A tool group: a named list of tool rules."""
 
     id: UUID
     user_id: UUID
     name: str
     description: str | None
     tools: list[str]
-    rule: Annotated[str, Field(description="What stands for it in a task's lists of tools.")]
+    rule: Annotated[str, Field(description="The reference to use in the tool lists of a task.")]
     created_at: datetime
     updated_at: datetime

@@ -1,1 +1,1 @@
-"""Usage: routes, bodies and views."""
+"""Usage: routes, schemas and views."""

@@ -1,4 +1,4 @@
-"""Usage: what executions took, by day, task, model or user."""
+"""Usage by day, task, model or user."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
@@ -19,13 +19,13 @@ from services.field_types import Day
 router = APIRouter(prefix="/usage", tags=["usage"])
 
 LONGEST_RANGE_DAYS = 366
-"""A year, leap years too (chosen)."""
+"""One year, including leap years (chosen)."""
 
 DEFAULT_RANGE_DAYS = 30
 
 
 class UsageQuery(BaseModel):
-    """Which usage. `from` and `to` are days or times (UTC), both included; `user_id` for admins."""
+    """Filters. `from` and `to` are days or times (UTC), both inclusive; `user_id` is for admins."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,30 +39,30 @@ class UsageQuery(BaseModel):
         """The first and the last day.
 
         Raises:
-            InvalidInputError: they are in the wrong order, or too far apart.
+            InvalidInputError: `from` is after `to`, or the range is too long.
         """
         until = today if self.until is None else _day(self.until)
         earliest = max(until.toordinal() - DEFAULT_RANGE_DAYS + 1, 1)
         since = date.fromordinal(earliest) if self.since is None else _day(self.since)
         if since > until:
-            problem = FieldProblem(("query", "from"), "Choose a day that is not after `to`.")
-            raise InvalidInputError("The range ends before it begins.", [problem])
+            problem = FieldProblem(("query", "from"), "Use a day that is not after `to`.")
+            raise InvalidInputError("`from` is after `to`; see errors.", [problem])
         if until - since >= timedelta(days=LONGEST_RANGE_DAYS):
-            problem = FieldProblem(("query", "from"), f"At most {LONGEST_RANGE_DAYS} days at once.")
-            raise InvalidInputError("The range is too long.", [problem])
+            problem = FieldProblem(("query", "from"), f"Use at most {LONGEST_RANGE_DAYS} days.")
+            raise InvalidInputError("The time range is too long; see errors.", [problem])
         return since, until
 
 
 @router.get("", responses={200: {"model": UsageRead}})
 async def get_usage(call: Called, query: Annotated[UsageQuery, Query()]) -> Response:
-    """What my executions took in these days (the last 30); admins see everybody's.
+    """Get the usage of your executions (default: the last 30 days). Admins see all users.
 
-    An execution counts on the day it ended, and on the present day until then.
+    An execution counts on the day on which it ended; an unfinished one counts today.
     """
     mine = call.principal.user_id
     asks_for_others = query.group_by is GroupBy.USER or query.user_id not in {None, mine}
     if asks_for_others and not call.principal.is_admin:
-        raise PermissionDeniedError("Only an admin can see the usage of others.")
+        raise PermissionDeniedError("Reading the usage of other users requires the admin role.")
     since, until = query.days(datetime.now(UTC).date())
     narrowed = UsageFilter(
         since=since,

@@ -1,4 +1,4 @@
-"""Usage as clients see it."""
+"""Response bodies of usage."""
 
 from datetime import date
 from uuid import UUID
@@ -9,10 +9,10 @@ from services.field_types import Read, UsdOut
 
 
 class UsageSums(BaseModel):
-    """Sums over executions that ended, and over those under way (`unfinished`).
+    """Totals of ended executions and of unfinished ones (`unfinished`).
 
-    `success_rate` is the completed part of those that ended. `human_wait_seconds` is the time with
-    a request open, `running_seconds` that in which steps were made.
+    `success_rate` is the proportion of ended executions that completed. `human_wait_seconds` is the
+    time with an open input request, `running_seconds` the time with running steps.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,7 +33,7 @@ class UsageSums(BaseModel):
 
 
 class UsageGroup(UsageSums):
-    """The sums of one group; what it is grouped by is filled in, of a day, task, model or user."""
+    """The totals of one group. Only the field of the grouping is set."""
 
     day: date | None = None
     task_id: UUID | None = None
@@ -44,7 +44,7 @@ class UsageGroup(UsageSums):
 
 
 class UsageRead(Read):
-    """Usage from one day to another, both included (UTC). `totals` are over all groups."""
+    """The usage from `from` to `to`, both inclusive (UTC). `totals` covers all groups."""
 
     group_by: str
     since: date = Field(serialization_alias="from")

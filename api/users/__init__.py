@@ -1,1 +1,1 @@
-"""Users: routes, bodies and views."""
+"""Users: routes, schemas and views."""

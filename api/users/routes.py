@@ -1,4 +1,4 @@
-"""Users: who I am."""
+"""The current user."""
 
 from datetime import UTC, datetime
 
@@ -10,21 +10,22 @@ from api.links import BASE
 from api.users.schemas import CredentialsRead, MeRead, QuotasRead, QuotaUsageRead
 from domain.errors import NotFoundError
 from persistence.identity import users
-from persistence.ledger import quotas
+from persistence.ledger.quotas import load_usage
+from services.quotas import effective_quotas
 
 router = APIRouter(tags=["users"])
 
 
 @router.get("/me", responses={200: {"model": MeRead}})
 async def get_me(call: Called) -> Response:
-    """The user this request speaks for, what they may do, and what of it is used."""
+    """Get the current user with their role, quotas and usage."""
     me = call.principal
     async with call.gateway.database.reading() as session:
         user = await users.find(session, me.user_id)
         if user is None:
-            raise NotFoundError(f"There is no user {me.user_id}.")
-        used = await quotas.usage(session, me.user_id)
-    allowed = quotas.effective(user, call.services.quotas.defaults)
+            raise NotFoundError(f"User {me.user_id} does not exist.")
+        used = await load_usage(session, me.user_id)
+    allowed = effective_quotas(user, call.services.quotas.defaults)
     read = MeRead(
         id=me.user_id,
         subject=me.subject,
@@ -54,7 +55,7 @@ def _credentials(call: Call) -> CredentialsRead:
 
 
 def _time(timestamp: float) -> datetime | None:
-    """A token may end after the calendar does."""
+    """The expiry, or None if it is beyond the largest date."""
     try:
         return datetime.fromtimestamp(timestamp, UTC)
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Users, as clients see them."""
+"""Request and response bodies of users."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -11,18 +11,18 @@ from contracts.definitions import as_number
 from services.field_types import Body, Read, UsdOut
 
 MOST_AT_ONCE = 100_000
-"""More than are counted is no limit."""
+"""The largest quota."""
 
 DailyUsd = Annotated[
     Decimal,
     Field(ge=0, max_digits=18, decimal_places=6),
     BeforeValidator(as_number, json_schema_input_type=Annotated[float, Field(ge=0)]),
 ]
-"""0 lets nothing start."""
+"""With 0, no executions start."""
 
 
 class QuotasRead(BaseModel):
-    """What holds for a user; null is no limit."""
+    """The quotas of a user; null means no limit."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class QuotasRead(BaseModel):
 
 
 class QuotaUsageRead(BaseModel):
-    """What counts against the quotas: executions that have not ended, and today's (UTC) cost."""
+    """The usage of the quotas: unfinished executions, and today's cost (UTC)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ class QuotaUsageRead(BaseModel):
 
 
 class CredentialsRead(BaseModel):
-    """What a request showed; `trigger_type` is what executions get that it starts."""
+    """The credentials of the request; executions that it starts get `trigger_type`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,7 +51,7 @@ class CredentialsRead(BaseModel):
 
 
 class MeRead(Read):
-    """The user a request speaks for; `subject` is the token's `sub`."""
+    """The user of the request; `subject` is the `sub` of the token."""
 
     id: UUID
     subject: str
@@ -63,7 +63,7 @@ class MeRead(Read):
 
 
 class UserRead(Read):
-    """A user, as admins see one. A quota that is null is the operator's default."""
+    """A user, for admins. For a quota that is null, the operator's default applies."""
 
     id: UUID
     subject: str
@@ -76,7 +76,7 @@ class UserRead(Read):
 
 
 class UserUpdate(Body):
-    """Changes to a user; null gives a quota back to the operator's default."""
+    """Changes to a user; null resets a quota to the operator's default."""
 
     is_disabled: bool = False
     max_concurrent_executions: Annotated[int | None, Field(ge=0, le=MOST_AT_ONCE)] = None
@@ -84,7 +84,7 @@ class UserUpdate(Body):
 
 
 class QueueRead(BaseModel):
-    """What waits for a worker."""
+    """Executions that wait for a worker."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -93,9 +93,9 @@ class QueueRead(BaseModel):
 
 
 class StatsRead(Read):
-    """Figures for admins; totals stop at `counted_to`.
+    """Statistics for admins; counts stop at `counted_to`.
 
-    `executions` are those that hold their conversation, by status; `executions_today` all of today.
+    `executions` contains the active executions by status, `executions_today` all of today.
     """
 
     users: int

@@ -1,1 +1,1 @@
-"""The inbox: server-rendered pages."""
+"""Static files of the web pages."""

@@ -1,7 +1,7 @@
-"""The scripted model: a real HTTP server that speaks the Messages API and follows a script.
+"""The scripted model: an HTTP server with the Messages API whose answers follow a script.
 
-Tests and `--scripted-model` talk to it through the real SDK. Script format: `scripts.py`; what it
-checks in requests: `validation.py`. In a process of its own: `python -m claude.scripted`.
+Tests and `--scripted-model` call it through the SDK. The script format is in `scripts.py`, the
+checks of requests are in `validation.py`. `python -m claude.scripted` runs it as a process.
 """
 
 from claude.scripted.server import ScriptedModelServer

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from claude.scripted.events import error_event, message_events
 from claude.scripted.gates import Gates
-from claude.scripted.replies import Cue, build_message, find_cue
+from claude.scripted.messages import ScriptedTurn, build_message, find_turn
 from claude.scripted.request_log import LoggedCall, RequestLog
 from claude.scripted.scripts import ApiError, Cut, ScriptError, Turn
 from claude.scripted.validation import InvalidRequestError, check
@@ -43,7 +43,7 @@ class _ClientGoneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """An answer: `parts` are sent one by one when there is a delay between them, else at once.
+    """An answer. `parts` are sent one by one if there is a delay between them, else together.
 
     Nothing is sent before `gate` is open.
     """
@@ -58,7 +58,7 @@ class _Reply:
 
 
 def build_app(log: RequestLog, gates: Gates, folder: Path | None) -> Starlette:
-    """The application; `folder` holds scripts that prompts name."""
+    """Build the application; `folder` contains the scripts that prompts name."""
 
     async def requests(_: Request) -> JSONResponse:
         return JSONResponse(log.summary())
@@ -77,13 +77,13 @@ def build_app(log: RequestLog, gates: Gates, folder: Path | None) -> Starlette:
 
 
 class _Messages:
-    """The endpoint, as a bare ASGI application: it sees disconnects and drops connections."""
+    """The endpoint as a plain ASGI application, which can notice and cause disconnects."""
 
     def __init__(self, log: RequestLog, gates: Gates, folder: Path | None) -> None:
         self._log = log
         self._gates = gates
         self._folder = folder
-        self._faults_played: Counter[str] = Counter()
+        self._faults_sent: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)
@@ -94,7 +94,7 @@ class _Messages:
         try:
             if reply.gate is not None:
                 await _wait(self._gates.wait(reply.gate), receive)
-            await _play(reply, receive, send)
+            await _send(reply, receive, send)
         except _ClientGoneError:
             call.end("disconnected")
         else:
@@ -108,23 +108,25 @@ class _Messages:
             if not isinstance(body, dict):
                 return _error_reply(400, "invalid_request_error", "the body is not an object")
             check(body)
-            cue = find_cue(body, self._folder)
+            scripted = find_turn(body, self._folder)
         except (ValueError, RecursionError) as error:
             return _error_reply(400, "invalid_request_error", f"the body is not JSON: {error}")
         except (InvalidRequestError, ScriptError) as error:
             return _error_reply(400, "invalid_request_error", str(error))
         first = json.dumps(body["messages"][0]).encode()
         call.conversation = hashlib.sha256(first).hexdigest()
-        call.turn = cue.number
-        return self._perform(cue, body, call)
+        call.turn = scripted.number
+        return self._build_reply(scripted, body, call)
 
-    def _perform(self, cue: Cue, body: Mapping[str, Any], call: LoggedCall) -> _Reply:
-        turn = cue.turn
+    def _build_reply(
+        self, scripted: ScriptedTurn, body: Mapping[str, Any], call: LoggedCall
+    ) -> _Reply:
+        turn = scripted.turn
         error = turn.error if self._is_due(turn.error, call) else None
         cut = turn.cut if self._is_due(turn.cut, call) else None
         if error is not None and error.after_events is None:
             return _scripted_error(error, turn)
-        message = build_message(cue, body, call.size_bytes)
+        message = build_message(scripted, body, call.size_bytes)
         if turn.raw is not None:
             parts = [turn.raw.encode() if isinstance(turn.raw, str) else turn.raw]
         elif body.get("stream"):
@@ -147,11 +149,11 @@ class _Messages:
     def _is_due(self, fault: ApiError | Cut | None, call: LoggedCall) -> bool:
         if fault is None or fault.times is None:
             return fault is not None
-        # The same request is the same place in the same conversation. Conversations that begin with
-        # the very same prompt share their first count.
+        # Faults are counted per request, so conversations with the same first prompt share its
+        # count.
         key = f"{call.sha256} {type(fault).__name__}"
-        self._faults_played[key] += 1
-        return self._faults_played[key] <= fault.times
+        self._faults_sent[key] += 1
+        return self._faults_sent[key] <= fault.times
 
 
 async def _read(receive: Receive) -> bytes:
@@ -163,7 +165,7 @@ async def _read(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _play(reply: _Reply, receive: Receive, send: Send) -> None:
+async def _send(reply: _Reply, receive: Receive, send: Send) -> None:
     await _pause(reply.delay_seconds, receive)
     headers = {"request-id": "req_" + secrets.token_hex(12), **reply.headers}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -174,7 +176,7 @@ async def _play(reply: _Reply, receive: Receive, send: Send) -> None:
         await _pause(reply.part_delay_seconds, receive)
     if not reply.is_cut:
         await send({"type": "http.response.body", "body": b""})
-    # A response that is left unfinished makes uvicorn drop the connection: that is the cut.
+    # For a cut: uvicorn drops the connection of an unfinished response.
 
 
 async def _pause(seconds: float, receive: Receive) -> None:

@@ -1,11 +1,11 @@
-"""The server-sent events of a message, in pieces as the API sends them."""
+"""Makes the server-sent events of a message, in pieces as the API does."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_PIECE_CHARACTERS = 48  # about a dozen tokens, as the API's own pieces
-_MAX_PIECES = 64  # of one block: a large text must not become a hundred thousand events
+_PIECE_CHARACTERS = 48  # about a dozen tokens, as in the API
+_MAX_PIECES = 64  # of one block: limits the events of a large text
 
 _START_OF: Mapping[str, dict[str, Any]] = {
     "text": {"text": ""},
@@ -13,16 +13,16 @@ _START_OF: Mapping[str, dict[str, Any]] = {
     "tool_use": {"input": {}},
     "server_tool_use": {"input": {}},
 }
-"""The fields of a block that come in pieces, as `content_block_start` has them."""
+"""The initial fields of a block, in `content_block_start`; deltas complete them."""
 
 
 def event(data: Mapping[str, Any]) -> bytes:
-    """One event; its name is the type of its data."""
+    """An event; its name is the type of its data."""
     return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 def error_event(error: Mapping[str, Any]) -> bytes:
-    """The event that ends a stream which went wrong."""
+    """The event that ends a failed stream."""
     return event({"type": "error", "error": error})
 
 
@@ -67,7 +67,7 @@ def _deltas(block: Mapping[str, Any], raw_input: str | None) -> Iterator[dict[st
             yield {
                 "type": "input_json_delta",
                 "partial_json": "",
-            }  # the API begins with an empty one
+            }  # the API starts with an empty one
             for piece in _pieces(whole):
                 yield {"type": "input_json_delta", "partial_json": piece}
 

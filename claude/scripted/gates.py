@@ -7,14 +7,14 @@ from contextlib import suppress
 
 
 class Gates:
-    """Named gates of one server. All are closed at first; one that was opened stays open."""
+    """Named gates of one server. Each is closed until it is opened, and then remains open."""
 
     def __init__(self) -> None:
         self._opened: defaultdict[str, Future[None]] = defaultdict(Future)
 
     def open(self, name: str) -> None:
         """Send the answers that wait at this gate, and hold back no later ones."""
-        with suppress(InvalidStateError):  # it is open
+        with suppress(InvalidStateError):  # it is open already
             self._opened[name].set_result(None)
 
     async def wait(self, name: str) -> None:

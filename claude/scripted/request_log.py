@@ -1,4 +1,4 @@
-"""What the scripted server was asked, for tests: bodies byte for byte, and how each call ended."""
+"""Logs the calls of the scripted server, for tests: their exact bodies, and how each ended."""
 
 import hashlib
 import time
@@ -7,16 +7,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _KEPT_BYTES = 64 * 1024 * 1024
-"""Of request bodies, in memory: a test's worth. A long conversation re-sends itself at every call,
-so keeping everything would grow with the square of its length; the oldest bodies go first."""
+"""Size of the kept request bodies. Each call repeats its whole conversation, so keeping all would
+grow with the square of its length; the oldest bodies are dropped first (chosen)."""
 
 
 @dataclass(slots=True)
 class LoggedCall:
     """One call. `conversation` is the hash of the first message, `turn` the number in its script.
 
-    `arrived_at` and `ended_at` are in seconds of the machine's monotonic clock, to tell how far
-    apart things are.
+    `arrived_at` and `ended_at` are seconds of the machine's monotonic clock.
 
     `outcome` is `open`, then `answered`, `cut` (by the script), or `disconnected` (by the client).
     """
@@ -31,7 +30,7 @@ class LoggedCall:
     ended_at: float | None = None
 
     def end(self, outcome: str) -> None:
-        """Note how it ended, now."""
+        """Record how the call ended, and when."""
         self.outcome, self.ended_at = outcome, time.monotonic()
 
 
@@ -44,7 +43,7 @@ class RequestLog:
         self._kept_bytes = 0
 
     def open(self, body: bytes) -> LoggedCall:
-        """Note a call that has arrived."""
+        """Record a new call."""
         call = LoggedCall(hashlib.sha256(body).hexdigest(), len(body))
         self.calls.append(call)
         self._bodies.append(body)
@@ -55,11 +54,11 @@ class RequestLog:
 
     @property
     def bodies(self) -> list[bytes]:
-        """The request bodies as they came, oldest first; the latest 64 MiB of them."""
+        """The exact request bodies, oldest first; only the latest 64 MiB."""
         return list(self._bodies)
 
     def summary(self) -> dict[str, Any]:
-        """Counts by outcome, and every call without its body."""
+        """The number of calls by outcome, and all calls without their bodies."""
         outcomes = [call.outcome for call in self.calls]
         counts = {name: outcomes.count(name) for name in sorted(set(outcomes))}
         calls = [asdict(call) for call in self.calls]

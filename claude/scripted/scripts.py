@@ -1,4 +1,4 @@
-"""What a script is, and where a request carries one.
+"""The format of scripts, and where a request contains one.
 
 A script is a YAML list of turns, in a fenced block of the user's prompt (or of the system prompt):
 
@@ -8,8 +8,8 @@ A script is a YAML list of turns, in a fenced block of the user's prompt (or of 
     - text: "It printed {last_tool_result}"
     ```
 
-`~~~script` works too; a block ends at a fence of the same indentation, so a prompt inside a tool
-input may carry a script of its own. A prompt with a line `script: NAME` names `NAME.yaml` in the
+`~~~script` works too. A block ends at a fence with the same indentation, so that a prompt within a
+tool input can contain another script. A prompt with a line `script: NAME` uses `NAME.yaml` in the
 server's folder of scripts.
 """
 
@@ -36,7 +36,7 @@ _NAME = re.compile(r"^[ \t]*script:[ \t]*(?P<name>\w[\w-]*)[ \t]*$", re.MULTILIN
 
 
 class ScriptError(Exception):
-    """The script can't be read; the sentence says where and why."""
+    """The script can't be read; the message contains the position and the reason."""
 
 
 class _Part(BaseModel):
@@ -44,7 +44,7 @@ class _Part(BaseModel):
 
 
 class ToolUse(_Part):
-    """One tool call. `raw_input` is sent as it stands, to play malformed JSON."""
+    """A tool call. `raw_input` is sent unchanged, to simulate malformed JSON."""
 
     name: str
     input: Mapping[str, Any] = Field(default_factory=dict)
@@ -52,10 +52,10 @@ class ToolUse(_Part):
 
 
 class ApiError(_Part):
-    """An error answer; with `after_events` it comes inside a stream that began well.
+    """An error answer; with `after_events`, an error event within a stream.
 
-    With `times: n` only the first n requests for this turn get it (counted in memory per
-    conversation), then the turn is played; without it, every request does.
+    With `times: n` only the first n requests for this turn fail (counted in memory for each
+    conversation); without it, all do.
     """
 
     status: int = 500
@@ -69,7 +69,7 @@ class ApiError(_Part):
 
 
 class Cut(_Part):
-    """The connection is dropped after so much of the answer; `times` as in an error."""
+    """Drops the connection after this much of the answer; `times` as in an error."""
 
     after_bytes: int | None = None
     after_events: int | None = None
@@ -77,14 +77,14 @@ class Cut(_Part):
 
 
 class Turn(_Part):
-    """One answer of the model, or `repeat` alike ones in a row.
+    """One answer of the model, or `repeat` equal ones in a row.
 
-    `{turn}` (its number) and `{last_tool_result}` are filled in, in texts and in tool inputs.
+    `{turn}` (its number) and `{last_tool_result}` are replaced in texts and tool inputs.
     `delay_ms` passes before the first byte, `chunk_delay_ms` after each event. A turn with a `gate`
     is not answered until a test has opened the gate of that name (`ScriptedModelServer.open_gate`
     or `POST /gates/NAME`).
     `usage` and `headers` replace single values. Without a `stop_reason` the content decides.
-    `size` appends so many bytes of filler to the text; `blocks` are sent as they stand, after the
+    `size` appends this many bytes of filler to the text; `blocks` are sent unchanged, after the
     thinking and before the text; `raw` (and `status`) replace the whole answer.
     """
 
@@ -113,7 +113,7 @@ class Turn(_Part):
 
     @property
     def ends_with(self) -> str:
-        """The stop reason: the one written, else what the content suggests."""
+        """The stop reason: the given one, or the one that fits the content."""
         return self.stop_reason or ("tool_use" if self.tool_use else "end_turn")
 
 
@@ -121,12 +121,12 @@ Script = tuple[Turn, ...]
 _TURNS = TypeAdapter(Script)
 
 
-@lru_cache(maxsize=4096)  # a long conversation asks for the same script at every call
+@lru_cache(maxsize=4096)  # each call of a long conversation uses the same script
 def parse(source: str) -> Script:
-    """The turns of a script, `repeat` written out.
+    """Parse a script into its turns, with repeated turns expanded.
 
     Raises:
-        ScriptError: it is no YAML, or no list of turns.
+        ScriptError: it is not YAML, or not a list of turns.
     """
     try:
         turns = _TURNS.validate_python(yaml.safe_load(source) or [])
@@ -137,7 +137,7 @@ def parse(source: str) -> Script:
 
 @lru_cache(maxsize=4096)
 def find_fenced(text: str) -> str | None:
-    """The source of the first script block in `text`, without its indentation; else None."""
+    """The source of the first script block in `text`, without its indentation, or None."""
     opening = _OPENING.search(text)
     if opening is None:
         return None
@@ -149,10 +149,10 @@ def find_fenced(text: str) -> str | None:
 
 
 def find_named(text: str, folder: Path | None) -> str | None:
-    """The source of the script that `text` names in `folder`; else None.
+    """The source of the script in `folder` that `text` names, or None.
 
     Raises:
-        ScriptError: a folder is given and has no such script.
+        ScriptError: the folder has no such script.
     """
     named = _NAME.search(text) if folder else None
     if named is None or folder is None:
@@ -164,6 +164,6 @@ def find_named(text: str, folder: Path | None) -> str | None:
 
 
 def find(text: str, folder: Path | None) -> Script | None:
-    """The script that a prompt carries or names; a carried one goes first."""
+    """The script that a prompt contains or names; a contained one is preferred."""
     source = find_fenced(text) or find_named(text, folder)
     return None if source is None else parse(source)

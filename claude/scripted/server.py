@@ -1,4 +1,4 @@
-"""Running the scripted server: on a thread of this process, or as the whole of a process."""
+"""Runs the scripted server in a thread of this process, or as a process."""
 
 import json
 import socket
@@ -15,14 +15,16 @@ from claude.scripted.gates import Gates
 from claude.scripted.request_log import LoggedCall, RequestLog
 
 _BACKLOG = 2048  # a thousand executions may connect at once
-_KEEP_ALIVE_SECONDS = 75  # longer than the client keeps idle connections, so it is never raced
+_KEEP_ALIVE_SECONDS = (
+    75  # longer than the client keeps idle connections, so that only the client closes them
+)
 
 
 class ScriptedModelServer:
-    """A scripted model on a thread, for the time of a `with` block."""
+    """Runs a scripted model in a thread during a `with` block."""
 
     def __init__(self, *, scripts: Path | None = None, port: int = 0) -> None:
-        """`scripts` is the folder of scripts that prompts may name; port 0 takes a free one."""
+        """`scripts` is the folder of scripts that prompts may name; port 0 means any free port."""
         self._log = RequestLog()
         self._socket = _listen("127.0.0.1", port)
         self._gates = Gates()
@@ -32,7 +34,7 @@ class ScriptedModelServer:
         )
 
     def __enter__(self) -> Self:
-        """Start. The socket listens already, so a client may connect at once."""
+        """Start the server. Its socket listens already, so that a client can connect at once."""
         self._thread.start()
         return self
 
@@ -50,7 +52,7 @@ class ScriptedModelServer:
 
     @property
     def base_url(self) -> str:
-        """What to set as `ANTHROPIC_BASE_URL`."""
+        """The value for `ANTHROPIC_BASE_URL`."""
         return _url(self._socket)
 
     def open_gate(self, name: str) -> None:
@@ -59,12 +61,12 @@ class ScriptedModelServer:
 
     @property
     def requests(self) -> list[bytes]:
-        """The request bodies as they came, oldest first; the latest 64 MiB of them."""
+        """The exact request bodies, oldest first; only the latest 64 MiB."""
         return self._log.bodies
 
     @property
     def calls(self) -> list[LoggedCall]:
-        """Every call so far and how it ended."""
+        """All calls so far, with how each ended."""
         return list(self._log.calls)
 
 
@@ -93,10 +95,10 @@ def _server(log: RequestLog, gates: Gates, scripts: Path | None) -> uvicorn.Serv
         ws="none",
         lifespan="off",
         access_log=False,
-        log_config=None,  # the process that runs us has its own
-        log_level="critical",  # a scripted cut would be reported as an error of the application
+        log_config=None,  # the process that runs the server configures logging
+        log_level="critical",  # uvicorn would log a scripted cut as an error
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=1,  # answers in flight are a script's, nobody misses them
+        timeout_graceful_shutdown=1,  # unfinished answers are not needed
     )
     return uvicorn.Server(config)

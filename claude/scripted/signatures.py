@@ -1,8 +1,8 @@
-"""Signed thinking: a signature holds for one text after one exact conversation.
+"""Signs thinking: a signature is valid for one text after one exact conversation.
 
-As with the API's newer models: whoever edits the history before a thinking block, reorders the keys
-of a block, or drops a message, gets a 400. Costs a pass over the messages, so it is made only where
-there is thinking.
+As with the API's newer models, a request fails with 400 if it edits the history before a thinking
+block, reorders the keys of a block, or drops a message. Each check reads all messages, so it is
+made only if there is thinking.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ from typing import Any
 
 
 def sign(body: Mapping[str, Any], thinking: str) -> str:
-    """The signature of thinking that answers `body`."""
+    """Sign thinking in the answer to `body`."""
     return _seal(_over(body, body["messages"]), thinking)
 
 
 def find_bad_signature(body: Mapping[str, Any]) -> str | None:
-    """Where the first thinking block stands whose signature does not hold; None when all do."""
+    """The path of the first thinking block with an invalid signature, or None."""
     signed = [i for i, message in enumerate(body["messages"]) if any(_thinking_in(message))]
     if not signed:
         return None

@@ -1,8 +1,8 @@
-"""Token counts that look like the API's and follow from the request alone.
+"""Counts tokens like the API, from the request alone.
 
-A token is four bytes. With prompt caching on, everything up to the last answer was sent by the call
-before, so it counts as read from the cache and the rest as written to it. Nothing is remembered:
-the same request costs the same on every server, before and after a restart.
+A token is four bytes. With prompt caching, the part up to the last answer counts as read from the
+cache, because the previous call sent it, and the rest as written to it. There is no state: equal
+requests have equal counts on every server, also after a restart.
 """
 
 import json
@@ -16,7 +16,7 @@ _UNCACHED_TOKENS = 4  # what follows the last breakpoint in a request that cache
 def count(
     body: Mapping[str, Any], body_bytes: int, content: Sequence[Any], overrides: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The `usage` object of an answer; never more output than `max_tokens` allows."""
+    """Make the `usage` object of an answer, with at most `max_tokens` of output."""
     prompt = max(body_bytes // _BYTES_PER_TOKEN, 1)
     produced = max(len(json.dumps(content)) // _BYTES_PER_TOKEN, 1)
     cached = bool(body.get("cache_control"))

@@ -1,7 +1,7 @@
-"""What the scripted server refuses, as the Messages API does: the mistakes an agent loop can make.
+"""Validates requests like the Messages API, for the mistakes that an agent loop can make.
 
-Stricter than the API in one point: two user messages in a row are refused here (the API joins
-them), because a loop that sends them has lost an answer or split its tool results.
+It is stricter in one point: it refuses two user messages in a row, which the API joins, because a
+loop that sends them has lost an answer or split its tool results.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ _MAX_BREAKPOINTS = 4
 
 
 class InvalidRequestError(Exception):
-    """The request would be a 400 `invalid_request_error`; the sentence is close to the API's."""
+    """The request is a 400 `invalid_request_error`; the message is close to the API's."""
 
 
 def check(body: Mapping[str, Any]) -> None:
     """Check a whole request.
 
     Raises:
-        InvalidRequestError: with the path of the first fault.
+        InvalidRequestError: with the path of the first problem.
     """
     for name, kind in (("model", str), ("max_tokens", int), ("messages", list)):
         if not isinstance(body.get(name), kind):
@@ -46,7 +46,7 @@ def check(body: Mapping[str, Any]) -> None:
 
 
 def blocks_of(message: Mapping[str, Any]) -> Blocks:
-    """The content as a list of blocks; a string is one text block."""
+    """The content as a list of blocks; a string becomes one text block."""
     content = message["content"]
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
@@ -58,11 +58,11 @@ def _check_message(index: int, message: Any) -> None:
     if not isinstance(content, str | list) or not content:
         raise InvalidRequestError(f"messages.{index}: all messages must have non-empty content")
     for number, block in enumerate(blocks_of(message)):
-        if (fault := _fault_in(block)) is not None:
+        if (fault := _problem_of(block)) is not None:
             raise InvalidRequestError(f"messages.{index}.content.{number}: {fault}")
 
 
-def _fault_in(block: Any) -> str | None:
+def _problem_of(block: Any) -> str | None:
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         return "type: Field required"
     text, tool_input = block.get("text"), block.get("input")
@@ -90,7 +90,7 @@ def _check_order(messages: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _is_paused(message: Mapping[str, Any]) -> bool:
-    """Only a turn that was at work on the server's side can be sent back to be continued."""
+    """Whether the message ends with a server-side tool call; only such a turn can be continued."""
     return message["role"] == "assistant" and any(
         block["type"] == "server_tool_use" for block in blocks_of(message)
     )

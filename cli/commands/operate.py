@@ -78,12 +78,16 @@ def migrate() -> None:
     import asyncio
 
     from cli.configuration import load_settings
+    from persistence.db.migrate import PreReleaseDatabaseError
     from persistence.db.migrate import migrate as migrate_database
 
     settings = load_settings()
     if settings.database_url is None:
         raise CommandError("Set PERDURE_DATABASE_URL to the database to migrate.")
-    revision = asyncio.run(migrate_database(str(settings.database_url)))
+    try:
+        revision = asyncio.run(migrate_database(str(settings.database_url)))
+    except PreReleaseDatabaseError as error:
+        raise CommandError(str(error)) from error
     typer.echo(f"The database is at revision {revision}.")
 
 

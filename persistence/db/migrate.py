@@ -1,35 +1,99 @@
-"""Bringing a database to the newest schema."""
+"""The schema: the revision of a database, and migrating it to the newest one."""
 
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from persistence.db.database import sqlalchemy_url
-from persistence.db.revision import current_revision
+from persistence.db.outages import is_outage
 
-# Any two processes that migrate the same database take turns on this number (chosen).
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+NEWEST = "20261128"
+"""The last migration in `migrations/versions`; a test compares it with alembic's head."""
+
+PRE_RELEASE = frozenset(f"{number:04}" for number in range(1, 10))
+"""Revisions of databases that were created before the first release."""
+
+# Processes that migrate the same database wait for each other at this number (chosen).
 ADVISORY_LOCK = 0x70657264757265
 
 
-def _config(connection: Connection | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(files("persistence.db") / "migrations"))
-    config.attributes["connection"] = connection
-    return config
+class PreReleaseDatabaseError(Exception):
+    """The database was created by a pre-release version, which can't be migrated."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__(
+            "This database was created by a pre-release version of Perdure and can't be migrated. "
+            "Create a new database: with PERDURE_DATABASE_URL, name an empty one; with `perdure "
+            "up`, set PERDURE_HOME to a new directory."
+        )
+
+
+async def find_revision(engine: AsyncEngine) -> str | None:
+    """The database's revision, or None before the first migration.
+
+    Raises:
+        PreReleaseDatabaseError: a pre-release version created the database.
+    """
+    async with engine.connect() as connection:
+        if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return None
+        revision: str | None = await connection.scalar(
+            text("SELECT version_num FROM alembic_version")
+        )
+    if revision in PRE_RELEASE:
+        raise PreReleaseDatabaseError
+    return revision
+
+
+async def refuse_pre_release_database(engine: AsyncEngine) -> None:
+    """Check the database when a process starts; a database that is not available is not checked.
+
+    Raises:
+        PreReleaseDatabaseError: a pre-release version created the database.
+    """
+    try:
+        await find_revision(engine)
+    except Exception as error:
+        if not is_outage(error):
+            raise
 
 
 async def migrate(database_url: str) -> str | None:
-    """Upgrade to the newest revision and return it; safe to call from many processes at once."""
+    """Upgrade to the newest revision and return it; many processes may do so at once.
+
+    Raises:
+        PreReleaseDatabaseError: a pre-release version created the database.
+    """
     engine = create_async_engine(sqlalchemy_url(database_url))
     try:
         async with engine.connect() as guard:
             await guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+            await find_revision(engine)
             async with engine.connect() as connection:
-                await connection.run_sync(lambda c: command.upgrade(_config(c), "head"))
-            # The lock goes with the guard's connection.
-        return await current_revision(engine)
+                await connection.run_sync(_upgrade)
+            # The lock is released with the guard's connection.
+        return await find_revision(engine)
     finally:
         await engine.dispose()
+
+
+def config(connection: Connection | None = None) -> "Config":
+    """Alembic's configuration. Its 7 MB are imported only to migrate."""
+    from alembic.config import Config  # noqa: PLC0415
+
+    found = Config()
+    found.set_main_option("script_location", str(files("persistence.db") / "migrations"))
+    found.attributes["connection"] = connection
+    return found
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - as above
+
+    command.upgrade(config(connection), "head")

@@ -1,7 +1,7 @@
-"""Which schedule a task is to have, and whether Temporal has been told of it.
+"""The schedules of tasks, whether Temporal has them, and their backfills.
 
-The task's change is committed with one more `revision` of its schedule; whoever tells Temporal
-notes the revision that he told. So a change is never lost, whoever dies in between.
+A change of a task is committed with a new `revision` of its schedule. The process that applies it
+to Temporal stores the revision it has applied, so a change is not lost if a process crashes.
 """
 
 from collections.abc import Sequence
@@ -14,22 +14,20 @@ from sqlalchemy import Select, and_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.schedules import DEFAULT_CATCHUP, OverlapPolicy, ScheduleServer, TaskSchedule
-from persistence.db.database import Database
+from domain.ids import first_id_at
+from domain.schedules import DEFAULT_CATCHUP, Backfill, OverlapPolicy, TaskSchedule
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.schedules import ScheduleRow
+from persistence.tables.schedules import ScheduleBackfillRow, ScheduleRow
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 
-AT_ONCE = timedelta(seconds=3)
-"""Whoever changes a task tells Temporal himself, in two seconds at most; upkeep comes later."""
-
-TRIES = 3
-"""... of telling the newest revision, while others change the task again and again (chosen)."""
+FIRST_TRY = timedelta(seconds=3)
+"""The request that changes a task applies the schedule itself within two seconds; after this time
+the worker does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A task's schedule: what it is to be (None: there is to be none), and what was told."""
+class StoredSchedule:
+    """A task's schedule (`wanted` is None if it is to have none), and which revision is applied."""
 
     task_id: UUID
     wanted: TaskSchedule | None
@@ -37,13 +35,13 @@ class Kept:
     applied_revision: int
 
     @property
-    def is_in_step(self) -> bool:
-        """Whether Temporal was told of the newest revision."""
+    def is_synchronised(self) -> bool:
+        """Whether the newest revision is applied to Temporal."""
         return self.revision == self.applied_revision
 
 
-def wanted_of(row: TaskRow, agent_id: str | None) -> TaskSchedule | None:
-    """The schedule this task is to have; one that may not fire is paused, and keeps its counts."""
+def schedule_of(row: TaskRow, agent_id: str | None) -> TaskSchedule | None:
+    """The schedule this task is to have; a disabled one is paused and keeps its counts."""
     if not row.is_scheduled or row.deleted_at is not None or row.schedule_cron is None:
         return None
     catchup = row.schedule_catchup_window_seconds
@@ -57,37 +55,38 @@ def wanted_of(row: TaskRow, agent_id: str | None) -> TaskSchedule | None:
         cron=row.schedule_cron,
         timezone=row.schedule_timezone,
         is_paused=not (row.schedule_enabled and row.is_active),
-        # The gateway lets no other word in.
+        # The gateway accepts no other value.
         overlap_policy=cast("OverlapPolicy", row.schedule_overlap_policy),
         catchup_window=DEFAULT_CATCHUP if catchup is None else timedelta(seconds=catchup),
         jitter=timedelta(seconds=row.schedule_jitter_seconds or 0),
     )
 
 
-async def changed(
+async def store_change(
     session: AsyncSession, task_id: UUID, before: TaskSchedule | None, after: TaskSchedule | None
 ) -> None:
-    """Note with a task's change that Temporal is to be told, if there is anything to tell."""
+    """Store with a task's change that its schedule in Temporal must change too, if it must."""
     if before == after:
         return
-    one = insert(ScheduleRow).values(task_id=task_id, revision=1, applied_revision=0)
-    again = {"revision": ScheduleRow.revision + 1, "changed_at": datetime.now(UTC)}
-    await session.execute(one.on_conflict_do_update(index_elements=["task_id"], set_=again))
+    first = insert(ScheduleRow).values(task_id=task_id, revision=1, applied_revision=0)
+    next_one = {"revision": ScheduleRow.revision + 1, "changed_at": datetime.now(UTC)}
+    await session.execute(first.on_conflict_do_update(index_elements=["task_id"], set_=next_one))
 
 
-async def find(session: AsyncSession, task_id: UUID) -> Kept | None:
-    """How the task's schedule stands; None where it never had one."""
-    found = (await session.execute(_kept().where(ScheduleRow.task_id == task_id))).one_or_none()
+async def find(session: AsyncSession, task_id: UUID) -> StoredSchedule | None:
+    """The task's schedule; None if it never had one."""
+    query = _select_stored().where(ScheduleRow.task_id == task_id)
+    found = (await session.execute(query)).one_or_none()
     return None if found is None else _read(found)
 
 
-async def unsynchronised(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
-    """Tasks whose change nobody has told Temporal in the time that it takes, oldest first."""
+async def find_unsynchronised(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
+    """Tasks whose last change has not been applied in the usual time, oldest change first."""
     rows = await session.scalars(
         select(ScheduleRow.task_id)
         .where(
             ScheduleRow.revision != ScheduleRow.applied_revision,
-            ScheduleRow.changed_at < datetime.now(UTC) - AT_ONCE,
+            ScheduleRow.changed_at < datetime.now(UTC) - FIRST_TRY,
         )
         .order_by(ScheduleRow.changed_at)
         .limit(limit)
@@ -95,9 +94,11 @@ async def unsynchronised(session: AsyncSession, *, limit: int) -> Sequence[UUID]
     return rows.all()
 
 
-async def page_after(session: AsyncSession, last: UUID | None, *, limit: int) -> Sequence[Kept]:
-    """All that was ever kept, by task id, behind `last`."""
-    query = _kept().order_by(ScheduleRow.task_id).limit(limit)
+async def list_after(
+    session: AsyncSession, last: UUID | None, *, limit: int
+) -> Sequence[StoredSchedule]:
+    """All schedules that ever were, by task id, after `last`."""
+    query = _select_stored().order_by(ScheduleRow.task_id).limit(limit)
     if last is not None:
         query = query.where(ScheduleRow.task_id > last)
     return [_read(row) for row in await session.execute(query)]
@@ -105,12 +106,12 @@ async def page_after(session: AsyncSession, last: UUID | None, *, limit: int) ->
 
 async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[TaskRow]:
     """The user's tasks that have a schedule."""
-    mine = and_(TaskRow.user_id == user_id, TaskRow.is_scheduled, TaskRow.deleted_at.is_(None))
-    return await newest(session, TaskRow, TaskRow.id, [mine], window)
+    own = and_(TaskRow.user_id == user_id, TaskRow.is_scheduled, TaskRow.deleted_at.is_(None))
+    return await newest(session, TaskRow, TaskRow.id, [own], window)
 
 
-async def mark_synchronised(session: AsyncSession, task_ids: Sequence[UUID]) -> set[UUID]:
-    """Those of the tasks whose schedule Temporal was told of."""
+async def find_synchronised(session: AsyncSession, task_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the tasks whose schedule in Temporal has the newest revision."""
     rows = await session.scalars(
         select(ScheduleRow.task_id).where(
             ScheduleRow.task_id.in_(task_ids),
@@ -120,54 +121,65 @@ async def mark_synchronised(session: AsyncSession, task_ids: Sequence[UUID]) -> 
     return set(rows)
 
 
-async def synchronise(database: Database, server: ScheduleServer, task_id: UUID) -> bool:
-    """Tell Temporal what the task says now; False where that did not succeed.
-
-    A revision that came while an older one was told is told again, even if somebody else has told
-    it already: the older one may have arrived last.
-    """
-    async with database.reading() as session:
-        kept = await find(session, task_id)
-    if kept is None or kept.is_in_step:
-        return True
-    for _ in range(TRIES):
-        if not await _tell(server, kept):
-            return False
-        async with database.transaction() as session:
-            if await _settle(session, kept):
-                return True
-            kept = await find(session, task_id) or kept
-    return False
-
-
-async def request_sync(database: Database, server: ScheduleServer, task_id: UUID) -> Kept | None:
-    """Tell Temporal although it may have been told; what was told, or None: it is away.
-
-    Somebody may have changed something there, and the next step needs it as the task says.
-    """
-    async with database.reading() as session:
-        kept = await find(session, task_id) or Kept(task_id, None, 0, 0)
-    return kept if await _tell(server, kept) else None
-
-
-async def _tell(server: ScheduleServer, kept: Kept) -> bool:
-    if kept.wanted is None:
-        return await server.remove(kept.task_id)
-    return await server.apply(kept.wanted)
-
-
-async def _settle(session: AsyncSession, kept: Kept) -> bool:
-    """Note what was told, unless it is no longer the newest."""
-    settled = await session.scalar(
+async def mark_synchronised(session: AsyncSession, schedule: StoredSchedule) -> bool:
+    """Store that this revision is applied; False if it is no longer the newest."""
+    marked = await session.scalar(
         update(ScheduleRow)
-        .where(ScheduleRow.task_id == kept.task_id, ScheduleRow.revision == kept.revision)
-        .values(applied_revision=kept.revision)
+        .where(ScheduleRow.task_id == schedule.task_id, ScheduleRow.revision == schedule.revision)
+        .values(applied_revision=schedule.revision)
         .returning(ScheduleRow.task_id)
     )
-    return settled is not None
+    return marked is not None
 
 
-def _kept() -> Select[Any]:
+async def store_backfill(session: AsyncSession, backfill: Backfill) -> None:
+    """Store a backfill, to be sent after the commit."""
+    session.add(
+        ScheduleBackfillRow(
+            id=backfill.id,
+            task_id=backfill.task_id,
+            start_at=backfill.start_at,
+            end_at=backfill.end_at,
+            overlap_policy=backfill.overlap_policy,
+        )
+    )
+    await session.flush()
+
+
+async def list_unsent_backfills(session: AsyncSession, *, limit: int) -> Sequence[Backfill]:
+    """Backfills that have not been sent in the usual time, oldest first."""
+    rows = await session.scalars(
+        select(ScheduleBackfillRow)
+        .where(
+            ScheduleBackfillRow.sent_at.is_(None),
+            ScheduleBackfillRow.id < first_id_at(datetime.now(UTC) - FIRST_TRY),
+        )
+        .order_by(ScheduleBackfillRow.id)
+        .limit(limit)
+    )
+    return [
+        Backfill(
+            row.id,
+            row.task_id,
+            row.start_at,
+            row.end_at,
+            # The gateway accepts no other value.
+            cast("OverlapPolicy", row.overlap_policy),
+        )
+        for row in rows
+    ]
+
+
+async def mark_backfill_sent(session: AsyncSession, backfill_id: UUID) -> None:
+    """Store that Temporal has the backfill."""
+    await session.execute(
+        update(ScheduleBackfillRow)
+        .where(ScheduleBackfillRow.id == backfill_id)
+        .values(sent_at=datetime.now(UTC))
+    )
+
+
+def _select_stored() -> Select[Any]:
     newest = and_(TaskVersionRow.task_id == TaskRow.id, TaskVersionRow.version == TaskRow.version)
     return (
         select(ScheduleRow, TaskRow, TaskVersionRow.definition["agent_id"].as_string())
@@ -176,6 +188,8 @@ def _kept() -> Select[Any]:
     )
 
 
-def _read(found: Any) -> Kept:
+def _read(found: Any) -> StoredSchedule:
     row, task, agent_id = found
-    return Kept(row.task_id, wanted_of(task, agent_id), row.revision, row.applied_revision)
+    return StoredSchedule(
+        row.task_id, schedule_of(task, agent_id), row.revision, row.applied_revision
+    )

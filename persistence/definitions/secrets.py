@@ -45,7 +45,7 @@ async def put(
     """
     fresh = SecretRow(id=new_id(), user_id=user_id, name=name)
     values = {
-        "sealed": sealer.seal(value, label=fresh.label),
+        "encrypted_value": sealer.seal(value, label=fresh.label),
         "hosts": list(hosts),
         "tools": list(tools),
         "updated_at": func.now(),
@@ -96,7 +96,7 @@ async def opened(
     row = None if name is None else await find(session, user_id, name)
     if row is None:
         raise SecretUnusableError(f"There is no secret {name or reference[:80]!r}.")
-    value = sealer.open(row.sealed, label=row.label)
+    value = sealer.open(row.encrypted_value, label=row.label)
     await session.execute(
         update(SecretRow).where(SecretRow.id == row.id).values(last_used_at=datetime.now(UTC))
     )

@@ -45,7 +45,7 @@ async def create(session: AsyncSession, row: TaskRow, definition: dict[str, Any]
     await _flush(session, row)
     session.add(_version(row, definition, row.user_id))
     await session.flush()
-    await schedules.changed(session, row.id, None, _schedule(row, definition))
+    await schedules.store_change(session, row.id, None, _schedule(row, definition))
     return StoredTask(row, definition)
 
 
@@ -110,20 +110,20 @@ async def change(
         session.add(_version(row, definition, by))
     row.updated_at = datetime.now(UTC)
     await _flush(session, row)
-    await schedules.changed(session, row.id, before, _schedule(row, definition))
+    await schedules.store_change(session, row.id, before, _schedule(row, definition))
     return StoredTask(row, definition)
 
 
 async def delete(session: AsyncSession, row: TaskRow) -> None:
     """Mark a locked task deleted; its executions stay readable, its schedule is to go."""
-    scheduled = schedules.wanted_of(row, None)
+    scheduled = schedules.schedule_of(row, None)
     row.deleted_at = row.updated_at = datetime.now(UTC)
     await session.flush()
-    await schedules.changed(session, row.id, scheduled, None)
+    await schedules.store_change(session, row.id, scheduled, None)
 
 
 def _schedule(row: TaskRow, definition: Mapping[str, Any]) -> TaskSchedule | None:
-    return schedules.wanted_of(row, definition.get("agent_id"))
+    return schedules.schedule_of(row, definition.get("agent_id"))
 
 
 def _version(row: TaskRow, definition: dict[str, Any], by: UUID) -> TaskVersionRow:

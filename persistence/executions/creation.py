@@ -42,7 +42,7 @@ class Work:
     task_version: int | None = None
     tags: Sequence[str] = ()
     is_scheduled: bool = False
-    """Its prompt knows about the schedule (`persistence/definitions/scheduled_runs.py`)."""
+    """Its prompt knows about the schedule (`services/scheduling/scheduled_runs.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,11 @@ async def see(session: AsyncSession, subject: str, role: str) -> UserRow:
     return user
 
 
+async def find_current(session: AsyncSession, user_id: UUID) -> UserRow | None:
+    """The user, read again if this session has read it before."""
+    return await session.get(UserRow, user_id, populate_existing=True)
+
+
 async def find(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> UserRow | None:
     """The user; a lock still lets others' rows refer to it."""
     return await session.get(

@@ -57,7 +57,7 @@ class ExecutionRow(Row):
             postgresql_where=text("trigger_type = 'scheduled' AND status = 'completed'"),
         ),
         Index(
-            "ix_executions_task_id_fires",
+            "ix_executions_task_id_scheduled_runs",
             "task_id",
             "id",
             postgresql_where=text("trigger_type = 'scheduled'"),
@@ -106,7 +106,7 @@ class ExecutionRow(Row):
     definition: Mapped[dict[str, Any] | None]
     """The inline definition of an execution that has no task."""
     notification_config: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    """Whom to tell what (migration 0008 reads it); empty where the definition has none."""
+    """Who is notified of what (a trigger reads it); None if the definition does not say."""
     session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
     report_id: Mapped[UUID | None]
     parent_execution_id: Mapped[UUID | None] = mapped_column(ForeignKey("executions.id"))

@@ -19,7 +19,7 @@ class ScheduleRow(Row):
     __tablename__ = "schedules"
     __table_args__ = (
         Index(
-            "ix_schedules_out_of_step",
+            "ix_schedules_unsynchronised",
             "changed_at",
             postgresql_where=text("revision <> applied_revision"),
         ),

@@ -1,4 +1,4 @@
-"""Users' secrets, sealed."""
+"""Users' secrets, encrypted."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class SecretRow(Row):
-    """One secret of one user. `sealed` opens with the operator's key (`runtime/secret_box.py`)."""
+    """One secret of one user, encrypted with the operator's key (`runtime/secret_box.py`)."""
 
     __tablename__ = "secrets"
     __table_args__ = (
@@ -21,7 +21,7 @@ class SecretRow(Row):
     id: Mapped[Id]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str]
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    encrypted_value: Mapped[bytes] = mapped_column(LargeBinary)
     hosts: Mapped[list[str]]
     tools: Mapped[list[str]]
     created_at: Mapped[CreatedAt]
@@ -30,5 +30,5 @@ class SecretRow(Row):
 
     @property
     def label(self) -> str:
-        """What its sealed bytes are bound to: this name of this user."""
+        """What the encrypted value is bound to: this name of this user."""
         return f"secret/{self.user_id}/{self.name}"

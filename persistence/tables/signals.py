@@ -21,14 +21,14 @@ class SignalRow(Row):
     __tablename__ = "signals"
     __table_args__ = (
         Index(
-            "ix_outbox_execution_id_unread",
+            "ix_signals_execution_id_unread",
             "execution_id",
             "id",
             postgresql_where=text("consumed_at IS NULL"),
         ),
-        Index("ix_outbox_ring_at", "wake_at", postgresql_where=text("consumed_at IS NULL")),
+        Index("ix_signals_wake_at", "wake_at", postgresql_where=text("consumed_at IS NULL")),
         Index(
-            "ix_outbox_consumed_at",
+            "ix_signals_consumed_at",
             "consumed_at",
             postgresql_where=text("consumed_at IS NOT NULL"),
         ),

@@ -49,8 +49,8 @@ class TaskRow(Row):
     schedule_overlap_policy: Mapped[str]
     schedule_catchup_window_seconds: Mapped[int | None]
     schedule_jitter_seconds: Mapped[int | None]
-    spelled_tools: Mapped[dict[str, Any] | None]
-    """Tool lists as they were sent, of those that name a group; the version has the rules."""
+    entered_tools: Mapped[dict[str, Any] | None]
+    """The tool lists that name a group, as they were sent; the version has the rules."""
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
     deleted_at: Mapped[datetime | None]

@@ -11,10 +11,10 @@ from reports.nodes import Document, Node, ReportSection
 from reports.text import print_blocks
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~#]|<(?=[\w/!?])|&(?=[#\w])|(?<![^\W_])_|_(?![^\W_])|!\Z")
-"""What has an effect within a line. An underscore inside a word has none; an exclamation mark has
+"""What acts as markup within a line. An underscore inside a word has none; an exclamation mark has
 one before a link, which may follow the text."""
 _STARTS = re.compile(r"(?:[+\-=>:]|\d+[.)])")
-"""What has an effect at the start of a line, in addition."""
+"""What acts as markup at the start of a line, in addition."""
 _BLANKS = re.compile(r"\s+")
 _BACKTICKS = re.compile(r"`+")
 _MARKS = {"strong": "**", "em": "*", "strike": "~~", "removed": "~~"}

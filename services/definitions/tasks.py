@@ -34,7 +34,7 @@ async def create_task(
         DuplicateNameError: the caller has a task with this name.
     """
     checked = await task_rules.check(work, body, owner_id=work.caller.user_id)
-    columns = {**_columns(body), "spelled_tools": references.spelled(body) or None}
+    columns = {**_columns(body), "entered_tools": references.spelled(body) or None}
     row = TaskRow(user_id=work.caller.user_id, **columns)
     stored = await tasks.create(work.session, row, checked.stored())
     after = {"name": row.name} | ({"template_id": str(template_id)} if template_id else {})
@@ -102,7 +102,7 @@ async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> S
     if not update.model_fields_set <= UNCHECKED_FIELDS:
         checked = await task_rules.check(work, body, owner_id=stored.row.user_id)
     before = _audited_fields(stored.row, update)
-    columns = {**_columns(body), "spelled_tools": _spelled_tools(stored.row, update, body)}
+    columns = {**_columns(body), "entered_tools": _entered_tools(stored.row, update, body)}
     changed = await tasks.change(
         work.session, stored, columns, checked.stored(), by=work.caller.user_id
     )
@@ -123,11 +123,11 @@ def _merge(stored: StoredTask, update: TaskUpdate) -> TaskCreate:
     return merged(TaskCreate, current, update, what="task")
 
 
-def _spelled_tools(
+def _entered_tools(
     row: TaskRow, update: TaskUpdate, body: TaskCreate
 ) -> dict[str, list[str]] | None:
     """Return the tool lists that name groups; a list that is not updated keeps its rules."""
-    kept = {f: v for f, v in (row.spelled_tools or {}).items() if f not in update.model_fields_set}
+    kept = {f: v for f, v in (row.entered_tools or {}).items() if f not in update.model_fields_set}
     return {**kept, **references.spelled(body)} or None
 
 

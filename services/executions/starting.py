@@ -16,7 +16,6 @@ from domain.errors import (
 )
 from domain.states import PREREQUISITES, ExecutionStatus
 from domain.templates import LONGEST_RENDERED, rendered_length
-from persistence.definitions import scheduled_runs
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import creation, prerequisites, queries
 from persistence.executions.creation import SESSION_BUSY, Start, Work
@@ -26,6 +25,7 @@ from services.definitions import inline_work, references, task_rules
 from services.definitions.json_schemas import value_problems
 from services.executions.access import own_task, readable_task
 from services.executions.inputs import ExecuteBody, WorkBody
+from services.scheduling.variables import format_time, with_schedule_variables, work_of
 from services.unit_of_work import UnitOfWork
 
 LATEST_DEADLINE = timedelta(days=3650)
@@ -80,7 +80,7 @@ async def trigger_schedule(work: UnitOfWork, task_id: UUID) -> ExecutionRow:
     """
     task = await own_task(work.session, work.caller, task_id)
     task_rules.require_scheduled(task.row)
-    scheduled_at = scheduled_runs.format_time(datetime.now(UTC))
+    scheduled_at = format_time(datetime.now(UTC))
     start = start_of_body(
         work,
         active_work_of(task),
@@ -93,9 +93,15 @@ async def trigger_schedule(work: UnitOfWork, task_id: UUID) -> ExecutionRow:
 
 
 async def start_execution(
-    work: UnitOfWork, start: Start, *, strict_variables: bool = False
+    work: UnitOfWork,
+    start: Start,
+    *,
+    strict_variables: bool = False,
+    scheduled_at: datetime | None = None,
 ) -> ExecutionRow:
     """Check and store an execution. Its workflow starts after the commit, unless it is blocked.
+
+    `scheduled_at` is the time of a scheduled run; without it, a scheduled task runs as of now.
 
     Raises:
         InvalidInputError: variables, budget, deadline or prerequisites are invalid.
@@ -103,7 +109,7 @@ async def start_execution(
         PermissionDeniedError: the session belongs to another user.
         QuotaExceededError: the user has reached a quota.
     """
-    start = await scheduled_runs.with_schedule_variables(work.session, start, datetime.now(UTC))
+    start = await with_schedule_variables(work.session, start, scheduled_at or datetime.now(UTC))
     await check_start(work, start, strict_variables=strict_variables)
     is_session_busy = await _lock_session(work, start)
     has_unmet_prerequisites = await _check_prerequisites(work, start)
@@ -159,7 +165,7 @@ def active_work_of(task: StoredTask) -> Work:
     """
     if not task.row.is_active:
         raise TaskInactiveError("This task is inactive; set is_active to true to execute it.")
-    return scheduled_runs.work_of(task)
+    return work_of(task)
 
 
 def start_of_body(work: UnitOfWork, task_work: Work, body: ExecuteBody, **changes: Any) -> Start:

@@ -12,10 +12,10 @@ from sqlalchemy import event, update
 from api.main import create_app
 from domain.errors import QuotaExceededError, UserDisabledError
 from domain.ids import new_id
-from persistence.ledger import quotas
-from persistence.ledger.quotas import Quotas
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
+from services import quotas
+from services.quotas import Quotas
 from tests.api.conftest import serving, settings_of
 from tests.api.world import World, execute, make_task
 from tests.waiting import now_within_an_hour

@@ -181,10 +181,10 @@ async def test_anothers_reports_are_not_mine(world: World, client: Client, other
 @pytest.mark.parametrize(
     ("task", "facts", "why"),
     [
-        ({}, {}, "its task asks for none"),
-        ({"generate_report": True}, {}, "just before the end"),
+        ({}, {}, "Set generate_report"),
+        ({"generate_report": True}, {}, "shortly before the end"),
         ({"generate_report": True}, {"report_error": "No luck."}, "No luck."),
-        ({"generate_report": True}, {"status": "cancelled"}, "before one could be made"),
+        ({"generate_report": True}, {"status": "cancelled"}, "ended before the report was created"),
     ],
 )
 async def test_why_there_is_none(

@@ -56,7 +56,7 @@ async def test_a_name_that_is_none_is_told_what_one_looks_like(client: Client) -
     refused = await put(client, "GITHUB_TOKEN")
     assert refused.status_code == 422
     (error,) = refused.json()["errors"]
-    assert (error["loc"], error["msg"][:17]) == (["path", "name"], "Use small letters")
+    assert (error["loc"], error["msg"][:22]) == (["path", "name"], "Use lower-case letters")
 
 
 async def test_names_are_each_users_own(client: Client, other: Client) -> None:

@@ -162,7 +162,7 @@ def test_each_call_given_to_bubblewrap_is_needed(tmp_path: Path) -> None:
         without = tmp_path / f"without-{call}.json"
         without.write_text(json.dumps(raw), encoding="utf-8")
         tmp_path.chmod(0o755)
-        assert "No sandbox can be made here" in probe(without), call
+        assert "The sandbox can't be created" in probe(without), call
 
 
 def probe(path: Path) -> str:

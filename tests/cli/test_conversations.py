@@ -67,7 +67,7 @@ def test_one_that_has_ended_is_answered_repeated_and_its_files_fetched(
     missing = tmp_path / "missing"
     refused = perdure(home, "executions", "download", first["id"], "no", "--to", str(missing))
     assert (refused.returncode, missing.exists()) == (2, False)
-    assert "There is no no" in refused.stderr
+    assert "no does not exist" in refused.stderr
     perdure(home, "executions", "download", first["id"], "--to", str(archive))
     with tarfile.open(archive) as packed:
         assert "out/a.txt" in packed.getnames()

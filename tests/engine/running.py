@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,13 @@ from temporalio.client import Client
 import worker
 from claude.adapter import ClaudeModel
 from claude.scripted import ScriptedModelServer
-from domain.addresses import Exemptions
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.identity import users
-from persistence.ledger.quotas import Quotas
 from runtime.dispatch import Dispatcher
-from runtime.outbound import checked_url
-from runtime.schedules import Schedules
-from runtime.secret_box import SecretBox
+from runtime.outbound import Outbound
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
-from services.quotas import QuotaGuard
-from services.unit_of_work import OperatorSettings, Services
 from tests.engine.driver import Engine
 from tests.waiting import eventually
 
@@ -73,22 +66,6 @@ async def make_place(database_url: str, temporal_address: str, home: Path) -> Pl
     return place
 
 
-def compose_services(settings: Settings, database: Database, client: Client) -> Services:
-    """The services as a composition root makes them."""
-    return Services(
-        database=database,
-        workflows=Dispatcher(client),
-        schedules=Schedules(client),
-        quotas=QuotaGuard(Quotas()),
-        secrets=SecretBox(None),
-        settings=OperatorSettings(
-            default_model=settings.model,
-            working_directories=settings.working_directories,
-            check_url=partial(checked_url, exemptions=Exemptions(())),
-        ),
-    )
-
-
 @asynccontextmanager
 async def driving(place: Place, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
     """A driver for executions there; whoever wants them to move runs workers too."""
@@ -96,7 +73,7 @@ async def driving(place: Place, scripted: ScriptedModelServer) -> AsyncIterator[
     database = Database.connect(place.database_url)
     async with database.transaction() as session:
         user_id = (await users.see(session, "alice", "user")).id
-    services = compose_services(place.settings(), database, client)
+    services = worker.compose_services(place.settings(), database, client, Outbound(()))
     dispatcher = Dispatcher(client)
     yield Engine(database, client, dispatcher, services, scripted, user_id, place.home)
     await database.close()

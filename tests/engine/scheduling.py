@@ -16,11 +16,12 @@ from domain.ids import new_id
 from domain.schedules import Backfill, OverlapPolicy
 from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import ScheduledRun
-from persistence.definitions.schedules import Kept
+from persistence.definitions.schedules import StoredSchedule
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow
 from runtime.schedules import Schedules
+from services.scheduling.synchronisation import synchronise
 from tests.engine.driver import Engine, Run
 from tests.engine.storing import Turn, script
 from tests.waiting import eventually
@@ -76,7 +77,7 @@ class Scheduled:
     async def tell(self) -> bool:
         """As the gateway does after each change."""
         server = Schedules(self.engine.client)
-        return await schedules.synchronise(self.engine.database, server, self.id)
+        return await synchronise(self.engine.database, server, self.id)
 
     async def change(self, *, tell: bool = True, **columns: Any) -> None:
         """As `PATCH /tasks/{id}`."""
@@ -98,7 +99,7 @@ class Scheduled:
         assert stored is not None
         return stored
 
-    async def kept(self) -> Kept:
+    async def kept(self) -> StoredSchedule:
         async with self.engine.database.reading() as session:
             kept = await schedules.find(session, self.id)
         assert kept is not None
@@ -144,7 +145,7 @@ class Scheduled:
     async def fired(self) -> Sequence[ScheduledRun]:
         """What is told of its fires, newest first."""
         async with self.engine.database.reading() as session:
-            return await scheduled_runs.recent(session, self.id, limit=10)
+            return await scheduled_runs.list_recent(session, self.id, limit=10)
 
     async def backfill(
         self, start_at: datetime, end_at: datetime, overlap: OverlapPolicy = "allow_all"

@@ -40,7 +40,7 @@ async def test_reading_in_parts(call: Caller) -> None:
     following = int(first.rpartition("offset ")[2].rstrip(")"))
     part = await call.text("read_file", path="n", offset=following, limit=2)
     assert part.splitlines()[0] == f"{following:6}\tline {following}"
-    assert part.endswith(f"of 10,000; go on with offset {following + 2})")
+    assert part.endswith(f"of 10,000; continue with offset {following + 2})")
     last = await call.text("read_file", path="n", offset=10_000)
     assert last.endswith("(lines 10,000 to 10,000 of 10,000; that is the end)")
     assert await call.refusal("read_file", path="n", offset=10_001) == "n has only 10,000 lines."

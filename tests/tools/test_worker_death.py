@@ -79,7 +79,7 @@ async def test_without_namespaces_commands_are_refused(tmp_path: Path) -> None:
     probed, came = await line(process), await line(process)
     assert await process.wait() == 0
     assert probed == came
-    assert came.startswith("No sandbox can be made here, so commands are refused (")
+    assert came.startswith("The sandbox can't be created, so commands are refused (")
     assert "PERDURE_SANDBOX=none" in came
     assert not (tmp_path / str(SESSION) / "ran").exists()
 

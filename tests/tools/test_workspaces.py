@@ -15,7 +15,7 @@ from domain.ids import new_id
 from domain.tool_calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, Caller
 from tools.copying import copy_tree
-from tools.gate import Unprotected
+from tools.launch import Unprotected
 from tools.limits import ToolLimits
 from tools.paths import place_of
 from tools.sandbox import SANDBOX_USER, Bubblewrap
@@ -150,7 +150,7 @@ async def test_a_link_that_is_put_in_its_place_leads_nowhere(
     assert not (await shell.bash(site.workspace, command, started)).is_error
     project.rename(listed / "moved")
     project.symlink_to(outside)
-    with pytest.raises(ToolInputError, match="moved away"):
+    with pytest.raises(ToolInputError, match="was replaced"):
         await shell.bash(site.workspace, command, started)
     with pytest.raises(ToolInputError), place_of(site.workspace, "a"):
         pass

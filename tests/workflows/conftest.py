@@ -1,48 +1,39 @@
-"""A gateway beside a worker, shared by all tests of a module."""
+"""A gateway beside the worker of the session's engine, for the tests that start with a request."""
 
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from claude.scripted import ScriptedModelServer
+from api.main import create_app
+from tests.api.conftest import serving, settings_of
 from tests.api.world import World
-from tests.engine.running import Place, driving, make_place
-from tests.workflows.stage import Stage, staged
+from tests.engine.driver import Engine
+from tests.engine.running import Place
+from tests.workflows.system import System
 
 
-@pytest.fixture(scope="module")
-async def stage_place(
-    module_database_url: str, temporal_address: str, servers_directory: Path
-) -> Place:
-    home = servers_directory / f"stage-{os.urandom(4).hex()}"
-    home.mkdir(mode=0o711)
-    return await make_place(module_database_url, temporal_address, home)
+@pytest.fixture(scope="session")
+async def gateway_world(engine_place: Place) -> AsyncIterator[World]:
+    settings = settings_of(
+        engine_place.database_url,
+        engine_place.temporal_address,
+        temporal_namespace=engine_place.namespace,
+        home=engine_place.home,
+    )
+    app = create_app(settings)
+    async with serving(app) as url:
+        yield World(url, app.state.gateway)
 
 
-@pytest.fixture(scope="module")
-async def stage_world(
-    stage_place: Place, scripted_model: ScriptedModelServer
-) -> AsyncIterator[World]:
-    async with staged(stage_place, scripted_model) as world:
-        yield world
-
-
-@pytest.fixture(scope="module")
-async def stage(
-    stage_place: Place, stage_world: World, scripted_model: ScriptedModelServer
-) -> AsyncIterator[Stage]:
-    """The driver and the client belong to the same user, alice."""
-    async with (
-        driving(stage_place, scripted_model) as engine,
-        stage_world.client("alice") as client,
-    ):
-        yield Stage(engine, client)
+@pytest.fixture(scope="session")
+async def system(engine: Engine, gateway_world: World) -> AsyncIterator[System]:
+    """The driver and the client are the same user, alice."""
+    async with gateway_world.client("alice") as client:
+        yield System(engine, client)
 
 
 @pytest.fixture
-async def other(stage: Stage, stage_world: World) -> AsyncIterator[Stage]:
+async def other(engine: Engine, gateway_world: World) -> AsyncIterator[System]:
     """The same with a client of another user."""
-    async with stage_world.client("bob") as client:
-        yield Stage(stage.engine, client)
+    async with gateway_world.client("bob") as client:
+        yield System(engine, client)

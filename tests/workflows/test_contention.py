@@ -12,7 +12,7 @@ from sqlalchemy import text as sql
 from domain.states import ExecutionStatus
 from tests.api.world import World
 from tests.engine.driver import script
-from tests.workflows.stage import Stage
+from tests.workflows.system import System
 
 EXECUTIONS = "/api/v1/task-executions"
 SESSIONS = "/api/v1/sessions"
@@ -61,23 +61,26 @@ class Storm:
         return self._chance.choice(requests)
 
 
-async def limited(stage: Stage, world: World) -> None:
+async def limited(system: System, world: World) -> None:
     """Set a quota that is never reached, so that every start counts the executions."""
-    async with stage.engine.database.transaction() as session:
-        await session.execute(sql("UPDATE users SET max_concurrent_executions = 100000"))
-    world.gateway.services.quotas.forget(stage.engine.user_id)
+    async with system.engine.database.transaction() as session:
+        await session.execute(
+            sql("UPDATE users SET max_concurrent_executions = 100000 WHERE id = :id"),
+            {"id": system.engine.user_id},
+        )
+    world.gateway.services.quotas.forget(system.engine.user_id)
 
 
-async def test_no_deadlock(stage: Stage, stage_world: World, servers_directory: Path) -> None:
+async def test_no_deadlock(system: System, gateway_world: World, servers_directory: Path) -> None:
     log = servers_directory / "postgres.log"
     before = log.read_text().count("deadlock detected")
-    await limited(stage, stage_world)
-    made = [await stage.client.post(SESSIONS, json={}) for _ in range(3)]
-    storm = Storm(stage.client, [response.json()["id"] for response in made])
+    await limited(system, gateway_world)
+    made = [await system.client.post(SESSIONS, json={}) for _ in range(3)]
+    storm = Storm(system.client, [response.json()["id"] for response in made])
     for _ in range(ROUNDS):
         await storm.send_round()
     for execution_id in storm.ids:
-        await stage.engine.run(UUID(execution_id)).when(
+        await system.engine.run(UUID(execution_id)).when(
             lambda row: ExecutionStatus(row.status).is_terminal, within=120
         )
     assert log.read_text().count("deadlock detected") == before

@@ -126,5 +126,5 @@ async def test_attempts_that_come_no_step_further_are_given_up(
         row = await run.ended()
         calls = await run.model_calls()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.WORKER_ERROR)
-    assert row.error_message == "5 attempts ended without a step; see the worker's log."
+    assert row.error_message == "5 attempts made no progress; see the worker's log."
     assert [call.status for call in calls] == ["lost"] * 5

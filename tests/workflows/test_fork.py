@@ -7,7 +7,7 @@ from uuid import UUID
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from tests.engine.driver import Run, script, use
-from tests.workflows.stage import Stage
+from tests.workflows.system import System
 from tests.workflows.test_resets import reset
 
 BASH = ["bash"]
@@ -26,10 +26,10 @@ def last_request(scripted: ScriptedModelServer, marker: str) -> dict[str, Any]:
 
 
 async def test_a_fork_continues_from_a_turn(
-    stage: Stage, scripted_model: ScriptedModelServer
+    system: System, scripted_model: ScriptedModelServer
 ) -> None:
-    run = await stage.engine.completed(steps(3), ECHO, allowed_tools=BASH, title="origin")
-    fork = await stage.fork(run, at_turn=2)
+    run = await system.engine.completed(steps(3), ECHO, allowed_tools=BASH, title="origin")
+    fork = await system.fork(run, at_turn=2)
     row = await fork.ended()
     origin = await run.row()
     assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 2)
@@ -45,17 +45,17 @@ async def test_a_fork_continues_from_a_turn(
     # The files were those of the origin when the fork's first tool ran.
     assert (await fork.text()).strip().startswith("4")
     assert (await run.workspace() / "log").read_text() == "step\n" * 3
-    assert await stage.session_texts(fork) == [
+    assert await system.session_texts(fork) == [
         "user: text",
         *["assistant: tool_use", "user: tool_result"] * 3,
         "assistant: text",
     ]
 
 
-async def test_a_fork_after_the_last_turn(stage: Stage) -> None:
-    run = await stage.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
-    assert await stage.refusal(run, at_turn=2) == (422, "prompt")
-    fork = await stage.fork(run, at_turn=2, prompt="And {{ this }}?")
+async def test_a_fork_after_the_last_turn(system: System) -> None:
+    run = await system.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
+    assert await system.refusal(run, at_turn=2) == (422, "prompt")
+    fork = await system.fork(run, at_turn=2, prompt="And {{ this }}?")
     row = await fork.ended()
     assert row.status == ExecutionStatus.COMPLETED
     assert (row.rendered_prompt, row.missing_variables) == ("And {{ this }}?", [])
@@ -63,46 +63,46 @@ async def test_a_fork_after_the_last_turn(stage: Stage) -> None:
     assert (role, blocks) == ("user", [{"type": "text", "text": "And {{ this }}?"}])
 
 
-async def test_before_the_first_turn_the_prompt_is_written_anew(stage: Stage) -> None:
+async def test_before_the_first_turn_the_prompt_is_written_anew(system: System) -> None:
     template = "Hello {{ name }}.\n```script\n- text: done\n```"
-    run = await stage.engine.completed(prompt_template=template, variables={"name": "Ann"})
-    fork = await stage.fork(run, at_turn=0, variables={"name": "Bob"})
+    run = await system.engine.completed(prompt_template=template, variables={"name": "Ann"})
+    fork = await system.fork(run, at_turn=0, variables={"name": "Bob"})
     row = await fork.ended()
     assert (row.rendered_prompt or "").startswith("Hello Bob.")
-    again = await stage.fork(fork, at_turn=0)
+    again = await system.fork(fork, at_turn=0)
     assert ((await again.ended()).rendered_prompt or "").startswith("Hello Bob.")
-    other = await stage.fork(run, at_turn=0, prompt="Just say it.\n```script\n- text: it\n```")
+    other = await system.fork(run, at_turn=0, prompt="Just say it.\n```script\n- text: it\n```")
     await other.ended()
     assert await other.text() == "it"
 
 
-async def test_what_does_not_fit_is_refused(stage: Stage) -> None:
-    run = await stage.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
-    assert await stage.refusal(run, at_turn=9) == (422, "at_turn")
-    assert await stage.refusal(run, at_turn=1, variables={"a": 1}) == (422, "variables")
-    assert await stage.refusal(run) == (422, "at_turn")
-    pending = await stage.engine.start({"text": "x"}, dispatch=False)
-    assert await stage.refusal(pending, at_turn=0) == (409, "conflict")
+async def test_what_does_not_fit_is_refused(system: System) -> None:
+    run = await system.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
+    assert await system.refusal(run, at_turn=9) == (422, "at_turn")
+    assert await system.refusal(run, at_turn=1, variables={"a": 1}) == (422, "variables")
+    assert await system.refusal(run) == (422, "at_turn")
+    pending = await system.engine.start({"text": "x"}, dispatch=False)
+    assert await system.refusal(pending, at_turn=0) == (409, "conflict")
     await pending.ended()
 
 
-async def test_a_fork_of_a_fork_of_a_running_one(stage: Stage) -> None:
+async def test_a_fork_of_a_fork_of_a_running_one(system: System) -> None:
     """If calls wait for a person there, the fork gets results that say they were not run."""
     ask = {"tool_use": use("ask_user", question="?")}
-    run = await stage.engine.start(
+    run = await system.engine.start(
         steps(2), ask, {"text": "end"}, allowed_tools=["bash", "ask_user"]
     )
     await run.open_request()
-    fork = await stage.fork(run, at_turn=3)
+    fork = await system.fork(run, at_turn=3)
     assert (await fork.ended()).status == ExecutionStatus.COMPLETED
     [result] = await fork.results()
     assert "forked before it had a result" in result["content"]
-    second = await stage.fork(fork, at_turn=0)
+    second = await system.fork(fork, at_turn=0)
     assert (await second.ended()).status == ExecutionStatus.COMPLETED
-    early = await stage.fork(run, at_turn=1)
-    third = await stage.fork(await paused_at_the_question(early), at_turn=1)
+    early = await system.fork(run, at_turn=1)
+    third = await system.fork(await paused_at_the_question(early), at_turn=1)
     await third.open_request()
-    texts = await stage.session_texts(third)
+    texts = await system.session_texts(third)
     assert texts == [
         "user: text",
         "assistant: tool_use",
@@ -121,37 +121,37 @@ async def paused_at_the_question(run: Run) -> Run:
     return run
 
 
-async def test_what_the_origin_supersedes_later_still_counts(stage: Stage) -> None:
+async def test_what_the_origin_supersedes_later_still_counts(system: System) -> None:
     ask = {"tool_use": use("ask_user", question="?")}
-    run = await stage.engine.start(
+    run = await system.engine.start(
         steps(2), ask, {"text": "end"}, allowed_tools=["bash", "ask_user"]
     )
     await run.open_request()
-    fork = await stage.fork(run, at_turn=2)
+    fork = await system.fork(run, at_turn=2)
     await fork.open_request()
-    before = await stage.session_texts(fork)
+    before = await system.session_texts(fork)
     await reset(run, 0)
     await run.open_request()
-    assert await stage.session_texts(fork) == before
-    late = await stage.fork(fork, at_turn=0)
+    assert await system.session_texts(fork) == before
+    late = await system.fork(fork, at_turn=0)
     await late.open_request()
-    assert await stage.session_texts(late) == before
+    assert await system.session_texts(late) == before
     for left in (run, fork, late):
         await left.cancel()
         await left.ended()
 
 
 async def test_another_model_is_not_sent_thinking_that_is_bound_to_the_first(
-    stage: Stage, scripted_model: ScriptedModelServer
+    system: System, scripted_model: ScriptedModelServer
 ) -> None:
     thinking = {**steps(1), "thinking": "Let me see."}
-    run = await stage.engine.completed(thinking, ECHO, allowed_tools=BASH, title="a thinker")
+    run = await system.engine.completed(thinking, ECHO, allowed_tools=BASH, title="a thinker")
     types = [b["type"] for _, blocks in await run.blocks() for b in blocks]
     assert "thinking" in types
-    same = await stage.fork(run, at_turn=1)
+    same = await system.fork(run, at_turn=1)
     row = await same.ended()
     assert "thinking" in sent_types(last_request(scripted_model, row.title))
-    other = await stage.fork(run, at_turn=1, model="claude-sonnet-5-5")
+    other = await system.fork(run, at_turn=1, model="claude-sonnet-5-5")
     row = await other.ended()
     request = last_request(scripted_model, row.title)
     assert request["model"] == "claude-sonnet-5-5"
@@ -163,36 +163,36 @@ def sent_types(request: dict[str, Any]) -> list[str]:
     return [b["type"] for m in request["messages"] for b in m["content"]]
 
 
-async def test_missing_files_are_reported(stage: Stage) -> None:
-    run = await stage.engine.completed({"text": "x"}, allowed_tools=BASH)
+async def test_missing_files_are_reported(system: System) -> None:
+    run = await system.engine.completed({"text": "x"}, allowed_tools=BASH)
     prompt = script({"tool_use": use("bash", command="ls")}, ECHO)
-    fork = await stage.fork(run, at_turn=0, prompt=prompt)
+    fork = await system.fork(run, at_turn=0, prompt=prompt)
     await fork.ended()
     assert "has no files here" in await fork.text()
 
 
-async def test_a_fork_is_reset_to_where_it_began(stage: Stage) -> None:
-    run = await stage.engine.completed(steps(2), ECHO, allowed_tools=BASH)
-    fork = await stage.fork(run, at_turn=1)
+async def test_a_fork_is_reset_to_where_it_began(system: System) -> None:
+    run = await system.engine.completed(steps(2), ECHO, allowed_tools=BASH)
+    fork = await system.fork(run, at_turn=1)
     await fork.ended()
-    before = await stage.session_texts(fork)
+    before = await system.session_texts(fork)
     await reset(fork, 0)
     assert (await fork.ended()).status == ExecutionStatus.COMPLETED
-    assert await stage.session_texts(fork) == before
+    assert await system.session_texts(fork) == before
     assert len(await fork.messages(superseded=True)) == 2 * len(await fork.messages())
 
 
-async def test_a_conversation_continues_in_a_fork(stage: Stage) -> None:
-    run = await stage.engine.completed({"text": "done"}, {"text": "more"}, {"text": "still more"})
-    fork = await stage.fork(run, at_turn=1, prompt="Continue.")
+async def test_a_conversation_continues_in_a_fork(system: System) -> None:
+    run = await system.engine.completed({"text": "done"}, {"text": "more"}, {"text": "still more"})
+    fork = await system.fork(run, at_turn=1, prompt="Continue.")
     await fork.ended()
     session_id = (await fork.row()).session_id
-    response = await stage.client.post(
+    response = await system.client.post(
         f"/api/v1/task-executions/{fork.id}/messages", json={"content": "And on."}
     )
-    following = stage.engine.run(UUID(response.json()["id"]))
+    following = system.engine.run(UUID(response.json()["id"]))
     await following.ended()
     assert (await following.row()).session_id == session_id
-    assert [t.split(":")[0] for t in await stage.session_texts(following)] == [
+    assert [t.split(":")[0] for t in await system.session_texts(following)] == [
         *["user", "assistant"] * 3
     ]

@@ -10,6 +10,7 @@ from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, use
 from tests.engine.running import Place, driving, make_place, working
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -94,6 +95,13 @@ async def test_a_step_that_takes_too_long_is_interrupted(
             await slow.ended()
 
 
+async def was_refused(run: Run) -> bool:
+    """Whether its current activity failed because the workspace is on another host."""
+    pending = (await run.handle.describe()).raw_description.pending_activities
+    failures = [activity.last_failure.application_failure_info.type for activity in pending]
+    return "workspace_elsewhere" in failures
+
+
 async def test_a_workspace_is_used_by_one_host(
     place: Place, scripted_model: ScriptedModelServer
 ) -> None:
@@ -109,8 +117,8 @@ async def test_a_workspace_is_used_by_one_host(
         other = place.home / "other"
         async with working(place, scripted_model, home=other):
             await run.answer(request, message="continue")
-            # Refused there, and tried again until the workspace's own host is back.
-            await run.when(lambda row: row.attempt >= 0)
+            # Refused there, and retried until the workspace's own host is back.
+            await eventually(lambda: was_refused(run), what="a refused attempt")
         async with working(place, scripted_model):
             assert (await run.ended()).status == ExecutionStatus.COMPLETED
         assert not [path for path in (other / "workspaces").iterdir() if path.name[0] != "."]

@@ -10,21 +10,21 @@ from domain.states import ExecutionStatus
 from persistence.executions import prerequisites
 from persistence.tables.executions import ExecutionRow
 from tests.engine.driver import Engine, Run, script, use
-from tests.workflows.stage import Stage
+from tests.workflows.system import System
 
 BLOCKED = ExecutionStatus.BLOCKED
 ASK = {"tool_use": use("ask_user", question="?")}
 TASK: dict[str, Any] = {"prompt": script({"text": "done"}), "title": "after"}
 
 
-async def after(stage: Stage, *runs: Run, **body: Any) -> Run:
+async def after(system: System, *runs: Run, **body: Any) -> Run:
     """An execution that waits for others."""
     ids = [str(run.id) for run in runs]
-    response = await stage.client.post(
+    response = await system.client.post(
         "/api/v1/task-executions", json={**TASK, "prerequisites": ids, **body}
     )
     assert response.status_code == 202, response.text
-    return stage.engine.run(UUID(response.json()["id"]))
+    return system.engine.run(UUID(response.json()["id"]))
 
 
 async def asking(engine: Engine) -> Run:
@@ -37,12 +37,12 @@ async def answer(run: Run) -> None:
     await run.answer(await run.open_request(), message="yes")
 
 
-async def test_it_starts_when_all_are_completed(stage: Stage) -> None:
-    first, second = await asking(stage.engine), await asking(stage.engine)
-    run = await after(stage, first, second)
+async def test_it_starts_when_all_are_completed(system: System) -> None:
+    first, second = await asking(system.engine), await asking(system.engine)
+    run = await after(system, first, second)
     row = await run.row()
     assert (row.status, row.status_reason) == (BLOCKED, "prerequisites")
-    response = await stage.client.get(f"/api/v1/task-executions/{run.id}/prerequisites")
+    response = await system.client.get(f"/api/v1/task-executions/{run.id}/prerequisites")
     assert {item["id"] for item in response.json()["items"]} == {str(first.id), str(second.id)}
     await answer(first)
     await first.ended()
@@ -56,35 +56,35 @@ async def test_it_starts_when_all_are_completed(stage: Stage) -> None:
     ]
 
 
-async def test_what_is_completed_is_waited_for_no_longer(stage: Stage) -> None:
-    run = await after(stage, await stage.engine.completed({"text": "x"}))
+async def test_what_is_completed_is_waited_for_no_longer(system: System) -> None:
+    run = await after(system, await system.engine.completed({"text": "x"}))
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_two_that_end_at_once_start_it_once(stage: Stage) -> None:
+async def test_two_that_end_at_once_start_it_once(system: System) -> None:
     for _ in range(5):
-        pair = await asyncio.gather(asking(stage.engine), asking(stage.engine))
-        run = await after(stage, *pair)
+        pair = await asyncio.gather(asking(system.engine), asking(system.engine))
+        run = await after(system, *pair)
         await asyncio.gather(*map(answer, pair))
         assert (await run.ended()).status == ExecutionStatus.COMPLETED
         assert (await run.event_types()).count("execution.started") == 1
 
 
-async def test_one_that_ends_while_it_is_written(stage: Stage) -> None:
+async def test_one_that_ends_while_it_is_written(system: System) -> None:
     for _ in range(5):
-        first = await asking(stage.engine)
-        _, run = await asyncio.gather(answer(first), after(stage, first))
+        first = await asking(system.engine)
+        _, run = await asyncio.gather(answer(first), after(system, first))
         assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 async def test_it_fails_with_what_it_waits_for_and_so_does_what_waits_for_it(
-    stage: Stage, how: str
+    system: System, how: str
 ) -> None:
-    gate = stage.engine.gate()
-    first = await stage.engine.start({"text": "no", "stop_reason": "refusal", "gate": gate.name})
-    second = await after(stage, first)
-    third = await after(stage, second)
+    gate = system.engine.gate()
+    first = await system.engine.start({"text": "no", "stop_reason": "refusal", "gate": gate.name})
+    second = await after(system, first)
+    third = await after(system, second)
     if how == "cancelled":
         await first.cancel()
     else:
@@ -95,10 +95,10 @@ async def test_it_fails_with_what_it_waits_for_and_so_does_what_waits_for_it(
         assert str(other.id) in (row.error_message or "")
 
 
-async def test_cancelling_one_that_waits_fails_what_waits_for_it(stage: Stage) -> None:
-    first = await asking(stage.engine)
-    second = await after(stage, first)
-    third = await after(stage, second)
+async def test_cancelling_one_that_waits_fails_what_waits_for_it(system: System) -> None:
+    first = await asking(system.engine)
+    second = await after(system, first)
+    third = await after(system, second)
     await second.cancel()
     assert (await second.ended()).status == ExecutionStatus.CANCELLED
     assert (await third.ended()).error_code == "prerequisite_failed"
@@ -106,47 +106,47 @@ async def test_cancelling_one_that_waits_fails_what_waits_for_it(stage: Stage) -
     await first.ended()
 
 
-async def test_it_queues_in_its_session(stage: Stage) -> None:
-    first, busy = await asking(stage.engine), await asking(stage.engine)
+async def test_it_queues_in_its_session(system: System) -> None:
+    first, busy = await asking(system.engine), await asking(system.engine)
     session_id = str((await busy.row()).session_id)
-    run = await after(stage, first, session_id=session_id)
+    run = await after(system, first, session_id=session_id)
     await answer(first)
     await run.when(lambda row: row.status_reason == "session_busy")
     await answer(busy)
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_a_blocked_execution_does_not_block_its_session(stage: Stage) -> None:
-    first = await asking(stage.engine)
-    done = await stage.engine.completed({"text": "x"})
+async def test_a_blocked_execution_does_not_block_its_session(system: System) -> None:
+    first = await asking(system.engine)
+    done = await system.engine.completed({"text": "x"})
     session_id = str((await done.row()).session_id)
-    waiting = await after(stage, first, session_id=session_id)
-    run = await after(stage, session_id=session_id)
+    waiting = await after(system, first, session_id=session_id)
+    run = await after(system, session_id=session_id)
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
     await answer(first)
     assert (await waiting.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_who_speaks_meanwhile_is_answered(stage: Stage) -> None:
+async def test_who_speaks_meanwhile_is_answered(system: System) -> None:
     """Messages in its session are not kept until it starts."""
-    first = await asking(stage.engine)
-    done = await stage.engine.completed({"text": "x"})
+    first = await asking(system.engine)
+    done = await system.engine.completed({"text": "x"})
     session_id = str((await done.row()).session_id)
-    waiting = await after(stage, first, session_id=session_id)
-    response = await stage.client.post(
+    waiting = await after(system, first, session_id=session_id)
+    response = await system.client.post(
         f"/api/v1/sessions/{session_id}/messages", json={"content": script({"text": "hello"})}
     )
     assert response.status_code == 202, response.text
-    answered = stage.engine.run(UUID(response.json()["id"]))
+    answered = system.engine.run(UUID(response.json()["id"]))
     assert answered.id != waiting.id
     assert (await answered.ended()).status == ExecutionStatus.COMPLETED
     await answer(first)
     assert (await waiting.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_a_paused_one_starts_paused(stage: Stage) -> None:
-    first = await asking(stage.engine)
-    run = await after(stage, first)
+async def test_a_paused_one_starts_paused(system: System) -> None:
+    first = await asking(system.engine)
+    run = await after(system, first)
     await run.pause()
     await answer(first)
     await run.paused()
@@ -154,21 +154,21 @@ async def test_a_paused_one_starts_paused(stage: Stage) -> None:
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_what_can_never_be_met_is_refused(stage: Stage, other: Stage) -> None:
-    failed = await stage.engine.failed(
+async def test_what_can_never_be_met_is_refused(system: System, other: System) -> None:
+    failed = await system.engine.failed(
         {"text": "no", "stop_reason": "refusal"}, code="model_refused"
     )
     theirs = await after(other)
     for ids in ([str(failed.id)], [str(theirs.id)], ["01a1fce3-f0de-7786-b104-ccf4161b9312"]):
         body = {**TASK, "prerequisites": ids}
-        response = await stage.client.post("/api/v1/task-executions", json=body)
+        response = await system.client.post("/api/v1/task-executions", json=body)
         assert response.status_code == 422
         assert response.json()["errors"][0]["loc"] == ["body", "prerequisites", 0]
 
 
-async def test_other_executions_have_no_extra_cost(stage: Stage) -> None:
+async def test_other_executions_have_no_extra_cost(system: System) -> None:
     """An end without dependents runs one query and locks no rows."""
-    done = await stage.engine.completed({"text": "x"})
-    async with stage.engine.database.transaction() as session:
+    done = await system.engine.completed({"text": "x"})
+    async with system.engine.database.transaction() as session:
         await prerequisites.release(session, done.id, ())
         assert not [o for o in session.identity_map.values() if isinstance(o, ExecutionRow)]

@@ -20,10 +20,10 @@ from claude.scripted import ScriptedModelServer
 from domain.ids import new_id
 from domain.schedules import Backfill
 from domain.states import ExecutionStatus
-from persistence.definitions.scheduled_runs import format_time
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.users import UserRow
 from runtime.schedules import Schedules
+from services.scheduling.variables import format_time
 from tests.engine.driver import Engine, script, use
 from tests.engine.running import driving, make_place, working
 from tests.engine.scheduling import Scheduled

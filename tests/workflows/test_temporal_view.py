@@ -32,7 +32,7 @@ async def history_size(run: Run) -> tuple[int, int]:
     return info.history_length, info.history_size_bytes
 
 
-@pytest.mark.parametrize("turns", [4, 400])
+@pytest.mark.parametrize("turns", [4, 100, pytest.param(1000, marks=pytest.mark.long)])
 async def test_history_does_not_grow_with_the_conversation(engine: Engine, turns: int) -> None:
     run = await engine.start(
         {"text": "", "size": 2000, "tool_use": use("list_files"), "repeat": turns - 1},

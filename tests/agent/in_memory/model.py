@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from claude import posture
+from claude import failures
 from claude.answer_stream import EventDecoder, MalformedStreamError, MessageBuilder
 from claude.request_body import encode
 from claude.scripted.events import error_event, message_events
 from claude.scripted.gates import Gates
-from claude.scripted.replies import build_message, find_cue
+from claude.scripted.messages import build_message, find_turn
 from claude.scripted.scripts import ApiError, Cut, ScriptError, Turn
 from claude.scripted.validation import InvalidRequestError, check
 from domain.model_calls import ModelRequest, ModelResponse
@@ -42,20 +42,20 @@ class InMemoryModel:
         body = json.loads(raw)
         try:
             check(body)
-            cue = find_cue(body, None)
+            scripted = find_turn(body, None)
         except (InvalidRequestError, ScriptError) as invalid:
             refusal = {"type": "invalid_request_error", "message": str(invalid)}
-            raise posture.from_answer(400, {}, {"error": refusal}) from invalid
-        await self._wait(raw, cue.turn)
-        error = cue.turn.error if self._is_due(cue.turn.error, raw) else None
+            raise failures.from_answer(400, {}, {"error": refusal}) from invalid
+        await self._wait(raw, scripted.turn)
+        error = scripted.turn.error if self._is_due(scripted.turn.error, raw) else None
         if error is not None and error.after_events is None:
-            raise posture.from_answer(error.status, _headers(error), _body(error))
-        message = build_message(cue, body, len(raw))
-        events = message_events(message, [use.raw_input for use in cue.turn.tool_use])
+            raise failures.from_answer(error.status, _headers(error), _body(error))
+        message = build_message(scripted, body, len(raw))
+        events = message_events(message, [use.raw_input for use in scripted.turn.tool_use])
         if error is not None:
             events = [*events[: error.after_events], error_event(_body(error)["error"])]
-        if cue.turn.cut is not None and self._is_due(cue.turn.cut, raw):
-            events = _shorten(events, cue.turn.cut)
+        if scripted.turn.cut is not None and self._is_due(scripted.turn.cut, raw):
+            events = _shorten(events, scripted.turn.cut)
         return _read(events, MessageBuilder(on_text))
 
     async def _wait(self, raw: bytes, turn: Turn) -> None:
@@ -95,13 +95,13 @@ def _read(events: Sequence[bytes], builder: MessageBuilder) -> ModelResponse:
     try:
         for event in EventDecoder().feed(b"".join(events)):
             if event.get("type") == "error":
-                raise posture.from_answer(200, {}, event)
+                raise failures.from_answer(200, {}, event)
             builder.add(event)
     except MalformedStreamError as error:
-        raise posture.from_connection(error) from error
+        raise failures.from_connection(error) from error
     if not builder.is_complete:
         ended = MalformedStreamError("The stream ended before the message did.")
-        raise posture.from_connection(ended)
+        raise failures.from_connection(ended)
     content, malformed = builder.finish()
     return ModelResponse(
         content=content,

@@ -17,8 +17,7 @@ from domain.steps import NewArtifact
 from domain.tool_calls import OnStarted, ProcessIdentity, SavedFile, ToolInvocation, ToolOutcome
 from domain.tool_calls import ToolSpec as Spec
 from tests.waiting import eventually
-from tools.inputs import input_problem
-from tools.specs import BUILTIN_TOOLS
+from tools.specs import BUILTIN_TOOLS, input_problem
 
 Files = dict[str, str]
 """The text of each file of a session, by path."""

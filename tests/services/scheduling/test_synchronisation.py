@@ -16,10 +16,11 @@ from temporalio.client import (
 from claude.scripted import ScriptedModelServer
 from domain.ids import first_id_at, new_id
 from domain.schedules import Backfill, TaskSchedule
-from persistence.definitions import backfills, schedules
+from persistence.definitions import schedules
 from runtime.schedule_specs import schedule_of
 from runtime.schedules import Schedules
-from services.definitions import schedule_sync
+from services.scheduling import synchronisation
+from services.scheduling.synchronisation import apply_schedule, synchronise
 from tests.engine.driver import Engine
 from tests.engine.running import driving, make_place
 from tests.engine.scheduling import Scheduled
@@ -41,8 +42,8 @@ async def alone(
 async def reconcile(engine: Engine, server: Schedules | None = None) -> None:
     """Do what the background tasks of a worker do periodically."""
     server = server or Schedules(engine.client)
-    await schedule_sync.apply_pending(engine.database, server)
-    await schedule_sync.repair_differences(engine.database, server)
+    await synchronisation.apply_pending(engine.database, server)
+    await synchronisation.repair_differences(engine.database, server)
 
 
 async def repaired(scheduled: Scheduled) -> None:
@@ -62,14 +63,14 @@ async def test_an_unsent_change_is_sent(engine: Engine) -> None:
     """The gateway died after its commit, or Temporal was unavailable."""
     scheduled = await Scheduled.make(engine, DONE, tell=False)
     assert await scheduled.described() is None
-    assert not (await scheduled.kept()).is_in_step
+    assert not (await scheduled.kept()).is_synchronised
     async with engine.database.transaction() as session:
         await session.execute(
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
             {"ago": timedelta(minutes=1)},
         )
     await repaired(scheduled)
-    assert (await scheduled.kept()).is_in_step
+    assert (await scheduled.kept()).is_synchronised
 
 
 class RefusesOne(Schedules):
@@ -92,8 +93,8 @@ async def test_a_schedule_that_cannot_be_sent_delays_no_other(alone: Engine) -> 
             {"ago": timedelta(minutes=1)},
         )
     await reconcile(alone, RefusesOne(alone, refused))
-    assert (await other.kept()).is_in_step
-    assert not (await refused.kept()).is_in_step
+    assert (await other.kept()).is_synchronised
+    assert not (await refused.kept()).is_synchronised
 
 
 async def test_the_schedule_of_a_deleted_task_is_deleted(engine: Engine) -> None:
@@ -148,7 +149,7 @@ async def test_a_change_that_no_list_shows_is_changed_back(alone: Engine) -> Non
         return differences is not None and list(differences.differing) == [wanted.task_id]
 
     await eventually(found)
-    await schedules.request_sync(alone.database, server, wanted.task_id)
+    await apply_schedule(alone.database, server, wanted.task_id)
     described = await scheduled.described()
     assert described is not None
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
@@ -209,11 +210,11 @@ class Slow(Schedules):
 async def test_of_two_concurrent_changes_the_last_one_wins(engine: Engine) -> None:
     """The first one reaches Temporal after the second and is then repeated."""
     scheduled = await Scheduled.make(engine, DONE, tell=False)
-    assert await schedules.synchronise(engine.database, Slow(scheduled), scheduled.id)
+    assert await synchronise(engine.database, Slow(scheduled), scheduled.id)
     found = await scheduled.described()
     assert found is not None
     assert found.schedule.spec.calendars[0].comment == "0 0 1 1 *"
-    assert (await scheduled.kept()).is_in_step
+    assert (await scheduled.kept()).is_synchronised
 
 
 async def test_an_unsent_backfill_is_sent(engine: Engine) -> None:
@@ -222,8 +223,8 @@ async def test_an_unsent_backfill_is_sent(engine: Engine) -> None:
     span = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 12, 31, tzinfo=UTC))
     backfill = Backfill(first_id_at(before), scheduled.id, *span, "allow_all")
     async with engine.database.transaction() as session:
-        await backfills.store(session, backfill)
+        await schedules.store_backfill(session, backfill)
     await reconcile(engine)
     assert (await (await scheduled.run()).ended()).status == "completed"
     async with engine.database.reading() as session:
-        assert await backfills.unsent(session, limit=10) == []
+        assert await schedules.list_unsent_backfills(session, limit=10) == []

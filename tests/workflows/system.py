@@ -1,23 +1,16 @@
 """A worker with a gateway, for tests that start with a request and end in the engine."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import httpx2
 
-from api.main import create_app
-from claude.scripted import ScriptedModelServer
-from tests.api.conftest import serving, settings_of
-from tests.api.world import World
 from tests.engine.driver import Engine, Run
-from tests.engine.running import Place, working
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class System:
     """A worker with a gateway."""
 
     engine: Engine
@@ -46,17 +39,3 @@ class Stage:
             f"{m['role']}: {' '.join(b['type'] for b in m['content'])}"
             for m in response.json()["items"]
         ]
-
-
-@asynccontextmanager
-async def staged(place: Place, scripted: ScriptedModelServer) -> AsyncIterator[World]:
-    """Run a gateway and a worker at a place while the block runs."""
-    settings = settings_of(
-        place.database_url,
-        place.temporal_address,
-        temporal_namespace=place.namespace,
-        home=place.home,
-    )
-    app = create_app(settings)
-    async with working(place, scripted), serving(app) as url:
-        yield World(url, app.state.gateway)

@@ -1,8 +1,8 @@
-"""Which turn of its script a request asks for, and the message that turn becomes.
+"""Finds the turn of the script that answers a request, and builds its message.
 
-The position follows from the request alone: the answers since the prompt that carried the script.
-So neither a crash of anything nor a repeated call moves it. (A history that is cut short, as by
-compaction, moves it back by the answers that were cut.)
+The turn follows from the request alone: from the number of answers since the prompt with the
+script. So it does not depend on crashes and repeated calls. (If a client removes answers from the
+history, the position moves back by as many.)
 """
 
 import itertools
@@ -20,25 +20,25 @@ from claude.scripted.validation import blocks_of
 
 _NO_SCRIPT = Turn(
     text="This is the scripted model: no Claude model was called. Put a ```script block into the "
-    "prompt to tell me what to answer, or set ANTHROPIC_API_KEY to work with Claude."
+    "prompt to script my answers, or set ANTHROPIC_API_KEY to use Claude."
 )
 _EXHAUSTED = Turn(text="The script has ended.")
 _FILLER = "All work and no play makes the scripted model a dull one. "
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
-    """The turn to play and its number in the script, from 1."""
+class ScriptedTurn:
+    """A turn and its number in the script, from 1."""
 
     turn: Turn
     number: int
 
 
-def find_cue(body: Mapping[str, Any], folder: Path | None) -> Cue:
-    """The turn this request asks for; the latest prompt with a script decides.
+def find_turn(body: Mapping[str, Any], folder: Path | None) -> ScriptedTurn:
+    """Find the turn that answers the request, in the latest prompt with a script.
 
     Raises:
-        ScriptError: the prompt carries or names a script that can't be read.
+        ScriptError: the prompt contains or names a script that can't be read.
     """
     answers = 0
     for message in reversed(body["messages"]):
@@ -47,13 +47,15 @@ def find_cue(body: Mapping[str, Any], folder: Path | None) -> Cue:
         elif (script := scripts.find(_text_of(message), folder)) is not None:
             return _at(script, answers)
     script = scripts.find(_text_of({"content": body.get("system") or ""}), folder)
-    return Cue(_NO_SCRIPT, answers + 1) if script is None else _at(script, answers)
+    return ScriptedTurn(_NO_SCRIPT, answers + 1) if script is None else _at(script, answers)
 
 
-def build_message(cue: Cue, body: Mapping[str, Any], body_bytes: int) -> dict[str, Any]:
-    """The message object of a turn, as a request without streaming would get it."""
-    content = _content(cue, body)
-    turn = cue.turn
+def build_message(
+    scripted: ScriptedTurn, body: Mapping[str, Any], body_bytes: int
+) -> dict[str, Any]:
+    """Build the message of a turn, as the API returns it without streaming."""
+    content = _content(scripted, body)
+    turn = scripted.turn
     message: dict[str, Any] = {
         "id": "msg_" + secrets.token_hex(12),
         "type": "message",
@@ -69,18 +71,18 @@ def build_message(cue: Cue, body: Mapping[str, Any], body_bytes: int) -> dict[st
     return message
 
 
-def _at(script: Sequence[Turn], index: int) -> Cue:
-    return Cue(script[index] if index < len(script) else _EXHAUSTED, index + 1)
+def _at(script: Sequence[Turn], index: int) -> ScriptedTurn:
+    return ScriptedTurn(script[index] if index < len(script) else _EXHAUSTED, index + 1)
 
 
 def _text_of(message: Mapping[str, Any]) -> str:
-    """What a person wrote: never a tool's output, which may quote scripts."""
+    """The text blocks of a message; tool results are ignored, because they may quote scripts."""
     return "\n\n".join(b["text"] for b in blocks_of(message) if b["type"] == "text")
 
 
-def _content(cue: Cue, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    turn = cue.turn
-    words = {"{turn}": str(cue.number)}
+def _content(scripted: ScriptedTurn, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    turn = scripted.turn
+    words = {"{turn}": str(scripted.number)}
     if "{last_tool_result}" in str((turn.text, turn.thinking, turn.tool_use)):
         words["{last_tool_result}"] = _last_tool_result(body["messages"])
     content: list[dict[str, Any]] = []
@@ -93,7 +95,7 @@ def _content(cue: Cue, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     if text:
         content.append({"type": "text", "text": text})
     for use in turn.tool_use:
-        # Random, as the API's are: two conversations with one script must not share ids.
+        # Random, as in the API: two conversations with the same script must not share ids.
         block = {"type": "tool_use", "id": "toolu_" + secrets.token_hex(12), "name": use.name}
         content.append(block | {"input": _fill(use.input, words)})
     if turn.ends_with == "pause_turn":
@@ -102,7 +104,7 @@ def _content(cue: Cue, body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _server_tool_use() -> dict[str, Any]:
-    """The API pauses only at work of its own, and only such a turn may be sent back as the last."""
+    """A server-side tool call: the API pauses only there, and continues only such a turn."""
     unique = "srvtoolu_" + secrets.token_hex(12)
     return {"type": "server_tool_use", "id": unique, "name": "web_search", "input": {"query": "x"}}
 

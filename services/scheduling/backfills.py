@@ -10,8 +10,7 @@ from domain import cron
 from domain.errors import FieldProblem, InvalidInputError, NotFoundError
 from domain.ids import new_id
 from domain.schedules import Backfill, TaskSchedule
-from persistence.definitions import backfills
-from persistence.definitions.schedules import wanted_of
+from persistence.definitions import schedules
 from services.definitions import task_rules
 from services.executions.access import own_task
 from services.executions.inputs import BackfillBody
@@ -43,12 +42,12 @@ async def backfill(work: UnitOfWork, task_id: UUID, body: BackfillBody) -> Plann
     """
     task = await own_task(work.session, work.caller, task_id)
     task_rules.require_scheduled(task.row)
-    schedule = wanted_of(task.row, None)
+    schedule = schedules.schedule_of(task.row, None)
     if schedule is None:
         raise NotFoundError("This task has no schedule.")
     runs = _count_runs(schedule, body)
     planned = Backfill(new_id(), task_id, body.start_at, body.end_at, body.overlap_policy)
-    await backfills.store(work.session, planned)
+    await schedules.store_backfill(work.session, planned)
     await work.record_audit(
         "schedule.backfill",
         ("task", task_id),

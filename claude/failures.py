@@ -1,7 +1,7 @@
-"""What a failed model call means: one table from what the provider said to what we do about it.
+"""Maps errors of the provider to `ModelCallError`: kind, whether to retry, and the delay.
 
-Retries belong to the loop, so nothing here waits or repeats. The rows are those of the Messages
-API's error documentation and of `anthropic` 2.11 (checked 2026-11-21); their order matters.
+The loop does the retries. The rules follow the Messages API's error documentation and `anthropic`
+2.11 (checked 2026-11-21); their order matters.
 """
 
 import email.utils
@@ -14,15 +14,15 @@ from typing import Any
 from domain.errors import ModelCallError, ModelFailureKind
 
 MAX_DELAY_SECONDS = 300.0
-"""The longest wait we take from `retry-after` (chosen): a wrong header must not park a run."""
+"""The longest accepted `retry-after` (chosen): a wrong header must not block an execution."""
 
 _MAX_DETAIL_CHARACTERS = 2_000
-"""Of the provider's text (chosen): the API's messages are a few hundred, a proxy's page is long."""
+"""Limit for the provider's text (chosen): the API's messages are short, a proxy's page is long."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """What is known: by HTTP status, or, inside a stream that began with 200, by type alone."""
+    """An error answer, or an error event within a stream, which has the status 200."""
 
     status: int
     type: str
@@ -32,7 +32,7 @@ class _Failure:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Holds for a failure with one of these codes, statuses, types, or phrases in a bad request."""
+    """Applies to a failure with one of these codes, statuses, types, or (bad request) phrases."""
 
     kind: ModelFailureKind
     retryable: bool
@@ -41,8 +41,8 @@ class _Rule:
     types: frozenset[str] = frozenset()
     phrases: frozenset[str] = frozenset()
 
-    def holds_for(self, failure: _Failure) -> bool:
-        """Whether this row is the one."""
+    def applies_to(self, failure: _Failure) -> bool:
+        """Whether the failure matches any of the criteria."""
         return (
             failure.code in self.codes
             or failure.status in self.statuses
@@ -55,8 +55,8 @@ class _Rule:
 
 
 RULES = (
-    # The money or the permission to spend it is used up: waiting minutes does not bring it back.
-    # Some of these are 429 without `retry-after`, and limits people set themselves are 400.
+    # A spend limit is reached, so a retry within minutes fails too. Some of these errors are 429
+    # without `retry-after`; limits that users set for themselves are 400.
     _Rule(
         ModelFailureKind.QUOTA,
         retryable=False,
@@ -79,7 +79,7 @@ RULES = (
         statuses=frozenset({429}),
         types=frozenset({"rate_limit_error"}),
     ),
-    # 409 is a lock that another request held. (Its other cause, message threads, we don't use.)
+    # 409: another request held a lock. (Its other cause is message threads, which we don't use.)
     _Rule(
         ModelFailureKind.OVERLOADED,
         retryable=True,
@@ -106,19 +106,19 @@ RULES = (
         types=frozenset({"invalid_request_error", "not_found_error"}),
     ),
 )
-"""The first rule that holds decides."""
+"""The first rule that applies is used."""
 
 _UNKNOWN = _Rule(ModelFailureKind.OVERLOADED, retryable=True)
-"""An error of a type that is newer than this table, inside a stream: the provider's trouble."""
+"""For an error within a stream whose type is newer than these rules."""
 
 
 def from_answer(status: int, headers: Mapping[str, str], body: object) -> ModelCallError:
-    """The failure that an error answer tells of, or an `error` event in a stream (status 200).
+    """Make the error for an error answer, or for an `error` event in a stream (status 200).
 
-    `headers` must look names up in lower case.
+    `headers` must have lower-case names.
     """
     failure = _read(status, body)
-    rule = next((rule for rule in RULES if rule.holds_for(failure)), _UNKNOWN)
+    rule = next((rule for rule in RULES if rule.applies_to(failure)), _UNKNOWN)
     return ModelCallError(
         _clean(failure.message),
         kind=rule.kind,
@@ -130,8 +130,8 @@ def from_answer(status: int, headers: Mapping[str, str], body: object) -> ModelC
 
 
 def from_connection(error: BaseException, *, request_id: str | None = None) -> ModelCallError:
-    """No answer came, or it broke off: a refused, reset, silent or garbled connection."""
-    while error.__cause__ is not None:  # the SDK says "Connection error."; its cause says which
+    """Make the error for a connection that was refused, reset, silent or garbled."""
+    while error.__cause__ is not None:  # the SDK's "Connection error." has the details in its cause
         error = error.__cause__
     return ModelCallError(
         _clean(f"{type(error).__name__}: {error}"),
@@ -155,7 +155,7 @@ def _read(status: int, body: object) -> _Failure:
 
 
 def _delay_seconds(headers: Mapping[str, str]) -> float | None:
-    """What the provider asks for, in either of its headers; a date counts from now."""
+    """The delay that the provider requests in one of its two headers; a date counts from now."""
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return min(milliseconds / 1000, MAX_DELAY_SECONDS)
     value = headers.get("retry-after")
@@ -184,6 +184,6 @@ def _seconds_until(http_date: str) -> float | None:
 
 
 def _clean(text: str) -> str:
-    """Bounded, and fit for a text column: no NUL, no half of a surrogate pair."""
+    """The text, shortened, without NUL and lone surrogates, which Postgres refuses."""
     text = text[:_MAX_DETAIL_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text.encode("utf-8", "replace").decode("utf-8")

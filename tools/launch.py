@@ -1,8 +1,8 @@
-"""Starting commands so that they are held at a gate, and the unprotected way to do it.
+"""Starts commands that are held until they are released; without a sandbox or with one.
 
-Nothing of a command runs until a line is written to its standard input; the end of that input
-(this process died, or thought better) means that it never runs. Around it stands a watch that ends
-the whole process group when this process dies.
+A command waits for a line on its standard input, the gate. If the input ends first, because this
+process died or gave up, the command never runs. A watch process ends the whole process group when
+this process dies.
 """
 
 import contextlib
@@ -17,17 +17,17 @@ from domain.errors import SandboxUnavailableError
 from tools.limits import ToolLimits
 
 READY = b"ready\n"
-"""What the gate prints before it waits; anything else is why it could not be reached."""
+"""Printed before the command waits at the gate; other output is the reason of a failure."""
 
 GATE = "echo ready; read -r _ || exit\n"
-"""Shell that holds a command until it is let go."""
+"""Shell code that holds a command until it is released."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs are looked for, in and out of the sandbox."""
+"""Search path for programs, with and without the sandbox."""
 
-# The lifeline, a pipe that only the worker can write to, comes as standard error. The watch is the
-# one thing that covers a sandbox being set up: a process of it that waits for another that was
-# killed would wait for good, dying with no parent, but it is still of this group.
+# Standard error is the lifeline, a pipe that only the worker can write to. Only the watch covers a
+# sandbox that is being set up: one of its processes may wait forever for another that was killed,
+# but it is still in this group.
 _WATCH = """
 exec 3<&2 4<&0 2>&1 </dev/null
 "$@" <&4 3<&- 4<&- & command=$!
@@ -49,15 +49,15 @@ _RUN = 'exec "$@" </dev/null\n'
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A command for a workspace."""
+    """A command to run in a workspace."""
 
     argv: Sequence[str]
     workspace: Path
     may_write: bool = True
 
 
-class Launched:
-    """A process on its way to the gate, with our ends of its pipes."""
+class LaunchedProcess:
+    """A started process, with our ends of its pipes."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Launched:
         cwd: Path | None = None,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        """Start it in a session and a group of its own, with only this environment.
+        """Start it in a new session and process group, with only this environment.
 
         Raises:
             SandboxUnavailableError: it can't be started.
@@ -88,22 +88,22 @@ class Launched:
             )
         except OSError as error:
             self.close()
-            raise SandboxUnavailableError(unavailable(str(error))) from error
+            raise SandboxUnavailableError(describe_unavailable(str(error))) from error
         finally:
             for end in (gate_end, lifeline_end, output_end):
                 os.close(end)
 
-    def leader(self) -> int:
-        """The pid whose end is the end of all of it. Known once the gate is reached."""
+    def leader_pid(self) -> int:
+        """The process with which all others end. Known once the command waits at the gate."""
         return self.process.pid
 
-    def let_go(self) -> None:
-        """Open the gate. A process that has ended meanwhile is no error: its exit code tells."""
+    def release(self) -> None:
+        """Open the gate. If the process has ended already, its exit code contains the reason."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._gate, b"\n")
 
     def close_gate(self) -> None:
-        """Shut the gate for good."""
+        """Close the gate, so that the command never runs."""
         if self._gate >= 0:
             os.close(self._gate)
             self._gate = -1
@@ -119,49 +119,49 @@ class Confinement(Protocol):
     """A way to start commands."""
 
     owner: int | None
-    """The user that must own workspaces, where that is not the worker's own."""
+    """The user that must own workspaces; None for the worker's user."""
 
-    def launch(self, job: Job) -> Launched:
-        """Start towards the gate.
+    def launch(self, job: Job) -> LaunchedProcess:
+        """Start a command held.
 
         Raises:
-            SandboxUnavailableError: nothing can be started here, and why.
+            SandboxUnavailableError: commands can't be started on this host, with the reason.
         """
         ...
 
 
 class Unprotected:
-    """No sandbox: the worker's own user, with limits. For operators who say so.
+    """No sandbox: commands run as the worker's user, with limits. Operators must enable it.
 
-    Processes are not limited, since the kernel would count all others of that user too.
+    The number of processes is not limited, because the kernel would count all of that user's.
     """
 
     owner: int | None = None
 
     def __init__(self, limits: ToolLimits) -> None:
-        """`limits` hold for each process."""
+        """`limits` apply to each process."""
         self._script = limits_script(limits) + GATE + _RUN
 
-    def launch(self, job: Job) -> Launched:
-        """Start towards the gate."""
+    def launch(self, job: Job) -> LaunchedProcess:
+        """Start a command held."""
         argv = ["/bin/sh", "-c", self._script, "sh", *job.argv]
         home = {"HOME": str(job.workspace), "LANG": "C.UTF-8", "TERM": "dumb"}
-        return Launched(argv, {"PATH": PATH, **home}, cwd=job.workspace)
+        return LaunchedProcess(argv, {"PATH": PATH, **home}, cwd=job.workspace)
 
 
-def unavailable(reason: str) -> str:
-    """The sentence for operators: why there is no sandbox and what to do about it."""
+def describe_unavailable(reason: str) -> str:
+    """The message for operators: why there is no sandbox, and what to do."""
     return (
-        f"No sandbox can be made here, so commands are refused ({reason.strip()}). Allow "
-        "unprivileged user namespaces to the worker (in Docker: --security-opt seccomp=unconfined "
+        f"The sandbox can't be created, so commands are refused ({reason.strip()}). Allow "
+        "unprivileged user namespaces for the worker (in Docker: --security-opt seccomp=unconfined "
         "--security-opt apparmor=unconfined --security-opt systempaths=unconfined; on Ubuntu: "
         "sysctl kernel.apparmor_restrict_unprivileged_userns=0), or set PERDURE_SANDBOX=none to "
-        "run commands without protection."
+        "run commands without a sandbox."
     )
 
 
 def limits_script(limits: ToolLimits) -> str:
-    """Shell that sets the limits of each process, or ends."""
+    """Shell code that sets the limits of each process, or exits."""
     return _LIMITS.format(
         cpu_seconds=limits.cpu_seconds,
         memory_kib=limits.memory_bytes // 1024,

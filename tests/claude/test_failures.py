@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from claude.adapter import ClaudeModel
-from claude.posture import MAX_DELAY_SECONDS
+from claude.failures import MAX_DELAY_SECONDS
 from claude.scripted import ScriptedModelServer
 from domain.errors import ModelCallError, ModelFailureKind
 from tests.claude.conversations import scripted_request

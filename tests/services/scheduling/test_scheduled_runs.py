@@ -8,17 +8,22 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
+import worker
 from contracts.definitions import TaskDefinition
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import Firing
 from persistence.identity import users
-from persistence.ledger.quotas import Quotas
 from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.schedules import ScheduleSkipRow
 from persistence.tables.tasks import TaskRow
+from runtime.outbound import Outbound
+from runtime.settings import Settings
+from runtime.temporal import connect
+from services.caller import Caller
+from services.scheduling.scheduled_runs import start_scheduled
 
 DUE = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -51,8 +56,10 @@ def fire_of(task_id: UUID, run: str = "run-1") -> Firing:
 
 
 async def store(database: Database, fire: Firing) -> UUID | None:
-    async with database.transaction() as session:
-        return await scheduled_runs.store_scheduled(session, fire, Quotas())
+    client = await connect(Settings(temporal_address="127.0.0.1:1"), lazy=True)
+    services = worker.compose_services(Settings(), database, client, Outbound(()))
+    async with services.transaction(Caller.engine()) as work:
+        return await start_scheduled(work, fire)
 
 
 async def test_a_repeated_fire_finds_its_execution(database: Database) -> None:
@@ -88,7 +95,7 @@ async def test_a_skip_stays_a_skip_when_it_is_repeated(database: Database) -> No
     assert await store(database, fire_of(task.id)) is None
     async with database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(ScheduleSkipRow)) == 1
-        assert await scheduled_runs.skips(session, task.id) == 1
+        assert await scheduled_runs.count_skips(session, task.id) == 1
 
 
 async def test_a_fire_of_a_task_that_never_was_is_skipped(database: Database) -> None:
@@ -96,7 +103,7 @@ async def test_a_fire_of_a_task_that_never_was_is_skipped(database: Database) ->
     nobodys = new_id()
     assert await store(database, fire_of(nobodys)) is None
     async with database.reading() as session:
-        (fired,) = await scheduled_runs.recent(session, nobodys, limit=10)
+        (fired,) = await scheduled_runs.list_recent(session, nobodys, limit=10)
     assert (fired.reason, fired.scheduled_at) == ("task_deleted", DUE)
 
 
@@ -148,3 +155,16 @@ async def test_an_unscheduled_task_leaves_nothing_to_tell(database: Database) ->
         assert await schedules.find(session, task.id) is None
         await tasks.delete(session, await session.get_one(TaskRow, task.id))
         assert await schedules.find(session, task.id) is None
+
+
+async def test_it_passes_the_checks_of_a_requested_start(database: Database) -> None:
+    task = await scheduled_task(database)
+    async with database.transaction() as session:
+        stored = await tasks.find(session, task.id, lock=True)
+        assert stored is not None
+        changed = {**stored.definition, "variables_schema": {"required": ["city"]}}
+        await tasks.change(session, stored, {}, changed, by=task.user_id)
+    assert await store(database, fire_of(task.id)) is None
+    async with database.reading() as session:
+        [run] = await scheduled_runs.list_recent(session, task.id, limit=10)
+    assert (run.status, run.reason) == ("skipped", "invalid_input")

@@ -1,0 +1,1 @@
+"""Schedules: their runs, their backfills, and keeping Temporal synchronised with the tasks."""

@@ -1,0 +1,47 @@
+"""The revision of a database, and databases that can't be migrated."""
+
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from persistence.db.database import Database
+from persistence.db.migrate import (
+    NEWEST,
+    PreReleaseDatabaseError,
+    config,
+    find_revision,
+    migrate,
+    refuse_pre_release_database,
+)
+
+
+def test_the_newest_revision_is_alembics_head() -> None:
+    assert ScriptDirectory.from_config(config()).get_current_head() == NEWEST
+
+
+async def test_a_migrated_database_has_a_revision(database: Database, database_url: str) -> None:
+    assert await find_revision(database.engine) == NEWEST
+    assert await migrate(database_url) == NEWEST
+    async with database.transaction() as session:
+        await session.execute(text("DROP TABLE alembic_version"))
+    assert await find_revision(database.engine) is None
+
+
+@pytest.mark.parametrize("revision", ["0001", "0009"])
+async def test_a_pre_release_database_is_refused(
+    database: Database, database_url: str, revision: str
+) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
+    with pytest.raises(PreReleaseDatabaseError, match="Create a new database"):
+        await migrate(database_url)
+    with pytest.raises(PreReleaseDatabaseError, match="pre-release version"):
+        await refuse_pre_release_database(database.engine)
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": NEWEST})
+
+
+async def test_a_database_that_is_not_available_is_not_refused() -> None:
+    database = Database.connect("postgresql://perdure@127.0.0.1:1/none")
+    await refuse_pre_release_database(database.engine)
+    await database.close()
