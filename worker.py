@@ -101,14 +101,14 @@ def reports_worker(client: Client, activities: Activities) -> Worker:
 
 
 def delivery_activities(
-    settings: Settings, database: Database, outbound: Outbound
+    settings: Settings, services: Services, outbound: Outbound
 ) -> DeliveryActivities:
     """Build what delivers notifications, as far as the settings allow."""
-    smtp_url, keys = settings.smtp_url, settings.secrets_key
+    smtp_url = settings.smtp_url
     sender = Sender(
-        database=database,
+        database=services.database,
         outbound=outbound,
-        secret_box=SecretBox(keys.get_secret_value() if keys else None),
+        secret_box=services.secrets,
         mailer=Mailer.from_url(
             smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from
         ),
@@ -138,11 +138,10 @@ def execution_runner(settings: Settings, database: Database, model: Model) -> Ex
 
 
 def background_tasks(
-    settings: Settings, runner: ExecutionRunner, client: Client
+    settings: Settings, runner: ExecutionRunner, services: Services
 ) -> AbstractAsyncContextManager[None]:
     """Run the listener for Postgres notifications and the periodic tasks."""
-    dispatcher = Dispatcher(client)
-    tasks = periodic_tasks(runner.database, dispatcher, dispatcher, Schedules(client))
+    tasks = periodic_tasks(services)
     listener = Listener(
         str(settings.database_url),
         {
@@ -185,12 +184,13 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
         )
         stack.push_async_callback(database.close)
         await refuse_pre_release_database(database.engine)
-        runner = execution_runner(settings, database, model)
-        await stack.enter_async_context(background_tasks(settings, runner, client))
         outbound = Outbound(settings.outbound_allow)
         stack.push_async_callback(outbound.aclose)
-        deliveries = delivery_activities(settings, database, outbound)
-        activities = Activities(runner, compose_services(settings, database, client, outbound))
+        services = compose_services(settings, database, client, outbound)
+        runner = execution_runner(settings, database, model)
+        await stack.enter_async_context(background_tasks(settings, runner, services))
+        deliveries = delivery_activities(settings, services, outbound)
+        activities = Activities(runner, services)
         await stack.enter_async_context(deliveries_worker(client, deliveries))
         await stack.enter_async_context(reports_worker(client, activities))
         await stack.enter_async_context(executions_worker(client, activities, settings))

@@ -4,28 +4,23 @@ from collections.abc import Sequence
 from functools import partial
 
 from activities.background_tasks import PeriodicTask
-from persistence.db.database import Database
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL
 from services import maintenance, notifications
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
-from services.ports import DeliveryServer, ScheduleServer, WorkflowServer
 from services.scheduling import synchronisation
+from services.unit_of_work import Services
 
 
-def periodic_tasks(
-    database: Database,
-    workflows: WorkflowServer,
-    deliveries: DeliveryServer,
-    schedules: ScheduleServer,
-) -> Sequence[PeriodicTask]:
+def periodic_tasks(services: Services) -> Sequence[PeriodicTask]:
     """Return the tasks of one worker. Any number of workers may run them at the same time.
 
     All periods are chosen. Unless a comment says more, a sweep without work reads an empty index.
     """
+    database, workflows, schedules = services.database, services.workflows, services.schedules
     reconciler = ExecutionReconciler(database, workflows)
     relay = partial(relaying.relay_due, database, workflows)
-    start_deliveries = partial(notifications.start_due_deliveries, database, deliveries)
+    start_deliveries = partial(notifications.start_due_deliveries, database, workflows)
     apply_schedules = partial(synchronisation.apply_pending, database, schedules)
     compare_schedules = partial(synchronisation.repair_differences, database, schedules)
     chain = partial(maintenance.chain_audit_entries, database)

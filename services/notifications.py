@@ -6,7 +6,7 @@ import structlog
 
 from persistence.db.database import Database
 from persistence.notifications import deliveries
-from services.ports import DeliveryServer
+from services.ports import WorkflowServer
 
 BATCH = 20
 """Deliveries that are started concurrently (chosen)."""
@@ -14,7 +14,7 @@ BATCH = 20
 log = structlog.get_logger(__name__)
 
 
-async def start_due_deliveries(database: Database, server: DeliveryServer) -> int:
+async def start_due_deliveries(database: Database, workflows: WorkflowServer) -> int:
     """Start the workflows of deliveries that are due. Return the number of deliveries.
 
     A delivery whose workflow has ended without a result is marked as failed.
@@ -23,7 +23,7 @@ async def start_due_deliveries(database: Database, server: DeliveryServer) -> in
         due = await deliveries.due(session, limit=BATCH)
     if not due:
         return 0
-    starts = [server.start_delivery(delivery.id, delivery.facts) for delivery in due]
+    starts = [workflows.start_delivery(delivery.id, delivery.facts) for delivery in due]
     ids = [delivery.id for delivery in due]
     is_running = dict(zip(ids, await asyncio.gather(*starts), strict=True))
     async with database.transaction() as session:
