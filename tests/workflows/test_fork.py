@@ -168,7 +168,7 @@ async def test_missing_files_are_reported(system: System) -> None:
     prompt = script({"tool_use": use("bash", command="ls")}, ECHO)
     fork = await system.fork(run, at_turn=0, prompt=prompt)
     await fork.ended()
-    assert "has no files here" in await fork.text()
+    assert "has no files on this host" in await fork.text()
 
 
 async def test_a_fork_is_reset_to_where_it_began(system: System) -> None:
