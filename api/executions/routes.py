@@ -42,7 +42,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     """Get an execution."""
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
+        raise NotFoundError(f"Execution {execution_id} does not exist.")
     call.require_own(columns["user_id"], "execution")
     return single(call.request, views.execution_of(call, columns))
 
@@ -86,7 +86,7 @@ async def list_prerequisites(
 async def list_task_executions(
     call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
 ) -> Response:
-    """My executions of a task, newest first, even if the task is deleted."""
+    """List your executions of a task, newest first, even if the task is deleted."""
     async with call.gateway.database.reading() as session:
         stored = await tasks.find(session, task_id)
         if stored is not None and not stored.row.is_public:

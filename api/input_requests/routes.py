@@ -40,7 +40,7 @@ class InputRequestQuery(ListQuery):
 async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:
-    """The requests of my executions and those assigned to me, newest first."""
+    """List the requests of your executions and those assigned to you, newest first."""
     narrowed = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
     async with call.gateway.database.reading() as session:
         me = call.principal

@@ -31,7 +31,7 @@ READ: dict[int | str, dict[str, Any]] = {200: {"model": ScheduleRead}}
 
 @router.get("/schedules", responses={200: {"model": Listing[ScheduleLine]}})
 async def list_schedules(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
-    """My tasks that have a schedule, newest first, with their next runs."""
+    """List your scheduled tasks with their next run times, newest first."""
     async with call.gateway.database.reading() as session:
         page = await schedules.page(session, call.principal.user_id, query.window())
         synchronised = await schedules.find_synchronised(session, [row.id for row in page.rows])

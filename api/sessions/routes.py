@@ -37,7 +37,7 @@ async def create_session(
 
 @router.get("", responses={200: {"model": Listing[SessionRead]}})
 async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
-    """My sessions, newest first."""
+    """List your sessions, newest first."""
     narrowed = SessionFilter(query.is_interactive, query.agent_id)
     async with call.gateway.database.reading() as session:
         user_id = call.principal.user_id
@@ -47,7 +47,7 @@ async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -
 
 @router.get("/{session_id}", responses={200: {"model": SessionRead}})
 async def get_session(call: Called, session_id: UUID) -> Response:
-    """One session."""
+    """Get a session."""
     async with call.gateway.database.reading() as session:
         row = await own_session(session, call.caller, session_id)
     return single(call.request, views.session(row))
