@@ -10,18 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import FieldProblem, InvalidInputError, NotFoundError
 from domain.notifications import Kind
 from persistence.db.database import Database
-<<<<<<< HEAD
-from persistence.notifications import deliveries
-from services.ports import WorkflowServer
-=======
 from persistence.notifications import deliveries, queries
 from persistence.tables.notifications import NotificationRow
 from services.caller import Caller
 from services.definitions.notification_rules import TargetRules
 from services.inputs import NotificationTest
-from services.ports import DeliveryServer
+from services.ports import WorkflowServer
 from services.unit_of_work import UnitOfWork
->>>>>>> 560e684da1a3b83b36b65948c6f534c4e09ee610
 
 BATCH = 20
 """Deliveries that are started concurrently (chosen)."""
@@ -29,9 +24,6 @@ BATCH = 20
 log = structlog.get_logger(__name__)
 
 
-<<<<<<< HEAD
-async def start_due_deliveries(database: Database, workflows: WorkflowServer) -> int:
-=======
 async def find_notification(
     session: AsyncSession, caller: Caller, notification_id: UUID
 ) -> NotificationRow:
@@ -81,8 +73,7 @@ async def redeliver(work: UnitOfWork, notification_id: UUID) -> NotificationRow:
     return row
 
 
-async def start_due_deliveries(database: Database, server: DeliveryServer) -> int:
->>>>>>> 560e684da1a3b83b36b65948c6f534c4e09ee610
+async def start_due_deliveries(database: Database, workflows: WorkflowServer) -> int:
     """Start the workflows of deliveries that are due. Return the number of deliveries.
 
     A delivery whose workflow has ended without a result is marked as failed.
