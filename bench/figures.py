@@ -30,10 +30,10 @@ class Spread:
         return Spread(self.median * factor, self.low * factor, self.high * factor)
 
     def __str__(self) -> str:
-        return f"{format_figure(self.median)} ({format_figure(self.low)} to {format_figure(self.high)})"
+        return f"{shown(self.median)} ({shown(self.low)} to {shown(self.high)})"
 
 
-def format_figure(value: float) -> str:
+def shown(value: float) -> str:
     """Three digits that matter."""
     if value == 0:
         return "0"

@@ -17,7 +17,7 @@ from sqlalchemy import event, select
 
 from bench import constant, many
 from bench.children import READY_SECONDS, Child
-from bench.figures import Bar, Section, Spread, Table, format_figure
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.say import say
 from bench.scale import Scale
 from bench.waiting import eventually
@@ -78,8 +78,8 @@ async def measure(scale: Scale) -> Section:
         (
             name,
             str(Spread.of(ms)),
-            format_figure(at_gateway[i]["median_ms"]),
-            format_figure(at_gateway[i]["p99_ms"]),
+            shown(at_gateway[i]["median_ms"]),
+            shown(at_gateway[i]["p99_ms"]),
         )
         for i, (name, ms) in enumerate(in_database.items())
     ]
@@ -89,9 +89,7 @@ async def measure(scale: Scale) -> Section:
         f"execution: {ours}/s; a constant from the same gateway: {theirs}/s.",
         [
             Table("A page of 20", ("page", "database ms", "gateway ms", "p99 ms"), pages),
-            Table(
-                "A year's usage", ("by", "ms"), [(n, format_figure(ms)) for n, ms in year.items()]
-            ),
+            Table("A year's usage", ("by", "ms"), [(n, shown(ms)) for n, ms in year.items()]),
         ],
         [
             Bar("a page in the database", _worst(in_database), 10, unit="ms"),

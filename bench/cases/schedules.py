@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.figures import Bar, Section, Spread, Table, format_figure
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.say import say
 from bench.scale import Scale
@@ -45,7 +45,7 @@ async def measure(scale: Scale) -> Section:
     rows = [
         ("one fire", str(Spread.of(alone))),
         (f"{TOGETHER} fires of one minute", str(Spread.of(together))),
-        (f"{SCHEDULES:,} scheduled tasks applied", format_figure(seconds)),
+        (f"{SCHEDULES:,} scheduled tasks applied", shown(seconds)),
     ]
     return Section(
         "Schedules",

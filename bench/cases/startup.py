@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.children import READY_SECONDS, Child
-from bench.figures import Bar, Section, Spread, Table, format_figure
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
 from bench.say import say
@@ -65,9 +65,9 @@ async def _measure(directory: Path, base_url: str) -> Section:
     rows = [
         (
             name,
-            format_figure(memory[name]),
-            format_figure(worked[name]),
-            format_figure(cpu[name] * 100),
+            shown(memory[name]),
+            shown(worked[name]),
+            shown(cpu[name] * 100),
         )
         for name in PARTS
     ]
@@ -75,15 +75,15 @@ async def _measure(directory: Path, base_url: str) -> Section:
     rows.append(
         (
             "all",
-            format_figure(all_memory),
-            format_figure(all_worked),
-            format_figure(sum(cpu.values()) * 100),
+            shown(all_memory),
+            shown(all_worked),
+            shown(sum(cpu.values()) * 100),
         )
     )
     columns = ("part", "MB (PSS)", f"MB after {EXECUTIONS} executions", "CPU %")
     return Section(
         "Starting and doing nothing",
-        f"`perdure up` is ready in {format_figure(new)} s on a new home, in {ready} s on an existing one.",
+        f"`perdure up` is ready in {shown(new)} s on a new home, in {ready} s on an existing one.",
         [Table("At rest", columns, rows)],
         [
             Bar("ready on an existing home", ready.median, 5, unit="s"),

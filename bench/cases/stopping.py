@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from bench.figures import Bar, Section, Spread, Table, format_figure
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.say import say
 from bench.scale import Scale
@@ -38,7 +38,7 @@ async def measure(scale: Scale) -> Section:
         say(f"SIGTERM with {IN_FLIGHT} in flight")
         repeats = await _stopped(world, ours)
         seconds = await _handed_over(world, ours)
-    rows = [(str(Spread.of(seconds)), format_figure(repeats))]
+    rows = [(str(Spread.of(seconds)), shown(repeats))]
     return Section(
         f"SIGTERM with {IN_FLIGHT} executions in flight",
         "The model takes 5 s, and all are in their first call. Seconds from the record of its "

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench.figures import Bar, Section, Table, format_figure
+from bench.figures import Bar, Section, Table, shown
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
@@ -56,10 +56,10 @@ async def measure(scale: Scale) -> Section:
     rows = [
         (
             one.name,
-            format_figure(one.bytes_each * 1000 / MB),
-            format_figure(one.idle_cpu * 100),
-            format_figure(one.resume_seconds),
-            format_figure(one.resume_cpu / count * 1000),
+            shown(one.bytes_each * 1000 / MB),
+            shown(one.idle_cpu * 100),
+            shown(one.resume_seconds),
+            shown(one.resume_cpu / count * 1000),
         )
         for one in found
     ]
