@@ -16,7 +16,7 @@ from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.tables.signals import SignalRow
 from tests.engine.driver import UNTIL_RELEASED, Engine, Run, script, use
-from tests.engine.running import Place, driving, make_place, worker_process, working
+from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
 
 PAUSED = ExecutionStatus.PAUSED
 ASK = {"tool_use": use("ask_user", question="?")}
@@ -201,14 +201,14 @@ async def test_gateways_whose_clocks_differ_don_t_turn_a_wish_round(engine: Engi
 
 
 @pytest.fixture
-async def place(database_url: str, temporal_address: str, servers_directory: Path) -> Place:
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> WorkerPlace:
     home = servers_directory / f"pause-{os.urandom(4).hex()}"
     home.mkdir(mode=0o711)
     return await make_place(database_url, temporal_address, home)
 
 
 async def test_a_killed_worker_leaves_it_as_it_was_wished(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     """Killed while one stands still, and between another's wish and its effect."""
     async with driving(place, scripted_model) as engine:
