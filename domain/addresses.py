@@ -13,6 +13,9 @@ from ipaddress import (
     ip_network,
 )
 
+MAX_URL_LENGTH = 2048
+"""Of a URL that a user gives; no service has longer ones (chosen)."""
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from api import views
 from api.executions.reading import render_page
 from api.executions.schemas import ExecutionQuery, ExecutionRead
+from api.executions.views import render_cached_execution
 from api.http.paging import Listing, ListQuery
 from api.http.request_context import Called
 from api.http.responses import single
@@ -44,7 +44,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     if columns is None:
         raise NotFoundError(f"Execution {execution_id} does not exist.")
     call.require_own(columns["user_id"], "execution")
-    return single(call.request, views.execution_of(call, columns))
+    return single(call.request, render_cached_execution(call, columns))
 
 
 @router.get(

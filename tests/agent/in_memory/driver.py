@@ -267,7 +267,7 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class InMemoryRun:
-    """One execution, with what `tests.engine.driver.InMemoryRun` offers."""
+    """One execution, with what `tests.engine.driver.Run` offers."""
 
     runner: Runner
     id: UUID

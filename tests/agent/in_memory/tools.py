@@ -126,7 +126,7 @@ def _text_of(files: Files, path: str) -> str:
 
 
 async def _run_command(command: str, files: Files, output: list[str]) -> int:
-    """InMemoryRun a command line; returns its exit code."""
+    """Run a command line; returns its exit code."""
     code = 0
     for part in _WAIT_FOR_FILE.sub(r"wait-for \1", command).split(";"):
         program, _, rest = part.strip().partition(" ")

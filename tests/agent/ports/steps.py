@@ -53,9 +53,7 @@ def tool_call(**changed: Any) -> ToolCall:
 
 
 def request_for(call: ToolCall | None, **changed: Any) -> NewRequest:
-    return NewRequest(
-        new_id(), RequestKind.APPROVAL, "Run?", call.id if call else None, **changed
-    )
+    return NewRequest(new_id(), RequestKind.APPROVAL, "Run?", call.id if call else None, **changed)
 
 
 def whole_step() -> Step:
