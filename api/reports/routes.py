@@ -106,7 +106,7 @@ async def get_execution_report(
         format_of(name)
     async with call.gateway.database.reading() as session:
         execution = await own_execution(session, call.caller, execution_id)
-        row = await reports.of_execution(session, execution_id)
+        row = await reports.find_newest(session, execution_id)
         if row is None:
             raise NotFoundError(await _why_none(session, execution))
         hidden = await _hidden(session, call, [row])
