@@ -25,11 +25,11 @@ from domain.notifications import Kind, is_final, is_success
 from domain.secrets import may_reach
 from persistence.db.database import Database
 from persistence.definitions import secrets
+from persistence.definitions.secrets import SecretSealer
 from persistence.notifications.deliveries import EXCERPT, Tried, Try
 from persistence.tables.notifications import NotificationRow
 from runtime.mail import Mailer, MailRefusedError
 from runtime.outbound import Answer, Outbound
-from runtime.secret_box import SecretBox
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class Sender:
 
     database: Database
     outbound: Outbound
-    secret_box: SecretBox
+    secret_box: SecretSealer
     mailer: Mailer | None
 
     async def send(self, attempt: Try) -> Tried:
