@@ -37,7 +37,7 @@ async def store_report(session: AsyncSession, execution_id: UUID) -> None:
     """
     row = await session.get(ExecutionRow, execution_id)
     if row is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
+        raise NotFoundError(f"Execution {execution_id} does not exist.")
     definition = TaskDefinition.model_validate(await definition_of(session, row))
     if not definition.generate_report or await _is_current(session, row):
         return

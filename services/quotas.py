@@ -49,7 +49,7 @@ async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
     """
     user = await users.find_current(session, user_id)
     if user is None:
-        raise NotFoundError(f"There is no user {user_id}.")
+        raise NotFoundError(f"User {user_id} does not exist.")
     if user.disabled_at is not None:
         raise UserDisabledError("This user is disabled; an admin can change that.")
     quotas = effective_quotas(user, defaults)

@@ -42,7 +42,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     """Get an execution."""
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
+        raise NotFoundError(f"Execution {execution_id} does not exist.")
     call.require_own(columns["user_id"], "execution")
     return single(call.request, views.execution_of(call, columns))
 

@@ -17,7 +17,7 @@ from bench.systems.perdure import Perdure, perdure
 from bench.world import World
 
 TURNS = 200
-SAID_BYTES = 2_000
+TEXT_BYTES = 2_000
 """In each turn, as in the case of long conversations."""
 
 ROUNDS = 5
@@ -32,7 +32,7 @@ MOST_MEMORY = 300 * MB
 async def measure(scale: Scale) -> Section:
     """One real execution; its report over HTTP, and in a process that does nothing else."""
     del scale
-    job = Job(tool_turns=TURNS - 1, size_bytes=SAID_BYTES)
+    job = Job(tool_turns=TURNS - 1, size_bytes=TEXT_BYTES)
     async with World.running() as world, perdure(world) as ours:
         say(f"an execution of {TURNS} turns")
         report = await _report_of(ours, job)

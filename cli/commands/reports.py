@@ -69,7 +69,7 @@ def _choose_format(output: Path | None) -> FormatName:
         return "markdown"
     if output.suffix.lower() not in SUFFIXES:
         raise ArgumentError(
-            f"The name {output.name} tells no format; add --format html, pdf, json or markdown."
+            f"{output.name} has no known format; add --format html, pdf, json or markdown."
         )
     return SUFFIXES[output.suffix.lower()]
 

@@ -174,8 +174,11 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_message_seq:
     # The clock of now, not of the transaction, which may have waited for the row: a fork that was
     # made meanwhile still counts what is set aside here.
     now = text("clock_timestamp()")
-    await session.execute(
-        update(MessageRow).where(*mine, MessageRow.seq > kept).values(superseded_at=now)
+    messages = await session.scalars(
+        update(MessageRow)
+        .where(*mine, MessageRow.seq > kept)
+        .values(superseded_at=now)
+        .returning(MessageRow.id)
     )
     turns = await session.scalars(
         update(ModelCallRow)
@@ -187,18 +190,20 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_message_seq:
         .values(superseded_at=now)
         .returning(ModelCallRow.turn)
     )
+    superseded_turns = set(turns)
     calls = await session.scalars(
         update(ToolCallRow)
         .where(
             ToolCallRow.execution_id == row.id,
             ToolCallRow.superseded_at.is_(None),
-            ToolCallRow.turn.in_(set(turns)),
+            ToolCallRow.turn.in_(superseded_turns),
         )
         .values(superseded_at=now)
         .returning(ToolCallRow.id)
     )
     await _take_back(session, row, calls.all())
-    lifecycle.reopen(session, row, kept)
+    is_whole = not messages.all() and not superseded_turns
+    lifecycle.reopen(session, row, kept, keep_outcome=is_whole)
 
 
 async def _take_back(session: AsyncSession, row: ExecutionRow, superseded: Sequence[UUID]) -> None:

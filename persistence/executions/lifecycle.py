@@ -149,10 +149,12 @@ def _ended(row: Row[Any]) -> Ended:
     )
 
 
-def reopen(session: AsyncSession, row: ExecutionRow, kept_seq: int) -> None:
+def reopen(session: AsyncSession, row: ExecutionRow, kept_seq: int, *, keep_outcome: bool) -> None:
     """Make a locked execution running again, for an operator's reset; messages to `kept_seq` stay.
 
-    This is the only change that leaves a terminal state. `TRANSITIONS` does not contain it.
+    `keep_outcome` keeps the result and the failure's message, for a reset that repeats no step:
+    only the end is written again, and it does not compute them. This is the only change that
+    leaves a terminal state. `TRANSITIONS` does not contain it.
 
     Raises:
         ConflictError: it was never started.
@@ -162,7 +164,9 @@ def reopen(session: AsyncSession, row: ExecutionRow, kept_seq: int) -> None:
     row.stalled_attempts = 0
     row.status, row.status_reason, row.wakes_at = ExecutionStatus.RUNNING, None, None
     row.completed_at = row.cancel_requested_at = row.cancel_reason = None
-    row.error_code = row.error_message = row.result_data = None
+    row.error_code = None
+    if not keep_outcome:
+        row.error_message = row.result_data = None
     events.add(session, row, Event("execution.reset", {"kept_messages_up_to": kept_seq}))
 
 

@@ -1,1 +1,1 @@
-"""The rules that tasks, agents and other definitions must obey."""
+"""Rules for tasks, agents and other definitions."""

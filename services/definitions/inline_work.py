@@ -1,6 +1,6 @@
-"""Work that no task describes: ad-hoc executions, what is said after an end, a session's turns.
+"""Definitions without a task: ad-hoc executions, messages after an end, turns of sessions.
 
-Its definition is kept with the execution and obeys the same rules as a task's.
+The definition is stored with the execution and follows the same rules as that of a task.
 """
 
 from typing import Any
@@ -21,17 +21,17 @@ from services.unit_of_work import UnitOfWork
 
 MESSAGE = "message"
 VERBATIM = f"{{{{ {MESSAGE} }}}}"
-"""A prompt that is data: as the value of a variable it is never scanned for placeholders."""
+"""A prompt that is not a template: the value of a variable is never scanned for placeholders."""
 
 LONGEST_TITLE = 100
 
 
 async def work_of_body(work: UnitOfWork, body: WorkBody) -> Work:
-    """What the body describes.
+    """The work that the body defines.
 
     Raises:
-        InvalidInputError: it can't be run; names each field.
-        PermissionDeniedError: it would take an admin.
+        InvalidInputError: the definition is invalid; lists the fields.
+        PermissionDeniedError: the definition requires the admin role.
     """
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, body.agent_id) if body.agent_id else None
@@ -47,11 +47,11 @@ async def work_of_body(work: UnitOfWork, body: WorkBody) -> Work:
 
 
 async def checked_agent(work: UnitOfWork, slug: str | None, options: SdkOptions) -> Agent | None:
-    """The agent of a new conversation, if it is to have one, with options that fit.
+    """The agent of a new session, if there is one, with valid options.
 
     Raises:
-        InvalidInputError: there is no such agent, or an option can't be had.
-        PermissionDeniedError: it would take an admin.
+        InvalidInputError: the agent does not exist, or an option is invalid.
+        PermissionDeniedError: an option requires the admin role.
     """
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, slug) if slug else None
@@ -62,26 +62,26 @@ async def checked_agent(work: UnitOfWork, slug: str | None, options: SdkOptions)
 
 
 def require_claude(executor: str, field: str) -> None:
-    """Refuse work for outside workers.
+    """Refuse work for external workers.
 
     Raises:
-        InvalidInputError: nobody could claim it.
+        InvalidInputError: the executor is `external`.
     """
     if executor != "claude":
-        hint = "There is no queue for outside workers yet, so nobody could claim this work."
+        hint = "The queue for external workers is not available yet; use the executor claude."
         raise _refused(field, hint)
 
 
 def variables_of(body: WorkBody) -> dict[str, Any]:
-    """The prompt's variables; without any the prompt itself is one."""
+    """The variables; without any, the prompt itself is the value of one."""
     return body.variables or {MESSAGE: body.prompt}
 
 
 def work_of_agent(agent: Agent | None, options: dict[str, Any] | None, content: str) -> Work:
-    """A turn of a conversation with an agent, or with the model alone.
+    """A turn of a session with an agent, or with the model alone.
 
     Raises:
-        InvalidInputError: the agent works outside of Perdure.
+        InvalidInputError: the agent is external.
     """
     require_claude(agent.executor if agent else "claude", "agent_id")
     definition = TaskDefinition(
@@ -94,7 +94,7 @@ def work_of_agent(agent: Agent | None, options: dict[str, Any] | None, content: 
 
 
 async def same_work(session: AsyncSession, row: ExecutionRow) -> Work:
-    """What an execution was to do, as it pinned it."""
+    """The work of an execution, from its pinned definition."""
     return Work(
         definition=await _pinned(session, row),
         title=row.title,
@@ -106,7 +106,7 @@ async def same_work(session: AsyncSession, row: ExecutionRow) -> Work:
 
 
 async def follow_up(session: AsyncSession, row: ExecutionRow, content: str) -> Work:
-    """What was said after an execution's end, to be answered with the same tools and options."""
+    """A message after the end of an execution, with the same tools and options."""
     definition = await _pinned(session, row)
     changed: dict[str, Any] = {
         "prompt_template": VERBATIM,
@@ -124,7 +124,7 @@ async def follow_up(session: AsyncSession, row: ExecutionRow, content: str) -> W
 
 
 def title_of(text: str) -> str:
-    """The first line that says something, shortened."""
+    """The first line that is not empty, truncated."""
     lines = (line.strip() for line in text.splitlines())
     line = next(filter(None, lines), "Message")
     return line if len(line) <= LONGEST_TITLE else f"{line[: LONGEST_TITLE - 1]}…"
@@ -132,7 +132,7 @@ def title_of(text: str) -> str:
 
 def _refused(field: str, msg: str) -> InvalidInputError:
     problem = FieldProblem(("body", field), msg)
-    return InvalidInputError("This work can't be done; see errors.", [problem])
+    return InvalidInputError("The definition is invalid; see errors.", [problem])
 
 
 async def _pinned(session: AsyncSession, row: ExecutionRow) -> TaskDefinition:

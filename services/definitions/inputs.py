@@ -1,4 +1,4 @@
-"""What the services of tasks take: validated by the same models on every surface."""
+"""Input models of the services for tasks and templates."""
 
 from typing import Annotated, Any
 
@@ -17,17 +17,17 @@ AgentId = Annotated[str, Field(min_length=1, max_length=100)]
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
 
 CatchUp = Annotated[int, Field(ge=10, le=604_800)]
-"""Seconds: Temporal's least, and a week, after which a fire is history (chosen)."""
+"""Seconds: Temporal's minimum, and a maximum of a week (chosen)."""
 
 Jitter = Annotated[int, Field(ge=0, le=86_400)]
-"""Seconds: at most a day (chosen)."""
+"""Seconds: a maximum of a day (chosen)."""
 
 DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
-"""What is versioned; the other fields are the task's own."""
+"""Versioned fields; the other fields belong to the task."""
 
 
 class TaskBody(TaskDefinition):
-    """A task but for its name: its definition, its switches, its schedule."""
+    """All fields of a task except its name."""
 
     description: Text | None = None
     prompt_template: Prompt
@@ -57,9 +57,9 @@ class TaskCreate(TaskBody):
 
 
 class TaskUpdate(Body):
-    """Changes to a task: a field that is left out stays, one that is given is replaced whole.
+    """Changes to a task. Omitted fields do not change; other fields are replaced completely.
 
-    None stands for "left out" here; whether null may be given is decided on the merged task.
+    The default None means "omitted"; the merged task decides whether null is valid.
     """
 
     name: Name | None = None
@@ -94,11 +94,13 @@ MOST_PARAMETERS = 50
 
 
 class Parameter(Body):
-    """A placeholder that is filled in when a task is made; other placeholders stay variables."""
+    """A placeholder that is replaced when a task is created; others remain variables."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\w+$")]
     description: Text | None = None
-    default: Annotated[Any, Field(description="Null or left out: a value has to be given.")] = None
+    default: Annotated[Any, Field(description="Without a default, the parameter is required.")] = (
+        None
+    )
 
 
 Parameters = Annotated[tuple[Parameter, ...], Field(max_length=MOST_PARAMETERS)]
@@ -107,7 +109,7 @@ Parameters = Annotated[tuple[Parameter, ...], Field(max_length=MOST_PARAMETERS)]
 class TaskTemplateCreate(Body):
     """A new template: a task without a name, with parameters.
 
-    `{{ name }}` of a parameter may stand in the task's prompt_template, system_prompt and
+    Placeholders of parameters (`{{ name }}`) are replaced in prompt_template, system_prompt and
     description.
     """
 
@@ -119,7 +121,7 @@ class TaskTemplateCreate(Body):
 
 
 class TaskTemplateUpdate(Body):
-    """Changes to a template; `task` and `parameters` are replaced whole."""
+    """Changes to a template; `task` and `parameters` are replaced completely."""
 
     name: Name | None = None
     description: Text | None = None
@@ -129,7 +131,7 @@ class TaskTemplateUpdate(Body):
 
 
 class TaskFromTemplate(Body):
-    """A task to be made: values for the parameters, and fields that differ from the template's."""
+    """A task to create: values of the parameters, and fields that differ from the template."""
 
     name: Name
     parameters: dict[str, Any] = Field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Whether an MCP server answers: the handshake of streamable HTTP, and no more than that.
+"""Health check of an MCP server: the handshake of streamable HTTP only.
 
-By the specification of 2025-06-18: `initialize` by POST; the answer is JSON, or an event stream
-that carries it; a session that was opened is closed again.
+Follows the specification of 2025-06-18: a POST with `initialize`; the response is JSON or an event
+stream; if a session was opened, it is closed.
 """
 
 import json
@@ -18,10 +18,10 @@ from runtime.outbound import BODY_LIMIT_BYTES, Outbound
 
 PROTOCOL = "2025-06-18"
 TIMEOUT = timedelta(seconds=10)
-"""Somebody waits for the answer; a server that takes longer serves no agent (chosen)."""
+"""A user waits for the result; a slower server is not usable (chosen)."""
 
 LONGEST_TEXT = 200
-"""Characters of what a server says of itself (chosen)."""
+"""Maximum characters of a server's information about itself (chosen)."""
 
 _REQUEST = {
     "jsonrpc": "2.0",
@@ -34,14 +34,14 @@ _REQUEST = {
     },
 }
 _SESSION_ID = re.compile(r"[\x21-\x7e]{1,1024}")
-"""Visible ASCII, by the specification; the length is chosen."""
+"""Visible ASCII, from the specification; the length is chosen."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What came of a handshake; `detail` says what is wrong."""
+    """The result of a handshake; `detail` is the error message."""
 
     is_healthy: bool
     detail: str | None = None
@@ -51,7 +51,7 @@ class Health:
 
 
 async def handshake(outbound: Outbound, url: str, headers: Mapping[str, str]) -> Health:
-    """Ask the server who it is. Every way to fail is an answer."""
+    """Check the server. A failure is a result, not an exception."""
     began = time.monotonic()
     content = json.dumps(_REQUEST).encode()
     sent = {**headers, **_HEADERS}
@@ -60,7 +60,10 @@ async def handshake(outbound: Outbound, url: str, headers: Mapping[str, str]) ->
             "POST", url, headers=sent, content=content, timeout=TIMEOUT
         ) as response:
             if not response.is_success:
-                return Health(is_healthy=False, detail=f"It answers HTTP {response.status_code}.")
+                return Health(
+                    is_healthy=False,
+                    detail=f"The server returned HTTP status {response.status_code}.",
+                )
             kind = response.headers.get("content-type", "")
             message = await _message(response.aiter_raw(), is_stream="event-stream" in kind)
             session_id = _session_id(response.headers)
@@ -73,13 +76,13 @@ async def handshake(outbound: Outbound, url: str, headers: Mapping[str, str]) ->
 
 
 def _session_id(headers: Mapping[str, str]) -> str | None:
-    """The session that was opened; None where its id is none, and could not be sent back."""
+    """The id of the opened session, or None if it is missing or invalid."""
     found = headers.get("mcp-session-id", "")
     return found if _SESSION_ID.fullmatch(found) else None
 
 
 async def _close(outbound: Outbound, url: str, headers: Mapping[str, str]) -> None:
-    """End the session. Servers need not support that, and forget sessions anyway."""
+    """Close the session. Servers need not support this; sessions expire anyway."""
     try:
         await outbound.send("DELETE", url, headers=headers, timeout=TIMEOUT)
     except OutboundError:
@@ -87,7 +90,7 @@ async def _close(outbound: Outbound, url: str, headers: Mapping[str, str]) -> No
 
 
 async def _message(chunks: AsyncIterator[bytes], *, is_stream: bool) -> Any:
-    """The JSON-RPC message in the answer; None where there is none within the limit."""
+    """The JSON-RPC message in the response, or None if there is none within the limit."""
     body = bytearray()
     async for chunk in chunks:
         body += chunk
@@ -99,7 +102,7 @@ async def _message(chunks: AsyncIterator[bytes], *, is_stream: bool) -> Any:
 
 
 def _event_in(body: bytes) -> Any:
-    """The first response among the stream's whole events; others may come before it."""
+    """The first response in the complete events of the stream; other messages may precede it."""
     lines = body.replace(b"\r\n", b"\n")
     *events, _ = lines.split(b"\n\n")
     for event in events:
@@ -131,9 +134,9 @@ def _judged(message: Any, latency_ms: int) -> Health:
         )
     error = message.get("error") if isinstance(message, dict) else None
     if isinstance(error, dict):
-        detail = f"It refuses: {_text(error.get('message'))}"
+        detail = f"The server returned an error: {_text(error.get('message'))}"
     else:
-        detail = "It answers, but not as an MCP server does."
+        detail = "The response is not a valid MCP response; check the URL."
     return Health(is_healthy=False, detail=detail, latency_ms=latency_ms)
 
 

@@ -1,4 +1,4 @@
-"""What MCP servers must be that definitions bring along: `sdk_options.mcp_servers`."""
+"""Rules for MCP servers in definitions (`sdk_options.mcp_servers`)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,35 +16,35 @@ TAKEN = {
     "url": frozenset({"url", "headers", "type"}),
     "command": frozenset({"command", "args", "env", "type"}),
 }
-"""Fields beside the one that says what a server is; `type` is what other configurations have."""
+"""Optional fields; other configuration formats contain `type`."""
 
 
 def inline_problems(servers: Mapping[str, Any], check_url: CheckUrl) -> Iterator[FieldProblem]:
-    """What is wrong with the servers of a definition, apart from references into nowhere."""
+    """Problems of the servers in a definition, except for unknown references."""
     for name, server in servers.items():
         loc = (*LOC, name)
         kinds = [kind for kind in KINDS if isinstance(server, dict) and kind in server]
         if len(kinds) != 1 or not isinstance(server[kinds[0]], str):
-            hint = 'Write {"ref": "name"} of a registered one, or give a url, or a command.'
+            hint = 'Use {"ref": "name"} for a registered server, or specify a url or a command.'
             yield FieldProblem(loc, hint)
             continue
         if unknown := sorted(server.keys() - TAKEN[kinds[0]]):
-            yield FieldProblem((*loc, unknown[0]), "There is no such field; leave it out.")
+            yield FieldProblem((*loc, unknown[0]), "This field does not exist; remove it.")
         if kinds == ["url"]:
             yield from address_problems(server["url"], (*loc, "url"), check_url)
         yield from _values(server, loc)
 
 
 def commands(servers: Mapping[str, Any]) -> Iterator[FieldProblem]:
-    """The servers that are commands, which is nothing for everybody."""
+    """Problems of servers with commands, which public tasks cannot use."""
     for name, server in servers.items():
         if isinstance(server, dict) and "command" in server:
-            hint = "A public task can't start commands; name a server's url."
+            hint = "A public task cannot use a command; use a server with a url."
             yield FieldProblem((*LOC, name), hint)
 
 
 def address_problems(url: str, loc: Location, check_url: CheckUrl) -> Iterator[FieldProblem]:
-    """Why we would never go to this address."""
+    """The reason why this URL is not allowed, or None."""
     try:
         check_url(url)
     except AddressRefusedError as error:
@@ -52,16 +52,16 @@ def address_problems(url: str, loc: Location, check_url: CheckUrl) -> Iterator[F
 
 
 def _values(server: Mapping[str, Any], loc: Location) -> Iterator[FieldProblem]:
-    """A definition is kept and shown as it is, so no secret may stand in it."""
+    """Problems of headers and variables; definitions are readable and must not contain secrets."""
     for field in ("headers", "env"):
         values = server.get(field, {})
         if not isinstance(values, dict):
-            yield FieldProblem((*loc, field), "Write an object of names and texts.")
+            yield FieldProblem((*loc, field), "Use an object with strings as values.")
             continue
         for name, value in values.items():
             where = (*loc, field, name)
             if not isinstance(value, str):
                 yield FieldProblem(where, "Write a text.")
             elif sounds_secret(name) and reference_in(value) is None:
-                hint = "Keep it as a secret and write secret://name, or register the server."
+                hint = "Store the value as a secret and use secret://name, or register the server."
                 yield FieldProblem(where, hint, "literal_secret")

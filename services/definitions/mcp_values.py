@@ -1,4 +1,4 @@
-"""Headers and variables of registered MCP servers: sealed when stored, masked when shown."""
+"""Headers and variables of registered MCP servers: encrypted when stored, masked when shown."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -19,17 +19,19 @@ SEALED = "sealed"
 
 
 def shown(values: Mapping[str, Any]) -> dict[str, str]:
-    """The values as anybody may see them: references as they are, others masked."""
+    """The values for display: references unchanged, other values masked."""
     return {name: value if isinstance(value, str) else MASK for name, value in values.items()}
 
 
 def mask_problems(
     kind: Kind, given: Mapping[str, str], before: Mapping[str, Any]
 ) -> Iterator[FieldProblem]:
-    """Masks that stand for nothing."""
+    """Problems of masked values without a stored value."""
     for name, value in given.items():
         if value == MASK and name not in before:
-            hint = "This stands for a value that is stored already; give the value itself."
+            hint = (
+                "This is the mask of a stored value, but no value is stored; send the value itself."
+            )
             yield FieldProblem(("body", kind, name), hint)
 
 
@@ -40,10 +42,10 @@ def kept(
     given: Mapping[str, str],
     before: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The values as they are stored; a masked one stays as it was.
+    """The values to store; a masked value does not change.
 
     Raises:
-        SecretsNotConfiguredError: there is something to seal, and no key.
+        SecretsNotConfiguredError: there is no key to encrypt a value.
     """
     return {
         name: before[name] if value == MASK else _kept(sealer, _label(server_id, kind, name), value)
@@ -60,11 +62,11 @@ async def opened(
     *,
     host: str,
 ) -> dict[str, str]:
-    """A server's headers as they are sent, with this user's secrets, each only to its hosts.
+    """The headers to send, with the secrets of this user that this host may receive.
 
     Raises:
-        SecretUnusableError: a secret is not there, or may not go to this host.
-        SecretsNotConfiguredError: the key is not there.
+        SecretUnusableError: a secret does not exist or may not be sent to this host.
+        SecretsNotConfiguredError: the key is missing.
     """
     found: dict[str, str] = {}
     for name, value in headers.items():
@@ -74,12 +76,16 @@ async def opened(
         elif (reference := reference_in(value)) is not None:
             row, secret = await secrets.opened(session, sealer, user_id, reference)
             if not may_reach(row.hosts, host):
-                raise SecretUnusableError(f"The secret {row.name!r} may not be sent to {host}.")
+                raise SecretUnusableError(
+                    f"The secret {row.name!r} may not be sent to {host}; add the host to it."
+                )
             found[name] = value.replace(reference, secret)
         else:
-            raise LookupError("what is neither sealed nor a reference is never stored")
+            raise LookupError("a stored value is always encrypted or a reference")
         if not (found[name].isascii() and found[name].isprintable()):
-            raise SecretUnusableError(f"The value of {name} can't be sent in a header.")
+            raise SecretUnusableError(
+                f"The value of {name} is not valid in an HTTP header; use visible ASCII characters."
+            )
     return found
 
 
@@ -90,5 +96,5 @@ def _kept(sealer: SecretBox, label: str, value: str) -> Any:
 
 
 def _label(server_id: UUID, kind: Kind, name: str) -> str:
-    """Where a sealed value belongs: moved to another place, it can't be opened."""
+    """The context of an encrypted value: it cannot be decrypted in another place."""
     return f"mcp_server {server_id} {kind} {name}"

@@ -1,4 +1,4 @@
-"""PATCH: a resource as it would be, validated as a whole."""
+"""PATCH requests: the changed resource is validated completely."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -13,20 +13,20 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def merged(model: type[M], current: Mapping[str, Any], update: Body, *, what: str) -> M:
-    """What the update gives, over what there is.
+    """The stored values with the fields of the update.
 
     Raises:
-        InvalidInputError: the whole would be invalid; names each field.
+        InvalidInputError: the result is invalid; lists the fields.
     """
     given = {field: getattr(update, field) for field in update.model_fields_set}
     return validated(model, {**current, **given}, f"The changed {what}")
 
 
 def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
-    """The values as a model, where they don't come from a request's body as they are.
+    """Validate values that do not come directly from a request body.
 
     Raises:
-        InvalidInputError: they are none; names each field.
+        InvalidInputError: the values are invalid; lists the fields.
     """
     try:
         return model.model_validate(values)

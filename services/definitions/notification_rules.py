@@ -1,4 +1,4 @@
-"""What a notification's target must be beside its shape; each problem names its field."""
+"""Rules for recipients of notifications; each problem contains its field."""
 
 import json
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ async def problems(
     owner_id: UUID,
     is_public: bool = False,
 ) -> list[FieldProblem]:
-    """What is wrong with a task's `notification_config`, whose secrets are its owner's.
+    """Problems of a task's `notification_config`, which uses the secrets of the owner.
 
-    Others read a public task, and whoever reads a Slack address can write to its channel.
+    Other users can read a public task, and anyone who knows a Slack URL can write to its channel.
     """
     if config is None:
         return []
     loc: Location = ("body", "notification_config")
     try:
-        # From JSON, as it came: what is wrong is told in JSON's words.
+        # Validated from JSON, so that messages use the terms of JSON.
         parsed = NotificationConfig.model_validate_json(json.dumps(config))
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
@@ -46,37 +46,41 @@ async def problems(
     for n, slack in enumerate(parsed.slack):
         wrong += await rules.slack(slack, (*loc, "slack", n))
         if is_public and slack.url is not None:
-            hint = "Others can read a public task; name a secret that holds the address."
+            hint = (
+                "Other users can read a public task; store the URL as a secret and use secret_ref."
+            )
             wrong.append(FieldProblem((*loc, "slack", n, "url"), hint))
     return wrong
 
 
 class TargetRules:
-    """Checks targets against what is allowed here and what secrets their owner has."""
+    """Checks recipients against the operator's settings and the owner's secrets."""
 
     def __init__(self, work: UnitOfWork, owner_id: UUID) -> None:
-        """Look secrets up among those of `owner_id`."""
+        """Uses the secrets of `owner_id`."""
         self._work = work
         self._owner_id = owner_id
 
     async def webhook(self, target: WebhookTarget, loc: Location) -> Sequence[FieldProblem]:
-        """An address we go to, and a secret there is."""
+        """Problems of a webhook: its URL and its secret."""
         wrong = self._address(target.url, (*loc, "url"))
         if target.secret_ref is not None and await self._secret(target.secret_ref) is None:
             wrong.append(_no_secret(target.secret_ref, (*loc, "secret_ref")))
         return wrong
 
     async def slack(self, target: SlackTarget, loc: Location) -> Sequence[FieldProblem]:
-        """An address, or a secret that may be sent somewhere."""
+        """Problems of a Slack recipient: its URL, or the secret that contains it."""
         if (target.url is None) == (target.secret_ref is None):
-            return [FieldProblem(loc, "Give the address as url, or a secret that holds it.")]
+            return [
+                FieldProblem(loc, "Specify url, or secret_ref with a secret that contains the URL.")
+            ]
         if target.url is not None:
             return self._address(target.url, (*loc, "url"))
         secret = await self._secret(target.secret_ref or "")
         if secret is None:
             return [_no_secret(target.secret_ref or "", (*loc, "secret_ref"))]
         if not secret.hosts:
-            hint = "This secret may be sent nowhere; set it with hosts, such as hooks.slack.com."
+            hint = "This secret has no hosts; store it again with hosts, such as hooks.slack.com."
             return [FieldProblem((*loc, "secret_ref"), hint)]
         return []
 
@@ -95,5 +99,5 @@ class TargetRules:
 
 
 def _no_secret(reference: str, loc: Location) -> FieldProblem:
-    hint = f"There is no secret {name_in(reference)!r}; PUT /secrets/NAME makes one."
+    hint = f"You have no secret named {name_in(reference)!r}; create it with PUT /secrets/NAME."
     return FieldProblem(loc, hint, "unknown_secret")

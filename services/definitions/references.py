@@ -1,4 +1,4 @@
-"""What a definition names beside itself: an agent, tool groups, MCP servers of its owner's."""
+"""References of a definition to the owner's agents, tool groups and MCP servers."""
 
 import difflib
 from collections.abc import Collection, Iterator, Sequence
@@ -16,7 +16,7 @@ from persistence.definitions import agents, mcp_servers, tool_groups
 TOOL_LISTS = ("allowed_tools", "ask_tools", "disallowed_tools")
 
 COMPARED = 1000
-"""Slugs of a user's own that a misspelt one is compared with (chosen)."""
+"""Maximum number of the user's agents to compare with a misspelt id (chosen)."""
 
 D = TypeVar("D", bound=TaskDefinition)
 
@@ -24,14 +24,14 @@ D = TypeVar("D", bound=TaskDefinition)
 async def agent_of(
     session: AsyncSession, owner_id: UUID, definition: TaskDefinition
 ) -> tuple[Agent | None, list[FieldProblem]]:
-    """The agent that a definition of this user names, and what keeps it from working."""
+    """The agent of a definition, and problems with it."""
     if definition.agent_id is None:
         return None, []
     agent = await agents.find(session, owner_id, definition.agent_id)
     if agent is None:
         return None, [await _no_agent(session, owner_id, definition.agent_id)]
     if agent.executor != "claude":
-        text = f"The agent {agent.slug!r} works outside of Perdure, and there is no queue yet."
+        text = f"The agent {agent.slug!r} is external, which is not supported yet; use another."
         return agent, [FieldProblem(("body", "agent_id"), text)]
     return agent, []
 
@@ -39,7 +39,7 @@ async def agent_of(
 async def expanded(
     session: AsyncSession, owner_id: UUID, definition: D
 ) -> tuple[D, list[FieldProblem]]:
-    """The definition with the rules of its groups in place of their names, and what is wrong."""
+    """The definition with group names replaced by their rules, and problems with them."""
     lists = {field: getattr(definition, field) for field in TOOL_LISTS}
     named = groups_in(rule for rules in lists.values() for rule in rules)
     if not named:
@@ -54,7 +54,7 @@ async def expanded(
 
 
 def spelled(definition: TaskDefinition) -> dict[str, list[str]]:
-    """The definition's lists that name groups, as they were sent."""
+    """The tool lists that name groups, as they were sent."""
     lists = {field: list(getattr(definition, field)) for field in TOOL_LISTS}
     return {field: rules for field, rules in lists.items() if groups_in(rules)}
 
@@ -62,9 +62,9 @@ def spelled(definition: TaskDefinition) -> dict[str, list[str]]:
 async def server_problems(
     session: AsyncSession, owner_id: UUID, definition: TaskDefinition, *, is_public: bool
 ) -> list[FieldProblem]:
-    """What is wrong with the registered MCP servers that a definition names.
+    """Problems of references to registered MCP servers.
 
-    A public one may name only servers that everybody has.
+    A public definition can use only servers that are available to every user.
     """
     named = {
         key: server["ref"]
@@ -74,11 +74,11 @@ async def server_problems(
     if not named:
         return []
     known = await mcp_servers.known(session, owner_id, named.values(), only_public=is_public)
-    hint = "A public task can name only public ones." if is_public else "See /mcp-servers."
+    hint = "Public tasks can use only public ones." if is_public else "See GET /mcp-servers."
     return [
         FieldProblem(
             ("body", "sdk_options", "mcp_servers", key, "ref"),
-            f"There is no MCP server {name!r:.120}. {hint}",
+            f"MCP server {name!r:.120} does not exist. {hint}",
             "unknown_mcp_server",
         )
         for key, name in named.items()
@@ -89,8 +89,10 @@ async def server_problems(
 async def _no_agent(session: AsyncSession, owner_id: UUID, slug: str) -> FieldProblem:
     known = await agents.slugs(session, owner_id, limit=COMPARED)
     alike = difflib.get_close_matches(slug, known, 1)
-    hint = f"Did you mean {alike[0]!r}?" if alike else f"Built in are: {', '.join(BUILT_IN_SLUGS)}."
-    text = f"There is no agent {slug!r:.120}. {hint}"
+    hint = (
+        f"Did you mean {alike[0]!r}?" if alike else f"Built-in agents: {', '.join(BUILT_IN_SLUGS)}."
+    )
+    text = f"Agent {slug!r:.120} does not exist. {hint}"
     return FieldProblem(("body", "agent_id"), text, "unknown_agent")
 
 
@@ -98,5 +100,5 @@ def _no_groups(field: str, rules: Sequence[str], groups: Collection[str]) -> Ite
     for index, rule in enumerate(rules):
         name = group_named(rule)
         if name is not None and name not in groups:
-            text = f"You have no tool group {name!r:.120}; make one, or leave {GROUP}… out."
+            text = f"You have no tool group {name!r:.120}; create it, or remove the {GROUP}… rule."
             yield FieldProblem(("body", field, index), text, "unknown_tool_group")

@@ -1,4 +1,4 @@
-"""What a task's fields must be beside their types; each problem names its field and the mend."""
+"""Rules for the fields of tasks; each problem contains its field and how to fix it."""
 
 import json
 import zoneinfo
@@ -20,20 +20,20 @@ from services.definitions.json_schemas import schema_problems
 from services.unit_of_work import OperatorSettings, UnitOfWork
 
 SHARED_CHARACTERS = 256 * 1024
-"""Of a public task's definition: everybody's list of tasks carries it, a hundred of them in one
-answer (chosen: prompts of people have some thousands)."""
+"""Maximum size of a public definition: the task lists of all users contain it, with up to a hundred
+tasks per response (chosen: typical prompts have some thousand characters)."""
 
 D = TypeVar("D", bound=TaskDefinition)
 
 
 async def check(work: UnitOfWork, task: TaskCreate, *, owner_id: UUID) -> TaskCreate:
-    """Make sure that the task can run; what it names is looked up among its owner's things.
+    """Check that the task can run; references are resolved for its owner.
 
-    Returns the task as it runs: with the rules of its tool groups in place of their names.
+    Returns the task with the names of tool groups replaced by their rules.
 
     Raises:
-        InvalidInputError: it can't; every problem is told at once.
-        PermissionDeniedError: it would take an admin to set what it sets.
+        InvalidInputError: the task cannot run; lists all problems.
+        PermissionDeniedError: a field requires the admin role.
     """
     runs, problems = await _problems(work, task, owner_id, is_public=task.is_public)
     problems += [*_schedule(task), *_sharing(task)]
@@ -44,7 +44,7 @@ async def check(work: UnitOfWork, task: TaskCreate, *, owner_id: UUID) -> TaskCr
 async def check_definition(
     work: UnitOfWork, definition: TaskDefinition, *, owner_id: UUID
 ) -> TaskDefinition:
-    """The same of a definition that belongs to no task; see `check`."""
+    """Check a definition without a task; see `check`."""
     runs, problems = await _problems(work, definition, owner_id, is_public=False)
     _refuse(work.caller, definition, problems, "The definition is invalid; see errors.")
     return runs
@@ -53,7 +53,7 @@ async def check_definition(
 async def _problems(
     work: UnitOfWork, definition: D, owner_id: UUID, *, is_public: bool
 ) -> tuple[D, list[FieldProblem]]:
-    """The definition as it runs, and everything that is wrong with it."""
+    """The definition with resolved references, and all its problems."""
     session, settings = work.session, work.services.settings
     agent, no_agent = await references.agent_of(session, owner_id, definition)
     runs, no_groups = await references.expanded(session, owner_id, definition)
@@ -76,9 +76,11 @@ def _refuse(
     if caller.is_admin:
         return
     if definition.sdk_options.permission_mode == "bypassPermissions":
-        raise PermissionDeniedError("Only an admin may set permission_mode bypassPermissions.")
+        raise PermissionDeniedError(
+            "Setting permission_mode to bypassPermissions requires the admin role."
+        )
     if any(mcp_rules.commands(definition.sdk_options.mcp_servers)):
-        raise PermissionDeniedError("Only an admin may give a command as MCP server.")
+        raise PermissionDeniedError("Using a command as MCP server requires the admin role.")
 
 
 def _definition(
@@ -104,7 +106,7 @@ def _tools(task: TaskDefinition) -> Iterator[FieldProblem]:
 def rule_problems(
     field: str, rules: Sequence[str], *, may_name_groups: bool = False
 ) -> Iterator[FieldProblem]:
-    """What is wrong with a list of tool rules, except that a group it names may be missing."""
+    """Problems of a list of tool rules, except for unknown groups."""
     for found in permissions.problems(rules):
         if may_name_groups and group_named(rules[int(found.loc[0])]) is not None:
             continue
@@ -113,19 +115,25 @@ def rule_problems(
 
 def _schedule(task: TaskCreate) -> Iterator[FieldProblem]:
     if task.is_scheduled and task.schedule_cron is None:
-        yield _problem("schedule_cron", "A scheduled task needs one, such as '0 9 * * 1-5'.")
+        yield _problem(
+            "schedule_cron", "A scheduled task requires schedule_cron, such as '0 9 * * 1-5'."
+        )
     if task.schedule_cron is not None:
         try:
             cron.check(task.schedule_cron)
         except cron.CronError as error:
             yield _problem("schedule_cron", str(error))
     if task.schedule_timezone not in _time_zones():
-        yield _problem("schedule_timezone", "Write an IANA zone, such as 'Europe/Berlin' or 'UTC'.")
+        yield _problem(
+            "schedule_timezone", "Use an IANA time zone, such as 'Europe/Berlin' or 'UTC'."
+        )
 
 
 def _report(task: TaskDefinition) -> Iterator[FieldProblem]:
     if task.generate_report and task.report_format is None:
-        yield _problem("report_format", "A report needs one: html, pdf, json or markdown.")
+        yield _problem(
+            "report_format", "generate_report requires report_format: html, pdf, json or markdown."
+        )
 
 
 def _schemas(task: TaskDefinition) -> Iterator[FieldProblem]:
@@ -145,21 +153,26 @@ def _budget(
 
 
 def _sharing(task: TaskCreate) -> Iterator[FieldProblem]:
-    """A public task runs in the name of others, so it may not reach past its own sandbox."""
+    """Problems of a public task: it runs as other users, so it must stay inside its sandbox."""
     if not task.is_public:
         return
     if len(json.dumps(task.stored(), ensure_ascii=False)) > SHARED_CHARACTERS:
-        hint = f"Its definition has over {SHARED_CHARACTERS} characters; others' lists carry it."
-        yield _problem("is_public", f"A public task can't be so large. {hint}", "too_long")
+        hint = f"Its definition has more than {SHARED_CHARACTERS} characters; shorten it."
+        yield _problem("is_public", f"A public task cannot be this large. {hint}", "too_long")
     if task.sdk_options.permission_mode == "bypassPermissions":
         loc = ("body", "sdk_options", "permission_mode")
-        yield FieldProblem(loc, "A public task can't bypass permissions.")
+        yield FieldProblem(
+            loc, "A public task cannot use bypassPermissions; use another permission_mode."
+        )
     yield from mcp_rules.commands(task.sdk_options.mcp_servers)
     if task.working_directory_path is not None:
-        yield _problem("working_directory_path", "A public task has none; leave it out.")
+        yield _problem(
+            "working_directory_path",
+            "A public task cannot use a directory of the host; remove this field.",
+        )
     if task.agent_id is not None and task.agent_id not in BUILT_IN_SLUGS:
-        hint = "Others don't have your agents: name a built-in one, or write its words here."
-        yield _problem("agent_id", f"A public task can't name an agent of yours. {hint}")
+        hint = "Use a built-in agent, or copy the agent's system prompt into the task."
+        yield _problem("agent_id", f"A public task cannot use your own agents. {hint}")
 
 
 def require_scheduled(row: TaskRow) -> None:
@@ -173,14 +186,16 @@ def require_scheduled(row: TaskRow) -> None:
 
 
 def model_of(definition: TaskDefinition, agent: Agent | None, default_model: str) -> str:
-    """The model that runs: the definition's own, else its agent's, else the operator's."""
+    """The model to use: from the definition, its agent or the settings, in this order."""
     return definition.sdk_options.model or (agent and agent.model) or default_model
 
 
 def unpriced(loc: tuple[str, ...], model: str) -> FieldProblem:
-    """A budget can only hold where calls have a price."""
+    """Problems of the budget: the price of the model must be known."""
     return FieldProblem(
-        loc, f"The price of {model!r} is not known, so no budget can hold; leave one of them out."
+        loc,
+        f"The price of {model!r} is unknown, so a budget is not possible; remove the budget or "
+        "use another model.",
     )
 
 
@@ -190,8 +205,8 @@ def _problem(field: str, msg: str, kind: str = "value_error") -> FieldProblem:
 
 @cache
 def _time_zones() -> frozenset[str]:
-    """Every zone there is; from the `tzdata` package where the system has none.
+    """All time zones, from the `tzdata` package if the system has none.
 
-    Without the two that mean something else on every machine.
+    Without the two zones that depend on the machine.
     """
     return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})

@@ -25,7 +25,7 @@ async def create_task_from_template(
     """
     row = await named_resources.find(work.session, TaskTemplateRow, template_id)
     if row is None:
-        raise NotFoundError(f"There is no task template {template_id}.")
+        raise NotFoundError(f"Task template {template_id} does not exist.")
     if not row.is_public:
         work.caller.require_own(row.user_id, "task template")
     parameters = [Parameter.model_validate(p) for p in row.parameters]

@@ -28,7 +28,7 @@ async def own_execution(
     read = queries.lock if lock else queries.find
     row = await read(session, execution_id)
     if row is None:
-        raise NotFoundError(f"There is no execution {execution_id}.")
+        raise NotFoundError(f"Execution {execution_id} does not exist.")
     caller.require_own(row.user_id, "execution")
     return row
 
@@ -55,7 +55,7 @@ async def own_session(
     read = sessions.lock if lock else sessions.find
     row = await read(session, session_id)
     if row is None:
-        raise NotFoundError(f"There is no session {session_id}.")
+        raise NotFoundError(f"Session {session_id} does not exist.")
     caller.require_own(row.user_id, "session")
     return row
 
@@ -69,7 +69,7 @@ async def readable_task(session: AsyncSession, caller: Caller, task_id: UUID) ->
     """
     stored = await tasks.find(session, task_id)
     if stored is None:
-        raise NotFoundError(f"There is no task {task_id}.")
+        raise NotFoundError(f"Task {task_id} does not exist.")
     if not stored.row.is_public:
         caller.require_own(stored.row.user_id, "task")
     return stored
@@ -84,7 +84,7 @@ async def own_task(session: AsyncSession, caller: Caller, task_id: UUID) -> Stor
     """
     stored = await tasks.find(session, task_id, lock=True)
     if stored is None:
-        raise NotFoundError(f"There is no task {task_id}.")
+        raise NotFoundError(f"Task {task_id} does not exist.")
     caller.require_own(stored.row.user_id, "task")
     return stored
 
@@ -100,7 +100,7 @@ async def answerable_request(
     """
     row = await input_requests.find(session, request_id)
     if row is None:
-        raise NotFoundError(f"There is no input request {request_id}.")
+        raise NotFoundError(f"Input request {request_id} does not exist.")
     if row.assignee != caller.subject:
         caller.require_own(row.user_id, "input request")
     return row

@@ -33,7 +33,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     row = await answerable_request(work.session, work.caller, request_id)
     execution = await queries.lock(work.session, row.execution_id)
     if execution is None:
-        raise NotFoundError(f"There is no execution {row.execution_id}.")
+        raise NotFoundError(f"Execution {row.execution_id} does not exist.")
     row = await input_requests.lock_open(work.session, execution, request_id)
     checked = check_answer(row, body)
     await input_requests.answer(work.session, row, checked, by=work.caller.user_id)

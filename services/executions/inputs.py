@@ -1,4 +1,4 @@
-"""What the services of executions and sessions take: validated by the same models everywhere."""
+"""Input models of the services for executions, sessions and schedules."""
 
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -14,13 +14,13 @@ from services.field_types import Body, Moment, Text, Variables
 HIGHEST_PRIORITY = 10
 
 MOST_PREREQUISITES = 100
-"""Of one execution (chosen: they are locked while it is stored)."""
+"""Prerequisites per execution (chosen: they are locked while it is stored)."""
 
 LATEST_TURN = 10_000
-"""More than any execution may take (`max_turns`)."""
+"""More than the maximum of `max_turns`."""
 
 MOST_AT_ONCE = 1_000
-"""Executions that one request changes (chosen: some seconds of work)."""
+"""Executions that one request can change (chosen: takes some seconds)."""
 Word = Annotated[str, Field(max_length=200)]
 TriggerType = Literal[
     "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork"
@@ -28,7 +28,7 @@ TriggerType = Literal[
 
 
 class Narrowing(BaseModel):
-    """What executions are chosen by. `created_to` itself is not included."""
+    """Filters for executions. `created_from` is inclusive, `created_to` is exclusive."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,7 +42,7 @@ class Narrowing(BaseModel):
 
 
 class BulkBody(Body):
-    """Many executions: those that fit `filter`, oldest first, or those named by `ids`."""
+    """The executions that match `filter`, oldest first, or those in `ids`."""
 
     filter: Narrowing | None = None
     ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MOST_AT_ONCE)] | None = None
@@ -54,18 +54,18 @@ class BulkBody(Body):
         if (self.filter is None) == (self.ids is None):
             raise ValueError("Send either a filter or ids.")
         if self.filter is not None and not any(dict(self.filter).values()):
-            raise ValueError("An empty filter means every execution; name what you mean.")
+            raise ValueError("An empty filter would match all executions; set at least one field.")
         return self
 
 
 class BulkCancelBody(BulkBody):
-    """Executions to be cancelled, and why."""
+    """The executions to cancel, and the reason."""
 
     reason: Text | None = None
 
 
 class ExecuteBody(Body):
-    """How a task is to be run."""
+    """The parameters of an execution."""
 
     variables: Variables = Field(default_factory=dict)
     strict_variables: bool = False
@@ -77,14 +77,14 @@ class ExecuteBody(Body):
     prerequisites: Annotated[list[UUID], Field(max_length=MOST_PREREQUISITES)] = Field(
         default_factory=list
     )
-    """My executions that must be completed before this one starts."""
+    """Your executions that must complete before this one starts."""
 
 
 class WorkBody(ExecuteBody):
-    """Work without a task: what is to be done, by whom and with what, and how it is to be run.
+    """An ad-hoc execution without a task.
 
-    `prompt` is sent as it is; with `variables` it is a template. Without `allowed_tools` the
-    agent's are used.
+    `prompt` is sent unchanged; with `variables` it is a template. The default of `allowed_tools` is
+    the tools of the agent.
     """
 
     title: Name | None = None
@@ -105,17 +105,17 @@ class WorkBody(ExecuteBody):
 
 
 class RetryBody(Body):
-    """What is to be different the second time."""
+    """The parameters that differ from the first execution."""
 
     variables: Variables | None = None
     max_budget_usd: Usd | None = None
 
 
 class ForkBody(Body):
-    """Where to fork an execution, and what is to be different from there.
+    """The turn at which to fork an execution, and the changes.
 
-    `at_turn` 0 is before the first model call: the prompt is written anew. Later, `prompt` is a new
-    message after what is shared.
+    `at_turn` 0 means before the first model call: the prompt is rendered again. For later turns,
+    `prompt` is a new message after the shared part.
     """
 
     at_turn: Annotated[int, Field(ge=0, le=LATEST_TURN)]
@@ -125,13 +125,13 @@ class ForkBody(Body):
 
 
 class MessageBody(Body):
-    """What a person says."""
+    """A message from a user."""
 
     content: Prompt
 
 
 class CancelBody(Body):
-    """Why an execution is to stop."""
+    """The reason for a cancellation."""
 
     reason: Text | None = None
 
@@ -139,8 +139,9 @@ class CancelBody(Body):
 class AnswerBody(Body):
     """An answer.
 
-    To an approval: `decision`, with `edit` the edited `input`. To a question: `values` where it has
-    a schema or options (`{"answer": "one of the options"}` will do), else a `message`.
+    For an approval, send `decision`; with `edit`, also the edited `input`. For a question with a
+    schema or options, send `values` (for example `{"answer": "one of the options"}`), otherwise a
+    `message`.
     """
 
     decision: Literal["approve", "deny", "edit"] | None = None
@@ -152,7 +153,7 @@ class AnswerBody(Body):
 
 
 class SessionCreate(Body):
-    """A new conversation: with an agent, whose tools it has, or with the model alone."""
+    """A new session, with an agent and its tools, or with the model only."""
 
     agent_id: AgentId | None = None
     title: Name | None = None
@@ -160,13 +161,13 @@ class SessionCreate(Body):
 
 
 class SessionUpdate(Body):
-    """Changes to a conversation."""
+    """Changes to a session."""
 
     title: Name | None
 
 
 class SessionWork(Body):
-    """Work for an agent in a conversation; `parent_task_id` is an execution of it."""
+    """Work for an agent in a session; `parent_task_id` is an execution of the session."""
 
     agent_id: AgentId
     input: Prompt
@@ -174,10 +175,10 @@ class SessionWork(Body):
 
 
 class BackfillBody(Body):
-    """Which fires to make up for; both ends belong to the span, and lie in the past."""
+    """The time range of a backfill; both ends are inclusive and must be in the past."""
 
     start_at: Moment
     end_at: Moment
     overlap_policy: OverlapPolicy = Field(
-        default="buffer_all", description="One after the other, unless you say otherwise."
+        default="buffer_all", description="The default is to start the runs one after the other."
     )

@@ -120,7 +120,7 @@ async def _agent_of_session(
         return None
     agent = await agents.find(work.session, session.user_id, slug)
     if agent is None:
-        raise NotFoundError(f"There is no agent {slug!r}; GET /agents lists them.")
+        raise NotFoundError(f"Agent {slug!r} does not exist; GET /agents lists them.")
     return agent
 
 

@@ -192,7 +192,7 @@ async def _lock_session(work: UnitOfWork, start: Start) -> bool:
         return False
     row = await sessions.lock(work.session, start.session_id)
     if row is None:
-        raise NotFoundError(f"There is no session {start.session_id}.")
+        raise NotFoundError(f"Session {start.session_id} does not exist.")
     if row.user_id != start.user_id:
         raise PermissionDeniedError("This session belongs to another user.")
     return await queries.is_session_busy(work.session, start.session_id)

@@ -19,7 +19,7 @@ from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.notifications import NotificationRow
 from tests.api.world import TASK, World, ask, execute, in_session, make_task
-from tests.reports.told import begun
+from tests.reports.execution_builder import start_execution
 
 Client = httpx2.AsyncClient
 Parameters = dict[str, str]
@@ -95,11 +95,11 @@ async def report(world: World, client: Client, mark: str) -> Parameters:
     """A stored report of a finished execution."""
     owner = UUID((await client.get(f"{API}/me")).json()["id"])
     async with world.gateway.database.transaction() as session:
-        story = await begun(session, user_id=owner, title=mark)
-        await story.say(mark)
-        await story.answer(mark)
-        await reporting.store_report(session, story.row.id)
-        report_id = story.row.report_id
+        builder = await start_execution(session, user_id=owner, title=mark)
+        await builder.add_user_message(mark)
+        await builder.add_answer(mark)
+        await reporting.store_report(session, builder.row.id)
+        report_id = builder.row.report_id
     return {"report_id": str(report_id)}
 
 

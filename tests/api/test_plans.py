@@ -7,6 +7,7 @@ until `VALUES` knows a value of it.
 import itertools
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -95,6 +96,17 @@ ELSEWHERE = {"GET /task-executions/{execution_id}/files": "a directory"}
 LISTS = [route for route in ROUTES if is_list(route) and route.name not in ELSEWHERE]
 
 
+FOR_ADMINS = {"GET /admin/users"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who asks for the lists."""
+
+    role: str
+    owner: Owner
+
+
 @pytest.fixture(scope="module")
 async def many_rows(world: World) -> World:
     database = world.gateway.database
@@ -107,9 +119,9 @@ async def many_rows(world: World) -> World:
 
 
 @pytest.fixture(scope="module", params=["user", "admin"])
-async def reader(many_rows: World, request: pytest.FixtureRequest) -> AsyncIterator[Owner]:
+async def reader(many_rows: World, request: pytest.FixtureRequest) -> AsyncIterator[Reader]:
     async with many_rows.client("many-1", role=request.param) as client:
-        yield Owner(client, f"plans-{new_id().hex}")
+        yield Reader(request.param, Owner(client, f"plans-{new_id().hex}"))
 
 
 @contextmanager
@@ -174,17 +186,18 @@ def faults(plan: dict[str, Any], *, may_pass_over: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("route", LISTS, ids=lambda route: route.name)
-async def test_lists_are_read_by_an_index(many_rows: World, reader: Owner, route: Route) -> None:
-    path = await reader.path(many_rows, route) if route.parameters else route.path
+async def test_lists_are_read_by_an_index(many_rows: World, reader: Reader, route: Route) -> None:
+    path = await reader.owner.path(many_rows, route) if route.parameters else route.path
     for query in queries(route):
         with recorded(many_rows.gateway) as statements:
-            first = await reader.client.get(path, params={**query, "page_size": "5"})
-            if first.status_code == 403:
+            first = await reader.owner.client.get(path, params={**query, "page_size": "5"})
+            if reader.role == "user" and route.name in FOR_ADMINS:
+                assert first.status_code == 403
                 return
             assert first.status_code == 200, f"{query}: {first.text}"
             if cursor := first.json().get("next_cursor"):
                 behind = {**query, "page_size": "5", "cursor": cursor}
-                second = await reader.client.get(path, params=behind)
+                second = await reader.owner.client.get(path, params=behind)
                 assert second.status_code == 200, second.text
         assert statements, "nothing was asked of the database"
         for statement, parameters in statements:

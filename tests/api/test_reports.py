@@ -16,25 +16,25 @@ from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
 from tests.cli.running import perdure
-from tests.reports.told import begun
+from tests.reports.execution_builder import start_execution
 from tests.waiting import now_within_an_hour
 
 Client = httpx2.AsyncClient
 
 
-async def told(world: World, client: Client, title: str = "Tell me") -> str:
-    """A finished execution of the client's with a report; the path of the report."""
+async def finished_report(world: World, client: Client, title: str = "Tell me") -> str:
+    """A finished execution of the client with a report; the path of the report."""
     user_id = UUID((await execute(client, await make_task(client)))["user_id"])
     async with world.gateway.database.transaction() as session:
-        story = await begun(session, user_id=user_id, title=title)
-        await story.say("Go.")
-        await story.answer("Done, & <b>well</b>.")
-        await reporting.store_report(session, story.row.id)
-    return f"/api/v1/task-executions/{story.row.id}/report"
+        builder = await start_execution(session, user_id=user_id, title=title)
+        await builder.add_user_message("Go.")
+        await builder.add_answer("Done, & <b>well</b>.")
+        await reporting.store_report(session, builder.row.id)
+    return f"/api/v1/task-executions/{builder.row.id}/report"
 
 
 async def test_html_is_a_page_that_runs_nothing(world: World, client: Client) -> None:
-    response = await client.get(await told(world, client), params={"format": "html"})
+    response = await client.get(await finished_report(world, client), params={"format": "html"})
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     policy = response.headers["content-security-policy"]
@@ -43,7 +43,7 @@ async def test_html_is_a_page_that_runs_nothing(world: World, client: Client) ->
 
 
 async def test_json_is_the_content_alone(world: World, client: Client) -> None:
-    path = await told(world, client)
+    path = await finished_report(world, client)
     stored = (await client.get(path)).json()
     content = (await client.get(path, params={"format": "json"})).json()
     assert content == stored["content"]
@@ -51,7 +51,7 @@ async def test_json_is_the_content_alone(world: World, client: Client) -> None:
 
 
 async def test_a_cancel_at_the_last_moment_is_shown(world: World, client: Client) -> None:
-    path = await told(world, client)
+    path = await finished_report(world, client)
     execution = path.removesuffix("/report")
     cancelled = await client.post(f"{execution}/cancel", json={"reason": "Stop."})
     assert cancelled.status_code == 202
@@ -67,7 +67,7 @@ async def test_a_cancel_at_the_last_moment_is_shown(world: World, client: Client
 
 
 async def test_formats_that_are_not_there_are_named(world: World, client: Client) -> None:
-    path = await told(world, client)
+    path = await finished_report(world, client)
     for address in (path, f"{await report_of(client, path)}/download"):
         response = await client.get(address, params={"format": "docx"})
         assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
@@ -93,7 +93,9 @@ async def test_every_format_is_downloaded(
     world: World, client: Client, report_format: str, media_type: str, begin: bytes
 ) -> None:
     now = await now_within_an_hour()
-    report = await report_of(client, await told(world, client, title="Tell me: Größe, 数 / ok"))
+    report = await report_of(
+        client, await finished_report(world, client, title="Tell me: Größe, 数 / ok")
+    )
     response = await client.get(f"{report}/download", params={"format": report_format})
     assert response.status_code == 200
     assert response.headers["content-type"] == media_type
@@ -108,7 +110,7 @@ async def test_every_format_is_downloaded(
 
 
 async def test_a_rendering_that_is_known_is_not_sent_again(world: World, client: Client) -> None:
-    report = await report_of(client, await told(world, client))
+    report = await report_of(client, await finished_report(world, client))
     address = f"{report}/download?format=html"
     tag = (await client.get(address)).headers["etag"]
     assert (await client.get(address, headers={"If-None-Match": tag})).status_code == 304
@@ -119,13 +121,13 @@ async def test_a_rendering_that_is_known_is_not_sent_again(world: World, client:
 async def test_without_a_format_a_download_is_what_the_task_asks_for(
     world: World, client: Client
 ) -> None:
-    report = await report_of(client, await told(world, client))
+    report = await report_of(client, await finished_report(world, client))
     response = await client.get(f"{report}/download")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
 
 
 async def test_a_report_has_links_and_a_tag(world: World, client: Client) -> None:
-    path = await told(world, client)
+    path = await finished_report(world, client)
     report = (await client.get(path)).json()
     response = await client.get(report["_links"]["self"])
     assert response.json() == report
@@ -135,7 +137,7 @@ async def test_a_report_has_links_and_a_tag(world: World, client: Client) -> Non
 
 
 async def test_reports_are_listed_by_what_they_are_about(world: World, client: Client) -> None:
-    path = await told(world, client)
+    path = await finished_report(world, client)
     report = (await client.get(path)).json()
     execution_id = report["execution_id"]
     at = datetime.fromisoformat(report["created_at"])
@@ -168,7 +170,7 @@ async def test_what_no_list_can_be_narrowed_by(client: Client, query: dict[str, 
 
 
 async def test_anothers_reports_are_not_mine(world: World, client: Client, other: Client) -> None:
-    path = await told(world, client)
+    path = await finished_report(world, client)
     report = await report_of(client, path)
     for address in (path, report, f"{report}/download?format=pdf"):
         response = await other.get(address)
@@ -202,7 +204,7 @@ async def test_why_there_is_none(
 
 
 async def test_a_link_to_a_message_brings_that_message(world: World, client: Client) -> None:
-    path = await told(world, client)
+    path = await finished_report(world, client)
     content = (await client.get(path)).json()["content"]
     seq = content["outcome"]["message_seq"]
     address = f"{path.removesuffix('/report')}/messages?after={seq - 1}&page_size=1"
@@ -222,7 +224,7 @@ async def command(world: World, client: Client, *arguments: str) -> CompletedPro
 async def test_the_command_shows_and_saves_a_report(
     world: World, client: Client, tmp_path: Path
 ) -> None:
-    path = await told(world, client, title="Shown by the command")
+    path = await finished_report(world, client, title="Shown by the command")
     report = (await client.get(path)).json()
     shown = await command(world, client, "report", report["execution_id"])
     assert shown.returncode == 0, shown.stderr
@@ -239,14 +241,14 @@ async def test_the_command_shows_and_saves_a_report(
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("-o", "report.docx"), "says no format"),
+        (("-o", "report.docx"), "no known format"),
         (("-o", "/nonexistent/report.pdf"), "can't be written"),
     ],
 )
 async def test_the_command_says_what_is_wrong(
     world: World, client: Client, arguments: tuple[str, ...], why: str
 ) -> None:
-    path = await told(world, client)
+    path = await finished_report(world, client)
     identifier = path.split("/")[-2]
     result = await command(world, client, "report", identifier, *arguments)
     assert result.returncode == 2
@@ -256,4 +258,4 @@ async def test_the_command_says_what_is_wrong(
 async def test_the_command_says_what_is_not_there(world: World, client: Client) -> None:
     result = await command(world, client, "report", str(new_id()))
     assert result.returncode == 2
-    assert "There is no execution" in result.stderr
+    assert "does not exist" in result.stderr

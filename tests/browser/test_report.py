@@ -1,4 +1,4 @@
-"""The HTML report as a browser shows it: from a disk, alone, in any light and at any width."""
+"""The HTML report in a browser: one local file, light and dark, at any width."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,13 +13,13 @@ from activities import report as reporting
 from persistence.db.database import Database
 from persistence.reporting import reports
 from reports.render import render
-from tests.reports import stories
-from tests.reports.told import Teller
+from tests.reports import examples
+from tests.reports.execution_builder import ExecutionBuilder
 
 pytestmark = pytest.mark.long
 
 Light = Literal["light", "dark"]
-Story = Callable[[AsyncSession], Awaitable[Teller]]
+Example = Callable[[AsyncSession], Awaitable[ExecutionBuilder]]
 
 PHONE, DESK = 375, 1280
 
@@ -45,17 +45,17 @@ CONTRAST = """() => {
   }
   return found;
 }"""
-"""Texts with less contrast than WCAG 2.2 (AA) asks for."""
+"""Texts with less contrast than WCAG 2.2 (AA) requires."""
 
 
 @pytest.fixture
-async def saved(database_url: str, tmp_path: Path) -> Callable[[Story], Awaitable[str]]:
-    """Tells a story and saves its report; the address of the file."""
+async def saved(database_url: str, tmp_path: Path) -> Callable[[Example], Awaitable[str]]:
+    """Writes an example and saves its report; returns the address of the file."""
 
-    async def save(story: Story) -> str:
+    async def save(example: Example) -> str:
         database = Database.connect(database_url)
         async with database.transaction() as session:
-            execution_id = (await story(session)).row.id
+            execution_id = (await example(session)).row.id
             await reporting.store_report(session, execution_id)
             row = await reports.of_execution(session, execution_id)
         await database.close()
@@ -71,30 +71,30 @@ async def saved(database_url: str, tmp_path: Path) -> Callable[[Story], Awaitabl
 async def opened(
     browser: Browser, address: str, *, light: Light = "light", width: int = DESK
 ) -> AsyncIterator[Page]:
-    """The page; it may ask for nothing and complain about nothing while it is open."""
+    """The page; checks that it makes no request and reports no error while it is open."""
     context = await browser.new_context(
         color_scheme=light, viewport={"width": width, "height": 900}, reduced_motion="reduce"
     )
     page = await context.new_page()
-    asked: list[str] = []
-    complaints: list[Any] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(error))  # noqa: PLW0108 - built-ins have no attributes
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    requests: list[str] = []
+    errors: list[Any] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(error))  # noqa: PLW0108 - built-ins have no attributes
+    page.on("dialog", lambda dialog: errors.append(dialog.message))
     await page.goto(address)
     yield page
     await context.close()
-    assert asked == [address]
-    assert not complaints
+    assert requests == [address]
+    assert not errors
 
 
 @pytest.mark.parametrize("light", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESK])
-async def test_it_is_readable(
-    browser: Browser, saved: Callable[[Story], Awaitable[str]], light: Light, width: int
+async def test_the_page_is_readable(
+    browser: Browser, saved: Callable[[Example], Awaitable[str]], light: Light, width: int
 ) -> None:
-    address = await saved(stories.ordinary)
+    address = await saved(examples.ordinary)
     async with opened(browser, address, light=light, width=width) as page:
         assert await page.locator("h1").inner_text() == (
             "Nightly check of the orders against their payments"
@@ -106,10 +106,10 @@ async def test_it_is_readable(
         assert await page.evaluate(CONTRAST) == []
 
 
-async def test_it_works_with_the_keyboard_alone(
-    browser: Browser, saved: Callable[[Story], Awaitable[str]]
+async def test_the_page_works_with_the_keyboard(
+    browser: Browser, saved: Callable[[Example], Awaitable[str]]
 ) -> None:
-    async with opened(browser, (address := await saved(stories.ordinary))) as page:
+    async with opened(browser, (address := await saved(examples.ordinary))) as page:
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         assert page.url == f"{address}#main"
@@ -119,28 +119,28 @@ async def test_it_works_with_the_keyboard_alone(
         assert await call.locator("pre").last.is_visible()
 
 
-async def test_a_statement_leads_to_its_message(
-    browser: Browser, saved: Callable[[Story], Awaitable[str]]
+async def test_a_statement_links_to_its_message(
+    browser: Browser, saved: Callable[[Example], Awaitable[str]]
 ) -> None:
-    async with opened(browser, await saved(stories.ordinary)) as page:
+    async with opened(browser, await saved(examples.ordinary)) as page:
         await page.get_by_role("link", name="message 12", exact=True).click()
         assert await page.locator("#message-12:target").count() == 1
 
 
-async def test_hostile_text_does_nothing(
-    browser: Browser, saved: Callable[[Story], Awaitable[str]]
+async def test_hostile_text_has_no_effect(
+    browser: Browser, saved: Callable[[Example], Awaitable[str]]
 ) -> None:
-    async with opened(browser, await saved(stories.hostile)) as page:
+    async with opened(browser, await saved(examples.hostile)) as page:
         assert await page.locator("script, img, iframe, object, form, link, base").count() == 0
         assert await page.title() == await page.locator("h1").text_content()
         for summary in await page.locator("summary").all():
             await summary.click()
 
 
-async def test_everything_is_printed(
-    browser: Browser, saved: Callable[[Story], Awaitable[str]]
+async def test_folds_are_printed(
+    browser: Browser, saved: Callable[[Example], Awaitable[str]]
 ) -> None:
-    async with opened(browser, await saved(stories.ordinary)) as page:
+    async with opened(browser, await saved(examples.ordinary)) as page:
         output = page.get_by_text("1281 rows")
         assert not await output.is_visible()
         await page.emulate_media(media="print")

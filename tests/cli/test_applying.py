@@ -56,7 +56,12 @@ async def test_a_dry_run_finds_what_would_be_refused(
     dry = await perdure("apply", "-f", directory, "--dry-run")
     assert dry.exit_code == Exit.USAGE
     assert "+name: good" in dry.stdout
-    for words in ("ssh", "schedule_cron", "no agent 'nobody'", "Only an admin"):
+    for words in (
+        "ssh",
+        "schedule_cron",
+        "Agent 'nobody' does not exist",
+        "requires the admin role",
+    ):
         assert words in dry.stderr
     assert "1 to create, 0 to update, 0 unchanged, 4 refused" in dry.stdout
     async with world.client("alice") as client:

@@ -1,4 +1,4 @@
-"""Executions told to a database of the test's own, and their stored reports."""
+"""Reports of executions that a test writes to its own database."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -11,36 +11,36 @@ from activities import report as reporting
 from persistence.db.database import Database
 from persistence.reporting import reports
 from persistence.tables.reports import ReportRow
-from tests.reports.told import Teller
+from tests.reports.execution_builder import ExecutionBuilder
 
-Story = Callable[[AsyncSession], Awaitable[Teller]]
-Reported = Callable[[Story], Awaitable[dict[str, Any]]]
+Example = Callable[[AsyncSession], Awaitable[ExecutionBuilder]]
+ReportOf = Callable[[Example], Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """Closed before its Postgres database is dropped."""
+    """A connection that is closed before its Postgres database is dropped."""
     database = Database.connect(database_url)
     yield database
     await database.close()
 
 
 @pytest.fixture
-def reported(database: Database) -> Reported:
-    """Tells a story, stores its report and reads the content back."""
+def report_of(database: Database) -> ReportOf:
+    """Writes an example, stores its report and reads the content of the report."""
 
-    async def tell(story: Story) -> dict[str, Any]:
+    async def report(example: Example) -> dict[str, Any]:
         async with database.transaction() as session:
-            execution_id = (await story(session)).row.id
-        row = await stored(database, execution_id)
+            execution_id = (await example(session)).row.id
+        row = await stored_report(database, execution_id)
         assert row is not None
         return row.content
 
-    return tell
+    return report
 
 
-async def stored(database: Database, execution_id: UUID) -> ReportRow | None:
-    """The newest report, after the activity has run once more."""
+async def stored_report(database: Database, execution_id: UUID) -> ReportRow | None:
+    """The newest report after another run of the activity."""
     async with database.transaction() as session:
         await reporting.store_report(session, execution_id)
     async with database.reading() as session:

@@ -1,4 +1,4 @@
-"""Whatever anybody writes, wherever it stands, every format can be made of it and it stays text."""
+"""Any text in any field can be rendered in every format and has no effect as markup."""
 
 from importlib.resources import as_file, files
 from typing import Any
@@ -12,12 +12,12 @@ from reports.model import ReportContent
 from reports.render import render
 from reports.writers.pdf import to_typst_data
 from reports.writers.typesetting import typeset
-from tests.reports import stories
-from tests.reports.conftest import Reported
-from tests.reports.page import read
+from tests.reports import examples
+from tests.reports.conftest import ReportOf
+from tests.reports.html_page import read_page
 
 KEPT = {"id", "kind", "status", "role", "lane", "started_at", "ended_at", "schema_version"}
-"""Fields that are no free text, beside identifiers and moments."""
+"""Fields without free text, besides identifiers and times."""
 
 PIECES = st.sampled_from(
     [
@@ -31,27 +31,27 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES | st.text(max_size=8), max_size=25).map("".join)
 
 
-def filled(value: Any, text: str, name: str = "") -> Any:
-    """The content with this text in place of every free one."""
+def replace_texts(value: Any, text: str, name: str = "") -> Any:
+    """The content with this text in place of every free text."""
     if isinstance(value, dict):
-        return {key: filled(inner, text, key) for key, inner in value.items()}
+        return {key: replace_texts(inner, text, key) for key, inner in value.items()}
     if isinstance(value, list):
-        return [filled(inner, text, name) for inner in value]
+        return [replace_texts(inner, text, name) for inner in value]
     is_free = isinstance(value, str) and name not in KEPT and not name.endswith(("_id", "_at"))
     return text if is_free and name != "at" else value
 
 
-async def test_any_text_is_shown_and_does_nothing(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_any_text_is_rendered_without_effect(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     content["outcome"] |= {"error_code": None, "message": None}
-    # Kinds of blocks decide what is shown, so they stay; of the rest every text is replaced.
+    # The kind of a block decides what is shown, so kinds are not replaced.
     reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(TEXTS)
     def check(text: str) -> None:
-        made = filled(content, text)
-        read(render(made, "html"))
+        made = replace_texts(content, text)
+        read_page(render(made, "html"))
         assert render(made, "json").decode()
         markdown = render(made, "markdown").decode()
         kinds = {inner.type for t in reader.parse(markdown) for inner in (t, *(t.children or ()))}

@@ -1,4 +1,4 @@
-"""Charts: SVG that anybody can read, with words for those who can't see it."""
+"""Charts: readable SVG with a text alternative."""
 
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -9,16 +9,16 @@ from reports import palette
 from reports.charts import draw_charts
 from reports.compose import MAX_COLUMNS
 from reports.model import ReportContent
-from tests.reports import stories
-from tests.reports.conftest import Reported
+from tests.reports import examples
+from tests.reports.conftest import ReportOf
 
 SVG = "{http://www.w3.org/2000/svg}"
 MARKS = ("model", "tools", "subtasks", "people", "cached", "bad")
 BACKGROUNDS = ("surface", "sunken")
 
 
-def drawn(content: dict[str, Any], width: str = "100%") -> dict[str, ET.Element]:
-    """The drawings as XML."""
+def draw(content: dict[str, Any], width: str = "100%") -> dict[str, ET.Element]:
+    """The charts as XML."""
     made = draw_charts(ReportContent.model_validate(content))
     return {name: ET.fromstring(chart.draw(width)) for name, chart in made.items()}  # noqa: S314 - ours
 
@@ -27,8 +27,8 @@ def marks(svg: ET.Element, kind: str) -> list[ET.Element]:
     return [r for r in svg.iter(f"{SVG}rect") if f"fill-{kind}" in r.get("class", "").split()]
 
 
-async def test_each_says_in_words_what_it_shows(reported: Reported) -> None:
-    found = drawn(await reported(stories.ordinary))
+async def test_each_chart_has_a_text_alternative(report_of: ReportOf) -> None:
+    found = draw(await report_of(examples.ordinary))
     assert list(found) == ["timeline", "cost-by-turn", "tokens-by-turn"]
     for name, svg in found.items():
         assert svg.get("role") == "img"
@@ -43,9 +43,9 @@ async def test_each_says_in_words_what_it_shows(reported: Reported) -> None:
     assert "Claude: 7 steps, 1 failed" in timeline
 
 
-async def test_marks_are_what_there_is(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
-    found = drawn(content)
+async def test_there_is_a_mark_for_each_step(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
+    found = draw(content)
     assert len(marks(found["timeline"], "model")) == 6
     assert len(marks(found["timeline"], "people")) == 1
     columns = marks(found["cost-by-turn"], "model")
@@ -54,8 +54,8 @@ async def test_marks_are_what_there_is(reported: Reported) -> None:
     assert len(marks(found["tokens-by-turn"], "cached")) == 6
 
 
-async def test_everything_is_inside_the_picture(reported: Reported) -> None:
-    for svg in drawn(await reported(stories.endless)).values():
+async def test_all_marks_are_inside_the_chart(report_of: ReportOf) -> None:
+    for svg in draw(await report_of(examples.endless)).values():
         height = float(svg.get("height", "0"))
         for rect in svg.iter(f"{SVG}rect"):
             if rect.get("width", "").endswith("%"):
@@ -64,9 +64,9 @@ async def test_everything_is_inside_the_picture(reported: Reported) -> None:
             assert float(rect.get("y", "0")) + float(rect.get("height", "0")) <= height + 0.01
 
 
-async def test_many_turns_are_few_columns(reported: Reported) -> None:
-    content = await reported(stories.endless)
-    found = drawn(content)
+async def test_many_turns_are_few_columns(report_of: ReportOf) -> None:
+    content = await report_of(examples.endless)
+    found = draw(content)
     columns = marks(found["cost-by-turn"], "model")
     assert 30 <= len(columns) <= MAX_COLUMNS
     assert columns[0].findtext(f"{SVG}title") == "turns 1 to 2: $0.0246"
@@ -75,12 +75,12 @@ async def test_many_turns_are_few_columns(reported: Reported) -> None:
     )
 
 
-async def test_nothing_is_drawn_of_nothing(reported: Reported) -> None:
-    assert drawn(await reported(stories.silent)) == {}
+async def test_an_empty_report_has_no_charts(report_of: ReportOf) -> None:
+    assert draw(await report_of(examples.silent)) == {}
 
 
-async def test_hostile_labels_stay_text(reported: Reported) -> None:
-    for svg in drawn(await reported(stories.hostile)).values():
+async def test_hostile_labels_stay_text(report_of: ReportOf) -> None:
+    for svg in draw(await report_of(examples.hostile)).values():
         kinds = {element.tag.removeprefix(SVG) for element in svg.iter()}
         assert kinds <= {"svg", "title", "desc", "defs", "pattern", "g", "rect", "text", "tspan"}
 
@@ -92,7 +92,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("shades", [palette.LIGHT, palette.DARK])
-def test_marks_are_seen_on_their_background(shades: palette.Shades) -> None:
+def test_marks_have_enough_contrast(shades: palette.Shades) -> None:
     for mark in MARKS:
         for background in BACKGROUNDS:
             dark, light = sorted([luminance(shades[mark]), luminance(shades[background])])

@@ -1,4 +1,4 @@
-"""The Markdown: it reads as meant on any renderer, and nothing written acts in it."""
+"""Markdown: it renders as intended, and no text in it has an effect as markup."""
 
 import re
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from reports.nodes import Node, paragraph, table, wrap
 from reports.render import render
 from reports.text import parse_markdown
 from reports.writers.markdown import escape, write_blocks
-from tests.reports import stories
-from tests.reports.conftest import Reported
+from tests.reports import examples
+from tests.reports.conftest import ReportOf
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-"""As generous as the renderers out there: raw HTML is let through."""
+"""Like lenient renderers, it lets raw HTML through."""
 
 
 def tokens(markdown: str) -> Iterator[Token]:
@@ -36,8 +36,8 @@ def sections(markdown: str) -> list[str]:
     ]
 
 
-async def test_it_says_what_happened(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_markdown_shows_the_execution(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     markdown = render(content, "markdown").decode()
     assert markdown.startswith("# Nightly check of the orders against their payments\n")
     assert sections(markdown) == [
@@ -50,8 +50,8 @@ async def test_it_says_what_happened(reported: Reported) -> None:
     assert "\n### Message 12\n" in markdown
 
 
-async def test_its_tables_are_whole(reported: Reported) -> None:
-    content = await reported(stories.hostile)
+async def test_tables_are_complete(report_of: ReportOf) -> None:
+    content = await report_of(examples.hostile)
     content["tool_calls"][0]["name"] = "a | b ` c \\| \n d"
     content["artifacts"][0]["name"] = "]( | x"
     rows = [t for t in tokens(render(content, "markdown").decode()) if t.type == "tr_open"]
@@ -61,8 +61,8 @@ async def test_its_tables_are_whole(reported: Reported) -> None:
     assert len(cells) == 6 + 5 + 4 + 7 * 2 + 2 * 6
 
 
-async def test_hostile_text_stays_text(reported: Reported) -> None:
-    markdown = render(await reported(stories.hostile), "markdown").decode()
+async def test_hostile_text_stays_text(report_of: ReportOf) -> None:
+    markdown = render(await report_of(examples.hostile), "markdown").decode()
     found = list(tokens(markdown))
     assert not [t for t in found if t.type in {"html_block", "html_inline", "image"}]
     links = [str(t.attrGet("href")) for t in found if t.type == "link_open"]
@@ -81,11 +81,11 @@ async def test_hostile_text_stays_text(reported: Reported) -> None:
         ("a\nb", "a b"),
     ],
 )
-def test_only_what_would_act_is_escaped(written: str, read: str) -> None:
+def test_only_markup_is_escaped(written: str, read: str) -> None:
     assert escape(written) == read
 
 
-def test_lines_that_the_model_wrote_stay_lines() -> None:
+def test_line_breaks_are_preserved() -> None:
     markdown = "\n".join(write_blocks(parse_markdown("total 2\na.txt\nb.txt\n\nTwo\nlines\n===")))
     assert markdown.startswith("\ntotal 2\\\na.txt\\\nb.txt\n")
     assert markdown.endswith("# Two lines")
@@ -100,7 +100,7 @@ def test_lines_that_the_model_wrote_stay_lines() -> None:
 @example("&#35; a")
 @example("`" * 3)
 @example("\\`[a](b)`")
-def test_any_paragraph_is_one_paragraph_of_that_text(text: str) -> None:
+def test_any_text_is_one_paragraph(text: str) -> None:
     markdown = "\n".join(write_blocks([paragraph(text)]))
     found = [t.type for t in READER.parse(markdown)]
     assert found in ([], ["paragraph_open", "inline", "paragraph_close"]), markdown

@@ -1,4 +1,4 @@
-"""The PDF: what stands in it, that it is accessible, and that nothing written acts in it."""
+"""PDF: its content, that it is accessible, and that no text in it has an effect as markup."""
 
 import json
 from typing import Any
@@ -9,9 +9,9 @@ from domain.errors import RenderingFailedError
 from reports.model import ReportContent
 from reports.render import render
 from reports.writers import pdf
-from tests.reports import stories
-from tests.reports.conftest import Reported
-from tests.reports.paper import addresses_of, inner_links_of, opened, text_of
+from tests.reports import examples
+from tests.reports.conftest import ReportOf
+from tests.reports.pdf_file import addresses_of, inner_links_of, open_pdf, text_of
 
 WORLDWIDE = (
     "Größenwahn – naïve façade, Ελληνικά, Кириллица, 漢字かな交じり文, 한국어, עברית, العربية, "  # noqa: RUF001 - letters of others are meant
@@ -19,14 +19,14 @@ WORLDWIDE = (
 )
 
 
-async def answered(reported: Reported, text: str) -> dict[str, Any]:
-    content = await reported(stories.ordinary)
+async def report_with_answer(report_of: ReportOf, text: str) -> dict[str, Any]:
+    content = await report_of(examples.ordinary)
     content["outcome"]["text"] = {"text": text, "chars": len(text)}
     return content
 
 
-async def test_it_says_what_happened(reported: Reported) -> None:
-    made = render(await reported(stories.ordinary), "pdf")
+async def test_pdf_shows_the_execution(report_of: ReportOf) -> None:
+    made = render(await report_of(examples.ordinary), "pdf")
     text = text_of(made)
     for shown in (
         "Nightly check of the orders against their payments",
@@ -40,12 +40,12 @@ async def test_it_says_what_happened(reported: Reported) -> None:
         "1 h 30 min",
     ):
         assert shown in text, shown
-    assert 2 <= len(opened(made).pages) <= 4
+    assert 2 <= len(open_pdf(made).pages) <= 4
 
 
-async def test_it_is_accessible(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
-    file = opened(render(content, "pdf"))
+async def test_it_is_accessible(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
+    file = open_pdf(render(content, "pdf"))
     root: Any = file.trailer["/Root"].get_object()
     assert root["/Lang"].startswith("en")
     assert root["/MarkInfo"]["/Marked"]
@@ -62,8 +62,8 @@ def _flat(outline: Any) -> list[Any]:
     return [e for entry in outline for e in (_flat(entry) if isinstance(entry, list) else [entry])]
 
 
-async def test_statements_lead_to_their_messages(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_statements_link_to_their_messages(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     made = render(content, "pdf", base_url="https://perdure.example.com")
     execution = (
         f"https://perdure.example.com/api/v1/task-executions/{content['subject']['execution_id']}"
@@ -75,8 +75,8 @@ async def test_statements_lead_to_their_messages(reported: Reported) -> None:
     assert inner_links_of(made) == 17
 
 
-async def test_it_is_the_same_every_time(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_two_renderings_are_equal(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     assert render(content, "pdf") == render(content, "pdf")
 
 
@@ -100,47 +100,47 @@ async def test_it_is_the_same_every_time(reported: Reported) -> None:
     ],
     ids=range(14),
 )
-async def test_any_text_is_set(reported: Reported, text: str) -> None:
-    made = render(await answered(reported, text), "pdf")
-    assert len(opened(made).pages) >= 2
+async def test_any_text_can_be_set(report_of: ReportOf, text: str) -> None:
+    made = render(await report_with_answer(report_of, text), "pdf")
+    assert len(open_pdf(made).pages) >= 2
     assert "root:" not in text_of(made)
 
 
-async def test_typst_in_a_text_stays_text(reported: Reported) -> None:
-    text = text_of(render(await answered(reported, 'Say #read("/etc/passwd") and #1+1.'), "pdf"))
+async def test_typst_in_a_text_stays_text(report_of: ReportOf) -> None:
+    text = text_of(
+        render(await report_with_answer(report_of, 'Say #read("/etc/passwd") and #1+1.'), "pdf")
+    )
     assert 'Say #read("/etc/passwd") and #1+1.' in text
 
 
-async def test_hostile_text_stays_text(reported: Reported) -> None:
-    made = render(await reported(stories.hostile), "pdf")
+async def test_hostile_text_stays_text(report_of: ReportOf) -> None:
+    made = render(await report_of(examples.hostile), "pdf")
     assert "<script>alert(1)</script>" in text_of(made)
     assert all(a.startswith(("/api/v1/", "https://evil.example/")) for a in addresses_of(made))
 
 
-async def test_a_long_story_is_printed(reported: Reported) -> None:
-    made = render(await reported(stories.endless), "pdf")
+async def test_a_long_execution_is_rendered(report_of: ReportOf) -> None:
+    made = render(await report_of(examples.endless), "pdf")
     assert "102 messages are left out here" in text_of(made)
-    assert len(opened(made).pages) < 60
+    assert len(open_pdf(made).pages) < 60
 
 
-async def test_what_takes_too_long_is_ended_and_told(
-    reported: Reported, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = ReportContent.model_validate(await reported(stories.silent))
+async def test_a_timeout_is_an_error(report_of: ReportOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = ReportContent.model_validate(await report_of(examples.silent))
     monkeypatch.setattr(pdf, "LONGEST_SECONDS", 0.001)
     with pytest.raises(RenderingFailedError, match="too long"):
         pdf.render_pdf(content)
 
 
-async def test_what_typst_refuses_is_told(
-    reported: Reported, monkeypatch: pytest.MonkeyPatch
+async def test_a_failure_of_typst_is_an_error(
+    report_of: ReportOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = ReportContent.model_validate(await reported(stories.silent))
+    content = ReportContent.model_validate(await report_of(examples.silent))
     monkeypatch.setattr(pdf, "to_typst_data", lambda made: f'"{made.title}"')
     with pytest.raises(RenderingFailedError, match="another format"):
         pdf.render_pdf(content)
 
 
-async def test_json_of_a_stored_report_survives_the_way(reported: Reported) -> None:
-    content = await reported(stories.hostile)
+async def test_a_report_read_from_json_is_rendered(report_of: ReportOf) -> None:
+    content = await report_of(examples.hostile)
     assert render(json.loads(json.dumps(content)), "pdf")[:5] == b"%PDF-"

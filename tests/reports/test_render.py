@@ -1,4 +1,4 @@
-"""Rendering: what a page shows, what it refuses to do, and that it is HTML."""
+"""Rendering: what a page shows, that it is valid HTML, and that it runs and loads nothing."""
 
 import json
 import re
@@ -9,16 +9,16 @@ import pytest
 from domain.errors import InvalidInputError
 from domain.report_facts import Ending
 from reports.render import FORMATS, render
-from tests.reports import stories
-from tests.reports.conftest import Reported
-from tests.reports.page import read
-from tests.reports.paper import addresses_of, text_of
+from tests.reports import examples
+from tests.reports.conftest import ReportOf
+from tests.reports.html_page import read_page
+from tests.reports.pdf_file import addresses_of, text_of
 
 ATTRIBUTES = {
     *("id", "class", "href", "dir", "tabindex", "scope", "style", "title", "role", "rel"),
     *("lang", "charset", "content", "name", "http-equiv", "datetime", "start"),
     *("aria-label", "aria-labelledby", "aria-hidden"),
-    # Of drawings; none of them can load anything.
+    # Of charts; they can't load anything.
     *("xmlns", "x", "y", "dx", "rx", "width", "height", "fill", "stroke", "stroke-width"),
     *("font-family", "font-size", "text-anchor", "patternunits", "patterntransform"),
 }
@@ -26,24 +26,24 @@ RECORD = "/api/v1/"
 LINKED = {"tool_calls", "model_calls", "input_requests", "subtasks", "artifacts", "spending"}
 
 
-async def test_json_is_what_is_stored(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_json_is_what_is_stored(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     assert json.loads(render(content, "json")) == content
 
 
-async def test_json_is_readable_in_any_language(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_json_is_readable_in_any_language(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     assert "€412.00" in render(content, "json").decode()
 
 
-async def test_json_of_anything_is_utf8(reported: Reported) -> None:
-    content = await reported(stories.hostile)
+async def test_json_of_anything_is_utf8(report_of: ReportOf) -> None:
+    content = await report_of(examples.hostile)
     json.loads(render({**content, "title": "\ud800"}, "json").decode())
 
 
-async def test_html_shows_what_happened(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
-    page = read(render(content, "html"))
+async def test_html_shows_the_execution(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
+    page = read_page(render(content, "html"))
     text = "".join(page.text)
     for shown in (
         content["title"],
@@ -63,9 +63,9 @@ async def test_html_shows_what_happened(reported: Reported) -> None:
     assert "\x1b" not in text
 
 
-async def test_html_is_one_file_that_asks_for_nothing(reported: Reported) -> None:
-    html = render(await reported(stories.ordinary), "html")
-    page = read(html)
+async def test_html_is_one_file_without_requests(report_of: ReportOf) -> None:
+    html = render(await report_of(examples.ordinary), "html")
+    page = read_page(html)
     outside = {link for link in page.links if not link.startswith(("#", RECORD))}
     assert outside == {"https://example.com/orders.md"}
     assert not {name for _, name in page.attributes} - ATTRIBUTES
@@ -75,9 +75,9 @@ async def test_html_is_one_file_that_asks_for_nothing(reported: Reported) -> Non
     assert all(place.startswith("#") for place in re.findall(r"url\(([^)]*)", html.decode()))
 
 
-async def test_hostile_text_stays_text(reported: Reported) -> None:
-    html = render(await reported(stories.hostile), "html")
-    page = read(html)
+async def test_hostile_text_stays_text(report_of: ReportOf) -> None:
+    html = render(await report_of(examples.hostile), "html")
+    page = read_page(html)
     assert not {name for _, name in page.attributes} - ATTRIBUTES
     assert all(link.startswith(("#", RECORD, "https://evil.example/")) for link in page.links)
     assert not page.styles
@@ -100,41 +100,41 @@ async def test_hostile_text_stays_text(reported: Reported) -> None:
         ("[a][x]\n\n[x]: data:text/html,hi", "[a][x]"),
     ],
 )
-async def test_markdown(reported: Reported, markdown: str, shown: str) -> None:
-    content = await reported(stories.ordinary)
+async def test_markdown(report_of: ReportOf, markdown: str, shown: str) -> None:
+    content = await report_of(examples.ordinary)
     content["outcome"]["text"]["text"] = markdown
     html = render(content, "html")
-    read(html)
+    read_page(html)
     assert shown in html.decode()
 
 
-async def test_markdown_that_is_nested_without_end(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_deeply_nested_markdown(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     content["outcome"]["text"]["text"] = "> " * 5_000 + "[" * 5_000 + "*a_ " * 2_000
-    read(render(content, "html"))
+    read_page(render(content, "html"))
 
 
-async def test_a_long_story_stays_a_page_one_can_open(reported: Reported) -> None:
-    content = await reported(stories.endless)
+async def test_a_report_of_a_long_execution_is_limited(report_of: ReportOf) -> None:
+    content = await report_of(examples.endless)
     html = render(content, "html")
     assert len(html) < 2_000_000
     assert len(render(content, "json")) < 2_000_000
-    text = "".join(read(html).text)
+    text = "".join(read_page(html).text)
     assert "102 messages are left out here" in text
     assert "200 of 220: the first and the last" in text
     assert "100,000 more characters are left out here" in text
 
 
 @pytest.mark.parametrize("wanted", ["md", "docx", "", "HTML"])
-async def test_an_unknown_format_names_those_there_are(wanted: str) -> None:
+async def test_an_unknown_format_lists_the_known_ones(wanted: str) -> None:
     with pytest.raises(InvalidInputError, match="html, pdf, json, markdown") as raised:
         render({}, wanted)
     assert raised.value.problems[0].loc == ("query", "format")
 
 
 @pytest.mark.parametrize("report_format", list(FORMATS))
-async def test_the_end_as_it_came_is_shown(reported: Reported, report_format: str) -> None:
-    content = await reported(stories.ordinary)
+async def test_the_actual_ending_is_shown(report_of: ReportOf, report_format: str) -> None:
+    content = await report_of(examples.ordinary)
     ending = Ending(status="cancelled", message="Stopped at the last moment.")
     rendered = render(content, report_format, ending=ending)
     shown = text_of(rendered) if report_format == "pdf" else rendered.decode()
@@ -142,35 +142,35 @@ async def test_the_end_as_it_came_is_shown(reported: Reported, report_format: st
     assert content["outcome"]["status"] == "completed"
 
 
-async def test_a_failure_says_why_first(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_a_failure_is_shown_first(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     ending = Ending(status="failed", error_code="max_turns", message="40 turns are reached.")
-    text = "".join(read(render(content, "html", ending=ending)).text)
+    text = "".join(read_page(render(content, "html", ending=ending)).text)
     assert text.index("It failed: max turns") < text.index("The last answer before that")
     assert "40 turns are reached." in text
 
 
-async def test_a_report_of_a_later_version_is_readable(reported: Reported) -> None:
-    content: dict[str, Any] = await reported(stories.ordinary)
+async def test_a_report_of_a_later_version_is_readable(report_of: ReportOf) -> None:
+    content: dict[str, Any] = await report_of(examples.ordinary)
     content |= {"schema_version": 2, "statements": [{"text": "new"}]}
     content["outcome"]["confidence"] = 1
-    read(render(content, "html"))
+    read_page(render(content, "html"))
     assert json.loads(render(content, "json")) == content
 
 
-async def test_an_execution_that_did_nothing(reported: Reported) -> None:
-    content = await reported(stories.silent)
+async def test_an_execution_without_messages(report_of: ReportOf) -> None:
+    content = await report_of(examples.silent)
     for text in (
-        "".join(read(render(content, "html")).text),
+        "".join(read_page(render(content, "html")).text),
         render(content, "markdown").decode(),
         text_of(render(content, "pdf")),
     ):
         assert "It failed: invalid definition" in text
 
 
-async def test_a_report_of_an_older_version_is_readable(reported: Reported) -> None:
-    """What was added since the first version has a default."""
-    content: dict[str, Any] = await reported(stories.ordinary)
+async def test_a_report_of_an_older_version_is_readable(report_of: ReportOf) -> None:
+    """Fields added since the first version have defaults."""
+    content: dict[str, Any] = await report_of(examples.ordinary)
     for name in ("difference", "spending"):
         del content[name]
     for name in ("input_requests", "subtasks", "artifacts"):
@@ -181,23 +181,35 @@ async def test_a_report_of_an_older_version_is_readable(reported: Reported) -> N
         assert render(content, report_format)
 
 
-async def test_every_statement_leads_to_its_message(reported: Reported) -> None:
-    content = await reported(stories.ordinary)
+async def test_every_statement_links_to_its_message(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
     seqs = {
         content["outcome"]["message_seq"],
         *(part["message_seq"] for name in LINKED for part in content[name]),
     }
-    page = read(render(content, "html"))
+    page = read_page(render(content, "html"))
     assert {f"#message-{seq}" for seq in seqs if seq} <= set(page.links)
     for name in LINKED - {"model_calls"}:
         assert all(part["message_seq"] for part in content[name]), name
 
 
-async def test_links_are_absolute_where_the_gateway_knows_its_address(reported: Reported) -> None:
-    content = await reported(stories.endless)
+async def test_links_are_absolute_if_the_public_url_is_known(report_of: ReportOf) -> None:
+    content = await report_of(examples.endless)
     base = "https://perdure.example.com"
     execution = f"{base}/api/v1/task-executions/{content['subject']['execution_id']}"
     left_out = f"{execution}/messages?after=20&page_size=1"
-    assert left_out in read(render(content, "html", base_url=base)).links
+    assert left_out in read_page(render(content, "html", base_url=base)).links
     assert f"({left_out})" in render(content, "markdown", base_url=base).decode()
     assert left_out in addresses_of(render(content, "pdf", base_url=base))
+
+
+async def test_a_page_keeps_lists_that_print_flattens(report_of: ReportOf) -> None:
+    content = await report_of(examples.ordinary)
+    levels = [f"{'  ' * depth}- level {depth}" for depth in range(6)]
+    content["outcome"]["text"]["text"] = "\n".join(levels)
+    content["transcript"] = []
+    html = render(content, "html").decode()
+    assert html.count('<ul><li dir="auto"><p dir="auto">level') == 6
+    markdown = render(content, "markdown").decode()
+    assert "\n    - level 2\n" in markdown
+    assert "\n      level 5\n" in markdown

@@ -1,4 +1,4 @@
-"""The timeline: bounded, to scale, with long waits drawn short."""
+"""The timeline: a limited number of spans, to scale, except for long waits."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -58,16 +58,16 @@ def test_only_the_longest_waits_are_breaks() -> None:
     assert at(axis, 1901) == pytest.approx(100)
 
 
-def test_a_short_run_is_to_scale_whatever_waits_in_it() -> None:
+def test_a_short_run_is_always_to_scale() -> None:
     assert not Axis([span(0, 0.1), span(4, 4.1)]).breaks
 
 
-def test_a_moment_without_length() -> None:
+def test_a_span_without_length() -> None:
     assert at(Axis([span(0, 0)]), 0) == 0
 
 
 @given(SPANS)
-def test_the_axis_never_runs_backwards_or_out_of_the_picture(spans: list[TimelineSpan]) -> None:
+def test_positions_grow_and_stay_within_the_chart(spans: list[TimelineSpan]) -> None:
     axis = Axis(spans)
     times = sorted(t for s in spans for t in (s.started_at, s.ended_at))
     places = [axis.position(t) for t in times]
@@ -76,12 +76,12 @@ def test_the_axis_never_runs_backwards_or_out_of_the_picture(spans: list[Timelin
     assert places[-1] <= 100 + 1e-6
 
 
-def test_few_spans_stay_as_they_are() -> None:
+def test_few_spans_are_not_joined() -> None:
     spans = [span(i, i + 0.5) for i in range(MAX_SPANS)]
     assert list(join_spans(spans)) == spans
 
 
-def test_many_spans_are_joined_where_they_are_closest() -> None:
+def test_the_closest_spans_are_joined() -> None:
     near = [span(i, i + 0.9) for i in range(MAX_SPANS)]
     far = [span(1_000_000 + 10 * i, 1_000_000 + 10 * i + 1, is_error=i == 3) for i in range(20)]
     joined = list(join_spans([*near, *far]))
@@ -91,7 +91,7 @@ def test_many_spans_are_joined_where_they_are_closest() -> None:
     assert joined[0].started_at == near[0].started_at
 
 
-def test_a_failure_shows_through() -> None:
+def test_a_joined_span_shows_a_failure() -> None:
     spans = [span(i, i + 1, is_error=i == 700) for i in range(5_000)]
     joined = list(join_spans(spans))
     assert len(joined) == MAX_SPANS

@@ -62,7 +62,8 @@ async def test_during_a_model_call(engine: Engine, how: str) -> None:
     await eventually(disconnected)
     await ended_as_cancelled(run, how)
     [recorded] = await run.model_calls()
-    assert recorded.status in ("cancelled", "lost")
+    # When Temporal cancels, the end may be recorded before the activity's next heartbeat.
+    assert recorded.status in ({"cancelled"} if how == "gateway" else {"cancelled", "lost"})
     assert recorded.cost_usd == recorded.estimate_usd
 
 

@@ -109,6 +109,7 @@ async def test_every_task_of_a_workflow(engine: Engine) -> None:
         if row.status == ExecutionStatus.WAITING_FOR_USER:
             await again.answer(await again.open_request(), message="more")
         assert (await again.ended()).status == ExecutionStatus.COMPLETED
+        assert await again.text() == ("more" if task == 0 else "first")
 
 
 async def test_open_requests_are_cancelled(engine: Engine) -> None:
@@ -182,6 +183,17 @@ async def test_a_failed_execution_is_reopened(engine: Engine) -> None:
     types = await run.event_types()
     assert types.count("execution.failed") == 2
     assert types.index("execution.failed") < types.index("execution.reset")
+
+
+async def test_a_failure_keeps_its_message_where_only_the_end_is_repeated(engine: Engine) -> None:
+    run = await engine.failed(
+        {"text": "no", "stop_reason": "refusal"}, code=ErrorCode.MODEL_REFUSED
+    )
+    before = await run.row()
+    await reset(run, len(await tasks_of(run)) - 1)
+    row = await run.ended()
+    assert (row.error_code, row.error_message) == (before.error_code, before.error_message)
+    assert len(await run.model_calls()) == 1
 
 
 async def test_a_cancelled_execution_is_reopened(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Reading a rendered page as strictly as a person who wrote it would want to."""
+"""A strict reader of rendered pages."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -16,7 +16,7 @@ ALLOWED = {
 
 @dataclass
 class Page(HTMLParser):
-    """What is in a page; raises where its tags don't balance."""
+    """The content of a page; raises an error if its tags are not balanced."""
 
     text: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -59,8 +59,8 @@ class Page(HTMLParser):
         raise AssertionError(f"a comment: {data}")
 
 
-def read(html: bytes) -> Page:
-    """The page, whole and balanced, with ids that are unique and links that lead somewhere."""
+def read_page(html: bytes) -> Page:
+    """The page; checks that tags are balanced, ids are unique and inner links have a target."""
     page = Page()
     page.feed(html.decode())
     page.close()

@@ -1,10 +1,10 @@
-"""Executions worth a report: an ordinary day, a hostile one, a very long one."""
+"""Example executions: an ordinary one, one with hostile texts, a very long one, an empty one."""
 
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tests.reports.told import Teller, begun
+from tests.reports.execution_builder import ExecutionBuilder, start_execution
 
 RESULT = """\
 ## Three orders need a look
@@ -31,11 +31,15 @@ EVIL = (
 """What a model, a tool or a person may write."""
 
 
-async def ordinary(session: AsyncSession) -> Teller:
-    """Tools, a failure that was mended, a question, an approval, a subtask, a file."""
-    story = await begun(session, title="Nightly check of the orders against their payments")
-    await story.say("Check last night's orders against the payments.\nTell me what needs a person.")
-    await story.tools(
+async def ordinary(session: AsyncSession) -> ExecutionBuilder:
+    """Tools, a failed call and its retry, a question, a subtask, a file."""
+    builder = await start_execution(
+        session, title="Nightly check of the orders against their payments"
+    )
+    await builder.add_user_message(
+        "Check last night's orders against the payments.\nList what needs a person."
+    )
+    await builder.add_tool_turn(
         {
             "name": "bash",
             "input": {"command": "psql -c 'select count(*) from orders where day = :day'"},
@@ -50,13 +54,13 @@ async def ordinary(session: AsyncSession) -> Teller:
         },
         text="I'll count the orders first and read the query that you keep for the payments.",
     )
-    story.turn += 1
-    await story.model_call(
+    builder.turn += 1
+    await builder.add_model_call(
         0.8, status="failed", error_message="Overloaded", error_kind="overloaded"
     )
-    story.turn -= 1
-    story.now += timedelta(seconds=1)
-    await story.tools(
+    builder.turn -= 1
+    builder.now += timedelta(seconds=1)
+    await builder.add_tool_turn(
         {
             "name": "bash",
             "input": {"command": "psql -f queries/payments.sql -v day=yesterday"},
@@ -65,7 +69,7 @@ async def ordinary(session: AsyncSession) -> Teller:
             "seconds": 0.5,
         }
     )
-    await story.tools(
+    await builder.add_tool_turn(
         {
             "name": "bash",
             "input": {"command": "psql -f queries/payments.sql -v day=\"'2026-11-20'\""},
@@ -74,7 +78,7 @@ async def ordinary(session: AsyncSession) -> Teller:
         },
         text="The variable wants quotes. Once more:",
     )
-    await story.tools(
+    await builder.add_tool_turn(
         {
             "name": "ask_user",
             "input": {"question": "Order A-20931 was paid twice. Shall I open a ticket?"},
@@ -83,12 +87,12 @@ async def ordinary(session: AsyncSession) -> Teller:
             "request": {
                 "title": "Order A-20931 was paid twice. Shall I open a ticket?",
                 "answer": {"decision": "approve", "message": "Yes, for the finance team."},
-                "answered_by": story.row.user_id,
+                "answered_by": builder.row.user_id,
             },
         }
     )
-    await story.subtask("Describe the three orders", seconds=14)
-    await story.tools(
+    await builder.add_subtask("Describe the three orders", seconds=14)
+    await builder.add_tool_turn(
         {
             "name": "delegate",
             "input": {"title": "Describe the three orders", "prompt": "Read …"},
@@ -97,16 +101,16 @@ async def ordinary(session: AsyncSession) -> Teller:
         },
         {"name": "write_file", "input": {"path": "orders.md", "content": "# Orders\n" * 30}},
     )
-    await story.kept("orders.md", 4_210)
-    await story.answer(RESULT)
-    return story
+    await builder.add_file("orders.md", 4_210)
+    await builder.add_answer(RESULT)
+    return builder
 
 
-async def hostile(session: AsyncSession) -> Teller:
-    """Every text there is says something evil."""
-    story = await begun(session, title=EVIL)
-    await story.say(EVIL)
-    await story.tools(
+async def hostile(session: AsyncSession) -> ExecutionBuilder:
+    """Every text is hostile."""
+    builder = await start_execution(session, title=EVIL)
+    await builder.add_user_message(EVIL)
+    await builder.add_tool_turn(
         {
             "name": EVIL,
             "input": {"command": EVIL, EVIL: [EVIL]},
@@ -116,28 +120,28 @@ async def hostile(session: AsyncSession) -> Teller:
         },
         text=EVIL,
     )
-    await story.message("assistant", [{"type": EVIL}, {"type": "thinking", "thinking": EVIL}])
-    await story.subtask(EVIL, seconds=1)
-    await story.kept(EVIL, 1)
-    await story.answer(EVIL)
-    return story
+    await builder.add_message("assistant", [{"type": EVIL}, {"type": "thinking", "thinking": EVIL}])
+    await builder.add_subtask(EVIL, seconds=1)
+    await builder.add_file(EVIL, 1)
+    await builder.add_answer(EVIL)
+    return builder
 
 
-async def endless(session: AsyncSession, turns: int = 110) -> Teller:
-    """More turns, calls and messages than a report keeps, each with a huge output."""
-    story = await begun(session, title="A long night")
-    await story.say("Go on until you are done.")
+async def endless(session: AsyncSession, turns: int = 110) -> ExecutionBuilder:
+    """More turns, calls and messages than a report contains, each with a huge output."""
+    builder = await start_execution(session, title="A long night")
+    await builder.add_user_message("Continue until you are done.")
     for turn in range(turns):
         call = {
             "name": "bash",
             "input": {"command": f"step {turn} " + "x" * 5_000},
             "output": "é" * 30_000,
         }
-        await story.tools(call, call, text="So far so good. " * 500)
-    await story.answer("Done. " * 20_000)
-    return story
+        await builder.add_tool_turn(call, call, text="So far so good. " * 500)
+    await builder.add_answer("Done. " * 20_000)
+    return builder
 
 
-async def silent(session: AsyncSession) -> Teller:
-    """It ended before anything was said."""
-    return await begun(session, error_code="invalid_definition", started_at=None)
+async def silent(session: AsyncSession) -> ExecutionBuilder:
+    """It failed before its first message."""
+    return await start_execution(session, error_code="invalid_definition", started_at=None)

@@ -1,4 +1,4 @@
-"""An execution as the loop leaves it, written to the tables row by row."""
+"""An execution as the loop records it, written to the tables row by row."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ USAGE = {
 
 
 def definition(**changed: Any) -> dict[str, Any]:
-    """Of a task that wants a report."""
+    """The definition of a task with a report."""
     made = TaskDefinition(
         prompt_template="p",
         generate_report=True,
@@ -44,8 +44,8 @@ def definition(**changed: Any) -> dict[str, Any]:
 
 
 @dataclass
-class Teller:
-    """Adds steps to one running execution; time passes as told."""
+class ExecutionBuilder:
+    """Adds steps to one running execution; `now` is the time of the next step."""
 
     session: AsyncSession
     row: ExecutionRow
@@ -54,8 +54,10 @@ class Teller:
     turn: int = 0
     last_call_id: UUID | None = None
 
-    async def message(self, role: str, blocks: Sequence[Mapping[str, Any]], **facts: Any) -> None:
-        """A message of the transcript."""
+    async def add_message(
+        self, role: str, blocks: Sequence[Mapping[str, Any]], **facts: Any
+    ) -> None:
+        """Add a message to the transcript."""
         self.seq += 1
         self.row.total_messages += 1
         self.session.add(
@@ -71,11 +73,11 @@ class Teller:
         )
         await self.session.flush()
 
-    async def say(self, text: str) -> None:
-        """A user message."""
-        await self.message("user", [{"type": "text", "text": text}])
+    async def add_user_message(self, text: str) -> None:
+        """Add a user message."""
+        await self.add_message("user", [{"type": "text", "text": text}])
 
-    async def model(
+    async def add_turn(
         self,
         blocks: Sequence[Mapping[str, Any]],
         *,
@@ -83,20 +85,20 @@ class Teller:
         stop_reason: str = "end_turn",
         cost: str = "0.0123",
     ) -> None:
-        """A turn of the model's."""
+        """Add a turn with one model call and its answer."""
         self.turn += 1
-        await self.model_call(seconds, status="succeeded", stop_reason=stop_reason, cost=cost)
+        await self.add_model_call(seconds, status="succeeded", stop_reason=stop_reason, cost=cost)
         self.row.total_turns += 1
         self.row.input_tokens += USAGE["input_tokens"]
         self.row.output_tokens += USAGE["output_tokens"]
         self.row.cache_read_tokens += USAGE["cache_read_tokens"]
         self.row.cache_write_tokens += USAGE["cache_write_5m_tokens"]
-        await self.message("assistant", blocks, model=MODEL, stop_reason=stop_reason)
+        await self.add_message("assistant", blocks, model=MODEL, stop_reason=stop_reason)
 
-    async def model_call(
+    async def add_model_call(
         self, seconds: float, *, status: str, cost: str | None = None, **facts: Any
     ) -> None:
-        """One try of the current turn."""
+        """Add one try of the current turn."""
         began, self.now = self.now, self.now + timedelta(seconds=seconds)
         charged = None if cost is None else Decimal(cost)
         self.session.add(
@@ -121,20 +123,20 @@ class Teller:
             self.row.cost_usd += charged
         await self.session.flush()
 
-    async def tools(self, *calls: Mapping[str, Any], text: str = "") -> None:
-        """A turn that asks for tools, and their results. Calls run at once."""
+    async def add_tool_turn(self, *calls: Mapping[str, Any], text: str = "") -> None:
+        """Add a turn that requests tools, and their results. The calls run at the same time."""
         ids = [f"toolu_{self.turn + 1}_{i}" for i in range(len(calls))]
         uses = [
             {"type": "tool_use", "id": i, "name": c["name"], "input": c["input"]}
             for i, c in zip(ids, calls, strict=True)
         ]
         words = [{"type": "text", "text": text}] if text else []
-        await self.model([*words, *uses], stop_reason="tool_use")
+        await self.add_turn([*words, *uses], stop_reason="tool_use")
         began = self.now
         for position, (used, call) in enumerate(zip(ids, calls, strict=True)):
             await self._tool_call(used, position, began, dict(call))
         self.now = began + timedelta(seconds=max(c.get("seconds", 0.4) for c in calls))
-        await self.message(
+        await self.add_message(
             "user",
             [
                 {
@@ -174,10 +176,12 @@ class Teller:
         self.session.add(row)
         await self.session.flush()
         if request is not None:
-            await self.asked(tool_call_id=row.id, created_at=began, answered_at=ended, **request)
+            await self.add_input_request(
+                tool_call_id=row.id, created_at=began, answered_at=ended, **request
+            )
 
-    async def asked(self, **facts: Any) -> None:
-        """A request to a person."""
+    async def add_input_request(self, **facts: Any) -> None:
+        """Add a request to a person."""
         self.session.add(
             InputRequestRow(
                 execution_id=self.row.id,
@@ -187,8 +191,8 @@ class Teller:
         )
         await self.session.flush()
 
-    async def kept(self, name: str, size_bytes: int, sha256: str = "0" * 64) -> None:
-        """A file that the last tool call kept."""
+    async def add_file(self, name: str, size_bytes: int, sha256: str = "0" * 64) -> None:
+        """Add a file that the last tool call saved."""
         self.session.add(
             ArtifactRow(
                 user_id=self.row.user_id,
@@ -203,15 +207,15 @@ class Teller:
         )
         await self.session.flush()
 
-    async def answer(self, text: str) -> None:
-        """The last word."""
-        await self.model([{"type": "text", "text": text}])
+    async def add_answer(self, text: str) -> None:
+        """Add the final answer."""
+        await self.add_turn([{"type": "text", "text": text}])
         self.row.result_data = {"text": text}
         self.row.summary = text[:200]
         await self.session.flush()
 
-    async def subtask(self, title: str, *, seconds: float, status: str = "completed") -> None:
-        """An execution that the last tool call started, begun and ended."""
+    async def add_subtask(self, title: str, *, seconds: float, status: str = "completed") -> None:
+        """Add an execution that the last tool call started and that has ended."""
         child = _execution(self.row.user_id, title=title, status=status)
         child.parent_execution_id = self.row.id
         child.parent_tool_call_id = self.last_call_id
@@ -222,8 +226,10 @@ class Teller:
         await self.session.flush()
 
 
-async def begun(session: AsyncSession, *, user_id: UUID | None = None, **facts: Any) -> Teller:
-    """A running execution without a step, of this user or a new one."""
+async def start_execution(
+    session: AsyncSession, *, user_id: UUID | None = None, **facts: Any
+) -> ExecutionBuilder:
+    """Write a running execution without steps, of this user or a new one."""
     if user_id is None:
         user = UserRow(subject=f"alice-{new_id().hex[-6:]}", role="user")
         session.add(user)
@@ -237,7 +243,7 @@ async def begun(session: AsyncSession, *, user_id: UUID | None = None, **facts: 
     session.add(row)
     await session.flush()
     await session.refresh(row)
-    return Teller(session, row, BEGAN)
+    return ExecutionBuilder(session, row, BEGAN)
 
 
 def _execution(user_id: UUID, **facts: Any) -> ExecutionRow:
