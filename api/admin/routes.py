@@ -82,7 +82,7 @@ async def get_stats(call: Called) -> Response:
     """Get counts of all objects, running executions and today's cost."""
     call.require_admin()
     async with call.gateway.database.reading() as session:
-        found = await stats.read(session)
+        found = await stats.load_stats(session)
     waits = None
     if found.oldest_pending_at is not None:
         waits = max(0.0, (datetime.now(UTC) - found.oldest_pending_at).total_seconds())

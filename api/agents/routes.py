@@ -82,7 +82,7 @@ async def import_agent(
     wanted = validated(AgentCreate, found.body, "The file's agent")
 
     async def make(session: AsyncSession) -> tuple[Response, None]:
-        row = await agents.own(session, call.principal.user_id, wanted.agent_id, lock=True)
+        row = await agents.find_own(session, call.principal.user_id, wanted.agent_id, lock=True)
         if row is None or not body.replace:
             status, row = 201, await _created(session, call, wanted)
         else:
@@ -107,7 +107,7 @@ async def list_agents(call: Called, query: Annotated[AgentQuery, Query()]) -> Re
 @router.get("/{agent_id}", responses={200: {"model": AgentRead}})
 async def get_agent(call: Called, agent_id: Slug) -> Response:
     """Get an agent by its `agent_id`."""
-    row = agents.built_in_row(agent_id)
+    row = agents.find_built_in_row(agent_id)
     if row is None:
         async with call.gateway.database.reading() as session:
             row = await _own(session, call, agent_id)
@@ -148,7 +148,7 @@ async def delete_agent(call: Called, agent_id: Slug) -> Response:
 
 
 async def _own(session: AsyncSession, call: Call, slug: str, *, lock: bool = False) -> AgentRow:
-    row = await agents.own(session, call.principal.user_id, slug, lock=lock)
+    row = await agents.find_own(session, call.principal.user_id, slug, lock=lock)
     if row is None:
         raise NotFoundError(f"Agent {slug!r} does not exist.")
     return row

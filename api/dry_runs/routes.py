@@ -50,7 +50,7 @@ async def dry_run(
         wanted = await with_schedule_variables(session, wanted, datetime.now(UTC))
         strict = body.strict_variables
         agent = await starting.check_start(work, wanted, strict_variables=strict)
-        past = await forecasts.forecast(session, task_id, wanted.user_id)
+        past = await forecasts.make_forecast(session, task_id, wanted.user_id)
     model = task_rules.model_of(wanted.work.definition, agent, call.gateway.settings.model)
     return answer(_read(wanted, agent, model, past))
 

@@ -58,7 +58,7 @@ async def test_notification(
 
     async def store(session: AsyncSession) -> tuple[Response, None]:
         kind, target = await _checked(session, call, body)
-        row = await queries.test(session, call.principal.user_id, kind, target)
+        row = await queries.create_test(session, call.principal.user_id, kind, target)
         entity = ("notification", row.id)
         await audit.record(
             session, call.actor, "notification.test", entity, after={"kind": row.kind}
@@ -74,7 +74,7 @@ async def get_notification(call: Called, notification_id: UUID) -> Response:
     """Get a notification with its content and all attempts."""
     async with call.gateway.database.reading() as session:
         row = await _own(session, call, notification_id)
-        tries = await queries.attempts(session, row.id)
+        tries = await queries.list_attempts(session, row.id)
     fields = AttemptRead.model_fields
     detail = NotificationDetail(
         **read_of(row).model_dump(),

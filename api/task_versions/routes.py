@@ -11,7 +11,7 @@ from api.http.request_context import Called
 from api.http.responses import answer, single
 from api.task_versions.schemas import TaskVersionRead
 from domain.errors import NotFoundError
-from persistence.definitions import task_versions
+from persistence.definitions import tasks
 from services.executions.access import readable_task
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -30,7 +30,7 @@ async def list_versions(
     """List the versions of a task, newest first."""
     async with call.gateway.database.reading() as session:
         task = await readable_task(session, call.caller, task_id)
-        page = await task_versions.page(session, task_id, query.span())
+        page = await tasks.page_versions(session, task_id, query.span())
     items = [views.task_version(call, row, task.row.user_id) for row in page.rows]
     return answer(listing(call.request, query, page, items))
 
@@ -42,7 +42,7 @@ async def get_version(
     """Get a version of a task."""
     async with call.gateway.database.reading() as session:
         task = await readable_task(session, call.caller, task_id)
-        row = await task_versions.find(session, task_id, version)
+        row = await tasks.find_version(session, task_id, version)
     if row is None:
         raise NotFoundError(f"Version {version} of this task does not exist.")
     return single(call.request, views.task_version(call, row, task.row.user_id))

@@ -71,7 +71,7 @@ async def get_usage(call: Called, query: Annotated[UsageQuery, Query()]) -> Resp
         task_id=query.task_id,
     )
     async with call.gateway.database.reading() as session:
-        found = await usage.usage(session, query.group_by, narrowed)
+        found = await usage.sum_usage(session, query.group_by, narrowed)
     read = UsageRead(
         group_by=query.group_by.value,
         since=since,

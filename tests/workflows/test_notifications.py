@@ -129,7 +129,7 @@ async def told(engine: Engine, execution_id: UUID) -> Sequence[NotificationRow]:
 
 async def tries(engine: Engine, notification_id: UUID) -> Sequence[NotificationAttemptRow]:
     async with engine.database.reading() as session:
-        return await queries.attempts(session, notification_id)
+        return await queries.list_attempts(session, notification_id)
 
 
 async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
@@ -227,7 +227,7 @@ async def test_what_no_other_try_mends_ends_at_once(
 ) -> None:
     await keep(engine, "no-key", "plain word")
     async with engine.database.transaction() as session:
-        row = await queries.test(session, engine.user_id, Kind.WEBHOOK, target)
+        row = await queries.create_test(session, engine.user_id, Kind.WEBHOOK, target)
 
     async def is_over() -> NotificationRow | None:
         async with engine.database.reading() as session:
@@ -400,7 +400,7 @@ async def test_what_was_committed_and_not_started_is_delivered_by_the_next_worke
     async with receiving() as receiver:
         target = hook(receiver)["webhooks"][0]
         async with idle.database.transaction() as session:
-            row = await queries.test(session, idle.user_id, Kind.WEBHOOK, target)
+            row = await queries.create_test(session, idle.user_id, Kind.WEBHOOK, target)
         async with working(place, scripted_model, **SETTINGS):
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
     [message] = verified(receiver)
