@@ -8,7 +8,7 @@ from referencing import Registry
 
 from agent.transcript import join_text
 from domain.errors import ErrorCode
-from domain.model_json import parsed
+from domain.model_json import parse_json
 from domain.steps import Failure
 from domain.time_limits import TookTooLongError, time_limit
 
@@ -28,7 +28,7 @@ def make_result(
     if output_schema is None:
         return {"text": text}
     try:
-        output = parsed(text)
+        output = parse_json(text)
     except ValueError:
         return Failure(
             ErrorCode.OUTPUT_INVALID, "The answer is not JSON, as output_schema requires."

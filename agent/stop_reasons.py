@@ -13,12 +13,12 @@ from domain.steps import Failure
 MAX_CONTINUATIONS = 10
 """Truncated or paused turns in a row before the execution fails (facts, C5: cap of pause_turn)."""
 
-CUT = "Your turn was cut at the output limit before this call was complete, so it was not run."
-CONTINUE = "Your turn was cut at the output limit. Continue where it ended."
+CUT = "Your turn reached the output limit before this call was complete, so it was not run."
+CONTINUE = "Your turn reached the output limit. Continue where it ended."
 
 
 FAILURES: Mapping[str, tuple[ErrorCode, str]] = {
-    StopReason.REFUSAL: (ErrorCode.MODEL_REFUSED, "The model refused to go on."),
+    StopReason.REFUSAL: (ErrorCode.MODEL_REFUSED, "The model refused to continue."),
     StopReason.CONTEXT_EXCEEDED: (
         ErrorCode.CONTEXT_EXCEEDED,
         "The conversation is larger than the model's context.",
@@ -67,7 +67,7 @@ def _after_incomplete(
     stop_reason: str, blocks: Sequence[Mapping[str, Any]], continuations: int
 ) -> Reaction:
     if continuations >= MAX_CONTINUATIONS:
-        return _fail_too_long(f"The answer was cut {continuations + 1} times in a row.")
+        return _fail_too_long(f"The answer was incomplete {continuations + 1} times in a row.")
     if stop_reason == StopReason.PAUSE_TURN:
         return Reaction(Next.CALL_AGAIN)
     if not blocks:

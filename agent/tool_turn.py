@@ -38,42 +38,42 @@ class ToolTurn:
         self._store = store
         self._decider = decider
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
-        self._has_unstarted = False
+        self._has_new_subtasks = False
         """Subtasks are recorded that the workflow has not started yet."""
 
-    async def open(self, decided: Sequence[Decision]) -> Step:
+    async def open(self, decisions: Sequence[Decision]) -> Step:
         """The part of a step that records new calls."""
-        decided = await self._within_limits(decided)
-        return self._step(decided, new=True)
+        decisions = await self._within_limits(decisions)
+        return self._step(decisions, new=True)
 
-    async def _within_limits(self, decided: Sequence[Decision]) -> Sequence[Decision]:
-        new = sum(d.child is not None for d in decided)
+    async def _within_limits(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
+        new = sum(d.child is not None for d in decisions)
         if not new:
-            return decided
+            return decisions
         others = sum(c.child_execution_id is not None for c in self._state.calls.values())
         text = limit_problem(
             new, of_turn=new + others, descendants=await self._attempt.record.descendants()
         )
         if text is None:
-            return decided
+            return decisions
         return [
             Decision(refuse(replace(d.call, child_execution_id=None), ToolCallStatus.FAILED, text))
             if d.child
             else d
-            for d in decided
+            for d in decisions
         ]
 
-    def _step(self, decided: Sequence[Decision], *, new: bool) -> Step:
+    def _step(self, decisions: Sequence[Decision], *, new: bool) -> Step:
         """Apply these decisions to the state; returns them as a step."""
-        calls = [d.call for d in decided]
-        opened = [d.request for d in decided if d.request]
+        calls = [d.call for d in decisions]
+        opened = [d.request for d in decisions if d.request]
         self._state.put_calls(calls)
         self._state.requests |= {request.id: input_requests.as_open(request) for request in opened}
-        failures = [d.failure for d in decided if d.failure]
+        failures = [d.failure for d in decisions if d.failure]
         failure = next(iter(failures), None)
         self._attempt.failure = self._attempt.failure or failure
-        children = [d.child for d in decided if d.child]
-        self._has_unstarted |= bool(children)
+        children = [d.child for d in decisions if d.child]
+        self._has_new_subtasks |= bool(children)
         new_events = [events.tool_ended(call) for call in calls if call.status.is_settled]
         new_events += [
             events.tool_started(call) for call in calls if self._starts_with_decision(call)
@@ -102,15 +102,15 @@ class ToolTurn:
         for call in interrupted:
             if call.process is not None:
                 await self._tools.end_process(call.process)
-        decided = [self._decider.check_effect(call, datetime.now(UTC)) for call in interrupted]
-        await self._attempt.write(self._step(decided, new=False))
+        decisions = [self._decider.check_effect(call, datetime.now(UTC)) for call in interrupted]
+        await self._attempt.write(self._step(decisions, new=False))
         return self._attempt.failure
 
     async def run(self) -> Stop | None:
         """Run the calls that may run now; then end the turn, or stop to wait for the others."""
-        if self._state.has_runnable and self._has_unstarted:
+        if self._state.has_runnable and self._has_new_subtasks:
             # They start now, not after the other tools of the turn have ended.
-            self._has_unstarted = False
+            self._has_new_subtasks = False
             return Stop(Outcome.HANDED_OVER, children=self._state.children())
         if self._state.has_runnable:
             await self._attempt.move_to(StatusChange(ExecutionStatus.RUNNING))
@@ -145,11 +145,11 @@ class ToolTurn:
                 await self._attempt.write(Step(events=[events.tool_started(call)]))
             await self._run_call(call)
             return
-        [decided] = await self._within_limits([self._decider.delegate(call)])
-        if decided.call.status.is_settled:
-            await self._settle([decided.call])
+        [decision] = await self._within_limits([self._decider.delegate(call)])
+        if decision.call.status.is_settled:
+            await self._settle([decision.call])
             return
-        await self._attempt.write(self._step([decided], new=False))
+        await self._attempt.write(self._step([decision], new=False))
 
     async def _run_call(self, call: ToolCall) -> None:
         async with self._slots:

@@ -9,16 +9,12 @@ from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import links
-from api.admin import routes as admin
 from api.agents import routes as agents
-from api.api_keys import routes as api_keys
 from api.artifacts import routes as artifacts
 from api.audit import routes as audit
 from api.auth.authentication import Authenticator
 from api.auth.rate_limits import Rates
 from api.auth.tokens import Tokens
-from api.docs import routes as docs
-from api.dry_runs import routes as dry_runs
 from api.executions import control_routes, start_routes
 from api.executions import routes as executions
 from api.files import routes as files
@@ -37,12 +33,13 @@ from api.schedules import routes as schedules
 from api.secrets import routes as secrets
 from api.sessions import routes as sessions
 from api.task_templates import routes as task_templates
-from api.task_versions import routes as task_versions
 from api.tasks import routes as tasks
 from api.timeline import routes as timeline
 from api.tool_groups import routes as tool_groups
 from api.usage import routes as usage
+from api.users import admin_routes as admin
 from api.users import routes as users
+from api.web import routes as docs
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.migrate import refuse_pre_release_database
@@ -67,8 +64,6 @@ FEATURES = (
     executions,
     tasks,
     schedules,
-    task_versions,
-    dry_runs,
     hooks,
     task_templates,
     tool_groups,
@@ -87,7 +82,6 @@ FEATURES = (
     audit,
     usage,
     users,
-    api_keys,
     admin,
 )
 """Modules whose `router` is served under `/api/v1`."""
@@ -140,19 +134,22 @@ async def composed(
     temporal = await connect(settings, lazy=True)
     watcher = LiveUpdates(database, cached_reads, database_url)
     outbound = Outbound(settings.outbound_allow)
+    authenticator = Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit))
+    quotas = QuotaGuard(
+        Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
+    )
     services = Services(
         database=database,
         workflows=Dispatcher(temporal),
         schedules=Schedules(temporal),
-        quotas=QuotaGuard(
-            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
-        ),
+        quotas=quotas,
         secrets=sealer,
         settings=OperatorSettings(
             default_model=settings.model,
             working_directories=settings.working_directories,
             check_url=partial(checked_url, exemptions=outbound.exemptions),
         ),
+        user_caches=(authenticator, quotas),
     )
     gateway = Gateway(
         settings=settings,
@@ -160,7 +157,7 @@ async def composed(
         cached_reads=cached_reads,
         blobs=BlobStore(settings.home / "artifacts"),
         temporal=temporal,
-        authenticator=Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit)),
+        authenticator=authenticator,
         services=services,
         rates=Rates.maybe(settings.rate_limit),
         watcher=watcher,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domain.model_calls import Usage
-from domain.model_json import parsed
+from domain.model_json import parse_json
 
 OnText = Callable[[str], None]
 
@@ -180,7 +180,7 @@ class MessageBuilder:
 def _parse_input(raw: str) -> dict[str, Any] | None:
     """Parse a JSON object; None if it is not one, or can't be stored."""
     try:
-        value = parsed(raw)
+        value = parse_json(raw)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

@@ -17,11 +17,10 @@ import frontmatter
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from api.agents.schemas import AgentCreate
 from cli.client import Json
 from cli.exits import CommandError
 from domain import agent_files
-from services.definitions.inputs import TaskCreate
+from services.definitions.inputs import AgentCreate, TaskCreate
 
 MARKDOWN = frozenset({".md", ".markdown"})
 SUFFIXES = frozenset({".yaml", ".yml", ".json"}) | MARKDOWN

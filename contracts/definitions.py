@@ -38,7 +38,7 @@ class Contract(BaseModel):
 
 
 class SdkOptions(Contract):
-    """How Claude is called (contract.md, section 2). An absent value means our default."""
+    """Options of model calls. For an omitted option, the default applies."""
 
     model: str | None = Field(default=None, min_length=1, max_length=200)
     max_turns: int | None = Field(default=None, ge=1, le=10_000)
@@ -55,7 +55,7 @@ class SdkOptions(Contract):
 
 
 class HumanInputPolicy(Contract):
-    """What happens when the model needs a person: wait, answer with no, or fail."""
+    """What happens when a person is needed: wait, deny, or fail."""
 
     mode: Literal["wait", "deny", "fail"] = "wait"
     due_seconds: float | None = Field(default=None, gt=0, le=31_536_000)

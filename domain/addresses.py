@@ -1,6 +1,6 @@
-"""Which network addresses a user may send us to: public ones, and those the operator lists.
+"""Which addresses requests for users may go to: public ones, and those of the operator's list.
 
-What Python calls global is not enough: it lets multicast, 6to4 and NAT64 pass (Python 3.11.7).
+`is_global` of Python is not enough: it includes multicast, 6to4 and NAT64 (Python 3.11.7).
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,9 @@ from ipaddress import (
     ip_network,
 )
 
+MAX_URL_LENGTH = 2048
+"""Of a URL that a user gives; no service has longer ones (chosen)."""
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -23,7 +26,7 @@ _NOT_PUBLIC = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # shared by carriers (CGNAT)
         "127.0.0.0/8",  # loopback
-        "169.254.0.0/16",  # link-local; clouds tell credentials there
+        "169.254.0.0/16",  # link-local; clouds serve credentials there
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments
         "192.0.2.0/24",  # documentation
@@ -36,34 +39,34 @@ _NOT_PUBLIC = tuple(
         "240.0.0.0/4",  # reserved, and broadcast
     )
 )
-"""IANA's special-purpose registry of IPv4 (2025-10), without the few that are reachable."""
+"""IANA's special-purpose registry of IPv4 (2025-10), without the reachable networks."""
 
 _IPV6_UNICAST = IPv6Network("2000::/3")
-"""The only part of IPv6 that is given out; mapped, NAT64, private and link-local lie outside."""
+"""The only allocated part of IPv6; it excludes mapped, NAT64, private and link-local addresses."""
 
 _NOT_PUBLIC_IPV6 = tuple(
     IPv6Network(network)
     for network in (
         "2001::/23",  # protocol assignments, Teredo among them
         "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4: an IPv4 address in disguise
+        "2002::/16",  # 6to4: contains an IPv4 address
         "3fff::/20",  # documentation
     )
 )
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address is one of the public internet, and nothing but that."""
+    """Whether the address is a public address of the internet."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC)
     return address in _IPV6_UNICAST and not any(address in net for net in _NOT_PUBLIC_IPV6)
 
 
 class Exemptions:
-    """Hosts and networks that may be reached although they are not public."""
+    """Hosts and networks that are allowed although they are not public."""
 
     def __init__(self, listed: Iterable[str] = ()) -> None:
-        """Each is a host's name, an address, or a network (`10.1.0.0/16`)."""
+        """`listed` contains host names, addresses and networks (`10.1.0.0/16`)."""
         self._names: set[str] = set()
         self._networks: list[Network] = []
         for entry in listed:
@@ -73,7 +76,7 @@ class Exemptions:
                 self._names.add(entry.strip().lower())
 
     def permit(self, host: str, address: str) -> bool:
-        """Whether `host`, which resolved to `address`, may be reached there."""
+        """Whether a request to `host`, which was resolved to `address`, is allowed."""
         found = ip_address(address)
         if is_public(found) or host.lower().rstrip(".") in self._names:
             return True
@@ -81,7 +84,7 @@ class Exemptions:
 
 
 def literal(host: str) -> Address | None:
-    """The address that `host` is, or None where it is a name."""
+    """Parse `host` as an address; None if it is a name."""
     try:
         return ip_address(host)
     except ValueError:

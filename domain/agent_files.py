@@ -1,4 +1,4 @@
-"""What an agent's file means here: the names and tools that coding agents use, in our words."""
+"""Maps agent files to our fields, with the tool and model names that coding agents use."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.agents import MODEL_ON_IMPORT, slug_of
-from domain.permissions import KNOWN_TOOLS, problems, rule_on_import
+from domain.permissions import KNOWN_TOOLS, problems, rule_from_agent_file
 
 _TAKEN = ("description", "executor", "capabilities", "tags")
-"""Fields that are called the same in a file and here."""
+"""Fields with the same name in a file and in our API."""
 
 _READ_ELSEWHERE = frozenset({"name", "agent_id", "tools", "allowed_tools", "model"})
 
@@ -18,16 +18,16 @@ _TOOL = re.compile(r"[^\s,(][^,(]*(?:\([^)]*\))?")
 
 @dataclass(frozen=True, slots=True)
 class AgentFile:
-    """The agent as a request body would write it, and what was left out of the file."""
+    """The agent as a request body, and the fields of the file that were ignored."""
 
     body: Mapping[str, Any]
     ignored: tuple[str, ...]
 
 
 def read(metadata: Mapping[str, Any], text: str) -> AgentFile:
-    """The agent that a file's front matter and text describe; its body is still to be validated.
+    """Read an agent from a file's front matter and text. The body is not validated yet.
 
-    Without a list of tools it has every built-in one, as such files mean it.
+    Without a list of tools the agent has all built-in ones, as is usual for such files.
     """
     ignored = sorted(metadata.keys() - _READ_ELSEWHERE - set(_TAKEN))
     body = {field: metadata[field] for field in _TAKEN if field in metadata}
@@ -37,7 +37,7 @@ def read(metadata: Mapping[str, Any], text: str) -> AgentFile:
     listed = metadata.get("tools", metadata.get("allowed_tools"))
     tools = sorted(KNOWN_TOOLS) if listed is None else _list(listed)
     if isinstance(tools, list):
-        ours = dict.fromkeys(rule_on_import(tool) for tool in tools if isinstance(tool, str))
+        ours = dict.fromkeys(rule_from_agent_file(tool) for tool in tools if isinstance(tool, str))
         unknown = {rule for rule in ours if problems([rule])}
         ignored += [f"tools: {rule}" for rule in sorted(unknown)]
         tools = [rule for rule in ours if rule not in unknown]
@@ -59,7 +59,7 @@ def _model(name: Any) -> Any:
 
 
 def _list(value: Any) -> Any:
-    """A list, which may be written in one line with commas."""
+    """A list, or a text with commas as a list."""
     return list(_split(value)) if isinstance(value, str) else value
 
 

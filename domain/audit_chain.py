@@ -1,6 +1,6 @@
-"""The chain over the audit log: what is hashed of an entry, and how the hashes hang together.
+"""The hash chain of the audit log: which fields are hashed, and how each hash follows the last.
 
-Whoever has the entries and the seals can verify the chain with these few lines and nothing else.
+This module is all that is needed to verify the chain of exported entries.
 """
 
 import hashlib
@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 GENESIS = bytes(32)
-"""What stands before the first hash."""
+"""The value before the first hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the audit log; `before` and `after` are JSON texts, to the byte."""
+    """An entry of the audit log; `before` and `after` are the exact JSON texts."""
 
     id: UUID
     at: datetime
@@ -31,7 +31,7 @@ class Entry:
 
 
 def link(previous: bytes, entry: Entry) -> bytes:
-    """The hash that seals `entry` behind the one whose hash is `previous`."""
+    """The hash of `entry` after the entry with the hash `previous`."""
     return hashlib.sha256(previous + canonical(entry)).digest()
 
 

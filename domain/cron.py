@@ -1,8 +1,8 @@
-"""Cron expressions of five fields, and the calendars they mean.
+"""Parses cron expressions of five fields into calendars.
 
-Read here and not by a library: croniter and cronsim accept `L` or `W`, which Temporal has no word
-for. And not by Temporal, which reads a sixth field as a year, `#` as a comment, and wants day of
-month and weekday both, where every cron since 1987 is content with either.
+Libraries such as croniter and cronsim also accept `L` and `W`, which Temporal does not support.
+Temporal reads a sixth field as a year and `#` as a comment, and requires that both day of month and
+weekday match, whereas cron requires only one of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 DAYS_OF_A_WEEK = 7
 
 SEARCHED = timedelta(days=41 * 366)
-"""A 29 February on a given weekday lets us wait 28 years, and 40 past 2100, which has none."""
+"""A 29 February on a given weekday comes every 28 years, around 2100 after 40 years."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -40,7 +40,7 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Times at which all five match, each sorted; weekdays run from 0, Sunday, to 6."""
+    """Values of the five fields, sorted; it matches if all do. Weekdays are 0 (Sunday) to 6."""
 
     minutes: Sequence[int]
     hours: Sequence[int]
@@ -50,7 +50,7 @@ class Calendar:
 
     @property
     def ever_comes(self) -> bool:
-        """Whether one of the months has one of the days."""
+        """Whether any of the months has any of the days."""
         return min(self.days) <= max(LONGEST_MONTH[month - 1] for month in self.months)
 
     def has(self, day: date) -> bool:
@@ -63,25 +63,25 @@ class Calendar:
 
 
 class CronError(ValueError):
-    """The expression is none, or never fires; the message says what to change."""
+    """The expression is invalid, or never fires; the message contains what to change."""
 
 
 def check(expression: str) -> None:
-    """Make sure that a schedule with this expression fires.
+    """Check that a schedule with this expression fires.
 
     Raises:
-        CronError: it is no cron expression of five fields, or names no day there is.
+        CronError: the expression is invalid, or matches no existing day.
     """
     calendars(expression)
 
 
 def calendars(expression: str) -> Sequence[Calendar]:
-    """What the expression means: it fires whenever one of these calendars matches.
+    """Parse an expression; it fires when any of the calendars matches.
 
-    There are two where both a day of month and a weekday are given, and none of them by `*`.
+    There are two calendars if both day of month and weekday are restricted.
 
     Raises:
-        CronError: it is no cron expression of five fields, or names no day there is.
+        CronError: the expression is invalid, or matches no existing day.
     """
     parts = expression.split()
     if len(parts) != len(_FIELDS):
@@ -101,15 +101,15 @@ def calendars(expression: str) -> Sequence[Calendar]:
         ]
     coming = [calendar for calendar in found if calendar.ever_comes]
     if not coming:
-        raise CronError("No such day ever comes: the month is too short for it.")
+        raise CronError("This day does not exist: the month is too short.")
     return coming
 
 
 def fires(expression: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
-    """The times behind `after` at which the expression fires in the zone, in UTC.
+    """The times after `after` at which the expression fires in the zone, in UTC.
 
-    A time of the clock that a change to summer time leaves out is left out; one that comes twice
-    fires once. (In that one hour of a year Temporal decides which of the two it is.)
+    A local time that the start of summer time skips does not fire; one that occurs twice fires
+    once. (Temporal decides which of the two it is.)
     """
     found = calendars(expression)
     day = after.astimezone(zone).date()
@@ -140,11 +140,11 @@ def _values(part: str, field: _Field) -> set[int]:
 
 
 def _item(item: str, field: _Field) -> set[int]:
-    """One of `*`, `5`, `1-5`, and each of them with a step: `*/15`, `1-20/3`, `5/15`."""
+    """Parse `*`, `5` or `1-5`, or one of them with a step: `*/15`, `1-20/3`, `5/15`."""
     span, slash, step_text = item.partition("/")
     step = _number(step_text, field, item) if slash else 1
     if step < 1:
-        raise CronError(f"The {field.name} {item!r} steps by nothing; a step is at least 1.")
+        raise CronError(f"The {field.name} {item!r} has the step 0; a step is at least 1.")
     if span == "*":
         first, last = field.first, field.last
     else:
@@ -153,8 +153,8 @@ def _item(item: str, field: _Field) -> set[int]:
         last = _named(last_text, field, item) if dash else (field.last if slash else first)
     if not field.first <= first <= last <= field.last:
         raise CronError(
-            f"The {field.name} {item!r} is out of range; it runs from {field.first} to "
-            f"{field.last}, the smaller end first."
+            f"The {field.name} {item!r} is out of range; use {field.first} to "
+            f"{field.last}, with the smaller number first."
         )
     return set(range(first, last + 1, step))
 
@@ -166,7 +166,7 @@ def _named(text: str, field: _Field, item: str) -> int:
 
 
 def _number(text: str, field: _Field, item: str) -> int:
-    # At most two digits: more are out of range anyway, and `isdecimal` alone allows other scripts.
-    if not (text.isascii() and text.isdecimal() and len(text) <= 2):  # noqa: PLR2004 - as said
+    # At most two digits: more are out of range. `isdecimal` alone allows digits of other scripts.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 2):  # noqa: PLR2004 - see above
         raise CronError(f"The {field.name} {item!r} is not understood; write numbers, * , - or /.")
     return int(text)

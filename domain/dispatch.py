@@ -1,4 +1,4 @@
-"""Executions and their workflows: how one is started and how it stands."""
+"""Executions and their workflows: what starts one, and the status of one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFacts:
-    """What Temporal is told of an execution beside its input: for operators and order, no content.
+    """Facts that Temporal stores about an execution, for operators and for ordering; no content.
 
-    A request's execution is one (`StartRequest`), and so is each fire of a schedule.
+    Each start by a request (`StartRequest`) and each fire of a schedule has them.
     """
 
     user_id: UUID
@@ -23,7 +23,7 @@ class WorkflowFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest(WorkflowFacts):
-    """What a workflow is started with."""
+    """A request to start a workflow."""
 
     execution_id: UUID
     workflow_id: str
@@ -31,7 +31,7 @@ class StartRequest(WorkflowFacts):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowState:
-    """How a workflow stands. `run_id` is its newest run; None: Temporal knows no such workflow."""
+    """The status of a workflow and its newest run; None: Temporal has no such workflow."""
 
     is_open: bool
     run_id: str | None

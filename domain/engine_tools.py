@@ -1,7 +1,6 @@
-"""The tools that the engine answers itself: asking a person, and handing work to a subtask.
+"""The tools that the engine implements: asking a person, and delegating work to a subtask.
 
-The model sees them like any other tool and calls them like any other; they are offered by being
-named in `allowed_tools` or `ask_tools`.
+For the model they are tools like any other, offered if `allowed_tools` or `ask_tools` name them.
 """
 
 from collections.abc import Mapping
@@ -47,7 +46,7 @@ _ASK_USER = ToolSpec(
 _DELEGATE = ToolSpec(
     name=DELEGATE,
     description=(
-        "Hand a self-contained piece of work to a subtask and wait for its result. The subtask "
+        "Delegate a self-contained piece of work to a subtask and wait for its result. The subtask "
         "starts with an empty conversation and an empty workspace of its own: it knows only the "
         "prompt you write and returns only its final text. Several calls in one turn run side "
         "by side."
@@ -72,15 +71,15 @@ _DELEGATE = ToolSpec(
                 "minLength": 1,
                 "maxLength": LONGEST_SLUG,
                 "description": (
-                    "A specialist whose instructions the subtask gets beside your prompt: "
-                    f"{', '.join(BUILT_IN_SLUGS)}, or another that you were told of."
+                    "An agent whose instructions are added to your prompt: "
+                    f"{', '.join(BUILT_IN_SLUGS)}, or another that your instructions name."
                 ),
             },
             "allowed_tools": {
                 "type": "array",
                 "items": {"type": "string", "minLength": 1, "maxLength": 200},
                 "maxItems": 50,
-                "description": "Names of your own tools that it may use; absent, all of yours.",
+                "description": "Names of your own tools that it may use; by default all of yours.",
             },
             "max_turns": {
                 "type": "integer",
@@ -91,13 +90,13 @@ _DELEGATE = ToolSpec(
             "max_budget_usd": {
                 "type": "number",
                 "exclusiveMinimum": 0,
-                "description": "What it may cost, in US dollars.",
+                "description": "The most that it may cost, in US dollars.",
             },
         },
         "required": ["title", "prompt"],
         "additionalProperties": False,
     },
-    # A subtask has one id, fixed before it starts, so starting it twice starts one.
+    # The id of a subtask is fixed before it starts, so a repeated start has no effect.
     effect=ToolEffect.IDEMPOTENT,
 )
 

@@ -1,4 +1,4 @@
-"""Identifiers: UUID version 7, so that ids sort by the time they were made."""
+"""Identifiers: UUID version 7, which sort by the time of their creation."""
 
 import os
 import time
@@ -12,9 +12,9 @@ _LAST_MILLISECOND = (1 << 48) - 1
 def new_id() -> uuid.UUID:
     """A UUIDv7 (RFC 9562, section 5.7): milliseconds, their fraction in 12 bits, random bits.
 
-    With the fraction (section 6.2, method 3) ids of one host sort as they were made, to 0.25 µs.
+    With the fraction (section 6.2, method 3) ids of one host sort by creation, to 0.25 µs.
 
-    Python has `uuid.uuid7` from 3.14 on; this function goes when that is our oldest version.
+    Python 3.14 has `uuid.uuid7`; it replaces this function once 3.14 is our oldest version.
     """
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     fraction = (nanoseconds << 12) // 1_000_000
@@ -23,11 +23,11 @@ def new_id() -> uuid.UUID:
 
 
 def made_at(made: uuid.UUID) -> datetime:
-    """When one of our ids was made, to the millisecond."""
+    """The time at which one of our ids was created, to the millisecond."""
     return _EPOCH + timedelta(milliseconds=made.int >> 80)
 
 
 def first_id_at(moment: datetime) -> uuid.UUID:
-    """The least id that can be made from this moment on: a span of time is one of ids."""
+    """The smallest id that can be created from this moment on, for ranges of time."""
     milliseconds = -((_EPOCH - moment) // timedelta(milliseconds=1))
     return uuid.UUID(int=min(max(milliseconds, 0), _LAST_MILLISECOND) << 80)

@@ -1,4 +1,4 @@
-"""What bounds one execution, and the defaults where its definition is silent."""
+"""Limits of one execution, and their defaults."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +11,13 @@ DEFAULT_MAX_TOKENS = 16_000
 """Output tokens of one call (chosen: far below every current model's maximum)."""
 
 MAX_DEPTH = 5
-"""Executions below executions (design.md, section 5)."""
+"""Levels of subtasks (design.md, section 5)."""
 
 MAX_DELEGATIONS_PER_TURN = 10
-"""Subtasks one turn may start (design.md, section 5)."""
+"""Subtasks that one turn may start (design.md, section 5)."""
 
 MAX_DESCENDANTS = 100
-"""Subtasks of one execution, theirs included (design.md, section 5)."""
+"""Subtasks of one execution, including those of its subtasks (design.md, section 5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The values of one model call: what is sent, what comes back, what it used."""
+"""The values of one model call: request, response and usage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any
 
 Block = Mapping[str, Any]
-"""One Anthropic content block, as it came: never edited, key order kept."""
+"""An Anthropic content block as it was received: never edited, with its keys in order."""
 
 WireMessage = Mapping[str, Any]
-"""`{"role": "user" | "assistant", "content": [blocks]}` as the Messages API takes it."""
+"""`{"role": "user" | "assistant", "content": [blocks]}`, as in the Messages API."""
 
 
 class StopReason(StrEnum):
@@ -26,7 +26,7 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """What every call of an execution starts with, pinned when the execution starts.
+    """The common start of all requests of an execution, pinned when the execution starts.
 
     `options` holds the other parameters of the Messages API as they are sent (`thinking`,
     `output_config`, `temperature`, ...). `betas` become the `anthropic-beta` header.
@@ -42,7 +42,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One call: the pinned prefix and the conversation so far."""
+    """A request: the pinned prefix and the conversation so far."""
 
     prefix: Prefix
     messages: Sequence[WireMessage]
@@ -50,7 +50,7 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call. `input_tokens` are the uncached ones; the prompt is all four inputs."""
+    """Tokens of one call. `input_tokens` excludes cached ones; the prompt is all four inputs."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -60,7 +60,7 @@ class Usage:
 
     @property
     def prompt_tokens(self) -> int:
-        """All tokens the model read, cached or not."""
+        """All tokens that the model read, cached or not."""
         return (
             self.input_tokens
             + self.cache_read_tokens
@@ -70,16 +70,16 @@ class Usage:
 
     @property
     def cache_write_tokens(self) -> int:
-        """Tokens written to the prompt cache, for either lifetime."""
+        """Tokens written to the prompt cache, with both lifetimes."""
         return self.cache_write_5m_tokens + self.cache_write_1h_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class ModelResponse:
-    """A whole message from the model. `stop_reason` is the provider's word, known to us or not.
+    """A whole message of the model. `stop_reason` may be a value that we don't know.
 
-    `malformed_inputs` maps the id of a tool call whose input was no JSON object to the text that
-    came instead; its block has the input `{}`, so that it can be sent back. `rate_limits` holds the
+    `malformed_inputs` maps the id of a tool call whose input was not a JSON object to the received
+    text; its block has the input `{}`, so that it can be sent back. `rate_limits` contains the
     `anthropic-ratelimit-*` headers without that prefix.
     """
 

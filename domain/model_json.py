@@ -1,25 +1,25 @@
-"""JSON that a model wrote: read only as far as Postgres can hold it and an answer can carry it."""
+"""Parses JSON that a model wrote, within the limits of Postgres and of our answers."""
 
 import json
 import math
 from typing import Any
 
 DEEPEST = 200
-"""Levels of lists and objects: as many as a request may have. Answers can carry some 250, and the
-parser itself ends at about a thousand."""
+"""Levels of lists and objects, as in a request. Answers can have about 250 levels, and the parser
+reads about a thousand."""
 
 
-def parsed(text: str) -> Any:
-    """The value in `text`.
+def parse_json(text: str) -> Any:
+    """Parse `text`.
 
     Raises:
-        ValueError: it is no JSON, or JSON with numbers that are none or past every nesting.
+        ValueError: it is not JSON, contains NaN or infinite numbers, or is nested too deeply.
     """
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    # Few texts have that many brackets at all, so hardly any is walked through.
+    # Few texts have this many brackets, so the depth of most is not computed.
     if text.count("{") + text.count("[") > DEEPEST and _is_deeper(value):
         raise ValueError("nested too deeply")
     return value

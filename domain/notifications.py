@@ -1,6 +1,6 @@
-"""Telling people and services outside: of which events, how often it is tried, and when not again.
+"""Notifications to people and services: their events, retries, and final failures.
 
-A trigger in the migrations writes the rows; it has the names of the events and the defaults too.
+The trigger that writes their rows is in the migrations and repeats the event names and defaults.
 """
 
 from datetime import timedelta
@@ -16,27 +16,27 @@ EVENTS = (
     "input.expired",
     "report.ready",
 )
-"""What can be told."""
+"""Events that can be notified."""
 
 DEFAULT_EVENTS = (*TERMINAL_EVENTS, "input.requested")
-"""What is told where a target names nothing."""
+"""Events for a target that names none."""
 
 TEST_EVENT = "notification.test"
-"""Told to nobody but who asks for it."""
+"""Events only for targets that name them."""
 
 TRIES = 20
-"""With the delays below three days, over a weekend (chosen)."""
+"""With the delays below about three days, longer than a weekend (chosen)."""
 
 _FIRST_DELAY, _FACTOR, _LONGEST_DELAY = timedelta(seconds=5), 3, timedelta(hours=6)
 _LONGEST_WAIT = timedelta(hours=24)
-"""What a receiver can ask for with `Retry-After` (chosen)."""
+"""The longest accepted `Retry-After` of a receiver (chosen)."""
 
 REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY_REQUESTS = 408, 425, 429
 _PASSING = frozenset({REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY_REQUESTS})
 
 
 class Delivery(StrEnum):
-    """Where a notification stands."""
+    """The status of a notification."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -44,7 +44,7 @@ class Delivery(StrEnum):
 
 
 class Kind(StrEnum):
-    """By which way."""
+    """The channel of a notification."""
 
     WEBHOOK = "webhook"
     EMAIL = "email"
@@ -52,9 +52,9 @@ class Kind(StrEnum):
 
 
 def delay_after(tries: int, asked_seconds: float | None = None) -> timedelta:
-    """How long to wait after so many tries: 5 s, three times as long each time, 6 h at most.
+    """The delay after this many tries: 5 s, then three times as long each time, at most 6 h.
 
-    A receiver that asks for more gets it, up to a day.
+    A receiver can request a longer one, up to a day.
     """
     own = min(_FIRST_DELAY * float(_FACTOR ** min(tries - 1, 10)), _LONGEST_DELAY)
     asked = timedelta(seconds=min(max(asked_seconds or 0.0, 0.0), _LONGEST_WAIT.total_seconds()))
@@ -62,13 +62,13 @@ def delay_after(tries: int, asked_seconds: float | None = None) -> timedelta:
 
 
 def is_success(http_status: int) -> bool:
-    """Whether the receiver took it."""
+    """Whether the receiver accepted the notification."""
     return 200 <= http_status < 300  # noqa: PLR2004 - the class of statuses (RFC 9110, 15.3)
 
 
 def is_final(http_status: int) -> bool:
-    """Whether another try is of no use before somebody changes something.
+    """Whether a retry can't succeed.
 
-    A refusal (4xx) is, but for those that pass; so is a redirect, which is not followed.
+    True for client errors (4xx) except temporary ones, and for redirects, which are not followed.
     """
-    return 300 <= http_status < 500 and http_status not in _PASSING  # noqa: PLR2004 - as above
+    return 300 <= http_status < 500 and http_status not in _PASSING  # noqa: PLR2004 - see above

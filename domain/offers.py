@@ -1,4 +1,4 @@
-"""What a set of rules means for each tool, as people want to read it."""
+"""Describes for each tool what a set of rules allows."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from domain.permissions import KNOWN_TOOLS, Permissions
 from domain.tool_rules import parse
 
 OfferRule = Literal["allowed", "ask", "by_pattern"]
-"""`allowed`: every call runs. `ask`: a person is asked before every call. `by_pattern`: it depends
-on the call, as the patterns say."""
+"""`allowed`: every call runs. `ask`: a person approves every call. `by_pattern`: the patterns
+decide for each call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A tool the model gets to see, with the rules that speak of it."""
+    """An offered tool, with the rules that apply to it."""
 
     tool: str
     rule: OfferRule
@@ -49,5 +49,5 @@ def _naming(texts: Sequence[str], tool: str) -> tuple[str, ...]:
 
 
 def _has_plain(texts: Sequence[str]) -> bool:
-    """Whether one of the rules takes every call of its tool."""
+    """Whether one of the rules matches every call of its tool."""
     return any((rule := parse(text)) and rule.argument is None for text in texts)

@@ -1,4 +1,4 @@
-"""Why `call_claude` stopped moving an execution forward."""
+"""Why `call_claude` stopped."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from domain.steps import Failure
 
 
 class Outcome(StrEnum):
-    """What the workflow has to do next."""
+    """The reason, from which the workflow decides what to do next."""
 
     DONE = "done"
     FAILED = "failed"
@@ -17,16 +17,16 @@ class Outcome(StrEnum):
     NEEDS_PEOPLE = "needs_people"
     NEEDS_SUBTASKS = "needs_subtasks"
     WAITS = "waits"
-    """For a time: a provider's delay or a timer of the model's."""
+    """Until a time: a delay of the provider, or a timer of the model."""
     PAUSED = "paused"
-    """Somebody paused it; nothing goes on before somebody resumes it."""
+    """The execution is paused until it is resumed."""
     HANDED_OVER = "handed_over"
-    """Nothing to wait for: the segment is over or the worker shuts down; call again."""
+    """The segment is over, or the worker shuts down: call `call_claude` again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The end of one segment. `children` are subtasks that must run from now on."""
+    """The end of one segment. `children` are subtasks to start, if they don't run already."""
 
     outcome: Outcome
     failure: Failure | None = None

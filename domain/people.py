@@ -1,4 +1,4 @@
-"""What happens when the model needs a person, and what an unanswered request does."""
+"""The policy for input requests: who answers, and what happens without an answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 EXPIRING = frozenset({"fail", "deny", "default"})
-"""Rules that act when a request is past due; with the others it stays open."""
+"""Rules that apply when a request is past due; with others it stays open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class HumanInputPolicy:
     assignee: str | None = None
 
     def due_at(self, now: datetime) -> datetime | None:
-        """When a request opened now is due, or None for never."""
+        """The due time of a request opened now; None if it has none."""
         return None if self.due_seconds is None else now + timedelta(seconds=self.due_seconds)
 
 
 def expiry_answer(rule: str, default_answer: Any) -> Mapping[str, Any] | None:
-    """The answer that stands in for a person's when a request expires; None means fail."""
+    """The answer that replaces a person's when a request expires; None: fail."""
     if rule == "deny":
         return {"decision": "deny", "message": "No answer came in time."}
     if rule == "default" and default_answer is not None:

@@ -1,4 +1,4 @@
-"""Which tools an execution offers, and what becomes of each call (design.md, section 6)."""
+"""Decides which tools an execution offers, and whether a call may run (design.md, section 6)."""
 
 import difflib
 import re
@@ -12,14 +12,15 @@ from domain.tool_calls import ToolEffect
 from domain.tool_rules import COMMAND_TOOL, PATH_TOOLS, Rule, parse
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
-"""`default`: as the rules say. `acceptEdits`: file edits run unasked. `plan`: only read-only tools
-until the plan is approved. `bypassPermissions`: nothing is asked (admins only)."""
+"""`default`: the rules decide. `acceptEdits`: file edits run without approval. `plan`: only
+read-only tools until the plan is approved. `bypassPermissions`: nothing needs approval (admins
+only)."""
 
 KNOWN_TOOLS = frozenset({COMMAND_TOOL} | PATH_TOOLS | ENGINE_TOOLS.keys())
-"""Every tool that is built in. Tools of MCP servers are named `mcp__<server>__<tool>`."""
+"""All built-in tools. Tools of MCP servers are named `mcp__<server>__<tool>`."""
 
 EDITS = frozenset({"write_file", "edit_file"})
-"""What `acceptEdits` lets run."""
+"""Tools that `acceptEdits` allows."""
 
 USUAL_NAMES: Mapping[str, str] = {
     "read": "read_file",
@@ -35,17 +36,17 @@ USUAL_NAMES: Mapping[str, str] = {
     "agent": "delegate",
     "askuserquestion": "ask_user",
 }
-"""Names other agents use for our tools, in lower case."""
+"""Names of other agents for our tools, in lower case."""
 
 _MCP_TOOL = re.compile(r"mcp__[A-Za-z0-9*-]+(_[A-Za-z0-9*-]+)*__[A-Za-z0-9_*-]+")
 _COMMAND_NAME = re.compile(r"[a-z][a-z0-9.+-]*")
 _SIMILAR = 0.7
-"""How alike a name must be to be suggested (chosen: `read_fil`, not `red`)."""
+"""How similar a name must be to be suggested (chosen: `read_fil` is, `red` is not)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What becomes of a call; `reason` is a sentence for the model or the person asked."""
+class Verdict:
+    """Whether a call runs; `reason` is a sentence for the model, or for the person who approves."""
 
     kind: Literal["run", "ask", "deny"]
     reason: str
@@ -53,7 +54,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """The rules of one execution, each list as the task writes it."""
+    """The rules of one execution, as lists of the task."""
 
     allowed: Sequence[str] = ()
     ask: Sequence[str] = ()
@@ -61,52 +62,52 @@ class Permissions:
     mode: PermissionMode = "default"
 
     def offers(self, tool: str) -> bool:
-        """Whether the model gets to see the tool: it is named as allowed or as to be asked for."""
+        """Whether the tool is offered to the model: the rules allow it, or require approval."""
         return any(rule.names(tool) for rule in _rules([*self.allowed, *self.ask]))
 
-    def decide(self, tool: str, tool_input: Mapping[str, Any], effect: ToolEffect) -> Decision:
-        """What becomes of one call. The strictest rule that speaks of it wins."""
+    def decide(self, tool: str, tool_input: Mapping[str, Any], effect: ToolEffect) -> Verdict:
+        """Decide on one call. The strictest matching rule applies."""
         if not self.offers(tool):
-            return Decision("deny", f"{tool} is not among the tools of this task.")
+            return Verdict("deny", f"{tool} is not among the tools of this task.")
         if rule := _first(r for r in _rules(self.disallowed) if r.touches(tool, tool_input)):
-            return Decision("deny", f"This task forbids {rule}.")
+            return Verdict("deny", f"This task forbids {rule}.")
         if self.mode == "plan" and effect is not ToolEffect.READ_ONLY:
-            return Decision(
+            return Verdict(
                 "deny", f"Only reading is allowed until the plan is approved; {tool} does more."
             )
         return self._unless_waived(tool, self._by_rules(tool, tool_input))
 
-    def _by_rules(self, tool: str, tool_input: Mapping[str, Any]) -> Decision:
+    def _by_rules(self, tool: str, tool_input: Mapping[str, Any]) -> Verdict:
         if rule := _first(r for r in _rules(self.ask) if r.touches(tool, tool_input)):
-            return Decision("ask", f"This task asks before {rule}.")
+            return Verdict("ask", f"This task asks before {rule}.")
         if rule := _first(r for r in _rules(self.allowed) if r.permits(tool, tool_input)):
-            return Decision("run", f"This task allows {rule}.")
-        return Decision("ask", f"This task allows some uses of {tool}, and this is none of them.")
+            return Verdict("run", f"This task allows {rule}.")
+        return Verdict("ask", f"This task allows some uses of {tool}, but not this one.")
 
-    def _unless_waived(self, tool: str, decision: Decision) -> Decision:
-        """An ask becomes a run where the mode says so, or where the call is itself a question."""
+    def _unless_waived(self, tool: str, decision: Verdict) -> Verdict:
+        """Skip an approval if the mode allows it, or if the call itself is a question."""
         if decision.kind != "ask":
             return decision
         if tool == ASK_USER:
-            return Decision("run", "A question needs no permission.")
+            return Verdict("run", "A question needs no permission.")
         if self.mode == "bypassPermissions" or (self.mode == "acceptEdits" and tool in EDITS):
-            return Decision("run", f"The permission mode is {self.mode}.")
+            return Verdict("run", f"The permission mode is {self.mode}.")
         return decision
 
 
 def problems(
     names: Sequence[str], known_tools: Collection[str] = KNOWN_TOOLS
 ) -> Sequence[FieldProblem]:
-    """What is wrong with a list of rules, each located by its index and with what to write instead.
+    """Problems of a list of rules, each with its index and a suggestion.
 
-    Tools of MCP servers are taken as they come: their servers are asked when the execution starts.
+    Tools of MCP servers are not checked here, but when the execution starts.
     """
     found = ((i, _problem(name, known_tools)) for i, name in enumerate(names))
     return [FieldProblem((i,), text, "unknown_tool") for i, text in found if text]
 
 
-def rule_on_import(name: str) -> str:
-    """An agent file's tool in our words: `Bash(git:*)` becomes `bash(git *)`."""
+def rule_from_agent_file(name: str) -> str:
+    """Convert a tool of an agent file: `Bash(git:*)` becomes `bash(git *)`."""
     tool, bracket, argument = name.partition("(")
     ours = USUAL_NAMES.get(tool.lower(), tool)
     return ours + bracket + (argument.replace(":*", " *") if ours == COMMAND_TOOL else argument)
@@ -115,7 +116,7 @@ def rule_on_import(name: str) -> str:
 def _problem(name: str, known_tools: Collection[str]) -> str | None:
     rule = parse(name)
     if rule is None:
-        return f"{name!r} is no tool: write a name, or a name with a pattern like 'bash(git *)'."
+        return f"{name!r} is not a tool; write a name, or a name with a pattern like 'bash(git *)'."
     is_mcp = _MCP_TOOL.fullmatch(rule.tool) is not None
     if not is_mcp and not any(rule.names(tool) for tool in known_tools):
         return f"There is no tool {rule.tool!r}. {_suggestion(rule, known_tools)}"
@@ -127,7 +128,7 @@ def _problem(name: str, known_tools: Collection[str]) -> str | None:
 def _suggestion(rule: Rule, known_tools: Collection[str]) -> str:
     usual = USUAL_NAMES.get(rule.tool.lower())
     if usual in known_tools:
-        return f"Did you mean {rule_on_import(str(rule))!r}?"
+        return f"Did you mean {rule_from_agent_file(str(rule))!r}?"
     alike = difflib.get_close_matches(rule.tool.lower(), sorted(known_tools), 1, _SIMILAR)
     if alike:
         return f"Did you mean {str(Rule(alike[0], rule.argument))!r}?"
@@ -137,7 +138,7 @@ def _suggestion(rule: Rule, known_tools: Collection[str]) -> str:
 
 
 def _rules(texts: Iterable[str]) -> Iterable[Rule]:
-    """The rules that parse. The gateway refuses others; here they match nothing."""
+    """The valid rules. The gateway refuses others; here they are ignored."""
     return (rule for text in texts if (rule := parse(text)) is not None)
 
 

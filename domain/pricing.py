@@ -1,7 +1,7 @@
-"""What model calls cost: a dated price table, the price of a call made, the most a call may cost.
+"""Prices of model calls: a dated table, the price of a call, and the maximum cost of a call.
 
 Amounts are USD with at most six decimals, rounded up. Prices of the Messages API at its standard
-tier; batch discounts, fast mode, regional surcharges and fees of server tools are not in here.
+tier; batch discounts, fast mode, regional surcharges and fees of server tools are not included.
 """
 
 import math
@@ -18,9 +18,9 @@ _MICRO_USD = Decimal("0.000001")
 _DATED = re.compile(r"-\d{8}$")
 
 _BYTES_PER_TOKEN = 2
-"""The dense end of UTF-8 text: English prose has about four bytes in a token (Anthropic's rule of
-thumb), JSON and code about three, digits and base64 about two (chosen). The estimate guards a cap,
-so it errs upwards."""
+"""Bytes per token of dense text (chosen). English prose has about four (Anthropic's rule of thumb),
+JSON and code about three, digits and base64 about two. The estimate protects a budget, so it must
+not be too low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A model's rate from a day on (UTC), for prompts of at most `longest_prompt` tokens."""
+    """A model's rate from a date on (UTC), for prompts of at most `longest_prompt` tokens."""
 
     model: str
     effective_from: date
@@ -45,21 +45,13 @@ class Price:
     longest_prompt: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class ModelLimits:
-    """Tokens a model takes and gives in one call."""
-
-    context_tokens: int
-    max_output_tokens: int
-
-
 def _rate(*usd: str) -> Rate:
     return Rate(*(Decimal(amount) for amount in usd))
 
 
 _LIST = "platform.claude.com, pricing, read 2026-11-21"
 _LAUNCH = date.min
-"""For a model's first price: in force since there is the model."""
+"""The date of a model's first price."""
 
 _MULTIPLES = _LIST + "; cache prices by its multipliers: 1.25 and 2 to write, 0.1 to read"
 
@@ -101,20 +93,7 @@ PRICES: tuple[Price, ...] = (
     Price("claude-haiku-5-5", _LAUNCH, _rate("0.50", "2.50", "0.625", "1", "0.05"), _LIST),
     Price("claude-haiku-4-5", _LAUNCH, _rate("1", "5", "1.25", "2", "0.10"), _MULTIPLES),
 )
-"""All prices we know. Above a band's length the whole request is priced at the next band."""
-
-_MILLION = ModelLimits(context_tokens=1_000_000, max_output_tokens=128_000)
-
-LIMITS: dict[str, ModelLimits] = {
-    "claude-fable-5-2": _MILLION,
-    "claude-fable-5-1": _MILLION,
-    "claude-mythos-5-1": _MILLION,
-    "claude-opus-5-5": _MILLION,
-    "claude-sonnet-5-5": _MILLION,
-    "claude-haiku-5-5": _MILLION,
-    "claude-haiku-4-5": ModelLimits(context_tokens=200_000, max_output_tokens=64_000),
-}
-"""platform.claude.com, models overview, read 2026-11-21; what is not listed there is not here."""
+"""All known prices. A longer prompt is priced completely at the next band."""
 
 
 def is_priced(model: str) -> bool:
@@ -122,13 +101,8 @@ def is_priced(model: str) -> bool:
     return any(True for _ in _prices_of(model))
 
 
-def limits_of(model: str) -> ModelLimits | None:
-    """The model's context window and longest answer, where known."""
-    return LIMITS.get(_undated(model))
-
-
 def price(model: str, usage: Usage, at: datetime) -> Decimal | None:
-    """What a call cost that was made `at` (aware); None if the model has no known price."""
+    """The cost of a call made `at` (aware); None if the model has no known price."""
     rate = _rate_at(model, usage.prompt_tokens, at)
     if rate is None:
         return None
@@ -142,9 +116,9 @@ def price(model: str, usage: Usage, at: datetime) -> Decimal | None:
 
 
 def estimate(model: str, prompt_tokens: int, max_tokens: int, at: datetime) -> Decimal | None:
-    """The most a call can cost: the whole prompt written to the cache, the longest answer.
+    """The maximum cost of a call: the whole prompt written to the cache, and the longest answer.
 
-    The adapter writes with the five-minute lifetime only. None if the model has no known price.
+    The adapter uses only the five-minute lifetime. None if the model has no known price.
     """
     rate = _rate_at(model, prompt_tokens, at)
     if rate is None:
@@ -154,7 +128,7 @@ def estimate(model: str, prompt_tokens: int, max_tokens: int, at: datetime) -> D
 
 
 def estimate_tokens(n_bytes: int) -> int:
-    """An upper estimate of the tokens in so many bytes of UTF-8 text or JSON (not of images)."""
+    """An upper estimate of the tokens in this many bytes of UTF-8 text or JSON, without images."""
     return -(-n_bytes // _BYTES_PER_TOKEN)
 
 
@@ -163,7 +137,7 @@ def _usd(per_million: Decimal) -> Decimal:
 
 
 def _rate_at(model: str, prompt_tokens: int, at: datetime) -> Rate | None:
-    """The rate of the narrowest band that holds the prompt, among the prices in force that day."""
+    """The rate of the narrowest band for the prompt, among the prices valid on that day."""
     day = at.astimezone(UTC).date()
     holding = [
         entry
@@ -180,5 +154,5 @@ def _prices_of(model: str) -> Iterator[Price]:
 
 
 def _undated(model: str) -> str:
-    """The name without a day of release: `claude-haiku-4-5-20251001` is `claude-haiku-4-5`."""
+    """The name without its release date: `claude-haiku-4-5-20251001` is `claude-haiku-4-5`."""
     return _DATED.sub("", model)

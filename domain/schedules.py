@@ -1,4 +1,4 @@
-"""Schedules: what a task's schedule in Temporal is to be, and how it stands there.
+"""Schedules: the desired schedule of a task, and its state in Temporal.
 
 The gateway and the worker both synchronise Temporal with the task.
 """
@@ -14,16 +14,16 @@ from domain.dispatch import WorkflowFacts
 OverlapPolicy = Literal[
     "skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"
 ]
-"""What happens to a fire while the one before it still runs."""
+"""What happens to a fire while the previous one still runs."""
 
 DEFAULT_CATCHUP = timedelta(hours=1)
-"""A fire that was missed is made up for this long; the server's own default is a year, which would
-run last winter's reports (chosen: a laptop that opens at 9:40 still runs what was due at nine)."""
+"""A missed fire still runs within this time (chosen: a laptop that opens at 9:40 still runs the
+task of nine o'clock). The default of the server is a year, which would run very old reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSchedule(WorkflowFacts):
-    """What Temporal is to hold for one task; the facts are those of its fires' workflows."""
+    """The desired schedule of one task; the facts are those of its workflows."""
 
     task_id: UUID
     cron: str
@@ -36,10 +36,10 @@ class TaskSchedule(WorkflowFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleState:
-    """How a schedule stands in Temporal. The counts begin when it was made there.
+    """The state of a schedule in Temporal. The counts start at its creation there.
 
-    `missed` fires were due while nobody could start them, past the catch-up window; `skipped` ones
-    met one that still ran. `buffered` ones wait for their turn, `running` are workflow ids.
+    `missed` fires could not start within the catch-up window; `skipped` ones overlapped a running
+    one. `buffered` ones wait for the running one; `running` contains workflow ids.
     """
 
     is_as_wanted: bool
@@ -52,7 +52,7 @@ class ScheduleState:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """Fires to be made up for: all that the schedule has from `start_at` to `end_at`."""
+    """A request to run all fires of a schedule from `start_at` to `end_at`."""
 
     id: UUID
     task_id: UUID
@@ -63,7 +63,7 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Between tasks and Temporal: schedules that are not there, or otherwise; and unknown ones."""
+    """Differences between tasks and Temporal: missing or different schedules, and unknown ones."""
 
     differing: Sequence[UUID]
     unknown: Sequence[UUID]

@@ -6,7 +6,7 @@ from domain.errors import ConflictError
 
 
 class ExecutionStatus(StrEnum):
-    """Where an execution stands. The last three are terminal and never change."""
+    """The status of an execution. The last three are terminal and never change."""
 
     PENDING = "pending"
     BLOCKED = "blocked"

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_RENDERED = 16 * 1024 * 1024
-"""Characters: some times what the largest context window takes, and what memory bears (chosen)."""
+"""Characters (chosen: several times the largest context window, and small enough for memory)."""
 
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A rendered template and the names it had no value for, each once, in order."""
+    """A rendered template, and the names without a value, each once, in order."""
 
     text: str
     missing: tuple[str, ...]
 
 
 def render(template: str, variables: Mapping[str, Any]) -> Rendered:
-    """Fill in the variables. Single braces are left alone, and so are placeholders without a value.
+    """Replace the placeholders. Single braces and placeholders without a value are not changed.
 
-    Strings go in as they are, other values as JSON.
+    Strings are inserted unchanged, other values as JSON.
     """
     missing: dict[str, None] = {}
 
@@ -38,7 +38,7 @@ def render(template: str, variables: Mapping[str, Any]) -> Rendered:
 
 
 def rendered_length(template: str, variables: Mapping[str, Any]) -> int:
-    """The characters `render` would make, told without making them: few inputs can make many."""
+    """The length of the rendered text, computed without rendering, because it may be very long."""
     lengths: dict[str, int] = {}
     total = len(template)
     for match in PLACEHOLDER.finditer(template):

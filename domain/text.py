@@ -1,4 +1,4 @@
-"""Text from tools, models and people, made storable, and harmless where it is shown."""
+"""Makes text from tools, models and people safe to store and to display."""
 
 from itertools import chain
 
@@ -13,12 +13,12 @@ _CONTROLS: dict[int, str | None] = {
     **dict.fromkeys(chain(range(0x80, 0xA0), range(0xD800, 0xE000), (0xFFFE, 0xFFFF)), "\ufffd"),
     **{c: f"⟨U+{c:04X}⟩" for c in _BIDI},
 }
-"""Controls become pictures; what turns text around is named, so that nothing reads as what it is
-not ("Trojan Source", CVE-2021-42574); what HTML can't hold becomes U+FFFD."""
+"""Control characters become their symbols, bidirectional controls their code points ("Trojan
+Source", CVE-2021-42574), and characters that HTML can't contain become U+FFFD."""
 
 
 def clean(text: str) -> str:
-    """`text` with NUL and lone surrogates, which Postgres can't hold, replaced by U+FFFD."""
+    """Replace NUL and lone surrogates, which Postgres refuses, with U+FFFD."""
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     try:
@@ -29,5 +29,5 @@ def clean(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """`text` with nothing unseen in it that acts, on a terminal, on paper or in a browser."""
+    """Replace invisible control characters that affect terminals, documents or browsers."""
     return text.translate(_CONTROLS)

@@ -1,8 +1,7 @@
-"""An end to work on what users write that could take for ever: their schemas and expressions.
+"""Limits the time of work on schemas and expressions of users, which could take indefinitely.
 
-`(a+)+$` takes years on forty letters, and so do thirty schemas that each refer twice to the next.
-In Python only a signal ends such a match, for nothing else of the process runs meanwhile: neither
-the event loop nor another thread.
+`(a+)+$` takes years for forty letters, and so do thirty schemas that each refer twice to the next.
+In Python only a signal can end such a match, because it blocks the event loop and all threads.
 """
 
 import signal
@@ -11,40 +10,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-AGAIN_SECONDS = 0.01
-"""The signal comes again, in case somebody's `except` swallowed the first one (chosen)."""
+REPEAT_SECONDS = 0.01
+"""The signal is repeated, in case an `except` suppressed the first error (chosen)."""
 
 
 class TookTooLongError(Exception):
-    """The work was ended; nothing came of it."""
+    """The work took too long and was ended."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """End the block after this long. It must not await, and not hold another such block.
+    """End the block after this time. It must not await, and not contain another such block.
 
     Raises:
-        TookTooLongError: it was ended.
-        RuntimeError: this is not the main thread, where alone signals arrive.
+        TookTooLongError: the block was ended.
+        RuntimeError: this is not the main thread, which is the only one that receives signals.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("a time limit holds in the main thread only")
+        raise RuntimeError("time limits work in the main thread only")
     limit = _Limit()
     before = signal.signal(signal.SIGALRM, limit.over)
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, REPEAT_SECONDS)
     try:
         yield
     finally:
         limit.is_on = False
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if callable(before):  # else ours stays: by default a late signal would end the process
+        if callable(before):  # otherwise our handler stays: a late signal would end the process
             signal.signal(signal.SIGALRM, before)
         if left:
             signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
 class _Limit:
-    """What the signal does: it raises while the block runs, and nothing behind it."""
+    """The signal handler: it raises while the block runs, and does nothing after it."""
 
     def __init__(self) -> None:
         self.is_on = True
@@ -55,7 +54,7 @@ class _Limit:
 
 
 def _is_in_finalizer(frame: FrameType | None) -> bool:
-    """Whether `__del__` runs, which would swallow the error with a warning."""
+    """Whether `__del__` runs, in which Python only prints the error."""
     while frame is not None:
         if frame.f_code.co_name == "__del__":
             return True

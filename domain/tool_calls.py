@@ -1,4 +1,4 @@
-"""The values of one tool call: what a tool is, what it was asked, what it gave back."""
+"""The values of one tool call: the tool, the call and its outcome."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class ToolEffect(StrEnum):
-    """What a second run would do; decides what happens after a crash with unknown outcome."""
+    """The effect of a second run; it decides what happens after a crash."""
 
     READ_ONLY = "read_only"
     IDEMPOTENT = "idempotent"
@@ -18,7 +18,7 @@ class ToolEffect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as the model sees it, and its effect class."""
+    """A tool as it is described to the model, and its effect class."""
 
     name: str
     description: str
@@ -28,10 +28,10 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ToolInvocation:
-    """One call to run: `input` is an object that already satisfies the tool's schema.
+    """A call to run. Its `input` matches the tool's schema.
 
-    It works in its session's directory, which for a fork begins as a copy of another session's, or
-    in `working_directory` where the task has one.
+    It runs in the session's directory (for a fork, initially a copy of the origin's), or in the
+    task's `working_directory`.
     """
 
     execution_id: UUID
@@ -45,7 +45,7 @@ class ToolInvocation:
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process group on a host. `started_ticks`, of /proc/PID/stat, tells a reused pid apart."""
+    """A process group on a host. `started_ticks` (/proc/PID/stat) distinguishes a reused pid."""
 
     host_id: str
     process_group: int
@@ -53,13 +53,13 @@ class ProcessIdentity:
 
 
 OnStarted = Callable[[ProcessIdentity | None], Awaitable[None]]
-"""Awaited just before a tool takes effect: with the process group that is held at its gate, or None
-for a tool that runs in our process. If it raises, the tool does not run and its group is ended."""
+"""Awaited before a tool has an effect, with its held process group, or None for a tool that runs in
+our process. If it raises, the tool does not run and its group is ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A file a tool wants kept as an artifact; `path` is a copy that the receiver takes over."""
+    """A file to save as an artifact; `path` is a copy that the store may move."""
 
     name: str
     media_type: str
@@ -70,10 +70,10 @@ class SavedFile:
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """What a tool gave back.
+    """The outcome of a tool call.
 
-    `text` is what the model sees: valid Unicode, no NUL, within the preview cap. When the whole
-    output is larger or is not text, `whole_output` holds it as a file for the store.
+    `text` is sent to the model: valid Unicode, without NUL, limited in length. If the output is
+    longer or is not text, `whole_output` is a file with all of it, for the store.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Named lists of tool rules: a rule `group:NAME` stands for the rules of the list."""
+"""Named lists of tool rules: a rule `group:NAME` means the rules of that list."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,17 +6,17 @@ GROUP = "group:"
 
 
 def group_named(rule: str) -> str | None:
-    """The group that a rule stands for; None where it is a rule of its own."""
+    """The name of the group that a rule means; None for another rule."""
     return rule.removeprefix(GROUP) if rule.startswith(GROUP) else None
 
 
 def groups_in(rules: Iterable[str]) -> frozenset[str]:
-    """The groups that a list of rules names."""
+    """The names of the groups in a list of rules."""
     return frozenset(name for rule in rules if (name := group_named(rule)) is not None)
 
 
 def expand(rules: Sequence[str], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The list with each group's rules in its place, each rule once. Unknown groups vanish."""
+    """Replace each group with its rules, each rule once. Unknown groups are dropped."""
     found: dict[str, None] = {}
     for rule in rules:
         name = group_named(rule)

@@ -12,7 +12,7 @@ from typing import Any
 from domain.workspace_paths import relative_path
 
 COMMAND_TOOL = "bash"
-"""The tool whose argument is a command."""
+"""The tool whose argument is a command line."""
 
 PATH_TOOLS = frozenset(
     {"read_file", "write_file", "edit_file", "list_files", "search_files", "save_artifact"}
@@ -33,11 +33,11 @@ class Rule:
     argument: str | None = None
 
     def names(self, tool: str) -> bool:
-        """Whether the rule speaks of this tool, whatever the call's argument."""
+        """Whether the rule is for this tool, with any argument."""
         return _wildcard(self.tool, tool)
 
     def permits(self, tool: str, tool_input: Mapping[str, Any]) -> bool:
-        """Whether a call is within the rule: the whole of it, and one simple command only."""
+        """Whether the rule allows the whole call; it must be one simple command."""
         if not self.names(tool) or self.argument is None:
             return self.names(tool)
         if tool != COMMAND_TOOL:
@@ -46,9 +46,9 @@ class Rule:
         return not _BEYOND_ONE_COMMAND.search(command) and _within(self.argument, command)
 
     def touches(self, tool: str, tool_input: Mapping[str, Any]) -> bool:
-        """Whether any part of a call falls under the rule.
+        """Whether the rule matches any part of the call.
 
-        For rules that restrict: `bash(rm *)` must not be escaped by writing `true; rm -r x`.
+        For restricting rules: `bash(rm *)` must also match `true; rm -r x`.
         """
         if not self.names(tool) or self.argument is None or tool != COMMAND_TOOL:
             return self.permits(tool, tool_input)
@@ -61,7 +61,7 @@ class Rule:
 
 
 def parse(text: str) -> Rule | None:
-    """The rule that a text writes, or None where it writes none."""
+    """Parse a rule; None if the text is not one."""
     found = _RULE.fullmatch(text)
     if found is None or found["argument"] == "":
         return None
@@ -79,14 +79,14 @@ def _path(tool: str, tool_input: Mapping[str, Any]) -> str | None:
 
 
 def _within(pattern: str, text: str | None) -> bool:
-    """`git *` takes `git` alone too, as people mean it."""
+    """Whether the text matches; `git *` also matches `git` alone."""
     if text is None:
         return False
     return _wildcard(pattern, text) or (pattern.endswith(" *") and text == pattern[:-2])
 
 
 def _wildcard(pattern: str, text: str) -> bool:
-    """Match with `*` by searching each piece once: no text can make this slow."""
+    """Match `*` by one search for each part, which is fast for any text."""
     first, *rest = pattern.split("*")
     if not rest:
         return text == pattern

@@ -1,9 +1,9 @@
-"""Paths of a workspace: how they are read, and how a file is found without ever leaving it.
+"""Paths of a workspace: normalising them, and opening files without leaving the workspace.
 
-One reading for the rules, the tools and the gateway. A path is walked one component at a time, each
-opened below the last without following symbolic links; links are read and walked the same way. So a
-link that is swapped in while we walk, by a command in the sandbox, makes the walk fail and never
-lead elsewhere.
+The rules, the tools and the gateway use the same code. A path is resolved one component at a time;
+each is opened below the last one without following symbolic links, and links are resolved in the
+same way. So if a command replaces a component with a link at the same time, the resolution fails
+and never leaves the workspace.
 """
 
 import errno
@@ -18,21 +18,21 @@ from pathlib import Path
 from domain.errors import WorkspaceFileMissingError, WorkspacePathError
 
 WORKSPACE = "/workspace"
-"""Where the model sees its workspace."""
+"""The path of the workspace for the model."""
 
 _MAX_LINKS = 40
-"""Links in one path: what Linux allows (path_resolution(7))."""
+"""Links in one path, as in Linux (path_resolution(7))."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Opening a FIFO or a device must not wait for its other side.
+# Opening a FIFO or a device must not block.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def relative_path(path: str) -> str | None:
-    """The path below the workspace, without a leading slash; `.` is the workspace itself.
+    """Normalise a path below the workspace, without a leading slash; `.` is the workspace itself.
 
-    `/workspace/a//b`, `./a/b` and `a/b` are the same. None for what can't be meant: an absolute
-    path elsewhere, any `..`, a NUL. Symbolic links are the tools' business.
+    `/workspace/a//b`, `./a/b` and `a/b` are equal. None for other absolute paths and paths with
+    `..` or NUL. Symbolic links are not resolved.
     """
     if not path or "\0" in path:
         return None
@@ -46,28 +46,28 @@ def relative_path(path: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A name in an open directory; it was no symbolic link when we looked."""
+    """A name in an open directory; it was not a symbolic link when it was resolved."""
 
     directory: int
     name: str
     path: str
 
     def status(self) -> os.stat_result | None:
-        """What is there, not following links; None if nothing is."""
+        """The status of the entry, without following links; None if it does not exist."""
         try:
             return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def open_directory(self) -> int:
-        """A file descriptor of the directory there."""
+        """Open the directory; returns a file descriptor."""
         return os.open(self.name, _DIRECTORY, dir_fd=self.directory)
 
     def open_file(self, largest: int | None = None) -> int:
-        """A file descriptor for reading the regular file there, of at most `largest` bytes.
+        """Open the regular file for reading; returns a file descriptor.
 
         Raises:
-            WorkspacePathError: it is something else, or larger.
+            WorkspacePathError: it is not a regular file, or has more than `largest` bytes.
         """
         self._check(os.stat(self.name, dir_fd=self.directory, follow_symlinks=False), largest)
         file = os.open(self.name, _FILE, dir_fd=self.directory)
@@ -85,17 +85,17 @@ class Place:
             raise WorkspacePathError(f"{self.path} is not a regular file.")
         if largest is not None and status.st_size > largest:
             raise WorkspacePathError(
-                f"{self.path} has {status.st_size:,} bytes; the most this tool takes is "
-                f"{largest:,}. Use bash for parts of it."
+                f"{self.path} has {status.st_size:,} bytes; the limit of this tool is "
+                f"{largest:,}. Use bash to read parts of it."
             )
 
 
 Identity = tuple[int, int]
-"""What tells one directory from every other: its device and its number there."""
+"""Identifies a directory: its device and inode."""
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """The identity of what was looked at."""
+    """The identity of a directory."""
     return status.st_dev, status.st_ino
 
 
@@ -107,14 +107,14 @@ def place_below(
     on_made: Callable[[int], None] | None = None,
     identity: Identity | None = None,
 ) -> Iterator[Place]:
-    """Where a path leads below `root`; what the system refuses meanwhile becomes a sentence.
+    """Resolve a path below `root`; errors of the system become messages for the model.
 
-    With `on_made`, directories on the way that are missing are made and handed to it, open. With
+    With `on_made`, missing directories on the path are created and passed to it, open. With
     `identity`, `root` must still be that directory.
 
     Raises:
-        WorkspaceFileMissingError: something on the way, or at its end, is missing.
-        WorkspacePathError: it leads out of the workspace, or is no path.
+        WorkspaceFileMissingError: the file, or a directory on the path, is missing.
+        WorkspacePathError: the path is invalid, or leads out of the workspace.
     """
     relative = relative_path(path)
     if relative is None:
@@ -134,11 +134,11 @@ def _require_text(path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError as error:
-        raise WorkspacePathError(f"The path {path!r} holds a lone surrogate.") from error
+        raise WorkspacePathError(f"The path {path!r} contains a lone surrogate.") from error
 
 
 class _Walk(ExitStack):
-    """One walk, and the directories it holds open."""
+    """Resolves one path, and holds its directories open."""
 
     def __init__(self, root: Path, path: str, on_made: Callable[[int], None] | None) -> None:
         super().__init__()
@@ -152,12 +152,12 @@ class _Walk(ExitStack):
         return directory
 
     def require(self, identity: Identity | None) -> None:
-        """Refuse to go on where the walk began in another directory than was meant."""
+        """Check that the resolution started in the expected directory."""
         if identity is not None and identity_of(os.fstat(self._open[0])) != identity:
-            raise WorkspacePathError("The working directory was moved away meanwhile. Try again.")
+            raise WorkspacePathError("The working directory was replaced. Try again.")
 
     def to(self, relative: str) -> Place:
-        """Walk to the last component, which need not exist."""
+        """Resolve up to the last component, which need not exist."""
         left = deque(_components(relative))
         links = 0
         while left:
@@ -167,7 +167,7 @@ class _Walk(ExitStack):
             elif (target := self._link(name)) is not None:
                 links += 1
                 if links > _MAX_LINKS:
-                    raise WorkspacePathError(f"{self._path} goes through too many symbolic links.")
+                    raise WorkspacePathError(f"{self._path} contains too many symbolic links.")
                 left.extendleft(reversed(self._follow(target)))
             elif not left:
                 return Place(self._open[-1], name, "/".join([*self._names, name]))
@@ -189,7 +189,7 @@ class _Walk(ExitStack):
         self._names.append(name)
 
     def _leave(self) -> None:
-        """Back the way we came: the kernel's `..` may have moved meanwhile."""
+        """Return to the previous directory, because `..` may have been moved."""
         if not self._names:
             raise WorkspacePathError(f"{self._path} is a symbolic link out of the workspace.")
         self._open.pop()
@@ -204,7 +204,7 @@ class _Walk(ExitStack):
             raise
 
     def _follow(self, target: str) -> list[str]:
-        """The components of a link's target, from where the walk then is."""
+        """The components of a link's target, from the directory in which to continue."""
         if not target.startswith("/"):
             return _components(target)
         below = relative_path(target)
@@ -223,6 +223,6 @@ def _sentence(path: str, error: OSError) -> str:
         case errno.ENOTDIR:
             return f"A part of {path} is not a directory."
         case errno.ELOOP:
-            return f"A part of {path} is a symbolic link that changed meanwhile."
+            return f"A part of {path} is a symbolic link that has changed. Try again."
         case _:
             return f"{path}: {os.strerror(error.errno or 0)}."

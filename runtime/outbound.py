@@ -20,11 +20,8 @@ from functools import partial
 
 import httpx2
 
-from domain.addresses import Exemptions, literal
+from domain.addresses import MAX_URL_LENGTH, Exemptions, literal
 from domain.errors import AddressRefusedError, OutboundError
-
-URL_LIMIT = 2048
-"""Characters of a URL; no service uses longer ones (chosen)."""
 
 TIMEOUT = timedelta(seconds=15)
 """Of a whole exchange, from the look-up to the last byte: Standard Webhooks suggests 15 to 30 s."""
@@ -75,8 +72,8 @@ def checked_url(url: str, exemptions: Exemptions) -> httpx2.URL:
     Raises:
         AddressRefusedError: the URL is not allowed; the message says why.
     """
-    if len(url) > URL_LIMIT:
-        raise AddressRefusedError(f"The URL is too long; use at most {URL_LIMIT} characters.")
+    if len(url) > MAX_URL_LENGTH:
+        raise AddressRefusedError(f"The URL is too long; use at most {MAX_URL_LENGTH} characters.")
     try:
         parsed = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError) as error:

@@ -12,7 +12,8 @@ from persistence.ledger.audit import ENGINE, Actor
 class Caller:
     """The user on whose behalf a service runs.
 
-    `trigger_type` is that of the executions the caller starts. `actor` goes into the audit log; its
+    `api_key_id` is set if the request came with an API key. `trigger_type` is that of the
+    executions the caller starts. `actor` goes into the audit log; its
     user is empty if a hook or the engine acts for the user.
     """
 
@@ -20,6 +21,7 @@ class Caller:
     subject: str
     actor: Actor
     is_admin: bool = False
+    api_key_id: UUID | None = None
     trigger_type: str = "manual"
 
     @classmethod

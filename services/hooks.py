@@ -1,17 +1,83 @@
-"""Hook calls: a secret URL executes a task on behalf of its owner."""
+"""Hooks: secret URLs that execute a task on behalf of its owner."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from domain.errors import NotFoundError
+from persistence.db.paging import Page, Window
 from persistence.definitions import hooks, tasks
+from persistence.definitions.hooks import NewHook
 from persistence.executions.creation import Start
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.hooks import HookRow
+from services.caller import Caller
+from services.definitions.inputs import HookCreate
+from services.definitions.resources import Resource
+from services.executions.access import own_task, readable_task
 from services.executions.starting import active_work_of, start_execution
 from services.unit_of_work import UnitOfWork
 
 TRIGGER_TYPE = "webhook"
 NO_HOOK = "There is no such hook."
+
+
+class Hooks(Resource[HookRow]):
+    """The declaration of hooks. The key is the id of the task and the id of the hook."""
+
+    entity, noun = "hook", "hook"
+
+    async def find(
+        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
+    ) -> HookRow:
+        """Return a hook of a task of the caller (`Resource.find`)."""
+        del lock
+        task_id, hook_id = key
+        await _require_own_task(session, caller, task_id)
+        row = await hooks.find(session, task_id, hook_id)
+        if row is None:
+            raise NotFoundError(f"The task has no hook {hook_id}.")
+        return row
+
+    def audited_fields(self, row: HookRow) -> Mapping[str, Any]:
+        """Return the task and the name; the token is a secret."""
+        return {"task_id": str(row.task_id), "name": row.name}
+
+
+HOOKS = Hooks()
+
+
+async def list_hooks(
+    session: AsyncSession, caller: Caller, task_id: UUID, window: Window
+) -> Page[HookRow]:
+    """Return a page of the hooks of a task of the caller.
+
+    Raises:
+        NotFoundError: there is no such task.
+        PermissionDeniedError: it belongs to another user, even if the caller can execute it.
+    """
+    await _require_own_task(session, caller, task_id)
+    return await hooks.page(session, task_id, window)
+
+
+async def create_hook(work: UnitOfWork, task_id: UUID, body: HookCreate) -> NewHook:
+    """Create a hook of a task of the caller.
+
+    Raises:
+        NotFoundError: there is no such task.
+        PermissionDeniedError: it belongs to another user.
+    """
+    task = await own_task(work.session, work.caller, task_id)
+    hook = await hooks.create(work.session, task_id, task.row.user_id, name=body.name)
+    await work.record_audit(
+        "hook.create",
+        ("hook", hook.row.id),
+        after=HOOKS.audited_fields(hook.row),
+        owner_id=task.row.user_id,
+    )
+    return hook
 
 
 async def call_hook(
@@ -45,3 +111,8 @@ async def call_hook(
         owner_id=work.caller.user_id,
     )
     return row
+
+
+async def _require_own_task(session: AsyncSession, caller: Caller, task_id: UUID) -> None:
+    task = await readable_task(session, caller, task_id)
+    caller.require_own(task.row.user_id, "task")

@@ -1,17 +1,76 @@
-"""Start the workflows that deliver notifications."""
+"""Notifications: tests of a target, repeated deliveries, and the start of deliveries."""
 
 import asyncio
+from typing import Any
+from uuid import UUID
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from domain.notifications import Kind
 from persistence.db.database import Database
-from persistence.notifications import deliveries
+from persistence.notifications import deliveries, queries
+from persistence.tables.notifications import NotificationRow
+from services.caller import Caller
+from services.definitions.notification_rules import TargetRules
+from services.inputs import NotificationTest
 from services.ports import DeliveryServer
+from services.unit_of_work import UnitOfWork
 
 BATCH = 20
 """Deliveries that are started concurrently (chosen)."""
 
 log = structlog.get_logger(__name__)
+
+
+async def find_notification(
+    session: AsyncSession, caller: Caller, notification_id: UUID
+) -> NotificationRow:
+    """Return a notification of the caller.
+
+    Raises:
+        NotFoundError: there is no such notification.
+        PermissionDeniedError: it belongs to another user.
+    """
+    row = await queries.find(session, notification_id)
+    if row is None:
+        raise NotFoundError(f"Notification {notification_id} does not exist.")
+    caller.require_own(row.user_id, "notification")
+    return row
+
+
+async def send_test(work: UnitOfWork, body: NotificationTest) -> NotificationRow:
+    """Store a test notification, which is delivered like any other.
+
+    Raises:
+        InvalidInputError: there is not exactly one target, or it is invalid.
+    """
+    kind, target = await _check_target(work, body)
+    row = await queries.create_test(work.session, work.caller.user_id, kind, target)
+    entity = ("notification", row.id)
+    await work.record_audit("notification.test", entity, after={"kind": row.kind})
+    return row
+
+
+async def redeliver(work: UnitOfWork, notification_id: UUID) -> NotificationRow:
+    """Store a new delivery of the same message, with the same message id.
+
+    Raises:
+        NotFoundError: there is no such notification.
+        PermissionDeniedError: it belongs to another user.
+        ConflictError: it is still being delivered.
+    """
+    notification = await find_notification(work.session, work.caller, notification_id)
+    row = await queries.redeliver(work.session, notification)
+    execution_id = None if row.execution_id is None else str(row.execution_id)
+    await work.record_audit(
+        "notification.redeliver",
+        ("notification", row.id),
+        after={"message_id": str(row.message_id), "execution_id": execution_id},
+        owner_id=row.user_id,
+    )
+    return row
 
 
 async def start_due_deliveries(database: Database, server: DeliveryServer) -> int:
@@ -32,3 +91,20 @@ async def start_due_deliveries(database: Database, server: DeliveryServer) -> in
             log.warning("notifications.workflow_ended", notification_id=str(notification_id))
             await deliveries.give_up(session, notification_id)
     return len(due)
+
+
+async def _check_target(work: UnitOfWork, body: NotificationTest) -> tuple[Kind, dict[str, Any]]:
+    targets = {Kind(field): target for field, target in body if target is not None}
+    if len(targets) != 1:
+        problem = FieldProblem(("body",), "Give exactly one target: webhook, email or slack.")
+        raise InvalidInputError("The test notification needs one target; see errors.", [problem])
+    rules = TargetRules(work, work.caller.user_id)
+    problems: list[FieldProblem] = []
+    if body.webhook is not None:
+        problems += await rules.webhook_problems(body.webhook, ("body", "webhook"))
+    if body.slack is not None:
+        problems += await rules.slack_problems(body.slack, ("body", "slack"))
+    if problems:
+        raise InvalidInputError("The target is invalid; see errors.", problems)
+    [(kind, target)] = targets.items()
+    return kind, target.model_dump(mode="json", exclude={"events"}, exclude_none=True)

@@ -1,6 +1,8 @@
 """What services need from outside the database; the composition roots pass in the adapters."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -59,4 +61,72 @@ class ScheduleServer(Protocol):
 
     async def state(self, wanted: TaskSchedule) -> ScheduleState | None:
         """Return the state of the schedule in Temporal."""
+        ...
+
+
+class WebResponse(Protocol):
+    """A response whose body is read while it arrives."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names are not case-sensitive."""
+        ...
+
+    def aiter_raw(self) -> AsyncIterator[bytes]:
+        """Read the body."""
+        ...
+
+
+class WebClient(Protocol):
+    """Sends HTTP requests to addresses that users give (`runtime/outbound.py`)."""
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: timedelta = ...,  # noqa: ASYNC109 - of the whole exchange
+    ) -> object:
+        """Send a request and read its response.
+
+        Raises:
+            AddressRefusedError: the address is not allowed.
+            OutboundError: no response arrived in time.
+        """
+        ...
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout: timedelta = ...,
+    ) -> AbstractAsyncContextManager[WebResponse]:
+        """Send a request and read its response while it arrives.
+
+        Raises:
+            AddressRefusedError: the address is not allowed.
+            OutboundError: no response arrived in time.
+        """
+        ...
+
+
+class UserCache(Protocol):
+    """Remembers facts about users for some seconds."""
+
+    def forget(self, user_id: UUID) -> None:
+        """Read the facts about this user again, because they have changed."""
         ...

@@ -30,7 +30,7 @@ from persistence.executions.creation import make_start_request
 from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
 from services.caller import Caller
-from services.ports import ScheduleServer, WorkflowServer
+from services.ports import ScheduleServer, UserCache, WorkflowServer
 from services.quotas import QuotaGuard
 from services.scheduling.synchronisation import send_backfill, synchronise
 
@@ -70,6 +70,8 @@ class Services:
     quotas: QuotaGuard
     secrets: SecretSealer
     settings: OperatorSettings
+    user_caches: Sequence[UserCache] = ()
+    """What this process remembers about users for some seconds."""
 
     @asynccontextmanager
     async def transaction(
@@ -119,6 +121,10 @@ class UnitOfWork:
         services = self.services
         self.effects.append(partial(send_backfill, services.database, services.schedules, backfill))
 
+    def forget_user(self, user_id: UUID) -> None:
+        """After the commit, read again what this process remembers about a user."""
+        self.effects.append(partial(_forget_user, self.services, user_id))
+
     async def record_audit(
         self,
         action: str,
@@ -155,3 +161,8 @@ async def _start_workflow(services: Services, request: StartRequest) -> None:
     if was_started:
         await signals.mark_dispatched(services.database, request.execution_id)
     STARTS.labels("started" if was_started else "left_to_relay").inc()
+
+
+async def _forget_user(services: Services, user_id: UUID) -> None:
+    for cache in services.user_caches:
+        cache.forget(user_id)

@@ -113,7 +113,7 @@ def encoded(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise ToolInputError("The text holds a lone surrogate, which UTF-8 can't say.") from None
+        raise ToolInputError("UTF-8 can't encode the lone surrogate in this text.") from None
 
 
 def printable(text: str) -> str:

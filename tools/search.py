@@ -25,7 +25,7 @@ def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
         ToolInputError: the path does not exist, or the pattern can't be an argument.
     """
     if b"\0" in encoded(tool_input["pattern"] + tool_input.get("glob", "")):
-        raise ToolInputError("The pattern and the glob can't hold NUL.")
+        raise ToolInputError("The pattern and the glob can't contain NUL.")
     with place_of(workspace, tool_input.get("path", ".")) as place:
         if place.status() is None:
             raise ToolInputError(f"There is no {place.path} in the workspace.")

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from api.audit import views
 from api.audit.schemas import AuditRead, VerificationRead
-from api.http.paging import Listing, ListQuery, listing
+from api.http.paging import Listing, ListQuery
+from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from domain.errors import NotFoundError, PermissionDeniedError
@@ -59,7 +60,7 @@ async def list_audit_logs(call: Called, query: Annotated[AuditQuery, Query()]) -
     async with call.gateway.database.reading() as session:
         page = await audit.page(session, whose, query.narrowed(), query.window())
         told = await audit.load_entries(session, page.rows)
-    return answer(listing(call.request, query, page, [views.entry(entry) for entry in told]))
+    return render_items(call, query, page, [views.entry(entry) for entry in told])
 
 
 @router.get("/verify", responses={200: {"model": VerificationRead}})

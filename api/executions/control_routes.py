@@ -34,7 +34,7 @@ BULK: dict[int | str, dict[str, Any]] = {
 async def cancel_executions(
     call: Called, body: Annotated[BulkCancelBody, Depends(JsonBody(BulkCancelBody))]
 ) -> Response:
-    """Cancel my active executions that match a filter, or those with the given ids."""
+    """Cancel your active executions that match a filter, or those in `ids`."""
     outcome = await bulk.cancel_many(call.services, call.caller, body)
     return await _render_outcome(call, None, outcome)
 
@@ -43,7 +43,7 @@ async def cancel_executions(
 async def retry_executions(
     call: Called, body: Annotated[BulkBody, Depends(JsonBody(BulkBody))]
 ) -> Response:
-    """Retry my ended executions that match a filter and have no retry yet, or the given ones.
+    """Retry your ended executions that match a filter and have no retry yet, or those in `ids`.
 
     A filter without a status selects the failed ones. Subtasks are retried with their parents.
     """

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import views
 from api.executions.schemas import ExecutionRead
-from api.http.paging import ListQuery, listing
+from api.executions.views import render_execution
+from api.http.paging import ListQuery
+from api.http.rendering import render_items
 from api.http.request_context import Call
-from api.http.responses import answer
 from persistence.db.paging import Page
 from persistence.executions.visibility import find_unreadable
 from persistence.tables.executions import ExecutionRow
@@ -25,12 +25,11 @@ async def readable_views(
         session_ids=[row.session_id for row in rows],
         by=call.caller.reader_id,
     )
-    return [views.execution(call, row, unreadable) for row in rows]
+    return [render_execution(call, row, unreadable) for row in rows]
 
 
 async def render_page(
     session: AsyncSession, call: Call, query: ListQuery, page: Page[ExecutionRow]
 ) -> Response:
     """Return a page of executions."""
-    items = await readable_views(session, call, page.rows)
-    return answer(listing(call.request, query, page, items))
+    return render_items(call, query, page, await readable_views(session, call, page.rows))

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from api import views
 from api.executions.reading import render_page
 from api.executions.schemas import ExecutionQuery, ExecutionRead
+from api.executions.views import render_cached_execution
 from api.http.paging import Listing, ListQuery
 from api.http.request_context import Called
 from api.http.responses import single
@@ -44,7 +44,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     if columns is None:
         raise NotFoundError(f"Execution {execution_id} does not exist.")
     call.require_own(columns["user_id"], "execution")
-    return single(call.request, views.execution_of(call, columns))
+    return single(call.request, render_cached_execution(call, columns))
 
 
 @router.get(
@@ -86,7 +86,7 @@ async def list_prerequisites(
 async def list_task_executions(
     call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
 ) -> Response:
-    """My executions of a task, newest first, even if the task is deleted."""
+    """List your executions of a task, newest first, even if the task is deleted."""
     async with call.gateway.database.reading() as session:
         stored = await tasks.find(session, task_id)
         if stored is not None and not stored.row.is_public:

@@ -58,7 +58,7 @@ class BulkResult(BaseModel):
 
 
 class ExecutionRead(Read):
-    """An execution (contract.md, section 3)."""
+    """An execution: one run, usually of a task."""
 
     id: UUID
     user_id: UUID
@@ -128,7 +128,7 @@ class Line(BaseModel):
 
 
 class EventRead(Line):
-    """An event of an execution (contract.md, section 7)."""
+    """An event of an execution."""
 
     seq: int
     type: str

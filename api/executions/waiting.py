@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import views
 from api.executions.schemas import ExecutionRead
+from api.executions.views import render_cached_execution, render_execution
 from api.http import metrics
 from api.http.idempotency import Service, run_service
 from api.http.request_context import Call
@@ -46,7 +46,7 @@ async def start_and_wait(
 
 
 async def _render(call: Call, _: AsyncSession, row: ExecutionRow, *, status: int) -> Response:
-    read = views.execution(call, row)
+    read = render_execution(call, row)
     return answer(read, status, {"Location": read.links["self"]})
 
 
@@ -60,4 +60,4 @@ async def _settled(call: Call, accepted: Response, seconds: float) -> Response:
         return accepted
     headers = {h: accepted.headers[h] for h in _KEPT_HEADERS if h in accepted.headers}
     status = 200 if columns["status"] in SETTLED else accepted.status_code
-    return answer(views.execution_of(call, columns), status, headers)
+    return answer(render_cached_execution(call, columns), status, headers)

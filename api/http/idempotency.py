@@ -6,8 +6,7 @@ A repeated request with the same key gets the first response and does nothing ag
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,6 +32,12 @@ Render = Callable[[Call, AsyncSession, T], Awaitable[Response]]
 """Makes the response to what a service returned, in the same transaction."""
 
 
+class ResponseWithSecret(Response):
+    """A response with a secret, which must not be stored: `kept` is stored in its place."""
+
+    kept: Response
+
+
 async def run_service(
     call: Call, service: Service[T], render: Render[T], *, dry_run: bool = False
 ) -> Response:
@@ -52,35 +57,6 @@ async def run_service(
         response = await _run_or_refuse(call, work, service, render)
         await store(work.session, key, response.status_code, _stored(response))
         return response
-
-
-@dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
-    """The response to a request, and the value beside it if the request was not a repeat."""
-
-    response: Response
-    value: T | None
-
-
-async def run_once(
-    call: Call,
-    operation: Callable[[AsyncSession], Awaitable[tuple[Response, T]]],
-    *,
-    dry_run: bool = False,
-) -> Done[T]:
-    """Run an operation that renders its own response; see `run_service`."""
-    values: list[T] = []
-
-    async def service(work: UnitOfWork) -> Response:
-        response, value = await operation(work.session)
-        values.append(value)
-        return response
-
-    async def render(_: Call, __: AsyncSession, response: Response) -> Response:
-        return response
-
-    response = await run_service(call, service, render, dry_run=dry_run)
-    return Done(response, values[0] if values and not dry_run else None)
 
 
 async def _run_dry(call: Call, service: Service[T], render: Render[T]) -> Response:
@@ -126,6 +102,8 @@ async def _key(call: Call) -> Key | None:
 
 def _stored(response: Response) -> dict[str, object]:
     """The body as text, so that the repeated response is byte-identical."""
+    if isinstance(response, ResponseWithSecret):
+        response = response.kept
     headers = {h: response.headers[h] for h in _REPEATED_HEADERS if h in response.headers}
     return {
         "body": bytes(response.body).decode(),

@@ -1,20 +1,31 @@
-"""Responses to what services return: created, changed and deleted resources."""
+"""Responses to what services return: created, changed, listed and deleted resources."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from fastapi import Response
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.http.idempotency import Render
+from api.http.idempotency import Render, ResponseWithSecret
+from api.http.paging import ListQuery, listing
 from api.http.request_context import Call
-from api.http.responses import answer, etag, require_match, to_json
+from api.http.responses import JSON, answer, etag, require_match, to_json
+from persistence.db.paging import Page
+from persistence.sessions.timeline import TimelinePage
 from services.field_types import Read
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 View = Callable[[Call, T], Read]
 """Makes the resource that this caller reads from a row."""
+
+
+def from_row(model: type[M], row: object, **values: Any) -> M:
+    """Return a resource with these values, and with the attributes of the row for the rest."""
+    columns = {field: getattr(row, field) for field in model.model_fields if field not in values}
+    return model(**columns, **values)
 
 
 def created(view: View[T], status: int = 201) -> Render[T]:
@@ -22,8 +33,27 @@ def created(view: View[T], status: int = 201) -> Render[T]:
 
     async def render(call: Call, _: AsyncSession, value: T) -> Response:
         read = view(call, value)
-        headers = {"Location": read.links["self"], "ETag": etag(to_json(read))}
-        return answer(read, status, headers)
+        return answer(read, status, _headers_of(read))
+
+    return render
+
+
+def created_with_secret(view: View[T], reveal: Callable[[Call, T, Any], Read]) -> Render[T]:
+    """Respond with the new resource and its secret, which no later response contains.
+
+    `reveal` adds the fields with the secret to the resource. They are null in the response to a
+    repeated request, which is stored in the database.
+    """
+
+    async def render(call: Call, _: AsyncSession, value: T) -> Response:
+        read = view(call, value)
+        shown = reveal(call, value, read)
+        secret_fields = type(shown).model_fields.keys() - type(read).model_fields.keys()
+        headers = _headers_of(read)
+        response = ResponseWithSecret(to_json(shown), 201, headers, JSON)
+        hidden = shown.model_copy(update=dict.fromkeys(secret_fields))
+        response.kept = answer(hidden, 201, headers)
+        return response
 
     return render
 
@@ -31,8 +61,8 @@ def created(view: View[T], status: int = 201) -> Render[T]:
 def changed(view: View[T]) -> Render[T]:
     """Respond with the changed resource and its `ETag`."""
 
-    async def render(_call: Call, _: AsyncSession, value: T) -> Response:
-        read = view(_call, value)
+    async def render(call: Call, _: AsyncSession, value: T) -> Response:
+        read = view(call, value)
         return answer(read, headers={"ETag": etag(to_json(read))})
 
     return render
@@ -43,6 +73,23 @@ async def no_content(_call: Call, _session: AsyncSession, _value: object) -> Res
     return Response(status_code=204)
 
 
+def render_page(
+    call: Call, query: ListQuery, page: Page[Any] | TimelinePage[Any], view: View[Any]
+) -> Response:
+    """Respond with a page of resources."""
+    return render_items(call, query, page, [view(call, row) for row in page.rows])
+
+
+def render_items(
+    call: Call,
+    query: ListQuery,
+    page: Page[Any] | TimelinePage[Any],
+    items: Sequence[BaseModel | dict[str, Any]],
+) -> Response:
+    """Respond with a page whose rows are already resources."""
+    return answer(listing(call.request, query, page, items))
+
+
 def if_match(call: Call, view: View[T]) -> Callable[[T], None]:
     """Return a check that refuses a change of a resource that is not the one the client read."""
 
@@ -50,3 +97,7 @@ def if_match(call: Call, view: View[T]) -> Callable[[T], None]:
         require_match(call.request, view(call, value))
 
     return check
+
+
+def _headers_of(read: Read) -> dict[str, str]:
+    return {"Location": read.links["self"], "ETag": etag(to_json(read))}

@@ -49,6 +49,7 @@ class Call:
             user_id=self.principal.user_id,
             subject=self.principal.subject,
             is_admin=self.principal.is_admin,
+            api_key_id=self.principal.api_key_id,
             trigger_type="cli" if is_cli else self.principal.trigger_type,
             actor=self.actor,
         )

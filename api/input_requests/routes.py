@@ -6,18 +6,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import views
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery, listing
-from api.http.request_context import Call, Called
-from api.http.responses import answer, single
+from api.http.paging import Listing, ListQuery
+from api.http.rendering import render_page
+from api.http.request_context import Called
+from api.http.responses import single
 from api.input_requests.schemas import InputRequestRead
+from api.input_requests.views import render_input_request, respond_input_request
 from persistence.executions import input_requests
 from persistence.executions.input_requests import RequestFilter
-from persistence.tables.input_requests import InputRequestRow
 from services.executions import answers
 from services.executions.access import answerable_request
 from services.executions.inputs import AnswerBody
@@ -40,16 +39,14 @@ class InputRequestQuery(ListQuery):
 async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:
-    """The requests of my executions and those assigned to me, newest first."""
+    """List the requests of your executions and those assigned to you, newest first."""
     narrowed = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
     async with call.gateway.database.reading() as session:
         me = call.principal
         page = await input_requests.page(
             session, me.user_id, narrowed, query.window(), subject=me.subject
         )
-    return answer(
-        listing(call.request, query, page, [views.input_request(call, row) for row in page.rows])
-    )
+    return render_page(call, query, page, render_input_request)
 
 
 @router.get("/{request_id}", responses={200: {"model": InputRequestRead}})
@@ -57,7 +54,7 @@ async def get_input_request(call: Called, request_id: UUID) -> Response:
     """Get an input request."""
     async with call.gateway.database.reading() as session:
         row = await answerable_request(session, call.caller, request_id)
-    return single(call.request, views.input_request(call, row))
+    return single(call.request, render_input_request(call, row))
 
 
 @router.post("/{request_id}/answer", responses={200: {"model": InputRequestRead}})
@@ -68,8 +65,4 @@ async def answer_input_request(
 ) -> Response:
     """Answer a request; the execution then continues."""
     service = partial(answers.answer, request_id=request_id, body=body)
-    return await run_service(call, service, _render)
-
-
-async def _render(call: Call, _: AsyncSession, row: InputRequestRow) -> Response:
-    return answer(views.input_request(call, row))
+    return await run_service(call, service, respond_input_request)

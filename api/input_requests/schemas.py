@@ -22,7 +22,7 @@ class AskedToolCall(BaseModel):
 
 
 class InputRequestRead(Read):
-    """A request that a person must answer (contract.md, section 5)."""
+    """A request that a person must answer."""
 
     id: UUID
     execution_id: UUID

@@ -1,4 +1,4 @@
-"""Request and response bodies of notifications."""
+"""Notifications as clients read them."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -6,12 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from contracts.notifications import EmailTarget, SlackTarget, WebhookTarget
-from services.field_types import Body, Read
+from services.field_types import Read
 
 
 class NotificationRead(Read):
-    """A message to one recipient; addresses are shown without tokens."""
+    """One message to one target; parts of URLs that may be secret are left out."""
 
     id: UUID
     message_id: UUID
@@ -29,26 +28,18 @@ class NotificationRead(Read):
 
 
 class AttemptRead(BaseModel):
-    """An attempt. Without a duration, it is in progress or the worker crashed."""
+    """One attempt. It has no duration while it is in progress, or if the worker died during it."""
 
     number: int
     started_at: datetime
     duration_ms: int | None
     status_code: int | None
     error: str | None
-    excerpt: Annotated[str | None, Field(description="The beginning of the receiver's response.")]
+    excerpt: Annotated[str | None, Field(description="The start of the receiver's response.")]
 
 
 class NotificationDetail(NotificationRead):
-    """A notification with its content and all attempts."""
+    """A notification with its payload and its attempts."""
 
     payload: dict[str, Any] | None
     attempts: list[AttemptRead]
-
-
-class NotificationTest(Body):
-    """The recipient of a test notification: exactly one of these."""
-
-    webhook: WebhookTarget | None = None
-    email: EmailTarget | None = None
-    slack: SlackTarget | None = None

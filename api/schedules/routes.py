@@ -11,8 +11,8 @@ from api import links
 from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery, listing
-from api.http.rendering import no_content
+from api.http.paging import Listing, ListQuery
+from api.http.rendering import no_content, render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.schedules import views
@@ -31,12 +31,12 @@ READ: dict[int | str, dict[str, Any]] = {200: {"model": ScheduleRead}}
 
 @router.get("/schedules", responses={200: {"model": Listing[ScheduleLine]}})
 async def list_schedules(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
-    """My tasks that have a schedule, newest first, with their next runs."""
+    """List your scheduled tasks with their next run times, newest first."""
     async with call.gateway.database.reading() as session:
         page = await schedules.page(session, call.principal.user_id, query.window())
         synchronised = await schedules.find_synchronised(session, [row.id for row in page.rows])
     lines = [views.line(row, is_synchronised=row.id in synchronised) for row in page.rows]
-    return answer(listing(call.request, query, page, lines))
+    return render_items(call, query, page, lines)
 
 
 @router.get("/tasks/{task_id}/schedule", responses=READ)

@@ -6,19 +6,20 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from api import links, views
+from api import links
 from api.executions.schemas import ExecutionRead
+from api.executions.views import render_message
 from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, listing
-from api.http.rendering import changed, created, if_match, no_content
-from api.http.request_context import Call, Called
+from api.http.paging import Listing
+from api.http.rendering import changed, created, if_match, no_content, render_page
+from api.http.request_context import Called
 from api.http.responses import answer, single
 from api.sessions.schemas import MessageQuery, SessionQuery, SessionRead, Transcript
+from api.sessions.views import render_session
 from persistence.sessions import sessions
 from persistence.sessions.sessions import SessionFilter
-from persistence.tables.sessions import SessionRow
 from services import sessions as services
 from services.executions import messaging
 from services.executions.access import own_session
@@ -32,25 +33,27 @@ async def create_session(
     call: Called, body: Annotated[SessionCreate, Depends(JsonBody(SessionCreate, optional=True))]
 ) -> Response:
     """Create an interactive session: a conversation of any number of executions."""
-    return await run_service(call, partial(services.create_session, body=body), created(_view))
+    return await run_service(
+        call, partial(services.create_session, body=body), created(render_session)
+    )
 
 
 @router.get("", responses={200: {"model": Listing[SessionRead]}})
 async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
-    """My sessions, newest first."""
+    """List your sessions, newest first."""
     narrowed = SessionFilter(query.is_interactive, query.agent_id)
     async with call.gateway.database.reading() as session:
         user_id = call.principal.user_id
         page = await sessions.page(session, user_id, narrowed, query.window())
-    return answer(listing(call.request, query, page, [views.session(row) for row in page.rows]))
+    return render_page(call, query, page, render_session)
 
 
 @router.get("/{session_id}", responses={200: {"model": SessionRead}})
 async def get_session(call: Called, session_id: UUID) -> Response:
-    """One session."""
+    """Get a session."""
     async with call.gateway.database.reading() as session:
         row = await own_session(session, call.caller, session_id)
-    return single(call.request, views.session(row))
+    return single(call.request, render_session(call, row))
 
 
 @router.patch("/{session_id}", responses={200: {"model": SessionRead}})
@@ -60,17 +63,17 @@ async def update_session(
     body: Annotated[SessionUpdate, Depends(JsonBody(SessionUpdate))],
 ) -> Response:
     """Change the title of a session, or remove it."""
-    check = if_match(call, _view)
+    check = if_match(call, render_session)
     service = partial(
         services.rename_session, session_id=session_id, update=body, precondition=check
     )
-    return await run_service(call, service, changed(_view))
+    return await run_service(call, service, changed(render_session))
 
 
 @router.delete("/{session_id}", status_code=204)
 async def delete_session(call: Called, session_id: UUID) -> Response:
     """Delete a session; its executions stay readable."""
-    check = if_match(call, _view)
+    check = if_match(call, render_session)
     service = partial(services.delete_session, session_id=session_id, precondition=check)
     return await run_service(call, service, no_content)
 
@@ -84,7 +87,7 @@ async def list_session_messages(
         await own_session(session, call.caller, session_id)
         rows = await sessions.list_latest_messages(session, session_id, limit=query.limit)
     path = links.session(session_id)
-    items = [views.message(row) for row in rows]
+    items = [render_message(row) for row in rows]
     transcript_links = {"self": path["messages"], "session": path["self"]}
     return answer(Transcript(items=items, links=transcript_links))
 
@@ -118,7 +121,3 @@ async def start_session_work(
     """Give an agent work in a session; it starts when the active execution has ended."""
     service = partial(messaging.start_session_work, session_id=session_id, body=body)
     return await start_and_wait(call, service, wait, status=201)
-
-
-def _view(_: Call, row: SessionRow) -> SessionRead:
-    return views.session(row)

@@ -1,4 +1,4 @@
-"""Request and response bodies of task templates."""
+"""Task templates as clients read them."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from services.field_types import Read
 
 
 class TaskTemplateRead(Read):
-    """A template; `task` is returned as it was sent."""
+    """A template; `task` is as it was sent."""
 
     id: UUID
     user_id: UUID

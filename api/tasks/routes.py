@@ -1,29 +1,31 @@
-"""Routes of tasks."""
+"""Routes of tasks, their versions and dry runs."""
 
 from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
-from api import views
 from api.http import rendering
 from api.http.bodies import JsonBody
 from api.http.dry_run import DryRun, created
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery, listing
-from api.http.rendering import if_match, no_content
+from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, ListQuery, PageSize, StoryQuery
+from api.http.rendering import if_match, no_content, render_items
 from api.http.request_context import Called
-from api.http.responses import answer, single
-from api.tasks.schemas import TaskRead
+from api.http.responses import single
+from api.tasks.dry_run_views import respond_dry_run
+from api.tasks.schemas import DryRunRead, TaskRead, TaskVersionRead
+from api.tasks.views import render_task, render_task_version
+from domain.errors import NotFoundError
 from persistence.definitions import tasks
 from persistence.definitions.tasks import TaskFilter
+from services.definitions import tasks as services
 from services.definitions.inputs import TaskCreate, TaskUpdate
-from services.definitions.tasks import create_task as create
-from services.definitions.tasks import delete_task as delete
-from services.definitions.tasks import update_task as update
+from services.executions import dry_running
 from services.executions.access import readable_task
+from services.executions.inputs import DryRunBody
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -42,6 +44,12 @@ class TaskQuery(ListQuery):
         return TaskFilter(tags, self.is_scheduled, self.is_active, self.q)
 
 
+class VersionQuery(StoryQuery):
+    """A page of versions, newest first; each contains a whole definition."""
+
+    page_size: PageSize = PAGE_SIZE
+
+
 @router.post("", status_code=201, responses=created(TaskRead))
 async def create_task(
     call: Called,
@@ -50,8 +58,8 @@ async def create_task(
     dry_run: DryRun = False,
 ) -> Response:
     """Create a task."""
-    service = partial(create, body=body)
-    return await run_service(call, service, rendering.created(views.task), dry_run=dry_run)
+    service = partial(services.create_task, body=body)
+    return await run_service(call, service, rendering.created(render_task), dry_run=dry_run)
 
 
 @router.get("", responses={200: {"model": Listing[TaskRead]}})
@@ -60,7 +68,7 @@ async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Resp
     async with call.gateway.database.reading() as session:
         page = await tasks.page(session, call.principal.user_id, query.filter(), query.window())
         stored = await tasks.load_definitions(session, page.rows)
-    return answer(listing(call.request, query, page, [views.task(call, task) for task in stored]))
+    return render_items(call, query, page, [render_task(call, task) for task in stored])
 
 
 @router.get("/{task_id}", responses={200: {"model": TaskRead}})
@@ -68,7 +76,7 @@ async def get_task(call: Called, task_id: UUID) -> Response:
     """Get a task."""
     async with call.gateway.database.reading() as session:
         stored = await readable_task(session, call.caller, task_id)
-    return single(call.request, views.task(call, stored))
+    return single(call.request, render_task(call, stored))
 
 
 @router.patch("/{task_id}", responses={200: {"model": TaskRead}})
@@ -80,13 +88,54 @@ async def update_task(
     dry_run: DryRun = False,
 ) -> Response:
     """Change a task. Executions in progress keep the version they started with."""
-    check = if_match(call, views.task)
-    service = partial(update, task_id=task_id, update=body, precondition=check)
-    return await run_service(call, service, rendering.changed(views.task), dry_run=dry_run)
+    check = if_match(call, render_task)
+    service = partial(services.update_task, task_id=task_id, update=body, precondition=check)
+    return await run_service(call, service, rendering.changed(render_task), dry_run=dry_run)
 
 
 @router.delete("/{task_id}", status_code=204)
 async def delete_task(call: Called, task_id: UUID) -> Response:
-    """Delete a task. Its executions remain readable."""
-    service = partial(delete, task_id=task_id, precondition=if_match(call, views.task))
+    """Delete a task. Its executions stay readable."""
+    check = if_match(call, render_task)
+    service = partial(services.delete_task, task_id=task_id, precondition=check)
     return await run_service(call, service, no_content)
+
+
+@router.get("/{task_id}/versions", responses={200: {"model": Listing[TaskVersionRead]}})
+async def list_versions(
+    call: Called, task_id: UUID, query: Annotated[VersionQuery, Query()]
+) -> Response:
+    """List the versions of a task, newest first."""
+    async with call.gateway.database.reading() as session:
+        task = await readable_task(session, call.caller, task_id)
+        page = await tasks.page_versions(session, task_id, query.span())
+    items = [render_task_version(call, task, row) for row in page.rows]
+    return render_items(call, query, page, items)
+
+
+@router.get("/{task_id}/versions/{version}", responses={200: {"model": TaskVersionRead}})
+async def get_version(
+    call: Called, task_id: UUID, version: Annotated[int, Path(ge=1, le=LAST_SEQ)]
+) -> Response:
+    """Get a version of a task."""
+    async with call.gateway.database.reading() as session:
+        task = await readable_task(session, call.caller, task_id)
+        row = await tasks.find_version(session, task_id, version)
+    if row is None:
+        raise NotFoundError(f"The task has no version {version}.")
+    return single(call.request, render_task_version(call, task, row))
+
+
+@router.post("/{task_id}/dry-run", responses={200: {"model": DryRunRead}})
+async def dry_run(
+    call: Called,
+    task_id: UUID,
+    body: Annotated[DryRunBody, Depends(JsonBody(DryRunBody, optional=True))],
+) -> Response:
+    """Get what an execution would be, and what past executions suggest about its cost and time.
+
+    The response is an error if the task could not be executed. No model is called, and nothing is
+    started or stored.
+    """
+    service = partial(dry_running.dry_run, task_id=task_id, body=body)
+    return await run_service(call, service, respond_dry_run, dry_run=True)

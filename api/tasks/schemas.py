@@ -1,14 +1,18 @@
-"""Request and response bodies of tasks."""
+"""Tasks, their versions and their dry runs, as clients read them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from services.field_types import Read
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.definitions import PermissionMode
+from domain.offers import OfferRule
+from services.field_types import Read, UsdOut
 
 
 class TaskRead(Read):
-    """The current state of a task."""
+    """A task in its newest version."""
 
     id: UUID
     user_id: UUID
@@ -43,3 +47,75 @@ class TaskRead(Read):
     updated_at: datetime
     deleted_at: datetime | None
     is_deleted: bool
+
+
+class TaskVersionRead(Read):
+    """One version of the definition of a task."""
+
+    task_id: UUID
+    version: int
+    definition: dict[str, Any]
+    created_by: UUID
+    created_at: datetime
+
+
+class DryRunPart(BaseModel):
+    """Base of the parts of a dry run."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class OfferRead(DryRunPart):
+    """A tool that would be offered to the model, with the rules that apply to it.
+
+    `allowed`: every call runs. `ask`: a person is asked about each call. `by_pattern`: the patterns
+    decide, and a person is asked about calls that none of them allows.
+    """
+
+    tool: str
+    rule: OfferRule
+    allowed: tuple[str, ...]
+    ask: tuple[str, ...]
+    disallowed: tuple[str, ...]
+
+
+class SpreadRead(DryRunPart):
+    """Limits that half and nine tenths of the past executions stayed within."""
+
+    median: float
+    p90: float
+
+
+class ForecastRead(DryRunPart):
+    """From your latest completed executions of the task, at most 100; null if there are none."""
+
+    executions: Annotated[int, Field(description="The number of executions it is made from.")]
+    cost_usd: SpreadRead | None = None
+    input_tokens: Annotated[
+        SpreadRead | None, Field(description="Including those read from and written to the cache.")
+    ] = None
+    output_tokens: SpreadRead | None = None
+    turns: SpreadRead | None = None
+    duration_seconds: Annotated[
+        SpreadRead | None, Field(description="From start to end, including waits for people.")
+    ] = None
+
+
+class DryRunRead(Read):
+    """What an execution would be. Nothing is started or stored."""
+
+    task_id: UUID
+    task_version: int
+    rendered_prompt: str
+    missing_variables: list[str]
+    system_prompt: Annotated[
+        str | None, Field(description="The agent's system prompt, then the task's.")
+    ]
+    agent_id: str | None
+    model: str
+    model_is_priced: bool
+    permission_mode: PermissionMode
+    tools: list[OfferRead]
+    budget_usd: UsdOut | None
+    forecast: ForecastRead
+    warnings: Annotated[list[str], Field(description="What will probably go wrong.")]

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import views
 from api.executions.schemas import EventRead, MessageRead, ModelCallRead, ToolCallRead
+from api.executions.views import render_message, render_model_call, render_tool_call
 from api.http.errors import MalformedRequestError
 from api.http.paging import LAST_SEQ, Listing, StoryQuery, listing
 from api.http.request_context import Call, Called
@@ -63,7 +63,7 @@ async def list_messages(
     call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
 ) -> Response:
     """List the messages that an execution added to its session, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.list_messages, views.message)
+    return await _chapter(call, execution_id, query, timeline.list_messages, render_message)
 
 
 @router.get("/{execution_id}/tool-calls", responses={200: {"model": Listing[ToolCallRead]}})
@@ -71,7 +71,7 @@ async def list_tool_calls(
     call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
 ) -> Response:
     """List the tool calls of an execution, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.list_tool_calls, views.tool_call)
+    return await _chapter(call, execution_id, query, timeline.list_tool_calls, render_tool_call)
 
 
 @router.get("/{execution_id}/model-calls", responses={200: {"model": Listing[ModelCallRead]}})
@@ -79,7 +79,7 @@ async def list_model_calls(
     call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
 ) -> Response:
     """List all attempts of all model calls of an execution, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.list_model_calls, views.model_call)
+    return await _chapter(call, execution_id, query, timeline.list_model_calls, render_model_call)
 
 
 async def _chapter(

@@ -1,1 +1,1 @@
-"""Users: routes, schemas and views."""
+"""Users, their API keys, and what admins see and change."""

@@ -1,62 +1,52 @@
-"""The current user."""
+"""Routes of the caller: their profile and their API keys."""
 
-from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
-from api.http.request_context import Call, Called
+from api.http.bodies import JsonBody
+from api.http.idempotency import run_service
+from api.http.rendering import created_with_secret
+from api.http.request_context import Called
+from api.http.resource_routes import ResourceRoutes
 from api.http.responses import single
-from api.links import BASE
-from api.users.schemas import CredentialsRead, MeRead, QuotasRead, QuotaUsageRead
-from domain.errors import NotFoundError
-from persistence.identity import users
-from persistence.ledger.quotas import load_usage
-from services.quotas import effective_quotas
+from api.users.schemas import ApiKeyCreated, ApiKeyRead, MeRead
+from api.users.views import render_api_key, render_me, render_new_api_key, reveal_api_key
+from services.identity import api_keys
+from services.identity.api_keys import API_KEYS
+from services.identity.inputs import ApiKeyCreate
+from services.identity.users import read_profile
 
 router = APIRouter(tags=["users"])
+api_key_router = APIRouter(prefix="/api-keys")
 
 
 @router.get("/me", responses={200: {"model": MeRead}})
 async def get_me(call: Called) -> Response:
-    """Get the current user with their role, quotas and usage."""
-    me = call.principal
+    """Get who you are, what you may use, and how much of it is used."""
     async with call.gateway.database.reading() as session:
-        user = await users.find(session, me.user_id)
-        if user is None:
-            raise NotFoundError(f"User {me.user_id} does not exist.")
-        used = await load_usage(session, me.user_id)
-    allowed = effective_quotas(user, call.services.quotas.defaults)
-    read = MeRead(
-        id=me.user_id,
-        subject=me.subject,
-        role="admin" if me.is_admin else "user",
-        created_at=user.created_at,
-        credentials=_credentials(call),
-        quotas=QuotasRead(
-            max_concurrent_executions=allowed.max_concurrent_executions,
-            max_usd_per_day=allowed.max_usd_per_day,
-        ),
-        usage=QuotaUsageRead(
-            concurrent_executions=used.concurrent_executions, usd_today=used.usd_today
-        ),
-        links={"self": f"{BASE}/me", "api_keys": f"{BASE}/api-keys"},
-    )
-    return single(call.request, read)
+        profile = await read_profile(session, call.caller, call.services.quotas.defaults)
+    return single(call.request, render_me(call, profile))
 
 
-def _credentials(call: Call) -> CredentialsRead:
-    me = call.principal
-    return CredentialsRead(
-        kind="token" if me.api_key_id is None else "api_key",
-        api_key_id=me.api_key_id,
-        expires_at=None if me.expires_at is None else _time(me.expires_at),
-        trigger_type=me.trigger_type,
-    )
+async def _key(key_id: UUID) -> UUID:
+    return key_id
 
 
-def _time(timestamp: float) -> datetime | None:
-    """The expiry, or None if it is beyond the largest date."""
-    try:
-        return datetime.fromtimestamp(timestamp, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
+@api_key_router.post("", status_code=201, responses={201: {"model": ApiKeyCreated}})
+async def create_api_key(
+    call: Called, body: Annotated[ApiKeyCreate, Depends(JsonBody(ApiKeyCreate))]
+) -> Response:
+    """Create an API key. Only this response contains its secret. A key cannot create keys."""
+    service = partial(api_keys.create_api_key, body=body)
+    return await run_service(call, service, created_with_secret(render_new_api_key, reveal_api_key))
+
+
+routes = ResourceRoutes(api_key_router, API_KEYS, ApiKeyRead, render_api_key, "/{key_id}", _key)
+routes.add_list(API_KEYS.page, "List your API keys that are not revoked, newest first.")
+routes.add_get("Get an API key.")
+routes.add_delete("Revoke an API key: at once on this gateway, within seconds on others.")
+
+router.include_router(api_key_router)

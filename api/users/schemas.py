@@ -1,24 +1,13 @@
-"""Request and response bodies of users."""
+"""Users and their API keys as clients read them, and statistics for admins."""
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.definitions import as_number
-from services.field_types import Body, Read, UsdOut
-
-MOST_AT_ONCE = 100_000
-"""The largest quota."""
-
-DailyUsd = Annotated[
-    Decimal,
-    Field(ge=0, max_digits=18, decimal_places=6),
-    BeforeValidator(as_number, json_schema_input_type=Annotated[float, Field(ge=0)]),
-]
-"""With 0, no executions start."""
+from services.field_types import Read, UsdOut
+from services.identity.inputs import Role
 
 
 class QuotasRead(BaseModel):
@@ -31,7 +20,7 @@ class QuotasRead(BaseModel):
 
 
 class QuotaUsageRead(BaseModel):
-    """The usage of the quotas: unfinished executions, and today's cost (UTC)."""
+    """What counts against the quotas: executions in progress, and the cost of today (UTC)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +29,7 @@ class QuotaUsageRead(BaseModel):
 
 
 class CredentialsRead(BaseModel):
-    """The credentials of the request; executions that it starts get `trigger_type`."""
+    """The credentials of a request; `trigger_type` is that of the executions it starts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,7 +40,7 @@ class CredentialsRead(BaseModel):
 
 
 class MeRead(Read):
-    """The user of the request; `subject` is the `sub` of the token."""
+    """The user of a request; `subject` is the token's `sub`."""
 
     id: UUID
     subject: str
@@ -62,8 +51,26 @@ class MeRead(Read):
     usage: QuotaUsageRead
 
 
+class ApiKeyRead(Read):
+    """An API key; `prefix` is how it starts."""
+
+    id: UUID
+    name: str
+    prefix: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute.")
+
+
+class ApiKeyCreated(ApiKeyRead):
+    """A new key with its secret, which is null in the response to a repeated request."""
+
+    secret: str | None
+
+
 class UserRead(Read):
-    """A user, for admins. For a quota that is null, the operator's default applies."""
+    """A user as admins see one. If a quota is null, the operator's default applies."""
 
     id: UUID
     subject: str
@@ -73,14 +80,6 @@ class UserRead(Read):
     max_concurrent_executions: int | None
     max_usd_per_day: UsdOut | None
     created_at: datetime
-
-
-class UserUpdate(Body):
-    """Changes to a user; null resets a quota to the operator's default."""
-
-    is_disabled: bool = False
-    max_concurrent_executions: Annotated[int | None, Field(ge=0, le=MOST_AT_ONCE)] = None
-    max_usd_per_day: DailyUsd | None = None
 
 
 class QueueRead(BaseModel):
@@ -93,9 +92,9 @@ class QueueRead(BaseModel):
 
 
 class StatsRead(Read):
-    """Statistics for admins; counts stop at `counted_to`.
+    """Statistics for admins; totals are exact up to `counted_to`.
 
-    `executions` contains the active executions by status, `executions_today` all of today.
+    `executions` counts those that have not ended, by status; `executions_today` all of today.
     """
 
     users: int

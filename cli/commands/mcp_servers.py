@@ -140,7 +140,7 @@ def check_health(context: typer.Context, server: ServerName, *, as_json: AsJson 
 def _read_values(assignments: Sequence[str] | None) -> dict[str, str]:
     """`NAME=VALUE` and `NAME` as a mapping; the latter's value is asked for."""
     from cli.answering import read_secret
-    from domain.mcp_servers import reference_in, sounds_secret
+    from domain.secrets import reference_in, sounds_secret
 
     values: dict[str, str] = {}
     for assignment in assignments or ():

@@ -32,7 +32,7 @@ MOST_GROUPS = 1_000
 
 
 class GroupBy(StrEnum):
-    """What usage is added up by."""
+    """The grouping of usage."""
 
     DAY = "day"
     TASK = "task"

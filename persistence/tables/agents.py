@@ -1,14 +1,12 @@
 """Users' own agents."""
 
-from uuid import UUID
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped
 
-from sqlalchemy import ForeignKey, Index
-from sqlalchemy.orm import Mapped, mapped_column
-
-from persistence.tables.columns import CreatedAt, Id, Row
+from persistence.tables.columns import CreatedAt, OwnedRow
 
 
-class AgentRow(Row):
+class AgentRow(OwnedRow):
     """An agent of a user's own. `slug` is the wire's `agent_id`; it never changes."""
 
     __tablename__ = "agents"
@@ -17,8 +15,6 @@ class AgentRow(Row):
         Index("ix_agents_user_id_id", "user_id", "id"),
     )
 
-    id: Mapped[Id]
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     slug: Mapped[str]
     name: Mapped[str]
     description: Mapped[str]

@@ -1,15 +1,14 @@
 """Keys that stand for a user without a token."""
 
 from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy import Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from persistence.tables.columns import CreatedAt, Id, Row
+from persistence.tables.columns import CreatedAt, OwnedRow
 
 
-class ApiKeyRow(Row):
+class ApiKeyRow(OwnedRow):
     """One key. Only its hash is stored; `prefix` is what people recognise it by."""
 
     __tablename__ = "api_keys"
@@ -27,8 +26,6 @@ class ApiKeyRow(Row):
         Index("uq_api_keys_sha256", "sha256", unique=True),
     )
 
-    id: Mapped[Id]
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str]
     prefix: Mapped[str]
     sha256: Mapped[bytes] = mapped_column(LargeBinary)

@@ -61,7 +61,16 @@ Id = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
 CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
 
 
-class NamedRow(Row):
+class OwnedRow(Row):
+    """A row that belongs to one user."""
+
+    __abstract__ = True
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+
+
+class NamedRow(OwnedRow):
     """A resource with a name that is unique per user (`persistence.definitions.named_resources`).
 
     The unique index is the table's: `uq_<table>_user_id_name`.
@@ -72,8 +81,6 @@ class NamedRow(Row):
     KIND: ClassVar[str]
     """What people call it, with its article."""
 
-    id: Mapped[Id]
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str]
     description: Mapped[str | None]
     created_at: Mapped[CreatedAt]

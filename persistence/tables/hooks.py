@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from persistence.tables.columns import CreatedAt, Id, Row
+from persistence.tables.columns import CreatedAt, OwnedRow
 
 
-class HookRow(Row):
+class HookRow(OwnedRow):
     """A hook of a task, in the name of the task's owner. Only the hash of its token is stored."""
 
     __tablename__ = "hooks"
@@ -18,8 +18,6 @@ class HookRow(Row):
         Index("ix_hooks_task_id_id", "task_id", "id"),
     )
 
-    id: Mapped[Id]
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id"))
     name: Mapped[str | None]
     token_sha256: Mapped[bytes] = mapped_column(LargeBinary)

@@ -1,15 +1,14 @@
 """Users' secrets, encrypted."""
 
 from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from persistence.tables.columns import CreatedAt, Id, Row
+from persistence.tables.columns import CreatedAt, OwnedRow
 
 
-class SecretRow(Row):
+class SecretRow(OwnedRow):
     """One secret of one user, encrypted with the operator's key (`runtime/secret_box.py`)."""
 
     __tablename__ = "secrets"
@@ -18,8 +17,6 @@ class SecretRow(Row):
         Index("ix_secrets_user_id_id", "user_id", "id"),
     )
 
-    id: Mapped[Id]
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str]
     encrypted_value: Mapped[bytes] = mapped_column(LargeBinary)
     hosts: Mapped[list[str]]

@@ -1,11 +1,15 @@
-"""Input models of the services for tasks and templates."""
+"""Input models of the services of definitions."""
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SecretStr, StringConstraints
 
-from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, TaskDefinition
+from contracts.definitions import SdkOptions, TaskDefinition
+from domain.addresses import MAX_URL_LENGTH
+from domain.agents import LONGEST_SLUG, SLUG, AgentExecutor
 from domain.schedules import OverlapPolicy
+from domain.secrets import HOST, NAME
+from services.definitions.partial_models import partial_of
 from services.field_types import Body, Text
 
 Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
@@ -20,7 +24,7 @@ CatchUp = Annotated[int, Field(ge=10, le=604_800)]
 """Seconds: Temporal's minimum, and a maximum of a week (chosen)."""
 
 Jitter = Annotated[int, Field(ge=0, le=86_400)]
-"""Seconds: a maximum of a day (chosen)."""
+"""Seconds: at most a day (chosen)."""
 
 DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
 """Versioned fields; the other fields belong to the task."""
@@ -56,41 +60,12 @@ class TaskCreate(TaskBody):
     sdk_options: SdkOptions
 
 
+@partial_of(TaskCreate)
 class TaskUpdate(Body):
-    """Changes to a task. Omitted fields do not change; other fields are replaced completely.
-
-    The default None means "omitted"; the merged task decides whether null is valid.
-    """
-
-    name: Name | None = None
-    description: Text | None = None
-    prompt_template: Prompt | None = None
-    variables_schema: dict[str, Any] | None = None
-    default_variables: dict[str, Any] | None = None
-    system_prompt: str | None = None
-    agent_id: AgentId | None = None
-    allowed_tools: Tools | None = None
-    ask_tools: Tools | None = None
-    disallowed_tools: Tools | None = None
-    sdk_options: SdkOptions | None = None
-    working_directory_path: Path | None = None
-    generate_report: bool | None = None
-    report_format: ReportFormat | None = None
-    notification_config: dict[str, Any] | None = None
-    human_input_policy: HumanInputPolicy | None = None
-    tags: Tags | None = None
-    is_public: bool | None = None
-    is_active: bool | None = None
-    is_scheduled: bool | None = None
-    schedule_cron: str | None = Field(default=None, max_length=200)
-    schedule_timezone: str | None = Field(default=None, max_length=64)
-    schedule_enabled: bool | None = None
-    schedule_overlap_policy: OverlapPolicy | None = None
-    schedule_catchup_window_seconds: CatchUp | None = None
-    schedule_jitter_seconds: Jitter | None = None
+    """Changes to a task. Omitted fields do not change; other fields are replaced completely."""
 
 
-MOST_PARAMETERS = 50
+MAX_PARAMETERS = 50
 
 
 class Parameter(Body):
@@ -103,7 +78,7 @@ class Parameter(Body):
     )
 
 
-Parameters = Annotated[tuple[Parameter, ...], Field(max_length=MOST_PARAMETERS)]
+Parameters = Annotated[tuple[Parameter, ...], Field(max_length=MAX_PARAMETERS)]
 
 
 class TaskTemplateCreate(Body):
@@ -120,14 +95,9 @@ class TaskTemplateCreate(Body):
     task: TaskBody
 
 
+@partial_of(TaskTemplateCreate)
 class TaskTemplateUpdate(Body):
     """Changes to a template; `task` and `parameters` are replaced completely."""
-
-    name: Name | None = None
-    description: Text | None = None
-    is_public: bool | None = None
-    parameters: Parameters | None = None
-    task: TaskBody | None = None
 
 
 class TaskFromTemplate(Body):
@@ -136,3 +106,124 @@ class TaskFromTemplate(Body):
     name: Name
     parameters: dict[str, Any] = Field(default_factory=dict)
     overrides: TaskUpdate = TaskUpdate()
+
+
+Slug = Annotated[str, Field(min_length=1, max_length=LONGEST_SLUG, pattern=SLUG)]
+Model = Annotated[str, Field(min_length=1, max_length=200)]
+Capabilities = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=50)
+]
+
+MAX_FILE_CHARACTERS = 200_000
+"""Of the file of an agent (chosen: the longest in public collections have about 30,000)."""
+
+
+class AgentCreate(Body):
+    """A new agent. Its tools are for ad-hoc work; a task with this agent has tools of its own."""
+
+    agent_id: Slug
+    name: Name
+    description: Text = ""
+    system_prompt: Prompt
+    model: Model | None = None
+    allowed_tools: Tools = ()
+    executor: AgentExecutor = "claude"
+    capabilities: Capabilities = ()
+    tags: Tags = ()
+
+
+@partial_of(AgentCreate, without={"agent_id"})
+class AgentUpdate(Body):
+    """Changes to an agent. Omitted fields do not change; other fields are replaced completely."""
+
+
+class AgentImport(Body):
+    """An agent file: Markdown with front matter, the format of coding agents."""
+
+    markdown: Annotated[str, Field(min_length=1, max_length=MAX_FILE_CHARACTERS)]
+    replace: Annotated[
+        bool, Field(description="If an agent with this name exists, replace it.")
+    ] = False
+
+
+class ToolGroupCreate(Body):
+    """A new list of tool rules. Tasks name it as `group:NAME` in their lists of tools."""
+
+    name: Slug
+    description: Text | None = None
+    tools: Tools
+
+
+@partial_of(ToolGroupCreate)
+class ToolGroupUpdate(Body):
+    """Changes to a group; a task uses them after its lists of tools are written again."""
+
+
+MAX_VALUES = 50
+MAX_VALUE_CHARACTERS = 8_192
+"""Of a header or variable: the usual limit of web servers for a header."""
+
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH)]
+Command = Annotated[str, Field(min_length=1, max_length=4_096, pattern=r"\S")]
+Arguments = Annotated[
+    tuple[Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS)], ...], Field(max_length=100)
+]
+HeaderValue = Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS, pattern=r"^[\x20-\x7e]*$")]
+Value = Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS)]
+HeaderName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+VariableName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=MAX_VALUES)]
+EnvironmentVariables = Annotated[dict[VariableName, Value], Field(max_length=MAX_VALUES)]
+
+
+class McpServerCreate(Body):
+    """An MCP server, by its URL or by a command (admins only).
+
+    Use references as values of `headers` and `env` (`secret://name`, `Bearer secret://name`). Other
+    values are stored encrypted and never shown again.
+    """
+
+    name: Slug
+    description: Text | None = None
+    url: Url | None = None
+    command: Command | None = None
+    args: Arguments = ()
+    headers: Headers = Field(default_factory=dict)
+    env: EnvironmentVariables = Field(default_factory=dict)
+    is_public: Annotated[
+        bool, Field(description="Whether the tasks of all users can name it; admins only.")
+    ] = False
+
+
+@partial_of(McpServerCreate)
+class McpServerUpdate(Body):
+    """Changes to a server. A masked value that you send back does not change."""
+
+
+class HookCreate(Body):
+    """A new hook. The name helps people to tell hooks apart."""
+
+    name: Name | None = None
+
+
+SecretName = Annotated[
+    str, Field(pattern=rf"^{NAME}$", description="Lowercase letters, digits, `_`, `.` and `-`.")
+]
+Host = Annotated[str, StringConstraints(max_length=255, pattern=rf"^{HOST}$")]
+Tool = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+class SecretPut(Body):
+    """The value of a secret, and where it may be used: nowhere else."""
+
+    value: Annotated[SecretStr, Field(min_length=1, max_length=16_384)]
+    hosts: Annotated[
+        tuple[Host, ...],
+        Field(
+            max_length=50,
+            description="Hosts that it may be sent to; `*.example.com` means every subdomain.",
+        ),
+    ] = ()
+    tools: Annotated[
+        tuple[Tool, ...], Field(max_length=50, description="Tools that may receive it.")
+    ] = ()

@@ -1,7 +1,7 @@
-"""Health check of an MCP server: the handshake of streamable HTTP only.
+"""Checks whether an MCP server answers: the handshake of streamable HTTP, and nothing else.
 
-Follows the specification of 2025-06-18: a POST with `initialize`; the response is JSON or an event
-stream; if a session was opened, it is closed.
+By the specification of 2025-06-18: `initialize` by POST; the response is JSON, or an event stream
+that contains it; a session that was opened is closed again.
 """
 
 import json
@@ -14,14 +14,20 @@ from typing import Any
 
 from domain.errors import AddressRefusedError, OutboundError
 from domain.text import clean
-from runtime.outbound import BODY_LIMIT_BYTES, Outbound
+from services.ports import WebClient
 
 PROTOCOL = "2025-06-18"
 TIMEOUT = timedelta(seconds=10)
-"""A user waits for the result; a slower server is not usable (chosen)."""
+"""A person waits for the result; a server that takes longer is no use to an agent (chosen)."""
 
-LONGEST_TEXT = 200
-"""Maximum characters of a server's information about itself (chosen)."""
+MAX_RESPONSE_BYTES = 64 * 1024
+"""Of a response to `initialize` (chosen)."""
+
+MAX_TEXT_CHARACTERS = 200
+"""Of each text in which a server describes itself (chosen)."""
+
+MAX_CAPABILITIES = 20
+"""Shown of those that a server offers (chosen)."""
 
 _REQUEST = {
     "jsonrpc": "2.0",
@@ -34,14 +40,14 @@ _REQUEST = {
     },
 }
 _SESSION_ID = re.compile(r"[\x21-\x7e]{1,1024}")
-"""Visible ASCII, from the specification; the length is chosen."""
+"""Visible ASCII, by the specification; the length is chosen."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The result of a handshake; `detail` is the error message."""
+    """The result of a handshake; `detail` says what is wrong."""
 
     is_healthy: bool
     detail: str | None = None
@@ -50,86 +56,85 @@ class Health:
     protocol_version: str | None = None
 
 
-async def handshake(outbound: Outbound, url: str, headers: Mapping[str, str]) -> Health:
-    """Check the server. A failure is a result, not an exception."""
-    began = time.monotonic()
+async def check_health(web: WebClient, url: str, headers: Mapping[str, str]) -> Health:
+    """Send `initialize` to the server. Every failure is a result, not an error."""
+    started_at = time.monotonic()
     content = json.dumps(_REQUEST).encode()
-    sent = {**headers, **_HEADERS}
     try:
-        async with outbound.stream(
-            "POST", url, headers=sent, content=content, timeout=TIMEOUT
+        async with web.stream(
+            "POST", url, headers={**headers, **_HEADERS}, content=content, timeout=TIMEOUT
         ) as response:
             if not response.is_success:
-                return Health(
-                    is_healthy=False,
-                    detail=f"The server returned HTTP status {response.status_code}.",
-                )
-            kind = response.headers.get("content-type", "")
-            message = await _message(response.aiter_raw(), is_stream="event-stream" in kind)
+                detail = f"The server returned HTTP status {response.status_code}."
+                return Health(is_healthy=False, detail=detail)
+            media_type = response.headers.get("content-type", "")
+            is_stream = "event-stream" in media_type
+            message = await _read_message(response.aiter_raw(), is_stream=is_stream)
             session_id = _session_id(response.headers)
     except (AddressRefusedError, OutboundError) as error:
         return Health(is_healthy=False, detail=error.detail)
-    latency_ms = round((time.monotonic() - began) * 1000)
+    latency_ms = round((time.monotonic() - started_at) * 1000)
     if session_id:
-        await _close(outbound, url, {**headers, "Mcp-Session-Id": session_id})
-    return _judged(message, latency_ms)
+        await _close_session(web, url, {**headers, "Mcp-Session-Id": session_id})
+    return _health_of(message, latency_ms)
 
 
 def _session_id(headers: Mapping[str, str]) -> str | None:
-    """The id of the opened session, or None if it is missing or invalid."""
-    found = headers.get("mcp-session-id", "")
-    return found if _SESSION_ID.fullmatch(found) else None
+    """Return the id of the session that was opened, if it is one that can be sent back."""
+    session_id = headers.get("mcp-session-id", "")
+    return session_id if _SESSION_ID.fullmatch(session_id) else None
 
 
-async def _close(outbound: Outbound, url: str, headers: Mapping[str, str]) -> None:
-    """Close the session. Servers need not support this; sessions expire anyway."""
+async def _close_session(web: WebClient, url: str, headers: Mapping[str, str]) -> None:
+    """Close the session. Servers need not support this, and let sessions expire anyway."""
     try:
-        await outbound.send("DELETE", url, headers=headers, timeout=TIMEOUT)
+        await web.send("DELETE", url, headers=headers, timeout=TIMEOUT)
     except OutboundError:
         return
 
 
-async def _message(chunks: AsyncIterator[bytes], *, is_stream: bool) -> Any:
-    """The JSON-RPC message in the response, or None if there is none within the limit."""
+async def _read_message(chunks: AsyncIterator[bytes], *, is_stream: bool) -> Any:
+    """Return the JSON-RPC message in the response, or None if there is none within the limit."""
     body = bytearray()
     async for chunk in chunks:
         body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
+        if len(body) > MAX_RESPONSE_BYTES:
             return None
-        if is_stream and (found := _event_in(bytes(body))) is not None:
-            return found
-    return _event_in(bytes(body) + b"\n\n") if is_stream else _parsed(bytes(body))
+        if is_stream and (message := _find_response(bytes(body))) is not None:
+            return message
+    return _find_response(bytes(body) + b"\n\n") if is_stream else _parse(bytes(body))
 
 
-def _event_in(body: bytes) -> Any:
-    """The first response in the complete events of the stream; other messages may precede it."""
+def _find_response(body: bytes) -> Any:
+    """Return the first response among the complete events of the stream."""
     lines = body.replace(b"\r\n", b"\n")
     *events, _ = lines.split(b"\n\n")
     for event in events:
         data = [line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:")]
-        message = _parsed(b"\n".join(data))
+        message = _parse(b"\n".join(data))
         if isinstance(message, dict) and message.get("id") == _REQUEST["id"]:
             return message
     return None
 
 
-def _parsed(data: bytes) -> Any:
+def _parse(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
         return None
 
 
-def _judged(message: Any, latency_ms: int) -> Health:
+def _health_of(message: Any, latency_ms: int) -> Health:
     result = message.get("result") if isinstance(message, dict) else None
     if isinstance(result, dict) and isinstance(result.get("serverInfo"), dict):
         info, capabilities = result["serverInfo"], result.get("capabilities")
         texts = {name: _text(info[name]) for name in ("name", "title", "version") if name in info}
-        offered = sorted(capabilities)[:20] if isinstance(capabilities, dict) else []
+        offered = sorted(capabilities) if isinstance(capabilities, dict) else []
+        offered = [_text(name) for name in offered[:MAX_CAPABILITIES]]
         return Health(
             is_healthy=True,
             latency_ms=latency_ms,
-            server_info={**texts, "capabilities": [_text(name) for name in offered]},
+            server_info={**texts, "capabilities": offered},
             protocol_version=_text(result.get("protocolVersion")),
         )
     error = message.get("error") if isinstance(message, dict) else None
@@ -141,4 +146,4 @@ def _judged(message: Any, latency_ms: int) -> Health:
 
 
 def _text(value: Any) -> str:
-    return clean(str(value))[:LONGEST_TEXT]
+    return clean(str(value))[:MAX_TEXT_CHARACTERS]

@@ -8,93 +8,92 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem, SecretUnusableError
-from domain.mcp_servers import MASK, reference_in
-from domain.secrets import may_reach
+from domain.secrets import MASK, may_reach, reference_in
 from persistence.definitions import secrets
-from runtime.secret_box import SecretBox
+from persistence.definitions.secrets import SecretSealer
 
 Kind = Literal["headers", "env"]
 
 SEALED = "sealed"
 
 
-def shown(values: Mapping[str, Any]) -> dict[str, str]:
-    """The values for display: references unchanged, other values masked."""
+def mask_values(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return stored values as users may see them: references as they are, the others masked."""
     return {name: value if isinstance(value, str) else MASK for name, value in values.items()}
 
 
 def mask_problems(
-    kind: Kind, given: Mapping[str, str], before: Mapping[str, Any]
+    kind: Kind, values: Mapping[str, str], stored: Mapping[str, Any]
 ) -> Iterator[FieldProblem]:
-    """Problems of masked values without a stored value."""
-    for name, value in given.items():
-        if value == MASK and name not in before:
-            hint = (
-                "This is the mask of a stored value, but no value is stored; send the value itself."
-            )
-            yield FieldProblem(("body", kind, name), hint)
+    """Yield a problem for each mask that replaces no stored value."""
+    for name, value in values.items():
+        if value == MASK and name not in stored:
+            msg = f"{MASK} keeps a stored value, and none is stored under this name; give a value."
+            yield FieldProblem(("body", kind, name), msg)
 
 
-def kept(
-    sealer: SecretBox,
+def seal_values(
+    box: SecretSealer,
     server_id: UUID,
     kind: Kind,
-    given: Mapping[str, str],
-    before: Mapping[str, Any],
+    values: Mapping[str, str],
+    stored: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The values to store; a masked value does not change.
+    """Return values as they are stored; for a mask, the stored value.
 
     Raises:
-        SecretsNotConfiguredError: there is no key to encrypt a value.
+        SecretsNotConfiguredError: a value is to be encrypted, and there is no key.
     """
     return {
-        name: before[name] if value == MASK else _kept(sealer, _label(server_id, kind, name), value)
-        for name, value in given.items()
+        name: stored[name]
+        if value == MASK
+        else _seal_value(box, value, _label(server_id, kind, name))
+        for name, value in values.items()
     }
 
 
-async def opened(
+async def open_headers(
     session: AsyncSession,
-    sealer: SecretBox,
+    box: SecretSealer,
     user_id: UUID,
     server_id: UUID,
     headers: Mapping[str, Any],
     *,
     host: str,
 ) -> dict[str, str]:
-    """The headers to send, with the secrets of this user that this host may receive.
+    """Return the headers to send to a server, with this user's secrets that the host may get.
 
     Raises:
-        SecretUnusableError: a secret does not exist or may not be sent to this host.
+        SecretUnusableError: a secret does not exist, or must not be sent to this host.
         SecretsNotConfiguredError: the key is missing.
     """
-    found: dict[str, str] = {}
+    opened: dict[str, str] = {}
     for name, value in headers.items():
         if not isinstance(value, str):
             sealed = base64.b64decode(value[SEALED])
-            found[name] = sealer.open(sealed, label=_label(server_id, "headers", name))
+            opened[name] = box.open(sealed, label=_label(server_id, "headers", name))
         elif (reference := reference_in(value)) is not None:
-            row, secret = await secrets.decrypt(session, sealer, user_id, reference)
+            row, secret = await secrets.decrypt(session, box, user_id, reference)
             if not may_reach(row.hosts, host):
                 raise SecretUnusableError(
                     f"The secret {row.name!r} may not be sent to {host}; add the host to it."
                 )
-            found[name] = value.replace(reference, secret)
+            opened[name] = value.replace(reference, secret)
         else:
-            raise LookupError("a stored value is always encrypted or a reference")
-        if not (found[name].isascii() and found[name].isprintable()):
+            raise LookupError("a stored value is encrypted or a reference")
+        if not (opened[name].isascii() and opened[name].isprintable()):
             raise SecretUnusableError(
                 f"The value of {name} is not valid in an HTTP header; use visible ASCII characters."
             )
-    return found
+    return opened
 
 
-def _kept(sealer: SecretBox, label: str, value: str) -> Any:
+def _seal_value(box: SecretSealer, value: str, label: str) -> Any:
     if reference_in(value) is not None:
         return value
-    return {SEALED: base64.b64encode(sealer.seal(value, label=label)).decode("ascii")}
+    return {SEALED: base64.b64encode(box.seal(value, label=label)).decode("ascii")}
 
 
 def _label(server_id: UUID, kind: Kind, name: str) -> str:
-    """The context of an encrypted value: it cannot be decrypted in another place."""
+    """Return the place of an encrypted value: moved to another place, it cannot be decrypted."""
     return f"mcp_server {server_id} {kind} {name}"

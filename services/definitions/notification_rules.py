@@ -1,4 +1,4 @@
-"""Rules for recipients of notifications; each problem contains its field."""
+"""Rules for notification targets that their models cannot check; each problem names its field."""
 
 import json
 from collections.abc import Sequence
@@ -16,88 +16,86 @@ from services.unit_of_work import UnitOfWork
 from services.validation_messages import Location, sentence
 
 
-async def problems(
+async def config_problems(
     work: UnitOfWork,
     config: dict[str, Any] | None,
     *,
     owner_id: UUID,
     is_public: bool = False,
 ) -> list[FieldProblem]:
-    """Problems of a task's `notification_config`, which uses the secrets of the owner.
+    """Return what is wrong with the `notification_config` of a task.
 
-    Other users can read a public task, and anyone who knows a Slack URL can write to its channel.
+    Secrets are looked up among those of `owner_id`. Other users can read a public task, and whoever
+    knows the URL of a Slack channel can write to it.
     """
     if config is None:
         return []
     loc: Location = ("body", "notification_config")
     try:
-        # Validated from JSON, so that messages use the terms of JSON.
+        # From JSON, as in a request, so that messages speak of JSON types.
         parsed = NotificationConfig.model_validate_json(json.dumps(config))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
         return [
             FieldProblem((*loc, *e["loc"]), sentence(e, NotificationConfig), e["type"])
-            for e in found
+            for e in error.errors(include_url=False, include_input=False)
         ]
     rules = TargetRules(work, owner_id)
-    wrong: list[FieldProblem] = []
-    for n, webhook in enumerate(parsed.webhooks):
-        wrong += await rules.webhook(webhook, (*loc, "webhooks", n))
-    for n, slack in enumerate(parsed.slack):
-        wrong += await rules.slack(slack, (*loc, "slack", n))
+    problems: list[FieldProblem] = []
+    for index, webhook in enumerate(parsed.webhooks):
+        problems += await rules.webhook_problems(webhook, (*loc, "webhooks", index))
+    for index, slack in enumerate(parsed.slack):
+        problems += await rules.slack_problems(slack, (*loc, "slack", index))
         if is_public and slack.url is not None:
-            hint = (
-                "Other users can read a public task; store the URL as a secret and use secret_ref."
-            )
-            wrong.append(FieldProblem((*loc, "slack", n, "url"), hint))
-    return wrong
+            msg = "Other users can read a public task; use secret_ref with a secret for the URL."
+            problems.append(FieldProblem((*loc, "slack", index, "url"), msg))
+    return problems
 
 
 class TargetRules:
-    """Checks recipients against the operator's settings and the owner's secrets."""
+    """Checks targets against the operator's settings and the secrets of their owner."""
 
     def __init__(self, work: UnitOfWork, owner_id: UUID) -> None:
-        """Uses the secrets of `owner_id`."""
+        """Look secrets up among those of `owner_id`."""
         self._work = work
         self._owner_id = owner_id
 
-    async def webhook(self, target: WebhookTarget, loc: Location) -> Sequence[FieldProblem]:
-        """Problems of a webhook: its URL and its secret."""
-        wrong = self._address(target.url, (*loc, "url"))
-        if target.secret_ref is not None and await self._secret(target.secret_ref) is None:
-            wrong.append(_no_secret(target.secret_ref, (*loc, "secret_ref")))
-        return wrong
+    async def webhook_problems(
+        self, target: WebhookTarget, loc: Location
+    ) -> Sequence[FieldProblem]:
+        """Return a problem for a URL that is not allowed and for a secret that does not exist."""
+        problems = self._url_problems(target.url, (*loc, "url"))
+        if target.secret_ref is not None and await self._find_secret(target.secret_ref) is None:
+            problems.append(_unknown_secret(target.secret_ref, (*loc, "secret_ref")))
+        return problems
 
-    async def slack(self, target: SlackTarget, loc: Location) -> Sequence[FieldProblem]:
-        """Problems of a Slack recipient: its URL, or the secret that contains it."""
+    async def slack_problems(self, target: SlackTarget, loc: Location) -> Sequence[FieldProblem]:
+        """Return a problem unless there is either a URL or a secret that may be sent."""
         if (target.url is None) == (target.secret_ref is None):
-            return [
-                FieldProblem(loc, "Specify url, or secret_ref with a secret that contains the URL.")
-            ]
+            return [FieldProblem(loc, "Give either url, or secret_ref with a secret for the URL.")]
         if target.url is not None:
-            return self._address(target.url, (*loc, "url"))
-        secret = await self._secret(target.secret_ref or "")
+            return self._url_problems(target.url, (*loc, "url"))
+        secret = await self._find_secret(target.secret_ref or "")
         if secret is None:
-            return [_no_secret(target.secret_ref or "", (*loc, "secret_ref"))]
+            return [_unknown_secret(target.secret_ref or "", (*loc, "secret_ref"))]
         if not secret.hosts:
-            hint = "This secret has no hosts; store it again with hosts, such as hooks.slack.com."
-            return [FieldProblem((*loc, "secret_ref"), hint)]
+            msg = "This secret has no hosts that it may be sent to; add hooks.slack.com to them."
+            return [FieldProblem((*loc, "secret_ref"), msg)]
         return []
 
-    def _address(self, url: str, loc: Location) -> list[FieldProblem]:
+    def _url_problems(self, url: str, loc: Location) -> list[FieldProblem]:
         try:
             self._work.services.settings.check_url(url)
         except AddressRefusedError as error:
             return [FieldProblem(loc, error.detail, error.code)]
         return []
 
-    async def _secret(self, reference: str) -> SecretRow | None:
+    async def _find_secret(self, reference: str) -> SecretRow | None:
         name = name_in(reference)
-        return (
-            None if name is None else await secrets.find(self._work.session, self._owner_id, name)
-        )
+        if name is None:
+            return None
+        return await secrets.find(self._work.session, self._owner_id, name)
 
 
-def _no_secret(reference: str, loc: Location) -> FieldProblem:
-    hint = f"You have no secret named {name_in(reference)!r}; create it with PUT /secrets/NAME."
-    return FieldProblem(loc, hint, "unknown_secret")
+def _unknown_secret(reference: str, loc: Location) -> FieldProblem:
+    msg = f"There is no secret {name_in(reference)!r}; create it with PUT /secrets/NAME."
+    return FieldProblem(loc, msg, "unknown_secret")

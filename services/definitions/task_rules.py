@@ -26,7 +26,7 @@ tasks per response (chosen: typical prompts have some thousand characters)."""
 D = TypeVar("D", bound=TaskDefinition)
 
 
-async def check(work: UnitOfWork, task: TaskCreate, *, owner_id: UUID) -> TaskCreate:
+async def check_task(work: UnitOfWork, task: TaskCreate, *, owner_id: UUID) -> TaskCreate:
     """Check that the task can run; references are resolved for its owner.
 
     Returns the task with the names of tool groups replaced by their rules.
@@ -64,7 +64,9 @@ async def _problems(
         *no_groups,
         *mcp_rules.inline_problems(definition.sdk_options.mcp_servers, settings.check_url),
         *await references.server_problems(session, owner_id, definition, is_public=is_public),
-        *await notification_rules.problems(work, config, owner_id=owner_id, is_public=is_public),
+        *await notification_rules.config_problems(
+            work, config, owner_id=owner_id, is_public=is_public
+        ),
     ]
 
 
@@ -79,7 +81,7 @@ def _refuse(
         raise PermissionDeniedError(
             "Setting permission_mode to bypassPermissions requires the admin role."
         )
-    if any(mcp_rules.commands(definition.sdk_options.mcp_servers)):
+    if any(mcp_rules.command_problems(definition.sdk_options.mcp_servers)):
         raise PermissionDeniedError("Using a command as MCP server requires the admin role.")
 
 
@@ -164,7 +166,7 @@ def _sharing(task: TaskCreate) -> Iterator[FieldProblem]:
         yield FieldProblem(
             loc, "A public task cannot use bypassPermissions; use another permission_mode."
         )
-    yield from mcp_rules.commands(task.sdk_options.mcp_servers)
+    yield from mcp_rules.command_problems(task.sdk_options.mcp_servers)
     if task.working_directory_path is not None:
         yield _problem(
             "working_directory_path",

@@ -1,33 +1,159 @@
-"""Tasks created from templates."""
+"""Task templates: tasks with parameters, from which tasks are created."""
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from domain.errors import NotFoundError
-from persistence.definitions import named_resources
+from domain import templates
+from domain.errors import FieldProblem, InvalidInputError
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.task_templates import TaskTemplateRow
-from services.definitions import template_filling
-from services.definitions.inputs import Parameter, TaskFromTemplate
+from services.definitions import task_rules
+from services.definitions.inputs import (
+    Parameter,
+    TaskCreate,
+    TaskFromTemplate,
+    TaskTemplateCreate,
+    TaskTemplateUpdate,
+)
+from services.definitions.merging import validated
+from services.definitions.resources import NamedResource
+from services.definitions.task_rules import SHARED_CHARACTERS
 from services.definitions.tasks import create_task
 from services.unit_of_work import UnitOfWork
+
+FILLED_FIELDS = ("prompt_template", "system_prompt", "description")
+"""The fields of a task in which parameters get their values."""
+
+
+class TaskTemplates(NamedResource[TaskTemplateRow, TaskTemplateCreate]):
+    """The declaration of task templates."""
+
+    entity, noun = "task_template", "task template"
+    table, create_model, update_model = TaskTemplateRow, TaskTemplateCreate, TaskTemplateUpdate
+
+    async def check(self, work: UnitOfWork, row: TaskTemplateRow, body: TaskTemplateCreate) -> None:
+        """Check the parameters, and the task with its placeholders as any other task."""
+        if problems := [*_parameter_problems(body), *_sharing_problems(body)]:
+            raise InvalidInputError("The template is invalid; see errors.", problems)
+        values = body.task.model_dump(mode="python", exclude_unset=True)
+        values = {**_with_required_fields(values), "name": body.name}
+        task = validated(TaskCreate, values, "The task of the template")
+        await task_rules.check_task(work, task, owner_id=row.user_id)
+
+    def columns(
+        self, work: UnitOfWork, row: TaskTemplateRow, body: TaskTemplateCreate
+    ) -> Mapping[str, Any]:
+        """Return the columns; the task and the parameters are stored as they were sent."""
+        del work, row
+        return body.model_dump(mode="json", include={"name", "description", "is_public"}) | {
+            "parameters": [p.model_dump(mode="json", exclude_unset=True) for p in body.parameters],
+            "task": body.task.model_dump(mode="json", exclude_unset=True),
+        }
+
+    def audited_fields(self, row: TaskTemplateRow) -> Mapping[str, Any]:
+        """Return the name and whether other users can use the template."""
+        return {"name": row.name, "is_public": row.is_public}
+
+
+TASK_TEMPLATES = TaskTemplates()
 
 
 async def create_task_from_template(
     work: UnitOfWork, template_id: UUID, body: TaskFromTemplate
 ) -> StoredTask:
-    """Create a task of the caller from a template, with its parameters filled in.
+    """Create a task of the caller from a template, with values for its parameters.
 
     Raises:
         NotFoundError: there is no such template.
         PermissionDeniedError: it is not public and belongs to another user.
-        InvalidInputError: a parameter is missing or unknown, or the task can't run.
+        InvalidInputError: a parameter is missing or unknown, or the task cannot run.
         DuplicateNameError: the caller has a task with this name.
     """
-    row = await named_resources.find(work.session, TaskTemplateRow, template_id)
-    if row is None:
-        raise NotFoundError(f"Task template {template_id} does not exist.")
-    if not row.is_public:
-        work.caller.require_own(row.user_id, "task template")
-    parameters = [Parameter.model_validate(p) for p in row.parameters]
-    task = template_filling.filled(row.task, parameters, body)
+    template = await TASK_TEMPLATES.find(work.session, work.caller, template_id)
+    parameters = [Parameter.model_validate(parameter) for parameter in template.parameters]
+    task = fill_template(template.task, parameters, body)
     return await create_task(work, task, template_id=template_id)
+
+
+def fill_template(
+    task: Mapping[str, Any], parameters: Sequence[Parameter], body: TaskFromTemplate
+) -> TaskCreate:
+    """Return the task with its parameters filled in and its fields overridden.
+
+    A value that contains a placeholder becomes a variable of the new task.
+
+    Raises:
+        InvalidInputError: a parameter is missing or unknown, or the task is invalid.
+    """
+    values = {p.name: p.default for p in parameters} | body.parameters
+    problems = list(_value_problems(parameters, body.parameters))
+    if problems := problems or list(_length_problems(task, values)):
+        raise InvalidInputError("The template cannot be filled in; see errors.", problems)
+    texts = {
+        field: templates.render(task[field], values).text
+        for field in FILLED_FIELDS
+        if task.get(field) is not None
+    }
+    overrides = {f: getattr(body.overrides, f) for f in body.overrides.model_fields_set}
+    fields = {**_with_required_fields(task), **texts, **overrides, "name": body.name}
+    return validated(TaskCreate, fields, "The task from this template")
+
+
+def _parameter_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
+    """Yield a problem for each parameter that is declared twice or not used."""
+    texts = [getattr(template.task, field) or "" for field in FILLED_FIELDS]
+    used = {name for text in texts for name in templates.names(text)}
+    seen: set[str] = set()
+    for index, parameter in enumerate(template.parameters):
+        loc = ("body", "parameters", index, "name")
+        if parameter.name in seen:
+            yield FieldProblem(loc, "Another parameter has this name; choose a different one.")
+        elif parameter.name not in used:
+            fields = ", ".join(FILLED_FIELDS)
+            msg = f"The parameter is not used; add {{{{ {parameter.name} }}}} to one of {fields}."
+            yield FieldProblem(loc, msg)
+        seen.add(parameter.name)
+
+
+def _sharing_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
+    """Yield what a public template must not pass on to the tasks and lists of other users."""
+    if not template.is_public:
+        return
+    if template.task.notification_config is not None:
+        msg = "A public template cannot set this; set it on the tasks that are created from it."
+        yield FieldProblem(("body", "task", "notification_config"), msg)
+    parts = template.model_dump(mode="json", include={"task", "parameters"}, exclude_unset=True)
+    if len(json.dumps(parts, ensure_ascii=False)) > SHARED_CHARACTERS:
+        msg = f"A public template can have at most {SHARED_CHARACTERS} characters; shorten it."
+        yield FieldProblem(("body", "is_public"), msg, "too_long")
+
+
+def _value_problems(
+    parameters: Sequence[Parameter], values: Mapping[str, Any]
+) -> Iterator[FieldProblem]:
+    for parameter in parameters:
+        if parameter.default is None and values.get(parameter.name) is None:
+            loc = ("body", "parameters", parameter.name)
+            yield FieldProblem(loc, parameter.description or "A value is required.", "missing")
+    names = {parameter.name for parameter in parameters}
+    for name in sorted(values.keys() - names):
+        known = ", ".join(sorted(names)) or "none"
+        msg = f"The template has no parameter of this name; its parameters are: {known}."
+        yield FieldProblem(("body", "parameters", name), msg)
+
+
+def _length_problems(task: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    for field in FILLED_FIELDS:
+        if templates.rendered_length(task.get(field) or "", values) > templates.LONGEST_RENDERED:
+            msg = (
+                f"With these values {field} has more than {templates.LONGEST_RENDERED} "
+                "characters; use shorter ones."
+            )
+            yield FieldProblem(("body", "parameters"), msg, "too_long")
+
+
+def _with_required_fields(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the task with defaults for fields that a task requires and a template does not."""
+    return {"allowed_tools": (), "sdk_options": {}, **task}

@@ -29,11 +29,11 @@ async def create_task(
     """Store a task with its first version.
 
     Raises:
-        InvalidInputError: it can't run; names each field.
+        InvalidInputError: it cannot run; names each field.
         PermissionDeniedError: a field needs an admin.
         DuplicateNameError: the caller has a task with this name.
     """
-    checked = await task_rules.check(work, body, owner_id=work.caller.user_id)
+    checked = await task_rules.check_task(work, body, owner_id=work.caller.user_id)
     columns = {**_columns(body), "entered_tools": references.spelled(body) or None}
     row = TaskRow(user_id=work.caller.user_id, **columns)
     stored = await tasks.create(work.session, row, checked.stored())
@@ -53,7 +53,7 @@ async def update_task(
         NotFoundError: there is no such task.
         PermissionDeniedError: it belongs to another user, or a field needs an admin.
         PreconditionFailedError: it has changed since the caller read it.
-        InvalidInputError: the changed task can't run; names each field.
+        InvalidInputError: the changed task cannot run; names each field.
         DuplicateNameError: the owner has another task with the new name.
     """
     stored = await own_task(work.session, work.caller, task_id)
@@ -94,13 +94,13 @@ async def enable_schedule(work: UnitOfWork, task_id: UUID, *, is_enabled: bool) 
     if stored.row.schedule_enabled == is_enabled:
         work.synchronise_schedule(task_id)
         return stored
-    return await _change(work, stored, TaskUpdate(schedule_enabled=is_enabled))
+    return await _change(work, stored, TaskUpdate.model_validate({"schedule_enabled": is_enabled}))
 
 
 async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> StoredTask:
     checked = body = _merge(stored, update)
     if not update.model_fields_set <= UNCHECKED_FIELDS:
-        checked = await task_rules.check(work, body, owner_id=stored.row.user_id)
+        checked = await task_rules.check_task(work, body, owner_id=stored.row.user_id)
     before = _audited_fields(stored.row, update)
     columns = {**_columns(body), "entered_tools": _entered_tools(stored.row, update, body)}
     changed = await tasks.change(

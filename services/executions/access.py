@@ -96,7 +96,7 @@ async def answerable_request(
 
     Raises:
         NotFoundError: it does not exist.
-        PermissionDeniedError: it belongs to another user and is assigned to somebody else.
+        PermissionDeniedError: it belongs to another user and is not assigned to the caller.
     """
     row = await input_requests.find(session, request_id)
     if row is None:

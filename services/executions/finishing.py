@@ -114,7 +114,7 @@ async def end_overdue(session: AsyncSession, execution_id: UUID) -> None:
 async def _explain_refusal(
     session: AsyncSession, row: ExecutionRow, run: RunIdentity, status: ExecutionStatus
 ) -> Ended:
-    """Tell an unread message from a newer attempt and from a status that is not allowed."""
+    """Distinguish an unread message, a newer attempt and a status that is not allowed."""
     if (run.segment, run.attempt) <= (row.segment, row.attempt):
         raise FencedOutError("Another attempt moves this execution.")
     require_transition(ExecutionStatus(row.status), status)

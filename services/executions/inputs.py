@@ -104,6 +104,14 @@ class WorkBody(ExecuteBody):
     tags: Tags = ()
 
 
+class DryRunBody(Body):
+    """The input of a dry run, as for an execution."""
+
+    variables: Variables = Field(default_factory=dict)
+    strict_variables: bool = False
+    max_budget_usd: Usd | None = None
+
+
 class RetryBody(Body):
     """The parameters that differ from the first execution."""
 

@@ -10,7 +10,7 @@ from agent import results
 from domain.errors import ErrorCode
 from tests.agent.in_memory.driver import Runner, Turn, use
 
-CUT = "was cut at the output limit before this call was complete"
+CUT = "reached the output limit before this call was complete"
 
 
 async def test_an_answer_completes_the_execution(runner: Runner) -> None:

@@ -85,7 +85,7 @@ async def test_eleven_approved_ones_are_too_many(runner: Runner) -> None:
 async def test_a_failed_subtask_is_told(runner: Runner) -> None:
     child = delegate({"text": "no", "stop_reason": "refusal"})
     run = await runner.completed({"tool_use": child}, TOLD, **DELEGATE)
-    assert await run.text() == "The subtask failed (model_refused): The model refused to go on."
+    assert await run.text() == "The subtask failed (model_refused): The model refused to continue."
     [result] = await run.results()
     assert result["is_error"]
 

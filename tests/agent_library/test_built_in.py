@@ -7,9 +7,9 @@ from hatchling.builders.wheel import WheelBuilder
 
 from agent_library.built_in import built_in_agents
 from agent_library.files import split_front_matter
-from api.agents.schemas import AgentCreate
 from domain import agent_files
 from domain.agents import BUILT_IN_SLUGS
+from services.definitions.inputs import AgentCreate
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "agent_library" / "agents"

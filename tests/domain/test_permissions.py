@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.engine_tools import ENGINE_TOOLS
-from domain.permissions import KNOWN_TOOLS, Permissions, problems, rule_on_import
+from domain.permissions import KNOWN_TOOLS, Permissions, problems, rule_from_agent_file
 from domain.tool_calls import ToolEffect
 from domain.tool_rules import parse
 from tools.specs import BUILTIN_TOOLS
@@ -165,8 +165,8 @@ def test_wildcards_are_never_slow() -> None:
         ("read_fil", "'read_file'"),
         ("writefile", "'write_file'"),
         ("no_such_thing_at_all", "The tools are: ask_user, bash"),
-        ("bash(", "is no tool"),
-        ("", "is no tool"),
+        ("bash(", "is not a tool"),
+        ("", "is not a tool"),
         ("delegate(x)", "takes no pattern"),
         ("mcp__x", "There is no tool 'mcp__x'"),
     ],
@@ -184,7 +184,7 @@ def test_good_names_have_no_problems() -> None:
 
 def test_usual_names_are_mapped_on_import() -> None:
     usual = ["Read", "Bash", "Bash(git:*)", "Grep", "Task", "mcp__github__x", "bash(ls *)"]
-    assert [rule_on_import(name) for name in usual] == [
+    assert [rule_from_agent_file(name) for name in usual] == [
         "read_file",
         "bash",
         "bash(git *)",

@@ -13,7 +13,6 @@ from domain.pricing import (
     estimate,
     estimate_tokens,
     is_priced,
-    limits_of,
     price,
 )
 
@@ -66,16 +65,12 @@ def test_what_is_not_in_the_table_has_no_price(model: str) -> None:
     assert not is_priced(model)
     assert price(model, Usage(input_tokens=5), NOW) is None
     assert estimate(model, 5, 5, NOW) is None
-    assert limits_of(model) is None
 
 
 def test_a_dated_name_is_the_same_model() -> None:
     assert is_priced("claude-haiku-4-5-20251001")
     usage = Usage(output_tokens=1_000_000)
     assert price("claude-haiku-4-5-20251001", usage, NOW) == 5
-    limits = limits_of("claude-haiku-4-5-20251001")
-    assert limits is not None
-    assert limits.context_tokens == 200_000
 
 
 @given(st.sampled_from(MODELS), COUNTS, COUNTS, COUNTS, COUNTS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.secrets import is_reference, may_reach, name_in
+from domain.secrets import may_reach, name_in, reference_in, sounds_secret
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,6 @@ def test_names_in_references(reference: str, name: str | None) -> None:
     assert name_in(reference) == name
 
 
-def test_only_a_scheme_makes_a_value_a_reference() -> None:
-    assert is_reference("secret://x")
-    assert not is_reference("Bearer secret://x")
-
-
 @pytest.mark.parametrize(
     ("hosts", "host", "may"),
     [
@@ -44,3 +39,32 @@ def test_only_a_scheme_makes_a_value_a_reference() -> None:
 )
 def test_what_a_secret_may_reach(hosts: list[str], host: str, *, may: bool) -> None:
     assert may_reach(hosts, host) is may
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "X-API-Key", "ApiKey", "api_key", "PRIVATE_KEY", "Key", "Cookie", "GH_TOKEN",
+     "DB_PASSWORD", "X-Auth"],
+)  # fmt: skip
+def test_names_of_secrets_sound_so(name: str) -> None:
+    assert sounds_secret(name)
+
+
+@pytest.mark.parametrize("name", ["X-Team", "Accept", "X-Author", "X-Keyboard", "PATH", "Monkey"])
+def test_other_names_do_not(name: str) -> None:
+    assert not sounds_secret(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "reference"),
+    [
+        ("secret://a", "secret://a"),
+        ("Bearer secret://a.b-c", "secret://a.b-c"),
+        ("Bearer  secret://a", None),
+        ("secret://A", None),
+        ("secret://a secret", None),
+        ("plain", None),
+    ],
+)
+def test_a_reference_stands_alone_or_behind_a_word(value: str, reference: str | None) -> None:
+    assert reference_in(value) == reference

@@ -1,1 +1,0 @@
-"""Administration: routes, schemas and views."""

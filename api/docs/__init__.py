@@ -1,1 +1,0 @@
-"""API documentation: routes, schemas and views."""

@@ -1,1 +1,0 @@
-"""Dry runs: routes, schemas and views."""

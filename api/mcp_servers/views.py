@@ -1,0 +1,20 @@
+"""MCP servers, from rows to what clients read."""
+
+from api import links
+from api.http.rendering import from_row
+from api.http.request_context import Call
+from api.mcp_servers.schemas import HealthRead, McpServerRead
+from persistence.tables.mcp_servers import McpServerRow
+from services.definitions.mcp_values import mask_values
+
+
+def render_mcp_server(_: Call, row: McpServerRow) -> McpServerRead:
+    """Return a registered MCP server as clients read it, with secret values masked."""
+    return from_row(
+        McpServerRead,
+        row,
+        headers=mask_values(row.headers),
+        env=mask_values(row.env),
+        health=None if row.health is None else HealthRead.model_validate(row.health),
+        links=links.mcp_server(row.id),
+    )

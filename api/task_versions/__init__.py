@@ -1,1 +1,0 @@
-"""Task versions: routes, schemas and views."""

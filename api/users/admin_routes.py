@@ -1,0 +1,72 @@
+"""Routes for admins: users, and statistics."""
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from api.http.bodies import JsonBody
+from api.http.idempotency import run_service
+from api.http.paging import Listing, ListQuery
+from api.http.rendering import changed, if_match, render_page
+from api.http.request_context import Called
+from api.http.responses import answer, single
+from api.users.schemas import StatsRead, UserRead
+from api.users.views import render_stats, render_user
+from persistence.identity import users
+from persistence.identity.users import UserFilter
+from persistence.ledger import stats
+from services.identity import users as services
+from services.identity.inputs import Role, UserUpdate
+
+router = APIRouter(prefix="/admin", tags=["admin"])
+
+
+class UserQuery(ListQuery):
+    """Filters of a list of users."""
+
+    subject: Annotated[str | None, Field(max_length=255)] = None
+    role: Role | None = None
+    is_disabled: bool | None = None
+
+
+@router.get("/users", responses={200: {"model": Listing[UserRead]}})
+async def list_users(call: Called, query: Annotated[UserQuery, Query()]) -> Response:
+    """List all users, newest first."""
+    call.require_admin()
+    narrowed = UserFilter(query.subject, query.role, query.is_disabled)
+    async with call.gateway.database.reading() as session:
+        page = await users.page(session, narrowed, query.window())
+    return render_page(call, query, page, render_user)
+
+
+@router.get("/users/{user_id}", responses={200: {"model": UserRead}})
+async def get_user(call: Called, user_id: UUID) -> Response:
+    """Get a user."""
+    async with call.gateway.database.reading() as session:
+        row = await services.find_user(session, call.caller, user_id)
+    return single(call.request, render_user(call, row))
+
+
+@router.patch("/users/{user_id}", responses={200: {"model": UserRead}})
+async def update_user(
+    call: Called, user_id: UUID, update: Annotated[UserUpdate, Depends(JsonBody(UserUpdate))]
+) -> Response:
+    """Disable or enable a user, or set their quotas.
+
+    The change takes effect at once on this gateway, and within seconds on others.
+    """
+    check = if_match(call, render_user)
+    service = partial(services.update_user, user_id=user_id, update=update, precondition=check)
+    return await run_service(call, service, changed(render_user))
+
+
+@router.get("/stats", responses={200: {"model": StatsRead}})
+async def get_stats(call: Called) -> Response:
+    """Get how much there is of everything, what runs, and what today has cost."""
+    call.require_admin()
+    async with call.gateway.database.reading() as session:
+        found = await stats.load_stats(session)
+    return answer(render_stats(found))

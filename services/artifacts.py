@@ -1,0 +1,81 @@
+"""Artifacts: files that clients store, for an execution or on their own."""
+
+import errno
+import mimetypes
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import FilesElsewhereError, NotFoundError
+from persistence.blobs import BlobStore
+from persistence.sessions import artifacts
+from persistence.tables.artifacts import ArtifactRow
+from services.caller import Caller
+from services.executions.access import own_execution, require_active
+from services.inputs import ArtifactCreate
+from services.unit_of_work import UnitOfWork
+
+
+async def find_artifact(session: AsyncSession, caller: Caller, artifact_id: UUID) -> ArtifactRow:
+    """Return an artifact of the caller.
+
+    Raises:
+        NotFoundError: there is no such artifact.
+        PermissionDeniedError: it belongs to another user.
+    """
+    row = await artifacts.find(session, artifact_id)
+    if row is None:
+        raise NotFoundError(f"Artifact {artifact_id} does not exist.")
+    caller.require_own(row.user_id, "artifact")
+    return row
+
+
+async def create_artifact(
+    work: UnitOfWork, body: ArtifactCreate, *, blobs: BlobStore
+) -> ArtifactRow:
+    """Store a file, for an execution of the caller that has not ended or on its own.
+
+    Raises:
+        NotFoundError: there is no such execution.
+        PermissionDeniedError: it belongs to another user.
+        ExecutionTerminalError: it has ended; its files do not change any more.
+        FilesElsewhereError: this process cannot write to the directory of artifacts.
+    """
+    owner_id = work.caller.user_id
+    if body.execution_id is not None:
+        execution = await own_execution(work.session, work.caller, body.execution_id, lock=True)
+        require_active(execution)
+        owner_id = execution.user_id
+    row = ArtifactRow(
+        user_id=owner_id,
+        execution_id=body.execution_id,
+        kind="artifact",
+        name=body.name,
+        media_type=body.media_type or _guess_media_type(body),
+        size_bytes=len(body.data),
+        sha256=await _store(blobs, body.data),
+    )
+    await artifacts.create(work.session, row)
+    after = {"size_bytes": row.size_bytes, "sha256": row.sha256}
+    entity = ("artifact", row.id)
+    await work.record_audit("artifact.create", entity, after=after, owner_id=owner_id)
+    return row
+
+
+async def _store(blobs: BlobStore, content: bytes) -> str:
+    """Store the bytes and return their sha256."""
+    try:
+        return await blobs.add(content)
+    except OSError as error:
+        if error.errno not in {errno.EROFS, errno.EACCES}:
+            raise
+        raise FilesElsewhereError(
+            "This gateway cannot write to the directory of artifacts; send the file to another "
+            "gateway, or make $PERDURE_HOME/artifacts writable."
+        ) from error
+
+
+def _guess_media_type(body: ArtifactCreate) -> str:
+    if media_type := mimetypes.guess_type(body.name)[0]:
+        return media_type
+    return "application/octet-stream" if body.content is None else "text/plain; charset=utf-8"

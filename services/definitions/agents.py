@@ -1,0 +1,123 @@
+"""Agents: users' own, by slug, beside the built-in ones; import from Markdown files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from agent_library.files import split_front_matter
+from domain import agent_files
+from domain.agents import BUILT_IN_SLUGS
+from domain.errors import ConflictError, DuplicateNameError, InvalidInputError, NotFoundError
+from persistence.db.paging import Page, Window
+from persistence.definitions import agents
+from persistence.tables.agents import AgentRow
+from services.caller import Caller
+from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate
+from services.definitions.merging import validated
+from services.definitions.resources import EditableResource, create_resource, replace_resource
+from services.definitions.task_rules import rule_problems
+from services.unit_of_work import UnitOfWork
+
+
+class Agents(EditableResource[AgentRow, AgentCreate]):
+    """The declaration of agents. The key is the slug, which is `agent_id` in bodies."""
+
+    entity, noun = "agent", "agent"
+    table, create_model, update_model = AgentRow, AgentCreate, AgentUpdate
+
+    async def find(
+        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
+    ) -> AgentRow:
+        """Return an agent of the caller, or a built-in one, which cannot be locked.
+
+        Raises:
+            NotFoundError: the caller has no such agent.
+            ConflictError: a built-in agent is to be changed.
+        """
+        if lock and key in BUILT_IN_SLUGS:
+            raise ConflictError(
+                f"The agent {key!r} is built in and cannot be changed; "
+                "create an agent with another agent_id."
+            )
+        row = agents.find_built_in_row(key) or await agents.find_own(
+            session, caller.user_id, key, lock=lock
+        )
+        if row is None:
+            raise NotFoundError(f"Agent {key!r} does not exist.")
+        return row
+
+    async def page(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        window: Window,
+        *,
+        is_builtin: bool | None = None,
+    ) -> Page[AgentRow]:
+        """Return a page of the caller's agents, newest first, and then the built-in ones."""
+        return await agents.page(session, caller.user_id, is_builtin=is_builtin, window=window)
+
+    async def check(self, work: UnitOfWork, row: AgentRow, body: AgentCreate) -> None:
+        """Check the tool rules, and that the slug of a new agent is free."""
+        del work, row
+        if problems := list(rule_problems("allowed_tools", body.allowed_tools)):
+            raise InvalidInputError("The agent is invalid; see errors.", problems)
+        if body.agent_id in BUILT_IN_SLUGS:
+            raise DuplicateNameError(
+                f"The agent {body.agent_id!r} is built in; choose another agent_id."
+            )
+
+    def columns(self, work: UnitOfWork, row: AgentRow, body: AgentCreate) -> Mapping[str, Any]:
+        """Return the columns; the slug is the body's `agent_id`."""
+        columns = dict(super().columns(work, row, body))
+        return {"slug": columns.pop("agent_id"), **columns}
+
+    def body_fields(self, row: AgentRow) -> Mapping[str, Any]:
+        """Return the row as the fields of a body."""
+        fields = self.create_model.model_fields.keys() - {"agent_id"}
+        return {"agent_id": row.slug, **{field: getattr(row, field) for field in fields}}
+
+    def audited_fields(self, row: AgentRow) -> Mapping[str, Any]:
+        """Return what the agent is and may use; its prompt is content."""
+        return {
+            "agent_id": row.slug,
+            "name": row.name,
+            "model": row.model,
+            "executor": row.executor,
+            "allowed_tools": row.allowed_tools,
+        }
+
+    async def save(self, session: AsyncSession, row: AgentRow) -> None:
+        """Write a row (`EditableResource.save`)."""
+        await agents.create(session, row)
+
+
+AGENTS = Agents()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedAgent:
+    """An agent from a file. `ignored` lists what the file says that has no meaning here."""
+
+    row: AgentRow
+    ignored: tuple[str, ...]
+    is_new: bool
+
+
+async def import_agent(work: UnitOfWork, body: AgentImport) -> ImportedAgent:
+    """Create an agent of the caller from a Markdown file with front matter, or replace it.
+
+    Raises:
+        InvalidInputError: the file describes no valid agent; names each field.
+        DuplicateNameError: the caller has this agent, and the request does not say `replace`.
+    """
+    file = agent_files.read(*split_front_matter(body.markdown))
+    agent = validated(AgentCreate, file.body, "The agent in the file")
+    row = await agents.find_own(work.session, work.caller.user_id, agent.agent_id, lock=True)
+    if row is None or not body.replace:
+        row = await create_resource(work, AGENTS, agent)
+        return ImportedAgent(row, file.ignored, is_new=True)
+    await replace_resource(work, AGENTS, row, agent)
+    return ImportedAgent(row, file.ignored, is_new=False)

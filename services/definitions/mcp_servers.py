@@ -1,0 +1,163 @@
+"""MCP servers: registered by users, named by tasks, and checked for an answer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import httpx2
+
+from domain.errors import (
+    ConflictError,
+    FieldProblem,
+    InvalidInputError,
+    PermissionDeniedError,
+    SecretUnusableError,
+)
+from persistence.tables.mcp_servers import McpServerRow
+from services.caller import Caller
+from services.definitions import mcp_rules, mcp_values
+from services.definitions.inputs import McpServerCreate, McpServerUpdate
+from services.definitions.mcp_health import Health, check_health
+from services.definitions.resources import NamedResource
+from services.ports import WebClient
+from services.unit_of_work import Services, UnitOfWork
+
+RESERVED_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept"}
+)
+"""Headers that Perdure sets itself."""
+
+CONNECTION_FIELDS = frozenset({"url", "command", "args", "headers", "env"})
+"""If one of these changes, the result of the last health check is out of date."""
+
+
+class McpServers(NamedResource[McpServerRow, McpServerCreate]):
+    """The declaration of MCP servers."""
+
+    entity, noun = "mcp_server", "MCP server"
+    table, create_model, update_model = McpServerRow, McpServerCreate, McpServerUpdate
+
+    async def check(self, work: UnitOfWork, row: McpServerRow, body: McpServerCreate) -> None:
+        """Check the fields against each other, and that commands and sharing are an admin's."""
+        if problems := list(_problems(work, row, body)):
+            raise InvalidInputError("The MCP server is invalid; see errors.", problems)
+        if (body.command is not None or body.is_public) and not work.caller.is_admin:
+            raise PermissionDeniedError(
+                "Registering a command and sharing a server require the admin role."
+            )
+
+    def columns(
+        self, work: UnitOfWork, row: McpServerRow, body: McpServerCreate
+    ) -> Mapping[str, Any]:
+        """Return the columns; values that are no references are encrypted.
+
+        Raises:
+            SecretsNotConfiguredError: a value is to be encrypted, and there is no key.
+        """
+        seal = partial(mcp_values.seal_values, work.services.secrets, row.id)
+        columns = body.model_dump(mode="json") | {
+            "headers": seal("headers", body.headers, row.headers or {}),
+            "env": seal("env", body.env, row.env or {}),
+        }
+        is_same = all(getattr(row, field) == columns[field] for field in CONNECTION_FIELDS)
+        return {**columns, "health": row.health if is_same else None}
+
+    def body_fields(self, row: McpServerRow) -> Mapping[str, Any]:
+        """Return the row as the fields of a body, with encrypted values masked."""
+        masked = {
+            "headers": mcp_values.mask_values(row.headers),
+            "env": mcp_values.mask_values(row.env),
+        }
+        return {**super().body_fields(row), **masked}
+
+    def audited_fields(self, row: McpServerRow) -> Mapping[str, Any]:
+        """Return how the server is reached, with the names of headers and variables only."""
+        return {
+            "name": row.name,
+            "url": row.url,
+            "command": row.command,
+            "headers": sorted(row.headers),
+            "env": sorted(row.env),
+            "is_public": row.is_public,
+        }
+
+
+MCP_SERVERS = McpServers()
+
+
+async def check_mcp_server(
+    services: Services, caller: Caller, web: WebClient, server_id: UUID
+) -> Mapping[str, Any]:
+    """Check whether a server of the caller answers, store the result, and return it as JSON.
+
+    No transaction is open while the server is asked.
+
+    Raises:
+        NotFoundError: there is no such server.
+        PermissionDeniedError: it belongs to another user.
+        ConflictError: it is a command, which only a worker can start.
+    """
+    async with services.database.reading() as session:
+        row = await MCP_SERVERS.find(session, caller, server_id)
+    caller.require_own(row.user_id, MCP_SERVERS.noun)
+    if row.url is None:
+        raise ConflictError(
+            "This server is a command, which a worker starts for an execution. "
+            "Only servers with a URL can be checked."
+        )
+    result = _health_json(await _check_health(services, caller, web, row, row.url))
+    async with services.transaction(caller) as work:
+        current = await MCP_SERVERS.find(work.session, caller, server_id, lock=True)
+        if current.updated_at == row.updated_at:
+            current.health = result
+        entity, after = ("mcp_server", server_id), {"status": result["status"]}
+        await work.record_audit("mcp_server.check", entity, after=after, owner_id=row.user_id)
+    return result
+
+
+async def _check_health(
+    services: Services, caller: Caller, web: WebClient, row: McpServerRow, url: str
+) -> Health:
+    """Ask the server, with the caller's own secrets."""
+    try:
+        async with services.transaction(caller) as work:
+            headers = await mcp_values.open_headers(
+                work.session,
+                services.secrets,
+                caller.user_id,
+                row.id,
+                row.headers,
+                host=httpx2.URL(url).host,
+            )
+    except SecretUnusableError as error:
+        return Health(is_healthy=False, detail=error.detail)
+    return await check_health(web, url, headers)
+
+
+def _health_json(health: Health) -> dict[str, Any]:
+    fields = asdict(health)
+    status = "healthy" if fields.pop("is_healthy") else "unhealthy"
+    return {"status": status, "checked_at": datetime.now(UTC).isoformat(), **fields}
+
+
+def _problems(work: UnitOfWork, row: McpServerRow, body: McpServerCreate) -> Iterator[FieldProblem]:
+    yield from mcp_values.mask_problems("headers", body.headers, row.headers or {})
+    yield from mcp_values.mask_problems("env", body.env, row.env or {})
+    if (body.url is None) == (body.command is None):
+        yield FieldProblem(("body", "url"), "Give either a url or a command.")
+    if body.url is not None:
+        check_url = work.services.settings.check_url
+        yield from mcp_rules.url_problems(body.url, ("body", "url"), check_url)
+    for name in body.headers:
+        if name.lower() in RESERVED_HEADERS:
+            msg = "Perdure sets this header itself; leave it out."
+            yield FieldProblem(("body", "headers", name), msg)
+    unused = ("args", "env") if body.command is None else ("headers",)
+    kind = "a url" if body.command is None else "a command"
+    for field in unused:
+        if getattr(body, field):
+            msg = f"A server with {kind} has no {field}; leave it out."
+            yield FieldProblem(("body", field), msg)

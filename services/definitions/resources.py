@@ -1,0 +1,212 @@
+"""Generic services: create, change and delete what users define, from one declaration per kind.
+
+A subclass of `Resource` declares one kind: its rows, its name in messages and in the audit log, and
+its rules. The functions below run the verbs on it, with permission, precondition and audit.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import NotFoundError
+from domain.ids import new_id
+from persistence.db.paging import Page, Window
+from persistence.definitions import named_resources
+from persistence.tables.columns import NamedRow, OwnedRow
+from services.caller import Caller
+from services.definitions.merging import merged
+from services.field_types import Body
+from services.unit_of_work import UnitOfWork
+
+R = TypeVar("R", bound=OwnedRow)
+N = TypeVar("N", bound=NamedRow)
+B = TypeVar("B", bound=Body)
+
+Precondition = Callable[[R], None]
+"""Raises `PreconditionFailedError` if the resource is not the one that the caller read."""
+
+
+class Resource(ABC, Generic[R]):
+    """One kind of resource that users can read and delete."""
+
+    entity: str
+    """Its name in the audit log and in the names of operations, such as `tool_group`."""
+
+    noun: str
+    """Its name in messages, such as `tool group`."""
+
+    delete_verb: str = "delete"
+
+    @abstractmethod
+    async def find(
+        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
+    ) -> R:
+        """Return a resource that the caller may read.
+
+        With `lock` the caller must be allowed to change it, and its row is locked until the
+        transaction ends.
+
+        Raises:
+            NotFoundError: it does not exist.
+            PermissionDeniedError: it belongs to another user.
+        """
+
+    @abstractmethod
+    def audited_fields(self, row: R) -> Mapping[str, Any]:
+        """Return what the audit log records: no prompts, no secrets."""
+
+    async def delete(self, work: UnitOfWork, row: R) -> None:
+        """Delete a locked row."""
+        await work.session.delete(row)
+        await work.session.flush()
+
+
+class EditableResource(Resource[R], Generic[R, B]):
+    """One kind of resource that users can also create and change."""
+
+    table: type[R]
+    create_model: type[B]
+    update_model: type[Body]
+
+    @abstractmethod
+    async def save(self, session: AsyncSession, row: R) -> None:
+        """Write a new or changed row.
+
+        Raises:
+            DuplicateNameError: the owner has another resource with this name.
+        """
+
+    async def check(self, work: UnitOfWork, row: R, body: B) -> None:
+        """Check the rules of a new or changed resource; `row` is still as it was before.
+
+        Raises:
+            InvalidInputError: it breaks rules; names each field.
+            PermissionDeniedError: a field needs an admin.
+        """
+
+    def columns(self, work: UnitOfWork, row: R, body: B) -> Mapping[str, Any]:  # noqa: ARG002 - for subclasses
+        """Return the columns that store the body."""
+        return body.model_dump(mode="json")
+
+    def body_fields(self, row: R) -> Mapping[str, Any]:
+        """Return the row as the fields of a body."""
+        return {field: getattr(row, field) for field in self.create_model.model_fields}
+
+
+class NamedResource(EditableResource[N, B]):
+    """One kind of resource with an id and a name that is unique among those of its owner.
+
+    If its rows have the column `is_public`, other users can read the public ones.
+    """
+
+    async def find(
+        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
+    ) -> N:
+        """Return the resource with this id (`Resource.find`)."""
+        row = await named_resources.find(session, self.table, key, lock=lock)
+        if row is None:
+            raise NotFoundError(f"{self.noun[0].upper()}{self.noun[1:]} {key} does not exist.")
+        if lock or not getattr(row, "is_public", False):
+            caller.require_own(row.user_id, self.noun)
+        return row
+
+    async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[N]:
+        """Return a page of the caller's resources and of the public ones."""
+        return await named_resources.page(session, self.table, caller.user_id, window)
+
+    async def save(self, session: AsyncSession, row: N) -> None:
+        """Write a row (`EditableResource.save`)."""
+        await named_resources.save(session, row)
+
+
+async def create_resource(work: UnitOfWork, resource: EditableResource[R, B], body: B) -> R:
+    """Create a resource of the caller.
+
+    Raises:
+        InvalidInputError: it breaks rules; names each field.
+        PermissionDeniedError: a field needs an admin.
+        DuplicateNameError: the caller has another one with this name.
+    """
+    row = resource.table(id=new_id(), user_id=work.caller.user_id)
+    await _write(work, resource, row, body)
+    after = resource.audited_fields(row)
+    await work.record_audit(f"{resource.entity}.create", (resource.entity, row.id), after=after)
+    return row
+
+
+async def update_resource(
+    work: UnitOfWork,
+    resource: EditableResource[R, B],
+    key: Any,
+    update: Body,
+    precondition: Precondition[R],
+) -> R:
+    """Change the given fields of a resource.
+
+    Raises:
+        NotFoundError: it does not exist.
+        PermissionDeniedError: it belongs to another user, or a field needs an admin.
+        PreconditionFailedError: it has changed since the caller read it.
+        InvalidInputError: the changed resource breaks rules; names each field.
+        DuplicateNameError: the owner has another one with the new name.
+    """
+    row = await resource.find(work.session, work.caller, key, lock=True)
+    precondition(row)
+    body = merged(resource.create_model, resource.body_fields(row), update, what=resource.noun)
+    await replace_resource(work, resource, row, body)
+    return row
+
+
+async def replace_resource(
+    work: UnitOfWork, resource: EditableResource[R, B], row: R, body: B
+) -> None:
+    """Replace all fields of a locked resource.
+
+    Raises:
+        InvalidInputError: it breaks rules; names each field.
+        PermissionDeniedError: a field needs an admin.
+        DuplicateNameError: the owner has another one with the new name.
+    """
+    before = resource.audited_fields(row)
+    await _write(work, resource, row, body, updated_at=datetime.now(UTC))
+    await work.record_audit(
+        f"{resource.entity}.update",
+        (resource.entity, row.id),
+        before=before,
+        after=resource.audited_fields(row),
+        owner_id=row.user_id,
+    )
+
+
+async def delete_resource(
+    work: UnitOfWork, resource: Resource[R], key: Any, precondition: Precondition[R]
+) -> None:
+    """Delete a resource.
+
+    Raises:
+        NotFoundError: it does not exist.
+        PermissionDeniedError: it belongs to another user.
+        PreconditionFailedError: it has changed since the caller read it.
+    """
+    row = await resource.find(work.session, work.caller, key, lock=True)
+    precondition(row)
+    before = resource.audited_fields(row)
+    await resource.delete(work, row)
+    await work.record_audit(
+        f"{resource.entity}.{resource.delete_verb}",
+        (resource.entity, row.id),
+        before=before,
+        owner_id=row.user_id,
+    )
+
+
+async def _write(
+    work: UnitOfWork, resource: EditableResource[R, B], row: R, body: B, **values: Any
+) -> None:
+    await resource.check(work, row, body)
+    for column, value in {**resource.columns(work, row, body), **values}.items():
+        setattr(row, column, value)
+    await resource.save(work.session, row)

@@ -1,0 +1,75 @@
+"""Secrets: stored under a name, read only by the tools and requests that use them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import NotFoundError
+from persistence.db.paging import Page, Window
+from persistence.definitions import secrets
+from persistence.tables.secrets import SecretRow
+from services.caller import Caller
+from services.definitions.inputs import SecretPut
+from services.definitions.resources import Resource
+from services.unit_of_work import UnitOfWork
+
+
+class Secrets(Resource[SecretRow]):
+    """The declaration of secrets. The key is the name; other users' names are not visible."""
+
+    entity, noun = "secret", "secret"
+
+    async def find(
+        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
+    ) -> SecretRow:
+        """Return the caller's secret with this name.
+
+        Raises:
+            NotFoundError: the caller has none.
+        """
+        del lock
+        row = await secrets.find(session, caller.user_id, key)
+        if row is None:
+            raise NotFoundError(f"You have no secret {key!r}.")
+        return row
+
+    async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[SecretRow]:
+        """Return a page of the caller's secrets."""
+        return await secrets.page(session, caller.user_id, window)
+
+    def audited_fields(self, row: SecretRow) -> Mapping[str, Any]:
+        """Return the name and where the secret may be used."""
+        return {"name": row.name, "hosts": row.hosts, "tools": row.tools}
+
+
+SECRETS = Secrets()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A secret without its value, and whether its name is new."""
+
+    row: SecretRow
+    is_new: bool
+
+
+async def put_secret(work: UnitOfWork, name: str, body: SecretPut) -> StoredSecret:
+    """Store a secret of the caller, or replace the one with this name.
+
+    Raises:
+        SecretsNotConfiguredError: there is no key to encrypt it with.
+    """
+    row, is_new = await secrets.put(
+        work.session,
+        work.services.secrets,
+        work.caller.user_id,
+        name,
+        body.value.get_secret_value(),
+        hosts=body.hosts,
+        tools=body.tools,
+    )
+    action = "secret.create" if is_new else "secret.update"
+    await work.record_audit(action, ("secret", row.id), after=SECRETS.audited_fields(row))
+    return StoredSecret(row, is_new)

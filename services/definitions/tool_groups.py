@@ -1,0 +1,31 @@
+"""Tool groups: named lists of tool rules, which tasks name as `group:NAME`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.errors import InvalidInputError
+from persistence.tables.tool_groups import ToolGroupRow
+from services.definitions.inputs import ToolGroupCreate, ToolGroupUpdate
+from services.definitions.resources import NamedResource
+from services.definitions.task_rules import rule_problems
+from services.unit_of_work import UnitOfWork
+
+
+class ToolGroups(NamedResource[ToolGroupRow, ToolGroupCreate]):
+    """The declaration of tool groups."""
+
+    entity, noun = "tool_group", "tool group"
+    table, create_model, update_model = ToolGroupRow, ToolGroupCreate, ToolGroupUpdate
+
+    async def check(self, work: UnitOfWork, row: ToolGroupRow, body: ToolGroupCreate) -> None:
+        """Check the rules in the list; a group cannot name other groups."""
+        del work, row
+        if problems := list(rule_problems("tools", body.tools)):
+            raise InvalidInputError("The tool group is invalid; see errors.", problems)
+
+    def audited_fields(self, row: ToolGroupRow) -> Mapping[str, Any]:
+        """Return all fields that a user can set."""
+        return self.body_fields(row)
+
+
+TOOL_GROUPS = ToolGroups()

@@ -1,0 +1,47 @@
+"""Dry runs: what an execution of a task would be, without one."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from domain.agents import Agent
+from persistence.executions.creation import Start
+from persistence.ledger import forecasts
+from persistence.ledger.forecasts import Forecast
+from services.definitions import task_rules
+from services.executions import starting
+from services.executions.access import readable_task
+from services.executions.inputs import DryRunBody, ExecuteBody
+from services.scheduling.variables import with_schedule_variables
+from services.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunResult:
+    """What would start, the model that would run, and what past executions suggest."""
+
+    start: Start
+    agent: Agent | None
+    model: str
+    forecast: Forecast
+
+
+async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunResult:
+    """Check a start of a task without starting it.
+
+    Raises:
+        NotFoundError: there is no such task.
+        PermissionDeniedError: it is not public and belongs to another user.
+        TaskInactiveError: it is inactive.
+        InvalidInputError: the execution cannot be started; names each field.
+    """
+    task = await readable_task(work.session, work.caller, task_id)
+    execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
+    start = starting.start_of_body(work, starting.active_work_of(task), execution)
+    now = datetime.now(UTC)
+    start = await with_schedule_variables(work.session, start, now)
+    agent = await starting.check_start(work, start, strict_variables=body.strict_variables)
+    default_model = work.services.settings.default_model
+    model = task_rules.model_of(start.work.definition, agent, default_model)
+    forecast = await forecasts.make_forecast(work.session, task_id, start.user_id)
+    return DryRunResult(start, agent, model, forecast)

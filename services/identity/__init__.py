@@ -1,0 +1,1 @@
+"""Services of users and their API keys."""

@@ -1,0 +1,87 @@
+"""API keys: created by people, used by programs."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import FieldProblem, InvalidInputError, NotFoundError, PermissionDeniedError
+from persistence.db.paging import Page, Window
+from persistence.identity import api_keys
+from persistence.identity.api_keys import NewKey
+from persistence.tables.api_keys import ApiKeyRow
+from services.caller import Caller
+from services.definitions.resources import Resource
+from services.identity.inputs import ApiKeyCreate
+from services.unit_of_work import UnitOfWork
+
+MAX_LIFETIME = timedelta(days=3650)
+"""Of a key that expires: ten years (chosen)."""
+
+
+class ApiKeys(Resource[ApiKeyRow]):
+    """The declaration of API keys."""
+
+    entity, noun, delete_verb = "api_key", "API key", "revoke"
+
+    async def find(
+        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
+    ) -> ApiKeyRow:
+        """Return a key of the caller that is not revoked (`Resource.find`)."""
+        row = await api_keys.find(session, key, lock=lock)
+        if row is None:
+            raise NotFoundError(f"API key {key} does not exist.")
+        caller.require_own(row.user_id, self.noun)
+        return row
+
+    async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[ApiKeyRow]:
+        """Return a page of the caller's keys that are not revoked."""
+        return await api_keys.page(session, caller.user_id, window)
+
+    def audited_fields(self, row: ApiKeyRow) -> Mapping[str, Any]:
+        """Return all fields but the secret."""
+        expires_at = row.expires_at.isoformat() if row.expires_at else None
+        return {
+            "name": row.name,
+            "prefix": row.prefix,
+            "role": row.role,
+            "expires_at": expires_at,
+        }
+
+    async def delete(self, work: UnitOfWork, row: ApiKeyRow) -> None:
+        """Revoke a locked key: at once in this process, within seconds in others."""
+        await api_keys.revoke(work.session, row)
+        work.forget_user(row.user_id)
+
+
+API_KEYS = ApiKeys()
+
+
+async def create_api_key(work: UnitOfWork, body: ApiKeyCreate) -> NewKey:
+    """Create an API key of the caller.
+
+    Raises:
+        PermissionDeniedError: the caller uses an API key, or is no admin and wants an admin's key.
+        InvalidInputError: it expires in the past or after `MAX_LIFETIME`.
+        DuplicateNameError: the caller has a key with this name.
+    """
+    if work.caller.api_key_id is not None:
+        raise PermissionDeniedError("An API key cannot create API keys; use a token.")
+    if body.role == "admin":
+        work.caller.require_admin()
+    now = datetime.now(UTC)
+    if body.expires_at is not None and not now < body.expires_at < now + MAX_LIFETIME:
+        msg = "Choose a time in the future, at most ten years from now."
+        problem = FieldProblem(("body", "expires_at"), msg)
+        raise InvalidInputError("The API key is invalid; see errors.", [problem])
+    key = await api_keys.create(
+        work.session,
+        work.caller.user_id,
+        name=body.name,
+        role=body.role,
+        expires_at=body.expires_at,
+    )
+    after = API_KEYS.audited_fields(key.row)
+    await work.record_audit("api_key.create", ("api_key", key.row.id), after=after)
+    return key

@@ -1,0 +1,96 @@
+"""Users: what they may use, and what admins change."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import ConflictError, NotFoundError
+from persistence.identity import users
+from persistence.ledger.quotas import QuotaUsage, load_usage
+from persistence.tables.users import UserRow
+from services.caller import Caller
+from services.identity.inputs import UserUpdate
+from services.quotas import Quotas, effective_quotas
+from services.unit_of_work import UnitOfWork
+
+Precondition = Callable[[UserRow], None]
+"""Raises `PreconditionFailedError` if the user is not the one that the caller read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A user with their quotas, and how much of them is used."""
+
+    user: UserRow
+    quotas: Quotas
+    usage: QuotaUsage
+
+
+async def read_profile(session: AsyncSession, caller: Caller, defaults: Quotas) -> Profile:
+    """Return the profile of the caller; `defaults` are the quotas of users without their own."""
+    user = await _find(session, caller.user_id)
+    usage = await load_usage(session, caller.user_id)
+    return Profile(user, effective_quotas(user, defaults), usage)
+
+
+async def find_user(
+    session: AsyncSession, caller: Caller, user_id: UUID, *, lock: bool = False
+) -> UserRow:
+    """Return a user to an admin; `lock` locks the row until the transaction ends.
+
+    Raises:
+        PermissionDeniedError: the caller is no admin.
+        NotFoundError: there is no such user.
+    """
+    caller.require_admin()
+    return await _find(session, user_id, lock=lock)
+
+
+async def update_user(
+    work: UnitOfWork, user_id: UUID, update: UserUpdate, precondition: Precondition
+) -> UserRow:
+    """Disable or enable a user, or set their quotas.
+
+    Raises:
+        PermissionDeniedError: the caller is no admin.
+        ConflictError: the caller would disable themselves.
+        NotFoundError: there is no such user.
+        PreconditionFailedError: it has changed since the caller read it.
+    """
+    row = await find_user(work.session, work.caller, user_id, lock=True)
+    if update.is_disabled and user_id == work.caller.user_id:
+        raise ConflictError("You cannot disable yourself; ask another admin.")
+    precondition(row)
+    before = _audited_fields(row, update)
+    for field in update.model_fields_set - {"is_disabled"}:
+        setattr(row, field, getattr(update, field))
+    if "is_disabled" in update.model_fields_set:
+        disabled_at = row.disabled_at or datetime.now(UTC)
+        row.disabled_at = disabled_at if update.is_disabled else None
+    await work.session.flush()
+    after = _audited_fields(row, update)
+    await work.record_audit("user.update", ("user", user_id), before=before, after=after)
+    work.forget_user(user_id)
+    return row
+
+
+async def _find(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> UserRow:
+    row = await users.find(session, user_id, lock=lock)
+    if row is None:
+        raise NotFoundError(f"User {user_id} does not exist.")
+    return row
+
+
+def _audited_fields(row: UserRow, update: UserUpdate) -> dict[str, Any]:
+    """Return the fields that the update sets; JSON has no decimals."""
+    usd = row.max_usd_per_day
+    fields = {
+        "is_disabled": row.disabled_at is not None,
+        "max_concurrent_executions": row.max_concurrent_executions,
+        "max_usd_per_day": None if usd is None else float(usd),
+    }
+    return {field: fields[field] for field in sorted(update.model_fields_set)}
