@@ -17,7 +17,7 @@ from activities.call_claude import ExecutionRunner, InterruptWatchers
 from activities.execution import Activities
 from activities.live_updates import LiveWatchers
 from activities.notifications import DeliveryActivities
-from activities.periodic_tasks import periodic_tasks, start_deliveries
+from activities.periodic_tasks import periodic_tasks
 from activities.prices import ListPrices
 from activities.sending import Sender
 from agent.ports import Model
@@ -25,7 +25,7 @@ from claude.adapter import ClaudeModel
 from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
-from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, WAKE_CHANNEL, WATCH_CHANNEL, Listener
+from persistence.db.live_updates import WAKE_CHANNEL, WATCH_CHANNEL, Listener
 from persistence.db.migrate import refuse_pre_release_database
 from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
@@ -101,14 +101,14 @@ def reports_worker(client: Client, activities: Activities) -> Worker:
 
 
 def delivery_activities(
-    settings: Settings, database: Database, outbound: Outbound
+    settings: Settings, services: Services, outbound: Outbound
 ) -> DeliveryActivities:
     """Build what delivers notifications, as far as the settings allow."""
-    smtp_url, keys = settings.smtp_url, settings.secrets_key
+    smtp_url = settings.smtp_url
     sender = Sender(
-        database=database,
+        database=services.database,
         outbound=outbound,
-        secret_box=SecretBox(keys.get_secret_value() if keys else None),
+        secret_box=services.secrets,
         mailer=Mailer.from_url(
             smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from
         ),
@@ -138,22 +138,20 @@ def execution_runner(settings: Settings, database: Database, model: Model) -> Ex
 
 
 def background_tasks(
-    settings: Settings, runner: ExecutionRunner, client: Client
+    settings: Settings, runner: ExecutionRunner, services: Services
 ) -> AbstractAsyncContextManager[None]:
     """Run the listener for Postgres notifications and the periodic tasks."""
-    database, dispatcher = runner.database, Dispatcher(client)
-    deliveries = start_deliveries(database, dispatcher)
+    tasks = periodic_tasks(services)
     listener = Listener(
         str(settings.database_url),
         {
             WAKE_CHANNEL: runner.interrupt_watchers.wake,
             WATCH_CHANNEL: runner.live_watchers.watch,
-            NOTIFICATIONS_CHANNEL: deliveries.wake,
+            **{task.wake_channel: task.wake for task in tasks if task.wake_channel},
         },
         on_gap=runner.interrupt_watchers.wake_all,
     )
-    tasks = periodic_tasks(database, dispatcher, Schedules(client))
-    return run_alongside(listener.run(), deliveries.run(), *(task.run() for task in tasks))
+    return run_alongside(listener.run(), *(task.run() for task in tasks))
 
 
 def compose_services(
@@ -186,12 +184,13 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
         )
         stack.push_async_callback(database.close)
         await refuse_pre_release_database(database.engine)
-        runner = execution_runner(settings, database, model)
-        await stack.enter_async_context(background_tasks(settings, runner, client))
         outbound = Outbound(settings.outbound_allow)
         stack.push_async_callback(outbound.aclose)
-        deliveries = delivery_activities(settings, database, outbound)
-        activities = Activities(runner, compose_services(settings, database, client, outbound))
+        services = compose_services(settings, database, client, outbound)
+        runner = execution_runner(settings, database, model)
+        await stack.enter_async_context(background_tasks(settings, runner, services))
+        deliveries = delivery_activities(settings, services, outbound)
+        activities = Activities(runner, services)
         await stack.enter_async_context(deliveries_worker(client, deliveries))
         await stack.enter_async_context(reports_worker(client, activities))
         await stack.enter_async_context(executions_worker(client, activities, settings))

@@ -22,15 +22,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """Calls `sweep` every `period` until it is cancelled.
+    """Calls `sweep` every `period_seconds` until it is cancelled.
 
     If `sweep` returns `batch` or more, there may be more to do, and the next call follows at once.
+    A notification on the Postgres channel `wake_channel` ends the wait early.
     """
 
     name: str
-    period: timedelta
+    period_seconds: float
     sweep: Callable[[], Awaitable[int | None]]
     batch: int | None = None
+    wake_channel: str | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self, _payload: str = "") -> None:
@@ -48,7 +50,7 @@ class PeriodicTask:
                 log.warning("background_task.failed", task=self.name, error=type(error).__name__)
             if self.batch is None or (count or 0) < self.batch:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self.period.total_seconds())
+                    await asyncio.wait_for(self._woken.wait(), self.period_seconds)
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from persistence.executions.prompts import PromptSource
 from persistence.executions.snapshot import permissions_of
 from tools.specs import BUILTIN_TOOLS
 
-NOT_RUN = "This call was not run: the previous execution of the session ended before it."
+NOT_RUN = "The previous execution of this session ended before the call was run."
 NOT_SHARED = "This call was not run: the conversation was forked before it had a result."
 
 

@@ -25,11 +25,11 @@ from domain.notifications import Kind, is_final, is_success
 from domain.secrets import may_reach
 from persistence.db.database import Database
 from persistence.definitions import secrets
+from persistence.definitions.secrets import SecretSealer
 from persistence.notifications.deliveries import EXCERPT, AttemptResult, DeliveryAttempt
 from persistence.tables.notifications import NotificationRow
 from runtime.mail import Mailer, MailRefusedError
 from runtime.outbound import Answer, Outbound
-from runtime.secret_box import SecretBox
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class Sender:
 
     database: Database
     outbound: Outbound
-    secret_box: SecretBox
+    secret_box: SecretSealer
     mailer: Mailer | None
 
     async def send(self, attempt: DeliveryAttempt) -> AttemptResult:
@@ -120,7 +120,7 @@ class Sender:
         If `is_url`, the value leaves this process as an address, so the secret must allow its host.
         """
         async with self.database.transaction() as session:
-            secret, value = await secrets.decrypt(session, self.secret_box, row.user_id, reference)
+            secret, value = await secrets.opened(session, self.secret_box, row.user_id, reference)
         if is_url and not may_reach(secret.hosts, _host(value)):
             raise SecretUnusableError(
                 f"The secret {secret.name!r} must hold a URL whose host is among its hosts."

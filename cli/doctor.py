@@ -1,4 +1,4 @@
-"""`perdure doctor`: what is missing on this machine, and how to mend it."""
+"""`perdure doctor`: what is missing on this machine, and how to fix it."""
 
 import asyncio
 import os
@@ -33,12 +33,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; `mend` says what to do about it."""
+    """One thing looked at; `fix` says what to do about it."""
 
     name: str
     state: State
     what: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -65,12 +65,12 @@ def _python() -> Finding:
 
 
 def _program(name: str, instead: str, find: Callable[[], str]) -> Finding:
-    mend = f"Run `make setup`, or set {instead} to use a server of your own."
+    fix = f"Run `make setup`, or set {instead} to use a server of your own."
     try:
         path = find()
         said = _output([path, "--version"])
     except (PartFailedError, OSError, subprocess.SubprocessError) as error:
-        return Finding(name, State.MISSING, str(error), mend)
+        return Finding(name, State.MISSING, str(error), fix)
     return Finding(name, State.OK, said)
 
 

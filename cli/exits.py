@@ -25,16 +25,20 @@ class CommandError(Exception):
     exit: ClassVar[Exit] = Exit.USAGE
 
 
-def exit_with(command: Callable[[], int | str | None]) -> NoReturn:
-    """Run the command and exit with its code; a `CommandError` is printed on stderr."""
-    code: int | str | None
+def run_to_code(command: Callable[[], int | str | None]) -> int | str | None:
+    """Run the command and return its exit code; a `CommandError` is printed on stderr."""
     try:
-        code = command()
+        return command()
     except CommandError as error:
         print(f"perdure: {harmless(str(error))}", file=sys.stderr)  # noqa: T201 - a command prints
-        code = error.exit
+        return error.exit
     except SystemExit as end:
-        code = end.code
+        return end.code
+
+
+def exit_with(command: Callable[[], int | str | None]) -> NoReturn:
+    """Run the command and exit with its code."""
+    code = run_to_code(command)
     if "temporalio" in sys.modules and isinstance(code, int | None):
         # Threads of Temporal's core may abort the process while the interpreter shuts down
         # (temporalio/sdk-python#300): exit without shutting it down.

@@ -25,7 +25,7 @@ def run(settings: Settings, ports: Ports, *, scripted_model: bool) -> Exit:
         PortInUseError: a port is taken.
     """
     if not scripted_model and (finding := model()).state is not State.OK:
-        say(f"{finding.what}. {finding.mend}")
+        say(f"{finding.what}. {finding.fix}")
     os.umask(0o077)  # histories and logs are as private as the secrets beside them
     home = Home.open(settings.home)
     with home.held():

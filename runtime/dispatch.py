@@ -37,7 +37,7 @@ HIGHEST = 10
 
 
 class Dispatcher:
-    """Implements `WorkflowServer` and `DeliveryServer` (`services/ports.py`)."""
+    """Implements `services.ports.WorkflowServer`."""
 
     def __init__(self, client: Client) -> None:
         """`client` may be lazy."""

@@ -15,7 +15,7 @@ from persistence.tables.notifications import NotificationRow
 from services.caller import Caller
 from services.definitions.notification_rules import TargetRules
 from services.inputs import NotificationTest
-from services.ports import DeliveryServer
+from services.ports import WorkflowServer
 from services.unit_of_work import UnitOfWork
 
 BATCH = 20
@@ -73,7 +73,7 @@ async def redeliver(work: UnitOfWork, notification_id: UUID) -> NotificationRow:
     return row
 
 
-async def start_due_deliveries(database: Database, server: DeliveryServer) -> int:
+async def start_due_deliveries(database: Database, workflows: WorkflowServer) -> int:
     """Start the workflows of deliveries that are due. Return the number of deliveries.
 
     A delivery whose workflow has ended without a result is marked as failed.
@@ -82,7 +82,7 @@ async def start_due_deliveries(database: Database, server: DeliveryServer) -> in
         due = await deliveries.take_due(session, limit=BATCH)
     if not due:
         return 0
-    starts = [server.start_delivery(delivery.id, delivery.facts) for delivery in due]
+    starts = [workflows.start_delivery(delivery.id, delivery.facts) for delivery in due]
     ids = [delivery.id for delivery in due]
     is_running = dict(zip(ids, await asyncio.gather(*starts), strict=True))
     async with database.transaction() as session:

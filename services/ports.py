@@ -28,10 +28,6 @@ class WorkflowServer(Protocol):
         """Return the state of a workflow, or None if Temporal did not answer."""
         ...
 
-
-class DeliveryServer(Protocol):
-    """Starts the workflows that deliver notifications (`runtime/dispatch.py`)."""
-
     async def start_delivery(self, notification_id: UUID, facts: WorkflowFacts) -> bool | None:
         """Start a delivery that was never started. Return whether its workflow is running now.
 

@@ -26,6 +26,9 @@ from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.databases import Databases
 from tests.distribution import FileScheduling, sort_longest_first
+from tests.stack import stack
+
+__all__ = ["stack"]  # a fixture for all folders
 
 if TYPE_CHECKING:
     from tests.engine.driver import Engine

@@ -161,6 +161,6 @@ def doctor(*, as_json: AsJson = False) -> None:
             )
             show.out.print(finding.what, markup=False)
             if finding.state is not State.OK:
-                show.out.print(f"         {finding.mend}", style="dim", markup=False)
+                show.out.print(f"         {finding.fix}", style="dim", markup=False)
     if any(finding.state is State.MISSING for finding in findings):
         raise typer.Exit(Exit.FAILED)

@@ -88,7 +88,7 @@ def say(
 ) -> None:
     """Send a message to a conversation and wait for the answer. Exit codes are those of `run`."""
     with open_client(context) as client:
-        execution = client.start("say", {"content": text}, session_id=session_id)
+        execution = client.start("send_session_message", {"content": text}, session_id=session_id)
         wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay)
 
 

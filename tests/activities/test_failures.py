@@ -1,4 +1,4 @@
-"""What of an error enters Temporal: a code, a fixed sentence, and whether to try again."""
+"""What enters Temporal for an error: a code, a fixed sentence, and whether to retry."""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -8,7 +8,7 @@ from domain.errors import ErrorCode, FencedOutError, PerdureError, WorkspaceElse
 
 
 def raised(error: BaseException) -> ApplicationError:
-    """What an activity fails with when its work raises this."""
+    """Return the error of an activity whose work raises this."""
     with pytest.raises(ApplicationError) as caught, translate_errors():
         raise error
     return caught.value
@@ -32,7 +32,7 @@ def test_only_the_code_enters(error: Exception, code: str, *, is_final: bool) ->
     assert failure.__cause__ is None
 
 
-def test_the_table_names_every_error_of_ours() -> None:
+def test_the_table_has_every_error() -> None:
     def subclasses(error: type[PerdureError]) -> set[type[PerdureError]]:
         found = set(error.__subclasses__())
         return found.union(*(subclasses(e) for e in found)) if found else found
@@ -41,7 +41,7 @@ def test_the_table_names_every_error_of_ours() -> None:
     assert ours == set(IS_RETRYABLE)
 
 
-def test_codes_tell_errors_apart() -> None:
+def test_codes_are_unique() -> None:
     codes = [error.code for error in IS_RETRYABLE]
     assert len(codes) == len(set(codes))
     assert len({code.value for code in ErrorCode}) == len(ErrorCode)

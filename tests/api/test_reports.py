@@ -15,8 +15,8 @@ from activities import report as reporting
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
-from tests.cli.running import perdure
 from tests.reports.execution_builder import start_execution
+from tests.stack import perdure
 from tests.waiting import now_within_an_hour
 
 Client = httpx2.AsyncClient

@@ -4,7 +4,7 @@ import psutil
 
 from claude.scripted.request_log import LoggedCall
 from tests.chaos.stack import Stack
-from tests.cli.running import is_running
+from tests.stack import is_running
 from tests.waiting import eventually
 
 

@@ -14,7 +14,7 @@ import httpx2
 import psutil
 
 from claude.scripted import ScriptedModelServer
-from tests.cli.running import PERDURE, Up, environment, is_running
+from tests.stack import PERDURE, Up, environment, is_running
 from tests.waiting import eventually
 
 Part = Literal["worker", "api", "postgres", "temporal"]
@@ -102,7 +102,7 @@ class Stack:
 
         async def is_ready() -> bool:
             assert self.up.process.poll() is None, self.up.output.read_text()
-            return self.up.said("\nready ")
+            return self.up.has_printed("\nready ")
 
         await eventually(is_ready, within=BACK_SECONDS, what="perdure up")
 

@@ -9,7 +9,7 @@ from tests.chaos import accounts, jobs
 from tests.chaos.jobs import Job
 from tests.chaos.moments import during_command, during_model_calls, sleeping
 from tests.chaos.stack import Stack
-from tests.cli.running import is_running
+from tests.stack import is_running
 
 
 @pytest.fixture(scope="module")

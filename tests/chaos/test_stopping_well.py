@@ -17,7 +17,7 @@ from tests.chaos import accounts, jobs
 from tests.chaos.jobs import Job
 from tests.chaos.moments import during_command, during_model_calls, model_calls_in_flight
 from tests.chaos.stack import Stack
-from tests.cli.running import is_running
+from tests.stack import is_running
 from tests.waiting import eventually
 
 EXECUTIONS = 20

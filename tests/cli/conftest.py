@@ -1,21 +1,27 @@
-"""The command line in this process, at a real gateway."""
+"""The command line in this process, at a gateway of the test's own or at the shared stack."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from api.main import create_app
-from cli.main import app
 from cli.tokens import mint
 from tests.api.conftest import serving, settings_of
 from tests.api.world import SECRET, World
+from tests.cli.runner import Invocation, invoke
+from tests.stack import Up
 
-Command = Callable[..., Coroutine[Any, Any, Result]]
+Command = Callable[..., Coroutine[Any, Any, Invocation]]
+
+
+class StackCommand(Protocol):
+    """A command at the shared stack."""
+
+    def __call__(self, *arguments: str) -> Invocation: ...
 
 
 @pytest.fixture
@@ -31,13 +37,31 @@ async def world(database_url: str, temporal_address: str, tmp_path: Path) -> Asy
 
 @pytest.fixture
 def perdure(world: World) -> Command:
-    """The command as `alice` gives it, or another `user`; what it asks is answered by `typed`."""
+    """Run a command as `alice` or another `user`; `typed` is its stdin."""
 
     async def run(
         *arguments: str, user: str = "alice", role: str = "user", typed: str | None = None
-    ) -> Result:
+    ) -> Invocation:
         token = mint(SECRET, user=user, role=role, lives=timedelta(hours=1))
-        given = ["--api-url", world.url, "--token", token, *arguments]
-        return await asyncio.to_thread(CliRunner().invoke, app, given, input=typed)
+        options = ("--api-url", world.url, "--token", token)
+        return await asyncio.to_thread(invoke, *options, *arguments, typed=typed)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stack_environment(stack: Up) -> dict[str, str]:
+    """The environment of a user who has nothing at the shared stack but what these tests make."""
+    secret = stack.home.jwt_secret_file.read_text().strip()
+    token = mint(secret, user="ada", role="user", lives=timedelta(hours=1))
+    return {"PERDURE_HOME": str(stack.home.path), "PERDURE_TOKEN": token}
+
+
+@pytest.fixture(scope="session")
+def at_stack(stack_environment: dict[str, str]) -> StackCommand:
+    """Run a command at the shared stack."""
+
+    def run(*arguments: str) -> Invocation:
+        return invoke(*arguments, **stack_environment)
 
     return run

@@ -31,7 +31,7 @@ def task(name: str, *more: str) -> str:
 
 async def told(perdure: Command, directory: str, *options: str) -> dict[str, dict[str, Any]]:
     result = await perdure("apply", "-f", directory, "--json", *options)
-    assert result.stdout, result.exception
+    assert result.stdout, result.stderr
     return {line["key"]: line for line in json.loads(result.stdout)}
 
 
@@ -54,7 +54,7 @@ async def test_a_dry_run_finds_what_would_be_refused(
         },
     )
     dry = await perdure("apply", "-f", directory, "--dry-run")
-    assert dry.exit_code == Exit.USAGE
+    assert dry.returncode == Exit.USAGE
     assert "+name: good" in dry.stdout
     for words in (
         "ssh",
@@ -138,7 +138,7 @@ async def test_what_was_applied_is_told_when_the_gateway_goes_away(
     directory = write(tmp_path / "files", files)
     async with breaking(world, after=12) as url:
         broken = await perdure("--api-url", url, "apply", "-f", directory, "--json")
-    assert broken.exit_code == Exit.UNREACHABLE, broken.output
+    assert broken.returncode == Exit.UNREACHABLE, broken.output
     assert "apply again" in broken.stderr
     lines = {line["key"]: line["outcome"] for line in json.loads(broken.stdout)}
     assert lines.keys() == names
@@ -148,5 +148,5 @@ async def test_what_was_applied_is_told_when_the_gateway_goes_away(
     assert {name for name in names if lines[name] == "done"} <= there.keys()
     assert not {name for name in names if lines[name] == "not tried"} & there.keys()
     again = await perdure("apply", "-f", directory)
-    assert again.exit_code == 0, again.output
+    assert again.returncode == 0, again.output
     assert f"{len(names) - len(there)} created, 0 updated, {len(there)} unchanged" in again.stdout

@@ -1,6 +1,6 @@
-"""`perdure audit verify --direct`: the database itself is asked, and scripts hear of a break."""
+"""`perdure audit verify --direct` verifies in the database, and exits with 1 for a break."""
 
-from pathlib import Path
+import asyncio
 
 from sqlalchemy import text
 
@@ -9,30 +9,32 @@ from persistence.db.database import Database
 from persistence.ledger import audit
 from persistence.ledger.audit import Actor
 from services import maintenance
-from tests.cli.running import json_of, perdure
-
-VERIFY = ("audit", "verify", "--direct")
+from tests.cli.runner import Invocation, invoke, parse_json
 
 
-async def test_a_chain_is_verified_in_the_database(database_url: str, tmp_path: Path) -> None:
+async def verify(database_url: str, *options: str) -> Invocation:
+    """Verify in a thread: the command has an event loop of its own."""
+    command = ("audit", "verify", "--direct", *options)
+    return await asyncio.to_thread(invoke, *command, PERDURE_DATABASE_URL=database_url)
+
+
+async def test_a_chain_is_verified_in_the_database(database_url: str) -> None:
     database = Database.connect(database_url)
     for _ in range(3):
         async with database.transaction() as session:
             await audit.record(session, Actor(None), "thing.made", ("thing", new_id()), after={})
     await maintenance.chain_audit_entries(database)
 
-    said = perdure(tmp_path, *VERIFY, PERDURE_DATABASE_URL=database_url)
-    assert said.returncode == 0, said.stderr
-    assert "3 seals verified" in said.stdout
-    head = said.stdout.partition("head ")[2].strip()
-    kept = perdure(
-        tmp_path, *VERIFY, "--expect-head", head, "--json", PERDURE_DATABASE_URL=database_url
-    )
-    assert (kept.returncode, json_of(kept)["is_intact"]) == (0, True)
+    intact = await verify(database_url)
+    assert intact.returncode == 0, intact.stderr
+    assert "3 seals verified" in intact.stdout
+    head = intact.stdout.partition("head ")[2].strip()
+    kept = await verify(database_url, "--expect-head", head, "--json")
+    assert (kept.returncode, parse_json(kept)["is_intact"]) == (0, True)
     other = f"9:{'0' * 64}"
-    cut = perdure(tmp_path, *VERIFY, "--expect-head", other, PERDURE_DATABASE_URL=database_url)
+    cut = await verify(database_url, "--expect-head", other)
     assert (cut.returncode, "seal 9 is missing" in cut.stderr) == (1, True)
-    wrong = perdure(tmp_path, *VERIFY, "--expect-head", "x", PERDURE_DATABASE_URL=database_url)
+    wrong = await verify(database_url, "--expect-head", "x")
     assert (wrong.returncode, "seq:hash" in wrong.stderr) == (2, True)
 
     async with database.transaction() as session:
@@ -43,10 +45,10 @@ async def test_a_chain_is_verified_in_the_database(database_url: str, tmp_path: 
             )
         )
     await database.close()
-    broken = perdure(tmp_path, *VERIFY, PERDURE_DATABASE_URL=database_url)
+    broken = await verify(database_url)
     assert (broken.returncode, "broken at seal 2" in broken.stderr) == (1, True)
 
 
-def test_without_a_database_it_says_what_to_set(tmp_path: Path) -> None:
-    said = perdure(tmp_path, *VERIFY)
-    assert (said.returncode, "PERDURE_DATABASE_URL" in said.stderr) == (2, True)
+def test_without_a_database_it_says_what_to_set() -> None:
+    intact = invoke("audit", "verify", "--direct")
+    assert (intact.returncode, "PERDURE_DATABASE_URL" in intact.stderr) == (2, True)

@@ -1,6 +1,5 @@
 """`hooks`, `templates`, `tool-groups`, `mcp-servers`, `admin` and `me`, at a real gateway."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +7,11 @@ import httpx2
 import pytest
 import yaml
 from fastapi import FastAPI
-from typer.testing import Result
 
-from cli.exits import CommandError
 from tests.api.conftest import serving
 from tests.api.world import World, make_task
 from tests.cli.conftest import Command
+from tests.cli.runner import Invocation, parse_json
 
 TEMPLATE = """\
 name: watch
@@ -29,19 +27,15 @@ task:
 CANARY = "canary-5f1c"
 
 
-def ok(result: Result) -> str:
-    assert result.exit_code == 0, result.output or result.exception
+def ok(result: Invocation) -> str:
+    assert result.returncode == 0, result.output
     return result.stdout
 
 
-def json_of(result: Result) -> Any:
-    return json.loads(ok(result))
-
-
-def refused(result: Result) -> str:
-    """What the command ends with instead of doing it."""
-    assert isinstance(result.exception, CommandError), result.output
-    return str(result.exception)
+def refused(result: Invocation) -> str:
+    """The error that the command printed."""
+    assert result.returncode == 2, result.output
+    return result.stderr.removeprefix("perdure: ").strip()
 
 
 async def test_a_hook_is_made_used_listed_and_closed(perdure: Command, world: World) -> None:
@@ -56,15 +50,15 @@ async def test_a_hook_is_made_used_listed_and_closed(perdure: Command, world: Wo
     listed = await perdure("hooks", "list", "greet")
     [line] = [line for line in ok(listed).splitlines() if "shop" in line]
     shown = await perdure("hooks", "show", "greet", "shop", "--json")
-    assert json_of(shown)["id"] in line
+    assert parse_json(shown)["id"] in line
     assert token not in listed.output + shown.output
-    again = json_of(await perdure("hooks", "create", "greet", "--name", "shop", "--json"))
+    again = parse_json(await perdure("hooks", "create", "greet", "--name", "shop", "--json"))
     assert again["url"].startswith("http")
     assert again["id"] in refused(await perdure("hooks", "delete", "greet", "shop"))
     ok(await perdure("hooks", "delete", "greet", again["id"]))
     assert "Closed: shop" in ok(await perdure("hooks", "delete", "greet", "shop"))
     assert "hooks list" in refused(await perdure("hooks", "show", "greet", "shop"))
-    assert json_of(await perdure("hooks", "list", "greet", "--json")) == []
+    assert parse_json(await perdure("hooks", "list", "greet", "--json")) == []
     async with httpx2.AsyncClient() as outside:
         assert (await outside.post(url, json={})).status_code == 404
 
@@ -72,7 +66,7 @@ async def test_a_hook_is_made_used_listed_and_closed(perdure: Command, world: Wo
 async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) -> None:
     file = tmp_path / "watch.yaml"
     file.write_text(TEMPLATE)
-    made = json_of(await perdure("templates", "create", "-f", str(file), "--json"))
+    made = parse_json(await perdure("templates", "create", "-f", str(file), "--json"))
     assert "watch" in ok(await perdure("templates", "list"))
     shown = ok(await perdure("templates", "show", "watch"))
     for words in ("Which one?", "(to be given)", "friendly", "system_prompt: Be {{ tone }}."):
@@ -80,7 +74,7 @@ async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) 
     values = ("-p", "repository=shop")
     changes = tmp_path / "changes.yaml"
     changes.write_text("tags: [shop]\n")
-    task = json_of(
+    task = parse_json(
         await perdure(
             "templates",
             "create-task",
@@ -101,7 +95,7 @@ async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) 
     )
     file.write_text("description: Watches it well.\n")
     ok(await perdure("templates", "update", made["id"], "-f", str(file)))
-    changed = json_of(await perdure("templates", "show", "watch", "--json"))
+    changed = parse_json(await perdure("templates", "show", "watch", "--json"))
     assert changed["description"] == "Watches it well."
     assert changed["task"] == yaml.safe_load(TEMPLATE)["task"]
     file.write_text("- name\n")
@@ -119,10 +113,10 @@ async def test_a_tool_group_is_kept_changed_and_deleted(perdure: Command) -> Non
     assert "--description" in refused(await perdure("tool-groups", "update", "looking"))
     ok(await perdure("tool-groups", "update", "looking", "--description", "To look."))
     ok(await perdure("tool-groups", "update", "looking", "list_files", "--name", "listing"))
-    group = json_of(await perdure("tool-groups", "show", "listing", "--json"))
+    group = parse_json(await perdure("tool-groups", "show", "listing", "--json"))
     assert (group["tools"], group["description"]) == (["list_files"], "To look.")
     ok(await perdure("tool-groups", "delete", "listing"))
-    assert json_of(await perdure("tool-groups", "list", "--json")) == []
+    assert parse_json(await perdure("tool-groups", "list", "--json")) == []
 
 
 async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Command) -> None:
@@ -149,7 +143,7 @@ async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Comman
         "X-Org",
         "--json",
     )
-    assert json_of(changed)["headers"] == {
+    assert parse_json(changed)["headers"] == {
         "Authorization": "********",
         "X-Key": "secret://key",
     }
@@ -178,7 +172,7 @@ async def test_a_health_check_ends_with_what_it_finds(perdure: Command) -> None:
         healthy = await perdure("mcp-servers", "health-check", "shop")
         unhealthy = await perdure("mcp-servers", "health-check", "gone")
     assert "1.2" in ok(healthy)
-    assert (unhealthy.exit_code, "404" in unhealthy.stdout) == (1, True)
+    assert (unhealthy.returncode, "404" in unhealthy.stdout) == (1, True)
     listed = ok(await perdure("mcp-servers", "list"))
     assert {"healthy", "unhealthy"} <= set(listed.split())
 
@@ -196,12 +190,12 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     assert "$0.0000 of $2.5000" in mine
     assert "2.5" in ok(await perdure("admin", "show", "alice", **root))
     ok(await perdure("admin", "quotas", "alice", "--at-once", "default", **root))
-    shown = json_of(await perdure("admin", "show", "alice", "--json", **root))
+    shown = parse_json(await perdure("admin", "show", "alice", "--json", **root))
     assert (shown["max_concurrent_executions"], shown["max_usd_per_day"]) == (None, 2.5)
     for wrong in (("--at-once", "many"), ()):
         assert "default" in refused(await perdure("admin", "quotas", "alice", *wrong, **root))
     ok(await perdure("admin", "disable", shown["id"], **root))
-    listed = json_of(await perdure("admin", "users", "--disabled", "--json", **root))
+    listed = parse_json(await perdure("admin", "users", "--disabled", "--json", **root))
     assert [user["subject"] for user in listed["items"]] == ["alice"]
     assert refused(await perdure("me"))
     ok(await perdure("admin", "enable", "alice", **root))
@@ -210,7 +204,7 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     assert "admin users" in refused(await perdure("admin", "show", "nobody", **root))
     told = ok(await perdure("admin", "stats", **root))
     assert "2, 0 disabled" in told
-    assert json_of(await perdure("admin", "stats", "--json", **root))["users"] == 2
+    assert parse_json(await perdure("admin", "stats", "--json", **root))["users"] == 2
 
 
 async def test_my_own_comes_before_what_others_share(perdure: Command, world: World) -> None:
@@ -220,7 +214,7 @@ async def test_my_own_comes_before_what_others_share(perdure: Command, world: Wo
         async with world.client(user) as client:
             for name in ("deploy", "theirs"):
                 theirs = await make_task(client, name=name, is_public=True)
-    assert json_of(await perdure("tasks", "get", "deploy", "--json"))["id"] == mine["id"]
+    assert parse_json(await perdure("tasks", "get", "deploy", "--json"))["id"] == mine["id"]
     assert theirs["id"] in refused(await perdure("tasks", "get", "theirs"))
 
 

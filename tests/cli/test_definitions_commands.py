@@ -20,7 +20,7 @@ You write verse.
 
 async def test_agents_are_listed_and_shown(perdure: Command) -> None:
     listed = await perdure("agents", "list")
-    assert listed.exit_code == 0, listed.output
+    assert listed.returncode == 0, listed.output
     assert all(slug in listed.output for slug in built_in_agents())
     assert "No agents of yours" in (await perdure("agents", "list", "--mine")).output
     shown = json.loads((await perdure("agents", "show", "tester", "--json")).output)
@@ -31,12 +31,12 @@ async def test_an_agents_file_is_imported_again_and_again(perdure: Command, tmp_
     file = tmp_path / "poet.md"
     file.write_text(FILE)
     made = await perdure("agents", "import", str(file))
-    assert made.exit_code == 0, made.output
+    assert made.returncode == 0, made.output
     assert "code-poet" in made.output
     assert "color, tools: WebFetch" in made.output
-    assert (await perdure("agents", "import", str(file))).exit_code != 0
+    assert (await perdure("agents", "import", str(file))).returncode != 0
     file.write_text(FILE.replace("verse", "prose"))
-    assert (await perdure("agents", "import", "--replace", str(file))).exit_code == 0
+    assert (await perdure("agents", "import", "--replace", str(file))).returncode == 0
     shown = json.loads((await perdure("agents", "show", "code-poet", "--json")).output)
     assert shown["system_prompt"] == "You write prose."
 
@@ -50,7 +50,7 @@ async def test_a_tasks_versions_and_a_dry_run_are_told(perdure: Command, world: 
     assert [line.split()[0] for line in lines[1:]] == ["2", "1"]
     assert "Say bye." in lines[1]
     told = await perdure("tasks", "dry-run", task["id"])
-    assert told.exit_code == 0, told.output
+    assert told.returncode == 0, told.output
     assert "no forecast" in told.output
     assert "Say bye." in told.output
     as_json = await perdure(

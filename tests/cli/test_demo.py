@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.cli.running import perdure
+from tests.stack import perdure
 
 
 def test_the_demonstration_brings_its_own_stack_and_leaves_only_the_report(tmp_path: Path) -> None:

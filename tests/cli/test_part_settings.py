@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import perdure
+from tests.stack import perdure
 
 
 @pytest.mark.parametrize("part", ["worker", "api", "migrate"])

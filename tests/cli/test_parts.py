@@ -8,7 +8,7 @@ import httpx2
 from cli.stack.addresses import free_port
 from cli.stack.temporal import Temporal
 from runtime.readiness import is_announced
-from tests.cli.running import READY_SECONDS, started
+from tests.stack import READY_SECONDS, start
 from tests.waiting import until
 
 
@@ -21,7 +21,7 @@ def test_a_worker_announces_itself_and_stops_on_sigterm(
         "PERDURE_TEMPORAL_ADDRESS": temporal_server.address,
         "PERDURE_READY_FILE": str(ready),
     }
-    worker = started(tmp_path / "home", "worker", more=given)
+    worker = start(tmp_path / "home", "worker", more=given)
     until(lambda: is_announced(ready, worker.pid), within=READY_SECONDS, what="the worker")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(READY_SECONDS) == 0
@@ -37,7 +37,7 @@ def test_a_gateway_serves_while_temporal_is_away_and_stops_on_sigterm(
         "PERDURE_JWT_SECRET": "a-secret-of-at-least-thirty-two-bytes",
         "PERDURE_API_PORT": str(port),
     }
-    gateway = started(tmp_path / "home", "api", more=given)
+    gateway = start(tmp_path / "home", "api", more=given)
 
     def serves() -> bool:
         try:

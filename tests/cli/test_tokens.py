@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from cli.tokens import mint
-from tests.cli.running import perdure
+from tests.cli.runner import invoke
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
 
@@ -31,15 +31,15 @@ def test_another_secret_does_not_open_it() -> None:
         jwt.decode(token, SECRET[::-1], algorithms=["HS256"])
 
 
-def test_the_command_mints_with_the_secret_of_the_environment(tmp_path: Path) -> None:
-    result = perdure(tmp_path, "token", "--user", "ann", PERDURE_JWT_SECRET=SECRET)
+def test_the_command_mints_with_the_secret_of_the_environment() -> None:
+    result = invoke("token", "--user", "ann", PERDURE_JWT_SECRET=SECRET)
     assert result.returncode == 0
     claims = jwt.decode(result.stdout.strip(), SECRET, algorithms=["HS256"])
     assert (claims["sub"], claims["role"]) == ("ann", "user")
 
 
 def test_without_any_secret_the_command_says_where_one_comes_from(tmp_path: Path) -> None:
-    result = perdure(tmp_path, "token")
+    result = invoke("token", PERDURE_HOME=str(tmp_path))
     assert result.returncode == 2
     assert "perdure up" in result.stderr
     assert "PERDURE_JWT_SECRET" in result.stderr

@@ -16,7 +16,7 @@ import pytest
 
 from cli.stack.postgres import Postgres
 from cli.stack.temporal import Temporal
-from tests.cli.running import ANY_PORTS, Up, is_running, perdure
+from tests.stack import ANY_PORTS, Up, is_running, perdure
 from tests.waiting import until
 
 PARTS = ("postgres", "temporal", "worker", "api")
@@ -111,7 +111,7 @@ def test_a_killed_part_comes_back_and_ready_json_says_so(up: Up, part: str) -> N
         lambda: up.facts()["pids"][part] not in {before, None} and serves(up),
         what=f"{part} to come back",
     )
-    assert up.said(f"{part} was ended by SIGKILL")
+    assert up.has_printed(f"{part} was ended by SIGKILL")
     assert up.process.poll() is None
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.running import COMMAND_SECONDS, PERDURE, environment
 from tests.e2e.documents import REPOSITORY
+from tests.stack import COMMAND_SECONDS, PERDURE, environment
 
 ORDINARY_USER = 65_531
 

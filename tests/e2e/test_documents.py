@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import COMMAND_SECONDS, Up, environment
 from tests.e2e.documents import PAGES, REPOSITORY, Block, block_with, blocks, typed_in
+from tests.stack import COMMAND_SECONDS, Up, environment
 from tests.waiting import until
 
 TUTORIAL = "docs/tutorial.md"
@@ -48,9 +48,9 @@ def write_files(terminal: Path, document: str) -> None:
             file.write_text(block.body)
 
 
-def at(up: Up, commands: str) -> str:
+def at(stack: Up, commands: str) -> str:
     """The documents speak of the default address; this stack has another."""
-    return commands.replace("http://127.0.0.1:8000", up.facts()["api_url"])
+    return commands.replace("http://127.0.0.1:8000", stack.facts()["api_url"])
 
 
 def as_script(document: str, typed_blocks: list[Block]) -> str:
@@ -75,9 +75,9 @@ def waiting_request(terminal: Path, kind: str) -> str:
 
 @pytest.mark.timeout(PAGE_SECONDS + 60)
 @pytest.mark.parametrize("document", [p for p in PAGES if typed_in(p) and p != README])
-def test_every_command_of_the_page_works(document: str, up: Up, terminal: Path) -> None:
+def test_every_command_of_the_page_works(document: str, stack: Up, terminal: Path) -> None:
     write_files(terminal, document)
-    typed(terminal, at(up, as_script(document, typed_in(document))))
+    typed(terminal, at(stack, as_script(document, typed_in(document))))
 
 
 def test_the_readme_names_targets_that_make_knows() -> None:
@@ -87,8 +87,8 @@ def test_the_readme_names_targets_that_make_knows() -> None:
     assert [target for target in named if f"make {target} " not in listed] == []
 
 
-def test_the_readmes_task_is_executed_over_http(up: Up, terminal: Path) -> None:
-    said = typed(terminal, at(up, block_with(README, "sh", "/execute?wait=30")))
+def test_the_readmes_task_is_executed_over_http(stack: Up, terminal: Path) -> None:
+    said = typed(terminal, at(stack, block_with(README, "sh", "/execute?wait=30")))
     execution = json.loads(said)
     assert execution["status"] == "completed"
     assert execution["result_data"]["text"]

@@ -12,16 +12,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.cli.running import COMMAND_SECONDS, Up
+from tests.stack import COMMAND_SECONDS, Up
 
 # No formatter of its own: what it writes is only imported.
 CONFIG = "package_name_override: perdure_client\npost_hooks: []\n"
 
 
 @pytest.fixture(scope="module")
-def generated(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+def generated(stack: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     place = tmp_path_factory.mktemp("client")
-    document = httpx2.get(f"{up.facts()['api_url']}/openapi.json").json()
+    document = httpx2.get(f"{stack.facts()['api_url']}/openapi.json").json()
     (place / "openapi.json").write_text(json.dumps(document))
     (place / "config.yaml").write_text(CONFIG)
     made = subprocess.run(
@@ -55,8 +55,8 @@ def call(operation: str, **given: Any) -> Any:
     return answer
 
 
-def test_the_readmes_story_by_a_generated_client(up: Up, generated: ModuleType) -> None:
-    facts = up.facts()
+def test_the_readmes_story_by_a_generated_client(stack: Up, generated: ModuleType) -> None:
+    facts = stack.facts()
     models = importlib.import_module("perdure_client.models")
     body = models.TaskCreate.from_dict(
         {

@@ -250,16 +250,16 @@ class Run:
         """Wait for something else than the row to become true."""
         await eventually(condition)
 
-    async def when_heard(self) -> None:
-        """Return when everything said to it is taken in, but messages."""
+    async def when_signals_are_read(self) -> None:
+        """Wait until all its signals are read, except messages."""
 
-        async def heard() -> bool:
+        async def are_read() -> bool:
             async with self.engine.database.reading() as session:
                 return all(
                     row.kind == "message" for row in await signals.list_unread(session, self.id)
                 )
 
-        await eventually(heard, what="that all is heard")
+        await eventually(are_read, what="the end of unread signals")
 
     async def calling(self) -> ModelCallRow:
         """The model call that is under way, as soon as there is one."""

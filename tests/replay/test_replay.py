@@ -79,7 +79,7 @@ async def is_paused(engine: Engine) -> Run:
     await run.pause()
     await run.paused()
     await run.answer(request, message="yes")
-    await run.when_heard()
+    await run.when_signals_are_read()
     await run.resume()
     await run.ended()
     return run

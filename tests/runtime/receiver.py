@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that says what it was sent, with TLS where that is wanted."""
+"""A real HTTP server on loopback that records its requests, with optional TLS."""
 
 import asyncio
 import datetime as dt
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @dataclass
 class Received:
-    """One request as it came over the wire."""
+    """One request as it was received."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers `replies` in turn, then the last one for ever. An empty one hangs up."""
+    """Sends `replies` in order, then repeats the last one. An empty one closes the connection."""
 
     port: int = 0
     replies: list[bytes] = field(default_factory=lambda: [answer(204)])
@@ -58,15 +58,15 @@ class Receiver:
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
-    """An HTTP answer; header names with `_` for `-`."""
-    lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", "Connection: close"]
+    """Return an HTTP response. In header names, `_` means `-`."""
+    lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body)}", "Connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 @asynccontextmanager
 async def receiving(*replies: bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """A receiver on a port of its own while the block runs."""
+    """Run a receiver on a free port while the block runs."""
     receiver = Receiver(replies=list(replies) or [answer(204)])
     receiver.may_answer.set()
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
@@ -78,7 +78,7 @@ async def receiving(*replies: bytes, tls: ssl.SSLContext | None = None) -> Async
 
 
 def certificate_for(names: list[str], directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate of these names, and a client's that trusts it."""
+    """Return a server context with a certificate of these names, and a client context for it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = dt.datetime.now(dt.UTC)
@@ -114,7 +114,7 @@ def certificate_for(names: list[str], directory: Path) -> tuple[ssl.SSLContext, 
 
 @asynccontextmanager
 async def dripping() -> AsyncIterator[int]:
-    """A server that answers a byte at a time and never ends; yields its port."""
+    """Run a server that sends single bytes and never ends. Yield its port."""
 
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -23,7 +23,7 @@ MAIL = Mail(
 
 
 class Box:
-    """A server's mailbox, and the passwords it was told."""
+    """The mailbox of a server, and the passwords that clients sent."""
 
     def __init__(self, refusal: str | None = None) -> None:
         self.refusal = refusal
@@ -77,7 +77,7 @@ async def test_a_mail_arrives_with_both_its_forms() -> None:
     assert b"&lt;well&gt;" in mail
 
 
-async def test_a_refusal_for_good_is_told_from_one_for_now() -> None:
+async def test_permanent_and_temporary_refusals_differ() -> None:
     with (
         serving(Box("554 no such thing here")) as port,
         pytest.raises(MailRefusedError, match="554"),

@@ -1,4 +1,4 @@
-"""The guarded HTTP client, with real sockets on loopback and names of the test's own."""
+"""The guarded HTTP client with real sockets on loopback and a resolver of the tests."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ SHORT = timedelta(seconds=0.3)
 
 
 def resolving(*answers: Sequence[str]) -> Resolve:
-    """A resolver that gives each of these in turn, then the last for ever."""
+    """Return a resolver that returns these answers in order, then repeats the last one."""
     left = list(answers)
 
     async def resolve(_host: str, _port: int) -> Sequence[str]:
@@ -51,7 +51,7 @@ async def test_addresses_that_are_not_public_are_refused(url: str) -> None:
         "javascript:alert(1)", "http://exa mple.com/", "",
     ],
 )  # fmt: skip
-async def test_what_is_no_address_of_the_web_is_refused(url: str) -> None:
+async def test_invalid_urls_are_refused(url: str) -> None:
     outbound = Outbound(["0.0.0.0/0"])
     with pytest.raises(AddressRefusedError):
         await outbound.send("POST", url)
@@ -61,7 +61,7 @@ async def test_what_is_no_address_of_the_web_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "10.1.1.1", "169.254.169.254", "100.64.0.1", "::1", "fd00::1"]
 )
-async def test_a_name_that_leads_inside_is_refused(address: str) -> None:
+async def test_a_name_of_a_private_address_is_refused(address: str) -> None:
     outbound = Outbound(resolve=resolving([address]))
     with pytest.raises(AddressRefusedError, match=r"hooks\.example is not a public address"):
         await outbound.send("POST", "https://hooks.example/in")
@@ -71,23 +71,23 @@ async def test_a_name_that_leads_inside_is_refused(address: str) -> None:
 async def test_a_listed_host_is_reached_with_its_own_name() -> None:
     async with receiving(answer(200, b"thanks", X_Seen="yes")) as receiver:
         outbound = Outbound(["hooks.example"], resolve=resolving(["127.0.0.1"]))
-        said = await outbound.send(
+        response = await outbound.send(
             "POST",
             f"http://hooks.example:{receiver.port}/in?a=b",
             headers={"content-type": "application/json"},
             content=b"{}",
         )
         await outbound.aclose()
-    assert (said.status, said.body, said.is_cut) == (200, b"thanks", False)
-    assert said.headers["x-seen"] == "yes"
+    assert (response.status, response.body, response.is_cut) == (200, b"thanks", False)
+    assert response.headers["x-seen"] == "yes"
     got = receiver.received[0]
     assert (got.method, got.path, got.body) == ("POST", "/in?a=b", b"{}")
     assert got.headers["host"] == f"hooks.example:{receiver.port}"
 
 
-async def test_the_name_is_asked_for_once() -> None:
-    """A name that turns inside between the check and the connection (DNS rebinding) gains nothing:
-    the address that was checked is the one that is connected to."""
+async def test_the_name_is_resolved_once() -> None:
+    """A name that changes between the check and the connection (DNS rebinding) has no effect: the
+    connection is made to the address that was checked."""
     async with receiving() as receiver:
         outbound = Outbound(["127.0.0.2/32"], resolve=resolving(["127.0.0.2"], ["127.0.0.1"]))
         with pytest.raises(OutboundError):
@@ -98,7 +98,7 @@ async def test_the_name_is_asked_for_once() -> None:
     assert receiver.received == []
 
 
-async def test_inner_addresses_of_a_mixed_name_are_left_out() -> None:
+async def test_private_addresses_of_a_mixed_name_are_not_used() -> None:
     async with receiving() as receiver:
         outbound = Outbound(["127.0.0.2"], resolve=resolving(["127.0.0.1", "127.0.0.2"]))
         with pytest.raises(OutboundError):
@@ -107,28 +107,30 @@ async def test_inner_addresses_of_a_mixed_name_are_left_out() -> None:
     assert receiver.received == []
 
 
-async def test_the_next_address_is_tried_when_one_takes_no_connection() -> None:
+async def test_the_next_address_is_tried_after_a_failed_connection() -> None:
     async with receiving() as receiver:
         outbound = Outbound(["127.0.0.0/8"], resolve=resolving(["127.0.0.2", "127.0.0.1"]))
-        said = await outbound.send("POST", f"http://hooks.example:{receiver.port}/", content=b"x")
+        response = await outbound.send(
+            "POST", f"http://hooks.example:{receiver.port}/", content=b"x"
+        )
         await outbound.aclose()
-    assert said.status == 204
+    assert response.status == 204
     assert [got.body for got in receiver.received] == [b"x"]
 
 
-async def test_the_certificate_is_that_of_the_name(tmp_path: Path) -> None:
+async def test_the_certificate_is_checked_for_the_name(tmp_path: Path) -> None:
     server, trusting = certificate_for(["hooks.example"], tmp_path)
     async with receiving(tls=server) as receiver:
         outbound = Outbound(["127.0.0.1"], resolve=resolving(["127.0.0.1"]), verify=trusting)
-        said = await outbound.send("POST", f"https://hooks.example:{receiver.port}/")
-        assert said.status == 204
+        response = await outbound.send("POST", f"https://hooks.example:{receiver.port}/")
+        assert response.status == 204
         with pytest.raises(OutboundError, match="certificate"):
             await outbound.send("POST", f"https://other.example:{receiver.port}/")
         await outbound.aclose()
     assert len(receiver.received) == 1
 
 
-async def test_an_unknown_certificate_is_told(tmp_path: Path) -> None:
+async def test_an_unknown_certificate_is_reported(tmp_path: Path) -> None:
     server, _ = certificate_for(["hooks.example"], tmp_path)
     async with receiving(tls=server) as receiver:
         outbound = Outbound(["127.0.0.1"], resolve=resolving(["127.0.0.1"]))
@@ -137,24 +139,24 @@ async def test_an_unknown_certificate_is_told(tmp_path: Path) -> None:
         await outbound.aclose()
 
 
-async def test_redirects_are_answers() -> None:
+async def test_redirects_are_not_followed() -> None:
     async with receiving(answer(302, Location="http://169.254.169.254/")) as receiver:
         outbound = Outbound(["127.0.0.1"])
-        said = await outbound.send("POST", f"http://127.0.0.1:{receiver.port}/")
+        response = await outbound.send("POST", f"http://127.0.0.1:{receiver.port}/")
         await outbound.aclose()
-    assert said.status == 302
+    assert response.status == 302
 
 
-async def test_a_long_answer_is_cut() -> None:
+async def test_a_long_response_is_truncated() -> None:
     async with receiving(answer(200, b"x" * 500_000)) as receiver:
         outbound = Outbound(["127.0.0.1"])
         url = f"http://127.0.0.1:{receiver.port}/"
-        said = await outbound.send("GET", url, limit_bytes=1000)
+        response = await outbound.send("GET", url, limit_bytes=1000)
         await outbound.aclose()
-    assert (len(said.body), said.is_cut) == (1000, True)
+    assert (len(response.body), response.is_cut) == (1000, True)
 
 
-async def test_silence_and_dripping_end_in_time() -> None:
+async def test_silent_and_slow_servers_time_out() -> None:
     async with receiving() as receiver:
         receiver.may_answer.clear()
         outbound = Outbound(["127.0.0.1"])
@@ -166,7 +168,7 @@ async def test_silence_and_dripping_end_in_time() -> None:
     await outbound.aclose()
 
 
-async def test_a_name_that_is_none_and_a_closed_port_are_told() -> None:
+async def test_an_unknown_name_and_a_closed_port_are_reported() -> None:
     async with receiving() as receiver:
         port = receiver.port
     outbound = Outbound(["127.0.0.1"])
@@ -182,13 +184,13 @@ async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
         outbound = Outbound(["127.0.0.1"])
-        said = await outbound.send("GET", f"http://127.0.0.1:{receiver.port}/")
+        response = await outbound.send("GET", f"http://127.0.0.1:{receiver.port}/")
         await outbound.aclose()
-    assert said.status == 204
+    assert response.status == 204
     assert proxy.received == []
 
 
-async def test_a_name_server_that_never_answers_holds_up_no_other_work(
+async def test_a_silent_name_server_delays_no_other_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answered = threading.Event()
@@ -198,11 +200,11 @@ async def test_a_name_server_that_never_answers_holds_up_no_other_work(
         raise OSError
 
     monkeypatch.setattr(socket, "getaddrinfo", tarpit)
-    asked = [asyncio.create_task(system_resolve(f"n{n}.example", 443)) for n in range(40)]
+    look_ups = [asyncio.create_task(system_resolve(f"n{n}.example", 443)) for n in range(40)]
     try:
         async with asyncio.timeout(60):
             assert await asyncio.to_thread(int, "7") == 7
     finally:
         answered.set()
-        told = await asyncio.gather(*asked, return_exceptions=True)
-    assert {type(one) for one in told} == {OutboundError}
+        results = await asyncio.gather(*look_ups, return_exceptions=True)
+    assert {type(one) for one in results} == {OutboundError}

@@ -1,4 +1,4 @@
-"""How a part tells that it serves."""
+"""How a process reports that it is ready."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from runtime.readiness import announce, is_announced
 
 
-def test_an_announcement_counts_for_its_own_process_only(tmp_path: Path) -> None:
+def test_a_ready_file_is_valid_for_its_own_process_only(tmp_path: Path) -> None:
     ready = tmp_path / "worker.ready"
     assert not is_announced(ready, os.getpid())
     announce(ready)
@@ -14,5 +14,5 @@ def test_an_announcement_counts_for_its_own_process_only(tmp_path: Path) -> None
     assert not is_announced(ready, os.getpid() + 1)
 
 
-def test_without_a_supervisor_there_is_nobody_to_tell() -> None:
+def test_without_a_supervisor_nothing_is_written() -> None:
     announce(None)

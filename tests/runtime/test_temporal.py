@@ -21,7 +21,7 @@ async def test_search_attributes_are_registered_again_without_harm(
     assert set(SEARCH_ATTRIBUTES) <= set(known.custom_attributes)
 
 
-async def test_a_server_that_is_away_is_named_with_what_to_check() -> None:
+async def test_the_error_of_an_unreachable_server_names_the_settings() -> None:
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(TemporalUnavailableError, match=f"{address}.*PERDURE_TEMPORAL_ADDRESS"):
         await connect(Settings(temporal_address=address))

@@ -112,10 +112,10 @@ async def test_a_task_that_fails_stops_no_other(
         left = await texts(database, "SELECT id::text FROM signals")
         return not left and failures > 1
 
-    period = timedelta(milliseconds=20)
+    period = 0.02
     delete_signals = partial(maintenance.delete_consumed_signals, database)
     async with run_alongside(
-        PeriodicTask("keys", period, delete_keys, BATCH).run(),
-        PeriodicTask("signals", period, delete_signals, BATCH).run(),
+        PeriodicTask("keys", period, delete_keys, batch=BATCH).run(),
+        PeriodicTask("signals", period, delete_signals, batch=BATCH).run(),
     ):
         await eventually(is_done)

@@ -1,4 +1,4 @@
-"""A worker and a gateway beside it, for what starts with a request and ends in the engine."""
+"""A worker with a gateway, for tests that start with a request and end in the engine."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from tests.engine.driver import Engine, Run
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A worker and a gateway beside it."""
+    """A worker with a gateway."""
 
     engine: Engine
     client: httpx2.AsyncClient
@@ -24,14 +24,14 @@ class System:
         return self.engine.run(UUID(fork["id"]))
 
     async def refusal(self, run: Run, **body: Any) -> tuple[int, str]:
-        """The status, and the field or the code."""
+        """Return the status, and the field or the error code."""
         response = await self.client.post(f"/api/v1/task-executions/{run.id}/fork", json=body)
         found = response.json()
         field = found["errors"][0]["loc"][-1] if "errors" in found else found["code"]
         return response.status_code, field
 
     async def session_texts(self, run: Run) -> list[str]:
-        """What the session's route says of its conversation: the types of each message's blocks."""
+        """Return the role and the block types of each message of the session."""
         session_id = (await run.row()).session_id
         response = await self.client.get(f"/api/v1/sessions/{session_id}/messages")
         assert response.status_code == 200, response.text

@@ -1,4 +1,4 @@
-"""Long lives: continue-as-new, evicted workflows, sessions that go on."""
+"""Long executions and sessions: continue-as-new, evicted workflows, continued sessions."""
 
 import json
 from typing import Any
@@ -11,12 +11,12 @@ from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, script, use
 
 ASKING = {"tool_use": use("ask_user", question="?")}
-TOLD = {"text": "{last_tool_result}"}
+ECHO = {"text": "{last_tool_result}"}
 TOOLS: dict[str, Any] = {"allowed_tools": ["ask_user", "delegate", "list_files"]}
 
 
-async def test_many_waits_are_many_runs_of_one_story(short_lived_engine: Engine) -> None:
-    run = await short_lived_engine.start(*[ASKING] * 5, TOLD, **TOOLS)
+async def test_many_waits_are_many_runs_of_one_execution(short_lived_engine: Engine) -> None:
+    run = await short_lived_engine.start(*[ASKING] * 5, ECHO, **TOOLS)
     for number in range(5):
         await run.answer(await run.open_request(), message=f"answer {number}")
     row = await run.ended()
@@ -51,7 +51,7 @@ async def test_children_are_found_again_by_the_next_run(short_lived_engine: Engi
     run = await short_lived_engine.start(
         ASKING, {"tool_use": [child, child]}, {"text": "done"}, **TOOLS
     )
-    await run.answer(await run.open_request(), message="go on")
+    await run.answer(await run.open_request(), message="continue")
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     for subtask in await run.children():
         await subtask.answer(await subtask.open_request(), message="x")
@@ -63,7 +63,7 @@ async def test_children_are_found_again_by_the_next_run(short_lived_engine: Engi
 
 
 async def test_a_cancel_finds_the_newest_run(short_lived_engine: Engine) -> None:
-    run = await short_lived_engine.start(*[ASKING] * 5, TOLD, **TOOLS)
+    run = await short_lived_engine.start(*[ASKING] * 5, ECHO, **TOOLS)
     for _ in range(3):
         await run.answer(await run.open_request(), message="x")
     await run.open_request()
@@ -71,12 +71,12 @@ async def test_a_cancel_finds_the_newest_run(short_lived_engine: Engine) -> None
     assert (await run.ended()).status == ExecutionStatus.CANCELLED
 
 
-async def test_a_session_goes_on(engine: Engine) -> None:
+async def test_a_session_is_continued(engine: Engine) -> None:
     first = await engine.completed({"text": "I am the first."})
     session_id = (await first.row()).session_id
     marker = f"second {new_id()}"
     second = await engine.completed(prompt_template=marker, session_id=session_id)
-    # Its model was sent the whole conversation.
+    # The model received the whole conversation.
     sent = next(body for body in reversed(engine.scripted.requests) if marker.encode() in body)
     roles = [message["role"] for message in json.loads(sent)["messages"]]
     assert roles == ["user", "assistant", "user"]
@@ -84,7 +84,7 @@ async def test_a_session_goes_on(engine: Engine) -> None:
     assert (await second.row()).session_id == session_id
 
 
-async def test_calls_a_failed_execution_left_get_results(engine: Engine) -> None:
+async def test_calls_of_a_failed_execution_get_results(engine: Engine) -> None:
     first = await engine.failed(
         {"tool_use": [use("list_files"), use("ask_user", question="?")], "stop_reason": "refusal"},
         code=ErrorCode.MODEL_REFUSED,
@@ -92,7 +92,7 @@ async def test_calls_a_failed_execution_left_get_results(engine: Engine) -> None
     )
     session_id = (await first.row()).session_id
     second = await engine.completed(
-        {"text": "unused"}, prompt_template="go on", session_id=session_id, **TOOLS
+        {"text": "unused"}, prompt_template="continue", session_id=session_id, **TOOLS
     )
     results = await second.results()
     assert [r["is_error"] for r in results] == [True, True]
@@ -112,13 +112,13 @@ async def test_a_call_that_was_under_way_gets_a_result(engine: Engine, end: str)
     await first.ended()
     session_id = (await first.row()).session_id
     second = await engine.completed(
-        {"text": "unused"}, prompt_template="go on", session_id=session_id
+        {"text": "unused"}, prompt_template="continue", session_id=session_id
     )
     assert len(await second.results()) == 1
 
 
-async def test_a_busy_session_takes_them_in_order(engine: Engine) -> None:
-    first = await engine.start(ASKING, TOLD, **TOOLS)
+async def test_a_busy_session_runs_executions_in_order(engine: Engine) -> None:
+    first = await engine.start(ASKING, ECHO, **TOOLS)
     request = await first.open_request()
     session_id = (await first.row()).session_id
     others = [

@@ -1,4 +1,4 @@
-"""Conversations from the request to the model's answer: they remember, are steered, go on."""
+"""Conversations from the request to the answer of the model: memory, messages, continuation."""
 
 import io
 import json
@@ -35,15 +35,15 @@ def texts_sent(system: System, marker: str) -> list[str]:
 async def test_a_conversation_of_three_messages_remembers(system: System) -> None:
     made = await post(system, "/api/v1/sessions", 201, title="Three")
     path = made["_links"]["messages"]
-    said = [f"{word} {new_id()} {{{{ x }}}}" for word in ("one", "two", "three")]
-    answers = [await post(system, path, content=text) for text in said]
+    contents = [f"{word} {new_id()} {{{{ x }}}}" for word in ("one", "two", "three")]
+    answers = [await post(system, path, content=text) for text in contents]
     assert [a["status"] for a in answers] == ["completed"] * 3
-    sent = texts_sent(system, said[2].split()[1])
-    assert sent[0::2] == said
+    sent = texts_sent(system, contents[2].split()[1])
+    assert sent[0::2] == contents
     assert sent[1::2] == [a["result_data"]["text"] for a in answers[:2]]
-    told = (await system.client.get(path)).json()["items"]
-    assert [m["role"] for m in told] == ["user", "assistant"] * 3
-    assert answers[0]["rendered_prompt"] == said[0]
+    messages = (await system.client.get(path)).json()["items"]
+    assert [m["role"] for m in messages] == ["user", "assistant"] * 3
+    assert answers[0]["rendered_prompt"] == contents[0]
 
 
 async def test_a_running_execution_is_steered(system: System) -> None:
@@ -60,7 +60,7 @@ async def test_a_running_execution_is_steered(system: System) -> None:
     assert texts_sent(system, word.split()[1])[-1] == word
 
 
-async def test_what_has_ended_is_answered_and_run_again(system: System) -> None:
+async def test_an_ended_execution_is_answered_and_retried(system: System) -> None:
     marker = str(new_id())
     first = await post(system, EXECUTIONS, prompt=f"first {marker}")
     second = await post(system, first["_links"]["messages"], content=f"second {marker}")

@@ -1,4 +1,4 @@
-"""A worker that is killed in the middle, and the next one that goes on: nothing lost or doubled."""
+"""A worker is killed in the middle, and the next one continues: no step is lost or repeated."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ REFUSE = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE 'this answer can not be kept'; END $$"""
 REFUSE_ANSWERS = """CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW
 WHEN (NEW.role = 'assistant') EXECUTE FUNCTION refuse()"""
-TOLD = {"text": "{last_tool_result}"}
+ECHO = {"text": "{last_tool_result}"}
 BASH = ["bash"]
 
 
@@ -31,13 +31,13 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
     return await make_place(database_url, temporal_address, home)
 
 
-async def test_what_a_killed_worker_had_in_hand(
+async def test_the_work_of_a_killed_worker_continues(
     place: Place, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
         async with worker_process(place, scripted_model, log=place.home / "log") as process:
             gate = engine.gate()
-            runs = await in_hand(engine, gate)
+            runs = await start_runs(engine, gate)
             process.kill()
             await process.wait()
         gate.open()
@@ -46,25 +46,25 @@ async def test_what_a_killed_worker_had_in_hand(
                 not_run_again(runs["denied"]),
                 run_again_as_approved(runs["approved"]),
                 asked_again(runs["model"], scripted_model),
-                goes_on_waiting(runs["waiting"]),
+                continues_waiting(runs["waiting"]),
             )
 
 
-async def in_hand(engine: Engine, gate: Gate) -> dict[str, Run]:
+async def start_runs(engine: Engine, gate: Gate) -> dict[str, Run]:
     """Executions in the middle of a command, of a model call, and of a wait."""
     once = "echo ran >> log; [ -e again ] || { touch again; sleep 600; }; cat log"
     command = {"tool_use": use("bash", command=once)}
     question = {"tool_use": use("ask_user", question="?")}
     runs = {
-        "denied": await engine.start(command, TOLD, allowed_tools=BASH),
-        "approved": await engine.start(command, TOLD, allowed_tools=BASH),
+        "denied": await engine.start(command, ECHO, allowed_tools=BASH),
+        "approved": await engine.start(command, ECHO, allowed_tools=BASH),
         "model": await engine.start(
             {"tool_use": use("list_files")},
             {"text": "late", "gate": gate.name},
             allowed_tools=["list_files"],
             title="a slow one",
         ),
-        "waiting": await engine.start(question, TOLD, allowed_tools=["ask_user"]),
+        "waiting": await engine.start(question, ECHO, allowed_tools=["ask_user"]),
     }
     for name in ("denied", "approved"):
         await runs[name].running_tool()
@@ -109,7 +109,7 @@ async def asked_again(run: Run, scripted: ScriptedModelServer) -> None:
     assert bodies[1] == bodies[2]
 
 
-async def goes_on_waiting(run: Run) -> None:
+async def continues_waiting(run: Run) -> None:
     await run.answer(await run.open_request(), message="still here")
     await run.ended()
     assert await run.text() == "still here"

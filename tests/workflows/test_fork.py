@@ -1,4 +1,4 @@
-"""Forks: a conversation shared up to a turn, and gone on with in another way."""
+"""Forks: a conversation that is shared up to a turn and then continues differently."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from tests.workflows.system import System
 from tests.workflows.test_resets import reset
 
 BASH = ["bash"]
-TOLD = {"text": "{last_tool_result}"}
+ECHO = {"text": "{last_tool_result}"}
 
 
 def steps(number: int) -> dict[str, Any]:
@@ -25,17 +25,17 @@ def last_request(scripted: ScriptedModelServer, marker: str) -> dict[str, Any]:
     return found
 
 
-async def test_a_fork_goes_on_from_a_turn(
+async def test_a_fork_continues_from_a_turn(
     system: System, scripted_model: ScriptedModelServer
 ) -> None:
-    run = await system.engine.completed(steps(3), TOLD, allowed_tools=BASH, title="origin")
+    run = await system.engine.completed(steps(3), ECHO, allowed_tools=BASH, title="origin")
     fork = await system.fork(run, at_turn=2)
     row = await fork.ended()
     origin = await run.row()
     assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 2)
     assert row.prefix_sha256 == origin.prefix_sha256
     assert row.session_id != origin.session_id
-    # The prompt and two turns are shared and stand in nobody's table twice.
+    # The prompt and two turns are shared, so no row is stored twice.
     shared, own = await run.blocks(), await fork.blocks()
     assert len(own) == 3
     assert own[0][0] == "assistant"
@@ -52,7 +52,7 @@ async def test_a_fork_goes_on_from_a_turn(
     ]
 
 
-async def test_more_is_said_after_the_last_word(system: System) -> None:
+async def test_a_fork_after_the_last_turn(system: System) -> None:
     run = await system.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
     assert await system.refusal(run, at_turn=2) == (422, "prompt")
     fork = await system.fork(run, at_turn=2, prompt="And {{ this }}?")
@@ -71,9 +71,9 @@ async def test_before_the_first_turn_the_prompt_is_written_anew(system: System) 
     assert (row.rendered_prompt or "").startswith("Hello Bob.")
     again = await system.fork(fork, at_turn=0)
     assert ((await again.ended()).rendered_prompt or "").startswith("Hello Bob.")
-    said = await system.fork(run, at_turn=0, prompt="Just say it.\n```script\n- text: it\n```")
-    await said.ended()
-    assert await said.text() == "it"
+    other = await system.fork(run, at_turn=0, prompt="Just say it.\n```script\n- text: it\n```")
+    await other.ended()
+    assert await other.text() == "it"
 
 
 async def test_what_does_not_fit_is_refused(system: System) -> None:
@@ -81,13 +81,13 @@ async def test_what_does_not_fit_is_refused(system: System) -> None:
     assert await system.refusal(run, at_turn=9) == (422, "at_turn")
     assert await system.refusal(run, at_turn=1, variables={"a": 1}) == (422, "variables")
     assert await system.refusal(run) == (422, "at_turn")
-    unborn = await system.engine.start({"text": "x"}, dispatch=False)
-    assert await system.refusal(unborn, at_turn=0) == (409, "conflict")
-    await unborn.ended()
+    pending = await system.engine.start({"text": "x"}, dispatch=False)
+    assert await system.refusal(pending, at_turn=0) == (409, "conflict")
+    await pending.ended()
 
 
 async def test_a_fork_of_a_fork_of_a_running_one(system: System) -> None:
-    """With calls that wait for a person at the place: the fork is told that they were not run."""
+    """If calls wait for a person there, the fork gets results that say they were not run."""
     ask = {"tool_use": use("ask_user", question="?")}
     run = await system.engine.start(
         steps(2), ask, {"text": "end"}, allowed_tools=["bash", "ask_user"]
@@ -145,7 +145,7 @@ async def test_another_model_is_not_sent_thinking_that_is_bound_to_the_first(
     system: System, scripted_model: ScriptedModelServer
 ) -> None:
     thinking = {**steps(1), "thinking": "Let me see."}
-    run = await system.engine.completed(thinking, TOLD, allowed_tools=BASH, title="a thinker")
+    run = await system.engine.completed(thinking, ECHO, allowed_tools=BASH, title="a thinker")
     types = [b["type"] for _, blocks in await run.blocks() for b in blocks]
     assert "thinking" in types
     same = await system.fork(run, at_turn=1)
@@ -163,16 +163,16 @@ def sent_types(request: dict[str, Any]) -> list[str]:
     return [b["type"] for m in request["messages"] for b in m["content"]]
 
 
-async def test_files_that_are_gone_are_told(system: System) -> None:
+async def test_missing_files_are_reported(system: System) -> None:
     run = await system.engine.completed({"text": "x"}, allowed_tools=BASH)
-    prompt = script({"tool_use": use("bash", command="ls")}, TOLD)
+    prompt = script({"tool_use": use("bash", command="ls")}, ECHO)
     fork = await system.fork(run, at_turn=0, prompt=prompt)
     await fork.ended()
-    assert "has no files here" in await fork.text()
+    assert "has no files on this host" in await fork.text()
 
 
 async def test_a_fork_is_reset_to_where_it_began(system: System) -> None:
-    run = await system.engine.completed(steps(2), TOLD, allowed_tools=BASH)
+    run = await system.engine.completed(steps(2), ECHO, allowed_tools=BASH)
     fork = await system.fork(run, at_turn=1)
     await fork.ended()
     before = await system.session_texts(fork)
@@ -182,9 +182,9 @@ async def test_a_fork_is_reset_to_where_it_began(system: System) -> None:
     assert len(await fork.messages(superseded=True)) == 2 * len(await fork.messages())
 
 
-async def test_a_conversation_goes_on_in_a_fork(system: System) -> None:
+async def test_a_conversation_continues_in_a_fork(system: System) -> None:
     run = await system.engine.completed({"text": "done"}, {"text": "more"}, {"text": "still more"})
-    fork = await system.fork(run, at_turn=1, prompt="Go on.")
+    fork = await system.fork(run, at_turn=1, prompt="Continue.")
     await fork.ended()
     session_id = (await fork.row()).session_id
     response = await system.client.post(

@@ -1,4 +1,4 @@
-"""A worker that is told to stop, and the next one that goes on."""
+"""A worker shuts down, and the next one continues its executions."""
 
 import asyncio
 import os
@@ -20,13 +20,13 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
     return await make_place(database_url, temporal_address, home)
 
 
-async def test_steps_in_hand_are_finished_and_handed_over(
+async def test_current_steps_are_finished_and_handed_over(
     place: Place, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
         async with working(place, scripted_model, drain_seconds=60):
             runs = await busy(engine)
-        # The worker is gone: what it had in hand is on record, and nothing more was begun.
+        # The worker has stopped: its current steps are recorded, and no further step was started.
         assert [call.status for call in await runs[0].model_calls()] == ["succeeded"]
         [call] = await runs[1].tool_calls()
         assert call.status == "succeeded"
@@ -74,7 +74,7 @@ async def test_a_report_is_made_while_every_slot_is_taken(
         await long.ended()
 
 
-async def test_what_takes_too_long_is_cut_and_told(
+async def test_a_step_that_takes_too_long_is_interrupted(
     place: Place, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
@@ -116,7 +116,7 @@ async def test_a_workspace_is_used_by_one_host(
             request = await run.open_request()
         other = place.home / "other"
         async with working(place, scripted_model, home=other):
-            await run.answer(request, message="go on")
+            await run.answer(request, message="continue")
             # Refused there, and retried until the workspace's own host is back.
             await eventually(lambda: was_refused(run), what="a refused attempt")
         async with working(place, scripted_model):

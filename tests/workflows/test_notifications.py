@@ -82,7 +82,7 @@ async def engine(
 
 
 class Mailbox:
-    """What the mail server was handed; it refuses `nobody@…`."""
+    """The mail that the server accepted; it refuses `unknown@…`."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -91,7 +91,7 @@ class Mailbox:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _: list[str]
     ) -> str:
-        if address.startswith("nobody@"):
+        if address.startswith("unknown@"):
             return "550 no such mailbox"
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -117,7 +117,7 @@ def hook(receiver: Receiver, **more: Any) -> dict[str, Any]:
     return {"webhooks": [{"url": url, "secret_ref": "secret://signing", **more}]}
 
 
-async def told(engine: Engine, execution_id: UUID) -> Sequence[NotificationRow]:
+async def notifications_of(engine: Engine, execution_id: UUID) -> Sequence[NotificationRow]:
     async with engine.database.reading() as session:
         rows = await session.scalars(
             select(NotificationRow)
@@ -127,16 +127,16 @@ async def told(engine: Engine, execution_id: UUID) -> Sequence[NotificationRow]:
         return rows.all()
 
 
-async def tries(engine: Engine, notification_id: UUID) -> Sequence[NotificationAttemptRow]:
+async def attempts_of(engine: Engine, notification_id: UUID) -> Sequence[NotificationAttemptRow]:
     async with engine.database.reading() as session:
         return await queries.list_attempts(session, notification_id)
 
 
 async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
-    """The execution's only notification, when it is delivered or given up."""
+    """Return the only notification of an execution after its delivery or failure."""
 
     async def is_over() -> NotificationRow | None:
-        rows = await told(engine, execution_id)
+        rows = await notifications_of(engine, execution_id)
         return rows[-1] if rows and rows[-1].status != "pending" else None
 
     row = await eventually(is_over, what="the end of a delivery")
@@ -145,11 +145,11 @@ async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
 
 
 def verified(receiver: Receiver) -> list[dict[str, Any]]:
-    """What the receiver was sent, each checked as Standard Webhooks has it."""
+    """Return the messages that the receiver got, verified as Standard Webhooks requires."""
     return [Webhook(SIGNING_KEY).verify(got.body, got.headers) for got in receiver.received]
 
 
-async def test_an_end_is_told_signed_and_on_record(engine: Engine) -> None:
+async def test_an_end_is_sent_signed_and_recorded(engine: Engine) -> None:
     async with receiving(answer(200, b"thanks")) as receiver:
         run = await engine.start(
             {"text": f"The result {CANARY}."}, columns={"notification_config": hook(receiver)}
@@ -167,7 +167,7 @@ async def test_an_end_is_told_signed_and_on_record(engine: Engine) -> None:
     events = {event.seq: event for event in await run.events()}
     assert events[row.event_seq or 0].type == "execution.completed"
     assert (row.status, row.attempts, row.error, row.payload) == ("delivered", 1, None, message)
-    [attempt] = await tries(engine, row.id)
+    [attempt] = await attempts_of(engine, row.id)
     assert (attempt.status_code, attempt.excerpt, attempt.error) == (200, "thanks", None)
     assert attempt.duration_ms is not None
 
@@ -180,7 +180,7 @@ async def test_an_end_is_told_signed_and_on_record(engine: Engine) -> None:
     assert str(engine.user_id) in description
 
 
-async def test_a_receiver_that_is_busy_gets_the_same_message_later(engine: Engine) -> None:
+async def test_a_busy_receiver_gets_the_same_message_later(engine: Engine) -> None:
     async with receiving(answer(503, b"busy", Retry_After="1"), answer(204)) as receiver:
         run = await engine.start({"text": "x"}, columns={"notification_config": hook(receiver)})
         row = await over(engine, run.id)
@@ -189,11 +189,11 @@ async def test_a_receiver_that_is_busy_gets_the_same_message_later(engine: Engin
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert len(verified(receiver)) == 2
     assert (row.status, row.attempts) == ("delivered", 2)
-    failed, taken = await tries(engine, row.id)
+    failed, delivered = await attempts_of(engine, row.id)
     assert (failed.status_code, failed.excerpt) == (503, "busy")
     assert failed.error == "The receiver answered 503."
-    assert (taken.status_code, taken.error) == (204, None)
-    assert (taken.started_at - failed.started_at).total_seconds() >= 5
+    assert (delivered.status_code, delivered.error) == (204, None)
+    assert (delivered.started_at - failed.started_at).total_seconds() >= 5
 
 
 async def test_a_refusal_is_final_and_can_be_redelivered(engine: Engine) -> None:
@@ -222,7 +222,7 @@ async def test_a_refusal_is_final_and_can_be_redelivered(engine: Engine) -> None
         ({"url": "http://127.0.0.1:9000/", "secret_ref": "no-key"}, "is not a signing key"),
     ],
 )
-async def test_what_no_other_try_mends_ends_at_once(
+async def test_an_error_that_a_retry_cannot_fix_is_final(
     engine: Engine, target: dict[str, Any], error: str
 ) -> None:
     await keep(engine, "no-key", "plain word")
@@ -240,7 +240,7 @@ async def test_what_no_other_try_mends_ends_at_once(
     assert error in (ended.error or "")
 
 
-async def test_a_question_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox) -> None:
+async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox) -> None:
     async with receiving(answer(200, b"ok")) as receiver:
         await keep(engine, "slack", f"http://127.0.0.1:{receiver.port}/T/B/x", "127.0.0.1")
         await keep(engine, "slack-elsewhere", f"http://127.0.0.1:{receiver.port}/", "example.com")
@@ -250,7 +250,7 @@ async def test_a_question_reaches_mail_and_slack(engine: Engine, mailbox: Mailbo
             allowed_tools=["ask_user"],
             columns={
                 "notification_config": {
-                    "email": ["ada@example.com", {"to": "nobody@example.com"}],
+                    "email": ["ada@example.com", {"to": "unknown@example.com"}],
                     "slack": [
                         {"secret_ref": "secret://slack", "events": ["input.requested"]},
                         {"secret_ref": "slack-elsewhere", "events": ["input.requested"]},
@@ -261,11 +261,14 @@ async def test_a_question_reaches_mail_and_slack(engine: Engine, mailbox: Mailbo
         request = await run.open_request()
 
         async def all_over() -> bool:
-            rows = await told(engine, run.id)
+            rows = await notifications_of(engine, run.id)
             return len(rows) == 4 and all(row.status != "pending" for row in rows)
 
         await eventually(all_over)
-        ends = {(r.kind, r.position): (r.status, r.error) for r in await told(engine, run.id)}
+        ends = {
+            (r.kind, r.position): (r.status, r.error)
+            for r in await notifications_of(engine, run.id)
+        }
         await run.answer(request, message="red")
         await run.ended()
     assert ends["email", 1] == ("delivered", None)
@@ -274,10 +277,10 @@ async def test_a_question_reaches_mail_and_slack(engine: Engine, mailbox: Mailbo
     assert ends["slack", 1] == ("delivered", None)
     assert "among its hosts" in (ends["slack", 2][1] or "")
     [got] = receiver.received
-    said = json.loads(got.body)
-    assert "needs your input" in said["text"]
-    assert "Which colour?" in json.dumps(said["blocks"])
-    assert f"{PUBLIC}/api/v1/input-requests/{request.id}" in json.dumps(said["blocks"])
+    sent = json.loads(got.body)
+    assert "needs your input" in sent["text"]
+    assert "Which colour?" in json.dumps(sent["blocks"])
+    assert f"{PUBLIC}/api/v1/input-requests/{request.id}" in json.dumps(sent["blocks"])
     mail = message_from_bytes(mailbox.mails[0], policy=policy.default)
     assert (mail["To"], mail["From"]) == ("ada@example.com", "Perdure <p@example.com>")
     assert "needs your input" in str(mail["Subject"])
@@ -289,7 +292,7 @@ async def test_a_question_reaches_mail_and_slack(engine: Engine, mailbox: Mailbo
     assert f'href="{PUBLIC}/api/v1/input-requests/{request.id}"' in html.get_content()
 
 
-async def test_a_subtask_is_told_of_only_when_it_asks(engine: Engine) -> None:
+async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:
     async with receiving() as receiver:
         child = use("delegate", title="child", prompt=script(ASKS, {"text": "done"}))
         run = await engine.start(
@@ -300,10 +303,10 @@ async def test_a_subtask_is_told_of_only_when_it_asks(engine: Engine) -> None:
             columns={"notification_config": hook(receiver)},
         )
 
-        async def asked() -> bool:
+        async def is_requested() -> bool:
             return bool(receiver.received)
 
-        await eventually(asked)
+        await eventually(is_requested)
         [asking] = await run.children()
         await asking.answer(await asking.open_request(), message="red")
         await run.ended()
@@ -312,12 +315,12 @@ async def test_a_subtask_is_told_of_only_when_it_asks(engine: Engine) -> None:
         "input.requested",
         "execution.completed",
     ]
-    assert [row.type for row in await told(engine, asking.id)] == ["input.requested"]
+    assert [row.type for row in await notifications_of(engine, asking.id)] == ["input.requested"]
 
 
-async def test_nobody_is_told_where_nothing_is_configured(engine: Engine) -> None:
+async def test_without_configuration_there_is_no_notification(engine: Engine) -> None:
     run = await engine.completed({"text": "x"})
-    assert await told(engine, run.id) == []
+    assert await notifications_of(engine, run.id) == []
 
 
 @asynccontextmanager
@@ -361,7 +364,7 @@ async def test_a_worker_that_dies_in_a_try_delivers_again_with_the_same_id(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
     assert len(verified(receiver)) == 2
-    lost, taken = await tries(idle, row.id)
+    lost, taken = await attempts_of(idle, row.id)
     assert (lost.duration_ms, lost.error) == (None, None)
     assert taken.status_code == 204
 
@@ -376,8 +379,8 @@ async def test_what_was_taken_and_not_recorded_is_delivered_again(
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
             async with idle.database.transaction() as session:
                 # Its end can't be written while this lock is held; both are gone before it.
-                mine = select(NotificationRow).where(NotificationRow.execution_id == run.id)
-                await session.execute(mine.with_for_update())
+                rows = select(NotificationRow).where(NotificationRow.execution_id == run.id)
+                await session.execute(rows.with_for_update())
                 receiver.may_answer.set()
 
                 async def answered() -> bool:
@@ -431,7 +434,7 @@ async def known_to_be_under_way(engine: Engine, execution_id: UUID) -> Notificat
     """The execution's notification, when the relay has noted that Temporal has it."""
 
     async def noted() -> NotificationRow | None:
-        [row] = await told(engine, execution_id)
+        [row] = await notifications_of(engine, execution_id)
         later = row.created_at + NEXT_LOOK / 2
         return row if row.start_at is not None and row.start_at > later else None
 

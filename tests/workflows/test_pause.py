@@ -1,4 +1,4 @@
-"""Executions that stand still for a while: nothing begins, nothing said is lost, time waits."""
+"""Paused executions: no step starts, no message is lost, and paused time is not counted."""
 
 import asyncio
 import os
@@ -20,19 +20,19 @@ from tests.engine.running import Place, driving, make_place, worker_process, wor
 
 PAUSED = ExecutionStatus.PAUSED
 ASK = {"tool_use": use("ask_user", question="?")}
-TOLD = {"text": "{last_tool_result}"}
+ECHO = {"text": "{last_tool_result}"}
 
 
 async def statuses(run: Run) -> list[str]:
-    """What its story says of its status, in order."""
+    """Return the statuses of its events, in order."""
     events = await run.events()
     return [e.data["status"] for e in events if e.type == "execution.status_changed"]
 
 
-async def test_the_call_in_hand_is_finished_and_no_tool_begins(engine: Engine) -> None:
+async def test_the_current_call_is_finished_and_no_tool_starts(engine: Engine) -> None:
     gate = engine.gate()
     run = await engine.start(
-        {"tool_use": use("list_files"), "gate": gate.name}, TOLD, allowed_tools=["list_files"]
+        {"tool_use": use("list_files"), "gate": gate.name}, ECHO, allowed_tools=["list_files"]
     )
     await run.calling()
     await run.pause()
@@ -48,10 +48,10 @@ async def test_the_call_in_hand_is_finished_and_no_tool_begins(engine: Engine) -
     assert len(await run.model_calls()) == 2
 
 
-async def test_the_tool_in_hand_is_finished_and_no_call_is_made(engine: Engine) -> None:
+async def test_the_current_tool_is_finished_and_no_call_starts(engine: Engine) -> None:
     run = await engine.start(
         {"tool_use": use("bash", command=f"{UNTIL_RELEASED}; echo once >> log; cat log")},
-        TOLD,
+        ECHO,
         allowed_tools=["bash"],
     )
     await run.running_tool()
@@ -66,7 +66,7 @@ async def test_the_tool_in_hand_is_finished_and_no_call_is_made(engine: Engine) 
     assert (await run.text()).startswith("once\n\n[exit code 0]")
 
 
-async def test_one_that_has_not_begun_is_paused_before_its_first_call(engine: Engine) -> None:
+async def test_a_pending_execution_pauses_before_its_first_call(engine: Engine) -> None:
     run = await engine.start({"text": "x"}, dispatch=False)
     await run.pause()
     assert (await run.row()).status == ExecutionStatus.PENDING
@@ -76,8 +76,8 @@ async def test_one_that_has_not_begun_is_paused_before_its_first_call(engine: En
     await run.ended()
 
 
-async def test_one_that_waits_goes_back_to_waiting(engine: Engine) -> None:
-    run = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+async def test_a_waiting_execution_waits_again_after_it_resumes(engine: Engine) -> None:
+    run = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
     request = await run.open_request()
     await run.pause()
     await run.paused()
@@ -88,29 +88,29 @@ async def test_one_that_waits_goes_back_to_waiting(engine: Engine) -> None:
     assert await statuses(run) == ["waiting_for_user", "paused", "waiting_for_user", "running"]
 
 
-async def test_what_is_said_meanwhile_is_kept(engine: Engine) -> None:
-    run = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+async def test_messages_to_a_paused_execution_are_kept(engine: Engine) -> None:
+    run = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
     request = await run.open_request()
     await run.pause()
     await run.paused()
     await run.say("and mind the gap")
     await run.answer(request, message="green")
-    await run.when_heard()
+    await run.when_signals_are_read()
     assert (await run.row()).status == PAUSED
     assert len(await run.model_calls()) == 1
     await run.resume()
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
     assert await run.text() == "green"
-    said = [b.get("text") for role, bs in await run.blocks() for b in bs if role == "user"]
-    assert said.count("and mind the gap") == 1
+    texts = [b.get("text") for role, bs in await run.blocks() for b in bs if role == "user"]
+    assert texts.count("and mind the gap") == 1
 
 
-async def test_a_subtask_ends_while_its_parent_stands_still(engine: Engine) -> None:
+async def test_a_subtask_ends_while_its_parent_is_paused(engine: Engine) -> None:
     gate = engine.gate()
-    prompt = script({"text": "mine", "gate": gate.name})
+    prompt = script({"text": "part", "gate": gate.name})
     run = await engine.start(
         {"tool_use": use("delegate", title="part", prompt=prompt)},
-        TOLD,
+        ECHO,
         allowed_tools=["delegate"],
     )
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
@@ -119,15 +119,15 @@ async def test_a_subtask_ends_while_its_parent_stands_still(engine: Engine) -> N
     gate.open()
     [part] = await run.children()
     await part.ended()
-    await run.when_heard()
+    await run.when_signals_are_read()
     assert (await run.row()).status == PAUSED
     await run.resume()
     await run.ended()
-    assert await run.text() == "mine"
+    assert await run.text() == "part"
 
 
-async def test_a_cancel_ends_one_that_stands_still(engine: Engine) -> None:
-    run = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+async def test_a_paused_execution_is_cancelled(engine: Engine) -> None:
+    run = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
     await run.open_request()
     await run.pause()
     await run.paused()
@@ -136,10 +136,10 @@ async def test_a_cancel_ends_one_that_stands_still(engine: Engine) -> None:
     assert (row.status, row.pause_requested_at) == (ExecutionStatus.CANCELLED, None)
 
 
-async def test_time_stands_still_but_the_deadline_does_not(engine: Engine) -> None:
+async def test_paused_time_is_not_counted_but_the_deadline_passes(engine: Engine) -> None:
     run = await engine.start(
         ASK,
-        TOLD,
+        ECHO,
         allowed_tools=["ask_user"],
         sdk_options={"timeout_seconds": 600},
         columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=8)},
@@ -149,11 +149,11 @@ async def test_time_stands_still_but_the_deadline_does_not(engine: Engine) -> No
     before = (await run.paused()).running_ms
     row = await run.ended()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "deadline_passed")
-    assert row.running_ms - before < 4000  # of some seven seconds that it stood still
+    assert row.running_ms - before < 4000  # it is paused for about seven seconds
 
 
-async def test_temporal_shows_it(engine: Engine) -> None:
-    run = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
+async def test_temporal_shows_the_pause(engine: Engine) -> None:
+    run = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
     await run.open_request()
     await run.pause()
     await run.paused()
@@ -170,10 +170,10 @@ async def test_temporal_shows_it(engine: Engine) -> None:
 async def test_pausing_and_resuming_many_times_repeats_nothing(engine: Engine) -> None:
     run = await engine.start(
         {"tool_use": use("list_files"), "delay_ms": 50, "repeat": 6},
-        TOLD,
+        ECHO,
         allowed_tools=["list_files"],
     )
-    with suppress(ExecutionTerminalError):  # it may be done before all of them came
+    with suppress(ExecutionTerminalError):  # it may have completed before all of them
         for _ in range(4):
             await run.pause()
             await asyncio.sleep(0.02)
@@ -183,11 +183,11 @@ async def test_pausing_and_resuming_many_times_repeats_nothing(engine: Engine) -
     assert {call.status for call in await run.model_calls()} == {"succeeded"}
 
 
-async def test_gateways_whose_clocks_differ_don_t_turn_a_wish_round(engine: Engine) -> None:
-    """The pause came first, from a gateway whose clock is ahead of that of the resume's."""
+async def test_clocks_of_gateways_do_not_reorder_requests(engine: Engine) -> None:
+    """The pause came first, from a gateway whose clock is ahead of the other one."""
     gate = engine.gate()
     run = await engine.start(
-        {"tool_use": use("list_files"), "gate": gate.name}, TOLD, allowed_tools=["list_files"]
+        {"tool_use": use("list_files"), "gate": gate.name}, ECHO, allowed_tools=["list_files"]
     )
     await run.calling()
     await run.pause()
@@ -207,17 +207,17 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
     return await make_place(database_url, temporal_address, home)
 
 
-async def test_a_killed_worker_leaves_it_as_it_was_wished(
+async def test_a_killed_worker_loses_no_pause(
     place: Place, scripted_model: ScriptedModelServer
 ) -> None:
-    """Killed while one stands still, and between another's wish and its effect."""
+    """Killed while one execution is paused, and before the pause of another one takes effect."""
     async with driving(place, scripted_model) as engine:
         gate = engine.gate()
         async with worker_process(place, scripted_model, log=place.home / "log") as process:
-            still = await engine.start(ASK, TOLD, allowed_tools=["ask_user"])
-            request = await still.open_request()
-            await still.pause()
-            await still.paused()
+            paused = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
+            request = await paused.open_request()
+            await paused.pause()
+            await paused.paused()
             slow = await engine.start(
                 {"tool_use": use("list_files"), "gate": gate.name},
                 {"text": "done"},
@@ -227,16 +227,16 @@ async def test_a_killed_worker_leaves_it_as_it_was_wished(
             await slow.pause()
             process.kill()
             await process.wait()
-        await still.answer(request, message="while nobody was there")
+        await paused.answer(request, message="while no worker ran")
         gate.open()
         async with working(place, scripted_model):
             await slow.paused()
             assert [call.status for call in await slow.model_calls()] == ["lost"]
-            await still.when_heard()
-            assert (await still.row()).status == PAUSED
-            for run in (still, slow):
+            await paused.when_signals_are_read()
+            assert (await paused.row()).status == PAUSED
+            for run in (paused, slow):
                 await run.resume()
                 assert (await run.ended()).status == ExecutionStatus.COMPLETED
-            assert await still.text() == "while nobody was there"
+            assert await paused.text() == "while no worker ran"
             calls = [call.status for call in await slow.model_calls()]
             assert calls == ["lost", "succeeded", "succeeded"]

@@ -116,7 +116,7 @@ async def test_it_queues_in_its_session(system: System) -> None:
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_it_holds_its_session_for_nobody(system: System) -> None:
+async def test_a_blocked_execution_does_not_block_its_session(system: System) -> None:
     first = await asking(system.engine)
     done = await system.engine.completed({"text": "x"})
     session_id = str((await done.row()).session_id)
@@ -128,7 +128,7 @@ async def test_it_holds_its_session_for_nobody(system: System) -> None:
 
 
 async def test_who_speaks_meanwhile_is_answered(system: System) -> None:
-    """What is said in its session is not kept for the day on which it starts."""
+    """Messages in its session are not kept until it starts."""
     first = await asking(system.engine)
     done = await system.engine.completed({"text": "x"})
     session_id = str((await done.row()).session_id)
@@ -166,8 +166,8 @@ async def test_what_can_never_be_met_is_refused(system: System, other: System) -
         assert response.json()["errors"][0]["loc"] == ["body", "prerequisites", 0]
 
 
-async def test_nobody_else_pays_for_it(system: System) -> None:
-    """An end that nobody waits for looks once and locks nothing."""
+async def test_other_executions_have_no_extra_cost(system: System) -> None:
+    """An end without dependents runs one query and locks no rows."""
     done = await system.engine.completed({"text": "x"})
     async with system.engine.database.transaction() as session:
         await prerequisites.release(session, done.id, ())

@@ -27,7 +27,7 @@ async def test_a_failed_execution_has_a_report_too(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "mended"),
+    ("broken", "repaired"),
     [
         ("RENAME TO broken_reports", "ALTER TABLE broken_reports RENAME TO reports"),
         # Fails at the write, after all has been read.
@@ -38,13 +38,13 @@ async def test_a_failed_execution_has_a_report_too(engine: Engine) -> None:
     ],
 )
 async def test_a_report_that_can_not_be_made_fails_nothing(
-    engine: Engine, broken: str, mended: str
+    engine: Engine, broken: str, repaired: str
 ) -> None:
     await _execute(engine, f"ALTER TABLE reports {broken}")
     try:
         run = await engine.completed({"text": "Done."}, generate_report=True, report_format="html")
     finally:
-        await _execute(engine, mended)
+        await _execute(engine, repaired)
     row = await run.row()
     assert row.status == ExecutionStatus.COMPLETED
     assert row.report_error == REPORT_FAILED

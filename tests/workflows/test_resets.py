@@ -1,4 +1,4 @@
-"""An operator resets a workflow in Temporal: the record follows, and the old run writes no more."""
+"""An operator resets a workflow in Temporal: the record follows, and the old run stops writing."""
 
 import asyncio
 import json
@@ -22,12 +22,12 @@ from tests.waiting import eventually
 
 LISTING = {"tool_use": use("list_files")}
 ASKING = {"tool_use": use("ask_user", question="?")}
-TOLD = {"text": "{last_tool_result}"}
+ECHO = {"text": "{last_tool_result}"}
 TOOLS: dict[str, Any] = {"allowed_tools": ["list_files", "ask_user", "delegate", "bash"]}
 
 
 async def tasks_of(run: Run) -> list[int]:
-    """Where a workflow can be reset to: the ends of its workflow tasks."""
+    """Return the event ids to which a workflow can be reset: the ends of its tasks."""
     events = json.loads(await run.history())["events"]
     return [int(e["eventId"]) for e in events if "workflowTaskCompletedEventAttributes" in e]
 
@@ -46,7 +46,7 @@ async def ask_to_reset(run: Run, task: int) -> None:
 
 
 async def reset(run: Run, task: int) -> None:
-    """The same, and wait until the record follows."""
+    """Reset it and wait until the record follows."""
     before = (await run.row()).epoch
     await ask_to_reset(run, task)
     row = await run.when(lambda row: row.epoch == before + 1)
@@ -55,8 +55,8 @@ async def reset(run: Run, task: int) -> None:
 
 
 async def finished(engine: Engine) -> Run:
-    """Two turns, a question, an answer, the end."""
-    run = await engine.start(LISTING, ASKING, TOLD, **TOOLS)
+    """Run two turns, a question, an answer, the end."""
+    run = await engine.start(LISTING, ASKING, ECHO, **TOOLS)
     await run.answer(await run.open_request(), message="first")
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
     return run
@@ -83,7 +83,7 @@ async def test_to_the_moment_of_the_answer(engine: Engine) -> None:
     run = await finished(engine)
     await reset(run, 2)
     row = await run.ended()
-    # The answered question is behind the reset, so only what came after it is done again.
+    # The question was answered before the reset point, so only later steps are repeated.
     assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "first")
     assert len(await run.requests()) == 1
     assert [call.superseded_at is not None for call in await run.model_calls()] == [
@@ -98,22 +98,22 @@ async def test_every_task_of_a_workflow(engine: Engine) -> None:
     run = await finished(engine)
     count = len(await tasks_of(run))
     for task in reversed(range(count)):
-        again = run if task == count - 1 else await finished(engine)
-        await reset(again, task)
-        row = await again.when(
+        current = run if task == count - 1 else await finished(engine)
+        await reset(current, task)
+        row = await current.when(
             lambda row: (
                 row.status == ExecutionStatus.WAITING_FOR_USER
                 or ExecutionStatus(row.status).is_terminal
             )
         )
         if row.status == ExecutionStatus.WAITING_FOR_USER:
-            await again.answer(await again.open_request(), message="more")
-        assert (await again.ended()).status == ExecutionStatus.COMPLETED
-        assert await again.text() == ("more" if task == 0 else "first")
+            await current.answer(await current.open_request(), message="more")
+        assert (await current.ended()).status == ExecutionStatus.COMPLETED
+        assert await current.text() == ("more" if task == 0 else "first")
 
 
 async def test_open_requests_are_cancelled(engine: Engine) -> None:
-    run = await engine.start(ASKING, TOLD, **TOOLS)
+    run = await engine.start(ASKING, ECHO, **TOOLS)
     old = await run.open_request()
     await reset(run, 0)
     await run.when(lambda row: row.status == ExecutionStatus.WAITING_FOR_USER)
@@ -126,20 +126,20 @@ async def test_open_requests_are_cancelled(engine: Engine) -> None:
     assert await run.text() == "to the new one"
 
 
-async def test_an_answer_nobody_has_heard_is_forgotten(engine: Engine) -> None:
-    run = await engine.start(ASKING, TOLD, **TOOLS)
+async def test_an_unread_answer_is_dropped(engine: Engine) -> None:
+    run = await engine.start(ASKING, ECHO, **TOOLS)
     request = await run.open_request()
 
     async def answer() -> None:
         with suppress(AlreadyAnsweredError):  # the reset came first
-            await run.answer(request, message="unheard")
+            await run.answer(request, message="unread")
 
     await asyncio.gather(answer(), reset(run, 0))
     row = await run.when(
         lambda row: row.status in (ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.COMPLETED)
     )
     if row.status == ExecutionStatus.WAITING_FOR_USER:
-        await run.answer(await run.open_request(), message="heard")
+        await run.answer(await run.open_request(), message="read")
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
 
@@ -159,7 +159,7 @@ async def test_while_a_model_call_is_under_way(engine: Engine) -> None:
 async def test_while_a_command_runs(engine: Engine) -> None:
     run = await engine.start(
         {"tool_use": use("bash", command="[ -e x ] || { touch x; sleep 600; }; echo again")},
-        TOLD,
+        ECHO,
         **TOOLS,
     )
     call = await run.running_tool()
@@ -197,7 +197,7 @@ async def test_a_failure_keeps_its_message_where_only_the_end_is_repeated(engine
 
 
 async def test_a_cancelled_execution_is_reopened(engine: Engine) -> None:
-    run = await engine.start(ASKING, TOLD, **TOOLS)
+    run = await engine.start(ASKING, ECHO, **TOOLS)
     await run.open_request()
     await run.cancel("a mistake")
     await run.ended()
@@ -207,7 +207,7 @@ async def test_a_cancelled_execution_is_reopened(engine: Engine) -> None:
     assert "The execution ended before this call did." in await run.text()
 
 
-async def test_subtasks_of_what_is_set_aside_are_cancelled(engine: Engine) -> None:
+async def test_subtasks_of_superseded_steps_are_cancelled(engine: Engine) -> None:
     subtask = use("delegate", title="part", prompt=script(ASKING, {"text": "x"}))
     run = await engine.start({"tool_use": subtask}, {"text": "done"}, **TOOLS)
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
@@ -231,8 +231,8 @@ async def test_a_reset_of_a_reset(engine: Engine) -> None:
         assert await run.text() == f"answer {epoch}"
 
 
-async def everything_of(run: Run) -> dict[str, list[dict[str, Any]]]:
-    """Every row of an execution, as the database tells it."""
+async def rows_of(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Return every row of an execution."""
     found = {}
     async with run.engine.database.reading() as session:
         for table in ("executions", *OF_AN_EXECUTION):
@@ -247,53 +247,53 @@ OF_AN_EXECUTION = ("execution_events", "messages", "model_calls", "tool_calls", 
 
 
 async def refused(run: Run, task: int) -> BaseException:
-    """Reset it in vain; what Temporal's UI tells of the run that this made."""
-    before = await everything_of(run)
+    """Try a reset that is refused. Return the failure of the new run."""
+    before = await rows_of(run)
     await ask_to_reset(run, task)
     with pytest.raises(WorkflowFailureError) as failure:
         await run.handle.result()
-    assert await everything_of(run) == before
+    assert await rows_of(run) == before
     return failure.value.cause
 
 
-def told_by(failure: BaseException) -> str:
-    """The sentence that Temporal shows."""
+def message_of(failure: BaseException) -> str:
+    """Return the message that Temporal shows."""
     assert isinstance(failure, ApplicationError)
     assert (failure.type, failure.non_retryable) == ("reset_refused", True)
     return failure.message
 
 
 @pytest.mark.parametrize("task", [0, 1, 2])
-async def test_where_the_session_has_gone_on_it_is_refused(engine: Engine, task: int) -> None:
+async def test_a_reset_is_refused_after_the_session_continued(engine: Engine, task: int) -> None:
     run = await finished(engine)
     session_id = (await run.row()).session_id
-    other = await engine.start(ASKING, TOLD, session_id=session_id, **TOOLS)
+    other = await engine.start(ASKING, ECHO, session_id=session_id, **TOOLS)
     request = await other.open_request()
-    story = await everything_of(other)
+    before = await rows_of(other)
 
-    told = told_by(await refused(run, task))
+    message = message_of(await refused(run, task))
 
-    assert f"execution {other.id}, which is waiting_for_user" in told
+    assert f"execution {other.id}, which is waiting_for_user" in message
     async with engine.database.reading() as session:
         entries = await session.scalars(select(AuditRow).where(AuditRow.entity_id == run.id))
         [entry] = [e for e in entries if e.action == "execution.reset_refused"]
     assert entry.owner_id == engine.user_id
-    assert entry.after == {"status": "completed", "reason": told}
-    assert await everything_of(other) == story
+    assert entry.after == {"status": "completed", "reason": message}
+    assert await rows_of(other) == before
     await other.answer(request, message="undisturbed")
     assert (await other.ended()).status == ExecutionStatus.COMPLETED
     assert await other.text() == "undisturbed"
-    # It stands behind in the transcript, so the first one can't go on from an earlier place.
-    told = told_by(await refused(run, task))
-    assert f"execution {other.id}, which is completed" in told
+    # Its messages follow in the transcript, so the first one can't continue from an earlier turn.
+    message = message_of(await refused(run, task))
+    assert f"execution {other.id}, which is completed" in message
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
-    # The last one of a session is reset as ever.
+    # The last execution of a session can be reset as usual.
     await reset(other, 0)
     await other.answer(await other.open_request(), message="again")
     assert (await other.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_one_that_comes_while_a_session_is_reset_queues(engine: Engine) -> None:
+async def test_an_execution_waits_while_its_session_is_reset(engine: Engine) -> None:
     run = await finished(engine)
     session_id = (await run.row()).session_id
     await reset(run, 0)

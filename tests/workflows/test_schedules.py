@@ -32,7 +32,7 @@ from tests.waiting import eventually
 ASK = {"tool_use": use("ask_user", question="?")}
 DONE = {"text": "done"}
 LEAP_DAYS = (datetime(2016, 1, 1, tzinfo=UTC), datetime(2024, 12, 31, tzinfo=UTC))
-"""Three fires of `RARELY` lie between them."""
+"""There are three scheduled times of `RARELY` between them."""
 
 
 async def test_a_fire_is_an_execution(engine: Engine) -> None:
@@ -122,7 +122,7 @@ SWITCHES: list[tuple[str, dict[str, bool]]] = [
 async def test_a_fire_that_comes_too_late_is_skipped(
     engine: Engine, reason: str, columns: dict[str, bool]
 ) -> None:
-    """The change is committed and Temporal was not told yet."""
+    """The change is committed and was not sent to Temporal yet."""
     scheduled = await Scheduled.make(engine, DONE)
     await scheduled.change(tell=False, **columns)
     await skipped(scheduled, reason)

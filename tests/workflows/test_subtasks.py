@@ -72,8 +72,8 @@ async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) ->
     assert (await child.ended()).status == ExecutionStatus.CANCELLED
 
 
-async def test_an_unborn_subtask_ends_with_its_cancel(engine: Engine) -> None:
-    """Its row is written, its parent has not started it: nobody else would ever end it."""
+async def test_a_subtask_that_was_not_started_is_cancelled(engine: Engine) -> None:
+    """Its row is stored and its parent has not started it: nothing else would end it."""
     run = await engine.start({"tool_use": delegate({"text": "x"})}, LAST_RESULT, **DELEGATE)
     await run.ended()
     child = await only_child(run)

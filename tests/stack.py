@@ -1,15 +1,15 @@
-"""A real `perdure up` in a process of its own, for tests that stop it, kill it or talk to it."""
+"""A real `perdure up` in a process of its own: one that tests share, or one of their own."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
+import pytest
 
 from cli.stack import launch
 from cli.stack.home import Home
@@ -19,9 +19,9 @@ from tests.waiting import until
 PERDURE = Path(sys.executable).with_name("perdure")
 ANY_PORTS = ("--api-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0")
 
-# On a busy machine of two cores the imports alone take ten seconds, and longer on a busier one.
+# On a busy machine of two cores the imports alone take ten seconds or more.
 READY_SECONDS = 180.0
-# A command that hangs is told from one on a busy machine: `demo` starts and stops a whole stack.
+# Longer than any command needs on a busy machine; `demo` starts and stops a whole stack.
 COMMAND_SECONDS = 200.0
 
 
@@ -47,13 +47,13 @@ def perdure(home: Path, *arguments: str, **more: str) -> subprocess.CompletedPro
     )
 
 
-def started(
+def start(
     home: Path,
     *arguments: str,
     output: IO[bytes] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a command that a failing test can't leave behind: it ends with the test process."""
+    """Start a command that ends with the test process, even if a test fails."""
     return subprocess.Popen(
         tie_to_parent([str(PERDURE), *arguments], signal.SIGTERM, launch.SELF),
         env=environment(home, **(more or {})),
@@ -62,6 +62,15 @@ def started(
         stderr=output,
         start_new_session=True,
     )
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Up"]:
+    """`perdure up --scripted-model`, shared by all tests of a process that do not stop it."""
+    up = Up(tmp_path_factory.mktemp("stack"), "--scripted-model")
+    up.wait_ready()
+    yield up
+    assert up.stop() == 0
 
 
 class Up:
@@ -73,7 +82,7 @@ class Up:
         self.home = Home(directory / "home")
         self.output = directory / "up.out"
         with self.output.open("wb") as output:
-            self.process = started(
+            self.process = start(
                 self.home.path, "up", *ANY_PORTS, *options, output=output, more=more
             )
 
@@ -87,7 +96,7 @@ class Up:
         assert facts is not None, self.output.read_text()
         return facts
 
-    def said(self, words: str) -> bool:
+    def has_printed(self, words: str) -> bool:
         return words in self.output.read_text()
 
     def family(self) -> list[psutil.Process]:
@@ -98,7 +107,7 @@ class Up:
         return self.process.wait(READY_SECONDS)
 
     def _is_ready_or_dead(self) -> bool:
-        return self.said("\nready ") or self.process.poll() is not None
+        return self.has_printed("\nready ") or self.process.poll() is not None
 
 
 def is_running(process: psutil.Process) -> bool:
@@ -106,8 +115,3 @@ def is_running(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def json_of(result: subprocess.CompletedProcess[str]) -> Any:
-    assert result.stdout, result.stderr
-    return json.loads(result.stdout)

@@ -16,7 +16,7 @@ ASK = {"tool_use": use("ask_user", question="?")}
 ASK_USER = ["ask_user"]
 
 MOST_EVENTS, MOST_BYTES = 30, 10_000
-"""Of an execution that waits for nobody (design.md, section 12)."""
+"""Of an execution that waits for no person (design.md, section 14)."""
 
 
 def status_of(description: object) -> str | None:
@@ -26,7 +26,7 @@ def status_of(description: object) -> str | None:
 
 
 async def history_size(run: Run) -> tuple[int, int]:
-    """Events and bytes, as the server counts them."""
+    """Return the number of events and of bytes, as the server counts them."""
     description = await run.handle.describe()
     info = description.raw_description.workflow_execution_info
     return info.history_length, info.history_size_bytes
@@ -47,7 +47,7 @@ async def test_history_does_not_grow_with_the_conversation(engine: Engine, turns
     assert size <= MOST_BYTES
 
 
-async def test_the_activities_read_like_the_story(engine: Engine) -> None:
+async def test_a_short_execution_has_one_activity(engine: Engine) -> None:
     run = await engine.completed({"text": "x"}, title="Read me")
     events = json.loads(await run.history())["events"]
     scheduled = [
@@ -62,11 +62,11 @@ async def test_progress_details_and_attributes_follow_the_execution(engine: Engi
     run = await engine.start(ASK, {"text": "x"}, allowed_tools=ASK_USER, title="Follow me")
     request = await run.open_request()
 
-    async def waits() -> bool:
+    async def is_waiting() -> bool:
         progress = await run.handle.query(names.PROGRESS)
         return bool(progress["status"] == "waiting_for_user")
 
-    await eventually(waits)
+    await eventually(is_waiting)
     progress = await run.handle.query(names.PROGRESS)
     assert progress["turns"] == 1
     assert float(progress["cost_usd"]) > 0
@@ -99,7 +99,7 @@ async def test_a_failure_is_a_failure_in_temporal_too(engine: Engine) -> None:
     assert status_of(description) == "failed"
 
 
-async def test_heartbeats_tell_progress_and_no_content(engine: Engine) -> None:
+async def test_heartbeats_hold_progress_and_no_content(engine: Engine) -> None:
     run = await engine.start(
         {"text": "a secret thought", "tool_use": use("bash", command="echo secret; sleep 600")},
         allowed_tools=["bash"],
@@ -112,9 +112,9 @@ async def test_heartbeats_tell_progress_and_no_content(engine: Engine) -> None:
         beats = [payload.data.decode() for payload in pending.heartbeat_details.payloads]
         return next((beat for beat in beats if "bash" in beat), None)
 
-    told = await eventually(beat)
-    assert told is not None
-    assert json.loads(told).keys() == {"turn", "tool", "cost_usd"}
-    assert "secret" not in told
+    details = await eventually(beat)
+    assert details is not None
+    assert json.loads(details).keys() == {"turn", "tool", "cost_usd"}
+    assert "secret" not in details
     await run.cancel()
     await run.ended()

@@ -1,0 +1,126 @@
+"""`python -m bench.compare CHECKOUT`: this tree against another checkout, in alternating pairs.
+
+Both stacks run at the same time, each from its own tree and `.venv`, and only one of them works at
+a time. A pair is one measurement of each; the figures are medians of the ratios over the pairs.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Spread
+from bench.job import Job, fresh_nonces
+from bench.processes import CpuMeter
+from bench.systems.perdure import perdure
+from bench.world import World
+
+IN_FLIGHT = 100
+FLOOD = 200
+ALONE = 20
+WARM_UP = 100
+LINE_BYTES = 1024 * 1024
+FIGURES = {
+    "executions/s": "at least 0.97",
+    "latency alone": "at most 1.03",
+    "CPU per execution": "at most 1.03",
+    "history events": "at most 1.03",
+    "history bytes": "at most 1.03",
+}
+
+
+async def serve() -> None:
+    """Measure this tree each time a line comes on stdin, and print the figures as JSON."""
+    async with World.running() as world, perdure(world) as system:
+        await system.run(Job(), fresh_nonces(WARM_UP), in_flight=IN_FLIGHT)
+        print(json.dumps({"ready": True}), flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            alone = await system.run(Job(), fresh_nonces(ALONE), in_flight=1)
+            meter = CpuMeter(system.roles)
+            began = time.perf_counter()
+            await system.run(Job(), fresh_nonces(FLOOD), in_flight=IN_FLIGHT)
+            seconds = time.perf_counter() - began
+            cpu = sum(used for role, used in meter.read().items() if role != "model")
+            recorded = await system.recorded(Job(), fresh_nonces(1)[0])
+            figures = {
+                "executions/s": FLOOD / seconds,
+                "latency alone": sorted(alone)[len(alone) // 2],
+                "CPU per execution": cpu / FLOOD,
+                "history events": recorded.history_events,
+                "history bytes": recorded.history_bytes,
+            }
+            print(json.dumps(figures), flush=True)
+
+
+async def compare(trees: Sequence[Path], pairs: int) -> None:
+    """Print the ratios of the first tree over the second one."""
+    servers = [await _start(tree) for tree in trees]
+    for server in servers:
+        await _read(server)
+    measured: list[list[dict[str, float]]] = [[], []]
+    for number in range(pairs):
+        order = [0, 1] if number % 2 == 0 else [1, 0]
+        for index in order:
+            measured[index].append(await _measure(servers[index]))
+        print(f"pair {number + 1}: {measured[0][-1]} {measured[1][-1]}", flush=True)
+    for server in servers:
+        assert server.stdin is not None
+        server.stdin.close()
+        await server.wait()
+    for figure, bar in FIGURES.items():
+        ours, theirs = ([one[figure] for one in side] for side in measured)
+        print(f"{figure}: {Spread.of_ratios(ours, theirs)} ({bar})")
+
+
+async def _start(tree: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        str(tree / ".venv/bin/python"),
+        str(Path(__file__)),
+        "--serve",
+        cwd=tree,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=LINE_BYTES,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+    )
+
+
+async def _measure(server: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert server.stdin is not None
+    server.stdin.write(b"measure\n")
+    return await _read(server)
+
+
+async def _read(server: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert server.stdout is not None
+    line = await server.stdout.readline()
+    if not line:
+        raise SystemExit("A stack did not start or ended; see its messages above.")
+    figures: dict[str, Any] = json.loads(line)
+    return figures
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
+    parser.add_argument("checkout", nargs="?", type=Path, help="a checkout after `make setup-dev`")
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        asyncio.run(serve())
+    else:
+        trees = [Path(__file__).parents[1], arguments.checkout.resolve()]
+        asyncio.run(compare(trees, arguments.pairs))
+    sys.stdout.flush()
+    # Temporal's core may abort a process that exits normally (sdk-python#300).
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
