@@ -120,7 +120,7 @@ class Sender:
         If `is_url`, the value leaves this process as an address, so the secret must allow its host.
         """
         async with self.database.transaction() as session:
-            secret, value = await secrets.opened(session, self.secret_box, row.user_id, reference)
+            secret, value = await secrets.decrypt(session, self.secret_box, row.user_id, reference)
         if is_url and not may_reach(secret.hosts, _host(value)):
             raise SecretUnusableError(
                 f"The secret {secret.name!r} must hold a URL whose host is among its hosts."
