@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from agent.transcript import Transcript, encode, result_block
+from agent.transcript import RecordedTranscript, encode, result_block
 from domain.outcomes import Outcome, Stop
 from domain.people import EXPIRING
 from domain.states import ExecutionStatus
@@ -37,7 +37,7 @@ class RunState:
     def __init__(self, snapshot: Snapshot) -> None:
         """Start from the record."""
         self.snapshot = snapshot
-        self.transcript = Transcript(
+        self.transcript = RecordedTranscript(
             snapshot.transcript,
             snapshot.prefix_sha256,
             foreign_executions=snapshot.foreign_executions,

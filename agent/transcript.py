@@ -21,7 +21,7 @@ def encode(blocks: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(blocks, separators=(",", ":"))
 
 
-class Transcript:
+class RecordedTranscript:
     """The messages so far, parsed once, with an incremental hash of their stored text."""
 
     def __init__(

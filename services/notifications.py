@@ -27,12 +27,7 @@ log = structlog.get_logger(__name__)
 async def find_notification(
     session: AsyncSession, caller: Caller, notification_id: UUID
 ) -> NotificationRow:
-    """Return a notification of the caller.
-
-    Raises:
-        NotFoundError: there is no such notification.
-        PermissionDeniedError: it belongs to another user.
-    """
+    """Return a notification of the caller."""
     row = await queries.find(session, notification_id)
     if row is None:
         raise NotFoundError(f"Notification {notification_id} does not exist.")
@@ -41,11 +36,7 @@ async def find_notification(
 
 
 async def send_test(work: UnitOfWork, body: NotificationTest) -> NotificationRow:
-    """Store a test notification, which is delivered like any other.
-
-    Raises:
-        InvalidInputError: there is not exactly one target, or it is invalid.
-    """
+    """Store a test notification, which is delivered like any other."""
     kind, target = await _check_target(work, body)
     row = await queries.create_test(work.session, work.caller.user_id, kind, target)
     entity = ("notification", row.id)
@@ -57,8 +48,6 @@ async def redeliver(work: UnitOfWork, notification_id: UUID) -> NotificationRow:
     """Store a new delivery of the same message, with the same message id.
 
     Raises:
-        NotFoundError: there is no such notification.
-        PermissionDeniedError: it belongs to another user.
         ConflictError: it is still being delivered.
     """
     notification = await find_notification(work.session, work.caller, notification_id)

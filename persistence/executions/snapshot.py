@@ -15,7 +15,7 @@ from contracts.definitions import TaskDefinition
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TURNS, Limits
 from domain.model_calls import Prefix
-from domain.people import HumanInputPolicy
+from domain.people import InputPolicy
 from domain.permissions import Permissions
 from domain.states import ExecutionStatus
 from domain.steps import (
@@ -91,7 +91,7 @@ async def load(
         prefix_sha256=taken.prefix_sha256,
         permissions=permissions_of(definition),
         limits=_limits(taken, definition),
-        people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
+        people=InputPolicy(**definition.human_input_policy.model_dump()),
         definition=raw,
         transcript=transcript,
         foreign_executions=await _foreign_executions(database, taken, transcript),

@@ -33,7 +33,6 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
         """Return an agent of the caller, or a built-in one, which cannot be locked.
 
         Raises:
-            NotFoundError: the caller has no such agent.
             ConflictError: a built-in agent is to be changed.
         """
         if lock and key in BUILT_IN_SLUGS:
@@ -107,12 +106,7 @@ class ImportedAgent:
 
 
 async def import_agent(work: UnitOfWork, body: AgentImport) -> ImportedAgent:
-    """Create an agent of the caller from a Markdown file with front matter, or replace it.
-
-    Raises:
-        InvalidInputError: the file describes no valid agent; names each field.
-        DuplicateNameError: the caller has this agent, and the request does not say `replace`.
-    """
+    """Create an agent of the caller from a Markdown file with front matter, or replace it."""
     file = agent_files.read(*split_front_matter(body.markdown))
     agent = validated(AgentCreate, file.body, "The agent in the file")
     row = await agents.find_own(work.session, work.caller.user_id, agent.agent_id, lock=True)

@@ -30,10 +30,7 @@ async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunRe
     """Check a start of a task without starting it.
 
     Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it is not public and belongs to another user.
         TaskInactiveError: it is inactive.
-        InvalidInputError: the execution cannot be started; names each field.
     """
     task = await readable_task(work.session, work.caller, task_id)
     execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)

@@ -23,11 +23,7 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
     """Start an execution that continues another one from a turn.
 
     Raises:
-        NotFoundError: there is no such execution, or its session is deleted.
-        PermissionDeniedError: it belongs to another user, or its task is no longer public.
         ConflictError: it has no prompt yet, or its task is inactive or deleted.
-        InvalidInputError: there is no such turn, or the input does not fit it.
-        QuotaExceededError: the user has reached a quota.
     """
     source = await own_execution(work.session, work.caller, execution_id, lock=True)
     if source.prefix_sha256 is None or source.session_id is None:

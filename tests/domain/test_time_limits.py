@@ -53,7 +53,7 @@ def test_an_end_that_is_swallowed_comes_again() -> None:
 def test_a_finalizer_that_runs_meanwhile_is_completed() -> None:
     completed: list[bool] = []
 
-    class Slow:
+    class SlowFinalizer:
         def __del__(self) -> None:
             began = time.monotonic()
             while time.monotonic() - began < 0.1:
@@ -62,7 +62,7 @@ def test_a_finalizer_that_runs_meanwhile_is_completed() -> None:
 
     def work() -> None:
         with time_limit(0.02):
-            Slow()
+            SlowFinalizer()
             _forever()
 
     with pytest.raises(TookTooLongError):

@@ -40,7 +40,7 @@ MOST_FORKS = 5
 LIVE = sorted(set(ExecutionStatus) - TERMINAL - {ExecutionStatus.PENDING, ExecutionStatus.BLOCKED})
 
 
-class Record(RuleBasedStateMachine):
+class ExecutionStates(RuleBasedStateMachine):
     """One execution in a real database, moved by every run that it ever had."""
 
     database_url: ClassVar[str]
@@ -244,9 +244,9 @@ class Record(RuleBasedStateMachine):
             return row, list(events)
 
 
-def in_database(url: str) -> type[Record]:
+def in_database(url: str) -> type[ExecutionStates]:
     """The machine on a database."""
-    return type("RecordInDatabase", (Record,), {"database_url": url})
+    return type("StatesInDatabase", (ExecutionStates,), {"database_url": url})
 
 
 EXAMPLES = settings(max_examples=15, stateful_step_count=20, deadline=None)
