@@ -79,7 +79,7 @@ async def call_hook(
         TaskInactiveError: the task is inactive.
     """
     task = await tasks.find(work.session, task_id)
-    if task is None or not await hooks.use(work.session, hook_id):
+    if task is None or not await hooks.mark_used(work.session, hook_id):
         raise NotFoundError(NO_HOOK)
     start = Start(
         work=active_work_of(task),

@@ -63,7 +63,7 @@ async def delete_session(work: UnitOfWork, session_id: UUID, precondition: Preco
     """
     row = await own_session(work.session, work.caller, session_id, lock=True)
     precondition(row)
-    active = await queries.unfinished_of(work.session, session_id, limit=LISTED_EXECUTIONS + 1)
+    active = await queries.list_unfinished(work.session, session_id, limit=LISTED_EXECUTIONS + 1)
     _require_none_active(active)
     await sessions.delete(work.session, row)
     await work.record_audit(

@@ -74,7 +74,7 @@ async def cancel_many(services: Services, caller: Caller, body: BulkCancelBody) 
         return execution_id
 
     async with services.database.reading() as session:
-        selection = await _select(session, caller, body, queries.unasked)
+        selection = await _select(session, caller, body, queries.list_cancellable)
         if body.dry_run:
             return await _apply(body, selection, check_one)
     outcome = await _apply(body, selection, cancel_one)
@@ -89,7 +89,7 @@ async def retry_many(work: UnitOfWork, body: BulkBody) -> BulkOutcome:
     are not selected.
     """
     body = _only_ended(body)
-    selection = await _select(work.session, work.caller, body, queries.unretried)
+    selection = await _select(work.session, work.caller, body, queries.list_retryable)
 
     async def check_one(execution_id: UUID) -> UUID:
         await retrying.check_retry(work, execution_id, RetryBody())

@@ -99,7 +99,7 @@ async def start_execution(
         PREREQUISITES if has_unmet_prerequisites else SESSION_BUSY if is_session_busy else None
     )
     row = await creation.store(work.session, start, blocked_by=blocked_by)
-    await prerequisites.require(work.session, row.id, start.prerequisites)
+    await prerequisites.store(work.session, row.id, start.prerequisites)
     if blocked_by is None and start.workflow_id is None:
         work.start_workflow(row)
     return row
