@@ -39,7 +39,7 @@ async def prefix(run: Run) -> dict[str, Any]:
     return body
 
 
-async def test_an_agents_words_stand_before_the_tasks(engine: Engine) -> None:
+async def test_the_prompt_of_an_agent_precedes_that_of_the_task(engine: Engine) -> None:
     slug = await make_agent(engine, model="claude-haiku-5-5")
     run = await engine.completed(
         {"text": "done"},
@@ -125,7 +125,7 @@ async def test_a_subtask_without_one_stays_on_its_parents_model(engine: Engine) 
     assert pinned["system"] == []
 
 
-async def test_a_subtask_with_an_unknown_agent_tells_its_parent(engine: Engine) -> None:
+async def test_a_subtask_with_an_unknown_agent_reports_to_its_parent(engine: Engine) -> None:
     parent = await engine.completed(
         {"tool_use": use("delegate", title="verse", prompt="x", agent_id="nobody")},
         {"text": "done"},
