@@ -1,4 +1,4 @@
-"""`perdure doctor`: what is missing on this machine, and how to fix it."""
+"""`perdure doctor`: checks the requirements of Perdure on this machine."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ DISK_NEEDED_BYTES = 2 * 1024**3
 
 
 class State(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     HINT = "hint"
@@ -33,7 +33,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; `fix` says what to do about it."""
+    """The result of one check; `fix` describes what to do."""
 
     name: str
     state: State
@@ -42,7 +42,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything Perdure needs, most basic first."""
+    """Check all requirements, the basic ones first."""
     yield _python()
     yield _program(
         "postgres", "PERDURE_DATABASE_URL", lambda: str(postgres.binaries() / "postgres")
@@ -65,13 +65,13 @@ def _python() -> Finding:
 
 
 def _program(name: str, instead: str, find: Callable[[], str]) -> Finding:
-    fix = f"Run `make setup`, or set {instead} to use a server of your own."
+    fix = f"Run `make setup`, or set {instead} to use your own server."
     try:
         path = find()
-        said = _output([path, "--version"])
+        version = _output([path, "--version"])
     except (PartFailedError, OSError, subprocess.SubprocessError) as error:
         return Finding(name, State.MISSING, str(error), fix)
-    return Finding(name, State.OK, said)
+    return Finding(name, State.OK, version)
 
 
 def _sandbox(settings: Settings) -> Finding:
@@ -79,8 +79,8 @@ def _sandbox(settings: Settings) -> Finding:
         return Finding(
             "sandbox",
             State.HINT,
-            "switched off by PERDURE_SANDBOX=none: tools see this machine as you do",
-            "Unset PERDURE_SANDBOX.",
+            "disabled by PERDURE_SANDBOX=none: tools can access this machine like your user",
+            "Unset PERDURE_SANDBOX to enable the sandbox.",
         )
     if problem := _probed(settings):
         return Finding(
@@ -92,23 +92,23 @@ def _sandbox(settings: Settings) -> Finding:
             "--security-opt seccomp=unconfined), or accept unprotected tools with "
             "PERDURE_SANDBOX=none.",
         )
-    return Finding("sandbox", State.OK, "bubblewrap makes namespaces here")
+    return Finding("sandbox", State.OK, "bubblewrap can create namespaces")
 
 
 def _probed(settings: Settings) -> str | None:
-    """Why commands of tools can't be run here, or None; tried as the worker does."""
+    """The reason why tool commands cannot run, or None; uses the same test as the worker."""
     from tools.toolbox import Toolbox  # `perdure up`, which stays small, imports this module
 
     with tempfile.TemporaryDirectory(prefix="perdure-doctor-") as name:
         place = Path(name)
-        place.chmod(0o711)  # the user that commands run as must be able to pass
+        place.chmod(0o711)  # the user of the commands must be able to enter
         toolbox = Toolbox(place / "workspaces", host_id="doctor", sandbox=settings.sandbox)
         return asyncio.run(toolbox.probe())
 
 
 def model() -> Finding:
-    """Whether Claude can be asked."""
-    # The SDK's own variables, read by the SDK in the worker; we only look.
+    """Whether a model is configured."""
+    # The worker's SDK reads its own variables; this only checks that they are set.
     for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
         if os.environ.get(variable):
             return Finding("model", State.OK, f"{variable} is set")
@@ -116,7 +116,7 @@ def model() -> Finding:
         "model",
         State.HINT,
         "no key: executions will fail with model_not_configured",
-        "Set ANTHROPIC_API_KEY, or try things out with `perdure up --scripted-model`.",
+        "Set ANTHROPIC_API_KEY, or use `perdure up --scripted-model` to try Perdure without a key.",
     )
 
 
@@ -129,12 +129,14 @@ def _disk(settings: Settings) -> Finding:
             "home",
             State.MISSING,
             f"{place} is not writable",
-            "Set PERDURE_HOME to a directory of yours.",
+            "Set PERDURE_HOME to a directory that you can write.",
         )
     free = shutil.disk_usage(place).free
     what = f"{free / 1024**3:.1f} GB free at {place}"
     if free < DISK_NEEDED_BYTES:
-        return Finding("home", State.MISSING, what, "Free some, or set PERDURE_HOME elsewhere.")
+        return Finding(
+            "home", State.MISSING, what, "Free disk space, or set PERDURE_HOME to another disk."
+        )
     return Finding("home", State.OK, what)
 
 
@@ -143,7 +145,12 @@ def _running_stack(home: Home) -> Finding:
 
     facts = home.read_ready()
     if facts is None:
-        return Finding("stack", State.HINT, "is starting or stopping", "Look again in a moment.")
+        return Finding(
+            "stack",
+            State.HINT,
+            "is starting or stopping",
+            "Run `perdure doctor` again in a few seconds.",
+        )
     try:
         answer = httpx2.get(f"{facts['api_url']}/health/ready", trust_env=False)
         well = answer.is_success
@@ -151,7 +158,7 @@ def _running_stack(home: Home) -> Finding:
     except (httpx2.HTTPError, ValueError) as error:
         well, what = False, str(error)
     state = State.OK if well else State.MISSING
-    return Finding("stack", state, f"{facts['api_url']}: {what}", f"See {home.logs}.")
+    return Finding("stack", state, f"{facts['api_url']}: {what}", f"Read the logs in {home.logs}.")
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
@@ -162,7 +169,10 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     for port, option in wanted:
         if port and not is_free("127.0.0.1", port):
             yield Finding(
-                f"port {port}", State.MISSING, "is in use", f"Give `perdure up` another: {option}."
+                f"port {port}",
+                State.MISSING,
+                "is in use",
+                f"Use another port: perdure up {option} PORT.",
             )
 
 

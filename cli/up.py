@@ -36,7 +36,7 @@ def run(settings: Settings, ports: Ports, *, scripted_model: bool) -> Exit:
 
 
 def say(sentence: str) -> None:
-    """Tell the person at the terminal; stdout carries the ready line only."""
+    """Print a message to stderr; stdout contains only the ready line."""
     print(f"perdure: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - a command speaks
 
 
@@ -56,7 +56,7 @@ async def _serve(stack: Stack, home: Home) -> Exit:
             say(str(failure))
     finally:
         trimming.cancel()
-        say("stopping; the worker finishes the steps in hand (Ctrl-C again ends it at once)")
+        say("stopping; the worker finishes its current steps (press Ctrl-C again to stop at once)")
         _on_signals(stack.kill)
         await stack.stop()
         say("stopped")

@@ -98,7 +98,7 @@ ALLOWED = {
     r"tell_model": "a value of `on_unknown_effect` on the wire",
     r"is_cut": "a field of notifications on the wire",
     r"--mine\b": "an option of the command line",
-    r"(?<=[`\"])nobody(?=[`\"])|\bas_nobody\b|\bNOBODY\b": "the system user",
+    r"(?<=[`\"_])nobody(?![a-z])|\bNOBODY\b": "the system user",
     r"ring buffer": "a data structure",
 }
 """Regular expressions for banned words in their technical meaning, with the reason."""

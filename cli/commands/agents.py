@@ -19,15 +19,15 @@ AGENTS.add_list(
     nothing="No agents of yours. `perdure agents import FILE` makes one.",
     options={
         "is_builtin": option(
-            "Only my own.",
+            "Only your own agents.",
             "--mine",
             kind=bool,
             default=False,
-            callback=lambda is_mine: False if is_mine else None,
+            callback=lambda is_own: False if is_own else None,
         )
     },
     limit=50,
-    computed={"whose": lambda agent: "built in" if agent["is_builtin"] else "mine"},
+    computed={"whose": lambda agent: "built in" if agent["is_builtin"] else "yours"},
 )
 AGENTS.add_show("Show an agent with its system prompt.", "get_agent")
 
@@ -41,11 +41,11 @@ def import_files(
     ],
     *,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Change agents of mine that have these names.")
+        bool, typer.Option("--replace", help="Change your agents that have these names.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make agents from coding agents' files; names of tools and models are mapped."""
+    """Create agents from files of coding agents; names of tools and models are converted."""
     with open_client(context) as client:
         for file in files:
             made = client.call("import_agent", {"markdown": _read(file), "replace": replace})
@@ -67,7 +67,7 @@ def _read(file: Path) -> str:
 AGENTS.add_action(
     "delete",
     "delete_agent",
-    "Delete an agent of mine; tasks that name it can't be executed until they are changed.",
+    "Delete one of your agents. Tasks that use it cannot be executed until you change them.",
     "Deleted: {agent_id}",
 )
 

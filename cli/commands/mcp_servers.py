@@ -147,7 +147,7 @@ def _read_values(assignments: Sequence[str] | None) -> dict[str, str]:
         name, separator, value = assignment.partition("=")
         if separator and sounds_secret(name) and reference_in(value) is None:
             raise ArgumentError(
-                f"{name} sounds secret, and others can see what stands on a command line. Store it "
+                f"{name} looks like a secret, and other users can see the command line. Store it "
                 f"with `perdure secrets set` and write {name}='secret://NAME', or write {name} "
                 "alone: its value is asked for, or read from stdin."
             )

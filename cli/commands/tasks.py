@@ -197,7 +197,7 @@ def _fill_template(given: Json, template: Json) -> Json:
 TEMPLATES.add_action(
     "create-task",
     "create_task_from_template",
-    "Make a task of mine from a template.",
+    "Create a task from a template.",
     show.print_name,
     options={
         "name": argument("NAME", "The new task's name."),

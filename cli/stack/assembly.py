@@ -1,4 +1,4 @@
-"""The whole stack on one machine: what is started, in which order, and what clients are told."""
+"""The stack on one machine: its processes, their order, and the contents of `ready.json`."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class PortInUseError(CommandError):
-    """Something listens already where a part should."""
+    """The port of a process is in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,8 +252,8 @@ class _PortTaker:
         port = wanted or self._any_free()
         if port in self._taken or not is_free(host, port):
             raise PortInUseError(
-                f"Port {port} is in use. End what listens there, or choose another with {option} "
-                "(0 takes any free one)."
+                f"Port {port} is in use. Stop the process that uses it, or choose another port "
+                f"with {option} (0 selects a free one)."
             )
         self._taken.add(port)
         return port

@@ -1,4 +1,4 @@
-"""What lies in PERDURE_HOME: secrets, servers' data, logs, and who runs it at the moment."""
+"""The contents of PERDURE_HOME: secrets, data of the servers, logs, and the running stack."""
 
 import fcntl
 import json
@@ -101,10 +101,10 @@ class Home:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the home: one supervisor at a time. The kernel lets go when the process dies.
+        """Lock the home for one supervisor. The kernel releases the lock when the process ends.
 
         Raises:
-            AlreadyRunningError: somebody else holds it.
+            AlreadyRunningError: another process has the lock.
         """
         with (self.path / "lock").open("a+", encoding="ascii") as lock:
             try:
@@ -122,10 +122,10 @@ class Home:
     def _who_runs(self) -> str:
         facts = self.read_ready()
         if facts is None:
-            return f"Perdure is starting or stopping on {self.path}; try again in a moment."
+            return f"Perdure is starting or stopping in {self.path}; retry in a few seconds."
         return (
-            f"Perdure is running on {self.path} already: {facts['api_url']} "
-            f"(process {facts['pids']['supervisor']}). Stop that one, or set PERDURE_HOME to "
+            f"Perdure is already running in {self.path}: {facts['api_url']} "
+            f"(process {facts['pids']['supervisor']}). Stop it, or set PERDURE_HOME to "
             "another directory."
         )
 

@@ -14,7 +14,7 @@ import psutil
 from cli.stack.home import Home
 from cli.stack.postgres import serving_process
 
-# What the kernel told to die is gone within milliseconds; Postgres writes a checkpoint first.
+# Killed processes end within milliseconds; Postgres writes a checkpoint first.
 DYING_SECONDS = 3.0
 # A stop that is asked for by name: Temporal takes 1.5 s, a worker finishes its step (chosen).
 STOP_SECONDS = 10.0
@@ -42,7 +42,8 @@ def _leftovers(home: Home) -> Iterator[psutil.Process]:
     for pid in facts["pids"].values():
         with suppress(psutil.NoSuchProcess, TypeError):  # None: that part was none of ours
             process = psutil.Process(pid)
-            # The ids were alive when they were written, so a younger process is somebody else's.
+            # The processes were running when the ids were written, so a younger process is
+            # unrelated.
             if process.create_time() <= written_at:
                 yield process
 

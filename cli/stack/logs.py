@@ -27,8 +27,8 @@ def cut_all(directory: Path, limit_bytes: int) -> None:
 def cut(log: Path, limit_bytes: int) -> None:
     """Keep what a log over the limit holds as `.log.1`, and empty it.
 
-    The part goes on writing into the same file, at its new end, since it appends. Lines written
-    between the copy and the cut are lost.
+    The process continues to append to the same file. Lines that are written between the copy and
+    the truncation are lost.
     """
     if log.stat().st_size > limit_bytes:
         with suppress(OSError):  # the disk is full: then room matters more than old lines

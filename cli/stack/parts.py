@@ -11,9 +11,9 @@ from runtime.readiness import is_announced
 
 # Imports take 3 s on two free cores and several times that on a busy machine.
 START_SECONDS = 90.0
-# Answers in hand and a last event to those who listen; the gateway's own limit is 5 s.
+# Current responses and a last event for open streams; the gateway's own limit is 5 s.
 GATEWAY_STOP_SECONDS = 10.0
-# Beyond the steps in hand a worker records what it had to cut (5 s of its own) and closes (chosen).
+# After the current steps, a worker records interrupted steps (up to 5 s) and closes (chosen).
 WORKER_MARGIN_SECONDS = 10.0
 SCRIPTED_STOP_SECONDS = 5.0
 

@@ -29,9 +29,9 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 AS_NOBODY_HINT = (
-    "Postgres does not run as root, and user namespaces are forbidden here, so it runs as "
-    "`nobody`, who must be able to reach its files. Choose another PERDURE_HOME, run as another "
-    "user, or set PERDURE_DATABASE_URL."
+    "Postgres does not run as root, and user namespaces are not available, so it runs as the user "
+    "`nobody`, which cannot read the files. Choose another PERDURE_HOME, run as another user, or "
+    "set PERDURE_DATABASE_URL."
 )
 
 
@@ -103,7 +103,7 @@ def part(server: Postgres, log: Path) -> Part:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "shared_buffers": "64MB",  # what is not in there is in the system's cache, unused memory
-        "max_logical_replication_workers": "0",  # nobody subscribes to anything here
+        "max_logical_replication_workers": "0",  # there are no subscriptions
         **server.options,
     }
     command = [str(binaries() / "postgres"), "-D", str(server.data)]
@@ -131,8 +131,8 @@ def part(server: Postgres, log: Path) -> Part:
 def serving_process(data: Path) -> psutil.Process | None:
     """The living server of a data directory.
 
-    `postmaster.pid` alone proves nothing: its process may be a zombie nobody reaps (PID 1 of many
-    containers does not) or, after a restart of a container, somebody else.
+    `postmaster.pid` alone is not enough: its process can be a zombie (PID 1 of many containers does
+    not reap zombies) or, after a restart of a container, another process.
     """
     try:
         first_line = (data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]
@@ -169,7 +169,7 @@ def _initdb(data: Path, password_file: Path) -> list[str]:
 
 
 async def _identity_of_new_data() -> str:
-    """As ourselves, else in a user namespace; root as nobody where those are forbidden."""
+    """As the current user; root in a user namespace, or as `nobody` if those are forbidden."""
     if _is_acceptable_user():
         return launch.SELF
     try:
@@ -198,7 +198,7 @@ def _give_to_nobody(*paths: Path) -> None:
     user = pwd.getpwnam("nobody")
     for path in paths:
         os.chown(path, user.pw_uid, user.pw_gid)
-    # Nobody must be able to pass through the home; what is in it stays unreadable.
+    # The user `nobody` must be able to enter the home directory, but cannot read its contents.
     paths[0].parent.chmod(0o711)
 
 

@@ -141,7 +141,7 @@ async def run_to_end(
     """Run a short-lived program with `text` as its input.
 
     Raises:
-        PartFailedError: it failed; the message holds what it said.
+        PartFailedError: it failed; the message contains its output.
     """
     process = await asyncio.create_subprocess_exec(
         *tie_to_parent(command, signal.SIGKILL, identity),

@@ -1,4 +1,4 @@
-"""Keeps parts running: what dies is started again, each time a little later, and said so."""
+"""Restarts processes that stop, with increasing delays, and reports each restart."""
 
 import asyncio
 from collections.abc import Callable
@@ -42,11 +42,11 @@ class Supervisor:
         return running.pid if running else None
 
     async def stop(self, *names: str) -> None:
-        """Stop these parts side by side, as each asks for; unknown names are nobody's."""
+        """Stop these processes concurrently; unknown names are ignored."""
         await asyncio.gather(*(self._stop(name) for name in names))
 
     def kill(self) -> None:
-        """Kill everything now; whoever waits in `stop` returns as soon as it is gone."""
+        """Kill all processes now; a waiting `stop` then returns."""
         for keeper in self._keepers.values():
             keeper.cancel()
         for running in self._running.values():

@@ -35,7 +35,7 @@ DYNAMIC_CONFIG: Mapping[str, str] = MappingProxyType(
         # A cancel reaches a running activity in 0.02 s and needs no heartbeat (measured).
         "frontend.WorkerCommandsEnabled": "true",
         "system.enableCancelActivityWorkerCommand": "true",
-        # A task must not go to a worker that has just stopped: nobody would look at it for 10 s.
+        # Do not assign a task to a worker that has just stopped: it would wait for 10 s.
         "frontend.enableCancelWorkerPollsOnShutdown": "true",
     }
 )

@@ -28,7 +28,7 @@ def mask_problems(
     """Yield a problem for each mask that replaces no stored value."""
     for name, value in values.items():
         if value == MASK and name not in stored:
-            msg = f"{MASK} keeps a stored value, and none is stored under this name; give a value."
+            msg = f"{MASK} keeps a stored value, but this name has no stored value; send a value."
             yield FieldProblem(("body", kind, name), msg)
 
 
