@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.notifications import TERMINAL_EVENTS, TEST_EVENT
-from persistence.notifications.deliveries import Story
+from persistence.notifications.deliveries import NotificationSource
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from runtime.mail import Mail
@@ -48,7 +48,9 @@ _EMOJI = {"execution.completed": "✅", "execution.failed": "❌", "input.reques
 Payload = Mapping[str, Any]
 
 
-def make_payload(event_type: str, story: Story | None, public_url: str | None) -> dict[str, Any]:
+def make_payload(
+    event_type: str, story: NotificationSource | None, public_url: str | None
+) -> dict[str, Any]:
     """Return the body of a webhook. `public_url` makes its links absolute."""
     at = datetime.now(UTC) if story is None else story.event.at
     return {
@@ -63,7 +65,7 @@ def _test_data() -> dict[str, Any]:
     return {"title": "Perdure", "summary": "This is a test. Perdure can send notifications here."}
 
 
-def _data(story: Story, base: str) -> dict[str, Any]:
+def _data(story: NotificationSource, base: str) -> dict[str, Any]:
     row, kind = story.execution, story.event.type
     data: dict[str, Any] = {
         "execution_id": str(row.id),

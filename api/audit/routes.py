@@ -59,7 +59,7 @@ async def list_audit_logs(call: Called, query: Annotated[AuditQuery, Query()]) -
     whose = None if call.principal.is_admin else call.principal.user_id
     async with call.gateway.database.reading() as session:
         page = await audit.page(session, whose, query.narrowed(), query.window())
-        told = await audit.audit_fields(session, page.rows)
+        told = await audit.load_entries(session, page.rows)
     return render_items(call, query, page, [views.entry(entry) for entry in told])
 
 
@@ -94,7 +94,7 @@ async def _readable(call: Call, audit_id: UUID) -> audit.AuditEntry:
             raise NotFoundError(f"Audit entry {audit_id} does not exist.")
         if row.actor_id != call.principal.user_id:
             call.require_own(row.owner_id or UUID(int=0), "audit entry")
-        (told,) = await audit.audit_fields(session, [row])
+        (told,) = await audit.load_entries(session, [row])
     return told
 
 

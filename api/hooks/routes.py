@@ -80,7 +80,7 @@ async def authenticate_hook(request: Request, token: str) -> tuple[Call, HookRow
     request.scope["path"] = f"{links.BASE}/hooks/…"
     gateway: Gateway = request.app.state.gateway
     async with gateway.database.reading() as session:
-        row = await hooks.of_token(session, token)
+        row = await hooks.find_by_token(session, token)
     if row is None:
         gateway.authenticator.refused(address_of(request))
         raise NotFoundError(NO_HOOK)

@@ -85,7 +85,7 @@ async def list_session_messages(
     """The latest messages of a session, oldest first."""
     async with call.gateway.database.reading() as session:
         await own_session(session, call.caller, session_id)
-        rows = await sessions.latest_messages(session, session_id, limit=query.limit)
+        rows = await sessions.list_latest_messages(session, session_id, limit=query.limit)
     path = links.session(session_id)
     items = [render_message(row) for row in rows]
     transcript_links = {"self": path["messages"], "session": path["self"]}

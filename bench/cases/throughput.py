@@ -82,10 +82,7 @@ async def _floods(systems: Sequence[System], job: Job, scale: Scale) -> Rounds:
                 continue
             done = await _flood(system, job, _size(system, scale))
             rounds[system.name].append(done)
-            say(
-                f"  {system.name}: {shown(done.per_second)}/s, "
-                f"{shown(done.total_cpu * 1000)} ms CPU"
-            )
+            say(f"{system.name}: {shown(done.per_second)}/s, {shown(done.total_cpu * 1000)} ms CPU")
     return rounds
 
 

@@ -108,7 +108,7 @@ async def _transcript(database: Database, taken: SimpleNamespace) -> Sequence[St
     if taken.forked_from_session_id is None:
         found = await database.raw.rows(TRANSCRIPT, {"session_id": taken.session_id})
     else:
-        found = await lineage.transcript(database, taken.session_id)
+        found = await lineage.load_transcript(database, taken.session_id)
     return [StoredMessage(**vars(message)) for message in found]
 
 

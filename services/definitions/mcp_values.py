@@ -73,7 +73,7 @@ async def open_headers(
             sealed = base64.b64decode(value[SEALED])
             opened[name] = box.open(sealed, label=_label(server_id, "headers", name))
         elif (reference := reference_in(value)) is not None:
-            row, secret = await secrets.opened(session, box, user_id, reference)
+            row, secret = await secrets.decrypt(session, box, user_id, reference)
             if not may_reach(row.hosts, host):
                 raise SecretUnusableError(
                     f"The secret {row.name!r} may not be sent to {host}; add the host to it."

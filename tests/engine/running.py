@@ -72,7 +72,7 @@ async def driving(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIte
     client = await connect(place.settings())
     database = Database.connect(place.database_url)
     async with database.transaction() as session:
-        user_id = (await users.see(session, "alice", "user")).id
+        user_id = (await users.find_or_create(session, "alice", "user")).id
     services = worker.compose_services(place.settings(), database, client, Outbound(()))
     dispatcher = Dispatcher(client)
     yield Engine(database, client, dispatcher, services, scripted, user_id, place.home)

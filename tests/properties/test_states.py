@@ -171,7 +171,7 @@ class ExecutionStates(RuleBasedStateMachine):
                 source = await queries.lock_existing(session, self.execution.id)
                 conversation = await session.get_one(SessionRow, origin or source.session_id)
                 point = fork_points.ForkPoint(upto)
-                made = await fork_points.session_at(session, source, conversation, point)
+                made = await fork_points.create_session(session, source, conversation, point)
             before = await self.conversation(conversation.id)
             return made.id, [message.id for message in before if message.seq <= upto]
 
@@ -180,7 +180,7 @@ class ExecutionStates(RuleBasedStateMachine):
 
     async def conversation(self, session_id: UUID) -> Sequence[MessageRow]:
         async with self.database.reading() as session:
-            return await sessions.latest_messages(session, session_id, limit=1000)
+            return await sessions.list_latest_messages(session, session_id, limit=1000)
 
     @rule(status=st.sampled_from(sorted(TERMINAL)))
     def it_ends(self, status: ExecutionStatus) -> None:

@@ -131,7 +131,7 @@ async def notifications_of(engine: Engine, execution_id: UUID) -> Sequence[Notif
 
 async def attempts_of(engine: Engine, notification_id: UUID) -> Sequence[NotificationAttemptRow]:
     async with engine.database.reading() as session:
-        return await queries.attempts(session, notification_id)
+        return await queries.list_attempts(session, notification_id)
 
 
 async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
@@ -229,7 +229,7 @@ async def test_an_error_that_a_retry_cannot_fix_is_final(
 ) -> None:
     await keep(engine, "no-key", "plain word")
     async with engine.database.transaction() as session:
-        row = await queries.test(session, engine.user_id, Kind.WEBHOOK, target)
+        row = await queries.create_test(session, engine.user_id, Kind.WEBHOOK, target)
 
     async def is_over() -> NotificationRow | None:
         async with engine.database.reading() as session:
@@ -405,7 +405,7 @@ async def test_what_was_committed_and_not_started_is_delivered_by_the_next_worke
     async with receiving() as receiver:
         target = hook(receiver)["webhooks"][0]
         async with idle.database.transaction() as session:
-            row = await queries.test(session, idle.user_id, Kind.WEBHOOK, target)
+            row = await queries.create_test(session, idle.user_id, Kind.WEBHOOK, target)
         async with working(place, scripted_model, **SETTINGS):
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
     [message] = verified(receiver)

@@ -30,7 +30,7 @@ DUE = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
 async def scheduled_task(database: Database, **columns: object) -> TaskRow:
     async with database.transaction() as session:
-        user_id = (await users.see(session, "alice", "user")).id
+        user_id = (await users.find_or_create(session, "alice", "user")).id
         row = TaskRow(
             user_id=user_id,
             **{
