@@ -41,7 +41,7 @@ STATUS = {
     "execution.cancelled": "cancelled",
     "input.requested": "waiting_for_user",
 }
-"""Of the execution after the event; when the message is created, the row may be further."""
+"""Of the execution after the event. The row may have changed since then."""
 
 _EMOJI = {"execution.completed": "✅", "execution.failed": "❌", "input.requested": "✋"}
 
