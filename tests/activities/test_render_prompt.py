@@ -21,7 +21,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     """A database in which the user has an agent `poet`."""
     database = Database.connect(database_url)
     async with database.transaction() as session:
-        user = await users.see(session, "alice", "user")
+        user = await users.find_or_create(session, "alice", "user")
         session.add(
             AgentRow(
                 user_id=user.id,
