@@ -44,6 +44,7 @@ COVERED: tuple[str, ...] = (
     "services",
     "tests/activities",
     "tests/agent",
+    "tests/agent_library",
     "tests/claude",
     "tests/domain",
     "tests/replay",
