@@ -51,8 +51,8 @@ async def _right(stack: Stack, started: Mapping[str, Job]) -> None:
         job = started[str(row["id"])]
         assert row["status"] == "completed", (job, row["error_code"], row["error_message"])
         assert log_of(stack, row["session_id"]) == job.lines
-        said = json.loads(row["result_data"])["text"]
-        assert [line.split("\t")[-1] for line in said.splitlines()] == job.lines
+        text = json.loads(row["result_data"])["text"]
+        assert [line.split("\t")[-1] for line in text.splitlines()] == job.lines
 
 
 async def _gapless(stack: Stack, ids: Sequence[str]) -> None:
@@ -67,7 +67,7 @@ async def _gapless(stack: Stack, ids: Sequence[str]) -> None:
         "  OR count(*) FILTER (WHERE v.type = 'execution.started') <> 1",
         ids,
     )
-    # Each message and each call of the model is told once.
+    # Each message and each model call has one event.
     assert not await stack.rows(
         "SELECT execution_id FROM execution_events"
         " WHERE type IN ('message.appended', 'turn.completed') AND execution_id = ANY($1::uuid[])"

@@ -33,28 +33,28 @@ signal.pause()
 """
 
 
-class Heard:
-    """What a supervisor said and how often it reported a change."""
+class Reports:
+    """The messages of a supervisor and how often it reported a change."""
 
     def __init__(self) -> None:
-        self.sentences: list[str] = []
+        self.messages: list[str] = []
         self.changes = 0
 
-    def changed(self) -> None:
+    def count_change(self) -> None:
         self.changes += 1
 
     def text(self) -> str:
-        return "\n".join(self.sentences)
+        return "\n".join(self.messages)
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def reports() -> Reports:
+    return Reports()
 
 
 @pytest.fixture
-async def supervisor(heard: Heard) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(say=heard.sentences.append, on_change=heard.changed)
+async def supervisor(reports: Reports) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(say=reports.messages.append, on_change=reports.count_change)
     yield supervisor
     await supervisor.stop("part")
 
@@ -76,7 +76,7 @@ def part(directory: Path, program: str, *, stop_seconds: float = 5.0) -> Part:
     )
 
 
-async def back(supervisor: Supervisor, before: int | None) -> int:
+async def wait_for_restart(supervisor: Supervisor, before: int | None) -> int:
     async def other() -> int | None:
         now = supervisor.pid("part")
         return now if now != before else None
@@ -86,37 +86,37 @@ async def back(supervisor: Supervisor, before: int | None) -> int:
     return pid
 
 
-async def test_what_dies_is_started_again_and_said(
-    supervisor: Supervisor, heard: Heard, tmp_path: Path
+async def test_a_killed_part_is_restarted_with_a_message(
+    supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, SERVES))
     first = supervisor.pid("part")
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await back(supervisor, first)
-    assert "part was ended by SIGKILL; starting it again in 0.1 s" in heard.sentences
+    await wait_for_restart(supervisor, first)
+    assert "part was ended by SIGKILL; starting it again in 0.1 s" in reports.messages
 
     async def both_changes() -> bool:
-        return heard.changes == 2
+        return reports.changes == 2
 
     await eventually(both_changes)
 
 
-async def test_each_death_in_a_row_waits_longer(
-    supervisor: Supervisor, heard: Heard, tmp_path: Path
+async def test_the_delay_grows_with_each_kill_in_a_row(
+    supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, SERVES))
     pid = supervisor.pid("part")
     for _ in range(3):
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        pid = await back(supervisor, pid)
-    waits = [sentence.rpartition(" in ")[2] for sentence in heard.sentences if " in " in sentence]
+        pid = await wait_for_restart(supervisor, pid)
+    waits = [message.rpartition(" in ")[2] for message in reports.messages if " in " in message]
     assert waits == ["0.1 s", "0.2 s", "0.4 s"]
 
 
-async def test_a_part_that_ran_long_enough_starts_over_with_the_first_delay(
-    supervisor: Supervisor, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_part_that_ran_long_enough_gets_the_first_delay(
+    supervisor: Supervisor, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules, "STEADY_SECONDS", 0)
     await supervisor.start(part(tmp_path, SERVES))
@@ -124,20 +124,20 @@ async def test_a_part_that_ran_long_enough_starts_over_with_the_first_delay(
     for _ in range(2):
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        pid = await back(supervisor, pid)
-    assert heard.text().count("starting it again in 0.1 s") == 2
+        pid = await wait_for_restart(supervisor, pid)
+    assert reports.text().count("starting it again in 0.1 s") == 2
 
 
-async def test_a_restart_that_fails_is_said_with_the_reason_and_tried_again(
-    supervisor: Supervisor, heard: Heard, tmp_path: Path
+async def test_a_failed_restart_is_reported_with_its_reason_and_retried(
+    supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, FAILS_THE_SECOND_TIME))
     first = supervisor.pid("part")
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await back(supervisor, first)
-    assert "no second time" in heard.text()
-    assert "will be tried again in 0.2 s" in heard.text()
+    await wait_for_restart(supervisor, first)
+    assert "no second time" in reports.text()
+    assert "will be tried again in 0.2 s" in reports.text()
 
 
 async def test_the_first_start_is_tried_once(supervisor: Supervisor, tmp_path: Path) -> None:

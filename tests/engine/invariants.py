@@ -54,16 +54,16 @@ async def check(run: Finished, row: Any) -> None:
 
 def _check_moves(events: Sequence[Any]) -> None:
     """States change as contract.md, section 3, allows; a reset may come from any state."""
-    stands = None
+    status = None
     for event in events:
         moved = _moves(event)
         if moved is None:
             continue
-        if event.type == "execution.reset" or stands in (None, moved):
-            stands = moved
+        if event.type == "execution.reset" or status in (None, moved):
+            status = moved
             continue
-        assert may_move(stands, moved), f"{stands} to {moved}"
-        stands = moved
+        assert may_move(status, moved), f"{status} to {moved}"
+        status = moved
 
 
 def _moves(event: Any) -> ExecutionStatus | None:
