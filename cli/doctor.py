@@ -18,13 +18,13 @@ from cli.stack.home import Home
 from cli.stack.process import PartFailedError
 from runtime.settings import Settings
 
-PROBE_SECONDS = 10  # a version or an empty sandbox takes milliseconds
+PROBE_SECONDS = 10  # printing a version takes milliseconds
 # The servers' first files take 100 MB; histories and workspaces grow from there (chosen).
 DISK_NEEDED_BYTES = 2 * 1024**3
 
 
 class State(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     OK = "ok"
     HINT = "hint"
@@ -33,7 +33,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; `fix` says what to do about it."""
+    """The result of one check; `fix` describes what to do about it."""
 
     name: str
     state: State
@@ -42,7 +42,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything Perdure needs, most basic first."""
+    """Check everything that Perdure needs, the most basic first."""
     yield _python()
     yield _program(
         "postgres", "PERDURE_DATABASE_URL", lambda: str(postgres.binaries() / "postgres")
@@ -68,10 +68,10 @@ def _program(name: str, instead: str, find: Callable[[], str]) -> Finding:
     fix = f"Run `make setup`, or set {instead} to use a server of your own."
     try:
         path = find()
-        said = _output([path, "--version"])
+        version = _output([path, "--version"])
     except (PartFailedError, OSError, subprocess.SubprocessError) as error:
         return Finding(name, State.MISSING, str(error), fix)
-    return Finding(name, State.OK, said)
+    return Finding(name, State.OK, version)
 
 
 def _sandbox(settings: Settings) -> Finding:
@@ -79,10 +79,10 @@ def _sandbox(settings: Settings) -> Finding:
         return Finding(
             "sandbox",
             State.HINT,
-            "switched off by PERDURE_SANDBOX=none: tools see this machine as you do",
+            "switched off by PERDURE_SANDBOX=none: tools can do on this machine what you can",
             "Unset PERDURE_SANDBOX.",
         )
-    if problem := _probed(settings):
+    if problem := _probe_sandbox(settings):
         return Finding(
             "sandbox",
             State.MISSING,
@@ -95,20 +95,20 @@ def _sandbox(settings: Settings) -> Finding:
     return Finding("sandbox", State.OK, "bubblewrap makes namespaces here")
 
 
-def _probed(settings: Settings) -> str | None:
-    """Why commands of tools can't be run here, or None; tried as the worker does."""
-    from tools.toolbox import Toolbox  # `perdure up`, which stays small, imports this module
+def _probe_sandbox(settings: Settings) -> str | None:
+    """Why tools can't run commands here, or None; tested in the way of the worker."""
+    from tools.toolbox import Toolbox  # large; `perdure up` imports this module
 
     with tempfile.TemporaryDirectory(prefix="perdure-doctor-") as name:
         place = Path(name)
-        place.chmod(0o711)  # the user that commands run as must be able to pass
+        place.chmod(0o711)  # the user of the commands must reach it
         toolbox = Toolbox(place / "workspaces", host_id="doctor", sandbox=settings.sandbox)
         return asyncio.run(toolbox.probe())
 
 
 def model() -> Finding:
-    """Whether Claude can be asked."""
-    # The SDK's own variables, read by the SDK in the worker; we only look.
+    """Whether the worker can call Claude."""
+    # The SDK in the worker reads its own variables.
     for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
         if os.environ.get(variable):
             return Finding("model", State.OK, f"{variable} is set")
@@ -129,7 +129,7 @@ def _disk(settings: Settings) -> Finding:
             "home",
             State.MISSING,
             f"{place} is not writable",
-            "Set PERDURE_HOME to a directory of yours.",
+            "Set PERDURE_HOME to a directory that you may write.",
         )
     free = shutil.disk_usage(place).free
     what = f"{free / 1024**3:.1f} GB free at {place}"
@@ -143,7 +143,9 @@ def _running_stack(home: Home) -> Finding:
 
     facts = home.read_ready()
     if facts is None:
-        return Finding("stack", State.HINT, "is starting or stopping", "Look again in a moment.")
+        return Finding(
+            "stack", State.HINT, "is starting or stopping", "Run this again in a moment."
+        )
     try:
         answer = httpx2.get(f"{facts['api_url']}/health/ready", trust_env=False)
         well = answer.is_success

@@ -26,6 +26,7 @@ COVERED: tuple[str, ...] = (
     "SECURITY.md",
     "alembic.ini",
     "claude",
+    "cli",
     "contracts",
     "deploy",
     "docker-compose.yml",
@@ -36,7 +37,9 @@ COVERED: tuple[str, ...] = (
     "runtime",
     "scripts",
     "services",
+    "tests/cli",
     "tests/reports",
+    "tests/stack.py",
     "tools",
     "workflows",
 )

@@ -53,7 +53,7 @@ def verify(
     """Verify the chain over the audit log; exit with 1 if it is broken, and print where.
 
     Store the printed head where users of the database can't write: only with it (--expect-head)
-    can a log whose end was cut off be recognised.
+    is a log that lost its end recognised.
     """
     found = _verify(context, from_seq, expect_head, direct=direct)
     if as_json:

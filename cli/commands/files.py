@@ -56,13 +56,13 @@ def export(
     context: typer.Context,
     name: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Tasks and agents. (default: all of mine)"),
+        typer.Argument(metavar="[NAME]...", help="Tasks and agents. (default: all of yours)"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A directory. (default: print them)")
     ] = None,
 ) -> None:
-    """Write my tasks and agents to files that `perdure apply` reads."""
+    """Write your tasks and agents to files that `perdure apply` reads."""
     from cli import applying, definitions, show
 
     with open_client(context) as client:
