@@ -62,7 +62,7 @@ async def test_a_dry_run_finds_what_would_be_refused(
         "Agent 'nobody' does not exist",
         "requires the admin role",
     ):
-        assert words in dry.stderr
+        assert words in " ".join(dry.stderr.split())
     assert "1 to create, 0 to update, 0 unchanged, 4 refused" in dry.stdout
     async with world.client("alice") as client:
         assert await stored(client) == {}
