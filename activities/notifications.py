@@ -13,11 +13,11 @@ from activities.sending import Sender
 from contracts.notifications import DeliverInput, DeliverResult, NotificationActivities
 from domain.notifications import TRIES, Delivery, delay_after
 from persistence.notifications import deliveries
-from persistence.notifications.deliveries import Tried, Try
+from persistence.notifications.deliveries import AttemptResult, DeliveryAttempt
 
 RETRYING = "The attempt failed and will be retried. Read its error in Perdure's delivery record."
 
-NO_OUTCOME = Tried(error="The worker stopped during every attempt.", is_final=True)
+NO_OUTCOME = AttemptResult(error="The worker stopped during every attempt.", is_final=True)
 
 
 class DeliveryActivities(NotificationActivities):
@@ -46,26 +46,26 @@ class DeliveryActivities(NotificationActivities):
     async def _attempt(self, given: DeliverInput) -> tuple[Delivery, timedelta | None]:
         """Return the delivery's status after this attempt, and the delay until the next one."""
         async with self._database.transaction() as session:
-            attempt = await deliveries.begin(session, given.notification_id)
+            attempt = await deliveries.begin_attempt(session, given.notification_id)
             if attempt is None:
-                return await deliveries.status_of(session, given.notification_id), None
+                return await deliveries.find_status(session, given.notification_id), None
             row = attempt.notification
             if row.payload is None:
-                story = await deliveries.story(session, row)
-                payload = messages.make_payload(row.type, story, self._public_url)
-                await deliveries.pin(session, row, payload)
+                source = await deliveries.load_source(session, row)
+                payload = messages.make_payload(row.type, source, self._public_url)
+                await deliveries.store_payload(session, row, payload)
         started_at = time.monotonic()
         outcome = NO_OUTCOME if attempt.number > TRIES else await self._sender.send(attempt)
         duration_ms = round((time.monotonic() - started_at) * 1000)
         delay = _delay(attempt, outcome)
         async with self._database.transaction() as session:
-            status = await deliveries.end(
+            status = await deliveries.end_attempt(
                 session, attempt, outcome, duration_ms=duration_ms, delay=delay
             )
         return status, delay
 
 
-def _delay(attempt: Try, outcome: Tried) -> timedelta | None:
+def _delay(attempt: DeliveryAttempt, outcome: AttemptResult) -> timedelta | None:
     if outcome.error is None or outcome.is_final or attempt.number >= TRIES:
         return None
     return delay_after(attempt.number, outcome.retry_after_seconds)

@@ -26,7 +26,7 @@ from domain.secrets import may_reach
 from persistence.db.database import Database
 from persistence.definitions import secrets
 from persistence.definitions.secrets import SecretSealer
-from persistence.notifications.deliveries import EXCERPT, Tried, Try
+from persistence.notifications.deliveries import EXCERPT, AttemptResult, DeliveryAttempt
 from persistence.tables.notifications import NotificationRow
 from runtime.mail import Mailer, MailRefusedError
 from runtime.outbound import Answer, Outbound
@@ -53,7 +53,7 @@ class Sender:
     secret_box: SecretSealer
     mailer: Mailer | None
 
-    async def send(self, attempt: Try) -> Tried:
+    async def send(self, attempt: DeliveryAttempt) -> AttemptResult:
         """Make a recorded attempt, whose notification has its payload. Never raises."""
         row = attempt.notification
         send = {
@@ -64,18 +64,22 @@ class Sender:
         try:
             return await send(row, row.payload or {})
         except FINAL as error:
-            return Tried(error=error.detail, is_final=True)
+            return AttemptResult(error=error.detail, is_final=True)
         except OutboundError as error:
-            return Tried(error=error.detail)
+            return AttemptResult(error=error.detail)
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours fails the attempt too
             log.error("notification.send_failed", error=type(error).__name__, id=str(row.id))  # noqa: TRY400 - a text may show content
-            return Tried(error=f"An unexpected error occurred ({type(error).__name__}).")
+            return AttemptResult(error=f"An unexpected error occurred ({type(error).__name__}).")
 
-    async def _send_webhook(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
+    async def _send_webhook(
+        self, row: NotificationRow, payload: Mapping[str, Any]
+    ) -> AttemptResult:
         body = json.dumps(payload)
         return await self._post(row.target["url"], body, await self._sign(row, body))
 
-    async def _post(self, url: str, body: str, headers: Mapping[str, str] | None = None) -> Tried:
+    async def _post(
+        self, url: str, body: str, headers: Mapping[str, str] | None = None
+    ) -> AttemptResult:
         response = await self.outbound.send(
             "POST",
             url,
@@ -94,17 +98,19 @@ class Sender:
         key = _decode_signing_key(await self._open_secret(row, reference))
         return {**headers, "webhook-signature": Webhook(key).sign(message_id, now, body)}
 
-    async def _send_to_slack(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
+    async def _send_to_slack(
+        self, row: NotificationRow, payload: Mapping[str, Any]
+    ) -> AttemptResult:
         url, reference = row.target.get("url"), row.target.get("secret_ref")
         if url is None:
             url = await self._open_secret(row, reference or "", is_url=True)
         return await self._post(url, json.dumps(messages.make_slack_message(payload)))
 
-    async def _send_mail(self, row: NotificationRow, payload: Mapping[str, Any]) -> Tried:
+    async def _send_mail(self, row: NotificationRow, payload: Mapping[str, Any]) -> AttemptResult:
         if self.mailer is None:
-            return Tried(error=NO_MAILER, is_final=True)
+            return AttemptResult(error=NO_MAILER, is_final=True)
         mail = messages.make_mail(payload, row.target["to"], str(row.message_id))
-        return Tried(excerpt=await self.mailer.send(mail))
+        return AttemptResult(excerpt=await self.mailer.send(mail))
 
     async def _open_secret(
         self, row: NotificationRow, reference: str, *, is_url: bool = False
@@ -114,7 +120,7 @@ class Sender:
         If `is_url`, the value leaves this process as an address, so the secret must allow its host.
         """
         async with self.database.transaction() as session:
-            secret, value = await secrets.opened(session, self.secret_box, row.user_id, reference)
+            secret, value = await secrets.decrypt(session, self.secret_box, row.user_id, reference)
         if is_url and not may_reach(secret.hosts, _host(value)):
             raise SecretUnusableError(
                 f"The secret {secret.name!r} must hold a URL whose host is among its hosts."
@@ -140,12 +146,12 @@ def _host(url: str) -> str:
         return ""
 
 
-def make_outcome(response: Answer) -> Tried:
+def make_outcome(response: Answer) -> AttemptResult:
     """Return the outcome of an attempt that got this response."""
     excerpt = response.body[:EXCERPT].decode("utf-8", "replace") or None
     if is_success(response.status):
-        return Tried(status_code=response.status, excerpt=excerpt)
-    return Tried(
+        return AttemptResult(status_code=response.status, excerpt=excerpt)
+    return AttemptResult(
         error=f"The receiver answered {response.status}.",
         is_final=is_final(response.status),
         status_code=response.status,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from agent import events, inbox
 from agent.interrupts import InterruptWatcher
-from agent.ports import LiveUpdates, Record
+from agent.ports import Record, UpdatePublisher
 from agent.state import RunState
 from domain.errors import ErrorCode
 from domain.events import Event
@@ -27,7 +27,7 @@ class Attempt:
         snapshot: Snapshot,
         *,
         record: Record,
-        live_updates: LiveUpdates,
+        live_updates: UpdatePublisher,
         interrupts: InterruptWatcher,
         is_segment_over: Callable[[], bool],
     ) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.ids import new_id
-from domain.people import HumanInputPolicy
+from domain.people import InputPolicy
 from domain.steps import NewRequest, OpenRequest, RequestKind, ToolCall, ToolCallStatus
 
 EFFECT_CHECK = (
@@ -16,7 +16,7 @@ EFFECT_CHECK = (
 )
 
 
-def question_request(call: ToolCall, policy: HumanInputPolicy, now: datetime) -> NewRequest:
+def question_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewRequest:
     """The request that `ask_user` opens."""
     question = json.loads(call.input)
     return NewRequest(
@@ -32,7 +32,7 @@ def question_request(call: ToolCall, policy: HumanInputPolicy, now: datetime) ->
 def call_request(
     kind: RequestKind,
     call: ToolCall,
-    policy: HumanInputPolicy,
+    policy: InputPolicy,
     now: datetime,
     *,
     schema: Mapping[str, Any] | None = None,
@@ -56,7 +56,7 @@ def call_request(
     )
 
 
-def spend_limit_request(detail: str, policy: HumanInputPolicy, now: datetime) -> NewRequest:
+def spend_limit_request(detail: str, policy: InputPolicy, now: datetime) -> NewRequest:
     """The request for a provider's spend limit: the execution waits until a person answers it."""
     return NewRequest(
         id=new_id(),
@@ -67,7 +67,7 @@ def spend_limit_request(detail: str, policy: HumanInputPolicy, now: datetime) ->
     )
 
 
-def _bounds(policy: HumanInputPolicy, now: datetime) -> dict[str, Any]:
+def _bounds(policy: InputPolicy, now: datetime) -> dict[str, Any]:
     return {
         "assignee": policy.assignee,
         "due_at": policy.due_at(now),

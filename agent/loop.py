@@ -6,7 +6,7 @@ from agent.attempt import Attempt
 from agent.decisions import Decider
 from agent.interrupts import InterruptWatcher, WorkInterruptedError
 from agent.model_turn import ModelTurn
-from agent.ports import LiveUpdates, Model, Prices, Record, Store, Tools
+from agent.ports import Model, Prices, Record, Store, Tools, UpdatePublisher
 from agent.state import RunState
 from agent.tool_turn import ToolTurn
 from domain.errors import ErrorCode
@@ -28,7 +28,7 @@ class Loop:
         tools: Tools,
         store: Store,
         prices: Prices,
-        live_updates: LiveUpdates,
+        live_updates: UpdatePublisher,
         interrupts: InterruptWatcher,
         is_segment_over: Callable[[], bool],
     ) -> None:

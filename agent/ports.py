@@ -106,7 +106,7 @@ class Record(Protocol):
         ...
 
 
-class LiveUpdates(Protocol):
+class UpdatePublisher(Protocol):
     """Sends progress to clients that watch the execution."""
 
     def publish_text(self, turn: int, delta: str) -> None:

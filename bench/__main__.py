@@ -52,7 +52,7 @@ def main() -> None:
             names,
             QUICK if arguments.quick else FULL,
             command,
-            tell=print if arguments.only else write,
+            report=print if arguments.only else write,
         )
     )
     sys.stdout.flush()
@@ -67,14 +67,14 @@ def write(text: str) -> None:
 
 
 async def _measure(
-    names: list[str], scale: Scale, command: str, *, tell: Callable[[str], object]
+    names: list[str], scale: Scale, command: str, *, report: Callable[[str], object]
 ) -> None:
-    """Tell what is known after each case: a run that is stopped keeps what it has."""
+    """Report after each case, so that a stopped run keeps its results."""
     before = results.load()
     sections: list[Section] = []
     for name in names:
         sections.append(await CASES[name](scale))
-        tell(results.render(sections, command=command, busy=f"{before}, {results.load()}"))
+        report(results.render(sections, command=command, busy=f"{before}, {results.load()}"))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ READY_SECONDS = 60.0
 """Imports take 3 s on two free cores and several times that on a busy machine."""
 
 STOP_SECONDS = 30.0
-"""A worker that stops waits for what it has in hand (chosen)."""
+"""A worker that stops finishes its current step (chosen)."""
 
 LINE_BYTES = 1024 * 1024
 """The longest line a child writes: the seconds of every execution of a flood."""

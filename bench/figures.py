@@ -1,4 +1,4 @@
-"""Numbers and how they are told: spreads, tables, bars that are met or not."""
+"""Figures and their format: spreads, tables, bars that are met or not."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -30,10 +30,10 @@ class Spread:
         return Spread(self.median * factor, self.low * factor, self.high * factor)
 
     def __str__(self) -> str:
-        return f"{told(self.median)} ({told(self.low)} to {told(self.high)})"
+        return f"{shown(self.median)} ({shown(self.low)} to {shown(self.high)})"
 
 
-def told(value: float) -> str:
+def shown(value: float) -> str:
     """Three digits that matter."""
     if value == 0:
         return "0"
@@ -58,7 +58,7 @@ class Bar:
 
     @property
     def is_met(self) -> bool:
-        """Whether the bar is met; the goal is told apart."""
+        """Whether the bar is met; the goal is separate."""
         return self.holds(self.limit)
 
 

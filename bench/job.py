@@ -1,4 +1,4 @@
-"""The job every system does, told to the scripted model by the prompt itself."""
+"""The job of every system; the prompt contains the script for the scripted model."""
 
 import json
 import secrets
@@ -35,7 +35,7 @@ class Job:
         return "bash" if self.runs else "ask_user" if self.asks else TOOL_NAME
 
     def prompt(self, nonce: str) -> str:
-        """A first message that no other execution has, so that the log tells them apart."""
+        """A first message that no other execution has, so that the log can distinguish them."""
         tool_input = '{question: "Which way?"}' if self.asks else "{}"
         if self.runs:
             tool_input = f"{{command: {json.dumps(self.runs)}}}"

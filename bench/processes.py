@@ -10,7 +10,7 @@ Roles = Mapping[str, int]
 """Process ids by what the process does."""
 
 PARENTS = frozenset({"client", "supervisor"})
-"""Roles whose children have roles of their own; everybody else's children are counted with them."""
+"""Roles whose children have roles of their own. All other children count with their parent."""
 
 
 SAMPLE_SECONDS = 0.002

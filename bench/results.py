@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.figures import Bar, Section, Table, told
+from bench.figures import Bar, Section, Table, shown
 
 FILE = Path(__file__).with_name("RESULTS.md")
 PACKAGES = (
@@ -44,7 +44,7 @@ def render(sections: Sequence[Section], *, command: str, busy: str) -> str:
         f"- load average at the start and at the end: {busy}",
         f"- Python {platform.python_version()}; "
         + ", ".join(f"{package} {version(package)}" for package in PACKAGES),
-        "- job: 3 turns with one tool call (in-process, read-only) and a final answer, unless said",
+        "- job: 3 turns with one tool call (in-process, read-only) and a final answer by default",
         "",
         "## Bars",
         "",
@@ -71,12 +71,12 @@ def _bars(sections: Iterable[Section]) -> Table:
 
 def _bar(bar: Bar) -> tuple[str, ...]:
     met = "met" if bar.is_met else "**not met**"
-    limit = f"{bar.side} {told(bar.limit)} {bar.unit}".rstrip()
-    measured = f"{told(bar.value)} {bar.unit}".rstrip()
+    limit = f"{bar.side} {shown(bar.limit)} {bar.unit}".rstrip()
+    measured = f"{shown(bar.value)} {bar.unit}".rstrip()
     if bar.goal is None:
         return (bar.claim, measured, limit, met, "", "")
     reached = "reached" if bar.holds(bar.goal) else "not reached"
-    return (bar.claim, measured, limit, met, f"{bar.side} {told(bar.goal)}", reached)
+    return (bar.claim, measured, limit, met, f"{bar.side} {shown(bar.goal)}", reached)
 
 
 def _markdown(table: Table) -> list[str]:
@@ -93,7 +93,7 @@ def _machine() -> str:
 
 
 def _processor() -> str:
-    """The model's name, where the system tells it."""
+    """The model's name, if the system reports it."""
     path = Path("/proc/cpuinfo")
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         if line.startswith("model name"):

@@ -2,5 +2,5 @@
 
 
 def say(what: str) -> None:
-    """Tell what is being measured."""
+    """Print what is being measured."""
     print(f"bench: {what}", flush=True)

@@ -86,7 +86,7 @@ class World:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """`ready.json` as it stands now."""
+        """The current content of `ready.json`."""
         return self._up.facts()
 
     def roles(self, *names: str) -> Roles:
@@ -161,7 +161,7 @@ class Up:
         return cls(child, home, log, time.perf_counter() - began)
 
     def facts(self) -> dict[str, Any]:
-        """`ready.json` as it stands now."""
+        """The current content of `ready.json`."""
         facts = self.home.read_ready()
         if facts is None:
             raise ChildError(f"perdure up is not ready any more:\n{read_tail(self._log)}")

@@ -13,7 +13,7 @@ from domain.errors import ModelCallError, ModelFailureKind
 from domain.model_calls import ModelRequest, ModelResponse
 
 if TYPE_CHECKING:
-    from claude.transport import Answer, Transport
+    from claude.transport import StreamedAnswer, Transport
 
 READ_TIMEOUT = timedelta(minutes=5)
 """The longest silence within an answer (chosen). The API sends pings while the model thinks, so a
@@ -102,7 +102,7 @@ class ClaudeModel:
             await self._transport.aclose()
 
 
-async def _read(answer: "Answer", builder: MessageBuilder, started: float) -> ModelResponse:
+async def _read(answer: "StreamedAnswer", builder: MessageBuilder, started: float) -> ModelResponse:
     decoder = EventDecoder()
     first_token_ms = None
     while not builder.is_complete:
@@ -119,7 +119,7 @@ async def _read(answer: "Answer", builder: MessageBuilder, started: float) -> Mo
     return _response(answer, builder, first_token_ms)
 
 
-async def _drain(answer: "Answer") -> None:
+async def _drain(answer: "StreamedAnswer") -> None:
     """Read the rest of the body. The message is complete, so an error here is ignored."""
     with contextlib.suppress(ModelCallError, TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
@@ -128,7 +128,7 @@ async def _drain(answer: "Answer") -> None:
 
 
 def _response(
-    answer: "Answer", builder: MessageBuilder, first_token_ms: int | None
+    answer: "StreamedAnswer", builder: MessageBuilder, first_token_ms: int | None
 ) -> ModelResponse:
     content, malformed = builder.finish()
     message = builder.message

@@ -34,7 +34,7 @@ _CONNECTION_ERRORS = (httpx2.HTTPError, aiohttp.ClientError, OSError)
 """Errors of a connection that breaks within a stream, which the SDK does not wrap."""
 
 
-class Answer:
+class StreamedAnswer:
     """An answer whose headers were received and whose body is still to be read."""
 
     def __init__(self, response: httpx2.Response) -> None:
@@ -68,7 +68,7 @@ class Transport:
     def __init__(self, client: anthropic.AsyncAnthropic) -> None:
         self._client = client
 
-    async def post(self, body: bytes, betas: Sequence[str]) -> Answer:
+    async def post(self, body: bytes, betas: Sequence[str]) -> StreamedAnswer:
         """Send a request and wait for the headers of its answer.
 
         Raises:
@@ -84,7 +84,7 @@ class Transport:
                 options={"headers": {"anthropic-beta": ",".join(betas)} if betas else {}},
             )
         # The result has the type of `cast_to`; the signature allows only the SDK's stream classes.
-        return Answer(cast("httpx2.Response", response))
+        return StreamedAnswer(cast("httpx2.Response", response))
 
     async def aclose(self) -> None:
         """Close all connections."""

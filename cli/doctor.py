@@ -1,4 +1,4 @@
-"""`perdure doctor`: what is missing on this machine, and how to fix it."""
+"""`perdure doctor`: checks the requirements of Perdure on this machine."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ from cli.stack.home import Home
 from cli.stack.process import PartFailedError
 from runtime.settings import Settings
 
-PROBE_SECONDS = 10  # printing a version takes milliseconds
+PROBE_SECONDS = 10  # a version or an empty sandbox takes milliseconds
 # The servers' first files take 100 MB; histories and workspaces grow from there (chosen).
 DISK_NEEDED_BYTES = 2 * 1024**3
 
 
 class State(StrEnum):
-    """The outcome of a check."""
+    """The result of a check."""
 
     OK = "ok"
     HINT = "hint"
@@ -33,7 +33,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check; `fix` describes what to do about it."""
+    """The result of one check; `fix` describes what to do."""
 
     name: str
     state: State
@@ -42,7 +42,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Check everything that Perdure needs, the most basic first."""
+    """Check all requirements, the basic ones first."""
     yield _python()
     yield _program(
         "postgres", "PERDURE_DATABASE_URL", lambda: str(postgres.binaries() / "postgres")
@@ -65,7 +65,7 @@ def _python() -> Finding:
 
 
 def _program(name: str, instead: str, find: Callable[[], str]) -> Finding:
-    fix = f"Run `make setup`, or set {instead} to use a server of your own."
+    fix = f"Run `make setup`, or set {instead} to use your own server."
     try:
         path = find()
         version = _output([path, "--version"])
@@ -79,10 +79,10 @@ def _sandbox(settings: Settings) -> Finding:
         return Finding(
             "sandbox",
             State.HINT,
-            "switched off by PERDURE_SANDBOX=none: tools can do on this machine what you can",
-            "Unset PERDURE_SANDBOX.",
+            "disabled by PERDURE_SANDBOX=none: tools can access this machine like your user",
+            "Unset PERDURE_SANDBOX to enable the sandbox.",
         )
-    if problem := _probe_sandbox(settings):
+    if problem := _probed(settings):
         return Finding(
             "sandbox",
             State.MISSING,
@@ -92,23 +92,23 @@ def _sandbox(settings: Settings) -> Finding:
             "--security-opt seccomp=unconfined), or accept unprotected tools with "
             "PERDURE_SANDBOX=none.",
         )
-    return Finding("sandbox", State.OK, "bubblewrap makes namespaces here")
+    return Finding("sandbox", State.OK, "bubblewrap can create namespaces")
 
 
-def _probe_sandbox(settings: Settings) -> str | None:
-    """Why tools can't run commands here, or None; tested in the way of the worker."""
-    from tools.toolbox import Toolbox  # large; `perdure up` imports this module
+def _probed(settings: Settings) -> str | None:
+    """The reason why tool commands cannot run, or None; uses the same test as the worker."""
+    from tools.toolbox import Toolbox  # `perdure up`, which stays small, imports this module
 
     with tempfile.TemporaryDirectory(prefix="perdure-doctor-") as name:
         place = Path(name)
-        place.chmod(0o711)  # the user of the commands must reach it
+        place.chmod(0o711)  # the user of the commands must be able to enter
         toolbox = Toolbox(place / "workspaces", host_id="doctor", sandbox=settings.sandbox)
         return asyncio.run(toolbox.probe())
 
 
 def model() -> Finding:
-    """Whether the worker can call Claude."""
-    # The SDK in the worker reads its own variables.
+    """Whether a model is configured."""
+    # The worker's SDK reads its own variables; this only checks that they are set.
     for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
         if os.environ.get(variable):
             return Finding("model", State.OK, f"{variable} is set")
@@ -116,7 +116,7 @@ def model() -> Finding:
         "model",
         State.HINT,
         "no key: executions will fail with model_not_configured",
-        "Set ANTHROPIC_API_KEY, or try things out with `perdure up --scripted-model`.",
+        "Set ANTHROPIC_API_KEY, or use `perdure up --scripted-model` to try Perdure without a key.",
     )
 
 
@@ -129,12 +129,14 @@ def _disk(settings: Settings) -> Finding:
             "home",
             State.MISSING,
             f"{place} is not writable",
-            "Set PERDURE_HOME to a directory that you may write.",
+            "Set PERDURE_HOME to a directory that you can write.",
         )
     free = shutil.disk_usage(place).free
     what = f"{free / 1024**3:.1f} GB free at {place}"
     if free < DISK_NEEDED_BYTES:
-        return Finding("home", State.MISSING, what, "Free some, or set PERDURE_HOME elsewhere.")
+        return Finding(
+            "home", State.MISSING, what, "Free disk space, or set PERDURE_HOME to another disk."
+        )
     return Finding("home", State.OK, what)
 
 
@@ -144,7 +146,10 @@ def _running_stack(home: Home) -> Finding:
     facts = home.read_ready()
     if facts is None:
         return Finding(
-            "stack", State.HINT, "is starting or stopping", "Run this again in a moment."
+            "stack",
+            State.HINT,
+            "is starting or stopping",
+            "Run `perdure doctor` again in a few seconds.",
         )
     try:
         answer = httpx2.get(f"{facts['api_url']}/health/ready", trust_env=False)
@@ -153,7 +158,7 @@ def _running_stack(home: Home) -> Finding:
     except (httpx2.HTTPError, ValueError) as error:
         well, what = False, str(error)
     state = State.OK if well else State.MISSING
-    return Finding("stack", state, f"{facts['api_url']}: {what}", f"See {home.logs}.")
+    return Finding("stack", state, f"{facts['api_url']}: {what}", f"Read the logs in {home.logs}.")
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
@@ -164,7 +169,10 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     for port, option in wanted:
         if port and not is_free("127.0.0.1", port):
             yield Finding(
-                f"port {port}", State.MISSING, "is in use", f"Give `perdure up` another: {option}."
+                f"port {port}",
+                State.MISSING,
+                "is in use",
+                f"Use another port: perdure up {option} PORT.",
             )
 
 

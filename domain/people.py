@@ -10,7 +10,7 @@ EXPIRING = frozenset({"fail", "deny", "default"})
 
 
 @dataclass(frozen=True, slots=True)
-class HumanInputPolicy:
+class InputPolicy:
     """A task's `human_input_policy` (contract.md, section 2)."""
 
     mode: Literal["wait", "deny", "fail"] = "wait"

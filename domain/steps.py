@@ -16,7 +16,7 @@ from domain.errors import ErrorCode
 from domain.events import Event
 from domain.limits import Limits
 from domain.model_calls import Prefix, Usage
-from domain.people import HumanInputPolicy
+from domain.people import InputPolicy
 from domain.permissions import Permissions
 from domain.states import ExecutionStatus
 from domain.tool_calls import ProcessIdentity, ToolEffect
@@ -324,7 +324,7 @@ class Snapshot:
     prefix_sha256: bytes
     permissions: Permissions
     limits: Limits
-    people: HumanInputPolicy
+    people: InputPolicy
     definition: Mapping[str, Any]
     """The definition as it is stored; subtasks inherit from it."""
     transcript: Sequence[StoredMessage]

@@ -17,12 +17,7 @@ from services.unit_of_work import UnitOfWork
 
 
 async def find_artifact(session: AsyncSession, caller: Caller, artifact_id: UUID) -> ArtifactRow:
-    """Return an artifact of the caller.
-
-    Raises:
-        NotFoundError: there is no such artifact.
-        PermissionDeniedError: it belongs to another user.
-    """
+    """Return an artifact of the caller."""
     row = await artifacts.find(session, artifact_id)
     if row is None:
         raise NotFoundError(f"Artifact {artifact_id} does not exist.")
@@ -36,8 +31,6 @@ async def create_artifact(
     """Store a file, for an execution of the caller that has not ended or on its own.
 
     Raises:
-        NotFoundError: there is no such execution.
-        PermissionDeniedError: it belongs to another user.
         ExecutionTerminalError: it has ended; its files do not change any more.
         FilesElsewhereError: this process cannot write to the directory of artifacts.
     """

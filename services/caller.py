@@ -39,19 +39,11 @@ class Caller:
         return None if self.is_admin else self.user_id
 
     def require_own(self, owner_id: UUID, what: str) -> None:
-        """Refuse access to what another user owns.
-
-        Raises:
-            PermissionDeniedError: the owner is another user and the caller is no admin.
-        """
+        """Refuse access to what another user owns."""
         if not self.owns(owner_id):
             raise PermissionDeniedError(f"This {what} belongs to another user.")
 
     def require_admin(self) -> None:
-        """Refuse a caller without the role admin.
-
-        Raises:
-            PermissionDeniedError: the caller's user or API key has the role user.
-        """
+        """Refuse a caller without the role admin."""
         if not self.is_admin:
             raise PermissionDeniedError("This operation requires the admin role.")

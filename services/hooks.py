@@ -52,23 +52,13 @@ HOOKS = Hooks()
 async def list_hooks(
     session: AsyncSession, caller: Caller, task_id: UUID, window: Window
 ) -> Page[HookRow]:
-    """Return a page of the hooks of a task of the caller.
-
-    Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it belongs to another user, even if the caller can execute it.
-    """
+    """Return a page of the hooks of a task of the caller."""
     await _require_own_task(session, caller, task_id)
     return await hooks.page(session, task_id, window)
 
 
 async def create_hook(work: UnitOfWork, task_id: UUID, body: HookCreate) -> NewHook:
-    """Create a hook of a task of the caller.
-
-    Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it belongs to another user.
-    """
+    """Create a hook of a task of the caller."""
     task = await own_task(work.session, work.caller, task_id)
     hook = await hooks.create(work.session, task_id, task.row.user_id, name=body.name)
     await work.record_audit(
@@ -86,13 +76,10 @@ async def call_hook(
     """Start the task of a hook. The top-level fields of the payload are the prompt's variables.
 
     Raises:
-        NotFoundError: the hook or its task is deleted.
         TaskInactiveError: the task is inactive.
-        InvalidInputError: the payload does not fit the task.
-        QuotaExceededError: the owner has reached a quota.
     """
     task = await tasks.find(work.session, task_id)
-    if task is None or not await hooks.use(work.session, hook_id):
+    if task is None or not await hooks.mark_used(work.session, hook_id):
         raise NotFoundError(NO_HOOK)
     start = Start(
         work=active_work_of(task),

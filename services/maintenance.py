@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 async def delete_expired_keys(database: Database) -> int:
     """Delete idempotency keys that have expired."""
     async with database.transaction() as session:
-        return await idempotency.expire(session, batch=BATCH)
+        return await idempotency.delete_expired(session, batch=BATCH)
 
 
 async def delete_consumed_signals(database: Database) -> int:

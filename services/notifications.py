@@ -27,12 +27,7 @@ log = structlog.get_logger(__name__)
 async def find_notification(
     session: AsyncSession, caller: Caller, notification_id: UUID
 ) -> NotificationRow:
-    """Return a notification of the caller.
-
-    Raises:
-        NotFoundError: there is no such notification.
-        PermissionDeniedError: it belongs to another user.
-    """
+    """Return a notification of the caller."""
     row = await queries.find(session, notification_id)
     if row is None:
         raise NotFoundError(f"Notification {notification_id} does not exist.")
@@ -41,13 +36,9 @@ async def find_notification(
 
 
 async def send_test(work: UnitOfWork, body: NotificationTest) -> NotificationRow:
-    """Store a test notification, which is delivered like any other.
-
-    Raises:
-        InvalidInputError: there is not exactly one target, or it is invalid.
-    """
+    """Store a test notification, which is delivered like any other."""
     kind, target = await _check_target(work, body)
-    row = await queries.test(work.session, work.caller.user_id, kind, target)
+    row = await queries.create_test(work.session, work.caller.user_id, kind, target)
     entity = ("notification", row.id)
     await work.record_audit("notification.test", entity, after={"kind": row.kind})
     return row
@@ -57,8 +48,6 @@ async def redeliver(work: UnitOfWork, notification_id: UUID) -> NotificationRow:
     """Store a new delivery of the same message, with the same message id.
 
     Raises:
-        NotFoundError: there is no such notification.
-        PermissionDeniedError: it belongs to another user.
         ConflictError: it is still being delivered.
     """
     notification = await find_notification(work.session, work.caller, notification_id)
@@ -79,14 +68,14 @@ async def start_due_deliveries(database: Database, workflows: WorkflowServer) ->
     A delivery whose workflow has ended without a result is marked as failed.
     """
     async with database.transaction() as session:
-        due = await deliveries.due(session, limit=BATCH)
+        due = await deliveries.take_due(session, limit=BATCH)
     if not due:
         return 0
     starts = [workflows.start_delivery(delivery.id, delivery.facts) for delivery in due]
     ids = [delivery.id for delivery in due]
     is_running = dict(zip(ids, await asyncio.gather(*starts), strict=True))
     async with database.transaction() as session:
-        await deliveries.started(session, [key for key in ids if is_running[key]])
+        await deliveries.mark_started(session, [key for key in ids if is_running[key]])
         for notification_id in (key for key in ids if is_running[key] is False):
             log.warning("notifications.workflow_ended", notification_id=str(notification_id))
             await deliveries.give_up(session, notification_id)

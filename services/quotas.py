@@ -45,7 +45,6 @@ async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
 
     Raises:
         UserDisabledError: an admin has disabled the user.
-        QuotaExceededError: too many executions are unfinished, or today's cost is too high.
     """
     user = await users.find_current(session, user_id)
     if user is None:
@@ -75,7 +74,6 @@ class QuotaGuard:
 
         Raises:
             UserDisabledError: an admin has switched the user off.
-            QuotaExceededError: too many executions run, or today's budget is spent.
         """
         if self._free_until.get(user_id, 0) > time.monotonic():
             return

@@ -21,12 +21,7 @@ Precondition = Callable[[SessionRow], None]
 
 
 async def create_session(work: UnitOfWork, body: SessionCreate) -> SessionRow:
-    """Create an interactive session: a conversation with an agent, or with the model alone.
-
-    Raises:
-        InvalidInputError: there is no such agent, or an option is invalid.
-        PermissionDeniedError: an option needs an admin.
-    """
+    """Create an interactive session: a conversation with an agent, or with the model alone."""
     agent = await inline_work.checked_agent(work, body.agent_id, body.sdk_options)
     row = SessionRow(
         user_id=work.caller.user_id,
@@ -45,13 +40,7 @@ async def create_session(work: UnitOfWork, body: SessionCreate) -> SessionRow:
 async def rename_session(
     work: UnitOfWork, session_id: UUID, update: SessionUpdate, precondition: Precondition
 ) -> SessionRow:
-    """Change the title of a session, or remove it.
-
-    Raises:
-        NotFoundError: there is no such session.
-        PermissionDeniedError: it belongs to another user.
-        PreconditionFailedError: it has changed since the caller read it.
-    """
+    """Change the title of a session, or remove it."""
     row = await own_session(work.session, work.caller, session_id, lock=True)
     precondition(row)
     before, after = {"title": row.title}, {"title": update.title}
@@ -70,14 +59,11 @@ async def delete_session(work: UnitOfWork, session_id: UUID, precondition: Preco
     """Delete a session in which no execution is active. Its executions stay readable.
 
     Raises:
-        NotFoundError: there is no such session.
-        PermissionDeniedError: it belongs to another user.
-        PreconditionFailedError: it has changed since the caller read it.
         ExecutionActiveError: executions of it have not ended; lists the first of them.
     """
     row = await own_session(work.session, work.caller, session_id, lock=True)
     precondition(row)
-    active = await queries.unfinished_of(work.session, session_id, limit=LISTED_EXECUTIONS + 1)
+    active = await queries.list_unfinished(work.session, session_id, limit=LISTED_EXECUTIONS + 1)
     _require_none_active(active)
     await sessions.delete(work.session, row)
     await work.record_audit(

@@ -26,7 +26,7 @@ from domain.schedules import Backfill
 from persistence.db.database import Database
 from persistence.definitions.secrets import SecretSealer
 from persistence.executions import signals
-from persistence.executions.creation import request_of
+from persistence.executions.creation import make_start_request
 from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
 from services.caller import Caller
@@ -105,7 +105,7 @@ class UnitOfWork:
 
     def start_workflow(self, row: ExecutionRow) -> None:
         """Start the workflow of a stored execution after the commit."""
-        self.effects.append(partial(_start_workflow, self.services, request_of(row)))
+        self.effects.append(partial(_start_workflow, self.services, make_start_request(row)))
 
     def wake_workflow(self, row: ExecutionRow) -> None:
         """Signal the workflow of an execution after the commit."""

@@ -32,7 +32,7 @@ __all__ = ["stack"]  # a fixture for all folders
 
 if TYPE_CHECKING:
     from tests.engine.driver import Engine
-    from tests.engine.running import Place
+    from tests.engine.running import WorkerPlace
 
 # The data of a test server is deleted with it, so it need not reach the disk. Without autovacuum, a
 # database that is used again has the query plans of a new one.
@@ -165,7 +165,7 @@ def scripted_model() -> Iterator[ScriptedModelServer]:
 @pytest.fixture(scope="session")
 async def engine_place(
     databases: Databases, temporal_address: str, servers_directory: Path
-) -> "Place":
+) -> "WorkerPlace":
     """Where the worker of `engine` works."""
     # Loads the whole worker, which most tests do without.
     from tests.engine.running import make_place  # noqa: PLC0415
@@ -175,7 +175,7 @@ async def engine_place(
 
 @pytest.fixture(scope="session")
 async def engine(
-    engine_place: "Place", scripted_model: ScriptedModelServer
+    engine_place: "WorkerPlace", scripted_model: ScriptedModelServer
 ) -> AsyncIterator["Engine"]:
     """A worker with all its parts, and the driver to start executions on it."""
     from tests.engine.running import driving, working  # noqa: PLC0415 - see `engine_place`

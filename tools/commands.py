@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from domain.errors import SandboxUnavailableError
-from tools.launch import READY, Confinement, Job, LaunchedProcess, describe_unavailable
+from tools.launch import READY, Confinement, HeldJob, LaunchedProcess, describe_unavailable
 from tools.output import Spool, decoded
 from tools.processes import exit_of, kill_group
 
@@ -91,7 +91,7 @@ class HeldCommand:
 
 @asynccontextmanager
 async def held(
-    confinement: Confinement, job: Job, spool: Spool, *, launch_seconds: float
+    confinement: Confinement, job: HeldJob, spool: Spool, *, launch_seconds: float
 ) -> AsyncIterator[HeldCommand]:
     """Start a command held. When the context is left, all its processes have ended.
 

@@ -48,7 +48,7 @@ _RUN = 'exec "$@" </dev/null\n'
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class HeldJob:
     """A command to run in a workspace."""
 
     argv: Sequence[str]
@@ -121,7 +121,7 @@ class Confinement(Protocol):
     owner: int | None
     """The user that must own workspaces; None for the worker's user."""
 
-    def launch(self, job: Job) -> LaunchedProcess:
+    def launch(self, job: HeldJob) -> LaunchedProcess:
         """Start a command held.
 
         Raises:
@@ -142,7 +142,7 @@ class Unprotected:
         """`limits` apply to each process."""
         self._script = limits_script(limits) + GATE + _RUN
 
-    def launch(self, job: Job) -> LaunchedProcess:
+    def launch(self, job: HeldJob) -> LaunchedProcess:
         """Start a command held."""
         argv = ["/bin/sh", "-c", self._script, "sh", *job.argv]
         home = {"HOME": str(job.workspace), "LANG": "C.UTF-8", "TERM": "dumb"}

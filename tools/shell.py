@@ -10,7 +10,7 @@ from domain.errors import ToolInputError
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
 from domain.workspace_paths import Identity, identity_of
 from tools.commands import HeldCommand, held
-from tools.launch import Confinement, Job
+from tools.launch import Confinement, HeldJob
 from tools.limits import MAX_COMMAND_BYTES, ToolLimits
 from tools.output import Spool, encoded, show
 from tools.paths import Workspace
@@ -35,7 +35,7 @@ class Shell:
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
     ) -> ToolOutcome:
         """Run a command. Its process group is recorded before it runs."""
-        job = Job([_BASH, "-c", _command(invocation)], workspace.root)
+        job = HeldJob([_BASH, "-c", _command(invocation)], workspace.root)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
         with Spool(workspace.private, self._limits.output_bytes) as spool:
             async with self._held(job, spool, workspace) as command:
@@ -49,7 +49,7 @@ class Shell:
     ) -> ToolOutcome:
         """Search for a regular expression; the workspace is read-only for the command."""
         argv = await asyncio.to_thread(grep, workspace, invocation.input)
-        job = Job(argv, workspace.root, may_write=False)
+        job = HeldJob(argv, workspace.root, may_write=False)
         with Spool(workspace.private, SPOOL_BYTES) as spool:
             async with self._held(job, spool, workspace) as command:
                 command.release()
@@ -68,14 +68,14 @@ class Shell:
             SandboxUnavailableError: commands can't be run, with the reason.
         """
         with Spool(workspace.private, SPOOL_BYTES) as spool:
-            job = Job(["true"], workspace.root)
+            job = HeldJob(["true"], workspace.root)
             async with self._held(job, spool, workspace) as command:
                 command.release()
                 await command.end_within(self._limits.launch_seconds)
 
     @asynccontextmanager
     async def _held(
-        self, job: Job, spool: Spool, workspace: Workspace
+        self, job: HeldJob, spool: Spool, workspace: Workspace
     ) -> AsyncIterator[HeldCommand]:
         """Start a command held, in exactly the directory that was checked."""
         seconds = self._limits.launch_seconds

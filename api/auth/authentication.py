@@ -96,7 +96,7 @@ class Authenticator:
             raise UnauthenticatedError(
                 "The request has no credentials; send `Authorization: Bearer <token>`."
             )
-        if not token.startswith(api_keys.MARK):
+        if not token.startswith(api_keys.PREFIX):
             return await self._by_token(token)
         # Guessed keys must not load the database; keys that were valid before are checked.
         if self._refused and not is_known and not self._refused.standing(address).remaining:
@@ -108,14 +108,14 @@ class Authenticator:
     async def _by_token(self, token: str) -> Principal:
         claims = await self._tokens.read(token)
         async with self._database.transaction() as session:
-            user = await users.see(session, claims.subject, claims.role)
+            user = await users.find_or_create(session, claims.subject, claims.role)
         _require_enabled(user)
         is_admin = claims.role == "admin"
         return Principal(user.id, claims.subject, is_admin, expires_at=claims.expires_at)
 
     async def _by_key(self, secret: str) -> Principal:
         async with self._database.transaction() as session:
-            found = await api_keys.use(session, secret)
+            found = await api_keys.authenticate(session, secret)
         if found is None:
             raise UnauthenticatedError(
                 "The API key is unknown, expired or revoked; create a new one."

@@ -15,7 +15,7 @@ from api.http.errors import MalformedRequestError, status_of
 from api.http.problems import of_error
 from api.http.request_context import Call
 from domain.errors import PerdureError, RateLimitedError
-from persistence.db.idempotency import KeptResponse, Key, claim, keep
+from persistence.db.idempotency import Key, StoredResponse, claim, store
 from services.unit_of_work import UnitOfWork
 
 HEADER = "idempotency-key"
@@ -55,7 +55,7 @@ async def run_service(
         if kept := await claim(work.session, key):
             return _replayed(kept)
         response = await _run_or_refuse(call, work, service, render)
-        await keep(work.session, key, response.status_code, _stored(response))
+        await store(work.session, key, response.status_code, _stored(response))
         return response
 
 
@@ -112,7 +112,7 @@ def _stored(response: Response) -> dict[str, object]:
     }
 
 
-def _replayed(kept: KeptResponse) -> Response:
+def _replayed(kept: StoredResponse) -> Response:
     headers = {**kept.response["headers"], "Idempotency-Replayed": "true"}
     return Response(
         kept.response["body"], kept.status, headers, media_type=kept.response["media_type"]

@@ -60,7 +60,7 @@ async def get_notification(call: Called, notification_id: UUID) -> Response:
     """Get a notification with its payload and its attempts."""
     async with call.gateway.database.reading() as session:
         row = await services.find_notification(session, call.caller, notification_id)
-        attempts = await queries.attempts(session, row.id)
+        attempts = await queries.list_attempts(session, row.id)
     return single(call.request, render_notification_detail(call, row, attempts))
 
 

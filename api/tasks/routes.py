@@ -19,7 +19,7 @@ from api.tasks.dry_run_views import respond_dry_run
 from api.tasks.schemas import DryRunRead, TaskRead, TaskVersionRead
 from api.tasks.views import render_task, render_task_version
 from domain.errors import NotFoundError
-from persistence.definitions import task_versions, tasks
+from persistence.definitions import tasks
 from persistence.definitions.tasks import TaskFilter
 from services.definitions import tasks as services
 from services.definitions.inputs import TaskCreate, TaskUpdate
@@ -67,7 +67,7 @@ async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Resp
     """List your tasks and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
         page = await tasks.page(session, call.principal.user_id, query.filter(), query.window())
-        stored = await tasks.with_definitions(session, page.rows)
+        stored = await tasks.load_definitions(session, page.rows)
     return render_items(call, query, page, [render_task(call, task) for task in stored])
 
 
@@ -108,7 +108,7 @@ async def list_versions(
     """List the versions of a task, newest first."""
     async with call.gateway.database.reading() as session:
         task = await readable_task(session, call.caller, task_id)
-        page = await task_versions.page(session, task_id, query.span())
+        page = await tasks.page_versions(session, task_id, query.span())
     items = [render_task_version(call, task, row) for row in page.rows]
     return render_items(call, query, page, items)
 
@@ -120,7 +120,7 @@ async def get_version(
     """Get a version of a task."""
     async with call.gateway.database.reading() as session:
         task = await readable_task(session, call.caller, task_id)
-        row = await task_versions.find(session, task_id, version)
+        row = await tasks.find_version(session, task_id, version)
     if row is None:
         raise NotFoundError(f"The task has no version {version}.")
     return single(call.request, render_task_version(call, task, row))

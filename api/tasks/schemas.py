@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.schemas import Read
 from contracts.definitions import PermissionMode
 from domain.offers import OfferRule
-from services.field_types import Read, UsdOut
+from services.field_types import UsdOut
 
 
 class TaskRead(Read):
@@ -52,6 +53,8 @@ class TaskRead(Read):
 class TaskVersionRead(Read):
     """One version of the definition of a task."""
 
+    paths = {"self": "/tasks/{task_id}/versions/{version}", "task": "/tasks/{task_id}"}
+
     task_id: UUID
     version: int
     definition: dict[str, Any]
@@ -68,8 +71,8 @@ class DryRunPart(BaseModel):
 class OfferRead(DryRunPart):
     """A tool that would be offered to the model, with the rules that apply to it.
 
-    `allowed`: every call runs. `ask`: a person is asked about each call. `by_pattern`: the patterns
-    decide, and a person is asked about calls that none of them allows.
+    `allowed`: every call runs. `ask`: every call needs approval. `by_pattern`: the patterns decide;
+    a call that no pattern allows needs approval.
     """
 
     tool: str

@@ -55,7 +55,7 @@ async def list_events(
     """
     if "text/event-stream" in call.request.headers.get("accept", ""):
         return await _stream(call, execution_id, query)
-    return await _chapter(call, execution_id, query, timeline.events, event_fields)
+    return await _chapter(call, execution_id, query, timeline.list_events, event_fields)
 
 
 @router.get("/{execution_id}/messages", responses={200: {"model": Listing[MessageRead]}})
@@ -63,7 +63,7 @@ async def list_messages(
     call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
 ) -> Response:
     """List the messages that an execution added to its session, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.messages, render_message)
+    return await _chapter(call, execution_id, query, timeline.list_messages, render_message)
 
 
 @router.get("/{execution_id}/tool-calls", responses={200: {"model": Listing[ToolCallRead]}})
@@ -71,7 +71,7 @@ async def list_tool_calls(
     call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
 ) -> Response:
     """List the tool calls of an execution, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.tool_calls, render_tool_call)
+    return await _chapter(call, execution_id, query, timeline.list_tool_calls, render_tool_call)
 
 
 @router.get("/{execution_id}/model-calls", responses={200: {"model": Listing[ModelCallRead]}})
@@ -79,7 +79,7 @@ async def list_model_calls(
     call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
 ) -> Response:
     """List all attempts of all model calls of an execution, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.model_calls, render_model_call)
+    return await _chapter(call, execution_id, query, timeline.list_model_calls, render_model_call)
 
 
 async def _chapter(

@@ -72,7 +72,7 @@ async def get_usage(call: Called, query: Annotated[UsageQuery, Query()]) -> Resp
     """
     narrowed = query.filter(call.caller, datetime.now(UTC).date())
     async with call.gateway.database.reading() as session:
-        found = await usage.usage(session, query.group_by, narrowed)
+        found = await usage.sum_usage(session, query.group_by, narrowed)
     return answer(render_usage(call, query.group_by, narrowed, found))
 
 

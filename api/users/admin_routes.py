@@ -68,5 +68,5 @@ async def get_stats(call: Called) -> Response:
     """Get how much there is of everything, what runs, and what today has cost."""
     call.require_admin()
     async with call.gateway.database.reading() as session:
-        found = await stats.read(session)
+        found = await stats.load_stats(session)
     return answer(render_stats(found))

@@ -78,7 +78,7 @@ def _table(title: str, seconds: Latencies) -> Table:
     for name, values in seconds.items():
         latency = Spread.of(values).times(1000)
         overhead = Spread.of(
-            mine - plain for mine, plain in zip(values, seconds["plain loop"], strict=True)
+            own - plain for own, plain in zip(values, seconds["plain loop"], strict=True)
         ).times(1000)
         against = "1" if name == "Perdure" else str(_ratio(seconds, name))
         rows.append((name, str(latency), str(overhead), against))

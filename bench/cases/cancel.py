@@ -36,16 +36,16 @@ Executions = Sequence[dict[str, Any]]
 
 
 class Work(Protocol):
-    """What executions have in hand when they are cancelled."""
+    """The work that executions do when they are cancelled."""
 
     name: str
     job: Job
 
     async def are_under_way(self, executions: Executions) -> bool:
-        """Whether all of these, and whatever was begun before, have it in hand."""
+        """Whether all of these executions, and all earlier ones, do this work."""
 
     async def watched(self, executions: Executions) -> Awaitable[Sequence[float]]:
-        """Look at what these have in hand. What is awaited then are the times of its ends.
+        """Find the current work of these executions. Then await the times at which it ends.
 
         They are of the machine's monotonic clock.
         """
@@ -125,7 +125,7 @@ async def measure(scale: Scale) -> Section:
     columns = ("what", "alone", f"one of more than {BESIDE}", f"{BESIDE} at once")
     return Section(
         "Cancelling",
-        "Seconds from the request to the gateway to the end of the work in hand, as the model sees "
+        "Seconds from the request to the gateway to the end of the current work, as the model sees "
         f"it and as the system does. {BESIDE} at once are counted from the first request.",
         [Table("From the request to the end", columns, rows)],
         [
@@ -155,7 +155,7 @@ async def _cancels(ours: Perdure, work: Work) -> tuple[Sequence[float], ...]:
 
 
 async def _begun(ours: Perdure, work: Work, count: int) -> Executions:
-    """Executions with this work in hand."""
+    """Executions that do this work."""
     task = await ours.task(work.job)
     executions = [await ours.execute(task, nonce) for nonce in fresh_nonces(count)]
 

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from bench.figures import Bar, Section, Table, told
+from bench.figures import Bar, Section, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.say import say
 from bench.scale import Scale
@@ -53,10 +53,10 @@ async def measure(scale: Scale) -> Section:
     rows = [
         (
             one.name,
-            told(one.undisturbed),
-            told(one.until_back),
-            told(one.until_done),
-            told(one.beyond),
+            shown(one.undisturbed),
+            shown(one.until_back),
+            shown(one.until_done),
+            shown(one.beyond),
             str(one.repeats.total()),
             str(max(one.repeats.values(), default=0)),
             "yes" if one.are_identical else "no",

@@ -17,7 +17,7 @@ from sqlalchemy import event, select
 
 from bench import constant, many
 from bench.children import READY_SECONDS, Child
-from bench.figures import Bar, Section, Spread, Table, told
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.say import say
 from bench.scale import Scale
 from bench.waiting import eventually
@@ -75,7 +75,12 @@ async def measure(scale: Scale) -> Section:
         at_gateway = await gateway.pages()
         ratio, ours, theirs = await gateway.beside_a_constant(scale.rounds)
     pages = [
-        (name, str(Spread.of(ms)), told(at_gateway[i]["median_ms"]), told(at_gateway[i]["p99_ms"]))
+        (
+            name,
+            str(Spread.of(ms)),
+            shown(at_gateway[i]["median_ms"]),
+            shown(at_gateway[i]["p99_ms"]),
+        )
         for i, (name, ms) in enumerate(in_database.items())
     ]
     return Section(
@@ -84,7 +89,7 @@ async def measure(scale: Scale) -> Section:
         f"execution: {ours}/s; a constant from the same gateway: {theirs}/s.",
         [
             Table("A page of 20", ("page", "database ms", "gateway ms", "p99 ms"), pages),
-            Table("A year's usage", ("by", "ms"), [(n, told(ms)) for n, ms in year.items()]),
+            Table("A year's usage", ("by", "ms"), [(n, shown(ms)) for n, ms in year.items()]),
         ],
         [
             Bar("a page in the database", _worst(in_database), 10, unit="ms"),
@@ -131,8 +136,8 @@ def _passable() -> Path:
 async def _much(url: str, database: Database) -> Much:
     async with database.reading() as session:
         user_id = await session.scalar(select(UserRow.id).where(UserRow.subject == READER))
-        mine = select(ExecutionRow.id).where(ExecutionRow.user_id == user_id)
-        deep = await session.scalar(mine.order_by(ExecutionRow.id.desc()).offset(EXECUTIONS // 2))
+        own = select(ExecutionRow.id).where(ExecutionRow.user_id == user_id)
+        deep = await session.scalar(own.order_by(ExecutionRow.id.desc()).offset(EXECUTIONS // 2))
     assert user_id is not None
     assert deep is not None
     return Much(url, database, user_id, deep)
@@ -142,8 +147,8 @@ async def _page_ms(much: Much, window: Window) -> list[float]:
     """What Postgres says that the queries of one page take, planning included."""
     recorded: list[tuple[str, Any]] = []
 
-    def record(*told_of: Any) -> None:
-        recorded.append((told_of[2], told_of[3]))
+    def record(*event_arguments: Any) -> None:
+        recorded.append((event_arguments[2], event_arguments[3]))
 
     engine = much.database.engine
     event.listen(engine.sync_engine, "before_cursor_execute", record)
@@ -163,12 +168,12 @@ async def _page_ms(much: Much, window: Window) -> list[float]:
 
 
 async def _usage_ms(much: Much, group: GroupBy) -> float:
-    """The usage of everybody in the last year, as an admin asks for it."""
+    """The usage of all users in the last year, as an admin reads it."""
     today = datetime.now(UTC).date()
     narrowed = UsageFilter(today - timedelta(days=365), today)
     async with much.database.reading() as session:
         began = time.perf_counter()
-        await usage.usage(session, group, narrowed)
+        await usage.sum_usage(session, group, narrowed)
         return (time.perf_counter() - began) * 1000
 
 

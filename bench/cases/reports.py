@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import READY_SECONDS, ROOT, Child
-from bench.figures import Bar, Section, Spread, Table, told
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.processes import peak_memory_bytes
 from bench.say import say
@@ -48,8 +48,8 @@ async def measure(scale: Scale) -> Section:
             name,
             str(Spread.of(alone[name]["seconds"]).times(1000)),
             str(answered[name].times(1000)),
-            told(alone[name]["peak_bytes"] / MB),
-            told(alone[name]["size_bytes"] / 1000),
+            shown(alone[name]["peak_bytes"] / MB),
+            shown(alone[name]["size_bytes"] / 1000),
         )
         for name in FORMATS
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.figures import Bar, Section, Spread, Table, told
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.say import say
 from bench.scale import Scale
@@ -45,7 +45,7 @@ async def measure(scale: Scale) -> Section:
     rows = [
         ("one fire", str(Spread.of(alone))),
         (f"{TOGETHER} fires of one minute", str(Spread.of(together))),
-        (f"{SCHEDULES:,} scheduled tasks applied", told(seconds)),
+        (f"{SCHEDULES:,} scheduled tasks applied", shown(seconds)),
     ]
     return Section(
         "Schedules",
@@ -79,7 +79,7 @@ async def _fires(ours: Perdure, count: int) -> Sequence[float]:
 
 
 async def _applied(world: World, ours: Perdure) -> float:
-    """Until all that the files say is made, and Temporal was told of each schedule."""
+    """Seconds until all tasks exist and each schedule is in Temporal."""
     files = world.directory / "tasks"
     files.mkdir()
     for nonce in fresh_nonces(SCHEDULES):
@@ -88,11 +88,11 @@ async def _applied(world: World, ours: Perdure) -> float:
     began = time.perf_counter()
     await world.command("apply", "-f", str(files))
 
-    async def told_of_all() -> bool:
+    async def all_synchronised() -> bool:
         waiting: int = await ours.rows.fetchval(OUT_OF_STEP)
         return waiting == 0
 
-    await eventually(told_of_all, within=TWO_MINUTES, what="Temporal's knowledge")
+    await eventually(all_synchronised, within=TWO_MINUTES, what="the schedules in Temporal")
     return time.perf_counter() - began
 
 

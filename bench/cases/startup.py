@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.children import READY_SECONDS, Child
-from bench.figures import Bar, Section, Spread, Table, told
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
 from bench.say import say
@@ -62,13 +62,28 @@ async def _measure(directory: Path, base_url: str) -> Section:
     await up.stop()
     worked = await _after_work()
     ready = Spread.of(again)
-    rows = [(name, told(memory[name]), told(worked[name]), told(cpu[name] * 100)) for name in PARTS]
+    rows = [
+        (
+            name,
+            shown(memory[name]),
+            shown(worked[name]),
+            shown(cpu[name] * 100),
+        )
+        for name in PARTS
+    ]
     all_memory, all_worked = sum(memory.values()), sum(worked.values())
-    rows.append(("all", told(all_memory), told(all_worked), told(sum(cpu.values()) * 100)))
+    rows.append(
+        (
+            "all",
+            shown(all_memory),
+            shown(all_worked),
+            shown(sum(cpu.values()) * 100),
+        )
+    )
     columns = ("part", "MB (PSS)", f"MB after {EXECUTIONS} executions", "CPU %")
     return Section(
         "Starting and doing nothing",
-        f"`perdure up` is ready in {told(new)} s on a new home, in {ready} s on an existing one.",
+        f"`perdure up` is ready in {shown(new)} s on a new home, in {ready} s on an existing one.",
         [Table("At rest", columns, rows)],
         [
             Bar("ready on an existing home", ready.median, 5, unit="s"),

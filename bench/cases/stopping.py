@@ -1,4 +1,4 @@
-"""SIGTERM of the worker: how soon each execution is handed over after its step in hand."""
+"""SIGTERM of the worker: how soon each execution is handed over after its current step."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from bench.figures import Bar, Section, Spread, Table, told
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.say import say
 from bench.scale import Scale
@@ -19,7 +19,7 @@ from bench.world import Calls, World
 
 IN_FLIGHT = 20
 STEP = Job(tool_turns=1, delay_ms=5000)
-"""Its first call is the step in hand: long enough for all to be in theirs."""
+"""Its first call is the current step: long enough for all executions to be in theirs."""
 
 LIMIT_SECONDS = 2.0
 UNDER_WAY_SECONDS = 60.0
@@ -38,7 +38,7 @@ async def measure(scale: Scale) -> Section:
         say(f"SIGTERM with {IN_FLIGHT} in flight")
         repeats = await _stopped(world, ours)
         seconds = await _handed_over(world, ours)
-    rows = [(str(Spread.of(seconds)), told(repeats))]
+    rows = [(str(Spread.of(seconds)), shown(repeats))]
     return Section(
         f"SIGTERM with {IN_FLIGHT} executions in flight",
         "The model takes 5 s, and all are in their first call. Seconds from the record of its "

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.figures import Bar, Section, Spread, Table, told
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter
 from bench.say import say
@@ -82,7 +82,7 @@ async def _floods(systems: Sequence[System], job: Job, scale: Scale) -> Rounds:
                 continue
             done = await _flood(system, job, _size(system, scale))
             rounds[system.name].append(done)
-            say(f"  {system.name}: {told(done.per_second)}/s, {told(done.total_cpu * 1000)} ms CPU")
+            say(f"{system.name}: {shown(done.per_second)}/s, {shown(done.total_cpu * 1000)} ms CPU")
     return rounds
 
 
@@ -142,7 +142,9 @@ def _by_process(rounds: Rounds) -> Table:
     rows = []
     for name, done in rounds.items():
         cells = [
-            told(Spread.of(r.cpu[role] * 1000 for r in done).median) if role in done[0].cpu else "-"
+            shown(Spread.of(r.cpu[role] * 1000 for r in done).median)
+            if role in done[0].cpu
+            else "-"
             for role in roles
         ]
         rows.append((name, *cells))

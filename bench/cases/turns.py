@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from temporalio.client import WorkflowFailureError
 
-from bench.figures import Bar, Section, Table, told
+from bench.figures import Bar, Section, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.say import say
 from bench.scale import Scale
@@ -105,8 +105,8 @@ def _table(found: Found) -> Table:
                 "yes" if lived else f"ended by the server at call {one.calls}",
                 f"{history.history_events:,}" if lived else "-",
                 f"{history.history_bytes:,}" if lived else "-",
-                told(one.first),
-                told(one.last),
+                shown(one.first),
+                shown(one.last),
             )
         )
     columns = ("system", "turns", "completed", "history events", "bytes", "first ms", "last ms")
@@ -139,7 +139,7 @@ def _growth(found: Found, turns: int) -> float:
 
 def _note(found: Found, turns: int) -> str:
     ours, plain = _of(found, "Perdure", turns), _of(found, "plain loop", turns)
-    first, last = told(ours.first - plain.first), told(ours.last - plain.last)
+    first, last = shown(ours.first - plain.first), shown(ours.last - plain.last)
     return (
         f"Our own milliseconds per turn, beyond the plain loop's, at {turns} turns: "
         f"{first} in the first {EDGE}, {last} in the last."

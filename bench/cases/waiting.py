@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench.figures import Bar, Section, Table, told
+from bench.figures import Bar, Section, Table, shown
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
@@ -31,7 +31,7 @@ MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """Of the worker while all wait, and of the resumption."""
+    """Of the worker while all wait, and while they resume."""
 
     name: str
     bytes_each: float
@@ -56,25 +56,25 @@ async def measure(scale: Scale) -> Section:
     rows = [
         (
             one.name,
-            told(one.bytes_each * 1000 / MB),
-            told(one.idle_cpu * 100),
-            told(one.resume_seconds),
-            told(one.resume_cpu / count * 1000),
+            shown(one.bytes_each * 1000 / MB),
+            shown(one.idle_cpu * 100),
+            shown(one.resume_seconds),
+            shown(one.resume_cpu / count * 1000),
         )
         for one in found
     ]
     columns = ("system", "worker MB per 1,000", "worker idle CPU %", "resume all s", "CPU ms each")
-    mine, other = found
+    own, other = found
     return Section(
         f"{count:,} executions waiting for a person",
         "Memory is the worker's growth (PSS). Resuming is from the first answer to the last end; "
         "its CPU is that of all processes but the model's.",
         [Table("While waiting, and after", columns, rows)],
         [
-            Bar("worker memory per 1,000 waiting", mine.bytes_each * 1000 / MB, 20, unit="MB"),
+            Bar("worker memory per 1,000 waiting", own.bytes_each * 1000 / MB, 20, unit="MB"),
             Bar(
                 "time to resume all over the hand-written workflow's",
-                mine.resume_seconds / other.resume_seconds,
+                own.resume_seconds / other.resume_seconds,
                 1.0,
             ),
         ],

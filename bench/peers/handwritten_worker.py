@@ -10,7 +10,7 @@ from temporalio.worker import Worker
 
 from bench.peers import agent
 from bench.peers.handwritten_workflow import Agent
-from bench.peers.serving import announce_ready, until_told_to_stop
+from bench.peers.serving import announce_ready, until_stopped
 
 TASK_QUEUE = "handwritten"
 
@@ -33,7 +33,7 @@ async def main(temporal_address: str) -> None:
         client, task_queue=TASK_QUEUE, workflows=[Agent], activities=[call_model, run_tool]
     ):
         announce_ready()
-        await until_told_to_stop()
+        await until_stopped()
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from bench.flood import flood
 
 
 def announce_ready() -> None:
-    """Tell the driver that work may come."""
+    """Report to the driver that work can start."""
     _say({"ready": True})
 
 
-async def until_told_to_stop() -> None:
+async def until_stopped() -> None:
     """For workers, which get their work from a server: until SIGTERM."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)

@@ -65,7 +65,7 @@ class OwnProcess:
         await self.start_app()
 
     async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
-        """Whoever asked died with the application; what it left is recovered by the new one."""
+        """The caller died with the application; the new one recovers its workflows."""
         with suppress(ChildError):
             await flood
 

@@ -32,7 +32,7 @@ PYDANTIC_AI = Program(
 
 
 class TemporalPeer:
-    """A workflow of somebody else, its worker, and a client in this process."""
+    """The workflow of a peer, its worker, and a client in this process."""
 
     def __init__(self, program: Program, world: World, client: Client) -> None:
         """Use `handwritten` or `pydantic_ai`."""
@@ -83,7 +83,7 @@ class TemporalPeer:
         await self.start_worker()
 
     async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
-        """The client waits for results, whoever computes them."""
+        """The client waits for the results of any worker."""
         await flood
 
     async def recorded(self, job: Job, nonce: str) -> Recorded:

@@ -9,7 +9,7 @@ PROBE_SECONDS = 2.0
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on at this moment."""
+    """A free port."""
     with closing(socket.socket()) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]

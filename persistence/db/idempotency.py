@@ -38,14 +38,14 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptResponse:
+class StoredResponse:
     """The first request's answer."""
 
     status: int
     response: Any
 
 
-async def claim(session: AsyncSession, key: Key) -> KeptResponse | None:
+async def claim(session: AsyncSession, key: Key) -> StoredResponse | None:
     """The answer of the first such request, or None when this transaction is the first.
 
     Raises:
@@ -63,10 +63,10 @@ async def claim(session: AsyncSession, key: Key) -> KeptResponse | None:
         raise IdempotencyKeyReusedError(
             "This Idempotency-Key came before with another body; use a new key for a new request."
         )
-    return KeptResponse(row.status, row.response)
+    return StoredResponse(row.status, row.response)
 
 
-async def keep(session: AsyncSession, key: Key, status: int, response: Any) -> None:
+async def store(session: AsyncSession, key: Key, status: int, response: Any) -> None:
     """Store the answer, in the transaction that claimed the key."""
     values = {
         "request_sha256": key.request_sha256,
@@ -97,6 +97,6 @@ RETURNING 1
 """)
 
 
-async def expire(session: AsyncSession, *, batch: int) -> int:
+async def delete_expired(session: AsyncSession, *, batch: int) -> int:
     """Delete up to `batch` keys that are kept no longer; returns how many there were."""
     return len((await session.execute(EXPIRE, {"batch": batch})).all())

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from agent_library.built_in import built_in_agents
 from domain.agents import BUILT_IN_SLUGS, Agent, AgentExecutor
 from persistence.db.paging import COUNTED, Page, Window, newest
-from persistence.definitions.unique_names import flush_named
+from persistence.definitions.named_resources import flush_unique
 from persistence.tables.agents import AgentRow
 
 _LISTS = ("allowed_tools", "capabilities", "tags")
@@ -22,11 +22,11 @@ async def find(session: AsyncSession, user_id: UUID, slug: str) -> Agent | None:
     """The agent that a user means by a slug: a built-in one, or one of their own."""
     if slug in BUILT_IN_SLUGS:
         return built_in_agents()[slug]
-    row = await own(session, user_id, slug)
+    row = await find_own(session, user_id, slug)
     return None if row is None else agent_of(row)
 
 
-async def slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence[str]:
+async def list_slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence[str]:
     """Every slug the user may name, for suggestions; at most `limit` of their own."""
     mine = await session.scalars(
         select(AgentRow.slug).where(AgentRow.user_id == user_id).limit(limit)
@@ -34,7 +34,7 @@ async def slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence
     return [*BUILT_IN_SLUGS, *mine]
 
 
-async def own(
+async def find_own(
     session: AsyncSession, user_id: UUID, slug: str, *, lock: bool = False
 ) -> AgentRow | None:
     """The user's own agent; with `lock` nobody else changes it in this transaction."""
@@ -50,7 +50,7 @@ async def create(session: AsyncSession, row: AgentRow) -> None:
     """
     session.add(row)
     taken = f"You have an agent {row.slug!r} already; change that one, or choose another agent_id."
-    await flush_named(session, "uq_agents_user_id_slug", taken)
+    await flush_unique(session, "uq_agents_user_id_slug", taken)
 
 
 async def delete(session: AsyncSession, row: AgentRow) -> None:
@@ -85,7 +85,7 @@ def agent_of(row: AgentRow) -> Agent:
     )
 
 
-def built_in_row(slug: str) -> AgentRow | None:
+def find_built_in_row(slug: str) -> AgentRow | None:
     """A built-in agent as a row that is in no table."""
     return next((row for row in _built_in_rows() if row.slug == slug), None)
 

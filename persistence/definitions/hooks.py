@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from persistence.db.paging import Page, Window, newest
 from persistence.tables.hooks import HookRow
 
-MARK = "pdh_"
+PREFIX = "pdh_"
 """What tokens begin with, so that scanners for secrets find them."""
 
 _TOKEN_BYTES = 32
@@ -34,7 +34,7 @@ async def create(
     session: AsyncSession, task_id: UUID, owner_id: UUID, *, name: str | None
 ) -> NewHook:
     """Make a hook of a task."""
-    token = MARK + secrets.token_urlsafe(_TOKEN_BYTES)
+    token = PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
     row = HookRow(task_id=task_id, user_id=owner_id, name=name, token_sha256=_hashed(token))
     session.add(row)
     await session.flush()
@@ -49,12 +49,12 @@ async def find(session: AsyncSession, task_id: UUID, hook_id: UUID) -> HookRow |
     )
 
 
-async def of_token(session: AsyncSession, token: str) -> HookRow | None:
+async def find_by_token(session: AsyncSession, token: str) -> HookRow | None:
     """The hook that a token opens. One look-up by hash, whatever the token is."""
     return await session.scalar(select(HookRow).where(HookRow.token_sha256 == _hashed(token)))
 
 
-async def use(session: AsyncSession, hook_id: UUID) -> bool:
+async def mark_used(session: AsyncSession, hook_id: UUID) -> bool:
     """Note that the hook is called, to the minute; False where it was deleted meanwhile."""
     row = await session.get(HookRow, hook_id)
     if row is None:

@@ -1,14 +1,18 @@
-"""What users keep under names of their own: tool groups, task templates, MCP servers."""
+"""Resources whose name is unique for each user: tool groups, task templates, MCP servers."""
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import and_
+from sqlalchemy import and_, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.errors import DuplicateNameError
 from persistence.db.paging import Page, Window, newest
-from persistence.definitions.unique_names import flush_named
 from persistence.tables.columns import NamedRow
+from persistence.tables.mcp_servers import McpServerRow
+from persistence.tables.tool_groups import ToolGroupRow
 
 N = TypeVar("N", bound=NamedRow)
 
@@ -16,23 +20,23 @@ N = TypeVar("N", bound=NamedRow)
 async def find(
     session: AsyncSession, table: type[N], row_id: UUID, *, lock: bool = False
 ) -> N | None:
-    """One of them; with `lock` nobody else changes it in this transaction."""
+    """The resource; with `lock` no other transaction changes it meanwhile."""
     return await session.get(table, row_id, with_for_update=lock or None, populate_existing=lock)
 
 
 async def save(session: AsyncSession, row: NamedRow) -> None:
-    """Store a new one, or a locked one that has changed.
+    """Store a new resource, or a locked one that was changed.
 
     Raises:
-        DuplicateNameError: the user has another one of this name.
+        DuplicateNameError: the user has another resource of this kind with this name.
     """
     session.add(row)
-    taken = f"You have {row.KIND} {row.name!r} already; choose another name."
-    await flush_named(session, f"uq_{row.__tablename__}_user_id_name", taken)
+    taken = f"You already have {row.KIND} {row.name!r}; choose another name."
+    await flush_unique(session, f"uq_{row.__tablename__}_user_id_name", taken)
 
 
 async def page(session: AsyncSession, table: type[N], user_id: UUID, window: Window) -> Page[N]:
-    """The user's own, and the public ones of others where there are such, newest first."""
+    """The user's resources and the public ones of other users, newest first."""
     shown = [table.user_id == user_id]
     if (is_public := getattr(table, "is_public", None)) is not None:
         shown.append(and_(is_public, table.user_id != user_id))
@@ -40,6 +44,48 @@ async def page(session: AsyncSession, table: type[N], user_id: UUID, window: Win
 
 
 async def delete(session: AsyncSession, row: NamedRow) -> None:
-    """Forget a locked one; what names it finds none."""
+    """Delete a locked resource."""
     await session.delete(row)
     await session.flush()
+
+
+async def flush_unique(session: AsyncSession, index: str, taken: str) -> None:
+    """Write pending rows; `taken` is the error text if this unique index refuses one.
+
+    The index decides between two requests that use the same name at the same time.
+
+    Raises:
+        DuplicateNameError: the name is taken.
+    """
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if index not in str(error.orig):
+            raise
+        raise DuplicateNameError(taken) from error
+
+
+async def find_mcp_server_names(
+    session: AsyncSession, user_id: UUID, names: Collection[str], *, only_public: bool = False
+) -> Collection[str]:
+    """Those of the names that are an MCP server of this user or a public one."""
+    is_own = McpServerRow.user_id == user_id
+    is_usable = McpServerRow.is_public if only_public else or_(is_own, McpServerRow.is_public)
+    found = await session.scalars(
+        select(McpServerRow.name).where(McpServerRow.name.in_(names), is_usable)
+    )
+    return frozenset(found.all())
+
+
+async def find_tool_groups(
+    session: AsyncSession, user_id: UUID, names: Collection[str]
+) -> Mapping[str, Sequence[str]]:
+    """The rules of the user's tool groups that have one of these names."""
+    if not names:
+        return {}
+    found = await session.execute(
+        select(ToolGroupRow.name, ToolGroupRow.tools).where(
+            ToolGroupRow.user_id == user_id, ToolGroupRow.name.in_(names)
+        )
+    )
+    return {row.name: row.tools for row in found}

@@ -80,7 +80,7 @@ async def delete(session: AsyncSession, row: SecretRow) -> None:
     await session.flush()
 
 
-async def opened(
+async def decrypt(
     session: AsyncSession, sealer: SecretSealer, user_id: UUID, reference: str
 ) -> tuple[SecretRow, str]:
     """The user's secret behind `secret://name` and its value, for the edge that uses it.

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.schedules import TaskSchedule
-from persistence.db.paging import Page, Window, newest
+from persistence.db.paging import COUNTED, Page, Window, newest
 from persistence.definitions import schedules
-from persistence.definitions.unique_names import flush_named
+from persistence.definitions.named_resources import flush_unique
+from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.tasks import TaskRow, TaskVersionRow
 
 
@@ -76,7 +77,7 @@ async def page(
     return await newest(session, TaskRow, TaskRow.id, [mine, shared], window)
 
 
-async def with_definitions(session: AsyncSession, rows: Sequence[TaskRow]) -> list[StoredTask]:
+async def load_definitions(session: AsyncSession, rows: Sequence[TaskRow]) -> list[StoredTask]:
     """The rows with the definitions of their newest versions, in the same order."""
     keys = [(row.id, row.version) for row in rows]
     found = await session.execute(
@@ -86,6 +87,30 @@ async def with_definitions(session: AsyncSession, rows: Sequence[TaskRow]) -> li
     )
     definitions = {row.task_id: row.definition for row in found}
     return [StoredTask(row, definitions[row.id]) for row in rows]
+
+
+async def page_versions(
+    session: AsyncSession, task_id: UUID, span: TimelineRange
+) -> TimelinePage[TaskVersionRow]:
+    """Versions, newest first; the cursor is the version, after which older ones follow."""
+    total = await session.scalar(
+        select(func.max(TaskVersionRow.version)).where(TaskVersionRow.task_id == task_id)
+    )
+    query = select(TaskVersionRow).where(TaskVersionRow.task_id == task_id)
+    if span.after is not None:
+        query = query.where(TaskVersionRow.version < span.after)
+    ordered = query.order_by(TaskVersionRow.version.desc()).offset(span.offset)
+    found = (await session.scalars(ordered.limit(span.limit + 1))).all()
+    rows = found[: span.limit]
+    # Versions are numbered without gaps, so the newest number is their count.
+    count = total or 0
+    last = rows[-1].version if len(found) > span.limit else None
+    return TimelinePage(rows, min(count, COUNTED), count > COUNTED, last)
+
+
+async def find_version(session: AsyncSession, task_id: UUID, version: int) -> TaskVersionRow | None:
+    """One version of a task."""
+    return await session.get(TaskVersionRow, (task_id, version))
 
 
 async def change(
@@ -150,4 +175,4 @@ def _conditions(narrowed: TaskFilter) -> list[ColumnElement[bool]]:
 
 async def _flush(session: AsyncSession, row: TaskRow) -> None:
     taken = f"You have a task named {row.name!r} already; choose another name or change that one."
-    await flush_named(session, "uq_tasks_user_id_name_live", taken)
+    await flush_unique(session, "uq_tasks_user_id_name_live", taken)

@@ -145,7 +145,7 @@ def _audited(row: ExecutionRow) -> dict[str, Any]:
     return {**named, "task_version": row.task_version} if row.task_id else named
 
 
-def request_of(row: ExecutionRow) -> StartRequest:
+def make_start_request(row: ExecutionRow) -> StartRequest:
     """What the workflow of an execution is started with."""
     return StartRequest(
         execution_id=row.id,

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
 from domain.events import Event
 from domain.ids import new_id
-from domain.states import ACTIVE, TERMINAL, TRANSITIONS, ExecutionStatus, require_transition
+from domain.states import ACTIVE, TERMINAL, ExecutionStatus, require_transition, states_before
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
@@ -43,17 +43,16 @@ def _change(before: ExecutionStatus, after: ExecutionStatus) -> str:
 TERMINAL_STATUSES = _quoted(TERMINAL)
 """For SQL conditions."""
 
-_ENDS = ", ".join(
-    f"('{before}', '{after}')"
-    for before, allowed in TRANSITIONS.items()
-    for after in sorted(allowed & TERMINAL)
+_ALLOWED_ENDS = " ".join(
+    f"WHEN '{after}' THEN e.status IN ({_quoted(states_before(after))})"
+    for after in sorted(TERMINAL)
 )
 
 _SQL = sql.load(
     "executions/lifecycle.sql",
     active=_quoted(ACTIVE),
     terminal=TERMINAL_STATUSES,
-    ends=_ENDS,
+    allowed_ends=_ALLOWED_ENDS,
     holds=HOLDS,
     pending_to_running=_change(ExecutionStatus.PENDING, ExecutionStatus.RUNNING),
     blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),

@@ -64,11 +64,15 @@ SELECT uuidv7(), id, 'start', '{}', now() FROM released WHERE status = 'pending'
 
 -- name: end
 -- Ends executions; see `lifecycle.end`. A cancellation that was requested in time decides.
-WITH ending AS (
+-- The limit changes nothing but the estimate: in the plan that Postgres caches it expects one row
+-- instead of ten, else it makes a new plan each time (0.3 ms, measured 2026-11-28).
+WITH ending AS MATERIALIZED (
     SELECT e.id, given.error_message, e.status IN ($active) AS held_its_session,
         CASE WHEN e.cancel_requested_at IS NULL THEN :status ELSE 'cancelled' END AS status
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:error_messages AS text[])) AS given (id, error_message)
-        JOIN executions e USING (id)
+    FROM (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:error_messages AS text[]))
+        LIMIT cardinality(CAST(:ids AS uuid[]))
+    ) AS given (id, error_message) JOIN executions e USING (id)
 ),
 ended AS (
     UPDATE executions e SET
@@ -84,7 +88,7 @@ ended AS (
         error_message = CASE ending.status
             WHEN 'failed' THEN coalesce(e.error_message, ending.error_message) END
     FROM ending
-    WHERE e.id = ending.id AND (e.status, ending.status) IN ($ends)
+    WHERE e.id = ending.id AND CASE ending.status $allowed_ends END
         AND (CAST(:run_id AS text) IS NULL OR $holds)
         AND NOT (ending.status = 'completed' AND EXISTS (
             SELECT FROM signals s
@@ -117,15 +121,15 @@ audited AS (
 ),
 promoted AS (
     UPDATE executions SET status = 'pending', status_reason = NULL, event_seq = event_seq + 1
-    WHERE $blocked_to_pending AND id IN (
+    WHERE id = ANY(ARRAY(
         SELECT (
-            SELECT e.id FROM executions e
-            WHERE e.session_id = ended.session_id AND e.id <> ALL(:ids)
-                AND e.status = 'blocked' AND e.status_reason = 'session_busy'
-            ORDER BY e.id LIMIT 1
+            SELECT id FROM executions
+            WHERE session_id = ended.session_id AND id <> ALL(:ids)
+                AND $blocked_to_pending AND status_reason = 'session_busy'
+            ORDER BY id LIMIT 1
         )
         FROM ended WHERE held_its_session
-    )
+    ))
     RETURNING id, event_seq
 ),
 new_events AS (

@@ -33,7 +33,7 @@ async def lock_statuses(
     return {row.id: ExecutionStatus(row.status) for row in result}
 
 
-async def require(session: AsyncSession, execution_id: UUID, ids: Sequence[UUID]) -> None:
+async def store(session: AsyncSession, execution_id: UUID, ids: Sequence[UUID]) -> None:
     """Store what a new execution waits for."""
     if ids:
         values = [{"execution_id": execution_id, "prerequisite_id": other} for other in ids]

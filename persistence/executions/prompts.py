@@ -51,7 +51,7 @@ async def find_source(database: Database, execution_id: UUID) -> PromptSource:
     if found is None:
         raise LookupError(f"no execution {execution_id}")
     if found.last_seq is None and found.is_fork:
-        shared = await lineage.last(database, found.session_id)
+        shared = await lineage.find_last_message(database, found.session_id)
         if shared is not None:
             found.last_seq = shared.seq
             found.last_answer = shared.content if shared.role == "assistant" else None

@@ -95,7 +95,7 @@ async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:
     return bool(await session.scalar(select(unfinished)))
 
 
-async def unfinished_of(
+async def list_unfinished(
     session: AsyncSession, session_id: UUID, *, limit: int
 ) -> Sequence[ExecutionRow]:
     """Those of a locked conversation that have not ended, whatever they wait for; oldest first."""
@@ -127,7 +127,7 @@ async def page(
     )
 
 
-async def unasked(
+async def list_cancellable(
     session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, *, limit: int
 ) -> Sequence[UUID]:
     """The user's executions that have not ended and were not asked to, oldest first."""
@@ -135,7 +135,7 @@ async def unasked(
     return await _chosen(session, user_id, narrowed, is_live, limit=limit)
 
 
-async def unretried(
+async def list_retryable(
     session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, *, limit: int
 ) -> Sequence[UUID]:
     """The user's executions that have ended and have no retry yet, oldest first.

@@ -74,7 +74,7 @@ async def append_signal(
     await session.execute(APPEND_SIGNAL, {**said, **how})
 
 
-async def unread(session: AsyncSession, execution_id: UUID) -> Sequence[SignalRow]:
+async def list_unread(session: AsyncSession, execution_id: UUID) -> Sequence[SignalRow]:
     """What was said and not consumed, oldest first."""
     rows = await session.scalars(
         select(SignalRow)

@@ -108,7 +108,7 @@ class ExecutionRecord:
     def _parameters(self, step: Step) -> dict[str, Any]:
         elapsed_ms = round((time.monotonic() - self._last_write) * 1000)
         own = {"execution_id": self._id, "elapsed_ms": elapsed_ms}
-        return {**self._token, **own, **step_values.of(step)}
+        return {**self._token, **own, **step_values.make_parameters(step)}
 
     async def _write_rare(self, session: AsyncSession, step: Step) -> None:
         """What few steps have, in the same transaction, under the lock the fence has taken."""
@@ -169,7 +169,7 @@ class ExecutionRecord:
     async def poll_signals(self) -> Inbox:
         """Read what was said and not consumed, with the requests and subtasks it speaks of."""
         async with self._database.transaction() as session:
-            rows = await signals.unread(session, self._id)
+            rows = await signals.list_unread(session, self._id)
             said = [Signal(row.id, row.kind, row.payload) for row in rows]
             return Inbox(
                 signals=said,

@@ -28,7 +28,7 @@ SUMMARY_LENGTH = 200
 """Of `summary` (contract.md, section 3)."""
 
 
-def of(step: Step) -> dict[str, Any]:
+def make_parameters(step: Step) -> dict[str, Any]:
     """Everything of a step that the statement writes; the writer adds who it is."""
     return {**_counts(step), **_facts(step), **_rows(step)}
 

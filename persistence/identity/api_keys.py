@@ -16,13 +16,13 @@ from persistence.db.paging import Page, Window, newest
 from persistence.tables.api_keys import ApiKeyRow
 from persistence.tables.users import UserRow
 
-MARK = "pdk_"
+PREFIX = "pdk_"
 """What keys begin with, so that they are told from tokens, and found by scanners for secrets."""
 
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 43
 """256 bits: nobody guesses it, so a plain hash serves."""
-_SHOWN = len(MARK) + 6
+_SHOWN = len(PREFIX) + 6
 
 USED_EVERY = timedelta(minutes=1)
 """How exactly the last use is known; each would be a write per request (chosen)."""
@@ -44,7 +44,7 @@ async def create(
     Raises:
         DuplicateNameError: a live one of the user's has this name.
     """
-    secret = MARK + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+    secret = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
     row = ApiKeyRow(
         user_id=user_id,
         name=name,
@@ -62,7 +62,7 @@ async def create(
     return NewKey(row, secret)
 
 
-async def use(session: AsyncSession, secret: str) -> tuple[ApiKeyRow, UserRow] | None:
+async def authenticate(session: AsyncSession, secret: str) -> tuple[ApiKeyRow, UserRow] | None:
     """The live key with this secret and its user; its last use is noted, once in a while."""
     found = await session.execute(
         select(ApiKeyRow, UserRow)

@@ -21,7 +21,7 @@ class UserFilter:
     is_disabled: bool | None = None
 
 
-async def see(session: AsyncSession, subject: str, role: str) -> UserRow:
+async def find_or_create(session: AsyncSession, subject: str, role: str) -> UserRow:
     """The user with this token subject; makes the row, and follows the token's role."""
     by_subject = select(UserRow).where(UserRow.subject == subject)
     user = await session.scalar(by_subject)

@@ -102,7 +102,7 @@ async def find(session: AsyncSession, audit_id: UUID) -> AuditRow | None:
     return await session.get(AuditRow, audit_id)
 
 
-async def audit_fields(session: AsyncSession, rows: Sequence[AuditRow]) -> Sequence[AuditEntry]:
+async def load_entries(session: AsyncSession, rows: Sequence[AuditRow]) -> Sequence[AuditEntry]:
     """The rows with what people want to see beside them, in the same order."""
     seals = await session.scalars(
         select(AuditSealRow).where(AuditSealRow.audit_id.in_([row.id for row in rows]))

@@ -122,7 +122,7 @@ async def seal(session: AsyncSession, *, batch: int) -> int:
     taken = (await session.execute(TAKE, {"batch": batch})).all()
     if not taken:
         return 0
-    last = await head(session)
+    last = await find_head(session)
     previous = last.hash if last else GENESIS
     hashes = []
     for row in taken:
@@ -137,7 +137,7 @@ async def seal(session: AsyncSession, *, batch: int) -> int:
     return len(taken)
 
 
-async def head(session: AsyncSession) -> AuditSealRow | None:
+async def find_head(session: AsyncSession) -> AuditSealRow | None:
     """The newest seal; None before the first one."""
     return await session.scalar(select(AuditSealRow).order_by(AuditSealRow.seq.desc()).limit(1))
 
@@ -149,7 +149,7 @@ async def verify(
 
     At the end of the chain it looks for entries outside of it, too.
     """
-    newest = await head(session)
+    newest = await find_head(session)
     end = newest.seq if newest else 0
     last = min(end, from_seq + limit - 1)
     to_seq, broken = await _walk(session, from_seq, last)

@@ -55,7 +55,7 @@ class Forecast:
     spreads: Mapping[str, Spread]
 
 
-async def forecast(session: AsyncSession, task_id: UUID, user_id: UUID) -> Forecast:
+async def make_forecast(session: AsyncSession, task_id: UUID, user_id: UUID) -> Forecast:
     """The forecast from the user's own executions of a task, whatever version they ran."""
     found = await session.execute(FORECAST, {"task_id": task_id, "user_id": user_id})
     row = found.mappings().one()

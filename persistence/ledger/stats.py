@@ -49,7 +49,7 @@ class Stats:
     oldest_pending_at: datetime | None
 
 
-async def read(session: AsyncSession) -> Stats:
+async def load_stats(session: AsyncSession) -> Stats:
     """All figures."""
     totals = (await session.execute(_TOTALS, {"counted": COUNTED})).one()
     active = (await session.execute(_UNFINISHED)).all()

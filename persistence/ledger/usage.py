@@ -163,7 +163,7 @@ FROM ({_added_up(with_open=False, by_model=True)}) AS added
 """)  # noqa: S608 - columns of ours
 
 
-async def usage(session: AsyncSession, group_by: GroupBy, narrowed: UsageFilter) -> Usage:
+async def sum_usage(session: AsyncSession, group_by: GroupBy, narrowed: UsageFilter) -> Usage:
     """The usage that `narrowed` leaves, grouped."""
     today = datetime.now(UTC).date()
     closed = await session.scalar(select(func.max(UsageClosedDayRow.day)))

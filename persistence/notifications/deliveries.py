@@ -31,7 +31,7 @@ ENDED_ELSEWHERE = "The delivery's workflow was ended in Temporal."
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class NotificationSource:
     """What a message is made of: the event, its execution, and the request it speaks of."""
 
     event: ExecutionEventRow
@@ -40,7 +40,7 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class DeliveryAttempt:
     """A try that is on record and not made yet."""
 
     attempt_id: UUID
@@ -49,7 +49,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class AttemptResult:
     """What came of a try. No error: it was taken."""
 
     error: str | None = None
@@ -60,14 +60,14 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueDelivery:
     """A delivery whose workflow is to be started, or looked after."""
 
     id: UUID
     facts: WorkflowFacts
 
 
-async def due(session: AsyncSession, *, limit: int) -> Sequence[Due]:
+async def take_due(session: AsyncSession, *, limit: int) -> Sequence[DueDelivery]:
     """Deliveries whose time has come; pushes their next time back. Any number of relays share."""
     result = await session.execute(
         select(NotificationRow, ExecutionRow.task_id)
@@ -84,7 +84,7 @@ async def due(session: AsyncSession, *, limit: int) -> Sequence[Due]:
     found = [(row.NotificationRow, row.task_id) for row in result]
     for row, _ in found:
         row.start_at = datetime.now(UTC) + NEXT_START
-    return [Due(row.id, _facts(row, task_id)) for row, task_id in found]
+    return [DueDelivery(row.id, _facts(row, task_id)) for row, task_id in found]
 
 
 def _facts(row: NotificationRow, task_id: UUID | None) -> WorkflowFacts:
@@ -97,7 +97,7 @@ def _facts(row: NotificationRow, task_id: UUID | None) -> WorkflowFacts:
     )
 
 
-async def started(session: AsyncSession, ids: Sequence[UUID]) -> None:
+async def mark_started(session: AsyncSession, ids: Sequence[UUID]) -> None:
     """Note that Temporal has their workflows."""
     await session.execute(
         update(NotificationRow)
@@ -120,7 +120,7 @@ async def give_up(session: AsyncSession, notification_id: UUID) -> None:
     )
 
 
-async def begin(session: AsyncSession, notification_id: UUID) -> Try | None:
+async def begin_attempt(session: AsyncSession, notification_id: UUID) -> DeliveryAttempt | None:
     """Put a try on record before it is made; None when the delivery has ended."""
     row = await session.scalar(
         update(NotificationRow)
@@ -134,10 +134,10 @@ async def begin(session: AsyncSession, notification_id: UUID) -> Try | None:
     attempt = NotificationAttemptRow(notification_id=row.id, number=row.attempts)
     session.add(attempt)
     await session.flush()
-    return Try(attempt.id, row.attempts, row)
+    return DeliveryAttempt(attempt.id, row.attempts, row)
 
 
-async def status_of(session: AsyncSession, notification_id: UUID) -> Delivery:
+async def find_status(session: AsyncSession, notification_id: UUID) -> Delivery:
     """Where a delivery stands. Raises `LookupError` where there is none."""
     status = await session.scalar(
         select(NotificationRow.status).where(NotificationRow.id == notification_id)
@@ -147,7 +147,7 @@ async def status_of(session: AsyncSession, notification_id: UUID) -> Delivery:
     return Delivery(status)
 
 
-async def story(session: AsyncSession, row: NotificationRow) -> Story | None:
+async def load_source(session: AsyncSession, row: NotificationRow) -> NotificationSource | None:
     """What its message is made of; None for a test, which tells of nothing."""
     if row.execution_id is None:
         return None
@@ -155,10 +155,12 @@ async def story(session: AsyncSession, row: NotificationRow) -> Story | None:
     execution = await session.get_one(ExecutionRow, row.execution_id)
     request_id = event.data.get("input_request_id")
     request = None if request_id is None else await session.get(InputRequestRow, UUID(request_id))
-    return Story(event, execution, request)
+    return NotificationSource(event, execution, request)
 
 
-async def pin(session: AsyncSession, row: NotificationRow, payload: Mapping[str, Any]) -> None:
+async def store_payload(
+    session: AsyncSession, row: NotificationRow, payload: Mapping[str, Any]
+) -> None:
     """Keep the message: every try sends the same."""
     row.payload = dict(payload)
     await session.flush()
@@ -178,8 +180,13 @@ RETURNING id
 """Two tries at once, after a lost heartbeat, may both end; the first end that is one counts."""
 
 
-async def end(
-    session: AsyncSession, this: Try, tried: Tried, *, duration_ms: int, delay: timedelta | None
+async def end_attempt(
+    session: AsyncSession,
+    this: DeliveryAttempt,
+    tried: AttemptResult,
+    *,
+    duration_ms: int,
+    delay: timedelta | None,
 ) -> Delivery:
     """Write what came of a try, and tell how the delivery stands.
 
@@ -200,4 +207,4 @@ async def end(
         "next_attempt_at": delay and datetime.now(UTC) + delay,
     }
     is_mine = await session.scalar(END, parameters) is not None
-    return status if is_mine else await status_of(session, this.notification.id)
+    return status if is_mine else await find_status(session, this.notification.id)

@@ -51,7 +51,7 @@ async def find(session: AsyncSession, notification_id: UUID) -> NotificationRow 
     return await session.get(NotificationRow, notification_id)
 
 
-async def attempts(
+async def list_attempts(
     session: AsyncSession, notification_id: UUID
 ) -> Sequence[NotificationAttemptRow]:
     """Its tries, in order; `domain.notifications.TRIES` at most."""
@@ -86,7 +86,7 @@ async def redeliver(session: AsyncSession, row: NotificationRow) -> Notification
     return await _add(session, again)
 
 
-async def test(
+async def create_test(
     session: AsyncSession, user_id: UUID, kind: Kind, target: Mapping[str, Any]
 ) -> NotificationRow:
     """A sample for a target, which goes the way of all others."""

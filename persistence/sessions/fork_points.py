@@ -23,7 +23,7 @@ class ForkPoint:
     needs_prompt: bool = False
 
 
-async def beginning(session: AsyncSession, source: ExecutionRow) -> ForkPoint:
+async def find_start(session: AsyncSession, source: ExecutionRow) -> ForkPoint:
     """Before the first message of an execution that has its prompt."""
     first = await session.scalar(
         select(func.min(MessageRow.seq)).where(
@@ -33,7 +33,7 @@ async def beginning(session: AsyncSession, source: ExecutionRow) -> ForkPoint:
     return ForkPoint(seq=(first or 1) - 1)
 
 
-async def turns(session: AsyncSession, source: ExecutionRow) -> int:
+async def count_turns(session: AsyncSession, source: ExecutionRow) -> int:
     """How many turns an execution has behind it, without what a reset superseded."""
     last = await session.scalar(
         select(ModelCallRow.turn)
@@ -44,7 +44,9 @@ async def turns(session: AsyncSession, source: ExecutionRow) -> int:
     return last or 0
 
 
-async def after_turn(session: AsyncSession, source: ExecutionRow, turn: int) -> ForkPoint | None:
+async def find_after_turn(
+    session: AsyncSession, source: ExecutionRow, turn: int
+) -> ForkPoint | None:
     """After a turn with its tool results; None where there is no such turn."""
     asked_up_to = await session.scalar(
         select(ModelCallRow.last_message_seq).where(*_answered(source), ModelCallRow.turn == turn)
@@ -81,7 +83,7 @@ def _is_last_word(said: MessageRow) -> bool:
     return not asks and said.stop_reason != "pause_turn"
 
 
-async def session_at(
+async def create_session(
     session: AsyncSession, source: ExecutionRow, origin: SessionRow, point: ForkPoint
 ) -> SessionRow:
     """A new session that shares what the source's has up to there; the source's row is locked.

@@ -56,17 +56,19 @@ SELECT seq, role, content, execution_id, stop_reason FROM whole ORDER BY seq
 LATEST = text(f"{LINE} SELECT * FROM whole ORDER BY seq DESC LIMIT :limit")  # noqa: S608 - as above
 
 
-async def transcript(database: Database, session_id: UUID) -> Sequence[SimpleNamespace]:
+async def load_transcript(database: Database, session_id: UUID) -> Sequence[SimpleNamespace]:
     """All messages that count for a fork, oldest first: columns as of `resumption.TRANSCRIPT`."""
     return await database.raw.rows(TRANSCRIPT, {"session_id": session_id})
 
 
-async def last(database: Database, session_id: UUID) -> SimpleNamespace | None:
+async def find_last_message(database: Database, session_id: UUID) -> SimpleNamespace | None:
     """The last message that counts for a fork."""
     return await database.raw.run(LATEST, {"session_id": session_id, "limit": 1})
 
 
-async def latest(session: AsyncSession, session_id: UUID, *, limit: int) -> Sequence[MessageRow]:
+async def list_latest_messages(
+    session: AsyncSession, session_id: UUID, *, limit: int
+) -> Sequence[MessageRow]:
     """The latest messages that count for a fork, oldest first."""
     query = select(MessageRow).from_statement(LATEST)
     rows = await session.scalars(query, {"session_id": session_id, "limit": limit})

@@ -67,7 +67,7 @@ async def page(
     return await newest(session, SessionRow, SessionRow.id, [and_(*conditions)], window)
 
 
-async def latest_messages(
+async def list_latest_messages(
     session: AsyncSession, session_id: UUID, *, limit: int
 ) -> Sequence[MessageRow]:
     """The latest `limit` messages, oldest first, without what a reset superseded.
@@ -76,7 +76,7 @@ async def latest_messages(
     """
     conversation = await session.get(SessionRow, session_id)
     if conversation is not None and conversation.forked_from_session_id is not None:
-        return await lineage.latest(session, session_id, limit=limit)
+        return await lineage.list_latest_messages(session, session_id, limit=limit)
     rows = await session.scalars(
         select(MessageRow)
         .where(MessageRow.session_id == session_id, MessageRow.superseded_at.is_(None))

@@ -44,7 +44,7 @@ class TimelineRange:
     offset: int = 0
 
 
-async def events(
+async def list_events(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[ExecutionEventRow]:
     """Events; the mark is `seq`."""
@@ -57,7 +57,7 @@ async def events(
     )
 
 
-async def messages(
+async def list_messages(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[MessageRow]:
     """The messages this execution added to its session, without superseded ones; mark: `seq`."""
@@ -65,7 +65,7 @@ async def messages(
     return await _chapter(session, MessageRow, condition, MessageRow.seq, span)
 
 
-async def tool_calls(
+async def list_tool_calls(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[ToolCallRow]:
     """Tool calls, superseded ones too; the mark is the place in the list."""
@@ -74,7 +74,7 @@ async def tool_calls(
     return await _placed(session, select(ToolCallRow).where(condition).order_by(*order), span)
 
 
-async def model_calls(
+async def list_model_calls(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[ModelCallRow]:
     """Every try of every model call, superseded ones too; the mark is the place in the list."""

@@ -33,7 +33,6 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
         """Return an agent of the caller, or a built-in one, which cannot be locked.
 
         Raises:
-            NotFoundError: the caller has no such agent.
             ConflictError: a built-in agent is to be changed.
         """
         if lock and key in BUILT_IN_SLUGS:
@@ -41,7 +40,9 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
                 f"The agent {key!r} is built in and cannot be changed; "
                 "create an agent with another agent_id."
             )
-        row = agents.built_in_row(key) or await agents.own(session, caller.user_id, key, lock=lock)
+        row = agents.find_built_in_row(key) or await agents.find_own(
+            session, caller.user_id, key, lock=lock
+        )
         if row is None:
             raise NotFoundError(f"Agent {key!r} does not exist.")
         return row
@@ -105,15 +106,10 @@ class ImportedAgent:
 
 
 async def import_agent(work: UnitOfWork, body: AgentImport) -> ImportedAgent:
-    """Create an agent of the caller from a Markdown file with front matter, or replace it.
-
-    Raises:
-        InvalidInputError: the file describes no valid agent; names each field.
-        DuplicateNameError: the caller has this agent, and the request does not say `replace`.
-    """
+    """Create an agent of the caller from a Markdown file with front matter, or replace it."""
     file = agent_files.read(*split_front_matter(body.markdown))
     agent = validated(AgentCreate, file.body, "The agent in the file")
-    row = await agents.own(work.session, work.caller.user_id, agent.agent_id, lock=True)
+    row = await agents.find_own(work.session, work.caller.user_id, agent.agent_id, lock=True)
     if row is None or not body.replace:
         row = await create_resource(work, AGENTS, agent)
         return ImportedAgent(row, file.ignored, is_new=True)

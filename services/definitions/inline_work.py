@@ -27,12 +27,7 @@ LONGEST_TITLE = 100
 
 
 async def work_of_body(work: UnitOfWork, body: WorkBody) -> Work:
-    """The work that the body defines.
-
-    Raises:
-        InvalidInputError: the definition is invalid; lists the fields.
-        PermissionDeniedError: the definition requires the admin role.
-    """
+    """The work that the body defines."""
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, body.agent_id) if body.agent_id else None
     require_claude(body.executor or (agent.executor if agent else "claude"), "executor")
@@ -47,12 +42,7 @@ async def work_of_body(work: UnitOfWork, body: WorkBody) -> Work:
 
 
 async def checked_agent(work: UnitOfWork, slug: str | None, options: SdkOptions) -> Agent | None:
-    """The agent of a new session, if there is one, with valid options.
-
-    Raises:
-        InvalidInputError: the agent does not exist, or an option is invalid.
-        PermissionDeniedError: an option requires the admin role.
-    """
+    """The agent of a new session, if there is one, with valid options."""
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, slug) if slug else None
     require_claude(agent.executor if agent else "claude", "agent_id")
@@ -62,11 +52,7 @@ async def checked_agent(work: UnitOfWork, slug: str | None, options: SdkOptions)
 
 
 def require_claude(executor: str, field: str) -> None:
-    """Refuse work for external workers.
-
-    Raises:
-        InvalidInputError: the executor is `external`.
-    """
+    """Refuse work for external workers."""
     if executor != "claude":
         hint = "The queue for external workers is not available yet; use the executor claude."
         raise _refused(field, hint)
@@ -78,11 +64,7 @@ def variables_of(body: WorkBody) -> dict[str, Any]:
 
 
 def work_of_agent(agent: Agent | None, options: dict[str, Any] | None, content: str) -> Work:
-    """A turn of a session with an agent, or with the model alone.
-
-    Raises:
-        InvalidInputError: the agent is external.
-    """
+    """A turn of a session with an agent, or with the model alone."""
     require_claude(agent.executor if agent else "claude", "agent_id")
     definition = TaskDefinition(
         prompt_template=VERBATIM,

@@ -201,7 +201,7 @@ class McpServerUpdate(Body):
 
 
 class HookCreate(Body):
-    """A new hook. The name helps people to tell hooks apart."""
+    """A new hook. The name is only a label."""
 
     name: Name | None = None
 

@@ -96,8 +96,6 @@ async def check_mcp_server(
     No transaction is open while the server is asked.
 
     Raises:
-        NotFoundError: there is no such server.
-        PermissionDeniedError: it belongs to another user.
         ConflictError: it is a command, which only a worker can start.
     """
     async with services.database.reading() as session:

@@ -28,7 +28,7 @@ def mask_problems(
     """Yield a problem for each mask that replaces no stored value."""
     for name, value in values.items():
         if value == MASK and name not in stored:
-            msg = f"{MASK} keeps a stored value, and none is stored under this name; give a value."
+            msg = f"{MASK} keeps a stored value, but this name has no stored value; send a value."
             yield FieldProblem(("body", kind, name), msg)
 
 
@@ -73,7 +73,7 @@ async def open_headers(
             sealed = base64.b64decode(value[SEALED])
             opened[name] = box.open(sealed, label=_label(server_id, "headers", name))
         elif (reference := reference_in(value)) is not None:
-            row, secret = await secrets.opened(session, box, user_id, reference)
+            row, secret = await secrets.decrypt(session, box, user_id, reference)
             if not may_reach(row.hosts, host):
                 raise SecretUnusableError(
                     f"The secret {row.name!r} may not be sent to {host}; add the host to it."

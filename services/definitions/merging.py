@@ -13,21 +13,13 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def merged(model: type[M], current: Mapping[str, Any], update: Body, *, what: str) -> M:
-    """The stored values with the fields of the update.
-
-    Raises:
-        InvalidInputError: the result is invalid; lists the fields.
-    """
+    """The stored values with the fields of the update."""
     given = {field: getattr(update, field) for field in update.model_fields_set}
     return validated(model, {**current, **given}, f"The changed {what}")
 
 
 def validated(model: type[M], values: Mapping[str, Any], what: str) -> M:
-    """Validate values that do not come directly from a request body.
-
-    Raises:
-        InvalidInputError: the values are invalid; lists the fields.
-    """
+    """Validate values that do not come directly from a request body."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

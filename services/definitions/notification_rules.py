@@ -25,14 +25,14 @@ async def config_problems(
 ) -> list[FieldProblem]:
     """Return what is wrong with the `notification_config` of a task.
 
-    Secrets are looked up among those of `owner_id`. Other users can read a public task, and whoever
-    knows the URL of a Slack channel can write to it.
+    Secrets are looked up among those of `owner_id`. Other users can read a public task, and anyone
+    who knows the URL of a Slack channel can write to it.
     """
     if config is None:
         return []
     loc: Location = ("body", "notification_config")
     try:
-        # From JSON, as in a request, so that messages speak of JSON types.
+        # From JSON, as in a request, so that messages contain JSON types.
         parsed = NotificationConfig.model_validate_json(json.dumps(config))
     except ValidationError as error:
         return [

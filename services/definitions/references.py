@@ -11,7 +11,7 @@ from contracts.definitions import TaskDefinition
 from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import FieldProblem
 from domain.tool_groups import GROUP, expand, group_named, groups_in
-from persistence.definitions import agents, mcp_servers, tool_groups
+from persistence.definitions import agents, named_resources
 
 TOOL_LISTS = ("allowed_tools", "ask_tools", "disallowed_tools")
 
@@ -44,7 +44,7 @@ async def expanded(
     named = groups_in(rule for rules in lists.values() for rule in rules)
     if not named:
         return definition, []
-    groups = await tool_groups.of_names(session, owner_id, named)
+    groups = await named_resources.find_tool_groups(session, owner_id, named)
     problems = [
         problem for field, rules in lists.items() for problem in _no_groups(field, rules, groups)
     ]
@@ -73,7 +73,9 @@ async def server_problems(
     }
     if not named:
         return []
-    known = await mcp_servers.known(session, owner_id, named.values(), only_public=is_public)
+    known = await named_resources.find_mcp_server_names(
+        session, owner_id, named.values(), only_public=is_public
+    )
     hint = "Public tasks can use only public ones." if is_public else "See GET /mcp-servers."
     return [
         FieldProblem(
@@ -87,7 +89,7 @@ async def server_problems(
 
 
 async def _no_agent(session: AsyncSession, owner_id: UUID, slug: str) -> FieldProblem:
-    known = await agents.slugs(session, owner_id, limit=COMPARED)
+    known = await agents.list_slugs(session, owner_id, limit=COMPARED)
     alike = difflib.get_close_matches(slug, known, 1)
     hint = (
         f"Did you mean {alike[0]!r}?" if alike else f"Built-in agents: {', '.join(BUILT_IN_SLUGS)}."

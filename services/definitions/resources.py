@@ -48,10 +48,6 @@ class Resource(ABC, Generic[R]):
 
         With `lock` the caller must be allowed to change it, and its row is locked until the
         transaction ends.
-
-        Raises:
-            NotFoundError: it does not exist.
-            PermissionDeniedError: it belongs to another user.
         """
 
     @abstractmethod
@@ -73,19 +69,10 @@ class EditableResource(Resource[R], Generic[R, B]):
 
     @abstractmethod
     async def save(self, session: AsyncSession, row: R) -> None:
-        """Write a new or changed row.
-
-        Raises:
-            DuplicateNameError: the owner has another resource with this name.
-        """
+        """Write a new or changed row."""
 
     async def check(self, work: UnitOfWork, row: R, body: B) -> None:
-        """Check the rules of a new or changed resource; `row` is still as it was before.
-
-        Raises:
-            InvalidInputError: it breaks rules; names each field.
-            PermissionDeniedError: a field needs an admin.
-        """
+        """Check the rules of a new or changed resource; `row` is still as it was before."""
 
     def columns(self, work: UnitOfWork, row: R, body: B) -> Mapping[str, Any]:  # noqa: ARG002 - for subclasses
         """Return the columns that store the body."""
@@ -123,13 +110,7 @@ class NamedResource(EditableResource[N, B]):
 
 
 async def create_resource(work: UnitOfWork, resource: EditableResource[R, B], body: B) -> R:
-    """Create a resource of the caller.
-
-    Raises:
-        InvalidInputError: it breaks rules; names each field.
-        PermissionDeniedError: a field needs an admin.
-        DuplicateNameError: the caller has another one with this name.
-    """
+    """Create a resource of the caller."""
     row = resource.table(id=new_id(), user_id=work.caller.user_id)
     await _write(work, resource, row, body)
     after = resource.audited_fields(row)
@@ -144,15 +125,7 @@ async def update_resource(
     update: Body,
     precondition: Precondition[R],
 ) -> R:
-    """Change the given fields of a resource.
-
-    Raises:
-        NotFoundError: it does not exist.
-        PermissionDeniedError: it belongs to another user, or a field needs an admin.
-        PreconditionFailedError: it has changed since the caller read it.
-        InvalidInputError: the changed resource breaks rules; names each field.
-        DuplicateNameError: the owner has another one with the new name.
-    """
+    """Change the given fields of a resource."""
     row = await resource.find(work.session, work.caller, key, lock=True)
     precondition(row)
     body = merged(resource.create_model, resource.body_fields(row), update, what=resource.noun)
@@ -163,13 +136,7 @@ async def update_resource(
 async def replace_resource(
     work: UnitOfWork, resource: EditableResource[R, B], row: R, body: B
 ) -> None:
-    """Replace all fields of a locked resource.
-
-    Raises:
-        InvalidInputError: it breaks rules; names each field.
-        PermissionDeniedError: a field needs an admin.
-        DuplicateNameError: the owner has another one with the new name.
-    """
+    """Replace all fields of a locked resource."""
     before = resource.audited_fields(row)
     await _write(work, resource, row, body, updated_at=datetime.now(UTC))
     await work.record_audit(
@@ -184,13 +151,7 @@ async def replace_resource(
 async def delete_resource(
     work: UnitOfWork, resource: Resource[R], key: Any, precondition: Precondition[R]
 ) -> None:
-    """Delete a resource.
-
-    Raises:
-        NotFoundError: it does not exist.
-        PermissionDeniedError: it belongs to another user.
-        PreconditionFailedError: it has changed since the caller read it.
-    """
+    """Delete a resource."""
     row = await resource.find(work.session, work.caller, key, lock=True)
     precondition(row)
     before = resource.audited_fields(row)

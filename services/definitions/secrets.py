@@ -24,11 +24,7 @@ class Secrets(Resource[SecretRow]):
     async def find(
         self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
     ) -> SecretRow:
-        """Return the caller's secret with this name.
-
-        Raises:
-            NotFoundError: the caller has none.
-        """
+        """Return the caller's secret with this name."""
         del lock
         row = await secrets.find(session, caller.user_id, key)
         if row is None:

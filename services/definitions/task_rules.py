@@ -30,10 +30,6 @@ async def check_task(work: UnitOfWork, task: TaskCreate, *, owner_id: UUID) -> T
     """Check that the task can run; references are resolved for its owner.
 
     Returns the task with the names of tool groups replaced by their rules.
-
-    Raises:
-        InvalidInputError: the task cannot run; lists all problems.
-        PermissionDeniedError: a field requires the admin role.
     """
     runs, problems = await _problems(work, task, owner_id, is_public=task.is_public)
     problems += [*_schedule(task), *_sharing(task)]

@@ -63,14 +63,7 @@ TASK_TEMPLATES = TaskTemplates()
 async def create_task_from_template(
     work: UnitOfWork, template_id: UUID, body: TaskFromTemplate
 ) -> StoredTask:
-    """Create a task of the caller from a template, with values for its parameters.
-
-    Raises:
-        NotFoundError: there is no such template.
-        PermissionDeniedError: it is not public and belongs to another user.
-        InvalidInputError: a parameter is missing or unknown, or the task cannot run.
-        DuplicateNameError: the caller has a task with this name.
-    """
+    """Create a task of the caller from a template, with values for its parameters."""
     template = await TASK_TEMPLATES.find(work.session, work.caller, template_id)
     parameters = [Parameter.model_validate(parameter) for parameter in template.parameters]
     task = fill_template(template.task, parameters, body)
@@ -83,9 +76,6 @@ def fill_template(
     """Return the task with its parameters filled in and its fields overridden.
 
     A value that contains a placeholder becomes a variable of the new task.
-
-    Raises:
-        InvalidInputError: a parameter is missing or unknown, or the task is invalid.
     """
     values = {p.name: p.default for p in parameters} | body.parameters
     problems = list(_value_problems(parameters, body.parameters))

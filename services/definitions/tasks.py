@@ -26,13 +26,7 @@ Precondition = Callable[[StoredTask], None]
 async def create_task(
     work: UnitOfWork, body: TaskCreate, *, template_id: UUID | None = None
 ) -> StoredTask:
-    """Store a task with its first version.
-
-    Raises:
-        InvalidInputError: it cannot run; names each field.
-        PermissionDeniedError: a field needs an admin.
-        DuplicateNameError: the caller has a task with this name.
-    """
+    """Store a task with its first version."""
     checked = await task_rules.check_task(work, body, owner_id=work.caller.user_id)
     columns = {**_columns(body), "entered_tools": references.spelled(body) or None}
     row = TaskRow(user_id=work.caller.user_id, **columns)
@@ -47,28 +41,14 @@ async def create_task(
 async def update_task(
     work: UnitOfWork, task_id: UUID, update: TaskUpdate, precondition: Precondition
 ) -> StoredTask:
-    """Change a task. Executions in progress keep the version they started with.
-
-    Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it belongs to another user, or a field needs an admin.
-        PreconditionFailedError: it has changed since the caller read it.
-        InvalidInputError: the changed task cannot run; names each field.
-        DuplicateNameError: the owner has another task with the new name.
-    """
+    """Change a task. Executions in progress keep the version they started with."""
     stored = await own_task(work.session, work.caller, task_id)
     precondition(stored)
     return await _change(work, stored, update)
 
 
 async def delete_task(work: UnitOfWork, task_id: UUID, precondition: Precondition) -> None:
-    """Delete a task. Its executions stay readable; its schedule is removed.
-
-    Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it belongs to another user.
-        PreconditionFailedError: it has changed since the caller read it.
-    """
+    """Delete a task. Its executions stay readable; its schedule is removed."""
     stored = await own_task(work.session, work.caller, task_id)
     precondition(stored)
     await tasks.delete(work.session, stored.row)
@@ -85,8 +65,6 @@ async def enable_schedule(work: UnitOfWork, task_id: UUID, *, is_enabled: bool) 
     """Resume or pause the schedule of a task. A repeat changes nothing.
 
     Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it belongs to another user.
         ConflictError: it has no schedule.
     """
     stored = await own_task(work.session, work.caller, task_id)

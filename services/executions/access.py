@@ -19,12 +19,7 @@ from services.caller import Caller
 async def own_execution(
     session: AsyncSession, caller: Caller, execution_id: UUID, *, lock: bool = False
 ) -> ExecutionRow:
-    """Return an execution of the caller; `lock` locks its row until the transaction ends.
-
-    Raises:
-        NotFoundError: it does not exist.
-        PermissionDeniedError: it belongs to another user.
-    """
+    """Return an execution of the caller; `lock` locks its row until the transaction ends."""
     read = queries.lock if lock else queries.find
     row = await read(session, execution_id)
     if row is None:
@@ -46,12 +41,7 @@ def require_active(row: ExecutionRow) -> None:
 async def own_session(
     session: AsyncSession, caller: Caller, session_id: UUID, *, lock: bool = False
 ) -> SessionRow:
-    """Return a session of the caller; `lock` locks its row until the transaction ends.
-
-    Raises:
-        NotFoundError: it does not exist or is deleted.
-        PermissionDeniedError: it belongs to another user.
-    """
+    """Return a session of the caller; `lock` locks its row until the transaction ends."""
     read = sessions.lock if lock else sessions.find
     row = await read(session, session_id)
     if row is None:
@@ -61,12 +51,7 @@ async def own_session(
 
 
 async def readable_task(session: AsyncSession, caller: Caller, task_id: UUID) -> StoredTask:
-    """Return a task of the caller, or a public one.
-
-    Raises:
-        NotFoundError: it does not exist or is deleted.
-        PermissionDeniedError: it belongs to another user and is not public.
-    """
+    """Return a task of the caller, or a public one."""
     stored = await tasks.find(session, task_id)
     if stored is None:
         raise NotFoundError(f"Task {task_id} does not exist.")
@@ -76,12 +61,7 @@ async def readable_task(session: AsyncSession, caller: Caller, task_id: UUID) ->
 
 
 async def own_task(session: AsyncSession, caller: Caller, task_id: UUID) -> StoredTask:
-    """Return a task of the caller, locked until the transaction ends.
-
-    Raises:
-        NotFoundError: it does not exist or is deleted.
-        PermissionDeniedError: it belongs to another user.
-    """
+    """Return a task of the caller, locked until the transaction ends."""
     stored = await tasks.find(session, task_id, lock=True)
     if stored is None:
         raise NotFoundError(f"Task {task_id} does not exist.")
@@ -92,12 +72,7 @@ async def own_task(session: AsyncSession, caller: Caller, task_id: UUID) -> Stor
 async def answerable_request(
     session: AsyncSession, caller: Caller, request_id: UUID
 ) -> InputRequestRow:
-    """Return an input request of the caller's execution, or one assigned to the caller.
-
-    Raises:
-        NotFoundError: it does not exist.
-        PermissionDeniedError: it belongs to another user and is not assigned to the caller.
-    """
+    """Return an input request of the caller's execution, or one assigned to the caller."""
     row = await input_requests.find(session, request_id)
     if row is None:
         raise NotFoundError(f"Input request {request_id} does not exist.")

@@ -24,11 +24,8 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     """Answer an open input request; the execution then continues.
 
     Raises:
-        NotFoundError: there is no such request.
-        PermissionDeniedError: it belongs to another user and is not assigned to the caller.
         AlreadyAnsweredError: it is answered, expired or cancelled.
         InputChangedError: the answer was given for another tool input.
-        InvalidInputError: the answer does not fit the request; names each field.
     """
     row = await answerable_request(work.session, work.caller, request_id)
     execution = await queries.lock(work.session, row.execution_id)
@@ -52,7 +49,6 @@ def check_answer(row: InputRequestRow, body: AnswerBody) -> dict[str, Any]:
 
     Raises:
         InputChangedError: the answer was given for another tool input.
-        InvalidInputError: it does not fit the request; names each field.
     """
     if body.input_sha256 is not None and body.input_sha256 != _sha256(row):
         message = "This answer was given for another tool input; read the request again."

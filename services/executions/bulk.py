@@ -61,11 +61,7 @@ class _Selection:
 
 
 async def cancel_many(services: Services, caller: Caller, body: BulkCancelBody) -> BulkOutcome:
-    """Cancel the caller's active executions that match the filter, or those with the given ids.
-
-    Raises:
-        InvalidInputError: the filter is invalid.
-    """
+    """Cancel the caller's active executions that match the filter, or those with the given ids."""
     effects: list[Effect] = []
 
     async def check_one(execution_id: UUID) -> UUID:
@@ -78,7 +74,7 @@ async def cancel_many(services: Services, caller: Caller, body: BulkCancelBody) 
         return execution_id
 
     async with services.database.reading() as session:
-        selection = await _select(session, caller, body, queries.unasked)
+        selection = await _select(session, caller, body, queries.list_cancellable)
         if body.dry_run:
             return await _apply(body, selection, check_one)
     outcome = await _apply(body, selection, cancel_one)
@@ -91,12 +87,9 @@ async def retry_many(work: UnitOfWork, body: BulkBody) -> BulkOutcome:
 
     A filter without a status selects the failed ones. Executions that have a retry, and subtasks,
     are not selected.
-
-    Raises:
-        InvalidInputError: the filter names a status that is not terminal.
     """
     body = _only_ended(body)
-    selection = await _select(work.session, work.caller, body, queries.unretried)
+    selection = await _select(work.session, work.caller, body, queries.list_retryable)
 
     async def check_one(execution_id: UUID) -> UUID:
         await retrying.check_retry(work, execution_id, RetryBody())

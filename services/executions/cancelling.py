@@ -14,8 +14,6 @@ async def cancel(work: UnitOfWork, execution_id: UUID, body: CancelBody) -> Exec
     """Request the cancellation of an execution and its subtasks; their workflows end them.
 
     Raises:
-        NotFoundError: there is no such execution.
-        PermissionDeniedError: it belongs to another user.
         ExecutionTerminalError: it has ended.
     """
     row = await own_execution(work.session, work.caller, execution_id)

@@ -30,10 +30,7 @@ async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunRe
     """Check a start of a task without starting it.
 
     Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it is not public and belongs to another user.
         TaskInactiveError: it is inactive.
-        InvalidInputError: the execution cannot be started; names each field.
     """
     task = await readable_task(work.session, work.caller, task_id)
     execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
@@ -43,5 +40,5 @@ async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunRe
     agent = await starting.check_start(work, start, strict_variables=body.strict_variables)
     default_model = work.services.settings.default_model
     model = task_rules.model_of(start.work.definition, agent, default_model)
-    forecast = await forecasts.forecast(work.session, task_id, start.user_id)
+    forecast = await forecasts.make_forecast(work.session, task_id, start.user_id)
     return DryRunResult(start, agent, model, forecast)

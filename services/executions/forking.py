@@ -23,11 +23,7 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
     """Start an execution that continues another one from a turn.
 
     Raises:
-        NotFoundError: there is no such execution, or its session is deleted.
-        PermissionDeniedError: it belongs to another user, or its task is no longer public.
         ConflictError: it has no prompt yet, or its task is inactive or deleted.
-        InvalidInputError: there is no such turn, or the input does not fit it.
-        QuotaExceededError: the user has reached a quota.
     """
     source = await own_execution(work.session, work.caller, execution_id, lock=True)
     if source.prefix_sha256 is None or source.session_id is None:
@@ -37,7 +33,7 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
     if origin.deleted_at is not None:
         raise NotFoundError("The session of this execution is deleted.")
     point = await _fork_point(work.session, source, body)
-    session = await fork_points.session_at(work.session, source, origin, point)
+    session = await fork_points.create_session(work.session, source, origin, point)
     start = Start(
         work=await _work_of_fork(work.session, source, body),
         user_id=source.user_id,
@@ -75,10 +71,10 @@ def _prompt_of_fork(source: ExecutionRow, body: ForkBody) -> str | None:
 
 async def _fork_point(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> ForkPoint:
     if body.at_turn == 0:
-        return await fork_points.beginning(session, source)
-    point = await fork_points.after_turn(session, source, body.at_turn)
+        return await fork_points.find_start(session, source)
+    point = await fork_points.find_after_turn(session, source, body.at_turn)
     if point is None:
-        turns = await fork_points.turns(session, source)
+        turns = await fork_points.count_turns(session, source)
         raise _refusal(
             "at_turn", f"The last turn so far is {turns}; use 0 for before the first turn."
         )

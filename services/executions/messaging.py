@@ -22,12 +22,7 @@ from services.unit_of_work import UnitOfWork
 
 
 async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) -> ExecutionRow:
-    """Send a message to an execution, or start a new one in its session if it has ended.
-
-    Raises:
-        NotFoundError: there is no such execution, or its session is deleted.
-        PermissionDeniedError: it belongs to another user.
-    """
+    """Send a message to an execution, or start a new one in its session if it has ended."""
     await locks.lock_session_of(work.session, execution_id)
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if _reads_messages(row):
@@ -43,10 +38,6 @@ async def send_session_message(
     """Send a message to the active execution of a session, or start the next turn.
 
     If two messages reach an idle session at the same time, each gets a turn, one after the other.
-
-    Raises:
-        NotFoundError: there is no such session, or its agent does not exist anymore.
-        PermissionDeniedError: it belongs to another user.
     """
     session = await own_session(work.session, work.caller, session_id, lock=True)
     last = await queries.lock_last_of_session(work.session, session.id)
@@ -62,13 +53,7 @@ async def send_session_message(
 
 
 async def start_session_work(work: UnitOfWork, session_id: UUID, body: SessionWork) -> ExecutionRow:
-    """Start work of an agent in a session, as a part of the execution `parent_task_id` if given.
-
-    Raises:
-        NotFoundError: there is no such session or agent.
-        PermissionDeniedError: the session belongs to another user.
-        InvalidInputError: the agent is external, or the parent belongs to another session.
-    """
+    """Start work of an agent in a session, as a part of the execution `parent_task_id` if given."""
     session = await own_session(work.session, work.caller, session_id)
     agent = await _agent_of_session(work, session, body.agent_id)
     parent = None

@@ -12,8 +12,6 @@ async def pause(work: UnitOfWork, execution_id: UUID) -> ExecutionRow:
     """Request that an execution pauses after its current step. A repeat changes nothing.
 
     Raises:
-        NotFoundError: there is no such execution.
-        PermissionDeniedError: it belongs to another user.
         ExecutionTerminalError: it has ended.
     """
     return await _request(work, execution_id, is_paused=True)

@@ -7,7 +7,7 @@ import structlog
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import queries
-from persistence.executions.creation import request_of
+from persistence.executions.creation import make_start_request
 from persistence.tables.executions import ExecutionRow
 from services.executions import finishing
 from services.ports import WorkflowServer
@@ -68,5 +68,5 @@ async def repair(database: Database, workflows: WorkflowServer, row: ExecutionRo
             await finishing.end_terminated(session, row.id, state.run_id)
     elif row.status != ExecutionStatus.PENDING or row.parent_tool_call_id is None:
         log.warning("reconciler.start", execution_id=str(row.id))
-        await workflows.start(request_of(row))
+        await workflows.start(make_start_request(row))
     return True

@@ -7,7 +7,7 @@ import structlog
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import signals
-from persistence.executions.creation import request_of
+from persistence.executions.creation import make_start_request
 from persistence.tables.executions import ExecutionRow
 from services.ports import WorkflowServer
 
@@ -39,4 +39,4 @@ async def relay_due(database: Database, workflows: WorkflowServer) -> int:
 
 async def _start(workflows: WorkflowServer, row: ExecutionRow) -> None:
     log.info("relay.start", execution_id=str(row.id))
-    await workflows.start(request_of(row))
+    await workflows.start(make_start_request(row))

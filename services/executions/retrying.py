@@ -23,11 +23,8 @@ async def retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> Execut
     """Start an ended execution again from the beginning, in a session of its own.
 
     Raises:
-        NotFoundError: there is no such execution.
-        PermissionDeniedError: it belongs to another user, or its task is no longer public.
         ExecutionActiveError: it has not ended.
         ConflictError: its task is inactive or deleted.
-        QuotaExceededError: the user has reached a quota.
     """
     return await start_execution(work, await check_retry(work, execution_id, body))
 
@@ -57,7 +54,6 @@ async def require_runnable_task(work: UnitOfWork, row: ExecutionRow) -> None:
 
     Raises:
         ConflictError: the task is inactive or deleted.
-        PermissionDeniedError: the task is no longer public.
     """
     if row.task_id is None:
         return

@@ -40,11 +40,7 @@ async def start_task(work: UnitOfWork, task_id: UUID, body: ExecuteBody) -> Exec
     """Start an execution of a task that the caller may read.
 
     Raises:
-        NotFoundError: there is no such task or session.
-        PermissionDeniedError: the task is not public, or the session belongs to another user.
         TaskInactiveError: the task is inactive.
-        InvalidInputError: the input does not fit the task; names each field.
-        QuotaExceededError: the user has reached a quota.
     """
     task = await readable_task(work.session, work.caller, task_id)
     start = start_of_body(work, active_work_of(task), body)
@@ -52,13 +48,7 @@ async def start_task(work: UnitOfWork, task_id: UUID, body: ExecuteBody) -> Exec
 
 
 async def start_inline_work(work: UnitOfWork, body: WorkBody) -> ExecutionRow:
-    """Start an execution of the definition in the request.
-
-    Raises:
-        InvalidInputError: the definition or the input is invalid; names each field.
-        PermissionDeniedError: the definition needs an admin.
-        QuotaExceededError: the user has reached a quota.
-    """
+    """Start an execution of the definition in the request."""
     start = start_of_body(
         work,
         await inline_work.work_of_body(work, body),
@@ -73,10 +63,7 @@ async def trigger_schedule(work: UnitOfWork, task_id: UUID) -> ExecutionRow:
     """Start a scheduled task now, even while its schedule is paused.
 
     Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it belongs to another user.
         ConflictError: it has no schedule.
-        QuotaExceededError: the user has reached a quota.
     """
     task = await own_task(work.session, work.caller, task_id)
     task_rules.require_scheduled(task.row)
@@ -102,12 +89,6 @@ async def start_execution(
     """Check and store an execution. Its workflow starts after the commit, unless it is blocked.
 
     `scheduled_at` is the time of a scheduled run; without it, a scheduled task runs as of now.
-
-    Raises:
-        InvalidInputError: variables, budget, deadline or prerequisites are invalid.
-        NotFoundError: there is no such session.
-        PermissionDeniedError: the session belongs to another user.
-        QuotaExceededError: the user has reached a quota.
     """
     start = await with_schedule_variables(work.session, start, scheduled_at or datetime.now(UTC))
     await check_start(work, start, strict_variables=strict_variables)
@@ -118,7 +99,7 @@ async def start_execution(
         PREREQUISITES if has_unmet_prerequisites else SESSION_BUSY if is_session_busy else None
     )
     row = await creation.store(work.session, start, blocked_by=blocked_by)
-    await prerequisites.require(work.session, row.id, start.prerequisites)
+    await prerequisites.store(work.session, row.id, start.prerequisites)
     if blocked_by is None and start.workflow_id is None:
         work.start_workflow(row)
     return row
@@ -127,11 +108,7 @@ async def start_execution(
 async def check_start(
     work: UnitOfWork, start: Start, *, strict_variables: bool = False
 ) -> Agent | None:
-    """Check that an execution can start, without starting it. Return the agent it names.
-
-    Raises:
-        InvalidInputError: it can't start; names every problem.
-    """
+    """Check that an execution can start, without starting it. Return the agent it names."""
     definition = start.work.definition
     agent, problems = await references.agent_of(work.session, start.user_id, definition)
     if strict_variables:

@@ -59,13 +59,7 @@ API_KEYS = ApiKeys()
 
 
 async def create_api_key(work: UnitOfWork, body: ApiKeyCreate) -> NewKey:
-    """Create an API key of the caller.
-
-    Raises:
-        PermissionDeniedError: the caller uses an API key, or is no admin and wants an admin's key.
-        InvalidInputError: it expires in the past or after `MAX_LIFETIME`.
-        DuplicateNameError: the caller has a key with this name.
-    """
+    """Create an API key of the caller."""
     if work.caller.api_key_id is not None:
         raise PermissionDeniedError("An API key cannot create API keys; use a token.")
     if body.role == "admin":

@@ -40,12 +40,7 @@ async def read_profile(session: AsyncSession, caller: Caller, defaults: Quotas) 
 async def find_user(
     session: AsyncSession, caller: Caller, user_id: UUID, *, lock: bool = False
 ) -> UserRow:
-    """Return a user to an admin; `lock` locks the row until the transaction ends.
-
-    Raises:
-        PermissionDeniedError: the caller is no admin.
-        NotFoundError: there is no such user.
-    """
+    """Return a user to an admin; `lock` locks the row until the transaction ends."""
     caller.require_admin()
     return await _find(session, user_id, lock=lock)
 
@@ -56,10 +51,7 @@ async def update_user(
     """Disable or enable a user, or set their quotas.
 
     Raises:
-        PermissionDeniedError: the caller is no admin.
         ConflictError: the caller would disable themselves.
-        NotFoundError: there is no such user.
-        PreconditionFailedError: it has changed since the caller read it.
     """
     row = await find_user(work.session, work.caller, user_id, lock=True)
     if update.is_disabled and user_id == work.caller.user_id:

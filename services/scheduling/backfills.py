@@ -35,10 +35,7 @@ async def backfill(work: UnitOfWork, task_id: UUID, body: BackfillBody) -> Plann
     """Start the runs of a past time range, even while the schedule is paused.
 
     Raises:
-        NotFoundError: there is no such task.
-        PermissionDeniedError: it belongs to another user.
         ConflictError: it has no schedule.
-        InvalidInputError: the range is empty, not in the past, or holds too many runs.
     """
     task = await own_task(work.session, work.caller, task_id)
     task_rules.require_scheduled(task.row)

@@ -1,4 +1,4 @@
-"""What bounds an execution: turns, time, money, segments."""
+"""Limits of an execution: turns, time, cost, segments."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ async def test_waiting_for_a_person_takes_no_running_time(runner: Runner) -> Non
     )
     request = await run.open_request()
     await asyncio.sleep(0.55)  # what is tested is that this much time does not count
-    await run.answer(request, message="go on")
+    await run.answer(request, message="continue")
     row = await run.ended()
     assert row.status == ExecutionStatus.COMPLETED
     assert row.running_ms < 500
@@ -113,12 +113,12 @@ async def test_an_executions_own_budget_goes_before_the_tasks(runner: Runner) ->
 
 
 async def test_a_budget_without_a_price_makes_no_call(runner: Runner) -> None:
-    options = {"model": "somebody-elses-model", "max_budget_usd": 5}
+    options = {"model": "unknown-model", "max_budget_usd": 5}
     run = await runner.failed({"text": "x"}, code=ErrorCode.BUDGET_EXHAUSTED, sdk_options=options)
     assert not await run.model_calls()
 
 
 async def test_a_model_without_a_price_runs_without_a_budget(runner: Runner) -> None:
-    run = await runner.completed({"text": "x"}, sdk_options={"model": "somebody-elses-model"})
+    run = await runner.completed({"text": "x"}, sdk_options={"model": "unknown-model"})
     assert (await run.row()).cost_usd == 0
     assert (await run.row()).output_tokens > 0

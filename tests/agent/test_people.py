@@ -1,4 +1,4 @@
-"""Questions to people, and what happens when nobody answers them."""
+"""Questions to people, with and without an answer."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from tests.agent.in_memory.driver import Runner, use
 
 QUESTION = {"tool_use": use("ask_user", question="Which colour?")}
 CHOICE = {"tool_use": use("ask_user", question="Which colour?", options=["red", "blue"])}
-TOLD = {"text": "{last_tool_result}"}
+LAST_RESULT = {"text": "{last_tool_result}"}
 ASK_USER: dict[str, Any] = {"allowed_tools": ["ask_user"]}
 
 
 async def test_a_question_in_words(runner: Runner) -> None:
-    run = await runner.start(QUESTION, TOLD, **ASK_USER)
+    run = await runner.start(QUESTION, LAST_RESULT, **ASK_USER)
     request = await run.open_request()
     assert (request.kind, request.title, request.options) == ("question", "Which colour?", None)
     await run.answer(request, message="Green, please.")
@@ -25,7 +25,7 @@ async def test_a_question_in_words(runner: Runner) -> None:
 
 @pytest.mark.parametrize("values", ["blue", {"answer": "blue"}])
 async def test_a_choice(runner: Runner, values: Any) -> None:
-    run = await runner.start(CHOICE, TOLD, **ASK_USER)
+    run = await runner.start(CHOICE, LAST_RESULT, **ASK_USER)
     request = await run.open_request()
     assert request.options == ["red", "blue"]
     await run.answer(request, values=values)
@@ -34,7 +34,7 @@ async def test_a_choice(runner: Runner, values: Any) -> None:
 
 
 async def test_several_questions_are_answered_one_by_one(runner: Runner) -> None:
-    run = await runner.start({"tool_use": [QUESTION["tool_use"]] * 2}, TOLD, **ASK_USER)
+    run = await runner.start({"tool_use": [QUESTION["tool_use"]] * 2}, LAST_RESULT, **ASK_USER)
     await run.open_request()
     first, second = await run.requests()
     await run.answer(first, message="one")
@@ -44,8 +44,8 @@ async def test_several_questions_are_answered_one_by_one(runner: Runner) -> None
 
 
 @pytest.mark.parametrize("mode", ["deny", "fail"])
-async def test_nobody_is_there_to_ask(runner: Runner, mode: str) -> None:
-    run = await runner.done(QUESTION, TOLD, **ASK_USER, human_input_policy={"mode": mode})
+async def test_no_person_answers(runner: Runner, mode: str) -> None:
+    run = await runner.done(QUESTION, LAST_RESULT, **ASK_USER, human_input_policy={"mode": mode})
     row = await run.row()
     expected = (
         (ExecutionStatus.COMPLETED, None)
@@ -58,7 +58,7 @@ async def test_nobody_is_there_to_ask(runner: Runner, mode: str) -> None:
 async def test_due_and_failed(runner: Runner) -> None:
     policy = {"due_seconds": 0.01, "on_expiry": "fail"}
     run = await runner.failed(
-        QUESTION, TOLD, code=ErrorCode.INPUT_EXPIRED, **ASK_USER, human_input_policy=policy
+        QUESTION, LAST_RESULT, code=ErrorCode.INPUT_EXPIRED, **ASK_USER, human_input_policy=policy
     )
     [request] = await run.requests()
     assert request.status == "expired"
@@ -69,7 +69,7 @@ async def test_due_and_denied(runner: Runner) -> None:
     policy = {"due_seconds": 0.01, "on_expiry": "deny"}
     run = await runner.completed(
         {"tool_use": use("bash", command="touch x")},
-        TOLD,
+        LAST_RESULT,
         ask_tools=["bash"],
         human_input_policy=policy,
     )
@@ -80,7 +80,7 @@ async def test_due_and_denied(runner: Runner) -> None:
 @pytest.mark.parametrize("default", ["red", {"decision": "approve", "values": "red"}])
 async def test_due_and_answered_by_default(runner: Runner, default: Any) -> None:
     policy = {"due_seconds": 0.01, "on_expiry": "default", "default_answer": default}
-    run = await runner.completed(CHOICE, TOLD, **ASK_USER, human_input_policy=policy)
+    run = await runner.completed(CHOICE, LAST_RESULT, **ASK_USER, human_input_policy=policy)
     assert await run.text() == "red"
 
 
@@ -88,7 +88,7 @@ async def test_due_without_a_default_approves_nothing(runner: Runner) -> None:
     policy = {"due_seconds": 0.01, "on_expiry": "default"}
     run = await runner.failed(
         {"tool_use": use("bash", command="touch x")},
-        TOLD,
+        LAST_RESULT,
         ask_tools=["bash"],
         human_input_policy=policy,
         code=ErrorCode.INPUT_EXPIRED,
@@ -98,7 +98,7 @@ async def test_due_without_a_default_approves_nothing(runner: Runner) -> None:
 
 async def test_due_and_nothing_happens(runner: Runner) -> None:
     policy = {"due_seconds": 0.01, "on_expiry": "wait"}
-    run = await runner.start(QUESTION, TOLD, **ASK_USER, human_input_policy=policy)
+    run = await runner.start(QUESTION, LAST_RESULT, **ASK_USER, human_input_policy=policy)
     request = await run.open_request()
     await run.answer(request, message="late, and welcome")
     await run.ended()
@@ -107,14 +107,14 @@ async def test_due_and_nothing_happens(runner: Runner) -> None:
 
 async def test_the_assignee_is_asked(runner: Runner) -> None:
     policy = {"assignee": "legal"}
-    run = await runner.start(QUESTION, TOLD, **ASK_USER, human_input_policy=policy)
+    run = await runner.start(QUESTION, LAST_RESULT, **ASK_USER, human_input_policy=policy)
     request = await run.open_request()
     assert request.assignee == "legal"
     await run.cancel()
     await run.ended()
 
 
-async def test_a_message_while_it_waits_is_told_with_the_answer(runner: Runner) -> None:
+async def test_a_message_during_a_wait_is_sent_with_the_answer(runner: Runner) -> None:
     run = await runner.start(QUESTION, {"text": "thanks"}, **ASK_USER)
     request = await run.open_request()
     await run.say("By the way: hurry.")

@@ -1,4 +1,4 @@
-"""What becomes of a tool call: it runs, is denied, or asked for; what was approved is what runs."""
+"""Permissions: a tool call runs, is denied, or needs approval; an approved call runs unchanged."""
 
 import hashlib
 import json
@@ -8,14 +8,14 @@ import pytest
 
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from tests.agent.in_memory.driver import Run, Runner, use
+from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 
 WRITE = {"tool_use": use("write_file", path="note", content="one")}
-TOLD = {"text": "{last_tool_result}"}
+LAST_RESULT = {"text": "{last_tool_result}"}
 ASKING: dict[str, Any] = {"ask_tools": ["write_file"]}
 
 
-async def note(run: Run) -> str | None:
+async def note(run: InMemoryRun) -> str | None:
     return run.files.get("note")
 
 
@@ -34,7 +34,7 @@ async def note(run: Run) -> str | None:
     ],
 )
 async def test_rules_and_modes(runner: Runner, fields: dict[str, Any], status: str) -> None:
-    run = await runner.completed(WRITE, TOLD, **fields)
+    run = await runner.completed(WRITE, LAST_RESULT, **fields)
     [call] = await run.tool_calls()
     assert call.status == status
     assert await note(run) == ("one" if status == "succeeded" else None)
@@ -45,7 +45,7 @@ async def test_rules_and_modes(runner: Runner, fields: dict[str, Any], status: s
 async def test_a_use_no_pattern_allows_is_asked_for(runner: Runner) -> None:
     run = await runner.start(
         {"tool_use": [use("bash", command="echo free"), use("bash", command="echo free; id")]},
-        TOLD,
+        LAST_RESULT,
         allowed_tools=["bash(echo *)"],
     )
     request = await run.open_request()
@@ -58,7 +58,7 @@ async def test_a_use_no_pattern_allows_is_asked_for(runner: Runner) -> None:
 
 
 async def test_an_approved_call_runs_as_it_was_asked(runner: Runner) -> None:
-    run = await runner.start(WRITE, TOLD, **ASKING)
+    run = await runner.start(WRITE, LAST_RESULT, **ASKING)
     request = await run.open_request()
     assert request.kind == "approval"
     assert request.tool_input is not None
@@ -73,7 +73,7 @@ async def test_an_approved_call_runs_as_it_was_asked(runner: Runner) -> None:
 
 
 async def test_an_edited_call_runs_as_it_was_edited(runner: Runner) -> None:
-    run = await runner.start(WRITE, TOLD, **ASKING)
+    run = await runner.start(WRITE, LAST_RESULT, **ASKING)
     request = await run.open_request()
     await run.answer(request, decision="edit", input={"path": "note", "content": "two"})
     await run.ended()
@@ -83,16 +83,16 @@ async def test_an_edited_call_runs_as_it_was_edited(runner: Runner) -> None:
     assert json.loads(call.approved_input or "")["content"] == "two"
 
 
-async def test_a_denied_call_tells_the_model_why(runner: Runner) -> None:
-    run = await runner.start(WRITE, TOLD, **ASKING)
+async def test_a_denied_call_gives_the_reason_to_the_model(runner: Runner) -> None:
+    run = await runner.start(WRITE, LAST_RESULT, **ASKING)
     await run.answer(await run.open_request(), decision="deny", message="Not on a Friday.")
     await run.ended()
     assert "Not on a Friday." in await run.text()
     assert await note(run) is None
 
 
-async def test_an_approved_reading_tool_tells_its_start(runner: Runner) -> None:
-    run = await runner.start({"tool_use": use("list_files")}, TOLD, ask_tools=["list_files"])
+async def test_an_approved_reading_tool_records_its_start(runner: Runner) -> None:
+    run = await runner.start({"tool_use": use("list_files")}, LAST_RESULT, ask_tools=["list_files"])
     await run.answer(await run.open_request(), decision="approve")
     await run.ended()
     types = await run.event_types()
@@ -108,7 +108,7 @@ async def test_approved_calls_run_in_the_models_order_when_all_are_settled(runne
             ]
         },
         {"tool_use": use("bash", command="cat log")},
-        TOLD,
+        LAST_RESULT,
         ask_tools=["bash"],
         allowed_tools=["read_file"],
     )
@@ -132,12 +132,14 @@ async def test_approved_calls_run_in_the_models_order_when_all_are_settled(runne
 
 
 @pytest.mark.parametrize("mode", ["deny", "fail"])
-async def test_nobody_is_there_to_ask(runner: Runner, mode: str) -> None:
+async def test_no_person_answers(runner: Runner, mode: str) -> None:
     policy: dict[str, Any] = {"human_input_policy": {"mode": mode}}
     if mode == "deny":
-        run = await runner.completed(WRITE, TOLD, **ASKING, **policy)
+        run = await runner.completed(WRITE, LAST_RESULT, **ASKING, **policy)
         assert "No person answers" in await run.text()
     else:
-        run = await runner.failed(WRITE, TOLD, code=ErrorCode.INPUT_DENIED, **ASKING, **policy)
+        run = await runner.failed(
+            WRITE, LAST_RESULT, code=ErrorCode.INPUT_DENIED, **ASKING, **policy
+        )
     assert not await run.requests()
     assert await note(run) is None

@@ -1,4 +1,4 @@
-"""What a failing provider leads to: another try, a timer, a person, or the end."""
+"""Failures of the provider: a retry, a timer, a request to a person, or the end."""
 
 import asyncio
 import itertools
@@ -10,7 +10,7 @@ import pytest
 from agent import call_policy
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from tests.agent.in_memory.driver import Run, Runner, use
+from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 
 OK = {"text": "after all"}
 QUOTA = {
@@ -27,7 +27,7 @@ def error(status: int, kind: str, **fields: Any) -> dict[str, Any]:
 OVERLOADED = error(529, "overloaded_error", retry_after_ms=1)
 
 
-async def statuses(run: Run) -> list[str]:
+async def statuses(run: InMemoryRun) -> list[str]:
     return [call.status for call in await run.model_calls()]
 
 
@@ -141,7 +141,9 @@ async def test_an_outcome_ends_the_row_of_failures(runner: Runner) -> None:
         (error(404, "not_found_error"), ErrorCode.MODEL_REQUEST_INVALID),
     ],
 )
-async def test_what_no_retry_mends(runner: Runner, fault: dict[str, Any], code: ErrorCode) -> None:
+async def test_errors_that_no_retry_fixes(
+    runner: Runner, fault: dict[str, Any], code: ErrorCode
+) -> None:
     run = await runner.failed({"error": fault}, code=code)
     [call] = await run.model_calls()
     assert (call.status, call.http_status) == ("failed", fault["status"])
@@ -167,7 +169,7 @@ async def test_a_person_may_end_it_at_a_spend_limit(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("mode", ["deny", "fail"])
-async def test_a_spend_limit_fails_where_nobody_answers(runner: Runner, mode: str) -> None:
+async def test_a_spend_limit_fails_if_no_person_answers(runner: Runner, mode: str) -> None:
     run = await runner.failed(
         {"error": QUOTA}, code=ErrorCode.MODEL_ERROR, human_input_policy={"mode": mode}
     )
@@ -184,7 +186,7 @@ async def test_a_spend_limit_in_several_executions_opens_one_request_each(runner
     assert {row.status for row in rows} == {ExecutionStatus.CANCELLED}
 
 
-async def test_every_try_is_told_in_the_story(runner: Runner) -> None:
+async def test_every_try_has_its_events(runner: Runner) -> None:
     run = await runner.completed({**OK, "error": {**OVERLOADED, "times": 2}})
     turns = [(e.type, e.data) for e in await run.events() if e.type.startswith("turn.")]
     assert [kind for kind, _ in turns] == ["turn.started", "turn.completed"] * 3

@@ -3,10 +3,10 @@
 from typing import Any
 
 from domain.states import ExecutionStatus
-from tests.agent.in_memory.driver import Run, Runner, Turn, script, use
+from tests.agent.in_memory.driver import InMemoryRun, Runner, Turn, script, use
 
 DELEGATE: dict[str, Any] = {"allowed_tools": ["delegate"]}
-TOLD = {"text": "{last_tool_result}"}
+LAST_RESULT = {"text": "{last_tool_result}"}
 
 
 def delegate(*turns: Turn, **fields: Any) -> dict[str, Any]:
@@ -15,21 +15,21 @@ def delegate(*turns: Turn, **fields: Any) -> dict[str, Any]:
 
 
 def nested(depth: int) -> list[Turn]:
-    """Subtasks within subtasks. A parent's script fills in the words of those within it."""
-    said = {"text": f"from {depth}"}
+    """Subtasks within subtasks. A parent's script fills in the placeholders of theirs."""
+    answer = {"text": f"from {depth}"}
     if depth == 0:
-        return [said]
+        return [answer]
     inner = script(*nested(depth - 1))
-    return [{"tool_use": use("delegate", title=f"level {depth}", prompt=inner)}, said]
+    return [{"tool_use": use("delegate", title=f"level {depth}", prompt=inner)}, answer]
 
 
-async def only_child(run: Run) -> Run:
+async def only_child(run: InMemoryRun) -> InMemoryRun:
     [child] = await run.children()
     return child
 
 
 async def test_a_result_comes_back(runner: Runner) -> None:
-    run = await runner.completed({"tool_use": delegate({"text": "42"})}, TOLD, **DELEGATE)
+    run = await runner.completed({"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE)
     assert await run.text() == "42"
     row = await (await only_child(run)).ended()
     assert (row.trigger_type, row.depth, row.status) == ("subtask", 1, ExecutionStatus.COMPLETED)
@@ -40,7 +40,7 @@ async def test_a_result_comes_back(runner: Runner) -> None:
 
 async def test_many_run_side_by_side_and_the_parent_waits(runner: Runner) -> None:
     slow = {"text": "{turn}", "gate": "answers"}
-    run = await runner.start({"tool_use": [delegate(slow)] * 10}, TOLD, **DELEGATE)
+    run = await runner.start({"tool_use": [delegate(slow)] * 10}, LAST_RESULT, **DELEGATE)
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     runner.model.open_gate("answers")
     await run.ended()
@@ -52,7 +52,7 @@ async def test_they_run_beside_the_tools_of_the_turn(runner: Runner) -> None:
     long = use("bash", command="touch begun; until [ -e go ]; do sleep 0.1; done; echo went")
     run = await runner.start(
         {"tool_use": [delegate({"text": "quick"}), long]},
-        TOLD,
+        LAST_RESULT,
         allowed_tools=["delegate", "bash"],
     )
     await run.running_tool()
@@ -65,14 +65,16 @@ async def test_they_run_beside_the_tools_of_the_turn(runner: Runner) -> None:
 
 
 async def test_eleven_in_one_turn_are_too_many(runner: Runner) -> None:
-    run = await runner.completed({"tool_use": [delegate({"text": "x"})] * 11}, TOLD, **DELEGATE)
+    run = await runner.completed(
+        {"tool_use": [delegate({"text": "x"})] * 11}, LAST_RESULT, **DELEGATE
+    )
     assert "At most 10 subtasks" in await run.text()
     assert not await run.children()
 
 
 async def test_eleven_approved_ones_are_too_many(runner: Runner) -> None:
     run = await runner.start(
-        {"tool_use": [delegate({"text": "x"})] * 11}, TOLD, ask_tools=["delegate"]
+        {"tool_use": [delegate({"text": "x"})] * 11}, LAST_RESULT, ask_tools=["delegate"]
     )
     await run.open_request()
     for request in await run.requests():
@@ -82,17 +84,17 @@ async def test_eleven_approved_ones_are_too_many(runner: Runner) -> None:
     assert "At most 10 subtasks" in await run.text()
 
 
-async def test_a_failed_subtask_is_told(runner: Runner) -> None:
+async def test_a_failed_subtask_is_reported_to_the_model(runner: Runner) -> None:
     child = delegate({"text": "no", "stop_reason": "refusal"})
-    run = await runner.completed({"tool_use": child}, TOLD, **DELEGATE)
+    run = await runner.completed({"tool_use": child}, LAST_RESULT, **DELEGATE)
     assert await run.text() == "The subtask failed (model_refused): The model refused to continue."
     [result] = await run.results()
     assert result["is_error"]
 
 
-async def test_a_cancelled_subtask_is_told(runner: Runner) -> None:
+async def test_a_cancelled_subtask_is_reported_to_the_model(runner: Runner) -> None:
     run = await runner.start(
-        {"tool_use": delegate({"text": "x", "gate": "never opened"})}, TOLD, **DELEGATE
+        {"tool_use": delegate({"text": "x", "gate": "never opened"})}, LAST_RESULT, **DELEGATE
     )
     await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
     child = await only_child(run)
@@ -121,7 +123,7 @@ async def test_six_levels_are_too_deep(runner: Runner) -> None:
     assert not await run.children()
 
 
-async def test_tools_and_limits_are_handed_down(runner: Runner) -> None:
+async def test_tools_and_limits_are_inherited(runner: Runner) -> None:
     listing = {"tool_use": use("list_files"), "repeat": 5}
     children = [
         delegate(listing, allowed_tools=["list_files"], max_turns=2),
@@ -131,7 +133,7 @@ async def test_tools_and_limits_are_handed_down(runner: Runner) -> None:
         delegate({"text": "x"}, allowed_tools=["save_artifact"]),
     ]
     run = await runner.completed(
-        {"tool_use": children}, TOLD, allowed_tools=["delegate", "list_files", "bash"]
+        {"tool_use": children}, LAST_RESULT, allowed_tools=["delegate", "list_files", "bash"]
     )
     limited, narrowed, greedy = [result["content"] for result in await run.results()]
     assert "max_turns" in limited
@@ -143,6 +145,6 @@ async def test_tools_and_limits_are_handed_down(runner: Runner) -> None:
 
 async def test_a_budget_is_the_subtasks_own(runner: Runner) -> None:
     run = await runner.completed(
-        {"tool_use": delegate({"text": "x"}, max_budget_usd=0.0001)}, TOLD, **DELEGATE
+        {"tool_use": delegate({"text": "x"}, max_budget_usd=0.0001)}, LAST_RESULT, **DELEGATE
     )
     assert "budget_exhausted" in await run.text()

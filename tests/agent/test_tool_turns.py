@@ -1,12 +1,12 @@
-"""Tool calls of one turn: run at once, told in one message, kept in their order."""
+"""Tool calls of one turn run at once; their results are one message, in order."""
 
 from domain.errors import ErrorCode
 from tests.agent.in_memory.driver import Runner, use
 
-TOLD = {"text": "{last_tool_result}"}
+LAST_RESULT = {"text": "{last_tool_result}"}
 
 
-async def test_allowed_calls_run_at_once_and_are_told_in_order(runner: Runner) -> None:
+async def test_allowed_calls_run_at_once_and_their_results_are_in_order(runner: Runner) -> None:
     # Each waits for the other's file: one after the other they would time out.
     meet = "touch {0}; until [ -e {1} ]; do sleep 0.02; done; echo {0}"
     run = await runner.completed(
@@ -17,7 +17,7 @@ async def test_allowed_calls_run_at_once_and_are_told_in_order(runner: Runner) -
                 use("read_file", path="none"),
             ]
         },
-        TOLD,
+        LAST_RESULT,
         allowed_tools=["bash", "read_file"],
     )
     roles = [role for role, _ in await run.blocks()]
@@ -30,9 +30,9 @@ async def test_allowed_calls_run_at_once_and_are_told_in_order(runner: Runner) -
     assert [r["tool_use_id"] for r in (first, second, third)] == [c.tool_use_id for c in calls]
 
 
-async def test_a_failing_tool_is_told_and_fails_nothing(runner: Runner) -> None:
+async def test_a_failing_tool_does_not_fail_the_execution(runner: Runner) -> None:
     run = await runner.completed(
-        {"tool_use": use("bash", command="echo no; exit 3")}, TOLD, allowed_tools=["bash"]
+        {"tool_use": use("bash", command="echo no; exit 3")}, LAST_RESULT, allowed_tools=["bash"]
     )
     [call] = await run.tool_calls()
     [result] = await run.results()
@@ -44,7 +44,7 @@ async def test_an_artifact_is_kept(runner: Runner) -> None:
     run = await runner.completed(
         {"tool_use": use("write_file", path="a.txt", content="hello")},
         {"tool_use": use("save_artifact", path="a.txt", name="A \u202e.txt")},
-        TOLD,
+        LAST_RESULT,
         allowed_tools=["write_file", "save_artifact"],
     )
     [artifact] = (await run.row()).artifacts
@@ -58,12 +58,12 @@ async def test_an_artifact_is_kept(runner: Runner) -> None:
 
 async def test_many_turns_with_many_calls(runner: Runner) -> None:
     turn = {"tool_use": [use("list_files")] * 12, "repeat": 5}
-    run = await runner.completed(turn, TOLD, allowed_tools=["list_files"])
+    run = await runner.completed(turn, LAST_RESULT, allowed_tools=["list_files"])
     row = await run.row()
     assert (row.total_turns, row.total_tool_calls, row.total_messages) == (6, 60, 12)
 
 
-async def test_the_workspace_stays_through_a_session(runner: Runner) -> None:
+async def test_a_session_keeps_its_files(runner: Runner) -> None:
     first = await runner.completed(
         {"tool_use": use("write_file", path="kept", content="still here")},
         {"text": "done"},
@@ -72,7 +72,7 @@ async def test_the_workspace_stays_through_a_session(runner: Runner) -> None:
     session_id = (await first.row()).session_id
     second = await runner.completed(
         {"tool_use": use("read_file", path="kept")},
-        TOLD,
+        LAST_RESULT,
         session_id=session_id,
         allowed_tools=["read_file"],
     )
@@ -81,7 +81,7 @@ async def test_the_workspace_stays_through_a_session(runner: Runner) -> None:
 
 
 async def test_no_tools_at_all(runner: Runner) -> None:
-    run = await runner.completed({"tool_use": use("bash", command="id")}, TOLD)
+    run = await runner.completed({"tool_use": use("bash", command="id")}, LAST_RESULT)
     assert "The tools are: none." in await run.text()
     assert not run.files
 

@@ -27,7 +27,7 @@ async def hold(world: World, session_id: UUID, host: UUID) -> None:
         await session.execute(change)
 
 
-class Workspace:
+class SessionFiles:
     """An execution with a workspace on the gateway's own host."""
 
     def __init__(self, root: Path, files: str) -> None:
@@ -36,23 +36,23 @@ class Workspace:
 
 
 @pytest.fixture
-async def workspace(world: World, client: Client) -> Workspace:
+async def workspace(world: World, client: Client) -> SessionFiles:
     execution = await execute(client, await make_task(client))
     session_id = await in_session(world, execution)
     home = world.gateway.settings.home
     await hold(world, session_id, host_id(home))
     root = home / "workspaces" / str(session_id)
     root.mkdir(parents=True)
-    return Workspace(root, execution["_links"]["files"])
+    return SessionFiles(root, execution["_links"]["files"])
 
 
-async def listed(client: Client, workspace: Workspace, **query: Any) -> list[tuple[str, str]]:
+async def listed(client: Client, workspace: SessionFiles, **query: Any) -> list[tuple[str, str]]:
     response = await client.get(workspace.files, params=query)
     assert response.status_code == 200, response.text
     return [(f["path"], f["type"]) for f in response.json()["items"]]
 
 
-async def test_a_directory_is_listed_by_name(client: Client, workspace: Workspace) -> None:
+async def test_a_directory_is_listed_by_name(client: Client, workspace: SessionFiles) -> None:
     (workspace.root / "out").mkdir()
     (workspace.root / "out" / "b.txt").write_text("bb")
     (workspace.root / "out" / "a.txt").write_text("a")
@@ -74,7 +74,7 @@ async def test_a_directory_is_listed_by_name(client: Client, workspace: Workspac
     assert second["next_cursor"] is None
 
 
-async def test_a_file_is_sent_whole_or_in_part(client: Client, workspace: Workspace) -> None:
+async def test_a_file_is_sent_whole_or_in_part(client: Client, workspace: SessionFiles) -> None:
     (workspace.root / "a b.txt").write_bytes(b"0123456789")
     (workspace.root / "empty").touch()
     content = f"{workspace.files}/content"
@@ -94,7 +94,7 @@ async def test_a_file_is_sent_whole_or_in_part(client: Client, workspace: Worksp
         assert refused.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_large_file_is_sent_as_it_is(client: Client, workspace: Workspace) -> None:
+async def test_a_large_file_is_sent_as_it_is(client: Client, workspace: SessionFiles) -> None:
     body = os.urandom(1024 * 1024 + 17)
     (workspace.root / "large").write_bytes(body)
     assert (await client.get(f"{workspace.files}/content?path=large")).content == body
@@ -119,7 +119,7 @@ async def test_a_large_file_is_sent_as_it_is(client: Client, workspace: Workspac
 )
 @pytest.mark.parametrize("route", ["content", "archive"])
 async def test_no_path_leads_out(
-    client: Client, workspace: Workspace, route: str, path: str, status: int
+    client: Client, workspace: SessionFiles, route: str, path: str, status: int
 ) -> None:
     (workspace.root.parent / "secret").write_text("not yours")
     (workspace.root / "link").symlink_to("../secret")
@@ -133,13 +133,13 @@ async def test_no_path_leads_out(
     assert response.status_code == status, response.text
 
 
-async def test_a_link_inside_is_followed(client: Client, workspace: Workspace) -> None:
+async def test_a_link_inside_is_followed(client: Client, workspace: SessionFiles) -> None:
     (workspace.root / "real").write_text("here")
     (workspace.root / "inside").symlink_to("/workspace/real")
     assert (await client.get(f"{workspace.files}/content?path=inside")).text == "here"
 
 
-async def test_an_archive_holds_what_is_inside(client: Client, workspace: Workspace) -> None:
+async def test_an_archive_holds_what_is_inside(client: Client, workspace: SessionFiles) -> None:
     root = workspace.root
     (root / "deep" / "er").mkdir(parents=True)
     (root / "deep" / "er" / "file.bin").write_bytes(bytes(range(256)) * 5000)
@@ -177,7 +177,7 @@ async def test_an_archive_holds_what_is_inside(client: Client, workspace: Worksp
         assert LEFT_OUT in archive.getnames()
 
 
-async def test_no_file_stays_open(client: Client, workspace: Workspace) -> None:
+async def test_no_file_stays_open(client: Client, workspace: SessionFiles) -> None:
     (workspace.root / "a").write_text("a")
     (workspace.root / "b").mkdir()
 

@@ -11,7 +11,7 @@ from domain.ids import new_id
 from domain.notifications import EVENTS
 from persistence.executions import events
 from persistence.notifications import deliveries, queries
-from persistence.notifications.deliveries import Tried
+from persistence.notifications.deliveries import AttemptResult
 from persistence.tables.notifications import NotificationRow
 from tests.api.world import TASK, World, execute, make_task
 
@@ -28,13 +28,15 @@ async def signing(client: Client) -> str:
     return "secret://signing"
 
 
-async def ended(world: World, notification_id: str, tried: Tried) -> None:
+async def ended(world: World, notification_id: str, tried: AttemptResult) -> None:
     """Make a try of it, as a worker does, with this end."""
     async with world.gateway.database.transaction() as session:
-        this = await deliveries.begin(session, UUID(notification_id))
+        this = await deliveries.begin_attempt(session, UUID(notification_id))
         assert this is not None
-        await deliveries.pin(session, this.notification, {"type": "x", "data": {"title": "t"}})
-        await deliveries.end(session, this, tried, duration_ms=7, delay=None)
+        await deliveries.store_payload(
+            session, this.notification, {"type": "x", "data": {"title": "t"}}
+        )
+        await deliveries.end_attempt(session, this, tried, duration_ms=7, delay=None)
 
 
 async def sample(client: Client, **target: Any) -> dict[str, Any]:
@@ -134,7 +136,7 @@ async def test_a_tests_target_is_checked_and_it_goes_its_way(
     )
     assert made["target"] == {"url": "https://hooks.example.com/in", "secret_ref": signing}
     async with world.gateway.database.transaction() as session:
-        due = await deliveries.due(session, limit=100)
+        due = await deliveries.take_due(session, limit=100)
     assert made["id"] in [str(one.id) for one in due]
     for body, field in (
         ({}, ["body"]),
@@ -156,8 +158,8 @@ async def test_a_slack_address_is_not_shown(client: Client) -> None:
 
 async def test_tries_are_shown_and_lists_are_narrowed(world: World, client: Client) -> None:
     kept, lost = await sample(client), await sample(client, email={"to": "ada@example.com"})
-    await ended(world, kept["id"], Tried(status_code=200, excerpt="thanks\0"))
-    await ended(world, lost["id"], Tried(error="It said 550.", is_final=True))
+    await ended(world, kept["id"], AttemptResult(status_code=200, excerpt="thanks\0"))
+    await ended(world, lost["id"], AttemptResult(error="It said 550.", is_final=True))
     read = (await client.get(kept["_links"]["self"])).json()
     assert (read["status"], read["attempt_count"], read["error"]) == ("delivered", 1, None)
     assert read["payload"] == {"type": "x", "data": {"title": "t"}}
@@ -181,7 +183,7 @@ async def test_a_redelivery_is_a_new_one_of_the_same_message(world: World, clien
     path = first["_links"]["redeliver"]
     early = await client.post(path)
     assert (early.status_code, early.json()["code"]) == (409, "conflict")
-    await ended(world, first["id"], Tried(status_code=204))
+    await ended(world, first["id"], AttemptResult(status_code=204))
     again = await client.post(path, headers={"Idempotency-Key": "one"})
     twice = await client.post(path, headers={"Idempotency-Key": "one"})
     assert again.status_code == 202

@@ -109,15 +109,15 @@ async def test_the_owner_alone_opens_it_and_use_is_noted(world: World, client: C
     await put(client, "opened", hosts=["example.com"])
     mine = await user_id(client)
     async with world.gateway.database.transaction() as session:
-        row, value = await secrets.opened(session, world.gateway.sealer, mine, "secret://opened")
+        row, value = await secrets.decrypt(session, world.gateway.sealer, mine, "secret://opened")
     assert (value, row.hosts) == (CANARY, ["example.com"])
     assert (await client.get(f"{BASE}/opened")).json()["last_used_at"] is not None
     async with world.gateway.database.transaction() as session:
         for reference in ("secret://absent", "secret://", "secret://../opened", ""):
             with pytest.raises(SecretUnusableError):
-                await secrets.opened(session, world.gateway.sealer, row.user_id, reference)
+                await secrets.decrypt(session, world.gateway.sealer, row.user_id, reference)
         with pytest.raises(SecretsNotConfiguredError):
-            await secrets.opened(session, SecretBox("z" * 32), row.user_id, "opened")
+            await secrets.decrypt(session, SecretBox("z" * 32), row.user_id, "opened")
 
 
 async def test_the_value_is_nowhere_in_the_database_but_sealed(

@@ -32,7 +32,7 @@ async def actions(world: World, execution_id: str) -> list[str]:
 
 async def said(world: World, execution_id: str) -> list[str]:
     async with world.gateway.database.reading() as session:
-        rows = await signals.unread(session, UUID(execution_id))
+        rows = await signals.list_unread(session, UUID(execution_id))
     return [row.kind for row in rows if row.kind != "start"]
 
 

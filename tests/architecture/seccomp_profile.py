@@ -26,7 +26,7 @@ class Argument(Part):
     op: Operator
 
 
-class Rule(Part):
+class SyscallRule(Part):
     """What happens to some calls; several conditions on one rule must hold together."""
 
     names: Annotated[Sequence[str], Field(min_length=1)]
@@ -49,7 +49,7 @@ class Profile(Part):
     default_action: Annotated[Literal["SCMP_ACT_ERRNO"], Field(alias="defaultAction")]
     default_errno: Annotated[int, Field(alias="defaultErrnoRet")]
     architectures: Annotated[Sequence[Architecture], Field(alias="archMap")]
-    syscalls: Sequence[Rule]
+    syscalls: Sequence[SyscallRule]
 
     def allowed(self) -> set[str]:
         """Calls that some rule allows, under a condition or without."""

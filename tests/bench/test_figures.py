@@ -1,6 +1,6 @@
 import pytest
 
-from bench.figures import Bar, Section, Spread, Table, told
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.results import render
 
 
@@ -18,7 +18,7 @@ def test_pairs_must_be_complete() -> None:
     ("value", "words"), [(0.0, "0"), (0.754, "0.75"), (12.34, "12.3"), (1234.5, "1,234")]
 )
 def test_three_digits_are_told(value: float, words: str) -> None:
-    assert told(value) == words
+    assert shown(value) == words
 
 
 def test_a_bar_that_is_missed_is_said_to_be() -> None:

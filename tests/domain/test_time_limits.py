@@ -17,7 +17,7 @@ def _limited(seconds: float) -> None:
         _forever()
 
 
-def test_an_expression_that_takes_for_ever_is_ended() -> None:
+def test_an_expression_that_never_ends_is_ended() -> None:
     for _ in range(5):
         began = time.monotonic()
         with pytest.raises(TookTooLongError):
@@ -53,7 +53,7 @@ def test_an_end_that_is_swallowed_comes_again() -> None:
 def test_a_finalizer_that_runs_meanwhile_is_completed() -> None:
     completed: list[bool] = []
 
-    class Slow:
+    class SlowFinalizer:
         def __del__(self) -> None:
             began = time.monotonic()
             while time.monotonic() - began < 0.1:
@@ -62,7 +62,7 @@ def test_a_finalizer_that_runs_meanwhile_is_completed() -> None:
 
     def work() -> None:
         with time_limit(0.02):
-            Slow()
+            SlowFinalizer()
             _forever()
 
     with pytest.raises(TookTooLongError):
@@ -70,6 +70,6 @@ def test_a_finalizer_that_runs_meanwhile_is_completed() -> None:
     assert completed == [True]
 
 
-def test_no_other_thread_is_told_it_is_limited() -> None:
+def test_other_threads_get_an_error() -> None:
     with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="main thread"):
         threads.submit(_limited, 1).result()

@@ -20,7 +20,7 @@ from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import signals
-from persistence.executions.creation import request_of
+from persistence.executions.creation import make_start_request
 from persistence.ledger.audit import Actor
 from persistence.tables.columns import Row
 from persistence.tables.events import ExecutionEventRow
@@ -82,7 +82,7 @@ class Engine:
         """Store a task with this script and an execution of it (`store`), start its workflow."""
         row = await store(self.database, self.user_id, turns, **fields)
         if dispatch and row.status == ExecutionStatus.PENDING:
-            assert await self.dispatcher.start(request_of(row))
+            assert await self.dispatcher.start(make_start_request(row))
         return self.run(row.id)
 
     async def asked(self, marker: str) -> LoggedCall:
@@ -255,7 +255,9 @@ class Run:
 
         async def are_read() -> bool:
             async with self.engine.database.reading() as session:
-                return all(row.kind == "message" for row in await signals.unread(session, self.id))
+                return all(
+                    row.kind == "message" for row in await signals.list_unread(session, self.id)
+                )
 
         await eventually(are_read, what="the end of unread signals")
 

@@ -29,7 +29,7 @@ from tests.waiting import eventually
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkerPlace:
     """Where a worker works: a database, a Temporal, a namespace nobody else uses, a home."""
 
     database_url: str
@@ -51,9 +51,9 @@ class Place:
         )
 
 
-async def make_place(database_url: str, temporal_address: str, home: Path) -> Place:
+async def make_place(database_url: str, temporal_address: str, home: Path) -> WorkerPlace:
     """A place with a namespace of its own: the names of our task queues are fixed."""
-    place = Place(database_url, temporal_address, f"engine-{new_id().hex}", home)
+    place = WorkerPlace(database_url, temporal_address, f"engine-{new_id().hex}", home)
     client = await connect(Settings(temporal_address=temporal_address))
     retention = Duration()
     retention.FromTimedelta(timedelta(days=1))
@@ -67,12 +67,12 @@ async def make_place(database_url: str, temporal_address: str, home: Path) -> Pl
 
 
 @asynccontextmanager
-async def driving(place: Place, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
+async def driving(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
     """A driver for executions there; whoever wants them to move runs workers too."""
     client = await connect(place.settings())
     database = Database.connect(place.database_url)
     async with database.transaction() as session:
-        user_id = (await users.see(session, "alice", "user")).id
+        user_id = (await users.find_or_create(session, "alice", "user")).id
     services = worker.compose_services(place.settings(), database, client, Outbound(()))
     dispatcher = Dispatcher(client)
     yield Engine(database, client, dispatcher, services, scripted, user_id, place.home)
@@ -81,7 +81,7 @@ async def driving(place: Place, scripted: ScriptedModelServer) -> AsyncIterator[
 
 @asynccontextmanager
 async def working(
-    place: Place, scripted: ScriptedModelServer, **changed: Any
+    place: WorkerPlace, scripted: ScriptedModelServer, **changed: Any
 ) -> AsyncIterator[Client]:
     """A worker there while the block runs; it drains when the block ends."""
     settings = place.settings(**changed)
@@ -95,7 +95,7 @@ async def working(
 
 @asynccontextmanager
 async def worker_process(
-    place: Place,
+    place: WorkerPlace,
     scripted: ScriptedModelServer,
     *,
     log: Path,

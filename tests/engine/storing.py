@@ -85,7 +85,7 @@ async def store(
         )
         await session.flush()
         await events.append(session, row.id, Event("execution.created", {"title": title}))
-        await prerequisites.require(session, row.id, waits_for)
+        await prerequisites.store(session, row.id, waits_for)
         if blocked_by is None:
             await append_signal(session, row.id, SignalKind.START)
     return row

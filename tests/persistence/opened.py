@@ -59,7 +59,7 @@ class Opened:
 async def opened(database: Database, **fields: Any) -> Opened:
     """A new execution, ready for its first segment."""
     async with database.transaction() as session:
-        user_id = (await users.see(session, "alice", "user")).id
+        user_id = (await users.find_or_create(session, "alice", "user")).id
     row = await store(database, user_id, [{"text": "x"}], **fields)
     execution = Opened(database, row.id, row.workflow_id)
     assert await admission.create_session(database, row.id, execution.identity(0))

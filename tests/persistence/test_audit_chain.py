@@ -154,7 +154,7 @@ async def test_a_changed_entry_is_found(sealed: Database, column: str) -> None:
     }
     change = f"UPDATE audit_log SET {column} = {values[column]} WHERE id = :id"  # noqa: S608
     async with tampering(sealed) as session:
-        await users.see(session, "x", "user")
+        await users.find_or_create(session, "x", "user")
         changed = await session.scalar(text("SELECT audit_id FROM audit_seals WHERE seq = 5"))
         await session.execute(text(change), {"id": changed})
     found = await verify(sealed)

@@ -89,7 +89,7 @@ async def test_a_failure_does_not_wait_for_a_message(database: Database) -> None
     ended = await finish(execution, status=ExecutionStatus.FAILED, error_code=ErrorCode.TIMEOUT)
     assert (ended.has_unread_messages, ended.status) == (False, ExecutionStatus.FAILED)
     async with database.reading() as session:
-        assert not await signals.unread(session, execution.id)
+        assert not await signals.list_unread(session, execution.id)
 
 
 async def test_a_message_that_comes_while_the_end_is_written_is_not_lost(
@@ -140,7 +140,7 @@ async def test_the_next_of_a_session_is_promoted_in_order(database: Database) ->
     assert (await promoted.row()).status == ExecutionStatus.PENDING
     assert (await waiting.row()).status == ExecutionStatus.BLOCKED
     async with database.reading() as session:
-        [start] = await signals.unread(session, promoted.id)
+        [start] = await signals.list_unread(session, promoted.id)
     assert (start.kind, start.payload) == ("start", {})
     assert await admission.create_session(database, promoted.id, promoted.identity(0))
     assert (await promoted.row()).session_id == row.session_id
@@ -203,7 +203,7 @@ async def test_a_parent_is_told(database: Database) -> None:
     ended = await finish(child)
     assert ended.parent_workflow_id == parent.workflow_id
     async with database.reading() as session:
-        [told] = await signals.unread(session, parent.id)
+        [told] = await signals.list_unread(session, parent.id)
     assert told.kind == "subtask_finished"
     assert UUID(told.payload["execution_id"]) == child.id
     async with unchanged(database):

@@ -23,7 +23,7 @@ async def reads(database_url: str) -> AsyncIterator[CachedReads]:
 
 async def test_everyone_gets_their_own(database: Database, reads: CachedReads) -> None:
     async with database.transaction() as session:
-        user = await users.see(session, "alice", "user")
+        user = await users.find_or_create(session, "alice", "user")
     rows = [await store(database, user.id, [{"text": "x"}], title=f"t{n}") for n in range(4)]
     absent = new_id()
     asked = [row.id for row in rows] * 20 + [absent]
@@ -38,7 +38,7 @@ async def test_everyone_gets_their_own(database: Database, reads: CachedReads) -
 async def test_what_was_written_before_is_seen(database: Database, reads: CachedReads) -> None:
     """While others read all the time: nobody joins a read that began before they asked."""
     async with database.transaction() as session:
-        user = await users.see(session, "alice", "user")
+        user = await users.find_or_create(session, "alice", "user")
     row = await store(database, user.id, [{"text": "x"}])
     stop = asyncio.Event()
 
@@ -62,7 +62,7 @@ async def test_who_goes_away_takes_nothing_from_others(
     database: Database, reads: CachedReads
 ) -> None:
     async with database.transaction() as session:
-        user = await users.see(session, "alice", "user")
+        user = await users.find_or_create(session, "alice", "user")
     row = await store(database, user.id, [{"text": "x"}])
     first = asyncio.create_task(reads.execution(row.id))
     second = asyncio.create_task(reads.execution(row.id))

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.sessions import lineage
-from persistence.sessions.fork_points import ForkPoint, session_at
+from persistence.sessions.fork_points import ForkPoint, create_session
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from tests.persistence.opened import Opened, opened
@@ -27,7 +27,7 @@ async def forked(database: Database, execution: Opened, origin: UUID | None, seq
     async with database.transaction() as session:
         source = await session.get_one(ExecutionRow, execution.id)
         conversation = await session.get_one(SessionRow, origin or source.session_id)
-        return (await session_at(session, source, conversation, ForkPoint(seq))).id
+        return (await create_session(session, source, conversation, ForkPoint(seq))).id
 
 
 async def test_a_fork_of_a_long_conversation_is_read_by_indexes(database: Database) -> None:
@@ -42,7 +42,7 @@ async def test_a_fork_of_a_long_conversation_is_read_by_indexes(database: Databa
     first = await forked(database, execution, None, 390)
     second = await forked(database, execution, first, 100)
     expected = 1 + sum(n % 10 != 0 for n in range(1, 100))
-    assert len(await lineage.transcript(database, second)) == expected
+    assert len(await lineage.load_transcript(database, second)) == expected
     for statement, parameters in (
         (lineage.TRANSCRIPT, {"session_id": second}),
         (lineage.LATEST, {"session_id": second, "limit": 5}),
@@ -64,5 +64,5 @@ async def test_what_is_no_fork_shares_nothing(database: Database) -> None:
     execution = await opened(database)
     row = await execution.row()
     assert row.session_id is not None
-    assert [m.seq for m in await lineage.transcript(database, row.session_id)] == [1]
-    assert await lineage.last(database, new_id()) is None
+    assert [m.seq for m in await lineage.load_transcript(database, row.session_id)] == [1]
+    assert await lineage.find_last_message(database, new_id()) is None

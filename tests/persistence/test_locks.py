@@ -118,8 +118,8 @@ async def test_a_fork_and_a_start_in_its_origins_session(database: Database) -> 
         assert row is not None
         async with held_up(database, start()) as starting:
             conversation = await session.get_one(SessionRow, session_id)
-            point = await fork_points.beginning(session, row)
-            await fork_points.session_at(session, row, conversation, point)
+            point = await fork_points.find_start(session, row)
+            await fork_points.create_session(session, row, conversation, point)
     await starting
 
 

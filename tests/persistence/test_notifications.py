@@ -26,7 +26,7 @@ async def execution(database: Database, config: Any, **columns: Any) -> UUID:
     """An execution with this configuration; its id."""
     new = new_id()
     async with database.transaction() as session:
-        user_id = (await users.see(session, "alice", "user")).id
+        user_id = (await users.find_or_create(session, "alice", "user")).id
         session.add(
             ExecutionRow(
                 id=new,
@@ -116,7 +116,7 @@ async def test_a_subtask_tells_only_of_its_questions(database: Database) -> None
 
 async def test_a_run_of_anothers_task_is_not_told_to_its_owner(database: Database) -> None:
     async with database.transaction() as session:
-        owner = (await users.see(session, "bob", "user")).id
+        owner = (await users.find_or_create(session, "bob", "user")).id
         task = TaskRow(
             user_id=owner,
             name="shared",
@@ -141,9 +141,9 @@ async def test_due_deliveries_are_shared_and_come_back(database: Database) -> No
     new = await execution(database, {"email": ["a@b.c", "d@e.f"]})
     await tell(database, new, "execution.completed")
     async with database.transaction() as first, database.transaction() as second:
-        mine = await deliveries.due(first, limit=1)
-        theirs = await deliveries.due(second, limit=5)
+        mine = await deliveries.take_due(first, limit=1)
+        theirs = await deliveries.take_due(second, limit=5)
         assert len(mine) == len(theirs) == 1
         assert {one.id for one in mine}.isdisjoint(one.id for one in theirs)
     async with database.transaction() as session:
-        assert await deliveries.due(session, limit=5) == []
+        assert await deliveries.take_due(session, limit=5) == []

@@ -106,7 +106,7 @@ async def test_many_start_together(database: Database) -> None:
     ids = await wait(database, first, [first.id] * 4000)
     [late] = await wait(database, first, [first.id])
     async with database.transaction() as session:
-        await prerequisites.require(session, late, ids[:1])
+        await prerequisites.store(session, late, ids[:1])
     assert await settle(database, first.id, ExecutionStatus.COMPLETED) <= MOST_STATEMENTS
     assert await count(database, "SELECT count(*) FROM executions WHERE status = 'pending'") == 4000
     unstarted = "SELECT count(*) FROM signals WHERE kind = 'start' AND consumed_at IS NULL"

@@ -19,11 +19,11 @@ async def test_what_is_said_is_read_in_order(database: Database) -> None:
         for number in range(50):
             await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": str(number)})
     async with database.transaction() as session:
-        unread = await signals.unread(session, execution.id)
+        unread = await signals.list_unread(session, execution.id)
         assert [row.payload["content"] for row in unread] == [str(n) for n in range(50)]
         await signals.consume(session, [row.id for row in unread[:49]])
     async with database.reading() as session:
-        [last] = await signals.unread(session, execution.id)
+        [last] = await signals.list_unread(session, execution.id)
     assert last.payload["content"] == "49"
 
 

@@ -78,7 +78,7 @@ class Ledger:
 
     async def read(self, group_by: GroupBy, narrowed: UsageFilter = MARCH) -> Usage:
         async with self.database.reading() as session:
-            return await usage_of.usage(session, group_by, narrowed)
+            return await usage_of.sum_usage(session, group_by, narrowed)
 
     async def totals(self, narrowed: UsageFilter = MARCH) -> Measures:
         return (await self.read(GroupBy.DAY, narrowed)).totals
@@ -109,8 +109,8 @@ def _call(execution_id: UUID, model: str, tokens: int, cost: Decimal) -> ModelCa
 @pytest.fixture
 async def ledger(database: Database) -> Ledger:
     async with database.transaction() as session:
-        alice = (await users.see(session, "alice", "user")).id
-        bob = (await users.see(session, "bob", "user")).id
+        alice = (await users.find_or_create(session, "alice", "user")).id
+        bob = (await users.find_or_create(session, "bob", "user")).id
     return Ledger(database, alice, bob)
 
 

@@ -130,7 +130,7 @@ async def what_stays_is_seen_once(
     meanwhile: list[list[tuple]],  # type: ignore[type-arg]  # two kinds
 ) -> None:
     async with database.transaction() as session:
-        user = await users.see(session, f"walker {new_id()}", "user")
+        user = await users.find_or_create(session, f"walker {new_id()}", "user")
     walk = Walk(database, user.id, narrowed)
     for row in there:
         await walk.insert(*row)

@@ -40,7 +40,7 @@ MOST_FORKS = 5
 LIVE = sorted(set(ExecutionStatus) - TERMINAL - {ExecutionStatus.PENDING, ExecutionStatus.BLOCKED})
 
 
-class Record(RuleBasedStateMachine):
+class ExecutionStates(RuleBasedStateMachine):
     """One execution in a real database, moved by every run that it ever had."""
 
     database_url: ClassVar[str]
@@ -171,7 +171,7 @@ class Record(RuleBasedStateMachine):
                 source = await queries.lock_existing(session, self.execution.id)
                 conversation = await session.get_one(SessionRow, origin or source.session_id)
                 point = fork_points.ForkPoint(upto)
-                made = await fork_points.session_at(session, source, conversation, point)
+                made = await fork_points.create_session(session, source, conversation, point)
             before = await self.conversation(conversation.id)
             return made.id, [message.id for message in before if message.seq <= upto]
 
@@ -180,7 +180,7 @@ class Record(RuleBasedStateMachine):
 
     async def conversation(self, session_id: UUID) -> Sequence[MessageRow]:
         async with self.database.reading() as session:
-            return await sessions.latest_messages(session, session_id, limit=1000)
+            return await sessions.list_latest_messages(session, session_id, limit=1000)
 
     @rule(status=st.sampled_from(sorted(TERMINAL)))
     def it_ends(self, status: ExecutionStatus) -> None:
@@ -244,9 +244,9 @@ class Record(RuleBasedStateMachine):
             return row, list(events)
 
 
-def in_database(url: str) -> type[Record]:
+def in_database(url: str) -> type[ExecutionStates]:
     """The machine on a database."""
-    return type("RecordInDatabase", (Record,), {"database_url": url})
+    return type("StatesInDatabase", (ExecutionStates,), {"database_url": url})
 
 
 EXAMPLES = settings(max_examples=15, stateful_step_count=20, deadline=None)

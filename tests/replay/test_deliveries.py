@@ -74,7 +74,7 @@ async def test_fresh_histories_replay(
     async with receiving(*BEHAVIOURS[behaviour]) as receiver:
         target = {"url": f"http://127.0.0.1:{receiver.port}/"}
         async with engine.database.transaction() as session:
-            row = await queries.test(session, engine.user_id, Kind.WEBHOOK, target)
+            row = await queries.create_test(session, engine.user_id, Kind.WEBHOOK, target)
         handle: WorkflowHandle[Any, Any] = engine.client.get_workflow_handle(
             notification_workflow_id(row.id)
         )

@@ -38,7 +38,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def user(database: Database) -> UUID:
     async with database.transaction() as session:
-        return (await users.see(session, "alice", "user")).id
+        return (await users.find_or_create(session, "alice", "user")).id
 
 
 async def texts(database: Database, statement: str) -> list[str]:
@@ -60,7 +60,7 @@ async def test_expired_keys_are_deleted(database: Database) -> None:
     user_id = await user(database)
     async with database.transaction() as session:
         for number in range(10):
-            await idempotency.keep(session, Key(user_id, "POST /x", f"{number}", b""), 202, {})
+            await idempotency.store(session, Key(user_id, "POST /x", f"{number}", b""), 202, {})
         await session.execute(
             text("UPDATE idempotency_keys SET expires_at = now() - interval '1 s' WHERE key < '8'")
         )

@@ -68,7 +68,7 @@ async def test_a_silent_temporal_delays_a_sweep_only_once(database_url: str) -> 
     """And not once for each signal."""
     database = Database.connect(database_url)
     async with database.transaction() as session:
-        user_id = (await users.see(session, "alice", "user")).id
+        user_id = (await users.find_or_create(session, "alice", "user")).id
     for _ in range(20):
         await store(database, user_id, [{"text": "x"}])
     async with database.transaction() as session:
@@ -89,6 +89,6 @@ async def test_signals_of_ended_executions_are_consumed(engine: Engine) -> None:
 
     async def is_consumed() -> bool:
         async with engine.database.reading() as session:
-            return not await signals.unread(session, run.id)
+            return not await signals.list_unread(session, run.id)
 
     await eventually(is_consumed)

@@ -18,8 +18,8 @@ HOST = "here"
 
 
 @dataclass
-class Caller:
-    """One session's calls. `started` holds what `on_started` was told."""
+class SessionCalls:
+    """One session's calls. `started` contains the arguments of `on_started`."""
 
     toolbox: Toolbox
     session_id: UUID = field(default_factory=new_id)
@@ -61,7 +61,7 @@ class Caller:
 
 
 Sandbox = Literal["auto", "none"]
-MakeCaller = Callable[..., Caller]
+MakeCalls = Callable[..., SessionCalls]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -71,21 +71,21 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def make_caller(tmp_path: Path) -> MakeCaller:
-    def make(sandbox: Sandbox = "auto", limits: ToolLimits | None = None) -> Caller:
+def make_calls(tmp_path: Path) -> MakeCalls:
+    def make(sandbox: Sandbox = "auto", limits: ToolLimits | None = None) -> SessionCalls:
         root = tmp_path / "workspaces"
-        return Caller(Toolbox(root, host_id=HOST, sandbox=sandbox, limits=limits))
+        return SessionCalls(Toolbox(root, host_id=HOST, sandbox=sandbox, limits=limits))
 
     return make
 
 
 @pytest.fixture
-def call(make_caller: MakeCaller) -> Caller:
+def call(make_calls: MakeCalls) -> SessionCalls:
     """Calls into the sandbox."""
-    return make_caller()
+    return make_calls()
 
 
 @pytest.fixture(params=["auto", "none"])
-def any_call(request: pytest.FixtureRequest, make_caller: MakeCaller) -> Caller:
+def any_call(request: pytest.FixtureRequest, make_calls: MakeCalls) -> SessionCalls:
     """Calls into the sandbox, and unprotected ones."""
-    return make_caller(request.param)
+    return make_calls(request.param)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from domain.tool_calls import ProcessIdentity, ToolOutcome
-from tests.tools.conftest import HOST, Caller, MakeCaller, until
+from tests.tools.conftest import HOST, MakeCalls, SessionCalls, until
 from tools.limits import MIB
 from tools.processes import started_ticks
 
@@ -58,33 +58,33 @@ def token() -> str:
     return f"6{int.from_bytes(os.urandom(5))}"
 
 
-async def test_output_and_exit_code_in_the_order_they_came(any_call: Caller) -> None:
+async def test_output_and_exit_code_in_the_order_they_came(any_call: SessionCalls) -> None:
     outcome = await any_call("bash", command="echo out; echo err >&2; echo again; exit 3")
     assert outcome == ToolOutcome("out\nerr\nagain\n\n[exit code 3]", is_error=True)
     assert await any_call("bash", command="true") == ToolOutcome("[exit code 0]")
 
 
-async def test_a_command_works_in_its_workspace_and_reads_nothing(any_call: Caller) -> None:
+async def test_a_command_works_in_its_workspace_and_reads_nothing(any_call: SessionCalls) -> None:
     assert await any_call.bash("echo x > y && cat y && cat && [ ! -t 0 ]") == "x\n\n[exit code 0]"
     assert (any_call.workspace / "y").read_text() == "x\n"
 
 
-async def test_a_signal_is_told_as_an_exit_code(any_call: Caller) -> None:
+async def test_a_signal_becomes_an_exit_code(any_call: SessionCalls) -> None:
     assert "[exit code 137]" in await any_call.bash("kill -KILL $$")
 
 
-async def test_a_command_that_does_not_exist(any_call: Caller) -> None:
+async def test_a_command_that_does_not_exist(any_call: SessionCalls) -> None:
     assert "[exit code 127]" in await any_call.bash("no-such-command")
 
 
 async def test_the_worker_environment_is_not_seen(
-    any_call: Caller, monkeypatch: pytest.MonkeyPatch
+    any_call: SessionCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-7")
     assert "canary-7" not in await any_call.bash("env; cat /proc/self/environ")
 
 
-async def test_slow_commands_are_ended_with_all_they_started(any_call: Caller) -> None:
+async def test_slow_commands_are_ended_with_all_they_started(any_call: SessionCalls) -> None:
     duration = token()
     outcome = await any_call(
         "bash", command=f"echo begun; sleep {duration} & sleep {duration}", timeout_seconds=3
@@ -93,28 +93,28 @@ async def test_slow_commands_are_ended_with_all_they_started(any_call: Caller) -
     await gone(duration)
 
 
-async def test_background_processes_end_with_the_command(any_call: Caller) -> None:
+async def test_background_processes_end_with_the_command(any_call: SessionCalls) -> None:
     duration = token()
     assert await any_call.bash(f"sleep {duration} & echo done") == "done\n\n[exit code 0]"
     await gone(duration)
 
 
-async def test_a_daemon_can_not_leave_the_sandbox(call: Caller) -> None:
+async def test_a_daemon_can_not_leave_the_sandbox(call: SessionCalls) -> None:
     duration = token()
     await call.bash(f"setsid nohup sleep {duration} >/dev/null 2>&1 &")
     await gone(duration)
 
 
-async def test_a_daemon_does_not_keep_an_unprotected_call_waiting(make_caller: MakeCaller) -> None:
+async def test_a_daemon_does_not_keep_an_unprotected_call_waiting(make_calls: MakeCalls) -> None:
     duration = token()
-    call = make_caller("none")
+    call = make_calls("none")
     assert await call.bash(f"setsid sleep {duration} & echo done") == "done\n\n[exit code 0]"
     for pid in running(duration):
         with suppress(ProcessLookupError):
             os.kill(pid, 9)
 
 
-async def test_cancel_ends_everything(any_call: Caller) -> None:
+async def test_cancel_ends_everything(any_call: SessionCalls) -> None:
     duration = token()
     begun = asyncio.Event()
 
@@ -134,7 +134,7 @@ async def test_cancel_ends_everything(any_call: Caller) -> None:
     assert list((any_call.workspace.parent / ".private").glob("output-*")) == []
 
 
-async def test_cancel_before_the_gate_leaves_nothing(any_call: Caller) -> None:
+async def test_cancel_before_the_gate_leaves_nothing(any_call: SessionCalls) -> None:
     duration = token()
     invocation = any_call.invocation("bash", command=f"touch ran; sleep {duration}")
     for delay in (0.0, 0.001, 0.005, 0.01, 0.02):
@@ -145,7 +145,7 @@ async def test_cancel_before_the_gate_leaves_nothing(any_call: Caller) -> None:
         await gone(duration)
 
 
-async def test_the_group_is_on_record_before_anything_runs(any_call: Caller) -> None:
+async def test_the_group_is_on_record_before_anything_runs(any_call: SessionCalls) -> None:
     seen: list[ProcessIdentity] = []
 
     async def on_started(identity: ProcessIdentity | None) -> None:
@@ -164,8 +164,8 @@ async def test_the_group_is_on_record_before_anything_runs(any_call: Caller) -> 
     assert started_ticks(seen[0].process_group) is None
 
 
-async def test_nothing_runs_when_it_can_not_be_put_on_record(any_call: Caller) -> None:
-    class LostError(Exception):
+async def test_nothing_runs_when_it_can_not_be_put_on_record(any_call: SessionCalls) -> None:
+    class ConnectionLostError(Exception):
         pass
 
     groups: list[int] = []
@@ -173,16 +173,16 @@ async def test_nothing_runs_when_it_can_not_be_put_on_record(any_call: Caller) -
     async def on_started(identity: ProcessIdentity | None) -> None:
         assert identity is not None
         groups.append(identity.process_group)
-        raise LostError
+        raise ConnectionLostError
 
-    with pytest.raises(LostError):
+    with pytest.raises(ConnectionLostError):
         await any_call.run(any_call.invocation("bash", command="touch ran"), on_started)
     assert not (any_call.workspace / "ran").exists()
     assert started_ticks(groups[0]) is None
 
 
 async def test_another_attempt_ends_the_group_of_a_former_one(
-    any_call: Caller, make_caller: MakeCaller
+    any_call: SessionCalls, make_calls: MakeCalls
 ) -> None:
     duration = token()
     recorded: asyncio.Future[ProcessIdentity | None] = asyncio.get_running_loop().create_future()
@@ -195,7 +195,7 @@ async def test_another_attempt_ends_the_group_of_a_former_one(
     identity = await recorded
     assert identity is not None
     await until((any_call.workspace / "b").exists)
-    another = make_caller().toolbox
+    another = make_calls().toolbox
     await another.end_process(replace(identity, host_id="elsewhere"))
     await another.end_process(replace(identity, started_ticks=identity.started_ticks + 1))
     assert running(duration)
@@ -206,7 +206,7 @@ async def test_another_attempt_ends_the_group_of_a_former_one(
     await gone(duration)
 
 
-async def test_a_hundred_megabytes_are_capped_and_kept(any_call: Caller) -> None:
+async def test_a_hundred_megabytes_are_capped_and_kept(any_call: SessionCalls) -> None:
     outcome = await any_call("bash", command="yes 0123456789abcde | head -c 100000000; echo END")
     assert len(outcome.text) < 31_000
     assert outcome.text.startswith("0123456789abcde\n")
@@ -220,7 +220,7 @@ async def test_a_hundred_megabytes_are_capped_and_kept(any_call: Caller) -> None
         assert hashlib.file_digest(file, "sha256").hexdigest() == whole.sha256
 
 
-async def test_long_output_shows_both_ends_and_is_whole_in_the_store(call: Caller) -> None:
+async def test_long_output_shows_both_ends_and_is_whole_in_the_store(call: SessionCalls) -> None:
     outcome = await call("bash", command="seq 100000")
     assert outcome.text.startswith("1\n2\n3\n")
     assert "99999\n100000\n" in outcome.text
@@ -229,12 +229,12 @@ async def test_long_output_shows_both_ends_and_is_whole_in_the_store(call: Calle
     assert lines == [str(n) for n in range(1, 100_001)]
 
 
-async def test_a_cut_never_splits_a_character(call: Caller) -> None:
+async def test_a_cut_never_splits_a_character(call: SessionCalls) -> None:
     outcome = await call("bash", command="for i in $(seq 30000); do printf 'äö€😀'; done")
     assert "\N{REPLACEMENT CHARACTER}" not in outcome.text.replace("äö€😀", "")[-200:]
 
 
-async def test_binary_output_is_described(any_call: Caller) -> None:
+async def test_binary_output_is_described(any_call: SessionCalls) -> None:
     outcome = await any_call("bash", command="head -c 300000 /dev/urandom")
     assert outcome.text == "(binary output of 300,000 bytes)\n[exit code 0]"
     assert outcome.whole_output is not None
@@ -242,7 +242,7 @@ async def test_binary_output_is_described(any_call: Caller) -> None:
     assert outcome.whole_output.size_bytes == 300_000
 
 
-async def test_odd_bytes_become_text_that_can_be_stored(any_call: Caller) -> None:
+async def test_odd_bytes_become_text_that_can_be_stored(any_call: SessionCalls) -> None:
     outcome = await any_call(
         "bash", command=r"echo a long line of text; printf 'x\0y\xff\xed\xa0\x80z'"
     )
@@ -255,17 +255,19 @@ async def test_odd_bytes_become_text_that_can_be_stored(any_call: Caller) -> Non
     ("command", "expected"),
     [("a\0b", "NUL"), ("echo \ud800", "surrogate"), ("echo " + "ä" * 100_000, "at most")],
 )
-async def test_commands_that_can_not_be_given(call: Caller, command: str, expected: str) -> None:
+async def test_commands_that_can_not_be_given(
+    call: SessionCalls, command: str, expected: str
+) -> None:
     assert expected in await call.refusal("bash", command=command)
     assert call.started == []
 
 
-async def test_many_at_once(call: Caller) -> None:
+async def test_many_at_once(call: SessionCalls) -> None:
     texts = await asyncio.gather(*(call.bash(f"echo {i}") for i in range(20)))
     assert texts == [f"{i}\n\n[exit code 0]" for i in range(20)]
 
 
-async def test_nothing_is_left_open_or_unreaped(any_call: Caller) -> None:
+async def test_nothing_is_left_open_or_unreaped(any_call: SessionCalls) -> None:
     await any_call.bash("true")
     before = opened()
     for _ in range(5):

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.tool_calls import ProcessIdentity, ToolEffect
-from tests.tools.conftest import Caller, MakeCaller
+from tests.tools.conftest import MakeCalls, SessionCalls
 from tools.limits import ToolLimits
 from tools.listing import matches
 from tools.specs import BUILTIN_TOOLS
 
 
-async def test_write_read_edit(call: Caller) -> None:
+async def test_write_read_edit(call: SessionCalls) -> None:
     assert await call.text("write_file", path="a/b.txt", content="one\ntwo\n") == (
         "Made a/b.txt (8 bytes)."
     )
@@ -33,7 +33,7 @@ async def test_write_read_edit(call: Caller) -> None:
     assert await call.text("read_file", path="a/b.txt") == "(a/b.txt is empty)"
 
 
-async def test_reading_in_parts(call: Caller) -> None:
+async def test_reading_in_parts(call: SessionCalls) -> None:
     (call.workspace / "n").write_text("".join(f"line {n}\n" for n in range(1, 10_001)))
     first = await call.text("read_file", path="n")
     assert "(lines 1 to " in first
@@ -46,7 +46,7 @@ async def test_reading_in_parts(call: Caller) -> None:
     assert await call.refusal("read_file", path="n", offset=10_001) == "n has only 10,000 lines."
 
 
-async def test_reading_odd_files(call: Caller) -> None:
+async def test_reading_odd_files(call: SessionCalls) -> None:
     (call.workspace / "binary").write_bytes(os.urandom(5000))
     (call.workspace / "latin").write_bytes("Grüße\0\n".encode("latin-1"))
     (call.workspace / "wide").write_bytes(b"x" * 1_000_000)
@@ -72,7 +72,9 @@ async def test_reading_odd_files(call: Caller) -> None:
         ([], "is not of type 'object'"),
     ],
 )
-async def test_unusable_input_is_answered(call: Caller, tool_input: Any, expected: str) -> None:
+async def test_unusable_input_is_answered(
+    call: SessionCalls, tool_input: Any, expected: str
+) -> None:
     (call.workspace / "d").mkdir()
     (call.workspace / "f").touch()
     invocation = replace(call.invocation("read_file"), input=tool_input)
@@ -81,19 +83,19 @@ async def test_unusable_input_is_answered(call: Caller, tool_input: Any, expecte
     assert expected in outcome.text
 
 
-async def test_a_tool_that_does_not_exist(call: Caller) -> None:
+async def test_a_tool_that_does_not_exist(call: SessionCalls) -> None:
     text = await call.refusal("Read\ud800", path="x")
     assert text.startswith(r"There is no tool named 'Read\ud800'. The tools are: bash, read_file,")
 
 
 @pytest.mark.parametrize("tool", ["write_file", "edit_file", "save_artifact"])
-async def test_nothing_changes_before_it_is_on_record(call: Caller, tool: str) -> None:
-    class LostError(Exception):
+async def test_nothing_changes_before_it_is_on_record(call: SessionCalls, tool: str) -> None:
+    class RecordLostError(Exception):
         pass
 
     async def on_started(identity: ProcessIdentity | None) -> None:
         assert identity is None
-        raise LostError
+        raise RecordLostError
 
     (call.workspace / "f").write_text("a")
     given: dict[str, dict[str, str]] = {
@@ -101,12 +103,12 @@ async def test_nothing_changes_before_it_is_on_record(call: Caller, tool: str) -
         "edit_file": {"old_text": "a", "new_text": "b"},
         "save_artifact": {},
     }
-    with pytest.raises(LostError):
+    with pytest.raises(RecordLostError):
         await call.run(call.invocation(tool, path="f", **given[tool]), on_started)
     assert (call.workspace / "f").read_text() == "a"
 
 
-async def test_read_only_tools_leave_no_record(call: Caller) -> None:
+async def test_read_only_tools_leave_no_record(call: SessionCalls) -> None:
     (call.workspace / "f").write_text("a")
     for name, spec in BUILTIN_TOOLS.items():
         if spec.effect is ToolEffect.READ_ONLY:
@@ -124,7 +126,7 @@ async def test_read_only_tools_leave_no_record(call: Caller) -> None:
 
 
 async def test_writing_keeps_permissions_and_never_follows_out(
-    call: Caller, tmp_path: Path
+    call: SessionCalls, tmp_path: Path
 ) -> None:
     script = call.workspace / "script"
     script.write_text("old")
@@ -142,7 +144,7 @@ async def test_writing_keeps_permissions_and_never_follows_out(
     assert "surrogate" in await call.refusal("write_file", path="s", content="\ud800")
 
 
-async def test_edits_that_can_not_be_made(call: Caller) -> None:
+async def test_edits_that_can_not_be_made(call: SessionCalls) -> None:
     (call.workspace / "f").write_text("a a\r\n")
     assert "2 times" in await call.refusal("edit_file", path="f", old_text="a", new_text="b")
     assert "exactly" in await call.refusal("edit_file", path="f", old_text="a\n", new_text="b")
@@ -151,7 +153,7 @@ async def test_edits_that_can_not_be_made(call: Caller) -> None:
     assert (call.workspace / "f").read_bytes() == b"b b\r\n"
 
 
-async def test_an_edit_that_is_tried_again_is_made_once(call: Caller) -> None:
+async def test_an_edit_that_is_tried_again_is_made_once(call: SessionCalls) -> None:
     (call.workspace / "f").write_text("a")
     edit = call.invocation("edit_file", path="f", old_text="a", new_text="aa")
     first, again = await call.run(edit), await call.run(edit)
@@ -162,7 +164,7 @@ async def test_an_edit_that_is_tried_again_is_made_once(call: Caller) -> None:
 
 
 @pytest.mark.parametrize("reached", ["staged", "marked"])
-async def test_an_edit_cut_by_a_crash_is_made(call: Caller, reached: str) -> None:
+async def test_an_edit_cut_by_a_crash_is_made(call: SessionCalls, reached: str) -> None:
     """The files as a crash leaves them before the last step of an edit."""
     path = call.workspace / "f"
     path.write_text("a")
@@ -179,7 +181,7 @@ async def test_an_edit_cut_by_a_crash_is_made(call: Caller, reached: str) -> Non
     assert list(private.glob("*.staged")) == []
 
 
-async def test_edits_at_once_are_all_made(call: Caller) -> None:
+async def test_edits_at_once_are_all_made(call: SessionCalls) -> None:
     (call.workspace / "f").write_text("".join(f"<{n}>" for n in range(20)))
     edits = [
         call.run(
@@ -194,7 +196,7 @@ async def test_edits_at_once_are_all_made(call: Caller) -> None:
     assert (call.workspace / "f").read_text() == "".join(f"[{n}]" for n in range(20))
 
 
-async def test_a_cancelled_write_is_whole(call: Caller) -> None:
+async def test_a_cancelled_write_is_whole(call: SessionCalls) -> None:
     content = "x" * 900_000
     for _ in range(5):
         (call.workspace / "f").write_text("old")
@@ -206,7 +208,7 @@ async def test_a_cancelled_write_is_whole(call: Caller) -> None:
     assert list((call.workspace.parent / ".private").glob("write-*")) == []
 
 
-async def test_listing(call: Caller) -> None:
+async def test_listing(call: SessionCalls) -> None:
     await call.bash(
         "mkdir -p src/deep/er .git/x; echo 1 > src/a.py; echo 22 > src/deep/er/b.py; "
         r"ln -s src/a.py link; mkfifo fifo; touch $'odd\xff\nname'; chmod 000 src/deep/er"
@@ -227,7 +229,7 @@ async def test_listing(call: Caller) -> None:
     assert "There is no" in await call.refusal("list_files", path="none")
 
 
-async def test_a_listing_has_an_end(call: Caller) -> None:
+async def test_a_listing_has_an_end(call: SessionCalls) -> None:
     for n in range(1100):
         (call.workspace / f"f{n:04}").touch()
     lines = (await call.text("list_files")).splitlines()
@@ -259,7 +261,7 @@ def test_any_glob_has_an_answer(glob: str, path: list[str]) -> None:
     assert matches(glob, path) in (True, False)
 
 
-async def test_a_search(any_call: Caller) -> None:
+async def test_a_search(any_call: SessionCalls) -> None:
     await any_call.bash(
         "mkdir -p src .git; echo 'def f(x): return 42' > src/a.py; echo 'F(1)' > src/b.txt; "
         "echo 'f(' > .git/c; printf 'f(\\0' > bin; ln -s /etc/passwd link; mkfifo fifo"
@@ -279,8 +281,8 @@ async def test_a_search(any_call: Caller) -> None:
     assert "out of the" in await any_call.refusal("search_files", pattern="root", path="link")
 
 
-async def test_a_search_has_an_end(make_caller: MakeCaller) -> None:
-    call = make_caller(limits=ToolLimits(search_seconds=1))
+async def test_a_search_has_an_end(make_calls: MakeCalls) -> None:
+    call = make_calls(limits=ToolLimits(search_seconds=1))
     (call.workspace / "many").write_text("match\n" * 100_000)
     lines = (await call.text("search_files", pattern="match")).splitlines()
     assert len(lines) == 200
@@ -294,7 +296,7 @@ async def test_a_search_has_an_end(make_caller: MakeCaller) -> None:
     assert "backtracking" in await call.refusal("search_files", pattern="(a+)+$", path="slow")
 
 
-async def test_an_artifact_is_a_copy(call: Caller) -> None:
+async def test_an_artifact_is_a_copy(call: SessionCalls) -> None:
     path = call.workspace / "out" / "chart.png"
     path.parent.mkdir()
     path.write_bytes(b"\x89PNG" * 100_000)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.conftest import Caller, MakeCaller
+from tests.tools.conftest import MakeCalls, SessionCalls
 from tools.limits import MIB, ToolLimits
 
 
@@ -40,12 +40,12 @@ from tools.limits import MIB, ToolLimits
         "timeout 120 python3 -c 'while True: pass'; test $? = 124",
     ],
 )
-async def test_forbidden(make_caller: MakeCaller, command: str) -> None:
+async def test_forbidden(make_calls: MakeCalls, command: str) -> None:
     limits = ToolLimits(written_file_bytes=MIB, tmp_bytes=2 * MIB, cpu_seconds=1)
-    assert "[exit code 0]" not in await make_caller(limits=limits).bash(command)
+    assert "[exit code 0]" not in await make_calls(limits=limits).bash(command)
 
 
-async def test_there_is_no_network_to_the_host(call: Caller) -> None:
+async def test_there_is_no_network_to_the_host(call: SessionCalls) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         connect = f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}))'"
@@ -54,26 +54,26 @@ async def test_there_is_no_network_to_the_host(call: Caller) -> None:
     assert "lo" in await call.bash("cut -d: -f1 /proc/net/dev | tail -n +3")
 
 
-async def test_no_process_of_the_host_is_seen(call: Caller) -> None:
+async def test_no_process_of_the_host_is_seen(call: SessionCalls) -> None:
     seen = await call.bash("cat /proc/[0-9]*/comm")
     assert set(seen.splitlines()) <= {"sh", "bash", "cat", "", "[exit code 0]"}
     assert "[exit code 1]" in await call.bash(f"kill -0 {os.getpid()}")
 
 
-async def test_there_are_no_capabilities_and_there_is_a_filter(call: Caller) -> None:
+async def test_there_are_no_capabilities_and_there_is_a_filter(call: SessionCalls) -> None:
     status = await call.bash("cat /proc/self/status")
     for line in ("CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1"):
         assert line in status
     assert "Seccomp:\t2" in status
 
 
-async def test_only_three_files_are_open(call: Caller) -> None:
+async def test_only_three_files_are_open(call: SessionCalls) -> None:
     assert await call.bash("ls /proc/self/fd") == "0\n1\n2\n3\n\n[exit code 0]"
     assert await call.bash("readlink /proc/self/fd/0") == "/dev/null\n\n[exit code 0]"
 
 
-async def test_a_fork_bomb_is_stopped_and_cleared_away(make_caller: MakeCaller) -> None:
-    call = make_caller(limits=ToolLimits(processes=64))
+async def test_a_fork_bomb_is_stopped_and_cleared_away(make_calls: MakeCalls) -> None:
+    call = make_calls(limits=ToolLimits(processes=64))
     outcome = await call(
         "bash", command="for i in $(seq 200); do sleep 60 & done; echo all", timeout_seconds=5
     )
@@ -81,27 +81,27 @@ async def test_a_fork_bomb_is_stopped_and_cleared_away(make_caller: MakeCaller) 
     assert await call.bash("echo still fine") == "still fine\n\n[exit code 0]"
 
 
-async def test_the_environment_is_made_anew(call: Caller) -> None:
+async def test_the_environment_is_made_anew(call: SessionCalls) -> None:
     names = await call.bash("env | cut -d= -f1 | sort | tr '\\n' ' '")
     assert names.split("\n")[0].split() == ["HOME", "LANG", "PATH", "PWD", "SHLVL", "TERM", "_"]
 
 
-async def test_a_workspace_is_not_seen_from_another(make_caller: MakeCaller) -> None:
-    mine, other = make_caller(), make_caller()
+async def test_a_workspace_is_not_seen_from_another(make_calls: MakeCalls) -> None:
+    own, other = make_calls(), make_calls()
     secret = other.workspace / "secret"
     secret.write_text("canary-8")
-    await mine.bash(f"ln -s {secret} link; ln -s ../{other.session_id}/secret link2")
+    await own.bash(f"ln -s {secret} link; ln -s ../{other.session_id}/secret link2")
     for path in (str(secret), "link", "link2", f"../{other.session_id}/secret"):
-        assert "canary-8" not in await mine.bash(f"cat {path}")
-    assert mine.workspace.stat().st_mode & 0o777 == 0o700
+        assert "canary-8" not in await own.bash(f"cat {path}")
+    assert own.workspace.stat().st_mode & 0o777 == 0o700
 
 
-async def test_tmp_is_empty_for_each_command_and_the_workspace_stays(call: Caller) -> None:
+async def test_tmp_is_empty_for_each_command_and_the_workspace_stays(call: SessionCalls) -> None:
     assert await call.bash("echo x > /tmp/a; echo y > b") == "[exit code 0]"
     assert await call.bash("ls /tmp; cat b") == "y\n\n[exit code 0]"
 
 
-async def test_ordinary_work_is_possible(call: Caller) -> None:
+async def test_ordinary_work_is_possible(call: SessionCalls) -> None:
     assert "hi 3" in await call.bash("python3 -c 'print(\"hi\", 1 + 2)' | tee out; cat out")
     assert await call.bash("whoami; id -u; pwd") == "user\n65534\n/workspace\n\n[exit code 0]"
     assert "[exit code 0]" in await call.bash(
@@ -109,26 +109,28 @@ async def test_ordinary_work_is_possible(call: Caller) -> None:
     )
 
 
-async def test_the_same_answer_from_the_probe(call: Caller, make_caller: MakeCaller) -> None:
+async def test_the_same_answer_from_the_probe(call: SessionCalls, make_calls: MakeCalls) -> None:
     assert await call.toolbox.probe() is None
-    assert await make_caller("none").toolbox.probe() is None
+    assert await make_calls("none").toolbox.probe() is None
 
 
-async def test_workspaces_below_directories_of_others_work(tmp_path: Path, call: Caller) -> None:
+async def test_workspaces_below_directories_of_others_work(
+    tmp_path: Path, call: SessionCalls
+) -> None:
     """pytest's directories are closed to the sandbox's user, as a home of root is."""
     assert tmp_path.parent.stat().st_mode & 0o077 == 0
     assert await call.bash("echo works") == "works\n\n[exit code 0]"
 
 
-async def test_files_of_the_tools_and_of_commands_are_of_one_user(call: Caller) -> None:
+async def test_files_of_the_tools_and_of_commands_are_of_one_user(call: SessionCalls) -> None:
     await call.text("write_file", path="a/b.sh", content="echo 1\n")
     assert await call.bash("echo echo 2 >> a/b.sh; touch a/c; sh a/b.sh") == "1\n2\n\n[exit code 0]"
     await call.text("edit_file", path="a/b.sh", old_text="echo 2", new_text="echo 3")
     assert await call.bash("chmod +x a/b.sh && rm -r a && echo gone") == "gone\n\n[exit code 0]"
 
 
-async def test_limits_hold_for_each_of_many(make_caller: MakeCaller) -> None:
+async def test_limits_hold_for_each_of_many(make_calls: MakeCalls) -> None:
     """The processes of one sandbox don't count against those of another."""
-    call = make_caller(limits=ToolLimits(processes=20))
+    call = make_calls(limits=ToolLimits(processes=20))
     many = [call.bash("for i in 1 2 3 4 5 6; do sleep 0.3 & done; wait") for _ in range(6)]
     assert await asyncio.gather(*many) == ["[exit code 0]"] * 6

@@ -13,7 +13,7 @@ import pytest
 from domain.errors import ToolInputError
 from domain.ids import new_id
 from domain.tool_calls import ProcessIdentity, ToolOutcome
-from tests.tools.conftest import HOST, Caller
+from tests.tools.conftest import HOST, SessionCalls
 from tools.copying import copy_tree
 from tools.launch import Unprotected
 from tools.limits import ToolLimits
@@ -36,10 +36,10 @@ def listed(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def caller(tmp_path: Path, listed: Path) -> Caller:
+def caller(tmp_path: Path, listed: Path) -> SessionCalls:
     tmp_path.chmod(0o755)
     toolbox = Toolbox(tmp_path / "workspaces", host_id=HOST, working_directories=[listed])
-    return Caller(toolbox)
+    return SessionCalls(toolbox)
 
 
 def names(directory: Path) -> list[str]:
@@ -51,26 +51,26 @@ def close(directory: Path, mode: int) -> None:
 
 
 async def run(
-    caller: Caller, name: str, /, *, given: Mapping[str, Any] | None = None, **fields: Any
+    caller: SessionCalls, name: str, /, *, given: Mapping[str, Any] | None = None, **fields: Any
 ) -> ToolOutcome:
     """A call with this input and other fields of the invocation than its input."""
     return await caller.run(replace(caller.invocation(name, **(given or {})), **fields))
 
 
-async def test_a_fork_begins_with_a_copy(caller: Caller) -> None:
+async def test_a_fork_begins_with_a_copy(caller: SessionCalls) -> None:
     await caller("bash", command="mkdir -p a/b && echo one > a/b/file && ln -s a/b/file link")
-    fork, origin = Caller(caller.toolbox), caller.session_id
-    told = await run(
+    fork, origin = SessionCalls(caller.toolbox), caller.session_id
+    outcome = await run(
         fork, "bash", forked_from_session_id=origin, given={"command": "cat link; echo two >> link"}
     )
-    assert told.text == "one\n\n[exit code 0]"
+    assert outcome.text == "one\n\n[exit code 0]"
     assert (caller.workspace / "a/b/file").read_text() == "one\n"
     await caller("bash", command="echo late > a/late")
     again = await run(fork, "bash", forked_from_session_id=origin, given={"command": "ls a"})
     assert "late" not in again.text
 
 
-async def test_a_fork_of_nothing_is_told_so(caller: Caller) -> None:
+async def test_a_fork_without_files_gets_a_note(caller: SessionCalls) -> None:
     first = await run(caller, "list_files", forked_from_session_id=new_id())
     assert first.text.startswith(NO_FILES)
     second = await run(caller, "list_files", forked_from_session_id=new_id())
@@ -99,14 +99,14 @@ def test_a_copy_holds_nothing_but_files_directories_and_links(tmp_path: Path) ->
     assert (target / "deep" / "file").read_text() == "deep"
 
 
-async def test_tools_work_in_a_listed_directory(caller: Caller, listed: Path) -> None:
+async def test_tools_work_in_a_listed_directory(caller: SessionCalls, listed: Path) -> None:
     project = listed / "project"
     project.mkdir()
     project.chmod(0o777)
     (project / "readme").write_text("hello")
     where: dict[str, Any] = {"working_directory": str(project)}
-    told = await run(caller, "bash", given={"command": "cat readme; echo made > new"}, **where)
-    assert told.text.startswith("hello")
+    outcome = await run(caller, "bash", given={"command": "cat readme; echo made > new"}, **where)
+    assert outcome.text.startswith("hello")
     assert (project / "new").read_text() == "made\n"
     made = {"path": "deep/written", "content": "by a tool"}
     assert not (await run(caller, "write_file", given=made, **where)).is_error
@@ -118,14 +118,14 @@ async def test_tools_work_in_a_listed_directory(caller: Caller, listed: Path) ->
 
 
 async def test_no_other_directory_is_worked_in(
-    caller: Caller, listed: Path, tmp_path: Path
+    caller: SessionCalls, listed: Path, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (listed / "link").symlink_to(outside)
     for path in (outside, listed / "link", listed / ".." / "outside", listed / "absent"):
-        told = await run(caller, "list_files", working_directory=str(path))
-        assert told.is_error, path
+        outcome = await run(caller, "list_files", working_directory=str(path))
+        assert outcome.is_error, path
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "none"])
@@ -142,7 +142,9 @@ async def test_a_link_that_is_put_in_its_place_leads_nowhere(
         close(directory, 0o777)
     workspaces = Workspaces(tmp_path / "w", owner=confinement.owner, listed=[listed])
     command = replace(
-        Caller(Toolbox(tmp_path / "t", host_id=HOST)).invocation("bash", command="touch here"),
+        SessionCalls(Toolbox(tmp_path / "t", host_id=HOST)).invocation(
+            "bash", command="touch here"
+        ),
         working_directory=str(project),
     )
     site = await workspaces.site(command)
@@ -162,7 +164,7 @@ async def started(_: ProcessIdentity | None) -> None:
     """Nobody keeps the record here."""
 
 
-async def test_whose_directory_it_is_is_told(caller: Caller, listed: Path) -> None:
+async def test_the_owner_of_a_directory_is_named(caller: SessionCalls, listed: Path) -> None:
     close(listed, 0o755 if IS_ROOT else 0o555)
     where: dict[str, Any] = {"working_directory": str(listed)}
     written = await run(caller, "write_file", given={"path": "a", "content": ""}, **where)
@@ -187,7 +189,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_files_are_moved_between_file_systems(tmp_path: Path, elsewhere: Path) -> None:
-    caller = Caller(Toolbox(tmp_path / "w", host_id=HOST, working_directories=[elsewhere]))
+    caller = SessionCalls(Toolbox(tmp_path / "w", host_id=HOST, working_directories=[elsewhere]))
     where: dict[str, Any] = {"working_directory": str(elsewhere)}
     made = {"path": "file", "content": "one"}
     assert not (await run(caller, "write_file", given=made, **where)).is_error

@@ -8,12 +8,12 @@ from api.main import create_app
 from tests.api.conftest import serving, settings_of
 from tests.api.world import World
 from tests.engine.driver import Engine
-from tests.engine.running import Place
+from tests.engine.running import WorkerPlace
 from tests.workflows.system import System
 
 
 @pytest.fixture(scope="session")
-async def gateway_world(engine_place: Place) -> AsyncIterator[World]:
+async def gateway_world(engine_place: WorkerPlace) -> AsyncIterator[World]:
     settings = settings_of(
         engine_place.database_url,
         engine_place.temporal_address,

@@ -12,7 +12,7 @@ from claude.scripted import ScriptedModelServer
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Gate, Run, use
-from tests.engine.running import Place, driving, make_place, worker_process, working
+from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
 from tests.waiting import eventually
 
 REFUSE = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
@@ -24,7 +24,7 @@ BASH = ["bash"]
 
 
 @pytest.fixture
-async def place(database_url: str, temporal_address: str, servers_directory: Path) -> Place:
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> WorkerPlace:
     """A place of the test's own: no other worker may take over."""
     home = servers_directory / f"crash-{os.urandom(4).hex()}"
     home.mkdir(mode=0o711)
@@ -32,7 +32,7 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
 
 
 async def test_the_work_of_a_killed_worker_continues(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
         async with worker_process(place, scripted_model, log=place.home / "log") as process:
@@ -116,7 +116,7 @@ async def continues_waiting(run: Run) -> None:
 
 
 async def test_attempts_that_come_no_step_further_are_given_up(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine, working(place, scripted_model):
         async with engine.database.transaction() as session:

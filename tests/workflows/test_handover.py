@@ -9,19 +9,19 @@ import pytest
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, use
-from tests.engine.running import Place, driving, make_place, working
+from tests.engine.running import WorkerPlace, driving, make_place, working
 from tests.waiting import eventually
 
 
 @pytest.fixture
-async def place(database_url: str, temporal_address: str, servers_directory: Path) -> Place:
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> WorkerPlace:
     home = servers_directory / f"handover-{os.urandom(4).hex()}"
     home.mkdir(mode=0o711)
     return await make_place(database_url, temporal_address, home)
 
 
 async def test_current_steps_are_finished_and_handed_over(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
         async with working(place, scripted_model, drain_seconds=60):
@@ -54,7 +54,7 @@ async def busy(engine: Engine) -> tuple[Run, Run]:
 
 
 async def test_a_report_is_made_while_every_slot_is_taken(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     async with (
         driving(place, scripted_model) as engine,
@@ -75,7 +75,7 @@ async def test_a_report_is_made_while_every_slot_is_taken(
 
 
 async def test_a_step_that_takes_too_long_is_interrupted(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
         async with working(place, scripted_model, drain_seconds=0.2):
@@ -103,7 +103,7 @@ async def was_refused(run: Run) -> bool:
 
 
 async def test_a_workspace_is_used_by_one_host(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     async with driving(place, scripted_model) as engine:
         async with working(place, scripted_model):

@@ -97,7 +97,7 @@ async def test_segments_are_activities(engine: Engine, turns: int | None, activi
     assert [call.try_number for call in await run.model_calls()] == [1] * 5
 
 
-async def test_a_full_worker_still_moves_everybody(engine: Engine) -> None:
+async def test_a_full_worker_runs_all_executions(engine: Engine) -> None:
     runs = await asyncio.gather(
         *(engine.start({**LISTING, "repeat": 2}, {"text": "ok"}, **LISTS) for _ in range(20))
     )
@@ -130,7 +130,7 @@ async def test_a_timer_ends_with_a_cancel(engine: Engine) -> None:
     assert (await run.ended()).status == ExecutionStatus.CANCELLED
 
 
-async def test_allowed_calls_run_at_once_and_are_told_in_order(engine: Engine) -> None:
+async def test_allowed_calls_run_at_once_and_their_results_are_in_order(engine: Engine) -> None:
     # Each waits for the other's file: one after the other they would time out.
     meet = "touch {0}; until [ -e {1} ]; do sleep 0.02; done; echo {0}"
     run = await engine.completed(
@@ -171,7 +171,7 @@ async def test_an_artifact_is_kept(engine: Engine) -> None:
     assert BlobStore(engine.home / "artifacts").path(artifact.sha256).read_bytes() == b"hello"
 
 
-async def test_the_workspace_stays_through_a_session(engine: Engine) -> None:
+async def test_a_session_keeps_its_files(engine: Engine) -> None:
     first = await engine.completed(
         {"tool_use": use("write_file", path="kept", content="still here")},
         {"text": "done"},

@@ -28,7 +28,7 @@ from persistence.notifications.deliveries import NEXT_LOOK
 from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
 from runtime.secret_box import SecretBox
 from tests.engine.driver import Engine, script, use
-from tests.engine.running import Place, driving, make_place, worker_process, working
+from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
 from tests.runtime.receiver import Receiver, answer, receiving
 from tests.waiting import WITHIN_SECONDS, eventually
 
@@ -48,14 +48,16 @@ ASKS = {"tool_use": use("ask_user", question="Which colour?", options=["red", "b
 
 
 @pytest.fixture(scope="module")
-async def place(module_database_url: str, temporal_address: str, servers_directory: Any) -> Place:
+async def place(
+    module_database_url: str, temporal_address: str, servers_directory: Any
+) -> WorkerPlace:
     home = servers_directory / f"notifying-{os.urandom(4).hex()}"
     home.mkdir(mode=0o711)
     return await make_place(module_database_url, temporal_address, home)
 
 
 @pytest.fixture(scope="module")
-async def idle(place: Place, scripted_model: ScriptedModelServer) -> AsyncIterator[Engine]:
+async def idle(place: WorkerPlace, scripted_model: ScriptedModelServer) -> AsyncIterator[Engine]:
     """A driver, with a signing key and an address kept as secrets, and no worker."""
     async with driving(place, scripted_model) as engine:
         await keep(engine, "signing", SIGNING_KEY)
@@ -74,7 +76,7 @@ async def mailbox() -> AsyncIterator["Mailbox"]:
 
 @pytest.fixture
 async def engine(
-    place: Place, idle: Engine, scripted_model: ScriptedModelServer, mailbox: "Mailbox"
+    place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer, mailbox: "Mailbox"
 ) -> AsyncIterator[Engine]:
     mail = {"smtp_url": f"smtp://127.0.0.1:{mailbox.port}", "smtp_from": "Perdure <p@example.com>"}
     async with working(place, scripted_model, **SETTINGS, **mail):
@@ -129,7 +131,7 @@ async def notifications_of(engine: Engine, execution_id: UUID) -> Sequence[Notif
 
 async def attempts_of(engine: Engine, notification_id: UUID) -> Sequence[NotificationAttemptRow]:
     async with engine.database.reading() as session:
-        return await queries.attempts(session, notification_id)
+        return await queries.list_attempts(session, notification_id)
 
 
 async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
@@ -227,7 +229,7 @@ async def test_an_error_that_a_retry_cannot_fix_is_final(
 ) -> None:
     await keep(engine, "no-key", "plain word")
     async with engine.database.transaction() as session:
-        row = await queries.test(session, engine.user_id, Kind.WEBHOOK, target)
+        row = await queries.create_test(session, engine.user_id, Kind.WEBHOOK, target)
 
     async def is_over() -> NotificationRow | None:
         async with engine.database.reading() as session:
@@ -325,7 +327,7 @@ async def test_without_configuration_there_is_no_notification(engine: Engine) ->
 
 @asynccontextmanager
 async def killed_worker(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A worker as it is deployed, which the block kills."""
     more = {
@@ -349,7 +351,7 @@ async def kill(process: asyncio.subprocess.Process) -> None:
 
 
 async def test_a_worker_that_dies_in_a_try_delivers_again_with_the_same_id(
-    place: Place, idle: Engine, scripted_model: ScriptedModelServer
+    place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
     async with receiving() as receiver:
         receiver.may_answer.clear()
@@ -370,7 +372,7 @@ async def test_a_worker_that_dies_in_a_try_delivers_again_with_the_same_id(
 
 
 async def test_what_was_taken_and_not_recorded_is_delivered_again(
-    place: Place, idle: Engine, scripted_model: ScriptedModelServer
+    place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
     async with receiving() as receiver:
         receiver.may_answer.clear()
@@ -398,12 +400,12 @@ async def test_what_was_taken_and_not_recorded_is_delivered_again(
 
 
 async def test_what_was_committed_and_not_started_is_delivered_by_the_next_worker(
-    place: Place, idle: Engine, scripted_model: ScriptedModelServer
+    place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
     async with receiving() as receiver:
         target = hook(receiver)["webhooks"][0]
         async with idle.database.transaction() as session:
-            row = await queries.test(session, idle.user_id, Kind.WEBHOOK, target)
+            row = await queries.create_test(session, idle.user_id, Kind.WEBHOOK, target)
         async with working(place, scripted_model, **SETTINGS):
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
     [message] = verified(receiver)
@@ -412,7 +414,7 @@ async def test_what_was_committed_and_not_started_is_delivered_by_the_next_worke
 
 
 async def test_a_delivery_that_was_ended_in_temporal_is_given_up(
-    place: Place, idle: Engine, scripted_model: ScriptedModelServer
+    place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
     async with receiving(answer(503)) as receiver, working(place, scripted_model, **SETTINGS):
         run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})

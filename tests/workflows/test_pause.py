@@ -16,7 +16,7 @@ from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.tables.signals import SignalRow
 from tests.engine.driver import UNTIL_RELEASED, Engine, Run, script, use
-from tests.engine.running import Place, driving, make_place, worker_process, working
+from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
 
 PAUSED = ExecutionStatus.PAUSED
 ASK = {"tool_use": use("ask_user", question="?")}
@@ -201,14 +201,14 @@ async def test_clocks_of_gateways_do_not_reorder_requests(engine: Engine) -> Non
 
 
 @pytest.fixture
-async def place(database_url: str, temporal_address: str, servers_directory: Path) -> Place:
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> WorkerPlace:
     home = servers_directory / f"pause-{os.urandom(4).hex()}"
     home.mkdir(mode=0o711)
     return await make_place(database_url, temporal_address, home)
 
 
 async def test_a_killed_worker_loses_no_pause(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     """Killed while one execution is paused, and before the pause of another one takes effect."""
     async with driving(place, scripted_model) as engine:

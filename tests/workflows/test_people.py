@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from domain.errors import AlreadyAnsweredError, ErrorCode, InputChangedError, InvalidInputError
 from domain.states import ExecutionStatus
-from persistence.executions.creation import request_of
+from persistence.executions.creation import make_start_request
 from persistence.identity import users
 from persistence.tables.notifications import NotificationRow
 from persistence.tables.tasks import TaskRow
@@ -76,24 +76,24 @@ async def test_a_deadline_ends_a_wait(engine: Engine) -> None:
     assert request.status == "cancelled"
 
 
-async def test_who_shares_a_task_is_neither_asked_nor_told_in_others_runs(engine: Engine) -> None:
+async def test_the_owner_of_a_shared_task_gets_no_requests_of_other_users(engine: Engine) -> None:
     policy = {"assignee": "its owner"}
-    told = {"email": [{"to": "its-owner@example.com"}]}
+    config = {"email": [{"to": "its-owner@example.com"}]}
     asks = use("delegate", title="part", prompt=script(QUESTION, LAST_RESULT))
     run = await engine.start(
         {"tool_use": [QUESTION["tool_use"], asks]},
         LAST_RESULT,
         allowed_tools=["ask_user", "delegate"],
         human_input_policy=policy,
-        notification_config=told,
+        notification_config=config,
         dispatch=False,
     )
     row = await run.row()
     async with engine.database.transaction() as session:
-        owner = await users.see(session, "its owner", "user")
+        owner = await users.find_or_create(session, "its owner", "user")
         task = await session.get_one(TaskRow, row.task_id)
         task.user_id, task.is_public = owner.id, True
-    assert await engine.dispatcher.start(request_of(row))
+    assert await engine.dispatcher.start(make_start_request(row))
     asked = await run.open_request()
     [child] = await run.children()
     of_subtask = await child.open_request()

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowHandle
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, script, use
-from tests.engine.running import Place, driving, make_place, worker_process
+from tests.engine.running import WorkerPlace, driving, make_place, worker_process
 from tests.waiting import eventually
 
 CANARY = "yellow-canary-7f3a"
@@ -28,14 +28,14 @@ TRIP_WIRE = "what the database refuses"
 
 
 @pytest.fixture
-async def place(database_url: str, temporal_address: str, servers_directory: Path) -> Place:
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> WorkerPlace:
     home = servers_directory / f"secret-{os.urandom(4).hex()}"
     home.mkdir(mode=0o711)
     return await make_place(database_url, temporal_address, home)
 
 
 async def test_a_planted_word_is_nowhere_but_in_postgres(
-    place: Place, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     log = place.home / "log"
     async with (

@@ -26,9 +26,9 @@ from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.record import InMemoryRecord, append_events, finish
 from tests.agent.in_memory.rows import (
     Executions,
+    SessionMessage,
     StoredEvent,
     StoredExecution,
-    StoredMessage,
     StoredModelCall,
     StoredRequest,
     StoredSession,
@@ -38,12 +38,12 @@ from tests.agent.in_memory.tools import Files, InMemoryStore, InMemoryTools
 from tests.engine import invariants
 from tests.engine.storing import Turn, script, use
 
-__all__ = ["Run", "Runner", "Turn", "script", "use"]
+__all__ = ["InMemoryRun", "Runner", "Turn", "script", "use"]
 
 T = TypeVar("T")
 
 WITHIN_SECONDS = 30.0
-"""Tells what works from what hangs; what is waited for takes milliseconds."""
+"""Distinguishes a slow machine from a test that hangs; every wait takes milliseconds."""
 
 ENDS = {
     Outcome.DONE: ExecutionStatus.COMPLETED,
@@ -105,7 +105,7 @@ class Runner:
         session_id: UUID | None = None,
         columns: Mapping[str, Any] | None = None,
         **definition: Any,
-    ) -> "Run":
+    ) -> "InMemoryRun":
         """Start an execution whose model follows this script."""
         execution = self.open(*turns, session_id=session_id, columns=columns, **definition)
         self.move(execution)
@@ -129,9 +129,9 @@ class Runner:
         self._render_prompt(self.executions.add(execution))
         return execution
 
-    def run(self, execution_id: UUID) -> "Run":
+    def run(self, execution_id: UUID) -> "InMemoryRun":
         """An execution that exists."""
-        return Run(self, execution_id)
+        return InMemoryRun(self, execution_id)
 
     def _session(self, session_id: UUID | None) -> StoredSession:
         sessions = (e.session for e in self.executions.by_id.values())
@@ -140,13 +140,13 @@ class Runner:
     def _render_prompt(self, execution: StoredExecution) -> None:
         """Pin what the model will see, and write the prompt."""
         definition = TaskDefinition.model_validate(execution.definition)
-        fields = build_prefix(definition, AgentPart(), default_model="claude-opus-5-5")
-        execution.prefix = Prefix(**fields)
-        execution.prefix_sha256 = hashlib.sha256(json.dumps(fields).encode()).digest()
+        prefix = build_prefix(definition, AgentPart(), default_model="claude-opus-5-5")
+        execution.prefix = Prefix(**json.loads(prefix))
+        execution.prefix_sha256 = hashlib.sha256(prefix.encode()).digest()
         content = encode([text_block(definition.prompt_template)])
         messages = execution.session.messages
         prompt = NewMessage(new_id(), len(messages) + 1, "user", content)
-        messages.append(StoredMessage(execution.id, prompt))
+        messages.append(SessionMessage(execution.id, prompt))
         execution.total_messages = 1
         execution.status = ExecutionStatus.RUNNING
         appended = Event("message.appended", {"seq": prompt.seq, "role": "user"})
@@ -158,20 +158,20 @@ class Runner:
         task = self._tasks[execution.id] = asyncio.ensure_future(self._move(execution))
         task.add_done_callback(lambda _: self.executions.notify())
 
-    async def done(self, *turns: Turn, **fields: Any) -> "Run":
+    async def done(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
         """Start an execution and wait until it has ended, however it does."""
         run = await self.start(*turns, **fields)
         await run.ended()
         return run
 
-    async def completed(self, *turns: Turn, **fields: Any) -> "Run":
+    async def completed(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
         """As `done`, and it must have completed."""
         run = await self.done(*turns, **fields)
         row = await run.row()
         assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
         return run
 
-    async def failed(self, *turns: Turn, code: str, **fields: Any) -> "Run":
+    async def failed(self, *turns: Turn, code: str, **fields: Any) -> "InMemoryRun":
         """As `done`, and it must have failed for this reason."""
         run = await self.done(*turns, **fields)
         row = await run.row()
@@ -266,7 +266,7 @@ class Runner:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class InMemoryRun:
     """One execution, with what `tests.engine.driver.Run` offers."""
 
     runner: Runner
@@ -294,7 +294,7 @@ class Run:
     async def event_types(self) -> list[str]:
         return [event.type for event in self._execution.events]
 
-    async def messages(self, *, superseded: bool = False) -> Sequence[StoredMessage]:
+    async def messages(self, *, superseded: bool = False) -> Sequence[SessionMessage]:
         del superseded  # nothing resets an execution in memory
         return [m for m in self._execution.session.messages if m.execution_id == self.id]
 
@@ -321,7 +321,7 @@ class Run:
     async def requests(self) -> Sequence[StoredRequest]:
         return list(self._execution.requests.values())
 
-    async def children(self) -> list["Run"]:
+    async def children(self) -> list["InMemoryRun"]:
         children = self.runner.executions.children_of(self.id)
         return [self.runner.run(child.id) for child in children]
 

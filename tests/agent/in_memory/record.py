@@ -17,10 +17,7 @@ from domain.errors import (
     NotFoundError,
 )
 from domain.events import Event
-from domain.limits import DEFAULT_MAX_TURNS, Limits
 from domain.model_calls import Usage
-from domain.people import HumanInputPolicy
-from domain.permissions import Permissions
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallOutcome,
@@ -103,7 +100,7 @@ class InMemoryRecord:
         if step.call_intent is not None:
             execution.model_calls[step.call_intent.id] = StoredModelCall(step.call_intent)
         for message in step.messages:
-            execution.session.messages.append(rows.StoredMessage(execution.id, message))
+            execution.session.messages.append(rows.SessionMessage(execution.id, message))
         execution.total_messages += len(step.messages)
         execution.total_tool_calls += len(step.new_tool_calls)
         for call in (*step.new_tool_calls, *step.tool_calls):
@@ -278,9 +275,11 @@ def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
         depth=execution.depth,
         prefix=execution.prefix,
         prefix_sha256=execution.prefix_sha256,
-        permissions=_permissions(definition),
-        limits=_limits(execution, definition),
-        people=HumanInputPolicy(**definition.human_input_policy.model_dump()),
+        permissions=definition.permissions,
+        limits=definition.limits(
+            deadline_at=execution.deadline_at, budget_usd=execution.budget_usd
+        ),
+        people=definition.input_policy,
         definition=execution.definition,
         transcript=[_transcript_message(message) for message in messages],
         foreign_executions=frozenset(_on_other_prefixes(execution, executions)),
@@ -299,27 +298,7 @@ def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
     )
 
 
-def _permissions(definition: TaskDefinition) -> Permissions:
-    return Permissions(
-        allowed=definition.allowed_tools,
-        ask=definition.ask_tools,
-        disallowed=definition.disallowed_tools,
-        mode=definition.sdk_options.permission_mode,
-    )
-
-
-def _limits(execution: StoredExecution, definition: TaskDefinition) -> Limits:
-    options, own = definition.sdk_options, execution.budget_usd
-    return Limits(
-        max_turns=options.max_turns or DEFAULT_MAX_TURNS,
-        timeout_seconds=options.timeout_seconds,
-        deadline_at=execution.deadline_at,
-        budget_usd=options.max_budget_usd if own is None else own,
-        segment_turns=options.segment_turns,
-    )
-
-
-def _transcript_message(stored: rows.StoredMessage) -> StoredMessage:
+def _transcript_message(stored: rows.SessionMessage) -> StoredMessage:
     message = stored.message
     return StoredMessage(
         message.seq, message.role, message.content, stored.execution_id, message.stop_reason
@@ -328,8 +307,8 @@ def _transcript_message(stored: rows.StoredMessage) -> StoredMessage:
 
 def _on_other_prefixes(execution: StoredExecution, executions: Executions) -> set[UUID]:
     others = {message.execution_id for message in execution.session.messages} - {execution.id}
-    mine = execution.prefix_sha256
-    return {other for other in others if executions.by_id[other].prefix_sha256 != mine}
+    own = execution.prefix_sha256
+    return {other for other in others if executions.by_id[other].prefix_sha256 != own}
 
 
 def _lose_call(execution: StoredExecution) -> StoredModelCall | None:

@@ -24,7 +24,7 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredMessage:
+class SessionMessage:
     """A message of a session, with the execution that wrote it."""
 
     execution_id: UUID
@@ -95,7 +95,7 @@ class StoredSession:
     """A conversation."""
 
     id: UUID = field(default_factory=new_id)
-    messages: list[StoredMessage] = field(default_factory=list)
+    messages: list[SessionMessage] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,18 +14,18 @@ from persistence.db.database import Database
 from tests.agent.in_memory.driver import Runner
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.tools import InMemoryStore, InMemoryTools
-from tests.agent.ports.stored import InMemory, InPostgres, Stored
+from tests.agent.ports.stored import InMemory, InPostgres, RecordedExecution
 from tests.persistence.opened import opened
 from tools.toolbox import Toolbox
 
 
 @pytest.fixture
-async def stored_in_memory(runner: Runner) -> Stored:
+async def stored_in_memory(runner: Runner) -> RecordedExecution:
     return InMemory(runner, runner.open({"text": "x"}).id)
 
 
 @pytest.fixture
-async def stored_in_postgres(database_url: str) -> AsyncIterator[Stored]:
+async def stored_in_postgres(database_url: str) -> AsyncIterator[RecordedExecution]:
     database = Database.connect(database_url)
     yield InPostgres(await opened(database))
     await database.close()

@@ -28,7 +28,7 @@ FACTS = ("status", "status_reason", "wakes_at", "result_data", "summary")
 ERRORS = ("error_code", "error_message", "stalled_attempts")
 
 
-class Stored(Protocol):
+class RecordedExecution(Protocol):
     """An execution with its prompt, and what others than the loop do to it."""
 
     @property
@@ -67,7 +67,7 @@ class Stored(Protocol):
 
 @dataclass(slots=True)
 class InMemory:
-    """Stored in memory."""
+    """RecordedExecution in memory."""
 
     runner: Runner
     id: UUID
@@ -109,7 +109,7 @@ class InMemory:
 
 @dataclass(slots=True)
 class InPostgres:
-    """Stored in Postgres."""
+    """RecordedExecution in Postgres."""
 
     opened: Opened
 

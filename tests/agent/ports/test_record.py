@@ -31,14 +31,14 @@ from domain.text import clean
 from domain.tool_calls import ProcessIdentity
 from persistence.executions.signals import SignalKind
 from tests.agent.ports.steps import answered, request_for, tool_call, whole_step
-from tests.agent.ports.stored import Stored
+from tests.agent.ports.stored import RecordedExecution
 from tests.persistence.opened import intent
 
 USAGE = Usage(100, 10, 7, 5, 3)
 
 
 @asynccontextmanager
-async def unchanged(stored: Stored) -> AsyncIterator[None]:
+async def unchanged(stored: RecordedExecution) -> AsyncIterator[None]:
     """Nothing that is stored may change in the block."""
     before = await stored.everything()
     yield
@@ -52,7 +52,7 @@ async def unchanged(stored: Stored) -> AsyncIterator[None]:
     ("first", "second"), [((1, 1), (1, 2)), ((1, 2), (2, 1)), ((1, 9), (3, 1))]
 )
 async def test_the_newer_writer_fences_out_the_older(
-    stored: Stored, first: tuple[int, int], second: tuple[int, int]
+    stored: RecordedExecution, first: tuple[int, int], second: tuple[int, int]
 ) -> None:
     older, newer = stored.record(*first), stored.record(*second)
     await older.begin()
@@ -65,14 +65,16 @@ async def test_the_newer_writer_fences_out_the_older(
 
 
 @pytest.mark.parametrize("token", [(1, 1), (2, 1), (2, 2)])
-async def test_an_older_attempt_cannot_begin(stored: Stored, token: tuple[int, int]) -> None:
+async def test_an_older_attempt_cannot_begin(
+    stored: RecordedExecution, token: tuple[int, int]
+) -> None:
     await stored.record(2, 2).begin()
     async with unchanged(stored):
         with pytest.raises(FencedOutError):
             await stored.record(*token).begin()
 
 
-async def test_of_many_that_begin_at_once_one_writes(stored: Stored) -> None:
+async def test_of_many_that_begin_at_once_one_writes(stored: RecordedExecution) -> None:
     records = [stored.record(1, attempt) for attempt in range(1, 9)]
     begun = await asyncio.gather(*(r.begin() for r in records), return_exceptions=True)
     assert not isinstance(begun[-1], BaseException)
@@ -83,7 +85,7 @@ async def test_of_many_that_begin_at_once_one_writes(stored: Stored) -> None:
     assert all(isinstance(w, FencedOutError) for w in written[:-1])
 
 
-async def test_a_terminal_execution_takes_no_writer(stored: Stored) -> None:
+async def test_a_terminal_execution_takes_no_writer(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     await stored.finish(2)
@@ -105,7 +107,9 @@ async def test_a_terminal_execution_takes_no_writer(stored: Stored) -> None:
     ],
     ids=lambda broken: next(iter(broken)),
 )
-async def test_a_step_that_fails_leaves_nothing(stored: Stored, broken: dict[str, Any]) -> None:
+async def test_a_step_that_fails_leaves_nothing(
+    stored: RecordedExecution, broken: dict[str, Any]
+) -> None:
     writer = stored.record(1)
     await writer.begin()
     async with unchanged(stored):
@@ -114,7 +118,7 @@ async def test_a_step_that_fails_leaves_nothing(stored: Stored, broken: dict[str
     await writer.write(whole_step())
 
 
-async def test_a_whole_step_is_stored(stored: Stored) -> None:
+async def test_a_whole_step_is_stored(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     receipt = await writer.write(whole_step())
@@ -137,7 +141,7 @@ async def test_a_whole_step_is_stored(stored: Stored) -> None:
     assert await writer.descendants() == 1
 
 
-async def test_a_turn_is_counted_with_its_usage_and_cost(stored: Stored) -> None:
+async def test_a_turn_is_counted_with_its_usage_and_cost(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     call = intent()
@@ -150,7 +154,7 @@ async def test_a_turn_is_counted_with_its_usage_and_cost(stored: Stored) -> None
     assert (row["cache_read_tokens"], row["cache_write_tokens"]) == (7, 8)
 
 
-async def test_a_message_is_kept_to_the_byte(stored: Stored) -> None:
+async def test_a_message_is_kept_to_the_byte(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     content = '[ {"z": 1, "a": "\\u0000\\ud800",  "a2": 1.0}]'
@@ -160,7 +164,7 @@ async def test_a_message_is_kept_to_the_byte(stored: Stored) -> None:
     assert snapshot.transcript[-1].content == content
 
 
-async def test_text_that_postgres_refuses_is_replaced(stored: Stored) -> None:
+async def test_text_that_postgres_refuses_is_replaced(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     call = tool_call(status=ToolCallStatus.SUCCEEDED, output="a\0b\ud800")
@@ -174,7 +178,7 @@ async def test_text_that_postgres_refuses_is_replaced(stored: Stored) -> None:
 # --- what the next attempt reads --------------------------------------------------------------
 
 
-async def test_a_first_attempt_reads_the_prompt(stored: Stored) -> None:
+async def test_a_first_attempt_reads_the_prompt(stored: RecordedExecution) -> None:
     snapshot = await stored.record(1).begin()
     assert snapshot.execution_id == stored.id
     assert [(message.seq, message.role) for message in snapshot.transcript] == [(1, "user")]
@@ -183,7 +187,7 @@ async def test_a_first_attempt_reads_the_prompt(stored: Stored) -> None:
     assert (snapshot.has_unread, snapshot.failure) == (False, None)
 
 
-async def test_a_failure_is_read_by_the_next_attempt(stored: Stored) -> None:
+async def test_a_failure_is_read_by_the_next_attempt(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     failure = Failure(ErrorCode.INPUT_EXPIRED, "No answer came in time.")
@@ -191,7 +195,7 @@ async def test_a_failure_is_read_by_the_next_attempt(stored: Stored) -> None:
     assert (await stored.record(1, 2).begin()).failure == failure
 
 
-async def test_a_lost_call_is_charged_at_its_estimate(stored: Stored) -> None:
+async def test_a_lost_call_is_charged_at_its_estimate(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     await writer.write(Step(call_intent=intent(estimate_usd=Decimal("0.5"))))
@@ -203,7 +207,7 @@ async def test_a_lost_call_is_charged_at_its_estimate(stored: Stored) -> None:
     assert (await stored.row())["cost_usd"] == Decimal("0.5")
 
 
-async def test_failed_tries_are_counted_until_one_succeeds(stored: Stored) -> None:
+async def test_failed_tries_are_counted_until_one_succeeds(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     for number in (1, 2):
@@ -221,7 +225,9 @@ async def test_failed_tries_are_counted_until_one_succeeds(stored: Stored) -> No
     assert (snapshot.turn, snapshot.tries, snapshot.failures_in_a_row) == (1, 0, 0)
 
 
-async def test_an_attempt_that_only_begins_a_call_makes_no_progress(stored: Stored) -> None:
+async def test_an_attempt_that_only_begins_a_call_makes_no_progress(
+    stored: RecordedExecution,
+) -> None:
     for attempt in range(1, 7):
         writer = stored.record(1, attempt)
         await writer.begin()
@@ -234,7 +240,7 @@ async def test_an_attempt_that_only_begins_a_call_makes_no_progress(stored: Stor
 
 
 async def test_tool_calls_are_open_until_their_results_are_in_the_transcript(
-    stored: Stored,
+    stored: RecordedExecution,
 ) -> None:
     writer = stored.record(1)
     await writer.begin()
@@ -259,7 +265,9 @@ async def test_tool_calls_are_open_until_their_results_are_in_the_transcript(
 # --- signals ----------------------------------------------------------------------------------
 
 
-async def test_signals_are_read_in_order_until_a_step_consumes_them(stored: Stored) -> None:
+async def test_signals_are_read_in_order_until_a_step_consumes_them(
+    stored: RecordedExecution,
+) -> None:
     writer = stored.record(1)
     await writer.begin()
     for word in ("one", "two", "three"):
@@ -277,7 +285,7 @@ async def test_signals_are_read_in_order_until_a_step_consumes_them(stored: Stor
     assert (await stored.record(2).begin()).has_unread
 
 
-async def test_an_answer_is_read_with_its_request(stored: Stored) -> None:
+async def test_an_answer_is_read_with_its_request(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     call = tool_call()
@@ -294,7 +302,7 @@ async def test_an_answer_is_read_with_its_request(stored: Stored) -> None:
     assert answer.answer == {"decision": "deny", "message": "No."}
 
 
-async def test_a_pause_is_read_until_it_is_taken_back(stored: Stored) -> None:
+async def test_a_pause_is_read_until_it_is_taken_back(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     for is_paused in (True, False):
@@ -304,7 +312,7 @@ async def test_a_pause_is_read_until_it_is_taken_back(stored: Stored) -> None:
     assert (await stored.record(2).begin()).is_pause_requested
 
 
-async def test_an_answer_wins_over_an_expiry_that_comes_after(stored: Stored) -> None:
+async def test_an_answer_wins_over_an_expiry_that_comes_after(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     request = request_for(None, on_expiry="fail")
@@ -318,7 +326,7 @@ async def test_an_answer_wins_over_an_expiry_that_comes_after(stored: Stored) ->
 # --- what a call cost -------------------------------------------------------------------------
 
 
-async def test_a_late_answers_cost_replaces_the_estimate(stored: Stored) -> None:
+async def test_a_late_answers_cost_replaces_the_estimate(stored: RecordedExecution) -> None:
     older = stored.record(1)
     await older.begin()
     call = intent(estimate_usd=Decimal("0.5"))
@@ -337,7 +345,7 @@ async def test_a_late_answers_cost_replaces_the_estimate(stored: Stored) -> None
         assert (row["cache_read_tokens"], row["cache_write_tokens"]) == (7, 5)
 
 
-async def test_a_known_cost_is_not_replaced(stored: Stored) -> None:
+async def test_a_known_cost_is_not_replaced(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
     call = intent(estimate_usd=Decimal("0.5"))

@@ -83,13 +83,13 @@ async def test_a_cut_tool_call_is_not_run(runner: Runner) -> None:
     assert not await run.tool_calls()
 
 
-async def test_cut_for_ever_is_given_up(runner: Runner) -> None:
+async def test_an_answer_that_is_always_incomplete_fails(runner: Runner) -> None:
     turn = {"text": "more", "stop_reason": "max_tokens", "repeat": 20}
     run = await runner.failed(turn, code=ErrorCode.MAX_TOKENS)
     assert len(await run.model_calls()) == 11
 
 
-async def test_a_paused_turn_goes_on(runner: Runner) -> None:
+async def test_a_paused_turn_continues(runner: Runner) -> None:
     run = await runner.completed(
         {"text": "I search.", "stop_reason": "pause_turn"}, {"text": "Found it."}
     )
@@ -97,7 +97,7 @@ async def test_a_paused_turn_goes_on(runner: Runner) -> None:
     assert [role for role, _ in await run.blocks()] == ["user", "assistant", "assistant"]
 
 
-async def test_paused_for_ever_is_given_up(runner: Runner) -> None:
+async def test_a_turn_that_always_pauses_fails(runner: Runner) -> None:
     turn = {"text": "on", "stop_reason": "pause_turn", "repeat": 20}
     run = await runner.failed(turn, code=ErrorCode.MAX_TOKENS)
     assert len(await run.model_calls()) == 11
