@@ -47,6 +47,8 @@ COVERED: tuple[str, ...] = (
     "tests/agent_library",
     "tests/claude",
     "tests/domain",
+    "tests/engine",
+    "tests/properties",
     "tests/replay",
     "tests/reports",
     "tests/runtime",
