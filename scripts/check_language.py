@@ -48,6 +48,8 @@ COVERED: tuple[str, ...] = (
     "tests/claude",
     "tests/cli",
     "tests/domain",
+    "tests/engine",
+    "tests/properties",
     "tests/replay",
     "tests/reports",
     "tests/runtime",
