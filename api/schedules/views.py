@@ -11,7 +11,7 @@ from domain import cron
 from domain.schedules import ScheduleState, TaskSchedule
 from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.definitions.schedules import schedule_of
-from persistence.tables.tasks import TaskRow
+from persistence.tables.definitions import TaskRow
 
 SHOWN_RUNS = 10
 """Next and recent runs that a schedule shows (contract.md, section 2)."""
@@ -87,7 +87,7 @@ def _state(wanted: TaskSchedule | None, *, is_synchronised: bool) -> State:
 def _next_fires(
     wanted: TaskSchedule | None, state: State, server_state: ScheduleState | None
 ) -> list[datetime]:
-    """As Temporal tells them, with their jitter, where it can be asked and knows the schedule."""
+    """The run times from Temporal, including jitter, if it is available and has the schedule."""
     if state == "active" and server_state is not None:
         return list(server_state.next_fires)[:SHOWN_RUNS]
     return _by_the_clock(wanted, SHOWN_RUNS)

@@ -37,7 +37,7 @@ def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Endpoint, l
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
-            """Write no log."""
+            """Say nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -56,7 +56,7 @@ def test_a_start_is_repeated_under_one_key_until_it_is_answered() -> None:
     assert len(set(keys)) == 1
 
 
-def test_without_a_server_a_start_fails_at_once() -> None:
+def test_without_a_gateway_a_start_fails_at_once() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         endpoint = Endpoint(f"http://127.0.0.1:{closed.getsockname()[1]}", "token")

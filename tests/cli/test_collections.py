@@ -20,7 +20,7 @@ parameters:
   - {name: repository, description: "Which one?"}
   - {name: tone, default: friendly}
 task:
-  prompt_template: List for {{ reader }} what is new in {{ repository }}.
+  prompt_template: Show {{ reader }} what is new in {{ repository }}.
   system_prompt: Be {{ tone }}.
   allowed_tools: ["bash(git *)"]
 """
@@ -86,7 +86,7 @@ async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) 
             "--json",
         )
     )
-    assert task["prompt_template"] == "List for {{ reader }} what is new in shop."
+    assert task["prompt_template"] == "Show {{ reader }} what is new in shop."
     assert (task["system_prompt"], task["tags"]) == ("Be friendly.", ["shop"])
     missing = refused(await perdure("templates", "create-task", "watch", "another"))
     assert "parameters.repository: Which one?" in missing
@@ -185,9 +185,9 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     assert "perdure token --role admin" in hint
     assert "alice" in ok(await perdure("admin", "users", **root))
     ok(await perdure("admin", "quotas", "alice", "--at-once", "3", "--usd-per-day", "2.5", **root))
-    own = ok(await perdure("me"))
-    assert "0 of 3" in own
-    assert "$0.0000 of $2.5000" in own
+    quotas = ok(await perdure("me"))
+    assert "0 of 3" in quotas
+    assert "$0.0000 of $2.5000" in quotas
     assert "2.5" in ok(await perdure("admin", "show", "alice", **root))
     ok(await perdure("admin", "quotas", "alice", "--at-once", "default", **root))
     shown = parse_json(await perdure("admin", "show", "alice", "--json", **root))
@@ -202,12 +202,12 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     ok(await perdure("me"))
     assert "disable yourself" in refused(await perdure("admin", "disable", "root", **root))
     assert "admin users" in refused(await perdure("admin", "show", "nobody", **root))
-    statistics = ok(await perdure("admin", "stats", **root))
-    assert "2, 0 disabled" in statistics
+    stats = ok(await perdure("admin", "stats", **root))
+    assert "2, 0 disabled" in stats
     assert parse_json(await perdure("admin", "stats", "--json", **root))["users"] == 2
 
 
-async def test_an_own_task_precedes_shared_ones(perdure: Command, world: World) -> None:
+async def test_an_own_task_comes_before_shared_ones(perdure: Command, world: World) -> None:
     async with world.client("alice") as client:
         own = await make_task(client, name="deploy")
     for user in ("bob", "carl"):
@@ -224,13 +224,13 @@ async def test_a_group_without_a_command_lists_its_commands(group: str, perdure:
 
 
 @pytest.mark.parametrize("command", ["executions get", "inbox get", "sessions show", "watch"])
-async def test_a_malformed_id_is_refused_with_the_command_that_lists_ids(
+async def test_what_is_no_id_is_refused_with_the_list_that_shows_them(
     command: str, perdure: Command
 ) -> None:
     assert " list` shows them" in refused(await perdure(*command.split(), "123"))
 
 
-async def test_a_refusal_names_the_field_without_its_model(perdure: Command) -> None:
+async def test_a_refusal_names_the_field(perdure: Command) -> None:
     refusal = refused(await perdure("tool-groups", "create", "looking", "reed_file"))
     assert refusal.splitlines() == [
         "The tool group is invalid:",

@@ -1,4 +1,4 @@
-"""Logs stay small while a part keeps writing."""
+"""Logs stay small while a part writes to them."""
 
 from pathlib import Path
 

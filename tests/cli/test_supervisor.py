@@ -1,4 +1,4 @@
-"""Restarting what dies, with small real processes."""
+"""Restarting parts that end, with small real processes."""
 
 import asyncio
 import os
@@ -34,17 +34,17 @@ signal.pause()
 
 
 class Reports:
-    """The messages of a supervisor and how often it reported a change."""
+    """The sentences and the changes that a supervisor reported."""
 
     def __init__(self) -> None:
-        self.messages: list[str] = []
+        self.sentences: list[str] = []
         self.changes = 0
 
-    def count_change(self) -> None:
+    def changed(self) -> None:
         self.changes += 1
 
     def text(self) -> str:
-        return "\n".join(self.messages)
+        return "\n".join(self.sentences)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def reports() -> Reports:
 
 @pytest.fixture
 async def supervisor(reports: Reports) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(say=reports.messages.append, on_change=reports.count_change)
+    supervisor = Supervisor(report=reports.sentences.append, on_change=reports.changed)
     yield supervisor
     await supervisor.stop("part")
 
@@ -76,7 +76,7 @@ def part(directory: Path, program: str, *, stop_seconds: float = 5.0) -> Part:
     )
 
 
-async def wait_for_restart(supervisor: Supervisor, before: int | None) -> int:
+async def back(supervisor: Supervisor, before: int | None) -> int:
     async def other() -> int | None:
         now = supervisor.pid("part")
         return now if now != before else None
@@ -86,15 +86,15 @@ async def wait_for_restart(supervisor: Supervisor, before: int | None) -> int:
     return pid
 
 
-async def test_a_killed_part_is_restarted_with_a_message(
+async def test_a_part_that_ends_is_restarted_and_reported(
     supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, SERVES))
     first = supervisor.pid("part")
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await wait_for_restart(supervisor, first)
-    assert "part was ended by SIGKILL; starting it again in 0.1 s" in reports.messages
+    await back(supervisor, first)
+    assert "part was ended by SIGKILL; starting it again in 0.1 s" in reports.sentences
 
     async def both_changes() -> bool:
         return reports.changes == 2
@@ -102,7 +102,7 @@ async def test_a_killed_part_is_restarted_with_a_message(
     await eventually(both_changes)
 
 
-async def test_the_delay_grows_with_each_kill_in_a_row(
+async def test_each_restart_in_a_row_waits_longer(
     supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, SERVES))
@@ -110,12 +110,12 @@ async def test_the_delay_grows_with_each_kill_in_a_row(
     for _ in range(3):
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        pid = await wait_for_restart(supervisor, pid)
-    waits = [message.rpartition(" in ")[2] for message in reports.messages if " in " in message]
+        pid = await back(supervisor, pid)
+    waits = [sentence.rpartition(" in ")[2] for sentence in reports.sentences if " in " in sentence]
     assert waits == ["0.1 s", "0.2 s", "0.4 s"]
 
 
-async def test_a_part_that_ran_long_enough_gets_the_first_delay(
+async def test_a_part_that_ran_long_enough_starts_over_with_the_first_delay(
     supervisor: Supervisor, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules, "STEADY_SECONDS", 0)
@@ -124,18 +124,18 @@ async def test_a_part_that_ran_long_enough_gets_the_first_delay(
     for _ in range(2):
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        pid = await wait_for_restart(supervisor, pid)
+        pid = await back(supervisor, pid)
     assert reports.text().count("starting it again in 0.1 s") == 2
 
 
-async def test_a_failed_restart_is_reported_with_its_reason_and_retried(
+async def test_a_restart_that_fails_is_reported_and_retried(
     supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, FAILS_THE_SECOND_TIME))
     first = supervisor.pid("part")
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await wait_for_restart(supervisor, first)
+    await back(supervisor, first)
     assert "no second time" in reports.text()
     assert "will be tried again in 0.2 s" in reports.text()
 
@@ -146,13 +146,15 @@ async def test_the_first_start_is_tried_once(supervisor: Supervisor, tmp_path: P
     assert supervisor.pid("part") is None
 
 
-DEAF = SERVES.replace("announce(", "signal.signal(signal.SIGTERM, signal.SIG_IGN); announce(")
+IGNORES_SIGTERM = SERVES.replace(
+    "announce(", "signal.signal(signal.SIGTERM, signal.SIG_IGN); announce("
+)
 
 
-async def test_what_does_not_stop_in_its_time_is_ended(
+async def test_a_part_that_does_not_stop_in_time_is_killed(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    await supervisor.start(part(tmp_path, DEAF, stop_seconds=0.1))
+    await supervisor.start(part(tmp_path, IGNORES_SIGTERM, stop_seconds=0.1))
     pid = supervisor.pid("part")
     assert pid is not None
     await supervisor.stop("part")
@@ -163,7 +165,7 @@ async def test_what_does_not_stop_in_its_time_is_ended(
 async def test_a_kill_ends_a_stop_that_takes_its_time(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    await supervisor.start(part(tmp_path, DEAF, stop_seconds=600))
+    await supervisor.start(part(tmp_path, IGNORES_SIGTERM, stop_seconds=600))
     stopping = asyncio.create_task(supervisor.stop("part"))
     await asyncio.sleep(0)  # let it send its signal
     supervisor.kill()

@@ -1,7 +1,7 @@
-"""The files and commands that the documents show, unchanged.
+"""The files and commands of the documents.
 
-A fenced block with a title is a file. A block of `sh` is run, unless a comment above it reads
-`<!-- not run: why -->`; it must exit with 0, unless the comment reads `<!-- exits N -->`.
+A fenced block with a title is a file. A block of `sh` is run, unless a comment above it contains
+`<!-- not run: why -->`; its exit code is 0, unless a comment contains `<!-- exits N -->`.
 """
 
 import re
@@ -25,7 +25,7 @@ _FENCED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block. `not_run` is the reason; `code` is the exit code of the last command."""
+    """A fenced block. `not_run` is the reason; `code` is the expected exit code."""
 
     kind: str
     body: str

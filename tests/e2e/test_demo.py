@@ -18,7 +18,7 @@ ORDINARY_USER = 65_531
 
 
 def check_output(output: str) -> None:
-    """Check that the demonstration shows each of its steps."""
+    """What the demonstration has to have shown."""
     assert "the scripted model answers" in output
     for sign in ("⚙ bash", "✓ bash", "you answer: Saturday", "subtask completed", "completed ·"):
         assert sign in output, output
@@ -67,13 +67,13 @@ def clone() -> Iterator[Path]:
 
 
 def reachable_python() -> str:
-    """An interpreter that the ordinary user can run: the current one may be in a private home."""
+    """An interpreter that the ordinary user can run: this one may be in a private home."""
     candidates = [os.path.realpath(sys.executable), "/usr/local/bin/python3", "/usr/bin/python3"]
     for python in candidates:
         check = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {sys.version_info[:2]})"
         # By a shell, as in `make`: what starts for setpriv itself need not be what was named.
-        command = [*as_ordinary_user(), "/bin/sh", "-c", '"$0" -c "$1"', python, check]
-        if subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0:
+        asked = [*as_ordinary_user(), "/bin/sh", "-c", '"$0" -c "$1"', python, check]
+        if subprocess.run(asked, check=False, stderr=subprocess.DEVNULL).returncode == 0:
             return python
     return pytest.fail(f"No Python for an ordinary user among {candidates}.")
 

@@ -1,4 +1,4 @@
-"""Executions for tests: a driver signals and answers like the gateway, and reads from Postgres."""
+"""Executions in tests: signalled and answered as by the gateway, and read from Postgres."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,12 +23,8 @@ from persistence.executions import signals
 from persistence.executions.creation import make_start_request
 from persistence.ledger.audit import Actor
 from persistence.tables.columns import Row
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.sessions import InputRequestRow, MessageRow, ModelCallRow, ToolCallRow
 from runtime.dispatch import Dispatcher
 from services.caller import Caller
 from services.executions import answers, cancelling, messaging, pausing
@@ -86,7 +82,7 @@ class Engine:
         return self.run(row.id)
 
     async def model_call(self, marker: str) -> LoggedCall:
-        """Wait for the model's latest call that contains these words."""
+        """The latest call of the model with this text, as soon as there is one."""
 
         async def found() -> LoggedCall | None:
             pairs = zip(self.scripted.requests[::-1], self.scripted.calls[::-1], strict=False)
@@ -168,7 +164,7 @@ class Run:
         return [(m.role, json.loads(m.content)) for m in await self.messages()]
 
     async def results(self) -> list[dict[str, Any]]:
-        """Every tool result that the model received, in order."""
+        """Every tool result that was sent to the model, in order."""
         return [
             block
             for role, blocks in await self.blocks()
@@ -286,12 +282,12 @@ class Run:
     async def open_request(self) -> InputRequestRow:
         """The oldest request that is open, as soon as there is one and the execution waits."""
 
-        async def find_open_request() -> InputRequestRow | None:
+        async def find_open() -> InputRequestRow | None:
             if (await self.row()).status != ExecutionStatus.WAITING_FOR_USER:
                 return None
             return next((r for r in await self.requests() if r.status == "open"), None)
 
-        request = await eventually(find_open_request, what="an open request")
+        request = await eventually(find_open, what="an open request")
         assert request is not None
         return request
 

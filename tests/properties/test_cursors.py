@@ -35,7 +35,7 @@ filters = st.builds(
 
 
 class Walk:
-    """A list that one reader pages through while others write to it."""
+    """Reads a list page by page while others write to it."""
 
     def __init__(self, database: Database, user_id: UUID, narrowed: ExecutionFilter) -> None:
         self._database = database

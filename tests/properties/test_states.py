@@ -28,7 +28,7 @@ from persistence.executions import admission, cascade, lifecycle, queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 from persistence.sessions import fork_points, sessions
-from persistence.tables.events import ExecutionEventRow
+from persistence.tables.executions import ExecutionEventRow
 from persistence.tables.sessions import MessageRow, SessionRow
 from services.executions import finishing
 from tests.persistence.opened import HOST, Opened, opened, unchanged
@@ -135,7 +135,7 @@ class ExecutionStates(RuleBasedStateMachine):
         self.do(tries())
 
     @rule()
-    def user_cancels(self) -> None:
+    def a_user_cancels(self) -> None:
         async def cancel() -> None:
             async with self.database.transaction() as session:
                 await cascade.cancel_tree(session, self.execution.id, "enough")
@@ -144,7 +144,7 @@ class ExecutionStates(RuleBasedStateMachine):
         self.is_cancelled = self.is_cancelled or not self.is_over
 
     @rule(is_paused=st.booleans())
-    def user_pauses_or_resumes(self, *, is_paused: bool) -> None:
+    def a_user_pauses_or_resumes(self, *, is_paused: bool) -> None:
         async def request() -> bool:
             async with self.database.transaction() as session:
                 row = await queries.lock_existing(session, self.execution.id)
@@ -161,7 +161,7 @@ class ExecutionStates(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.forks) < MOST_FORKS)
     @rule(data=st.data())
-    def user_forks(self, data: Any) -> None:
+    def a_user_forks(self, data: Any) -> None:
         """It, or a fork of it, anywhere up to now."""
         upto = data.draw(st.integers(min_value=0, max_value=self.messages))
         origin = data.draw(st.sampled_from([None, *self.forks]))
@@ -219,7 +219,7 @@ class ExecutionStates(RuleBasedStateMachine):
         assert self.do(admission.create_session(self.database, self.execution.id, identity))
 
     @invariant()
-    def events_have_no_gaps_and_end_with_the_terminal_event(self) -> None:
+    def the_events_have_no_gaps_and_end_with_the_end(self) -> None:
         row, events = self.do(self.read())
         assert (row.status, row.epoch) == (self.status, self.epoch)
         assert [event.seq for event in events] == list(range(1, row.event_seq + 1))
