@@ -25,7 +25,7 @@ from cli.stack.temporal import Temporal
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.databases import Databases
-from tests.distribution import FileScheduling, sort_longest_first
+from tests.distribution import FileScheduling, count_processes, sort_longest_first
 from tests.stack import stack
 
 __all__ = ["stack"]  # a fixture for all folders
@@ -59,6 +59,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """See tests/distribution.py."""
     sort_longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """See tests/distribution.py."""
+    return count_processes()
 
 
 @pytest.hookimpl(optionalhook=True)
