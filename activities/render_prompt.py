@@ -23,7 +23,6 @@ from domain.tool_calls import ToolSpec
 from persistence.db.database import Database
 from persistence.executions import prompts
 from persistence.executions.prompts import PromptSource
-from persistence.executions.snapshot import permissions_of
 from tools.specs import BUILTIN_TOOLS
 
 NOT_RUN = "The previous execution of this session ended before the call was run."
@@ -125,7 +124,7 @@ def build_prefix(
         "model": options.model or agent.model or default_model,
         "max_tokens": options.max_tokens or DEFAULT_MAX_TOKENS,
         "system": [text_block(system_prompt)] if system_prompt else [],
-        "tools": [_tool(spec) for spec in offered_tools(permissions_of(definition))],
+        "tools": [_tool(spec) for spec in offered_tools(definition.permissions)],
         "options": _options(definition),
         "betas": [],
     }

@@ -144,7 +144,7 @@ class ModelTurn:
         await self._attempt.write(
             step + Step(status=change, events=[events.status_changed(change)])
         )
-        return Stop(Outcome.WAITS, wakes_at=wakes_at)
+        return Stop(Outcome.WAIT_UNTIL, wakes_at=wakes_at)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until the delay is over, or the worker shuts down.
