@@ -85,7 +85,7 @@ class Engine:
             assert await self.dispatcher.start(make_start_request(row))
         return self.run(row.id)
 
-    async def asked(self, marker: str) -> LoggedCall:
+    async def wait_for_model_request(self, marker: str) -> LoggedCall:
         """The model's latest call with these words, as soon as there is one."""
 
         async def found() -> LoggedCall | None:
@@ -104,22 +104,22 @@ class Engine:
         """An execution that exists."""
         return Run(self, execution_id)
 
-    async def done(self, *turns: Turn, **fields: Any) -> "Run":
+    async def run_to_end(self, *turns: Turn, **fields: Any) -> "Run":
         """Start an execution and wait until it has ended, however it does."""
         run = await self.start(*turns, **fields)
-        await run.ended()
+        await run.wait_for_end()
         return run
 
-    async def completed(self, *turns: Turn, **fields: Any) -> "Run":
-        """As `done`, and it must have completed."""
-        run = await self.done(*turns, **fields)
+    async def run_to_completion(self, *turns: Turn, **fields: Any) -> "Run":
+        """As `run_to_end`, and it must have completed."""
+        run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
         return run
 
-    async def failed(self, *turns: Turn, code: str, **fields: Any) -> "Run":
-        """As `done`, and it must have failed for this reason."""
-        run = await self.done(*turns, **fields)
+    async def run_to_failure(self, *turns: Turn, code: str, **fields: Any) -> "Run":
+        """As `run_to_end`, and it must have failed for this reason."""
+        run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert (row.status, row.error_code) == (ExecutionStatus.FAILED, code), row.error_message
         return run
@@ -204,7 +204,7 @@ class Run:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    async def when(
+    async def wait_until(
         self, condition: Callable[[ExecutionRow], object], *, within: float = WITHIN_SECONDS
     ) -> ExecutionRow:
         """The row, as soon as the condition holds for it."""
@@ -224,15 +224,17 @@ class Run:
             ) from error
         return last[0]
 
-    async def reaches(self, status: ExecutionStatus) -> ExecutionRow:
-        return await self.when(lambda row: row.status == status)
+    async def wait_for_status(self, status: ExecutionStatus) -> ExecutionRow:
+        return await self.wait_until(lambda row: row.status == status)
 
-    async def ended(self, *, within: float = WITHIN_SECONDS) -> ExecutionRow:
+    async def wait_for_end(self, *, within: float = WITHIN_SECONDS) -> ExecutionRow:
         """The row of an execution that has ended; its workflow has closed too.
 
         What holds for every execution is checked here.
         """
-        row = await self.when(lambda row: ExecutionStatus(row.status).is_terminal, within=within)
+        row = await self.wait_until(
+            lambda row: ExecutionStatus(row.status).is_terminal, within=within
+        )
 
         async def closed() -> bool:
             return (await self.handle.describe()).close_time is not None
@@ -250,7 +252,7 @@ class Run:
         """Wait for something else than the row to become true."""
         await eventually(condition)
 
-    async def when_signals_are_read(self) -> None:
+    async def wait_for_signals_read(self) -> None:
         """Wait until all its signals are read, except messages."""
 
         async def are_read() -> bool:
@@ -261,7 +263,7 @@ class Run:
 
         await eventually(are_read, what="the end of unread signals")
 
-    async def calling(self) -> ModelCallRow:
+    async def wait_for_model_call(self) -> ModelCallRow:
         """The model call that is under way, as soon as there is one."""
 
         async def under_way() -> ModelCallRow | None:
@@ -272,7 +274,7 @@ class Run:
         assert call is not None
         return call
 
-    async def running_tool(self) -> ToolCallRow:
+    async def wait_for_tool_call(self) -> ToolCallRow:
         """A tool call that has taken effect and has not ended, as soon as there is one."""
 
         async def under_way() -> ToolCallRow | None:
@@ -283,7 +285,7 @@ class Run:
         assert call is not None
         return call
 
-    async def open_request(self) -> InputRequestRow:
+    async def wait_for_request(self) -> InputRequestRow:
         """The oldest request that is open, as soon as there is one and the execution waits."""
 
         async def asked() -> InputRequestRow | None:
@@ -324,9 +326,9 @@ class Run:
         async with self.engine.transaction() as work:
             await pausing.resume(work, self.id)
 
-    async def paused(self) -> ExecutionRow:
+    async def wait_for_pause(self) -> ExecutionRow:
         """The row, as soon as the execution is paused."""
-        return await self.reaches(ExecutionStatus.PAUSED)
+        return await self.wait_for_status(ExecutionStatus.PAUSED)
 
     async def say(self, content: str) -> None:
         """Send a message to the active execution."""

@@ -67,7 +67,7 @@ async def make_place(database_url: str, temporal_address: str, home: Path) -> Wo
 
 
 @asynccontextmanager
-async def driving(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
+async def open_driver(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
     """A driver for executions there; whoever wants them to move runs workers too."""
     client = await connect(place.settings())
     database = Database.connect(place.database_url)
@@ -80,7 +80,7 @@ async def driving(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIte
 
 
 @asynccontextmanager
-async def working(
+async def run_worker(
     place: WorkerPlace, scripted: ScriptedModelServer, **changed: Any
 ) -> AsyncIterator[Client]:
     """A worker there while the block runs; it drains when the block ends."""

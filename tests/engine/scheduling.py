@@ -99,7 +99,7 @@ class Scheduled:
         assert stored is not None
         return stored
 
-    async def kept(self) -> StoredSchedule:
+    async def find_stored(self) -> StoredSchedule:
         async with self.engine.database.reading() as session:
             kept = await schedules.find(session, self.id)
         assert kept is not None
@@ -111,7 +111,7 @@ class Scheduled:
     def handle(self) -> ScheduleHandle:
         return self.engine.client.get_schedule_handle(names.schedule_id(self.id))
 
-    async def described(self) -> ScheduleDescription | None:
+    async def describe(self) -> ScheduleDescription | None:
         """The schedule in Temporal, if there is one."""
         try:
             return await self.handle.describe()
@@ -142,7 +142,7 @@ class Scheduled:
         assert run is not None
         return run
 
-    async def fired(self) -> Sequence[ScheduledRun]:
+    async def find_scheduled_runs(self) -> Sequence[ScheduledRun]:
         """What is told of its fires, newest first."""
         async with self.engine.database.reading() as session:
             return await scheduled_runs.list_recent(session, self.id, limit=10)
