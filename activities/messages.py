@@ -153,13 +153,12 @@ def headline(payload: Payload) -> str:
 def _lines(payload: Payload) -> list[str]:
     data = payload["data"]
     request = data.get("input_request") or {}
-    question = f"{request['title']} ({request['kind']})" if request else None
     due_at = request.get("due_at")
     due = (
         f"Answer before {datetime.fromisoformat(due_at):%B %-d, %Y, %H:%M} UTC." if due_at else None
     )
     failure = data.get("error_message") or data.get("error_code")
-    return [str(line) for line in (question, due, data.get("summary"), failure) if line]
+    return [str(line) for line in (request.get("title"), due, data.get("summary"), failure) if line]
 
 
 def _link(payload: Payload) -> str | None:

@@ -162,7 +162,7 @@ class RunState:
     def expired_timers(self, now: datetime) -> Sequence[ToolCall]:
         """The model's timers that have expired, settled."""
         return [
-            replace(call, status=ToolCallStatus.SUCCEEDED, output="The time has come.")
+            replace(call, status=ToolCallStatus.SUCCEEDED, output="The time is reached.")
             for call in self.calls_in(ToolCallStatus.WAITING_FOR_TIME)
             if call.wakes_at is not None and call.wakes_at <= now
         ]

@@ -126,7 +126,7 @@ def _figure(node: Node) -> str:
 def _fold(node: Node) -> str:
     summary, inside = write_nodes(node.title), write_nodes(node.children)
     return (
-        f'<details class="fold {node.mark}"><summary>{summary}</summary>'
+        f'<details class="{f"fold {node.mark}".strip()}"><summary>{summary}</summary>'
         f'<div class="inside">{inside}</div></details>'
     )
 
