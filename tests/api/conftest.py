@@ -47,7 +47,7 @@ def settings_of(database_url: str, temporal_address: str, **changed: object) -> 
             "secrets_key": SECRET,
             "log_level": "error",
             "failed_auth_limit": "",  # tests that walk all routes are refused often
-            "home": "/nonexistent",  # whoever stores files gives a directory
+            "home": "/nonexistent",  # tests that store files pass a directory
             "api_body_limit_bytes": 6 * 1024 * 1024,
             **changed,
         }

@@ -1,4 +1,4 @@
-"""Executions as tests see them: told and answered as the gateway does, read from Postgres."""
+"""Executions as tests see them: changed through the services, read from Postgres."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -59,7 +59,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What tests act through."""
+    """Starts executions, and gives tests what they need to follow them."""
 
     database: Database
     client: Client
@@ -86,7 +86,7 @@ class Engine:
         return self.run(row.id)
 
     async def wait_for_model_request(self, marker: str) -> LoggedCall:
-        """The model's latest call with these words, as soon as there is one."""
+        """Wait for a request to the model that contains `marker`; the latest one."""
 
         async def found() -> LoggedCall | None:
             pairs = zip(self.scripted.requests[::-1], self.scripted.calls[::-1], strict=False)
@@ -105,20 +105,20 @@ class Engine:
         return Run(self, execution_id)
 
     async def run_to_end(self, *turns: Turn, **fields: Any) -> "Run":
-        """Start an execution and wait until it has ended, however it does."""
+        """Start an execution and wait for its end, whatever its status is then."""
         run = await self.start(*turns, **fields)
         await run.wait_for_end()
         return run
 
     async def run_to_completion(self, *turns: Turn, **fields: Any) -> "Run":
-        """As `run_to_end`, and it must have completed."""
+        """As `run_to_end`; the execution must have completed."""
         run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
         return run
 
     async def run_to_failure(self, *turns: Turn, code: str, **fields: Any) -> "Run":
-        """As `run_to_end`, and it must have failed for this reason."""
+        """As `run_to_end`; the execution must have failed with this code."""
         run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert (row.status, row.error_code) == (ExecutionStatus.FAILED, code), row.error_message
@@ -168,7 +168,7 @@ class Run:
         return [(m.role, json.loads(m.content)) for m in await self.messages()]
 
     async def results(self) -> list[dict[str, Any]]:
-        """Every tool result the model was told, in order."""
+        """Every tool result that was sent to the model, in order."""
         return [
             block
             for role, blocks in await self.blocks()
@@ -180,7 +180,7 @@ class Run:
         return await self._rows(ModelCallRow, ModelCallRow.id)
 
     async def tool_calls(self) -> Sequence[ToolCallRow]:
-        return await self._rows(ToolCallRow, ToolCallRow.turn, ToolCallRow.position)
+        return await self._rows(ToolCallRow, ToolCallRow.turn, ToolCallRow.position, ToolCallRow.id)
 
     async def requests(self) -> Sequence[InputRequestRow]:
         return await self._rows(InputRequestRow, InputRequestRow.id)
@@ -207,7 +207,7 @@ class Run:
     async def wait_until(
         self, condition: Callable[[ExecutionRow], object], *, within: float = WITHIN_SECONDS
     ) -> ExecutionRow:
-        """The row, as soon as the condition holds for it."""
+        """Wait until the condition holds for the row; the row."""
         last: list[ExecutionRow] = []
 
         async def holds() -> bool:
@@ -228,9 +228,9 @@ class Run:
         return await self.wait_until(lambda row: row.status == status)
 
     async def wait_for_end(self, *, within: float = WITHIN_SECONDS) -> ExecutionRow:
-        """The row of an execution that has ended; its workflow has closed too.
+        """Wait until the execution has ended and its workflow is closed; the row.
 
-        What holds for every execution is checked here.
+        What is true of every execution is checked here.
         """
         row = await self.wait_until(
             lambda row: ExecutionStatus(row.status).is_terminal, within=within
@@ -264,7 +264,7 @@ class Run:
         await eventually(are_read, what="the end of unread signals")
 
     async def wait_for_model_call(self) -> ModelCallRow:
-        """The model call that is under way, as soon as there is one."""
+        """Wait for a model call without an answer; the call."""
 
         async def under_way() -> ModelCallRow | None:
             calls = await self.model_calls()
@@ -275,7 +275,7 @@ class Run:
         return call
 
     async def wait_for_tool_call(self) -> ToolCallRow:
-        """A tool call that has taken effect and has not ended, as soon as there is one."""
+        """Wait for a tool call that has started and not ended; the call."""
 
         async def under_way() -> ToolCallRow | None:
             calls = await self.tool_calls()
@@ -286,7 +286,7 @@ class Run:
         return call
 
     async def wait_for_request(self) -> InputRequestRow:
-        """The oldest request that is open, as soon as there is one and the execution waits."""
+        """Wait until the execution waits for a person; its oldest open request."""
 
         async def asked() -> InputRequestRow | None:
             if (await self.row()).status != ExecutionStatus.WAITING_FOR_USER:

@@ -1,4 +1,4 @@
-"""Scheduled tasks as tests see them: made as the gateway makes them, fired by the real server."""
+"""Scheduled tasks as tests see them: created as the API does, started by the real server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from tests.engine.storing import Turn, script
 from tests.waiting import eventually
 
 RARELY = "0 0 29 2 *"
-"""Fires in no test by itself."""
+"""A schedule that starts nothing during a test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Scheduled:
     # --- its fires ----------------------------------------------------------------------------
 
     async def runs(self) -> Sequence[Run]:
-        """The executions of its fires, oldest first."""
+        """The executions that it started, oldest first."""
         query = select(ExecutionRow).where(
             ExecutionRow.task_id == self.id, ExecutionRow.trigger_type == "scheduled"
         )
@@ -132,7 +132,7 @@ class Scheduled:
         return [Run(self.engine, row.id, row.workflow_id) for row in rows]
 
     async def run(self, number: int = 0) -> Run:
-        """The execution of its n-th fire, as soon as there is one."""
+        """Wait for its n-th execution."""
 
         async def made() -> Run | None:
             runs = await self.runs()
@@ -143,7 +143,7 @@ class Scheduled:
         return run
 
     async def find_scheduled_runs(self) -> Sequence[ScheduledRun]:
-        """What is told of its fires, newest first."""
+        """Its runs as the API shows them, newest first."""
         async with self.engine.database.reading() as session:
             return await scheduled_runs.list_recent(session, self.id, limit=10)
 
