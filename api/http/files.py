@@ -97,7 +97,7 @@ class OpenFileResponse(FileInParts):
         """Send the file, but not more bytes than `Content-Length`."""
         left: int | None = None
 
-        async def as_told(message: Message) -> None:
+        async def send_bounded(message: Message) -> None:
             nonlocal left
             if message["type"] == "http.response.start":
                 left = int(dict(message["headers"])[b"content-length"])
@@ -110,7 +110,7 @@ class OpenFileResponse(FileInParts):
                 await send({**message, "body": body, "more_body": not is_last})
 
         try:
-            await super().__call__(scope, receive, as_told)
+            await super().__call__(scope, receive, send_bounded)
         finally:
             os.close(self._file)
 

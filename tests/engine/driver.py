@@ -288,12 +288,12 @@ class Run:
     async def wait_for_request(self) -> InputRequestRow:
         """Wait until the execution waits for a person; its oldest open request."""
 
-        async def asked() -> InputRequestRow | None:
+        async def find_open() -> InputRequestRow | None:
             if (await self.row()).status != ExecutionStatus.WAITING_FOR_USER:
                 return None
             return next((r for r in await self.requests() if r.status == "open"), None)
 
-        request = await eventually(asked, what="an open request")
+        request = await eventually(find_open, what="an open request")
         assert request is not None
         return request
 

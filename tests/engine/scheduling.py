@@ -120,7 +120,7 @@ class Scheduled:
                 raise
             return None
 
-    # --- its fires ----------------------------------------------------------------------------
+    # --- scheduled runs -----------------------------------------------------------------------
 
     async def runs(self) -> Sequence[Run]:
         """The executions that it started, oldest first."""
@@ -138,7 +138,7 @@ class Scheduled:
             runs = await self.runs()
             return runs[number] if len(runs) > number else None
 
-        run = await eventually(made, what=f"fire {number}")
+        run = await eventually(made, what=f"scheduled run {number}")
         assert run is not None
         return run
 
@@ -150,6 +150,6 @@ class Scheduled:
     async def backfill(
         self, start_at: datetime, end_at: datetime, overlap: OverlapPolicy = "allow_all"
     ) -> None:
-        """Fire for every time of the span; what is allowed to overlap, Temporal never looks at."""
+        """Start the runs of a time range; Temporal does not record those that may overlap."""
         wanted = Backfill(new_id(), self.id, start_at, end_at, overlap)
         assert await Schedules(self.engine.client).backfill(wanted)

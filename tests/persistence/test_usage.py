@@ -11,7 +11,7 @@ import pytest
 from persistence.db.database import Database
 from persistence.identity import users
 from persistence.ledger import usage as usage_of
-from persistence.ledger.usage import GroupBy, Measures, Usage, UsageFilter
+from persistence.ledger.usage import GroupBy, Measures, UsageFilter, UsageReport
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
@@ -76,7 +76,7 @@ class Ledger:
                 )
             )
 
-    async def read(self, group_by: GroupBy, narrowed: UsageFilter = MARCH) -> Usage:
+    async def read(self, group_by: GroupBy, narrowed: UsageFilter = MARCH) -> UsageReport:
         async with self.database.reading() as session:
             return await usage_of.sum_usage(session, group_by, narrowed)
 
@@ -225,4 +225,4 @@ async def test_a_day_is_closed_an_hour_after_its_end(ledger: Ledger) -> None:
 async def test_nothing_is_used_before_anything_runs(ledger: Ledger) -> None:
     assert await close(ledger) == 0
     for group in GroupBy:
-        assert await ledger.read(group) == Usage([], Measures(), is_capped=False)
+        assert await ledger.read(group) == UsageReport([], Measures(), is_capped=False)

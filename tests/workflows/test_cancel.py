@@ -88,7 +88,7 @@ async def test_during_a_command(engine: Engine, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["gateway", "temporal"])
-async def test_while_it_waits_for_a_person(engine: Engine, how: str) -> None:
+async def test_cancel_while_it_waits_for_a_person(engine: Engine, how: str) -> None:
     run = await engine.start(
         {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
     )
