@@ -12,7 +12,7 @@ from api.http.errors import MalformedRequestError
 from api.http.problems import problem
 from domain.errors import NotFoundError
 from persistence.blobs import BlobStore
-from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.sessions import ArtifactRow
 
 _HARMLESS = {
     # Never display files of tools as pages, and never run their scripts with our origin.

@@ -14,7 +14,7 @@ from api.http import metrics
 from api.live_updates import Subscription
 from domain.states import TERMINAL
 from persistence.executions import events
-from persistence.tables.events import ExecutionEventRow
+from persistence.tables.executions import ExecutionEventRow
 
 COMMENT_SECONDS = 15.0
 """Proxies close a connection that is idle for a minute (contract.md, section 7)."""

@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.events import Event
 from persistence.db import sql
 from persistence.db.database import to_json
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 
 _SQL = sql.load("executions/step_log.sql")
 

@@ -13,8 +13,7 @@ from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db.database import Database, to_json
 from persistence.db.live_updates import WAKE_CHANNEL
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.signals import SignalRow
+from persistence.tables.executions import ExecutionRow, SignalRow
 
 FIRST_WAKE = timedelta(seconds=2)
 """Whoever writes a row rings at once; the relay takes over this much later (design.md, 4)."""

@@ -8,8 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow, SessionRow
+from persistence.tables.sessions import MessageRow, ModelCallRow, SessionRow
 
 GOES_ON = ("tool_use", "max_tokens")
 """Stop reasons after which our next message belongs to the turn: results, or the word to go on."""

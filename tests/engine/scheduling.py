@@ -18,8 +18,8 @@ from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.definitions.schedules import StoredSchedule
 from persistence.definitions.tasks import StoredTask
+from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.tasks import TaskRow
 from runtime.schedules import Schedules
 from services.scheduling import synchronisation
 from tests.engine.driver import Engine, Run

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from domain.errors import ExecutionTerminalError
 from domain.states import ExecutionStatus
 from persistence.executions.cascade import cancel_tree
-from persistence.tables.audit import AuditRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.ledger import AuditRow
+from persistence.tables.sessions import ToolCallRow
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 

@@ -25,7 +25,7 @@ from domain.states import ExecutionStatus
 from persistence.definitions import secrets
 from persistence.notifications import queries
 from persistence.notifications.deliveries import NEXT_LOOK
-from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
+from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 from runtime.secret_box import SecretBox
 from tests.engine.driver import Engine, script, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process

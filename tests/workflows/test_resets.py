@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from domain.errors import AlreadyAnsweredError, ErrorCode
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence.tables.audit import AuditRow
+from persistence.tables.ledger import AuditRow
 from tests.engine.driver import Engine, Run, script, use
 from tests.waiting import eventually
 

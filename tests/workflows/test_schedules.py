@@ -21,7 +21,7 @@ from domain.ids import new_id
 from domain.schedules import Backfill
 from domain.states import ExecutionStatus
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 from runtime.schedules import Schedules
 from services.scheduling.variables import format_time
 from tests.engine.driver import Engine, script, use

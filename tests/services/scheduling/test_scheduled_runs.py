@@ -15,10 +15,9 @@ from persistence.db.database import Database
 from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import Firing
 from persistence.identity import users
-from persistence.tables.audit import AuditRow
+from persistence.tables.definitions import ScheduleSkipRow, TaskRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.schedules import ScheduleSkipRow
-from persistence.tables.tasks import TaskRow
+from persistence.tables.ledger import AuditRow
 from runtime.outbound import Outbound
 from runtime.settings import Settings
 from runtime.temporal import connect
