@@ -10,7 +10,7 @@ from aiosmtpd.controller import Controller
 from claude.scripted import ScriptedModelServer
 from cli.stack.addresses import free_port
 from tests.engine.driver import Engine
-from tests.engine.running import WorkerPlace, driving, make_place, working
+from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker
 from tests.workflows.notifications.deliveries import SETTINGS, SIGNING_KEY, Mailbox, keep
 
 
@@ -26,7 +26,7 @@ async def place(
 @pytest.fixture(scope="module")
 async def idle(place: WorkerPlace, scripted_model: ScriptedModelServer) -> AsyncIterator[Engine]:
     """A driver, with a signing key and an address kept as secrets, and no worker."""
-    async with driving(place, scripted_model) as engine:
+    async with open_driver(place, scripted_model) as engine:
         await keep(engine, "signing", SIGNING_KEY)
         yield engine
 
@@ -46,5 +46,5 @@ async def engine(
     place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer, mailbox: Mailbox
 ) -> AsyncIterator[Engine]:
     mail = {"smtp_url": f"smtp://127.0.0.1:{mailbox.port}", "smtp_from": "Perdure <p@example.com>"}
-    async with working(place, scripted_model, **SETTINGS, **mail):
+    async with run_worker(place, scripted_model, **SETTINGS, **mail):
         yield idle

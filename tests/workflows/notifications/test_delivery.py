@@ -35,7 +35,7 @@ async def test_an_end_is_sent_signed_and_recorded(engine: Engine) -> None:
         run = await engine.start(
             {"text": f"The result {CANARY}."}, columns={"notification_config": hook(receiver)}
         )
-        await run.ended()
+        await run.wait_for_end()
         row = await over(engine, run.id)
     [message] = verified(receiver)
     [got] = receiver.received
@@ -139,7 +139,7 @@ async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox
                 }
             },
         )
-        request = await run.open_request()
+        request = await run.wait_for_request()
 
         async def all_over() -> bool:
             rows = await notifications_of(engine, run.id)
@@ -151,7 +151,7 @@ async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox
             for r in await notifications_of(engine, run.id)
         }
         await run.answer(request, message="red")
-        await run.ended()
+        await run.wait_for_end()
     assert ends["email", 1] == ("delivered", None)
     assert ends["email", 2][0] == "failed"
     assert "550" in (ends["email", 2][1] or "")
@@ -189,8 +189,8 @@ async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:
 
         await eventually(is_requested)
         [asking] = await run.children()
-        await asking.answer(await asking.open_request(), message="red")
-        await run.ended()
+        await asking.answer(await asking.wait_for_request(), message="red")
+        await run.wait_for_end()
         await over(engine, run.id)
     assert [message["type"] for message in verified(receiver)] == [
         "input.requested",
@@ -200,5 +200,5 @@ async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:
 
 
 async def test_without_configuration_there_is_no_notification(engine: Engine) -> None:
-    run = await engine.completed({"text": "x"})
+    run = await engine.run_to_completion({"text": "x"})
     assert await notifications_of(engine, run.id) == []

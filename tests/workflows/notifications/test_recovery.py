@@ -16,7 +16,7 @@ from persistence.notifications import queries
 from persistence.notifications.deliveries import NEXT_LOOK
 from persistence.tables.ledger import NotificationRow
 from tests.engine.driver import Engine
-from tests.engine.running import WorkerPlace, worker_process, working
+from tests.engine.running import WorkerPlace, run_worker, worker_process
 from tests.runtime.receiver import answer, receiving
 from tests.waiting import WITHIN_SECONDS, eventually
 from tests.workflows.notifications.deliveries import (
@@ -69,7 +69,7 @@ async def test_an_attempt_that_a_crash_interrupts_is_repeated_with_the_same_id(
             run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         receiver.may_answer.set()
-        async with working(place, scripted_model, **SETTINGS):
+        async with run_worker(place, scripted_model, **SETTINGS):
             row = await over(idle, run.id)
     assert (row.status, row.attempts) == ("delivered", 2)
     first, second = receiver.received
@@ -102,7 +102,7 @@ async def test_an_unrecorded_delivery_is_repeated(
                 await eventually(lambda: idle.database.raw.run(WAIT, {}), what="its end")
                 await kill(worker)
                 await idle.database.raw.run(BREAK, {})
-        async with working(place, scripted_model, **SETTINGS):
+        async with run_worker(place, scripted_model, **SETTINGS):
             row = await over(idle, run.id)
     assert (row.status, row.attempts) == ("delivered", 2)
     assert len({got.headers["webhook-id"] for got in receiver.received}) == 1
@@ -116,7 +116,7 @@ async def test_the_next_worker_starts_pending_deliveries(
         target = hook(receiver)["webhooks"][0]
         async with idle.database.transaction() as session:
             row = await queries.create_test(session, idle.user_id, Kind.WEBHOOK, target)
-        async with working(place, scripted_model, **SETTINGS):
+        async with run_worker(place, scripted_model, **SETTINGS):
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
     [message] = verified(receiver)
     assert message["type"] == "notification.test"
@@ -126,7 +126,7 @@ async def test_the_next_worker_starts_pending_deliveries(
 async def test_a_delivery_that_was_terminated_in_temporal_has_failed(
     place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
-    async with receiving(answer(503)) as receiver, working(place, scripted_model, **SETTINGS):
+    async with receiving(answer(503)) as receiver, run_worker(place, scripted_model, **SETTINGS):
         run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
         await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         row = await wait_until_dispatched(idle, run.id)
@@ -139,7 +139,7 @@ async def test_a_delivery_that_was_terminated_in_temporal_has_failed(
         ended = await over(idle, run.id)
     assert ended.status == "failed"
     assert ended.error == "The delivery's workflow was ended in Temporal."
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def wait_until_dispatched(engine: Engine, execution_id: UUID) -> NotificationRow:
