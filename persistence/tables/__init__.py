@@ -29,7 +29,7 @@ from persistence.tables import (
 from persistence.tables.columns import Row
 
 metadata = Row.metadata
-"""Everything Alembic compares with the database."""
+"""The schema that Alembic compares with the database."""
 
 __all__ = [
     "Row",

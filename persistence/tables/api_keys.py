@@ -1,4 +1,4 @@
-"""Keys that stand for a user without a token."""
+"""API keys, which authenticate a user without a token."""
 
 from datetime import datetime
 
@@ -9,12 +9,12 @@ from persistence.tables.columns import CreatedAt, OwnedRow
 
 
 class ApiKeyRow(OwnedRow):
-    """One key. Only its hash is stored; `prefix` is what people recognise it by."""
+    """One key. Only its hash is stored; people recognise it by its `prefix`."""
 
     __tablename__ = "api_keys"
     __table_args__ = (
         Index(
-            "uq_api_keys_user_id_name_live",
+            "uq_api_keys_user_id_name_current",
             "user_id",
             "name",
             unique=True,

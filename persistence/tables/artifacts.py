@@ -1,4 +1,4 @@
-"""Files an execution kept: metadata here, bytes in the content-addressed store."""
+"""Files that executions saved: metadata here, bytes in the content-addressed store."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class ArtifactRow(Row):
-    """One kept file. `kind`: `artifact` (a tool or a client saved it), `tool_output` (too long)."""
+    """One file. `kind`: `artifact` (saved by a tool or client), `tool_output` (a long output)."""
 
     __tablename__ = "artifacts"
     __table_args__ = (Index("ix_artifacts_execution_id_id", "execution_id", "id"),)

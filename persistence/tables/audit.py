@@ -1,6 +1,6 @@
-"""Who changed what, appended in the transaction of the change; and the chain that seals it.
+"""The audit log, written in the transaction of each change, and the chain that seals it.
 
-Triggers refuse to change either table (migration 0007).
+Triggers refuse changes of both tables.
 """
 
 from datetime import datetime
@@ -14,17 +14,17 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class AuditRow(Row):
-    """One change or execute. `actor_id` is empty where the engine itself acted.
+    """One change or start. `actor_id` is empty if the engine itself acted.
 
-    `owner_id` is whose thing it was done to. It refers to no row: the row of the user would be
-    locked at the end of each of their executions.
+    `owner_id` is the owner of the changed entity. It is no foreign key: that would lock the user's
+    row at the end of each of their executions.
     """
 
     __tablename__ = "audit_log"
     __table_args__ = (
         Index("ix_audit_log_owner_id_id", "owner_id", "id"),
         Index("ix_audit_log_actor_id_id", "actor_id", "id"),
-        # What people did to the things of others: their lists need it, and it is hardly anything.
+        # Changes of other users' entities: the actors' lists need them, and they are few.
         Index(
             "ix_audit_log_actor_id_id_of_others",
             "actor_id",
@@ -50,9 +50,9 @@ class AuditRow(Row):
 
 
 class AuditUnsealedRow(Row):
-    """An entry that waits for its seal; a trigger writes it in the transaction of the entry.
+    """An entry that has no seal yet; a trigger writes it in the transaction of the entry.
 
-    So no order of ids or commits matters: whatever commits, however late, waits here.
+    So the order of ids and commits does not matter: a late commit is sealed later.
     """
 
     __tablename__ = "audit_unsealed"
@@ -63,7 +63,7 @@ class AuditUnsealedRow(Row):
 class AuditSealRow(Row):
     """One link of the chain (domain/audit_chain.py). `seq` grows by one, without gaps.
 
-    It refers to no row, so that it outlives one that somebody deletes.
+    It has no foreign key, so it remains if an entry is deleted.
     """
 
     __tablename__ = "audit_seals"

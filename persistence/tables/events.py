@@ -1,4 +1,4 @@
-"""The story of an execution, numbered without gaps."""
+"""The events of executions, numbered without gaps."""
 
 from typing import Any
 from uuid import UUID

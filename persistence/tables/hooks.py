@@ -10,7 +10,7 @@ from persistence.tables.columns import CreatedAt, OwnedRow
 
 
 class HookRow(OwnedRow):
-    """A hook of a task, in the name of the task's owner. Only the hash of its token is stored."""
+    """A hook of a task, for the task's owner. Only the hash of its token is stored."""
 
     __tablename__ = "hooks"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Answers kept for repeated requests."""
+"""Stored responses for repeated requests."""
 
 from datetime import datetime
 from typing import Any

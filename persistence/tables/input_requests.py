@@ -1,4 +1,4 @@
-"""What people must answer."""
+"""Input requests: questions and approvals that a person must answer."""
 
 from datetime import datetime
 from typing import Any
@@ -40,7 +40,7 @@ class InputRequestRow(Row):
     tool_input: Mapped[str | None] = mapped_column(Text)
     input_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
     tool_input_schema: Mapped[dict[str, Any] | None]
-    """What an edited input must fit."""
+    """The schema of an edited input."""
     assignee: Mapped[str | None]
     status: Mapped[str]
     due_at: Mapped[datetime | None]

@@ -29,4 +29,4 @@ class McpServerRow(NamedRow):
     headers: Mapped[dict[str, Any]]
     env: Mapped[dict[str, Any]]
     health: Mapped[dict[str, Any] | None]
-    """What the last health check found."""
+    """The result of the last health check."""

@@ -12,7 +12,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class ModelCallRow(Row):
-    """One try of one call. `status`: a `domain.steps.CallStatus`."""
+    """One attempt of one call. `status`: a `domain.steps.CallStatus`."""
 
     __tablename__ = "model_calls"
     __table_args__ = (
@@ -27,14 +27,14 @@ class ModelCallRow(Row):
     model: Mapped[str]
     max_tokens: Mapped[int]
     last_message_seq: Mapped[int]
-    """The call's conversation is the session's messages up to this one."""
+    """The call sends the session's messages up to this one."""
     request_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     stop_reason: Mapped[str | None]
     stop_details: Mapped[dict[str, Any] | None]
     usage: Mapped[dict[str, Any] | None]
     usage_estimated: Mapped[bool] = mapped_column(default=False)
     estimate_usd: Mapped[Decimal | None]
-    """What the call is charged if its answer is lost."""
+    """The cost of the call if its answer is lost."""
     cost_usd: Mapped[Decimal | None]
     error_kind: Mapped[str | None]
     error_message: Mapped[str | None]

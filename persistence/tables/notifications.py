@@ -1,4 +1,4 @@
-"""What is to be told to whom outside, and each try to tell it."""
+"""Notifications and their delivery attempts."""
 
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,9 @@ from persistence.tables.columns import CreatedAt, Id, Row
 class NotificationRow(Row):
     """One message to one target.
 
-    A trigger writes it with the event that it tells (migration 0008). `message_id` is the first
-    delivery's own id; a redelivery is a row of its own with the same `message_id`. `payload` is
-    written before the first try and sent in every one. `start_at` says when the relay looks after
-    it, until it is delivered or given up.
+    A trigger writes it in the transaction of its event. `message_id` is the first delivery's id; a
+    redelivery is a row of its own with the same `message_id`. `payload` is written before the first
+    attempt and sent with each. At `start_at` the relay checks the delivery, until it has ended.
     """
 
     __tablename__ = "notifications"
@@ -58,7 +57,7 @@ class NotificationRow(Row):
 
 
 class NotificationAttemptRow(Row):
-    """One try. Without a duration it is under way, or its worker died in it."""
+    """One attempt. Without a duration it is in progress, or its worker crashed."""
 
     __tablename__ = "notification_attempts"
     __table_args__ = (

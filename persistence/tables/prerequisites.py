@@ -1,4 +1,4 @@
-"""Which executions wait for which others."""
+"""Prerequisites: executions that wait for other executions."""
 
 from uuid import UUID
 

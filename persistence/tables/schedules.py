@@ -1,4 +1,4 @@
-"""What Temporal has been told of tasks' schedules, and the fires that came to nothing."""
+"""Schedules: what Temporal has of them, skipped runs, and backfills."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,10 +10,10 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class ScheduleRow(Row):
-    """How far Temporal is behind a task that has, or had, a schedule.
+    """The schedule of a task that has one or had one.
 
-    What the schedule is to be stands in the task; every change of that is one more `revision`, in
-    the transaction of the change. In step: `applied_revision` is the same.
+    The task defines the schedule. Each change is a new `revision`, in the transaction of the
+    change. If `applied_revision` is the same, Temporal has the newest one.
     """
 
     __tablename__ = "schedules"
@@ -32,7 +32,7 @@ class ScheduleRow(Row):
 
 
 class ScheduleSkipRow(Row):
-    """A fire that made no execution, and why; known by its workflow, as an execution is."""
+    """A scheduled run that was skipped, and why; identified by its workflow, as an execution is."""
 
     __tablename__ = "schedule_skips"
     __table_args__ = (
@@ -47,7 +47,7 @@ class ScheduleSkipRow(Row):
 
     id: Mapped[Id]
     task_id: Mapped[UUID]
-    """Without a foreign key: a restored database may lack the task whose schedule still fires."""
+    """Without a foreign key: a restored database may lack a task whose schedule still runs."""
     workflow_id: Mapped[str]
     first_run_id: Mapped[str]
     scheduled_at: Mapped[datetime]
@@ -56,7 +56,7 @@ class ScheduleSkipRow(Row):
 
 
 class ScheduleBackfillRow(Row):
-    """Fires that somebody wants made up for; `sent_at` is when Temporal was told."""
+    """A requested backfill; `sent_at` is when Temporal got it."""
 
     __tablename__ = "schedule_backfills"
     __table_args__ = (

@@ -12,7 +12,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class SessionRow(Row):
-    """A conversation. `workspace_host_id` is the host that holds its workspace, once one exists."""
+    """A conversation. `workspace_host_id` is the host of its workspace, if it has one."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -36,7 +36,7 @@ class SessionRow(Row):
     is_interactive: Mapped[bool] = mapped_column(default=False)
     workspace_host_id: Mapped[UUID | None]
     forked_from_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
-    """A fork begins with this session's messages up to `forked_at_seq`, as they were then."""
+    """A fork shares this session's messages up to `forked_at_seq`, as they were at `forked_at`."""
     forked_at_seq: Mapped[int | None]
     forked_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
@@ -45,7 +45,7 @@ class SessionRow(Row):
 
 
 class MessageRow(Row):
-    """One message. `content` is the JSON text of its blocks as they came.
+    """One message. `content` is the JSON text of its blocks, unchanged.
 
     A reset of the execution supersedes rows; nothing else changes one.
     """

@@ -1,4 +1,4 @@
-"""What was said to an execution and not yet taken in by it."""
+"""Signals to executions."""
 
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,12 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class SignalRow(Row):
-    """One thing said: start, answer, message, cancel, pause, resume, or a subtask's end.
+    """One signal: start, answer, message, cancel, pause, resume, or the end of a subtask.
 
-    Written with what it announces, in one transaction. The signal that follows only rings the
-    bell; the row is consumed by the execution, in order of `id` (UUIDv7, made under the
-    execution's row lock). The relay rings again at `wake_at` while `consumed_at` is empty.
+    It is written in the transaction of the change that it reports. The Temporal signal that follows
+    only wakes the workflow; the execution consumes the row, in order of `id` (UUIDv7, created under
+    the execution's row lock). The relay wakes the workflow at `wake_at` while `consumed_at` is
+    empty.
     """
 
     __tablename__ = "signals"

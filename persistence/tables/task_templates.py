@@ -1,4 +1,4 @@
-"""Templates that tasks are made from."""
+"""Templates from which tasks are created."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from persistence.tables.columns import NamedRow
 
 
 class TaskTemplateRow(NamedRow):
-    """A task's body with parameters. `task` and `parameters` are kept as they were sent."""
+    """A task's body with parameters. `task` and `parameters` are stored as they were sent."""
 
     KIND = "a task template"
     __tablename__ = "task_templates"

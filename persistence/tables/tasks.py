@@ -12,12 +12,12 @@ from persistence.tables.columns import CleanText, CreatedAt, Id, Row
 
 
 class TaskRow(Row):
-    """A task: its identity, its switches and its schedule. What a run uses is in the version."""
+    """A task: its name, whether it is active, its schedule. Its definition is in the version."""
 
     __tablename__ = "tasks"
     __table_args__ = (
         Index(
-            "uq_tasks_user_id_name_live",
+            "uq_tasks_user_id_name_current",
             "user_id",
             "name",
             unique=True,
@@ -57,7 +57,7 @@ class TaskRow(Row):
 
 
 class TaskVersionRow(Row):
-    """What an execution runs: written once, never changed. `definition` is a `TaskDefinition`."""
+    """The definition that an execution runs, a `TaskDefinition`. It never changes."""
 
     __tablename__ = "task_versions"
 

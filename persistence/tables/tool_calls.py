@@ -1,4 +1,4 @@
-"""Tool calls: what the model asked for, what was decided, what came of it."""
+"""Tool calls: the request of the model, the decision, the outcome."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class ToolCallRow(Row):
-    """One tool call; the last columns but the times name the process that runs it."""
+    """One tool call. `host_id` and the two columns after it identify its process."""
 
     __tablename__ = "tool_calls"
     __table_args__ = (Index("ix_tool_calls_execution_id_turn", "execution_id", "turn", "position"),)
@@ -22,7 +22,7 @@ class ToolCallRow(Row):
     tool_use_id: Mapped[str]
     name: Mapped[str]
     input: Mapped[str] = mapped_column(Text)
-    """JSON text as the model wrote it; an edited approval's input stands in `approved_input`."""
+    """JSON text as the model wrote it; an edited input is in `approved_input`."""
     approved_input: Mapped[str | None] = mapped_column(Text)
     input_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     effect: Mapped[str]

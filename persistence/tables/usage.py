@@ -1,4 +1,4 @@
-"""Usage of days that are over, added up once."""
+"""Usage of past days, summed once."""
 
 from datetime import date
 from decimal import Decimal
@@ -42,7 +42,7 @@ class UsageDayRow(Row):
 
 
 class UsageClosedDayRow(Row):
-    """A day that was added up. Days are closed in their order, without gaps."""
+    """A day that was summed. Days are closed in order, without gaps."""
 
     __tablename__ = "usage_closed_days"
 

@@ -1,4 +1,4 @@
-"""People and services that own things."""
+"""Users: people and services that own resources."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class UserRow(Row):
-    """One user, made at first sight of a valid token; `subject` is the token's `sub`.
+    """One user, created at the first request with a valid token; `subject` is the token's `sub`.
 
     A quota that is empty is the operator's default.
     """
