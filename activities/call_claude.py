@@ -135,7 +135,7 @@ def _result(loop: Loop, stop: Stop) -> CallClaudeResult:
         outcome=stop.outcome,
         last_message_seq=state.transcript.next_seq - 1,
         error_code=stop.failure and stop.failure.code,
-        children=stop.children,
+        subtask_ids=stop.children,
         wakes_at=stop.wakes_at,
         turns=state.turn,
         cost_usd=state.cost_usd,

@@ -41,7 +41,7 @@ STATUS = {
     "execution.cancelled": "cancelled",
     "input.requested": "waiting_for_user",
 }
-"""Of the execution after the event; when the message is created, the row may be further."""
+"""Of the execution after the event. The row may have changed since then."""
 
 _EMOJI = {"execution.completed": "✅", "execution.failed": "❌", "input.requested": "✋"}
 
@@ -49,15 +49,15 @@ Payload = Mapping[str, Any]
 
 
 def make_payload(
-    event_type: str, story: NotificationSource | None, public_url: str | None
+    event_type: str, source: NotificationSource | None, public_url: str | None
 ) -> dict[str, Any]:
     """Return the body of a webhook. `public_url` makes its links absolute."""
-    at = datetime.now(UTC) if story is None else story.event.at
+    at = datetime.now(UTC) if source is None else source.event.at
     return {
         "type": event_type,
         "timestamp": at.isoformat().replace("+00:00", "Z"),
         "version": VERSION,
-        "data": _test_data() if story is None else _data(story, (public_url or "").rstrip("/")),
+        "data": _test_data() if source is None else _data(source, (public_url or "").rstrip("/")),
     }
 
 
@@ -65,8 +65,8 @@ def _test_data() -> dict[str, Any]:
     return {"title": "Perdure", "summary": "This is a test. Perdure can send notifications here."}
 
 
-def _data(story: NotificationSource, base: str) -> dict[str, Any]:
-    row, kind = story.execution, story.event.type
+def _data(source: NotificationSource, base: str) -> dict[str, Any]:
+    row, kind = source.execution, source.event.type
     data: dict[str, Any] = {
         "execution_id": str(row.id),
         "task_id": row.task_id and str(row.task_id),
@@ -83,8 +83,8 @@ def _data(story: NotificationSource, base: str) -> dict[str, Any]:
             "reason": row.cancel_reason,
             "cost_usd": float(row.cost_usd),
         }
-    if story.request is not None:
-        data["input_request"] = _request(story.request, base)
+    if source.request is not None:
+        data["input_request"] = _request(source.request, base)
     return {name: value for name, value in data.items() if value is not None}
 
 
@@ -153,13 +153,12 @@ def headline(payload: Payload) -> str:
 def _lines(payload: Payload) -> list[str]:
     data = payload["data"]
     request = data.get("input_request") or {}
-    question = f"{request['title']} ({request['kind']})" if request else None
     due_at = request.get("due_at")
     due = (
         f"Answer before {datetime.fromisoformat(due_at):%B %-d, %Y, %H:%M} UTC." if due_at else None
     )
     failure = data.get("error_message") or data.get("error_code")
-    return [str(line) for line in (question, due, data.get("summary"), failure) if line]
+    return [str(line) for line in (request.get("title"), due, data.get("summary"), failure) if line]
 
 
 def _link(payload: Payload) -> str | None:

@@ -51,8 +51,8 @@ class DeliveryActivities(NotificationActivities):
                 return await deliveries.find_status(session, given.notification_id), None
             row = attempt.notification
             if row.payload is None:
-                story = await deliveries.load_source(session, row)
-                payload = messages.make_payload(row.type, story, self._public_url)
+                source = await deliveries.load_source(session, row)
+                payload = messages.make_payload(row.type, source, self._public_url)
                 await deliveries.store_payload(session, row, payload)
         started_at = time.monotonic()
         outcome = NO_OUTCOME if attempt.number > TRIES else await self._sender.send(attempt)

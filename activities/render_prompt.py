@@ -23,7 +23,6 @@ from domain.tool_calls import ToolSpec
 from persistence.db.database import Database
 from persistence.executions import prompts
 from persistence.executions.prompts import PromptSource
-from persistence.executions.snapshot import permissions_of
 from tools.specs import BUILTIN_TOOLS
 
 NOT_RUN = "The previous execution of this session ended before the call was run."
@@ -89,7 +88,7 @@ def _prefix(source: PromptSource, definition: TaskDefinition, *, default_model: 
             return None
         # A subtask uses the model of its parent, unless it or its agent has another.
         fallback = source.delegating_model or default_model
-        return json.dumps(build_prefix(definition, agent, default_model=fallback))
+        return build_prefix(definition, agent, default_model=fallback)
     pinned, model = json.loads(source.forked_prefix), definition.sdk_options.model
     if model in (None, pinned["model"]):
         return source.forked_prefix
@@ -115,41 +114,29 @@ def _agent_part(source: PromptSource) -> AgentPart | None:
     return AgentPart(source.agent_prompt, source.agent_model)
 
 
-def build_prefix(
-    definition: TaskDefinition, agent: AgentPart, *, default_model: str
-) -> dict[str, Any]:
-    """Return the fields of `domain.model_calls.Prefix` as they are stored and hashed."""
+def build_prefix(definition: TaskDefinition, agent: AgentPart, *, default_model: str) -> str:
+    """Return the JSON of `domain.model_calls.Prefix` as it is stored and hashed."""
     options = definition.sdk_options
     system_prompt = system_prompt_of(agent.system_prompt, definition.system_prompt)
-    return {
+    tools = [
+        {"name": spec.name, "description": spec.description, "input_schema": spec.input_schema}
+        for spec in offered_tools(definition.permissions)
+    ]
+    prefix = {
         "model": options.model or agent.model or default_model,
         "max_tokens": options.max_tokens or DEFAULT_MAX_TOKENS,
         "system": [text_block(system_prompt)] if system_prompt else [],
-        "tools": [_tool(spec) for spec in offered_tools(permissions_of(definition))],
+        "tools": tools,
         "options": _options(definition),
         "betas": [],
     }
+    return json.dumps(prefix, default=dict)  # schemas hold read-only mappings
 
 
 def offered_tools(permissions: Permissions) -> Sequence[ToolSpec]:
     """Return the tools that the definition offers to the model, in a fixed order."""
     known = {**BUILTIN_TOOLS, **ENGINE_TOOLS}
     return [spec for name, spec in known.items() if permissions.offers(name)]
-
-
-def _tool(spec: ToolSpec) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "description": spec.description,
-        "input_schema": _plain(spec.input_schema),
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Convert a schema to dicts and lists, for JSON."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _options(definition: TaskDefinition) -> dict[str, Any]:

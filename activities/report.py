@@ -80,7 +80,7 @@ def _compose_json(source: ReportSource) -> dict[str, Any]:
 
 async def _is_current(session: AsyncSession, row: ExecutionRow) -> bool:
     """Whether the newest report covers the last step of the execution."""
-    report = await reports.of_execution(session, row.id)
+    report = await reports.find_newest(session, row.id)
     if report is None:
         return False
     now = await read_coverage(session, row)

@@ -40,7 +40,7 @@ class Decider:
     """Applies the execution's permissions and policies to the calls of one turn."""
 
     def __init__(self, snapshot: Snapshot, tools: Tools) -> None:
-        """`snapshot` gives the permissions, the policy for people and the depth."""
+        """`snapshot` contains the permissions, the input policy and the depth."""
         self._snapshot = snapshot
         self._tools = tools
 
@@ -52,9 +52,9 @@ class Decider:
         malformed: Mapping[str, str],
         now: datetime,
     ) -> Sequence[Decision]:
-        """One decision for each `tool_use` block, in the model's order.
+        """Decide on each `tool_use` block, in the model's order.
 
-        `malformed` holds the raw text of inputs that were not JSON, by tool use id.
+        `malformed` contains the raw text of inputs that were not JSON, by tool use id.
         """
         return [
             self._decide(self._call(use, turn, position, malformed), malformed, now)
@@ -135,7 +135,7 @@ class Decider:
                 text = f"No person answers this execution, so this is denied: {request.title}"
                 return Decision(refuse(call, ToolCallStatus.DENIED, text))
             case "fail":
-                sentence = f"A person is needed and the policy says to fail: {request.title}"
+                sentence = f"A person is needed, but the policy is to fail: {request.title}"
                 return Decision(
                     refuse(call, ToolCallStatus.DENIED, sentence),
                     failure=Failure(ErrorCode.INPUT_DENIED, sentence),

@@ -69,13 +69,13 @@ class ModelTurn:
         """The step with the next call's intent added, unless the call is not allowed now."""
         if not self._attempt.may_record_intent():
             return step
-        made = make_intent(self._state, self._prices)
-        if isinstance(made, Failure):
-            self._attempt.failure = made
+        intent = make_intent(self._state, self._prices)
+        if isinstance(intent, Failure):
+            self._attempt.failure = intent
             return step
-        self._state.intent = made
-        self._state.turn, self._state.tries = made.turn, made.try_number
-        return step + Step(call_intent=made, events=[events.turn_started(made)])
+        self._state.intent = intent
+        self._state.turn, self._state.tries = intent.turn, intent.try_number
+        return step + Step(call_intent=intent, events=[events.turn_started(intent)])
 
     def compose_user_message(self, blocks: Sequence[Block]) -> Step:
         """Append a user message: these blocks first, then the unsent messages of people."""
@@ -101,8 +101,8 @@ class ModelTurn:
         self._state.intent = None
         self._state.failures_in_a_row += 1
         may_ask = self._state.snapshot.people.mode == "wait"
-        following = after_failure(error, self._state.failures_in_a_row, may_ask=may_ask)
-        delay = following.delay_seconds if isinstance(following, Retry) else None
+        next_move = after_failure(error, self._state.failures_in_a_row, may_ask=may_ask)
+        delay = next_move.delay_seconds if isinstance(next_move, Retry) else None
         outcome = CallOutcome(
             id=intent.id,
             status=CallStatus.FAILED,
@@ -112,15 +112,15 @@ class ModelTurn:
             request_id=error.request_id,
         )
         step = Step(call_outcome=outcome, events=[events.turn_failed(intent, outcome, delay)])
-        match following:
+        match next_move:
             case Failure():
-                self._attempt.failure = following
+                self._attempt.failure = next_move
                 await self._attempt.write(step)
                 return None
             case AskPerson():
                 return await self._ask_about_spend_limit(step, error)
             case Retry():
-                return await self._retry(step, following, reason=str(error.kind))
+                return await self._retry(step, next_move, reason=str(error.kind))
 
     async def _ask_about_spend_limit(self, step: Step, error: ModelCallError) -> Stop:
         request = input_requests.spend_limit_request(
@@ -144,7 +144,7 @@ class ModelTurn:
         await self._attempt.write(
             step + Step(status=change, events=[events.status_changed(change)])
         )
-        return Stop(Outcome.WAITS, wakes_at=wakes_at)
+        return Stop(Outcome.WAIT_UNTIL, wakes_at=wakes_at)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until the delay is over, or the worker shuts down.
@@ -156,7 +156,7 @@ class ModelTurn:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._attempt.interrupts.draining.wait(), seconds)
 
-    # --- a call that was answered -------------------------------------------------------------
+    # --- a call that succeeded ----------------------------------------------------------------
 
     async def _record_answer(self, intent: CallIntent, response: ModelResponse) -> None:
         outcome = CallOutcome(
@@ -212,13 +212,13 @@ class ModelTurn:
                 return self.result()
 
     async def _open_tools(self, response: ModelResponse) -> Step:
-        decided = self._decider.decide(
+        decisions = self._decider.decide(
             tool_uses(response.content),
             turn=self._state.turn,
             malformed=response.malformed_inputs,
             now=datetime.now(UTC),
         )
-        step = await self._tools.open(decided)
+        step = await self._tools.open(decisions)
         return step + self.close_tool_turn() if self._state.is_turn_settled else step
 
     def result(self) -> Step:

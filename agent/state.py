@@ -21,12 +21,12 @@ from domain.steps import (
 )
 
 WAITING = {
-    ToolCallStatus.WAITING_FOR_USER: (ExecutionStatus.WAITING_FOR_USER, Outcome.NEEDS_PEOPLE),
+    ToolCallStatus.WAITING_FOR_USER: (ExecutionStatus.WAITING_FOR_USER, Outcome.NEEDS_INPUT),
     ToolCallStatus.WAITING_FOR_SUBTASK: (
         ExecutionStatus.WAITING_FOR_SUBTASK,
         Outcome.NEEDS_SUBTASKS,
     ),
-    ToolCallStatus.WAITING_FOR_TIME: (ExecutionStatus.RUNNING, Outcome.WAITS),
+    ToolCallStatus.WAITING_FOR_TIME: (ExecutionStatus.RUNNING, Outcome.WAIT_UNTIL),
 }
 """Status and outcome for each kind of waiting call. The first one wins (contract.md, 3)."""
 
@@ -116,7 +116,7 @@ class RunState:
     def describe_wait(self) -> tuple[StatusChange, Stop]:
         """The status of the waiting execution, and what the workflow waits for."""
         if self.execution_request() is not None:
-            status, outcome = ExecutionStatus.WAITING_FOR_USER, Outcome.NEEDS_PEOPLE
+            status, outcome = ExecutionStatus.WAITING_FOR_USER, Outcome.NEEDS_INPUT
         else:
             status, outcome = next(v for k, v in WAITING.items() if self.calls_in(k))
         return self._status_change(status), Stop(
@@ -162,7 +162,7 @@ class RunState:
     def expired_timers(self, now: datetime) -> Sequence[ToolCall]:
         """The model's timers that have expired, settled."""
         return [
-            replace(call, status=ToolCallStatus.SUCCEEDED, output="The time has come.")
+            replace(call, status=ToolCallStatus.SUCCEEDED, output="The time is reached.")
             for call in self.calls_in(ToolCallStatus.WAITING_FOR_TIME)
             if call.wakes_at is not None and call.wakes_at <= now
         ]

@@ -17,7 +17,7 @@ THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 def encode(blocks: Sequence[Mapping[str, Any]]) -> str:
-    """Blocks as the JSON text that is stored: ASCII, with the keys in their original order."""
+    """Encode blocks as the stored JSON text: ASCII, with the keys in their original order."""
     return json.dumps(blocks, separators=(",", ":"))
 
 
@@ -117,17 +117,17 @@ def _is_blank(block: Mapping[str, Any]) -> bool:
 
 
 def join_text(blocks: Sequence[Mapping[str, Any]]) -> str:
-    """The text blocks of a message, joined."""
+    """Join the text blocks of a message."""
     return "".join(b["text"] for b in blocks if b.get("type") == "text" and b.get("text"))
 
 
 def text_block(text: str) -> dict[str, Any]:
-    """A text block."""
+    """Make a text block."""
     return {"type": "text", "text": text}
 
 
 def result_block(tool_use_id: str, text: str, *, is_error: bool) -> dict[str, Any]:
-    """A tool's result as it is sent to the model."""
+    """Make the block of a tool's result."""
     block: dict[str, Any] = {"type": "tool_result", "tool_use_id": tool_use_id, "content": text}
     return {**block, "is_error": True} if is_error else block
 

@@ -1,4 +1,4 @@
-"""`_links`: paths to related resources; relations that do not exist are omitted."""
+"""`_links` that depend on the caller or on the state of a resource; the others are in schemas."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -26,61 +26,6 @@ def task(task_id: UUID, *, is_own: bool = True) -> Links:
     if is_own:
         links |= {"schedule": f"{path}/schedule", "hooks": f"{path}/hooks"}
     return links
-
-
-def schedule(task_id: UUID) -> Links:
-    """Links of a task's schedule."""
-    path = f"{BASE}/tasks/{task_id}"
-    actions = ("pause", "resume", "trigger", "backfill")
-    return {
-        "self": f"{path}/schedule",
-        "task": path,
-        "executions": f"{BASE}/task-executions?task_id={task_id}&trigger_type=scheduled",
-        **{action: f"{path}/schedule/{action}" for action in actions},
-    }
-
-
-def backfill(task_id: UUID) -> Links:
-    """Links of a backfill that was accepted."""
-    found = schedule(task_id)
-    return {"schedule": found["self"], "task": found["task"], "executions": found["executions"]}
-
-
-def task_version(task_id: UUID, version: int) -> Links:
-    """Links of one version of a task."""
-    path = f"{BASE}/tasks/{task_id}"
-    return {"self": f"{path}/versions/{version}", "task": path}
-
-
-def one(collection: str, thing_id: UUID) -> Links:
-    """Links of a resource without relations."""
-    return {"self": f"{BASE}/{collection}/{thing_id}"}
-
-
-def task_template(template_id: UUID) -> Links:
-    """Links of a task template."""
-    path = f"{BASE}/task-templates/{template_id}"
-    return {"self": path, "create_task": f"{path}/create-task"}
-
-
-def mcp_server(server_id: UUID) -> Links:
-    """Links of a registered MCP server."""
-    path = f"{BASE}/mcp-servers/{server_id}"
-    return {"self": path, "health_check": f"{path}/health-check"}
-
-
-def hook(task_id: UUID, hook_id: UUID) -> Links:
-    """Links of a hook, without its URL."""
-    path = f"{BASE}/tasks/{task_id}"
-    return {"self": f"{path}/hooks/{hook_id}", "task": path}
-
-
-def agent(slug: str) -> Links:
-    """Links of an agent."""
-    return {
-        "self": f"{BASE}/agents/{slug}",
-        "executions": f"{BASE}/task-executions?agent_id={slug}",
-    }
 
 
 def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUID]) -> Links:
@@ -125,17 +70,6 @@ def execution_path(execution_id: UUID) -> str:
     return f"{BASE}/task-executions/{execution_id}"
 
 
-def session(session_id: UUID) -> Links:
-    """Links of a session."""
-    path = f"{BASE}/sessions/{session_id}"
-    return {
-        "self": path,
-        "messages": f"{path}/messages",
-        "tasks": f"{path}/tasks",
-        "executions": f"{BASE}/task-executions?session_id={session_id}",
-    }
-
-
 def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
     """Links of an input request; an assignee gets no link to another user's execution."""
     path = f"{BASE}/input-requests/{row.id}"
@@ -144,33 +78,6 @@ def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
         links["execution"] = execution_path(row.execution_id)
     if row.status == "open":
         links["answer"] = f"{path}/answer"
-    return links
-
-
-def artifact(artifact_id: UUID, execution_id: UUID | None) -> Links:
-    """Links of an artifact."""
-    path = f"{BASE}/artifacts/{artifact_id}"
-    links = {"self": path, "content": f"{path}/content"}
-    if execution_id:
-        links["execution"] = execution_path(execution_id)
-    return links
-
-
-def audit(audit_id: UUID) -> Links:
-    """Links of an entry of the audit log."""
-    return {"self": f"{BASE}/audit-logs/{audit_id}"}
-
-
-def report(report_id: UUID, execution_id: UUID, task_id: UUID | None) -> Links:
-    """Links of a report; `download` takes a `format`."""
-    path = f"{BASE}/reports/{report_id}"
-    links = {
-        "self": path,
-        "download": f"{path}/download",
-        "execution": execution_path(execution_id),
-    }
-    if task_id:
-        links["task"] = f"{BASE}/tasks/{task_id}"
     return links
 
 

@@ -25,11 +25,11 @@ def verify_directly(from_seq: int, expect_head: str | None) -> dict[str, Any]:
     if settings.database_url is None:
         raise CommandError("Set PERDURE_DATABASE_URL to the database to verify.")
     try:
-        expected = None if expect_head is None else views.head(expect_head)
+        expected = None if expect_head is None else views.parse_head(expect_head)
     except InvalidInputError as error:
         raise CommandError(f"{error.detail} {error.problems[0].msg}") from error
     found = asyncio.run(_verify(str(settings.database_url), from_seq, expected))
-    answer: dict[str, Any] = views.verification(found).model_dump(mode="json", by_alias=True)
+    answer: dict[str, Any] = views.render_verification(found).model_dump(mode="json", by_alias=True)
     return {**answer, "from_seq": from_seq, "verified": max(0, found.to_seq - from_seq + 1)}
 
 

@@ -4,10 +4,15 @@ The gateway validates it, `task_versions.definition` stores it as JSON, the work
 Old stored definitions must still parse: add fields with defaults, never rename one.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from domain.limits import DEFAULT_MAX_TURNS, Limits
+from domain.people import InputPolicy
+from domain.permissions import Permissions
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
 ReportFormat = Literal["html", "pdf", "json", "markdown"]
@@ -88,6 +93,32 @@ class TaskDefinition(Contract):
         for field in ("sdk_options", "human_input_policy"):
             values[field] = getattr(self, field).model_dump(mode="json", exclude_unset=True)
         return values
+
+    @property
+    def permissions(self) -> Permissions:
+        """The rules for tools."""
+        return Permissions(
+            allowed=self.allowed_tools,
+            ask=self.ask_tools,
+            disallowed=self.disallowed_tools,
+            mode=self.sdk_options.permission_mode,
+        )
+
+    @property
+    def input_policy(self) -> InputPolicy:
+        """The policy for input requests."""
+        return InputPolicy(**self.human_input_policy.model_dump())
+
+    def limits(self, *, deadline_at: datetime | None, budget_usd: Decimal | None) -> Limits:
+        """The limits of an execution, which may have a budget of its own."""
+        options = self.sdk_options
+        return Limits(
+            max_turns=options.max_turns or DEFAULT_MAX_TURNS,
+            timeout_seconds=options.timeout_seconds,
+            deadline_at=deadline_at,
+            budget_usd=options.max_budget_usd if budget_usd is None else budget_usd,
+            segment_turns=options.segment_turns,
+        )
 
 
 _FIELDS = set(TaskDefinition.model_fields)

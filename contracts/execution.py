@@ -70,13 +70,13 @@ class RenderPromptResult(Contract):
 class CallClaudeResult(Contract):
     """Why a segment ended. `cost_usd` and `turns` are totals of the execution.
 
-    `children` are the subtasks to start, `wakes_at` is the time to continue at the latest.
+    `subtask_ids` are the subtasks to start, `wakes_at` is the time to continue at the latest.
     """
 
     outcome: Outcome
     last_message_seq: int = 0
     error_code: ErrorCode | None = None
-    children: tuple[UUID, ...] = ()
+    subtask_ids: tuple[UUID, ...] = ()
     wakes_at: datetime | None = None
     turns: int = 0
     cost_usd: Decimal = Decimal(0)

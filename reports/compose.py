@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from domain.report_facts import (
@@ -49,30 +49,21 @@ _TOOL_KINDS = ("tool_use", "tool_result")
 def compose(source: ReportSource) -> ReportContent:
     """The content of the report."""
     started_at = source.subject.started_at or source.subject.created_at
-    return ReportContent(
-        title=clean(source.title),
-        generated_at=source.read_at,
-        duration_ms=max(round((source.read_at - started_at).total_seconds() * 1000), 0),
-        covered=source.covered,
-        subject=source.subject,
-        outcome=_outcome(source),
-        summary=source.summary,
-        prompt=None if source.prompt is None else shorten(source.prompt, PROMPT_CHARS),
-        transcript=tuple(map(_message, source.messages)),
-        tool_calls=tuple(source.tool_calls),
-        model_calls=tuple(source.model_calls),
-        input_requests=tuple(source.input_requests),
-        subtasks=tuple(source.subtasks),
-        artifacts=tuple(source.artifacts),
-        difference=_difference(source),
-        timeline=tuple(join_spans(source.spans)),
-        spending=join_turns(source.spending),
-        turns=source.turns,
-        tokens=source.tokens,
-        cost=source.cost,
-        counts=source.counts,
-        omitted=_omitted(source),
-    )
+    # The fields with the same names in both are stored as they are.
+    facts = {field.name: getattr(source, field.name) for field in fields(source)}
+    made = {
+        "title": clean(source.title),
+        "generated_at": source.read_at,
+        "duration_ms": max(round((source.read_at - started_at).total_seconds() * 1000), 0),
+        "outcome": _outcome(source),
+        "prompt": None if source.prompt is None else shorten(source.prompt, PROMPT_CHARS),
+        "transcript": tuple(map(_message, source.messages)),
+        "difference": _difference(source),
+        "timeline": tuple(join_spans(source.spans)),
+        "spending": join_turns(source.spending),
+        "omitted": _omitted(source),
+    }
+    return ReportContent.model_validate(facts | made)
 
 
 def shorten(text: str, length: int) -> Excerpt:

@@ -8,7 +8,7 @@ anything else by its position.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
@@ -102,24 +102,27 @@ def compare_values(
     if before == after and type(before) is type(after):
         return
     if isinstance(before, dict) and isinstance(after, dict) and depth < MAX_DEPTH:
-        yield from _compare_fields(before, after, at, depth)
+        yield from _compare_mappings(before, after, at.child, depth)
     elif isinstance(before, list) and isinstance(after, list) and depth < MAX_DEPTH:
         yield from _compare_lists(before, after, at, depth)
     else:
         yield at.change("changed", before, after)
 
 
-def _compare_fields(
-    before: Mapping[str, Any], after: Mapping[str, Any], at: Location, depth: int
+def _compare_mappings(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    locate: Callable[[str], Location],
+    depth: int,
 ) -> Iterator[Change]:
-    for name in after:
+    for name, value in after.items():
         if name in before:
-            yield from compare_values(before[name], after[name], at.child(name), depth + 1)
+            yield from compare_values(before[name], value, locate(name), depth + 1)
         else:
-            yield at.child(name).change("new", None, after[name])
-    for name in before:
+            yield locate(name).change("new", None, value)
+    for name, value in before.items():
         if name not in after:
-            yield at.child(name).change("gone", before[name], None)
+            yield locate(name).change("gone", value, None)
 
 
 def _compare_lists(
@@ -129,13 +132,13 @@ def _compare_lists(
     if identity:
         old, new = ({str(i[identity]): i for i in items} for items in (before, after))
         if len(old) == len(before) and len(new) == len(after):
-            yield from _compare_objects(old, new, depth)
+            yield from _compare_mappings(old, new, Location, depth)
             return
     if not any(isinstance(value, dict | list) for value in [*before, *after]):
         yield from _compare_bags(before, after, at)
         return
     numbered = [{f"[{n}]": value for n, value in enumerate(side)} for side in (before, after)]
-    yield from _compare_fields(numbered[0], numbered[1], at, depth)
+    yield from _compare_mappings(numbered[0], numbered[1], at.child, depth)
 
 
 def _identity(items: Sequence[Any]) -> str | None:
@@ -144,19 +147,6 @@ def _identity(items: Sequence[Any]) -> str | None:
         return None
     named = (f for f in IDENTITIES if all(isinstance(i.get(f), str | int) for i in items))
     return next(named, None)
-
-
-def _compare_objects(
-    old: Mapping[str, Any], new: Mapping[str, Any], depth: int
-) -> Iterator[Change]:
-    for name, thing in new.items():
-        if name in old:
-            yield from compare_values(old[name], thing, Location(name), depth + 1)
-        else:
-            yield Location(name).change("new", None, thing)
-    for name, thing in old.items():
-        if name not in new:
-            yield Location(name).change("gone", thing, None)
 
 
 def _compare_bags(before: list[Any], after: list[Any], at: Location) -> Iterator[Change]:

@@ -57,11 +57,3 @@ class Body(BaseModel):
     """Base class of request bodies; refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Read(BaseModel):
-    """Base class of resources; each one has `_links`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    links: dict[str, str] = Field(serialization_alias="_links")

@@ -48,7 +48,7 @@ SKIPPED = "skipped"
 """`PerdureStatus` of a scheduled workflow that created no execution."""
 
 WAITING = {
-    Outcome.NEEDS_PEOPLE: ExecutionStatus.WAITING_FOR_USER,
+    Outcome.NEEDS_INPUT: ExecutionStatus.WAITING_FOR_USER,
     Outcome.NEEDS_SUBTASKS: ExecutionStatus.WAITING_FOR_SUBTASK,
     Outcome.PAUSED: ExecutionStatus.PAUSED,
 }
@@ -77,7 +77,7 @@ class TaskExecution:
         self._last_step = start.last_message_seq
         self._is_continued = start.is_continued
         self._wakes = 0
-        self._children: set[str] = set()
+        self._started_subtasks: set[UUID] = set()
         self._progress = Progress(status=ExecutionStatus.RUNNING, activity="starting")
 
     @workflow.signal(name=names.WAKE)
@@ -163,7 +163,7 @@ class TaskExecution:
                 if not end.has_unread_messages:
                     return end
             else:
-                await self._start_children(result)
+                await self._start_subtasks(result)
                 if result.outcome is not Outcome.HANDED_OVER:
                     await self._wait(seen, result.wakes_at)
             await self._continue_as_new_if_suggested()
@@ -281,17 +281,18 @@ class TaskExecution:
         if status is not ExecutionStatus.RUNNING:
             workflow.upsert_search_attributes([STATUS.value_set(ExecutionStatus.RUNNING)])
 
-    async def _start_children(self, result: CallClaudeResult) -> None:
+    async def _start_subtasks(self, result: CallClaudeResult) -> None:
         """Start the recorded subtasks that are not running yet."""
-        new = [child for child in result.children if str(child) not in self._children]
         starts: list[Awaitable[object]] = []
-        for child in new:
-            self._children.add(str(child))
+        for subtask_id in result.subtask_ids:
+            if subtask_id in self._started_subtasks:
+                continue
+            self._started_subtasks.add(subtask_id)
             starts.append(
                 workflow.start_child_workflow(
                     TaskExecution.run,
-                    ExecutionInput(execution_id=child),
-                    id=names.workflow_id(child),
+                    ExecutionInput(execution_id=subtask_id),
+                    id=names.workflow_id(subtask_id),
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                     search_attributes=self._inherited_attributes(),

@@ -3,12 +3,17 @@
 from datetime import datetime
 from uuid import UUID
 
+from api.http.schemas import Read
 from domain.agents import AgentExecutor
-from services.field_types import Read
 
 
 class AgentRead(Read):
     """An agent; a built-in one has no times."""
+
+    paths = {
+        "self": "/agents/{agent_id}",
+        "executions": "/task-executions?agent_id={agent_id}",
+    }
 
     agent_id: str
     name: str

@@ -3,11 +3,10 @@
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import links
 from api.agents.schemas import AgentImported, AgentRead
-from api.http.rendering import from_row
 from api.http.request_context import Call
 from api.http.responses import answer
+from api.http.schemas import from_row
 from domain.agents import BUILT_IN_SLUGS
 from persistence.tables.agents import AgentRow
 from services.definitions.agents import ImportedAgent
@@ -15,13 +14,8 @@ from services.definitions.agents import ImportedAgent
 
 def render_agent(_: Call, row: AgentRow) -> AgentRead:
     """Return an agent as clients read it; the row of a built-in one is in no table."""
-    return from_row(
-        AgentRead,
-        row,
-        agent_id=row.slug,
-        is_builtin=row.slug in BUILT_IN_SLUGS,
-        links=links.agent(row.slug),
-    )
+    is_builtin = row.slug in BUILT_IN_SLUGS
+    return from_row(AgentRead, row, agent_id=row.slug, is_builtin=is_builtin)
 
 
 async def respond_imported(call: Call, _: AsyncSession, agent: ImportedAgent) -> Response:

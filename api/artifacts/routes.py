@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse
 
 from api.artifacts.schemas import ArtifactRead
-from api.artifacts.views import render_artifact
 from api.http.bodies import JsonBody
 from api.http.files import file_response
 from api.http.idempotency import run_service
@@ -16,12 +15,15 @@ from api.http.paging import Listing, ListQuery
 from api.http.rendering import created, render_page
 from api.http.request_context import Called
 from api.http.responses import single
+from api.http.schemas import view_of
 from persistence.sessions import artifacts
 from services import artifacts as services
 from services.executions.access import own_execution
 from services.inputs import ArtifactCreate
 
 router = APIRouter(tags=["artifacts"])
+
+render_artifact = view_of(ArtifactRead)
 
 
 @router.get(

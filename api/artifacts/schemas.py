@@ -3,11 +3,17 @@
 from datetime import datetime
 from uuid import UUID
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class ArtifactRead(Read):
     """A stored file; its bytes are at `_links.content`."""
+
+    paths = {
+        "self": "/artifacts/{id}",
+        "content": "/artifacts/{id}/content",
+        "execution": "/task-executions/{execution_id}",
+    }
 
     id: UUID
     user_id: UUID

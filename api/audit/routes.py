@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from api.audit import views
 from api.audit.schemas import AuditRead, VerificationRead
+from api.audit.views import parse_head, render_entry, render_verification
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
@@ -60,7 +60,7 @@ async def list_audit_logs(call: Called, query: Annotated[AuditQuery, Query()]) -
     async with call.gateway.database.reading() as session:
         page = await audit.page(session, whose, query.narrowed(), query.window())
         told = await audit.load_entries(session, page.rows)
-    return render_items(call, query, page, [views.entry(entry) for entry in told])
+    return render_items(call, query, page, [render_entry(entry) for entry in told])
 
 
 @router.get("/verify", responses={200: {"model": VerificationRead}})
@@ -75,16 +75,16 @@ async def verify_audit_logs(
     """Verify the hash chain (admins only); `next_from_seq` is set if there are more seals."""
     if not call.principal.is_admin:
         raise PermissionDeniedError("Verifying the audit log requires the admin role.")
-    expected = None if expect_head is None else views.head(expect_head)
+    expected = None if expect_head is None else parse_head(expect_head)
     async with call.gateway.database.reading() as session:
         found = await audit_chain.verify(session, from_seq, limit=limit, expected=expected)
-    return answer(views.verification(found))
+    return answer(render_verification(found))
 
 
 @router.get("/{audit_id}", responses={200: {"model": AuditRead}})
 async def get_audit_log(call: Called, audit_id: UUID) -> Response:
     """Get an audit entry."""
-    return single(call.request, views.entry(await _readable(call, audit_id)))
+    return single(call.request, render_entry(await _readable(call, audit_id)))
 
 
 async def _readable(call: Call, audit_id: UUID) -> audit.AuditEntry:

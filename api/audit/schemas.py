@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class SealRead(BaseModel):
@@ -21,6 +21,8 @@ class SealRead(BaseModel):
 
 class AuditRead(Read):
     """A change or a start. `actor` is the subject of `actor_id`; null for Perdure itself."""
+
+    paths = {"self": "/audit-logs/{id}"}
 
     id: UUID
     at: datetime

@@ -4,23 +4,21 @@ import re
 
 from api import links
 from api.audit.schemas import AuditRead, BreakRead, HeadMismatch, SealRead, VerificationRead
+from api.http.schemas import from_row
 from domain.errors import FieldProblem, InvalidInputError
 from persistence.ledger.audit import AuditEntry
 from persistence.ledger.audit_chain import Head, Mismatch, Verification
 from persistence.tables.audit import AuditSealRow
 
 _HEAD = re.compile(r"(?P<seq>[1-9][0-9]{0,17}):(?P<hash>[0-9a-f]{64})")
-_ROW = tuple(f for f in AuditRead.model_fields if f not in {"links", "actor", "seal"})
 
 
-def entry(told: AuditEntry) -> AuditRead:
+def render_entry(found: AuditEntry) -> AuditRead:
     """An audit entry with its seal."""
-    values = {field: getattr(told.row, field) for field in _ROW}
-    path = links.audit(told.row.id)
-    return AuditRead(**values, actor=told.actor, seal=_seal(told.seal), links=path)
+    return from_row(AuditRead, found.row, actor=found.actor, seal=_seal(found.seal))
 
 
-def head(text: str) -> Head:
+def parse_head(text: str) -> Head:
     """Parse a head in the format `seq:hash`.
 
     Raises:
@@ -34,7 +32,7 @@ def head(text: str) -> Head:
     return Head(int(found["seq"]), bytes.fromhex(found["hash"]))
 
 
-def verification(found: Verification) -> VerificationRead:
+def render_verification(found: Verification) -> VerificationRead:
     """The result of a verification, with a link to the next part."""
     path = f"{links.BASE}/audit-logs/verify"
     addresses = {"self": f"{path}?from_seq={found.from_seq}"}

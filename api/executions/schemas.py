@@ -13,9 +13,10 @@ from pydantic import (
 )
 
 from api.http.paging import ListQuery
+from api.http.schemas import Read
 from domain.states import ExecutionStatus
 from services.executions.inputs import Narrowing
-from services.field_types import Read, UsdOut
+from services.field_types import UsdOut
 
 
 def _separated(value: Any) -> Any:

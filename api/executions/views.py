@@ -7,8 +7,8 @@ from uuid import UUID
 
 from api import links
 from api.executions.schemas import ExecutionRead, MessageRead, ModelCallRead, ToolCallRead
-from api.http.rendering import from_row
 from api.http.request_context import Call
+from api.http.schemas import from_row
 from domain.model_json import parse_json
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.model_calls import ModelCallRow

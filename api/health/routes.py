@@ -40,14 +40,10 @@ async def ready(request: Request) -> JSONResponse:
     """
     gateway: Gateway = request.app.state.gateway
     (database, migrations), temporal = await asyncio.gather(_database(gateway), _temporal(gateway))
-    is_ready = database == migrations == "ok"
-    facts = {
-        "status": "ok" if is_ready else "unavailable",
-        "database": database,
-        "migrations": migrations,
-        "temporal": temporal,
-    }
-    return JSONResponse(facts, 200 if is_ready else 503)
+    facts = {"database": database, "migrations": migrations, "temporal": temporal}
+    if database == migrations == "ok":
+        return JSONResponse({"status": "ok", **facts})
+    return JSONResponse({"status": "unavailable", **facts}, 503)
 
 
 @router.get("/metrics", include_in_schema=False)

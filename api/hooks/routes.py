@@ -11,13 +11,14 @@ from api import links
 from api.auth.authentication import Principal
 from api.gateway import Gateway
 from api.hooks.schemas import HookAccepted, HookCreated, HookPayload, HookRead
-from api.hooks.views import render_hook, render_new_hook, respond_accepted, reveal_hook
+from api.hooks.views import render_new_hook, respond_accepted, reveal_hook
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import created_with_secret, render_page
 from api.http.request_context import Call, Called, address_of
 from api.http.resource_routes import ResourceRoutes
+from api.http.schemas import view_of
 from domain.errors import NotFoundError
 from persistence.definitions import hooks
 from persistence.tables.hooks import HookRow
@@ -56,11 +57,11 @@ async def list_hooks(
     """List the hooks of a task of yours, newest first."""
     async with call.gateway.database.reading() as session:
         page = await services.list_hooks(session, call.caller, task_id, query.window())
-    return render_page(call, query, page, render_hook)
+    return render_page(call, query, page, view_of(HookRead))
 
 
 routes = ResourceRoutes(
-    router, HOOKS, HookRead, render_hook, "/tasks/{task_id}/hooks/{hook_id}", _key
+    router, HOOKS, HookRead, view_of(HookRead), "/tasks/{task_id}/hooks/{hook_id}", _key
 )
 routes.add_get("Get a hook, without its URL.")
 routes.add_delete("Delete a hook. Its URL cannot be used again.")

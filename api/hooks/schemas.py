@@ -6,11 +6,13 @@ from uuid import UUID
 
 from pydantic import Field, RootModel
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class HookRead(Read):
     """A hook. Its URL is shown once, when the hook is created."""
+
+    paths = {"self": "/tasks/{task_id}/hooks/{id}", "task": "/tasks/{task_id}"}
 
     id: UUID
     task_id: UUID

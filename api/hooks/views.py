@@ -5,22 +5,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
 from api.hooks.schemas import HookAccepted, HookCreated, HookRead
-from api.http.rendering import from_row
 from api.http.request_context import Call
 from api.http.responses import answer
+from api.http.schemas import from_row
 from persistence.definitions.hooks import NewHook
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.hooks import HookRow
 
 
-def render_hook(_: Call, row: HookRow) -> HookRead:
-    """Return a hook as clients read it, without its secret."""
-    return from_row(HookRead, row, links=links.hook(row.task_id, row.id))
-
-
-def render_new_hook(call: Call, hook: NewHook) -> HookRead:
+def render_new_hook(_: Call, hook: NewHook) -> HookRead:
     """Return a new hook without its secret."""
-    return render_hook(call, hook.row)
+    return from_row(HookRead, hook.row)
 
 
 def reveal_hook(call: Call, hook: NewHook, read: HookRead) -> HookCreated:

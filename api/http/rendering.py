@@ -11,21 +11,14 @@ from api.http.idempotency import Render, ResponseWithSecret
 from api.http.paging import ListQuery, listing
 from api.http.request_context import Call
 from api.http.responses import JSON, answer, etag, require_match, to_json
+from api.http.schemas import Read
 from persistence.db.paging import Page
 from persistence.sessions.timeline import TimelinePage
-from services.field_types import Read
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 
 View = Callable[[Call, T], Read]
 """Makes the resource that this caller reads from a row."""
-
-
-def from_row(model: type[M], row: object, **values: Any) -> M:
-    """Return a resource with these values, and with the attributes of the row for the rest."""
-    columns = {field: getattr(row, field) for field in model.model_fields if field not in values}
-    return model(**columns, **values)
 
 
 def created(view: View[T], status: int = 201) -> Render[T]:

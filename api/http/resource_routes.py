@@ -22,6 +22,7 @@ from api.http.paging import Listing, ListQuery
 from api.http.rendering import View, changed, created, if_match, no_content, render_page
 from api.http.request_context import Called
 from api.http.responses import single
+from api.http.schemas import Read
 from persistence.db.paging import Page, Window
 from persistence.tables.columns import OwnedRow
 from services.caller import Caller
@@ -32,7 +33,6 @@ from services.definitions.resources import (
     delete_resource,
     update_resource,
 )
-from services.field_types import Read
 
 R = TypeVar("R", bound=OwnedRow)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class AskedToolCall(BaseModel):

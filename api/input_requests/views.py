@@ -6,9 +6,9 @@ from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.http.rendering import from_row
 from api.http.request_context import Call
 from api.http.responses import answer
+from api.http.schemas import from_row
 from api.input_requests.schemas import AskedToolCall, InputRequestRead
 from persistence.tables.input_requests import InputRequestRow
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class HealthRead(BaseModel):
@@ -26,6 +26,8 @@ class HealthRead(BaseModel):
 
 class McpServerRead(Read):
     """A registered MCP server; secret values are masked."""
+
+    paths = {"self": "/mcp-servers/{id}", "health_check": "/mcp-servers/{id}/health-check"}
 
     id: UUID
     user_id: UUID

@@ -1,8 +1,7 @@
 """MCP servers, from rows to what clients read."""
 
-from api import links
-from api.http.rendering import from_row
 from api.http.request_context import Call
+from api.http.schemas import from_row
 from api.mcp_servers.schemas import HealthRead, McpServerRead
 from persistence.tables.mcp_servers import McpServerRow
 from services.definitions.mcp_values import mask_values
@@ -16,5 +15,4 @@ def render_mcp_server(_: Call, row: McpServerRow) -> McpServerRead:
         headers=mask_values(row.headers),
         env=mask_values(row.env),
         health=None if row.health is None else HealthRead.model_validate(row.health),
-        links=links.mcp_server(row.id),
     )

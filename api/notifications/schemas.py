@@ -6,11 +6,17 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class NotificationRead(Read):
     """One message to one target; parts of URLs that may be secret are left out."""
+
+    paths = {
+        "self": "/notifications/{id}",
+        "redeliver": "/notifications/{id}/redeliver",
+        "execution": "/task-executions/{execution_id}",
+    }
 
     id: UUID
     message_id: UUID

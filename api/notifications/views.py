@@ -7,10 +7,9 @@ from urllib.parse import urlsplit
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import links
-from api.http.rendering import from_row
 from api.http.request_context import Call
 from api.http.responses import answer
+from api.http.schemas import from_row
 from api.notifications.schemas import AttemptRead, NotificationDetail, NotificationRead
 from domain.notifications import Kind
 from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
@@ -18,17 +17,8 @@ from persistence.tables.notifications import NotificationAttemptRow, Notificatio
 
 def render_notification(_: Call, row: NotificationRow) -> NotificationRead:
     """Return a notification as its owner reads it."""
-    path = f"{links.BASE}/notifications/{row.id}"
-    related = {"self": path, "redeliver": f"{path}/redeliver"}
-    if row.execution_id is not None:
-        related["execution"] = links.execution_path(row.execution_id)
-    return from_row(
-        NotificationRead,
-        row,
-        target=_mask_target(row),
-        attempt_count=row.attempts,
-        links=related,
-    )
+    target = _mask_target(row)
+    return from_row(NotificationRead, row, target=target, attempt_count=row.attempts)
 
 
 def render_notification_detail(

@@ -52,7 +52,7 @@ async def find_newest_report(session: AsyncSession, call: Call, execution_id: UU
         PermissionDeniedError: it belongs to another user.
     """
     execution = await own_execution(session, call.caller, execution_id)
-    row = await reports.of_execution(session, execution_id)
+    row = await reports.find_newest(session, execution_id)
     if row is None:
         raise NotFoundError(await _explain_missing(session, execution))
     return FoundReport(row, _ending(execution), await find_hidden_tasks(session, call, [row]))

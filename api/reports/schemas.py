@@ -4,11 +4,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class ReportItem(Read):
     """A report in a list; `format` is the `report_format` of the task."""
+
+    paths = {
+        "self": "/reports/{id}",
+        "download": "/reports/{id}/download",
+        "execution": "/task-executions/{execution_id}",
+        "task": "/tasks/{task_id}",
+    }
 
     id: UUID
     execution_id: UUID

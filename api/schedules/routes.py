@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import links
 from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
@@ -15,8 +14,9 @@ from api.http.paging import Listing, ListQuery
 from api.http.rendering import no_content, render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
-from api.schedules import views
+from api.http.schemas import from_row
 from api.schedules.schemas import BackfillRead, ScheduleLine, ScheduleRead
+from api.schedules.views import SHOWN_RUNS, render_schedule, render_schedule_line
 from domain.errors import NotFoundError
 from persistence.definitions import scheduled_runs, schedules, tasks
 from services.definitions.tasks import enable_schedule
@@ -35,7 +35,7 @@ async def list_schedules(call: Called, query: Annotated[ListQuery, Query()]) -> 
     async with call.gateway.database.reading() as session:
         page = await schedules.page(session, call.principal.user_id, query.window())
         synchronised = await schedules.find_synchronised(session, [row.id for row in page.rows])
-    lines = [views.line(row, is_synchronised=row.id in synchronised) for row in page.rows]
+    lines = [render_schedule_line(row, is_synchronised=row.id in synchronised) for row in page.rows]
     return render_items(call, query, page, lines)
 
 
@@ -76,17 +76,7 @@ async def backfill_schedule(
 
 
 async def _render_backfill(_: Call, __: AsyncSession, planned: PlannedBackfill) -> Response:
-    stored = planned.backfill
-    read = BackfillRead(
-        id=stored.id,
-        task_id=stored.task_id,
-        start_at=stored.start_at,
-        end_at=stored.end_at,
-        overlap_policy=stored.overlap_policy,
-        fires=planned.runs,
-        links=links.backfill(stored.task_id),
-    )
-    return answer(read, 202)
+    return answer(from_row(BackfillRead, planned.backfill, fires=planned.runs), 202)
 
 
 async def _read(call: Call, task_id: UUID) -> ScheduleRead:
@@ -96,12 +86,12 @@ async def _read(call: Call, task_id: UUID) -> ScheduleRead:
             raise NotFoundError(f"Task {task_id} does not exist.")
         call.require_own(task.row.user_id, "task")
         kept = await schedules.find(session, task_id)
-        recent = await scheduled_runs.list_recent(session, task_id, limit=views.SHOWN_RUNS)
+        recent = await scheduled_runs.list_recent(session, task_id, limit=SHOWN_RUNS)
         skipped = await scheduled_runs.count_skips(session, task_id)
     state = None
     if kept is not None and kept.wanted is not None:
         state = await call.services.schedules.state(kept.wanted)
-    return views.schedule(
+    return render_schedule(
         task.row,
         is_synchronised=kept is None or kept.is_synchronised,
         server_state=state,

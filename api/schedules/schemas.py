@@ -6,10 +6,21 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 State = Literal["active", "paused", "none", "out_of_step"]
 """`out_of_step`: Temporal has not been told of the last change; upkeep does it within a minute."""
+
+
+SCHEDULE_PATHS = {
+    "self": "/tasks/{task_id}/schedule",
+    "task": "/tasks/{task_id}",
+    "executions": "/task-executions?task_id={task_id}&trigger_type=scheduled",
+    "pause": "/tasks/{task_id}/schedule/pause",
+    "resume": "/tasks/{task_id}/schedule/resume",
+    "trigger": "/tasks/{task_id}/schedule/trigger",
+    "backfill": "/tasks/{task_id}/schedule/backfill",
+}
 
 
 class FireRead(BaseModel):
@@ -27,6 +38,8 @@ class FireRead(BaseModel):
 class ScheduleLine(Read):
     """A schedule in a list. `next_fire_at` does not include jitter."""
 
+    paths = SCHEDULE_PATHS
+
     task_id: UUID
     task_name: str
     cron: str | None
@@ -43,6 +56,8 @@ class ScheduleRead(Read):
     `skipped_count`: runs that were skipped because another run was active, or that were refused.
     Both count from the creation of the schedule.
     """
+
+    paths = SCHEDULE_PATHS
 
     task_id: UUID
     cron: str | None
@@ -62,6 +77,12 @@ class ScheduleRead(Read):
 
 class BackfillRead(Read):
     """An accepted backfill and its number of runs."""
+
+    paths = {
+        "schedule": "/tasks/{task_id}/schedule",
+        "task": "/tasks/{task_id}",
+        "executions": "/task-executions?task_id={task_id}&trigger_type=scheduled",
+    }
 
     id: UUID
     task_id: UUID

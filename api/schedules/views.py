@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from api import links
+from api.http.schemas import from_row
 from api.schedules.schemas import FireRead, ScheduleLine, ScheduleRead, State
 from domain import cron
 from domain.schedules import ScheduleState, TaskSchedule
@@ -25,7 +25,7 @@ NOT_SYNCHRONISED = (
 NO_ANSWER = "Temporal does not answer; the next runs are calculated here, and counts are missing."
 
 
-def schedule(
+def render_schedule(
     row: TaskRow,
     *,
     is_synchronised: bool,
@@ -39,7 +39,9 @@ def schedule(
         wanted,
         is_synchronised=is_synchronised and (server_state is None or server_state.is_as_wanted),
     )
-    return ScheduleRead(
+    return from_row(
+        ScheduleRead,
+        row,
         task_id=row.id,
         cron=row.schedule_cron,
         timezone=row.schedule_timezone,
@@ -54,15 +56,16 @@ def schedule(
         buffered=server_state and server_state.buffered,
         running=None if server_state is None else len(server_state.running),
         note=_note(row, state, server_state),
-        links=links.schedule(row.id),
     )
 
 
-def line(row: TaskRow, *, is_synchronised: bool) -> ScheduleLine:
+def render_schedule_line(row: TaskRow, *, is_synchronised: bool) -> ScheduleLine:
     """A schedule in a list, without data from Temporal."""
     wanted = schedule_of(row, None)
     state = _state(wanted, is_synchronised=is_synchronised)
-    return ScheduleLine(
+    return from_row(
+        ScheduleLine,
+        row,
         task_id=row.id,
         task_name=row.name,
         cron=row.schedule_cron,
@@ -70,7 +73,6 @@ def line(row: TaskRow, *, is_synchronised: bool) -> ScheduleLine:
         state=state,
         overlap_policy=row.schedule_overlap_policy,
         next_fire_at=next(iter(_by_the_clock(wanted, 1)), None),
-        links=links.schedule(row.id),
     )
 
 

@@ -9,8 +9,9 @@ from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes
+from api.http.schemas import view_of
 from api.secrets.schemas import SecretRead
-from api.secrets.views import render_secret, respond_stored
+from api.secrets.views import respond_stored
 from services.definitions import secrets
 from services.definitions.inputs import SecretName, SecretPut
 from services.definitions.secrets import SECRETS
@@ -22,7 +23,7 @@ async def _key(name: SecretName) -> str:
     return name
 
 
-routes = ResourceRoutes(router, SECRETS, SecretRead, render_secret, "/{name}", _key)
+routes = ResourceRoutes(router, SECRETS, SecretRead, view_of(SecretRead), "/{name}", _key)
 routes.add_list(
     SECRETS.page, "List the names of your secrets and where they may be used, newest first."
 )

@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class SecretRead(Read):
     """A secret without its value, which cannot be read."""
+
+    paths = {"self": "/secrets/{name}"}
 
     name: str
     hosts: list[str]

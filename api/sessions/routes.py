@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from api import links
 from api.executions.schemas import ExecutionRead
 from api.executions.views import render_message
 from api.executions.waiting import ACCEPTED, Wait, start_and_wait
@@ -16,8 +15,8 @@ from api.http.paging import Listing
 from api.http.rendering import changed, created, if_match, no_content, render_page
 from api.http.request_context import Called
 from api.http.responses import answer, single
+from api.http.schemas import from_row, view_of
 from api.sessions.schemas import MessageQuery, SessionQuery, SessionRead, Transcript
-from api.sessions.views import render_session
 from persistence.sessions import sessions
 from persistence.sessions.sessions import SessionFilter
 from services import sessions as services
@@ -26,6 +25,8 @@ from services.executions.access import own_session
 from services.executions.inputs import MessageBody, SessionCreate, SessionUpdate, SessionWork
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+render_session = view_of(SessionRead)
 
 
 @router.post("", status_code=201, responses={201: {"model": SessionRead}})
@@ -86,10 +87,8 @@ async def list_session_messages(
     async with call.gateway.database.reading() as session:
         await own_session(session, call.caller, session_id)
         rows = await sessions.list_latest_messages(session, session_id, limit=query.limit)
-    path = links.session(session_id)
     items = [render_message(row) for row in rows]
-    transcript_links = {"self": path["messages"], "session": path["self"]}
-    return answer(Transcript(items=items, links=transcript_links))
+    return answer(from_row(Transcript, None, session_id=session_id, items=items))
 
 
 @router.post("/{session_id}/messages", status_code=202, responses=ACCEPTED)

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.executions.schemas import MessageRead
 from api.http.paging import ListQuery
+from api.http.schemas import Read
 from services.executions.inputs import Word
-from services.field_types import Read
 
 LATEST = 100
 MOST = 1_000
@@ -34,11 +34,20 @@ class MessageQuery(BaseModel):
 class Transcript(Read):
     """The latest messages, oldest first."""
 
+    paths = {"self": "/sessions/{session_id}/messages", "session": "/sessions/{session_id}"}
+
     items: list[MessageRead]
 
 
 class SessionRead(Read):
     """A session."""
+
+    paths = {
+        "self": "/sessions/{id}",
+        "messages": "/sessions/{id}/messages",
+        "tasks": "/sessions/{id}/tasks",
+        "executions": "/task-executions?session_id={id}",
+    }
 
     id: UUID
     user_id: UUID

@@ -12,8 +12,8 @@ from api.http.dry_run import DryRun, created
 from api.http.idempotency import run_service
 from api.http.request_context import Called
 from api.http.resource_routes import EditableResourceRoutes
+from api.http.schemas import view_of
 from api.task_templates.schemas import TaskTemplateRead
-from api.task_templates.views import render_task_template
 from api.tasks.schemas import TaskRead
 from api.tasks.views import render_task
 from services.definitions import task_templates
@@ -28,7 +28,7 @@ async def _key(template_id: UUID) -> UUID:
 
 
 routes = EditableResourceRoutes(
-    router, TASK_TEMPLATES, TaskTemplateRead, render_task_template, "/{template_id}", _key
+    router, TASK_TEMPLATES, TaskTemplateRead, view_of(TaskTemplateRead), "/{template_id}", _key
 )
 routes.add_create("Create a template.")
 routes.add_list(TASK_TEMPLATES.page, "List your templates and the public ones, newest first.")

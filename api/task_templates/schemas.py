@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class TaskTemplateRead(Read):
     """A template; `task` is as it was sent."""
+
+    paths = {"self": "/task-templates/{id}", "create_task": "/task-templates/{id}/create-task"}
 
     id: UUID
     user_id: UUID

@@ -15,7 +15,6 @@ from domain import pricing
 from domain.agents import system_prompt_of
 from domain.offers import offers
 from domain.templates import render
-from persistence.executions.snapshot import permissions_of
 from persistence.ledger.forecasts import Forecast
 from services.executions.dry_running import DryRunResult
 
@@ -46,7 +45,7 @@ def render_dry_run(result: DryRunResult) -> DryRunRead:
         model=result.model,
         model_is_priced=pricing.is_priced(result.model),
         permission_mode=definition.sdk_options.permission_mode,
-        tools=[OfferRead.model_validate(offer) for offer in offers(permissions_of(definition))],
+        tools=[OfferRead.model_validate(offer) for offer in offers(definition.permissions)],
         budget_usd=budget,
         forecast=_render_forecast(result.forecast),
         warnings=list(_warnings(definition, result.forecast, budget)),

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.schemas import Read
 from contracts.definitions import PermissionMode
 from domain.offers import OfferRule
-from services.field_types import Read, UsdOut
+from services.field_types import UsdOut
 
 
 class TaskRead(Read):
@@ -51,6 +52,8 @@ class TaskRead(Read):
 
 class TaskVersionRead(Read):
     """One version of the definition of a task."""
+
+    paths = {"self": "/tasks/{task_id}/versions/{version}", "task": "/tasks/{task_id}"}
 
     task_id: UUID
     version: int

@@ -1,8 +1,8 @@
 """Tasks and their versions, from rows to what clients read."""
 
 from api import links
-from api.http.rendering import from_row
 from api.http.request_context import Call
+from api.http.schemas import from_row
 from api.tasks.schemas import TaskRead, TaskVersionRead
 from contracts.definitions import TaskDefinition
 from persistence.definitions.tasks import StoredTask
@@ -38,5 +38,4 @@ def render_task_version(call: Call, task: StoredTask, row: TaskVersionRow) -> Ta
     """Return a version of a task as this caller sees it."""
     is_own = call.owns(task.row.user_id)
     definition = row.definition if is_own else {**row.definition, **PRIVATE_FIELDS}
-    path = links.task_version(row.task_id, row.version)
-    return from_row(TaskVersionRead, row, definition=definition, links=path)
+    return from_row(TaskVersionRead, row, definition=definition)

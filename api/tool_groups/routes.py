@@ -5,8 +5,8 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from api.http.resource_routes import EditableResourceRoutes
+from api.http.schemas import view_of
 from api.tool_groups.schemas import ToolGroupRead
-from api.tool_groups.views import render_tool_group
 from services.definitions.tool_groups import TOOL_GROUPS
 
 router = APIRouter(prefix="/tool-groups", tags=["tool groups"])
@@ -17,7 +17,7 @@ async def _key(group_id: UUID) -> UUID:
 
 
 routes = EditableResourceRoutes(
-    router, TOOL_GROUPS, ToolGroupRead, render_tool_group, "/{group_id}", _key
+    router, TOOL_GROUPS, ToolGroupRead, view_of(ToolGroupRead), "/{group_id}", _key
 )
 routes.add_create("Create a tool group: a list of tool rules under a name.")
 routes.add_list(TOOL_GROUPS.page, "List your tool groups, newest first.")

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from pydantic import Field
 
-from services.field_types import Read
+from api.http.schemas import Read
 
 
 class ToolGroupRead(Read):
     """A list of tool rules."""
+
+    paths = {"self": "/tool-groups/{id}"}
 
     id: UUID
     user_id: UUID

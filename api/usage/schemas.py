@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.field_types import Read, UsdOut
+from api.http.schemas import Read
+from services.field_types import UsdOut
 
 
 class UsageSums(BaseModel):

@@ -12,8 +12,9 @@ from api.http.rendering import created_with_secret
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes
 from api.http.responses import single
+from api.http.schemas import view_of
 from api.users.schemas import ApiKeyCreated, ApiKeyRead, MeRead
-from api.users.views import render_api_key, render_me, render_new_api_key, reveal_api_key
+from api.users.views import render_me, render_new_api_key, reveal_api_key
 from services.identity import api_keys
 from services.identity.api_keys import API_KEYS
 from services.identity.inputs import ApiKeyCreate
@@ -44,7 +45,9 @@ async def create_api_key(
     return await run_service(call, service, created_with_secret(render_new_api_key, reveal_api_key))
 
 
-routes = ResourceRoutes(api_key_router, API_KEYS, ApiKeyRead, render_api_key, "/{key_id}", _key)
+routes = ResourceRoutes(
+    api_key_router, API_KEYS, ApiKeyRead, view_of(ApiKeyRead), "/{key_id}", _key
+)
 routes.add_list(API_KEYS.page, "List your API keys that are not revoked, newest first.")
 routes.add_get("Get an API key.")
 routes.add_delete("Revoke an API key: at once on this gateway, within seconds on others.")

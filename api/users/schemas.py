@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.field_types import Read, UsdOut
+from api.http.schemas import Read
+from services.field_types import UsdOut
 from services.identity.inputs import Role
 
 
@@ -42,6 +43,8 @@ class CredentialsRead(BaseModel):
 class MeRead(Read):
     """The user of a request; `subject` is the token's `sub`."""
 
+    paths = {"self": "/me", "api_keys": "/api-keys"}
+
     id: UUID
     subject: str
     role: str
@@ -53,6 +56,8 @@ class MeRead(Read):
 
 class ApiKeyRead(Read):
     """An API key; `prefix` is how it starts."""
+
+    paths = {"self": "/api-keys/{id}"}
 
     id: UUID
     name: str
@@ -71,6 +76,8 @@ class ApiKeyCreated(ApiKeyRead):
 
 class UserRead(Read):
     """A user as admins see one. If a quota is null, the operator's default applies."""
+
+    paths = {"self": "/admin/users/{id}"}
 
     id: UUID
     subject: str
@@ -96,6 +103,8 @@ class StatsRead(Read):
 
     `executions` counts those that have not ended, by status; `executions_today` all of today.
     """
+
+    paths = {"self": "/admin/stats", "users": "/admin/users"}
 
     users: int
     users_disabled: int

@@ -13,10 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
 from domain.errors import ErrorCode
-from domain.limits import DEFAULT_MAX_TURNS, Limits
 from domain.model_calls import Prefix
-from domain.people import InputPolicy
-from domain.permissions import Permissions
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallStatus,
@@ -89,9 +86,9 @@ async def load(
         depth=taken.depth,
         prefix=Prefix(**json.loads(taken.prefix)),
         prefix_sha256=taken.prefix_sha256,
-        permissions=permissions_of(definition),
-        limits=_limits(taken, definition),
-        people=InputPolicy(**definition.human_input_policy.model_dump()),
+        permissions=definition.permissions,
+        limits=definition.limits(deadline_at=taken.deadline_at, budget_usd=taken.budget_usd),
+        people=definition.input_policy,
         definition=raw,
         transcript=transcript,
         foreign_executions=await _foreign_executions(database, taken, transcript),
@@ -137,27 +134,6 @@ def _failure(taken: SimpleNamespace) -> Failure | None:
     if taken.error_code is None:
         return None
     return Failure(ErrorCode(taken.error_code), taken.error_message or "")
-
-
-def permissions_of(definition: TaskDefinition) -> Permissions:
-    """The definition's rules for tools."""
-    return Permissions(
-        allowed=definition.allowed_tools,
-        ask=definition.ask_tools,
-        disallowed=definition.disallowed_tools,
-        mode=definition.sdk_options.permission_mode,
-    )
-
-
-def _limits(taken: SimpleNamespace, definition: TaskDefinition) -> Limits:
-    options = definition.sdk_options
-    return Limits(
-        max_turns=options.max_turns or DEFAULT_MAX_TURNS,
-        timeout_seconds=options.timeout_seconds,
-        deadline_at=taken.deadline_at,
-        budget_usd=taken.budget_usd if taken.budget_usd is not None else options.max_budget_usd,
-        segment_turns=options.segment_turns,
-    )
 
 
 TRANSCRIPT = text("""

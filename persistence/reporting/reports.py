@@ -1,4 +1,4 @@
-"""Stored reports, as they are read."""
+"""Read stored reports."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from persistence.tables.reports import ReportRow
 
 @dataclass(frozen=True, slots=True)
 class ReportFilter:
-    """What a list of reports is narrowed by; `created_from` is in the span, `created_to` not."""
+    """Conditions for a list of reports; `created_from` is inclusive, `created_to` exclusive."""
 
     task_id: UUID | None = None
     execution_id: UUID | None = None
@@ -24,8 +24,8 @@ class ReportFilter:
     created_to: datetime | None = None
 
 
-async def of_execution(session: AsyncSession, execution_id: UUID) -> ReportRow | None:
-    """The execution's newest report, with its content."""
+async def find_newest(session: AsyncSession, execution_id: UUID) -> ReportRow | None:
+    """The newest report of an execution, with its content."""
     row: ReportRow | None = await session.scalar(
         select(ReportRow)
         .options(undefer(ReportRow.content))
@@ -42,24 +42,24 @@ async def find(session: AsyncSession, report_id: UUID) -> ReportRow | None:
 
 
 async def page(
-    session: AsyncSession, user_id: UUID, narrowed: ReportFilter, window: Window
+    session: AsyncSession, user_id: UUID, filters: ReportFilter, window: Window
 ) -> Page[ReportRow]:
-    """The user's reports, without their contents."""
-    condition = and_(ReportRow.user_id == user_id, *_conditions(narrowed))
+    """The reports of a user, without their contents."""
+    condition = and_(ReportRow.user_id == user_id, *_conditions(filters))
     return await newest(session, ReportRow, ReportRow.id, [condition], window)
 
 
-def _conditions(narrowed: ReportFilter) -> list[ColumnElement[bool]]:
+def _conditions(filters: ReportFilter) -> list[ColumnElement[bool]]:
     columns = {
-        ReportRow.task_id: narrowed.task_id,
-        ReportRow.execution_id: narrowed.execution_id,
-        ReportRow.format: narrowed.format,
+        ReportRow.task_id: filters.task_id,
+        ReportRow.execution_id: filters.execution_id,
+        ReportRow.format: filters.format,
     }
     conditions: list[ColumnElement[bool]] = [
         column == value for column, value in columns.items() if value is not None
     ]
-    if narrowed.created_from is not None:
-        conditions.append(ReportRow.id >= first_id_at(narrowed.created_from))
-    if narrowed.created_to is not None:
-        conditions.append(ReportRow.id < first_id_at(narrowed.created_to))
+    if filters.created_from is not None:
+        conditions.append(ReportRow.id >= first_id_at(filters.created_from))
+    if filters.created_to is not None:
+        conditions.append(ReportRow.id < first_id_at(filters.created_to))
     return conditions

@@ -3,6 +3,7 @@
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
 
+from domain.tool_groups import GROUP
 from persistence.tables.columns import NamedRow
 
 
@@ -17,3 +18,8 @@ class ToolGroupRow(NamedRow):
     )
 
     tools: Mapped[list[str]]
+
+    @property
+    def rule(self) -> str:
+        """The rule that names this group in a task's lists of tools."""
+        return GROUP + self.name

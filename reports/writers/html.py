@@ -32,7 +32,7 @@ def render_html(report: ReportContent, base_url: str = "") -> bytes:
 @cache
 def _css() -> Markup:
     css = files("reports").joinpath("templates", "report.css").read_text("utf-8")
-    return Markup(palette.variables() + css)  # noqa: S704 - our own files
+    return Markup(palette.css_variables() + css)  # noqa: S704 - our own files
 
 
 def _write_markup(nodes: Iterable[Node]) -> Markup:
@@ -126,7 +126,7 @@ def _figure(node: Node) -> str:
 def _fold(node: Node) -> str:
     summary, inside = write_nodes(node.title), write_nodes(node.children)
     return (
-        f'<details class="fold {node.mark}"><summary>{summary}</summary>'
+        f'<details class="{f"fold {node.mark}".strip()}"><summary>{summary}</summary>'
         f'<div class="inside">{inside}</div></details>'
     )
 

@@ -57,7 +57,7 @@ def render_pdf(report: ReportContent, base_url: str = "") -> bytes:
         )
     except subprocess.TimeoutExpired as error:
         raise RenderingFailedError(
-            "Creating the PDF took too long. Request another format; they are faster."
+            "Creating the PDF took too long. Request another format, which is faster."
         ) from error
     if done.returncode or not done.stdout:
         raise RenderingFailedError("The PDF could not be created. Request another format.")

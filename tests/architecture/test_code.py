@@ -13,6 +13,10 @@ PACKAGES = (
     "reports", "persistence", "services", "api", "runtime", "cli",
 )  # fmt: skip
 MODULE_LINES, FUNCTION_LINES = 400, 50
+HANDLER_LINES = 15
+"""Of a route handler, from its signature to its end: it parses, calls a service and renders."""
+
+METHODS = {"get", "post", "put", "patch", "delete"}
 
 LARGE_MODULES: dict[str, str] = {}
 """Modules over the limit, each with its reason."""
@@ -58,6 +62,29 @@ def test_functions_stay_small() -> None:
     large = {name for name, length in functions() if length > FUNCTION_LINES}
 
     assert large == LARGE_FUNCTIONS.keys()
+
+
+def route_handlers() -> Iterator[tuple[str, int]]:
+    """Name and length of every function that a router's decorator registers."""
+    for path, source in modules():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                names = {
+                    call.func.attr
+                    for call in node.decorator_list
+                    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+                }
+                if names & METHODS:
+                    assert node.end_lineno is not None
+                    yield f"{path}:{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_route_handlers_parse_call_and_render() -> None:
+    handlers = dict(route_handlers())
+    large = {name for name, length in handlers.items() if length > HANDLER_LINES}
+
+    assert len(handlers) > 50
+    assert large == set()
 
 
 def test_the_environment_is_read_in_named_places_only() -> None:

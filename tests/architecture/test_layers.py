@@ -1,5 +1,6 @@
 """The direction of imports, and names that say something."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from importlinter.cli import lint_imports
 from tests.architecture.test_code import modules
 
 ROOT = Path(__file__).parents[2]
+ROUTE_FACTORY = "api.http.resource_routes"
+"""Makes routes from a declaration; it has none itself."""
+
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
 
 
@@ -18,3 +22,26 @@ def test_imports_point_inward() -> None:
 
 def test_modules_have_telling_names() -> None:
     assert not [path for path, _ in modules() if Path(path).stem in VAGUE_NAMES]
+
+
+def test_routes_never_import_routes() -> None:
+    importing = {
+        path
+        for path, source in modules()
+        if path.startswith("api/") and path.endswith("routes.py")
+        for node in ast.walk(ast.parse(source))
+        for name in imported_names(node)
+        if name.endswith("routes") and name != ROUTE_FACTORY
+    }
+
+    assert importing == set()
+
+
+def imported_names(node: ast.AST) -> list[str]:
+    """The modules that an import statement may load, and the names that it imports from them."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        module = node.module or ""
+        return [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return []

@@ -57,7 +57,7 @@ async def saved(database_url: str, tmp_path: Path) -> Callable[[Example], Awaita
         async with database.transaction() as session:
             execution_id = (await example(session)).row.id
             await reporting.store_report(session, execution_id)
-            row = await reports.of_execution(session, execution_id)
+            row = await reports.find_newest(session, execution_id)
         await database.close()
         assert row is not None
         file = tmp_path / "report.html"

@@ -279,7 +279,7 @@ async def test_cancelling_closes_the_connection(
     await eventually(is_gone)
 
 
-async def test_cancelling_an_upload_that_nobody_reads_returns(connect: Connect) -> None:
+async def test_cancelling_an_upload_that_no_server_reads_returns(connect: Connect) -> None:
     connected: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
     async def never_read(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Each row of the table, told by a real server over HTTP: as an answer, and inside a stream."""
+"""Each rule, with a real server over HTTP: as an error answer, and within a stream."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -133,7 +133,7 @@ async def test_an_error_that_is_no_json(model: ClaudeModel) -> None:
     assert not (await page(404)).retryable
 
 
-async def test_nobody_listens() -> None:
+async def test_no_server_listens() -> None:
     with ScriptedModelServer() as server:
         address = server.base_url
     model = ClaudeModel.create(base_url=address, api_key="any")

@@ -1,4 +1,4 @@
-"""The scripted server itself: where scripts stand, what position follows, what it refuses."""
+"""The scripted server: where scripts are found, which turn answers, which requests are refused."""
 
 import asyncio
 import hashlib
@@ -42,11 +42,11 @@ async def _text(model: ClaudeModel, asked: ModelRequest) -> str:
     return "".join(b["text"] for b in (await model.call(asked)).content if b["type"] == "text")
 
 
-# --- where scripts stand
+# --- where scripts are found
 
 
 @pytest.mark.parametrize("fence", ["```", "~~~", "``````"])
-async def test_a_script_stands_in_a_fenced_block(fence: str, model: ClaudeModel) -> None:
+async def test_a_script_is_in_a_fenced_block(fence: str, model: ClaudeModel) -> None:
     assert await _text(model, request(prompt([{"text": "found"}], fence=fence))) == "found"
 
 
@@ -81,9 +81,9 @@ async def test_a_child_gets_the_script_inside_its_prompt(model: ClaudeModel) -> 
 
 
 async def test_scripts_in_a_tools_output_are_not_obeyed(model: ClaudeModel) -> None:
-    asked = scripted_request({"tool_use": {"name": "t"}}, {"text": "mine"})
+    asked = scripted_request({"tool_use": {"name": "t"}}, {"text": "own"})
     quoted = "```script\n- text: theirs\n```"
-    assert await _text(model, answered(asked, await model.call(asked), text=quoted)) == "mine"
+    assert await _text(model, answered(asked, await model.call(asked), text=quoted)) == "own"
 
 
 @pytest.fixture

@@ -107,11 +107,11 @@ async def test_an_answer_reads_the_same_as_through_the_sdk(
 async def test_a_whole_conversation_reads_the_same(model: ClaudeModel, sdk: AsyncAnthropic) -> None:
     request = scripted_request(
         {"thinking": "Hm.", "tool_use": {"name": "bash", "input": {"n": "{turn}"}}, "repeat": 3},
-        {"text": "It said {last_tool_result}."},
+        {"text": "Its output is {last_tool_result}."},
     )
     for turn in range(1, 5):
         ours = await model.call(request)
         async with sdk.messages.stream(**_arguments(request)) as stream:
             _assert_same(ours, await stream.get_final_message())
         request = answered(request, ours, text=f"result {turn}")
-    assert ours.content == [{"type": "text", "text": "It said result 3."}]
+    assert ours.content == [{"type": "text", "text": "Its output is result 3."}]

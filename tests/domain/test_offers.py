@@ -18,7 +18,7 @@ from domain.permissions import Permissions
         (Permissions(ask=["bash"], mode="bypassPermissions"), "allowed"),
     ],
 )
-def test_a_rule_is_told_in_a_word(permissions: Permissions, rule: str) -> None:
+def test_a_rule_is_summarised_in_a_word(permissions: Permissions, rule: str) -> None:
     (offer,) = offers(permissions)
     assert (offer.tool, offer.rule) == ("bash", rule)
 

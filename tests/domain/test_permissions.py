@@ -1,4 +1,4 @@
-"""Which tools are offered and what becomes of each call."""
+"""Which tools are offered, and which calls may run."""
 
 import string
 

@@ -66,5 +66,5 @@ def test_other_names_do_not(name: str) -> None:
         ("plain", None),
     ],
 )
-def test_a_reference_stands_alone_or_behind_a_word(value: str, reference: str | None) -> None:
+def test_a_reference_is_alone_or_after_a_word(value: str, reference: str | None) -> None:
     assert reference_in(value) == reference

@@ -17,7 +17,7 @@ def _limited(seconds: float) -> None:
         _forever()
 
 
-def test_an_expression_that_takes_for_ever_is_ended() -> None:
+def test_an_expression_that_never_ends_is_ended() -> None:
     for _ in range(5):
         began = time.monotonic()
         with pytest.raises(TookTooLongError):
@@ -70,6 +70,6 @@ def test_a_finalizer_that_runs_meanwhile_is_completed() -> None:
     assert completed == [True]
 
 
-def test_no_other_thread_is_told_it_is_limited() -> None:
+def test_other_threads_get_an_error() -> None:
     with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="main thread"):
         threads.submit(_limited, 1).result()

@@ -34,9 +34,9 @@ def test_nothing_else_is(root: Path, path: str) -> None:
     assert problem(path.format(root=root), [root])
 
 
-def test_a_ring_of_links_is_refused(root: Path) -> None:
-    (root / "ring").symlink_to(root / "ring")
-    assert problem(str(root / "ring" / "x"), [root])
+def test_circular_links_are_refused(root: Path) -> None:
+    (root / "circle").symlink_to(root / "circle")
+    assert problem(str(root / "circle" / "x"), [root])
 
 
 def test_a_file_is_no_directory(root: Path) -> None:

@@ -21,7 +21,7 @@ from persistence.definitions.tasks import StoredTask
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.tasks import TaskRow
 from runtime.schedules import Schedules
-from services.scheduling.synchronisation import synchronise
+from services.scheduling import synchronisation
 from tests.engine.driver import Engine, Run
 from tests.engine.storing import Turn, script
 from tests.waiting import eventually
@@ -43,10 +43,10 @@ class Scheduled:
         engine: Engine,
         *turns: Turn,
         columns: dict[str, Any] | None = None,
-        tell: bool = True,
+        synchronise: bool = True,
         **definition: Any,
     ) -> "Scheduled":
-        """A task with this script and the schedule `columns`; Temporal is told if wanted."""
+        """A task with this script and the schedule `columns`, sent to Temporal if wanted."""
         name = f"scheduled {new_id()}"
         definition.setdefault("prompt_template", f"{name}\n\n{script(*turns)}")
         row = TaskRow(
@@ -68,31 +68,31 @@ class Scheduled:
         async with engine.database.transaction() as session:
             await tasks.create(session, row, parsed.model_dump(mode="json"))
         made = cls(engine, row.id)
-        if tell:
-            assert await made.tell()
+        if synchronise:
+            assert await made.synchronise()
         return made
 
     # --- the task -----------------------------------------------------------------------------
 
-    async def tell(self) -> bool:
-        """As the gateway does after each change."""
+    async def synchronise(self) -> bool:
+        """Send the schedule to Temporal, as the gateway does after each change."""
         server = Schedules(self.engine.client)
-        return await synchronise(self.engine.database, server, self.id)
+        return await synchronisation.synchronise(self.engine.database, server, self.id)
 
-    async def change(self, *, tell: bool = True, **columns: Any) -> None:
+    async def change(self, *, synchronise: bool = True, **columns: Any) -> None:
         """As `PATCH /tasks/{id}`."""
         async with self.engine.database.transaction() as session:
             stored = await self._locked(session)
             await tasks.change(session, stored, columns, stored.definition, by=self.engine.user_id)
-        if tell:
-            assert await self.tell()
+        if synchronise:
+            assert await self.synchronise()
 
-    async def delete(self, *, tell: bool = True) -> None:
+    async def delete(self, *, synchronise: bool = True) -> None:
         """As `DELETE /tasks/{id}`."""
         async with self.engine.database.transaction() as session:
             await tasks.delete(session, (await self._locked(session)).row)
-        if tell:
-            assert await self.tell()
+        if synchronise:
+            assert await self.synchronise()
 
     async def _locked(self, session: Any) -> StoredTask:
         stored = await tasks.find(session, self.id, lock=True)

@@ -95,7 +95,7 @@ async def runs_on_a_schedule(engine: Engine) -> Run:
 
 async def skips_a_scheduled_run(engine: Engine) -> Run:
     scheduled = await Scheduled.make(engine, {"text": "done"})
-    await scheduled.change(tell=False, is_active=False)
+    await scheduled.change(synchronise=False, is_active=False)
     await scheduled.handle.trigger()
 
     async def started() -> str | None:

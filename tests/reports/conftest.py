@@ -44,4 +44,4 @@ async def stored_report(database: Database, execution_id: UUID) -> ReportRow | N
     async with database.transaction() as session:
         await reporting.store_report(session, execution_id)
     async with database.reading() as session:
-        return await reports.of_execution(session, execution_id)
+        return await reports.find_newest(session, execution_id)

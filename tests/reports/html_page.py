@@ -15,7 +15,7 @@ ALLOWED = {
 
 
 @dataclass
-class Page(HTMLParser):
+class HtmlPage(HTMLParser):
     """The content of a page; raises an error if its tags are not balanced."""
 
     text: list[str] = field(default_factory=list)
@@ -59,9 +59,9 @@ class Page(HTMLParser):
         raise AssertionError(f"a comment: {data}")
 
 
-def read_page(html: bytes) -> Page:
+def read_page(html: bytes) -> HtmlPage:
     """The page; checks that tags are balanced, ids are unique and inner links have a target."""
-    page = Page()
+    page = HtmlPage()
     page.feed(html.decode())
     page.close()
     assert not page.open_tags

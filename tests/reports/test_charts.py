@@ -97,7 +97,3 @@ def test_marks_have_enough_contrast(shades: palette.Shades) -> None:
         for background in BACKGROUNDS:
             dark, light = sorted([luminance(shades[mark]), luminance(shades[background])])
             assert (light + 0.05) / (dark + 0.05) >= 3, (mark, background)
-
-
-def test_both_sets_name_the_same_colours() -> None:
-    assert palette.LIGHT.keys() == palette.DARK.keys()

@@ -19,7 +19,7 @@ HOST = "here"
 
 @dataclass
 class SessionCalls:
-    """One session's calls. `started` holds what `on_started` was told."""
+    """One session's calls. `started` contains the arguments of `on_started`."""
 
     toolbox: Toolbox
     session_id: UUID = field(default_factory=new_id)

@@ -69,7 +69,7 @@ async def test_a_command_works_in_its_workspace_and_reads_nothing(any_call: Sess
     assert (any_call.workspace / "y").read_text() == "x\n"
 
 
-async def test_a_signal_is_told_as_an_exit_code(any_call: SessionCalls) -> None:
+async def test_a_signal_becomes_an_exit_code(any_call: SessionCalls) -> None:
     assert "[exit code 137]" in await any_call.bash("kill -KILL $$")
 
 

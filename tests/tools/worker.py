@@ -1,7 +1,7 @@
 """A process with a toolbox of its own, for tests that kill it or take things away from it.
 
 Started as `python -m tests.tools.worker ROOT SANDBOX COMMAND STOP [USER]`: runs the command in a
-workspace below ROOT and prints one line: what `on_started` was told, or what came of it. STOP is
+workspace below ROOT and prints one line: the argument of `on_started`, or the outcome. STOP is
 `at-gate` (never lets the command go), `before` (stops as the sandbox is being set up), or `never`.
 """
 
@@ -22,41 +22,41 @@ from tools.toolbox import Toolbox
 SESSION = UUID(int=7)
 
 
-def tell(text: str) -> None:
-    """One line to the test, at once."""
+def send(text: str) -> None:
+    """Send a line to the test."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 async def main(root: str, sandbox: str, command: str, stop: str) -> None:
-    """Run one command, and stop where the test says."""
+    """Run one command, and stop at the given point."""
     toolbox = Toolbox(Path(root), host_id="here", sandbox="none" if sandbox == "none" else "auto")
     call = ToolInvocation(SESSION, SESSION, "toolu_1", "bash", {"command": command})
 
     async def on_started(identity: ProcessIdentity | None) -> None:
         assert identity is not None
-        tell(str(identity.process_group))
+        send(str(identity.process_group))
         if stop == "at-gate":
             await asyncio.Event().wait()
 
     try:
         if stop == "probe":
-            tell(str(await toolbox.probe()))
+            send(str(await toolbox.probe()))
         outcome = await toolbox.run(call, on_started=on_started)
-        tell(outcome.text.replace("\n", " "))
+        send(outcome.text.replace("\n", " "))
     except SandboxUnavailableError as error:
-        tell(error.detail)
+        send(error.detail)
 
 
 def become(user: int) -> None:
-    """Leave root for good."""
+    """Become this user permanently."""
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
 
 
 def lose_namespaces() -> None:
-    """As in a container whose profile forbids them."""
+    """Forbid namespaces, as the profile of a container does."""
     rules = Filter()
     rules.errno("unshare", errno.EPERM)
     rules.errno("clone", errno.EPERM, args=[(0, 6, 0x10000000, 0x10000000)])
@@ -65,7 +65,7 @@ def lose_namespaces() -> None:
 
 
 if __name__ == "__main__":
-    # What is imported later may stand in a directory that only root can enter.
+    # Later imports may be in a directory that only root can enter.
     concurrent.futures.ThreadPoolExecutor().shutdown()
     match sys.argv[5:]:
         case ["without-namespaces"]:

@@ -1,4 +1,4 @@
-"""What an agent adds to an execution: its words, and its model where the task has none."""
+"""Agents of executions and subtasks, on the real engine."""
 
 import json
 from typing import Any
@@ -39,38 +39,7 @@ async def prefix(run: Run) -> dict[str, Any]:
     return body
 
 
-async def test_an_agents_words_stand_before_the_tasks(engine: Engine) -> None:
-    slug = await make_agent(engine, model="claude-haiku-5-5")
-    run = await engine.completed(
-        {"text": "done"},
-        columns={"agent_id": slug},
-        system_prompt="Be brief.",
-        allowed_tools=["read_file"],
-    )
-    pinned = await prefix(run)
-    assert [block["text"] for block in pinned["system"]] == [f"{OWN}\n\nBe brief."]
-    assert pinned["model"] == "claude-haiku-5-5"
-    assert [tool["name"] for tool in pinned["tools"]] == ["read_file"]
-    assert (await run.model_calls())[0].model == "claude-haiku-5-5"
-
-
-async def test_the_tasks_own_model_holds(engine: Engine) -> None:
-    slug = await make_agent(engine, model="claude-haiku-5-5")
-    run = await engine.completed(
-        {"text": "done"},
-        columns={"agent_id": slug},
-        sdk_options={"model": "claude-sonnet-5-5"},
-    )
-    assert (await prefix(run))["model"] == "claude-sonnet-5-5"
-
-
-async def test_a_built_in_agent_needs_no_row(engine: Engine) -> None:
-    run = await engine.completed({"text": "done"}, columns={"agent_id": "reviewer"})
-    (block,) = (await prefix(run))["system"]
-    assert block["text"] == built_in_agents()["reviewer"].system_prompt
-
-
-async def test_an_agent_that_is_gone_fails_the_execution(engine: Engine) -> None:
+async def test_a_missing_agent_fails_the_execution(engine: Engine) -> None:
     run = await engine.failed(
         {"text": "never"}, code="invalid_definition", columns={"agent_id": "gone"}
     )
@@ -95,7 +64,7 @@ async def test_a_subtask_may_have_an_agent(engine: Engine) -> None:
     assert pinned["model"] == "claude-haiku-5-5"
 
 
-async def test_a_subtasks_agent_without_a_model_stays_on_its_parents(engine: Engine) -> None:
+async def test_a_subtasks_agent_without_a_model_uses_its_parents(engine: Engine) -> None:
     slug = await make_agent(engine, model="claude-haiku-5-5")
     part = script({"text": "a verse"})
     parent = await engine.completed(
@@ -110,7 +79,7 @@ async def test_a_subtasks_agent_without_a_model_stays_on_its_parents(engine: Eng
     assert pinned["system"][0]["text"] == built_in_agents()["reviewer"].system_prompt
 
 
-async def test_a_subtask_without_one_stays_on_its_parents_model(engine: Engine) -> None:
+async def test_a_subtask_without_an_agent_uses_its_parents_model(engine: Engine) -> None:
     slug = await make_agent(engine, model="claude-haiku-5-5")
     part = script({"text": "a verse"})
     parent = await engine.completed(
@@ -125,9 +94,9 @@ async def test_a_subtask_without_one_stays_on_its_parents_model(engine: Engine) 
     assert pinned["system"] == []
 
 
-async def test_a_subtask_with_an_unknown_agent_tells_its_parent(engine: Engine) -> None:
+async def test_a_subtask_with_an_unknown_agent_is_an_error_for_its_parent(engine: Engine) -> None:
     parent = await engine.completed(
-        {"tool_use": use("delegate", title="verse", prompt="x", agent_id="nobody")},
+        {"tool_use": use("delegate", title="verse", prompt="x", agent_id="unknown")},
         {"text": "done"},
         allowed_tools=["delegate"],
     )

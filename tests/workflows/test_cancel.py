@@ -1,7 +1,7 @@
 """Cancelling, from the gateway and from Temporal, at every moment of an execution.
 
-How soon work in hand ends is measured in `bench/cases/cancel.py`; here it ends, long before it
-would by itself.
+How soon current steps end is measured in `bench/cases/cancel.py`; here they end, long before they
+would by themselves.
 """
 
 import os

@@ -97,7 +97,7 @@ async def test_segments_are_activities(engine: Engine, turns: int | None, activi
     assert [call.try_number for call in await run.model_calls()] == [1] * 5
 
 
-async def test_a_full_worker_still_moves_everybody(engine: Engine) -> None:
+async def test_a_full_worker_runs_all_executions(engine: Engine) -> None:
     runs = await asyncio.gather(
         *(engine.start({**LISTING, "repeat": 2}, {"text": "ok"}, **LISTS) for _ in range(20))
     )

@@ -76,16 +76,16 @@ async def test_a_deadline_ends_a_wait(engine: Engine) -> None:
     assert request.status == "cancelled"
 
 
-async def test_who_shares_a_task_is_neither_asked_nor_told_in_others_runs(engine: Engine) -> None:
+async def test_the_owner_of_a_shared_task_gets_no_requests_of_other_users(engine: Engine) -> None:
     policy = {"assignee": "its owner"}
-    told = {"email": [{"to": "its-owner@example.com"}]}
+    config = {"email": [{"to": "its-owner@example.com"}]}
     asks = use("delegate", title="part", prompt=script(QUESTION, LAST_RESULT))
     run = await engine.start(
         {"tool_use": [QUESTION["tool_use"], asks]},
         LAST_RESULT,
         allowed_tools=["ask_user", "delegate"],
         human_input_policy=policy,
-        notification_config=told,
+        notification_config=config,
         dispatch=False,
     )
     row = await run.row()

@@ -124,13 +124,13 @@ async def test_a_fire_that_comes_too_late_is_skipped(
 ) -> None:
     """The change is committed and was not sent to Temporal yet."""
     scheduled = await Scheduled.make(engine, DONE)
-    await scheduled.change(tell=False, **columns)
+    await scheduled.change(synchronise=False, **columns)
     await skipped(scheduled, reason)
 
 
 async def test_a_fire_of_a_deleted_task_is_skipped(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
-    await scheduled.delete(tell=False)
+    await scheduled.delete(synchronise=False)
     await skipped(scheduled, "task_deleted")
 
 

@@ -140,9 +140,9 @@ class Runner:
     def _render_prompt(self, execution: StoredExecution) -> None:
         """Pin what the model will see, and write the prompt."""
         definition = TaskDefinition.model_validate(execution.definition)
-        fields = build_prefix(definition, AgentPart(), default_model="claude-opus-5-5")
-        execution.prefix = Prefix(**fields)
-        execution.prefix_sha256 = hashlib.sha256(json.dumps(fields).encode()).digest()
+        prefix = build_prefix(definition, AgentPart(), default_model="claude-opus-5-5")
+        execution.prefix = Prefix(**json.loads(prefix))
+        execution.prefix_sha256 = hashlib.sha256(prefix.encode()).digest()
         content = encode([text_block(definition.prompt_template)])
         messages = execution.session.messages
         prompt = NewMessage(new_id(), len(messages) + 1, "user", content)

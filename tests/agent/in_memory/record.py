@@ -17,10 +17,7 @@ from domain.errors import (
     NotFoundError,
 )
 from domain.events import Event
-from domain.limits import DEFAULT_MAX_TURNS, Limits
 from domain.model_calls import Usage
-from domain.people import InputPolicy
-from domain.permissions import Permissions
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallOutcome,
@@ -278,9 +275,11 @@ def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
         depth=execution.depth,
         prefix=execution.prefix,
         prefix_sha256=execution.prefix_sha256,
-        permissions=_permissions(definition),
-        limits=_limits(execution, definition),
-        people=InputPolicy(**definition.human_input_policy.model_dump()),
+        permissions=definition.permissions,
+        limits=definition.limits(
+            deadline_at=execution.deadline_at, budget_usd=execution.budget_usd
+        ),
+        people=definition.input_policy,
         definition=execution.definition,
         transcript=[_transcript_message(message) for message in messages],
         foreign_executions=frozenset(_on_other_prefixes(execution, executions)),
@@ -296,26 +295,6 @@ def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
         has_unread=bool(execution.signals),
         is_pause_requested=execution.pause_requested,
         failure=_failure(execution),
-    )
-
-
-def _permissions(definition: TaskDefinition) -> Permissions:
-    return Permissions(
-        allowed=definition.allowed_tools,
-        ask=definition.ask_tools,
-        disallowed=definition.disallowed_tools,
-        mode=definition.sdk_options.permission_mode,
-    )
-
-
-def _limits(execution: StoredExecution, definition: TaskDefinition) -> Limits:
-    options, own = definition.sdk_options, execution.budget_usd
-    return Limits(
-        max_turns=options.max_turns or DEFAULT_MAX_TURNS,
-        timeout_seconds=options.timeout_seconds,
-        deadline_at=execution.deadline_at,
-        budget_usd=options.max_budget_usd if own is None else own,
-        segment_turns=options.segment_turns,
     )
 
 

@@ -1,4 +1,4 @@
-"""Fires of schedules on record: each once, whoever dies or repeats it."""
+"""Scheduled runs are recorded once, even if a worker dies or repeats one."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -121,7 +121,7 @@ async def test_a_fire_pins_the_newest_version(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "is_told"),
+    ("columns", "is_sent"),
     [
         ({"name": "another"}, True),
         ({"tags": ["y"]}, True),
@@ -133,10 +133,10 @@ async def test_a_fire_pins_the_newest_version(database: Database) -> None:
         ({"schedule_enabled": True}, False),
     ],
 )
-async def test_only_what_temporal_knows_is_told(
+async def test_only_what_temporal_knows_is_sent(
     database: Database,
     columns: dict[str, object],
-    is_told: bool,  # noqa: FBT001 - pytest calls it by name
+    is_sent: bool,  # noqa: FBT001 - pytest calls it by name
 ) -> None:
     task = await scheduled_task(database)
     async with database.transaction() as session:
@@ -146,10 +146,10 @@ async def test_only_what_temporal_knows_is_told(
     async with database.reading() as session:
         kept = await schedules.find(session, task.id)
     assert kept is not None
-    assert kept.revision == (2 if is_told else 1)
+    assert kept.revision == (2 if is_sent else 1)
 
 
-async def test_an_unscheduled_task_leaves_nothing_to_tell(database: Database) -> None:
+async def test_an_unscheduled_task_has_nothing_to_send(database: Database) -> None:
     task = await scheduled_task(database, is_scheduled=False)
     async with database.transaction() as session:
         assert await schedules.find(session, task.id) is None

@@ -61,7 +61,7 @@ async def repaired(scheduled: Scheduled) -> None:
 
 async def test_an_unsent_change_is_sent(engine: Engine) -> None:
     """The gateway died after its commit, or Temporal was unavailable."""
-    scheduled = await Scheduled.make(engine, DONE, tell=False)
+    scheduled = await Scheduled.make(engine, DONE, synchronise=False)
     assert await scheduled.described() is None
     assert not (await scheduled.kept()).is_synchronised
     async with engine.database.transaction() as session:
@@ -85,8 +85,8 @@ class RefusesOne(Schedules):
 
 
 async def test_a_schedule_that_cannot_be_sent_delays_no_other(alone: Engine) -> None:
-    refused = await Scheduled.make(alone, DONE, tell=False)
-    other = await Scheduled.make(alone, DONE, tell=False)
+    refused = await Scheduled.make(alone, DONE, synchronise=False)
+    other = await Scheduled.make(alone, DONE, synchronise=False)
     async with alone.database.transaction() as session:
         await session.execute(
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
@@ -99,7 +99,7 @@ async def test_a_schedule_that_cannot_be_sent_delays_no_other(alone: Engine) -> 
 
 async def test_the_schedule_of_a_deleted_task_is_deleted(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
-    await scheduled.delete(tell=False)
+    await scheduled.delete(synchronise=False)
 
     async def is_deleted() -> bool:
         await reconcile(engine)
@@ -209,7 +209,7 @@ class Slow(Schedules):
 
 async def test_of_two_concurrent_changes_the_last_one_wins(engine: Engine) -> None:
     """The first one reaches Temporal after the second and is then repeated."""
-    scheduled = await Scheduled.make(engine, DONE, tell=False)
+    scheduled = await Scheduled.make(engine, DONE, synchronise=False)
     assert await synchronise(engine.database, Slow(scheduled), scheduled.id)
     found = await scheduled.described()
     assert found is not None
