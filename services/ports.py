@@ -1,12 +1,11 @@
 """What services need from outside the database; the composition roots pass in the adapters."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 from uuid import UUID
 
 from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
+from domain.mcp_health import McpHealth
 from domain.schedules import Backfill, Differences, ScheduleState, TaskSchedule
 
 
@@ -60,64 +59,8 @@ class ScheduleServer(Protocol):
         ...
 
 
-class WebResponse(Protocol):
-    """A response whose body is read while it arrives."""
-
-    @property
-    def status_code(self) -> int:
-        """The HTTP status."""
-        ...
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is 2xx."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; names are not case-sensitive."""
-        ...
-
-    def aiter_raw(self) -> AsyncIterator[bytes]:
-        """Read the body."""
-        ...
-
-
-class WebClient(Protocol):
-    """Sends HTTP requests to addresses that users give (`runtime/outbound.py`)."""
-
-    async def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        timeout: timedelta = ...,  # noqa: ASYNC109 - of the whole exchange
-    ) -> object:
-        """Send a request and read its response.
-
-        Raises:
-            AddressRefusedError: the address is not allowed.
-            OutboundError: no response arrived in time.
-        """
-        ...
-
-    def stream(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        timeout: timedelta = ...,
-    ) -> AbstractAsyncContextManager[WebResponse]:
-        """Send a request and read its response while it arrives.
-
-        Raises:
-            AddressRefusedError: the address is not allowed.
-            OutboundError: no response arrived in time.
-        """
-        ...
+CheckHealth = Callable[[str, Mapping[str, str]], Awaitable[McpHealth]]
+"""Checks the MCP server at a URL with these headers (`runtime/mcp_health.py`); never raises."""
 
 
 class UserCache(Protocol):

@@ -22,7 +22,7 @@ Precondition = Callable[[SessionRow], None]
 
 async def create_session(work: UnitOfWork, body: SessionCreate) -> SessionRow:
     """Create an interactive session: a conversation with an agent, or with the model alone."""
-    agent = await inline_work.checked_agent(work, body.agent_id, body.sdk_options)
+    agent = await inline_work.find_checked_agent(work, body.agent_id, body.sdk_options)
     row = SessionRow(
         user_id=work.caller.user_id,
         name=f"Conversation with {agent.name}" if agent else "Conversation",

@@ -4,10 +4,11 @@ import difflib
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from contracts.notifications import EMAIL, SECRET_REFERENCE
 from domain.agents import SLUG
+from domain.errors import FieldProblem
 from domain.secrets import HOST, NAME
 
 Location = tuple[str | int, ...]
@@ -25,7 +26,15 @@ _SHAPES = {
 _KINDS = {"model_type": "Enter an object.", "tuple_type": "Enter a list."}
 
 
-def sentence(found: Any, model: type[BaseModel] | None = None) -> str:
+def find_problems(
+    error: ValidationError, model: type[BaseModel], loc: Location, *, limit: int | None = None
+) -> list[FieldProblem]:
+    """Return what is wrong with a value at `loc`, at most `limit` problems."""
+    found = error.errors(include_url=False, include_input=False)[:limit]
+    return [FieldProblem((*loc, *e["loc"]), describe_error(e, model), e["type"]) for e in found]
+
+
+def describe_error(found: Any, model: type[BaseModel] | None = None) -> str:
     """The message for a pydantic error; `model` is the model to which `loc` refers."""
     kind, loc = found["type"], found["loc"]
     if kind == "extra_forbidden":

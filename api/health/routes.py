@@ -20,7 +20,7 @@ PROBE_SECONDS = 2.0
 
 
 @router.get("/", include_in_schema=False)
-async def front_door() -> RedirectResponse:
+async def redirect_root() -> RedirectResponse:
     """Redirect the address that `perdure up` prints to the API documentation."""
     return RedirectResponse("/docs")
 

@@ -16,7 +16,7 @@ from api.http.errors import MalformedRequestError
 from api.http.problems import SHOWN_PROBLEMS
 from api.http.request_context import Called
 from domain.errors import FieldProblem, InvalidInputError
-from services.validation_messages import Location, sentence
+from services.validation_messages import Location, find_problems
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -55,8 +55,7 @@ def _refusal(error: ValidationError, raw: bytes, model: type[BaseModel]) -> Exce
     if found[0]["type"] == "json_invalid":
         return _unparseable(raw, found[0]["msg"])
     # Only the first ones: finding a suggestion takes time, and there may be a million problems.
-    told = found[:SHOWN_PROBLEMS]
-    problems = [FieldProblem(("body", *e["loc"]), sentence(e, model), e["type"]) for e in told]
+    problems = find_problems(error, model, ("body",), limit=SHOWN_PROBLEMS)
     return InvalidInputError("The body is invalid; see errors.", problems)
 
 

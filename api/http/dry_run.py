@@ -14,7 +14,7 @@ DryRun = Annotated[
 ]
 
 
-def created(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+def created_responses(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """The responses of a route that creates an object, with and without `dry_run`."""
     return {
         200: {"model": model, "description": "Dry run: the object that would be stored."},

@@ -22,7 +22,7 @@ from domain.errors import (
     ServiceUnavailableError,
     UnauthenticatedError,
 )
-from services.validation_messages import sentence
+from services.validation_messages import describe_error
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -128,7 +128,9 @@ async def _on_error(request: Request, error: Exception) -> Response:
 async def _on_invalid_parameter(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    problems = [FieldProblem(tuple(e["loc"]), sentence(e), str(e["type"])) for e in error.errors()]
+    problems = [
+        FieldProblem(tuple(e["loc"]), describe_error(e), str(e["type"])) for e in error.errors()
+    ]
     detail = "A path or query parameter is invalid; see errors."
     return problem(request.scope, 422, InvalidInputError.code, detail, problems=problems)
 

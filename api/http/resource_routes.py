@@ -15,8 +15,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
-from api.http.dry_run import DryRun
-from api.http.dry_run import created as created_responses
+from api.http.dry_run import DryRun, created_responses
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import View, changed, created, if_match, no_content, render_page

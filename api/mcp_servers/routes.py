@@ -1,5 +1,6 @@
 """Routes of MCP servers: register them once, name them in tasks, check whether they answer."""
 
+from functools import partial
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -9,6 +10,7 @@ from api.http.resource_routes import EditableResourceRoutes
 from api.http.responses import answer
 from api.mcp_servers.schemas import HealthRead, McpServerRead
 from api.mcp_servers.views import render_mcp_server
+from runtime.mcp_health import check_health
 from services.definitions import mcp_servers
 from services.definitions.mcp_servers import MCP_SERVERS
 
@@ -39,7 +41,6 @@ async def check_mcp_server(call: Called, server_id: UUID) -> Response:
 
     If it does not, the response is still 200, with `status: unhealthy`.
     """
-    health = await mcp_servers.check_mcp_server(
-        call.services, call.caller, call.gateway.outbound, server_id
-    )
+    check = partial(check_health, call.gateway.outbound)
+    health = await mcp_servers.check_mcp_server(call.services, call.caller, check, server_id)
     return answer(HealthRead.model_validate(health))

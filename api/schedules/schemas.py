@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from api.http.schemas import Read
 
 State = Literal["active", "paused", "none", "out_of_step"]
-"""`out_of_step`: Temporal has not been told of the last change; upkeep does it within a minute."""
+"""`out_of_step`: Temporal does not have the last change yet; a worker sends it within a minute."""
 
 
 SCHEDULE_PATHS = {

@@ -87,7 +87,7 @@ def _state(wanted: TaskSchedule | None, *, is_synchronised: bool) -> State:
 def _next_fires(
     wanted: TaskSchedule | None, state: State, server_state: ScheduleState | None
 ) -> list[datetime]:
-    """As Temporal tells them, with their jitter, where it can be asked and knows the schedule."""
+    """The run times from Temporal, including jitter, if it is available and has the schedule."""
     if state == "active" and server_state is not None:
         return list(server_state.next_fires)[:SHOWN_RUNS]
     return _by_the_clock(wanted, SHOWN_RUNS)

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from api.http import rendering
 from api.http.bodies import JsonBody
-from api.http.dry_run import DryRun, created
+from api.http.dry_run import DryRun, created_responses
 from api.http.idempotency import run_service
+from api.http.rendering import created
 from api.http.request_context import Called
 from api.http.resource_routes import EditableResourceRoutes
 from api.http.schemas import view_of
@@ -37,7 +37,7 @@ routes.add_update("Change a template. Tasks that were created from it stay as th
 routes.add_delete("Delete a template. Tasks that were created from it stay.")
 
 
-@router.post("/{template_id}/create-task", status_code=201, responses=created(TaskRead))
+@router.post("/{template_id}/create-task", status_code=201, responses=created_responses(TaskRead))
 async def create_task_from_template(
     call: Called,
     template_id: UUID,
@@ -47,4 +47,4 @@ async def create_task_from_template(
 ) -> Response:
     """Create a task from a template: fill in its parameters and override its fields."""
     service = partial(task_templates.create_task_from_template, template_id=template_id, body=body)
-    return await run_service(call, service, rendering.created(render_task), dry_run=dry_run)
+    return await run_service(call, service, created(render_task), dry_run=dry_run)

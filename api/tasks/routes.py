@@ -7,12 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
-from api.http import rendering
 from api.http.bodies import JsonBody
-from api.http.dry_run import DryRun, created
+from api.http.dry_run import DryRun, created_responses
 from api.http.idempotency import run_service
 from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, ListQuery, PageSize, StoryQuery
-from api.http.rendering import if_match, no_content, render_items
+from api.http.rendering import changed, created, if_match, no_content, render_items
 from api.http.request_context import Called
 from api.http.responses import single
 from api.tasks.dry_run_views import respond_dry_run
@@ -50,7 +49,7 @@ class VersionQuery(StoryQuery):
     page_size: PageSize = PAGE_SIZE
 
 
-@router.post("", status_code=201, responses=created(TaskRead))
+@router.post("", status_code=201, responses=created_responses(TaskRead))
 async def create_task(
     call: Called,
     body: Annotated[TaskCreate, Depends(JsonBody(TaskCreate))],
@@ -59,7 +58,7 @@ async def create_task(
 ) -> Response:
     """Create a task."""
     service = partial(services.create_task, body=body)
-    return await run_service(call, service, rendering.created(render_task), dry_run=dry_run)
+    return await run_service(call, service, created(render_task), dry_run=dry_run)
 
 
 @router.get("", responses={200: {"model": Listing[TaskRead]}})
@@ -90,7 +89,7 @@ async def update_task(
     """Change a task. Executions in progress keep the version they started with."""
     check = if_match(call, render_task)
     service = partial(services.update_task, task_id=task_id, update=body, precondition=check)
-    return await run_service(call, service, rendering.changed(render_task), dry_run=dry_run)
+    return await run_service(call, service, changed(render_task), dry_run=dry_run)
 
 
 @router.delete("/{task_id}", status_code=204)

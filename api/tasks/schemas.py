@@ -71,8 +71,8 @@ class DryRunPart(BaseModel):
 class OfferRead(DryRunPart):
     """A tool that would be offered to the model, with the rules that apply to it.
 
-    `allowed`: every call runs. `ask`: a person is asked about each call. `by_pattern`: the patterns
-    decide, and a person is asked about calls that none of them allows.
+    `allowed`: every call runs. `ask`: every call needs approval. `by_pattern`: the patterns decide;
+    a call that no pattern allows needs approval.
     """
 
     tool: str

@@ -5,10 +5,12 @@ from typing import Any
 from api.http.paging import address
 from api.http.request_context import Call
 from api.usage.schemas import UsageGroup, UsageRead, UsageSums
-from persistence.ledger.usage import Group, GroupBy, Measures, Usage, UsageFilter
+from persistence.ledger.usage import Group, GroupBy, Measures, UsageFilter, UsageReport
 
 
-def render_usage(call: Call, group_by: GroupBy, narrowed: UsageFilter, usage: Usage) -> UsageRead:
+def render_usage(
+    call: Call, group_by: GroupBy, narrowed: UsageFilter, usage: UsageReport
+) -> UsageRead:
     """Return the usage of the days in the filter."""
     return UsageRead(
         group_by=group_by.value,

@@ -77,7 +77,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class UsageReport:
     """Groups (days in order, others the most expensive first) and the sums over all of them."""
 
     groups: Sequence[Group]
@@ -163,7 +163,7 @@ FROM ({_sum_executions(with_open=False, by_model=True)}) AS summed
 """)  # noqa: S608 - columns of ours
 
 
-async def sum_usage(session: AsyncSession, group_by: GroupBy, narrowed: UsageFilter) -> Usage:
+async def sum_usage(session: AsyncSession, group_by: GroupBy, narrowed: UsageFilter) -> UsageReport:
     """The filtered usage, grouped."""
     today = datetime.now(UTC).date()
     closed = await session.scalar(select(func.max(UsageClosedDayRow.day)))
@@ -183,7 +183,7 @@ async def sum_usage(session: AsyncSession, group_by: GroupBy, narrowed: UsageFil
     rows = (await session.execute(statement, given)).all()
     groups = [row for row in rows if not row.is_total]
     totals = [_measures(row) for row in rows if row.is_total]
-    return Usage(
+    return UsageReport(
         groups=await _with_names(session, group_by, groups[:MOST_GROUPS]),
         totals=totals[0] if totals else Measures(),
         is_capped=len(groups) > MOST_GROUPS,

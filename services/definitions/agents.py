@@ -15,9 +15,9 @@ from persistence.definitions import agents
 from persistence.tables.agents import AgentRow
 from services.caller import Caller
 from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate
-from services.definitions.merging import validated
+from services.definitions.merging import validate_fields
 from services.definitions.resources import EditableResource, create_resource, replace_resource
-from services.definitions.task_rules import rule_problems
+from services.definitions.task_rules import tool_rule_problems
 from services.unit_of_work import UnitOfWork
 
 
@@ -61,7 +61,7 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
     async def check(self, work: UnitOfWork, row: AgentRow, body: AgentCreate) -> None:
         """Check the tool rules, and that the slug of a new agent is free."""
         del work, row
-        if problems := list(rule_problems("allowed_tools", body.allowed_tools)):
+        if problems := list(tool_rule_problems("allowed_tools", body.allowed_tools)):
             raise InvalidInputError("The agent is invalid; see errors.", problems)
         if body.agent_id in BUILT_IN_SLUGS:
             raise DuplicateNameError(
@@ -108,7 +108,7 @@ class ImportedAgent:
 async def import_agent(work: UnitOfWork, body: AgentImport) -> ImportedAgent:
     """Create an agent of the caller from a Markdown file with front matter, or replace it."""
     file = agent_files.read(*split_front_matter(body.markdown))
-    agent = validated(AgentCreate, file.body, "The agent in the file")
+    agent = validate_fields(AgentCreate, file.body, "The agent in the file")
     row = await agents.find_own(work.session, work.caller.user_id, agent.agent_id, lock=True)
     if row is None or not body.replace:
         row = await create_resource(work, AGENTS, agent)

@@ -26,7 +26,7 @@ VERBATIM = f"{{{{ {MESSAGE} }}}}"
 LONGEST_TITLE = 100
 
 
-async def work_of_body(work: UnitOfWork, body: WorkBody) -> Work:
+async def define_work(work: UnitOfWork, body: WorkBody) -> Work:
     """The work that the body defines."""
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, body.agent_id) if body.agent_id else None
@@ -37,11 +37,13 @@ async def work_of_body(work: UnitOfWork, body: WorkBody) -> Work:
     template = body.prompt if body.variables else VERBATIM
     definition = TaskDefinition(**given, prompt_template=template)
     definition = await task_rules.check_definition(work, definition, owner_id=user_id)
-    title = body.title or title_of(body.prompt)
+    title = body.title or make_title(body.prompt)
     return Work(definition=definition, title=title, is_inline=True, tags=body.tags)
 
 
-async def checked_agent(work: UnitOfWork, slug: str | None, options: SdkOptions) -> Agent | None:
+async def find_checked_agent(
+    work: UnitOfWork, slug: str | None, options: SdkOptions
+) -> Agent | None:
     """The agent of a new session, if there is one, with valid options."""
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, slug) if slug else None
@@ -58,12 +60,12 @@ def require_claude(executor: str, field: str) -> None:
         raise _refused(field, hint)
 
 
-def variables_of(body: WorkBody) -> dict[str, Any]:
+def choose_variables(body: WorkBody) -> dict[str, Any]:
     """The variables; without any, the prompt itself is the value of one."""
     return body.variables or {MESSAGE: body.prompt}
 
 
-def work_of_agent(agent: Agent | None, options: dict[str, Any] | None, content: str) -> Work:
+def define_turn(agent: Agent | None, options: dict[str, Any] | None, content: str) -> Work:
     """A turn of a session with an agent, or with the model alone."""
     require_claude(agent.executor if agent else "claude", "agent_id")
     definition = TaskDefinition(
@@ -72,10 +74,10 @@ def work_of_agent(agent: Agent | None, options: dict[str, Any] | None, content: 
         allowed_tools=agent.allowed_tools if agent else (),
         sdk_options=SdkOptions.model_validate(options or {}),
     )
-    return Work(definition=definition, title=title_of(content), is_inline=True)
+    return Work(definition=definition, title=make_title(content), is_inline=True)
 
 
-async def same_work(session: AsyncSession, row: ExecutionRow) -> Work:
+async def read_work(session: AsyncSession, row: ExecutionRow) -> Work:
     """The work of an execution, from its pinned definition."""
     return Work(
         definition=await _pinned(session, row),
@@ -87,7 +89,7 @@ async def same_work(session: AsyncSession, row: ExecutionRow) -> Work:
     )
 
 
-async def follow_up(session: AsyncSession, row: ExecutionRow, content: str) -> Work:
+async def define_follow_up(session: AsyncSession, row: ExecutionRow, content: str) -> Work:
     """A message after the end of an execution, with the same tools and options."""
     definition = await _pinned(session, row)
     changed: dict[str, Any] = {
@@ -97,7 +99,7 @@ async def follow_up(session: AsyncSession, row: ExecutionRow, content: str) -> W
     }
     return Work(
         definition=definition.model_copy(update=changed),
-        title=title_of(content),
+        title=make_title(content),
         is_inline=True,
         task_id=row.task_id,
         task_version=row.task_version,
@@ -105,7 +107,7 @@ async def follow_up(session: AsyncSession, row: ExecutionRow, content: str) -> W
     )
 
 
-def title_of(text: str) -> str:
+def make_title(text: str) -> str:
     """The first line that is not empty, truncated."""
     lines = (line.strip() for line in text.splitlines())
     line = next(filter(None, lines), "Message")

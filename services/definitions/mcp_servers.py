@@ -16,13 +16,13 @@ from domain.errors import (
     PermissionDeniedError,
     SecretUnusableError,
 )
+from domain.mcp_health import McpHealth
 from persistence.tables.mcp_servers import McpServerRow
 from services.caller import Caller
 from services.definitions import mcp_rules, mcp_values
 from services.definitions.inputs import McpServerCreate, McpServerUpdate
-from services.definitions.mcp_health import Health, check_health
 from services.definitions.resources import NamedResource
-from services.ports import WebClient
+from services.ports import CheckHealth
 from services.unit_of_work import Services, UnitOfWork
 
 RESERVED_HEADERS = frozenset(
@@ -89,7 +89,7 @@ MCP_SERVERS = McpServers()
 
 
 async def check_mcp_server(
-    services: Services, caller: Caller, web: WebClient, server_id: UUID
+    services: Services, caller: Caller, check_health: CheckHealth, server_id: UUID
 ) -> Mapping[str, Any]:
     """Check whether a server of the caller answers, store the result, and return it as JSON.
 
@@ -106,7 +106,7 @@ async def check_mcp_server(
             "This server is a command, which a worker starts for an execution. "
             "Only servers with a URL can be checked."
         )
-    result = _health_json(await _check_health(services, caller, web, row, row.url))
+    result = _health_json(await _check_health(services, caller, check_health, row, row.url))
     async with services.transaction(caller) as work:
         current = await MCP_SERVERS.find(work.session, caller, server_id, lock=True)
         if current.updated_at == row.updated_at:
@@ -117,8 +117,8 @@ async def check_mcp_server(
 
 
 async def _check_health(
-    services: Services, caller: Caller, web: WebClient, row: McpServerRow, url: str
-) -> Health:
+    services: Services, caller: Caller, check_health: CheckHealth, row: McpServerRow, url: str
+) -> McpHealth:
     """Ask the server, with the caller's own secrets."""
     try:
         async with services.transaction(caller) as work:
@@ -131,11 +131,11 @@ async def _check_health(
                 host=httpx2.URL(url).host,
             )
     except SecretUnusableError as error:
-        return Health(is_healthy=False, detail=error.detail)
-    return await check_health(web, url, headers)
+        return McpHealth(is_healthy=False, detail=error.detail)
+    return await check_health(url, headers)
 
 
-def _health_json(health: Health) -> dict[str, Any]:
+def _health_json(health: McpHealth) -> dict[str, Any]:
     fields = asdict(health)
     status = "healthy" if fields.pop("is_healthy") else "unhealthy"
     return {"status": status, "checked_at": datetime.now(UTC).isoformat(), **fields}

@@ -13,7 +13,7 @@ from domain.secrets import name_in
 from persistence.definitions import secrets
 from persistence.tables.secrets import SecretRow
 from services.unit_of_work import UnitOfWork
-from services.validation_messages import Location, sentence
+from services.validation_messages import Location, find_problems
 
 
 async def config_problems(
@@ -35,10 +35,7 @@ async def config_problems(
         # From JSON, as in a request, so that messages contain JSON types.
         parsed = NotificationConfig.model_validate_json(json.dumps(config))
     except ValidationError as error:
-        return [
-            FieldProblem((*loc, *e["loc"]), sentence(e, NotificationConfig), e["type"])
-            for e in error.errors(include_url=False, include_input=False)
-        ]
+        return find_problems(error, NotificationConfig, loc)
     rules = TargetRules(work, owner_id)
     problems: list[FieldProblem] = []
     for index, webhook in enumerate(parsed.webhooks):

@@ -32,7 +32,7 @@ def _tokens_problem(tokens: Any, max_tokens: int | None) -> str | None:
     return None
 
 
-def people_problems(policy: HumanInputPolicy) -> Iterator[FieldProblem]:
+def input_policy_problems(policy: HumanInputPolicy) -> Iterator[FieldProblem]:
     """Problems of the policy: `on_expiry: default` requires an explicit default answer."""
     if policy.on_expiry == "default" and policy.default_answer is None:
         loc = ("body", "human_input_policy", "default_answer")

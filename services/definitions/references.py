@@ -21,40 +21,42 @@ COMPARED = 1000
 D = TypeVar("D", bound=TaskDefinition)
 
 
-async def agent_of(
+async def find_agent(
     session: AsyncSession, owner_id: UUID, definition: TaskDefinition
 ) -> tuple[Agent | None, list[FieldProblem]]:
-    """The agent of a definition, and problems with it."""
+    """Return the agent of a definition, and problems with it."""
     if definition.agent_id is None:
         return None, []
     agent = await agents.find(session, owner_id, definition.agent_id)
     if agent is None:
-        return None, [await _no_agent(session, owner_id, definition.agent_id)]
+        return None, [await _agent_problem(session, owner_id, definition.agent_id)]
     if agent.executor != "claude":
         text = f"The agent {agent.slug!r} is external, which is not supported yet; use another."
         return agent, [FieldProblem(("body", "agent_id"), text)]
     return agent, []
 
 
-async def expanded(
+async def expand_tool_groups(
     session: AsyncSession, owner_id: UUID, definition: D
 ) -> tuple[D, list[FieldProblem]]:
-    """The definition with group names replaced by their rules, and problems with them."""
+    """Return the definition with the rules of its tool groups, and problems with them."""
     lists = {field: getattr(definition, field) for field in TOOL_LISTS}
     named = groups_in(rule for rules in lists.values() for rule in rules)
     if not named:
         return definition, []
     groups = await named_resources.find_tool_groups(session, owner_id, named)
     problems = [
-        problem for field, rules in lists.items() for problem in _no_groups(field, rules, groups)
+        problem
+        for field, rules in lists.items()
+        for problem in _group_problems(field, rules, groups)
     ]
     return definition.model_copy(
         update={field: expand(rules, groups) for field, rules in lists.items()}
     ), problems
 
 
-def spelled(definition: TaskDefinition) -> dict[str, list[str]]:
-    """The tool lists that name groups, as they were sent."""
+def lists_with_groups(definition: TaskDefinition) -> dict[str, list[str]]:
+    """Return the tool lists that name groups, as they were sent."""
     lists = {field: list(getattr(definition, field)) for field in TOOL_LISTS}
     return {field: rules for field, rules in lists.items() if groups_in(rules)}
 
@@ -62,7 +64,7 @@ def spelled(definition: TaskDefinition) -> dict[str, list[str]]:
 async def server_problems(
     session: AsyncSession, owner_id: UUID, definition: TaskDefinition, *, is_public: bool
 ) -> list[FieldProblem]:
-    """Problems of references to registered MCP servers.
+    """Return problems with references to registered MCP servers.
 
     A public definition can use only servers that are available to every user.
     """
@@ -88,7 +90,7 @@ async def server_problems(
     ]
 
 
-async def _no_agent(session: AsyncSession, owner_id: UUID, slug: str) -> FieldProblem:
+async def _agent_problem(session: AsyncSession, owner_id: UUID, slug: str) -> FieldProblem:
     known = await agents.list_slugs(session, owner_id, limit=COMPARED)
     alike = difflib.get_close_matches(slug, known, 1)
     hint = (
@@ -98,7 +100,9 @@ async def _no_agent(session: AsyncSession, owner_id: UUID, slug: str) -> FieldPr
     return FieldProblem(("body", "agent_id"), text, "unknown_agent")
 
 
-def _no_groups(field: str, rules: Sequence[str], groups: Collection[str]) -> Iterator[FieldProblem]:
+def _group_problems(
+    field: str, rules: Sequence[str], groups: Collection[str]
+) -> Iterator[FieldProblem]:
     for index, rule in enumerate(rules):
         name = group_named(rule)
         if name is not None and name not in groups:

@@ -17,7 +17,7 @@ from persistence.db.paging import Page, Window
 from persistence.definitions import named_resources
 from persistence.tables.columns import NamedRow, OwnedRow
 from services.caller import Caller
-from services.definitions.merging import merged
+from services.definitions.merging import merge_update
 from services.field_types import Body
 from services.unit_of_work import UnitOfWork
 
@@ -128,7 +128,9 @@ async def update_resource(
     """Change the given fields of a resource."""
     row = await resource.find(work.session, work.caller, key, lock=True)
     precondition(row)
-    body = merged(resource.create_model, resource.body_fields(row), update, what=resource.noun)
+    body = merge_update(
+        resource.create_model, resource.body_fields(row), update, what=resource.noun
+    )
     await replace_resource(work, resource, row, body)
     return row
 

@@ -31,33 +31,33 @@ async def check_task(work: UnitOfWork, task: TaskCreate, *, owner_id: UUID) -> T
 
     Returns the task with the names of tool groups replaced by their rules.
     """
-    runs, problems = await _problems(work, task, owner_id, is_public=task.is_public)
-    problems += [*_schedule(task), *_sharing(task)]
-    _refuse(work.caller, task, problems, "The task is invalid; see errors.")
-    return runs
+    resolved, problems = await _find_problems(work, task, owner_id, is_public=task.is_public)
+    problems += [*_schedule_problems(task), *_sharing_problems(task)]
+    _raise_problems(work.caller, task, problems, "The task is invalid; see errors.")
+    return resolved
 
 
 async def check_definition(
     work: UnitOfWork, definition: TaskDefinition, *, owner_id: UUID
 ) -> TaskDefinition:
-    """Check a definition without a task; see `check`."""
-    runs, problems = await _problems(work, definition, owner_id, is_public=False)
-    _refuse(work.caller, definition, problems, "The definition is invalid; see errors.")
-    return runs
+    """Check a definition without a task (`check_task`)."""
+    resolved, problems = await _find_problems(work, definition, owner_id, is_public=False)
+    _raise_problems(work.caller, definition, problems, "The definition is invalid; see errors.")
+    return resolved
 
 
-async def _problems(
+async def _find_problems(
     work: UnitOfWork, definition: D, owner_id: UUID, *, is_public: bool
 ) -> tuple[D, list[FieldProblem]]:
-    """The definition with resolved references, and all its problems."""
+    """Return the definition with resolved references, and all its problems."""
     session, settings = work.session, work.services.settings
-    agent, no_agent = await references.agent_of(session, owner_id, definition)
-    runs, no_groups = await references.expanded(session, owner_id, definition)
+    agent, agent_problems = await references.find_agent(session, owner_id, definition)
+    resolved, group_problems = await references.expand_tool_groups(session, owner_id, definition)
     config = definition.notification_config
-    return runs, [
-        *_definition(definition, agent, settings),
-        *no_agent,
-        *no_groups,
+    return resolved, [
+        *_definition_problems(definition, agent, settings),
+        *agent_problems,
+        *group_problems,
         *mcp_rules.inline_problems(definition.sdk_options.mcp_servers, settings.check_url),
         *await references.server_problems(session, owner_id, definition, is_public=is_public),
         *await notification_rules.config_problems(
@@ -66,7 +66,7 @@ async def _problems(
     ]
 
 
-def _refuse(
+def _raise_problems(
     caller: Caller, definition: TaskDefinition, problems: list[FieldProblem], detail: str
 ) -> None:
     if problems:
@@ -81,27 +81,27 @@ def _refuse(
         raise PermissionDeniedError("Using a command as MCP server requires the admin role.")
 
 
-def _definition(
+def _definition_problems(
     definition: TaskDefinition, agent: Agent | None, settings: OperatorSettings
 ) -> Iterator[FieldProblem]:
-    yield from _tools(definition)
-    yield from _report(definition)
-    yield from _schemas(definition)
-    yield from _budget(definition, agent, settings.default_model)
+    yield from _tool_problems(definition)
+    yield from _report_problems(definition)
+    yield from _schema_problems(definition)
+    yield from _budget_problems(definition, agent, settings.default_model)
     yield from policy_rules.thinking_problems(definition.sdk_options)
-    yield from policy_rules.people_problems(definition.human_input_policy)
+    yield from policy_rules.input_policy_problems(definition.human_input_policy)
     if definition.working_directory_path is not None:
         path, roots = definition.working_directory_path, settings.working_directories
         if found := working_directories.problem(path, roots):
             yield _problem("working_directory_path", found)
 
 
-def _tools(task: TaskDefinition) -> Iterator[FieldProblem]:
+def _tool_problems(task: TaskDefinition) -> Iterator[FieldProblem]:
     for field in references.TOOL_LISTS:
-        yield from rule_problems(field, getattr(task, field), may_name_groups=True)
+        yield from tool_rule_problems(field, getattr(task, field), may_name_groups=True)
 
 
-def rule_problems(
+def tool_rule_problems(
     field: str, rules: Sequence[str], *, may_name_groups: bool = False
 ) -> Iterator[FieldProblem]:
     """Problems of a list of tool rules, except for unknown groups."""
@@ -111,7 +111,7 @@ def rule_problems(
         yield FieldProblem(("body", field, *found.loc), found.msg, found.type)
 
 
-def _schedule(task: TaskCreate) -> Iterator[FieldProblem]:
+def _schedule_problems(task: TaskCreate) -> Iterator[FieldProblem]:
     if task.is_scheduled and task.schedule_cron is None:
         yield _problem(
             "schedule_cron", "A scheduled task requires schedule_cron, such as '0 9 * * 1-5'."
@@ -127,14 +127,14 @@ def _schedule(task: TaskCreate) -> Iterator[FieldProblem]:
         )
 
 
-def _report(task: TaskDefinition) -> Iterator[FieldProblem]:
+def _report_problems(task: TaskDefinition) -> Iterator[FieldProblem]:
     if task.generate_report and task.report_format is None:
         yield _problem(
             "report_format", "generate_report requires report_format: html, pdf, json or markdown."
         )
 
 
-def _schemas(task: TaskDefinition) -> Iterator[FieldProblem]:
+def _schema_problems(task: TaskDefinition) -> Iterator[FieldProblem]:
     if task.variables_schema is not None:
         yield from schema_problems(task.variables_schema, ("body", "variables_schema"))
     if task.sdk_options.output_schema is not None:
@@ -142,15 +142,15 @@ def _schemas(task: TaskDefinition) -> Iterator[FieldProblem]:
         yield from schema_problems(task.sdk_options.output_schema, loc)
 
 
-def _budget(
+def _budget_problems(
     task: TaskDefinition, agent: Agent | None, default_model: str
 ) -> Iterator[FieldProblem]:
-    model = model_of(task, agent, default_model)
+    model = choose_model(task, agent, default_model)
     if task.sdk_options.max_budget_usd is not None and not pricing.is_priced(model):
-        yield unpriced(("body", "sdk_options", "max_budget_usd"), model)
+        yield unpriced_problem(("body", "sdk_options", "max_budget_usd"), model)
 
 
-def _sharing(task: TaskCreate) -> Iterator[FieldProblem]:
+def _sharing_problems(task: TaskCreate) -> Iterator[FieldProblem]:
     """Problems of a public task: it runs as other users, so it must stay inside its sandbox."""
     if not task.is_public:
         return
@@ -183,12 +183,12 @@ def require_scheduled(row: TaskRow) -> None:
         raise ConflictError("This task has no schedule; set is_scheduled and schedule_cron.")
 
 
-def model_of(definition: TaskDefinition, agent: Agent | None, default_model: str) -> str:
+def choose_model(definition: TaskDefinition, agent: Agent | None, default_model: str) -> str:
     """The model to use: from the definition, its agent or the settings, in this order."""
     return definition.sdk_options.model or (agent and agent.model) or default_model
 
 
-def unpriced(loc: tuple[str, ...], model: str) -> FieldProblem:
+def unpriced_problem(loc: tuple[str, ...], model: str) -> FieldProblem:
     """Problems of the budget: the price of the model must be known."""
     return FieldProblem(
         loc,

@@ -17,7 +17,7 @@ from services.definitions.inputs import (
     TaskTemplateCreate,
     TaskTemplateUpdate,
 )
-from services.definitions.merging import validated
+from services.definitions.merging import validate_fields
 from services.definitions.resources import NamedResource
 from services.definitions.task_rules import SHARED_CHARACTERS
 from services.definitions.tasks import create_task
@@ -39,7 +39,7 @@ class TaskTemplates(NamedResource[TaskTemplateRow, TaskTemplateCreate]):
             raise InvalidInputError("The template is invalid; see errors.", problems)
         values = body.task.model_dump(mode="python", exclude_unset=True)
         values = {**_with_required_fields(values), "name": body.name}
-        task = validated(TaskCreate, values, "The task of the template")
+        task = validate_fields(TaskCreate, values, "The task of the template")
         await task_rules.check_task(work, task, owner_id=row.user_id)
 
     def columns(
@@ -88,7 +88,7 @@ def fill_template(
     }
     overrides = {f: getattr(body.overrides, f) for f in body.overrides.model_fields_set}
     fields = {**_with_required_fields(task), **texts, **overrides, "name": body.name}
-    return validated(TaskCreate, fields, "The task from this template")
+    return validate_fields(TaskCreate, fields, "The task from this template")
 
 
 def _parameter_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:

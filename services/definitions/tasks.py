@@ -9,7 +9,7 @@ from persistence.definitions.tasks import StoredTask
 from persistence.tables.tasks import TaskRow
 from services.definitions import references, task_rules
 from services.definitions.inputs import DEFINITION_FIELDS, TaskCreate, TaskUpdate
-from services.definitions.merging import merged
+from services.definitions.merging import merge_update
 from services.executions.access import own_task
 from services.unit_of_work import UnitOfWork
 
@@ -28,7 +28,7 @@ async def create_task(
 ) -> StoredTask:
     """Store a task with its first version."""
     checked = await task_rules.check_task(work, body, owner_id=work.caller.user_id)
-    columns = {**_columns(body), "entered_tools": references.spelled(body) or None}
+    columns = {**_columns(body), "entered_tools": references.lists_with_groups(body) or None}
     row = TaskRow(user_id=work.caller.user_id, **columns)
     stored = await tasks.create(work.session, row, checked.stored())
     after = {"name": row.name} | ({"template_id": str(template_id)} if template_id else {})
@@ -98,7 +98,7 @@ async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> S
 def _merge(stored: StoredTask, update: TaskUpdate) -> TaskCreate:
     """Return the task with the fields of the update in place of its own."""
     current = {f: getattr(stored.row, f) for f in TASK_FIELDS} | stored.definition
-    return merged(TaskCreate, current, update, what="task")
+    return merge_update(TaskCreate, current, update, what="task")
 
 
 def _entered_tools(
@@ -106,7 +106,7 @@ def _entered_tools(
 ) -> dict[str, list[str]] | None:
     """Return the tool lists that name groups; a list that is not updated keeps its rules."""
     kept = {f: v for f, v in (row.entered_tools or {}).items() if f not in update.model_fields_set}
-    return {**kept, **references.spelled(body)} or None
+    return {**kept, **references.lists_with_groups(body)} or None
 
 
 def _columns(body: TaskCreate) -> dict[str, Any]:

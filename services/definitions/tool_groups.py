@@ -7,7 +7,7 @@ from domain.errors import InvalidInputError
 from persistence.tables.tool_groups import ToolGroupRow
 from services.definitions.inputs import ToolGroupCreate, ToolGroupUpdate
 from services.definitions.resources import NamedResource
-from services.definitions.task_rules import rule_problems
+from services.definitions.task_rules import tool_rule_problems
 from services.unit_of_work import UnitOfWork
 
 
@@ -20,7 +20,7 @@ class ToolGroups(NamedResource[ToolGroupRow, ToolGroupCreate]):
     async def check(self, work: UnitOfWork, row: ToolGroupRow, body: ToolGroupCreate) -> None:
         """Check the rules in the list; a group cannot name other groups."""
         del work, row
-        if problems := list(rule_problems("tools", body.tools)):
+        if problems := list(tool_rule_problems("tools", body.tools)):
             raise InvalidInputError("The tool group is invalid; see errors.", problems)
 
     def audited_fields(self, row: ToolGroupRow) -> Mapping[str, Any]:

@@ -39,6 +39,6 @@ async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunRe
     start = await with_schedule_variables(work.session, start, now)
     agent = await starting.check_start(work, start, strict_variables=body.strict_variables)
     default_model = work.services.settings.default_model
-    model = task_rules.model_of(start.work.definition, agent, default_model)
+    model = task_rules.choose_model(start.work.definition, agent, default_model)
     forecast = await forecasts.make_forecast(work.session, task_id, start.user_id)
     return DryRunResult(start, agent, model, forecast)

@@ -88,7 +88,7 @@ async def _fork_point(session: AsyncSession, source: ExecutionRow, body: ForkBod
 
 async def _work_of_fork(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> Work:
     """Return the work of the source, with another model if the body names one."""
-    work = await inline_work.same_work(session, source)
+    work = await inline_work.read_work(session, source)
     if body.model is None:
         return work
     options = work.definition.sdk_options.model_copy(update={"model": body.model})

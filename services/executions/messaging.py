@@ -27,7 +27,7 @@ async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) 
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if _reads_messages(row):
         return await _steer(work, row, body.content)
-    follow_up = await inline_work.follow_up(work.session, row, body.content)
+    follow_up = await inline_work.define_follow_up(work.session, row, body.content)
     start = _turn(work, follow_up, body.content, user_id=row.user_id, session_id=row.session_id)
     return await start_execution(work, start)
 
@@ -45,9 +45,9 @@ async def send_session_message(
         return await _steer(work, last, body.content)
     if session.is_interactive or last is None:
         agent = await _agent_of_session(work, session, session.agent_id)
-        turn_work = inline_work.work_of_agent(agent, session.sdk_options, body.content)
+        turn_work = inline_work.define_turn(agent, session.sdk_options, body.content)
     else:
-        turn_work = await inline_work.follow_up(work.session, last, body.content)
+        turn_work = await inline_work.define_follow_up(work.session, last, body.content)
     start = _turn(work, turn_work, body.content, user_id=session.user_id, session_id=session.id)
     return await start_execution(work, start)
 
@@ -61,7 +61,7 @@ async def start_session_work(work: UnitOfWork, session_id: UUID, body: SessionWo
         parent = await _parent_of(work, session, body.parent_task_id)
     start = _turn(
         work,
-        inline_work.work_of_agent(agent, session.sdk_options, body.input),
+        inline_work.define_turn(agent, session.sdk_options, body.input),
         body.input,
         user_id=session.user_id,
         session_id=session.id,

@@ -36,7 +36,7 @@ async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> 
         raise ExecutionActiveError(f"This execution is {row.status}; cancel it first.")
     await require_runnable_task(work, row)
     return Start(
-        work=await inline_work.same_work(work.session, row),
+        work=await inline_work.read_work(work.session, row),
         user_id=row.user_id,
         actor=work.caller.actor,
         trigger_type="retry",

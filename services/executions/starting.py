@@ -51,9 +51,9 @@ async def start_inline_work(work: UnitOfWork, body: WorkBody) -> ExecutionRow:
     """Start an execution of the definition in the request."""
     start = start_of_body(
         work,
-        await inline_work.work_of_body(work, body),
+        await inline_work.define_work(work, body),
         body,
-        variables=inline_work.variables_of(body),
+        variables=inline_work.choose_variables(body),
         action="execution.create",
     )
     return await start_execution(work, start, strict_variables=body.strict_variables)
@@ -110,7 +110,7 @@ async def check_start(
 ) -> Agent | None:
     """Check that an execution can start, without starting it. Return the agent it names."""
     definition = start.work.definition
-    agent, problems = await references.agent_of(work.session, start.user_id, definition)
+    agent, problems = await references.find_agent(work.session, start.user_id, definition)
     if strict_variables:
         problems += [
             FieldProblem(("body", "variables", name), "The prompt needs a value.", "missing")
@@ -122,9 +122,9 @@ async def check_start(
     if rendered_length(definition.prompt_template, variables) > LONGEST_RENDERED:
         hint = f"The rendered prompt is longer than {LONGEST_RENDERED} characters; shorten it."
         problems.append(FieldProblem(("body", "variables"), hint, "too_long"))
-    model = task_rules.model_of(definition, agent, work.services.settings.default_model)
+    model = task_rules.choose_model(definition, agent, work.services.settings.default_model)
     if start.budget_usd is not None and not pricing.is_priced(model):
-        problems.append(task_rules.unpriced(("body", "max_budget_usd"), model))
+        problems.append(task_rules.unpriced_problem(("body", "max_budget_usd"), model))
     now = datetime.now(UTC)
     if start.deadline_at is not None and not now < start.deadline_at < now + LATEST_DEADLINE:
         hint = "The deadline must be in the future, and within ten years."

@@ -42,7 +42,7 @@ def profile() -> Profile:
 # --- the compose file ---------------------------------------------------------------------------
 
 
-def test_no_secret_stands_in_the_file_and_a_missing_one_stops_the_start() -> None:
+def test_the_file_contains_no_secret_and_a_missing_one_stops_the_start() -> None:
     secret = re.compile(r"PASSWORD|PWD|SECRET|KEY|DATABASE_URL")
     secrets = [(s, n, v) for s, n, v in variables() if secret.search(n)]
     assert len(secrets) >= 6
@@ -93,10 +93,10 @@ def test_our_containers_have_no_capability_and_can_gain_none() -> None:
 
 
 def test_temporal_is_the_release_the_tests_run_on() -> None:
-    said = subprocess.run(
+    version = subprocess.run(
         [temporal.binary(), "--version"], capture_output=True, text=True, check=True
     ).stdout
-    found = re.search(r"Server (?P<server>[\d.]+), UI (?P<ui>[\d.]+)", said)
+    found = re.search(r"Server (?P<server>[\d.]+), UI (?P<ui>[\d.]+)", version)
     assert found
     assert SERVICES["temporal"]["image"] == f"temporalio/server:{found['server']}"
     assert SERVICES["temporal-ui"]["image"] == f"temporalio/ui:{found['ui']}"
@@ -104,11 +104,11 @@ def test_temporal_is_the_release_the_tests_run_on() -> None:
         assert SERVICES[job]["image"] == f"temporalio/admin-tools:{found['server']}"
 
 
-def test_temporal_is_told_what_perdure_up_tells_its_own() -> None:
+def test_temporal_has_the_settings_of_perdure_up() -> None:
     path = ROOT / "deploy" / "temporal" / "dynamicconfig.yaml"
-    told = yaml.safe_load(path.read_text("utf-8"))
+    configured = yaml.safe_load(path.read_text("utf-8"))
     ours = {name: [{"value": json.loads(v)}] for name, v in temporal.DYNAMIC_CONFIG.items()}
-    assert told == ours
+    assert configured == ours
 
 
 @pytest.mark.parametrize("script", ["schema.sh", "namespace.sh"])

@@ -1,4 +1,4 @@
-"""What is written for people is true of the code, as far as a machine can tell."""
+"""The documents match the code, as far as a test can check."""
 
 import re
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ def test_named_commands_are_there(page: Path) -> None:
 
 
 def commands_in(text: str) -> Iterator[str]:
-    """Only what stands in code is a command: sentences speak of Perdure too."""
+    """Commands in code blocks and inline code; sentences also contain the name Perdure."""
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
         yield from (found["words"] for found in COMMAND.finditer(block))
     for code in CODE.finditer(text):
@@ -118,12 +118,12 @@ def test_every_tool_is_described() -> None:
 def test_every_event_in_the_code_is_described() -> None:
     sources = [
         path.read_text("utf-8")
-        for folder in ("agent", "api", "activities", "persistence")
+        for folder in ("agent", "api", "activities", "persistence", "services")
         for path in (ROOT / folder).rglob("*.py")
     ]
-    told = {e for source in sources for e in re.findall(r'Event\(\s*"([a-z_.]+)"', source)}
-    assert told
-    assert told <= code_of_events()
+    found = {e for source in sources for e in re.findall(r'Event\(\s*"([a-z_.]+)"', source)}
+    assert found
+    assert found <= code_of_events()
 
 
 def code_of_events() -> set[str]:

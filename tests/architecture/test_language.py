@@ -1,10 +1,12 @@
 """The word list of `make check` finds banned words, and the covered files contain none."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.check_language import COVERED, ROOT, Hit, check, check_file, files
+from scripts.docs_site import api_reference, cli_reference
 
 
 def words(text: str) -> list[str]:
@@ -53,3 +55,11 @@ def test_covered_files_contain_no_banned_words(path: str) -> None:
 
     assert checked
     assert [str(hit) for file in checked for hit in check_file(file)] == []
+
+
+@pytest.mark.parametrize("reference", [api_reference, cli_reference])
+def test_openapi_and_help_contain_no_banned_words(reference: Callable[[], str]) -> None:
+    text = reference()
+
+    lines = text.splitlines()
+    assert [f"{hit.word}: {lines[hit.line - 1]}" for hit in check(text, "reference")] == []

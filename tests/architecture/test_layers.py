@@ -20,7 +20,7 @@ def test_imports_point_inward() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml")) == 0
 
 
-def test_modules_have_telling_names() -> None:
+def test_modules_have_specific_names() -> None:
     assert not [path for path, _ in modules() if Path(path).stem in VAGUE_NAMES]
 
 

@@ -1,7 +1,7 @@
-"""What the documents tell people to write and to type, as it stands there.
+"""The files and commands of the documents.
 
-A fenced block with a title is a file. A block of `sh` is typed, unless a comment above it says
-`<!-- not run: why -->`; it ends with 0, unless one says `<!-- exits N -->`.
+A fenced block with a title is a file. A block of `sh` is run, unless a comment above it contains
+`<!-- not run: why -->`; its exit code is 0, unless a comment contains `<!-- exits N -->`.
 """
 
 import re
@@ -16,7 +16,7 @@ PAGES = sorted(
 )
 
 _FENCED = re.compile(
-    r"(?:^<!-- (?P<said>[^\n]*) -->\n)?"
+    r"(?:^<!-- (?P<comment>[^\n]*) -->\n)?"
     r'^(?P<fence>`{3,})(?P<kind>\w+)(?: title="(?P<title>[^"\n]+)")?\n'
     r"(?P<body>.*?)^(?P=fence)$",
     re.DOTALL | re.MULTILINE,
@@ -25,7 +25,7 @@ _FENCED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block. `not_run` says why; `code` is what the last command ends with."""
+    """A fenced block. `not_run` is the reason; `code` is the expected exit code."""
 
     kind: str
     body: str
@@ -39,9 +39,9 @@ def blocks(document: str) -> Iterator[Block]:
     """The fenced blocks of a document of the repository, in order."""
     text = (REPOSITORY / document).read_text("utf-8")
     for found in _FENCED.finditer(text):
-        said = found["said"] or ""
-        not_run = re.fullmatch(r"not run: (.+)", said)
-        exits = re.fullmatch(r"exits (\d+)", said)
+        comment = found["comment"] or ""
+        not_run = re.fullmatch(r"not run: (.+)", comment)
+        exits = re.fullmatch(r"exits (\d+)", comment)
         yield Block(
             kind=found["kind"],
             body=found["body"],

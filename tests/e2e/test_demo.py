@@ -17,11 +17,11 @@ from tests.stack import COMMAND_SECONDS, PERDURE, environment
 ORDINARY_USER = 65_531
 
 
-def check_story(said: str) -> None:
+def check_output(output: str) -> None:
     """What the demonstration has to have shown."""
-    assert "the scripted model answers" in said
+    assert "the scripted model answers" in output
     for sign in ("⚙ bash", "✓ bash", "you answer: Saturday", "subtask completed", "completed ·"):
-        assert sign in said, said
+        assert sign in output, output
 
 
 def left_running(place: Path) -> list[str]:
@@ -45,7 +45,7 @@ def test_the_demo_runs_and_leaves_nothing_but_its_report(tmp_path: Path) -> None
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    check_story(result.stdout)
+    check_output(result.stdout)
     [report] = tmp_path.iterdir()
     assert "Demo: a small tea party" in report.read_text()
     assert left_running(tmp_path) == []
@@ -67,7 +67,7 @@ def clone() -> Iterator[Path]:
 
 
 def reachable_python() -> str:
-    """An interpreter that the ordinary user can run: this one may stand in a private home."""
+    """An interpreter that the ordinary user can run: this one may be in a private home."""
     candidates = [os.path.realpath(sys.executable), "/usr/local/bin/python3", "/usr/bin/python3"]
     for python in candidates:
         check = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {sys.version_info[:2]})"
@@ -102,7 +102,7 @@ def test_a_fresh_clone_needs_one_command_and_no_root(clone: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    check_story(result.stdout)
+    check_output(result.stdout)
     assert left_running(clone) == []
     status = ["git", "-C", str(clone / "perdure"), "status", "--porcelain"]
     assert subprocess.check_output([*as_ordinary_user(), *status]) == b""

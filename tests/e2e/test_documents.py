@@ -1,4 +1,4 @@
-"""Every command that a document tells people to type does what is said there."""
+"""Every command in the documents works as described."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def write_files(terminal: Path, document: str) -> None:
 
 
 def at(stack: Up, commands: str) -> str:
-    """The documents speak of the default address; this stack has another."""
+    """The commands for the address of this stack instead of the default one."""
     return commands.replace("http://127.0.0.1:8000", stack.facts()["api_url"])
 
 
@@ -65,11 +65,11 @@ def as_script(document: str, typed_blocks: list[Block]) -> str:
 def waiting_request(terminal: Path, kind: str) -> str:
     """The id of the one request of that kind in the inbox."""
 
-    def asked() -> list[str]:
+    def list_waiting() -> list[str]:
         listed = json.loads(typed(terminal, ".venv/bin/perdure inbox list --json"))
         return [request["id"] for request in listed["items"] if request["kind"] == kind]
 
-    [request_id] = until(asked, what=f"an {kind} in the inbox")
+    [request_id] = until(list_waiting, what=f"an {kind} in the inbox")
     return request_id
 
 
@@ -88,8 +88,8 @@ def test_the_readme_names_targets_that_make_knows() -> None:
 
 
 def test_the_readmes_task_is_executed_over_http(stack: Up, terminal: Path) -> None:
-    said = typed(terminal, at(stack, block_with(README, "sh", "/execute?wait=30")))
-    execution = json.loads(said)
+    printed = typed(terminal, at(stack, block_with(README, "sh", "/execute?wait=30")))
+    execution = json.loads(printed)
     assert execution["status"] == "completed"
     assert execution["result_data"]["text"]
     assert execution["cost_usd"] > 0
@@ -109,10 +109,10 @@ def test_the_worker_is_killed_as_in_the_tutorial(terminal: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
-        told = running.stdout or pytest.fail("no pipe")
-        until(lambda: "⚙ bash" in told.readline(), what="the start of the command")
+        output = running.stdout or pytest.fail("no pipe")
+        until(lambda: "⚙ bash" in output.readline(), what="the start of the command")
         typed(terminal, kill)
         request_id = waiting_request(terminal, "effect_check")
         running.communicate(timeout=COMMAND_SECONDS)
     assert running.returncode == 4
-    typed(terminal, f".venv/bin/perdure inbox answer {request_id} 'It was cut.' --deny")
+    typed(terminal, f".venv/bin/perdure inbox answer {request_id} 'It was interrupted.' --deny")

@@ -1,4 +1,4 @@
-"""A client that another tool made from our OpenAPI document runs the README's story."""
+"""A client that another tool made from our OpenAPI document runs the README's example."""
 
 import importlib
 import json
@@ -55,7 +55,7 @@ def call(operation: str, **given: Any) -> Any:
     return answer
 
 
-def test_the_readmes_story_by_a_generated_client(stack: Up, generated: ModuleType) -> None:
+def test_a_generated_client_runs_the_readmes_example(stack: Up, generated: ModuleType) -> None:
     facts = stack.facts()
     models = importlib.import_module("perdure_client.models")
     body = models.TaskCreate.from_dict(

@@ -1,4 +1,4 @@
-"""Executions as tests see them: told and answered as the gateway does, read from Postgres."""
+"""Executions in tests: signalled and answered as by the gateway, and read from Postgres."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -85,8 +85,8 @@ class Engine:
             assert await self.dispatcher.start(make_start_request(row))
         return self.run(row.id)
 
-    async def asked(self, marker: str) -> LoggedCall:
-        """The model's latest call with these words, as soon as there is one."""
+    async def model_call(self, marker: str) -> LoggedCall:
+        """The latest call of the model with this text, as soon as there is one."""
 
         async def found() -> LoggedCall | None:
             pairs = zip(self.scripted.requests[::-1], self.scripted.calls[::-1], strict=False)
@@ -168,7 +168,7 @@ class Run:
         return [(m.role, json.loads(m.content)) for m in await self.messages()]
 
     async def results(self) -> list[dict[str, Any]]:
-        """Every tool result the model was told, in order."""
+        """Every tool result that was sent to the model, in order."""
         return [
             block
             for role, blocks in await self.blocks()
@@ -286,12 +286,12 @@ class Run:
     async def open_request(self) -> InputRequestRow:
         """The oldest request that is open, as soon as there is one and the execution waits."""
 
-        async def asked() -> InputRequestRow | None:
+        async def find_open() -> InputRequestRow | None:
             if (await self.row()).status != ExecutionStatus.WAITING_FOR_USER:
                 return None
             return next((r for r in await self.requests() if r.status == "open"), None)
 
-        request = await eventually(asked, what="an open request")
+        request = await eventually(find_open, what="an open request")
         assert request is not None
         return request
 

@@ -36,7 +36,7 @@ async def check(run: Finished, row: Any) -> None:
     assert [event.seq for event in events] == list(range(1, row.event_seq + 1))
     assert {event.type for event in events} <= EVENT_TYPES
     assert events[-1].type == f"execution.{row.status}"
-    _check_moves(events)
+    _check_transitions(events)
     calls = await run.model_calls()
     assert row.cost_usd == sum((call.cost_usd or 0 for call in calls), Decimal(0))
     assert _tokens(row) == _tokens_of(calls)
@@ -52,22 +52,22 @@ async def check(run: Finished, row: Any) -> None:
     assert (row.error_code is None) == (row.error_message is None)
 
 
-def _check_moves(events: Sequence[Any]) -> None:
+def _check_transitions(events: Sequence[Any]) -> None:
     """States change as contract.md, section 3, allows; a reset may come from any state."""
-    stands = None
+    status = None
     for event in events:
-        moved = _moves(event)
-        if moved is None:
+        following = _new_status(event)
+        if following is None:
             continue
-        if event.type == "execution.reset" or stands in (None, moved):
-            stands = moved
+        if event.type == "execution.reset" or status in (None, following):
+            status = following
             continue
-        assert may_move(stands, moved), f"{stands} to {moved}"
-        stands = moved
+        assert may_move(status, following), f"{status} to {following}"
+        status = following
 
 
-def _moves(event: Any) -> ExecutionStatus | None:
-    """The state an event says that the execution has from now on."""
+def _new_status(event: Any) -> ExecutionStatus | None:
+    """The status that an event sets, or None."""
     match event.type:
         case "execution.started" | "execution.reset":
             return ExecutionStatus.RUNNING

@@ -68,7 +68,7 @@ async def make_place(database_url: str, temporal_address: str, home: Path) -> Wo
 
 @asynccontextmanager
 async def driving(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
-    """A driver for executions there; whoever wants them to move runs workers too."""
+    """A driver for executions there. They need a worker to move."""
     client = await connect(place.settings())
     database = Database.connect(place.database_url)
     async with database.transaction() as session:

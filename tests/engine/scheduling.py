@@ -143,7 +143,7 @@ class Scheduled:
         return run
 
     async def fired(self) -> Sequence[ScheduledRun]:
-        """What is told of its fires, newest first."""
+        """The record of its fires, newest first."""
         async with self.engine.database.reading() as session:
             return await scheduled_runs.list_recent(session, self.id, limit=10)
 

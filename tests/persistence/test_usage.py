@@ -11,7 +11,7 @@ import pytest
 from persistence.db.database import Database
 from persistence.identity import users
 from persistence.ledger import usage as usage_of
-from persistence.ledger.usage import GroupBy, Measures, Usage, UsageFilter
+from persistence.ledger.usage import GroupBy, Measures, UsageFilter, UsageReport
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.input_requests import InputRequestRow
 from persistence.tables.model_calls import ModelCallRow
@@ -76,7 +76,7 @@ class Ledger:
                 )
             )
 
-    async def read(self, group_by: GroupBy, narrowed: UsageFilter = MARCH) -> Usage:
+    async def read(self, group_by: GroupBy, narrowed: UsageFilter = MARCH) -> UsageReport:
         async with self.database.reading() as session:
             return await usage_of.sum_usage(session, group_by, narrowed)
 
@@ -178,9 +178,9 @@ async def test_groups(ledger: Ledger, is_closed: bool) -> None:  # noqa: FBT001 
     ] == [("big", 2, 120, 30), ("small", 2, 80, 30)]
     assert models.totals == days.totals == tasks.totals == by_user.totals
 
-    mine = await ledger.read(GroupBy.MODEL, replace(MARCH, user_id=ledger.alice))
-    assert [g.measures.cost_usd for g in mine.groups] == [Decimal("0.4"), Decimal("0.1")]
-    assert mine.totals.executions == 1
+    own = await ledger.read(GroupBy.MODEL, replace(MARCH, user_id=ledger.alice))
+    assert [g.measures.cost_usd for g in own.groups] == [Decimal("0.4"), Decimal("0.1")]
+    assert own.totals.executions == 1
     of_task = await ledger.totals(replace(MARCH, task_id=first.task_id))
     assert (of_task.executions, of_task.cost_usd) == (1, Decimal("0.5"))
     assert await ledger.totals(UsageFilter(date(2026, 4, 1), date(2026, 4, 2))) == Measures()
@@ -225,4 +225,4 @@ async def test_a_day_is_closed_an_hour_after_its_end(ledger: Ledger) -> None:
 async def test_nothing_is_used_before_anything_runs(ledger: Ledger) -> None:
     assert await close(ledger) == 0
     for group in GroupBy:
-        assert await ledger.read(group) == Usage([], Measures(), is_capped=False)
+        assert await ledger.read(group) == UsageReport([], Measures(), is_capped=False)

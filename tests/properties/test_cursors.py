@@ -35,7 +35,7 @@ filters = st.builds(
 
 
 class Walk:
-    """A list that somebody walks, and others write to."""
+    """Reads a list page by page while others write to it."""
 
     def __init__(self, database: Database, user_id: UUID, narrowed: ExecutionFilter) -> None:
         self._database = database

@@ -135,7 +135,7 @@ class ExecutionStates(RuleBasedStateMachine):
         self.do(tries())
 
     @rule()
-    def somebody_cancels(self) -> None:
+    def a_user_cancels(self) -> None:
         async def cancel() -> None:
             async with self.database.transaction() as session:
                 await cascade.cancel_tree(session, self.execution.id, "enough")
@@ -143,25 +143,25 @@ class ExecutionStates(RuleBasedStateMachine):
         self.do(cancel())
         self.is_cancelled = self.is_cancelled or not self.is_over
 
-    @rule(stand_still=st.booleans())
-    def somebody_pauses_or_resumes(self, *, stand_still: bool) -> None:
-        async def wish() -> bool:
+    @rule(is_paused=st.booleans())
+    def a_user_pauses_or_resumes(self, *, is_paused: bool) -> None:
+        async def request() -> bool:
             async with self.database.transaction() as session:
                 row = await queries.lock_existing(session, self.execution.id)
-                return await lifecycle.request_pause(session, row, is_paused=stand_still)
+                return await lifecycle.request_pause(session, row, is_paused=is_paused)
 
         try:
-            is_new = self.do(wish())
+            is_new = self.do(request())
         except ExecutionTerminalError:
             assert self.is_over
             return
         assert not self.is_over
-        assert is_new == (self.is_pause_requested != stand_still)
-        self.is_pause_requested = stand_still
+        assert is_new == (self.is_pause_requested != is_paused)
+        self.is_pause_requested = is_paused
 
     @precondition(lambda self: len(self.forks) < MOST_FORKS)
     @rule(data=st.data())
-    def somebody_forks(self, data: Any) -> None:
+    def a_user_forks(self, data: Any) -> None:
         """It, or a fork of it, anywhere up to now."""
         upto = data.draw(st.integers(min_value=0, max_value=self.messages))
         origin = data.draw(st.sampled_from([None, *self.forks]))
@@ -219,7 +219,7 @@ class ExecutionStates(RuleBasedStateMachine):
         assert self.do(admission.create_session(self.database, self.execution.id, identity))
 
     @invariant()
-    def the_story_has_no_gaps_and_ends_with_the_end(self) -> None:
+    def the_events_have_no_gaps_and_end_with_the_end(self) -> None:
         row, events = self.do(self.read())
         assert (row.status, row.epoch) == (self.status, self.epoch)
         assert [event.seq for event in events] == list(range(1, row.event_seq + 1))

@@ -53,7 +53,7 @@ async def ended_as_cancelled(run: Run, how: str) -> None:
 @pytest.mark.parametrize("how", ["gateway", "temporal"])
 async def test_during_a_model_call(engine: Engine, how: str) -> None:
     run = await engine.start(SLOW, title=f"slow by {how}")
-    call = await engine.asked(f"slow by {how}")
+    call = await engine.model_call(f"slow by {how}")
     await cancel(run, how)
 
     async def disconnected() -> bool:

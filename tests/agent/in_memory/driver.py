@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,6 +16,7 @@ from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.transcript import encode, text_block
 from contracts.definitions import TaskDefinition
+from domain.errors import AlreadyAnsweredError
 from domain.events import Event
 from domain.ids import new_id
 from domain.model_calls import Prefix
@@ -383,14 +384,10 @@ class InMemoryRun:
     async def answer(self, request: StoredRequest, **answer: Any) -> None:
         """Answer a request; `decision` is `approve` by default, as in the gateway."""
         row = self._execution
+        if row.requests[request.id].status != "open":
+            raise AlreadyAnsweredError("The request takes no answer any more.")
         given = {"decision": "approve", **answer}
-        row.requests[request.id] = StoredRequest(
-            **{
-                **{name: getattr(request, name) for name in request.__dataclass_fields__},
-                "status": "answered",
-                "answer": given,
-            }
-        )
+        row.requests[request.id] = replace(request, status="answered", answer=given)
         answered = {"input_request_id": str(request.id), "kind": request.kind}
         append_events(row, [Event("input.answered", answered)])
         self.runner.signal(self.id, "answer", {"input_request_id": str(request.id)})

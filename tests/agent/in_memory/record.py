@@ -404,5 +404,10 @@ def _close_open_rows(execution: StoredExecution) -> None:
             execution.requests[request.id] = replace(request, status="cancelled")
     for call in execution.tool_calls.values():
         if call.completed_at is None:
-            cancelled = replace(_tool_call(call), status=ToolCallStatus.CANCELLED, is_error=True)
+            cancelled = replace(
+                _tool_call(call),
+                status=ToolCallStatus.CANCELLED,
+                output="The execution ended before this call did.",
+                is_error=True,
+            )
             _put_tool_call(execution, cancelled)

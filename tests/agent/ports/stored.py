@@ -60,14 +60,14 @@ class RecordedExecution(Protocol):
 
     async def answer(self, request_id: UUID, answer: dict[str, Any]) -> None: ...
 
-    async def finish(self, segment: int) -> None:
-        """Complete it."""
+    async def finish(self, segment: int) -> bool:
+        """Complete it; False if a message must be answered first."""
         ...
 
 
 @dataclass(slots=True)
 class InMemory:
-    """RecordedExecution in memory."""
+    """An execution in memory."""
 
     runner: Runner
     id: UUID
@@ -102,14 +102,14 @@ class InMemory:
     async def answer(self, request_id: UUID, answer: dict[str, Any]) -> None:
         await self.runner.run(self.id).answer(self._row.requests[request_id], **answer)
 
-    async def finish(self, segment: int) -> None:
+    async def finish(self, segment: int) -> bool:
         completed = ExecutionStatus.COMPLETED
-        assert finish(self.runner.executions, self._row, completed, segment=segment)
+        return finish(self.runner.executions, self._row, completed, segment=segment)
 
 
 @dataclass(slots=True)
 class InPostgres:
-    """RecordedExecution in Postgres."""
+    """An execution in Postgres."""
 
     opened: Opened
 
@@ -157,12 +157,13 @@ class InPostgres:
             given = {"decision": "approve", **answer}
             await input_requests.answer(session, request, given, by=execution.user_id)
 
-    async def finish(self, segment: int) -> None:
+    async def finish(self, segment: int) -> bool:
         async with self.opened.database.transaction() as session:
-            await finishing.finish(
+            ended = await finishing.finish(
                 session,
                 self.id,
                 self.opened.identity(segment),
                 status=ExecutionStatus.COMPLETED,
                 error_code=None,
             )
+        return not ended.has_unread_messages

@@ -88,7 +88,7 @@ async def test_of_many_that_begin_at_once_one_writes(stored: RecordedExecution) 
 async def test_a_terminal_execution_takes_no_writer(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()
-    await stored.finish(2)
+    assert await stored.finish(2)
     async with unchanged(stored):
         with pytest.raises(FencedOutError):
             await writer.write(Step(events=[Event("turn.started")]))
@@ -283,6 +283,31 @@ async def test_signals_are_read_in_order_until_a_step_consumes_them(
     assert receipt.unread == 1
     assert list((await writer.poll_signals()).signals) == [signals[2]]
     assert (await stored.record(2).begin()).has_unread
+
+
+async def test_a_message_must_be_answered_before_the_end(stored: RecordedExecution) -> None:
+    writer = stored.record(1)
+    await writer.begin()
+    await stored.signal(SignalKind.MESSAGE, {"content": "And then?"})
+    async with unchanged(stored):
+        assert not await stored.finish(2)
+    await writer.write(Step(consumed=[s.id for s in (await writer.poll_signals()).signals]))
+    assert await stored.finish(2)
+    assert (await stored.row())["status"] == ExecutionStatus.COMPLETED
+    assert (await stored.events())[-1][1] == "execution.completed"
+
+
+async def test_an_end_settles_what_is_open(stored: RecordedExecution) -> None:
+    writer = stored.record(1)
+    await writer.begin()
+    call = tool_call()
+    step = Step(new_tool_calls=[call], requests=[request_for(call)])
+    await writer.write(step + Step(call_intent=intent(estimate_usd=Decimal("0.5"))))
+    assert await stored.finish(2)
+    assert (await stored.row())["cost_usd"] == Decimal("0.5")
+    assert await stored.outputs() == ["The execution ended before this call did."]
+    with pytest.raises(AlreadyAnsweredError):
+        await stored.answer(step.requests[0].id, {})
 
 
 async def test_an_answer_is_read_with_its_request(stored: RecordedExecution) -> None:

@@ -8,20 +8,17 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from domain.errors import AddressRefusedError, OutboundError
+from domain.mcp_health import McpHealth
 from domain.text import clean
-from services.ports import WebClient
+from runtime.outbound import BODY_LIMIT_BYTES, Outbound
 
 PROTOCOL = "2025-06-18"
 TIMEOUT = timedelta(seconds=10)
 """A person waits for the result; a server that takes longer is no use to an agent (chosen)."""
-
-MAX_RESPONSE_BYTES = 64 * 1024
-"""Of a response to `initialize` (chosen)."""
 
 MAX_TEXT_CHARACTERS = 200
 """Of each text in which a server describes itself (chosen)."""
@@ -45,37 +42,26 @@ _SESSION_ID = re.compile(r"[\x21-\x7e]{1,1024}")
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The result of a handshake; `detail` says what is wrong."""
-
-    is_healthy: bool
-    detail: str | None = None
-    latency_ms: int | None = None
-    server_info: Mapping[str, Any] | None = None
-    protocol_version: str | None = None
-
-
-async def check_health(web: WebClient, url: str, headers: Mapping[str, str]) -> Health:
+async def check_health(outbound: Outbound, url: str, headers: Mapping[str, str]) -> McpHealth:
     """Send `initialize` to the server. Every failure is a result, not an error."""
     started_at = time.monotonic()
     content = json.dumps(_REQUEST).encode()
     try:
-        async with web.stream(
+        async with outbound.stream(
             "POST", url, headers={**headers, **_HEADERS}, content=content, timeout=TIMEOUT
         ) as response:
             if not response.is_success:
                 detail = f"The server returned HTTP status {response.status_code}."
-                return Health(is_healthy=False, detail=detail)
+                return McpHealth(is_healthy=False, detail=detail)
             media_type = response.headers.get("content-type", "")
             is_stream = "event-stream" in media_type
             message = await _read_message(response.aiter_raw(), is_stream=is_stream)
             session_id = _session_id(response.headers)
     except (AddressRefusedError, OutboundError) as error:
-        return Health(is_healthy=False, detail=error.detail)
+        return McpHealth(is_healthy=False, detail=error.detail)
     latency_ms = round((time.monotonic() - started_at) * 1000)
     if session_id:
-        await _close_session(web, url, {**headers, "Mcp-Session-Id": session_id})
+        await _close_session(outbound, url, {**headers, "Mcp-Session-Id": session_id})
     return _health_of(message, latency_ms)
 
 
@@ -85,10 +71,10 @@ def _session_id(headers: Mapping[str, str]) -> str | None:
     return session_id if _SESSION_ID.fullmatch(session_id) else None
 
 
-async def _close_session(web: WebClient, url: str, headers: Mapping[str, str]) -> None:
+async def _close_session(outbound: Outbound, url: str, headers: Mapping[str, str]) -> None:
     """Close the session. Servers need not support this, and let sessions expire anyway."""
     try:
-        await web.send("DELETE", url, headers=headers, timeout=TIMEOUT)
+        await outbound.send("DELETE", url, headers=headers, timeout=TIMEOUT)
     except OutboundError:
         return
 
@@ -98,7 +84,7 @@ async def _read_message(chunks: AsyncIterator[bytes], *, is_stream: bool) -> Any
     body = bytearray()
     async for chunk in chunks:
         body += chunk
-        if len(body) > MAX_RESPONSE_BYTES:
+        if len(body) > BODY_LIMIT_BYTES:
             return None
         if is_stream and (message := _find_response(bytes(body))) is not None:
             return message
@@ -124,14 +110,14 @@ def _parse(data: bytes) -> Any:
         return None
 
 
-def _health_of(message: Any, latency_ms: int) -> Health:
+def _health_of(message: Any, latency_ms: int) -> McpHealth:
     result = message.get("result") if isinstance(message, dict) else None
     if isinstance(result, dict) and isinstance(result.get("serverInfo"), dict):
         info, capabilities = result["serverInfo"], result.get("capabilities")
         texts = {name: _text(info[name]) for name in ("name", "title", "version") if name in info}
         offered = sorted(capabilities) if isinstance(capabilities, dict) else []
         offered = [_text(name) for name in offered[:MAX_CAPABILITIES]]
-        return Health(
+        return McpHealth(
             is_healthy=True,
             latency_ms=latency_ms,
             server_info={**texts, "capabilities": offered},
@@ -142,7 +128,7 @@ def _health_of(message: Any, latency_ms: int) -> Health:
         detail = f"The server returned an error: {_text(error.get('message'))}"
     else:
         detail = "The response is not a valid MCP response; check the URL."
-    return Health(is_healthy=False, detail=detail, latency_ms=latency_ms)
+    return McpHealth(is_healthy=False, detail=detail, latency_ms=latency_ms)
 
 
 def _text(value: Any) -> str:
