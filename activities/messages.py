@@ -8,7 +8,7 @@ from typing import Any
 from domain.notifications import TERMINAL_EVENTS, TEST_EVENT
 from persistence.notifications.deliveries import NotificationSource
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.sessions import InputRequestRow
 from runtime.mail import Mail
 
 VERSION = 1

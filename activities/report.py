@@ -18,7 +18,7 @@ from persistence.executions.snapshot import definition_of
 from persistence.reporting import reports
 from persistence.reporting.source import derive_ending, read_coverage, read_report_source
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.reports import ReportRow
+from persistence.tables.sessions import ReportRow
 from reports.compose import compose
 
 DEFAULT_FORMAT = "html"

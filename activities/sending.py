@@ -27,7 +27,7 @@ from persistence.db.database import Database
 from persistence.definitions import secrets
 from persistence.definitions.secrets import SecretSealer
 from persistence.notifications.deliveries import EXCERPT, AttemptResult, DeliveryAttempt
-from persistence.tables.notifications import NotificationRow
+from persistence.tables.ledger import NotificationRow
 from runtime.mail import Mailer, MailRefusedError
 from runtime.outbound import Answer, Outbound
 

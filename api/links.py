@@ -6,7 +6,7 @@ from uuid import UUID
 
 from api.http.request_context import Call
 from domain.states import TERMINAL
-from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.sessions import InputRequestRow
 
 BASE = "/api/v1"
 

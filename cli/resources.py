@@ -69,7 +69,7 @@ class Group:
         computed: "Computed | None" = None,
         view: View | None = None,
     ) -> Callable[..., None]:
-        """List resources, or those that belong to one (`of`); see `show.print_items` for columns.
+        """List resources, or those that belong to one (`of`); `show.print_items` explains columns.
 
         As JSON, `one` prints the page, `all` the items of all pages, `counted` these with their
         number. `limit` is the default of `--limit`. `view` prints items in place of a table.

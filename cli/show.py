@@ -60,7 +60,7 @@ def print_items(
 
     `columns` are separated by commas: a heading and, after a colon, the field, unless it has the
     same name. `a.b` is a field in a field, `a|b` the first that is not empty, and `a?` leaves the
-    cell blank where the field is empty. The name of a field determines its format.
+    cell blank where the field is empty. Their names decide the format.
     """
     computed = computed or {}
     parts = [column.partition(": ") for column in columns.split(", ")]

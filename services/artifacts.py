@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import FilesElsewhereError, NotFoundError
 from persistence.blobs import BlobStore
 from persistence.sessions import artifacts
-from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.sessions import ArtifactRow
 from services.caller import Caller
 from services.executions.access import own_execution, require_active
 from services.inputs import ArtifactCreate

@@ -11,8 +11,8 @@ from persistence.db.paging import Page, Window
 from persistence.definitions import hooks, tasks
 from persistence.definitions.hooks import NewHook
 from persistence.executions.creation import Start
+from persistence.tables.definitions import HookRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.hooks import HookRow
 from services.caller import Caller
 from services.definitions.inputs import HookCreate
 from services.definitions.resources import Resource

@@ -11,7 +11,7 @@ from domain.errors import FieldProblem, InvalidInputError, NotFoundError
 from domain.notifications import Kind
 from persistence.db.database import Database
 from persistence.notifications import deliveries, queries
-from persistence.tables.notifications import NotificationRow
+from persistence.tables.ledger import NotificationRow
 from services.caller import Caller
 from services.definitions.notification_rules import TargetRules
 from services.inputs import NotificationTest

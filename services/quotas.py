@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import NotFoundError, QuotaExceededError, UserDisabledError
 from persistence.identity import users
 from persistence.ledger.quotas import QuotaUsage, load_usage, midnight
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 
 RETRY_SECONDS = 10
 """When to retry while too many executions are unfinished: one may end at any time (chosen)."""

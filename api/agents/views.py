@@ -8,7 +8,7 @@ from api.http.request_context import Call
 from api.http.responses import answer
 from api.http.schemas import from_row
 from domain.agents import BUILT_IN_SLUGS
-from persistence.tables.agents import AgentRow
+from persistence.tables.definitions import AgentRow
 from services.definitions.agents import ImportedAgent
 
 

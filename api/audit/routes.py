@@ -38,7 +38,7 @@ class AuditQuery(ListQuery):
     since: Moment | None = Field(default=None, alias="from")
     until: Moment | None = Field(default=None, alias="to")
 
-    def narrowed(self) -> AuditFilter:
+    def filter(self) -> AuditFilter:
         """The filter for the database."""
         return AuditFilter(
             entity_type=self.entity_type,
@@ -58,9 +58,9 @@ async def list_audit_logs(call: Called, query: Annotated[AuditQuery, Query()]) -
     """
     whose = None if call.principal.is_admin else call.principal.user_id
     async with call.gateway.database.reading() as session:
-        page = await audit.page(session, whose, query.narrowed(), query.window())
-        told = await audit.load_entries(session, page.rows)
-    return render_items(call, query, page, [render_entry(entry) for entry in told])
+        page = await audit.page(session, whose, query.filter(), query.window())
+        entries = await audit.load_entries(session, page.rows)
+    return render_items(call, query, page, [render_entry(entry) for entry in entries])
 
 
 @router.get("/verify", responses={200: {"model": VerificationRead}})
@@ -94,8 +94,8 @@ async def _readable(call: Call, audit_id: UUID) -> audit.AuditEntry:
             raise NotFoundError(f"Audit entry {audit_id} does not exist.")
         if row.actor_id != call.principal.user_id:
             call.require_own(row.owner_id or UUID(int=0), "audit entry")
-        (told,) = await audit.load_entries(session, [row])
-    return told
+        (entry,) = await audit.load_entries(session, [row])
+    return entry
 
 
 def _id_or_subject(actor: str | None) -> UUID | str | None:

@@ -8,7 +8,7 @@ from api.http.schemas import from_row
 from domain.errors import FieldProblem, InvalidInputError
 from persistence.ledger.audit import AuditEntry
 from persistence.ledger.audit_chain import Head, Mismatch, Verification
-from persistence.tables.audit import AuditSealRow
+from persistence.tables.ledger import AuditSealRow
 
 _HEAD = re.compile(r"(?P<seq>[1-9][0-9]{0,17}):(?P<hash>[0-9a-f]{64})")
 

@@ -9,7 +9,7 @@ from api.auth.tokens import Tokens
 from domain.errors import RateLimitedError, UnauthenticatedError, UserDisabledError
 from persistence.db.database import Database
 from persistence.identity import api_keys, users
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 
 REMEMBERED_SECONDS = 5.0
 """How long valid credentials and their user are cached, but never beyond their expiry. A change at

@@ -91,6 +91,6 @@ async def list_task_executions(
         stored = await tasks.find(session, task_id)
         if stored is not None and not stored.row.is_public:
             call.require_own(stored.row.user_id, "task")
-        narrowed = replace(filter_of(query), task_id=task_id)
-        page = await queries.page(session, call.principal.user_id, narrowed, query.window())
+        filters = replace(filter_of(query), task_id=task_id)
+        page = await queries.page(session, call.principal.user_id, filters, query.window())
         return await render_page(session, call, query, page)

@@ -11,9 +11,7 @@ from api.http.request_context import Call
 from api.http.schemas import from_row
 from domain.model_json import parse_json
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.sessions import MessageRow, ModelCallRow, ToolCallRow
 
 _COLUMNS = tuple(f for f in ExecutionRead.model_fields if f != "links")
 

@@ -12,9 +12,9 @@ from api.files.archives import ArchiveResponse
 from api.files.schemas import ArchiveQuery, DirectoryQuery, FileQuery, FileRead
 from api.files.workspaces import open_directory, open_file, read_directory, workspace_of
 from api.http.files import OpenFileResponse
-from api.http.paging import Listing, listing
+from api.http.paging import Listing
+from api.http.rendering import render_items
 from api.http.request_context import Call, Called
-from api.http.responses import answer
 from services.executions.access import own_execution
 
 router = APIRouter(prefix="/task-executions/{execution_id}/files", tags=["executions"])
@@ -26,8 +26,8 @@ async def list_files(
 ) -> Response:
     """List a directory of the workspace, sorted by name. Executions of a session share it."""
     root = await _workspace(call, execution_id)
-    chapter = await asyncio.to_thread(read_directory, root, query.path, query.span())
-    return answer(listing(call.request, query, chapter, chapter.rows))
+    page = await asyncio.to_thread(read_directory, root, query.path, query.span())
+    return render_items(call, query, page, page.rows)
 
 
 @router.get("/content", response_class=FileResponse)

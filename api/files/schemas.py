@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.paging import StoryQuery
+from api.http.paging import TimelineQuery
 
 FileKind = Literal["file", "directory", "link", "other"]
 
@@ -19,7 +19,7 @@ FilePath = Annotated[
 ]
 
 
-class DirectoryQuery(StoryQuery):
+class DirectoryQuery(TimelineQuery):
     """The directory and the page of its entries."""
 
     path: FilePath = "."

@@ -69,13 +69,13 @@ def read_directory(root: Path | None, path: str, span: TimelineRange) -> Timelin
         InvalidInputError: the path is not a directory or leads out.
     """
     start = (span.after or 0) + span.offset
-    with _directory(root, path) as (directory, base):
+    with _open_listed(root, path) as (directory, base):
         if directory is None:
             return TimelinePage([], 0, is_capped=False, next_after=None)
         with os.scandir(directory) as entries:
             names = sorted(entry.name for entry in islice(entries, LARGEST_DIRECTORY))
         shown = names[start : start + span.limit]
-        rows = [file for name in shown if (file := _file(directory, name, base))]
+        rows = [file for name in shown if (file := _describe_entry(directory, name, base))]
     end = start + span.limit
     total = min(len(names), COUNTED)
     return TimelinePage(rows, total, len(names) > COUNTED, end if end < len(names) else None)
@@ -88,18 +88,18 @@ def open_file(root: Path | None, path: str) -> int:
         NotFoundError: the file does not exist.
         InvalidInputError: the path is not a file or leads out.
     """
-    with _told(), place_below(_some(root, path), path) as place:
+    with _translate_errors(), place_below(_require_root(root, path), path) as place:
         return place.open_file()
 
 
 def open_directory(root: Path | None, path: str) -> int:
     """A file descriptor of a directory. Blocking; raises the same errors as `open_file`."""
-    with _told(), place_below(_some(root, path), path) as place:
+    with _translate_errors(), place_below(_require_root(root, path), path) as place:
         return place.open_directory()
 
 
 @contextmanager
-def _directory(root: Path | None, path: str) -> Iterator[tuple[int | None, str]]:
+def _open_listed(root: Path | None, path: str) -> Iterator[tuple[int | None, str]]:
     """An open directory and the prefix of its paths. Without a workspace, the root is empty.
 
     Resolves paths in the same way as the tools.
@@ -115,7 +115,7 @@ def _directory(root: Path | None, path: str) -> Iterator[tuple[int | None, str]]
         os.close(directory)
 
 
-def _some(root: Path | None, path: str) -> Path:
+def _require_root(root: Path | None, path: str) -> Path:
     if root is not None:
         return root
     if relative_path(path) is None:
@@ -126,7 +126,7 @@ def _some(root: Path | None, path: str) -> Path:
     raise NotFoundError(f"{path} does not exist in the workspace.")
 
 
-def _file(directory: int, name: str, base: str) -> FileRead | None:
+def _describe_entry(directory: int, name: str, base: str) -> FileRead | None:
     """The entry for a name, or None if it was deleted."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -149,7 +149,7 @@ _KINDS: Sequence[tuple[Callable[[int], bool], FileKind]] = (
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Convert path errors to request errors."""
     try:
         yield

@@ -21,7 +21,7 @@ from api.http.resource_routes import ResourceRoutes
 from api.http.schemas import view_of
 from domain.errors import NotFoundError
 from persistence.definitions import hooks
-from persistence.tables.hooks import HookRow
+from persistence.tables.definitions import HookRow
 from services import hooks as services
 from services.definitions.inputs import HookCreate
 from services.hooks import HOOKS, NO_HOOK, TRIGGER_TYPE

@@ -12,7 +12,7 @@ from api.http.errors import MalformedRequestError
 from api.http.problems import problem
 from domain.errors import NotFoundError
 from persistence.blobs import BlobStore
-from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.sessions import ArtifactRow
 
 _HARMLESS = {
     # Never display files of tools as pages, and never run their scripts with our origin.
@@ -97,7 +97,7 @@ class OpenFileResponse(FileInParts):
         """Send the file, but not more bytes than `Content-Length`."""
         left: int | None = None
 
-        async def as_told(message: Message) -> None:
+        async def send_bounded(message: Message) -> None:
             nonlocal left
             if message["type"] == "http.response.start":
                 left = int(dict(message["headers"])[b"content-length"])
@@ -110,7 +110,7 @@ class OpenFileResponse(FileInParts):
                 await send({**message, "body": body, "more_body": not is_last})
 
         try:
-            await super().__call__(scope, receive, as_told)
+            await super().__call__(scope, receive, send_bounded)
         finally:
             os.close(self._file)
 

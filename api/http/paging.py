@@ -16,7 +16,7 @@ from persistence.sessions.timeline import TimelinePage, TimelineRange
 
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
-STORY_PAGE_SIZE = 100
+TIMELINE_PAGE_SIZE = 100
 """Clients usually read events, messages and calls completely, from the beginning."""
 
 DEEPEST_PAGE = 10_000
@@ -49,10 +49,10 @@ class ListQuery(BaseModel):
             raise _bad_cursor() from None
 
 
-class StoryQuery(ListQuery):
+class TimelineQuery(ListQuery):
     """The page of a timeline, which is oldest first."""
 
-    page_size: PageSize = STORY_PAGE_SIZE
+    page_size: PageSize = TIMELINE_PAGE_SIZE
 
     def span(self) -> TimelineRange:
         """The rows to read."""

@@ -40,11 +40,11 @@ async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:
     """List the requests of your executions and those assigned to you, newest first."""
-    narrowed = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
+    filters = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
     async with call.gateway.database.reading() as session:
         me = call.principal
         page = await input_requests.page(
-            session, me.user_id, narrowed, query.window(), subject=me.subject
+            session, me.user_id, filters, query.window(), subject=me.subject
         )
     return render_page(call, query, page, render_input_request)
 

@@ -10,7 +10,7 @@ from api.http.request_context import Call
 from api.http.responses import answer
 from api.http.schemas import from_row
 from api.input_requests.schemas import AskedToolCall, InputRequestRead
-from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.sessions import InputRequestRow
 
 
 def render_input_request(call: Call, row: InputRequestRow) -> InputRequestRead:

@@ -3,7 +3,7 @@
 from api.http.request_context import Call
 from api.http.schemas import from_row
 from api.mcp_servers.schemas import HealthRead, McpServerRead
-from persistence.tables.mcp_servers import McpServerRow
+from persistence.tables.definitions import McpServerRow
 from services.definitions.mcp_values import mask_values
 
 

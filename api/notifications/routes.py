@@ -39,9 +39,9 @@ async def list_notifications(
     call: Called, query: Annotated[NotificationQuery, Query()]
 ) -> Response:
     """List the notifications of your executions, newest first."""
-    narrowed = NotificationFilter(query.status, query.kind, query.execution_id)
+    filters = NotificationFilter(query.status, query.kind, query.execution_id)
     async with call.gateway.database.reading() as session:
-        page = await queries.page(session, call.principal.user_id, narrowed, query.window())
+        page = await queries.page(session, call.principal.user_id, filters, query.window())
     return render_page(call, query, page, render_notification)
 
 

@@ -12,7 +12,7 @@ from api.http.responses import answer
 from api.http.schemas import from_row
 from api.notifications.schemas import AttemptRead, NotificationDetail, NotificationRead
 from domain.notifications import Kind
-from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
+from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 
 
 def render_notification(_: Call, row: NotificationRow) -> NotificationRead:

@@ -16,7 +16,7 @@ from persistence.executions.snapshot import definition_of
 from persistence.executions.visibility import find_unreadable
 from persistence.reporting import reports
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.reports import ReportRow
+from persistence.tables.sessions import ReportRow
 from services.executions.access import own_execution
 
 

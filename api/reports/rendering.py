@@ -14,7 +14,7 @@ from fastapi import Response
 from api.http.request_context import Call
 from api.http.responses import known
 from api.reports.reading import FoundReport
-from persistence.tables.reports import ReportRow
+from persistence.tables.sessions import ReportRow
 from reports.render import format_of, render
 
 NAME_CHARS = 80

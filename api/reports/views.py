@@ -7,7 +7,7 @@ from uuid import UUID
 from api.http.schemas import from_row
 from api.reports.reading import FoundReport
 from api.reports.schemas import ReportItem, ReportRead
-from persistence.tables.reports import ReportRow
+from persistence.tables.sessions import ReportRow
 from reports.render import add_ending
 
 R = TypeVar("R", bound=ReportItem)

@@ -11,7 +11,7 @@ from domain import cron
 from domain.schedules import ScheduleState, TaskSchedule
 from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.definitions.schedules import schedule_of
-from persistence.tables.tasks import TaskRow
+from persistence.tables.definitions import TaskRow
 
 SHOWN_RUNS = 10
 """Next and recent runs that a schedule shows (contract.md, section 2)."""

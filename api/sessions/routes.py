@@ -42,10 +42,10 @@ async def create_session(
 @router.get("", responses={200: {"model": Listing[SessionRead]}})
 async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
     """List your sessions, newest first."""
-    narrowed = SessionFilter(query.is_interactive, query.agent_id)
+    filters = SessionFilter(query.is_interactive, query.agent_id)
     async with call.gateway.database.reading() as session:
         user_id = call.principal.user_id
-        page = await sessions.page(session, user_id, narrowed, query.window())
+        page = await sessions.page(session, user_id, filters, query.window())
     return render_page(call, query, page, render_session)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from api.http.bodies import JsonBody
 from api.http.dry_run import DryRun, created_responses
 from api.http.idempotency import run_service
-from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, ListQuery, PageSize, StoryQuery
+from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, ListQuery, PageSize, TimelineQuery
 from api.http.rendering import changed, created, if_match, no_content, render_items
 from api.http.request_context import Called
 from api.http.responses import single
@@ -43,7 +43,7 @@ class TaskQuery(ListQuery):
         return TaskFilter(tags, self.is_scheduled, self.is_active, self.q)
 
 
-class VersionQuery(StoryQuery):
+class VersionQuery(TimelineQuery):
     """A page of versions, newest first; each contains a whole definition."""
 
     page_size: PageSize = PAGE_SIZE

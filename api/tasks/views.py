@@ -6,7 +6,7 @@ from api.http.schemas import from_row
 from api.tasks.schemas import TaskRead, TaskVersionRead
 from contracts.definitions import TaskDefinition
 from persistence.definitions.tasks import StoredTask
-from persistence.tables.tasks import TaskVersionRow
+from persistence.tables.definitions import TaskVersionRow
 
 DEFINITION_FIELDS = tuple(f for f in TaskRead.model_fields if f in TaskDefinition.model_fields)
 

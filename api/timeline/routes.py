@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.executions.schemas import EventRead, MessageRead, ModelCallRead, ToolCallRead
 from api.executions.views import render_message, render_model_call, render_tool_call
 from api.http.errors import MalformedRequestError
-from api.http.paging import LAST_SEQ, Listing, StoryQuery, listing
+from api.http.paging import LAST_SEQ, Listing, TimelineQuery
+from api.http.rendering import render_items
 from api.http.request_context import Call, Called
-from api.http.responses import answer
 from api.timeline.streams import event_fields, event_stream
 from domain.states import ExecutionStatus
 from persistence.sessions import timeline
@@ -29,7 +29,7 @@ _SEQ = re.compile(r"[0-9]{1,10}")
 R = TypeVar("R", bound=Row)
 
 
-class NumberedQuery(StoryQuery):
+class NumberedQuery(TimelineQuery):
     """The page of events or messages; `after` is the last `seq` that the client has."""
 
     after: Annotated[int | None, Field(ge=0, le=LAST_SEQ)] = None
@@ -54,8 +54,8 @@ async def list_events(
     `Last-Event-ID` (or `after`) resumes a stream without loss or repetition.
     """
     if "text/event-stream" in call.request.headers.get("accept", ""):
-        return await _stream(call, execution_id, query)
-    return await _chapter(call, execution_id, query, timeline.list_events, event_fields)
+        return await _respond_stream(call, execution_id, query)
+    return await _render_part(call, execution_id, query, timeline.list_events, event_fields)
 
 
 @router.get("/{execution_id}/messages", responses={200: {"model": Listing[MessageRead]}})
@@ -63,39 +63,41 @@ async def list_messages(
     call: Called, execution_id: UUID, query: Annotated[NumberedQuery, Query()]
 ) -> Response:
     """List the messages that an execution added to its session, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.list_messages, render_message)
+    return await _render_part(call, execution_id, query, timeline.list_messages, render_message)
 
 
 @router.get("/{execution_id}/tool-calls", responses={200: {"model": Listing[ToolCallRead]}})
 async def list_tool_calls(
-    call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
+    call: Called, execution_id: UUID, query: Annotated[TimelineQuery, Query()]
 ) -> Response:
     """List the tool calls of an execution, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.list_tool_calls, render_tool_call)
+    return await _render_part(call, execution_id, query, timeline.list_tool_calls, render_tool_call)
 
 
 @router.get("/{execution_id}/model-calls", responses={200: {"model": Listing[ModelCallRead]}})
 async def list_model_calls(
-    call: Called, execution_id: UUID, query: Annotated[StoryQuery, Query()]
+    call: Called, execution_id: UUID, query: Annotated[TimelineQuery, Query()]
 ) -> Response:
     """List all attempts of all model calls of an execution, oldest first."""
-    return await _chapter(call, execution_id, query, timeline.list_model_calls, render_model_call)
+    return await _render_part(
+        call, execution_id, query, timeline.list_model_calls, render_model_call
+    )
 
 
-async def _chapter(
+async def _render_part(
     call: Call,
     execution_id: UUID,
-    query: StoryQuery,
+    query: TimelineQuery,
     read: Callable[[AsyncSession, UUID, TimelineRange], Awaitable[TimelinePage[R]]],
     view: Callable[[R], BaseModel | dict[str, Any]],
 ) -> Response:
     async with call.gateway.database.reading() as session:
         await own_execution(session, call.caller, execution_id)
-        chapter = await read(session, execution_id, query.span())
-    return answer(listing(call.request, query, chapter, [view(row) for row in chapter.rows]))
+        page = await read(session, execution_id, query.span())
+    return render_items(call, query, page, [view(row) for row in page.rows])
 
 
-async def _stream(call: Call, execution_id: UUID, query: NumberedQuery) -> Response:
+async def _respond_stream(call: Call, execution_id: UUID, query: NumberedQuery) -> Response:
     last_id = call.request.headers.get("last-event-id")
     if last_id is not None and not _SEQ.fullmatch(last_id):
         raise MalformedRequestError(

@@ -14,7 +14,7 @@ from api.http import metrics
 from api.live_updates import Subscription
 from domain.states import TERMINAL
 from persistence.executions import events
-from persistence.tables.events import ExecutionEventRow
+from persistence.tables.executions import ExecutionEventRow
 
 COMMENT_SECONDS = 15.0
 """Proxies close a connection that is idle for a minute (contract.md, section 7)."""
@@ -32,7 +32,7 @@ _HEADERS = {
 
 def event_stream(gateway: Gateway, execution_id: UUID, after: int) -> StreamingResponse:
     """A stream of the events after `after`, until the terminal event."""
-    body = _story(gateway, execution_id, after)
+    body = _make_frames(gateway, execution_id, after)
     return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
 
 
@@ -48,23 +48,23 @@ def event_fields(row: ExecutionEventRow) -> dict[str, Any]:
     }
 
 
-async def _story(gateway: Gateway, execution_id: UUID, after: int) -> AsyncIterator[bytes]:
+async def _make_frames(gateway: Gateway, execution_id: UUID, after: int) -> AsyncIterator[bytes]:
     """The frames of the stream. Text is sent before the events that follow it."""
     with gateway.watcher.subscribed(execution_id) as watched, metrics.STREAMS.track_inprogress():
         await gateway.watcher.announce(execution_id)
         # The first bytes show clients and proxies that the stream is open.
         yield b": open\n\n"
-        spoken_at = time.monotonic()
+        sent_at = time.monotonic()
         settled_turn = 0
         while True:
-            frames = _deltas(watched, settled_turn)
-            rows = await _news(gateway, watched, execution_id, after)
+            frames = _make_delta_frames(watched, settled_turn)
+            rows = await _read_new_events(gateway, watched, execution_id, after)
             for row in rows:
-                frames += _frame(event_fields(row), event=row.type, seq=row.seq)
-                after, settled_turn = row.seq, _settled(row, settled_turn)
-            if frames or time.monotonic() - spoken_at >= COMMENT_SECONDS:
-                yield frames or b": still here\n\n"
-                spoken_at = time.monotonic()
+                frames += _make_frame(event_fields(row), event=row.type, seq=row.seq)
+                after, settled_turn = row.seq, _find_settled_turn(row, settled_turn)
+            if frames or time.monotonic() - sent_at >= COMMENT_SECONDS:
+                yield frames or b": keep-alive\n\n"
+                sent_at = time.monotonic()
             if len(rows) == BATCH:
                 watched.has_news = True
                 continue
@@ -74,7 +74,7 @@ async def _story(gateway: Gateway, execution_id: UUID, after: int) -> AsyncItera
             await watched.changed()
 
 
-async def _news(
+async def _read_new_events(
     gateway: Gateway, watched: Subscription, execution_id: UUID, after: int
 ) -> list[ExecutionEventRow]:
     if not watched.has_news:
@@ -84,17 +84,17 @@ async def _news(
         return list(await events.list_after(session, execution_id, after, limit=BATCH))
 
 
-def _deltas(watched: Subscription, settled_turn: int) -> bytes:
+def _make_delta_frames(watched: Subscription, settled_turn: int) -> bytes:
     """Streamed text, except text that arrives after the message of its turn."""
     frames = b""
     while watched.deltas:
         delta = watched.deltas.popleft()
         if delta["turn"] > settled_turn:
-            frames += _frame(delta, event="delta")
+            frames += _make_frame(delta, event="delta")
     return frames
 
 
-def _settled(row: ExecutionEventRow, before: int) -> int:
+def _find_settled_turn(row: ExecutionEventRow, before: int) -> int:
     """The last turn with a message; a reset can decrease it."""
     turn = int(row.data.get("turn", before))
     if row.type == "turn.completed" and "error" not in row.data:
@@ -102,7 +102,7 @@ def _settled(row: ExecutionEventRow, before: int) -> int:
     return min(before, turn - 1) if row.type == "turn.started" else before
 
 
-def _frame(data: dict[str, Any], *, event: str, seq: int | None = None) -> bytes:
+def _make_frame(data: dict[str, Any], *, event: str, seq: int | None = None) -> bytes:
     """One frame; ASCII JSON contains no line breaks or invalid UTF-8."""
     head = f"id: {seq}\n" if seq is not None else ""
     return f"{head}event: {event}\ndata: {json.dumps(data)}\n\n".encode("ascii")

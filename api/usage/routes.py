@@ -70,10 +70,10 @@ async def get_usage(call: Called, query: Annotated[UsageQuery, Query()]) -> Resp
 
     An execution counts on the day it ended, and until then on the current day.
     """
-    narrowed = query.filter(call.caller, datetime.now(UTC).date())
+    filters = query.filter(call.caller, datetime.now(UTC).date())
     async with call.gateway.database.reading() as session:
-        found = await usage.sum_usage(session, query.group_by, narrowed)
-    return answer(render_usage(call, query.group_by, narrowed, found))
+        found = await usage.sum_usage(session, query.group_by, filters)
+    return answer(render_usage(call, query.group_by, filters, found))
 
 
 def _day(given: Day) -> date:

@@ -9,13 +9,13 @@ from persistence.ledger.usage import Group, GroupBy, Measures, UsageFilter, Usag
 
 
 def render_usage(
-    call: Call, group_by: GroupBy, narrowed: UsageFilter, usage: UsageReport
+    call: Call, group_by: GroupBy, filters: UsageFilter, usage: UsageReport
 ) -> UsageRead:
     """Return the usage of the days in the filter."""
     return UsageRead(
         group_by=group_by.value,
-        since=narrowed.since,
-        until=narrowed.until,
+        since=filters.since,
+        until=filters.until,
         items=[_render_group(group_by, group) for group in usage.groups],
         is_capped=usage.is_capped,
         totals=UsageSums(**_sums(usage.totals)),

@@ -36,9 +36,9 @@ class UserQuery(ListQuery):
 async def list_users(call: Called, query: Annotated[UserQuery, Query()]) -> Response:
     """List all users, newest first."""
     call.require_admin()
-    narrowed = UserFilter(query.subject, query.role, query.is_disabled)
+    filters = UserFilter(query.subject, query.role, query.is_disabled)
     async with call.gateway.database.reading() as session:
-        page = await users.page(session, narrowed, query.window())
+        page = await users.page(session, filters, query.window())
     return render_page(call, query, page, render_user)
 
 

@@ -18,7 +18,7 @@ from api.users.schemas import (
 from persistence.db.paging import COUNTED
 from persistence.identity.api_keys import NewKey
 from persistence.ledger.stats import Stats
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 from services.identity.users import Profile
 
 

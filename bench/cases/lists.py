@@ -35,7 +35,7 @@ from persistence.executions.queries import ExecutionFilter
 from persistence.ledger import usage
 from persistence.ledger.usage import GroupBy, UsageFilter
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 from services import maintenance
 
 READER = "many-1"

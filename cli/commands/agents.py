@@ -14,20 +14,20 @@ AGENTS = Group("agents", "Specialists that tasks may name.", Reference({"agent_i
 
 AGENTS.add_list(
     "list_agents",
-    "List my agents, newest first, and the built-in ones.",
+    "List your own agents, newest first, and the built-in ones.",
     "agent: agent_id, whose, model?, description",
     nothing="No agents of yours. `perdure agents import FILE` makes one.",
     options={
         "is_builtin": option(
-            "Only your own agents.",
+            "Only your own.",
             "--mine",
             kind=bool,
             default=False,
-            callback=lambda is_own: False if is_own else None,
+            callback=lambda is_set: False if is_set else None,
         )
     },
     limit=50,
-    computed={"whose": lambda agent: "built in" if agent["is_builtin"] else "yours"},
+    computed={"whose": lambda agent: "built in" if agent["is_builtin"] else "own"},
 )
 AGENTS.add_show("Show an agent with its system prompt.", "get_agent")
 
@@ -45,7 +45,7 @@ def import_files(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create agents from files of coding agents; names of tools and models are converted."""
+    """Make agents from coding agents' files; names of tools and models are mapped."""
     with open_client(context) as client:
         for file in files:
             made = client.call("import_agent", {"markdown": _read(file), "replace": replace})
@@ -67,7 +67,7 @@ def _read(file: Path) -> str:
 AGENTS.add_action(
     "delete",
     "delete_agent",
-    "Delete one of your agents. Tasks that use it cannot be executed until you change them.",
+    "Delete one of your agents; tasks that name it can't be executed until they are changed.",
     "Deleted: {agent_id}",
 )
 
@@ -85,7 +85,7 @@ TOOL_GROUPS = Group(
 
 TOOL_GROUPS.add_list(
     "list_tool_groups",
-    "List my tool groups, newest first.",
+    "List your tool groups, newest first.",
     "in a task: rule, description?, id, tools",
     nothing="No tool groups. `perdure tool-groups create NAME RULE…` makes one.",
     pages="all",

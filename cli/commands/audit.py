@@ -52,8 +52,8 @@ def verify(
 ) -> None:
     """Verify the chain over the audit log; exit with 1 if it is broken, and print where.
 
-    Store the printed head where database users cannot change it. Only with the head (--expect-head)
-    can a truncated log be detected.
+    Store the printed head where users of the database can't write: only with it (--expect-head)
+    is a log that lost its end recognised.
     """
     found = _verify(context, from_seq, expect_head, direct=direct)
     if as_json:

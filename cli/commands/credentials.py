@@ -20,7 +20,7 @@ SECRETS = Group(
 
 SECRETS.add_list(
     "list_secrets",
-    "List my secrets and what they may reach, without their values.",
+    "List your secrets and what they may reach, without their values.",
     "name, hosts, tools, changed: updated_at, used: last_used_at",
     nothing="No secrets yet. `perdure secrets set NAME` stores one.",
     pages="all",
@@ -71,7 +71,7 @@ API_KEYS = Group("api-keys", "Keys for programs.", Reference({"key_id": KeyId}))
 
 API_KEYS.add_list(
     "list_api_keys",
-    "List my keys that are not revoked, newest first.",
+    "List your keys that are not revoked, newest first.",
     "name, begins with: prefix, role, last used: last_used_at, ends: expires_at, id",
     nothing="No API keys. `perdure api-keys create NAME` makes one.",
 )

@@ -62,7 +62,7 @@ def export(
         Path | None, typer.Option("--output", "-o", help="A directory. (default: print them)")
     ] = None,
 ) -> None:
-    """Write your tasks and agents to files for `perdure apply`."""
+    """Write your tasks and agents to files that `perdure apply` reads."""
     from cli import applying, definitions, show
 
     with open_client(context) as client:

@@ -56,7 +56,7 @@ def _format_health(health: Json | None) -> "Text":
 
 GROUP.add_list(
     "list_mcp_servers",
-    "List my servers and those that all may name, newest first.",
+    "List your servers and those that all may name, newest first.",
     "name, shared: is_public?, health, checked: health.checked_at, id, where",
     nothing="No MCP servers. `perdure mcp-servers create NAME --url URL` adds one.",
     pages="all",
@@ -147,7 +147,7 @@ def _read_values(assignments: Sequence[str] | None) -> dict[str, str]:
         name, separator, value = assignment.partition("=")
         if separator and sounds_secret(name) and reference_in(value) is None:
             raise ArgumentError(
-                f"{name} looks like a secret, and other users can see the command line. Store it "
+                f"{name} sounds secret, and others can see a command line. Store it "
                 f"with `perdure secrets set` and write {name}='secret://NAME', or write {name} "
                 "alone: its value is asked for, or read from stdin."
             )

@@ -133,7 +133,7 @@ TEMPLATES = Group(
 
 TEMPLATES.add_list(
     "list_task_templates",
-    "List my templates and those that others share, newest first.",
+    "List your templates and those that others share, newest first.",
     "name, parameters, shared: is_public?, description?, id",
     nothing="No templates. `perdure templates create -f FILE` makes one.",
     pages="all",
@@ -197,7 +197,7 @@ def _fill_template(given: Json, template: Json) -> Json:
 TEMPLATES.add_action(
     "create-task",
     "create_task_from_template",
-    "Create a task from a template.",
+    "Make a task from a template.",
     show.print_name,
     options={
         "name": argument("NAME", "The new task's name."),

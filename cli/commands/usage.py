@@ -48,7 +48,7 @@ def usage(
 
 
 def me(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show my user, my role, and how much of my quotas is used."""
+    """Show your user, your role, and how much of your quotas is used."""
     with open_client(context) as client:
         found = client.call("get_me")
     if as_json:

@@ -1,4 +1,4 @@
-"""The stack on one machine: its processes, their order, and the contents of `ready.json`."""
+"""The whole stack on one machine: its parts, their order, and `ready.json`."""
 
 import asyncio
 import os
@@ -20,19 +20,19 @@ from cli.stack.temporal import Temporal
 from cli.tokens import mint
 from runtime.settings import Settings
 
-# The token of ready.json is as private as the secret beside it, and made anew at every start.
+# The token of ready.json is as private as the secret beside it; each start makes a new one.
 TOKEN_LIVES = timedelta(days=365)
 LOCAL_USER = "local"
 LOOPBACK = "127.0.0.1"
 
 
 class PortInUseError(CommandError):
-    """The port of a process is in use."""
+    """Another program listens on the port of a part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the parts listen; 0 means any free port."""
+    """The ports of the parts; 0 means any free port."""
 
     api: int
     temporal: int = 7233
@@ -50,7 +50,7 @@ class Stack:
         ports: Ports,
         *,
         scripted_model: bool,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         """Takes ports and makes secrets; starts nothing yet.
 
@@ -59,7 +59,7 @@ class Stack:
         """
         self._settings = settings
         self._home = home
-        self._supervisor = Supervisor(say=say, on_change=self._write_ready)
+        self._supervisor = Supervisor(report=report, on_change=self._write_ready)
         self._is_ready = False
         taken = _PortTaker()
         self._api_port = taken.take(ports.api, "--api-port", settings.api_host)
@@ -96,7 +96,7 @@ class Stack:
         self._write_ready()
 
     async def stop(self) -> None:
-        """Stop what works before what it works with, and take `ready.json` away."""
+        """Stop the parts, servers last, and delete `ready.json`."""
         self._is_ready = False
         self._home.ready_file.unlink(missing_ok=True)
         await self._supervisor.stop("worker", "api")
@@ -108,12 +108,12 @@ class Stack:
 
     @cached_property
     def api_url(self) -> str:
-        """Where clients on this machine reach the gateway."""
+        """The gateway's address on this machine."""
         return f"http://{self._local_host}:{self._api_port}"
 
     @property
     def temporal_ui_url(self) -> str | None:
-        """Where operators look, when it is known."""
+        """The address of Temporal's UI, if it is known."""
         return self._temporal.ui_url if self._temporal else self._settings.temporal_ui_url
 
     @cached_property
@@ -151,9 +151,9 @@ class Stack:
 
     @cached_property
     def _environment(self) -> Mapping[str, str]:
-        """What our parts find in their environment beside what we found in ours."""
+        """The environment of our parts: this process's own, and what they need."""
         given = {
-            # Else every thread that allocates may get a heap of its own, which keeps what it had.
+            # Otherwise each thread may get a heap of its own, which is never given back.
             "MALLOC_ARENA_MAX": "2",
             "PERDURE_HOME": str(self._home.path),
             "PERDURE_DATABASE_URL": self._database_url,
@@ -168,7 +168,7 @@ class Stack:
             given["PERDURE_TEMPORAL_UI_URL"] = self.temporal_ui_url
         if self._scripted_port:
             given["ANTHROPIC_BASE_URL"] = f"http://{LOOPBACK}:{self._scripted_port}"
-            given["ANTHROPIC_API_KEY"] = parts.SCRIPTED_KEY  # a real key stays with its owner
+            given["ANTHROPIC_API_KEY"] = parts.SCRIPTED_KEY  # never a real key
         return {**parts.inherit_environment(), **given}
 
     async def _start_database(self) -> None:
@@ -179,10 +179,10 @@ class Stack:
         await self._migrate()
 
     async def _migrate(self) -> None:
-        """Migrate in a short-lived process: its libraries are too large to keep in this one.
+        """Migrate in a process of its own: its libraries are large.
 
-        The embedded database belongs to this home alone, so a note of the migrations it has seen
-        saves that second at every later start.
+        The embedded database belongs to this home alone, so a file with the migrations that were
+        applied saves this second at later starts.
         """
         versions = files("persistence.db") / "migrations" / "versions"
         known = "\n".join(sorted(file.name for file in versions.iterdir()))
@@ -224,7 +224,7 @@ class Stack:
             self._home.write_ready(self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        """`ready.json` as contract.md, section 8, has it."""
+        """The content of `ready.json` (contract.md, section 8)."""
         names = ["api", "worker", "temporal", "postgres"]
         if self._scripted_port:
             names.append("scripted_model")
@@ -252,8 +252,8 @@ class _PortTaker:
         port = wanted or self._any_free()
         if port in self._taken or not is_free(host, port):
             raise PortInUseError(
-                f"Port {port} is in use. Stop the process that uses it, or choose another port "
-                f"with {option} (0 selects a free one)."
+                f"Port {port} is in use. Stop the program that listens there, or choose another "
+                f"with {option} (0 takes any free one)."
             )
         self._taken.add(port)
         return port

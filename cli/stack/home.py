@@ -1,4 +1,4 @@
-"""The contents of PERDURE_HOME: secrets, data of the servers, logs, and the running stack."""
+"""The files in PERDURE_HOME: secrets, servers' data, logs, and the lock of `perdure up`."""
 
 import fcntl
 import json
@@ -17,18 +17,18 @@ SECRET_BYTES = 32
 
 
 class AlreadyRunningError(CommandError):
-    """Another `perdure up` holds this home."""
+    """Another `perdure up` runs on this home."""
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The directory's layout. Only its owner may read what is in it."""
+    """The layout of the directory, which only its owner may read."""
 
     path: Path
 
     @classmethod
     def open(cls, path: Path) -> "Home":
-        """The home at `path`, made when it is not there."""
+        """The home at `path`, created if needed."""
         home = cls(path.absolute())
         home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return home
@@ -50,7 +50,7 @@ class Home:
 
     @property
     def migrated_file(self) -> Path:
-        """Which migrations the embedded database has seen."""
+        """The migrations that were applied to the embedded database."""
         return self.path / "migrated"
 
     @property
@@ -60,25 +60,25 @@ class Home:
 
     @property
     def jwt_secret_file(self) -> Path:
-        """The key of this home's tokens."""
+        """The secret that signs this home's tokens."""
         return self.path / "jwt.secret"
 
     @property
     def secrets_key_file(self) -> Path:
-        """The key that seals users' secrets; without it they are lost."""
+        """The key that encrypts users' secrets; without it they are lost."""
         return self.path / "secrets.key"
 
     @property
     def logs(self) -> Path:
-        """What the parts had to say, a file each."""
+        """The directory of the parts' logs."""
         return self.path / "logs"
 
     def log(self, name: str) -> Path:
-        """Where a part writes what it has to say."""
+        """The log of a part."""
         return self.logs / f"{name}.log"
 
     def run_file(self, name: str) -> Path:
-        """A small file that lives as long as a part does."""
+        """A small file that exists while a part runs."""
         return self.path / "run" / name
 
     def ensure_secret(self, path: Path) -> str:
@@ -88,11 +88,11 @@ class Home:
         return path.read_text(encoding="ascii").strip()
 
     def write_ready(self, facts: Mapping[str, Any]) -> None:
-        """Replace `ready.json` as a whole: a reader never sees half of it."""
+        """Replace `ready.json` in one step."""
         write_secret(self.ready_file, json.dumps(facts, indent=2) + "\n")
 
     def read_ready(self) -> dict[str, Any] | None:
-        """What `ready.json` says, or None when no stack runs here."""
+        """The content of `ready.json`, or None when no stack runs here."""
         try:
             facts: dict[str, Any] = json.loads(self.ready_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -104,34 +104,34 @@ class Home:
         """Lock the home for one supervisor. The kernel releases the lock when the process ends.
 
         Raises:
-            AlreadyRunningError: another process has the lock.
+            AlreadyRunningError: another process holds the lock.
         """
         with (self.path / "lock").open("a+", encoding="ascii") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise AlreadyRunningError(self._who_runs()) from None
+                raise AlreadyRunningError(self._describe_holder()) from None
             yield
 
     def is_held(self) -> bool:
-        """Whether a supervisor runs on this home now."""
+        """Whether a supervisor runs on this home."""
         with suppress(AlreadyRunningError), self.held():
             return False
         return True
 
-    def _who_runs(self) -> str:
+    def _describe_holder(self) -> str:
         facts = self.read_ready()
         if facts is None:
-            return f"Perdure is starting or stopping in {self.path}; retry in a few seconds."
+            return f"Perdure is starting or stopping on {self.path}; try again in a moment."
         return (
-            f"Perdure is already running in {self.path}: {facts['api_url']} "
-            f"(process {facts['pids']['supervisor']}). Stop it, or set PERDURE_HOME to "
+            f"Perdure is running on {self.path} already: {facts['api_url']} "
+            f"(process {facts['pids']['supervisor']}). Stop that one, or set PERDURE_HOME to "
             "another directory."
         )
 
 
 def write_secret(path: Path, content: str) -> None:
-    """Write a file that only its owner may read, in one piece."""
+    """Write a file that only its owner may read, in one step."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     staging.unlink(missing_ok=True)

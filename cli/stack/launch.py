@@ -1,8 +1,8 @@
-"""Becomes another program, tied to the life of the one that asked for it.
+"""Replaces itself by another program, which ends with the process that started it.
 
 Run as `python -I -S launch.py PARENT_PID DEATH_SIGNAL IDENTITY COMMAND...`: a fresh process with
-one thread, so nothing of the supervisor's state is at risk between fork and exec (which is what
-`preexec_fn` can't promise). Standard library only, and nothing of ours: it starts in 10 ms.
+one thread, in which code between fork and exec is safe (unlike `preexec_fn`). It imports only the
+standard library, so that it starts in 10 ms.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ AS_NOBODY = "nobody"
 
 
 def enter_user_namespace() -> None:
-    """Look like `nobody` from inside and keep our files: Postgres refuses root and the nameless."""
+    """Appear as another user: Postgres refuses root, and users without a name."""
     user, group = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER) != 0:
@@ -32,7 +32,7 @@ def enter_user_namespace() -> None:
     Path("/proc/self/gid_map").write_text(f"{NOBODY} {group} 1", encoding="ascii")
 
 
-def become_nobody() -> None:
+def drop_root() -> None:
     """Drop root for good."""
     user = pwd.getpwnam("nobody")
     os.setgroups([])
@@ -41,9 +41,9 @@ def become_nobody() -> None:
 
 
 def die_with_parent(parent: int, death_signal: int) -> None:
-    """Ask the kernel to send `death_signal` when the parent is gone. Linux only.
+    """Have the kernel send `death_signal` when the parent ends. Linux only.
 
-    Elsewhere what a killed supervisor leaves behind is ended by the next `perdure up`.
+    Elsewhere, the next `perdure up` ends what a killed supervisor left running.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal)
@@ -52,14 +52,14 @@ def die_with_parent(parent: int, death_signal: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Set the process up and become the command."""
+    """Prepare the process and replace it by the command."""
     parent, death_signal, identity, *command = arguments
     if identity == NAMESPACE:
         enter_user_namespace()
     elif identity == AS_NOBODY:
-        become_nobody()
+        drop_root()
     die_with_parent(int(parent), int(death_signal))  # last: a change of user clears it
-    os.execvp(command[0], command)  # noqa: S606 - becoming that program is the purpose
+    os.execvp(command[0], command)  # noqa: S606 - this is the purpose
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""What a killed supervisor left running, ended before the next one starts.
+"""Ends what a killed supervisor left running, before the next one starts.
 
-On Linux the kernel has ended it already or is about to (see `launch`); on other systems this is
-what keeps a second server off the same files.
+On Linux the kernel ends it (see `launch`); elsewhere this keeps a second server off the same files.
 """
 
 import signal
@@ -14,17 +13,17 @@ import psutil
 from cli.stack.home import Home
 from cli.stack.postgres import serving_process
 
-# Killed processes end within milliseconds; Postgres writes a checkpoint first.
+# Processes that the kernel signals end within milliseconds; Postgres writes a checkpoint first.
 DYING_SECONDS = 3.0
-# A stop that is asked for by name: Temporal takes 1.5 s, a worker finishes its step (chosen).
+# Temporal stops within 1.5 s; a worker completes its step (chosen).
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.02
 
 
 def end_leftovers(home: Home) -> None:
-    """End what still runs of the stack that held this home before us, which must be held now."""
+    """End what still runs of this home's last stack; the caller holds the home."""
     remaining = _wait(list(_leftovers(home)), DYING_SECONDS)
-    for number in (signal.SIGINT, signal.SIGKILL):  # Postgres takes SIGINT as "stop now, cleanly"
+    for number in (signal.SIGINT, signal.SIGKILL):  # for Postgres, SIGINT is a fast shutdown
         for process in remaining:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
@@ -40,10 +39,9 @@ def _leftovers(home: Home) -> Iterator[psutil.Process]:
         return
     written_at = home.ready_file.stat().st_mtime
     for pid in facts["pids"].values():
-        with suppress(psutil.NoSuchProcess, TypeError):  # None: that part was none of ours
+        with suppress(psutil.NoSuchProcess, TypeError):  # None: not a part of that stack
             process = psutil.Process(pid)
-            # The processes were running when the ids were written, so a younger process is
-            # unrelated.
+            # A process that started after this was written has reused the id.
             if process.create_time() <= written_at:
                 yield process
 

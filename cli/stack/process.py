@@ -1,4 +1,4 @@
-"""One started part: a process that dies with us, writes to a log and says when it is ready."""
+"""One part: a process that ends with this one, writes to a log and reports when it is ready."""
 
 import asyncio
 import os
@@ -12,25 +12,24 @@ from pathlib import Path
 from cli.exits import CommandError, Exit
 from cli.stack import launch
 
-# What is polled is a file, a socket or an exit code on this machine; 20 ms is below what a person
-# notices and costs nothing for the second or two that a start takes.
+# It polls a file, a socket or an exit code on this machine for the second or two of a start.
 POLL_SECONDS = 0.02
 LOG_TAIL_LINES = 15
 
 
 class PartFailedError(CommandError):
-    """A part did not become ready; the message says why and ends with its last words."""
+    """A part did not become ready; the message has the reason and the end of its log."""
 
     exit = Exit.FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What it takes to run one program of the stack.
+    """How to run one program of the stack.
 
     `is_ready` gets the process id and is polled. `prepare` runs before each start.
-    `stop_seconds` is how long it may take to stop by itself, `death_signal` what it gets when the
-    supervisor dies without a word.
+    `stop_seconds` is how long it may take to stop, `death_signal` what it gets when the supervisor
+    is killed.
     """
 
     name: str
@@ -47,7 +46,7 @@ class Part:
 
 
 def tie_to_parent(command: Sequence[str], death_signal: signal.Signals, identity: str) -> list[str]:
-    """The command line that runs `command` as `identity`, tied to this process's life."""
+    """The command line that runs `command` as `identity` until this process ends."""
     launcher = [sys.executable, "-I", "-S", launch.__file__]
     return [*launcher, str(os.getpid()), str(int(death_signal)), identity, *command]
 
@@ -65,7 +64,7 @@ class RunningPart:
         """Start it and wait until it is ready.
 
         Raises:
-            PartFailedError: it ended or took too long; nothing of it is left running.
+            PartFailedError: it ended or took too long; it does not run any more.
         """
         if part.prepare:
             part.prepare()
@@ -86,11 +85,11 @@ class RunningPart:
     async def ended(self) -> int:
         """Wait for its end; a negative number is the signal that ended it."""
         code = await self._process.wait()
-        self.kill()  # whatever it started and left behind
+        self.kill()  # the processes that it started
         return code
 
     async def stop(self) -> None:
-        """Ask it to stop, and end it when it takes longer than it may."""
+        """Stop it, and kill it if it takes too long."""
         with suppress(ProcessLookupError):
             self._process.send_signal(self.part.stop_signal)
         try:
@@ -100,7 +99,7 @@ class RunningPart:
             await self.ended()
 
     def kill(self) -> None:
-        """End it and what it started, without asking."""
+        """Kill it and the processes that it started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -119,7 +118,7 @@ class RunningPart:
 
 
 def describe_exit(code: int) -> str:
-    """An exit code in words."""
+    """Describe an exit code."""
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"exited with code {code}"
@@ -141,7 +140,7 @@ async def run_to_end(
     """Run a short-lived program with `text` as its input.
 
     Raises:
-        PartFailedError: it failed; the message contains its output.
+        PartFailedError: it failed; the message has its output.
     """
     process = await asyncio.create_subprocess_exec(
         *tie_to_parent(command, signal.SIGKILL, identity),

@@ -1,4 +1,4 @@
-"""Restarts processes that stop, with increasing delays, and reports each restart."""
+"""Keeps parts running: restarts a part that ends, each time after a longer delay."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,35 +6,35 @@ from contextlib import suppress
 
 from cli.stack.process import Part, PartFailedError, RunningPart, describe_exit
 
-# Executions wait for the worker, so the first try is at once; one that dies at every start must
-# not use up the machine (chosen).
+# Executions wait for the worker, so the first restart is immediate; a part that ends at every start
+# must not use up the machine (chosen).
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 30.0
-# A part that ran this long is sound: its next death starts from the first delay again (chosen).
+# After this time a part counts as stable: the first delay applies again (chosen).
 STEADY_SECONDS = 60.0
 
 
 class Supervisor:
     """Runs parts by name.
 
-    `say` gets sentences for people; `on_change` is called when a part died and when it is back.
+    `report` gets sentences for people; `on_change` is called when a part ends and when it is back.
     """
 
-    def __init__(self, *, say: Callable[[str], None], on_change: Callable[[], None]) -> None:
+    def __init__(self, *, report: Callable[[str], None], on_change: Callable[[], None]) -> None:
         """Nothing runs until `start`."""
-        self._say = say
+        self._report = report
         self._on_change = on_change
         self._running: dict[str, RunningPart] = {}
-        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._restarters: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, part: Part) -> None:
         """Start a part, wait until it is ready, and keep it running from then on.
 
         Raises:
-            PartFailedError: it could not be started; this first time it is not tried again.
+            PartFailedError: it could not be started; a first start is not retried.
         """
         self._running[part.name] = await RunningPart.start(part)
-        self._keepers[part.name] = asyncio.create_task(self._keep(part))
+        self._restarters[part.name] = asyncio.create_task(self._keep_running(part))
 
     def pid(self, name: str) -> int | None:
         """The process id of a part, None while it does not run."""
@@ -42,18 +42,18 @@ class Supervisor:
         return running.pid if running else None
 
     async def stop(self, *names: str) -> None:
-        """Stop these processes concurrently; unknown names are ignored."""
+        """Stop these parts concurrently; unknown names are ignored."""
         await asyncio.gather(*(self._stop(name) for name in names))
 
     def kill(self) -> None:
-        """Kill all processes now; a waiting `stop` then returns."""
-        for keeper in self._keepers.values():
+        """Kill all parts; a `stop` that waits for them returns."""
+        for keeper in self._restarters.values():
             keeper.cancel()
         for running in self._running.values():
             running.kill()
 
     async def _stop(self, name: str) -> None:
-        keeper = self._keepers.get(name)
+        keeper = self._restarters.get(name)
         if keeper is not None:
             keeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -63,7 +63,7 @@ class Supervisor:
             await running.stop()
             del self._running[name]
 
-    async def _keep(self, part: Part) -> None:
+    async def _keep_running(self, part: Part) -> None:
         clock = asyncio.get_running_loop().time
         delay = FIRST_DELAY_SECONDS
         while True:
@@ -73,12 +73,12 @@ class Supervisor:
                 delay = FIRST_DELAY_SECONDS
             del self._running[part.name]
             self._on_change()
-            self._say(f"{part.name} {describe_exit(code)}; starting it again in {delay:g} s")
-            delay = await self._start_again(part, delay)
-            self._say(f"{part.name} is back")
+            self._report(f"{part.name} {describe_exit(code)}; starting it again in {delay:g} s")
+            delay = await self._restart(part, delay)
+            self._report(f"{part.name} is back")
             self._on_change()
 
-    async def _start_again(self, part: Part, delay: float) -> float:
+    async def _restart(self, part: Part, delay: float) -> float:
         """Try until it is ready; returns the delay that comes next."""
         while True:
             await asyncio.sleep(delay)
@@ -86,6 +86,6 @@ class Supervisor:
             try:
                 self._running[part.name] = await RunningPart.start(part)
             except PartFailedError as error:
-                self._say(f"{error}\n{part.name} will be tried again in {delay:g} s")
+                self._report(f"{error}\n{part.name} will be tried again in {delay:g} s")
             else:
                 return delay

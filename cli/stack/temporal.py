@@ -1,7 +1,6 @@
-"""The embedded Temporal server with its UI, on a file (facts from its own documentation and runs).
+"""The embedded Temporal server with its UI, on a file.
 
-One node on SQLite is right for one machine. For many machines Temporal's own server or its cloud
-is given by PERDURE_TEMPORAL_ADDRESS.
+One node on SQLite suits one machine. For many machines, PERDURE_TEMPORAL_ADDRESS names a server.
 """
 
 import os
@@ -35,7 +34,7 @@ DYNAMIC_CONFIG: Mapping[str, str] = MappingProxyType(
         # A cancel reaches a running activity in 0.02 s and needs no heartbeat (measured).
         "frontend.WorkerCommandsEnabled": "true",
         "system.enableCancelActivityWorkerCommand": "true",
-        # Do not assign a task to a worker that has just stopped: it would wait for 10 s.
+        # A task that is given to a worker that has just stopped would wait 10 s.
         "frontend.enableCancelWorkerPollsOnShutdown": "true",
     }
 )
@@ -59,7 +58,7 @@ class Temporal:
 
     @property
     def ui_url(self) -> str:
-        """Where operators look."""
+        """The address of the UI."""
         return f"http://{HOST}:{self.ui_port}"
 
 
@@ -94,7 +93,7 @@ def part(server: Temporal, log: Path) -> Part:
         command += ["--dynamic-config-value", f"{name}={value}"]
 
     async def is_ready(_: int) -> bool:
-        # Its HTTP side asks the same frontend as gRPC does, once the namespace is there.
+        # HTTP reaches the same frontend as gRPC, and answers once the namespace exists.
         path = f"/api/v1/namespaces/{server.namespace}"
         return await answers_ok(HOST, server.http_port, path)
 

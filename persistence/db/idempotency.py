@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import IdempotencyInProgressError, IdempotencyKeyReusedError
-from persistence.tables.idempotency import IdempotencyKeyRow
+from persistence.tables.ledger import IdempotencyKeyRow
 
 KEPT_FOR = timedelta(hours=24)
 """contract.md, section 1."""

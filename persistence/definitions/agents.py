@@ -13,7 +13,7 @@ from agent_library.built_in import built_in_agents
 from domain.agents import BUILT_IN_SLUGS, Agent, AgentExecutor
 from persistence.db.paging import COUNTED, Page, Window, newest
 from persistence.definitions.named_resources import flush_unique
-from persistence.tables.agents import AgentRow
+from persistence.tables.definitions import AgentRow
 
 _LISTS = ("allowed_tools", "capabilities", "tags")
 

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.hooks import HookRow
+from persistence.tables.definitions import HookRow
 
 PREFIX = "pdh_"
 """The prefix of tokens, by which secret scanners recognise them."""

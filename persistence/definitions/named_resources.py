@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import DuplicateNameError
 from persistence.db.paging import Page, Window, newest
 from persistence.tables.columns import NamedRow
-from persistence.tables.mcp_servers import McpServerRow
-from persistence.tables.tool_groups import ToolGroupRow
+from persistence.tables.definitions import McpServerRow, ToolGroupRow
 
 N = TypeVar("N", bound=NamedRow)
 

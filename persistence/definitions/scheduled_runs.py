@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from persistence.tables.definitions import ScheduleSkipRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.schedules import ScheduleSkipRow
 
 COUNTED_SKIPS = 10_000
 """Skips are counted up to here, as lists are (contract.md, section 1)."""

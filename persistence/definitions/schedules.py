@@ -17,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.ids import first_id_at
 from domain.schedules import DEFAULT_CATCHUP, Backfill, OverlapPolicy, TaskSchedule
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.schedules import ScheduleBackfillRow, ScheduleRow
-from persistence.tables.tasks import TaskRow, TaskVersionRow
+from persistence.tables.definitions import ScheduleBackfillRow, ScheduleRow, TaskRow, TaskVersionRow
 
 FIRST_TRY = timedelta(seconds=3)
 """The request that changes a task applies the schedule itself within two seconds; after this time

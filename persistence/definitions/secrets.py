@@ -13,7 +13,7 @@ from domain.errors import SecretUnusableError
 from domain.ids import new_id
 from domain.secrets import name_in
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.secrets import SecretRow
+from persistence.tables.definitions import SecretRow
 
 
 class SecretSealer(Protocol):

@@ -14,7 +14,7 @@ from persistence.db.paging import COUNTED, Page, Window, newest
 from persistence.definitions import schedules
 from persistence.definitions.named_resources import flush_unique
 from persistence.sessions.timeline import TimelinePage, TimelineRange
-from persistence.tables.tasks import TaskRow, TaskVersionRow
+from persistence.tables.definitions import TaskRow, TaskVersionRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,14 @@ from persistence.executions.cascade import cancel_children
 from persistence.executions.fencing import HOLDS, RunIdentity
 from persistence.ledger import audit
 from persistence.ledger.audit import ENGINE
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow, SessionRow
-from persistence.tables.signals import SignalRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.executions import ExecutionRow, SignalRow
+from persistence.tables.sessions import (
+    InputRequestRow,
+    MessageRow,
+    ModelCallRow,
+    SessionRow,
+    ToolCallRow,
+)
 
 _SQL = sql.load("executions/admission.sql", holds=HOLDS, terminal=lifecycle.TERMINAL_STATUSES)
 

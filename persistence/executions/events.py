@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.events import Event
 from persistence.db import sql
 from persistence.db.database import to_json
-from persistence.tables.events import ExecutionEventRow
+from persistence.tables.executions import ExecutionEventRow
 
 _SQL = sql.load("executions/step_log.sql")
 

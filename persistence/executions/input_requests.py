@@ -16,7 +16,7 @@ from persistence.db.paging import Page, Window, newest
 from persistence.executions import events
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.sessions import InputRequestRow
 
 
 @dataclass(frozen=True, slots=True)

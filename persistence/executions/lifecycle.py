@@ -22,8 +22,7 @@ from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
 from persistence.executions.fencing import HOLDS, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 
 NOT_STARTED = (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED)
 """States in which no loop runs yet; the loop reads from the row that a pause was requested."""

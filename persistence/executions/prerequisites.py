@@ -11,8 +11,7 @@ from domain.states import PREREQUISITES, ExecutionStatus
 from persistence.db import sql
 from persistence.db.paging import Page, Window, newest
 from persistence.executions import lifecycle
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.prerequisites import PrerequisiteRow
+from persistence.tables.executions import ExecutionRow, PrerequisiteRow
 
 _SQL = sql.load("executions/prerequisites.sql")
 

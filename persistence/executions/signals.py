@@ -13,8 +13,7 @@ from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db.database import Database, to_json
 from persistence.db.live_updates import WAKE_CHANNEL
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.signals import SignalRow
+from persistence.tables.executions import ExecutionRow, SignalRow
 
 FIRST_WAKE = timedelta(seconds=2)
 """The writer of a row wakes the workflow at once; after this time the relay does (design.md, 4)."""

@@ -28,11 +28,9 @@ from domain.steps import (
 from domain.tool_calls import ProcessIdentity, ToolEffect
 from persistence.db.database import Database
 from persistence.sessions import lineage
+from persistence.tables.definitions import TaskVersionRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.tasks import TaskVersionRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.sessions import InputRequestRow, ModelCallRow, ToolCallRow
 
 
 async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, Any]:

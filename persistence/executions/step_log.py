@@ -32,11 +32,8 @@ from persistence.db import sql
 from persistence.db.database import Database
 from persistence.executions import admission, queries, signals, snapshot, step_values
 from persistence.executions.fencing import RunIdentity
-from persistence.tables.artifacts import ArtifactRow
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.sessions import ArtifactRow, InputRequestRow, ModelCallRow
 
 _SQL = sql.load("executions/step_log.sql")
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import and_, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from persistence.tables.definitions import TaskRow
 from persistence.tables.sessions import SessionRow
-from persistence.tables.tasks import TaskRow
 
 
 async def find_unreadable(

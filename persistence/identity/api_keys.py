@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import DuplicateNameError
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.api_keys import ApiKeyRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import ApiKeyRow, UserRow
 
 PREFIX = "pdk_"
 """The prefix of keys, which distinguishes them from tokens and is known to secret scanners."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import new_id
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 
 
 @dataclass(frozen=True, slots=True)

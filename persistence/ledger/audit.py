@@ -10,8 +10,7 @@ from sqlalchemy import ColumnElement, and_, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from persistence.db.paging import Page, Window, created_between, newest
-from persistence.tables.audit import AuditRow, AuditSealRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import AuditRow, AuditSealRow, UserRow
 
 
 @dataclass(frozen=True, slots=True)

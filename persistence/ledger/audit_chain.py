@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.audit_chain import GENESIS, Entry, link
 from persistence.db.paging import COUNTED
-from persistence.tables.audit import AuditSealRow, AuditUnsealedRow
+from persistence.tables.ledger import AuditSealRow, AuditUnsealedRow
 
 SEALER_LOCK = 0x7065726475726501
 """The advisory lock of sealing ("perdure", 1)."""

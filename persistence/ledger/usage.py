@@ -16,10 +16,9 @@ from uuid import UUID
 from sqlalchemy import Row, TextClause, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ACTIVE_STATUSES
-from persistence.tables.tasks import TaskRow
-from persistence.tables.usage import UsageClosedDayRow, UsageDayRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UsageClosedDayRow, UsageDayRow, UserRow
 
 CLOSING_LOCK = 0x7065726475726502
 """The advisory lock of closing a day ("perdure", 2)."""

@@ -12,10 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.dispatch import WorkflowFacts
 from domain.notifications import Delivery
 from domain.text import clean
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
+from persistence.tables.sessions import InputRequestRow
 
 NEXT_START = timedelta(seconds=30)
 """After this time a failed start is retried (chosen, as for the relay's next wake-up)."""

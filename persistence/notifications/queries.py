@@ -17,7 +17,7 @@ from domain.ids import new_id
 from domain.notifications import TEST_EVENT, Delivery, Kind
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, notify
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
+from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 
 
 @dataclass(frozen=True, slots=True)

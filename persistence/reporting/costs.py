@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.report_facts import Cost, ModelCost, TokenCounts, TurnUsage
 from domain.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.model_calls import ModelCallRow
+from persistence.tables.sessions import ModelCallRow
 
 SUBTASK_COST = text("""
 WITH RECURSIVE descendants AS (

@@ -32,13 +32,15 @@ from persistence.reporting.queries import (
     select_start,
     shorten,
 )
-from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow
-from persistence.tables.tool_calls import ToolCallRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
+from persistence.tables.sessions import (
+    ArtifactRow,
+    InputRequestRow,
+    MessageRow,
+    ModelCallRow,
+    ToolCallRow,
+)
 
 MESSAGES = ListLimits(first=20, last=100)
 """How it started and how it ended; the rest is in the transcript (chosen)."""

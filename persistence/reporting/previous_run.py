@@ -8,8 +8,8 @@ from sqlalchemy import Select, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.report_facts import FileVersion, PreviousRun
-from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import ArtifactRow
 
 COMPARED_FILES = 1_000
 """Of each run, the newest: more than a run saves (chosen)."""

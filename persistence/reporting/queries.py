@@ -14,8 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from domain.report_facts import Excerpt
 from domain.steps import CallStatus
 from domain.text import clean
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.sessions import ModelCallRow, ToolCallRow
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import undefer
 
 from domain.ids import first_id_at
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.reports import ReportRow
+from persistence.tables.sessions import ReportRow
 
 
 @dataclass(frozen=True, slots=True)

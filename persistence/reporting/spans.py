@@ -11,9 +11,7 @@ from domain.engine_tools import ENGINE_TOOLS
 from domain.report_facts import Lane, TimelineSpan
 from domain.steps import CallStatus, ToolCallStatus
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.sessions import InputRequestRow, ModelCallRow, ToolCallRow
 
 
 async def read_spans(

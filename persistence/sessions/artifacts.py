@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.events import artifact_saved
 from persistence.db.paging import Page, Window, newest
 from persistence.executions import events
-from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.sessions import ArtifactRow
 
 
 async def find(session: AsyncSession, artifact_id: UUID) -> ArtifactRow | None:

@@ -8,8 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow, SessionRow
+from persistence.tables.sessions import MessageRow, ModelCallRow, SessionRow
 
 CONTINUING = ("tool_use", "max_tokens")
 """Stop reasons after which the next user message belongs to the turn: tool results, or the request

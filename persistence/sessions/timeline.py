@@ -14,10 +14,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from persistence.db.paging import COUNTED
 from persistence.tables.columns import Row
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.executions import ExecutionEventRow
+from persistence.tables.sessions import MessageRow, ModelCallRow, ToolCallRow
 
 R = TypeVar("R", bound=Row)
 

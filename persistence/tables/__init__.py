@@ -1,61 +1,9 @@
-"""The tables, one module per feature; importing this package registers all of them."""
+"""The tables, one module per group of aggregates; importing this package registers all of them."""
 
-from persistence.tables import (
-    agents,
-    api_keys,
-    artifacts,
-    audit,
-    events,
-    executions,
-    hooks,
-    idempotency,
-    input_requests,
-    mcp_servers,
-    model_calls,
-    notifications,
-    prerequisites,
-    reports,
-    schedules,
-    secrets,
-    sessions,
-    signals,
-    task_templates,
-    tasks,
-    tool_calls,
-    tool_groups,
-    usage,
-    users,
-)
+from persistence.tables import definitions, executions, ledger, sessions
 from persistence.tables.columns import Row
 
 metadata = Row.metadata
-"""The schema that Alembic compares with the database."""
+"""Everything that Alembic compares with the database."""
 
-__all__ = [
-    "Row",
-    "agents",
-    "api_keys",
-    "artifacts",
-    "audit",
-    "events",
-    "executions",
-    "hooks",
-    "idempotency",
-    "input_requests",
-    "mcp_servers",
-    "metadata",
-    "model_calls",
-    "notifications",
-    "prerequisites",
-    "reports",
-    "schedules",
-    "secrets",
-    "sessions",
-    "signals",
-    "task_templates",
-    "tasks",
-    "tool_calls",
-    "tool_groups",
-    "usage",
-    "users",
-]
+__all__ = ["Row", "definitions", "executions", "ledger", "metadata", "sessions"]

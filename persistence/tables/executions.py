@@ -1,4 +1,4 @@
-"""Executions, and the prefixes they pin."""
+"""Tables of executions: their state, events, signals and prerequisites."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -164,3 +164,59 @@ class ExecutionRow(Row):
     cache_read_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     cache_write_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     cost_usd: Mapped[Decimal] = mapped_column(server_default="0")
+
+
+class ExecutionEventRow(Row):
+    """One event (contract.md, section 7). `seq` comes from the execution's own counter."""
+
+    __tablename__ = "execution_events"
+
+    execution_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    at: Mapped[CreatedAt]
+
+
+class SignalRow(Row):
+    """One signal: start, answer, message, cancel, pause, resume, or the end of a subtask.
+
+    It is written in the transaction of the change that it reports. The Temporal signal that follows
+    only wakes the workflow; the execution consumes the row, in order of `id` (UUIDv7, created under
+    the execution's row lock). The relay wakes the workflow at `wake_at` while `consumed_at` is
+    empty.
+    """
+
+    __tablename__ = "signals"
+    __table_args__ = (
+        Index(
+            "ix_signals_execution_id_unread",
+            "execution_id",
+            "id",
+            postgresql_where=text("consumed_at IS NULL"),
+        ),
+        Index("ix_signals_wake_at", "wake_at", postgresql_where=text("consumed_at IS NULL")),
+        Index(
+            "ix_signals_consumed_at",
+            "consumed_at",
+            postgresql_where=text("consumed_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[Id]
+    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"))
+    kind: Mapped[str]
+    payload: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[CreatedAt]
+    wake_at: Mapped[datetime]
+    consumed_at: Mapped[datetime | None]
+
+
+class PrerequisiteRow(Row):
+    """`execution_id` is blocked until `prerequisite_id` is completed."""
+
+    __tablename__ = "execution_prerequisites"
+    __table_args__ = (Index("ix_execution_prerequisites_prerequisite_id", "prerequisite_id"),)
+
+    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"), primary_key=True)
+    prerequisite_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"), primary_key=True)

@@ -1,11 +1,11 @@
-"""Conversations and their transcripts."""
+"""Tables of sessions: transcripts, model calls, tool calls, input requests, artifacts, reports."""
 
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Id, Row
@@ -81,4 +81,157 @@ class MessageRow(Row):
     cost_usd: Mapped[Decimal | None]
     request_id: Mapped[str | None]
     superseded_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class ModelCallRow(Row):
+    """One attempt of one call. `status`: a `domain.steps.CallStatus`."""
+
+    __tablename__ = "model_calls"
+    __table_args__ = (
+        Index("ix_model_calls_execution_id_turn", "execution_id", "turn", "try_number"),
+    )
+
+    id: Mapped[Id]
+    execution_id: Mapped[UUID]
+    turn: Mapped[int]
+    try_number: Mapped[int]
+    status: Mapped[str]
+    model: Mapped[str]
+    max_tokens: Mapped[int]
+    last_message_seq: Mapped[int]
+    """The call sends the session's messages up to this one."""
+    request_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    stop_reason: Mapped[str | None]
+    stop_details: Mapped[dict[str, Any] | None]
+    usage: Mapped[dict[str, Any] | None]
+    usage_estimated: Mapped[bool] = mapped_column(default=False)
+    estimate_usd: Mapped[Decimal | None]
+    """The cost of the call if its answer is lost."""
+    cost_usd: Mapped[Decimal | None]
+    error_kind: Mapped[str | None]
+    error_message: Mapped[str | None]
+    http_status: Mapped[int | None]
+    request_id: Mapped[str | None]
+    first_token_ms: Mapped[int | None]
+    superseded_at: Mapped[datetime | None]
+    started_at: Mapped[CreatedAt]
+    completed_at: Mapped[datetime | None]
+
+
+class ToolCallRow(Row):
+    """One tool call. `host_id` and the two columns after it identify its process."""
+
+    __tablename__ = "tool_calls"
+    __table_args__ = (Index("ix_tool_calls_execution_id_turn", "execution_id", "turn", "position"),)
+
+    id: Mapped[Id]
+    execution_id: Mapped[UUID]
+    turn: Mapped[int]
+    position: Mapped[int]
+    tool_use_id: Mapped[str]
+    name: Mapped[str]
+    input: Mapped[str] = mapped_column(Text)
+    """JSON text as the model wrote it; an edited input is in `approved_input`."""
+    approved_input: Mapped[str | None] = mapped_column(Text)
+    input_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    effect: Mapped[str]
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    output: Mapped[str | None]
+    is_error: Mapped[bool] = mapped_column(default=False)
+    output_artifact_id: Mapped[UUID | None]
+    child_execution_id: Mapped[UUID | None]
+    wakes_at: Mapped[datetime | None]
+    host_id: Mapped[str | None]
+    process_group: Mapped[int | None]
+    process_started_ticks: Mapped[int | None] = mapped_column(BigInteger)
+    superseded_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+
+class InputRequestRow(Row):
+    """A question or approval. An approval is bound to `input_sha256`."""
+
+    __tablename__ = "input_requests"
+    __table_args__ = (
+        Index("ix_input_requests_user_id_status_id", "user_id", "status", "id"),
+        Index("ix_input_requests_execution_id_status", "execution_id", "status"),
+        Index(
+            "ix_input_requests_assignee_status_id",
+            "assignee",
+            "status",
+            "id",
+            postgresql_where=text("assignee IS NOT NULL"),
+        ),
+        Index("ix_input_requests_due_at", "due_at", postgresql_where=text("status = 'open'")),
+    )
+
+    id: Mapped[Id]
+    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    tool_call_id: Mapped[UUID | None] = mapped_column(ForeignKey("tool_calls.id"))
+    kind: Mapped[str]
+    title: Mapped[str]
+    body: Mapped[str | None]
+    options: Mapped[Any | None]
+    schema: Mapped[dict[str, Any] | None]
+    tool_name: Mapped[str | None]
+    tool_input: Mapped[str | None] = mapped_column(Text)
+    input_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
+    tool_input_schema: Mapped[dict[str, Any] | None]
+    """The schema of an edited input."""
+    assignee: Mapped[str | None]
+    status: Mapped[str]
+    due_at: Mapped[datetime | None]
+    on_expiry: Mapped[str]
+    default_answer: Mapped[Any | None]
+    answer: Mapped[dict[str, Any] | None]
+    answered_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    answered_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class ArtifactRow(Row):
+    """One tool call. `host_id` and the two columns after it identify its process."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (Index("ix_artifacts_execution_id_id", "execution_id", "id"),)
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    execution_id: Mapped[UUID | None] = mapped_column(ForeignKey("executions.id"))
+    tool_call_id: Mapped[UUID | None]
+    kind: Mapped[str]
+    name: Mapped[str]
+    media_type: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    created_at: Mapped[CreatedAt]
+
+
+class ReportRow(Row):
+    """A report's typed content as JSON, stored once.
+
+    Lists don't read `content` (up to 2 MB each); `persistence.reporting.reports` reads it.
+    """
+
+    __tablename__ = "reports"
+    __table_args__ = (
+        Index("ix_reports_user_id_id", "user_id", "id"),
+        Index("ix_reports_user_id_task_id_id", "user_id", "task_id", "id"),
+        Index("ix_reports_user_id_format_id", "user_id", "format", "id"),
+        Index("ix_reports_execution_id", "execution_id"),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"))
+    task_id: Mapped[UUID | None]
+    """The execution's, so that a task's reports are found by index."""
+    title: Mapped[str]
+    format: Mapped[str]
+    content: Mapped[dict[str, Any]] = mapped_column(deferred=True, deferred_raiseload=True)
     created_at: Mapped[CreatedAt]

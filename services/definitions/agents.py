@@ -12,7 +12,7 @@ from domain.agents import BUILT_IN_SLUGS
 from domain.errors import ConflictError, DuplicateNameError, InvalidInputError, NotFoundError
 from persistence.db.paging import Page, Window
 from persistence.definitions import agents
-from persistence.tables.agents import AgentRow
+from persistence.tables.definitions import AgentRow
 from services.caller import Caller
 from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate
 from services.definitions.merging import validate_fields

@@ -17,7 +17,7 @@ from domain.errors import (
     SecretUnusableError,
 )
 from domain.mcp_health import McpHealth
-from persistence.tables.mcp_servers import McpServerRow
+from persistence.tables.definitions import McpServerRow
 from services.caller import Caller
 from services.definitions import mcp_rules, mcp_values
 from services.definitions.inputs import McpServerCreate, McpServerUpdate

@@ -11,7 +11,7 @@ from contracts.notifications import NotificationConfig, SlackTarget, WebhookTarg
 from domain.errors import AddressRefusedError, FieldProblem
 from domain.secrets import name_in
 from persistence.definitions import secrets
-from persistence.tables.secrets import SecretRow
+from persistence.tables.definitions import SecretRow
 from services.unit_of_work import UnitOfWork
 from services.validation_messages import Location, find_problems
 

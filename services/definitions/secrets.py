@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import NotFoundError
 from persistence.db.paging import Page, Window
 from persistence.definitions import secrets
-from persistence.tables.secrets import SecretRow
+from persistence.tables.definitions import SecretRow
 from services.caller import Caller
 from services.definitions.inputs import SecretPut
 from services.definitions.resources import Resource

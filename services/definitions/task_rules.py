@@ -12,7 +12,7 @@ from domain import cron, permissions, pricing, working_directories
 from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError
 from domain.tool_groups import group_named
-from persistence.tables.tasks import TaskRow
+from persistence.tables.definitions import TaskRow
 from services.caller import Caller
 from services.definitions import mcp_rules, notification_rules, policy_rules, references
 from services.definitions.inputs import TaskCreate

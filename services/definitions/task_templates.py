@@ -8,7 +8,7 @@ from uuid import UUID
 from domain import templates
 from domain.errors import FieldProblem, InvalidInputError
 from persistence.definitions.tasks import StoredTask
-from persistence.tables.task_templates import TaskTemplateRow
+from persistence.tables.definitions import TaskTemplateRow
 from services.definitions import task_rules
 from services.definitions.inputs import (
     Parameter,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask
-from persistence.tables.tasks import TaskRow
+from persistence.tables.definitions import TaskRow
 from services.definitions import references, task_rules
 from services.definitions.inputs import DEFINITION_FIELDS, TaskCreate, TaskUpdate
 from services.definitions.merging import merge_update

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.errors import InvalidInputError
-from persistence.tables.tool_groups import ToolGroupRow
+from persistence.tables.definitions import ToolGroupRow
 from services.definitions.inputs import ToolGroupCreate, ToolGroupUpdate
 from services.definitions.resources import NamedResource
 from services.definitions.task_rules import tool_rule_problems

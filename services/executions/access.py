@@ -11,8 +11,7 @@ from persistence.definitions.tasks import StoredTask
 from persistence.executions import input_requests, queries
 from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.sessions import SessionRow
+from persistence.tables.sessions import InputRequestRow, SessionRow
 from services.caller import Caller
 
 

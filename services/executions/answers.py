@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.errors import FieldProblem, InputChangedError, InvalidInputError, NotFoundError
 from persistence.executions import input_requests, queries
-from persistence.tables.input_requests import InputRequestRow
+from persistence.tables.sessions import InputRequestRow
 from services.definitions.json_schemas import value_problems
 from services.executions.access import answerable_request
 from services.executions.inputs import AnswerBody

@@ -10,7 +10,7 @@ from domain.errors import FieldProblem, InvalidInputError, NotFoundError, Permis
 from persistence.db.paging import Page, Window
 from persistence.identity import api_keys
 from persistence.identity.api_keys import NewKey
-from persistence.tables.api_keys import ApiKeyRow
+from persistence.tables.ledger import ApiKeyRow
 from services.caller import Caller
 from services.definitions.resources import Resource
 from services.identity.inputs import ApiKeyCreate

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import ConflictError, NotFoundError
 from persistence.identity import users
 from persistence.ledger.quotas import QuotaUsage, load_usage
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 from services.caller import Caller
 from services.identity.inputs import UserUpdate
 from services.quotas import Quotas, effective_quotas

@@ -10,7 +10,7 @@ from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions.creation import Start
 from persistence.ledger.audit import ENGINE
-from persistence.tables.tasks import TaskRow
+from persistence.tables.definitions import TaskRow
 from services.executions.starting import start_execution
 from services.scheduling.variables import format_time, work_of
 from services.unit_of_work import UnitOfWork

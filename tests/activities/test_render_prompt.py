@@ -9,7 +9,7 @@ import pytest
 from agent_library.built_in import built_in_agents
 from persistence.db.database import Database
 from persistence.identity import users
-from persistence.tables.agents import AgentRow
+from persistence.tables.definitions import AgentRow
 from persistence.tables.executions import ExecutionRow, PrefixRow
 from tests.persistence.opened import opened
 

@@ -15,9 +15,9 @@ import httpx2
 
 from activities import report as reporting
 from domain.ids import new_id
-from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.notifications import NotificationRow
+from persistence.tables.ledger import NotificationRow
+from persistence.tables.sessions import ArtifactRow
 from tests.api.world import TASK, World, ask, execute, in_session, make_task
 from tests.reports.execution_builder import start_execution
 

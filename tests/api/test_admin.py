@@ -7,7 +7,7 @@ import httpx2
 from sqlalchemy import select
 
 from domain.ids import new_id
-from persistence.tables.audit import AuditRow
+from persistence.tables.ledger import AuditRow
 from tests.api.world import World, execute, make_task
 
 Client = httpx2.AsyncClient

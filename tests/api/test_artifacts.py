@@ -6,7 +6,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.sessions import ArtifactRow
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient

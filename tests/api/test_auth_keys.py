@@ -11,7 +11,7 @@ from sqlalchemy import event, text, update
 from api.auth import authentication
 from domain.ids import new_id
 from persistence.identity import api_keys
-from persistence.tables.api_keys import ApiKeyRow
+from persistence.tables.ledger import ApiKeyRow
 from tests.api.world import World, execute, make_task
 
 Client = httpx2.AsyncClient

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from agent_library.built_in import built_in_agents
-from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.ledger import AuditRow
 from tests.api.world import World, execute, make_task
 
 Client = httpx2.AsyncClient

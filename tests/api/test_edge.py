@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from api.main import create_app
-from persistence.tables.audit import AuditRow
+from persistence.tables.ledger import AuditRow
 from tests.api.conftest import serving, settings_of
 from tests.api.world import TASK, World, make_task
 

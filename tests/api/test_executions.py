@@ -9,9 +9,8 @@ from temporalio.client import Client as TemporalClient
 
 from contracts import names
 from domain.ids import new_id
-from persistence.tables.audit import AuditRow
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.signals import SignalRow
+from persistence.tables.executions import ExecutionRow, SignalRow
+from persistence.tables.ledger import AuditRow
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient

@@ -7,8 +7,7 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.signals import SignalRow
+from persistence.tables.executions import ExecutionRow, SignalRow
 from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 
 Client = httpx2.AsyncClient

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import httpx2
 
-from persistence.tables.reports import ReportRow
+from persistence.tables.sessions import ReportRow
 from tests.api.world import World, ask, execute, in_session, make_task
 
 Client = httpx2.AsyncClient

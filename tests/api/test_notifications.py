@@ -12,7 +12,7 @@ from domain.notifications import EVENTS
 from persistence.executions import events
 from persistence.notifications import deliveries, queries
 from persistence.notifications.deliveries import AttemptResult
-from persistence.tables.notifications import NotificationRow
+from persistence.tables.ledger import NotificationRow
 from tests.api.world import TASK, World, execute, make_task
 
 Client = httpx2.AsyncClient

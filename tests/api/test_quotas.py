@@ -13,7 +13,7 @@ from api.main import create_app
 from domain.errors import QuotaExceededError, UserDisabledError
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 from services import quotas
 from services.quotas import Quotas
 from tests.api.conftest import serving, settings_of

@@ -11,7 +11,7 @@ from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from persistence.tables.schedules import ScheduleBackfillRow
+from persistence.tables.definitions import ScheduleBackfillRow
 from tests.api.world import World, execute, make_task
 
 Client = httpx2.AsyncClient

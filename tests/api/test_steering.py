@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from domain.ids import new_id
 from persistence.executions import signals
-from persistence.tables.audit import AuditRow
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.ledger import AuditRow
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient

@@ -5,10 +5,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.reports import ReportRow
-from persistence.tables.sessions import MessageRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.sessions import MessageRow, ModelCallRow, ReportRow, ToolCallRow
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient

@@ -7,9 +7,8 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from persistence.tables.audit import AuditRow
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.signals import SignalRow
+from persistence.tables.executions import ExecutionRow, SignalRow
+from persistence.tables.ledger import AuditRow
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient

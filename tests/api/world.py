@@ -11,8 +11,7 @@ from api.gateway import Gateway
 from cli.tokens import mint
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.sessions import SessionRow
+from persistence.tables.sessions import InputRequestRow, SessionRow
 
 SECRET = "a secret of the tests that is long enough"
 TASK = {

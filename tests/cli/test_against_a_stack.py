@@ -27,7 +27,7 @@ prompt_template: |
   ```script
   - text: I have to ask.
     tool_use: {name: ask_user, input: {question: "Which colour?", options: [red, blue]}}
-  - text: "They said {last_tool_result}."
+  - text: "The answer is {last_tool_result}."
   ```
 """
 REFUSES = """
@@ -81,12 +81,12 @@ def test_a_task_is_run_by_its_name_with_variables(at_stack: StackCommand, tmp_pa
     assert execution["prompt_variables"] == {"who": "Ada", "n": 3}
 
 
-def test_watch_tells_the_story_in_order(at_stack: StackCommand, tmp_path: Path) -> None:
+def test_watch_prints_the_timeline_in_order(at_stack: StackCommand, tmp_path: Path) -> None:
     result = at_stack("run", task_file(tmp_path, SAYS_HELLO), "--watch")
     assert result.returncode == 0, result.stderr
-    story = result.stdout
-    assert story.index("turn 1") < story.index("Hello from turn 1.")
-    assert story.count("Hello from turn 1.") == 1
+    timeline = result.stdout
+    assert timeline.index("turn 1") < timeline.index("Hello from turn 1.")
+    assert timeline.count("Hello from turn 1.") == 1
 
 
 def test_watch_as_json_is_every_event_once_and_the_execution_last(
@@ -108,7 +108,7 @@ def test_an_execution_that_fails_is_exit_code_1_and_says_why(
     assert "model_" in result.stderr
 
 
-def test_where_nobody_can_be_asked_the_exit_code_is_4_and_the_inbox_answers(
+def test_without_a_terminal_the_exit_code_is_4_and_the_inbox_answers(
     at_stack: StackCommand, tmp_path: Path
 ) -> None:
     waiting = at_stack("run", task_file(tmp_path, ASKS), "--json")
@@ -121,13 +121,13 @@ def test_where_nobody_can_be_asked_the_exit_code_is_4_and_the_inbox_answers(
     assert answered.returncode == 0, answered.stderr
     followed = at_stack("watch", execution["id"])
     assert followed.returncode == 0, followed.stderr
-    assert "They said blue." in followed.stdout
+    assert "The answer is blue." in followed.stdout
     again = at_stack("inbox", "answer", request["id"], "1")
     assert again.returncode == 2
 
 
 def test_lists_show_names_as_they_are_one_line_each(at_stack: StackCommand, tmp_path: Path) -> None:
-    name = "[/red] closes a tag that nobody opened"
+    name = "[/red] closes a tag that is not open"
     file = task_file(tmp_path, SAYS_HELLO.replace("name: hello", f"name: '{name}'"))
     execution = parse_json(at_stack("run", file, "--json"))
     for command, id_ in (("tasks", execution["task_id"]), ("executions", execution["id"])):
@@ -161,8 +161,8 @@ def test_watching_continues_after_a_gateway_died(
     request = next(r for r in page["items"] if r["execution_id"] == waiting["id"])
     at_stack("inbox", "answer", request["id"], "red")
     assert watch.wait(READY_SECONDS) == 0
-    told = [json.loads(line) for line in output.read_text().splitlines()]  # and nothing else
-    sequence = [event["seq"] for event in told if event.get("seq")]
+    printed = [json.loads(line) for line in output.read_text().splitlines()]  # and nothing else
+    sequence = [event["seq"] for event in printed if event.get("seq")]
     assert sequence == list(range(1, len(sequence) + 1))
 
 
@@ -298,7 +298,7 @@ def test_a_key_is_made_used_listed_and_revoked(at_stack: StackCommand) -> None:
     assert parse_json(at_stack("api-keys", "list", "--json"))["total"] == 0
 
 
-def test_a_schedule_is_told_paused_triggered_and_made_up_for(
+def test_a_schedule_is_shown_paused_triggered_and_backfilled(
     at_stack: StackCommand, tmp_path: Path
 ) -> None:
     noon = 'name: noon\nis_scheduled: true\nschedule_enabled: true\nschedule_cron: "0 12 * * *"'

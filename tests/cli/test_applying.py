@@ -1,4 +1,4 @@
-"""`perdure apply`: what a dry run finds, and what is told of one that breaks in the middle."""
+"""`perdure apply`: what a dry run finds, and what it reports when the gateway fails in between."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from cli.stack.addresses import free_port
 from tests.api.world import World
 from tests.cli.conftest import Command
 
-POET = "agent_id: poet\nname: Poet\nsystem_prompt: You rhyme.\nmodel: a-model-of-mine\n"
+POET = "agent_id: poet\nname: Poet\nsystem_prompt: You rhyme.\nmodel: a-custom-model\n"
 
 
 def write(directory: Path, files: dict[str, str]) -> str:
@@ -29,7 +29,7 @@ def task(name: str, *more: str) -> str:
     return "\n".join([f"name: {name}", "prompt_template: Say hello.", *more, ""])
 
 
-async def told(perdure: Command, directory: str, *options: str) -> dict[str, dict[str, Any]]:
+async def apply(perdure: Command, directory: str, *options: str) -> dict[str, dict[str, Any]]:
     result = await perdure("apply", "-f", directory, "--json", *options)
     assert result.stdout, result.stderr
     return {line["key"]: line for line in json.loads(result.stdout)}
@@ -62,17 +62,17 @@ async def test_a_dry_run_finds_what_would_be_refused(
         "Agent 'nobody' does not exist",
         "requires the admin role",
     ):
-        assert words in dry.stderr
+        assert words in " ".join(dry.stderr.split())
     assert "1 to create, 0 to update, 0 unchanged, 4 refused" in dry.stdout
     async with world.client("alice") as client:
         assert await stored(client) == {}
-    before = await told(perdure, directory, "--dry-run")
-    real = await told(perdure, directory)
+    before = await apply(perdure, directory, "--dry-run")
+    real = await apply(perdure, directory)
     assert {k: line["refusal"] for k, line in before.items()} == {
         k: line["refusal"] for k, line in real.items()
     }
     write(tmp_path / "files", {"good.yaml": task("good", "ask_tools: [ssh]")})
-    changed = (await told(perdure, directory, "--dry-run"))["good"]
+    changed = (await apply(perdure, directory, "--dry-run"))["good"]
     assert (changed["change"], "ssh" in changed["refusal"]) == ("update", True)
 
 
@@ -88,17 +88,17 @@ async def test_a_dry_run_knows_the_agents_that_would_be_made(
         "none.yaml": task("none", "agent_id: bad"),
     }
     directory = write(tmp_path / "files", files)
-    dry = await told(perdure, directory, "--dry-run")
+    dry = await apply(perdure, directory, "--dry-run")
     refused = {key for key, line in dry.items() if line["refusal"]}
     assert refused == {"bad", "dear", "shared", "none"}
-    assert "price of 'a-model-of-mine'" in dry["dear"]["refusal"]
-    real = await told(perdure, directory)
+    assert "price of 'a-custom-model'" in dry["dear"]["refusal"]
+    real = await apply(perdure, directory)
     assert {key for key, line in real.items() if line["outcome"] == "refused"} == refused
 
 
 @asynccontextmanager
 async def breaking(world: World, after: int) -> AsyncIterator[str]:
-    """A way to the gateway that is cut, for good, when it has let so many requests for tasks pass.
+    """A way to the gateway that breaks, for good, after so many requests for tasks.
 
     The last ones are answered by the gateway and the answers never arrive.
     """
@@ -130,7 +130,7 @@ async def breaking(world: World, after: int) -> AsyncIterator[str]:
     cut()
 
 
-async def test_what_was_applied_is_told_when_the_gateway_goes_away(
+async def test_what_was_applied_is_reported_when_the_gateway_goes_away(
     perdure: Command, world: World, tmp_path: Path
 ) -> None:
     names = {f"task {number}" for number in range(60)}

@@ -48,7 +48,7 @@ def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Endpoint, l
 
 
 def test_a_start_is_repeated_under_one_key_until_it_is_answered() -> None:
-    unavailable = (503, {"detail": "The database is away."})
+    unavailable = (503, {"detail": "The database is unavailable."})
     answers = (None, unavailable, (409, IN_PROGRESS), (202, {"id": "x"}))
     with answering(*answers) as (endpoint, keys), Client(endpoint) as client:
         assert client.start("execute_work", {"prompt": "x"}) == {"id": "x"}
@@ -56,7 +56,7 @@ def test_a_start_is_repeated_under_one_key_until_it_is_answered() -> None:
     assert len(set(keys)) == 1
 
 
-def test_where_nobody_listens_a_start_fails_at_once() -> None:
+def test_without_a_gateway_a_start_fails_at_once() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         endpoint = Endpoint(f"http://127.0.0.1:{closed.getsockname()[1]}", "token")

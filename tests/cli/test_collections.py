@@ -20,7 +20,7 @@ parameters:
   - {name: repository, description: "Which one?"}
   - {name: tone, default: friendly}
 task:
-  prompt_template: Tell {{ reader }} what is new in {{ repository }}.
+  prompt_template: Show {{ reader }} what is new in {{ repository }}.
   system_prompt: Be {{ tone }}.
   allowed_tools: ["bash(git *)"]
 """
@@ -86,7 +86,7 @@ async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) 
             "--json",
         )
     )
-    assert task["prompt_template"] == "Tell {{ reader }} what is new in shop."
+    assert task["prompt_template"] == "Show {{ reader }} what is new in shop."
     assert (task["system_prompt"], task["tags"]) == ("Be friendly.", ["shop"])
     missing = refused(await perdure("templates", "create-task", "watch", "another"))
     assert "parameters.repository: Which one?" in missing
@@ -185,9 +185,9 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     assert "perdure token --role admin" in hint
     assert "alice" in ok(await perdure("admin", "users", **root))
     ok(await perdure("admin", "quotas", "alice", "--at-once", "3", "--usd-per-day", "2.5", **root))
-    mine = ok(await perdure("me"))
-    assert "0 of 3" in mine
-    assert "$0.0000 of $2.5000" in mine
+    quotas = ok(await perdure("me"))
+    assert "0 of 3" in quotas
+    assert "$0.0000 of $2.5000" in quotas
     assert "2.5" in ok(await perdure("admin", "show", "alice", **root))
     ok(await perdure("admin", "quotas", "alice", "--at-once", "default", **root))
     shown = parse_json(await perdure("admin", "show", "alice", "--json", **root))
@@ -202,24 +202,24 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     ok(await perdure("me"))
     assert "disable yourself" in refused(await perdure("admin", "disable", "root", **root))
     assert "admin users" in refused(await perdure("admin", "show", "nobody", **root))
-    told = ok(await perdure("admin", "stats", **root))
-    assert "2, 0 disabled" in told
+    stats = ok(await perdure("admin", "stats", **root))
+    assert "2, 0 disabled" in stats
     assert parse_json(await perdure("admin", "stats", "--json", **root))["users"] == 2
 
 
-async def test_my_own_comes_before_what_others_share(perdure: Command, world: World) -> None:
+async def test_an_own_task_comes_before_shared_ones(perdure: Command, world: World) -> None:
     async with world.client("alice") as client:
-        mine = await make_task(client, name="deploy")
+        own = await make_task(client, name="deploy")
     for user in ("bob", "carl"):
         async with world.client(user) as client:
             for name in ("deploy", "theirs"):
                 theirs = await make_task(client, name=name, is_public=True)
-    assert parse_json(await perdure("tasks", "get", "deploy", "--json"))["id"] == mine["id"]
+    assert parse_json(await perdure("tasks", "get", "deploy", "--json"))["id"] == own["id"]
     assert theirs["id"] in refused(await perdure("tasks", "get", "theirs"))
 
 
 @pytest.mark.parametrize("group", ["hooks", "templates", "tool-groups", "mcp-servers", "admin"])
-async def test_a_group_without_a_command_says_what_there_is(group: str, perdure: Command) -> None:
+async def test_a_group_without_a_command_lists_its_commands(group: str, perdure: Command) -> None:
     assert "Commands" in (await perdure(group)).output
 
 
@@ -230,7 +230,7 @@ async def test_what_is_no_id_is_refused_with_the_list_that_shows_them(
     assert " list` shows them" in refused(await perdure(*command.split(), "123"))
 
 
-async def test_a_refusal_says_where_without_saying_of_what(perdure: Command) -> None:
+async def test_a_refusal_names_the_field(perdure: Command) -> None:
     refusal = refused(await perdure("tool-groups", "create", "looking", "reed_file"))
     assert refusal.splitlines() == [
         "The tool group is invalid:",

@@ -21,9 +21,9 @@ def test_a_conversation_is_held_and_ended(at_stack: StackCommand) -> None:
     made = at_stack("sessions", "new", "--agent", "reviewer", "--title", "A talk")
     session_id = made.stdout.strip()
     for text in ("one {{ x }}", "two"):
-        said = at_stack("sessions", "say", session_id, text)
-        assert said.returncode == 0, said.stderr
-        assert "scripted model" in said.stdout
+        sent = at_stack("sessions", "say", session_id, text)
+        assert sent.returncode == 0, sent.stderr
+        assert "scripted model" in sent.stdout
     shown = parse_json(at_stack("sessions", "show", "last", "--json"))
     assert (shown["id"], shown["title"], shown["agent_id"]) == (session_id, "A talk", "reviewer")
     texts = [m["content"][0]["text"] for m in shown["messages"] if m["role"] == "user"]

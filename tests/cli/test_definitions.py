@@ -43,16 +43,16 @@ def write(directory: Path, name: str, text: str) -> Path:
     return file
 
 
-def test_a_file_may_leave_out_what_has_one_obvious_value(tmp_path: Path) -> None:
+def test_a_file_may_leave_out_fields_with_an_obvious_value(tmp_path: Path) -> None:
     file = write(tmp_path, "task.yaml", "name: hello\nprompt_template: Say hello.\n")
     task = read_task(file)
     assert task.body == {"name": "hello", "prompt_template": "Say hello."}
     assert task.request == {**task.body, "allowed_tools": [], "sdk_options": {}}
 
 
-def test_defaults_that_are_said_are_no_difference(tmp_path: Path) -> None:
-    said = "name: a\nprompt_template: b\ntags: []\nsdk_options: {permission_mode: default}\n"
-    file = write(tmp_path, "task.yaml", said)
+def test_defaults_that_are_written_are_no_difference(tmp_path: Path) -> None:
+    written = "name: a\nprompt_template: b\ntags: []\nsdk_options: {permission_mode: default}\n"
+    file = write(tmp_path, "task.yaml", written)
     assert read_task(file).body == {"name": "a", "prompt_template": "b"}
 
 
@@ -80,7 +80,7 @@ You review code.
     assert agent.ignored == ("color",)
 
 
-def test_agents_are_written_and_read_again(tmp_path: Path) -> None:
+def test_agents_are_written_and_read_write_and_read(tmp_path: Path) -> None:
     tools: list[list[str]] = [["bash"], []]
     agents = [
         Definition(AGENT, AGENT.normalize({**body, "allowed_tools": allowed}), "here")
@@ -126,7 +126,7 @@ def test_what_is_no_task_is_refused_by_its_files_name(
     assert hint in str(refused.value)
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "name: one\nprompt_template: x")
     write(tmp_path, "b.yaml", "name: one\nprompt_template: y")
     write(tmp_path, "c.yaml", "name: two\nmodel: x")
@@ -148,20 +148,20 @@ def test_what_ends_like_a_file_is_one() -> None:
     assert not is_file("weekly report")
 
 
-def again(definitions: list[Definition], directory: Path) -> list[dict[str, Any]]:
+def write_and_read(definitions: list[Definition], directory: Path) -> list[dict[str, Any]]:
     for path, text in write_files(definitions):
         write(directory, path, text)
     return sorted((d.body for d in read_all([directory])), key=lambda body: str(body["name"]))
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_what_is_written_is_read_write_and_read(tmp_path: Path) -> None:
     full = read_task(write(tmp_path, "full.yaml", FULL))
     alike = [
         parse_definition({"name": n, "prompt_template": " x"}, tmp_path) for n in ("A b", "a b")
     ]
     everything = [full, *alike]
     bodies = sorted((d.body for d in everything), key=lambda body: str(body["name"]))
-    assert again(everything, tmp_path / "files") == bodies
+    assert write_and_read(everything, tmp_path / "files") == bodies
     stream = write(tmp_path, "stream.yaml", write_stream(everything))
     assert [d.body for d in read_file(stream)] == [d.body for d in everything]
 
@@ -174,4 +174,4 @@ def test_any_text_survives(
     tmp_path_factory: pytest.TempPathFactory, name: str, prompt: str
 ) -> None:
     task = Definition(TASK, TASK.normalize({"name": name, "prompt_template": prompt}), "here")
-    assert again([task], tmp_path_factory.mktemp("files")) == [task.body]
+    assert write_and_read([task], tmp_path_factory.mktemp("files")) == [task.body]

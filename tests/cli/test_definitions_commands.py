@@ -1,4 +1,4 @@
-"""`agents` and the commands of `tasks` that tell of versions and dry runs, at a real gateway."""
+"""`agents` and the the commands of `tasks` for versions and dry runs, at a real gateway."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ async def test_an_agents_file_is_imported_again_and_again(perdure: Command, tmp_
     assert shown["system_prompt"] == "You write prose."
 
 
-async def test_a_tasks_versions_and_a_dry_run_are_told(perdure: Command, world: World) -> None:
+async def test_a_tasks_versions_and_a_dry_run_are_shown(perdure: Command, world: World) -> None:
     async with world.client("alice") as client:
         task = await make_task(client, name=f"greet {new_id()}")
         await client.patch(task["_links"]["self"], json={"prompt_template": "Say bye."})
@@ -49,10 +49,10 @@ async def test_a_tasks_versions_and_a_dry_run_are_told(perdure: Command, world: 
     lines = versions.output.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["2", "1"]
     assert "Say bye." in lines[1]
-    told = await perdure("tasks", "dry-run", task["id"])
-    assert told.returncode == 0, told.output
-    assert "no forecast" in told.output
-    assert "Say bye." in told.output
+    shown = await perdure("tasks", "dry-run", task["id"])
+    assert shown.returncode == 0, shown.output
+    assert "no forecast" in shown.output
+    assert "Say bye." in shown.output
     as_json = await perdure(
         "tasks", "dry-run", task["id"], "-v", "a=b", "--max-budget-usd", "1", "--json"
     )

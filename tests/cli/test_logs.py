@@ -1,4 +1,4 @@
-"""Logs that stay small under a part that goes on writing."""
+"""Logs stay small while a part writes to them."""
 
 from pathlib import Path
 

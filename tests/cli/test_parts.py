@@ -27,7 +27,7 @@ def test_a_worker_announces_itself_and_stops_on_sigterm(
     assert worker.wait(READY_SECONDS) == 0
 
 
-def test_a_gateway_serves_while_temporal_is_away_and_stops_on_sigterm(
+def test_a_gateway_serves_without_temporal_and_stops_on_sigterm(
     tmp_path: Path, database_url: str
 ) -> None:
     port = free_port()

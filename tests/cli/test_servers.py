@@ -52,7 +52,7 @@ async def test_postgres_starts_over_the_pid_file_of_a_killed_one(servers_directo
     first = await RunningPart.start(part)
     first.kill()
     assert await first.ended() == -signal.SIGKILL
-    # As after a restart of a container: that process id is somebody else's now.
+    # As after a restart of a container: another program has that process id now.
     pid_file = server.data / "postmaster.pid"
     pid_file.write_text(pid_file.read_text().replace(str(first.pid), str(os.getpid()), 1))
     second = await RunningPart.start(part)

@@ -1,4 +1,4 @@
-"""Restarting what dies, with small real processes."""
+"""Restarting parts that end, with small real processes."""
 
 import asyncio
 import os
@@ -33,8 +33,8 @@ signal.pause()
 """
 
 
-class Heard:
-    """What a supervisor said and how often it reported a change."""
+class Reports:
+    """The sentences and the changes that a supervisor reported."""
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
@@ -48,13 +48,13 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def reports() -> Reports:
+    return Reports()
 
 
 @pytest.fixture
-async def supervisor(heard: Heard) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(say=heard.sentences.append, on_change=heard.changed)
+async def supervisor(reports: Reports) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(report=reports.sentences.append, on_change=reports.changed)
     yield supervisor
     await supervisor.stop("part")
 
@@ -86,24 +86,24 @@ async def back(supervisor: Supervisor, before: int | None) -> int:
     return pid
 
 
-async def test_what_dies_is_started_again_and_said(
-    supervisor: Supervisor, heard: Heard, tmp_path: Path
+async def test_a_part_that_ends_is_restarted_and_reported(
+    supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, SERVES))
     first = supervisor.pid("part")
     assert first is not None
     os.kill(first, signal.SIGKILL)
     await back(supervisor, first)
-    assert "part was ended by SIGKILL; starting it again in 0.1 s" in heard.sentences
+    assert "part was ended by SIGKILL; starting it again in 0.1 s" in reports.sentences
 
     async def both_changes() -> bool:
-        return heard.changes == 2
+        return reports.changes == 2
 
     await eventually(both_changes)
 
 
-async def test_each_death_in_a_row_waits_longer(
-    supervisor: Supervisor, heard: Heard, tmp_path: Path
+async def test_each_restart_in_a_row_waits_longer(
+    supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, SERVES))
     pid = supervisor.pid("part")
@@ -111,12 +111,12 @@ async def test_each_death_in_a_row_waits_longer(
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         pid = await back(supervisor, pid)
-    waits = [sentence.rpartition(" in ")[2] for sentence in heard.sentences if " in " in sentence]
+    waits = [sentence.rpartition(" in ")[2] for sentence in reports.sentences if " in " in sentence]
     assert waits == ["0.1 s", "0.2 s", "0.4 s"]
 
 
 async def test_a_part_that_ran_long_enough_starts_over_with_the_first_delay(
-    supervisor: Supervisor, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    supervisor: Supervisor, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules, "STEADY_SECONDS", 0)
     await supervisor.start(part(tmp_path, SERVES))
@@ -125,19 +125,19 @@ async def test_a_part_that_ran_long_enough_starts_over_with_the_first_delay(
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         pid = await back(supervisor, pid)
-    assert heard.text().count("starting it again in 0.1 s") == 2
+    assert reports.text().count("starting it again in 0.1 s") == 2
 
 
-async def test_a_restart_that_fails_is_said_with_the_reason_and_tried_again(
-    supervisor: Supervisor, heard: Heard, tmp_path: Path
+async def test_a_restart_that_fails_is_reported_and_retried(
+    supervisor: Supervisor, reports: Reports, tmp_path: Path
 ) -> None:
     await supervisor.start(part(tmp_path, FAILS_THE_SECOND_TIME))
     first = supervisor.pid("part")
     assert first is not None
     os.kill(first, signal.SIGKILL)
     await back(supervisor, first)
-    assert "no second time" in heard.text()
-    assert "will be tried again in 0.2 s" in heard.text()
+    assert "no second time" in reports.text()
+    assert "will be tried again in 0.2 s" in reports.text()
 
 
 async def test_the_first_start_is_tried_once(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -146,13 +146,15 @@ async def test_the_first_start_is_tried_once(supervisor: Supervisor, tmp_path: P
     assert supervisor.pid("part") is None
 
 
-DEAF = SERVES.replace("announce(", "signal.signal(signal.SIGTERM, signal.SIG_IGN); announce(")
+IGNORES_SIGTERM = SERVES.replace(
+    "announce(", "signal.signal(signal.SIGTERM, signal.SIG_IGN); announce("
+)
 
 
-async def test_what_does_not_stop_in_its_time_is_ended(
+async def test_a_part_that_does_not_stop_in_time_is_killed(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    await supervisor.start(part(tmp_path, DEAF, stop_seconds=0.1))
+    await supervisor.start(part(tmp_path, IGNORES_SIGTERM, stop_seconds=0.1))
     pid = supervisor.pid("part")
     assert pid is not None
     await supervisor.stop("part")
@@ -163,7 +165,7 @@ async def test_what_does_not_stop_in_its_time_is_ended(
 async def test_a_kill_ends_a_stop_that_takes_its_time(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    await supervisor.start(part(tmp_path, DEAF, stop_seconds=600))
+    await supervisor.start(part(tmp_path, IGNORES_SIGTERM, stop_seconds=600))
     stopping = asyncio.create_task(supervisor.stop("part"))
     await asyncio.sleep(0)  # let it send its signal
     supervisor.kill()

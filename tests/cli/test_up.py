@@ -183,7 +183,7 @@ def test_a_signal_during_the_start_stops_it_cleanly(tmp_path: Path) -> None:
     assert not up.home.postgres_data.exists()
 
 
-def test_a_port_in_use_is_named_with_the_option_that_mends_it(tmp_path: Path) -> None:
+def test_a_port_in_use_is_named_with_the_option_that_changes_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = perdure(tmp_path / "home", "up", *ANY_PORTS, "--api-port", port)

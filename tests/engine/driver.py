@@ -23,12 +23,8 @@ from persistence.executions import signals
 from persistence.executions.creation import make_start_request
 from persistence.ledger.audit import Actor
 from persistence.tables.columns import Row
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.sessions import InputRequestRow, MessageRow, ModelCallRow, ToolCallRow
 from runtime.dispatch import Dispatcher
 from services.caller import Caller
 from services.executions import answers, cancelling, messaging, pausing

@@ -1,4 +1,4 @@
-"""Scheduled tasks as tests see them: made as the gateway makes them, fired by the real server."""
+"""Scheduled tasks for tests: created as the gateway creates them, run by the real server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.definitions.schedules import StoredSchedule
 from persistence.definitions.tasks import StoredTask
+from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.tasks import TaskRow
 from runtime.schedules import Schedules
 from services.scheduling import synchronisation
 from tests.engine.driver import Engine, Run
@@ -27,7 +27,7 @@ from tests.engine.storing import Turn, script
 from tests.waiting import eventually
 
 RARELY = "0 0 29 2 *"
-"""Fires in no test by itself."""
+"""A schedule that starts no run during a test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,10 @@ class Scheduled:
                 raise
             return None
 
-    # --- its fires ----------------------------------------------------------------------------
+    # --- scheduled runs -----------------------------------------------------------------------
 
     async def runs(self) -> Sequence[Run]:
-        """The executions of its fires, oldest first."""
+        """Return the executions of its scheduled runs, oldest first."""
         query = select(ExecutionRow).where(
             ExecutionRow.task_id == self.id, ExecutionRow.trigger_type == "scheduled"
         )
@@ -132,24 +132,24 @@ class Scheduled:
         return [Run(self.engine, row.id, row.workflow_id) for row in rows]
 
     async def run(self, number: int = 0) -> Run:
-        """The execution of its n-th fire, as soon as there is one."""
+        """Wait for the execution of its n-th scheduled run."""
 
         async def made() -> Run | None:
             runs = await self.runs()
             return runs[number] if len(runs) > number else None
 
-        run = await eventually(made, what=f"fire {number}")
+        run = await eventually(made, what=f"scheduled run {number}")
         assert run is not None
         return run
 
-    async def fired(self) -> Sequence[ScheduledRun]:
-        """The record of its fires, newest first."""
+    async def scheduled_runs(self) -> Sequence[ScheduledRun]:
+        """Return the records of its scheduled runs, newest first."""
         async with self.engine.database.reading() as session:
             return await scheduled_runs.list_recent(session, self.id, limit=10)
 
     async def backfill(
         self, start_at: datetime, end_at: datetime, overlap: OverlapPolicy = "allow_all"
     ) -> None:
-        """Fire for every time of the span; what is allowed to overlap, Temporal never looks at."""
+        """Start the runs of a time range; Temporal does not record those that may overlap."""
         wanted = Backfill(new_id(), self.id, start_at, end_at, overlap)
         assert await Schedules(self.engine.client).backfill(wanted)

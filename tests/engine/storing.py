@@ -16,8 +16,8 @@ from persistence.executions import events, prerequisites, queries
 from persistence.executions.creation import SESSION_BUSY
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.sessions import sessions
+from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
-from persistence.tables.tasks import TaskRow
 
 Turn = Mapping[str, Any]
 

@@ -14,8 +14,8 @@ from domain.steps import Failure, Step
 from persistence.db.database import Database
 from persistence.executions import admission, cascade, lifecycle, queries, signals
 from persistence.executions.signals import SignalKind, append_signal
-from persistence.tables.audit import AuditRow
-from persistence.tables.signals import SignalRow
+from persistence.tables.executions import SignalRow
+from persistence.tables.ledger import AuditRow
 from services.executions import finishing
 from tests.engine.storing import store
 from tests.persistence.opened import Opened, intent, opened, unchanged

@@ -16,8 +16,7 @@ from persistence.db.database import Database
 from persistence.executions import cascade, prerequisites, queries
 from persistence.executions.lifecycle import Ended
 from persistence.sessions import fork_points, sessions
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import SessionRow
+from persistence.tables.sessions import ModelCallRow, SessionRow
 from services.executions import finishing
 from tests.engine.storing import store
 from tests.persistence.opened import HOST, Opened, intent, opened

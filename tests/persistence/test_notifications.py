@@ -14,9 +14,9 @@ from persistence.db.database import Database
 from persistence.executions import events
 from persistence.identity import users
 from persistence.notifications import deliveries
+from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.notifications import NotificationRow
-from persistence.tables.tasks import TaskRow
+from persistence.tables.ledger import NotificationRow
 
 OTHERS = ("execution.created", "execution.status_changed", "message.appended", "tool.completed")
 URL = "https://hooks.example/in"

@@ -8,7 +8,7 @@ from sqlalchemy import and_, text
 
 from persistence.db.database import Database
 from persistence.db.paging import COUNTED, Page, Window, newest
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 
 MANY = COUNTED + 5
 MAKE = """

@@ -8,8 +8,7 @@ from sqlalchemy import update
 from persistence.db.database import Database
 from persistence.executions import signals
 from persistence.executions.signals import SignalKind, append_signal
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.signals import SignalRow
+from persistence.tables.executions import ExecutionRow, SignalRow
 from tests.persistence.opened import opened
 
 

@@ -13,9 +13,7 @@ from persistence.identity import users
 from persistence.ledger import usage as usage_of
 from persistence.ledger.usage import GroupBy, Measures, UsageFilter, UsageReport
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import SessionRow
+from persistence.tables.sessions import InputRequestRow, ModelCallRow, SessionRow
 from services import maintenance
 from tests.engine.storing import store
 from tests.waiting import now_within_an_hour

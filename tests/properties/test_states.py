@@ -28,7 +28,7 @@ from persistence.executions import admission, cascade, lifecycle, queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 from persistence.sessions import fork_points, sessions
-from persistence.tables.events import ExecutionEventRow
+from persistence.tables.executions import ExecutionEventRow
 from persistence.tables.sessions import MessageRow, SessionRow
 from services.executions import finishing
 from tests.persistence.opened import HOST, Opened, opened, unchanged

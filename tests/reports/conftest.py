@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from activities import report as reporting
 from persistence.db.database import Database
 from persistence.reporting import reports
-from persistence.tables.reports import ReportRow
+from persistence.tables.sessions import ReportRow
 from tests.reports.execution_builder import ExecutionBuilder
 
 Example = Callable[[AsyncSession], Awaitable[ExecutionBuilder]]

@@ -13,13 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import SdkOptions, TaskDefinition
 from domain.ids import new_id
-from persistence.tables.artifacts import ArtifactRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.input_requests import InputRequestRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.sessions import MessageRow, SessionRow
-from persistence.tables.tool_calls import ToolCallRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
+from persistence.tables.sessions import (
+    ArtifactRow,
+    InputRequestRow,
+    MessageRow,
+    ModelCallRow,
+    SessionRow,
+    ToolCallRow,
+)
 
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5_450)
 MODEL = "claude-opus-5-5"

@@ -17,9 +17,9 @@ from domain.ids import new_id
 from domain.report_facts import FileVersion
 from persistence.db.database import Database
 from persistence.reporting.previous_run import select_previous_run
+from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.tasks import TaskRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 from reports.difference import MAX_ITEMS, Change, compare_files, compare_lines, compare_values
 from reports.model import ChangedItem, Difference, ReportContent
 from reports.render import render

@@ -14,11 +14,8 @@ from domain.errors import NotFoundError
 from domain.ids import new_id
 from domain.report_facts import Counts
 from persistence.db.database import Database
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.model_calls import ModelCallRow
-from persistence.tables.reports import ReportRow
-from persistence.tables.sessions import MessageRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.sessions import MessageRow, ModelCallRow, ReportRow
 from reports.model import ReportContent
 from tests.reports import examples
 from tests.reports.conftest import ReportOf, stored_report

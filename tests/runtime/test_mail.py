@@ -109,9 +109,7 @@ async def test_a_password_goes_to_no_other_machine_without_tls() -> None:
         ("smtp://me:x@[::1]:2525", "::1", 2525, "perdure@::1", False),
     ],
 )  # fmt: skip
-def test_what_an_address_says(
-    url: str, host: str, port: int, sender: str, *, at_once: bool
-) -> None:
+def test_mailer_from_url(url: str, host: str, port: int, sender: str, *, at_once: bool) -> None:
     found = mailer(url)
     assert (found.host, found.port, found.sender) == (host, port, sender)
     assert found.uses_implicit_tls is at_once

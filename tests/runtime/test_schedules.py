@@ -1,4 +1,4 @@
-"""Our reading of cron against Temporal's, whose clock it is that fires."""
+"""Compare our interpretation of cron expressions with Temporal's."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -32,7 +32,7 @@ EXPRESSIONS = [
 
 
 def of(cron_expression: str, zone: str) -> TaskSchedule:
-    """A schedule of no task; paused, so that it never fires."""
+    """A paused schedule without a task, which never runs."""
     return TaskSchedule(
         user_id=new_id(),
         task_id=new_id(),

@@ -5,7 +5,7 @@ from typing import Any
 
 from agent_library.built_in import built_in_agents
 from domain.ids import new_id
-from persistence.tables.agents import AgentRow
+from persistence.tables.definitions import AgentRow
 from persistence.tables.executions import PrefixRow
 from tests.engine.driver import Engine, Run, script, use
 

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from domain.errors import ExecutionTerminalError
 from domain.states import ExecutionStatus
 from persistence.executions.cascade import cancel_tree
-from persistence.tables.audit import AuditRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.ledger import AuditRow
+from persistence.tables.sessions import ToolCallRow
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 
@@ -88,7 +88,7 @@ async def test_during_a_command(engine: Engine, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["gateway", "temporal"])
-async def test_while_it_waits_for_a_person(engine: Engine, how: str) -> None:
+async def test_cancel_while_it_waits_for_a_person(engine: Engine, how: str) -> None:
     run = await engine.start(
         {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
     )

@@ -76,7 +76,7 @@ async def test_before_the_first_turn_the_prompt_is_written_anew(system: System) 
     assert await other.text() == "it"
 
 
-async def test_what_does_not_fit_is_refused(system: System) -> None:
+async def test_invalid_forks_are_refused(system: System) -> None:
     run = await system.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
     assert await system.refusal(run, at_turn=9) == (422, "at_turn")
     assert await system.refusal(run, at_turn=1, variables={"a": 1}) == (422, "variables")
@@ -121,7 +121,7 @@ async def paused_at_the_question(run: Run) -> Run:
     return run
 
 
-async def test_what_the_origin_supersedes_later_still_counts(system: System) -> None:
+async def test_a_reset_of_the_origin_does_not_change_the_fork(system: System) -> None:
     ask = {"tool_use": use("ask_user", question="?")}
     run = await system.engine.start(
         steps(2), ask, {"text": "end"}, allowed_tools=["bash", "ask_user"]

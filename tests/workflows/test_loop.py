@@ -11,7 +11,7 @@ import pytest
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from persistence.blobs import BlobStore
-from persistence.tables.artifacts import ArtifactRow
+from persistence.tables.sessions import ArtifactRow
 from tests.engine.driver import Engine, use
 
 LISTING = {"tool_use": use("list_files")}

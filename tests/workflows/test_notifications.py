@@ -25,7 +25,7 @@ from domain.states import ExecutionStatus
 from persistence.definitions import secrets
 from persistence.notifications import queries
 from persistence.notifications.deliveries import NEXT_LOOK
-from persistence.tables.notifications import NotificationAttemptRow, NotificationRow
+from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 from runtime.secret_box import SecretBox
 from tests.engine.driver import Engine, script, use
 from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
@@ -371,7 +371,7 @@ async def test_a_worker_that_dies_in_a_try_delivers_again_with_the_same_id(
     assert taken.status_code == 204
 
 
-async def test_what_was_taken_and_not_recorded_is_delivered_again(
+async def test_an_unrecorded_delivery_is_repeated(
     place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
     async with receiving() as receiver:
@@ -399,7 +399,7 @@ async def test_what_was_taken_and_not_recorded_is_delivered_again(
     assert len(receiver.received) == 2
 
 
-async def test_what_was_committed_and_not_started_is_delivered_by_the_next_worker(
+async def test_the_next_worker_starts_pending_deliveries(
     place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
     async with receiving() as receiver:

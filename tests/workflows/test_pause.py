@@ -14,7 +14,7 @@ from contracts import names
 from domain.errors import ExecutionTerminalError
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence.tables.signals import SignalRow
+from persistence.tables.executions import SignalRow
 from tests.engine.driver import UNTIL_RELEASED, Engine, Run, script, use
 from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
 

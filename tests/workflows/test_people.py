@@ -11,8 +11,8 @@ from domain.errors import AlreadyAnsweredError, ErrorCode, InputChangedError, In
 from domain.states import ExecutionStatus
 from persistence.executions.creation import make_start_request
 from persistence.identity import users
-from persistence.tables.notifications import NotificationRow
-from persistence.tables.tasks import TaskRow
+from persistence.tables.definitions import TaskRow
+from persistence.tables.ledger import NotificationRow
 from tests.engine.driver import Engine, Run, script, use
 
 QUESTION = {"tool_use": use("ask_user", question="Which colour?")}

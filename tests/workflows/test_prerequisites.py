@@ -37,7 +37,7 @@ async def answer(run: Run) -> None:
     await run.answer(await run.open_request(), message="yes")
 
 
-async def test_it_starts_when_all_are_completed(system: System) -> None:
+async def test_it_starts_after_all_prerequisites_complete(system: System) -> None:
     first, second = await asking(system.engine), await asking(system.engine)
     run = await after(system, first, second)
     row = await run.row()
@@ -56,7 +56,7 @@ async def test_it_starts_when_all_are_completed(system: System) -> None:
     ]
 
 
-async def test_what_is_completed_is_waited_for_no_longer(system: System) -> None:
+async def test_completed_prerequisites_do_not_block(system: System) -> None:
     run = await after(system, await system.engine.completed({"text": "x"}))
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
@@ -70,7 +70,7 @@ async def test_two_that_end_at_once_start_it_once(system: System) -> None:
         assert (await run.event_types()).count("execution.started") == 1
 
 
-async def test_one_that_ends_while_it_is_written(system: System) -> None:
+async def test_a_prerequisite_that_ends_during_the_request(system: System) -> None:
     for _ in range(5):
         first = await asking(system.engine)
         _, run = await asyncio.gather(answer(first), after(system, first))
@@ -78,9 +78,7 @@ async def test_one_that_ends_while_it_is_written(system: System) -> None:
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
-async def test_it_fails_with_what_it_waits_for_and_so_does_what_waits_for_it(
-    system: System, how: str
-) -> None:
+async def test_a_failed_prerequisite_fails_all_dependents(system: System, how: str) -> None:
     gate = system.engine.gate()
     first = await system.engine.start({"text": "no", "stop_reason": "refusal", "gate": gate.name})
     second = await after(system, first)
@@ -106,7 +104,7 @@ async def test_cancelling_one_that_waits_fails_what_waits_for_it(system: System)
     await first.ended()
 
 
-async def test_it_queues_in_its_session(system: System) -> None:
+async def test_it_waits_for_its_session(system: System) -> None:
     first, busy = await asking(system.engine), await asking(system.engine)
     session_id = str((await busy.row()).session_id)
     run = await after(system, first, session_id=session_id)
@@ -127,7 +125,7 @@ async def test_a_blocked_execution_does_not_block_its_session(system: System) ->
     assert (await waiting.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_who_speaks_meanwhile_is_answered(system: System) -> None:
+async def test_messages_in_the_session_of_a_blocked_execution_are_answered(system: System) -> None:
     """Messages in its session are not kept until it starts."""
     first = await asking(system.engine)
     done = await system.engine.completed({"text": "x"})
@@ -154,7 +152,7 @@ async def test_a_paused_one_starts_paused(system: System) -> None:
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_what_can_never_be_met_is_refused(system: System, other: System) -> None:
+async def test_impossible_prerequisites_are_refused(system: System, other: System) -> None:
     failed = await system.engine.failed(
         {"text": "no", "stop_reason": "refusal"}, code="model_refused"
     )

@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from domain.errors import AlreadyAnsweredError, ErrorCode
 from domain.ids import new_id
 from domain.states import ExecutionStatus
-from persistence.tables.audit import AuditRow
+from persistence.tables.ledger import AuditRow
 from tests.engine.driver import Engine, Run, script, use
 from tests.waiting import eventually
 
@@ -62,7 +62,7 @@ async def finished(engine: Engine) -> Run:
     return run
 
 
-async def test_from_the_beginning(engine: Engine) -> None:
+async def test_reset_to_the_start(engine: Engine) -> None:
     run = await finished(engine)
     spent = (await run.row()).cost_usd
     await reset(run, 0)
@@ -79,7 +79,7 @@ async def test_from_the_beginning(engine: Engine) -> None:
     assert [call.turn for call in calls] == [1, 2, 3] * 2
 
 
-async def test_to_the_moment_of_the_answer(engine: Engine) -> None:
+async def test_reset_to_the_answer(engine: Engine) -> None:
     run = await finished(engine)
     await reset(run, 2)
     row = await run.ended()
@@ -94,7 +94,7 @@ async def test_to_the_moment_of_the_answer(engine: Engine) -> None:
     ]
 
 
-async def test_every_task_of_a_workflow(engine: Engine) -> None:
+async def test_reset_to_every_workflow_task(engine: Engine) -> None:
     run = await finished(engine)
     count = len(await tasks_of(run))
     for task in reversed(range(count)):
@@ -143,7 +143,7 @@ async def test_an_unread_answer_is_dropped(engine: Engine) -> None:
     assert (await run.ended()).status == ExecutionStatus.COMPLETED
 
 
-async def test_while_a_model_call_is_under_way(engine: Engine) -> None:
+async def test_reset_during_a_model_call(engine: Engine) -> None:
     gate = engine.gate()
     run = await engine.start({"text": "x", "gate": gate.name}, **TOOLS)
     await run.calling()
@@ -156,7 +156,7 @@ async def test_while_a_model_call_is_under_way(engine: Engine) -> None:
     assert answered.status == "succeeded"
 
 
-async def test_while_a_command_runs(engine: Engine) -> None:
+async def test_reset_during_a_command(engine: Engine) -> None:
     run = await engine.start(
         {"tool_use": use("bash", command="[ -e x ] || { touch x; sleep 600; }; echo again")},
         ECHO,

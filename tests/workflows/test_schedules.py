@@ -1,4 +1,4 @@
-"""Fires of schedules, from the real server to the record."""
+"""Scheduled runs, from the real server to the record."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from domain.ids import new_id
 from domain.schedules import Backfill
 from domain.states import ExecutionStatus
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.users import UserRow
+from persistence.tables.ledger import UserRow
 from runtime.schedules import Schedules
 from services.scheduling.variables import format_time
 from tests.engine.driver import Engine, script, use
@@ -59,7 +59,7 @@ async def test_a_fire_is_an_execution(engine: Engine) -> None:
     assert (await run.event_types())[0] == "execution.created"
 
 
-async def test_what_the_prompt_knows(engine: Engine) -> None:
+async def test_the_variables_of_a_scheduled_run(engine: Engine) -> None:
     secret = f"the answer {new_id()}"
     scheduled = await Scheduled.make(
         engine,
@@ -83,11 +83,11 @@ async def test_what_the_prompt_knows(engine: Engine) -> None:
 
 
 async def all_ended(scheduled: Scheduled, count: int) -> list[ExecutionRow]:
-    """The rows of this many fires, when all have ended."""
+    """Wait for the end of so many scheduled runs and return their rows."""
     return [await (await scheduled.run(number)).ended() for number in range(count)]
 
 
-async def test_a_backfill_over_finished_fires_runs_them_again(engine: Engine) -> None:
+async def test_a_backfill_over_finished_runs_repeats_them(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     await scheduled.backfill(*LEAP_DAYS)
     first = await all_ended(scheduled, 3)
@@ -95,11 +95,11 @@ async def test_a_backfill_over_finished_fires_runs_them_again(engine: Engine) ->
     again = (await all_ended(scheduled, 6))[3:]
     assert {row.workflow_id for row in first} == {row.workflow_id for row in again}
     assert len({row.first_run_id for row in [*first, *again]}) == 6
-    dues = [fire.scheduled_at for fire in await scheduled.fired()]
+    dues = [run.scheduled_at for run in await scheduled.scheduled_runs()]
     assert {due.year for due in dues} == {2016, 2020, 2024}
 
 
-async def test_one_request_for_a_backfill_is_one(engine: Engine) -> None:
+async def test_a_repeated_backfill_runs_once(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     server = Schedules(engine.client)
     wanted = Backfill(new_id(), scheduled.id, *LEAP_DAYS, "allow_all")
@@ -148,15 +148,15 @@ async def test_a_fire_over_the_quota_is_skipped(engine: Engine) -> None:
 
 
 async def skipped(scheduled: Scheduled, reason: str) -> None:
-    """Fire, and see it skipped, on record and with a workflow that did not fail."""
+    """Trigger a run. It is skipped for a recorded reason, and its workflow does not fail."""
     await scheduled.handle.trigger()
 
     async def on_record() -> bool:
-        return bool(await scheduled.fired())
+        return bool(await scheduled.scheduled_runs())
 
     await eventually(on_record)
-    (fire,) = await scheduled.fired()
-    assert (fire.status, fire.reason, fire.execution_id) == ("skipped", reason, None)
+    (run,) = await scheduled.scheduled_runs()
+    assert (run.status, run.reason, run.execution_id) == ("skipped", reason, None)
     assert await scheduled.runs() == []
     query = f"TemporalScheduledById = 'task-{scheduled.id}'"
 
@@ -174,7 +174,7 @@ async def test_a_paused_schedule_can_be_backfilled(engine: Engine) -> None:
 
 
 async def test_overlap_policies_are_temporals(engine: Engine) -> None:
-    """The fire is the execution's workflow, so that one can wait for the other or end it."""
+    """The scheduled workflow runs the execution, so the overlap policy applies to the execution."""
     policy = {"schedule_overlap_policy": "cancel_other"}
     scheduled = await Scheduled.make(engine, ASK, DONE, columns=policy, allowed_tools=["ask_user"])
     await scheduled.backfill(LEAP_DAYS[0], LEAP_DAYS[0] + timedelta(days=365), "skip")
@@ -230,7 +230,7 @@ async def test_a_reset_finds_the_execution_again(engine: Engine) -> None:
 
 
 async def test_fires_need_no_gateway(engine: Engine) -> None:
-    """Only the worker runs here. The calendar is too slow for a test, so it fires each second."""
+    """Only the worker runs here. A calendar is too slow for a test, so it runs every second."""
     scheduled = await Scheduled.make(engine, DONE)
 
     def each_second(given: ScheduleUpdateInput) -> ScheduleUpdate:

@@ -12,9 +12,8 @@ from agent.ports import Record
 from domain.states import ExecutionStatus
 from persistence.executions import input_requests, lifecycle, queries
 from persistence.executions.signals import SignalKind, append_signal
-from persistence.tables.events import ExecutionEventRow
-from persistence.tables.executions import ExecutionRow
-from persistence.tables.tool_calls import ToolCallRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.sessions import ToolCallRow
 from services.executions import finishing
 from tests.agent.in_memory.driver import Runner
 from tests.agent.in_memory.record import InMemoryRecord, finish

@@ -15,10 +15,9 @@ from persistence.db.database import Database
 from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import Firing
 from persistence.identity import users
-from persistence.tables.audit import AuditRow
+from persistence.tables.definitions import ScheduleSkipRow, TaskRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.schedules import ScheduleSkipRow
-from persistence.tables.tasks import TaskRow
+from persistence.tables.ledger import AuditRow
 from runtime.outbound import Outbound
 from runtime.settings import Settings
 from runtime.temporal import connect
@@ -76,7 +75,7 @@ async def test_a_repeated_fire_finds_its_execution(database: Database) -> None:
         assert audited.owner_id == task.user_id
 
 
-async def test_of_two_repeats_at_once_one_is_tried_again(database: Database) -> None:
+async def test_concurrent_repeats_record_one_run(database: Database) -> None:
     task = await scheduled_task(database)
     fire = fire_of(task.id)
     found = await asyncio.gather(*(store(database, fire) for _ in range(4)), return_exceptions=True)
@@ -157,7 +156,7 @@ async def test_an_unscheduled_task_has_nothing_to_send(database: Database) -> No
         assert await schedules.find(session, task.id) is None
 
 
-async def test_it_passes_the_checks_of_a_requested_start(database: Database) -> None:
+async def test_a_scheduled_run_passes_the_checks_of_a_requested_start(database: Database) -> None:
     task = await scheduled_task(database)
     async with database.transaction() as session:
         stored = await tasks.find(session, task.id, lock=True)
