@@ -195,7 +195,7 @@ class InputRequestRow(Row):
 
 
 class ArtifactRow(Row):
-    """One tool call. `host_id` and the two columns after it identify its process."""
+    """One file. `kind`: `artifact` (saved by a tool or client), `tool_output` (a long output)."""
 
     __tablename__ = "artifacts"
     __table_args__ = (Index("ix_artifacts_execution_id_id", "execution_id", "id"),)
