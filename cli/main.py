@@ -24,7 +24,7 @@ from cli.commands import (
     usage,
 )
 from cli.exits import exit_with
-from cli.resources import Group
+from cli.resources import CommandGroup
 
 app = typer.Typer(
     name="perdure",
@@ -105,7 +105,7 @@ PANELS = {
 
 for panel, commands in PANELS.items():
     for command in commands:
-        if isinstance(command, Group):
+        if isinstance(command, CommandGroup):
             app.add_typer(command.app, rich_help_panel=panel)
         else:
             app.command(rich_help_panel=panel)(command)

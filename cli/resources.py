@@ -37,7 +37,7 @@ def argument(metavar: str, help_text: str, kind: Any = str, default: Any = ...) 
     return kind, typer.Argument(default, metavar=metavar, help=help_text)
 
 
-class Group:
+class CommandGroup:
     """The commands of one resource; each method adds one, with its arguments, options and help."""
 
     def __init__(

@@ -11,7 +11,7 @@ from api import links
 from api.auth.authentication import Principal
 from api.gateway import Gateway
 from api.hooks.schemas import HookAccepted, HookCreated, HookPayload, HookRead
-from api.hooks.views import render_new_hook, respond_accepted, reveal_hook
+from api.hooks.views import respond_accepted, reveal_hook
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
@@ -47,7 +47,7 @@ async def create_hook(
     Only this response contains the URL.
     """
     service = partial(services.create_hook, task_id=task_id, body=body)
-    return await run_service(call, service, created_with_secret(render_new_hook, reveal_hook))
+    return await run_service(call, service, created_with_secret(HookRead, HookCreated, reveal_hook))
 
 
 @router.get("/tasks/{task_id}/hooks", responses={200: {"model": Listing[HookRead]}})

@@ -11,7 +11,7 @@ from api.http.idempotency import Render, ResponseWithSecret
 from api.http.paging import ListQuery, listing
 from api.http.request_context import Call
 from api.http.responses import JSON, answer, etag, require_match, to_json
-from api.http.schemas import Read
+from api.http.schemas import Read, from_row
 from persistence.db.paging import Page
 from persistence.sessions.timeline import TimelinePage
 
@@ -31,20 +31,24 @@ def created(view: View[T], status: int = 201) -> Render[T]:
     return render
 
 
-def created_with_secret(view: View[T], reveal: Callable[[Call, T, Any], Read]) -> Render[T]:
+def created_with_secret(
+    read_model: type[Read],
+    created_model: type[Read],
+    reveal: Callable[[Call, Any], dict[str, str]],
+) -> Render[Any]:
     """Respond with the new resource and its secret, which no later response contains.
 
-    `reveal` adds the fields with the secret to the resource. They are null in the response to a
-    repeated request, which is stored in the database.
+    `reveal` returns the fields that `created_model` has in addition. They are null in the response
+    to a repeated request, which is stored in the database.
     """
 
-    async def render(call: Call, _: AsyncSession, value: T) -> Response:
-        read = view(call, value)
-        shown = reveal(call, value, read)
-        secret_fields = type(shown).model_fields.keys() - type(read).model_fields.keys()
+    async def render(call: Call, _: AsyncSession, value: Any) -> Response:
+        read = from_row(read_model, value.row)
+        secrets = reveal(call, value)
         headers = _headers_of(read)
-        response = ResponseWithSecret(to_json(shown), 201, headers, JSON)
-        hidden = shown.model_copy(update=dict.fromkeys(secret_fields))
+        shown = to_json(created_model(**dict(read), **secrets))
+        response = ResponseWithSecret(shown, 201, headers, JSON)
+        hidden = created_model(**dict(read), **dict.fromkeys(secrets))
         response.kept = answer(hidden, 201, headers)
         return response
 

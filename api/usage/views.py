@@ -5,7 +5,7 @@ from typing import Any
 from api.http.paging import address
 from api.http.request_context import Call
 from api.usage.schemas import UsageGroup, UsageRead, UsageSums
-from persistence.ledger.usage import Group, GroupBy, Measures, UsageFilter, UsageReport
+from persistence.ledger.usage import GroupBy, GroupUsage, Measures, UsageFilter, UsageReport
 
 
 def render_usage(
@@ -23,7 +23,7 @@ def render_usage(
     )
 
 
-def _render_group(group_by: GroupBy, group: Group) -> UsageGroup:
+def _render_group(group_by: GroupBy, group: GroupUsage) -> UsageGroup:
     keys: dict[GroupBy, dict[str, Any]] = {
         GroupBy.DAY: {"day": group.key},
         GroupBy.TASK: {"task_id": group.key, "task_name": group.name},

@@ -14,7 +14,7 @@ from api.http.resource_routes import ResourceRoutes
 from api.http.responses import single
 from api.http.schemas import view_of
 from api.users.schemas import ApiKeyCreated, ApiKeyRead, MeRead
-from api.users.views import render_me, render_new_api_key, reveal_api_key
+from api.users.views import render_me, reveal_api_key
 from services.identity import api_keys
 from services.identity.api_keys import API_KEYS
 from services.identity.inputs import ApiKeyCreate
@@ -42,7 +42,9 @@ async def create_api_key(
 ) -> Response:
     """Create an API key. Only this response contains its secret. A key cannot create keys."""
     service = partial(api_keys.create_api_key, body=body)
-    return await run_service(call, service, created_with_secret(render_new_api_key, reveal_api_key))
+    return await run_service(
+        call, service, created_with_secret(ApiKeyRead, ApiKeyCreated, reveal_api_key)
+    )
 
 
 routes = ResourceRoutes(

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from api.http.request_context import Call
 from api.http.schemas import from_row
 from api.users.schemas import (
-    ApiKeyCreated,
-    ApiKeyRead,
     CredentialsRead,
     MeRead,
     QueueRead,
@@ -55,14 +53,9 @@ def render_stats(stats: Stats) -> StatsRead:
     )
 
 
-def render_new_api_key(_: Call, key: NewKey) -> ApiKeyRead:
-    """Return a new key without its secret."""
-    return from_row(ApiKeyRead, key.row)
-
-
-def reveal_api_key(_: Call, key: NewKey, read: ApiKeyRead) -> ApiKeyCreated:
-    """Add the secret, which only the response to the request that created the key contains."""
-    return ApiKeyCreated(**dict(read), secret=key.secret)
+def reveal_api_key(_: Call, key: NewKey) -> dict[str, str]:
+    """Return the secret, which only the response to the request that created the key contains."""
+    return {"secret": key.secret}
 
 
 def _render_credentials(call: Call) -> CredentialsRead:

@@ -8,7 +8,7 @@ import typer
 
 from cli import show
 from cli.arguments import ArgumentError, Reference, is_id, open_client
-from cli.resources import Group, Json, option
+from cli.resources import CommandGroup, Json, option
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -52,7 +52,7 @@ def find_user(client: "Client", user: str) -> Json:
     return by_id
 
 
-GROUP = Group(
+GROUP = CommandGroup(
     "admin",
     "What only admins see and do.",
     Reference({"user": UserName}, find_user, {"user_id": "id"}),

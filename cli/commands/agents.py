@@ -7,10 +7,12 @@ import typer
 
 from cli import show
 from cli.arguments import TOOL_GROUP, ArgumentError, AsJson, Reference, open_client, refer_by_name
-from cli.resources import Group, Json, argument, option
+from cli.resources import CommandGroup, Json, argument, option
 
 AgentId = Annotated[str, typer.Argument(metavar="AGENT")]
-AGENTS = Group("agents", "Specialists that tasks may name.", Reference({"agent_id": AgentId}))
+AGENTS = CommandGroup(
+    "agents", "Specialists that tasks may name.", Reference({"agent_id": AgentId})
+)
 
 AGENTS.add_list(
     "list_agents",
@@ -74,7 +76,7 @@ AGENTS.add_action(
 
 # --- tool groups ----------------------------------------------------------------------------------
 
-TOOL_GROUPS = Group(
+TOOL_GROUPS = CommandGroup(
     "tool-groups",
     "Lists of tool rules that tasks name as group:NAME.",
     refer_by_name(

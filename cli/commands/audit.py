@@ -7,9 +7,9 @@ import typer
 from cli import show
 from cli.arguments import AsJson, open_client
 from cli.exits import CommandError, Exit
-from cli.resources import Group, option
+from cli.resources import CommandGroup, option
 
-GROUP = Group("audit", "Who changed what.")
+GROUP = CommandGroup("audit", "Who changed what.")
 HEAD = "SEQ:HASH"
 
 

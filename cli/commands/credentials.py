@@ -9,10 +9,10 @@ import typer
 
 from cli import show
 from cli.arguments import Reference, open_client
-from cli.resources import Group, Json, argument, option
+from cli.resources import CommandGroup, Json, argument, option
 
 SecretName = Annotated[str, typer.Argument(metavar="NAME")]
-SECRETS = Group(
+SECRETS = CommandGroup(
     "secrets",
     "Values that tasks use and that are never shown again.",
     Reference({"name": SecretName}),
@@ -67,7 +67,7 @@ def _make_signing_key() -> str:
 # --- API keys -------------------------------------------------------------------------------------
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="A key's id.")]
-API_KEYS = Group("api-keys", "Keys for programs.", Reference({"key_id": KeyId}))
+API_KEYS = CommandGroup("api-keys", "Keys for programs.", Reference({"key_id": KeyId}))
 
 API_KEYS.add_list(
     "list_api_keys",

@@ -19,10 +19,10 @@ from cli.arguments import (
     parse_variables,
 )
 from cli.commands.run import wait_for_end
-from cli.resources import Group, Json, argument, option
+from cli.resources import CommandGroup, Json, argument, option
 
 EXECUTION = Reference({"execution_id": ExecutionId})
-GROUP = Group("executions", "Runs of tasks.", EXECUTION)
+GROUP = CommandGroup("executions", "Runs of tasks.", EXECUTION)
 
 GROUP.add_list(
     "list_executions",

@@ -6,7 +6,7 @@ import typer
 
 from cli import show
 from cli.arguments import Reference, id_argument, open_client
-from cli.resources import Group, Json
+from cli.resources import CommandGroup, Json
 
 NOTHING_WAITS = "Nothing waits for you."
 RequestId = Annotated[
@@ -17,7 +17,9 @@ RequestId = Annotated[
         missing=NOTHING_WAITS,
     ),
 ]
-GROUP = Group("inbox", "Requests that wait for people.", Reference({"request_id": RequestId}))
+GROUP = CommandGroup(
+    "inbox", "Requests that wait for people.", Reference({"request_id": RequestId})
+)
 
 
 @GROUP.app.callback(invoke_without_command=True, no_args_is_help=False)

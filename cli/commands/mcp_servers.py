@@ -16,13 +16,15 @@ from cli.arguments import (
     refer_by_name,
 )
 from cli.exits import Exit
-from cli.resources import Group, Json, argument, option
+from cli.resources import CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="A server's name or id.")]
-GROUP = Group("mcp-servers", "MCP servers that tasks name.", refer_by_name(MCP_SERVER, ServerName))
+GROUP = CommandGroup(
+    "mcp-servers", "MCP servers that tasks name.", refer_by_name(MCP_SERVER, ServerName)
+)
 
 FIELDS = {
     "url": option("Its address."),

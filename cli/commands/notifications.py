@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cli import show
 from cli.arguments import Reference, id_argument
-from cli.resources import Group, Json, option
+from cli.resources import CommandGroup, Json, option
 
 NONE_SENT = "No notifications were sent yet."
 NotificationId = Annotated[
@@ -15,7 +15,7 @@ NotificationId = Annotated[
         missing=NONE_SENT,
     ),
 ]
-GROUP = Group(
+GROUP = CommandGroup(
     "notifications",
     "Messages sent by webhook, mail or Slack.",
     Reference({"notification_id": NotificationId}),

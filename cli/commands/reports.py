@@ -8,7 +8,7 @@ import typer
 
 from cli import show
 from cli.arguments import ArgumentError, ExecutionId, open_client
-from cli.resources import Group, option
+from cli.resources import CommandGroup, option
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -24,7 +24,7 @@ SUFFIXES: dict[str, FormatName] = {
 }
 NOT_FOUND = 404
 
-GROUP = Group("reports", "Stored reports.")
+GROUP = CommandGroup("reports", "Stored reports.")
 GROUP.add_list(
     "list_reports",
     "List reports, newest first.",

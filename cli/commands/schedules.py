@@ -13,9 +13,9 @@ from cli.arguments import (
     parse_time,
 )
 from cli.commands.run import wait_for_end
-from cli.resources import Group, Json, argument, option
+from cli.resources import CommandGroup, Json, argument, option
 
-GROUP = Group("schedules", "Tasks that run at set times.", TASK_REFERENCE)
+GROUP = CommandGroup("schedules", "Tasks that run at set times.", TASK_REFERENCE)
 
 GROUP.add_list(
     "list_schedules",

@@ -8,7 +8,7 @@ from cli import show
 from cli.arguments import AsJson, Reference, Stay, Watch, id_argument, open_client
 from cli.commands.executions import print_transcript
 from cli.commands.run import wait_for_end
-from cli.resources import Group, Json, option
+from cli.resources import CommandGroup, Json, option
 
 SessionId = Annotated[
     str,
@@ -18,7 +18,7 @@ SessionId = Annotated[
         missing="There is no session yet. `perdure sessions new` starts one.",
     ),
 ]
-GROUP = Group("sessions", "Conversations.", Reference({"session_id": SessionId}))
+GROUP = CommandGroup("sessions", "Conversations.", Reference({"session_id": SessionId}))
 
 GROUP.add_list(
     "list_sessions",

@@ -20,12 +20,12 @@ from cli.arguments import (
     parse_variables,
     refer_by_name,
 )
-from cli.resources import Group, Json, argument, option
+from cli.resources import CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:
     from cli.client import Client
 
-TASKS = Group("tasks", "Reusable definitions.", TASK_REFERENCE)
+TASKS = CommandGroup("tasks", "Reusable definitions.", TASK_REFERENCE)
 
 TASKS.add_list(
     "list_tasks",
@@ -122,7 +122,7 @@ def _format_figure(value: float) -> str:
 
 # --- templates ------------------------------------------------------------------------------------
 
-TEMPLATES = Group(
+TEMPLATES = CommandGroup(
     "templates",
     "Tasks with parameters, to make tasks from.",
     refer_by_name(
@@ -236,7 +236,7 @@ def find_hook(client: "Client", task: str, hook: str) -> Json:
 
 
 HookName = Annotated[str, typer.Argument(metavar="HOOK", help="A hook's id, or its name.")]
-HOOKS = Group(
+HOOKS = CommandGroup(
     "hooks",
     "Secret addresses that execute a task.",
     Reference(

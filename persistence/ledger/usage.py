@@ -67,7 +67,7 @@ class Measures:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupUsage:
     """The sums of one day, task, model or user. Executions without a task have no key."""
 
     key: date | UUID | str | None
@@ -79,7 +79,7 @@ class Group:
 class UsageReport:
     """Groups (days in order, others the most expensive first) and the sums over all of them."""
 
-    groups: Sequence[Group]
+    groups: Sequence[GroupUsage]
     totals: Measures
     is_capped: bool
 
@@ -248,7 +248,7 @@ def _statement(group_by: GroupBy, narrowed: UsageFilter, *, with_open: bool) -> 
 
 async def _with_names(
     session: AsyncSession, group_by: GroupBy, rows: Sequence[Row[Any]]
-) -> Sequence[Group]:
+) -> Sequence[GroupUsage]:
     names: Mapping[Any, str] = {}
     keys = [row.key for row in rows if row.key is not None]
     if group_by is GroupBy.TASK:
@@ -257,7 +257,7 @@ async def _with_names(
     elif group_by is GroupBy.USER:
         users = select(UserRow.id, UserRow.subject).where(UserRow.id.in_(keys))
         names = {row.id: row.subject for row in await session.execute(users)}
-    return [Group(row.key, names.get(row.key), _measures(row)) for row in rows]
+    return [GroupUsage(row.key, names.get(row.key), _measures(row)) for row in rows]
 
 
 def _measures(row: Row[Any]) -> Measures:

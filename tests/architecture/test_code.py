@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,13 @@ PACKAGES = (
 MODULE_LINES, FUNCTION_LINES = 400, 50
 HANDLER_LINES = 15
 """Of a route handler, from its signature to its end: it parses, calls a service and renders."""
+
+WRITES_EXECUTIONS = {
+    "persistence/executions/lifecycle",
+    "persistence/executions/step_log",
+    "persistence/executions/admission",
+}
+"""Start and end, each step of the loop, and the admission of an attempt."""
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -77,6 +85,30 @@ def route_handlers() -> Iterator[tuple[str, int]]:
                 if names & METHODS:
                     assert node.end_lineno is not None
                     yield f"{path}:{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_a_class_name_is_used_once() -> None:
+    names = Counter(
+        node.name
+        for _, source in modules()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert not [name for name, count in names.items() if count > 1]
+
+
+def test_the_state_of_executions_is_written_in_three_modules() -> None:
+    writes = re.compile(
+        r"UPDATE executions\b|update\(ExecutionRow\)|\brow\.status = (?!\"answered\")"
+    )
+    found = {
+        path.relative_to(ROOT).as_posix().rpartition(".")[0]
+        for path in [*ROOT.glob("persistence/**/*"), *ROOT.glob("services/**/*")]
+        if path.suffix in {".py", ".sql"}
+        and "migrations" not in path.parts
+        and writes.search(path.read_text(encoding="utf-8"))
+    }
+    assert found <= WRITES_EXECUTIONS
 
 
 def test_route_handlers_parse_call_and_render() -> None:
