@@ -5,8 +5,8 @@ BIN := .venv/bin
 UV := .venv/build-tools/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
-# One worker process per core. tests/distribution.py decides which process runs which file.
-PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
+# tests/distribution.py decides how many processes there are, and which one runs which file.
+PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadscope --no-loadscope-reorder
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Tests start hundreds of Python processes: the bytecode of our modules is kept between them.

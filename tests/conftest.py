@@ -25,7 +25,7 @@ from cli.stack.temporal import Temporal
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.databases import Databases
-from tests.distribution import FileScheduling, sort_longest_first
+from tests.distribution import FileScheduling, count_processes, sort_longest_first
 from tests.stack import stack
 
 __all__ = ["stack"]  # a fixture for all folders
@@ -59,6 +59,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """See tests/distribution.py."""
     sort_longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """See tests/distribution.py."""
+    return count_processes()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -178,11 +184,11 @@ async def engine(
     engine_place: "WorkerPlace", scripted_model: ScriptedModelServer
 ) -> AsyncIterator["Engine"]:
     """A worker with all its parts, and the driver to start executions on it."""
-    from tests.engine.running import driving, working  # noqa: PLC0415 - see `engine_place`
+    from tests.engine.running import open_driver, run_worker  # noqa: PLC0415 - see `engine_place`
 
     async with (
-        driving(engine_place, scripted_model) as driver,
-        working(engine_place, scripted_model),
+        open_driver(engine_place, scripted_model) as driver,
+        run_worker(engine_place, scripted_model),
     ):
         yield driver
 
@@ -194,7 +200,7 @@ async def short_lived_engine(
     servers_directory: Path,
 ) -> AsyncIterator["Engine"]:
     """As `engine`, on a Temporal that wants a workflow to continue as new after a few events."""
-    from tests.engine.running import driving, make_place, working  # noqa: PLC0415 - see `engine_place`
+    from tests.engine.running import make_place, open_driver, run_worker  # noqa: PLC0415 - see `engine_place`
 
     server = Temporal(
         database=servers_directory / "short-lived.db",
@@ -208,6 +214,6 @@ async def short_lived_engine(
     place = await make_place(
         await databases.take(), server.address, servers_directory / "short-lived"
     )
-    async with driving(place, scripted_model) as driver, working(place, scripted_model):
+    async with open_driver(place, scripted_model) as driver, run_worker(place, scripted_model):
         yield driver
     await running.stop()

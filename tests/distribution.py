@@ -1,26 +1,49 @@
 """How pytest-xdist shares the tests out among the worker processes.
 
-A file runs in one process, so that what a module sets up is set up once. A folder whose tests share
-a `perdure up` runs in one process too. What takes longest is handed out first: then no process is
-left with a long file at the end.
+A file runs in one process, so that what a module sets up is set up once. Files that share a
+`perdure up` run in one process too. What takes longest is handed out first: then no process is left
+with a long file at the end.
 """
+
+import os
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # it has no types
 
-ONE_PROCESS = ("tests/chaos/", "tests/e2e/")
-"""Folders whose tests share a stack."""
+ONE_PROCESS = {
+    "tests/chaos/": "the stack of the chaos tests",
+    "tests/e2e/test_documents.py": "the shared stack",
+    "tests/e2e/test_generated_client.py": "the shared stack",
+    "tests/cli/test_against_a_stack.py": "the shared stack",
+    "tests/cli/test_conversations.py": "the shared stack",
+}
+"""What files and folders share."""
 
-LONGEST_FIRST = ("tests/chaos/", "tests/e2e/", "tests/cli/", "tests/workflows/", "tests/agent/")
-"""Folders by the time that their files take; the rest follows as collected."""
+MAX_PROCESSES = 8
+"""Each has a Postgres and a Temporal (chosen)."""
+
+LONGEST_FIRST = (
+    *ONE_PROCESS,
+    "tests/e2e/",
+    "tests/cli/",
+    "tests/workflows/",
+    "tests/api/",
+)
+"""Files and folders by the time they take; the rest follows as collected."""
 
 
 class FileScheduling(LoadScopeScheduling):  # type: ignore[misc] # it has no types
-    """Distributes files, and the folders of `ONE_PROCESS`."""
+    """Distributes files, and the groups of `ONE_PROCESS`."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return next((folder for folder in ONE_PROCESS if file.startswith(folder)), file)
+        groups = (group for path, group in ONE_PROCESS.items() if file.startswith(path))
+        return next(groups, file)
+
+
+def count_processes() -> int:
+    """One more than there are cores: about a third of the time, a test waits."""
+    return min((os.cpu_count() or 1) + 1, MAX_PROCESSES)
 
 
 def sort_longest_first(items: list[pytest.Item]) -> None:

@@ -17,7 +17,9 @@ SLOW = {"text": "x", "gate": "never opened"}
 
 
 async def test_time_is_up_during_a_model_call(runner: Runner) -> None:
-    run = await runner.failed(SLOW, code=ErrorCode.TIMEOUT, sdk_options={"timeout_seconds": 0.3})
+    run = await runner.run_to_failure(
+        SLOW, code=ErrorCode.TIMEOUT, sdk_options={"timeout_seconds": 0.3}
+    )
     [call] = await run.model_calls()
     assert (call.status, call.usage_estimated) == ("cancelled", True)
     assert (await run.row()).cost_usd == call.estimate_usd
@@ -25,7 +27,7 @@ async def test_time_is_up_during_a_model_call(runner: Runner) -> None:
 
 
 async def test_time_is_up_during_a_tool(runner: Runner) -> None:
-    run = await runner.failed(
+    run = await runner.run_to_failure(
         {"tool_use": use("bash", command="sleep 600")},
         code=ErrorCode.TIMEOUT,
         allowed_tools=["bash"],
@@ -43,17 +45,17 @@ async def test_waiting_for_a_person_takes_no_running_time(runner: Runner) -> Non
         allowed_tools=["ask_user"],
         sdk_options={"timeout_seconds": 0.5},
     )
-    request = await run.open_request()
+    request = await run.wait_for_request()
     await asyncio.sleep(0.55)  # what is tested is that this much time does not count
     await run.answer(request, message="continue")
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED
     assert row.running_ms < 500
 
 
 async def test_running_time_adds_up_over_segments(runner: Runner) -> None:
     turn = {**LISTING, "delay_ms": 300, "repeat": 20}
-    run = await runner.failed(
+    run = await runner.run_to_failure(
         turn,
         code=ErrorCode.TIMEOUT,
         **LISTS,
@@ -65,7 +67,7 @@ async def test_running_time_adds_up_over_segments(runner: Runner) -> None:
 @pytest.mark.parametrize("seconds", [0.05, 0.0])
 async def test_a_deadline_is_wall_time(runner: Runner, seconds: float) -> None:
     deadline = datetime.now(UTC) + timedelta(seconds=seconds)
-    run = await runner.failed(
+    run = await runner.run_to_failure(
         SLOW, code=ErrorCode.DEADLINE_PASSED, columns={"deadline_at": deadline}
     )
     row = await run.row()
@@ -79,18 +81,18 @@ async def test_a_deadline_cuts_a_providers_delay(runner: Runner) -> None:
         {"error": {"status": 529, "type": "overloaded_error", "retry_after": 200}},
         columns={"deadline_at": deadline},
     )
-    row = await run.when(lambda row: row.wakes_at)
+    row = await run.wait_until(lambda row: row.wakes_at)
     assert row.wakes_at == deadline
     row.deadline_at = datetime.now(UTC)
     run.skip_time()
-    await run.ended()
+    await run.wait_for_end()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.DEADLINE_PASSED)
     assert len(await run.model_calls()) == 1
 
 
 async def test_spend_never_passes_the_budget(runner: Runner) -> None:
     budget = Decimal("0.40")
-    run = await runner.failed(
+    run = await runner.run_to_failure(
         {**LISTING, "usage": {"input_tokens": 10_000, "output_tokens": 1000}, "repeat": 50},
         code=ErrorCode.BUDGET_EXHAUSTED,
         **LISTS,
@@ -103,7 +105,7 @@ async def test_spend_never_passes_the_budget(runner: Runner) -> None:
 
 
 async def test_an_executions_own_budget_goes_before_the_tasks(runner: Runner) -> None:
-    run = await runner.failed(
+    run = await runner.run_to_failure(
         {"text": "x"},
         code=ErrorCode.BUDGET_EXHAUSTED,
         sdk_options={"max_budget_usd": 100},
@@ -114,11 +116,13 @@ async def test_an_executions_own_budget_goes_before_the_tasks(runner: Runner) ->
 
 async def test_a_budget_without_a_price_makes_no_call(runner: Runner) -> None:
     options = {"model": "unknown-model", "max_budget_usd": 5}
-    run = await runner.failed({"text": "x"}, code=ErrorCode.BUDGET_EXHAUSTED, sdk_options=options)
+    run = await runner.run_to_failure(
+        {"text": "x"}, code=ErrorCode.BUDGET_EXHAUSTED, sdk_options=options
+    )
     assert not await run.model_calls()
 
 
 async def test_a_model_without_a_price_runs_without_a_budget(runner: Runner) -> None:
-    run = await runner.completed({"text": "x"}, sdk_options={"model": "unknown-model"})
+    run = await runner.run_to_completion({"text": "x"}, sdk_options={"model": "unknown-model"})
     assert (await run.row()).cost_usd == 0
     assert (await run.row()).output_tokens > 0

@@ -34,7 +34,7 @@ async def note(run: InMemoryRun) -> str | None:
     ],
 )
 async def test_rules_and_modes(runner: Runner, fields: dict[str, Any], status: str) -> None:
-    run = await runner.completed(WRITE, LAST_RESULT, **fields)
+    run = await runner.run_to_completion(WRITE, LAST_RESULT, **fields)
     [call] = await run.tool_calls()
     assert call.status == status
     assert await note(run) == ("one" if status == "succeeded" else None)
@@ -48,24 +48,24 @@ async def test_a_use_no_pattern_allows_is_asked_for(runner: Runner) -> None:
         LAST_RESULT,
         allowed_tools=["bash(echo *)"],
     )
-    request = await run.open_request()
+    request = await run.wait_for_request()
     assert json.loads(request.tool_input or "") == {"command": "echo free; id"}
     [free, asked] = await run.tool_calls()
     assert (free.status, asked.status) == ("succeeded", "waiting_for_user")
     await run.answer(request, decision="deny", message="no semicolons")
-    await run.ended()
+    await run.wait_for_end()
     assert "no semicolons" in await run.text()
 
 
 async def test_an_approved_call_runs_as_it_was_asked(runner: Runner) -> None:
     run = await runner.start(WRITE, LAST_RESULT, **ASKING)
-    request = await run.open_request()
+    request = await run.wait_for_request()
     assert request.kind == "approval"
     assert request.tool_input is not None
     assert request.input_sha256 == hashlib.sha256(request.tool_input.encode()).digest()
     assert await note(run) is None
     await run.answer(request, decision="approve")
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, await note(run)) == (ExecutionStatus.COMPLETED, "one")
     types = await run.event_types()
     assert types.index("input.requested") < types.index("input.answered")
@@ -74,9 +74,9 @@ async def test_an_approved_call_runs_as_it_was_asked(runner: Runner) -> None:
 
 async def test_an_edited_call_runs_as_it_was_edited(runner: Runner) -> None:
     run = await runner.start(WRITE, LAST_RESULT, **ASKING)
-    request = await run.open_request()
+    request = await run.wait_for_request()
     await run.answer(request, decision="edit", input={"path": "note", "content": "two"})
-    await run.ended()
+    await run.wait_for_end()
     [call] = await run.tool_calls()
     assert await note(run) == "two"
     assert json.loads(call.input)["content"] == "one"
@@ -85,16 +85,16 @@ async def test_an_edited_call_runs_as_it_was_edited(runner: Runner) -> None:
 
 async def test_a_denied_call_gives_the_reason_to_the_model(runner: Runner) -> None:
     run = await runner.start(WRITE, LAST_RESULT, **ASKING)
-    await run.answer(await run.open_request(), decision="deny", message="Not on a Friday.")
-    await run.ended()
+    await run.answer(await run.wait_for_request(), decision="deny", message="Not on a Friday.")
+    await run.wait_for_end()
     assert "Not on a Friday." in await run.text()
     assert await note(run) is None
 
 
 async def test_an_approved_reading_tool_records_its_start(runner: Runner) -> None:
     run = await runner.start({"tool_use": use("list_files")}, LAST_RESULT, ask_tools=["list_files"])
-    await run.answer(await run.open_request(), decision="approve")
-    await run.ended()
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_for_end()
     types = await run.event_types()
     assert types.index("tool.started") < types.index("tool.completed")
 
@@ -112,22 +112,22 @@ async def test_approved_calls_run_in_the_models_order_when_all_are_settled(runne
         ask_tools=["bash"],
         allowed_tools=["read_file"],
     )
-    await run.open_request()
+    await run.wait_for_request()
     requests = {request.tool_call_id: request for request in await run.requests()}
     calls = [call for call in await run.tool_calls() if call.id in requests]
     for call in (calls[2], calls[0]):
         await run.answer(requests[call.id], decision="approve")
     await run.answer(requests[calls[1].id], decision="deny")
     # The second turn asks again; by then both approved calls have run.
-    row = await run.when(lambda row: row.total_turns == 2)
+    row = await run.wait_until(lambda row: row.total_turns == 2)
     assert row.status != ExecutionStatus.COMPLETED
     results = await run.results()
     assert [result.get("is_error", False) for result in results] == [False, True, False, True]
     assert [result["tool_use_id"] for result in results] == [
         call.tool_use_id for call in (await run.tool_calls())[:4]
     ]
-    await run.answer(await run.open_request(), decision="approve")
-    await run.ended()
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_for_end()
     assert "1\n3" in await run.text()
 
 
@@ -135,10 +135,10 @@ async def test_approved_calls_run_in_the_models_order_when_all_are_settled(runne
 async def test_no_person_answers(runner: Runner, mode: str) -> None:
     policy: dict[str, Any] = {"human_input_policy": {"mode": mode}}
     if mode == "deny":
-        run = await runner.completed(WRITE, LAST_RESULT, **ASKING, **policy)
+        run = await runner.run_to_completion(WRITE, LAST_RESULT, **ASKING, **policy)
         assert "No person answers" in await run.text()
     else:
-        run = await runner.failed(
+        run = await runner.run_to_failure(
             WRITE, LAST_RESULT, code=ErrorCode.INPUT_DENIED, **ASKING, **policy
         )
     assert not await run.requests()

@@ -14,7 +14,7 @@ CUT = "reached the output limit before this call was complete"
 
 
 async def test_an_answer_completes_the_execution(runner: Runner) -> None:
-    run = await runner.completed({"text": "Hello."})
+    run = await runner.run_to_completion({"text": "Hello."})
     row = await run.row()
     assert row.result_data == {"text": "Hello."}
     assert (row.summary, row.total_turns, row.total_messages) == ("Hello.", 1, 2)
@@ -44,24 +44,26 @@ async def test_an_answer_completes_the_execution(runner: Runner) -> None:
     ],
 )
 async def test_stop_reasons_that_fail(runner: Runner, turn: Turn, code: ErrorCode) -> None:
-    run = await runner.failed(turn, code=code)
+    run = await runner.run_to_failure(turn, code=code)
     assert (await run.row()).result_data is None
     assert len(await run.model_calls()) == 1
 
 
 async def test_a_stop_sequence_is_an_answer(runner: Runner) -> None:
-    run = await runner.completed({"text": "Up to here", "stop_reason": "stop_sequence"})
+    run = await runner.run_to_completion({"text": "Up to here", "stop_reason": "stop_sequence"})
     assert await run.text() == "Up to here"
 
 
 async def test_a_refused_turn_runs_no_tool(runner: Runner) -> None:
     turn = {"tool_use": use("write_file", path="a", content="a"), "stop_reason": "refusal"}
-    run = await runner.failed(turn, code=ErrorCode.MODEL_REFUSED, allowed_tools=["write_file"])
+    run = await runner.run_to_failure(
+        turn, code=ErrorCode.MODEL_REFUSED, allowed_tools=["write_file"]
+    )
     assert not await run.tool_calls()
 
 
 async def test_a_cut_answer_is_continued(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"text": "One, two", "stop_reason": "max_tokens"}, {"text": ", three."}
     )
     assert await run.text() == ", three."
@@ -70,7 +72,7 @@ async def test_a_cut_answer_is_continued(runner: Runner) -> None:
 
 
 async def test_a_cut_tool_call_is_not_run(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {
             "tool_use": [use("write_file", path="a", content="1"), use("read_file", path="a")],
             "stop_reason": "max_tokens",
@@ -85,12 +87,12 @@ async def test_a_cut_tool_call_is_not_run(runner: Runner) -> None:
 
 async def test_an_answer_that_is_always_incomplete_fails(runner: Runner) -> None:
     turn = {"text": "more", "stop_reason": "max_tokens", "repeat": 20}
-    run = await runner.failed(turn, code=ErrorCode.MAX_TOKENS)
+    run = await runner.run_to_failure(turn, code=ErrorCode.MAX_TOKENS)
     assert len(await run.model_calls()) == 11
 
 
 async def test_a_paused_turn_continues(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"text": "I search.", "stop_reason": "pause_turn"}, {"text": "Found it."}
     )
     assert await run.text() == "Found it."
@@ -99,7 +101,7 @@ async def test_a_paused_turn_continues(runner: Runner) -> None:
 
 async def test_a_turn_that_always_pauses_fails(runner: Runner) -> None:
     turn = {"text": "on", "stop_reason": "pause_turn", "repeat": 20}
-    run = await runner.failed(turn, code=ErrorCode.MAX_TOKENS)
+    run = await runner.run_to_failure(turn, code=ErrorCode.MAX_TOKENS)
     assert len(await run.model_calls()) == 11
 
 
@@ -107,20 +109,20 @@ async def test_a_turn_that_always_pauses_fails(runner: Runner) -> None:
     "turn", [{"stop_reason": "end_turn"}, {"stop_reason": "tool_use"}, {"text": "  "}]
 )
 async def test_an_empty_answer_is_an_answer(runner: Runner, turn: Turn) -> None:
-    run = await runner.completed(turn)
+    run = await runner.run_to_completion(turn)
     assert (await run.text()).strip() == ""
     assert len(await run.model_calls()) == 1
 
 
 @pytest.mark.parametrize("turn", [{"stop_reason": "end_turn"}, {"text": "  "}])
 async def test_an_empty_answer_does_not_spoil_the_conversation(runner: Runner, turn: Turn) -> None:
-    first = await runner.completed(turn)
+    first = await runner.run_to_completion(turn)
     session_id = (await first.row()).session_id
-    await runner.completed({"text": "Still here."}, session_id=session_id)
+    await runner.run_to_completion({"text": "Still here."}, session_id=session_id)
 
 
 async def test_malformed_input_goes_back_to_the_model(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"tool_use": {"name": "bash", "raw_input": '{"command": "touch x'}},
         {"text": "{last_tool_result}"},
         allowed_tools=["bash"],
@@ -132,7 +134,7 @@ async def test_malformed_input_goes_back_to_the_model(runner: Runner) -> None:
 
 
 async def test_an_input_of_the_wrong_shape_goes_back(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"tool_use": [use("bash", cmd="ls"), use("bash", command=7)]},
         {"text": "ok"},
         allowed_tools=["bash"],
@@ -142,7 +144,7 @@ async def test_an_input_of_the_wrong_shape_goes_back(runner: Runner) -> None:
 
 @pytest.mark.parametrize("name", ["no_such_tool", "read_file", "nul \0 \ud800"])
 async def test_a_tool_that_is_not_offered_goes_back(runner: Runner, name: str) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"tool_use": use(name, path="x")}, {"text": "{last_tool_result}"}, allowed_tools=["bash"]
     )
     assert "The tools are: bash." in await run.text()
@@ -150,7 +152,7 @@ async def test_a_tool_that_is_not_offered_goes_back(runner: Runner, name: str) -
 
 async def test_hostile_text_is_kept_to_the_byte(runner: Runner) -> None:
     text = "nul \0, half a pair \ud800, \u202e bidi, \x1b[31m"
-    run = await runner.completed({"text": text})
+    run = await runner.run_to_completion({"text": text})
     assert await run.text() == text
     assert "\0" not in ((await run.row()).summary or "")
     [_, (_, [block])] = await run.blocks()
@@ -160,10 +162,12 @@ async def test_hostile_text_is_kept_to_the_byte(runner: Runner) -> None:
 async def test_output_of_a_shape(runner: Runner) -> None:
     shape = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     options = {"output_schema": shape}
-    run = await runner.completed({"text": '{"n": 3}'}, sdk_options=options)
+    run = await runner.run_to_completion({"text": '{"n": 3}'}, sdk_options=options)
     assert ((await run.row()).result_data or {})["output"] == {"n": 3}
     for text in ('{"n": "three"}', "three"):
-        await runner.failed({"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID)
+        await runner.run_to_failure(
+            {"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID
+        )
 
 
 @pytest.mark.parametrize("text", ['{"n": NaN}', '{"n": 1e999}', "[" * 3000, "[" * 300 + "]" * 300])
@@ -171,7 +175,9 @@ async def test_output_that_cannot_be_kept_ends_the_execution_at_once(
     runner: Runner, text: str
 ) -> None:
     options: dict[str, Any] = {"output_schema": {}}
-    run = await runner.failed({"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID)
+    run = await runner.run_to_failure(
+        {"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID
+    )
     assert len(await run.model_calls()) == 1
 
 
@@ -189,4 +195,6 @@ async def test_a_shape_that_cannot_be_had_ends_the_execution_and_fetches_nothing
     text = json.dumps({"n": "a" * 60 + "b"})
     for shape in shapes:
         options = {"output_schema": shape}
-        await runner.failed({"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID)
+        await runner.run_to_failure(
+            {"text": text}, sdk_options=options, code=ErrorCode.OUTPUT_INVALID
+        )

@@ -29,9 +29,11 @@ async def only_child(run: InMemoryRun) -> InMemoryRun:
 
 
 async def test_a_result_comes_back(runner: Runner) -> None:
-    run = await runner.completed({"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE)
+    run = await runner.run_to_completion(
+        {"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE
+    )
     assert await run.text() == "42"
-    row = await (await only_child(run)).ended()
+    row = await (await only_child(run)).wait_for_end()
     assert (row.trigger_type, row.depth, row.status) == ("subtask", 1, ExecutionStatus.COMPLETED)
     assert row.session_id != (await run.row()).session_id
     types = await run.event_types()
@@ -41,9 +43,9 @@ async def test_a_result_comes_back(runner: Runner) -> None:
 async def test_many_run_side_by_side_and_the_parent_waits(runner: Runner) -> None:
     slow = {"text": "{turn}", "gate": "answers"}
     run = await runner.start({"tool_use": [delegate(slow)] * 10}, LAST_RESULT, **DELEGATE)
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     runner.model.open_gate("answers")
-    await run.ended()
+    await run.wait_for_end()
     assert len(await run.children()) == 10
     assert [result["content"] for result in await run.results()] == ["1"] * 10
 
@@ -55,17 +57,17 @@ async def test_they_run_beside_the_tools_of_the_turn(runner: Runner) -> None:
         LAST_RESULT,
         allowed_tools=["delegate", "bash"],
     )
-    await run.running_tool()
+    await run.wait_for_tool_call()
     child = await only_child(run)
-    await child.ended()
+    await child.wait_for_end()
     assert "begun" in run.files
     run.files["go"] = ""
-    await run.ended()
+    await run.wait_for_end()
     assert [r["content"].split("\n")[0] for r in await run.results()] == ["quick", "went"]
 
 
 async def test_eleven_in_one_turn_are_too_many(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"tool_use": [delegate({"text": "x"})] * 11}, LAST_RESULT, **DELEGATE
     )
     assert "At most 10 subtasks" in await run.text()
@@ -76,17 +78,17 @@ async def test_eleven_approved_ones_are_too_many(runner: Runner) -> None:
     run = await runner.start(
         {"tool_use": [delegate({"text": "x"})] * 11}, LAST_RESULT, ask_tools=["delegate"]
     )
-    await run.open_request()
+    await run.wait_for_request()
     for request in await run.requests():
         await run.answer(request, decision="approve")
-    await run.ended()
+    await run.wait_for_end()
     assert len(await run.children()) == 10
     assert "At most 10 subtasks" in await run.text()
 
 
 async def test_a_failed_subtask_is_reported_to_the_model(runner: Runner) -> None:
     child = delegate({"text": "no", "stop_reason": "refusal"})
-    run = await runner.completed({"tool_use": child}, LAST_RESULT, **DELEGATE)
+    run = await runner.run_to_completion({"tool_use": child}, LAST_RESULT, **DELEGATE)
     assert await run.text() == "The subtask failed (model_refused): The model refused to continue."
     [result] = await run.results()
     assert result["is_error"]
@@ -96,16 +98,16 @@ async def test_a_cancelled_subtask_is_reported_to_the_model(runner: Runner) -> N
     run = await runner.start(
         {"tool_use": delegate({"text": "x", "gate": "never opened"})}, LAST_RESULT, **DELEGATE
     )
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     child = await only_child(run)
-    await child.calling()
+    await child.wait_for_model_call()
     await child.cancel()
-    await run.ended()
+    await run.wait_for_end()
     assert await run.text() == "The subtask was cancelled."
 
 
 async def test_grandchildren(runner: Runner) -> None:
-    run = await runner.completed(*nested(5), **DELEGATE)
+    run = await runner.run_to_completion(*nested(5), **DELEGATE)
     for depth in (5, 4, 3, 2, 1, 0):
         assert (await run.row()).depth == 5 - depth
         assert await run.text() == f"from {depth}"
@@ -115,7 +117,7 @@ async def test_grandchildren(runner: Runner) -> None:
 
 
 async def test_six_levels_are_too_deep(runner: Runner) -> None:
-    run = await runner.completed(*nested(6), **DELEGATE)
+    run = await runner.run_to_completion(*nested(6), **DELEGATE)
     for _ in range(5):
         run = await only_child(run)
     [result] = await run.results()
@@ -132,7 +134,7 @@ async def test_tools_and_limits_are_inherited(runner: Runner) -> None:
         ),
         delegate({"text": "x"}, allowed_tools=["save_artifact"]),
     ]
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"tool_use": children}, LAST_RESULT, allowed_tools=["delegate", "list_files", "bash"]
     )
     limited, narrowed, greedy = [result["content"] for result in await run.results()]
@@ -144,7 +146,7 @@ async def test_tools_and_limits_are_inherited(runner: Runner) -> None:
 
 
 async def test_a_budget_is_the_subtasks_own(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"tool_use": delegate({"text": "x"}, max_budget_usd=0.0001)}, LAST_RESULT, **DELEGATE
     )
     assert "budget_exhausted" in await run.text()

@@ -9,7 +9,7 @@ LAST_RESULT = {"text": "{last_tool_result}"}
 async def test_allowed_calls_run_at_once_and_their_results_are_in_order(runner: Runner) -> None:
     # Each waits for the other's file: one after the other they would time out.
     meet = "touch {0}; until [ -e {1} ]; do sleep 0.02; done; echo {0}"
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {
             "tool_use": [
                 use("bash", command=meet.format("a", "b"), timeout_seconds=100),
@@ -31,7 +31,7 @@ async def test_allowed_calls_run_at_once_and_their_results_are_in_order(runner: 
 
 
 async def test_a_failing_tool_does_not_fail_the_execution(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"tool_use": use("bash", command="echo no; exit 3")}, LAST_RESULT, allowed_tools=["bash"]
     )
     [call] = await run.tool_calls()
@@ -41,7 +41,7 @@ async def test_a_failing_tool_does_not_fail_the_execution(runner: Runner) -> Non
 
 
 async def test_an_artifact_is_kept(runner: Runner) -> None:
-    run = await runner.completed(
+    run = await runner.run_to_completion(
         {"tool_use": use("write_file", path="a.txt", content="hello")},
         {"tool_use": use("save_artifact", path="a.txt", name="A \u202e.txt")},
         LAST_RESULT,
@@ -58,19 +58,19 @@ async def test_an_artifact_is_kept(runner: Runner) -> None:
 
 async def test_many_turns_with_many_calls(runner: Runner) -> None:
     turn = {"tool_use": [use("list_files")] * 12, "repeat": 5}
-    run = await runner.completed(turn, LAST_RESULT, allowed_tools=["list_files"])
+    run = await runner.run_to_completion(turn, LAST_RESULT, allowed_tools=["list_files"])
     row = await run.row()
     assert (row.total_turns, row.total_tool_calls, row.total_messages) == (6, 60, 12)
 
 
 async def test_a_session_keeps_its_files(runner: Runner) -> None:
-    first = await runner.completed(
+    first = await runner.run_to_completion(
         {"tool_use": use("write_file", path="kept", content="still here")},
         {"text": "done"},
         allowed_tools=["write_file"],
     )
     session_id = (await first.row()).session_id
-    second = await runner.completed(
+    second = await runner.run_to_completion(
         {"tool_use": use("read_file", path="kept")},
         LAST_RESULT,
         session_id=session_id,
@@ -81,14 +81,14 @@ async def test_a_session_keeps_its_files(runner: Runner) -> None:
 
 
 async def test_no_tools_at_all(runner: Runner) -> None:
-    run = await runner.completed({"tool_use": use("bash", command="id")}, LAST_RESULT)
+    run = await runner.run_to_completion({"tool_use": use("bash", command="id")}, LAST_RESULT)
     assert "The tools are: none." in await run.text()
     assert not run.files
 
 
 async def test_turns_are_limited(runner: Runner) -> None:
     turn = {"tool_use": use("list_files"), "repeat": 9}
-    run = await runner.failed(
+    run = await runner.run_to_failure(
         turn,
         code=ErrorCode.MAX_TURNS,
         allowed_tools=["list_files"],

@@ -16,7 +16,7 @@ from tests.api.world import SECRET, World
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
+async def serve_app(app: FastAPI) -> AsyncIterator[str]:
     """The address of the app, served by uvicorn while the block lasts."""
     config = uvicorn.Config(
         app,
@@ -47,7 +47,7 @@ def settings_of(database_url: str, temporal_address: str, **changed: object) -> 
             "secrets_key": SECRET,
             "log_level": "error",
             "failed_auth_limit": "",  # tests that walk all routes are refused often
-            "home": "/nonexistent",  # whoever stores files gives a directory
+            "home": "/nonexistent",  # tests that store files pass a directory
             "api_body_limit_bytes": 6 * 1024 * 1024,
             **changed,
         }
@@ -61,7 +61,7 @@ async def world(
     """A gateway with a database of the module's own."""
     home = tmp_path_factory.mktemp("home")
     app = create_app(settings_of(module_database_url, temporal_address, home=home))
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         gateway: Gateway = app.state.gateway
         yield World(url, gateway)
 

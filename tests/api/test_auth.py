@@ -14,7 +14,7 @@ from api.auth.key_sets import KeySet
 from api.main import create_app
 from cli.stack.addresses import free_port
 from domain.errors import ServiceUnavailableError, UnauthenticatedError
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.keyserver import AUDIENCE, ISSUER, Key, KeyServer, claimed
 from tests.api.world import SECRET, World
 
@@ -36,7 +36,7 @@ async def both(
     """A gateway that knows its own secret and a key set."""
     given = {**BY_KEYS, "jwks_url": keys.url, "jwt_role_claim": "realm_access.roles"}
     app = create_app(settings_of(module_database_url, temporal_address, **given))
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield World(url, app.state.gateway)
 
 
@@ -47,7 +47,7 @@ async def keys_only(
     """A gateway without a secret."""
     given = {**BY_KEYS, "jwks_url": keys.url, "jwt_secret": None}
     app = create_app(settings_of(module_database_url, temporal_address, **given))
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield World(url, app.state.gateway)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from api.main import create_app
 from persistence.tables.ledger import AuditRow
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import TASK, World, make_task
 
 DESK = "https://desk.example.com"
@@ -24,7 +24,7 @@ async def public(module_database_url: str, temporal_address: str) -> AsyncIterat
         "trusted_proxies": "127.0.0.0/8,10.1.0.0/16",
     }
     app = create_app(settings_of(module_database_url, temporal_address, **given))
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield World(url, app.state.gateway)
 
 
@@ -101,7 +101,7 @@ async def test_the_operator_names_the_hosts(
         allowed_hosts="*.example.com",
     )
     app = create_app(settings)
-    async with serving(app) as url, World(url, app.state.gateway).client("alice") as client:
+    async with serve_app(app) as url, World(url, app.state.gateway).client("alice") as client:
         assert (await client.get("/api/v1/me", headers={"Host": host})).status_code == status
 
 

@@ -2,7 +2,7 @@ import httpx2
 
 from api.main import create_app
 from cli.stack.addresses import free_port
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import TASK, World, execute, make_task
 
 
@@ -29,7 +29,7 @@ async def test_the_front_door_leads_to_the_description(world: World) -> None:
 
 async def test_without_temporal_what_is_accepted_is_kept(module_database_url: str) -> None:
     app = create_app(settings_of(module_database_url, f"127.0.0.1:{free_port()}"))
-    async with serving(app) as url, World(url, app.state.gateway).client("alice") as client:
+    async with serve_app(app) as url, World(url, app.state.gateway).client("alice") as client:
         ready = await client.get("/health/ready")
         assert (ready.status_code, ready.json()["temporal"]) == (200, "degraded")
         execution = await execute(client, await make_task(client))
@@ -39,7 +39,7 @@ async def test_without_temporal_what_is_accepted_is_kept(module_database_url: st
 async def test_without_the_database_requests_are_to_be_tried_again(temporal_address: str) -> None:
     nobody = f"postgresql://app:pw@127.0.0.1:{free_port()}/none"
     app = create_app(settings_of(nobody, temporal_address))
-    async with serving(app) as url, World(url, app.state.gateway).client("alice") as client:
+    async with serve_app(app) as url, World(url, app.state.gateway).client("alice") as client:
         response = await client.post("/api/v1/tasks", json=TASK)
         assert (response.status_code, response.json()["code"]) == (503, "service_unavailable")
         assert int(response.headers["retry-after"]) > 0

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from api.main import create_app
 from persistence.tables.executions import ExecutionRow
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import World, make_task
 
 Client = httpx2.AsyncClient
@@ -192,7 +192,7 @@ async def test_an_address_that_guesses_is_slowed_down(
     database_url: str, temporal_address: str
 ) -> None:
     app = create_app(settings_of(database_url, temporal_address, failed_auth_limit="3/minute"))
-    async with serving(app) as url, httpx2.AsyncClient(base_url=url) as client:
+    async with serve_app(app) as url, httpx2.AsyncClient(base_url=url) as client:
         tried = [await client.post(f"/api/v1/hooks/guess-{n}") for n in range(5)]
     assert [response.status_code for response in tried] == [404, 404, 404, 429, 429]
     assert "guess-4" not in tried[4].text

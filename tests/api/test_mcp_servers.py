@@ -12,7 +12,7 @@ from sqlalchemy import text
 from api.main import create_app
 from cli.stack.addresses import free_port
 from domain.ids import new_id
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import TASK, World, make_task
 
 Client = httpx2.AsyncClient
@@ -37,7 +37,7 @@ async def world(
         module_database_url, temporal_address, home=home, outbound_allow="127.0.0.1"
     )
     app = create_app(settings)
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield World(url, app.state.gateway)
 
 
@@ -96,7 +96,7 @@ class Shop:
 @pytest.fixture(scope="module")
 async def shop() -> AsyncIterator[Shop]:
     shop = Shop()
-    async with serving(shop.app) as url:
+    async with serve_app(shop.app) as url:
         shop.url = url
         yield shop
 

@@ -16,7 +16,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
 from services import quotas
 from services.quotas import Quotas
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import World, execute, make_task
 from tests.waiting import now_within_an_hour
 
@@ -33,7 +33,7 @@ async def limited(
         max_concurrent_executions_per_user=10,
     )
     app = create_app(settings)
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield World(url, app.state.gateway)
 
 

@@ -9,7 +9,7 @@ import pytest
 from api.auth.rate_limits import Rates
 from api.main import create_app
 from domain.errors import RateLimitedError
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import World
 
 
@@ -18,7 +18,7 @@ async def slow(module_database_url: str, temporal_address: str) -> AsyncIterator
     """A gateway with small limits."""
     limits = {"rate_limit": "5/hour", "failed_auth_limit": "3/hour"}
     app = create_app(settings_of(module_database_url, temporal_address, **limits))
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield World(url, app.state.gateway)
 
 

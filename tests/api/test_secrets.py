@@ -9,7 +9,7 @@ import pytest
 from domain.errors import SecretsNotConfiguredError, SecretUnusableError
 from persistence.definitions import secrets
 from runtime.secret_box import SecretBox
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import World
 
 Client = httpx2.AsyncClient
@@ -99,7 +99,7 @@ async def test_without_a_key_it_is_said_what_to_set(
     from api.main import create_app  # noqa: PLC0415
 
     app = create_app(settings_of(database_url, temporal_address, secrets_key=None))
-    async with serving(app) as url, World(url, app.state.gateway).client("alice") as client:
+    async with serve_app(app) as url, World(url, app.state.gateway).client("alice") as client:
         refused = await put(client, "any")
     assert (refused.status_code, refused.json()["code"]) == (409, "secrets_not_configured")
     assert "PERDURE_SECRETS_KEY" in refused.json()["detail"]

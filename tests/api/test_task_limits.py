@@ -9,7 +9,7 @@ import pytest
 
 from api.main import create_app
 from domain.ids import new_id
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import TASK, World, execute, make_task
 
 Client = httpx2.AsyncClient
@@ -27,7 +27,7 @@ async def world(
 ) -> AsyncIterator[World]:
     settings = settings_of(module_database_url, temporal_address, working_directories=[str(opened)])
     app = create_app(settings)
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield World(url, app.state.gateway)
 
 

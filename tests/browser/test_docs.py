@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from api.main import create_app
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 
 pytestmark = pytest.mark.long
 
@@ -18,7 +18,7 @@ async def test_the_description_loads_nothing_from_elsewhere(browser: Browser) ->
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         await page.goto(f"{url}/docs")
         await expect(page.get_by_text("/api/v1/tasks/{task_id}/execute").first).to_be_visible()
         assert [address for address in asked if not address.startswith((url, "data:"))] == []

@@ -67,7 +67,7 @@ async def _gapless(stack: Stack, ids: Sequence[str]) -> None:
         "  OR count(*) FILTER (WHERE v.type = 'execution.started') <> 1",
         ids,
     )
-    # Each message and each call of the model is told once.
+    # Each message and each model call has one event.
     assert not await stack.rows(
         "SELECT execution_id FROM execution_events"
         " WHERE type IN ('message.appended', 'turn.completed') AND execution_id = ANY($1::uuid[])"

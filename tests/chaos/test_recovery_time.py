@@ -11,7 +11,7 @@ from tests.chaos.stack import Stack
 
 EXECUTIONS = 50
 BEYOND_THE_WORK_SECONDS = 30.0
-"""Seven are allowed alone; a minute and more passes where nobody misses the worker's heartbeat."""
+"""Seven are allowed on an idle machine; without heartbeats it would take more than a minute."""
 
 
 def crowd(name: str) -> list[Job]:

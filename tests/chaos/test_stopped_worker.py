@@ -23,7 +23,7 @@ ORDER BY row
 
 
 async def fingerprint(stack: Stack, execution_id: str) -> str:
-    """Every row with the transaction that wrote it last: equal means that nobody wrote."""
+    """Every row with the transaction that wrote it last: equal means that nothing was written."""
     rows = [f"{row['xmin']} {row['row']}" for row in await stack.rows(ROWS, execution_id)]
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 

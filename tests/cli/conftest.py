@@ -10,7 +10,7 @@ import pytest
 
 from api.main import create_app
 from cli.tokens import mint
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import SECRET, World
 from tests.cli.runner import Invocation, invoke
 from tests.stack import Up
@@ -31,7 +31,7 @@ async def world(database_url: str, temporal_address: str, tmp_path: Path) -> Asy
         database_url, temporal_address, home=tmp_path, outbound_allow="127.0.0.1"
     )
     gateway = create_app(settings)
-    async with serving(gateway) as url:
+    async with serve_app(gateway) as url:
         yield World(url, gateway.state.gateway)
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from fastapi import FastAPI
 
-from tests.api.conftest import serving
+from tests.api.conftest import serve_app
 from tests.api.world import World, make_task
 from tests.cli.conftest import Command
 from tests.cli.runner import Invocation, parse_json
@@ -166,7 +166,7 @@ async def test_a_health_check_ends_with_what_it_finds(perdure: Command) -> None:
         result = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": server}
         return {"jsonrpc": "2.0", "id": asked.get("id"), "result": result}
 
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         ok(await perdure("mcp-servers", "create", "shop", "--url", f"{url}/mcp"))
         ok(await perdure("mcp-servers", "create", "gone", "--url", f"{url}/gone"))
         healthy = await perdure("mcp-servers", "health-check", "shop")

@@ -1,4 +1,4 @@
-"""Executions in tests: signalled and answered as by the gateway, and read from Postgres."""
+"""Executions as tests see them: changed through the services, read from Postgres."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -55,7 +55,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What tests act through."""
+    """Starts executions, and gives tests what they need to follow them."""
 
     database: Database
     client: Client
@@ -81,8 +81,8 @@ class Engine:
             assert await self.dispatcher.start(make_start_request(row))
         return self.run(row.id)
 
-    async def model_call(self, marker: str) -> LoggedCall:
-        """The latest call of the model with this text, as soon as there is one."""
+    async def wait_for_model_request(self, marker: str) -> LoggedCall:
+        """Wait for a request to the model that contains `marker`; the latest one."""
 
         async def found() -> LoggedCall | None:
             pairs = zip(self.scripted.requests[::-1], self.scripted.calls[::-1], strict=False)
@@ -100,22 +100,22 @@ class Engine:
         """An execution that exists."""
         return Run(self, execution_id)
 
-    async def done(self, *turns: Turn, **fields: Any) -> "Run":
-        """Start an execution and wait until it has ended, however it does."""
+    async def run_to_end(self, *turns: Turn, **fields: Any) -> "Run":
+        """Start an execution and wait for its end, whatever its status is then."""
         run = await self.start(*turns, **fields)
-        await run.ended()
+        await run.wait_for_end()
         return run
 
-    async def completed(self, *turns: Turn, **fields: Any) -> "Run":
-        """As `done`, and it must have completed."""
-        run = await self.done(*turns, **fields)
+    async def run_to_completion(self, *turns: Turn, **fields: Any) -> "Run":
+        """As `run_to_end`; the execution must have completed."""
+        run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
         return run
 
-    async def failed(self, *turns: Turn, code: str, **fields: Any) -> "Run":
-        """As `done`, and it must have failed for this reason."""
-        run = await self.done(*turns, **fields)
+    async def run_to_failure(self, *turns: Turn, code: str, **fields: Any) -> "Run":
+        """As `run_to_end`; the execution must have failed with this code."""
+        run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert (row.status, row.error_code) == (ExecutionStatus.FAILED, code), row.error_message
         return run
@@ -176,7 +176,7 @@ class Run:
         return await self._rows(ModelCallRow, ModelCallRow.id)
 
     async def tool_calls(self) -> Sequence[ToolCallRow]:
-        return await self._rows(ToolCallRow, ToolCallRow.turn, ToolCallRow.position)
+        return await self._rows(ToolCallRow, ToolCallRow.turn, ToolCallRow.position, ToolCallRow.id)
 
     async def requests(self) -> Sequence[InputRequestRow]:
         return await self._rows(InputRequestRow, InputRequestRow.id)
@@ -200,10 +200,10 @@ class Run:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    async def when(
+    async def wait_until(
         self, condition: Callable[[ExecutionRow], object], *, within: float = WITHIN_SECONDS
     ) -> ExecutionRow:
-        """The row, as soon as the condition holds for it."""
+        """Wait until the condition holds for the row; the row."""
         last: list[ExecutionRow] = []
 
         async def holds() -> bool:
@@ -220,15 +220,17 @@ class Run:
             ) from error
         return last[0]
 
-    async def reaches(self, status: ExecutionStatus) -> ExecutionRow:
-        return await self.when(lambda row: row.status == status)
+    async def wait_for_status(self, status: ExecutionStatus) -> ExecutionRow:
+        return await self.wait_until(lambda row: row.status == status)
 
-    async def ended(self, *, within: float = WITHIN_SECONDS) -> ExecutionRow:
-        """The row of an execution that has ended; its workflow has closed too.
+    async def wait_for_end(self, *, within: float = WITHIN_SECONDS) -> ExecutionRow:
+        """Wait until the execution has ended and its workflow is closed; the row.
 
-        What holds for every execution is checked here.
+        What is true of every execution is checked here.
         """
-        row = await self.when(lambda row: ExecutionStatus(row.status).is_terminal, within=within)
+        row = await self.wait_until(
+            lambda row: ExecutionStatus(row.status).is_terminal, within=within
+        )
 
         async def closed() -> bool:
             return (await self.handle.describe()).close_time is not None
@@ -246,7 +248,7 @@ class Run:
         """Wait for something else than the row to become true."""
         await eventually(condition)
 
-    async def when_signals_are_read(self) -> None:
+    async def wait_for_signals_read(self) -> None:
         """Wait until all its signals are read, except messages."""
 
         async def are_read() -> bool:
@@ -257,8 +259,8 @@ class Run:
 
         await eventually(are_read, what="the end of unread signals")
 
-    async def calling(self) -> ModelCallRow:
-        """The model call that is under way, as soon as there is one."""
+    async def wait_for_model_call(self) -> ModelCallRow:
+        """Wait for a model call without an answer; the call."""
 
         async def under_way() -> ModelCallRow | None:
             calls = await self.model_calls()
@@ -268,8 +270,8 @@ class Run:
         assert call is not None
         return call
 
-    async def running_tool(self) -> ToolCallRow:
-        """A tool call that has taken effect and has not ended, as soon as there is one."""
+    async def wait_for_tool_call(self) -> ToolCallRow:
+        """Wait for a tool call that has started and not ended; the call."""
 
         async def under_way() -> ToolCallRow | None:
             calls = await self.tool_calls()
@@ -279,8 +281,8 @@ class Run:
         assert call is not None
         return call
 
-    async def open_request(self) -> InputRequestRow:
-        """The oldest request that is open, as soon as there is one and the execution waits."""
+    async def wait_for_request(self) -> InputRequestRow:
+        """Wait until the execution waits for a person; its oldest open request."""
 
         async def find_open() -> InputRequestRow | None:
             if (await self.row()).status != ExecutionStatus.WAITING_FOR_USER:
@@ -320,9 +322,9 @@ class Run:
         async with self.engine.transaction() as work:
             await pausing.resume(work, self.id)
 
-    async def paused(self) -> ExecutionRow:
+    async def wait_for_pause(self) -> ExecutionRow:
         """The row, as soon as the execution is paused."""
-        return await self.reaches(ExecutionStatus.PAUSED)
+        return await self.wait_for_status(ExecutionStatus.PAUSED)
 
     async def say(self, content: str) -> None:
         """Send a message to the active execution."""

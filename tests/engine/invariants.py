@@ -1,4 +1,4 @@
-"""What holds for every execution that has ended, whatever happened to it."""
+"""What is true of every execution that has ended, whatever happened to it."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -48,6 +48,7 @@ async def check(run: Finished, row: Any) -> None:
     assert not [call for call in calls if call.status == "intended"]
     assert not [request for request in await run.requests() if request.status == "open"]
     assert row.completed_at is not None
+    assert row.status != ExecutionStatus.COMPLETED or row.result_data is not None
     assert (row.status == ExecutionStatus.FAILED) == (row.error_code is not None)
     assert (row.error_code is None) == (row.error_message is None)
 

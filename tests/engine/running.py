@@ -30,7 +30,7 @@ from tests.waiting import eventually
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlace:
-    """Where a worker works: a database, a Temporal, a namespace nobody else uses, a home."""
+    """What a worker uses: a database, a Temporal, a namespace of its own, a home."""
 
     database_url: str
     temporal_address: str
@@ -67,8 +67,8 @@ async def make_place(database_url: str, temporal_address: str, home: Path) -> Wo
 
 
 @asynccontextmanager
-async def driving(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
-    """A driver for executions there. They need a worker to move."""
+async def open_driver(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIterator[Engine]:
+    """A driver for executions there; a worker (`run_worker`) is needed to run them."""
     client = await connect(place.settings())
     database = Database.connect(place.database_url)
     async with database.transaction() as session:
@@ -80,10 +80,10 @@ async def driving(place: WorkerPlace, scripted: ScriptedModelServer) -> AsyncIte
 
 
 @asynccontextmanager
-async def working(
+async def run_worker(
     place: WorkerPlace, scripted: ScriptedModelServer, **changed: Any
 ) -> AsyncIterator[Client]:
-    """A worker there while the block runs; it drains when the block ends."""
+    """Run a worker there while the block runs; it drains when the block ends."""
     settings = place.settings(**changed)
     async with AsyncExitStack() as stack:
         model = ClaudeModel.create(base_url=scripted.base_url, api_key="scripted")
@@ -101,7 +101,7 @@ async def worker_process(
     log: Path,
     more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker as it is deployed, its log in a file; killed at the end if it still runs."""
+    """Run a worker as it is deployed, its log in a file; at the end it is killed if it runs."""
     ready = place.home / "ready"
     environment = {
         "PATH": os.environ["PATH"],

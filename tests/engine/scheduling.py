@@ -1,4 +1,4 @@
-"""Scheduled tasks for tests: created as the gateway creates them, run by the real server."""
+"""Scheduled tasks as tests see them: created as the API does, started by the real server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from tests.engine.storing import Turn, script
 from tests.waiting import eventually
 
 RARELY = "0 0 29 2 *"
-"""A schedule that starts no run during a test."""
+"""A schedule that starts nothing during a test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Scheduled:
         assert stored is not None
         return stored
 
-    async def kept(self) -> StoredSchedule:
+    async def find_stored(self) -> StoredSchedule:
         async with self.engine.database.reading() as session:
             kept = await schedules.find(session, self.id)
         assert kept is not None
@@ -111,7 +111,7 @@ class Scheduled:
     def handle(self) -> ScheduleHandle:
         return self.engine.client.get_schedule_handle(names.schedule_id(self.id))
 
-    async def described(self) -> ScheduleDescription | None:
+    async def describe(self) -> ScheduleDescription | None:
         """The schedule in Temporal, if there is one."""
         try:
             return await self.handle.describe()
@@ -123,7 +123,7 @@ class Scheduled:
     # --- scheduled runs -----------------------------------------------------------------------
 
     async def runs(self) -> Sequence[Run]:
-        """Return the executions of its scheduled runs, oldest first."""
+        """The executions that it started, oldest first."""
         query = select(ExecutionRow).where(
             ExecutionRow.task_id == self.id, ExecutionRow.trigger_type == "scheduled"
         )
@@ -132,7 +132,7 @@ class Scheduled:
         return [Run(self.engine, row.id, row.workflow_id) for row in rows]
 
     async def run(self, number: int = 0) -> Run:
-        """Wait for the execution of its n-th scheduled run."""
+        """Wait for its n-th execution."""
 
         async def made() -> Run | None:
             runs = await self.runs()
@@ -142,8 +142,8 @@ class Scheduled:
         assert run is not None
         return run
 
-    async def scheduled_runs(self) -> Sequence[ScheduledRun]:
-        """Return the records of its scheduled runs, newest first."""
+    async def find_scheduled_runs(self) -> Sequence[ScheduledRun]:
+        """Its runs as the API shows them, newest first."""
         async with self.engine.database.reading() as session:
             return await scheduled_runs.list_recent(session, self.id, limit=10)
 

@@ -16,7 +16,7 @@ from domain.notifications import Kind
 from persistence.notifications import queries
 from runtime.sandbox import SandboxedRunner
 from tests.engine.driver import Engine
-from tests.engine.running import driving, make_place, working
+from tests.engine.running import make_place, open_driver, run_worker
 from tests.replay.test_replay import anonymise
 from tests.runtime.receiver import answer, receiving
 from tests.waiting import WITHIN_SECONDS
@@ -42,8 +42,8 @@ async def engine(
     home = tmp_path_factory.mktemp("deliveries")
     place = await make_place(module_database_url, temporal_address, home)
     async with (
-        driving(place, scripted_model) as engine,
-        working(place, scripted_model, outbound_allow=("127.0.0.1",)),
+        open_driver(place, scripted_model) as engine,
+        run_worker(place, scripted_model, outbound_allow=("127.0.0.1",)),
     ):
         yield engine
 

@@ -28,35 +28,37 @@ LIST = {"tool_use": use("list_files")}
 
 
 async def completes(engine: Engine) -> Run:
-    return await engine.completed(LIST, {"text": "done"}, allowed_tools=["list_files"])
+    return await engine.run_to_completion(LIST, {"text": "done"}, allowed_tools=["list_files"])
 
 
 async def waits_for_a_person(engine: Engine) -> Run:
     run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
-    await run.answer(await run.open_request(), decision="approve", message="yes")
-    await run.ended()
+    await run.answer(await run.wait_for_request(), decision="approve", message="yes")
+    await run.wait_for_end()
     return run
 
 
 async def delegates(engine: Engine) -> Run:
     child = {"tool_use": use("delegate", title="part", prompt="Do it.")}
-    return await engine.completed(child, {"text": "done"}, allowed_tools=["delegate"])
+    return await engine.run_to_completion(child, {"text": "done"}, allowed_tools=["delegate"])
 
 
 async def is_cancelled_while_waiting(engine: Engine) -> Run:
     run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
-    await run.open_request()
+    await run.wait_for_request()
     await run.cancel("enough")
-    await run.ended()
+    await run.wait_for_end()
     return run
 
 
 async def fails(engine: Engine) -> Run:
-    return await engine.failed({"text": "no", "stop_reason": "refusal"}, code="model_refused")
+    return await engine.run_to_failure(
+        {"text": "no", "stop_reason": "refusal"}, code="model_refused"
+    )
 
 
 async def runs_in_segments(engine: Engine) -> Run:
-    return await engine.completed(
+    return await engine.run_to_completion(
         {**LIST, "repeat": 3},
         {"text": "done"},
         allowed_tools=["list_files"],
@@ -66,22 +68,24 @@ async def runs_in_segments(engine: Engine) -> Run:
 
 async def waits_for_its_provider(engine: Engine) -> Run:
     overloaded = {"status": 529, "type": "overloaded_error", "retry_after": 5.1, "times": 1}
-    return await engine.completed({"text": "done", "error": overloaded})
+    return await engine.run_to_completion({"text": "done", "error": overloaded})
 
 
 async def reports(engine: Engine) -> Run:
-    return await engine.completed({"text": "done"}, generate_report=True, report_format="html")
+    return await engine.run_to_completion(
+        {"text": "done"}, generate_report=True, report_format="html"
+    )
 
 
 async def is_paused(engine: Engine) -> Run:
     run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
-    request = await run.open_request()
+    request = await run.wait_for_request()
     await run.pause()
-    await run.paused()
+    await run.wait_for_pause()
     await run.answer(request, message="yes")
-    await run.when_signals_are_read()
+    await run.wait_for_signals_read()
     await run.resume()
-    await run.ended()
+    await run.wait_for_end()
     return run
 
 
@@ -89,7 +93,7 @@ async def runs_on_a_schedule(engine: Engine) -> Run:
     scheduled = await Scheduled.make(engine, {"text": "done"})
     await scheduled.handle.trigger()
     run = await scheduled.run()
-    await run.ended()
+    await run.wait_for_end()
     return run
 
 
@@ -99,7 +103,7 @@ async def skips_a_scheduled_run(engine: Engine) -> Run:
     await scheduled.handle.trigger()
 
     async def started() -> str | None:
-        found = await scheduled.described()
+        found = await scheduled.describe()
         assert found is not None
         actions = [result.action for result in found.info.recent_actions]
         return next((a.workflow_id for a in actions if hasattr(a, "workflow_id")), None)

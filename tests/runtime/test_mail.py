@@ -46,7 +46,7 @@ class Box:
 
 
 @contextmanager
-def serving(box: Box, host: str = "127.0.0.1") -> Iterator[int]:
+def serve_app(box: Box, host: str = "127.0.0.1") -> Iterator[int]:
     controller = Controller(
         box, hostname=host, port=free_port(), authenticator=box.authenticate,
         auth_require_tls=False, ready_timeout=60,
@@ -66,7 +66,7 @@ def mailer(url: str, sender: str | None = None) -> Mailer:
 
 async def test_a_mail_arrives_with_both_its_forms() -> None:
     box = Box()
-    with serving(box) as port:
+    with serve_app(box) as port:
         reply = await mailer(f"smtp://127.0.0.1:{port}", "Perdure <p@example.com>").send(MAIL)
     assert reply == "kept"
     [mail] = box.mails
@@ -79,11 +79,11 @@ async def test_a_mail_arrives_with_both_its_forms() -> None:
 
 async def test_permanent_and_temporary_refusals_differ() -> None:
     with (
-        serving(Box("554 no such thing here")) as port,
+        serve_app(Box("554 no such thing here")) as port,
         pytest.raises(MailRefusedError, match="554"),
     ):
         await mailer(f"smtp://127.0.0.1:{port}").send(MAIL)
-    with serving(Box("451 later")) as port, pytest.raises(OutboundError, match="451") as caught:
+    with serve_app(Box("451 later")) as port, pytest.raises(OutboundError, match="451") as caught:
         await mailer(f"smtp://127.0.0.1:{port}").send(MAIL)
     assert not isinstance(caught.value, MailRefusedError)
     with pytest.raises(OutboundError):
@@ -92,10 +92,10 @@ async def test_permanent_and_temporary_refusals_differ() -> None:
 
 async def test_a_password_goes_to_no_other_machine_without_tls() -> None:
     box = Box()
-    with serving(box, "127.0.0.2") as port, pytest.raises(OutboundError):
+    with serve_app(box, "127.0.0.2") as port, pytest.raises(OutboundError):
         await mailer(f"smtp://me:hidden@127.0.0.2:{port}").send(MAIL)
     assert (box.passwords, box.mails) == ([], [])
-    with serving(box) as port:
+    with serve_app(box) as port:
         await mailer(f"smtp://me:hidden%21@127.0.0.1:{port}").send(MAIL)
     assert box.passwords == [b"hidden!"]
 

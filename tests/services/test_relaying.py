@@ -25,7 +25,7 @@ TOOLS = ["ask_user"]
 async def test_a_stored_execution_is_started(engine: Engine) -> None:
     """The gateway stored it while Temporal was unavailable."""
     run = await engine.start({"text": "here"}, dispatch=False)
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED
     description = await run.handle.describe()
     attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
@@ -36,7 +36,7 @@ async def test_a_stored_execution_is_started(engine: Engine) -> None:
 
 async def test_tags_that_are_too_large_for_temporal_are_left_out(engine: Engine) -> None:
     tags = [f"{'é' * 45} {number}" for number in range(50)]
-    run = await engine.completed({"text": "x"}, tags=tags)
+    run = await engine.run_to_completion({"text": "x"}, tags=tags)
     shown = (await run.handle.describe()).search_attributes["PerdureTags"]
     assert list(shown) == tags[: len(shown)] != []
     assert (await run.row()).tags == tags
@@ -45,7 +45,7 @@ async def test_tags_that_are_too_large_for_temporal_are_left_out(engine: Engine)
 async def test_a_signal_without_a_wake_up_is_read(engine: Engine) -> None:
     """The process that stored the answer died before it woke the workflow."""
     run = await engine.start(ASKING, {"text": "{last_tool_result}"}, allowed_tools=TOOLS)
-    request = await run.open_request()
+    request = await run.wait_for_request()
 
     async def is_waiting() -> bool:
         progress = await run.handle.query("progress")
@@ -60,7 +60,7 @@ async def test_a_signal_without_a_wake_up_is_read(engine: Engine) -> None:
         await append_signal(
             session, run.id, SignalKind.ANSWER, {"input_request_id": str(request.id)}
         )
-    await run.ended()
+    await run.wait_for_end()
     assert await run.text() == "not woken"
 
 
@@ -83,7 +83,7 @@ async def test_a_silent_temporal_delays_a_sweep_only_once(database_url: str) -> 
 
 
 async def test_signals_of_ended_executions_are_consumed(engine: Engine) -> None:
-    run = await engine.completed({"text": "x"})
+    run = await engine.run_to_completion({"text": "x"})
     async with engine.database.transaction() as session:
         await append_signal(session, run.id, SignalKind.ANSWER)
 

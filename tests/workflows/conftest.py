@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api.main import create_app
-from tests.api.conftest import serving, settings_of
+from tests.api.conftest import serve_app, settings_of
 from tests.api.world import World
 from tests.engine.driver import Engine
 from tests.engine.running import WorkerPlace
@@ -21,7 +21,7 @@ async def gateway_world(engine_place: WorkerPlace) -> AsyncIterator[World]:
         home=engine_place.home,
     )
     app = create_app(settings)
-    async with serving(app) as url:
+    async with serve_app(app) as url:
         yield World(url, app.state.gateway)
 
 

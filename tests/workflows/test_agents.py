@@ -40,7 +40,7 @@ async def prefix(run: Run) -> dict[str, Any]:
 
 
 async def test_a_missing_agent_fails_the_execution(engine: Engine) -> None:
-    run = await engine.failed(
+    run = await engine.run_to_failure(
         {"text": "never"}, code="invalid_definition", columns={"agent_id": "gone"}
     )
     assert "agent" in ((await run.row()).error_message or "")
@@ -49,7 +49,7 @@ async def test_a_missing_agent_fails_the_execution(engine: Engine) -> None:
 async def test_a_subtask_may_have_an_agent(engine: Engine) -> None:
     slug = await make_agent(engine, model="claude-haiku-5-5")
     part = script({"text": "a verse"})
-    parent = await engine.completed(
+    parent = await engine.run_to_completion(
         {"tool_use": use("delegate", title="verse", prompt=part, agent_id=slug)},
         {"text": "done"},
         allowed_tools=["delegate"],
@@ -67,7 +67,7 @@ async def test_a_subtask_may_have_an_agent(engine: Engine) -> None:
 async def test_a_subtasks_agent_without_a_model_uses_its_parents(engine: Engine) -> None:
     slug = await make_agent(engine, model="claude-haiku-5-5")
     part = script({"text": "a verse"})
-    parent = await engine.completed(
+    parent = await engine.run_to_completion(
         {"tool_use": use("delegate", title="verse", prompt=part, agent_id="reviewer")},
         {"text": "done"},
         columns={"agent_id": slug},
@@ -82,7 +82,7 @@ async def test_a_subtasks_agent_without_a_model_uses_its_parents(engine: Engine)
 async def test_a_subtask_without_an_agent_uses_its_parents_model(engine: Engine) -> None:
     slug = await make_agent(engine, model="claude-haiku-5-5")
     part = script({"text": "a verse"})
-    parent = await engine.completed(
+    parent = await engine.run_to_completion(
         {"tool_use": use("delegate", title="verse", prompt=part)},
         {"text": "done"},
         columns={"agent_id": slug},
@@ -95,7 +95,7 @@ async def test_a_subtask_without_an_agent_uses_its_parents_model(engine: Engine)
 
 
 async def test_a_subtask_with_an_unknown_agent_is_an_error_for_its_parent(engine: Engine) -> None:
-    parent = await engine.completed(
+    parent = await engine.run_to_completion(
         {"tool_use": use("delegate", title="verse", prompt="x", agent_id="unknown")},
         {"text": "done"},
         allowed_tools=["delegate"],

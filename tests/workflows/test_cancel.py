@@ -44,7 +44,7 @@ def group_members(group: int) -> list[int]:
 
 
 async def ended_as_cancelled(run: Run, how: str) -> None:
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, row.error_code) == (ExecutionStatus.CANCELLED, None)
     assert row.cancel_reason == ("enough" if how == "gateway" else None)
     assert (await run.events())[-1].type == "execution.cancelled"
@@ -53,7 +53,7 @@ async def ended_as_cancelled(run: Run, how: str) -> None:
 @pytest.mark.parametrize("how", ["gateway", "temporal"])
 async def test_during_a_model_call(engine: Engine, how: str) -> None:
     run = await engine.start(SLOW, title=f"slow by {how}")
-    call = await engine.model_call(f"slow by {how}")
+    call = await engine.wait_for_model_request(f"slow by {how}")
     await cancel(run, how)
 
     async def disconnected() -> bool:
@@ -70,7 +70,7 @@ async def test_during_a_model_call(engine: Engine, how: str) -> None:
 @pytest.mark.parametrize("how", ["gateway", "temporal", "terminate"])
 async def test_during_a_command(engine: Engine, how: str) -> None:
     run = await engine.start(SLEEP, allowed_tools=["bash"])
-    call = await run.running_tool()
+    call = await run.wait_for_tool_call()
     assert call.process_group is not None
     group = call.process_group
     assert group_members(group)
@@ -92,7 +92,7 @@ async def test_cancel_while_it_waits_for_a_person(engine: Engine, how: str) -> N
     run = await engine.start(
         {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
     )
-    await run.open_request()
+    await run.wait_for_request()
     await cancel(run, how)
     await ended_as_cancelled(run, how)
     [request] = await run.requests()
@@ -110,7 +110,7 @@ async def test_a_blocked_one_ends_at_once(engine: Engine) -> None:
     first = await engine.start(
         {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
     )
-    await first.open_request()
+    await first.wait_for_request()
     session_id = (await first.row()).session_id
     second = await engine.start({"text": "y"}, session_id=session_id)
     await second.cancel()
@@ -120,11 +120,11 @@ async def test_a_blocked_one_ends_at_once(engine: Engine) -> None:
         actions = {entry.action for entry in entries}
     assert actions == {"execution.cancel", "execution.cancelled"}
     await first.cancel()
-    await first.ended()
+    await first.wait_for_end()
 
 
 async def test_after_it_has_completed_nothing_changes(engine: Engine) -> None:
-    run = await engine.completed({"text": "x"})
+    run = await engine.run_to_completion({"text": "x"})
     before = await run.row()
     with pytest.raises(ExecutionTerminalError):
         await run.cancel("too late")
@@ -136,7 +136,7 @@ async def test_a_cancel_wins_over_an_answer_that_came_with_it(engine: Engine) ->
     run = await engine.start(
         {"tool_use": use("ask_user", question="?")}, {"text": "x"}, allowed_tools=["ask_user"]
     )
-    request = await run.open_request()
+    request = await run.wait_for_request()
     async with engine.database.transaction() as session:
         await run.store_answer(session, request, message="yes")
         await cancel_tree(session, run.id, "enough")
@@ -149,7 +149,7 @@ async def test_a_cancel_wins_over_an_answer_that_came_with_it(engine: Engine) ->
 @pytest.mark.parametrize("command", ["trap '' TERM INT HUP; sleep 600", "setsid sleep 600 & wait"])
 async def test_commands_that_resist(engine: Engine, command: str) -> None:
     run = await engine.start({"tool_use": use("bash", command=command)}, allowed_tools=["bash"])
-    call = await run.running_tool()
+    call = await run.wait_for_tool_call()
     assert call.process_group is not None
     await cancel(run, "gateway")
     group = call.process_group
@@ -163,8 +163,8 @@ async def test_commands_that_resist(engine: Engine, command: str) -> None:
 
 async def test_a_command_that_was_killed_is_a_result(engine: Engine) -> None:
     run = await engine.start(SLEEP, {"text": "{last_tool_result}"}, allowed_tools=["bash"])
-    call: ToolCallRow = await run.running_tool()
+    call: ToolCallRow = await run.wait_for_tool_call()
     assert call.process_group is not None
     os.killpg(call.process_group, signal.SIGKILL)
-    row: Any = await run.ended()
+    row: Any = await run.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED

@@ -80,7 +80,7 @@ async def test_no_deadlock(system: System, gateway_world: World, servers_directo
     for _ in range(ROUNDS):
         await storm.send_round()
     for execution_id in storm.ids:
-        await system.engine.run(UUID(execution_id)).when(
+        await system.engine.run(UUID(execution_id)).wait_until(
             lambda row: ExecutionStatus(row.status).is_terminal, within=120
         )
     assert log.read_text().count("deadlock detected") == before

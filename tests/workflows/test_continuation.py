@@ -18,8 +18,8 @@ TOOLS: dict[str, Any] = {"allowed_tools": ["ask_user", "delegate", "list_files"]
 async def test_many_waits_are_many_runs_of_one_execution(short_lived_engine: Engine) -> None:
     run = await short_lived_engine.start(*[ASKING] * 5, ECHO, **TOOLS)
     for number in range(5):
-        await run.answer(await run.open_request(), message=f"answer {number}")
-    row = await run.ended()
+        await run.answer(await run.wait_for_request(), message=f"answer {number}")
+    row = await run.wait_for_end()
     assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "answer 4")
     assert [result["content"] for result in await run.results()] == [
         f"answer {number}" for number in range(5)
@@ -35,7 +35,7 @@ async def test_many_waits_are_many_runs_of_one_execution(short_lived_engine: Eng
 
 
 async def test_segments_are_continued_too(short_lived_engine: Engine) -> None:
-    run = await short_lived_engine.completed(
+    run = await short_lived_engine.run_to_completion(
         {"tool_use": use("list_files"), "repeat": 10},
         {"text": "done"},
         **TOOLS,
@@ -51,11 +51,11 @@ async def test_children_are_found_again_by_the_next_run(short_lived_engine: Engi
     run = await short_lived_engine.start(
         ASKING, {"tool_use": [child, child]}, {"text": "done"}, **TOOLS
     )
-    await run.answer(await run.open_request(), message="continue")
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.answer(await run.wait_for_request(), message="continue")
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     for subtask in await run.children():
-        await subtask.answer(await subtask.open_request(), message="x")
-    row = await run.ended()
+        await subtask.answer(await subtask.wait_for_request(), message="x")
+    row = await run.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED
     assert [r["content"] for r in await run.results()][1:] == ["from the child"] * 2
     assert len(row.run_epochs) >= 2
@@ -65,17 +65,17 @@ async def test_children_are_found_again_by_the_next_run(short_lived_engine: Engi
 async def test_a_cancel_finds_the_newest_run(short_lived_engine: Engine) -> None:
     run = await short_lived_engine.start(*[ASKING] * 5, ECHO, **TOOLS)
     for _ in range(3):
-        await run.answer(await run.open_request(), message="x")
-    await run.open_request()
+        await run.answer(await run.wait_for_request(), message="x")
+    await run.wait_for_request()
     await run.handle.cancel()
-    assert (await run.ended()).status == ExecutionStatus.CANCELLED
+    assert (await run.wait_for_end()).status == ExecutionStatus.CANCELLED
 
 
 async def test_a_session_is_continued(engine: Engine) -> None:
-    first = await engine.completed({"text": "I am the first."})
+    first = await engine.run_to_completion({"text": "I am the first."})
     session_id = (await first.row()).session_id
     marker = f"second {new_id()}"
-    second = await engine.completed(prompt_template=marker, session_id=session_id)
+    second = await engine.run_to_completion(prompt_template=marker, session_id=session_id)
     # The model received the whole conversation.
     sent = next(body for body in reversed(engine.scripted.requests) if marker.encode() in body)
     roles = [message["role"] for message in json.loads(sent)["messages"]]
@@ -85,13 +85,13 @@ async def test_a_session_is_continued(engine: Engine) -> None:
 
 
 async def test_calls_of_a_failed_execution_get_results(engine: Engine) -> None:
-    first = await engine.failed(
+    first = await engine.run_to_failure(
         {"tool_use": [use("list_files"), use("ask_user", question="?")], "stop_reason": "refusal"},
         code=ErrorCode.MODEL_REFUSED,
         **TOOLS,
     )
     session_id = (await first.row()).session_id
-    second = await engine.completed(
+    second = await engine.run_to_completion(
         {"text": "unused"}, prompt_template="continue", session_id=session_id, **TOOLS
     )
     results = await second.results()
@@ -106,12 +106,12 @@ async def test_a_call_that_was_under_way_gets_a_result(engine: Engine, end: str)
         allowed_tools=["bash"],
         sdk_options={"timeout_seconds": 5 if end == "time" else None},
     )
-    await first.running_tool()
+    await first.wait_for_tool_call()
     if end == "cancel":
         await first.cancel()
-    await first.ended()
+    await first.wait_for_end()
     session_id = (await first.row()).session_id
-    second = await engine.completed(
+    second = await engine.run_to_completion(
         {"text": "unused"}, prompt_template="continue", session_id=session_id
     )
     assert len(await second.results()) == 1
@@ -119,7 +119,7 @@ async def test_a_call_that_was_under_way_gets_a_result(engine: Engine, end: str)
 
 async def test_a_busy_session_runs_executions_in_order(engine: Engine) -> None:
     first = await engine.start(ASKING, ECHO, **TOOLS)
-    request = await first.open_request()
+    request = await first.wait_for_request()
     session_id = (await first.row()).session_id
     others = [
         await engine.start(prompt_template=f"number {n}", session_id=session_id) for n in range(3)
@@ -128,7 +128,7 @@ async def test_a_busy_session_runs_executions_in_order(engine: Engine) -> None:
         row = await other.row()
         assert (row.status, row.status_reason) == (ExecutionStatus.BLOCKED, "session_busy")
     await first.answer(request, message="x")
-    rows = [await run.ended() for run in (first, *others)]
+    rows = [await run.wait_for_end() for run in (first, *others)]
     assert {row.status for row in rows} == {ExecutionStatus.COMPLETED}
     ends = [row.completed_at for row in rows if row.completed_at]
     assert ends == sorted(ends)

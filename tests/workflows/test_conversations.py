@@ -56,7 +56,7 @@ async def test_a_running_execution_is_steered(system: System) -> None:
     request = (await system.client.get(execution["_links"]["input_requests"])).json()["items"][0]
     await post(system, request["_links"]["answer"], 200, message="this one")
     run = system.engine.run(execution["id"])
-    await run.ended()
+    await run.wait_for_end()
     assert texts_sent(system, word.split()[1])[-1] == word
 
 
@@ -86,7 +86,7 @@ async def test_work_waits_for_its_turn_in_a_conversation(system: System) -> None
     assert work["status"] == "blocked"
     gate.open()
     run = system.engine.run(work["id"])
-    assert (await run.ended()).status == "completed"
+    assert (await run.wait_for_end()).status == "completed"
     assert [m.seq for m in await run.messages()] == [3, 4]
 
 
@@ -108,9 +108,9 @@ async def test_work_that_is_cancelled_lets_the_next_begin(system: System) -> Non
     next_one = await post(system, EXECUTIONS, 202, prompt="two", session_id=made["id"])
     assert next_one["status"] == "blocked"
     await post(system, work["_links"]["cancel"], 202)
-    assert (await system.engine.run(work["id"]).ended()).status == "cancelled"
+    assert (await system.engine.run(work["id"]).wait_for_end()).status == "cancelled"
     gate.open()
-    assert (await system.engine.run(next_one["id"]).ended()).status == "completed"
+    assert (await system.engine.run(next_one["id"]).wait_for_end()).status == "completed"
 
 
 async def test_files_of_a_workspace_are_handed_out(system: System) -> None:

@@ -12,7 +12,7 @@ from claude.scripted import ScriptedModelServer
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Gate, Run, use
-from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
+from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process
 from tests.waiting import eventually
 
 REFUSE = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
@@ -34,14 +34,14 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
 async def test_the_work_of_a_killed_worker_continues(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
-    async with driving(place, scripted_model) as engine:
+    async with open_driver(place, scripted_model) as engine:
         async with worker_process(place, scripted_model, log=place.home / "log") as process:
             gate = engine.gate()
             runs = await start_runs(engine, gate)
             process.kill()
             await process.wait()
         gate.open()
-        async with working(place, scripted_model):
+        async with run_worker(place, scripted_model):
             await asyncio.gather(
                 not_run_again(runs["denied"]),
                 run_again_as_approved(runs["approved"]),
@@ -67,21 +67,21 @@ async def start_runs(engine: Engine, gate: Gate) -> dict[str, Run]:
         "waiting": await engine.start(question, ECHO, allowed_tools=["ask_user"]),
     }
     for name in ("denied", "approved"):
-        await runs[name].running_tool()
+        await runs[name].wait_for_tool_call()
         begun = await runs[name].workspace() / "again"
         await eventually(partial(asyncio.to_thread, begun.exists))
-    await runs["model"].when(lambda row: row.total_turns == 1)
-    await runs["model"].calling()
-    await runs["waiting"].open_request()
+    await runs["model"].wait_until(lambda row: row.total_turns == 1)
+    await runs["model"].wait_for_model_call()
+    await runs["waiting"].wait_for_request()
     return runs
 
 
 async def not_run_again(run: Run) -> None:
-    request = await run.open_request()
+    request = await run.wait_for_request()
     assert request.kind == "effect_check"
     [call] = await run.tool_calls()
     await run.answer(request, decision="deny", message="It ran, I looked.")
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED
     assert "It ran, I looked." in await run.text()
     assert (await run.workspace() / "log").read_text() == "ran\n"
@@ -91,13 +91,13 @@ async def not_run_again(run: Run) -> None:
 
 
 async def run_again_as_approved(run: Run) -> None:
-    await run.answer(await run.open_request(), decision="approve")
-    await run.ended()
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_for_end()
     assert "ran\nran" in await run.text()
 
 
 async def asked_again(run: Run, scripted: ScriptedModelServer) -> None:
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 2)
     first, lost, repeated = await run.model_calls()
     assert [call.status for call in (first, lost, repeated)] == ["succeeded", "lost", "succeeded"]
@@ -110,20 +110,20 @@ async def asked_again(run: Run, scripted: ScriptedModelServer) -> None:
 
 
 async def continues_waiting(run: Run) -> None:
-    await run.answer(await run.open_request(), message="still here")
-    await run.ended()
+    await run.answer(await run.wait_for_request(), message="still here")
+    await run.wait_for_end()
     assert await run.text() == "still here"
 
 
 async def test_attempts_that_come_no_step_further_are_given_up(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
-    async with driving(place, scripted_model) as engine, working(place, scripted_model):
+    async with open_driver(place, scripted_model) as engine, run_worker(place, scripted_model):
         async with engine.database.transaction() as session:
             for statement in (REFUSE, REFUSE_ANSWERS):
                 await session.execute(text(statement))
         run = await engine.start({"text": "x"})
-        row = await run.ended()
+        row = await run.wait_for_end()
         calls = await run.model_calls()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.WORKER_ERROR)
     assert row.error_message == "5 attempts made no progress; see the worker's log."

@@ -28,9 +28,9 @@ def last_request(scripted: ScriptedModelServer, marker: str) -> dict[str, Any]:
 async def test_a_fork_continues_from_a_turn(
     system: System, scripted_model: ScriptedModelServer
 ) -> None:
-    run = await system.engine.completed(steps(3), ECHO, allowed_tools=BASH, title="origin")
+    run = await system.engine.run_to_completion(steps(3), ECHO, allowed_tools=BASH, title="origin")
     fork = await system.fork(run, at_turn=2)
-    row = await fork.ended()
+    row = await fork.wait_for_end()
     origin = await run.row()
     assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 2)
     assert row.prefix_sha256 == origin.prefix_sha256
@@ -53,10 +53,10 @@ async def test_a_fork_continues_from_a_turn(
 
 
 async def test_a_fork_after_the_last_turn(system: System) -> None:
-    run = await system.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
+    run = await system.engine.run_to_completion(steps(1), {"text": "done"}, allowed_tools=BASH)
     assert await system.refusal(run, at_turn=2) == (422, "prompt")
     fork = await system.fork(run, at_turn=2, prompt="And {{ this }}?")
-    row = await fork.ended()
+    row = await fork.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED
     assert (row.rendered_prompt, row.missing_variables) == ("And {{ this }}?", [])
     [(role, blocks), _] = await fork.blocks()
@@ -65,25 +65,25 @@ async def test_a_fork_after_the_last_turn(system: System) -> None:
 
 async def test_before_the_first_turn_the_prompt_is_written_anew(system: System) -> None:
     template = "Hello {{ name }}.\n```script\n- text: done\n```"
-    run = await system.engine.completed(prompt_template=template, variables={"name": "Ann"})
+    run = await system.engine.run_to_completion(prompt_template=template, variables={"name": "Ann"})
     fork = await system.fork(run, at_turn=0, variables={"name": "Bob"})
-    row = await fork.ended()
+    row = await fork.wait_for_end()
     assert (row.rendered_prompt or "").startswith("Hello Bob.")
     again = await system.fork(fork, at_turn=0)
-    assert ((await again.ended()).rendered_prompt or "").startswith("Hello Bob.")
+    assert ((await again.wait_for_end()).rendered_prompt or "").startswith("Hello Bob.")
     other = await system.fork(run, at_turn=0, prompt="Just say it.\n```script\n- text: it\n```")
-    await other.ended()
+    await other.wait_for_end()
     assert await other.text() == "it"
 
 
 async def test_invalid_forks_are_refused(system: System) -> None:
-    run = await system.engine.completed(steps(1), {"text": "done"}, allowed_tools=BASH)
+    run = await system.engine.run_to_completion(steps(1), {"text": "done"}, allowed_tools=BASH)
     assert await system.refusal(run, at_turn=9) == (422, "at_turn")
     assert await system.refusal(run, at_turn=1, variables={"a": 1}) == (422, "variables")
     assert await system.refusal(run) == (422, "at_turn")
     pending = await system.engine.start({"text": "x"}, dispatch=False)
     assert await system.refusal(pending, at_turn=0) == (409, "conflict")
-    await pending.ended()
+    await pending.wait_for_end()
 
 
 async def test_a_fork_of_a_fork_of_a_running_one(system: System) -> None:
@@ -92,16 +92,16 @@ async def test_a_fork_of_a_fork_of_a_running_one(system: System) -> None:
     run = await system.engine.start(
         steps(2), ask, {"text": "end"}, allowed_tools=["bash", "ask_user"]
     )
-    await run.open_request()
+    await run.wait_for_request()
     fork = await system.fork(run, at_turn=3)
-    assert (await fork.ended()).status == ExecutionStatus.COMPLETED
+    assert (await fork.wait_for_end()).status == ExecutionStatus.COMPLETED
     [result] = await fork.results()
     assert "forked before it had a result" in result["content"]
     second = await system.fork(fork, at_turn=0)
-    assert (await second.ended()).status == ExecutionStatus.COMPLETED
+    assert (await second.wait_for_end()).status == ExecutionStatus.COMPLETED
     early = await system.fork(run, at_turn=1)
     third = await system.fork(await paused_at_the_question(early), at_turn=1)
-    await third.open_request()
+    await third.wait_for_request()
     texts = await system.session_texts(third)
     assert texts == [
         "user: text",
@@ -113,11 +113,11 @@ async def test_a_fork_of_a_fork_of_a_running_one(system: System) -> None:
     ]
     for left in (run, early, third):
         await left.cancel()
-        await left.ended()
+        await left.wait_for_end()
 
 
 async def paused_at_the_question(run: Run) -> Run:
-    await run.open_request()
+    await run.wait_for_request()
     return run
 
 
@@ -126,33 +126,35 @@ async def test_a_reset_of_the_origin_does_not_change_the_fork(system: System) ->
     run = await system.engine.start(
         steps(2), ask, {"text": "end"}, allowed_tools=["bash", "ask_user"]
     )
-    await run.open_request()
+    await run.wait_for_request()
     fork = await system.fork(run, at_turn=2)
-    await fork.open_request()
+    await fork.wait_for_request()
     before = await system.session_texts(fork)
     await reset(run, 0)
-    await run.open_request()
+    await run.wait_for_request()
     assert await system.session_texts(fork) == before
     late = await system.fork(fork, at_turn=0)
-    await late.open_request()
+    await late.wait_for_request()
     assert await system.session_texts(late) == before
     for left in (run, fork, late):
         await left.cancel()
-        await left.ended()
+        await left.wait_for_end()
 
 
 async def test_another_model_is_not_sent_thinking_that_is_bound_to_the_first(
     system: System, scripted_model: ScriptedModelServer
 ) -> None:
     thinking = {**steps(1), "thinking": "Let me see."}
-    run = await system.engine.completed(thinking, ECHO, allowed_tools=BASH, title="a thinker")
+    run = await system.engine.run_to_completion(
+        thinking, ECHO, allowed_tools=BASH, title="a thinker"
+    )
     types = [b["type"] for _, blocks in await run.blocks() for b in blocks]
     assert "thinking" in types
     same = await system.fork(run, at_turn=1)
-    row = await same.ended()
+    row = await same.wait_for_end()
     assert "thinking" in sent_types(last_request(scripted_model, row.title))
     other = await system.fork(run, at_turn=1, model="claude-sonnet-5-5")
-    row = await other.ended()
+    row = await other.wait_for_end()
     request = last_request(scripted_model, row.title)
     assert request["model"] == "claude-sonnet-5-5"
     assert "thinking" not in sent_types(request)
@@ -164,34 +166,36 @@ def sent_types(request: dict[str, Any]) -> list[str]:
 
 
 async def test_missing_files_are_reported(system: System) -> None:
-    run = await system.engine.completed({"text": "x"}, allowed_tools=BASH)
+    run = await system.engine.run_to_completion({"text": "x"}, allowed_tools=BASH)
     prompt = script({"tool_use": use("bash", command="ls")}, ECHO)
     fork = await system.fork(run, at_turn=0, prompt=prompt)
-    await fork.ended()
+    await fork.wait_for_end()
     assert "has no files on this host" in await fork.text()
 
 
 async def test_a_fork_is_reset_to_where_it_began(system: System) -> None:
-    run = await system.engine.completed(steps(2), ECHO, allowed_tools=BASH)
+    run = await system.engine.run_to_completion(steps(2), ECHO, allowed_tools=BASH)
     fork = await system.fork(run, at_turn=1)
-    await fork.ended()
+    await fork.wait_for_end()
     before = await system.session_texts(fork)
     await reset(fork, 0)
-    assert (await fork.ended()).status == ExecutionStatus.COMPLETED
+    assert (await fork.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert await system.session_texts(fork) == before
     assert len(await fork.messages(superseded=True)) == 2 * len(await fork.messages())
 
 
 async def test_a_conversation_continues_in_a_fork(system: System) -> None:
-    run = await system.engine.completed({"text": "done"}, {"text": "more"}, {"text": "still more"})
+    run = await system.engine.run_to_completion(
+        {"text": "done"}, {"text": "more"}, {"text": "still more"}
+    )
     fork = await system.fork(run, at_turn=1, prompt="Continue.")
-    await fork.ended()
+    await fork.wait_for_end()
     session_id = (await fork.row()).session_id
     response = await system.client.post(
         f"/api/v1/task-executions/{fork.id}/messages", json={"content": "And on."}
     )
     following = system.engine.run(UUID(response.json()["id"]))
-    await following.ended()
+    await following.wait_for_end()
     assert (await following.row()).session_id == session_id
     assert [t.split(":")[0] for t in await system.session_texts(following)] == [
         *["user", "assistant"] * 3

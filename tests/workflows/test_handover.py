@@ -9,7 +9,7 @@ import pytest
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, use
-from tests.engine.running import WorkerPlace, driving, make_place, working
+from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker
 from tests.waiting import eventually
 
 
@@ -23,16 +23,16 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
 async def test_current_steps_are_finished_and_handed_over(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
-    async with driving(place, scripted_model) as engine:
-        async with working(place, scripted_model, drain_seconds=60):
+    async with open_driver(place, scripted_model) as engine:
+        async with run_worker(place, scripted_model, drain_seconds=60):
             runs = await busy(engine)
         # The worker has stopped: its current steps are recorded, and no further step was started.
         assert [call.status for call in await runs[0].model_calls()] == ["succeeded"]
         [call] = await runs[1].tool_calls()
         assert call.status == "succeeded"
-        async with working(place, scripted_model):
+        async with run_worker(place, scripted_model):
             for run in runs:
-                assert (await run.ended()).status == ExecutionStatus.COMPLETED
+                assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
         for run in runs:
             assert {call.status for call in await run.model_calls()} == {"succeeded"}
 
@@ -49,7 +49,7 @@ async def busy(engine: Engine) -> tuple[Run, Run]:
         {"text": "{last_tool_result}"},
         allowed_tools=["bash"],
     )
-    await asyncio.gather(calling.calling(), running.running_tool())
+    await asyncio.gather(calling.wait_for_model_call(), running.wait_for_tool_call())
     return calling, running
 
 
@@ -57,42 +57,42 @@ async def test_a_report_is_made_while_every_slot_is_taken(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     async with (
-        driving(place, scripted_model) as engine,
-        working(place, scripted_model, max_concurrent_executions=1),
+        open_driver(place, scripted_model) as engine,
+        run_worker(place, scripted_model, max_concurrent_executions=1),
     ):
         gate = engine.gate()
         reporting = await engine.start(
             {"text": "done", "gate": gate.name}, generate_report=True, report_format="html"
         )
-        await reporting.calling()
+        await reporting.wait_for_model_call()
         long = await engine.start({"text": "x", "delay_ms": 600_000})
         gate.open()
-        row = await reporting.ended()
+        row = await reporting.wait_for_end()
         assert (row.report_error, row.report_id is None) == (None, False)
-        await long.calling()
+        await long.wait_for_model_call()
         await long.cancel()
-        await long.ended()
+        await long.wait_for_end()
 
 
 async def test_a_step_that_takes_too_long_is_interrupted(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
-    async with driving(place, scripted_model) as engine:
-        async with working(place, scripted_model, drain_seconds=0.2):
+    async with open_driver(place, scripted_model) as engine:
+        async with run_worker(place, scripted_model, drain_seconds=0.2):
             slow = await engine.start({"text": "x", "delay_ms": 600_000})
             endless = await engine.start(
                 {"tool_use": use("bash", command="sleep 600")},
                 {"text": "{last_tool_result}"},
                 allowed_tools=["bash"],
             )
-            await asyncio.gather(slow.calling(), endless.running_tool())
+            await asyncio.gather(slow.wait_for_model_call(), endless.wait_for_tool_call())
         [cut] = await slow.model_calls()
         assert (cut.status, cut.usage_estimated) == ("cancelled", True)
-        async with working(place, scripted_model):
-            await endless.ended()
+        async with run_worker(place, scripted_model):
+            await endless.wait_for_end()
             assert "Ended before it was done" in await endless.text()
             await slow.cancel()
-            await slow.ended()
+            await slow.wait_for_end()
 
 
 async def was_refused(run: Run) -> bool:
@@ -105,20 +105,20 @@ async def was_refused(run: Run) -> bool:
 async def test_a_workspace_is_used_by_one_host(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
-    async with driving(place, scripted_model) as engine:
-        async with working(place, scripted_model):
+    async with open_driver(place, scripted_model) as engine:
+        async with run_worker(place, scripted_model):
             run = await engine.start(
                 {"tool_use": use("ask_user", question="?")},
                 {"tool_use": use("bash", command="id")},
                 {"text": "done"},
                 allowed_tools=["ask_user", "bash"],
             )
-            request = await run.open_request()
+            request = await run.wait_for_request()
         other = place.home / "other"
-        async with working(place, scripted_model, home=other):
+        async with run_worker(place, scripted_model, home=other):
             await run.answer(request, message="continue")
             # Refused there, and retried until the workspace's own host is back.
             await eventually(lambda: was_refused(run), what="a refused attempt")
-        async with working(place, scripted_model):
-            assert (await run.ended()).status == ExecutionStatus.COMPLETED
+        async with run_worker(place, scripted_model):
+            assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
         assert not [path for path in (other / "workspaces").iterdir() if path.name[0] != "."]

@@ -20,7 +20,7 @@ LAST_RESULT = {"text": "{last_tool_result}"}
 
 
 async def test_an_answer_completes_the_execution(engine: Engine) -> None:
-    run = await engine.completed({"text": "Hello."})
+    run = await engine.run_to_completion({"text": "Hello."})
     row = await run.row()
     assert row.result_data == {"text": "Hello."}
     assert (row.summary, row.total_turns, row.total_messages) == ("Hello.", 1, 2)
@@ -36,7 +36,7 @@ async def test_an_answer_completes_the_execution(engine: Engine) -> None:
 
 
 async def test_malformed_input_may_be_unstorable(engine: Engine) -> None:
-    run = await engine.completed(
+    run = await engine.run_to_completion(
         {"tool_use": {"name": "bash", "raw_input": "{\ud800 \0"}},
         {"text": "ok"},
         allowed_tools=["bash"],
@@ -47,7 +47,7 @@ async def test_malformed_input_may_be_unstorable(engine: Engine) -> None:
 
 async def test_hostile_text_is_kept_to_the_byte(engine: Engine) -> None:
     text = "nul \0, half a pair \ud800, \u202e bidi, \x1b[31m"
-    run = await engine.completed({"text": text})
+    run = await engine.run_to_completion({"text": text})
     assert await run.text() == text
     assert "\0" not in ((await run.row()).summary or "")
     [_, (_, [block])] = await run.blocks()
@@ -55,7 +55,7 @@ async def test_hostile_text_is_kept_to_the_byte(engine: Engine) -> None:
 
 
 async def test_hostile_output_of_a_command(engine: Engine) -> None:
-    run = await engine.completed(
+    run = await engine.run_to_completion(
         {"tool_use": use("bash", command=r"printf 'a\0b\xff\xc3(\xed\xa0\x80z'")},
         {"text": "{last_tool_result}"},
         allowed_tools=["bash"],
@@ -67,7 +67,7 @@ async def test_hostile_output_of_a_command(engine: Engine) -> None:
 
 
 async def test_a_hundred_megabytes_of_output(engine: Engine) -> None:
-    run = await engine.completed(
+    run = await engine.run_to_completion(
         {"tool_use": use("bash", command="yes 0123456789abcde | head -c 100000000; echo end")},
         {"text": "done"},
         allowed_tools=["bash"],
@@ -79,7 +79,7 @@ async def test_a_hundred_megabytes_of_output(engine: Engine) -> None:
 
 
 async def test_a_prompt_of_five_megabytes(engine: Engine) -> None:
-    run = await engine.completed(
+    run = await engine.run_to_completion(
         {"text": "read"}, variables={"much": "x" * 5_000_000}, prompt_template="{{ much }}"
     )
     assert "scripted model" in await run.text()
@@ -87,7 +87,7 @@ async def test_a_prompt_of_five_megabytes(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("turns", "activities"), [(1, 5), (2, 3), (None, 1)])
 async def test_segments_are_activities(engine: Engine, turns: int | None, activities: int) -> None:
-    run = await engine.completed(
+    run = await engine.run_to_completion(
         {**LISTING, "repeat": 4}, {"text": "done"}, **LISTS, sdk_options={"segment_turns": turns}
     )
     events = json.loads(await run.history())["events"]
@@ -101,12 +101,12 @@ async def test_a_full_worker_runs_all_executions(engine: Engine) -> None:
     runs = await asyncio.gather(
         *(engine.start({**LISTING, "repeat": 2}, {"text": "ok"}, **LISTS) for _ in range(20))
     )
-    rows = await asyncio.gather(*(run.ended() for run in runs))
+    rows = await asyncio.gather(*(run.wait_for_end() for run in runs))
     assert {row.status for row in rows} == {ExecutionStatus.COMPLETED}
 
 
 async def test_an_error_may_hold_what_postgres_refuses(engine: Engine) -> None:
-    run = await engine.failed(
+    run = await engine.run_to_failure(
         {
             "error": {
                 "status": 400,
@@ -122,18 +122,18 @@ async def test_an_error_may_hold_what_postgres_refuses(engine: Engine) -> None:
 async def test_a_timer_ends_with_a_cancel(engine: Engine) -> None:
     fault = {"status": 429, "type": "rate_limit_error", "retry_after": 250}
     run = await engine.start({"error": fault})
-    row = await run.when(lambda row: row.wakes_at)
+    row = await run.wait_until(lambda row: row.wakes_at)
     assert (row.status, row.status_reason) == (ExecutionStatus.RUNNING, "rate_limited")
     progress = await run.handle.query("progress")
     assert progress["activity"] in ("waits", f"waiting until {row.wakes_at:%F %T} UTC")
     await run.cancel()
-    assert (await run.ended()).status == ExecutionStatus.CANCELLED
+    assert (await run.wait_for_end()).status == ExecutionStatus.CANCELLED
 
 
 async def test_allowed_calls_run_at_once_and_their_results_are_in_order(engine: Engine) -> None:
     # Each waits for the other's file: one after the other they would time out.
     meet = "touch {0}; until [ -e {1} ]; do sleep 0.02; done; echo {0}"
-    run = await engine.completed(
+    run = await engine.run_to_completion(
         {
             "tool_use": [
                 use("bash", command=meet.format("a", "b"), timeout_seconds=100),
@@ -155,7 +155,7 @@ async def test_allowed_calls_run_at_once_and_their_results_are_in_order(engine: 
 
 
 async def test_an_artifact_is_kept(engine: Engine) -> None:
-    run = await engine.completed(
+    run = await engine.run_to_completion(
         {"tool_use": use("write_file", path="a.txt", content="hello")},
         {"tool_use": use("save_artifact", path="a.txt", name="A \u202e.txt")},
         LAST_RESULT,
@@ -172,13 +172,13 @@ async def test_an_artifact_is_kept(engine: Engine) -> None:
 
 
 async def test_a_session_keeps_its_files(engine: Engine) -> None:
-    first = await engine.completed(
+    first = await engine.run_to_completion(
         {"tool_use": use("write_file", path="kept", content="still here")},
         {"text": "done"},
         allowed_tools=["write_file"],
     )
     session_id = (await first.row()).session_id
-    second = await engine.completed(
+    second = await engine.run_to_completion(
         {"tool_use": use("read_file", path="kept")},
         LAST_RESULT,
         session_id=session_id,
@@ -189,6 +189,6 @@ async def test_a_session_keeps_its_files(engine: Engine) -> None:
 
 
 async def test_no_tools_at_all(engine: Engine) -> None:
-    run = await engine.completed({"tool_use": use("bash", command="id")}, LAST_RESULT)
+    run = await engine.run_to_completion({"tool_use": use("bash", command="id")}, LAST_RESULT)
     assert "The tools are: none." in await run.text()
     assert not (await run.workspace()).exists()

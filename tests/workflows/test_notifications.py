@@ -28,7 +28,7 @@ from persistence.notifications.deliveries import NEXT_LOOK
 from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 from runtime.secret_box import SecretBox
 from tests.engine.driver import Engine, script, use
-from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
+from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process
 from tests.runtime.receiver import Receiver, answer, receiving
 from tests.waiting import WITHIN_SECONDS, eventually
 
@@ -59,7 +59,7 @@ async def place(
 @pytest.fixture(scope="module")
 async def idle(place: WorkerPlace, scripted_model: ScriptedModelServer) -> AsyncIterator[Engine]:
     """A driver, with a signing key and an address kept as secrets, and no worker."""
-    async with driving(place, scripted_model) as engine:
+    async with open_driver(place, scripted_model) as engine:
         await keep(engine, "signing", SIGNING_KEY)
         yield engine
 
@@ -79,7 +79,7 @@ async def engine(
     place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer, mailbox: "Mailbox"
 ) -> AsyncIterator[Engine]:
     mail = {"smtp_url": f"smtp://127.0.0.1:{mailbox.port}", "smtp_from": "Perdure <p@example.com>"}
-    async with working(place, scripted_model, **SETTINGS, **mail):
+    async with run_worker(place, scripted_model, **SETTINGS, **mail):
         yield idle
 
 
@@ -156,7 +156,7 @@ async def test_an_end_is_sent_signed_and_recorded(engine: Engine) -> None:
         run = await engine.start(
             {"text": f"The result {CANARY}."}, columns={"notification_config": hook(receiver)}
         )
-        await run.ended()
+        await run.wait_for_end()
         row = await over(engine, run.id)
     [message] = verified(receiver)
     [got] = receiver.received
@@ -260,7 +260,7 @@ async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox
                 }
             },
         )
-        request = await run.open_request()
+        request = await run.wait_for_request()
 
         async def all_over() -> bool:
             rows = await notifications_of(engine, run.id)
@@ -272,7 +272,7 @@ async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox
             for r in await notifications_of(engine, run.id)
         }
         await run.answer(request, message="red")
-        await run.ended()
+        await run.wait_for_end()
     assert ends["email", 1] == ("delivered", None)
     assert ends["email", 2][0] == "failed"
     assert "550" in (ends["email", 2][1] or "")
@@ -310,8 +310,8 @@ async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:
 
         await eventually(is_requested)
         [asking] = await run.children()
-        await asking.answer(await asking.open_request(), message="red")
-        await run.ended()
+        await asking.answer(await asking.wait_for_request(), message="red")
+        await run.wait_for_end()
         await over(engine, run.id)
     assert [message["type"] for message in verified(receiver)] == [
         "input.requested",
@@ -321,7 +321,7 @@ async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:
 
 
 async def test_without_configuration_there_is_no_notification(engine: Engine) -> None:
-    run = await engine.completed({"text": "x"})
+    run = await engine.run_to_completion({"text": "x"})
     assert await notifications_of(engine, run.id) == []
 
 
@@ -359,7 +359,7 @@ async def test_a_worker_that_dies_in_a_try_delivers_again_with_the_same_id(
             run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         receiver.may_answer.set()
-        async with working(place, scripted_model, **SETTINGS):
+        async with run_worker(place, scripted_model, **SETTINGS):
             row = await over(idle, run.id)
     assert (row.status, row.attempts) == ("delivered", 2)
     first, second = receiver.received
@@ -392,7 +392,7 @@ async def test_an_unrecorded_delivery_is_repeated(
                 await eventually(lambda: idle.database.raw.run(WAIT, {}), what="its end")
                 await kill(worker)
                 await idle.database.raw.run(BREAK, {})
-        async with working(place, scripted_model, **SETTINGS):
+        async with run_worker(place, scripted_model, **SETTINGS):
             row = await over(idle, run.id)
     assert (row.status, row.attempts) == ("delivered", 2)
     assert len({got.headers["webhook-id"] for got in receiver.received}) == 1
@@ -406,7 +406,7 @@ async def test_the_next_worker_starts_pending_deliveries(
         target = hook(receiver)["webhooks"][0]
         async with idle.database.transaction() as session:
             row = await queries.create_test(session, idle.user_id, Kind.WEBHOOK, target)
-        async with working(place, scripted_model, **SETTINGS):
+        async with run_worker(place, scripted_model, **SETTINGS):
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
     [message] = verified(receiver)
     assert message["type"] == "notification.test"
@@ -416,7 +416,7 @@ async def test_the_next_worker_starts_pending_deliveries(
 async def test_a_delivery_that_was_ended_in_temporal_is_given_up(
     place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
-    async with receiving(answer(503)) as receiver, working(place, scripted_model, **SETTINGS):
+    async with receiving(answer(503)) as receiver, run_worker(place, scripted_model, **SETTINGS):
         run = await idle.start({"text": "x"}, columns={"notification_config": hook(receiver)})
         await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         row = await known_to_be_under_way(idle, run.id)
@@ -429,7 +429,7 @@ async def test_a_delivery_that_was_ended_in_temporal_is_given_up(
         ended = await over(idle, run.id)
     assert ended.status == "failed"
     assert ended.error == "The delivery's workflow was ended in Temporal."
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def known_to_be_under_way(engine: Engine, execution_id: UUID) -> NotificationRow:

@@ -16,7 +16,7 @@ from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.tables.executions import SignalRow
 from tests.engine.driver import UNTIL_RELEASED, Engine, Run, script, use
-from tests.engine.running import WorkerPlace, driving, make_place, worker_process, working
+from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process
 
 PAUSED = ExecutionStatus.PAUSED
 ASK = {"tool_use": use("ask_user", question="?")}
@@ -34,16 +34,16 @@ async def test_the_current_call_is_finished_and_no_tool_starts(engine: Engine) -
     run = await engine.start(
         {"tool_use": use("list_files"), "gate": gate.name}, ECHO, allowed_tools=["list_files"]
     )
-    await run.calling()
+    await run.wait_for_model_call()
     await run.pause()
     gate.open()
-    await run.paused()
+    await run.wait_for_pause()
     [call] = await run.model_calls()
     [tool] = await run.tool_calls()
     assert (call.status, tool.status) == ("succeeded", "ready")
     await run.pause()  # a repeat changes nothing
     await run.resume()
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert await statuses(run) == ["paused", "running"]
     assert len(await run.model_calls()) == 2
 
@@ -54,15 +54,15 @@ async def test_the_current_tool_is_finished_and_no_call_starts(engine: Engine) -
         ECHO,
         allowed_tools=["bash"],
     )
-    await run.running_tool()
+    await run.wait_for_tool_call()
     await run.pause()
     await run.release()
-    await run.paused()
+    await run.wait_for_pause()
     [tool] = await run.tool_calls()
     assert tool.status == "succeeded"
     assert [call.status for call in await run.model_calls()] == ["succeeded"]
     await run.resume()
-    await run.ended()
+    await run.wait_for_end()
     assert (await run.text()).startswith("once\n\n[exit code 0]")
 
 
@@ -70,36 +70,36 @@ async def test_a_pending_execution_pauses_before_its_first_call(engine: Engine) 
     run = await engine.start({"text": "x"}, dispatch=False)
     await run.pause()
     assert (await run.row()).status == ExecutionStatus.PENDING
-    await run.paused()  # the relay has started it
+    await run.wait_for_pause()  # the relay has started it
     assert not await run.model_calls()
     await run.resume()
-    await run.ended()
+    await run.wait_for_end()
 
 
 async def test_a_waiting_execution_waits_again_after_it_resumes(engine: Engine) -> None:
     run = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
-    request = await run.open_request()
+    request = await run.wait_for_request()
     await run.pause()
-    await run.paused()
+    await run.wait_for_pause()
     await run.resume()
-    await run.reaches(ExecutionStatus.WAITING_FOR_USER)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_USER)
     await run.answer(request, message="yes")
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert await statuses(run) == ["waiting_for_user", "paused", "waiting_for_user", "running"]
 
 
 async def test_messages_to_a_paused_execution_are_kept(engine: Engine) -> None:
     run = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
-    request = await run.open_request()
+    request = await run.wait_for_request()
     await run.pause()
-    await run.paused()
+    await run.wait_for_pause()
     await run.say("and mind the gap")
     await run.answer(request, message="green")
-    await run.when_signals_are_read()
+    await run.wait_for_signals_read()
     assert (await run.row()).status == PAUSED
     assert len(await run.model_calls()) == 1
     await run.resume()
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert await run.text() == "green"
     texts = [b.get("text") for role, bs in await run.blocks() for b in bs if role == "user"]
     assert texts.count("and mind the gap") == 1
@@ -113,26 +113,26 @@ async def test_a_subtask_ends_while_its_parent_is_paused(engine: Engine) -> None
         ECHO,
         allowed_tools=["delegate"],
     )
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     await run.pause()
-    await run.paused()
+    await run.wait_for_pause()
     gate.open()
     [part] = await run.children()
-    await part.ended()
-    await run.when_signals_are_read()
+    await part.wait_for_end()
+    await run.wait_for_signals_read()
     assert (await run.row()).status == PAUSED
     await run.resume()
-    await run.ended()
+    await run.wait_for_end()
     assert await run.text() == "part"
 
 
 async def test_a_paused_execution_is_cancelled(engine: Engine) -> None:
     run = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
-    await run.open_request()
+    await run.wait_for_request()
     await run.pause()
-    await run.paused()
+    await run.wait_for_pause()
     await run.cancel("enough")
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, row.pause_requested_at) == (ExecutionStatus.CANCELLED, None)
 
 
@@ -144,19 +144,19 @@ async def test_paused_time_is_not_counted_but_the_deadline_passes(engine: Engine
         sdk_options={"timeout_seconds": 600},
         columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=8)},
     )
-    await run.open_request()
+    await run.wait_for_request()
     await run.pause()
-    before = (await run.paused()).running_ms
-    row = await run.ended()
+    before = (await run.wait_for_pause()).running_ms
+    row = await run.wait_for_end()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "deadline_passed")
     assert row.running_ms - before < 4000  # it is paused for about seven seconds
 
 
 async def test_temporal_shows_the_pause(engine: Engine) -> None:
     run = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
-    await run.open_request()
+    await run.wait_for_request()
     await run.pause()
-    await run.paused()
+    await run.wait_for_pause()
 
     async def shown() -> bool:
         found = (await run.handle.describe()).search_attributes[names.STATUS]
@@ -164,7 +164,7 @@ async def test_temporal_shows_the_pause(engine: Engine) -> None:
 
     await run.until(shown)
     await run.cancel()
-    await run.ended()
+    await run.wait_for_end()
 
 
 async def test_pausing_and_resuming_many_times_repeats_nothing(engine: Engine) -> None:
@@ -178,7 +178,7 @@ async def test_pausing_and_resuming_many_times_repeats_nothing(engine: Engine) -
             await run.pause()
             await asyncio.sleep(0.02)
             await run.resume()
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 7)
     assert {call.status for call in await run.model_calls()} == {"succeeded"}
 
@@ -189,14 +189,14 @@ async def test_clocks_of_gateways_do_not_reorder_requests(engine: Engine) -> Non
     run = await engine.start(
         {"tool_use": use("list_files"), "gate": gate.name}, ECHO, allowed_tools=["list_files"]
     )
-    await run.calling()
+    await run.wait_for_model_call()
     await run.pause()
     await run.resume()
     async with engine.database.transaction() as session:
         ahead = update(SignalRow).where(SignalRow.kind == "pause").values(id=new_id())
         await session.execute(ahead.where(SignalRow.execution_id == run.id))
     gate.open()
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert await statuses(run) == []
 
 
@@ -211,32 +211,32 @@ async def test_a_killed_worker_loses_no_pause(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     """Killed while one execution is paused, and before the pause of another one takes effect."""
-    async with driving(place, scripted_model) as engine:
+    async with open_driver(place, scripted_model) as engine:
         gate = engine.gate()
         async with worker_process(place, scripted_model, log=place.home / "log") as process:
             paused = await engine.start(ASK, ECHO, allowed_tools=["ask_user"])
-            request = await paused.open_request()
+            request = await paused.wait_for_request()
             await paused.pause()
-            await paused.paused()
+            await paused.wait_for_pause()
             slow = await engine.start(
                 {"tool_use": use("list_files"), "gate": gate.name},
                 {"text": "done"},
                 allowed_tools=["list_files"],
             )
-            await slow.calling()
+            await slow.wait_for_model_call()
             await slow.pause()
             process.kill()
             await process.wait()
         await paused.answer(request, message="while no worker ran")
         gate.open()
-        async with working(place, scripted_model):
-            await slow.paused()
+        async with run_worker(place, scripted_model):
+            await slow.wait_for_pause()
             assert [call.status for call in await slow.model_calls()] == ["lost"]
-            await paused.when_signals_are_read()
+            await paused.wait_for_signals_read()
             assert (await paused.row()).status == PAUSED
             for run in (paused, slow):
                 await run.resume()
-                assert (await run.ended()).status == ExecutionStatus.COMPLETED
+                assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
             assert await paused.text() == "while no worker ran"
             calls = [call.status for call in await slow.model_calls()]
             assert calls == ["lost", "succeeded", "succeeded"]

@@ -29,7 +29,7 @@ async def note(run: Run) -> str | None:
 
 async def test_an_approved_call_runs_as_it_was_asked(engine: Engine) -> None:
     run = await engine.start(WRITE, LAST_RESULT, **ASKING)
-    request = await run.open_request()
+    request = await run.wait_for_request()
     assert request.kind == "approval"
     assert request.tool_input is not None
     assert request.input_sha256 == hashlib.sha256(request.tool_input.encode()).digest()
@@ -39,7 +39,7 @@ async def test_an_approved_call_runs_as_it_was_asked(engine: Engine) -> None:
     await run.answer(request, decision="approve", input_sha256=request.input_sha256.hex())
     with pytest.raises(AlreadyAnsweredError):
         await run.answer(request, decision="deny")
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, await note(run)) == (ExecutionStatus.COMPLETED, "one")
     types = await run.event_types()
     assert types.index("input.requested") < types.index("input.answered")
@@ -48,24 +48,24 @@ async def test_an_approved_call_runs_as_it_was_asked(engine: Engine) -> None:
 
 async def test_an_edit_of_the_wrong_shape_does_not_spend_the_approval(engine: Engine) -> None:
     run = await engine.start(WRITE, LAST_RESULT, **ASKING)
-    request = await run.open_request()
+    request = await run.wait_for_request()
     with pytest.raises(InvalidInputError):
         await run.answer(request, decision="edit", input={"file": "note"})
     await run.answer(request, decision="edit", input={"path": "note", "content": "three"})
-    await run.ended()
+    await run.wait_for_end()
     assert await note(run) == "three"
 
 
 async def test_past_due_takes_no_answer(engine: Engine) -> None:
     policy = {"due_seconds": 0.1, "on_expiry": "fail"}
-    run = await engine.done(QUESTION, LAST_RESULT, **ASK_USER, human_input_policy=policy)
+    run = await engine.run_to_end(QUESTION, LAST_RESULT, **ASK_USER, human_input_policy=policy)
     [request] = await run.requests()
     with pytest.raises(AlreadyAnsweredError):
         await run.answer(request, message="too late")
 
 
 async def test_a_deadline_ends_a_wait(engine: Engine) -> None:
-    run = await engine.failed(
+    run = await engine.run_to_failure(
         QUESTION,
         LAST_RESULT,
         code=ErrorCode.DEADLINE_PASSED,
@@ -94,13 +94,13 @@ async def test_the_owner_of_a_shared_task_gets_no_requests_of_other_users(engine
         task = await session.get_one(TaskRow, row.task_id)
         task.user_id, task.is_public = owner.id, True
     assert await engine.dispatcher.start(make_start_request(row))
-    asked = await run.open_request()
+    asked = await run.wait_for_request()
     [child] = await run.children()
-    of_subtask = await child.open_request()
+    of_subtask = await child.wait_for_request()
     assert (asked.assignee, of_subtask.assignee) == (None, None)
     async with engine.database.reading() as session:
         sent = select(NotificationRow).where(NotificationRow.user_id == row.user_id)
         sent = sent.where(NotificationRow.execution_id.in_([run.id, child.id]))
         assert (await session.scalars(sent)).all() == []
     await run.cancel()
-    await run.ended()
+    await run.wait_for_end()

@@ -29,12 +29,12 @@ async def after(system: System, *runs: Run, **body: Any) -> Run:
 
 async def asking(engine: Engine) -> Run:
     run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
-    await run.open_request()
+    await run.wait_for_request()
     return run
 
 
 async def answer(run: Run) -> None:
-    await run.answer(await run.open_request(), message="yes")
+    await run.answer(await run.wait_for_request(), message="yes")
 
 
 async def test_it_starts_after_all_prerequisites_complete(system: System) -> None:
@@ -45,10 +45,10 @@ async def test_it_starts_after_all_prerequisites_complete(system: System) -> Non
     response = await system.client.get(f"/api/v1/task-executions/{run.id}/prerequisites")
     assert {item["id"] for item in response.json()["items"]} == {str(first.id), str(second.id)}
     await answer(first)
-    await first.ended()
+    await first.wait_for_end()
     assert (await run.row()).status == BLOCKED
     await answer(second)
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert (await run.event_types())[:3] == [
         "execution.created",
         "execution.status_changed",
@@ -57,8 +57,8 @@ async def test_it_starts_after_all_prerequisites_complete(system: System) -> Non
 
 
 async def test_completed_prerequisites_do_not_block(system: System) -> None:
-    run = await after(system, await system.engine.completed({"text": "x"}))
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    run = await after(system, await system.engine.run_to_completion({"text": "x"}))
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_two_that_end_at_once_start_it_once(system: System) -> None:
@@ -66,7 +66,7 @@ async def test_two_that_end_at_once_start_it_once(system: System) -> None:
         pair = await asyncio.gather(asking(system.engine), asking(system.engine))
         run = await after(system, *pair)
         await asyncio.gather(*map(answer, pair))
-        assert (await run.ended()).status == ExecutionStatus.COMPLETED
+        assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
         assert (await run.event_types()).count("execution.started") == 1
 
 
@@ -74,7 +74,7 @@ async def test_a_prerequisite_that_ends_during_the_request(system: System) -> No
     for _ in range(5):
         first = await asking(system.engine)
         _, run = await asyncio.gather(answer(first), after(system, first))
-        assert (await run.ended()).status == ExecutionStatus.COMPLETED
+        assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
@@ -88,7 +88,7 @@ async def test_a_failed_prerequisite_fails_all_dependents(system: System, how: s
     else:
         gate.open()
     for run, other in ((second, first), (third, second)):
-        row = await run.ended()
+        row = await run.wait_for_end()
         assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "prerequisite_failed")
         assert str(other.id) in (row.error_message or "")
 
@@ -98,10 +98,10 @@ async def test_cancelling_one_that_waits_fails_what_waits_for_it(system: System)
     second = await after(system, first)
     third = await after(system, second)
     await second.cancel()
-    assert (await second.ended()).status == ExecutionStatus.CANCELLED
-    assert (await third.ended()).error_code == "prerequisite_failed"
+    assert (await second.wait_for_end()).status == ExecutionStatus.CANCELLED
+    assert (await third.wait_for_end()).error_code == "prerequisite_failed"
     await answer(first)
-    await first.ended()
+    await first.wait_for_end()
 
 
 async def test_it_waits_for_its_session(system: System) -> None:
@@ -109,26 +109,26 @@ async def test_it_waits_for_its_session(system: System) -> None:
     session_id = str((await busy.row()).session_id)
     run = await after(system, first, session_id=session_id)
     await answer(first)
-    await run.when(lambda row: row.status_reason == "session_busy")
+    await run.wait_until(lambda row: row.status_reason == "session_busy")
     await answer(busy)
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_a_blocked_execution_does_not_block_its_session(system: System) -> None:
     first = await asking(system.engine)
-    done = await system.engine.completed({"text": "x"})
+    done = await system.engine.run_to_completion({"text": "x"})
     session_id = str((await done.row()).session_id)
     waiting = await after(system, first, session_id=session_id)
     run = await after(system, session_id=session_id)
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     await answer(first)
-    assert (await waiting.ended()).status == ExecutionStatus.COMPLETED
+    assert (await waiting.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_messages_in_the_session_of_a_blocked_execution_are_answered(system: System) -> None:
     """Messages in its session are not kept until it starts."""
     first = await asking(system.engine)
-    done = await system.engine.completed({"text": "x"})
+    done = await system.engine.run_to_completion({"text": "x"})
     session_id = str((await done.row()).session_id)
     waiting = await after(system, first, session_id=session_id)
     response = await system.client.post(
@@ -137,9 +137,9 @@ async def test_messages_in_the_session_of_a_blocked_execution_are_answered(syste
     assert response.status_code == 202, response.text
     answered = system.engine.run(UUID(response.json()["id"]))
     assert answered.id != waiting.id
-    assert (await answered.ended()).status == ExecutionStatus.COMPLETED
+    assert (await answered.wait_for_end()).status == ExecutionStatus.COMPLETED
     await answer(first)
-    assert (await waiting.ended()).status == ExecutionStatus.COMPLETED
+    assert (await waiting.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_a_paused_one_starts_paused(system: System) -> None:
@@ -147,13 +147,13 @@ async def test_a_paused_one_starts_paused(system: System) -> None:
     run = await after(system, first)
     await run.pause()
     await answer(first)
-    await run.paused()
+    await run.wait_for_pause()
     await run.resume()
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_impossible_prerequisites_are_refused(system: System, other: System) -> None:
-    failed = await system.engine.failed(
+    failed = await system.engine.run_to_failure(
         {"text": "no", "stop_reason": "refusal"}, code="model_refused"
     )
     theirs = await after(other)
@@ -166,7 +166,7 @@ async def test_impossible_prerequisites_are_refused(system: System, other: Syste
 
 async def test_other_executions_have_no_extra_cost(system: System) -> None:
     """An end without dependents runs one query and locks no rows."""
-    done = await system.engine.completed({"text": "x"})
+    done = await system.engine.run_to_completion({"text": "x"})
     async with system.engine.database.transaction() as session:
         await prerequisites.release(session, done.id, ())
         assert not [o for o in session.identity_map.values() if isinstance(o, ExecutionRow)]

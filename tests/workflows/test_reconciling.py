@@ -19,7 +19,7 @@ LONG_AGO = timedelta(minutes=2)
 async def waiting(engine: Engine) -> Run:
     """Start an execution that waits for a person and is old enough to be compared."""
     run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
-    await run.open_request()
+    await run.wait_for_request()
     await age(engine)
     return run
 
@@ -38,7 +38,7 @@ async def test_a_terminated_workflow_fails_its_execution(engine: Engine) -> None
 
     await ExecutionReconciler(engine.database, engine.dispatcher).sweep()
 
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.TERMINATED)
     assert row.error_message == "The workflow was terminated in Temporal."
     assert [request.status for request in await run.requests()] == ["cancelled"]
@@ -52,8 +52,8 @@ async def test_a_running_workflow_is_not_changed(engine: Engine) -> None:
     await ExecutionReconciler(engine.database, engine.dispatcher).sweep()
 
     assert await run.event_types() == before
-    await run.answer(await run.open_request(), decision="approve", message="yes")
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    await run.answer(await run.wait_for_request(), decision="approve", message="yes")
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_a_lost_workflow_is_started_again(engine: Engine) -> None:
@@ -66,7 +66,7 @@ async def test_a_lost_workflow_is_started_again(engine: Engine) -> None:
         return (await engine.dispatcher.state((await run.row()).workflow_id)) is not None
 
     await eventually(is_known)
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def overdue(engine: Engine, *runs: Run) -> None:
@@ -94,17 +94,17 @@ async def test_a_blocked_execution_fails_at_its_deadline(engine: Engine, reason:
 
     await ExecutionReconciler(engine.database, engine.dispatcher).sweep()
 
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.DEADLINE_PASSED)
     assert row.error_message == "The deadline passed before it could start."
     [*_, last] = await run.events()
     assert (last.type, last.data["error_code"]) == ("execution.failed", "deadline_passed")
-    assert (await behind.ended()).error_code == ErrorCode.PREREQUISITE_FAILED
+    assert (await behind.wait_for_end()).error_code == ErrorCode.PREREQUISITE_FAILED
     # A running execution checks its own deadline; one that has not passed changes nothing.
     assert (await first.row()).status == ExecutionStatus.WAITING_FOR_USER
     assert (await in_time.row()).status == ExecutionStatus.BLOCKED
     async with engine.database.transaction() as session:
         await finishing.end_overdue(session, run.id)
     assert (await run.events())[-1].seq == last.seq
-    await first.answer(await first.open_request(), message="yes")
-    await first.ended()
+    await first.answer(await first.wait_for_request(), message="yes")
+    await first.wait_for_end()

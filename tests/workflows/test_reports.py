@@ -9,7 +9,9 @@ from tests.engine.driver import Engine
 
 
 async def test_the_report_comes_before_the_last_event(engine: Engine) -> None:
-    run = await engine.completed({"text": "Done."}, generate_report=True, report_format="pdf")
+    run = await engine.run_to_completion(
+        {"text": "Done."}, generate_report=True, report_format="pdf"
+    )
     assert (await run.event_types())[-2:] == ["report.ready", "execution.completed"]
     row = await run.row()
     assert row.report_id is not None
@@ -17,7 +19,7 @@ async def test_the_report_comes_before_the_last_event(engine: Engine) -> None:
 
 
 async def test_a_failed_execution_has_a_report_too(engine: Engine) -> None:
-    run = await engine.failed(
+    run = await engine.run_to_failure(
         {"error": {"status": 400, "type": "invalid_request_error", "message": "no"}},
         code="model_request_invalid",
         generate_report=True,
@@ -42,7 +44,9 @@ async def test_a_report_that_can_not_be_made_fails_nothing(
 ) -> None:
     await _execute(engine, f"ALTER TABLE reports {broken}")
     try:
-        run = await engine.completed({"text": "Done."}, generate_report=True, report_format="html")
+        run = await engine.run_to_completion(
+            {"text": "Done."}, generate_report=True, report_format="html"
+        )
     finally:
         await _execute(engine, repaired)
     row = await run.row()

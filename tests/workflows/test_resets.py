@@ -49,7 +49,7 @@ async def reset(run: Run, task: int) -> None:
     """Reset it and wait until the record follows."""
     before = (await run.row()).epoch
     await ask_to_reset(run, task)
-    row = await run.when(lambda row: row.epoch == before + 1)
+    row = await run.wait_until(lambda row: row.epoch == before + 1)
     assert len(row.run_epochs) == before + 2
     assert "execution.reset" in await run.event_types()
 
@@ -57,8 +57,8 @@ async def reset(run: Run, task: int) -> None:
 async def finished(engine: Engine) -> Run:
     """Run two turns, a question, an answer, the end."""
     run = await engine.start(LISTING, ASKING, ECHO, **TOOLS)
-    await run.answer(await run.open_request(), message="first")
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    await run.answer(await run.wait_for_request(), message="first")
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     return run
 
 
@@ -66,11 +66,11 @@ async def test_reset_to_the_start(engine: Engine) -> None:
     run = await finished(engine)
     spent = (await run.row()).cost_usd
     await reset(run, 0)
-    request = await run.open_request()
+    request = await run.wait_for_request()
     assert len(await run.messages()) == 4
     assert len(await run.messages(superseded=True)) == 5 + 4
     await run.answer(request, message="second")
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "second")
     assert row.cost_usd > spent
     assert row.total_turns == 6
@@ -82,7 +82,7 @@ async def test_reset_to_the_start(engine: Engine) -> None:
 async def test_reset_to_the_answer(engine: Engine) -> None:
     run = await finished(engine)
     await reset(run, 2)
-    row = await run.ended()
+    row = await run.wait_for_end()
     # The question was answered before the reset point, so only later steps are repeated.
     assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "first")
     assert len(await run.requests()) == 1
@@ -100,56 +100,56 @@ async def test_reset_to_every_workflow_task(engine: Engine) -> None:
     for task in reversed(range(count)):
         current = run if task == count - 1 else await finished(engine)
         await reset(current, task)
-        row = await current.when(
+        row = await current.wait_until(
             lambda row: (
                 row.status == ExecutionStatus.WAITING_FOR_USER
                 or ExecutionStatus(row.status).is_terminal
             )
         )
         if row.status == ExecutionStatus.WAITING_FOR_USER:
-            await current.answer(await current.open_request(), message="more")
-        assert (await current.ended()).status == ExecutionStatus.COMPLETED
+            await current.answer(await current.wait_for_request(), message="more")
+        assert (await current.wait_for_end()).status == ExecutionStatus.COMPLETED
         assert await current.text() == ("more" if task == 0 else "first")
 
 
 async def test_open_requests_are_cancelled(engine: Engine) -> None:
     run = await engine.start(ASKING, ECHO, **TOOLS)
-    old = await run.open_request()
+    old = await run.wait_for_request()
     await reset(run, 0)
-    await run.when(lambda row: row.status == ExecutionStatus.WAITING_FOR_USER)
+    await run.wait_until(lambda row: row.status == ExecutionStatus.WAITING_FOR_USER)
     cancelled, fresh = await run.requests()
     assert (cancelled.id, cancelled.status, fresh.status) == (old.id, "cancelled", "open")
     with pytest.raises(AlreadyAnsweredError):
         await run.answer(old, message="to the old one")
     await run.answer(fresh, message="to the new one")
-    await run.ended()
+    await run.wait_for_end()
     assert await run.text() == "to the new one"
 
 
 async def test_an_unread_answer_is_dropped(engine: Engine) -> None:
     run = await engine.start(ASKING, ECHO, **TOOLS)
-    request = await run.open_request()
+    request = await run.wait_for_request()
 
     async def answer() -> None:
         with suppress(AlreadyAnsweredError):  # the reset came first
             await run.answer(request, message="unread")
 
     await asyncio.gather(answer(), reset(run, 0))
-    row = await run.when(
+    row = await run.wait_until(
         lambda row: row.status in (ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.COMPLETED)
     )
     if row.status == ExecutionStatus.WAITING_FOR_USER:
-        await run.answer(await run.open_request(), message="read")
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+        await run.answer(await run.wait_for_request(), message="read")
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_reset_during_a_model_call(engine: Engine) -> None:
     gate = engine.gate()
     run = await engine.start({"text": "x", "gate": gate.name}, **TOOLS)
-    await run.calling()
+    await run.wait_for_model_call()
     await reset(run, 0)
     gate.open()
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED
     superseded, answered = await run.model_calls()
     assert superseded.superseded_at is not None
@@ -162,11 +162,11 @@ async def test_reset_during_a_command(engine: Engine) -> None:
         ECHO,
         **TOOLS,
     )
-    call = await run.running_tool()
+    call = await run.wait_for_tool_call()
     begun = await run.workspace() / "x"
     await eventually(partial(asyncio.to_thread, begun.exists))
     await reset(run, 0)
-    await run.ended()
+    await run.wait_for_end()
     assert "again" in await run.text()
     first, second = await run.tool_calls()
     assert (first.id, second.status) == (call.id, "succeeded")
@@ -174,11 +174,11 @@ async def test_reset_during_a_command(engine: Engine) -> None:
 
 
 async def test_a_failed_execution_is_reopened(engine: Engine) -> None:
-    run = await engine.failed(
+    run = await engine.run_to_failure(
         {"text": "no", "stop_reason": "refusal"}, code=ErrorCode.MODEL_REFUSED
     )
     await reset(run, 0)
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert row.error_code == ErrorCode.MODEL_REFUSED
     types = await run.event_types()
     assert types.count("execution.failed") == 2
@@ -186,23 +186,23 @@ async def test_a_failed_execution_is_reopened(engine: Engine) -> None:
 
 
 async def test_a_failure_keeps_its_message_where_only_the_end_is_repeated(engine: Engine) -> None:
-    run = await engine.failed(
+    run = await engine.run_to_failure(
         {"text": "no", "stop_reason": "refusal"}, code=ErrorCode.MODEL_REFUSED
     )
     before = await run.row()
     await reset(run, len(await tasks_of(run)) - 1)
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.error_code, row.error_message) == (before.error_code, before.error_message)
     assert len(await run.model_calls()) == 1
 
 
 async def test_a_cancelled_execution_is_reopened(engine: Engine) -> None:
     run = await engine.start(ASKING, ECHO, **TOOLS)
-    await run.open_request()
+    await run.wait_for_request()
     await run.cancel("a mistake")
-    await run.ended()
+    await run.wait_for_end()
     await reset(run, 1)
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, row.cancel_requested_at) == (ExecutionStatus.COMPLETED, None)
     assert "The execution ended before this call did." in await run.text()
 
@@ -210,15 +210,15 @@ async def test_a_cancelled_execution_is_reopened(engine: Engine) -> None:
 async def test_subtasks_of_superseded_steps_are_cancelled(engine: Engine) -> None:
     subtask = use("delegate", title="part", prompt=script(ASKING, {"text": "x"}))
     run = await engine.start({"tool_use": subtask}, {"text": "done"}, **TOOLS)
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     [old] = await run.children()
-    await old.open_request()
+    await old.wait_for_request()
     await reset(run, 0)
-    assert (await old.ended()).status == ExecutionStatus.CANCELLED
-    await run.when(lambda row: row.status == ExecutionStatus.WAITING_FOR_SUBTASK)
+    assert (await old.wait_for_end()).status == ExecutionStatus.CANCELLED
+    await run.wait_until(lambda row: row.status == ExecutionStatus.WAITING_FOR_SUBTASK)
     _, fresh = await run.children()
-    await fresh.answer(await fresh.open_request(), message="x")
-    await run.ended()
+    await fresh.answer(await fresh.wait_for_request(), message="x")
+    await run.wait_for_end()
     assert [result["content"] for result in await run.results()] == ["x"]
 
 
@@ -226,8 +226,8 @@ async def test_a_reset_of_a_reset(engine: Engine) -> None:
     run = await finished(engine)
     for epoch in (1, 2, 3):
         await reset(run, 0)
-        await run.answer(await run.open_request(), message=f"answer {epoch}")
-        await run.ended()
+        await run.answer(await run.wait_for_request(), message=f"answer {epoch}")
+        await run.wait_for_end()
         assert await run.text() == f"answer {epoch}"
 
 
@@ -268,7 +268,7 @@ async def test_a_reset_is_refused_after_the_session_continued(engine: Engine, ta
     run = await finished(engine)
     session_id = (await run.row()).session_id
     other = await engine.start(ASKING, ECHO, session_id=session_id, **TOOLS)
-    request = await other.open_request()
+    request = await other.wait_for_request()
     before = await rows_of(other)
 
     message = message_of(await refused(run, task))
@@ -281,16 +281,16 @@ async def test_a_reset_is_refused_after_the_session_continued(engine: Engine, ta
     assert entry.after == {"status": "completed", "reason": message}
     assert await rows_of(other) == before
     await other.answer(request, message="undisturbed")
-    assert (await other.ended()).status == ExecutionStatus.COMPLETED
+    assert (await other.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert await other.text() == "undisturbed"
     # Its messages follow in the transcript, so the first one can't continue from an earlier turn.
     message = message_of(await refused(run, task))
     assert f"execution {other.id}, which is completed" in message
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     # The last execution of a session can be reset as usual.
     await reset(other, 0)
-    await other.answer(await other.open_request(), message="again")
-    assert (await other.ended()).status == ExecutionStatus.COMPLETED
+    await other.answer(await other.wait_for_request(), message="again")
+    assert (await other.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_an_execution_waits_while_its_session_is_reset(engine: Engine) -> None:
@@ -299,6 +299,6 @@ async def test_an_execution_waits_while_its_session_is_reset(engine: Engine) -> 
     await reset(run, 0)
     other = await engine.start({"text": "next"}, session_id=session_id)
     assert (await other.row()).status == ExecutionStatus.BLOCKED
-    await run.answer(await run.open_request(), message="second")
-    await run.ended()
-    assert (await other.ended()).status == ExecutionStatus.COMPLETED
+    await run.answer(await run.wait_for_request(), message="second")
+    await run.wait_for_end()
+    assert (await other.wait_for_end()).status == ExecutionStatus.COMPLETED

@@ -25,7 +25,7 @@ from persistence.tables.ledger import UserRow
 from runtime.schedules import Schedules
 from services.scheduling.variables import format_time
 from tests.engine.driver import Engine, script, use
-from tests.engine.running import driving, make_place, working
+from tests.engine.running import make_place, open_driver, run_worker
 from tests.engine.scheduling import Scheduled
 from tests.waiting import eventually
 
@@ -41,7 +41,7 @@ async def test_a_fire_is_an_execution(engine: Engine) -> None:
     await scheduled.handle.trigger()
 
     run = await scheduled.run()
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, row.trigger_type, row.task_version) == ("completed", "scheduled", 1)
     assert row.workflow_id.startswith(f"scheduled-{scheduled.id}-")
     description = await run.handle.describe()
@@ -67,7 +67,7 @@ async def test_the_variables_of_a_scheduled_run(engine: Engine) -> None:
         f"<{{{{ last_report }}}}>\n\n{script({'text': secret})}",
     )
     await scheduled.handle.trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
-    first = await (await scheduled.run()).ended()
+    first = await (await scheduled.run()).wait_for_end()
     assert first.rendered_prompt is not None
     assert f"due {first.trigger_metadata['scheduled_at']}, last : <>" in first.rendered_prompt
     assert first.missing_variables == []
@@ -75,7 +75,7 @@ async def test_the_variables_of_a_scheduled_run(engine: Engine) -> None:
 
     await scheduled.backfill(LEAP_DAYS[0], LEAP_DAYS[0] + timedelta(days=365))
     run = await scheduled.run(1)
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert row.rendered_prompt is not None
     assert f"last {format_time(first.completed_at)}: <{secret}>" in row.rendered_prompt
     assert row.prompt_variables["scheduled_at"] == "2016-02-29T00:00:00Z"
@@ -84,7 +84,7 @@ async def test_the_variables_of_a_scheduled_run(engine: Engine) -> None:
 
 async def all_ended(scheduled: Scheduled, count: int) -> list[ExecutionRow]:
     """Wait for the end of so many scheduled runs and return their rows."""
-    return [await (await scheduled.run(number)).ended() for number in range(count)]
+    return [await (await scheduled.run(number)).wait_for_end() for number in range(count)]
 
 
 async def test_a_backfill_over_finished_runs_repeats_them(engine: Engine) -> None:
@@ -95,7 +95,7 @@ async def test_a_backfill_over_finished_runs_repeats_them(engine: Engine) -> Non
     again = (await all_ended(scheduled, 6))[3:]
     assert {row.workflow_id for row in first} == {row.workflow_id for row in again}
     assert len({row.first_run_id for row in [*first, *again]}) == 6
-    dues = [run.scheduled_at for run in await scheduled.scheduled_runs()]
+    dues = [run.scheduled_at for run in await scheduled.find_scheduled_runs()]
     assert {due.year for due in dues} == {2016, 2020, 2024}
 
 
@@ -106,7 +106,7 @@ async def test_a_repeated_backfill_runs_once(engine: Engine) -> None:
     assert await server.backfill(wanted)
     assert await server.backfill(wanted)
     await all_ended(scheduled, 3)
-    found = await scheduled.described()
+    found = await scheduled.describe()
     assert found is not None
     assert found.info.num_actions == 3
 
@@ -152,10 +152,10 @@ async def skipped(scheduled: Scheduled, reason: str) -> None:
     await scheduled.handle.trigger()
 
     async def on_record() -> bool:
-        return bool(await scheduled.scheduled_runs())
+        return bool(await scheduled.find_scheduled_runs())
 
     await eventually(on_record)
-    (run,) = await scheduled.scheduled_runs()
+    (run,) = await scheduled.find_scheduled_runs()
     assert (run.status, run.reason, run.execution_id) == ("skipped", reason, None)
     assert await scheduled.runs() == []
     query = f"TemporalScheduledById = 'task-{scheduled.id}'"
@@ -179,21 +179,21 @@ async def test_overlap_policies_are_temporals(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, ASK, DONE, columns=policy, allowed_tools=["ask_user"])
     await scheduled.backfill(LEAP_DAYS[0], LEAP_DAYS[0] + timedelta(days=365), "skip")
     first = await scheduled.run()
-    await first.open_request()
+    await first.wait_for_request()
     await scheduled.handle.trigger()
     second = await scheduled.run(1)
-    assert (await first.ended()).status == ExecutionStatus.CANCELLED
-    await second.answer(await second.open_request(), message="go")
-    assert (await second.ended()).status == ExecutionStatus.COMPLETED
+    assert (await first.wait_for_end()).status == ExecutionStatus.CANCELLED
+    await second.answer(await second.wait_for_request(), message="go")
+    assert (await second.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_a_fire_that_meets_another_is_counted(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, ASK, DONE, allowed_tools=["ask_user"])
     await scheduled.handle.trigger()
     run = await scheduled.run()
-    request = await run.open_request()
+    request = await run.wait_for_request()
     await scheduled.handle.trigger(overlap=ScheduleOverlapPolicy.SKIP)
-    wanted = (await scheduled.kept()).wanted
+    wanted = (await scheduled.find_stored()).wanted
     assert wanted is not None
 
     async def counted() -> bool:
@@ -203,14 +203,14 @@ async def test_a_fire_that_meets_another_is_counted(engine: Engine) -> None:
 
     await eventually(counted)
     await run.answer(request, message="go")
-    await run.ended()
+    await run.wait_for_end()
 
 
 async def test_a_reset_finds_the_execution_again(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, ASK, DONE, allowed_tools=["ask_user"])
     await scheduled.handle.trigger()
     run = await scheduled.run()
-    await run.open_request()
+    await run.wait_for_request()
     events = json.loads(await run.history())["events"]
     done = [int(e["eventId"]) for e in events if "workflowTaskCompletedEventAttributes" in e]
     await engine.client.workflow_service.reset_workflow_execution(
@@ -222,10 +222,10 @@ async def test_a_reset_finds_the_execution_again(engine: Engine) -> None:
             workflow_task_finish_event_id=done[0],
         )
     )
-    row = await run.when(lambda row: row.epoch == 1)
+    row = await run.wait_until(lambda row: row.epoch == 1)
     assert row.first_run_id != row.run_id
-    await run.answer(await run.open_request(), message="again")
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    await run.answer(await run.wait_for_request(), message="again")
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert len(await scheduled.runs()) == 1
 
 
@@ -250,12 +250,12 @@ async def test_a_fire_that_is_cancelled_before_it_began_is_a_cancelled_execution
 ) -> None:
     """No worker runs yet, so that start and cancel reach the workflow together."""
     place = await make_place(database_url, temporal_address, tmp_path)
-    async with driving(place, scripted_model) as engine:
+    async with open_driver(place, scripted_model) as engine:
         scheduled = await Scheduled.make(engine, DONE)
         await scheduled.handle.trigger()
 
         async def started() -> str | None:
-            found = await scheduled.described()
+            found = await scheduled.describe()
             assert found is not None
             running = found.raw_description.info.running_workflows
             return running[0].workflow_id if running else None
@@ -264,6 +264,6 @@ async def test_a_fire_that_is_cancelled_before_it_began_is_a_cancelled_execution
         assert workflow_id is not None
         handle = engine.client.get_workflow_handle(workflow_id)
         await handle.cancel()
-        async with working(place, scripted_model):
-            row = await (await scheduled.run()).ended()
+        async with run_worker(place, scripted_model):
+            row = await (await scheduled.run()).wait_for_end()
         assert row.status == ExecutionStatus.CANCELLED

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowHandle
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, script, use
-from tests.engine.running import WorkerPlace, driving, make_place, worker_process
+from tests.engine.running import WorkerPlace, make_place, open_driver, worker_process
 from tests.waiting import eventually
 
 CANARY = "yellow-canary-7f3a"
@@ -39,7 +39,7 @@ async def test_a_planted_word_is_nowhere_but_in_postgres(
 ) -> None:
     log = place.home / "log"
     async with (
-        driving(place, scripted_model) as engine,
+        open_driver(place, scripted_model) as engine,
         worker_process(place, scripted_model, log=log) as process,
     ):
         for make in (every_tool(engine), refused(engine), refused_by_postgres(engine, log)):
@@ -70,18 +70,18 @@ async def every_tool(engine: Engine) -> Run:
         allowed_tools=TOOLS,
         system_prompt=f"Mind the {CANARY}.",
     )
-    request = await run.open_request()
+    request = await run.wait_for_request()
     beats = await run.handle.describe()
     assert CANARY not in str(beats.raw_description)
     await run.answer(request, message=CANARY)
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, CANARY)
     return run
 
 
 async def refused(engine: Engine) -> Run:
     """The word in what an execution fails of."""
-    run = await engine.done({"text": "x", **ECHO}, REFUSAL, allowed_tools=TOOLS)
+    run = await engine.run_to_end({"text": "x", **ECHO}, REFUSAL, allowed_tools=TOOLS)
     row = await run.row()
     assert row.status == ExecutionStatus.FAILED
     assert CANARY in (row.error_message or "")
@@ -99,7 +99,7 @@ async def refused_by_postgres(engine: Engine, log: Path) -> Run:
 
     await eventually(logged)
     await execute(engine, "ALTER TABLE messages DROP CONSTRAINT trip")
-    assert (await run.ended()).status == ExecutionStatus.COMPLETED
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     return run
 
 

@@ -25,9 +25,11 @@ async def only_child(run: Run) -> Run:
 
 
 async def test_a_result_comes_back(engine: Engine) -> None:
-    run = await engine.completed({"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE)
+    run = await engine.run_to_completion(
+        {"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE
+    )
     assert await run.text() == "42"
-    row = await (await only_child(run)).ended()
+    row = await (await only_child(run)).wait_for_end()
     assert (row.trigger_type, row.depth, row.status) == ("subtask", 1, ExecutionStatus.COMPLETED)
     assert row.session_id != (await run.row()).session_id
     types = await run.event_types()
@@ -41,14 +43,14 @@ async def test_a_cancel_reaches_the_whole_tree(engine: Engine) -> None:
     run = await engine.start(
         {"tool_use": middle}, LAST_RESULT, allowed_tools=["delegate", "ask_user"]
     )
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     child = await only_child(run)
-    await child.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await child.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     asking, busy = await child.children()
-    await asking.open_request()
-    await busy.calling()
+    await asking.wait_for_request()
+    await busy.wait_for_model_call()
     await run.cancel("enough")
-    rows = await asyncio.gather(*(r.ended() for r in (run, child, asking, busy)))
+    rows = await asyncio.gather(*(r.wait_for_end() for r in (run, child, asking, busy)))
     assert {row.status for row in rows} == {ExecutionStatus.CANCELLED}
     assert {row.cancel_reason for row in rows} == {"enough"}
 
@@ -62,20 +64,20 @@ async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) ->
         allowed_tools=["delegate", "ask_user"],
         columns={"deadline_at": deadline},
     )
-    await run.reaches(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     child = await only_child(run)
-    await child.open_request()
+    await child.wait_for_request()
     if how == "temporal":
         await run.handle.cancel()
-    row = await run.ended()
+    row = await run.wait_for_end()
     assert row.error_code == (ErrorCode.DEADLINE_PASSED if how == "deadline" else None)
-    assert (await child.ended()).status == ExecutionStatus.CANCELLED
+    assert (await child.wait_for_end()).status == ExecutionStatus.CANCELLED
 
 
 async def test_a_subtask_that_was_not_started_is_cancelled(engine: Engine) -> None:
     """Its row is stored and its parent has not started it: nothing else would end it."""
     run = await engine.start({"tool_use": delegate({"text": "x"})}, LAST_RESULT, **DELEGATE)
-    await run.ended()
+    await run.wait_for_end()
     child = await only_child(run)
     async with engine.database.transaction() as session:
         row = await session.get_one(type(await child.row()), child.id)

@@ -40,7 +40,7 @@ async def test_history_does_not_grow_with_the_conversation(engine: Engine, turns
         allowed_tools=["list_files"],
         sdk_options={"max_turns": 1000},
     )
-    row = await run.ended(within=250)
+    row = await run.wait_for_end(within=250)
     assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, turns)
     events, size = await history_size(run)
     assert events <= MOST_EVENTS
@@ -48,7 +48,7 @@ async def test_history_does_not_grow_with_the_conversation(engine: Engine, turns
 
 
 async def test_a_short_execution_has_one_activity(engine: Engine) -> None:
-    run = await engine.completed({"text": "x"}, title="Read me")
+    run = await engine.run_to_completion({"text": "x"}, title="Read me")
     events = json.loads(await run.history())["events"]
     scheduled = [
         event["activityTaskScheduledEventAttributes"]["activityType"]["name"]
@@ -60,7 +60,7 @@ async def test_a_short_execution_has_one_activity(engine: Engine) -> None:
 
 async def test_progress_details_and_attributes_follow_the_execution(engine: Engine) -> None:
     run = await engine.start(ASK, {"text": "x"}, allowed_tools=ASK_USER, title="Follow me")
-    request = await run.open_request()
+    request = await run.wait_for_request()
 
     async def is_waiting() -> bool:
         progress = await run.handle.query(names.PROGRESS)
@@ -76,7 +76,7 @@ async def test_progress_details_and_attributes_follow_the_execution(engine: Engi
     metadata = await run.handle.query("__temporal_workflow_metadata")
     assert "waiting_for_user" in metadata.current_details
     await run.answer(request, message="x")
-    row = await run.ended()
+    row = await run.wait_for_end()
     description = await run.handle.describe()
     assert status_of(description) == "completed"
     attributes = description.typed_search_attributes
@@ -89,7 +89,7 @@ async def test_progress_details_and_attributes_follow_the_execution(engine: Engi
 
 
 async def test_a_failure_is_a_failure_in_temporal_too(engine: Engine) -> None:
-    run = await engine.failed(
+    run = await engine.run_to_failure(
         {"text": "no", "stop_reason": "refusal"}, code=ErrorCode.MODEL_REFUSED
     )
     description = await run.handle.describe()
@@ -104,7 +104,7 @@ async def test_heartbeats_hold_progress_and_no_content(engine: Engine) -> None:
         {"text": "a secret thought", "tool_use": use("bash", command="echo secret; sleep 600")},
         allowed_tools=["bash"],
     )
-    await run.running_tool()
+    await run.wait_for_tool_call()
 
     async def beat() -> str | None:
         [pending] = (await run.handle.describe()).raw_description.pending_activities
@@ -117,4 +117,4 @@ async def test_heartbeats_hold_progress_and_no_content(engine: Engine) -> None:
     assert json.loads(details).keys() == {"turn", "tool", "cost_usd"}
     assert "secret" not in details
     await run.cancel()
-    await run.ended()
+    await run.wait_for_end()

@@ -159,22 +159,22 @@ class Runner:
         task = self._tasks[execution.id] = asyncio.ensure_future(self._move(execution))
         task.add_done_callback(lambda _: self.executions.notify())
 
-    async def done(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
+    async def run_to_end(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
         """Start an execution and wait until it has ended, however it does."""
         run = await self.start(*turns, **fields)
-        await run.ended()
+        await run.wait_for_end()
         return run
 
-    async def completed(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
-        """As `done`, and it must have completed."""
-        run = await self.done(*turns, **fields)
+    async def run_to_completion(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
+        """As `run_to_end`, and it must have completed."""
+        run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
         return run
 
-    async def failed(self, *turns: Turn, code: str, **fields: Any) -> "InMemoryRun":
-        """As `done`, and it must have failed for this reason."""
-        run = await self.done(*turns, **fields)
+    async def run_to_failure(self, *turns: Turn, code: str, **fields: Any) -> "InMemoryRun":
+        """As `run_to_end`, and it must have failed for this reason."""
+        run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert (row.status, row.error_code) == (ExecutionStatus.FAILED, code), row.error_message
         return run
@@ -249,7 +249,7 @@ class Runner:
             moved.interrupts.wake()
         self.executions.notify()
 
-    async def when(self, condition: Callable[[], T | None], what: str) -> T:
+    async def wait_until(self, condition: Callable[[], T | None], what: str) -> T:
         """What the condition returns, as soon as that is true."""
         try:
             async with asyncio.timeout(WITHIN_SECONDS):
@@ -343,40 +343,40 @@ class InMemoryRun:
 
     # --- waiting ------------------------------------------------------------------------------
 
-    async def when(self, condition: Callable[[StoredExecution], object]) -> StoredExecution:
+    async def wait_until(self, condition: Callable[[StoredExecution], object]) -> StoredExecution:
         """The row, as soon as the condition holds for it."""
         row = self._execution
-        await self.runner.when(lambda: bool(condition(row)), "the condition")
+        await self.runner.wait_until(lambda: bool(condition(row)), "the condition")
         return row
 
-    async def reaches(self, status: ExecutionStatus) -> StoredExecution:
-        return await self.when(lambda row: row.status is status)
+    async def wait_for_status(self, status: ExecutionStatus) -> StoredExecution:
+        return await self.wait_until(lambda row: row.status is status)
 
-    async def ended(self) -> StoredExecution:
+    async def wait_for_end(self) -> StoredExecution:
         """The row once it has ended. What holds for every execution is checked here."""
-        row = await self.when(lambda row: row.status.is_terminal)
+        row = await self.wait_until(lambda row: row.status.is_terminal)
         await invariants.check(self, row)
         return row
 
-    async def calling(self) -> StoredModelCall:
+    async def wait_for_model_call(self) -> StoredModelCall:
         """The model call that is under way, as soon as there is one."""
         calls = self._execution.model_calls
-        return await self.runner.when(
+        return await self.runner.wait_until(
             lambda: next((c for c in calls.values() if c.status == "intended"), None),
             "a model call",
         )
 
-    async def running_tool(self) -> StoredToolCall:
+    async def wait_for_tool_call(self) -> StoredToolCall:
         """A tool call that has begun and has not ended, as soon as there is one."""
         calls = self._execution.tool_calls
-        return await self.runner.when(
+        return await self.runner.wait_until(
             lambda: next((c for c in calls.values() if c.status == "started"), None),
             "a running tool",
         )
 
-    async def open_request(self) -> StoredRequest:
+    async def wait_for_request(self) -> StoredRequest:
         """The oldest open request, as soon as the execution waits for its answer."""
-        row = await self.reaches(ExecutionStatus.WAITING_FOR_USER)
+        row = await self.wait_for_status(ExecutionStatus.WAITING_FOR_USER)
         return next(r for r in row.requests.values() if r.status == "open")
 
     # --- signalling ---------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from runtime.schedules import Schedules
 from services.scheduling import synchronisation
 from services.scheduling.synchronisation import apply_schedule, synchronise
 from tests.engine.driver import Engine
-from tests.engine.running import driving, make_place
+from tests.engine.running import make_place, open_driver
 from tests.engine.scheduling import Scheduled
 from tests.waiting import eventually
 
@@ -35,7 +35,7 @@ async def alone(
 ) -> AsyncIterator[Engine]:
     """The engine without a worker, which would repair what a test has just changed."""
     place = await make_place(database_url, temporal_address, tmp_path)
-    async with driving(place, scripted_model) as engine:
+    async with open_driver(place, scripted_model) as engine:
         yield engine
 
 
@@ -48,7 +48,7 @@ async def reconcile(engine: Engine, server: Schedules | None = None) -> None:
 
 async def repaired(scheduled: Scheduled) -> None:
     """Wait until the schedule in Temporal is the one of the task."""
-    wanted = (await scheduled.kept()).wanted
+    wanted = (await scheduled.find_stored()).wanted
     assert wanted is not None
 
     async def is_repaired() -> bool:
@@ -62,15 +62,15 @@ async def repaired(scheduled: Scheduled) -> None:
 async def test_an_unsent_change_is_sent(engine: Engine) -> None:
     """The gateway died after its commit, or Temporal was unavailable."""
     scheduled = await Scheduled.make(engine, DONE, synchronise=False)
-    assert await scheduled.described() is None
-    assert not (await scheduled.kept()).is_synchronised
+    assert await scheduled.describe() is None
+    assert not (await scheduled.find_stored()).is_synchronised
     async with engine.database.transaction() as session:
         await session.execute(
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
             {"ago": timedelta(minutes=1)},
         )
     await repaired(scheduled)
-    assert (await scheduled.kept()).is_synchronised
+    assert (await scheduled.find_stored()).is_synchronised
 
 
 class RefusesOne(Schedules):
@@ -93,8 +93,8 @@ async def test_a_schedule_that_cannot_be_sent_delays_no_other(alone: Engine) -> 
             {"ago": timedelta(minutes=1)},
         )
     await reconcile(alone, RefusesOne(alone, refused))
-    assert (await other.kept()).is_synchronised
-    assert not (await refused.kept()).is_synchronised
+    assert (await other.find_stored()).is_synchronised
+    assert not (await refused.find_stored()).is_synchronised
 
 
 async def test_the_schedule_of_a_deleted_task_is_deleted(engine: Engine) -> None:
@@ -103,7 +103,7 @@ async def test_the_schedule_of_a_deleted_task_is_deleted(engine: Engine) -> None
 
     async def is_deleted() -> bool:
         await reconcile(engine)
-        return await scheduled.described() is None
+        return await scheduled.describe() is None
 
     await eventually(is_deleted)
 
@@ -126,7 +126,7 @@ async def test_a_changed_schedule_is_changed_back(engine: Engine) -> None:
     await repaired(scheduled)
     await scheduled.handle.pause(note="not today")
     await repaired(scheduled)
-    found = await scheduled.described()
+    found = await scheduled.describe()
     assert found is not None
     assert not found.schedule.state.paused
 
@@ -141,7 +141,7 @@ async def test_a_change_that_no_list_shows_is_changed_back(alone: Engine) -> Non
 
     await scheduled.handle.update(change)
     server = Schedules(alone.client)
-    wanted = (await scheduled.kept()).wanted
+    wanted = (await scheduled.find_stored()).wanted
     assert wanted is not None
 
     async def found() -> bool:
@@ -150,7 +150,7 @@ async def test_a_change_that_no_list_shows_is_changed_back(alone: Engine) -> Non
 
     await eventually(found)
     await apply_schedule(alone.database, server, wanted.task_id)
-    described = await scheduled.described()
+    described = await scheduled.describe()
     assert described is not None
     assert described.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
 
@@ -158,7 +158,7 @@ async def test_a_change_that_no_list_shows_is_changed_back(alone: Engine) -> Non
 async def test_a_schedule_without_a_task_is_deleted(engine: Engine) -> None:
     """As after a restore of Postgres from yesterday's backup."""
     scheduled = await Scheduled.make(engine, DONE)
-    wanted = (await scheduled.kept()).wanted
+    wanted = (await scheduled.find_stored()).wanted
     assert wanted is not None
     unknown = new_id()
     handle = await engine.client.create_schedule(f"task-{unknown}", schedule_of(wanted))
@@ -176,8 +176,8 @@ async def test_a_schedule_without_a_task_is_deleted(engine: Engine) -> None:
 async def test_a_correct_schedule_is_not_updated(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     await repaired(scheduled)
-    before = await scheduled.described()
-    wanted = (await scheduled.kept()).wanted
+    before = await scheduled.describe()
+    wanted = (await scheduled.find_stored()).wanted
     assert wanted is not None
 
     async def as_wanted() -> bool:
@@ -186,7 +186,7 @@ async def test_a_correct_schedule_is_not_updated(engine: Engine) -> None:
 
     await eventually(as_wanted)
     await reconcile(engine)
-    after = await scheduled.described()
+    after = await scheduled.describe()
     assert before is not None
     assert after is not None
     assert after.info.last_updated_at == before.info.last_updated_at
@@ -211,10 +211,10 @@ async def test_of_two_concurrent_changes_the_last_one_wins(engine: Engine) -> No
     """The first one reaches Temporal after the second and is then repeated."""
     scheduled = await Scheduled.make(engine, DONE, synchronise=False)
     assert await synchronise(engine.database, Slow(scheduled), scheduled.id)
-    found = await scheduled.described()
+    found = await scheduled.describe()
     assert found is not None
     assert found.schedule.spec.calendars[0].comment == "0 0 1 1 *"
-    assert (await scheduled.kept()).is_synchronised
+    assert (await scheduled.find_stored()).is_synchronised
 
 
 async def test_an_unsent_backfill_is_sent(engine: Engine) -> None:
@@ -225,6 +225,6 @@ async def test_an_unsent_backfill_is_sent(engine: Engine) -> None:
     async with engine.database.transaction() as session:
         await schedules.store_backfill(session, backfill)
     await reconcile(engine)
-    assert (await (await scheduled.run()).ended()).status == "completed"
+    assert (await (await scheduled.run()).wait_for_end()).status == "completed"
     async with engine.database.reading() as session:
         assert await schedules.list_unsent_backfills(session, limit=10) == []
