@@ -1,1 +1,1 @@
-"""Postgres: tables, repositories, unit of work, migrations. Every SQL statement lives here."""
+"""Postgres: tables, migrations, and every SQL statement. Rows in, rows out; decides nothing."""

@@ -14,18 +14,18 @@ from domain.tool_calls import SavedFile
 
 
 class BlobStore:
-    """Files by their sha256 (hex). What is in never changes, so putting twice is harmless."""
+    """Files by their sha256 (hex). A stored file never changes, so a repeated `put` is harmless."""
 
     def __init__(self, root: Path) -> None:
-        """`root` is made at the first `put`."""
+        """`root` is created at the first `put`."""
         self._root = root
 
     def path(self, sha256: str) -> Path:
-        """Where the bytes are, if they are there."""
+        """The path of the bytes, whether they are stored or not."""
         return self._root / sha256[:2] / sha256
 
     async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
-        """Take over a tool's file and describe it for the step that lists it."""
+        """Move a tool's file into the store; returns the artifact for the step that lists it."""
         await self.put(file.path, file.sha256)
         return NewArtifact(
             id=new_id(),
@@ -38,7 +38,7 @@ class BlobStore:
         )
 
     async def add(self, content: bytes) -> str:
-        """Keep these bytes; returns their sha256 (hex).
+        """Store these bytes; returns their sha256 (hex).
 
         Raises:
             OSError: the directory can't be written to.
@@ -55,7 +55,7 @@ class BlobStore:
         return sha256
 
     async def put(self, file: Path, sha256: str) -> None:
-        """Take the file over; it is on the disk when this returns."""
+        """Move the file into the store; it is on the disk when this returns."""
         await asyncio.to_thread(self._put, file, sha256)
 
     def _put(self, file: Path, sha256: str) -> None:
@@ -69,7 +69,7 @@ class BlobStore:
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(target)
-        # The name is on the disk only with its directory, and that with the one above it.
+        # A name is on the disk only after its directory is flushed, and that one's own directory.
         for directory in (target.parent, self._root):
             _flush(directory)
 

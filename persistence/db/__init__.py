@@ -1,1 +1,1 @@
-"""The database itself: connections, transactions, locks, paging, migrations."""
+"""Connections, transactions, locks, paging, idempotency keys and migrations."""

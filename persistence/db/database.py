@@ -1,4 +1,4 @@
-"""The engine and the unit of work: one request or one step is one transaction, committed here."""
+"""Connections and transactions: one request or one step is one transaction, committed here."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ long fails its attempt, which is retried (chosen)."""
 
 
 def to_json(value: Any) -> str:
-    """JSON text that Postgres can always hold: ASCII, so NUL and lone surrogates stay escapes."""
+    """JSON text that Postgres can always store: ASCII, so NUL and lone surrogates stay escapes."""
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -35,10 +35,10 @@ def sqlalchemy_url(database_url: str) -> URL:
 class Database:
     """One process's connections to Postgres."""
 
-    def __init__(self, engine: AsyncEngine, direct: RawConnection) -> None:
-        """Takes both over; `close` closes them."""
+    def __init__(self, engine: AsyncEngine, raw: RawConnection) -> None:
+        """`close` closes both."""
         self.engine = engine
-        self.raw = direct
+        self.raw = raw
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
         self._readers = async_sessionmaker(
             engine.execution_options(isolation_level="AUTOCOMMIT"), autoflush=False
@@ -48,9 +48,9 @@ class Database:
     def connect(
         cls, database_url: str, *, pool_size: int = 10, pool_seconds: float = POOL_SECONDS
     ) -> Self:
-        """Open lazily: the first statement makes the first connection.
+        """Create without connecting: the first statement opens the first connection.
 
-        `pool_seconds` is how long a statement waits while all connections are in use.
+        `pool_seconds` is how long a statement waits for a free connection.
         """
         return cls(
             create_async_engine(
@@ -58,7 +58,7 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=0,
                 json_serializer=to_json,
-                # Errors are logged, and what they would show is prompts, messages and secrets.
+                # Errors are logged; parameters are prompts, messages and secrets.
                 hide_parameters=True,
                 pool_timeout=pool_seconds,
                 connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
@@ -75,7 +75,7 @@ class Database:
     async def transaction(self, *, keep: bool = True) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        Without `keep` it is rolled back in any case, and what it wrote only tried.
+        Without `keep` it is always rolled back: a dry run.
         """
         async with self._sessions() as session, session.begin():
             yield session
@@ -84,6 +84,6 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """For reads: each statement by itself and in one round trip, without BEGIN and COMMIT."""
+        """For reads: each statement is one round trip, without BEGIN and COMMIT."""
         async with self._readers() as session:
             yield session

@@ -1,7 +1,7 @@
-"""Answers kept for repeated requests, one per user, route and Idempotency-Key.
+"""Stored responses for repeated requests, one for each user, route and Idempotency-Key.
 
-A key is claimed with an advisory lock of the transaction that does the work, so that a second
-request learns at once that the first is still being handled, and nothing is left behind by a crash.
+A key is claimed with an advisory lock of the transaction that handles the request. So a second
+request sees at once that the first one is still handled, and a crash leaves nothing to clean up.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ KEPT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One request of a user; `request_sha256` tells whether another one is the same."""
+    """One request of a user; `request_sha256` identifies its content."""
 
     user_id: UUID
     route: str
@@ -32,29 +32,29 @@ class Key:
 
     @property
     def lock(self) -> int:
-        """The advisory lock of this key; two keys that clash in 64 bits would only take turns."""
+        """The advisory lock of this key. Keys with the same 64 bits only wait for each other."""
         text = f"{self.user_id}\0{self.route}\0{self.key}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The first request's answer."""
+    """The response to the first request."""
 
     status: int
     response: Any
 
 
 async def claim(session: AsyncSession, key: Key) -> StoredResponse | None:
-    """The answer of the first such request, or None when this transaction is the first.
+    """The response to the first such request, or None if this transaction is the first.
 
     Raises:
-        IdempotencyInProgressError: the first one is still being handled.
-        IdempotencyKeyReusedError: the first one was another request.
+        IdempotencyInProgressError: the first one is still handled.
+        IdempotencyKeyReusedError: the first one had other content.
     """
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(key.lock))):
         raise IdempotencyInProgressError(
-            "A request with this Idempotency-Key is still being handled; ask again in a moment."
+            "A request with this Idempotency-Key is still being handled; try again in a moment."
         )
     row = await session.get(IdempotencyKeyRow, (key.user_id, key.route, key.key))
     if row is None or row.status is None or row.expires_at <= datetime.now(UTC):
@@ -67,7 +67,7 @@ async def claim(session: AsyncSession, key: Key) -> StoredResponse | None:
 
 
 async def store(session: AsyncSession, key: Key, status: int, response: Any) -> None:
-    """Store the answer, in the transaction that claimed the key."""
+    """Store the response, in the transaction that claimed the key."""
     values = {
         "request_sha256": key.request_sha256,
         "status": status,
@@ -98,5 +98,5 @@ RETURNING 1
 
 
 async def delete_expired(session: AsyncSession, *, batch: int) -> int:
-    """Delete up to `batch` keys that are kept no longer; returns how many there were."""
+    """Delete up to `batch` expired keys; returns how many."""
     return len((await session.execute(EXPIRE, {"batch": batch})).all())

@@ -1,12 +1,14 @@
-"""What passes through Postgres notifications: fast, lossy, and never the only way.
+"""Messages over Postgres notifications. They are fast, and one may be lost: all are also polled.
 
-Four channels. `BELL`: there is something in an execution's signals (payload: its id); a running
-loop looks at once, and looks anyway at its next step. `WATCH`: somebody looks at an execution
-(payload: its id); the worker that moves it publishes for a while. `LIVE`: what a worker publishes
-for watchers (payload: JSON `{"execution_id", "seq", "is_settled"}` after a step, or
-`{"execution_id", "turn", "delta"}` as text streams). Nobody watches: nothing is published but that
-an execution has settled, so the hot path pays nothing. `NOTIFICATIONS`: there is one to deliver (no
-payload); a worker looks at once, and anyway every few seconds.
+- `WAKE_CHANNEL`: an execution has a new signal (payload: its id). A running loop reads its signals
+  at once; without the message it does so at its next step.
+- `WATCH_CHANNEL`: a client watches an execution (payload: its id). The worker that runs it
+  publishes for a while.
+- `LIVE_CHANNEL`: what a worker publishes for clients that watch (payload: JSON `{"execution_id",
+  "seq", "is_settled"}` after a step, or `{"execution_id", "turn", "delta"}` for streamed text).
+  Without a client only the settled state is published, so a step costs nothing more.
+- `NOTIFICATIONS_CHANNEL`: there is a notification to deliver (no payload). A worker looks at once;
+  without the message it does so every few seconds.
 """
 
 import asyncio
@@ -27,13 +29,13 @@ PAYLOAD_LIMIT_BYTES = 7_900
 """A notification carries less than 8,000 bytes (Postgres manual, NOTIFY)."""
 
 RECONNECT_SECONDS = 0.5
-"""Between tries to reach a Postgres that went away (chosen: a restart takes about as long)."""
+"""Between attempts to reconnect (chosen: a restart of Postgres takes about as long)."""
 
 SILENT_SECONDS = 10.0
-"""A connection is asked whether it still lives this often: a query costs 0.1 ms (chosen)."""
+"""How often a silent connection is checked: a query costs 0.1 ms (chosen)."""
 
-PROOF_SECONDS = 3.0
-"""Longer than a healthy Postgres takes for an answer (chosen)."""
+CHECK_SECONDS = 3.0
+"""Longer than a healthy Postgres takes for a query (chosen)."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +46,12 @@ NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS
 
 
 async def notify(session: AsyncSession, channel: str, *payloads: str) -> None:
-    """Send at the commit of this transaction."""
+    """Send messages at the commit of this transaction."""
     await session.execute(NOTIFY, {"channel": channel, "payloads": list(payloads)})
 
 
 class Listener:
-    """One connection that listens for as long as the process lives, reconnecting by itself."""
+    """One connection that listens as long as the process runs, and reconnects by itself."""
 
     def __init__(
         self,
@@ -59,9 +61,9 @@ class Listener:
         on_gap: Callable[[], None],
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
-        """`handlers` by channel. `on_gap` is called after each (re)connect: look at everything.
+        """`handlers` by channel. `on_gap` is called after each connect: messages may be lost.
 
-        A connection that was silent for `silent_seconds` is asked whether it still lives.
+        A connection that was silent for `silent_seconds` is checked with a query.
         """
         url = make_url(database_url).set(drivername="postgresql")
         self._dsn = url.render_as_string(hide_password=False)
@@ -86,20 +88,20 @@ class Listener:
                 await connection.add_listener(channel, self._dispatch)
             self._on_gap()
             while not gone.is_set():
-                await self._prove(connection, gone)
+                await self._check(connection, gone)
         finally:
             connection.terminate()
 
-    async def _prove(self, connection: asyncpg.Connection, gone: asyncio.Event) -> None:
-        """Wait for the end of a connection, and ask it something when it was silent for long.
+    async def _check(self, connection: asyncpg.Connection, gone: asyncio.Event) -> None:
+        """Wait for the end of a connection; check it after a long silence.
 
-        A half-open one, whose other side vanished without a word, would otherwise never end.
+        Otherwise a half-open connection, whose other side is gone, would never end.
         """
         try:
             async with asyncio.timeout(self._silent_seconds):
                 await gone.wait()
         except TimeoutError:
-            await connection.execute("SELECT 1", timeout=PROOF_SECONDS)
+            await connection.execute("SELECT 1", timeout=CHECK_SECONDS)
 
     def _dispatch(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
         self._handlers[channel](str(payload))

@@ -1,4 +1,4 @@
-"""One page of a list, newest first: keyset by id (UUIDv7), so that depth costs nothing."""
+"""One page of a list, newest first, by keyset on the id (UUIDv7): a deep page costs no more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ COUNTED = 10_000
 """Totals are exact up to here (contract.md, section 1): counting a million rows takes 90 ms."""
 
 SKEW = timedelta(minutes=10)
-"""Between the clock that made an id and the database's, with the time a transaction takes (chosen:
-clocks that differ by more break tokens first)."""
+"""Between the clock that made an id and the database's, plus the time of a transaction (chosen:
+clocks that differ by more make tokens invalid first)."""
 
 R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which part of a list: `limit` rows behind `before`, or behind `offset` rows."""
+    """Which part of a list: `limit` rows after the id `before`, or after `offset` rows."""
 
     limit: int
     before: UUID | None = None
@@ -34,7 +34,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
-    """Rows of one page. `total` stops at `COUNTED`; `is_capped` says that there are more."""
+    """Rows of one page. `total` stops at `COUNTED`; `is_capped`: there are more."""
 
     rows: Sequence[R]
     total: int
@@ -42,16 +42,16 @@ class Page(Generic[R]):
     has_more: bool
 
 
-def made_between(
+def created_between(
     key: InstrumentedAttribute[UUID],
     at: InstrumentedAttribute[datetime],
     since: datetime | None,
     until: datetime | None,
 ) -> list[ColumnElement[bool]]:
-    """Rows made at `since` or later and before `until`; the bounds on the key are for its index.
+    """Rows created at `since` or later and before `until`.
 
-    Ids carry the time of who made them, `at` the database's: near enough, so that the first
-    narrows the search and the second decides.
+    `at`, the database's time, decides. The bounds on the key, whose time is the creator's, narrow
+    the search to a range of its index.
     """
     conditions: list[ColumnElement[bool]] = []
     if since is not None:
@@ -62,7 +62,7 @@ def made_between(
 
 
 def _shifted(at: datetime, by: timedelta) -> datetime:
-    """The time, not driven over the edge of the calendar."""
+    """The time plus `by`, or the time itself at the end of the calendar."""
     try:
         return at + by
     except OverflowError:
@@ -80,8 +80,8 @@ async def newest(
 ) -> Page[R]:
     """The page of rows that satisfy one of `branches`, which must exclude each other.
 
-    Each branch is limited by itself, so that each uses its own index; one OR would use none.
-    `listed` is the key as another table holds it, where the branches are found by that one.
+    Each branch has a limit of its own, so each uses its own index; one OR would use none.
+    `listed` is the key's column in another table, if the branches are conditions on that table.
     """
     listed = listed or key
     total = await _count(session, listed, branches)
@@ -95,7 +95,7 @@ async def newest(
             for branch in branches
         )
     ).subquery()
-    # The page is cut out of ids alone: rows are read for itself only, however deep it lies.
+    # Pages are built from ids alone: only the rows of this page are read.
     ids = (
         select(found.c.id).order_by(found.c.id.desc()).offset(window.offset).limit(window.limit + 1)
     )

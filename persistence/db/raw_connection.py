@@ -1,8 +1,8 @@
-"""Single statements straight through the driver, each a transaction of its own.
+"""Single statements through the driver, each a transaction of its own.
 
-Through a SQLAlchemy session a statement costs about 0.5 ms of Python, straight through asyncpg
-0.1 ms (measured 2026-11-21): with some fifteen statements per execution that decides what one
-worker carries. The statements stay SQLAlchemy `text`, named parameters and all.
+A statement costs about 0.5 ms of Python through a SQLAlchemy session and 0.1 ms through asyncpg
+(measured 2026-11-21). An execution has some fifteen statements, so this limits how many executions
+one worker can run. The statements are SQLAlchemy `text` with named parameters.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from sqlalchemy import TextClause, make_url
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 
 CONNECT_SECONDS = 5.0
-"""Longer than a healthy connection ever takes; a step without one is tried again (chosen)."""
+"""A healthy server connects faster; a step without a connection is retried (chosen)."""
 
 STATEMENT_SECONDS = 30.0
-"""A Postgres that vanished without a word must not hold a step, whose heartbeat goes on, until its
-activity's time is over; the longest statements take a second or two (chosen)."""
+"""A step must not wait for an unreachable Postgres until its activity times out: its heartbeat
+continues meanwhile. The longest statements take a second or two (chosen)."""
 
 _DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
 
@@ -30,7 +30,7 @@ class RawConnection:
     """A pool of the driver's own connections, opened at first use."""
 
     def __init__(self, database_url: str, *, size: int) -> None:
-        """`size` bounds the statements under way."""
+        """`size` is the maximum number of concurrent statements."""
         self._database_url = database_url
         self._size = size
         self._opening = asyncio.Lock()
@@ -44,7 +44,7 @@ class RawConnection:
     async def run(
         self, statement: TextClause, parameters: Mapping[str, Any]
     ) -> SimpleNamespace | None:
-        """The statement's row by column names, or None where it returned none."""
+        """The statement's row by column names, or None if it returned none."""
         sql, names = _compiled(statement)
         pool = self._pool or await self._open()
         row = await pool.fetchrow(sql, *(parameters[name] for name in names))
@@ -75,7 +75,7 @@ async def open_pool(
     statement_seconds: float,
     server_settings: Mapping[str, str] | None = None,
 ) -> asyncpg.Pool:
-    """A pool of the driver's own connections, without one yet: the first statement makes it."""
+    """A pool of the driver's own connections; the first statement opens the first one."""
     url = make_url(database_url).set(drivername="postgresql")
     return await asyncpg.create_pool(
         url.render_as_string(hide_password=False),
@@ -85,22 +85,22 @@ async def open_pool(
         command_timeout=statement_seconds,
         server_settings=dict(server_settings or {}),
         init=_read_json,
-        reset=_nothing_to_reset,
+        reset=_skip_reset,
     )
 
 
 @cache
 def _compiled(statement: TextClause) -> tuple[str, tuple[str, ...]]:
-    """The statement as the driver takes it, and its parameters in their order."""
+    """The statement with the driver's placeholders, and its parameters in order."""
     compiled = statement.compile(dialect=_DIALECT)
     return compiled.string, tuple(compiled.positiontup or ())
 
 
 async def _read_json(connection: asyncpg.Connection) -> None:
-    """JSON columns come as values; JSON parameters are texts that we have written ourselves."""
+    """Read JSON columns as values; JSON parameters are passed as text."""
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(kind, schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
-async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
-    """A single statement leaves nothing behind; asyncpg's own reset is a second round trip."""
+async def _skip_reset(_connection: asyncpg.Connection) -> None:
+    """A single statement changes no state; asyncpg's own reset would be a second round trip."""

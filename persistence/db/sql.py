@@ -1,4 +1,4 @@
-"""Loads the SQL files that stand beside the modules of this package.
+"""Loads the SQL files beside the modules of this package.
 
 A file holds named statements, each after a line `-- name: <name>`. `:parameter` is bound when the
 statement runs; `$fragment` is SQL text that the loading module inserts once, when it is imported.

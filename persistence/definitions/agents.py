@@ -1,4 +1,4 @@
-"""Agents: those of a user, and the built-in ones that everybody has."""
+"""Agents: those of a user, and the built-in ones that every user has."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,7 +19,7 @@ _LISTS = ("allowed_tools", "capabilities", "tags")
 
 
 async def find(session: AsyncSession, user_id: UUID, slug: str) -> Agent | None:
-    """The agent that a user means by a slug: a built-in one, or one of their own."""
+    """The agent with this slug: a built-in one, or one of the user."""
     if slug in BUILT_IN_SLUGS:
         return built_in_agents()[slug]
     row = await find_own(session, user_id, slug)
@@ -27,17 +27,17 @@ async def find(session: AsyncSession, user_id: UUID, slug: str) -> Agent | None:
 
 
 async def list_slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence[str]:
-    """Every slug the user may name, for suggestions; at most `limit` of their own."""
-    mine = await session.scalars(
+    """Every slug that the user may use, for suggestions; at most `limit` of their own."""
+    own = await session.scalars(
         select(AgentRow.slug).where(AgentRow.user_id == user_id).limit(limit)
     )
-    return [*BUILT_IN_SLUGS, *mine]
+    return [*BUILT_IN_SLUGS, *own]
 
 
 async def find_own(
     session: AsyncSession, user_id: UUID, slug: str, *, lock: bool = False
 ) -> AgentRow | None:
-    """The user's own agent; with `lock` nobody else changes it in this transaction."""
+    """The user's own agent; with `lock` no other transaction changes it meanwhile."""
     query = select(AgentRow).where(AgentRow.user_id == user_id, AgentRow.slug == slug)
     return await session.scalar(query.with_for_update() if lock else query)
 
@@ -46,28 +46,22 @@ async def create(session: AsyncSession, row: AgentRow) -> None:
     """Store an agent.
 
     Raises:
-        DuplicateNameError: the user has one of this slug.
+        DuplicateNameError: the user has an agent with this slug.
     """
     session.add(row)
-    taken = f"You have an agent {row.slug!r} already; change that one, or choose another agent_id."
+    taken = f"You already have an agent {row.slug!r}; change it, or choose another agent_id."
     await flush_unique(session, "uq_agents_user_id_slug", taken)
-
-
-async def delete(session: AsyncSession, row: AgentRow) -> None:
-    """Delete a locked agent. What runs has its words pinned; what starts later names none."""
-    await session.delete(row)
-    await session.flush()
 
 
 async def page(
     session: AsyncSession, user_id: UUID, *, is_builtin: bool | None, window: Window
 ) -> Page[AgentRow]:
-    """The user's agents, newest first, and behind them the built-in ones."""
+    """The user's agents, newest first, then the built-in ones."""
     built_in = [] if is_builtin is False else list(_built_in_rows())
     if is_builtin:
         return _with_built_in(Page([], 0, is_capped=False, has_more=False), built_in, window)
-    mine = await newest(session, AgentRow, AgentRow.id, [AgentRow.user_id == user_id], window)
-    return _with_built_in(mine, built_in, window)
+    own = await newest(session, AgentRow, AgentRow.id, [AgentRow.user_id == user_id], window)
+    return _with_built_in(own, built_in, window)
 
 
 def agent_of(row: AgentRow) -> Agent:
@@ -86,12 +80,12 @@ def agent_of(row: AgentRow) -> Agent:
 
 
 def find_built_in_row(slug: str) -> AgentRow | None:
-    """A built-in agent as a row that is in no table."""
+    """A built-in agent as a row that is not stored."""
     return next((row for row in _built_in_rows() if row.slug == slug), None)
 
 
 def _built_in_row(number: int, agent: Agent) -> AgentRow:
-    """Older than every stored one, so that one list can hold both."""
+    """A row that is older than every stored one, so that a list can contain both."""
     values = asdict(agent)
     lists = {column: list(values[column]) for column in _LISTS}
     return AgentRow(id=UUID(int=number), **{**values, **lists})
@@ -105,19 +99,19 @@ def _built_in_rows() -> Sequence[AgentRow]:
 
 
 def _with_built_in(
-    mine: Page[AgentRow], built_in: Sequence[AgentRow], window: Window
+    own: Page[AgentRow], built_in: Sequence[AgentRow], window: Window
 ) -> Page[AgentRow]:
-    """The page with what follows a user's last agent."""
-    total = mine.total + len(built_in)
+    """The page, filled up with built-in agents after the user's last one."""
+    total = own.total + len(built_in)
     rest: Sequence[AgentRow] = []
-    if not mine.has_more:
+    if not own.has_more:
         before = window.before
         rest = [row for row in built_in if before is None or row.id < before]
-        rest = rest[max(0, window.offset - mine.total) :]
-    room = window.limit - len(mine.rows)
+        rest = rest[max(0, window.offset - own.total) :]
+    room = window.limit - len(own.rows)
     return Page(
-        rows=[*mine.rows, *rest[:room]],
+        rows=[*own.rows, *rest[:room]],
         total=min(total, COUNTED),
-        is_capped=mine.is_capped or total > COUNTED,
-        has_more=mine.has_more or len(rest) > room,
+        is_capped=own.is_capped or total > COUNTED,
+        has_more=own.has_more or len(rest) > room,
     )

@@ -1,4 +1,4 @@
-"""Hooks: made once, stored as a hash, looked up by it."""
+"""Hooks. Only the hash of a hook's token is stored, and the hook is found by it."""
 
 import hashlib
 import secrets
@@ -13,18 +13,18 @@ from persistence.db.paging import Page, Window, newest
 from persistence.tables.definitions import HookRow
 
 PREFIX = "pdh_"
-"""What tokens begin with, so that scanners for secrets find them."""
+"""The prefix of tokens, by which secret scanners recognise them."""
 
 _TOKEN_BYTES = 32
-"""256 bits: nobody guesses it, so a plain hash serves."""
+"""256 bits can't be guessed, so a plain hash is enough."""
 
 USED_EVERY = timedelta(minutes=1)
-"""How exactly the last use is known; each would be a write per request (chosen)."""
+"""The precision of the last use: otherwise each request would write (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewHook:
-    """A hook and its token, which nobody can read again."""
+    """A hook and its token, which can't be read again."""
 
     row: HookRow
     token: str
@@ -33,7 +33,7 @@ class NewHook:
 async def create(
     session: AsyncSession, task_id: UUID, owner_id: UUID, *, name: str | None
 ) -> NewHook:
-    """Make a hook of a task."""
+    """Create a hook for a task."""
     token = PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
     row = HookRow(task_id=task_id, user_id=owner_id, name=name, token_sha256=_hashed(token))
     session.add(row)
@@ -50,12 +50,12 @@ async def find(session: AsyncSession, task_id: UUID, hook_id: UUID) -> HookRow |
 
 
 async def find_by_token(session: AsyncSession, token: str) -> HookRow | None:
-    """The hook that a token opens. One look-up by hash, whatever the token is."""
+    """The hook with this token."""
     return await session.scalar(select(HookRow).where(HookRow.token_sha256 == _hashed(token)))
 
 
 async def mark_used(session: AsyncSession, hook_id: UUID) -> bool:
-    """Note that the hook is called, to the minute; False where it was deleted meanwhile."""
+    """Store when the hook was last called; False if it was deleted meanwhile."""
     row = await session.get(HookRow, hook_id)
     if row is None:
         return False
@@ -71,12 +71,6 @@ async def mark_used(session: AsyncSession, hook_id: UUID) -> bool:
 async def page(session: AsyncSession, task_id: UUID, window: Window) -> Page[HookRow]:
     """The hooks of a task."""
     return await newest(session, HookRow, HookRow.id, [HookRow.task_id == task_id], window)
-
-
-async def delete(session: AsyncSession, row: HookRow) -> None:
-    """Close the address for good."""
-    await session.delete(row)
-    await session.flush()
 
 
 def _hashed(token: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Users' secrets: kept sealed, listed without their values, opened where they are used."""
+"""Users' secrets: stored encrypted, listed without values, decrypted where they are used."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,14 +17,14 @@ from persistence.tables.definitions import SecretRow
 
 
 class SecretSealer(Protocol):
-    """Seals and opens (`runtime/secret_box.py`)."""
+    """Encrypts and decrypts (`runtime/secret_box.py`)."""
 
     def seal(self, value: str, *, label: str) -> bytes:
-        """The value, readable by who has the key."""
+        """Encrypt the value; `label` binds it to its place."""
         ...
 
     def open(self, sealed: bytes, *, label: str) -> str:
-        """The value again."""
+        """Decrypt the value."""
         ...
 
 
@@ -38,10 +38,10 @@ async def put(
     hosts: Sequence[str],
     tools: Sequence[str],
 ) -> tuple[SecretRow, bool]:
-    """Store a secret in place of one of this name; the row, and whether the name is new.
+    """Create or replace the secret with this name; returns the row, and whether it is new.
 
     Raises:
-        SecretsNotConfiguredError: there is no key to seal with.
+        SecretsNotConfiguredError: no encryption key is configured.
     """
     fresh = SecretRow(id=new_id(), user_id=user_id, name=name)
     values = {
@@ -63,7 +63,7 @@ async def put(
 
 
 async def find(session: AsyncSession, user_id: UUID, name: str) -> SecretRow | None:
-    """The user's secret of this name."""
+    """The user's secret with this name."""
     return await session.scalar(
         select(SecretRow).where(SecretRow.user_id == user_id, SecretRow.name == name)
     )
@@ -74,23 +74,16 @@ async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[Sec
     return await newest(session, SecretRow, SecretRow.id, [SecretRow.user_id == user_id], window)
 
 
-async def delete(session: AsyncSession, row: SecretRow) -> None:
-    """Forget a secret; nothing of it stays."""
-    await session.delete(row)
-    await session.flush()
-
-
 async def decrypt(
     session: AsyncSession, sealer: SecretSealer, user_id: UUID, reference: str
 ) -> tuple[SecretRow, str]:
-    """The user's secret behind `secret://name` and its value, for the edge that uses it.
+    """The user's secret that `secret://name` refers to, and its value.
 
-    The caller makes sure that the value goes only where `hosts` and `tools` let it
-    (`domain.secrets.may_reach`).
+    The caller checks that `hosts` and `tools` allow the use (`domain.secrets.may_reach`).
 
     Raises:
         SecretUnusableError: the user has no such secret.
-        SecretsNotConfiguredError: the key that sealed it is not there.
+        SecretsNotConfiguredError: the key that encrypted it is not configured.
     """
     name = name_in(reference)
     row = None if name is None else await find(session, user_id, name)

@@ -27,7 +27,7 @@ class StoredTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """What narrows a list of tasks: all of `tags`, and `text` in the name or the description."""
+    """Filters for a list of tasks: all of `tags`, and `text` in the name or the description."""
 
     tags: Sequence[str] = ()
     is_scheduled: bool | None = None
@@ -39,7 +39,7 @@ async def create(session: AsyncSession, row: TaskRow, definition: dict[str, Any]
     """Store a task with its first version.
 
     Raises:
-        DuplicateNameError: the user has a live task of this name.
+        DuplicateNameError: the user has a task with this name.
     """
     row.version = 1
     session.add(row)
@@ -51,7 +51,7 @@ async def create(session: AsyncSession, row: TaskRow, definition: dict[str, Any]
 
 
 async def find(session: AsyncSession, task_id: UUID, *, lock: bool = False) -> StoredTask | None:
-    """The task unless it is deleted; with `lock` nobody else changes it in this transaction."""
+    """The task unless it is deleted; with `lock` no other transaction changes it meanwhile."""
     query = (
         select(TaskRow, TaskVersionRow.definition)
         .join(
@@ -61,7 +61,7 @@ async def find(session: AsyncSession, task_id: UUID, *, lock: bool = False) -> S
         .where(TaskRow.id == task_id, TaskRow.deleted_at.is_(None))
     )
     if lock:
-        # Locked first: a join that waits for a lock reads the version that was current before.
+        # Lock first: a join that waits for a lock reads the version from before the wait.
         await session.execute(select(TaskRow.id).where(TaskRow.id == task_id).with_for_update())
     found = (await session.execute(query)).one_or_none()
     return None if found is None else StoredTask(found[0], found[1])
@@ -72,9 +72,9 @@ async def page(
 ) -> Page[TaskRow]:
     """The user's tasks and the public ones of others."""
     narrow = _conditions(narrowed)
-    mine = and_(TaskRow.user_id == user_id, *narrow)
+    own = and_(TaskRow.user_id == user_id, *narrow)
     shared = and_(TaskRow.is_public, TaskRow.user_id != user_id, *narrow)
-    return await newest(session, TaskRow, TaskRow.id, [mine, shared], window)
+    return await newest(session, TaskRow, TaskRow.id, [own, shared], window)
 
 
 async def load_definitions(session: AsyncSession, rows: Sequence[TaskRow]) -> list[StoredTask]:
@@ -121,10 +121,10 @@ async def change(
     *,
     by: UUID,
 ) -> StoredTask:
-    """Set columns of a locked task; a definition that differs becomes its next version.
+    """Set columns of a locked task; another definition becomes its next version.
 
     Raises:
-        DuplicateNameError: the user has another live task of the new name.
+        DuplicateNameError: the user has another task with the new name.
     """
     row = task.row
     before = _schedule(row, task.definition)
@@ -140,7 +140,7 @@ async def change(
 
 
 async def delete(session: AsyncSession, row: TaskRow) -> None:
-    """Mark a locked task deleted; its executions stay readable, its schedule is to go."""
+    """Mark a locked task as deleted; its executions stay readable, its schedule is deleted."""
     scheduled = schedules.schedule_of(row, None)
     row.deleted_at = row.updated_at = datetime.now(UTC)
     await session.flush()
@@ -174,5 +174,5 @@ def _conditions(narrowed: TaskFilter) -> list[ColumnElement[bool]]:
 
 
 async def _flush(session: AsyncSession, row: TaskRow) -> None:
-    taken = f"You have a task named {row.name!r} already; choose another name or change that one."
-    await flush_unique(session, "uq_tasks_user_id_name_live", taken)
+    taken = f"You already have a task named {row.name!r}; choose another name or change that task."
+    await flush_unique(session, "uq_tasks_user_id_name_current", taken)

@@ -53,7 +53,7 @@ async def take(
     """Become the one writer; the row of the statement `take`.
 
     Raises:
-        FencedOutError: a newer attempt was here.
+        FencedOutError: a newer attempt has written.
         ExecutionTerminalError: it has ended.
         WorkspaceElsewhereError: the session's workspace is on another host.
     """
@@ -91,22 +91,22 @@ async def _lock_for(session: AsyncSession, execution_id: UUID, run: RunIdentity)
 
 
 async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> None:
-    """Let a run that was not here before write the locked row; does nothing for a known one.
+    """Allow a new run to write the locked execution; does nothing for a known run.
 
-    A run that an operator's reset made begins a new epoch and supersedes what came after the last
-    step it knows. So does, superseding nothing, one that starts from the beginning where another
-    has been: its workflow was lost. Continue-as-new stays in its epoch.
+    The run of an operator's reset starts a new epoch and supersedes everything after the last step
+    that it knows. A run that starts from the beginning after another run starts a new epoch too,
+    and supersedes nothing: the other workflow was lost. Continue-as-new stays in its epoch.
 
     Raises:
-        FencedOutError: the execution is another workflow's, or a newer epoch has begun.
-        ResetRefusedError: the session, which is locked, has gone on with another execution.
+        FencedOutError: the execution belongs to another workflow, or there is a newer epoch.
+        ResetRefusedError: the locked session has continued with another execution.
     """
     if row.workflow_id != run.workflow_id:
         raise FencedOutError(f"The execution belongs to workflow {row.workflow_id}.")
     epoch = row.run_epochs.get(run.run_id)
     if epoch is None:
         if run.is_reset:
-            await _require_last(session, row)
+            await _refuse_if_continued(session, row)
         is_restart = run.segment == 0 and bool(row.run_epochs)
         epoch = row.epoch + 1 if run.is_reset or is_restart else row.epoch
         row.run_epochs = {**row.run_epochs, run.run_id: epoch}
@@ -120,16 +120,16 @@ async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
     await session.flush()
 
 
-async def _require_last(session: AsyncSession, row: ExecutionRow) -> None:
-    """Refuse a reset of what another execution has come after in its session.
+async def _refuse_if_continued(session: AsyncSession, row: ExecutionRow) -> None:
+    """Refuse a reset if the session has continued with another execution.
 
-    One that is active holds the session; behind one that has spoken there, the conversation can't
-    go on from an earlier place.
+    An active one occupies the session. After one that has added messages, the conversation can't
+    continue from an earlier place.
     """
     first = (
         select(func.min(MessageRow.seq)).where(MessageRow.execution_id == row.id).scalar_subquery()
     )
-    has_spoken = exists().where(
+    has_messages = exists().where(
         MessageRow.session_id == row.session_id,
         MessageRow.execution_id == ExecutionRow.id,
         MessageRow.superseded_at.is_(None),
@@ -140,7 +140,7 @@ async def _require_last(session: AsyncSession, row: ExecutionRow) -> None:
         .where(
             ExecutionRow.session_id == row.session_id,
             ExecutionRow.id != row.id,
-            ExecutionRow.status.in_(ACTIVE) | has_spoken,
+            ExecutionRow.status.in_(ACTIVE) | has_messages,
         )
         .order_by(ExecutionRow.status.in_(ACTIVE).desc(), ExecutionRow.id.desc())
         .limit(1)
@@ -148,16 +148,16 @@ async def _require_last(session: AsyncSession, row: ExecutionRow) -> None:
     other = result.one_or_none()
     if other is not None:
         raise ResetRefusedError(
-            "The reset is refused and has changed nothing: the session of this execution has gone "
-            f"on with execution {other.id}, which is {other.status}. Fork this execution at a turn "
-            "or retry it instead: both get a session of their own."
+            "The reset is refused and has changed nothing: the session of this execution has "
+            f"continued with execution {other.id}, which is {other.status}. Fork this execution at "
+            "a turn or retry it instead: both get a session of their own."
         )
 
 
 async def record_refusal(
     session: AsyncSession, execution_id: UUID, refusal: ResetRefusedError
 ) -> None:
-    """Keep in the audit log that an operator's reset was refused; the execution stays as it is."""
+    """Store in the audit log that an operator's reset was refused; the execution is not changed."""
     row = await queries.lock_existing(session, execution_id)
     await audit.record(
         session,
@@ -170,15 +170,15 @@ async def record_refusal(
 
 
 async def _supersede(session: AsyncSession, row: ExecutionRow, last_message_seq: int) -> None:
-    """Set aside every step after `last_message_seq`; what it cost stays, the prompt stays."""
-    mine = (MessageRow.execution_id == row.id, MessageRow.superseded_at.is_(None))
-    kept = max(last_message_seq, await _prompt_seq(session, mine))
-    # The clock of now, not of the transaction, which may have waited for the row: a fork that was
-    # made meanwhile still counts what is set aside here.
+    """Supersede every step after `last_message_seq`, except the prompt; costs are kept."""
+    own = (MessageRow.execution_id == row.id, MessageRow.superseded_at.is_(None))
+    kept = max(last_message_seq, await _prompt_seq(session, own))
+    # The current time, not the transaction's, which may have waited for the row: a fork that was
+    # created meanwhile still includes what is superseded here.
     now = text("clock_timestamp()")
     messages = await session.scalars(
         update(MessageRow)
-        .where(*mine, MessageRow.seq > kept)
+        .where(*own, MessageRow.seq > kept)
         .values(superseded_at=now)
         .returning(MessageRow.id)
     )
@@ -203,13 +203,15 @@ async def _supersede(session: AsyncSession, row: ExecutionRow, last_message_seq:
         .values(superseded_at=now)
         .returning(ToolCallRow.id)
     )
-    await _take_back(session, row, calls.all())
+    await _cancel_superseded(session, row, calls.all())
     is_whole = not messages.all() and not superseded_turns
     lifecycle.reopen(session, row, kept, keep_outcome=is_whole)
 
 
-async def _take_back(session: AsyncSession, row: ExecutionRow, superseded: Sequence[UUID]) -> None:
-    """End what these tool calls began, and forget a cancel: what was asked of steps set aside."""
+async def _cancel_superseded(
+    session: AsyncSession, row: ExecutionRow, superseded: Sequence[UUID]
+) -> None:
+    """Cancel the requests and subtasks of these tool calls, and drop a requested cancellation."""
     await session.execute(
         update(InputRequestRow)
         .where(InputRequestRow.tool_call_id.in_(superseded), InputRequestRow.status == "open")
@@ -231,10 +233,10 @@ async def _take_back(session: AsyncSession, row: ExecutionRow, superseded: Seque
     )
 
 
-async def _prompt_seq(session: AsyncSession, mine: Sequence[ColumnElement[bool]]) -> int:
-    """The execution's first message, where that is a prompt: a fork may begin with an answer."""
+async def _prompt_seq(session: AsyncSession, conditions: Sequence[ColumnElement[bool]]) -> int:
+    """The execution's first message if it is a prompt: a fork may start with an answer."""
     result = await session.execute(
-        select(MessageRow.seq, MessageRow.role).where(*mine).order_by(MessageRow.seq).limit(1)
+        select(MessageRow.seq, MessageRow.role).where(*conditions).order_by(MessageRow.seq).limit(1)
     )
     first = result.one_or_none()
     return first.seq if first is not None and first.role == "user" else 0

@@ -1,9 +1,9 @@
-"""The reads that clients repeat most, straight through the driver.
+"""The reads that clients repeat most, through the driver.
 
 One row by its key costs 0.13 ms of CPU here and 0.6 ms through a SQLAlchemy session (measured
-2026-11-21, 50 columns): enough to decide how many polling clients one gateway serves. Executions
-that are asked for while others are being read are read together, next: the more clients poll, the
-less of a round trip each of them costs.
+2026-11-21, 50 columns), which limits how many polling clients one gateway serves. Executions that
+are requested during a read are read together in the next one: the more clients poll, the less each
+request costs.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from persistence.db.raw_connection import open_pool
 from persistence.tables.executions import ExecutionRow
 
 CONNECTIONS = 4
-"""A statement holds one for half a millisecond, so these serve thousands a second (chosen)."""
+"""A statement takes half a millisecond, so these serve thousands of reads a second (chosen)."""
 
 READ_SECONDS = 5.0
-"""For one statement by keys: a Postgres that takes longer is as good as away (chosen)."""
+"""For one statement by keys: a slower Postgres counts as unavailable (chosen)."""
 
 PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
-"""Reads by keys have one plan. Postgres would make it anew each time, since it expects more keys of
-a list it does not see: of 0.27 ms for a read that were 0.17 (measured 2026-11-26)."""
+"""Reads by keys have one plan. Otherwise Postgres makes a plan for each read, because it expects
+more keys in a list that it does not know: 0.17 of 0.27 ms (measured 2026-11-26)."""
 
-_UNSEEN = {"definition", "notification_config", "prefix_sha256", "run_epochs"}
-"""What no client sees of an execution, and what costs to decode."""
+_HIDDEN = {"definition", "notification_config", "prefix_sha256", "run_epochs"}
+"""Columns that no client sees and that are expensive to decode."""
 
 _COLUMNS = ", ".join(
-    f'e."{column.name}"' for column in ExecutionRow.__table__.columns if column.name not in _UNSEEN
+    f'e."{column.name}"' for column in ExecutionRow.__table__.columns if column.name not in _HIDDEN
 )
 _EXECUTIONS = f"""
 SELECT {_COLUMNS}, (
@@ -43,31 +43,31 @@ SELECT {_COLUMNS}, (
 ) AS session_is_deleted
 FROM executions e WHERE e.id = ANY($1)
 """  # noqa: S608 - our own columns
-"""With what decides which links can be followed, each looked up by its key: as joins, or asked with
-EXISTS, these would read whole tables."""
+"""The last two columns decide which links are shown. They are subqueries by key: joins or EXISTS
+would read whole tables."""
 
 _SETTLED = "SELECT id FROM executions WHERE id = ANY($1) AND status = ANY($2)"
 
 SETTLED = (*TERMINAL, ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.PAUSED)
-"""States that end a client's wait: nothing happens any more, or nothing without a person."""
+"""States that end a client's wait: the execution has ended, or needs a person to continue."""
 
 
-Wanted = dict[UUID, list[asyncio.Future[Mapping[str, Any] | None]]]
-"""Executions, and who waits for each."""
+Requested = dict[UUID, list[asyncio.Future[Mapping[str, Any] | None]]]
+"""Requested executions, with the futures that wait for each."""
 
 
 class CachedReads:
     """A small pool of its own."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
-        """Takes the pool over; `close` closes it."""
+        """`close` closes the pool."""
         self._pool = pool
-        self._wanted: Wanted = {}
+        self._requested: Requested = {}
         self._reading: asyncio.Task[None] | None = None
 
     @classmethod
     async def connect(cls, database_url: str) -> Self:
-        """A pool without a connection yet: the first read makes the first one."""
+        """Create a pool without connecting: the first read opens the first connection."""
         pool = await open_pool(
             database_url,
             size=CONNECTIONS,
@@ -81,52 +81,52 @@ class CachedReads:
         await self._pool.close()
 
     async def execution(self, execution_id: UUID) -> Mapping[str, Any] | None:
-        """The columns of an execution that clients see, read after this was asked.
+        """The columns of an execution that clients see, read after this call.
 
-        With two more: `task_reader`, the user who can read its task if any user can, and
+        With two more: `task_reader`, a user who can read its task, if there is one, and
         `session_is_deleted`.
         """
         found = asyncio.get_running_loop().create_future()
-        self._wanted.setdefault(execution_id, []).append(found)
+        self._requested.setdefault(execution_id, []).append(found)
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_wanted())
+            self._reading = asyncio.create_task(self._read_requested())
         columns: Mapping[str, Any] | None = await found
         return columns
 
-    async def _read_wanted(self) -> None:
-        """Read what is wanted until nothing is; what is asked meanwhile is of the next round."""
-        while self._wanted:
+    async def _read_requested(self) -> None:
+        """Read until nothing is requested; requests that come meanwhile are in the next round."""
+        while self._requested:
             try:
                 async with self._pool.acquire() as connection:
-                    while self._wanted and not connection.is_closed():
+                    while self._requested and not connection.is_closed():
                         await self._read_round(connection)
-            except Exception as error:  # noqa: BLE001 - told to all who wait for a connection
-                wanted, self._wanted = self._wanted, {}
-                _fail(wanted, error)
+            except Exception as error:  # noqa: BLE001 - raised for every waiting request
+                requested, self._requested = self._requested, {}
+                _fail(requested, error)
 
     async def _read_round(self, connection: PoolConnectionProxy) -> None:
-        wanted, self._wanted = self._wanted, {}
+        requested, self._requested = self._requested, {}
         try:
-            rows = await connection.fetch(_EXECUTIONS, list(wanted))
-        except Exception as error:  # noqa: BLE001 - told to all who asked
-            _fail(wanted, error)
+            rows = await connection.fetch(_EXECUTIONS, list(requested))
+        except Exception as error:  # noqa: BLE001 - as above
+            _fail(requested, error)
             return
         by_id = {row["id"]: dict(row) for row in rows}
-        for execution_id, waiting in wanted.items():
+        for execution_id, waiting in requested.items():
             columns = by_id.get(execution_id)
             for found in waiting:
                 if not found.done():
                     found.set_result(columns)
 
     async def settled(self, execution_ids: Sequence[UUID]) -> Sequence[UUID]:
-        """Those of the executions that nobody need wait for any longer."""
+        """Those of the executions that are settled: their clients need not wait any longer."""
         rows = await self._pool.fetch(_SETTLED, execution_ids, SETTLED)
         return [row["id"] for row in rows]
 
 
-def _fail(wanted: Wanted, error: Exception) -> None:
-    """Tell those who wait; who went away is told nothing."""
-    for waiting in wanted.values():
+def _fail(requested: Requested, error: Exception) -> None:
+    """Raise the error for every waiting request that was not cancelled."""
+    for waiting in requested.values():
         for found in waiting:
             if not found.done():
                 found.set_exception(error)

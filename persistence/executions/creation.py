@@ -1,7 +1,4 @@
-"""Storing an execution that is to run: its row and all that goes with it, in one transaction.
-
-The gateway comes here with what people ask for, a worker with the fires of schedules.
-"""
+"""Stores a new execution: its row and all that belongs to it, in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import TaskDefinition
@@ -19,6 +15,7 @@ from domain import templates
 from domain.dispatch import StartRequest
 from domain.ids import new_id
 from domain.states import ExecutionStatus
+from persistence.db import sql
 from persistence.db.database import to_json
 from persistence.executions.signals import FIRST_WAKE
 from persistence.ledger.audit import Actor
@@ -29,10 +26,10 @@ SESSION_BUSY = "session_busy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What is to be run: a version of a task, or a definition of the execution's own.
+    """What an execution runs: a version of a task, or a definition of its own.
 
-    `is_inline`: the definition is kept with the execution. A task named beside it is the one that
-    it came from.
+    `is_inline`: the definition is stored with the execution; `task_id` is then the task that it was
+    made from.
     """
 
     definition: TaskDefinition
@@ -42,14 +39,14 @@ class Work:
     task_version: int | None = None
     tags: Sequence[str] = ()
     is_scheduled: bool = False
-    """Its prompt knows about the schedule (`services/scheduling/scheduled_runs.py`)."""
+    """Its prompt has the variables of a schedule (`services/scheduling/scheduled_runs.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """One execution to be made, in whose name, and who asked for it.
+    """An execution to be stored, its user, and who requested it.
 
-    `workflow_id` and `first_run_id` are given where the workflow runs already, as for a fire.
+    `workflow_id` and `first_run_id` are given if the workflow runs already, as for a scheduled run.
     """
 
     work: Work
@@ -57,11 +54,11 @@ class Start:
     actor: Actor
     trigger_type: str
     action: str = "task.execute"
-    """Its name in the audit log."""
+    """The action in the audit log."""
     id: UUID = field(default_factory=new_id)
     variables: Mapping[str, Any] = field(default_factory=dict)
     known_variables: Mapping[str, Any] = field(default_factory=dict)
-    """What the prompt knows without being given it."""
+    """Variables of the prompt that the caller did not pass."""
     trigger_metadata: Mapping[str, Any] = field(default_factory=dict)
     priority: int = 5
     session_id: UUID | None = None
@@ -70,15 +67,15 @@ class Start:
     retry_of_id: UUID | None = None
     forked_from_id: UUID | None = None
     prerequisites: Sequence[UUID] = ()
-    """Executions of the user's that must be completed first."""
+    """Executions of the user that must be completed first."""
     parent: ExecutionRow | None = None
-    """The execution it is a part of."""
+    """The execution that it is a part of."""
     workflow_id: str | None = None
     first_run_id: str | None = None
 
     @property
     def missing(self) -> Sequence[str]:
-        """Names in the prompt that have no value."""
+        """Variables of the prompt that have no value."""
         definition = self.work.definition
         given = (
             definition.default_variables.keys()
@@ -88,25 +85,7 @@ class Start:
         return [n for n in templates.names(definition.prompt_template) if n not in given]
 
 
-CREATED = text("""
-WITH told AS (
-    INSERT INTO execution_events (execution_id, seq, type, data)
-    VALUES (:id, 1, 'execution.created', CAST(:told AS json))
-),
-tagged AS (
-    INSERT INTO execution_tags (user_id, tag, execution_id)
-    SELECT :user_id, tag, :id FROM unnest(CAST(:tags AS text[])) AS tag
-),
-audited AS (
-    INSERT INTO audit_log (id, actor_id, owner_id, action, entity_type, entity_id, request_id,
-        address, after)
-    VALUES (uuidv7(), :actor_id, :user_id, :action, 'execution', :id, :request_id, :address,
-        CAST(:audited AS json))
-)
-INSERT INTO signals (id, execution_id, kind, payload, wake_at)
-SELECT uuidv7(), :id, 'start', '{}', clock_timestamp() + :relay_after WHERE :is_to_start
-""")
-"""What goes with a new execution's row, in one round trip."""
+_SQL = sql.load("executions/creation.sql")
 
 
 async def store(
@@ -114,39 +93,39 @@ async def store(
 ) -> ExecutionRow:
     """Write the row, its first event, an audit row, and the start for the relay.
 
-    `blocked_by` is why it may not run yet; whoever lifts that starts it.
+    `blocked_by` is why it can't run yet; it is started when that reason ends.
     """
     row = _row(start, blocked_by)
     session.add(row)
     await session.flush()
     actor = start.actor
-    told = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
+    created = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
     parameters = {
         "id": row.id,
         "user_id": row.user_id,
-        "told": to_json(told),
+        "event": to_json(created),
         "tags": list(set(row.tags)),
         "actor_id": actor.user_id,
         "request_id": actor.request_id,
         "address": actor.address,
         "action": start.action,
-        "audited": to_json(_audited(row)),
+        "audited": to_json(_list_sources(row)),
         "is_to_start": blocked_by is None and start.workflow_id is None,
         "relay_after": FIRST_WAKE,
     }
-    await session.execute(CREATED, parameters)
+    await session.execute(_SQL["store_related"], parameters)
     return row
 
 
-def _audited(row: ExecutionRow) -> dict[str, Any]:
-    """What it came from, as far as it came from something."""
+def _list_sources(row: ExecutionRow) -> dict[str, Any]:
+    """The task, session and executions that it was made from."""
     sources = ("task_id", "session_id", "retry_of_id", "forked_from_id", "parent_execution_id")
     named = {name: str(value) for name in sources if (value := getattr(row, name)) is not None}
     return {**named, "task_version": row.task_version} if row.task_id else named
 
 
 def make_start_request(row: ExecutionRow) -> StartRequest:
-    """What the workflow of an execution is started with."""
+    """The request to start the workflow of an execution."""
     return StartRequest(
         execution_id=row.id,
         workflow_id=row.workflow_id,

@@ -1,4 +1,4 @@
-"""Appends events to an execution. The steps of the loop append theirs in `step_log.py`."""
+"""Appends and reads the events of an execution. Steps append theirs in `step_log.py`."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,20 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.events import Event
 from persistence.db import sql
 from persistence.db.database import to_json
-from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.executions import ExecutionEventRow
 
 _SQL = sql.load("executions/step_log.sql")
-
-
-def add(session: AsyncSession, row: ExecutionRow, *events: Event) -> None:
-    """Append events to a loaded, locked row; they are written at the next flush."""
-    for event in events:
-        row.event_seq += 1
-        session.add(
-            ExecutionEventRow(
-                execution_id=row.id, seq=row.event_seq, type=event.type, data=event.data
-            )
-        )
 
 
 async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> int:

@@ -1,4 +1,4 @@
-"""What people must answer: reading the requests, and writing an answer once."""
+"""Input requests: reads and lists them, and stores an answer once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from persistence.tables.sessions import InputRequestRow
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """What a list of requests is narrowed by."""
+    """Filters for a list of requests."""
 
     status: str | None = None
     kind: str | None = None
@@ -42,7 +42,7 @@ async def page(
     *,
     subject: str,
 ) -> Page[InputRequestRow]:
-    """The requests of the user's executions, and others' that are assigned to the subject."""
+    """The requests of the user's executions, and other users' that are assigned to the subject."""
     columns = {
         InputRequestRow.status: narrowed.status,
         InputRequestRow.kind: narrowed.kind,
@@ -62,10 +62,10 @@ async def page(
 async def lock_open(
     session: AsyncSession, execution: ExecutionRow, request_id: UUID
 ) -> InputRequestRow:
-    """The open request of a locked execution, locked too.
+    """Lock the open request of a locked execution.
 
     Raises:
-        AlreadyAnsweredError: it has its answer, it expired, or its execution ended.
+        AlreadyAnsweredError: it is answered or expired, or its execution has ended.
     """
     row = await session.get_one(
         InputRequestRow, request_id, with_for_update=True, populate_existing=True
@@ -81,7 +81,7 @@ async def lock_open(
 async def answer(
     session: AsyncSession, row: InputRequestRow, given: Mapping[str, Any], *, by: UUID
 ) -> None:
-    """Write the answer to a locked open request, and tell its execution."""
+    """Store the answer to a locked open request, and signal its execution."""
     row.answer = dict(given)
     row.answered_by = by
     row.answered_at = datetime.now(UTC)

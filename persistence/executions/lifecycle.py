@@ -15,16 +15,14 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
-from domain.events import Event
 from domain.ids import new_id
 from domain.states import ACTIVE, TERMINAL, ExecutionStatus, require_transition, states_before
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
-from persistence.executions import events
 from persistence.executions.fencing import HOLDS, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
-from persistence.tables.executions import ExecutionRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 
 NOT_STARTED = (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED)
 """States in which no loop runs yet; the loop reads from the row that a pause was requested."""
@@ -167,11 +165,15 @@ def reopen(session: AsyncSession, row: ExecutionRow, kept_seq: int, *, keep_outc
     row.error_code = None
     if not keep_outcome:
         row.error_message = row.result_data = None
-    events.add(session, row, Event("execution.reset", {"kept_messages_up_to": kept_seq}))
+    row.event_seq += 1
+    data = {"kept_messages_up_to": kept_seq}
+    session.add(
+        ExecutionEventRow(execution_id=row.id, seq=row.event_seq, type="execution.reset", data=data)
+    )
 
 
 def request_cancel(row: ExecutionRow, reason: str | None) -> None:
-    """Note on a locked execution that it is to be cancelled; whoever ends it reads this."""
+    """Note on a locked execution that it is to be cancelled; its end reads the note."""
     row.cancel_requested_at = datetime.now(UTC)
     row.cancel_reason = reason
 

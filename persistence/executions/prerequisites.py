@@ -21,7 +21,7 @@ async def lock_statuses(
 ) -> Mapping[UUID, ExecutionStatus]:
     """The statuses of those of these executions that are the user's.
 
-    None of them ends before this transaction does, so an execution that is to wait is stored first.
+    They are locked, so an execution can't end before one that waits for it is stored.
     """
     result = await session.execute(
         select(ExecutionRow.id, ExecutionRow.status)

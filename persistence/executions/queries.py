@@ -1,4 +1,4 @@
-"""Executions as the gateway reads and lists them. The loop writes through the record."""
+"""Reads and lists executions. The loop writes them through the step log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.errors import NotFoundError
 from domain.states import ACTIVE, PREREQUISITES, TERMINAL, ExecutionStatus
-from persistence.db.paging import Page, Window, made_between, newest
+from persistence.db.paging import Page, Window, created_between, newest
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 
 UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
-"""As a list of what is wanted, so that the index on the status serves."""
+"""A list of statuses, so that the index on the status is used."""
 
 STARTING = timedelta(minutes=1)
 """The workflow of a younger execution may not have been started yet (design.md, section 4)."""
@@ -23,7 +23,7 @@ STARTING = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class ExecutionFilter:
-    """What executions are chosen by; `created_to` is not included."""
+    """Filters for a list of executions; `created_to` is excluded."""
 
     statuses: Sequence[str] = ()
     task_id: UUID | None = None
@@ -39,14 +39,14 @@ class ExecutionFilter:
 async def find(
     session: AsyncSession, execution_id: UUID, *, fresh: bool = False
 ) -> ExecutionRow | None:
-    """The execution, read without a lock; `fresh` reads again what this session has read before."""
+    """The execution without a lock; `fresh` reads again what this session has read before."""
     return await session.get(ExecutionRow, execution_id, populate_existing=fresh)
 
 
 async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
-    """The execution with its row lock: neither the loop nor another request changes it now.
+    """The execution with its row lock: neither the loop nor another request changes it meanwhile.
 
-    Foreign keys to it stay possible meanwhile.
+    Other rows can refer to it meanwhile.
     """
     return await session.get(
         ExecutionRow, execution_id, with_for_update={"key_share": True}, populate_existing=True
@@ -66,9 +66,9 @@ async def lock_existing(session: AsyncSession, execution_id: UUID) -> ExecutionR
 
 
 async def lock_last_of_session(session: AsyncSession, session_id: UUID) -> ExecutionRow | None:
-    """As `lock`, the last execution of a locked conversation that has not ended, or else its last.
+    """As `lock`, the last execution of a locked session that has not ended, or else its last one.
 
-    One that waits for its prerequisites is none yet, as in `is_session_busy`.
+    One that waits for its prerequisites does not count, as in `is_session_busy`.
     """
     execution_id = await session.scalar(
         select(ExecutionRow.id)
@@ -98,7 +98,7 @@ async def is_session_busy(session: AsyncSession, session_id: UUID) -> bool:
 async def list_unfinished(
     session: AsyncSession, session_id: UUID, *, limit: int
 ) -> Sequence[ExecutionRow]:
-    """Those of a locked conversation that have not ended, whatever they wait for; oldest first."""
+    """The executions of a locked session that have not ended, oldest first."""
     rows = await session.scalars(
         select(ExecutionRow)
         .where(ExecutionRow.session_id == session_id, ExecutionRow.status.in_(UNFINISHED))
@@ -111,28 +111,31 @@ async def list_unfinished(
 async def page(
     session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, window: Window
 ) -> Page[ExecutionRow]:
-    """The user's executions. Those of a tag are found by the tag's own index, which is in order."""
+    """The user's executions. With a tag, the tag's own index is used, which is in order."""
     listed = ExecutionRow.id if narrowed.tag is None else ExecutionTagRow.execution_id
     conditions = _conditions(narrowed, listed)
     if narrowed.tag is None:
-        mine = and_(ExecutionRow.user_id == user_id, *conditions)
+        own = and_(ExecutionRow.user_id == user_id, *conditions)
     else:
-        mine = _tagged(user_id, narrowed.tag)
+        own = _tagged(user_id, narrowed.tag)
         if conditions or narrowed.statuses:
-            mine = and_(mine, ExecutionRow.id == listed, *conditions)
-    # A branch for each status: only so an index yields them in the list's order.
-    branches = [and_(mine, ExecutionRow.status == s) for s in dict.fromkeys(narrowed.statuses)]
+            own = and_(own, ExecutionRow.id == listed, *conditions)
+    # A branch for each status: only then an index has the order of the list.
+    branches = [and_(own, ExecutionRow.status == s) for s in dict.fromkeys(narrowed.statuses)]
     return await newest(
-        session, ExecutionRow, ExecutionRow.id, branches or [mine], window, listed=listed
+        session, ExecutionRow, ExecutionRow.id, branches or [own], window, listed=listed
     )
 
 
 async def list_cancellable(
     session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, *, limit: int
 ) -> Sequence[UUID]:
-    """The user's executions that have not ended and were not asked to, oldest first."""
+    """The user's executions that have not ended and whose cancellation was not requested.
+
+    The oldest come first.
+    """
     is_live = (ExecutionRow.status.in_(UNFINISHED), ExecutionRow.cancel_requested_at.is_(None))
-    return await _chosen(session, user_id, narrowed, is_live, limit=limit)
+    return await _find_ids(session, user_id, narrowed, is_live, limit=limit)
 
 
 async def list_retryable(
@@ -140,7 +143,7 @@ async def list_retryable(
 ) -> Sequence[UUID]:
     """The user's executions that have ended and have no retry yet, oldest first.
 
-    Subtasks are left out: they come again with their parent.
+    Subtasks are left out: they are retried with their parent.
     """
     retry = aliased(ExecutionRow)
     is_over = (
@@ -148,10 +151,10 @@ async def list_retryable(
         ExecutionRow.parent_tool_call_id.is_(None),
         ~exists().where(retry.retry_of_id == ExecutionRow.id),
     )
-    return await _chosen(session, user_id, narrowed, is_over, limit=limit)
+    return await _find_ids(session, user_id, narrowed, is_over, limit=limit)
 
 
-async def _chosen(
+async def _find_ids(
     session: AsyncSession,
     user_id: UUID,
     narrowed: ExecutionFilter,
@@ -176,7 +179,7 @@ async def _chosen(
 def _conditions(
     narrowed: ExecutionFilter, listed: InstrumentedAttribute[UUID]
 ) -> list[ColumnElement[bool]]:
-    """All but the status and the tag; `listed` is the id whose index is walked."""
+    """All filters except status and tag; `listed` is the id whose index is used."""
     columns = {
         ExecutionRow.task_id: narrowed.task_id,
         ExecutionRow.agent_id: narrowed.agent_id,
@@ -187,7 +190,7 @@ def _conditions(
     since, until = narrowed.created_from, narrowed.created_to
     return [
         *(column == value for column, value in columns.items() if value is not None),
-        *made_between(listed, ExecutionRow.created_at, since, until),
+        *created_between(listed, ExecutionRow.created_at, since, until),
     ]
 
 

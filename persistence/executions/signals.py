@@ -1,4 +1,4 @@
-"""Saying something to an execution: a row first, then a signal that only rings the bell."""
+"""Signals to executions: a row first, then a Temporal signal that only wakes the workflow."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,18 +16,18 @@ from persistence.db.live_updates import WAKE_CHANNEL
 from persistence.tables.executions import ExecutionRow, SignalRow
 
 FIRST_WAKE = timedelta(seconds=2)
-"""Whoever writes a row rings at once; the relay takes over this much later (design.md, 4)."""
+"""The writer of a row wakes the workflow at once; after this time the relay does (design.md, 4)."""
 
 NEXT_WAKE = timedelta(seconds=30)
-"""Between two rings of the relay: a busy worker has this long to come to the row (chosen)."""
+"""Between two wake-ups by the relay: time for a busy worker to read the row (chosen)."""
 
 
 KEPT_FOR = timedelta(days=1)
-"""Rows that were taken in stay this long, for who wants to see what was said (chosen)."""
+"""Consumed rows are kept this long, for debugging (chosen)."""
 
 
 class SignalKind(StrEnum):
-    """Kinds of signals rows."""
+    """The kinds of signals."""
 
     START = "start"
     ANSWER = "answer"
@@ -44,15 +44,15 @@ UNREAD_UNTIL_WOKEN = (
     ExecutionStatus.WAITING_FOR_SUBTASK,
     ExecutionStatus.PAUSED,
 )
-"""States in which a message lies until something else has come, so that nobody is rung for it."""
+"""States in which a message does not wake the workflow: it is read with the next other signal."""
 
 
 APPEND_SIGNAL = text("""
 INSERT INTO signals (id, execution_id, kind, payload, wake_at)
 VALUES (:id, :execution_id, :kind, CAST(:payload AS json), clock_timestamp() + :relay_after)
-RETURNING CASE WHEN kind <> 'start' THEN pg_notify(:bell, CAST(execution_id AS text)) END
+RETURNING CASE WHEN kind <> 'start' THEN pg_notify(:wake_channel, CAST(execution_id AS text)) END
 """)
-"""By the database's clock, by which it is due: those of gateways and workers may differ."""
+"""With the database's clock, which decides when it is due: other clocks may differ."""
 
 
 async def append_signal(
@@ -63,18 +63,24 @@ async def append_signal(
     *,
     relay_after: timedelta = FIRST_WAKE,
 ) -> None:
-    """Write the row; the caller holds the execution's row lock and signals after its commit.
+    """Write the row; the caller holds the execution's row lock, and wakes it after the commit.
 
-    A running loop hears of it by notification at once, except of its own start. Whoever does not
-    ring by himself leaves it to the relay with `relay_after` zero.
+    A running loop is notified at once, except of a start. A caller that does not wake the workflow
+    passes zero for `relay_after`, and the relay wakes it.
     """
-    said = {"id": new_id(), "execution_id": execution_id, "kind": kind}
-    how = {"payload": to_json(payload or {}), "relay_after": relay_after, "bell": WAKE_CHANNEL}
-    await session.execute(APPEND_SIGNAL, {**said, **how})
+    parameters = {
+        "id": new_id(),
+        "execution_id": execution_id,
+        "kind": kind,
+        "payload": to_json(payload or {}),
+        "relay_after": relay_after,
+        "wake_channel": WAKE_CHANNEL,
+    }
+    await session.execute(APPEND_SIGNAL, parameters)
 
 
 async def list_unread(session: AsyncSession, execution_id: UUID) -> Sequence[SignalRow]:
-    """What was said and not consumed, oldest first."""
+    """The signals that are not consumed, oldest first."""
     rows = await session.scalars(
         select(SignalRow)
         .where(SignalRow.execution_id == execution_id, SignalRow.consumed_at.is_(None))
@@ -84,7 +90,7 @@ async def list_unread(session: AsyncSession, execution_id: UUID) -> Sequence[Sig
 
 
 async def consume(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """Mark rows as taken in; in the transaction that applies them."""
+    """Mark rows as consumed, in the transaction that applies them."""
     if ids:
         await session.execute(
             update(SignalRow).where(SignalRow.id.in_(ids)).values(consumed_at=text("now()"))
@@ -92,7 +98,7 @@ async def consume(session: AsyncSession, ids: Sequence[UUID]) -> None:
 
 
 async def consume_start(session: AsyncSession, execution_id: UUID) -> None:
-    """Mark an execution's start as taken in."""
+    """Mark an execution's start as consumed."""
     await session.execute(
         update(SignalRow)
         .where(
@@ -112,7 +118,7 @@ WHERE execution_id = :execution_id AND kind = 'start' AND consumed_at IS NULL
 
 
 async def mark_dispatched(database: Database, execution_id: UUID) -> None:
-    """Note that Temporal has the workflow: a busy worker comes to it later than the first ring."""
+    """Store that Temporal has the workflow, so that the relay waits longer for a busy worker."""
     await database.raw.run(MARK_DISPATCHED, {"execution_id": execution_id, "next_wake": NEXT_WAKE})
 
 
@@ -126,17 +132,17 @@ RETURNING 1
 
 
 async def delete_consumed(session: AsyncSession, *, batch: int) -> int:
-    """Delete up to `batch` rows that were taken in long ago; returns how many there were."""
-    gone = await session.execute(DELETE_CONSUMED, {"batch": batch, "kept": KEPT_FOR})
-    return len(gone.all())
+    """Delete up to `batch` rows that were consumed long ago; returns how many."""
+    deleted = await session.execute(DELETE_CONSUMED, {"batch": batch, "kept": KEPT_FOR})
+    return len(deleted.all())
 
 
 async def take_due(
     session: AsyncSession, *, limit: int
 ) -> Sequence[tuple[SignalRow, ExecutionRow]]:
-    """Rows to ring for now, with their executions; pushes their next ring back.
+    """Rows whose wake-up is due, with their executions; sets their next wake-up.
 
-    `SKIP LOCKED`, so that any number of relays share the work.
+    With `SKIP LOCKED` any number of relays share the work.
     """
     result = await session.execute(
         select(SignalRow, ExecutionRow)
@@ -153,7 +159,7 @@ async def take_due(
     pairs = [(row.SignalRow, row.ExecutionRow) for row in result]
     await session.execute(
         update(SignalRow)
-        .where(SignalRow.id.in_([signals.id for signals, _ in pairs]))
+        .where(SignalRow.id.in_([row.id for row, _ in pairs]))
         .values(wake_at=func.now() + NEXT_WAKE)
         .execution_options(synchronize_session=False)
     )

@@ -34,7 +34,7 @@ from persistence.tables.sessions import InputRequestRow, ModelCallRow, ToolCallR
 
 
 async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, Any]:
-    """The raw definition an execution pins: its task's version, or its own."""
+    """The raw definition that an execution pins: its task's version, or its own."""
     if row.definition is not None:
         return row.definition
     version = await session.get_one(TaskVersionRow, (row.task_id, row.task_version))
@@ -102,7 +102,7 @@ async def load(
 
 
 async def _transcript(database: Database, taken: SimpleNamespace) -> Sequence[StoredMessage]:
-    """The session's messages; those of a fork are partly another session's."""
+    """The session's messages; a fork shares messages of other sessions."""
     if taken.forked_from_session_id is None:
         found = await database.raw.rows(TRANSCRIPT, {"session_id": taken.session_id})
     else:
@@ -110,7 +110,7 @@ async def _transcript(database: Database, taken: SimpleNamespace) -> Sequence[St
     return [StoredMessage(**vars(message)) for message in found]
 
 
-STRANGERS = text("""
+FOREIGN_PREFIXES = text("""
 SELECT id FROM executions
 WHERE id = ANY(CAST(:ids AS uuid[])) AND prefix_sha256 IS DISTINCT FROM :prefix_sha256
 """)
@@ -124,7 +124,7 @@ async def _foreign_executions(
     if not others:
         return frozenset()
     parameters = {"ids": list(others), "prefix_sha256": taken.prefix_sha256}
-    return frozenset(row.id for row in await database.raw.rows(STRANGERS, parameters))
+    return frozenset(row.id for row in await database.raw.rows(FOREIGN_PREFIXES, parameters))
 
 
 def _failure(taken: SimpleNamespace) -> Failure | None:
@@ -161,7 +161,7 @@ async def _load_progress(
 
 
 async def _tries(session: AsyncSession, execution_id: UUID) -> Sequence[Any]:
-    """The tries of the last turn, oldest first."""
+    """The attempts of the last turn's call, oldest first."""
     live = (ModelCallRow.execution_id == execution_id, ModelCallRow.superseded_at.is_(None))
     last = (
         select(ModelCallRow.turn).where(*live).order_by(ModelCallRow.turn.desc()).limit(1)
@@ -177,7 +177,7 @@ async def _tries(session: AsyncSession, execution_id: UUID) -> Sequence[Any]:
 async def _open_tool_calls(
     session: AsyncSession, execution_id: UUID, transcript: Sequence[StoredMessage]
 ) -> Sequence[ToolCall]:
-    """The last turn's calls, while the transcript ends with the turn that made them."""
+    """The last turn's calls, if the transcript ends with that turn."""
     if not transcript or transcript[-1].role != "assistant":
         return ()
     live = (ToolCallRow.execution_id == execution_id, ToolCallRow.superseded_at.is_(None))

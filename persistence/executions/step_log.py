@@ -1,4 +1,4 @@
-"""The durable record of one execution, as the loop's one writer holds it."""
+"""The durable record of one execution, for the loop's writer."""
 
 import time
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ from persistence.tables.sessions import ArtifactRow, InputRequestRow, ModelCallR
 
 _SQL = sql.load("executions/step_log.sql")
 
-DESCENDANTS = text("""
+COUNT_DESCENDANTS = text("""
 WITH RECURSIVE up AS (
     SELECT id, parent_execution_id FROM executions WHERE id = :id
     UNION ALL
@@ -49,11 +49,11 @@ WITH RECURSIVE up AS (
 )
 SELECT count(*) - 1 FROM down
 """)
-"""How many subtasks the tree around an execution has."""
+"""The number of subtasks in the whole tree of an execution."""
 
 
 class ExecutionRecord:
-    """One attempt's hold on one execution. `begin` first; then steps until somebody else begins."""
+    """The record for one attempt: first `begin`, then steps, until another attempt begins."""
 
     def __init__(
         self, database: Database, execution_id: UUID, run: RunIdentity, *, host_id: UUID
@@ -70,10 +70,10 @@ class ExecutionRecord:
         self._priority = 0
 
     async def begin(self) -> Snapshot:
-        """Become the one writer and read where the record stands.
+        """Become the one writer and read the record.
 
         Raises:
-            FencedOutError: a newer attempt was here.
+            FencedOutError: a newer attempt has written.
             ExecutionTerminalError: it has ended.
             WorkspaceElsewhereError: its workspace is on another host.
         """
@@ -89,7 +89,8 @@ class ExecutionRecord:
         """Write a step, whole or not at all.
 
         Raises:
-            FencedOutError: somebody else writes now, or the execution has ended.
+            FencedOutError: another attempt writes now, the execution has ended, or the table of
+                transitions does not allow the change of its status.
         """
         parameters = self._parameters(step)
         if _has_rare_parts(step):
@@ -108,7 +109,7 @@ class ExecutionRecord:
         return {**self._token, **own, **step_values.make_parameters(step)}
 
     async def _write_rare(self, session: AsyncSession, step: Step) -> None:
-        """What few steps have, in the same transaction, under the lock the fence has taken."""
+        """Write the parts that few steps have, in the same transaction, under the fence's lock."""
         await signals.consume(session, step.consumed)
         session.add_all(self._request_row(request) for request in step.requests)
         session.add_all(
@@ -129,7 +130,7 @@ class ExecutionRecord:
             .returning(InputRequestRow.id)
         )
         if len(expired.all()) != len(ids):
-            # This attempt knows less than the record; the next one reads it.
+            # The record is newer than this attempt knows; the next attempt reads it.
             raise AlreadyAnsweredError("A request was answered while it expired.")
 
     def _request_row(self, request: NewRequest) -> InputRequestRow:
@@ -164,20 +165,20 @@ class ExecutionRecord:
         )
 
     async def poll_signals(self) -> Inbox:
-        """Read what was said and not consumed, with the requests and subtasks it speaks of."""
+        """Read the unread signals, with the requests and subtasks that they refer to."""
         async with self._database.transaction() as session:
             rows = await signals.list_unread(session, self._id)
-            said = [Signal(row.id, row.kind, row.payload) for row in rows]
+            received = [Signal(row.id, row.kind, row.payload) for row in rows]
             return Inbox(
-                signals=said,
-                answered=await _answered(session, _ids(said, "input_request_id")),
-                children=await _children(session, _ids(said, "execution_id")),
-                # The row's word, read last: the order of what is unread is that of clocks.
+                signals=received,
+                answered=await _answered(session, _ids(received, "input_request_id")),
+                children=await _children(session, _ids(received, "execution_id")),
+                # Read from the row, and last: unread signals are in the order of several clocks.
                 is_pause_requested=await _is_pause_requested(session, self._id),
             )
 
     async def settle_cost(self, outcome: CallOutcome) -> None:
-        """Charge what a call did cost in place of its estimate, whoever writes now."""
+        """Charge the cost of a call instead of its estimate, even if another attempt writes now."""
         usage = outcome.usage or Usage()
         async with self._database.transaction() as session:
             row = await queries.lock_existing(session, self._id)
@@ -217,28 +218,28 @@ class ExecutionRecord:
             return snapshot.LostCall(call.cost_usd or Decimal(0), request)
 
     async def descendants(self) -> int:
-        """How many subtasks the whole tree of this execution has."""
+        """The number of subtasks in the whole tree of this execution."""
         async with self._database.transaction() as session:
-            count: int = await session.scalar(DESCENDANTS, {"id": self._id}) or 0
+            count: int = await session.scalar(COUNT_DESCENDANTS, {"id": self._id}) or 0
             return count
 
 
 def _has_rare_parts(step: Step) -> bool:
-    """Whether one statement is not enough."""
+    """Whether the step needs more than one statement."""
     return bool(
         step.consumed or step.requests or step.expired_requests or step.children or step.artifacts
     )
 
 
 def _receipt(written: Any, step: Step) -> Receipt:
-    """What the step's row tells; there is none when the fence held the writer off."""
+    """The result of a step; without a row the fence has refused it."""
     if written is None:
         raise FencedOutError("Another attempt moves this execution, or it has ended.")
     return Receipt(written.event_seq, written.unread - len(step.consumed))
 
 
-def _ids(said: Sequence[Signal], key: str) -> Sequence[UUID]:
-    return [UUID(str(s.payload[key])) for s in said if key in s.payload]
+def _ids(received: Sequence[Signal], key: str) -> Sequence[UUID]:
+    return [UUID(str(s.payload[key])) for s in received if key in s.payload]
 
 
 async def _is_pause_requested(session: AsyncSession, execution_id: UUID) -> bool:

@@ -1,8 +1,8 @@
-"""The values of one step as `WRITE_STEP` takes them: counts, texts, and rows as JSON arrays.
+"""The parameters of the statement `write_step`: counts, texts, and rows as JSON arrays.
 
-Postgres unescapes every string of a JSON array that it reads rows from, so none may hold what a
-text column can't: NUL and lone surrogates, which models and tools do produce, become U+FFFD here.
-Only the contents of messages travel as text, to the byte.
+Postgres unescapes each string in a JSON array of rows. NUL and lone surrogates, which models and
+tools do produce, can't be stored in a text column, so they are replaced by U+FFFD here. Only the
+contents of messages are sent as text, byte for byte.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,11 +25,11 @@ from domain.text import clean
 from persistence.db.database import to_json
 
 SUMMARY_LENGTH = 200
-"""Of `summary` (contract.md, section 3)."""
+"""The length of `summary` (contract.md, section 3)."""
 
 
 def make_parameters(step: Step) -> dict[str, Any]:
-    """Everything of a step that the statement writes; the writer adds who it is."""
+    """All parameters of a step, except the writer's token."""
     return {**_counts(step), **_facts(step), **_rows(step)}
 
 
@@ -52,9 +52,9 @@ def _counts(step: Step) -> dict[str, Any]:
 
 
 def _has_outcome(step: Step) -> bool:
-    """Whether the step brings more than the beginning of something.
+    """Whether the step ends something, and not only starts it.
 
-    Else a worker that dies again and again in the same call would never be noticed.
+    Otherwise a worker that crashes repeatedly in the same call would not be noticed.
     """
     settled = any(call.status.is_settled for call in step.tool_calls)
     return bool(step.call_outcome or step.messages or step.requests or settled)
@@ -100,7 +100,7 @@ def _rows(step: Step) -> dict[str, Any]:
 
 
 def _array(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The rows as ASCII JSON, looked through only where an escape says that it is worth it."""
+    """The rows as ASCII JSON; they are cleaned only if an escape shows that it is necessary."""
     listed = list(rows)
     text = to_json(listed)
     if "\\u0000" in text or "\\ud" in text:
@@ -109,7 +109,7 @@ def _array(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _storable(value: Any) -> Any:
-    """The value with every text in it fit for a text column."""
+    """The value with every text in it cleaned for a text column."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""API keys: made once, stored as a hash, looked up at use."""
+"""API keys. Only the hash of a key is stored, and the key is found by it."""
 
 import hashlib
 import secrets
@@ -16,20 +16,20 @@ from persistence.db.paging import Page, Window, newest
 from persistence.tables.ledger import ApiKeyRow, UserRow
 
 PREFIX = "pdk_"
-"""What keys begin with, so that they are told from tokens, and found by scanners for secrets."""
+"""The prefix of keys, which distinguishes them from tokens and is known to secret scanners."""
 
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 43
-"""256 bits: nobody guesses it, so a plain hash serves."""
+"""256 bits can't be guessed, so a plain hash is enough."""
 _SHOWN = len(PREFIX) + 6
 
 USED_EVERY = timedelta(minutes=1)
-"""How exactly the last use is known; each would be a write per request (chosen)."""
+"""The precision of the last use: otherwise each request would write (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key and its secret, which nobody can read again."""
+    """A key and its secret, which can't be read again."""
 
     row: ApiKeyRow
     secret: str
@@ -38,10 +38,10 @@ class NewKey:
 async def create(
     session: AsyncSession, user_id: UUID, *, name: str, role: str, expires_at: datetime | None
 ) -> NewKey:
-    """Make a key.
+    """Create a key.
 
     Raises:
-        DuplicateNameError: a live one of the user's has this name.
+        DuplicateNameError: the user has a key with this name.
     """
     secret = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
     row = ApiKeyRow(
@@ -56,13 +56,15 @@ async def create(
         async with session.begin_nested():
             session.add(row)
     except IntegrityError as error:
-        raise DuplicateNameError(f"You have an API key named {name!r} already.") from error
+        raise DuplicateNameError(
+            f"You already have an API key named {name!r}; choose another name."
+        ) from error
     await session.refresh(row)
     return NewKey(row, secret)
 
 
 async def authenticate(session: AsyncSession, secret: str) -> tuple[ApiKeyRow, UserRow] | None:
-    """The live key with this secret and its user; its last use is noted, once in a while."""
+    """The valid key with this secret and its user; its last use is stored, to the minute."""
     found = await session.execute(
         select(ApiKeyRow, UserRow)
         .join(UserRow, UserRow.id == ApiKeyRow.user_id)
@@ -80,7 +82,7 @@ async def authenticate(session: AsyncSession, secret: str) -> tuple[ApiKeyRow, U
 
 
 async def find(session: AsyncSession, key_id: UUID, *, lock: bool = False) -> ApiKeyRow | None:
-    """The key unless it is revoked."""
+    """The key, unless it is revoked."""
     row = await session.get(ApiKeyRow, key_id, with_for_update=lock)
     return None if row is None or row.revoked_at is not None else row
 
@@ -92,7 +94,7 @@ async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[Api
 
 
 async def revoke(session: AsyncSession, row: ApiKeyRow) -> None:
-    """End a locked key."""
+    """Revoke a locked key."""
     row.revoked_at = datetime.now(UTC)
     await session.flush()
 

@@ -1,4 +1,4 @@
-"""Users, made at first sight of a valid token."""
+"""Users, created at the first request with a valid token."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,7 +14,7 @@ from persistence.tables.ledger import UserRow
 
 @dataclass(frozen=True, slots=True)
 class UserFilter:
-    """What a list of users is narrowed by."""
+    """Filters for a list of users."""
 
     subject: str | None = None
     role: str | None = None
@@ -22,7 +22,7 @@ class UserFilter:
 
 
 async def find_or_create(session: AsyncSession, subject: str, role: str) -> UserRow:
-    """The user with this token subject; makes the row, and follows the token's role."""
+    """The user with this token subject, created if needed; the role is updated to the token's."""
     by_subject = select(UserRow).where(UserRow.subject == subject)
     user = await session.scalar(by_subject)
     if user is None:
@@ -41,7 +41,7 @@ async def find_current(session: AsyncSession, user_id: UUID) -> UserRow | None:
 
 
 async def find(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> UserRow | None:
-    """The user; a lock still lets others' rows refer to it."""
+    """The user; with `lock`, other rows can still refer to it."""
     return await session.get(
         UserRow,
         user_id,

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence.db.paging import Page, Window, made_between, newest
+from persistence.db.paging import Page, Window, created_between, newest
 from persistence.tables.ledger import AuditRow, AuditSealRow, UserRow
 
 
@@ -23,7 +23,7 @@ class Actor:
 
 
 ENGINE = Actor(None)
-"""Nobody asked: a fire of a schedule, an end that follows from another."""
+"""For changes that no user requested: a scheduled run, an end that follows from another."""
 
 
 async def record(
@@ -38,7 +38,7 @@ async def record(
 ) -> None:
     """Append one row. `before` and `after` name what changed and never hold prompts or secrets.
 
-    `owner_id` is whose thing it is, where that is not the actor: the owner sees the row too.
+    `owner_id` is the owner of the entity, if that is not the actor: the owner sees the row too.
     """
     entity_type, entity_id = entity
     await session.execute(
@@ -58,7 +58,7 @@ async def record(
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What a list of audit rows is narrowed by; `actor` is a user's id or subject."""
+    """Filters for a list of audit rows; `actor` is a user's id or subject."""
 
     entity_type: str | None = None
     entity_id: UUID | None = None
@@ -70,7 +70,7 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An audit row with its actor's name and its seal; what is not sealed yet has none."""
+    """An audit row with its actor's subject and its seal, if it is sealed already."""
 
     row: AuditRow
     actor: str | None
@@ -80,7 +80,7 @@ class AuditEntry:
 async def page(
     session: AsyncSession, user_id: UUID | None, narrowed: AuditFilter, window: Window
 ) -> Page[AuditRow]:
-    """What a user did and what was done to what is theirs; everything where `user_id` is None."""
+    """Changes by a user and of a user's entities; all changes if `user_id` is None."""
     narrow = await _conditions(session, narrowed)
     if user_id is None:
         branches = [and_(AuditRow.id.is_not(None), *narrow)]
@@ -102,7 +102,7 @@ async def find(session: AsyncSession, audit_id: UUID) -> AuditRow | None:
 
 
 async def load_entries(session: AsyncSession, rows: Sequence[AuditRow]) -> Sequence[AuditEntry]:
-    """The rows with what people want to see beside them, in the same order."""
+    """The rows with their actors and seals, in the same order."""
     seals = await session.scalars(
         select(AuditSealRow).where(AuditSealRow.audit_id.in_([row.id for row in rows]))
     )
@@ -120,7 +120,7 @@ async def _conditions(session: AsyncSession, narrowed: AuditFilter) -> list[Colu
     actor_id = narrowed.actor
     if isinstance(actor_id, str):
         subject = UserRow.subject == actor_id
-        # No such user: an id that nobody has.
+        # There is no such user: use an id that no user has.
         actor_id = await session.scalar(select(UserRow.id).where(subject)) or UUID(int=0)
     columns = {
         AuditRow.entity_type: narrowed.entity_type,
@@ -130,5 +130,5 @@ async def _conditions(session: AsyncSession, narrowed: AuditFilter) -> list[Colu
     }
     return [
         *(column == value for column, value in columns.items() if value is not None),
-        *made_between(AuditRow.id, AuditRow.at, narrowed.since, narrowed.until),
+        *created_between(AuditRow.id, AuditRow.at, narrowed.since, narrowed.until),
     ]

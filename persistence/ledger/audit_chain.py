@@ -1,7 +1,8 @@
-"""Sealing the audit log, and verifying its chain.
+"""Seals the audit log and verifies its chain.
 
-An entry is inserted unchained, since a chain in each transaction would be a lock on all of them.
-A trigger notes it in `audit_unsealed`; the sealer takes what has been committed from there.
+Entries are inserted without a seal: a chain within each transaction would make all transactions
+wait for each other. A trigger adds each entry to `audit_unsealed`, from which committed entries are
+sealed.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from persistence.db.paging import COUNTED
 from persistence.tables.ledger import AuditSealRow, AuditUnsealedRow
 
 SEALER_LOCK = 0x7065726475726501
-"""The advisory lock of the one sealer ("perdure", 1)."""
+"""The advisory lock of sealing ("perdure", 1)."""
 
 _FIELDS = """a.id, a.at, a.actor_id, a.owner_id, a.action, a.entity_type, a.entity_id,
     a.request_id, a.address, CAST(a.before AS text) AS before, CAST(a.after AS text) AS after"""
@@ -46,13 +47,13 @@ FROM audit_seals s LEFT JOIN audit_log a ON a.id = s.audit_id
 WHERE s.seq >= :first ORDER BY s.seq LIMIT :count
 """)  # noqa: S608 - columns of ours
 
-STRAY = text("""
+UNCHAINED = text("""
 SELECT a.id FROM audit_log a
 WHERE NOT EXISTS (SELECT FROM audit_seals s WHERE s.audit_id = a.id)
     AND NOT EXISTS (SELECT FROM audit_unsealed u WHERE u.audit_id = a.id)
 LIMIT 1
 """)
-"""An entry that passed the trigger by: one statement, so one moment."""
+"""An entry that was inserted without the trigger; one statement sees one moment."""
 
 LOST = text("""
 SELECT u.audit_id FROM audit_unsealed u
@@ -61,11 +62,11 @@ WHERE NOT EXISTS (SELECT FROM audit_log a WHERE a.id = u.audit_id) LIMIT 1
 """An entry that was deleted before it was sealed."""
 
 CHUNK = 500
-"""Seals read and hashed at a time: 10 ms, in which the event loop is not held up (measured)."""
+"""Seals read and hashed at a time: this blocks the event loop for 10 ms (measured)."""
 
 
 class Fault(StrEnum):
-    """What is wrong with the chain where it is broken."""
+    """Why the chain is broken."""
 
     SEAL_MISSING = "seal_missing"
     ENTRY_MISSING = "entry_missing"
@@ -75,7 +76,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Where the chain does not hold. `seq` is missing for an entry outside of the chain."""
+    """Where the chain is broken. `seq` is None for an entry outside of the chain."""
 
     fault: Fault
     seq: int | None
@@ -84,7 +85,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The end of a chain at some time, kept elsewhere."""
+    """The end of a chain at some time, stored elsewhere."""
 
     seq: int
     hash: bytes
@@ -92,7 +93,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A head that was expected, and the hash in its place; None where there is none."""
+    """An expected head, and the hash that was found; None if there is no such seal."""
 
     expected: Head
     hash: bytes | None
@@ -100,10 +101,10 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was verified, from `from_seq` to `to_seq`, and what is wrong, if anything is.
+    """The result for the seals from `from_seq` to `to_seq`.
 
-    `next_seq` is where to go on; None where the end was reached or the chain is broken.
-    `unsealed` stops at `pages.COUNTED`.
+    `next_seq` is the next seal to verify, None at the end or if the chain is broken.
+    `unsealed` stops at `paging.COUNTED`.
     """
 
     from_seq: int
@@ -116,7 +117,7 @@ class Verification:
 
 
 async def seal(session: AsyncSession, *, batch: int) -> int:
-    """Seal up to `batch` committed entries; 0 where there is nothing, or another one is sealing."""
+    """Seal up to `batch` committed entries; 0 if there are none, or another process seals."""
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(SEALER_LOCK))):
         return 0
     taken = (await session.execute(TAKE, {"batch": batch})).all()
@@ -138,16 +139,16 @@ async def seal(session: AsyncSession, *, batch: int) -> int:
 
 
 async def find_head(session: AsyncSession) -> AuditSealRow | None:
-    """The newest seal; None before the first one."""
+    """The newest seal, if there is one."""
     return await session.scalar(select(AuditSealRow).order_by(AuditSealRow.seq.desc()).limit(1))
 
 
 async def verify(
     session: AsyncSession, from_seq: int, *, limit: int, expected: Head | None = None
 ) -> Verification:
-    """Verify up to `limit` seals from `from_seq` on; the one before is taken as it stands.
+    """Verify up to `limit` seals from `from_seq`; the seal before is trusted.
 
-    At the end of the chain it looks for entries outside of it, too.
+    At the end of the chain, entries outside of it are searched too.
     """
     newest = await find_head(session)
     end = newest.seq if newest else 0
@@ -167,7 +168,7 @@ async def verify(
 
 
 async def _walk(session: AsyncSession, from_seq: int, last: int) -> tuple[int, Break | None]:
-    """How far the chain holds, and what stops it before `last`."""
+    """The last valid seal, and the break before `last`, if there is one."""
     previous, expected = GENESIS, from_seq
     if from_seq > 1:
         before = await session.get(AuditSealRow, from_seq - 1)
@@ -197,8 +198,8 @@ def _fault(row: Row[Any], expected: int, previous: bytes) -> Fault | None:
 
 
 async def _outside(session: AsyncSession) -> Break | None:
-    if stray := await session.scalar(STRAY):
-        return Break(Fault.ENTRY_UNCHAINED, None, stray)
+    if unchained := await session.scalar(UNCHAINED):
+        return Break(Fault.ENTRY_UNCHAINED, None, unchained)
     if lost := await session.scalar(LOST):
         return Break(Fault.ENTRY_MISSING, None, lost)
     return None

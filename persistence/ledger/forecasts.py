@@ -1,4 +1,4 @@
-"""What a task's next execution may cost and take, from the ones that completed before."""
+"""Forecasts of a task's next execution, from completed ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 SAMPLE = 100
-"""Executions that a forecast is made from: the latest, since tasks change (chosen)."""
+"""A forecast uses this many executions: the latest, since tasks change (chosen)."""
 
-LOOKED_AT = 1_000
-"""Executions of a task that are looked through for the sample, whoever runs it and however they
-end: this bounds the query (chosen)."""
+SEARCHED = 1_000
+"""The sample is searched in this many executions of the task, of all users and statuses, which
+limits the query (chosen)."""
 
 _MEASURES = {
     "cost_usd": "cost_usd",
@@ -29,7 +29,7 @@ _SPREADS = ", ".join(
 
 FORECAST = text(f"""
 WITH latest AS MATERIALIZED (
-    SELECT * FROM executions WHERE task_id = :task_id ORDER BY id DESC LIMIT {LOOKED_AT}
+    SELECT * FROM executions WHERE task_id = :task_id ORDER BY id DESC LIMIT {SEARCHED}
 ),
 sample AS (
     SELECT * FROM latest WHERE user_id = :user_id AND status = 'completed'
@@ -41,7 +41,7 @@ SELECT count(*) AS executions, {_SPREADS} FROM sample
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What half of the executions stayed within, and what nine of ten did."""
+    """The median and the 90th percentile of a measure."""
 
     median: float
     p90: float
@@ -49,14 +49,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Spreads of `executions` past ones, by measure; none where there were none."""
+    """Spreads over `executions` past executions, by measure."""
 
     executions: int
     spreads: Mapping[str, Spread]
 
 
 async def make_forecast(session: AsyncSession, task_id: UUID, user_id: UUID) -> Forecast:
-    """The forecast from the user's own executions of a task, whatever version they ran."""
+    """The forecast from the user's own executions of any version of a task."""
     found = await session.execute(FORECAST, {"task_id": task_id, "user_id": user_id})
     row = found.mappings().one()
     spreads = {

@@ -1,4 +1,4 @@
-"""Figures about everything, from ranges of indexes."""
+"""Totals for administrators, read from ranges of indexes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SELECT
         AS sessions
 """)
 
-# A status outside the index of the active ones, of which there may be millions, is not counted.
+# Only active executions are counted: there may be millions of ended ones.
 _UNFINISHED = text(f"""
 SELECT status, count(*) AS number, min(created_at) AS oldest FROM executions
 WHERE status IN {ACTIVE_STATUSES} GROUP BY status
@@ -50,7 +50,7 @@ class Stats:
 
 
 async def load_stats(session: AsyncSession) -> Stats:
-    """All figures."""
+    """All totals."""
     totals = (await session.execute(_TOTALS, {"counted": COUNTED})).one()
     active = (await session.execute(_UNFINISHED)).all()
     today = (await session.execute(_TODAY, {"since": first_id_at(midnight())})).all()

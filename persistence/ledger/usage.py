@@ -1,8 +1,8 @@
-"""What was used: executions, tokens, money and people's time, by day, task, model or user.
+"""Usage: executions, tokens, cost and people's time, by day, task, model or user.
 
-An execution counts on the day it ended (UTC), with all it used; one that has not ended counts on
-the present day. Days that are over are added up once, in `usage_days`; the rest is added up when
-somebody asks, by the index on `completed_at`.
+An execution counts on the day it ended (UTC), with all its usage; one that has not ended counts
+today. Past days are summed once, in `usage_days`; the rest is summed when it is requested, by the
+index on `completed_at`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ from persistence.tables.executions import ACTIVE_STATUSES
 from persistence.tables.ledger import UsageClosedDayRow, UsageDayRow, UserRow
 
 CLOSING_LOCK = 0x7065726475726502
-"""The advisory lock of whoever closes a day ("perdure", 2)."""
+"""The advisory lock of closing a day ("perdure", 2)."""
 
 SETTLING = timedelta(hours=1)
-"""After a day's end until it is closed: far longer than a transaction may take (chosen)."""
+"""A day is closed this long after its end: far longer than a transaction takes (chosen)."""
 
 MOST_GROUPS = 1_000
-"""Of one answer, the dearest first (chosen: nobody reads more, and totals hold all)."""
+"""The groups of one result, the most expensive first (chosen); totals include all."""
 
 
 class GroupBy(StrEnum):
@@ -41,7 +41,7 @@ class GroupBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UsageFilter:
-    """Whose usage, of which task, from the first to the last day, both included."""
+    """Filters: the user, the task, and the first and last day, both included."""
 
     since: date
     until: date
@@ -51,7 +51,7 @@ class UsageFilter:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Sums over executions. Of those not ended, none is completed, failed or cancelled."""
+    """Sums over executions. An execution that has not ended counts in `executions` only."""
 
     executions: int = 0
     completed: int = 0
@@ -68,7 +68,7 @@ class Measures:
 
 @dataclass(frozen=True, slots=True)
 class GroupUsage:
-    """The sums of one day, task, model or user, and its name; no key: executions without a task."""
+    """The sums of one day, task, model or user. Executions without a task have no key."""
 
     key: date | UUID | str | None
     name: str | None
@@ -77,7 +77,7 @@ class GroupUsage:
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """Groups (days in their order, others the dearest first) and the sums over all of them."""
+    """Groups (days in order, others the most expensive first) and the sums over all of them."""
 
     groups: Sequence[GroupUsage]
     totals: Measures
@@ -134,8 +134,8 @@ GROUP BY day, user_id, task_id, model
 """  # noqa: S608 - columns of ours
 
 
-def _added_up(*, where: str = "", with_open: bool, by_model: bool) -> str:
-    """Executions by day, user, task and, where wanted, once more by model."""
+def _sum_executions(*, where: str = "", with_open: bool, by_model: bool) -> str:
+    """Executions by day, user and task, and with `by_model` also by model."""
     still_open = f"""
         UNION ALL
         SELECT {_COLUMNS}, CAST(:today AS date) AS day, {_WAITED}
@@ -158,12 +158,12 @@ def _added_up(*, where: str = "", with_open: bool, by_model: bool) -> str:
 _CLOSE = text(f"""
 INSERT INTO usage_days (day, user_id, task_id, model, {", ".join(_MEASURES)})
 SELECT day, user_id, task_id, model, {", ".join(_MEASURES)}
-FROM ({_added_up(with_open=False, by_model=True)}) AS added
+FROM ({_sum_executions(with_open=False, by_model=True)}) AS summed
 """)  # noqa: S608 - columns of ours
 
 
 async def sum_usage(session: AsyncSession, group_by: GroupBy, narrowed: UsageFilter) -> UsageReport:
-    """The usage that `narrowed` leaves, grouped."""
+    """The filtered usage, grouped."""
     today = datetime.now(UTC).date()
     closed = await session.scalar(select(func.max(UsageClosedDayRow.day)))
     first_open = narrowed.since if closed is None else max(narrowed.since, _next(closed))
@@ -183,14 +183,14 @@ async def sum_usage(session: AsyncSession, group_by: GroupBy, narrowed: UsageFil
     groups = [row for row in rows if not row.is_total]
     totals = [_measures(row) for row in rows if row.is_total]
     return UsageReport(
-        groups=await _named(session, group_by, groups[:MOST_GROUPS]),
+        groups=await _with_names(session, group_by, groups[:MOST_GROUPS]),
         totals=totals[0] if totals else Measures(),
         is_capped=len(groups) > MOST_GROUPS,
     )
 
 
 async def close_next_day(session: AsyncSession, now: datetime) -> date | None:
-    """Add up the oldest day that is over and open; None where there is none, or another closes."""
+    """Sum the oldest past day that is open; None if there is none, or another process does it."""
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(CLOSING_LOCK))):
         return None
     closed = await session.scalar(select(func.max(UsageClosedDayRow.day)))
@@ -217,17 +217,17 @@ _KEYS = {
 
 
 def _statement(group_by: GroupBy, narrowed: UsageFilter, *, with_open: bool) -> TextClause:
-    """Sums by key, and those over everything."""
+    """Sums by key, and over everything."""
     by_model = group_by is GroupBy.MODEL
     chosen = [name for name in ("user_id", "task_id") if getattr(narrowed, name) is not None]
-    live = _added_up(
+    live = _sum_executions(
         where="".join(f" AND e.{name} = :{name}" for name in chosen),
         with_open=with_open,
         by_model=by_model,
     )
     stored = "".join(f" AND {name} = :{name}" for name in chosen)
     key = _KEYS[group_by]
-    # Rows over all models are those without one: of models, the group without a key is the total.
+    # Rows for all models have no model: by model, the group without a key is the total.
     of_all_models = "" if by_model else " AND model IS NULL"
     is_total, grouped = (
         ("model IS NULL", "model")
@@ -246,7 +246,7 @@ def _statement(group_by: GroupBy, narrowed: UsageFilter, *, with_open: bool) -> 
     """)  # noqa: S608 - columns of ours
 
 
-async def _named(
+async def _with_names(
     session: AsyncSession, group_by: GroupBy, rows: Sequence[Row[Any]]
 ) -> Sequence[GroupUsage]:
     names: Mapping[Any, str] = {}

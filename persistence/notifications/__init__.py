@@ -1,1 +1,1 @@
-"""Rows of notifications and their delivery attempts."""
+"""Notifications and their delivery attempts."""

@@ -1,4 +1,4 @@
-"""Delivering notifications: which are due, each try on record before it is made, how it ended."""
+"""Deliveries of notifications: which are due, and their attempts, stored before they are made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 from persistence.tables.sessions import InputRequestRow
 
 NEXT_START = timedelta(seconds=30)
-"""A start that failed is tried again after this long (chosen, as the relay's next ring)."""
+"""After this time a failed start is retried (chosen, as for the relay's next wake-up)."""
 
 NEXT_LOOK = timedelta(hours=1)
-"""How often a delivery under way is looked after: that its workflow was lost or ended behind our
-back is rare, and its tries lie hours apart (chosen)."""
+"""How often a delivery in progress is checked: its workflow is rarely lost or ended in Temporal,
+and its attempts are hours apart (chosen)."""
 
 EXCERPT = 500
-"""Characters of a receiver's answer that are kept (chosen)."""
+"""Characters of a receiver's response that are stored (chosen)."""
 
 ENDED_ELSEWHERE = "The delivery's workflow was ended in Temporal."
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationSource:
-    """What a message is made of: the event, its execution, and the request it speaks of."""
+    """The source of a message: the event, its execution, and the input request of the event."""
 
     event: ExecutionEventRow
     execution: ExecutionRow
@@ -40,7 +40,7 @@ class NotificationSource:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """A try that is on record and not made yet."""
+    """An attempt that is stored and not made yet."""
 
     attempt_id: UUID
     number: int
@@ -49,7 +49,7 @@ class DeliveryAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """What came of a try. No error: it was taken."""
+    """The result of an attempt. Without an error the receiver has accepted the message."""
 
     error: str | None = None
     is_final: bool = False
@@ -60,20 +60,20 @@ class AttemptResult:
 
 @dataclass(frozen=True, slots=True)
 class DueDelivery:
-    """A delivery whose workflow is to be started, or looked after."""
+    """A delivery whose workflow must be started or checked."""
 
     id: UUID
     facts: WorkflowFacts
 
 
 async def take_due(session: AsyncSession, *, limit: int) -> Sequence[DueDelivery]:
-    """Deliveries whose time has come; pushes their next time back. Any number of relays share."""
+    """Deliveries that are due; sets when they are due next. Any number of relays share the work."""
     result = await session.execute(
         select(NotificationRow, ExecutionRow.task_id)
         .outerjoin(ExecutionRow, ExecutionRow.id == NotificationRow.execution_id)
         .where(
             NotificationRow.status == Delivery.PENDING,
-            # The clock of who wrote it, lest a worker's that is behind wait for its next look.
+            # The database's clock, which wrote it: a worker's clock may be slow.
             NotificationRow.start_at <= func.now(),
         )
         .order_by(NotificationRow.start_at)
@@ -87,7 +87,7 @@ async def take_due(session: AsyncSession, *, limit: int) -> Sequence[DueDelivery
 
 
 def _facts(row: NotificationRow, task_id: UUID | None) -> WorkflowFacts:
-    """For operators and order; what is told, and to whom, stays here."""
+    """What operators see in Temporal; content and receivers are not included."""
     return WorkflowFacts(
         user_id=row.user_id,
         task_id=task_id,
@@ -97,7 +97,7 @@ def _facts(row: NotificationRow, task_id: UUID | None) -> WorkflowFacts:
 
 
 async def mark_started(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """Note that Temporal has their workflows."""
+    """Store that Temporal has their workflows."""
     await session.execute(
         update(NotificationRow)
         .where(NotificationRow.id.in_(ids))
@@ -106,7 +106,7 @@ async def mark_started(session: AsyncSession, ids: Sequence[UUID]) -> None:
 
 
 async def give_up(session: AsyncSession, notification_id: UUID) -> None:
-    """Write `failed` for a delivery whose workflow is no more."""
+    """Write `failed` for a delivery whose workflow has ended."""
     await session.execute(
         update(NotificationRow)
         .where(NotificationRow.id == notification_id, NotificationRow.status == Delivery.PENDING)
@@ -120,7 +120,7 @@ async def give_up(session: AsyncSession, notification_id: UUID) -> None:
 
 
 async def begin_attempt(session: AsyncSession, notification_id: UUID) -> DeliveryAttempt | None:
-    """Put a try on record before it is made; None when the delivery has ended."""
+    """Store an attempt before it is made; None if the delivery has ended."""
     row = await session.scalar(
         update(NotificationRow)
         .where(NotificationRow.id == notification_id, NotificationRow.status == Delivery.PENDING)
@@ -137,7 +137,11 @@ async def begin_attempt(session: AsyncSession, notification_id: UUID) -> Deliver
 
 
 async def find_status(session: AsyncSession, notification_id: UUID) -> Delivery:
-    """Where a delivery stands. Raises `LookupError` where there is none."""
+    """The status of a delivery.
+
+    Raises:
+        LookupError: there is no such notification.
+    """
     status = await session.scalar(
         select(NotificationRow.status).where(NotificationRow.id == notification_id)
     )
@@ -147,7 +151,7 @@ async def find_status(session: AsyncSession, notification_id: UUID) -> Delivery:
 
 
 async def load_source(session: AsyncSession, row: NotificationRow) -> NotificationSource | None:
-    """What its message is made of; None for a test, which tells of nothing."""
+    """The source of its message; None for a test."""
     if row.execution_id is None:
         return None
     event = await session.get_one(ExecutionEventRow, (row.execution_id, row.event_seq))
@@ -160,13 +164,13 @@ async def load_source(session: AsyncSession, row: NotificationRow) -> Notificati
 async def store_payload(
     session: AsyncSession, row: NotificationRow, payload: Mapping[str, Any]
 ) -> None:
-    """Keep the message: every try sends the same."""
+    """Store the message: every attempt sends the same."""
     row.payload = dict(payload)
     await session.flush()
 
 
 END = text("""
-WITH tried AS (
+WITH attempt AS (
     UPDATE notification_attempts SET duration_ms = :duration_ms, status_code = :status_code,
         error = :error, excerpt = :excerpt
     WHERE id = :attempt_id
@@ -176,34 +180,34 @@ UPDATE notifications SET status = :status, error = :error, next_attempt_at = :ne
 WHERE id = :id AND status = 'pending'
 RETURNING id
 """)
-"""Two tries at once, after a lost heartbeat, may both end; the first end that is one counts."""
+"""After a lost heartbeat two attempts may run at once; the first that ends the delivery wins."""
 
 
 async def end_attempt(
     session: AsyncSession,
-    this: DeliveryAttempt,
-    tried: AttemptResult,
+    attempt: DeliveryAttempt,
+    result: AttemptResult,
     *,
     duration_ms: int,
     delay: timedelta | None,
 ) -> Delivery:
-    """Write what came of a try, and tell how the delivery stands.
+    """Store the result of an attempt; returns the status of the delivery.
 
-    `delay` is how long until the next try, None where there is none.
+    `delay` is the time until the next attempt, None if there is none.
     """
-    if tried.error is None:
+    if result.error is None:
         status = Delivery.DELIVERED
     else:
         status = Delivery.FAILED if delay is None else Delivery.PENDING
     parameters = {
-        "id": this.notification.id,
-        "attempt_id": this.attempt_id,
+        "id": attempt.notification.id,
+        "attempt_id": attempt.attempt_id,
         "status": status,
-        "error": tried.error and clean(tried.error),
-        "status_code": tried.status_code,
-        "excerpt": tried.excerpt and clean(tried.excerpt)[:EXCERPT],
+        "error": result.error and clean(result.error),
+        "status_code": result.status_code,
+        "excerpt": result.excerpt and clean(result.excerpt)[:EXCERPT],
         "duration_ms": duration_ms,
         "next_attempt_at": delay and datetime.now(UTC) + delay,
     }
-    is_mine = await session.scalar(END, parameters) is not None
-    return status if is_mine else await find_status(session, this.notification.id)
+    is_ended = await session.scalar(END, parameters) is not None
+    return status if is_ended else await find_status(session, attempt.notification.id)

@@ -1,7 +1,6 @@
-"""Notifications as their owners see them: lists, tries, a test, a redelivery.
+"""Notifications as their owners see them: lists, attempts, a test, a redelivery.
 
-Most rows are written by a trigger, with the event they tell of (migration 0008); what delivers them
-works through `persistence/notifications/deliveries.py`.
+A trigger writes most rows in the transaction of their event; `deliveries.py` delivers them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 
 @dataclass(frozen=True, slots=True)
 class NotificationFilter:
-    """What a list of notifications is narrowed by."""
+    """Filters for a list of notifications."""
 
     status: str | None = None
     kind: str | None = None
@@ -54,7 +53,7 @@ async def find(session: AsyncSession, notification_id: UUID) -> NotificationRow 
 async def list_attempts(
     session: AsyncSession, notification_id: UUID
 ) -> Sequence[NotificationAttemptRow]:
-    """Its tries, in order; `domain.notifications.TRIES` at most."""
+    """Its attempts in order, at most `domain.notifications.TRIES`."""
     rows = await session.scalars(
         select(NotificationAttemptRow)
         .where(NotificationAttemptRow.notification_id == notification_id)
@@ -64,14 +63,14 @@ async def list_attempts(
 
 
 async def redeliver(session: AsyncSession, row: NotificationRow) -> NotificationRow:
-    """A new delivery of the same message: its receiver knows it by its id.
+    """Create a new delivery of the same message; the receiver recognises it by its id.
 
     Raises:
-        ConflictError: the last one is still under way.
+        ConflictError: the last delivery has not ended.
     """
     if row.status == Delivery.PENDING:
         raise ConflictError("This notification is still being delivered; see its attempts.")
-    again = NotificationRow(
+    redelivery = NotificationRow(
         id=new_id(),
         message_id=row.message_id,
         user_id=row.user_id,
@@ -83,13 +82,13 @@ async def redeliver(session: AsyncSession, row: NotificationRow) -> Notification
         target=row.target,
         payload=row.payload,
     )
-    return await _add(session, again)
+    return await _add(session, redelivery)
 
 
 async def create_test(
     session: AsyncSession, user_id: UUID, kind: Kind, target: Mapping[str, Any]
 ) -> NotificationRow:
-    """A sample for a target, which goes the way of all others."""
+    """Create a test notification, which is delivered as all others."""
     new = new_id()
     sample = NotificationRow(
         id=new,

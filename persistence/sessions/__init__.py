@@ -1,1 +1,1 @@
-"""Rows of sessions: transcripts, their lineage, artifacts."""
+"""Sessions: conversations, transcripts of forks, timelines and artifacts."""

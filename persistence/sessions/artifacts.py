@@ -1,4 +1,4 @@
-"""Kept files, as they are read; their bytes are in the content-addressed store."""
+"""Artifacts. Their bytes are in the content-addressed store."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ async def find(session: AsyncSession, artifact_id: UUID) -> ArtifactRow | None:
 
 
 async def create(session: AsyncSession, row: ArtifactRow) -> None:
-    """Insert a file that somebody sent; its execution's story tells of it."""
+    """Store a file that a client sent, with an event of its execution."""
     session.add(row)
     await session.flush()
     if row.execution_id is not None:
@@ -25,6 +25,6 @@ async def create(session: AsyncSession, row: ArtifactRow) -> None:
 
 
 async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Page[ArtifactRow]:
-    """The files an execution kept."""
+    """The files that an execution saved."""
     condition = ArtifactRow.execution_id == execution_id
     return await newest(session, ArtifactRow, ArtifactRow.id, [condition], window)

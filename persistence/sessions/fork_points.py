@@ -1,4 +1,4 @@
-"""Where an execution can be forked, and the session that a fork begins with."""
+"""The points at which an execution can be forked, and the session of a fork."""
 
 import json
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from domain.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import MessageRow, ModelCallRow, SessionRow
 
-GOES_ON = ("tool_use", "max_tokens")
-"""Stop reasons after which our next message belongs to the turn: results, or the word to go on."""
+CONTINUING = ("tool_use", "max_tokens")
+"""Stop reasons after which the next user message belongs to the turn: tool results, or the request
+to continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForkPoint:
-    """The last message that is shared. `needs_prompt`: it is the model's last word."""
+    """The last message that is shared. `needs_prompt`: the model has finished its answer there."""
 
     seq: int
     needs_prompt: bool = False
@@ -33,7 +34,7 @@ async def find_start(session: AsyncSession, source: ExecutionRow) -> ForkPoint:
 
 
 async def count_turns(session: AsyncSession, source: ExecutionRow) -> int:
-    """How many turns an execution has behind it, without what a reset superseded."""
+    """How many turns an execution has, without those that a reset superseded."""
     last = await session.scalar(
         select(ModelCallRow.turn)
         .where(*_answered(source))
@@ -46,11 +47,11 @@ async def count_turns(session: AsyncSession, source: ExecutionRow) -> int:
 async def find_after_turn(
     session: AsyncSession, source: ExecutionRow, turn: int
 ) -> ForkPoint | None:
-    """After a turn with its tool results; None where there is no such turn."""
-    asked_up_to = await session.scalar(
+    """The point after a turn with its tool results; None if there is no such turn."""
+    sent_seq = await session.scalar(
         select(ModelCallRow.last_message_seq).where(*_answered(source), ModelCallRow.turn == turn)
     )
-    if asked_up_to is None:
+    if sent_seq is None:
         return None
     found = await session.scalars(
         select(MessageRow)
@@ -58,14 +59,14 @@ async def find_after_turn(
             MessageRow.session_id == source.session_id,
             MessageRow.execution_id == source.id,
             MessageRow.superseded_at.is_(None),
-            MessageRow.seq.in_([asked_up_to + 1, asked_up_to + 2]),
+            MessageRow.seq.in_([sent_seq + 1, sent_seq + 2]),
         )
         .order_by(MessageRow.seq)
     )
-    said, *following = found.all()
-    if following and following[0].role == "user" and said.stop_reason in GOES_ON:
+    answer, *following = found.all()
+    if following and following[0].role == "user" and answer.stop_reason in CONTINUING:
         return ForkPoint(following[0].seq)
-    return ForkPoint(said.seq, needs_prompt=_is_last_word(said))
+    return ForkPoint(answer.seq, needs_prompt=_is_final(answer))
 
 
 def _answered(source: ExecutionRow) -> tuple[ColumnElement[bool], ...]:
@@ -76,20 +77,20 @@ def _answered(source: ExecutionRow) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _is_last_word(said: MessageRow) -> bool:
-    """Whether nothing follows from a message: no call waits for its result, and no turn goes on."""
-    asks = any(block.get("type") == "tool_use" for block in json.loads(said.content))
-    return not asks and said.stop_reason != "pause_turn"
+def _is_final(answer: MessageRow) -> bool:
+    """Whether the answer ends the turn: no tool call waits for its result, nothing is paused."""
+    has_calls = any(block.get("type") == "tool_use" for block in json.loads(answer.content))
+    return not has_calls and answer.stop_reason != "pause_turn"
 
 
 async def create_session(
     session: AsyncSession, source: ExecutionRow, origin: SessionRow, point: ForkPoint
 ) -> SessionRow:
-    """A new session that shares what the source's has up to there; the source's row is locked.
+    """Create a session that shares the messages up to the point; the source's row is locked.
 
-    It stays on the host that holds the files, which it starts with a copy of.
+    It stays on the same host, because it starts with a copy of the workspace.
     """
-    # The clock of now, not of the transaction: what a reset waits to supersede comes after it.
+    # The current time, not the transaction's: a reset that waits for the lock supersedes later.
     now = await session.scalar(select(func.clock_timestamp()))
     row = SessionRow(
         user_id=source.user_id,

@@ -1,8 +1,8 @@
-"""Transcripts of forks: what a session shares with those it was forked from, as it was then.
+"""Transcripts of forks: the messages that a session shares with its ancestors.
 
-A fork copies no message. Its line of ancestors is followed, each read up to the fork's place and as
-it stood at that moment: what was superseded later still counts, what was written later does not.
-Sessions that are no forks never come here.
+A fork copies no message. The messages of each ancestor are read up to the fork's place and as they
+were at that time: a message that was superseded later is included, a later one is not. Sessions
+that are not forks are read without this module.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from persistence.db.database import Database
 from persistence.tables.sessions import MessageRow
 
-# Sorted parts are not merged into one join: Postgres can't know that a line is short, and would
-# read the whole table for it.
+# Each part is sorted by itself and not joined: Postgres does not know that there are few ancestors
+# and would read the whole table.
 LINE = """
 WITH RECURSIVE line AS (
     SELECT forked_from_session_id AS session_id, forked_at_seq AS upto, forked_at AS as_of
@@ -57,19 +57,19 @@ LATEST = text(f"{LINE} SELECT * FROM whole ORDER BY seq DESC LIMIT :limit")  # n
 
 
 async def load_transcript(database: Database, session_id: UUID) -> Sequence[SimpleNamespace]:
-    """All messages that count for a fork, oldest first: columns as of `resumption.TRANSCRIPT`."""
+    """All messages of a fork, oldest first, with the columns of `snapshot.TRANSCRIPT`."""
     return await database.raw.rows(TRANSCRIPT, {"session_id": session_id})
 
 
 async def find_last_message(database: Database, session_id: UUID) -> SimpleNamespace | None:
-    """The last message that counts for a fork."""
+    """The last message of a fork."""
     return await database.raw.run(LATEST, {"session_id": session_id, "limit": 1})
 
 
 async def list_latest_messages(
     session: AsyncSession, session_id: UUID, *, limit: int
 ) -> Sequence[MessageRow]:
-    """The latest messages that count for a fork, oldest first."""
+    """The latest messages of a fork, oldest first."""
     query = select(MessageRow).from_statement(LATEST)
     rows = await session.scalars(query, {"session_id": session_id, "limit": limit})
     return rows.all()[::-1]

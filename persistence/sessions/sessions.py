@@ -1,4 +1,4 @@
-"""Conversations as the gateway makes and reads them, and their transcripts."""
+"""Sessions as the gateway creates and reads them, and their transcripts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from persistence.tables.sessions import MessageRow, SessionRow
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """What conversations are chosen by."""
+    """Filters for a list of sessions."""
 
     is_interactive: bool | None = None
     agent_id: str | None = None
 
 
 async def find(session: AsyncSession, session_id: UUID) -> SessionRow | None:
-    """The conversation unless it is deleted."""
+    """The session unless it is deleted."""
     row = await session.get(SessionRow, session_id)
     return None if row is None or row.deleted_at is not None else row
 
 
 async def lock(session: AsyncSession, session_id: UUID) -> SessionRow | None:
-    """The conversation unless it is deleted, locked: nothing starts or ends in it meanwhile."""
+    """The session unless it is deleted, locked: no execution starts or ends in it meanwhile."""
     row = await session.get(
         SessionRow, session_id, with_for_update={"key_share": True}, populate_existing=True
     )
@@ -36,20 +36,20 @@ async def lock(session: AsyncSession, session_id: UUID) -> SessionRow | None:
 
 
 async def create(session: AsyncSession, row: SessionRow) -> None:
-    """Store a conversation; its times are read back."""
+    """Store a session; its times are read back."""
     session.add(row)
     await session.flush()
     await session.refresh(row)
 
 
 async def rename(session: AsyncSession, row: SessionRow, title: str | None) -> None:
-    """Give a locked conversation another title."""
+    """Change the title of a locked session."""
     row.title, row.updated_at = title, datetime.now(UTC)
     await session.flush()
 
 
 async def delete(session: AsyncSession, row: SessionRow) -> None:
-    """Mark a locked conversation deleted; its executions stay readable."""
+    """Mark a locked session as deleted; its executions stay readable."""
     row.deleted_at = row.updated_at = datetime.now(UTC)
     await session.flush()
 
@@ -57,10 +57,10 @@ async def delete(session: AsyncSession, row: SessionRow) -> None:
 async def page(
     session: AsyncSession, user_id: UUID, narrowed: SessionFilter, window: Window
 ) -> Page[SessionRow]:
-    """The user's conversations."""
+    """The user's sessions."""
     conditions = [SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None)]
     if narrowed.is_interactive is not None:
-        # `IS true` is what the index of the interactive ones says.
+        # The partial index has the condition `IS true`.
         conditions.append(SessionRow.is_interactive.is_(narrowed.is_interactive))
     if narrowed.agent_id is not None:
         conditions.append(SessionRow.agent_id == narrowed.agent_id)
@@ -70,9 +70,9 @@ async def page(
 async def list_latest_messages(
     session: AsyncSession, session_id: UUID, *, limit: int
 ) -> Sequence[MessageRow]:
-    """The latest `limit` messages, oldest first, without what a reset superseded.
+    """The latest `limit` messages, oldest first, without those that a reset superseded.
 
-    Of a fork they may be those that it shares.
+    For a fork they include shared messages.
     """
     conversation = await session.get(SessionRow, session_id)
     if conversation is not None and conversation.forked_from_session_id is not None:

@@ -1,6 +1,6 @@
-"""What happened in one execution, oldest first: events, messages, tool calls, model calls.
+"""The timeline of one execution, oldest first: events, messages, tool calls, model calls.
 
-Each list is read behind a mark that grows with the story, so that a reader can follow it.
+Each list is read after a cursor that grows with the timeline, so a client can follow it.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class TimelinePage(Generic[R]):
-    """A part of a story; `next_after` is the mark behind which it goes on, None at its end.
+    """A part of a timeline; the next part follows after `next_after`, None at the end.
 
-    `total` stops at `COUNTED`; `is_capped` says that there are more.
+    `total` stops at `COUNTED`; `is_capped`: there are more.
     """
 
     rows: Sequence[R]
@@ -35,7 +35,7 @@ class TimelinePage(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class TimelineRange:
-    """Which part of a story: `limit` rows behind the mark `after`, or behind `offset` rows."""
+    """Which part of a timeline: `limit` rows after the cursor `after`, or after `offset` rows."""
 
     limit: int
     after: int | None = None
@@ -45,8 +45,8 @@ class TimelineRange:
 async def list_events(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[ExecutionEventRow]:
-    """Events; the mark is `seq`."""
-    return await _chapter(
+    """Events; the cursor is `seq`."""
+    return await _read_by_seq(
         session,
         ExecutionEventRow,
         ExecutionEventRow.execution_id == execution_id,
@@ -58,45 +58,51 @@ async def list_events(
 async def list_messages(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[MessageRow]:
-    """The messages this execution added to its session, without superseded ones; mark: `seq`."""
+    """The messages that this execution added, without superseded ones; the cursor is `seq`."""
     condition = (MessageRow.execution_id == execution_id) & MessageRow.superseded_at.is_(None)
-    return await _chapter(session, MessageRow, condition, MessageRow.seq, span)
+    return await _read_by_seq(session, MessageRow, condition, MessageRow.seq, span)
 
 
 async def list_tool_calls(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[ToolCallRow]:
-    """Tool calls, superseded ones too; the mark is the place in the list."""
+    """Tool calls, including superseded ones; the cursor is the position in the list."""
     condition = ToolCallRow.execution_id == execution_id
     order = (ToolCallRow.turn, ToolCallRow.position, ToolCallRow.id)
-    return await _placed(session, select(ToolCallRow).where(condition).order_by(*order), span)
+    return await _read_by_position(
+        session, select(ToolCallRow).where(condition).order_by(*order), span
+    )
 
 
 async def list_model_calls(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[ModelCallRow]:
-    """Every try of every model call, superseded ones too; the mark is the place in the list."""
+    """Every attempt of every model call, including superseded ones; the cursor is the position."""
     condition = ModelCallRow.execution_id == execution_id
     order = (ModelCallRow.turn, ModelCallRow.try_number, ModelCallRow.id)
-    return await _placed(session, select(ModelCallRow).where(condition).order_by(*order), span)
+    return await _read_by_position(
+        session, select(ModelCallRow).where(condition).order_by(*order), span
+    )
 
 
-async def _chapter(
+async def _read_by_seq(
     session: AsyncSession,
     row: type[R],
     condition: ColumnElement[bool],
-    mark: InstrumentedAttribute[int],
+    cursor: InstrumentedAttribute[int],
     span: TimelineRange,
 ) -> TimelinePage[R]:
     query = select(row).where(condition)
-    behind = query if span.after is None else query.where(mark > span.after)
-    rows, total = await _read(session, query, behind.order_by(mark).offset(span.offset), span)
-    last = getattr(rows[span.limit - 1], mark.key) if len(rows) > span.limit else None
+    following = query if span.after is None else query.where(cursor > span.after)
+    rows, total = await _read(session, query, following.order_by(cursor).offset(span.offset), span)
+    last = getattr(rows[span.limit - 1], cursor.key) if len(rows) > span.limit else None
     return TimelinePage(rows[: span.limit], min(total, COUNTED), total > COUNTED, last)
 
 
-async def _placed(session: AsyncSession, query: Select[R], span: TimelineRange) -> TimelinePage[R]:
-    """By place: a turn has a handful of calls and an execution some hundred turns."""
+async def _read_by_position(
+    session: AsyncSession, query: Select[R], span: TimelineRange
+) -> TimelinePage[R]:
+    """Read by position: a turn has a few calls, and an execution some hundred turns."""
     start = (span.after or 0) + span.offset
     rows, total = await _read(session, query, query.offset(start), span)
     last = start + span.limit if len(rows) > span.limit else None
@@ -106,7 +112,7 @@ async def _placed(session: AsyncSession, query: Select[R], span: TimelineRange) 
 async def _read(
     session: AsyncSession, query: Select[R], part: Select[R], span: TimelineRange
 ) -> tuple[Sequence[R], int]:
-    """The rows, one more than asked for where there are more, and the bounded count."""
+    """The rows, one more than the limit if there are more, and the bounded count."""
     counted = query.order_by(None).limit(COUNTED + 1).subquery()
     total = await session.scalar(select(func.count()).select_from(counted)) or 0
     rows = await session.scalars(part.limit(span.limit + 1))

@@ -1,8 +1,8 @@
-"""The declarative base and the column types all tables share.
+"""The declarative base and the column types that all tables share.
 
-What the loop's steps write (messages, model and tool calls, events) has no foreign key to its
-execution: the statement that writes a step hangs each row on the execution it has just updated, and
-nothing deletes executions. Checking it again cost a fifth of a step in Postgres.
+The rows that a step writes (messages, model and tool calls, events) have no foreign key to their
+execution: the same statement has just updated the execution, and executions are never deleted. The
+check would cost a fifth of a step in Postgres.
 """
 
 from datetime import datetime
@@ -28,9 +28,9 @@ NAMING = {
 
 
 class CleanText(TypeDecorator[str]):
-    """Text that Postgres can hold: NUL and lone surrogates become U+FFFD on the way in.
+    """Text that Postgres can store: NUL and lone surrogates are replaced by U+FFFD.
 
-    Tools and models produce both; refusing the row would lose the step.
+    Tools and models produce both; if the row were refused, the step would be lost.
     """
 
     impl = Text
@@ -79,7 +79,7 @@ class NamedRow(OwnedRow):
     __abstract__ = True
 
     KIND: ClassVar[str]
-    """What people call it, with its article."""
+    """The kind of resource for error texts, with its article."""
 
     name: Mapped[str]
     description: Mapped[str | None]

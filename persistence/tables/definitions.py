@@ -13,12 +13,12 @@ from persistence.tables.columns import CleanText, CreatedAt, Id, NamedRow, Owned
 
 
 class TaskRow(Row):
-    """A task: its identity, its switches and its schedule. What a run uses is in the version."""
+    """A task: its name, whether it is active, its schedule. Its definition is in the version."""
 
     __tablename__ = "tasks"
     __table_args__ = (
         Index(
-            "uq_tasks_user_id_name_live",
+            "uq_tasks_user_id_name_current",
             "user_id",
             "name",
             unique=True,
@@ -58,7 +58,7 @@ class TaskRow(Row):
 
 
 class TaskVersionRow(Row):
-    """What an execution runs: written once, never changed. `definition` is a `TaskDefinition`."""
+    """The definition that an execution runs, a `TaskDefinition`. It never changes."""
 
     __tablename__ = "task_versions"
 
@@ -70,7 +70,7 @@ class TaskVersionRow(Row):
 
 
 class TaskTemplateRow(NamedRow):
-    """A task's body with parameters. `task` and `parameters` are kept as they were sent."""
+    """A task's body with parameters. `task` and `parameters` are stored as they were sent."""
 
     KIND = "a task template"
     __tablename__ = "task_templates"
@@ -124,7 +124,7 @@ class McpServerRow(NamedRow):
     headers: Mapped[dict[str, Any]]
     env: Mapped[dict[str, Any]]
     health: Mapped[dict[str, Any] | None]
-    """What the last health check found."""
+    """The result of the last health check."""
 
 
 class AgentRow(OwnedRow):
@@ -150,7 +150,7 @@ class AgentRow(OwnedRow):
 
 
 class HookRow(OwnedRow):
-    """A hook of a task, in the name of the task's owner. Only the hash of its token is stored."""
+    """A hook of a task, for the task's owner. Only the hash of its token is stored."""
 
     __tablename__ = "hooks"
     __table_args__ = (
@@ -189,10 +189,10 @@ class SecretRow(OwnedRow):
 
 
 class ScheduleRow(Row):
-    """How far Temporal is behind a task that has, or had, a schedule.
+    """The schedule of a task that has one or had one.
 
-    What the schedule is to be stands in the task; every change of that is one more `revision`, in
-    the transaction of the change. In step: `applied_revision` is the same.
+    The task defines the schedule. Each change is a new `revision`, in the transaction of the
+    change. If `applied_revision` is the same, Temporal has the newest one.
     """
 
     __tablename__ = "schedules"
@@ -211,7 +211,7 @@ class ScheduleRow(Row):
 
 
 class ScheduleSkipRow(Row):
-    """A fire that made no execution, and why; known by its workflow, as an execution is."""
+    """A scheduled run that was skipped, and why; identified by its workflow, as an execution is."""
 
     __tablename__ = "schedule_skips"
     __table_args__ = (
@@ -226,7 +226,7 @@ class ScheduleSkipRow(Row):
 
     id: Mapped[Id]
     task_id: Mapped[UUID]
-    """Without a foreign key: a restored database may lack the task whose schedule still fires."""
+    """Without a foreign key: a restored database may lack a task whose schedule still runs."""
     workflow_id: Mapped[str]
     first_run_id: Mapped[str]
     scheduled_at: Mapped[datetime]
@@ -235,7 +235,7 @@ class ScheduleSkipRow(Row):
 
 
 class ScheduleBackfillRow(Row):
-    """Fires that somebody wants made up for; `sent_at` is when Temporal was told."""
+    """A requested backfill; `sent_at` is when Temporal got it."""
 
     __tablename__ = "schedule_backfills"
     __table_args__ = (

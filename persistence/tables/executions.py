@@ -15,7 +15,7 @@ ACTIVE_STATUSES = "('pending', 'running', 'waiting_for_user', 'waiting_for_subta
 
 
 class PrefixRow(Row):
-    """What every model call of an execution starts with, stored once per content."""
+    """The beginning of every model call of an execution, stored once for each content."""
 
     __tablename__ = "prefixes"
 
@@ -25,7 +25,7 @@ class PrefixRow(Row):
 
 
 class ExecutionTagRow(Row):
-    """A tag of an execution, in the order of lists: an index over an array has none."""
+    """A tag of an execution, indexed in the order of lists; an index on an array has no order."""
 
     __tablename__ = "execution_tags"
 
@@ -35,7 +35,7 @@ class ExecutionTagRow(Row):
 
 
 class ExecutionRow(Row):
-    """One run of a task. The last group of columns belongs to the loop's one writer."""
+    """One run of a task. Only the loop's writer changes the last group of columns."""
 
     __tablename__ = "executions"
     __table_args__ = (
@@ -95,7 +95,7 @@ class ExecutionRow(Row):
             "completed_at",
             postgresql_where=text("completed_at IS NOT NULL"),
         ),
-        # Room on each page, so that the counters below are updated without touching an index.
+        # Free space on each page, so that updates of the counters below change no index.
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -119,7 +119,7 @@ class ExecutionRow(Row):
     agent_id: Mapped[str | None]
     executor: Mapped[str] = mapped_column(default="claude")
     tags: Mapped[list[str]] = mapped_column(ARRAY(CleanText), default=list, server_default="{}")
-    """Those of its task at its start, or its own."""
+    """The tags of its task when it started, or its own."""
     trigger_type: Mapped[str]
     trigger_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     prompt_variables: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -141,12 +141,12 @@ class ExecutionRow(Row):
     cancel_requested_at: Mapped[datetime | None]
     cancel_reason: Mapped[str | None]
     pause_requested_at: Mapped[datetime | None]
-    """When a user asked for a pause. The signals `pause` and `resume` only announce a change."""
+    """When a user requested a pause. The signals `pause` and `resume` only report the change."""
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 
-    # What the loop's one writer keeps (persistence/executions/step_log.py).
+    # Changed by the loop's writer (persistence/executions/step_log.py).
     prefix_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
     run_epochs: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
     """Run id → epoch; an operator's reset begins a new epoch."""
@@ -179,11 +179,12 @@ class ExecutionEventRow(Row):
 
 
 class SignalRow(Row):
-    """One thing said: start, answer, message, cancel, pause, resume, or a subtask's end.
+    """One signal: start, answer, message, cancel, pause, resume, or the end of a subtask.
 
-    Written with what it announces, in one transaction. The signal that follows only rings the
-    bell; the row is consumed by the execution, in order of `id` (UUIDv7, made under the
-    execution's row lock). The relay rings again at `wake_at` while `consumed_at` is empty.
+    It is written in the transaction of the change that it reports. The Temporal signal that follows
+    only wakes the workflow; the execution consumes the row, in order of `id` (UUIDv7, created under
+    the execution's row lock). The relay wakes the workflow at `wake_at` while `consumed_at` is
+    empty.
     """
 
     __tablename__ = "signals"

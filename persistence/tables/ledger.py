@@ -12,7 +12,7 @@ from persistence.tables.columns import CreatedAt, Id, OwnedRow, Row
 
 
 class UserRow(Row):
-    """One user, made at first sight of a valid token; `subject` is the token's `sub`.
+    """One user, created at the first request with a valid token; `subject` is the token's `sub`.
 
     A quota that is empty is the operator's default.
     """
@@ -33,12 +33,12 @@ class UserRow(Row):
 
 
 class ApiKeyRow(OwnedRow):
-    """One key. Only its hash is stored; `prefix` is what people recognise it by."""
+    """One key. Only its hash is stored; people recognise it by its `prefix`."""
 
     __tablename__ = "api_keys"
     __table_args__ = (
         Index(
-            "uq_api_keys_user_id_name_live",
+            "uq_api_keys_user_id_name_current",
             "user_id",
             "name",
             unique=True,
@@ -61,17 +61,17 @@ class ApiKeyRow(OwnedRow):
 
 
 class AuditRow(Row):
-    """One change or execute. `actor_id` is empty where the engine itself acted.
+    """One change or start. `actor_id` is empty if the engine itself acted.
 
-    `owner_id` is whose thing it was done to. It refers to no row: the row of the user would be
-    locked at the end of each of their executions.
+    `owner_id` is the owner of the changed entity. It is no foreign key: that would lock the user's
+    row at the end of each of their executions.
     """
 
     __tablename__ = "audit_log"
     __table_args__ = (
         Index("ix_audit_log_owner_id_id", "owner_id", "id"),
         Index("ix_audit_log_actor_id_id", "actor_id", "id"),
-        # What people did to the things of others: their lists need it, and it is hardly anything.
+        # Changes of other users' entities: the actors' lists need them, and they are few.
         Index(
             "ix_audit_log_actor_id_id_of_others",
             "actor_id",
@@ -97,9 +97,9 @@ class AuditRow(Row):
 
 
 class AuditUnsealedRow(Row):
-    """An entry that waits for its seal; a trigger writes it in the transaction of the entry.
+    """An entry that has no seal yet; a trigger writes it in the transaction of the entry.
 
-    So no order of ids or commits matters: whatever commits, however late, waits here.
+    So the order of ids and commits does not matter: a late commit is sealed later.
     """
 
     __tablename__ = "audit_unsealed"
@@ -110,7 +110,7 @@ class AuditUnsealedRow(Row):
 class AuditSealRow(Row):
     """One link of the chain (domain/audit_chain.py). `seq` grows by one, without gaps.
 
-    It refers to no row, so that it outlives one that somebody deletes.
+    It has no foreign key, so it remains if an entry is deleted.
     """
 
     __tablename__ = "audit_seals"
@@ -153,7 +153,7 @@ class UsageDayRow(Row):
 
 
 class UsageClosedDayRow(Row):
-    """A day that was added up. Days are closed in their order, without gaps."""
+    """A day that was summed. Days are closed in order, without gaps."""
 
     __tablename__ = "usage_closed_days"
 
@@ -180,10 +180,9 @@ class IdempotencyKeyRow(Row):
 class NotificationRow(Row):
     """One message to one target.
 
-    A trigger writes it with the event that it tells (migration 0008). `message_id` is the first
-    delivery's own id; a redelivery is a row of its own with the same `message_id`. `payload` is
-    written before the first try and sent in every one. `start_at` says when the relay looks after
-    it, until it is delivered or given up.
+    A trigger writes it in the transaction of its event. `message_id` is the first delivery's id; a
+    redelivery is a row of its own with the same `message_id`. `payload` is written before the first
+    attempt and sent with each. At `start_at` the relay checks the delivery, until it has ended.
     """
 
     __tablename__ = "notifications"
@@ -225,7 +224,7 @@ class NotificationRow(Row):
 
 
 class NotificationAttemptRow(Row):
-    """One try. Without a duration it is under way, or its worker died in it."""
+    """One attempt. Without a duration it is in progress, or its worker crashed."""
 
     __tablename__ = "notification_attempts"
     __table_args__ = (

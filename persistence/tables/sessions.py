@@ -12,7 +12,7 @@ from persistence.tables.columns import CreatedAt, Id, Row
 
 
 class SessionRow(Row):
-    """A conversation. `workspace_host_id` is the host that holds its workspace, once one exists."""
+    """A conversation. `workspace_host_id` is the host of its workspace, if it has one."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -36,7 +36,7 @@ class SessionRow(Row):
     is_interactive: Mapped[bool] = mapped_column(default=False)
     workspace_host_id: Mapped[UUID | None]
     forked_from_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
-    """A fork begins with this session's messages up to `forked_at_seq`, as they were then."""
+    """A fork shares this session's messages up to `forked_at_seq`, as they were at `forked_at`."""
     forked_at_seq: Mapped[int | None]
     forked_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
@@ -45,7 +45,7 @@ class SessionRow(Row):
 
 
 class MessageRow(Row):
-    """One message. `content` is the JSON text of its blocks as they came.
+    """One message. `content` is the JSON text of its blocks, unchanged.
 
     A reset of the execution supersedes rows; nothing else changes one.
     """
@@ -85,7 +85,7 @@ class MessageRow(Row):
 
 
 class ModelCallRow(Row):
-    """One try of one call. `status`: a `domain.steps.CallStatus`."""
+    """One attempt of one call. `status`: a `domain.steps.CallStatus`."""
 
     __tablename__ = "model_calls"
     __table_args__ = (
@@ -100,14 +100,14 @@ class ModelCallRow(Row):
     model: Mapped[str]
     max_tokens: Mapped[int]
     last_message_seq: Mapped[int]
-    """The call's conversation is the session's messages up to this one."""
+    """The call sends the session's messages up to this one."""
     request_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     stop_reason: Mapped[str | None]
     stop_details: Mapped[dict[str, Any] | None]
     usage: Mapped[dict[str, Any] | None]
     usage_estimated: Mapped[bool] = mapped_column(default=False)
     estimate_usd: Mapped[Decimal | None]
-    """What the call is charged if its answer is lost."""
+    """The cost of the call if its answer is lost."""
     cost_usd: Mapped[Decimal | None]
     error_kind: Mapped[str | None]
     error_message: Mapped[str | None]
@@ -120,7 +120,7 @@ class ModelCallRow(Row):
 
 
 class ToolCallRow(Row):
-    """One tool call; the last columns but the times name the process that runs it."""
+    """One tool call. `host_id` and the two columns after it identify its process."""
 
     __tablename__ = "tool_calls"
     __table_args__ = (Index("ix_tool_calls_execution_id_turn", "execution_id", "turn", "position"),)
@@ -132,7 +132,7 @@ class ToolCallRow(Row):
     tool_use_id: Mapped[str]
     name: Mapped[str]
     input: Mapped[str] = mapped_column(Text)
-    """JSON text as the model wrote it; an edited approval's input stands in `approved_input`."""
+    """JSON text as the model wrote it; an edited input is in `approved_input`."""
     approved_input: Mapped[str | None] = mapped_column(Text)
     input_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     effect: Mapped[str]
@@ -182,7 +182,7 @@ class InputRequestRow(Row):
     tool_input: Mapped[str | None] = mapped_column(Text)
     input_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
     tool_input_schema: Mapped[dict[str, Any] | None]
-    """What an edited input must fit."""
+    """The schema of an edited input."""
     assignee: Mapped[str | None]
     status: Mapped[str]
     due_at: Mapped[datetime | None]
@@ -195,7 +195,7 @@ class InputRequestRow(Row):
 
 
 class ArtifactRow(Row):
-    """One kept file. `kind`: `artifact` (a tool or a client saved it), `tool_output` (too long)."""
+    """One file. `kind`: `artifact` (saved by a tool or client), `tool_output` (a long output)."""
 
     __tablename__ = "artifacts"
     __table_args__ = (Index("ix_artifacts_execution_id_id", "execution_id", "id"),)

@@ -65,7 +65,7 @@ async def scalar(database: Database, statement: str) -> Any:
 
 @asynccontextmanager
 async def tampering(database: Database) -> AsyncIterator[AsyncSession]:
-    """Somebody who owns the tables and takes the triggers away."""
+    """A session of the tables' owner with the triggers disabled."""
     async with database.transaction() as session:
         await session.execute(text("SET LOCAL session_replication_role = replica"))
         yield session
@@ -233,7 +233,7 @@ async def test_an_entry_deleted_before_it_is_sealed_is_found(sealed: Database) -
     assert found.broken.fault is Fault.ENTRY_MISSING
 
 
-async def test_a_chain_cut_at_its_end_is_told_by_the_head_only(sealed: Database) -> None:
+async def test_only_the_head_reveals_missing_entries_at_the_end(sealed: Database) -> None:
     """Entries and their seals gone together look like a shorter log: keep the head elsewhere."""
     newest = (await verify(sealed)).head
     assert newest is not None

@@ -1,4 +1,4 @@
-"""One order of locks: what meets in the middle waits for the other and goes on, in both orders."""
+"""The order of locks: two transactions wait for each other and both complete, in either order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -40,15 +40,15 @@ async def finish(execution: Opened, status: str = ExecutionStatus.COMPLETED) -> 
 async def held_up(
     database: Database, other: Coroutine[Any, Any, T]
 ) -> AsyncIterator[asyncio.Task[T]]:
-    """Let another transaction come as far as it can; it has to come to its end after the block."""
+    """Run another transaction until it waits for a lock; it must end after the block."""
     task = asyncio.create_task(other)
 
-    async def stands() -> bool:
+    async def is_waiting() -> bool:
         async with database.reading() as session:
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             return task.done() or bool(await session.scalar(text(waiting)))
 
-    await eventually(stands)
+    await eventually(is_waiting)
     yield task
 
 
@@ -77,8 +77,8 @@ async def test_an_end_that_releases_and_a_start_in_that_session(database: Databa
         await sessions.lock(session, session_id)
         async with held_up(database, finish(first)) as ending:
             await queries.is_session_busy(session, session_id)
-            standing = await prerequisites.lock_statuses(session, user_id, [first.id])
-            assert standing == {first.id: ExecutionStatus.RUNNING}
+            statuses = await prerequisites.lock_statuses(session, user_id, [first.id])
+            assert statuses == {first.id: ExecutionStatus.RUNNING}
     assert (await ending).status == ExecutionStatus.COMPLETED
     assert (await waiting.row()).status_reason == "session_busy"
     await finish(other)

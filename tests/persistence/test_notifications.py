@@ -1,4 +1,4 @@
-"""The trigger that writes notifications with the events they tell of."""
+"""Notifications: which rows the trigger writes, and which deliveries are due."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,8 +45,10 @@ async def execution(database: Database, config: Any, **columns: Any) -> UUID:
     return new
 
 
-async def tell(database: Database, execution_id: UUID, *types: str) -> Sequence[NotificationRow]:
-    """Append these events; what was written of them."""
+async def append_events(
+    database: Database, execution_id: UUID, *types: str
+) -> Sequence[NotificationRow]:
+    """Append these events; returns the notifications of the execution."""
     async with database.transaction() as session:
         await events.append(session, execution_id, *(Event(kind) for kind in types))
     async with database.reading() as session:
@@ -58,16 +60,18 @@ async def tell(database: Database, execution_id: UUID, *types: str) -> Sequence[
         return rows.all()
 
 
-async def test_what_is_told_where_nothing_is_named(database: Database) -> None:
-    told = await tell(database, await execution(database, {"email": ["a@b.c"]}), *EVENTS, *OTHERS)
-    assert {row.type for row in told} == set(DEFAULT_EVENTS)
+async def test_default_events_without_a_list(database: Database) -> None:
+    rows = await append_events(
+        database, await execution(database, {"email": ["a@b.c"]}), *EVENTS, *OTHERS
+    )
+    assert {row.type for row in rows} == set(DEFAULT_EVENTS)
 
 
-async def test_each_event_can_be_told_and_no_other(database: Database) -> None:
+async def test_each_event_can_be_listed_and_no_other(database: Database) -> None:
     config = {"webhooks": [{"url": URL, "events": [*EVENTS, *OTHERS]}]}
-    told = await tell(database, await execution(database, config), *EVENTS, *OTHERS)
-    assert [row.type for row in told] == list(EVENTS)
-    assert [row.event_seq for row in told] == list(range(1, len(EVENTS) + 1))
+    rows = await append_events(database, await execution(database, config), *EVENTS, *OTHERS)
+    assert [row.type for row in rows] == list(EVENTS)
+    assert [row.event_seq for row in rows] == list(range(1, len(EVENTS) + 1))
 
 
 async def test_every_target_gets_a_row_of_its_own(database: Database) -> None:
@@ -80,8 +84,10 @@ async def test_every_target_gets_a_row_of_its_own(database: Database) -> None:
         "slack": [{"secret_ref": "slack"}],
     }
     new = await execution(database, config)
-    told = await tell(database, new, "execution.completed", "execution.failed", "report.ready")
-    assert [(row.type.split(".")[1], row.kind, row.position, row.target) for row in told] == [
+    rows = await append_events(
+        database, new, "execution.completed", "execution.failed", "report.ready"
+    )
+    assert [(row.type.split(".")[1], row.kind, row.position, row.target) for row in rows] == [
         ("completed", "email", 1, {"to": "a@example.com"}),
         ("completed", "slack", 1, {"secret_ref": "slack"}),
         ("completed", "webhook", 1, {"url": URL, "secret_ref": "secret://key"}),
@@ -91,30 +97,30 @@ async def test_every_target_gets_a_row_of_its_own(database: Database) -> None:
         ("failed", "webhook", 1, {"url": URL, "secret_ref": "secret://key"}),
         ("ready", "webhook", 2, {"url": f"{URL}/2"}),
     ]
-    assert all(row.id == row.message_id and row.status == "pending" for row in told)
-    assert all(row.id.version == 7 for row in told)
+    assert all(row.id == row.message_id and row.status == "pending" for row in rows)
+    assert all(row.id.version == 7 for row in rows)
 
 
 @pytest.mark.parametrize(
     "config",
     [None, {}, {"webhooks": []}, {"webhooks": None}, {"x": 1}, {"email": 7}, {"email": [7, None]}],
 )
-async def test_nothing_is_told_to_nobody(database: Database, config: Any) -> None:
-    assert await tell(database, await execution(database, config), *EVENTS) == []
+async def test_no_target_gets_a_row(database: Database, config: Any) -> None:
+    assert await append_events(database, await execution(database, config), *EVENTS) == []
 
 
-async def test_a_subtask_tells_only_of_its_questions(database: Database) -> None:
+async def test_a_subtask_notifies_only_of_its_questions(database: Database) -> None:
     config = {"webhooks": [{"url": URL, "events": list(EVENTS)}]}
     parent = await execution(database, config)
     child = await execution(database, config, parent_execution_id=parent)
-    assert {row.type for row in await tell(database, child, *EVENTS)} == {
+    assert {row.type for row in await append_events(database, child, *EVENTS)} == {
         "input.requested",
         "input.answered",
         "input.expired",
     }
 
 
-async def test_a_run_of_anothers_task_is_not_told_to_its_owner(database: Database) -> None:
+async def test_the_owner_of_a_public_task_is_not_notified(database: Database) -> None:
     async with database.transaction() as session:
         owner = (await users.find_or_create(session, "bob", "user")).id
         task = TaskRow(
@@ -132,18 +138,18 @@ async def test_a_run_of_anothers_task_is_not_told_to_its_owner(database: Databas
         await session.flush()
     config = {"email": ["bob@example.com"]}
     foreign = await execution(database, config, task_id=task.id)
-    assert await tell(database, foreign, *EVENTS) == []
+    assert await append_events(database, foreign, *EVENTS) == []
     own = await execution(database, config, task_id=task.id, user_id=owner)
-    assert len(await tell(database, own, *EVENTS)) == len(DEFAULT_EVENTS)
+    assert len(await append_events(database, own, *EVENTS)) == len(DEFAULT_EVENTS)
 
 
 async def test_due_deliveries_are_shared_and_come_back(database: Database) -> None:
     new = await execution(database, {"email": ["a@b.c", "d@e.f"]})
-    await tell(database, new, "execution.completed")
+    await append_events(database, new, "execution.completed")
     async with database.transaction() as first, database.transaction() as second:
-        mine = await deliveries.take_due(first, limit=1)
+        own = await deliveries.take_due(first, limit=1)
         theirs = await deliveries.take_due(second, limit=5)
-        assert len(mine) == len(theirs) == 1
-        assert {one.id for one in mine}.isdisjoint(one.id for one in theirs)
+        assert len(own) == len(theirs) == 1
+        assert {one.id for one in own}.isdisjoint(one.id for one in theirs)
     async with database.transaction() as session:
         assert await deliveries.take_due(session, limit=5) == []

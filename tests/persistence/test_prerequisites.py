@@ -1,4 +1,4 @@
-"""What waits for executions that end: however much it is, and whoever comes at the same time."""
+"""Executions that wait for others: thousands at once, and with concurrent transactions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -91,9 +91,9 @@ async def test_a_long_line_fails_whole(database: Database) -> None:
     ids = await line(database, first, 2000)
     assert await settle(database, first.id, ExecutionStatus.FAILED) <= MOST_STATEMENTS
     assert await count(database, "SELECT count(*) FROM executions WHERE status = 'failed'") == 2001
-    told = "SELECT count(*) FROM execution_events WHERE type = 'execution.failed'"
+    events = "SELECT count(*) FROM execution_events WHERE type = 'execution.failed'"
     audited = "SELECT count(*) FROM audit_log WHERE action = 'execution.failed'"
-    assert (await count(database, told), await count(database, audited)) == (2000, 2000)
+    assert (await count(database, events), await count(database, audited)) == (2000, 2000)
     async with database.reading() as session:
         query = text("SELECT id, error_message FROM executions WHERE id = ANY(:ids) ORDER BY id")
         sentences = [row.error_message for row in await session.execute(query, {"ids": ids})]
@@ -119,8 +119,8 @@ async def test_one_that_begins_to_wait_while_others_fail_fails_too(database: Dat
     async with database.reading() as session:
         user_id = await session.scalar(text("SELECT user_id FROM executions LIMIT 1"))
     async with database.transaction() as session:
-        standing = await prerequisites.lock_statuses(session, user_id, [last])
-        assert standing == {last: ExecutionStatus.BLOCKED}
+        statuses = await prerequisites.lock_statuses(session, user_id, [last])
+        assert statuses == {last: ExecutionStatus.BLOCKED}
         failing = await held_up(database, first)
         parameters = {"ids": [new_id()], "others": [last], "like": first.id}
         await session.execute(WAIT, parameters)
@@ -129,7 +129,7 @@ async def test_one_that_begins_to_wait_while_others_fail_fails_too(database: Dat
 
 
 @pytest.mark.parametrize("kind", ["paused", "cancelled"])
-async def test_one_that_is_told_something_at_the_same_time_ends_once(
+async def test_one_that_is_changed_at_the_same_time_ends_once(
     database: Database, kind: str
 ) -> None:
     first = await opened(database)

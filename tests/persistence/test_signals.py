@@ -1,4 +1,4 @@
-"""The signals: read in order, consumed once, rung for again by one relay at a time."""
+"""Signals: read in order, consumed once, and due for one relay at a time."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from persistence.tables.executions import ExecutionRow, SignalRow
 from tests.persistence.opened import opened
 
 
-async def test_what_is_said_is_read_in_order(database: Database) -> None:
+async def test_signals_are_read_in_order(database: Database) -> None:
     execution = await opened(database)
     async with database.transaction() as session:
         for number in range(50):
@@ -26,7 +26,7 @@ async def test_what_is_said_is_read_in_order(database: Database) -> None:
     assert last.payload["content"] == "49"
 
 
-async def test_a_row_is_due_when_nobody_came(database: Database) -> None:
+async def test_an_unconsumed_row_is_due(database: Database) -> None:
     execution = await opened(database)
     async with database.transaction() as session:
         await append_signal(session, execution.id, SignalKind.CANCEL)
@@ -41,8 +41,8 @@ async def test_a_row_is_due_when_nobody_came(database: Database) -> None:
         assert not await signals.take_due(session, limit=10)
 
 
-async def test_nobody_is_rung_for_a_message_that_has_to_wait(database: Database) -> None:
-    """One that is blocked has no workflow yet; the others lie until something else has come."""
+async def test_a_message_that_has_to_wait_wakes_nothing(database: Database) -> None:
+    """A blocked execution has no workflow; the others read it with the next other signal."""
     execution = await opened(database)
     async with database.transaction() as session:
         await append_signal(

@@ -176,9 +176,9 @@ async def test_groups(ledger: Ledger, is_closed: bool) -> None:  # noqa: FBT001 
     ] == [("big", 2, 120, 30), ("small", 2, 80, 30)]
     assert models.totals == days.totals == tasks.totals == by_user.totals
 
-    mine = await ledger.read(GroupBy.MODEL, replace(MARCH, user_id=ledger.alice))
-    assert [g.measures.cost_usd for g in mine.groups] == [Decimal("0.4"), Decimal("0.1")]
-    assert mine.totals.executions == 1
+    own = await ledger.read(GroupBy.MODEL, replace(MARCH, user_id=ledger.alice))
+    assert [g.measures.cost_usd for g in own.groups] == [Decimal("0.4"), Decimal("0.1")]
+    assert own.totals.executions == 1
     of_task = await ledger.totals(replace(MARCH, task_id=first.task_id))
     assert (of_task.executions, of_task.cost_usd) == (1, Decimal("0.5"))
     assert await ledger.totals(UsageFilter(date(2026, 4, 1), date(2026, 4, 2))) == Measures()

@@ -223,7 +223,7 @@ CREATE INDEX ix_api_keys_user_id_id ON api_keys (user_id, id) WHERE revoked_at I
 
 CREATE UNIQUE INDEX uq_api_keys_sha256 ON api_keys (sha256);
 
-CREATE UNIQUE INDEX uq_api_keys_user_id_name_live
+CREATE UNIQUE INDEX uq_api_keys_user_id_name_current
     ON api_keys (user_id, name) WHERE revoked_at IS NULL;
 
 CREATE TABLE audit_log (
@@ -391,7 +391,7 @@ CREATE INDEX ix_tasks_tags ON tasks USING gin (tags);
 
 CREATE INDEX ix_tasks_user_id_id ON tasks (user_id, id);
 
-CREATE UNIQUE INDEX uq_tasks_user_id_name_live ON tasks (user_id, name) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX uq_tasks_user_id_name_current ON tasks (user_id, name) WHERE deleted_at IS NULL;
 
 CREATE TABLE tool_groups (
     tools json NOT NULL,

@@ -1,4 +1,4 @@
-"""The listening connection: it comes back, even from a death that nobody told it of."""
+"""The listening connection reconnects, even if the other side is gone without notice."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,18 +11,18 @@ from persistence.db.live_updates import WAKE_CHANNEL, Listener, notify
 
 
 class Wire:
-    """A way to Postgres that can fall silent: nothing is closed, and nothing comes through."""
+    """A proxy to Postgres that can become silent: nothing is closed, and no data is passed."""
 
     def __init__(self, database_url: str) -> None:
         self._url = make_url(database_url)
         self._pumps: list[asyncio.Task[None]] = []
         self.is_silent = False
         self.dropped = asyncio.Event()
-        """Somebody gave a connection up."""
+        """A connection was closed."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
-        """The address of the database by this way."""
+        """The address of the database through this proxy."""
         server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         url = self._url.set(host="127.0.0.1", port=port)
@@ -50,14 +50,14 @@ class Wire:
             writer.close()
 
 
-async def test_a_connection_that_died_without_a_word_is_noticed(database_url: str) -> None:
-    heard: asyncio.Queue[str] = asyncio.Queue()
+async def test_a_half_open_connection_is_replaced(database_url: str) -> None:
+    received: asyncio.Queue[str] = asyncio.Queue()
     connected: asyncio.Queue[None] = asyncio.Queue()
     wire, database = Wire(database_url), Database.connect(database_url)
     async with wire.open() as url:
         listener = Listener(
             url,
-            {WAKE_CHANNEL: heard.put_nowait},
+            {WAKE_CHANNEL: received.put_nowait},
             on_gap=lambda: connected.put_nowait(None),
             silent_seconds=0.1,
         )
@@ -69,7 +69,7 @@ async def test_a_connection_that_died_without_a_word_is_noticed(database_url: st
         await connected.get()
         async with database.transaction() as session:
             await notify(session, WAKE_CHANNEL, "again")
-        assert await heard.get() == "again"
+        assert await received.get() == "again"
         listening.cancel()
         await asyncio.wait([listening])
     await database.close()

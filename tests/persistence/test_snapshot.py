@@ -26,7 +26,7 @@ async def test_a_call_that_a_reset_set_aside_is_charged_and_not_repeated(
     assert snapshot.turn == 0
 
 
-async def test_a_definition_that_is_of_no_use_is_a_failure(database: Database) -> None:
+async def test_an_invalid_definition_is_a_failure(database: Database) -> None:
     execution = await opened(database)
     async with database.transaction() as session:
         await session.execute(

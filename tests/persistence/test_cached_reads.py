@@ -1,4 +1,4 @@
-"""Reads of executions that come together are read together, and none is left without an answer."""
+"""Concurrent reads of executions share one statement, and each gets its result."""
 
 import asyncio
 from collections.abc import AsyncIterator

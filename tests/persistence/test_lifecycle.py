@@ -76,7 +76,7 @@ async def test_a_message_comes_before_a_completion(database: Database) -> None:
     for _ in range(2):
         assert (await finish(execution)).has_unread_messages
     assert (await execution.row()).status == ExecutionStatus.RUNNING
-    # The next segment may begin, and the end may be written by whoever comes after it.
+    # The next segment may begin, and the end may be written by the attempt after it.
     await execution.writer(3)
     with pytest.raises(FencedOutError):
         await finish(execution, 2)
@@ -197,15 +197,15 @@ async def test_opening_twice_opens_once(database: Database) -> None:
         assert await admission.create_session(database, execution.id, execution.identity(0))
 
 
-async def test_a_parent_is_told(database: Database) -> None:
+async def test_a_parent_gets_a_signal(database: Database) -> None:
     parent = await opened(database)
     child = await opened(database, columns={"parent_execution_id": parent.id, "depth": 1})
     ended = await finish(child)
     assert ended.parent_workflow_id == parent.workflow_id
     async with database.reading() as session:
-        [told] = await signals.list_unread(session, parent.id)
-    assert told.kind == "subtask_finished"
-    assert UUID(told.payload["execution_id"]) == child.id
+        [signal] = await signals.list_unread(session, parent.id)
+    assert signal.kind == "subtask_finished"
+    assert UUID(signal.payload["execution_id"]) == child.id
     async with unchanged(database):
         assert await finish(child) == ended
 
