@@ -95,7 +95,7 @@ async def test_built_in_ones_stay_as_they_are(client: Client, admin: Client) -> 
         ({"sytem_prompt": "x"}, ["sytem_prompt"]),
     ],
 )
-async def test_what_is_wrong_is_named(
+async def test_the_refusal_names_the_wrong_field(
     client: Client, change: dict[str, Any], where: list[str | int]
 ) -> None:
     response = await client.post("/api/v1/agents", json={**AGENT, "agent_id": slug(), **change})

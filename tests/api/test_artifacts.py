@@ -61,7 +61,7 @@ async def test_content_that_this_machine_lacks_is_reported(
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
 
 
-async def test_a_file_is_kept_beside_its_execution(client: Client, other: Client) -> None:
+async def test_an_uploaded_file_belongs_to_its_execution(client: Client, other: Client) -> None:
     execution = await execute(client, await make_task(client))
     body = {"name": "out/notes.md", "content": "# é", "execution_id": execution["id"]}
     headers = {"Idempotency-Key": execution["id"]}
@@ -133,6 +133,6 @@ async def test_an_ended_execution_keeps_its_files(world: World, client: Client) 
         {"name": "x", "content": "x", "media_type": "text/plain\r\nX: y"},
     ],
 )
-async def test_what_is_no_file_is_refused(client: Client, body: dict[str, str]) -> None:
+async def test_invalid_files_are_refused(client: Client, body: dict[str, str]) -> None:
     refused = await client.post("/api/v1/artifacts", json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")

@@ -113,7 +113,7 @@ async def test_an_owner_sees_what_an_admin_did_to_their_thing(
         "page=0",
     ],
 )
-async def test_what_makes_no_sense_is_refused(client: Client, query: str) -> None:
+async def test_invalid_filters_are_refused(client: Client, query: str) -> None:
     response = await client.get(f"{LOGS}?{query}")
     assert response.status_code == 422, response.text
 

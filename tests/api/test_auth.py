@@ -69,7 +69,7 @@ async def test_tokens_of_the_key_set_hold(both: World, key: Key) -> None:
     assert response.json()["credentials"]["kind"] == "token"
 
 
-async def test_our_own_tokens_hold_beside_it(both: World) -> None:
+async def test_own_tokens_remain_valid_with_a_key_set(both: World) -> None:
     assert (await me(both, ours(iss=None, aud=None))).json()["role"] == "user"
     assert (await me(both, ours())).status_code == 200
 

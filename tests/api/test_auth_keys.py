@@ -83,7 +83,7 @@ async def test_a_revoked_key_is_refused_at_once(world: World, client: Client) ->
     assert (await make_key(client, name=key["name"]))["id"] != key["id"]
 
 
-async def test_what_another_gateway_revokes_is_forgotten_within_seconds(
+async def test_a_key_revoked_at_another_gateway_is_refused_within_seconds(
     world: World, client: Client
 ) -> None:
     key = await make_key(client)
@@ -146,7 +146,7 @@ async def test_a_key_makes_no_keys_and_users_make_none_for_admins(
         assert (await program.get("/api/v1/admin/stats")).status_code == 403
 
 
-async def test_what_is_wrong_with_a_key_is_named(client: Client) -> None:
+async def test_the_refusal_of_a_key_names_the_reason(client: Client) -> None:
     past = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     for body, field in (
         ({"name": " "}, "name"),

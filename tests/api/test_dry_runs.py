@@ -81,7 +81,7 @@ async def test_it_is_refused_where_execute_would_be(
         assert response.json()["errors"][0]["loc"] == ["body", *where]
 
 
-async def test_it_forecasts_from_my_completed_executions(
+async def test_it_forecasts_from_the_users_completed_executions(
     client: Client, other: Client, world: World
 ) -> None:
     task = await make_task(client, is_public=True)
@@ -114,7 +114,7 @@ async def test_it_forecasts_from_my_completed_executions(
     assert (await dry_run(other, task))["forecast"]["turns"]["median"] == 1000
 
 
-async def test_it_leaves_nothing_behind(client: Client, world: World) -> None:
+async def test_it_stores_nothing(client: Client, world: World) -> None:
     task = await make_task(client)
 
     async def count() -> list[int | None]:
@@ -127,7 +127,7 @@ async def test_it_leaves_nothing_behind(client: Client, world: World) -> None:
     assert await count() == before
 
 
-async def test_it_is_for_who_may_execute(client: Client, other: Client) -> None:
+async def test_it_requires_the_right_to_execute(client: Client, other: Client) -> None:
     task = await make_task(client)
     assert (await other.post(task["_links"]["dry_run"])).status_code == 403
     await client.patch(task["_links"]["self"], json={"is_active": False})

@@ -56,7 +56,7 @@ async def test_a_refusal_is_kept_too_and_leaves_nothing(client: Client) -> None:
     assert duplicate.json()["code"] == "duplicate_name"
 
 
-async def test_of_many_at_once_one_does_the_work(client: Client) -> None:
+async def test_concurrent_requests_with_one_key_start_one_execution(client: Client) -> None:
     task = await make_task(client)
     path, key = task["_links"]["execute"], {"Idempotency-Key": str(new_id())}
     answers = await asyncio.gather(*(client.post(path, headers=key) for _ in range(10)))

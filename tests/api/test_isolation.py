@@ -166,7 +166,7 @@ async def test_without_a_token_nothing_is_served(world: World, route: Route) -> 
 
 
 @named([r for r in THEIRS if r.parameters])
-async def test_what_is_another_s_is_refused(
+async def test_access_to_another_users_resources_is_refused(
     world: World, alice: Owner, bob: Owner, route: Route
 ) -> None:
     owner = replace(alice, made={}) if route.method == "PUT" else alice  # bob makes that name his
@@ -217,7 +217,7 @@ async def test_bodies_name_nothing_of_others(
 
 
 @named([r for r in THEIRS if r.resource in SHARED and r.parameters])
-async def test_what_is_public_is_read_and_used_and_no_more(
+async def test_public_resources_can_only_be_read_and_used(
     world: World, alice: Owner, bob: Owner, route: Route
 ) -> None:
     made = await FACTORIES[route.resource](world, alice.client, alice.mark)

@@ -264,7 +264,7 @@ async def test_commands_and_sharing_are_for_admins(
         ({"name": "a__b", "url": "https://x.example.com"}, ["name"]),
     ],
 )
-async def test_what_is_wrong_is_named(
+async def test_the_refusal_names_the_wrong_field(
     client: Client, body: dict[str, Any], where: list[str]
 ) -> None:
     refused = await client.post("/api/v1/mcp-servers", json={"name": "shop", **body})

@@ -82,7 +82,7 @@ async def test_a_day_s_spending_ends_at_the_quota(limited: World) -> None:
                 await quotas.check(session, owner, most)
 
 
-async def test_who_has_no_quota_is_not_counted(world: World) -> None:
+async def test_users_without_a_quota_are_not_counted(world: World) -> None:
     statements: list[str] = []
     engine = world.gateway.database.engine.sync_engine
     async with world.client("free") as client:
@@ -99,7 +99,7 @@ async def test_who_has_no_quota_is_not_counted(world: World) -> None:
     assert not [s for s in statements if "FROM users" in s or "count(*)" in s]
 
 
-async def test_who_is_disabled_starts_nothing(world: World) -> None:
+async def test_a_disabled_user_cannot_start_an_execution(world: World) -> None:
     async with world.client("gone") as client:
         owner = UUID((await make_task(client))["user_id"])
     async with world.gateway.database.transaction() as session:

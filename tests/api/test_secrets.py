@@ -85,7 +85,7 @@ async def test_names_are_each_users_own(client: Client, other: Client) -> None:
         ("a" * 64, {"value": CANARY}),
     ],
 )
-async def test_what_can_not_be_stored_is_refused_and_not_repeated(
+async def test_an_invalid_value_is_refused_and_not_echoed(
     client: Client, name: str, body: dict[str, object]
 ) -> None:
     refused = await client.put(f"{BASE}/{name}", json=body)

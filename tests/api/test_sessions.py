@@ -79,7 +79,7 @@ async def test_a_conversation_is_made_read_changed_and_deleted(
         ({"is_interactive": False}, "is_interactive"),
     ],
 )
-async def test_what_cannot_be_a_conversation_is_refused(
+async def test_an_invalid_conversation_is_refused(
     client: Client, body: dict[str, Any], field: str
 ) -> None:
     response = await client.post(SESSIONS, json=body)
@@ -126,7 +126,7 @@ async def test_each_message_is_a_turn_with_the_agent_and_the_options(
     assert (await client.delete(session["_links"]["self"])).status_code == 204
 
 
-async def test_one_in_which_something_waits_is_not_deleted(client: Client) -> None:
+async def test_a_session_with_waiting_executions_is_not_deleted(client: Client) -> None:
     session = await converse(client)
     first = (await client.post("/api/v1/task-executions", json={"prompt": "Wait."})).json()
     body = {"prompt": "Report.", "session_id": session["id"], "prerequisites": [first["id"]]}
@@ -215,7 +215,7 @@ async def test_work_with_a_parent_is_ended_by_its_own_workflow(
     assert [kind for kind, _ in await signals(world, work)] == ["cancel"]
 
 
-async def test_an_admin_speaks_in_the_owners_name(client: Client, admin: Client) -> None:
+async def test_an_admins_message_belongs_to_the_owner(client: Client, admin: Client) -> None:
     session = await converse(client)
     execution = await send_message(admin, session, "Hello from the operator")
     assert execution["user_id"] == session["user_id"]

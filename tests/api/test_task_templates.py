@@ -116,7 +116,7 @@ async def test_what_does_not_fit_is_named(
         ),
     ],
 )
-async def test_what_is_wrong_is_named(
+async def test_the_refusal_names_the_wrong_field(
     client: Client, change: dict[str, Any], where: list[str | int]
 ) -> None:
     response = await client.post("/api/v1/task-templates", json={**TEMPLATE, "name": "x", **change})
@@ -159,7 +159,7 @@ async def test_public_templates_are_read_and_used_by_all(client: Client, other: 
     assert (await other.delete(path)).status_code == 403
 
 
-async def test_a_public_template_lets_nobody_watch_what_others_do(client: Client) -> None:
+async def test_a_public_template_cannot_configure_notifications(client: Client) -> None:
     notified = {"slack": [{"url": "https://hooks.slack.com/services/SECRET"}]}
     task = {**TEMPLATE["task"], "notification_config": notified}
     template = await make_template(client, task=task)
@@ -171,7 +171,7 @@ async def test_a_public_template_lets_nobody_watch_what_others_do(client: Client
         assert refused.json()["errors"][0]["loc"] == ["body", "task", "notification_config"]
 
 
-async def test_a_public_template_fills_nobodys_lists(client: Client) -> None:
+async def test_a_large_template_cannot_be_made_public(client: Client) -> None:
     large = {**TEMPLATE["task"], "system_prompt": "Be {{ tone }}." + "x" * 300_000}
     template = await make_template(client, task=large)
     shared = await client.patch(template["_links"]["self"], json={"is_public": True})
@@ -179,7 +179,7 @@ async def test_a_public_template_fills_nobodys_lists(client: Client) -> None:
     assert shared.json()["errors"][0]["loc"] == ["body", "is_public"]
 
 
-async def test_a_template_gives_nobody_an_admins_rights(client: Client, admin: Client) -> None:
+async def test_a_template_grants_no_admin_rights(client: Client, admin: Client) -> None:
     task = {**TEMPLATE["task"], "sdk_options": {"permission_mode": "bypassPermissions"}}
     refused = await client.post(
         "/api/v1/task-templates", json={**TEMPLATE, "task": task, "name": "x"}

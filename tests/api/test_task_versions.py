@@ -37,7 +37,7 @@ async def test_versions_are_paged_by_cursor(client: Client) -> None:
     assert [v["version"] for v in second["items"]] == [3, 2]
 
 
-async def test_who_reads_the_task_reads_its_versions(client: Client, other: Client) -> None:
+async def test_readers_of_a_task_can_read_its_versions(client: Client, other: Client) -> None:
     task = await make_task(client)
     versions = task["_links"]["versions"]
     for path in (versions, f"{versions}/1"):

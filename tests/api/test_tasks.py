@@ -86,7 +86,7 @@ async def test_a_task_is_read_as_it_was_written(client: Client) -> None:
         ({"default_variables": {"x": ["\0"]}}, ["default_variables", "x", 0]),
     ],
 )
-async def test_what_is_wrong_is_named(
+async def test_the_refusal_names_the_wrong_field(
     client: Client, change: dict[str, Any], where: list[str | int]
 ) -> None:
     response = await client.post("/api/v1/tasks", json={**TASK, **change})

@@ -111,7 +111,7 @@ async def test_ad_hoc_work_may_name_groups_too(client: Client) -> None:
         ({"colour": "red"}, ["colour"]),
     ],
 )
-async def test_what_is_wrong_is_named(
+async def test_the_refusal_names_the_wrong_field(
     client: Client, change: dict[str, Any], where: list[str | int]
 ) -> None:
     body = {"name": "reading", "tools": ["read_file"], **change}

@@ -80,7 +80,7 @@ async def test_the_usage_of_others_is_for_admins(client: Client, admin: Client, 
         "task_id=7",
     ],
 )
-async def test_what_makes_no_sense_is_refused(client: Client, query: str) -> None:
+async def test_invalid_ranges_are_refused(client: Client, query: str) -> None:
     response = await client.get(f"/api/v1/usage?{query}")
     assert response.status_code == 422, response.text
 

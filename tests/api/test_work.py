@@ -192,7 +192,9 @@ async def test_a_message_after_the_end_starts_another_execution(
     assert "name" not in kept["prompt_template"]
 
 
-async def test_one_that_is_cancelled_listens_no_more(world: World, client: Client) -> None:
+async def test_a_message_to_a_cancelled_execution_starts_another(
+    world: World, client: Client
+) -> None:
     first = await work(client, prompt="x")
     await in_session(world, first)
     await client.post(first["_links"]["cancel"])
