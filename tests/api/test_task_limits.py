@@ -84,8 +84,8 @@ async def test_a_public_task_runs_in_the_name_of_who_runs_it(client: Client, oth
     path = execution["_links"]["self"]
     assert (await other.get(path)).status_code == 200
     assert (await client.get(path)).status_code == 403
-    mine = (await client.get(task["_links"]["executions"])).json()
-    assert mine["total"] == 0
+    executions = (await client.get(task["_links"]["executions"])).json()
+    assert executions["total"] == 0
     assert (await other.patch(task["_links"]["self"], json={"name": "x"})).status_code == 403
     assert (await other.delete(task["_links"]["self"])).status_code == 403
 
