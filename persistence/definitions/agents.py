@@ -53,12 +53,6 @@ async def create(session: AsyncSession, row: AgentRow) -> None:
     await flush_unique(session, "uq_agents_user_id_slug", taken)
 
 
-async def delete(session: AsyncSession, row: AgentRow) -> None:
-    """Delete a locked agent. Executions that run have pinned its prompt."""
-    await session.delete(row)
-    await session.flush()
-
-
 async def page(
     session: AsyncSession, user_id: UUID, *, is_builtin: bool | None, window: Window
 ) -> Page[AgentRow]:

@@ -73,11 +73,5 @@ async def page(session: AsyncSession, task_id: UUID, window: Window) -> Page[Hoo
     return await newest(session, HookRow, HookRow.id, [HookRow.task_id == task_id], window)
 
 
-async def delete(session: AsyncSession, row: HookRow) -> None:
-    """Delete a hook; its address no longer works."""
-    await session.delete(row)
-    await session.flush()
-
-
 def _hashed(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import DuplicateNameError
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.columns import NamedRow
+from persistence.tables.columns import NamedRow, OwnedRow
 from persistence.tables.definitions import McpServerRow, ToolGroupRow
 
 N = TypeVar("N", bound=NamedRow)
@@ -42,7 +42,7 @@ async def page(session: AsyncSession, table: type[N], user_id: UUID, window: Win
     return await newest(session, table, table.id, shown, window)
 
 
-async def delete(session: AsyncSession, row: NamedRow) -> None:
+async def delete(session: AsyncSession, row: OwnedRow) -> None:
     """Delete a locked resource."""
     await session.delete(row)
     await session.flush()

@@ -74,12 +74,6 @@ async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[Sec
     return await newest(session, SecretRow, SecretRow.id, [SecretRow.user_id == user_id], window)
 
 
-async def delete(session: AsyncSession, row: SecretRow) -> None:
-    """Delete a secret."""
-    await session.delete(row)
-    await session.flush()
-
-
 async def decrypt(
     session: AsyncSession, sealer: SecretSealer, user_id: UUID, reference: str
 ) -> tuple[SecretRow, str]:

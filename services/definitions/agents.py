@@ -15,9 +15,9 @@ from persistence.definitions import agents
 from persistence.tables.definitions import AgentRow
 from services.caller import Caller
 from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate
-from services.definitions.merging import validate_fields
 from services.definitions.resources import EditableResource, create_resource, replace_resource
 from services.definitions.task_rules import tool_rule_problems
+from services.definitions.updates import validate_fields
 from services.unit_of_work import UnitOfWork
 
 

@@ -9,7 +9,7 @@ from domain.addresses import MAX_URL_LENGTH
 from domain.agents import LONGEST_SLUG, SLUG, AgentExecutor
 from domain.schedules import OverlapPolicy
 from domain.secrets import HOST, NAME
-from services.definitions.partial_models import partial_of
+from services.definitions.updates import partial_of
 from services.field_types import Body, Text
 
 Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]

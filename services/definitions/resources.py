@@ -17,7 +17,7 @@ from persistence.db.paging import Page, Window
 from persistence.definitions import named_resources
 from persistence.tables.columns import NamedRow, OwnedRow
 from services.caller import Caller
-from services.definitions.merging import merge_update
+from services.definitions.updates import merge_update
 from services.field_types import Body
 from services.unit_of_work import UnitOfWork
 
@@ -56,8 +56,7 @@ class Resource(ABC, Generic[R]):
 
     async def delete(self, work: UnitOfWork, row: R) -> None:
         """Delete a locked row."""
-        await work.session.delete(row)
-        await work.session.flush()
+        await named_resources.delete(work.session, row)
 
 
 class EditableResource(Resource[R], Generic[R, B]):

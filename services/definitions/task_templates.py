@@ -17,10 +17,10 @@ from services.definitions.inputs import (
     TaskTemplateCreate,
     TaskTemplateUpdate,
 )
-from services.definitions.merging import validate_fields
 from services.definitions.resources import NamedResource
 from services.definitions.task_rules import SHARED_CHARACTERS
 from services.definitions.tasks import create_task
+from services.definitions.updates import validate_fields
 from services.unit_of_work import UnitOfWork
 
 FILLED_FIELDS = ("prompt_template", "system_prompt", "description")

@@ -9,7 +9,7 @@ from persistence.definitions.tasks import StoredTask
 from persistence.tables.definitions import TaskRow
 from services.definitions import references, task_rules
 from services.definitions.inputs import DEFINITION_FIELDS, TaskCreate, TaskUpdate
-from services.definitions.merging import merge_update
+from services.definitions.updates import merge_update
 from services.executions.access import own_task
 from services.unit_of_work import UnitOfWork
 

@@ -147,7 +147,7 @@ async def api_key(world: World, client: Client, mark: str) -> Parameters:
 
 
 async def audit_row(world: World, client: Client, mark: str) -> Parameters:
-    """An entry of the audit log that tells of a task."""
+    """An entry of the audit log about a task."""
     made = await task(world, client, mark)
     found = await client.get(f"{API}/audit-logs", params={"entity_id": made["task_id"]})
     return {"audit_id": found.json()["items"][0]["id"]}
@@ -202,7 +202,7 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "notifications": notification,
     "admin": user,
 }
-"""By the first part of the path. The third argument stands wherever it can in what is made."""
+"""By the first part of the path. The third argument is a text to store in the resource."""
 
 BODIES: dict[str, Any] = {
     "POST /tasks": TASK,
@@ -226,8 +226,8 @@ BODIES: dict[str, Any] = {
     "POST /agents/import": {"markdown": "---\nname: poet\ndescription: d\n---\nYou write."},
     "PATCH /agents/{agent_id}": {"description": "changed"},
     "POST /task-executions": PROMPT,
-    "POST /task-executions/bulk/cancel": {"filter": {"tag": "none has it"}},
-    "POST /task-executions/bulk/retry": {"filter": {"tag": "none has it"}},
+    "POST /task-executions/bulk/cancel": {"filter": {"tag": "unused"}},
+    "POST /task-executions/bulk/retry": {"filter": {"tag": "unused"}},
     "POST /task-executions/{execution_id}/retry": {},
     "POST /task-executions/{execution_id}/messages": {"content": "And then?"},
     "POST /task-executions/{execution_id}/cancel": {"reason": "changed"},

@@ -60,7 +60,7 @@ class KeyServer:
     def __init__(self, *keys: Key) -> None:
         self.keys = list(keys)
         self.fetches = 0
-        self.is_away = False
+        self.is_unavailable = False
         self.url = ""
 
     @contextmanager
@@ -81,7 +81,7 @@ def _handler(keys: KeyServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             keys.fetches += 1
             body = json.dumps({"keys": [key.published for key in keys.keys]}).encode()
-            self.send_response(503 if keys.is_away else 200)
+            self.send_response(503 if keys.is_unavailable else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

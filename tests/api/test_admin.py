@@ -62,9 +62,9 @@ async def test_a_disabled_user_is_served_nothing(world: World, admin: Client) ->
         rows = await session.scalars(
             select(AuditRow).where(AuditRow.entity_id == UUID(me["id"])).order_by(AuditRow.id)
         )
-        told = [(row.action, row.before, row.after) for row in rows]
+        recorded = [(row.action, row.before, row.after) for row in rows]
     off, on = {"is_disabled": False}, {"is_disabled": True}
-    assert told == [("user.update", off, on), ("user.update", on, off)]
+    assert recorded == [("user.update", off, on), ("user.update", on, off)]
 
 
 async def test_a_quota_of_a_user_s_own_holds_at_once(world: World, admin: Client) -> None:

@@ -41,7 +41,7 @@ async def test_an_agent_is_read_as_it_was_written(client: Client) -> None:
     assert agent["executor"] == "claude"
 
 
-async def test_the_ten_built_in_ones_are_everybodys(client: Client, other: Client) -> None:
+async def test_every_user_sees_the_ten_built_in_agents(client: Client, other: Client) -> None:
     for who in (client, other):
         page = (await who.get("/api/v1/agents?is_builtin=true")).json()
         assert [agent["agent_id"] for agent in page["items"]] == list(built_in_agents())
@@ -53,7 +53,7 @@ async def test_the_ten_built_in_ones_are_everybodys(client: Client, other: Clien
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 5, 100])
-async def test_pages_hold_mine_and_then_the_built_in_ones(world: World, page_size: int) -> None:
+async def test_pages_contain_own_agents_before_built_in_ones(world: World, page_size: int) -> None:
     async with world.client(f"pager-{page_size}") as client:
         made = [(await make_agent(client))["agent_id"] for _ in range(3)]
         whole = [*reversed(made), *built_in_agents()]
@@ -70,13 +70,13 @@ async def test_pages_hold_mine_and_then_the_built_in_ones(world: World, page_siz
             address = f"/api/v1/agents?page_size={page_size}&page={number}"
             by_number += [a["agent_id"] for a in (await client.get(address)).json()["items"]]
         assert by_number == whole
-        mine = (await client.get("/api/v1/agents?is_builtin=false")).json()
-        assert [agent["agent_id"] for agent in mine["items"]] == whole[:3]
+        own = (await client.get("/api/v1/agents?is_builtin=false")).json()
+        assert [agent["agent_id"] for agent in own["items"]] == whole[:3]
 
 
 async def test_built_in_ones_stay_as_they_are(client: Client, admin: Client) -> None:
     for who in (client, admin):
-        changed = await who.patch("/api/v1/agents/tester", json={"name": "Mine"})
+        changed = await who.patch("/api/v1/agents/tester", json={"name": "Changed"})
         assert (changed.status_code, changed.json()["code"]) == (409, "conflict")
         assert (await who.delete("/api/v1/agents/tester")).status_code == 409
     taken = await client.post("/api/v1/agents", json={**AGENT, "agent_id": "tester"})
@@ -233,7 +233,7 @@ async def test_an_agents_file_is_translated(client: Client) -> None:
         "---\nname: x\nnote: " + "y" * 20_000 + "\n---\ntext",
     ],
 )
-async def test_what_is_no_agents_file_is_told(client: Client, markdown: str) -> None:
+async def test_a_file_that_defines_no_agent_is_refused(client: Client, markdown: str) -> None:
     response = await client.post("/api/v1/agents/import", json={"markdown": markdown})
     assert response.status_code == 422, response.text
     assert response.json()["errors"]

@@ -53,7 +53,7 @@ async def test_content_comes_whole_or_in_ranges(
         assert (await other.get(path)).status_code == 403
 
 
-async def test_bytes_that_are_elsewhere_are_told(
+async def test_content_that_this_machine_lacks_is_reported(
     world: World, client: Client, artifact: str
 ) -> None:
     world.gateway.blobs.path(hashlib.sha256(BYTES).hexdigest()).unlink()
@@ -113,7 +113,7 @@ async def test_a_gateway_that_may_not_write_says_so(client: Client, unwritable: 
     assert "PERDURE_HOME/artifacts" in refused.json()["detail"]
 
 
-async def test_what_has_ended_keeps_the_files_it_has(world: World, client: Client) -> None:
+async def test_an_ended_execution_keeps_its_files(world: World, client: Client) -> None:
     execution = await execute(client, await make_task(client))
     await in_session(world, execution, "completed")
     body = {"name": "late", "content": "x", "execution_id": execution["id"]}

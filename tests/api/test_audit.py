@@ -28,7 +28,7 @@ async def entries(client: Client, **query: str) -> list[dict[str, Any]]:
     return items
 
 
-async def test_an_entry_tells_who_did_what_from_where(client: Client) -> None:
+async def test_an_entry_records_user_action_and_address(client: Client) -> None:
     response = await client.get("/api/v1/tasks")  # the user is known from here on
     task = await make_task(client, tags=["old"])
     headers = {"X-Request-ID": "the-request"}
@@ -62,9 +62,9 @@ async def test_each_filter_narrows(client: Client) -> None:
     assert {e["entity_type"] for e in await entries(client, entity_type="execution")} == {
         "execution"
     }
-    mine = await entries(client, actor="alice")
-    assert mine == await entries(client, actor=first["user_id"])
-    assert mine
+    by_name = await entries(client, actor="alice")
+    assert by_name == await entries(client, actor=first["user_id"])
+    assert by_name
     assert await entries(client, actor="nobody") == []
     (since_then,) = await entries(client, **{"from": started["at"]})
     assert since_then == started

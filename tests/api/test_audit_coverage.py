@@ -29,7 +29,7 @@ Prepare = Callable[[World, Owner, dict[str, str]], Awaitable[None]]
 
 
 async def ended(world: World, owner: Owner, made: dict[str, str]) -> None:
-    """Only what has ended is run again."""
+    """Only an ended execution can be retried."""
     del owner
     async with world.gateway.database.transaction() as session:
         end = text("UPDATE executions SET status = 'failed', completed_at = now() WHERE id = :id")
@@ -63,7 +63,7 @@ async def switched_off(world: World, owner: Owner, made: dict[str, str]) -> None
 
 
 async def paused(world: World, owner: Owner, made: dict[str, str]) -> None:
-    """Only what stands still goes on."""
+    """Only a paused execution can be resumed."""
     del world
     path = f"{API}/task-executions/{made['execution_id']}/pause"
     response = await owner.client.post(path)
@@ -71,7 +71,7 @@ async def paused(world: World, owner: Owner, made: dict[str, str]) -> None:
 
 
 async def prompted(world: World, owner: Owner, made: dict[str, str]) -> None:
-    """Only what has said something is forked."""
+    """Only an execution with messages can be forked."""
     await in_session(world, {"id": made["execution_id"]})
     del owner
     async with world.gateway.database.transaction() as session:

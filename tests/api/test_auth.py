@@ -18,7 +18,7 @@ from tests.api.conftest import serve_app, settings_of
 from tests.api.keyserver import AUDIENCE, ISSUER, Key, KeyServer, claimed
 from tests.api.world import SECRET, World
 
-RSA, EC, STRANGER = Key("rsa"), Key("ec", "ES256"), Key("stranger")
+RSA, EC, UNKNOWN = Key("rsa"), Key("ec", "ES256"), Key("unknown")
 LATER, BEFORE = time.time() + 3600, time.time() - 3600
 BY_KEYS: dict[str, Any] = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
 
@@ -92,8 +92,8 @@ REFUSED = {
     "an end that is none": ours(exp=float("inf")),
     "no subject": RSA.token(sub=None),
     "a subject that is no text": ours(sub=5),
-    "a key nobody knows": STRANGER.token(),
-    "a stranger's signature": STRANGER.token(kid="rsa"),
+    "an unknown key": UNKNOWN.token(),
+    "the signature of an unknown key": UNKNOWN.token(kid="rsa"),
     "the other key's name": EC.token(kid="rsa"),
     "another algorithm of the same key": RSA.token(algorithm="RS512"),
     "another secret": jwt.encode(claimed(), "x" * 40, "HS256"),
@@ -155,11 +155,11 @@ async def test_unknown_keys_are_not_asked_for_again_and_again() -> None:
         await key_set.close()
 
 
-async def test_keys_stay_good_while_their_server_is_away() -> None:
+async def test_keys_remain_valid_while_their_server_is_unavailable() -> None:
     with KeyServer(RSA).serving() as server:
         key_set = KeySet(server.url)
         await key_set.find("rsa", "RS256")
-        server.is_away = True
+        server.is_unavailable = True
         key_set._fetched_at -= 2 * key_sets.LIFETIME_SECONDS
         assert (await key_set.find("rsa", "RS256")).key_id == "rsa"
         assert key_set._refreshing
@@ -183,7 +183,7 @@ async def test_a_key_that_was_taken_out_is_refused_in_time() -> None:
         await key_set.close()
 
 
-async def test_without_any_key_nobody_can_tell() -> None:
+async def test_without_any_key_a_token_cannot_be_verified() -> None:
     key_set = KeySet(f"http://127.0.0.1:{free_port()}/jwks.json")
     with pytest.raises(ServiceUnavailableError):
         await key_set.find("rsa", "RS256")
@@ -221,7 +221,7 @@ def test_a_gateway_without_sound_settings_does_not_start(given: dict[str, Any]) 
         b"\xff\xfe",
     ],
 )
-async def test_headers_that_are_none_are_refused(both: World, header: bytes) -> None:
+async def test_a_malformed_header_is_refused(both: World, header: bytes) -> None:
     _, payload, signature = RSA.token().split(".")
     head = jwt.utils.base64url_encode(header).decode()
     assert (await me(both, f"{head}.{payload}.{signature}")).status_code == 401

@@ -30,7 +30,7 @@ def with_key(world: World, key: dict[str, Any]) -> Client:
     return Client(base_url=world.url, headers=headers)
 
 
-async def test_a_key_speaks_for_its_user(world: World, client: Client) -> None:
+async def test_a_key_authenticates_as_its_user(world: World, client: Client) -> None:
     key = await make_key(client)
     assert key["secret"].startswith("pdk_")
     assert key["secret"].startswith(key["prefix"])
@@ -47,7 +47,7 @@ async def test_a_key_speaks_for_its_user(world: World, client: Client) -> None:
         assert (await execute(program, task))["trigger_type"] == "api"
 
 
-async def test_a_secret_is_told_once_and_kept_nowhere(world: World, client: Client) -> None:
+async def test_a_secret_is_shown_once_and_not_stored(world: World, client: Client) -> None:
     headers = {"Idempotency-Key": str(new_id())}
     body = {"name": f"once {new_id()}"}
     first = await client.post(KEYS, json=body, headers=headers)

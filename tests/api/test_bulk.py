@@ -27,27 +27,29 @@ async def ended(world: World, *executions: dict[str, Any], status: str = "failed
 
 async def test_cancel_by_filter_asks_those_that_fit(world: World, client: Client) -> None:
     task, other_task = await make_task(client), await make_task(client)
-    mine = [await execute(client, task) for _ in range(4)]
-    await ended(world, mine[0], status="completed")
+    executions = [await execute(client, task) for _ in range(4)]
+    await ended(world, executions[0], status="completed")
     beside = await execute(client, other_task)
     body = {"filter": {"task_id": task["id"]}, "reason": "enough", "limit": 2}
 
     dry = await client.post(f"{BULK}/cancel", json={**body, "dry_run": True})
     assert dry.status_code == 200, dry.text
-    assert dry.json()["execution_ids"] == [mine[1]["id"], mine[2]["id"]]
+    assert dry.json()["execution_ids"] == [executions[1]["id"], executions[2]["id"]]
     assert (dry.json()["matched"], dry.json()["changed"], dry.json()["has_more"]) == (2, 0, True)
 
     first = (await client.post(f"{BULK}/cancel", json=body)).json()
-    assert first["execution_ids"] == [mine[1]["id"], mine[2]["id"]]
+    assert first["execution_ids"] == [executions[1]["id"], executions[2]["id"]]
     assert (first["changed"], first["has_more"], first["skipped"]) == (2, True, [])
     rest = (await client.post(f"{BULK}/cancel", json=body)).json()
-    assert (rest["execution_ids"], rest["has_more"]) == ([mine[3]["id"]], False)
-    for execution in mine[1:]:
+    assert (rest["execution_ids"], rest["has_more"]) == ([executions[3]["id"]], False)
+    for execution in executions[1:]:
         assert (await client.get(execution["_links"]["self"])).json()["cancel_requested_at"]
     assert not (await client.get(beside["_links"]["self"])).json()["cancel_requested_at"]
 
 
-async def test_those_named_are_told_apart(world: World, client: Client, other: Client) -> None:
+async def test_each_listed_execution_has_its_own_outcome(
+    world: World, client: Client, other: Client
+) -> None:
     task = await make_task(client)
     running, done = [await execute(client, task) for _ in range(2)]
     await ended(world, done, status="completed")

@@ -18,8 +18,8 @@ Client = httpx2.AsyncClient
 async def dry_run(client: Client, task: dict[str, Any], **body: Any) -> dict[str, Any]:
     response = await client.post(task["_links"]["dry_run"], json=body)
     assert response.status_code == 200, response.text
-    told: dict[str, Any] = response.json()
-    return told
+    result: dict[str, Any] = response.json()
+    return result
 
 
 async def complete(world: World, execution: dict[str, Any], **columns: Any) -> None:
@@ -31,32 +31,32 @@ async def complete(world: World, execution: dict[str, Any], **columns: Any) -> N
             setattr(row, column, value)
 
 
-async def test_it_shows_what_would_be_said(client: Client) -> None:
+async def test_it_shows_the_rendered_prompts(client: Client) -> None:
     task = await make_task(client, system_prompt="Be kind.", agent_id="reviewer")
-    told = await dry_run(client, task)
-    assert told["rendered_prompt"] == "Say hello to {{ name }} in French."
-    assert told["missing_variables"] == ["name"]
-    assert told["system_prompt"] == f"{built_in_agents()['reviewer'].system_prompt}\n\nBe kind."
-    assert (told["model"], told["model_is_priced"]) == ("claude-opus-5-5", True)
-    assert told["budget_usd"] == 0.25
-    assert told["task_version"] == 1
-    told = await dry_run(client, task, variables={"name": "Ada"}, max_budget_usd=1)
-    assert told["rendered_prompt"] == "Say hello to Ada in French."
-    assert (told["missing_variables"], told["budget_usd"]) == ([], 1)
+    result = await dry_run(client, task)
+    assert result["rendered_prompt"] == "Say hello to {{ name }} in French."
+    assert result["missing_variables"] == ["name"]
+    assert result["system_prompt"] == f"{built_in_agents()['reviewer'].system_prompt}\n\nBe kind."
+    assert (result["model"], result["model_is_priced"]) == ("claude-opus-5-5", True)
+    assert result["budget_usd"] == 0.25
+    assert result["task_version"] == 1
+    result = await dry_run(client, task, variables={"name": "Ada"}, max_budget_usd=1)
+    assert result["rendered_prompt"] == "Say hello to Ada in French."
+    assert (result["missing_variables"], result["budget_usd"]) == ([], 1)
 
 
 async def test_it_shows_the_tools_with_their_rules(client: Client) -> None:
     task = await make_task(
         client, allowed_tools=["read_file", "bash(git *)", "mcp__x__y"], ask_tools=["write_file"]
     )
-    told = await dry_run(client, task)
-    assert {tool["tool"]: tool["rule"] for tool in told["tools"]} == {
+    result = await dry_run(client, task)
+    assert {tool["tool"]: tool["rule"] for tool in result["tools"]} == {
         "bash": "by_pattern",
         "read_file": "allowed",
         "write_file": "ask",
     }
-    assert told["tools"][0]["allowed"] == ["bash(git *)"]
-    assert any("mcp__x__y" in warning for warning in told["warnings"])
+    assert result["tools"][0]["allowed"] == ["bash(git *)"]
+    assert any("mcp__x__y" in warning for warning in result["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ async def test_it_forecasts_from_my_completed_executions(
         )
     await execute(client, task)
     await complete(world, await execute(other, task), total_turns=1000)
-    told = await dry_run(client, task)
-    assert told["forecast"] == {
+    result = await dry_run(client, task)
+    assert result["forecast"] == {
         "executions": 11,
         "cost_usd": {"median": 0.6, "p90": 1.0},
         "input_tokens": {"median": 610, "p90": 1010},
@@ -110,7 +110,7 @@ async def test_it_forecasts_from_my_completed_executions(
         "turns": {"median": 6, "p90": 10},
         "duration_seconds": {"median": 30, "p90": 30},
     }
-    assert any("budget" in warning for warning in told["warnings"])
+    assert any("budget" in warning for warning in result["warnings"])
     assert (await dry_run(other, task))["forecast"]["turns"]["median"] == 1000
 
 

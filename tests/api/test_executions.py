@@ -17,7 +17,7 @@ Client = httpx2.AsyncClient
 
 
 async def signals(world: World, execution: dict[str, Any]) -> list[str]:
-    """What was said to an execution, in order."""
+    """The kinds of the signals to an execution, in order."""
     async with world.gateway.database.reading() as session:
         rows = await session.scalars(
             select(SignalRow)
@@ -71,7 +71,7 @@ async def test_reads_agree(client: Client, admin: Client, other: Client) -> None
     assert (await client.get(task_list)).json()["items"] == [execution]
 
 
-async def test_missing_variables_are_told_or_refused(client: Client) -> None:
+async def test_missing_variables_are_listed_or_refused(client: Client) -> None:
     task = await make_task(client)
     assert (await execute(client, task))["missing_variables"] == ["name"]
     strict = await client.post(task["_links"]["execute"], json={"strict_variables": True})

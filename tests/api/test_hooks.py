@@ -17,8 +17,8 @@ Client = httpx2.AsyncClient
 
 
 @pytest.fixture
-async def stranger(world: World) -> AsyncIterator[Client]:
-    """Somebody without a token."""
+async def anonymous(world: World) -> AsyncIterator[Client]:
+    """A client without a token."""
     async with httpx2.AsyncClient(base_url=world.url, timeout=60) as client:
         yield client
 
@@ -35,17 +35,17 @@ def path(hook: dict[str, Any]) -> str:
 
 
 async def test_a_call_executes_the_task_in_its_owners_name(
-    client: Client, stranger: Client, world: World
+    client: Client, anonymous: Client, world: World
 ) -> None:
     task = await make_task(client)
     hook = await make_hook(client, task, name="from the shop")
     assert hook["url"] == f"{world.url}{path(hook)}"
     payload = {"name": "Ada", "order": {"id": 7}}
-    response = await stranger.post(path(hook), json=payload)
+    response = await anonymous.post(path(hook), json=payload)
     assert response.status_code == 202, response.text
-    told = response.json()
-    execution = (await client.get(told["_links"]["execution"])).json()
-    assert execution["id"] == told["execution_id"]
+    accepted = response.json()
+    execution = (await client.get(accepted["_links"]["execution"])).json()
+    assert execution["id"] == accepted["execution_id"]
     assert execution["user_id"] == task["user_id"]
     assert execution["trigger_type"] == "webhook"
     assert execution["trigger_metadata"] == payload
@@ -54,8 +54,8 @@ async def test_a_call_executes_the_task_in_its_owners_name(
     assert read["last_used_at"] is not None
 
 
-async def test_the_token_is_told_once_and_stored_nowhere(
-    client: Client, stranger: Client, world: World
+async def test_the_token_is_shown_once_and_not_stored(
+    client: Client, anonymous: Client, world: World
 ) -> None:
     task = await make_task(client)
     key = {"Idempotency-Key": "make-a-hook"}
@@ -66,9 +66,9 @@ async def test_the_token_is_told_once_and_stored_nowhere(
     listed = (await client.get(task["_links"]["hooks"])).json()
     assert [h["id"] for h in listed["items"]] == [hook["id"]]
     assert hook["token"] not in json.dumps(listed)
-    called = await stranger.post(path(hook), json={}, headers=key)
+    called = await anonymous.post(path(hook), json={}, headers=key)
     assert called.status_code == 202
-    refused = await stranger.post(path(hook), content=b"[", headers={"Idempotency-Key": "bad"})
+    refused = await anonymous.post(path(hook), content=b"[", headers={"Idempotency-Key": "bad"})
     assert refused.status_code == 400
     assert hook["token"] not in refused.text
     async with world.gateway.database.reading() as session:
@@ -80,39 +80,39 @@ async def test_the_token_is_told_once_and_stored_nowhere(
             assert not any(hook["token"] in row for row in rows), name
 
 
-async def test_a_repeated_call_makes_one_execution(client: Client, stranger: Client) -> None:
+async def test_a_repeated_call_makes_one_execution(client: Client, anonymous: Client) -> None:
     task = await make_task(client)
     hook = await make_hook(client, task)
     key = {"Idempotency-Key": "order-7"}
     first, second = [
-        await stranger.post(path(hook), json={"name": "Ada"}, headers=key) for _ in range(2)
+        await anonymous.post(path(hook), json={"name": "Ada"}, headers=key) for _ in range(2)
     ]
     assert first.json() == second.json()
     assert second.headers["idempotency-replayed"] == "true"
-    reused = await stranger.post(path(hook), json={"name": "Bob"}, headers=key)
+    reused = await anonymous.post(path(hook), json={"name": "Bob"}, headers=key)
     assert reused.json()["code"] == "idempotency_key_reused"
     executions = (await client.get(task["_links"]["executions"])).json()
     assert executions["total"] == 1
 
 
-async def test_an_unknown_token_opens_nothing(client: Client, stranger: Client) -> None:
+async def test_an_unknown_token_is_not_found(client: Client, anonymous: Client) -> None:
     for token in ("x", "pdh_" + "A" * 43, "%F0%9F%98%80", "a" * 3000):
-        response = await stranger.post(f"/api/v1/hooks/{token}", json={})
+        response = await anonymous.post(f"/api/v1/hooks/{token}", json={})
         assert response.status_code == 404, token
     hook = await make_hook(client, await make_task(client))
-    assert (await stranger.post(path(hook) + "x", json={})).status_code == 404
-    assert (await stranger.get(path(hook))).status_code == 405
+    assert (await anonymous.post(path(hook) + "x", json={})).status_code == 404
+    assert (await anonymous.get(path(hook))).status_code == 405
 
 
-async def test_a_closed_hook_opens_nothing(client: Client, stranger: Client) -> None:
+async def test_a_deleted_or_disabled_hook_is_not_found(client: Client, anonymous: Client) -> None:
     task = await make_task(client)
     hook, other_hook = await make_hook(client, task), await make_hook(client, task)
     assert (await client.delete(hook["_links"]["self"])).status_code == 204
     assert (await client.delete(hook["_links"]["self"])).status_code == 404
-    assert (await stranger.post(path(hook), json={})).status_code == 404
-    assert (await stranger.post(path(other_hook), json={})).status_code == 202
+    assert (await anonymous.post(path(hook), json={})).status_code == 404
+    assert (await anonymous.post(path(other_hook), json={})).status_code == 202
     await client.delete(task["_links"]["self"])
-    assert (await stranger.post(path(other_hook), json={})).status_code == 404
+    assert (await anonymous.post(path(other_hook), json={})).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -128,19 +128,19 @@ async def test_a_closed_hook_opens_nothing(client: Client, stranger: Client) -> 
     ],
 )
 async def test_a_call_carries_a_json_object_that_fits(
-    client: Client, stranger: Client, content: bytes, status: int
+    client: Client, anonymous: Client, content: bytes, status: int
 ) -> None:
     schema = {"properties": {"name": {"type": "string"}}}
     hook = await make_hook(client, await make_task(client, variables_schema=schema))
-    response = await stranger.post(path(hook), content=content)
+    response = await anonymous.post(path(hook), content=content)
     assert response.status_code == status, response.text
 
 
-async def test_a_switched_off_task_is_not_executed(client: Client, stranger: Client) -> None:
+async def test_a_switched_off_task_is_not_executed(client: Client, anonymous: Client) -> None:
     task = await make_task(client)
     hook = await make_hook(client, task)
     await client.patch(task["_links"]["self"], json={"is_active": False})
-    response = await stranger.post(path(hook), json={})
+    response = await anonymous.post(path(hook), json={})
     assert (response.status_code, response.json()["code"]) == (409, "task_inactive")
 
 
@@ -159,11 +159,13 @@ async def test_hooks_are_their_owners_business(client: Client, other: Client) ->
     assert (await client.get(path_elsewhere)).status_code == 404
 
 
-async def test_many_calls_at_once_all_count(client: Client, stranger: Client, world: World) -> None:
+async def test_many_calls_at_once_all_count(
+    client: Client, anonymous: Client, world: World
+) -> None:
     task = await make_task(client)
     hook = await make_hook(client, task)
     answers = await asyncio.gather(
-        *(stranger.post(path(hook), json={"name": str(n)}) for n in range(12))
+        *(anonymous.post(path(hook), json={"name": str(n)}) for n in range(12))
     )
     assert {a.status_code for a in answers} == {202}
     ids = {UUID(a.json()["execution_id"]) for a in answers}
@@ -172,10 +174,12 @@ async def test_many_calls_at_once_all_count(client: Client, stranger: Client, wo
     assert len({row.prompt_variables["name"] for row in rows}) == 12
 
 
-async def test_the_audit_log_names_the_hook(client: Client, stranger: Client, world: World) -> None:
+async def test_the_audit_log_names_the_hook(
+    client: Client, anonymous: Client, world: World
+) -> None:
     task = await make_task(client)
     hook = await make_hook(client, task)
-    called = (await stranger.post(path(hook), json={})).json()
+    called = (await anonymous.post(path(hook), json={})).json()
     async with world.gateway.database.reading() as session:
         found = await session.execute(
             text("SELECT action, actor_id, owner_id, after FROM audit_log WHERE entity_id = :id"),

@@ -45,7 +45,7 @@ async def test_a_hostile_schema_is_refused_in_time(client: Client, schema: dict[
     assert time.monotonic() - began < 60
 
 
-async def test_a_body_of_unknown_fields_costs_no_more_than_what_is_told(client: Client) -> None:
+async def test_only_reported_unknown_fields_cost_time(client: Client) -> None:
     task = await make_task(client)
     body = {f"variable{n}": 1 for n in range(100_000)}
     began = time.process_time()  # of the gateway too, which is in this process

@@ -34,9 +34,9 @@ async def test_a_repetition_gets_the_first_answer(client: Client) -> None:
 async def test_keys_belong_to_a_user_and_a_route(client: Client, other: Client) -> None:
     task = await make_task(client, is_public=True)
     key = {"Idempotency-Key": "the-same"}
-    mine = await client.post(task["_links"]["execute"], headers=key)
+    own = await client.post(task["_links"]["execute"], headers=key)
     theirs = await other.post(task["_links"]["execute"], headers=key)
-    assert mine.json()["id"] != theirs.json()["id"]
+    assert own.json()["id"] != theirs.json()["id"]
     created = await client.post("/api/v1/tasks", json={**TASK, "name": str(new_id())}, headers=key)
     assert created.status_code == 201
 
@@ -66,14 +66,14 @@ async def test_of_many_at_once_one_does_the_work(client: Client) -> None:
     assert (await client.get(task["_links"]["executions"])).json()["total"] == 1
 
 
-async def test_while_the_first_is_handled_the_second_is_told(world: World, client: Client) -> None:
+async def test_a_repeat_during_the_first_request_conflicts(world: World, client: Client) -> None:
     task = await make_task(client)
     path = task["_links"]["execute"]
     key = Key(UUID(task["user_id"]), f"POST {path}", "slow", b"")
     async with world.gateway.database.transaction() as session:
         assert await claim(session, key) is None
-        told = await client.post(path, headers={"Idempotency-Key": "slow"})
-    assert (told.status_code, told.json()["code"]) == (409, "idempotency_in_progress")
+        repeat = await client.post(path, headers={"Idempotency-Key": "slow"})
+    assert (repeat.status_code, repeat.json()["code"]) == (409, "idempotency_in_progress")
     assert (await client.post(path, headers={"Idempotency-Key": "slow"})).status_code == 202
 
 

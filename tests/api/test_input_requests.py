@@ -14,14 +14,16 @@ Client = httpx2.AsyncClient
 BASE = "/api/v1/input-requests"
 
 
-async def asked(world: World, client: Client, **fields: Any) -> tuple[dict[str, Any], str]:
+async def execution_with_request(
+    world: World, client: Client, **fields: Any
+) -> tuple[dict[str, Any], str]:
     """An execution and the path of its open request."""
     execution = await execute(client, await make_task(client))
     return execution, f"{BASE}/{await ask(world, execution, **fields)}"
 
 
 async def test_requests_are_read_and_listed(world: World, client: Client, other: Client) -> None:
-    execution, path = await asked(world, client, **APPROVAL)
+    execution, path = await execution_with_request(world, client, **APPROVAL)
     request = (await client.get(path)).json()
     assert request["tool_call"] == {
         "name": "bash",
@@ -39,9 +41,9 @@ async def test_requests_are_read_and_listed(world: World, client: Client, other:
     assert (await other.post(f"{path}/answer", json={"decision": "deny"})).status_code == 403
 
 
-async def test_an_answer_is_stored_told_and_final(world: World, client: Client) -> None:
-    execution, path = await asked(world, client, **APPROVAL)
-    answer = {"decision": "approve", "message": "Go on.", "remember": "execution"}
+async def test_an_answer_is_stored_signalled_and_final(world: World, client: Client) -> None:
+    execution, path = await execution_with_request(world, client, **APPROVAL)
+    answer = {"decision": "approve", "message": "Continue.", "remember": "execution"}
     response = await client.post(f"{path}/answer", json=answer)
     assert response.status_code == 200
     request = response.json()
@@ -54,8 +56,8 @@ async def test_an_answer_is_stored_told_and_final(world: World, client: Client) 
             .where(SignalRow.execution_id == UUID(execution["id"]))
             .order_by(SignalRow.id)
         )
-        said = [(row.kind, row.payload) for row in rows]
-    assert said[1] == ("answer", {"input_request_id": request["id"]})
+        sent = [(row.kind, row.payload) for row in rows]
+    assert sent[1] == ("answer", {"input_request_id": request["id"]})
     events = (await client.get(execution["_links"]["events"])).json()["items"]
     assert events[-1]["type"] == "input.answered"
     again = await client.post(f"{path}/answer", json=answer)
@@ -63,7 +65,7 @@ async def test_an_answer_is_stored_told_and_final(world: World, client: Client) 
 
 
 async def test_of_two_answers_one_counts(world: World, client: Client) -> None:
-    _, path = await asked(world, client, **APPROVAL)
+    _, path = await execution_with_request(world, client, **APPROVAL)
     answers = await asyncio.gather(
         *(client.post(f"{path}/answer", json={"decision": "approve"}) for _ in range(5))
     )
@@ -91,7 +93,7 @@ async def test_of_two_answers_one_counts(world: World, client: Client) -> None:
 async def test_answers_that_fit(
     world: World, client: Client, fields: dict[str, Any], answer: dict[str, Any]
 ) -> None:
-    _, path = await asked(world, client, **fields)
+    _, path = await execution_with_request(world, client, **fields)
     response = await client.post(f"{path}/answer", json=answer)
     assert response.status_code == 200, response.text
     stored = response.json()["answer"]
@@ -122,7 +124,7 @@ async def test_answers_that_fit(
 async def test_answers_that_do_not_fit(
     world: World, client: Client, fields: dict[str, Any], answer: dict[str, Any], field: str
 ) -> None:
-    _, path = await asked(world, client, **fields)
+    _, path = await execution_with_request(world, client, **fields)
     response = await client.post(f"{path}/answer", json=answer)
     assert response.status_code == 422, response.text
     assert response.json()["errors"][0]["loc"][:2] == ["body", field]
@@ -130,7 +132,7 @@ async def test_answers_that_do_not_fit(
 
 
 async def test_an_approval_is_bound_to_its_input(world: World, client: Client) -> None:
-    _, path = await asked(world, client, **APPROVAL)
+    _, path = await execution_with_request(world, client, **APPROVAL)
     answer = {"decision": "approve", "input_sha256": "0" * 64}
     response = await client.post(f"{path}/answer", json=answer)
     assert (response.status_code, response.json()["code"]) == (409, "input_changed")
@@ -138,12 +140,12 @@ async def test_an_approval_is_bound_to_its_input(world: World, client: Client) -
 
 async def test_what_is_past_due_or_over_takes_no_answer(world: World, client: Client) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
-    _, due = await asked(world, client, due_at=past, on_expiry="fail")
+    _, due = await execution_with_request(world, client, due_at=past, on_expiry="fail")
     response = await client.post(f"{due}/answer", json={"message": "late"})
     assert (response.status_code, response.json()["code"]) == (409, "already_answered")
-    _, patient = await asked(world, client, due_at=past, on_expiry="wait")
+    _, patient = await execution_with_request(world, client, due_at=past, on_expiry="wait")
     assert (await client.post(f"{patient}/answer", json={"message": "late"})).status_code == 200
-    execution, path = await asked(world, client)
+    execution, path = await execution_with_request(world, client)
     async with world.gateway.database.transaction() as session:
         row = await session.get_one(ExecutionRow, UUID(execution["id"]))
         row.status, row.completed_at = "failed", past
@@ -151,7 +153,7 @@ async def test_what_is_past_due_or_over_takes_no_answer(world: World, client: Cl
 
 
 async def test_a_repeated_answer_with_its_key_is_the_same(world: World, client: Client) -> None:
-    _, path = await asked(world, client)
+    _, path = await execution_with_request(world, client)
     key = {"Idempotency-Key": "once"}
     first = await client.post(f"{path}/answer", json={"message": "Blue."}, headers=key)
     again = await client.post(f"{path}/answer", json={"message": "Blue."}, headers=key)
@@ -163,7 +165,7 @@ async def test_whom_a_request_is_assigned_to_reads_and_answers_it(world: World) 
         execution = await execute(owner, await make_task(owner))
         await in_session(world, execution, "waiting_for_user")
         assigned = await ask(world, execution, assignee="boss")
-        other = await ask(world, execution, assignee="somebody else")
+        other = await ask(world, execution, assignee="another user")
         listed = (await boss.get("/api/v1/input-requests")).json()
         assert [r["id"] for r in listed["items"]] == [assigned]
         assert (await boss.get(f"/api/v1/input-requests/{assigned}")).status_code == 200
@@ -179,5 +181,5 @@ async def test_whom_a_request_is_assigned_to_reads_and_answers_it(world: World) 
         assert answered.status_code == 200
         me = (await boss.get("/api/v1/me")).json()
         assert answered.json()["answered_by"] == me["id"]
-        mine = (await owner.get("/api/v1/input-requests")).json()["items"]
-        assert {r["id"] for r in mine} == {assigned, other}
+        own = (await owner.get("/api/v1/input-requests")).json()["items"]
+        assert {r["id"] for r in own} == {assigned, other}

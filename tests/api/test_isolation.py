@@ -1,7 +1,7 @@
-"""Nobody reaches another's things: every route of the OpenAPI document, asked as somebody else.
+"""Every route of the OpenAPI document refuses what belongs to another user.
 
-The document is walked, so a new route is covered by itself, or fails here until
-tests/api/factories.py knows how to make what it names.
+The test reads the document, so it covers a new route without a change here, or fails until
+tests/api/factories.py can make the resource in its path.
 """
 
 import json
@@ -22,14 +22,14 @@ from tests.api.world import World
 Client = httpx2.AsyncClient
 PARAMETER = re.compile(r"\{(\w+)\}")
 
-BY_ANYBODY = {"/health/live", "/health/ready", "/hooks/{token}"}
+WITHOUT_LOGIN = {"/health/live", "/health/ready", "/hooks/{token}"}
 """Served without credentials; a hook's address is itself one."""
 
-NAMED_BY_THEIR_OWNER = {"agents", "secrets", "memory"}
-"""Everybody has names of their own here: another's is unknown, and making it makes mine."""
+NAMED_PER_USER = {"agents", "secrets", "memory"}
+"""Names are per user: another user's name is unknown, and a create makes one's own resource."""
 
 SHARED = {"tasks", "task-templates"}
-"""What its owner can make public."""
+"""Resources that their owner can make public."""
 
 USED_IN_PUBLIC = {
     "POST /tasks/{task_id}/execute": 202,
@@ -105,8 +105,8 @@ ROUTES = [
     for path, operations in DOCUMENT["paths"].items()
     for method, operation in operations.items()
 ]
-THEIRS = [route for route in ROUTES if route.path.removeprefix(API) not in BY_ANYBODY]
-"""Routes that serve somebody, who says who they are."""
+THEIRS = [route for route in ROUTES if route.path.removeprefix(API) not in WITHOUT_LOGIN]
+"""Routes that need credentials."""
 
 
 def named(routes: list[Route]) -> pytest.MarkDecorator:
@@ -174,7 +174,7 @@ async def test_what_is_another_s_is_refused(
     before = await _seen(alice, _thing(path, route))
     answer = await bob.client.request(route.method, path, json=route.body, params=_required(route))
     assert alice.mark not in answer.text
-    if route.resource in NAMED_BY_THEIR_OWNER:
+    if route.resource in NAMED_PER_USER:
         assert answer.status_code == (201 if route.method == "PUT" else 404), answer.text
     else:
         assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), route

@@ -1,4 +1,4 @@
-"""`_links`: each one leads whoever reads it somewhere."""
+"""`_links`: a reader of a resource can follow each one."""
 
 from typing import Any
 from uuid import UUID

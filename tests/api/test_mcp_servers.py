@@ -23,7 +23,7 @@ CANARY = "canary-5f1c"
 RESULT = {
     "protocolVersion": "2025-06-18",
     "capabilities": {"tools": {}, "prompts": {}},
-    "serverInfo": {"name": "shop", "version": "1.2", "secret": "not told"},
+    "serverInfo": {"name": "shop", "version": "1.2", "secret": "hidden"},
 }
 
 
@@ -171,7 +171,7 @@ async def test_an_answer_may_come_in_a_stream(client: Client, shop: Shop) -> Non
     assert health["status"] == "healthy"
 
 
-async def test_a_session_with_an_impossible_name_is_let_go(client: Client, shop: Shop) -> None:
+async def test_a_session_with_an_invalid_id_is_dropped(client: Client, shop: Shop) -> None:
     health = await check(client, await make_server(client, url=f"{shop.url}/odd"))
     assert health["status"] == "healthy"
 
@@ -185,13 +185,15 @@ async def test_a_session_with_an_impossible_name_is_let_go(client: Client, shop:
         ("no", "404"),
     ],
 )
-async def test_what_is_wrong_is_told(client: Client, shop: Shop, place: str, detail: str) -> None:
+async def test_a_faulty_server_is_reported(
+    client: Client, shop: Shop, place: str, detail: str
+) -> None:
     health = await check(client, await make_server(client, url=f"{shop.url}/{place}"))
     assert health["status"] == "unhealthy"
     assert detail in health["detail"]
 
 
-async def test_a_server_that_is_away_is_unhealthy(client: Client) -> None:
+async def test_an_unavailable_server_is_unhealthy(client: Client) -> None:
     health = await check(client, await make_server(client, url=f"http://127.0.0.1:{free_port()}/"))
     assert health["status"] == "unhealthy"
 
@@ -208,7 +210,7 @@ async def test_no_address_but_a_public_one_is_taken(client: Client, url: str) ->
 
 async def test_secrets_go_to_their_hosts_only(client: Client, shop: Shop) -> None:
     for name, value, hosts in (
-        ("mine", CANARY, ["127.0.0.1"]),
+        ("own", CANARY, ["127.0.0.1"]),
         ("odd", "ü\n", ["127.0.0.1"]),
         ("elsewhere", CANARY, ["example.com"]),
     ):
@@ -221,7 +223,7 @@ async def test_secrets_go_to_their_hosts_only(client: Client, shop: Shop) -> Non
             client, await make_server(client, url=f"{shop.url}/json", headers=headers)
         )
 
-    assert (await checked("Bearer secret://mine"))["status"] == "healthy"
+    assert (await checked("Bearer secret://own"))["status"] == "healthy"
     assert shop.seen[-1][1]["authorization"] == f"Bearer {CANARY}"
     before = len(shop.seen)
     assert "may not be sent" in (await checked("secret://elsewhere"))["detail"]
@@ -275,7 +277,7 @@ async def test_servers_are_their_owners(client: Client, other: Client) -> None:
     path = server["_links"]["self"]
     for refused in (
         await other.get(path),
-        await other.patch(path, json={"name": "mine"}),
+        await other.patch(path, json={"name": "own"}),
         await other.delete(path),
         await other.post(server["_links"]["health_check"]),
     ):
@@ -294,14 +296,14 @@ def with_server(server: Any, **changed: Any) -> dict[str, Any]:
 async def test_a_task_names_registered_servers(
     client: Client, other: Client, admin: Client
 ) -> None:
-    mine, public = await make_server(client), await make_server(admin, is_public=True)
-    for server in (mine, public):
+    own, public = await make_server(client), await make_server(admin, is_public=True)
+    for server in (own, public):
         options = {"mcp_servers": {"x": {"ref": server["name"]}}}
         task = await make_task(client, sdk_options=options)
         assert task["sdk_options"] == options
     where = ["body", "sdk_options", "mcp_servers", "x", "ref"]
     for who, changed in ((other, {}), (client, {"is_public": True})):
-        body = with_server({"ref": mine["name"]}, **changed)
+        body = with_server({"ref": own["name"]}, **changed)
         refused = await who.post("/api/v1/tasks", json=body)
         assert refused.json()["errors"][0]["loc"] == where
     shared = with_server({"ref": public["name"]}, is_public=True)

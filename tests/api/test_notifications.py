@@ -109,9 +109,9 @@ async def test_what_may_not_is_refused_by_its_field(
     refused = await client.post("/api/v1/tasks", json=body)
     assert refused.status_code == 422, refused.text
     assert ["body", "notification_config", *field] in [e["loc"] for e in refused.json()["errors"]]
-    told = " ".join(e["msg"] for e in refused.json()["errors"])
+    messages = " ".join(e["msg"] for e in refused.json()["errors"])
     for word in ("Value error", "Target", "uple", "pattern", "Extra inputs"):  # the validator's
-        assert word not in told
+        assert word not in messages
 
 
 async def test_a_public_task_keeps_its_slack_address_secret(client: Client, signing: str) -> None:
@@ -159,7 +159,7 @@ async def test_a_slack_address_is_not_shown(client: Client) -> None:
 async def test_tries_are_shown_and_lists_are_narrowed(world: World, client: Client) -> None:
     kept, lost = await sample(client), await sample(client, email={"to": "ada@example.com"})
     await ended(world, kept["id"], AttemptResult(status_code=200, excerpt="thanks\0"))
-    await ended(world, lost["id"], AttemptResult(error="It said 550.", is_final=True))
+    await ended(world, lost["id"], AttemptResult(error="The server answered 550.", is_final=True))
     read = (await client.get(kept["_links"]["self"])).json()
     assert (read["status"], read["attempt_count"], read["error"]) == ("delivered", 1, None)
     assert read["payload"] == {"type": "x", "data": {"title": "t"}}

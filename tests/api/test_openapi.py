@@ -34,22 +34,22 @@ async def schemathesis(world: World, role: str, *options: str) -> tuple[int, str
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("role", ["user", "admin"])
 async def test_every_route_does_what_its_description_says(world: World, role: str) -> None:
-    code, said = await schemathesis(world, role, "--phases=fuzzing,stateful", "--max-examples=3")
-    assert code == 0, said
+    code, output = await schemathesis(world, role, "--phases=fuzzing,stateful", "--max-examples=3")
+    assert code == 0, output
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("role", ["user", "admin"])
 async def test_ten_thousand_requests_find_nothing(world: World, role: str) -> None:
-    code, said = await schemathesis(world, role, "--max-examples=60")
-    assert code == 0, said
-    [tried] = re.findall(r"(\d+) generated", said)
-    assert int(tried) > 10_000, said
+    code, output = await schemathesis(world, role, "--max-examples=60")
+    assert code == 0, output
+    [tried] = re.findall(r"(\d+) generated", output)
+    assert int(tried) > 10_000, output

@@ -1,4 +1,4 @@
-"""Rate limits, with the headers that tell where one stands."""
+"""Rate limits, with the headers that report how much is left."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ async def slow(module_database_url: str, temporal_address: str) -> AsyncIterator
         yield World(url, app.state.gateway)
 
 
-async def test_a_user_is_told_where_they_stand(slow: World) -> None:
+async def test_the_headers_report_how_much_is_left(slow: World) -> None:
     async with slow.client("quick") as client:
         answers = [await client.get("/api/v1/tasks") for _ in range(7)]
         assert [a.status_code for a in answers] == [200] * 5 + [429] * 2
@@ -65,7 +65,9 @@ async def test_guessing_a_hook_s_address_is_slowed_down_too(slow: World) -> None
     assert answers[-1].status_code == 429
 
 
-async def test_without_a_limit_nothing_is_said(world: World, client: httpx2.AsyncClient) -> None:
+async def test_without_a_limit_there_are_no_headers(
+    world: World, client: httpx2.AsyncClient
+) -> None:
     assert world.gateway.rates is None
     assert "ratelimit-limit" not in (await client.get("/api/v1/me")).headers
 

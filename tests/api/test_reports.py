@@ -1,4 +1,4 @@
-"""Reports over HTTP: what the record told, with the end as it came, in the format asked for."""
+"""Reports over HTTP: the recorded events and the outcome, in the requested format."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.waiting import now_within_an_hour
 Client = httpx2.AsyncClient
 
 
-async def finished_report(world: World, client: Client, title: str = "Tell me") -> str:
+async def finished_report(world: World, client: Client, title: str = "Show me") -> str:
     """A finished execution of the client with a report; the path of the report."""
     user_id = UUID((await execute(client, await make_task(client)))["user_id"])
     async with world.gateway.database.transaction() as session:
@@ -86,7 +86,7 @@ async def report_of(client: Client, path: str) -> str:
         ("html", "text/html; charset=utf-8", b"<!doctype html>"),
         ("pdf", "application/pdf", b"%PDF-1."),
         ("json", "application/json", b"{"),
-        ("markdown", "text/markdown; charset=utf-8", b"# Tell me"),
+        ("markdown", "text/markdown; charset=utf-8", b"# Show me"),
     ],
 )
 async def test_every_format_is_downloaded(
@@ -94,7 +94,7 @@ async def test_every_format_is_downloaded(
 ) -> None:
     now = await now_within_an_hour()
     report = await report_of(
-        client, await finished_report(world, client, title="Tell me: Größe, 数 / ok")
+        client, await finished_report(world, client, title="Show me: Größe, 数 / ok")
     )
     response = await client.get(f"{report}/download", params={"format": report_format})
     assert response.status_code == 200
@@ -104,8 +104,8 @@ async def test_every_format_is_downloaded(
     day = f"{now:%Y-%m-%d}.{suffix}"
     disposition = response.headers["content-disposition"]
     assert disposition.startswith("attachment; ")
-    assert f'filename="tell-me-gre-ok-{day}"' in disposition
-    assert f"filename*=UTF-8''tell-me-gr%C3%B6%C3%9Fe-%E6%95%B0-ok-{day}" in disposition
+    assert f'filename="show-me-gre-ok-{day}"' in disposition
+    assert f"filename*=UTF-8''show-me-gr%C3%B6%C3%9Fe-%E6%95%B0-ok-{day}" in disposition
     assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
@@ -169,7 +169,9 @@ async def test_what_no_list_can_be_narrowed_by(client: Client, query: dict[str, 
     assert response.status_code == 422
 
 
-async def test_anothers_reports_are_not_mine(world: World, client: Client, other: Client) -> None:
+async def test_another_users_reports_are_refused(
+    world: World, client: Client, other: Client
+) -> None:
     path = await finished_report(world, client)
     report = await report_of(client, path)
     for address in (path, report, f"{report}/download?format=pdf"):

@@ -142,15 +142,15 @@ async def test_a_trigger_is_an_ordinary_execution(client: Client) -> None:
     assert [fire["execution_id"] for fire in recent] == [other.json()["id"], execution["id"]]
 
 
-async def test_what_is_given_stands_before_what_is_known(client: Client) -> None:
+async def test_given_variables_override_schedule_variables(client: Client) -> None:
     task = await make_task(
         client,
         **NOON,
         prompt_template="{{ scheduled_at }} {{ last_report }}",
         default_variables={"last_report": "nothing yet", "scheduled_at": "some day"},
     )
-    mine = await execute(client, task, variables={"scheduled_at": "now"})
-    assert mine["prompt_variables"] == {"scheduled_at": "now"}
+    execution = await execute(client, task, variables={"scheduled_at": "now"})
+    assert execution["prompt_variables"] == {"scheduled_at": "now"}
     known = await execute(client, task)
     assert set(known["prompt_variables"]) == {"scheduled_at"}
     assert known["prompt_variables"]["scheduled_at"].endswith("Z")

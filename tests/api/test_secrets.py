@@ -52,7 +52,7 @@ async def test_a_secret_is_put_replaced_read_listed_and_deleted(client: Client) 
     assert (await client.delete(f"{BASE}/github")).status_code == 404
 
 
-async def test_a_name_that_is_none_is_told_what_one_looks_like(client: Client) -> None:
+async def test_the_refusal_of_a_name_describes_valid_names(client: Client) -> None:
     refused = await put(client, "GITHUB_TOKEN")
     assert refused.status_code == 422
     (error,) = refused.json()["errors"]
@@ -60,12 +60,12 @@ async def test_a_name_that_is_none_is_told_what_one_looks_like(client: Client) -
 
 
 async def test_names_are_each_users_own(client: Client, other: Client) -> None:
-    assert (await put(client, "mine")).status_code == 201
-    assert (await other.get(f"{BASE}/mine")).status_code == 404
-    assert (await other.delete(f"{BASE}/mine")).status_code == 404
-    assert (await put(other, "mine")).status_code == 201
-    assert (await other.delete(f"{BASE}/mine")).status_code == 204
-    assert (await client.get(f"{BASE}/mine")).status_code == 200
+    assert (await put(client, "shared")).status_code == 201
+    assert (await other.get(f"{BASE}/shared")).status_code == 404
+    assert (await other.delete(f"{BASE}/shared")).status_code == 404
+    assert (await put(other, "shared")).status_code == 201
+    assert (await other.delete(f"{BASE}/shared")).status_code == 204
+    assert (await client.get(f"{BASE}/shared")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ async def test_what_can_not_be_stored_is_refused_and_not_repeated(
     assert CANARY not in refused.text
 
 
-async def test_without_a_key_it_is_said_what_to_set(
+async def test_without_a_key_the_error_names_the_setting(
     database_url: str, temporal_address: str
 ) -> None:
     from api.main import create_app  # noqa: PLC0415
@@ -107,9 +107,11 @@ async def test_without_a_key_it_is_said_what_to_set(
 
 async def test_the_owner_alone_opens_it_and_use_is_noted(world: World, client: Client) -> None:
     await put(client, "opened", hosts=["example.com"])
-    mine = await user_id(client)
+    owner_id = await user_id(client)
     async with world.gateway.database.transaction() as session:
-        row, value = await secrets.decrypt(session, world.gateway.sealer, mine, "secret://opened")
+        row, value = await secrets.decrypt(
+            session, world.gateway.sealer, owner_id, "secret://opened"
+        )
     assert (value, row.hosts) == (CANARY, ["example.com"])
     assert (await client.get(f"{BASE}/opened")).json()["last_used_at"] is not None
     async with world.gateway.database.transaction() as session:

@@ -1,4 +1,4 @@
-"""Conversations that live on from one execution to the next."""
+"""Conversations that continue from one execution to the next."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
-from tests.api.test_work import actions, definition, said
+from tests.api.test_work import actions, definition, signals
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
@@ -24,7 +24,7 @@ async def converse(client: Client, **body: Any) -> dict[str, Any]:
     return session
 
 
-async def tell(client: Client, session: dict[str, Any], content: str) -> dict[str, Any]:
+async def send_message(client: Client, session: dict[str, Any], content: str) -> dict[str, Any]:
     response = await client.post(session["_links"]["messages"], json={"content": content})
     assert response.status_code == 202, response.text
     execution: dict[str, Any] = response.json()
@@ -63,8 +63,8 @@ async def test_a_conversation_is_made_read_changed_and_deleted(
     assert (await client.delete(path)).status_code == 204
     assert (await client.get(path)).status_code == 404
     assert (await client.delete(path)).status_code == 404
-    said_there = await client.post(session["_links"]["messages"], json={"content": "x"})
-    assert said_there.status_code == 404
+    posted = await client.post(session["_links"]["messages"], json={"content": "x"})
+    assert posted.status_code == 404
     expected = ["session.create", "session.update", "session.delete"]
     assert await actions(world, session) == expected
 
@@ -87,7 +87,7 @@ async def test_what_cannot_be_a_conversation_is_refused(
     assert response.json()["errors"][0]["loc"][1] == field
 
 
-async def test_lists_tell_kinds_apart(world: World, client: Client) -> None:
+async def test_lists_filter_by_kind(world: World, client: Client) -> None:
     task_session = str(await in_session(world, await execute(client, await make_task(client))))
     session = await converse(client, agent_id="planner")
 
@@ -105,19 +105,19 @@ async def test_each_message_is_a_turn_with_the_agent_and_the_options(
 ) -> None:
     options = {"max_turns": 3}
     session = await converse(client, agent_id="reviewer", sdk_options=options)
-    first = await tell(client, session, "Look at {{ this }}.")
+    first = await send_message(client, session, "Look at {{ this }}.")
     assert (first["session_id"], first["status"]) == (session["id"], "pending")
     assert (first["agent_id"], first["missing_variables"]) == ("reviewer", [])
     kept = await definition(world, first)
     assert kept["sdk_options"] == options
     assert kept["allowed_tools"]
 
-    steered = await tell(client, session, "And at that.")
+    steered = await send_message(client, session, "And at that.")
     assert steered["id"] == first["id"]
-    assert [kind for kind, _ in await said(world, first)] == ["message"]
+    assert [kind for kind, _ in await signals(world, first)] == ["message"]
 
     await becomes(world, first, "completed")
-    second = await tell(client, session, "Thanks.")
+    second = await send_message(client, session, "Thanks.")
     assert (second["status"], second["title"]) == ("pending", "Thanks.")
     refused = await client.delete(session["_links"]["self"])
     assert (refused.status_code, refused.json()["code"]) == (409, "execution_active")
@@ -129,13 +129,13 @@ async def test_each_message_is_a_turn_with_the_agent_and_the_options(
 async def test_one_in_which_something_waits_is_not_deleted(client: Client) -> None:
     session = await converse(client)
     first = (await client.post("/api/v1/task-executions", json={"prompt": "Wait."})).json()
-    body = {"prompt": "Tell.", "session_id": session["id"], "prerequisites": [first["id"]]}
+    body = {"prompt": "Report.", "session_id": session["id"], "prerequisites": [first["id"]]}
     waiting = [(await client.post("/api/v1/task-executions", json=body)).json() for _ in range(4)]
     refused = await client.delete(session["_links"]["self"])
     assert (refused.status_code, refused.json()["code"]) == (409, "execution_active")
-    told = ", ".join(f"{one['id']} (blocked: prerequisites)" for one in waiting[:3])
+    listed = ", ".join(f"{one['id']} (blocked: prerequisites)" for one in waiting[:3])
     assert refused.json()["detail"] == (
-        f"Executions of this session have not ended: {told} and others. Cancel them first."
+        f"Executions of this session have not ended: {listed} and others. Cancel them first."
     )
     for one in waiting:
         assert (await client.post(one["_links"]["cancel"])).status_code == 202
@@ -144,40 +144,42 @@ async def test_one_in_which_something_waits_is_not_deleted(client: Client) -> No
 
 async def test_a_message_follows_what_waits_last(world: World, client: Client) -> None:
     session = await converse(client)
-    first = await tell(client, session, "One")
+    first = await send_message(client, session, "One")
     queued = await client.post(
         session["_links"]["tasks"], json={"agent_id": "tester", "input": "Two"}
     )
     assert (queued.status_code, queued.json()["status"]) == (201, "blocked")
-    assert (await tell(client, session, "Three"))["id"] == queued.json()["id"]
-    assert await said(world, first) == []
+    assert (await send_message(client, session, "Three"))["id"] == queued.json()["id"]
+    assert await signals(world, first) == []
 
 
-async def test_a_tasks_conversation_goes_on_with_the_tasks_tools(
+async def test_a_tasks_conversation_continues_with_the_tasks_tools(
     world: World, client: Client
 ) -> None:
     task = await make_task(client)
     first = await execute(client, task)
     session_id = await in_session(world, first, status="completed")
     session = (await client.get(f"{SESSIONS}/{session_id}")).json()
-    second = await tell(client, session, "Go on.")
+    second = await send_message(client, session, "Continue.")
     assert (await definition(world, second))["allowed_tools"] == task["allowed_tools"]
 
 
-async def test_whoever_speaks_at_once_is_heard(world: World, client: Client) -> None:
+async def test_each_of_several_concurrent_messages_is_received(
+    world: World, client: Client
+) -> None:
     session = await converse(client)
     words = [f"word {n}" for n in range(8)]
-    heard = await asyncio.gather(*(tell(client, session, word) for word in words))
-    executions = {e["id"]: e for e in heard}
+    sent = await asyncio.gather(*(send_message(client, session, word) for word in words))
+    executions = {e["id"]: e for e in sent}
     assert [e["status"] for e in executions.values()].count("pending") == 1
     prompts = [e["prompt_variables"]["message"] for e in executions.values()]
-    steering = [p["content"] for e in executions.values() for _, p in await said(world, e)]
+    steering = [p["content"] for e in executions.values() for _, p in await signals(world, e)]
     assert sorted(prompts + steering) == words
 
 
 async def test_work_in_a_conversation(client: Client, other: Client) -> None:
     session, elsewhere = await converse(client), await converse(client)
-    parent = await tell(client, session, "Plan it.")
+    parent = await send_message(client, session, "Plan it.")
     tasks = session["_links"]["tasks"]
     body = {"agent_id": "implementer", "input": "Build {{ it }}.\nWell."}
     made = await client.post(tasks, json={**body, "parent_task_id": parent["id"]})
@@ -202,18 +204,18 @@ async def test_work_in_a_conversation(client: Client, other: Client) -> None:
 async def test_work_with_a_parent_is_ended_by_its_own_workflow(
     world: World, client: Client
 ) -> None:
-    """A subtask that its parent has yet to start would end at once; nobody would go on after."""
+    """Cancel sends a signal and does not end the row, or no workflow would continue the session."""
     session = await converse(client)
-    parent = await tell(client, session, "Plan it.")
+    parent = await send_message(client, session, "Plan it.")
     await becomes(world, parent, "completed")
     body = {"agent_id": "tester", "input": "Test it.", "parent_task_id": parent["id"]}
     work = (await client.post(session["_links"]["tasks"], json=body)).json()
     cancelled = (await client.post(work["_links"]["cancel"])).json()
     assert (cancelled["status"], bool(cancelled["cancel_requested_at"])) == ("pending", True)
-    assert [kind for kind, _ in await said(world, work)] == ["cancel"]
+    assert [kind for kind, _ in await signals(world, work)] == ["cancel"]
 
 
 async def test_an_admin_speaks_in_the_owners_name(client: Client, admin: Client) -> None:
     session = await converse(client)
-    execution = await tell(admin, session, "Hello from the operator")
+    execution = await send_message(admin, session, "Hello from the operator")
     assert execution["user_id"] == session["user_id"]

@@ -30,7 +30,7 @@ async def actions(world: World, execution_id: str) -> list[str]:
         return [row.action for row in rows]
 
 
-async def said(world: World, execution_id: str) -> list[str]:
+async def signal_kinds(world: World, execution_id: str) -> list[str]:
     async with world.gateway.database.reading() as session:
         rows = await signals.list_unread(session, UUID(execution_id))
     return [row.kind for row in rows if row.kind != "start"]
@@ -46,15 +46,17 @@ async def test_pausing_twice_is_pausing_once(world: World, client: Client) -> No
         response = await client.post(f"{BASE}/{execution_id}/resume")
         assert response.status_code == 202
         assert response.json()["pause_requested_at"] is None
-    assert await said(world, execution_id) == ["pause", "resume"]
+    assert await signal_kinds(world, execution_id) == ["pause", "resume"]
     assert (await actions(world, execution_id))[1:] == ["execution.pause", "execution.resume"]
 
 
-async def test_what_has_not_begun_is_only_marked(world: World, client: Client) -> None:
+async def test_pause_only_marks_an_execution_that_has_not_started(
+    world: World, client: Client
+) -> None:
     execution = await execute(client, await make_task(client))
     response = await client.post(f"{BASE}/{execution['id']}/pause")
     assert (response.status_code, response.json()["status"]) == (202, "pending")
-    assert await said(world, execution["id"]) == []
+    assert await signal_kinds(world, execution["id"]) == []
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "fork"])
@@ -68,7 +70,9 @@ async def test_whose_it_is(world: World, client: Client, other: Client, action: 
 
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
-async def test_what_has_ended_stays_as_it_is(world: World, client: Client, action: str) -> None:
+async def test_an_ended_execution_does_not_change(
+    world: World, client: Client, action: str
+) -> None:
     execution = await execute(client, await make_task(client))
     await in_session(world, execution, "completed")
     response = await client.post(f"{BASE}/{execution['id']}/{action}")

@@ -16,15 +16,15 @@ Client = httpx2.AsyncClient
 STREAM = {"Accept": "text/event-stream"}
 
 
-async def tell(world: World, execution: dict[str, Any], *told: Event) -> None:
+async def append_events(world: World, execution: dict[str, Any], *new: Event) -> None:
     """Append events as the loop does, with the ping that goes with a watched step."""
     execution_id = UUID(execution["id"])
     async with world.gateway.database.transaction() as session:
-        seq = await events.append(session, execution_id, *told)
+        seq = await events.append(session, execution_id, *new)
         await notify(
             session, LIVE_CHANNEL, json.dumps({"execution_id": str(execution_id), "seq": seq})
         )
-        if told[-1].type == "execution.completed":
+        if new[-1].type == "execution.completed":
             row = await session.get_one(ExecutionRow, execution_id)
             row.status = "completed"
 
@@ -47,9 +47,9 @@ async def stream(
                 frame = {}
 
 
-async def test_a_stream_tells_the_whole_story_and_ends(world: World, client: Client) -> None:
+async def test_a_stream_sends_all_events_and_ends(world: World, client: Client) -> None:
     execution = await execute(client, await make_task(client))
-    await tell(world, execution, Event("execution.started"))
+    await append_events(world, execution, Event("execution.started"))
     seen: list[tuple[str, str]] = []
     async for frame in stream(client, execution):
         if "event" not in frame:
@@ -59,7 +59,9 @@ async def test_a_stream_tells_the_whole_story_and_ends(world: World, client: Cli
         assert (str(data["seq"]), data["type"]) == seen[-1]
         assert data["execution_id"] == execution["id"]
         if frame["event"] == "execution.started":
-            await tell(world, execution, Event("turn.started"), Event("execution.completed"))
+            await append_events(
+                world, execution, Event("turn.started"), Event("execution.completed")
+            )
     assert seen == [
         ("1", "execution.created"),
         ("2", "execution.started"),
@@ -71,7 +73,7 @@ async def test_a_stream_tells_the_whole_story_and_ends(world: World, client: Cli
 async def test_a_stream_resumes_without_loss_or_repeat(world: World, client: Client) -> None:
     execution = await execute(client, await make_task(client))
     more = [Event("turn.started", {"text": "a\nb\ud800"}) for _ in range(3)]
-    await tell(world, execution, *more, Event("execution.completed"))
+    await append_events(world, execution, *more, Event("execution.completed"))
     frames = [f async for f in stream(client, execution, **{"Last-Event-ID": "3"})]
     assert [f["id"] for f in frames if "id" in f] == ["4", "5"]
     path = execution["_links"]["events"]
@@ -91,7 +93,7 @@ async def test_deltas_pass_between_the_events(world: World, client: Client) -> N
                 await notify(session, LIVE_CHANNEL, json.dumps(delta))
         if frame.get("event") == "delta":
             seen.append(frame)
-            await tell(world, execution, Event("execution.completed"))
+            await append_events(world, execution, Event("execution.completed"))
     assert len(seen) == 1
     assert "id" not in seen[0]
     assert json.loads(seen[0]["data"]) == {"turn": 1, "delta": "Hel"}
@@ -102,10 +104,10 @@ async def test_text_that_comes_after_its_message_is_left_out(world: World, clien
     seen: list[dict[str, str]] = []
     async for frame in stream(client, execution):
         if frame.get("event") == "execution.created":
-            await tell(
+            await append_events(
                 world, execution, Event("turn.completed", {"turn": 1, "error": "overloaded"})
             )
-            await tell(world, execution, Event("turn.completed", {"turn": 2}))
+            await append_events(world, execution, Event("turn.completed", {"turn": 2}))
         if frame.get("id") == "3":
             async with world.gateway.database.transaction() as session:
                 for turn in (2, 3):
@@ -113,7 +115,7 @@ async def test_text_that_comes_after_its_message_is_left_out(world: World, clien
                     await notify(session, LIVE_CHANNEL, json.dumps(delta))
         if frame.get("event") == "delta":
             seen.append(frame)
-            await tell(world, execution, Event("execution.completed"))
+            await append_events(world, execution, Event("execution.completed"))
     assert [json.loads(frame["data"])["turn"] for frame in seen] == [3]
 
 
@@ -130,18 +132,18 @@ async def test_a_lost_notification_costs_a_moment_and_no_event(
     assert seen == ["execution.created", "execution.completed"]
 
 
-async def test_workers_hear_that_somebody_watches(world: World, client: Client) -> None:
-    heard: asyncio.Queue[str] = asyncio.Queue()
+async def test_workers_learn_that_a_client_watches(world: World, client: Client) -> None:
+    watched: asyncio.Queue[str] = asyncio.Queue()
     listening = asyncio.Event()
     url = str(world.gateway.settings.database_url)
-    listener = Listener(url, {WATCH_CHANNEL: heard.put_nowait}, on_gap=listening.set)
+    listener = Listener(url, {WATCH_CHANNEL: watched.put_nowait}, on_gap=listening.set)
     task = asyncio.create_task(listener.run())
     await listening.wait()
     execution = await execute(client, await make_task(client))
     async for _ in stream(client, execution):
         break
     async with asyncio.timeout(60):
-        while await heard.get() != execution["id"]:
+        while await watched.get() != execution["id"]:
             pass
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -149,7 +151,7 @@ async def test_workers_hear_that_somebody_watches(world: World, client: Client) 
 
 async def test_events_are_listed_behind_a_mark(world: World, client: Client) -> None:
     execution = await execute(client, await make_task(client))
-    await tell(world, execution, *(Event("turn.started", {"turn": i}) for i in range(4)))
+    await append_events(world, execution, *(Event("turn.started", {"turn": i}) for i in range(4)))
     path = execution["_links"]["events"]
     whole = (await client.get(path)).json()
     assert [e["seq"] for e in whole["items"]] == [1, 2, 3, 4, 5]

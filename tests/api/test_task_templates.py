@@ -15,7 +15,7 @@ TEMPLATE: dict[str, Any] = {
         {"name": "tone", "default": "friendly"},
     ],
     "task": {
-        "prompt_template": "Read {{ repository }} and tell {{ reader }} what is new.",
+        "prompt_template": "Read {{ repository }} and list for {{ reader }} what is new.",
         "system_prompt": "Be {{ tone }}.",
         "allowed_tools": ["bash(git *)"],
         "sdk_options": {"max_turns": 5},
@@ -33,7 +33,7 @@ async def make_template(client: Client, **changed: Any) -> dict[str, Any]:
 
 
 async def fill(client: Client, template: dict[str, Any], **body: Any) -> httpx2.Response:
-    body = {"name": f"mine {new_id()}", **body}
+    body = {"name": f"own {new_id()}", **body}
     return await client.post(template["_links"]["create_task"], json=body)
 
 
@@ -51,16 +51,16 @@ async def test_a_task_is_made_with_parameters_and_overrides(client: Client) -> N
     response = await fill(
         client,
         template,
-        name=(name := f"mine {new_id()}"),
+        name=(name := f"own {new_id()}"),
         parameters={"repository": "our {{ shop }}"},
-        overrides={"tags": ["mine"], "sdk_options": {}},
+        overrides={"tags": ["own"], "sdk_options": {}},
     )
     assert response.status_code == 201, response.text
     task = response.json()
     assert task["name"] == name
-    assert task["prompt_template"] == "Read our {{ shop }} and tell {{ reader }} what is new."
+    assert task["prompt_template"] == "Read our {{ shop }} and list for {{ reader }} what is new."
     assert task["system_prompt"] == "Be friendly."
-    assert (task["tags"], task["sdk_options"]) == (["mine"], {})
+    assert (task["tags"], task["sdk_options"]) == (["own"], {})
     assert task["allowed_tools"] == ["bash(git *)"]
     assert response.headers["location"] == task["_links"]["self"]
     execution = await execute(client, task, variables={"reader": "Ada", "shop": "shop"})
@@ -145,7 +145,7 @@ async def test_public_templates_are_read_and_used_by_all(client: Client, other: 
     for refused in (
         await other.get(path),
         await other.post(template["_links"]["create_task"], json=filling),
-        await other.patch(path, json={"name": "mine"}),
+        await other.patch(path, json={"name": "own"}),
         await other.delete(path),
     ):
         assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
@@ -155,7 +155,7 @@ async def test_public_templates_are_read_and_used_by_all(client: Client, other: 
     assert template["id"] in [item["id"] for item in listed]
     task = (await fill(other, template, parameters={"repository": "x"})).json()
     assert task["user_id"] != template["user_id"]
-    assert (await other.patch(path, json={"name": "mine"})).status_code == 403
+    assert (await other.patch(path, json={"name": "own"})).status_code == 403
     assert (await other.delete(path)).status_code == 403
 
 

@@ -106,7 +106,7 @@ async def test_required_fields_are_required(client: Client) -> None:
     assert missing == {"prompt_template", "allowed_tools", "sdk_options"}
 
 
-async def test_a_misspelt_field_is_told_its_name(client: Client) -> None:
+async def test_the_refusal_of_a_misspelt_field_names_it(client: Client) -> None:
     response = await client.post("/api/v1/tasks", json={**TASK, "sdk_options": {"max_turn": 3}})
     assert "max_turns" in response.json()["errors"][0]["msg"]
 
@@ -187,14 +187,14 @@ async def test_others_see_a_task_only_when_it_is_public(client: Client, other: C
     for refused in (
         await other.get(path),
         await other.post(f"{path}/execute"),
-        await other.patch(path, json={"name": "mine"}),
+        await other.patch(path, json={"name": "own"}),
         await other.delete(path),
     ):
         assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
     await client.patch(path, json={"is_public": True})
     assert (await other.get(path)).status_code == 200
     assert (await other.post(f"{path}/execute")).status_code == 202
-    assert (await other.patch(path, json={"name": "mine"})).status_code == 403
+    assert (await other.patch(path, json={"name": "own"})).status_code == 403
     names = [t["name"] for t in (await other.get("/api/v1/tasks")).json()["items"]]
     assert task["name"] in names
 

@@ -39,8 +39,8 @@ async def test_a_task_keeps_its_spelling_and_its_version_the_rules(client: Clien
     assert task["allowed_tools"] == sent
     assert (await client.get(task["_links"]["self"])).json()["allowed_tools"] == sent
     assert await newest_rules(client, task) == ["bash(ls *)", "read_file", "list_files"]
-    told = (await client.post(task["_links"]["dry_run"])).json()
-    assert [tool["tool"] for tool in told["tools"]] == [
+    result = (await client.post(task["_links"]["dry_run"])).json()
+    assert [tool["tool"] for tool in result["tools"]] == [
         "bash",
         "list_files",
         "read_file",
@@ -86,10 +86,10 @@ async def test_groups_of_others_mean_nothing(client: Client, other: Client) -> N
         await other.delete(group["_links"]["self"]),
     ):
         assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
-    mine = {"name": group["name"], "tools": []}
-    taken = await client.post("/api/v1/tool-groups", json=mine)
+    duplicate = {"name": group["name"], "tools": []}
+    taken = await client.post("/api/v1/tool-groups", json=duplicate)
     assert (taken.status_code, taken.json()["code"]) == (409, "duplicate_name")
-    assert (await other.post("/api/v1/tool-groups", json=mine)).status_code == 201
+    assert (await other.post("/api/v1/tool-groups", json=duplicate)).status_code == 201
 
 
 async def test_ad_hoc_work_may_name_groups_too(client: Client) -> None:

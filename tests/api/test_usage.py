@@ -56,8 +56,8 @@ async def test_everyone_sees_their_own_and_admins_all(
     assert (await read(admin))["totals"]["executions"] == 1
     (user,) = (await read(admin, group_by="user"))["items"]
     assert (user["user"], user["user_id"]) == ("alice", task["user_id"])
-    mine = await read(client, user_id=task["user_id"])
-    assert mine["totals"]["executions"] == 1
+    own = await read(client, user_id=task["user_id"])
+    assert own["totals"]["executions"] == 1
     (group,) = (await read(client, group_by="task"))["items"]
     assert (group["task_id"], group["task_name"]) == (task["id"], task["name"])
 

@@ -1,4 +1,4 @@
-"""Executions without a task, retries, and what is said to executions."""
+"""Executions without a task, retries, and messages to executions."""
 
 from typing import Any
 from uuid import UUID
@@ -16,8 +16,8 @@ Client = httpx2.AsyncClient
 WORK = "/api/v1/task-executions"
 
 
-async def said(world: World, execution: dict[str, Any]) -> list[tuple[str, Any]]:
-    """What was said to an execution beside its start."""
+async def signals(world: World, execution: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The signals to an execution except its start."""
     query = select(SignalRow).where(SignalRow.execution_id == UUID(execution["id"]))
     async with world.gateway.database.reading() as session:
         rows = await session.scalars(query.order_by(SignalRow.id))
@@ -33,7 +33,7 @@ async def definition(world: World, execution: dict[str, Any]) -> dict[str, Any]:
 
 
 async def actions(world: World, execution: dict[str, Any]) -> list[str]:
-    """What the audit log tells of an execution."""
+    """The audit log's actions on an execution."""
     query = select(AuditRow).where(AuditRow.entity_id == UUID(execution["id"]))
     async with world.gateway.database.reading() as session:
         rows = await session.scalars(query.order_by(AuditRow.id))
@@ -70,7 +70,7 @@ async def test_with_variables_the_prompt_is_a_template(client: Client) -> None:
     assert (await client.post(WORK, json=strict)).status_code == 422
 
 
-async def test_an_agent_lends_its_tools_where_none_are_named(world: World, client: Client) -> None:
+async def test_an_agents_tools_are_the_default(world: World, client: Client) -> None:
     lent = await work(client, prompt="x", agent_id="reviewer")
     assert lent["agent_id"] == "reviewer"
     assert (await definition(world, lent))["allowed_tools"]
@@ -158,18 +158,18 @@ async def test_a_key_makes_a_retry_once(world: World, client: Client) -> None:
     assert two.headers["idempotency-replayed"] == "true"
 
 
-async def test_what_is_said_steers_an_execution(world: World, client: Client) -> None:
+async def test_a_message_steers_an_execution(world: World, client: Client) -> None:
     execution = await execute(client, await make_task(client))
     path = f"{execution['_links']['self']}/messages"
     response = await client.post(path, json={"content": "Louder {{ x }}"})
     assert response.status_code == 202
     assert response.json()["id"] == execution["id"]
-    assert await said(world, execution) == [("message", {"content": "Louder {{ x }}"})]
+    assert await signals(world, execution) == [("message", {"content": "Louder {{ x }}"})]
     assert await actions(world, execution) == ["task.execute", "execution.message"]
     assert (await client.post(path, json={"content": " "})).status_code == 422
 
 
-async def test_what_is_said_after_the_end_is_answered_by_another(
+async def test_a_message_after_the_end_starts_another_execution(
     world: World, client: Client, other: Client
 ) -> None:
     task = await make_task(client, generate_report=True, report_format="html")

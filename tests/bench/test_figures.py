@@ -17,11 +17,11 @@ def test_pairs_must_be_complete() -> None:
 @pytest.mark.parametrize(
     ("value", "words"), [(0.0, "0"), (0.754, "0.75"), (12.34, "12.3"), (1234.5, "1,234")]
 )
-def test_three_digits_are_told(value: float, words: str) -> None:
+def test_three_digits_are_shown(value: float, words: str) -> None:
     assert shown(value) == words
 
 
-def test_a_bar_that_is_missed_is_said_to_be() -> None:
+def test_a_missed_bar_is_shown_as_not_met() -> None:
     bars = [
         Bar("latency", 0.8, 0.75, goal=0.6),
         Bar("speed", 1.4, 1.3, side="at least", goal=1.5),

@@ -9,18 +9,18 @@ from tests.api.conftest import serve_app, settings_of
 pytestmark = pytest.mark.long
 
 
-async def test_the_description_loads_nothing_from_elsewhere(browser: Browser) -> None:
+async def test_the_api_page_loads_nothing_from_other_hosts(browser: Browser) -> None:
     app = create_app(settings_of("postgresql://x@127.0.0.1/x", "127.0.0.1:1"))
     context = await browser.new_context(viewport={"width": 1200, "height": 900})
     page = await context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    requested: list[str] = []
+    console: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda message: console.append(message.text))
+    page.on("pageerror", lambda error: console.append(str(error)))
     async with serve_app(app) as url:
         await page.goto(f"{url}/docs")
         await expect(page.get_by_text("/api/v1/tasks/{task_id}/execute").first).to_be_visible()
-        assert [address for address in asked if not address.startswith((url, "data:"))] == []
-        assert said == []
+        assert [address for address in requested if not address.startswith((url, "data:"))] == []
+        assert console == []
     await context.close()

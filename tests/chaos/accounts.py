@@ -51,8 +51,8 @@ async def _right(stack: Stack, started: Mapping[str, Job]) -> None:
         job = started[str(row["id"])]
         assert row["status"] == "completed", (job, row["error_code"], row["error_message"])
         assert log_of(stack, row["session_id"]) == job.lines
-        said = json.loads(row["result_data"])["text"]
-        assert [line.split("\t")[-1] for line in said.splitlines()] == job.lines
+        text = json.loads(row["result_data"])["text"]
+        assert [line.split("\t")[-1] for line in text.splitlines()] == job.lines
 
 
 async def _gapless(stack: Stack, ids: Sequence[str]) -> None:

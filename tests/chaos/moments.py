@@ -1,4 +1,4 @@
-"""Moments to strike at: what of an execution is in flight right now, as others see it."""
+"""When to kill: which calls and commands of an execution are in flight, seen from outside."""
 
 import psutil
 
@@ -9,17 +9,17 @@ from tests.waiting import eventually
 
 
 def model_calls_in_flight(stack: Stack) -> list[LoggedCall]:
-    """Calls that the model has and has not answered."""
+    """Calls that the model has received and not answered."""
     return [call for call in stack.model.calls if call.outcome == "open"]
 
 
 async def during_model_calls(stack: Stack, count: int = 1) -> None:
-    """Return while the model thinks about so many calls."""
+    """Return once so many calls of the model are in flight."""
 
-    async def asked() -> bool:
+    async def are_in_flight() -> bool:
         return len(model_calls_in_flight(stack)) >= count
 
-    await eventually(asked, what=f"{count} model calls in flight")
+    await eventually(are_in_flight, what=f"{count} model calls in flight")
 
 
 async def during_command(duration: str) -> list[psutil.Process]:

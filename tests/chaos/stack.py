@@ -20,7 +20,7 @@ from tests.waiting import eventually
 Part = Literal["worker", "api", "postgres", "temporal"]
 PARTS: tuple[Part, ...] = ("worker", "api", "postgres", "temporal")
 
-POSTGRES_IS_AWAY = (
+POSTGRES_UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
@@ -86,13 +86,13 @@ class Stack:
 
     async def kill_everything(self) -> None:
         """kill -9 of the supervisor and all it started, then `perdure up` on the same home."""
-        doomed = self.processes()
-        for process in doomed:
+        processes = self.processes()
+        for process in processes:
             with suppress(psutil.NoSuchProcess):  # ended with the one before
                 process.kill()
         for started in (self.up.process, *self._workers):
             started.wait()
-        await gone(doomed)
+        await gone(processes)
         self._workers.clear()
         self.up = self._start()
         await self.ready()
@@ -153,7 +153,7 @@ class Stack:
                 async with self._asking:
                     connection = await self._connected()
                     return (await connection.fetch(query, *arguments),)
-            except POSTGRES_IS_AWAY:
+            except POSTGRES_UNAVAILABLE:
                 if self._connection is not None:
                     self._connection.terminate()
                 return None
@@ -221,7 +221,7 @@ async def running_stack(directory: Path, **settings: str) -> AsyncIterator[Stack
 
 
 async def gone(processes: list[psutil.Process]) -> None:
-    """Wait until none of them runs."""
+    """Wait until all of them have ended."""
 
     async def all_gone() -> bool:
         return not any(map(is_running, processes))

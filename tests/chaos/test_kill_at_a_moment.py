@@ -1,4 +1,4 @@
-"""kill -9 at the moments the design speaks of, one execution each, seen to its end."""
+"""kill -9 at the moments that the design names, with one execution each, run to its end."""
 
 import signal
 from typing import Any

@@ -15,7 +15,7 @@ WORK_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is going on, and what befalls it."""
+    """How many executions run, and how many kills they have to survive."""
 
     executions: int
     kills: int
@@ -36,16 +36,16 @@ def crowd(chance: random.Random, count: int) -> list[Job]:
     ]
 
 
-async def wreak(stack: Stack, chance: random.Random, plan: Plan) -> int:
-    """Do what the plan says; returns how often a model call can have been cut."""
-    strikes: list[Part | None] = [chance.choice(PARTS) for _ in range(plan.kills)]
-    strikes += [None] * plan.kill_everything
-    chance.shuffle(strikes)
-    for part in strikes:
-        # Not a wait for anything: the moment of the next strike is what is drawn.
+async def kill_parts(stack: Stack, chance: random.Random, plan: Plan) -> int:
+    """Kill parts as planned; returns how many of the kills may interrupt a model call."""
+    kills: list[Part | None] = [chance.choice(PARTS) for _ in range(plan.kills)]
+    kills += [None] * plan.kill_everything
+    chance.shuffle(kills)
+    for part in kills:
+        # This sleep waits for no condition: the time of the next kill is random.
         await asyncio.sleep(chance.uniform(0.2, 3))
         await (stack.kill(part) if part else stack.kill_everything())
-    return sum(part in {None, "worker", "postgres"} for part in strikes)
+    return sum(part in {None, "worker", "postgres"} for part in kills)
 
 
 @pytest.mark.timeout(900)
@@ -63,7 +63,7 @@ async def test_no_part_is_missed(stack: Stack, seed: int, plan: Plan) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
     started = await jobs.begin(stack, await jobs.define(stack), crowd(chance, plan.executions))
     async with asyncio.TaskGroup() as group:
-        striking = group.create_task(wreak(stack, chance, plan))
+        killing = group.create_task(kill_parts(stack, chance, plan))
         group.create_task(jobs.finish(stack, started, within=WORK_SECONDS))
     repeats = await accounts.settled(stack, started)
-    assert repeats.most <= striking.result()
+    assert repeats.most <= killing.result()

@@ -32,9 +32,9 @@ async def fingerprint(stack: Stack, execution_id: str) -> str:
 async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stack: Stack) -> None:
     stack, task_id = shared_stack, await jobs.define(shared_stack)
     thinks, runs = Job("thinks", steps=1, is_gated=True), Job("runs", hangs_once="603")
-    goes_on = Job("goes-on", is_gated=True)
+    gated = Job("gated", is_gated=True)
     started = await jobs.begin(stack, task_id, [thinks, runs])
-    longer = await jobs.begin(stack, task_id, [goes_on])
+    longer = await jobs.begin(stack, task_id, [gated])
     await during_command("603")
     await during_model_calls(stack, 2)
     stopped = psutil.Process(stack.pid("worker"))
@@ -52,7 +52,7 @@ async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stac
         assert await stack.rows("SELECT FROM executions WHERE status = 'running' AND attempt > 1")
     finally:
         stopped.resume()
-    goes_on.open_gate(stack)
+    gated.open_gate(stack)
     await jobs.finish(stack, longer)
     assert (await accounts.settled(stack, longer)).most == 1
     # It works again, alone, so it has come to itself: what it did by then is all it will ever do.

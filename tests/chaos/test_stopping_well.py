@@ -1,6 +1,6 @@
-"""SIGTERM and cancel: the step in hand, and nothing more.
+"""SIGTERM and cancel: the current step ends, and no other starts.
 
-How soon that is, is measured in `bench/cases/stopping.py` and `bench/cases/cancel.py`.
+`bench/cases/stopping.py` and `bench/cases/cancel.py` measure how long that takes.
 """
 
 import signal
@@ -28,7 +28,7 @@ ANSWER_MS = 3000
 async def test_a_worker_that_is_asked_to_stop_hands_over_and_repeats_nothing(
     shared_stack: Stack,
 ) -> None:
-    """After the step in hand, for twenty executions at once."""
+    """The worker stops after the current step of each of twenty executions."""
     crowd = [
         Job(f"crowd-{n}", steps=2, is_gated=True, think_ms=ANSWER_MS) for n in range(EXECUTIONS)
     ]
@@ -51,8 +51,8 @@ async def test_a_worker_that_is_asked_to_stop_hands_over_and_repeats_nothing(
 
 
 async def handed_over(stack: Stack, execution_id: str) -> bool:
-    """Whether the first `call_claude` ended between the call in hand and the next one."""
-    in_hand, following, *_ = await stack.rows(
+    """Whether the first `call_claude` ended between the current model call and the next one."""
+    current, following, *_ = await stack.rows(
         "SELECT started_at, completed_at FROM model_calls WHERE execution_id = $1 ORDER BY turn",
         execution_id,
     )
@@ -61,7 +61,7 @@ async def handed_over(stack: Stack, execution_id: str) -> bool:
     completed = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
     ended = next(event for event in history.events if event.event_type == completed)
     ended_at: datetime = ended.event_time.ToDatetime(UTC)
-    return bool(in_hand["completed_at"] < ended_at < following["started_at"])
+    return bool(current["completed_at"] < ended_at < following["started_at"])
 
 
 async def cancel(stack: Stack, execution_id: str) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from contracts.definitions import TaskDefinition
 from contracts.names import workflow_id
 from domain.events import Event
@@ -46,23 +48,17 @@ async def store(
     columns: Mapping[str, Any] | None = None,
     **definition: Any,
 ) -> ExecutionRow:
-    """A task with this script and an execution of it, blocked where it waits or is to queue.
+    """Store a task with this script and an execution of it, blocked if it has to wait.
 
-    `columns` are the execution row's own; what is left is the task's definition.
+    `columns` are fields of the execution row; the other keywords define the task.
     """
     title = f"{title} {new_id()}"
-    # No two prompts alike: the scripted model counts the faults of one and the same conversation.
+    # Each prompt is unique: the scripted model counts its faults for each conversation.
     definition.setdefault("prompt_template", f"{title}\n\n{script(*turns)}")
     execution_id = new_id()
     async with database.transaction() as session:
-        task = _task(user_id, title, tags)
-        parsed = TaskDefinition.model_validate(definition)
-        await tasks.create(session, task, parsed.model_dump(mode="json"))
-        blocked_by = PREREQUISITES if waits_for else None
-        if session_id is not None and not waits_for:
-            await sessions.lock(session, session_id)
-            is_busy = await queries.is_session_busy(session, session_id)
-            blocked_by = SESSION_BUSY if is_busy else None
+        task = await _create_task(session, user_id, title, tags, definition)
+        blocked_by = await _block_reason(session, session_id, waits_for)
         row = ExecutionRow(
             id=execution_id,
             user_id=user_id,
@@ -91,8 +87,26 @@ async def store(
     return row
 
 
-def _task(user_id: UUID, name: str, tags: Sequence[str]) -> TaskRow:
-    return TaskRow(
+async def _block_reason(
+    session: AsyncSession, session_id: UUID | None, waits_for: Sequence[UUID]
+) -> str | None:
+    """Why an execution can't start yet; locks its session."""
+    if waits_for:
+        return PREREQUISITES
+    if session_id is None:
+        return None
+    await sessions.lock(session, session_id)
+    return SESSION_BUSY if await queries.is_session_busy(session, session_id) else None
+
+
+async def _create_task(
+    session: AsyncSession,
+    user_id: UUID,
+    name: str,
+    tags: Sequence[str],
+    definition: Mapping[str, Any],
+) -> TaskRow:
+    task = TaskRow(
         user_id=user_id,
         name=name,
         tags=list(tags),
@@ -103,3 +117,6 @@ def _task(user_id: UUID, name: str, tags: Sequence[str]) -> TaskRow:
         schedule_enabled=False,
         schedule_overlap_policy="skip",
     )
+    parsed = TaskDefinition.model_validate(definition)
+    await tasks.create(session, task, parsed.model_dump(mode="json"))
+    return task

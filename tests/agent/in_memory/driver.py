@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -35,6 +35,7 @@ from tests.agent.in_memory.rows import (
     StoredSession,
     StoredToolCall,
 )
+from tests.agent.in_memory.running import RunningExecution, StreamedText
 from tests.agent.in_memory.tools import Files, InMemoryStore, InMemoryTools
 from tests.engine import invariants
 from tests.engine.storing import Turn, script, use
@@ -53,34 +54,6 @@ ENDS = {
 }
 
 
-@dataclass(slots=True)
-class StreamedText:
-    """What a person who watches sees; the loop's port for live updates."""
-
-    deltas: list[str] = field(default_factory=list)
-    event_seqs: list[int] = field(default_factory=list)
-
-    def publish_text(self, turn: int, delta: str) -> None:
-        del turn
-        self.deltas.append(delta)
-
-    def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
-        del is_settled
-        self.event_seqs.append(event_seq)
-
-
-@dataclass(slots=True)
-class Moved:
-    """An execution that is being moved, and what reaches it from outside."""
-
-    wakes: int = 0
-    segments: int = 0
-    started_children: set[UUID] = field(default_factory=set)
-    interrupts: InterruptWatcher | None = None
-    skips_time: bool = False
-    live: StreamedText = field(default_factory=StreamedText)
-
-
 class Runner:
     """Starts executions and moves them, each in a background task."""
 
@@ -89,7 +62,7 @@ class Runner:
         self.model = InMemoryModel()
         self.tools = InMemoryTools()
         self.store = InMemoryStore()
-        self.moved: dict[UUID, Moved] = {}
+        self.running: dict[UUID, RunningExecution] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
@@ -152,7 +125,7 @@ class Runner:
         execution.status = ExecutionStatus.RUNNING
         appended = Event("message.appended", {"seq": prompt.seq, "role": "user"})
         append_events(execution, [Event("execution.started"), appended])
-        self.moved[execution.id] = Moved()
+        self.running[execution.id] = RunningExecution()
 
     def move(self, execution: StoredExecution) -> None:
         """Move an execution in the background until it ends."""
@@ -183,44 +156,44 @@ class Runner:
 
     async def _move(self, execution: StoredExecution) -> None:
         """Do what the workflow does: a segment, then wait for what it needs, until the end."""
-        moved = self.moved[execution.id]
+        running = self.running[execution.id]
         while True:
-            seen = moved.wakes
-            stop = await self._run_segment(execution, moved)
+            seen = running.wakes
+            stop = await self._run_segment(execution, running)
             if stop.outcome in ENDS:
-                if self._finish(execution, stop, moved):
+                if self._finish(execution, stop, running):
                     return
                 continue
             for child in stop.children:
-                if child not in moved.started_children:
-                    moved.started_children.add(child)
+                if child not in running.started_children:
+                    running.started_children.add(child)
                     self._render_prompt(self.executions.by_id[child])
                     self.move(self.executions.by_id[child])
             if stop.outcome is not Outcome.HANDED_OVER:
-                await self._wait(moved, seen, stop.wakes_at)
+                await self._wait(running, seen, stop.wakes_at)
 
-    async def _run_segment(self, execution: StoredExecution, moved: Moved) -> Stop:
-        moved.segments += 1
-        moved.interrupts = InterruptWatcher()
+    async def _run_segment(self, execution: StoredExecution, running: RunningExecution) -> Stop:
+        running.segments += 1
+        running.interrupts = InterruptWatcher()
         loop = Loop(
-            record=InMemoryRecord(self.executions, execution.id, segment=moved.segments),
+            record=InMemoryRecord(self.executions, execution.id, segment=running.segments),
             model=self.model,
             tools=self.tools,
             store=self.store,
             prices=ListPrices(),
-            live_updates=moved.live,
-            interrupts=moved.interrupts,
+            live_updates=running.live,
+            interrupts=running.interrupts,
             is_segment_over=lambda: False,
         )
         try:
             return await loop.run()
         finally:
-            moved.interrupts = None
+            running.interrupts = None
 
-    def _finish(self, execution: StoredExecution, stop: Stop, moved: Moved) -> bool:
-        moved.segments += 1
+    def _finish(self, execution: StoredExecution, stop: Stop, running: RunningExecution) -> bool:
+        running.segments += 1
         code = None if stop.failure is None else stop.failure.code
-        status, segment = ENDS[stop.outcome], moved.segments
+        status, segment = ENDS[stop.outcome], running.segments
         if not finish(self.executions, execution, status, segment=segment, error_code=code):
             return False
         if execution.parent_execution_id is not None:
@@ -228,25 +201,25 @@ class Runner:
             self.signal(execution.parent_execution_id, "subtask_finished", ended)
         return True
 
-    async def _wait(self, moved: Moved, seen: int, wakes_at: datetime | None) -> None:
+    async def _wait(self, running: RunningExecution, seen: int, wakes_at: datetime | None) -> None:
         """Wait for a signal that came after the segment began, or until the time given."""
         seconds = None
         if wakes_at is not None:
             seconds = max((wakes_at - datetime.now(UTC)).total_seconds(), 0)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while moved.wakes == seen and not moved.skips_time:
+                while running.wakes == seen and not running.skips_time:
                     await self.executions.change()
-        moved.skips_time = False
+        running.skips_time = False
 
     def signal(self, execution_id: UUID, kind: str, payload: Mapping[str, Any]) -> None:
         """Write a signal and wake what waits for it."""
         execution = self.executions.by_id[execution_id]
         execution.signals.append(Signal(new_id(), kind, payload))
-        moved = self.moved[execution_id]
-        moved.wakes += 1
-        if moved.interrupts is not None:
-            moved.interrupts.wake()
+        running = self.running[execution_id]
+        running.wakes += 1
+        if running.interrupts is not None:
+            running.interrupts.wake()
         self.executions.notify()
 
     async def wait_until(self, condition: Callable[[], T | None], what: str) -> T:
@@ -334,12 +307,12 @@ class InMemoryRun:
     @property
     def live(self) -> StreamedText:
         """What was shown while it ran."""
-        return self.runner.moved[self.id].live
+        return self.runner.running[self.id].live
 
     @property
     def segments(self) -> int:
         """How many times the loop was run, its end included."""
-        return self.runner.moved[self.id].segments
+        return self.runner.running[self.id].segments
 
     # --- waiting ------------------------------------------------------------------------------
 
@@ -409,5 +382,5 @@ class InMemoryRun:
 
     def skip_time(self) -> None:
         """End the wait for a time that the execution is in."""
-        self.runner.moved[self.id].skips_time = True
+        self.runner.running[self.id].skips_time = True
         self.runner.executions.notify()

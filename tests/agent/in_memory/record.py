@@ -1,14 +1,13 @@
 """The record in memory, under the rules of `persistence`: one writer, each step whole or not."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from contracts.definitions import TaskDefinition
 from domain.errors import (
     AlreadyAnsweredError,
     ErrorCode,
@@ -22,15 +21,11 @@ from domain.states import ExecutionStatus
 from domain.steps import (
     CallOutcome,
     CallStatus,
-    ChildResult,
-    Failure,
     Inbox,
     NewChild,
-    OpenRequest,
     Receipt,
     Snapshot,
     Step,
-    StoredMessage,
     ToolCall,
     ToolCallStatus,
 )
@@ -43,6 +38,13 @@ from tests.agent.in_memory.rows import (
     StoredModelCall,
     StoredRequest,
     StoredToolCall,
+)
+from tests.agent.in_memory.snapshots import (
+    charge_lost_call,
+    read_child_result,
+    read_open_request,
+    read_tool_call,
+    take_snapshot,
 )
 
 SUMMARY_LENGTH = 200
@@ -72,7 +74,7 @@ class InMemoryRecord:
         stalled = execution.stalled_attempts + 1 if execution.attempt > 1 else 0
         execution.stalled_attempts = stalled
         execution.last_write = time.monotonic()
-        return _snapshot(execution, self._executions)
+        return take_snapshot(execution, self._executions)
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -136,8 +138,8 @@ class InMemoryRecord:
         ended = [p["execution_id"] for p in payloads if "execution_id" in p]
         return Inbox(
             signals=list(execution.signals),
-            answered=[_open_request(execution.requests[UUID(str(i))]) for i in answered],
-            children=[_child_result(self._executions.by_id[UUID(str(i))]) for i in ended],
+            answered=[read_open_request(execution.requests[UUID(str(i))]) for i in answered],
+            children=[read_child_result(self._executions.by_id[UUID(str(i))]) for i in ended],
             is_pause_requested=execution.pause_requested,
         )
 
@@ -254,118 +256,7 @@ def _storable(value: Any) -> Any:
     return value
 
 
-# --- snapshots --------------------------------------------------------------------------------
-
-
-def _snapshot(execution: StoredExecution, executions: Executions) -> Snapshot:
-    definition = TaskDefinition.model_validate(execution.definition)
-    lost = _lose_call(execution)
-    tries = _tries(execution)
-    is_open = bool(tries) and tries[-1].status is not CallStatus.SUCCEEDED
-    if execution.prefix is None:
-        raise ValueError("The prompt is not rendered.")
-    messages = execution.session.messages
-    return Snapshot(
-        execution_id=execution.id,
-        session_id=execution.session_id,
-        forked_from_session_id=None,
-        title=execution.title,
-        status=execution.status,
-        status_reason=execution.status_reason,
-        depth=execution.depth,
-        prefix=execution.prefix,
-        prefix_sha256=execution.prefix_sha256,
-        permissions=definition.permissions,
-        limits=definition.limits(
-            deadline_at=execution.deadline_at, budget_usd=execution.budget_usd
-        ),
-        people=definition.input_policy,
-        definition=execution.definition,
-        transcript=[_transcript_message(message) for message in messages],
-        foreign_executions=frozenset(_on_other_prefixes(execution, executions)),
-        turn=tries[-1].turn if tries else 0,
-        cost_usd=execution.cost_usd,
-        running_ms=execution.running_ms,
-        stalled_attempts=execution.stalled_attempts,
-        failures_in_a_row=sum(t.status is CallStatus.FAILED for t in tries) if is_open else 0,
-        tries=len(tries) if is_open else 0,
-        lost_intent_sha256=None if lost is None else lost.request_sha256,
-        tool_calls=_open_tool_calls(execution),
-        open_requests=[_open_request(r) for r in execution.requests.values() if r.status == "open"],
-        has_unread=bool(execution.signals),
-        is_pause_requested=execution.pause_requested,
-        failure=_failure(execution),
-    )
-
-
-def _transcript_message(stored: rows.SessionMessage) -> StoredMessage:
-    message = stored.message
-    return StoredMessage(
-        message.seq, message.role, message.content, stored.execution_id, message.stop_reason
-    )
-
-
-def _on_other_prefixes(execution: StoredExecution, executions: Executions) -> set[UUID]:
-    others = {message.execution_id for message in execution.session.messages} - {execution.id}
-    own = execution.prefix_sha256
-    return {other for other in others if executions.by_id[other].prefix_sha256 != own}
-
-
-def _lose_call(execution: StoredExecution) -> StoredModelCall | None:
-    """Charge the call that a crash left without an outcome at its estimate."""
-    for call in execution.model_calls.values():
-        if call.status is CallStatus.INTENDED:
-            call.status, call.usage_estimated = CallStatus.LOST, True
-            call.cost_usd = call.estimate_usd
-            execution.cost_usd += call.estimate_usd or Decimal(0)
-            return call
-    return None
-
-
-def _tries(execution: StoredExecution) -> Sequence[StoredModelCall]:
-    """The tries of the last turn, oldest first."""
-    last = max((call.turn for call in execution.model_calls.values()), default=0)
-    tries = [call for call in execution.model_calls.values() if call.turn == last]
-    return sorted(tries, key=lambda call: call.try_number)
-
-
-def _open_tool_calls(execution: StoredExecution) -> Sequence[ToolCall]:
-    """The last turn's calls, while the transcript ends with the turn that made them."""
-    messages = execution.session.messages
-    if not messages or messages[-1].role != "assistant":
-        return ()
-    answered = [c for c in execution.model_calls.values() if c.status is CallStatus.SUCCEEDED]
-    last = max((call.turn for call in answered), default=0)
-    calls = [call for call in execution.tool_calls.values() if call.turn == last]
-    return [_tool_call(call) for call in sorted(calls, key=lambda call: call.position)]
-
-
-def _tool_call(stored: StoredToolCall) -> ToolCall:
-    return ToolCall(**{f.name: getattr(stored, f.name) for f in fields(ToolCall)})
-
-
-def _open_request(stored: StoredRequest) -> OpenRequest:
-    shown: Mapping[str, Any] = {f.name: getattr(stored, f.name) for f in fields(OpenRequest)}
-    return OpenRequest(**shown)
-
-
-def _child_result(child: StoredExecution) -> ChildResult:
-    return ChildResult(
-        execution_id=child.id,
-        status=child.status,
-        text=(child.result_data or {}).get("text"),
-        error_code=child.error_code,
-        error_message=child.error_message,
-    )
-
-
-def _failure(execution: StoredExecution) -> Failure | None:
-    if execution.error_code is None:
-        return None
-    return Failure(ErrorCode(execution.error_code), execution.error_message or "")
-
-
-# --- what ends an execution -------------------------------------------------------------------
+# --- the end of an execution --------------------------------------------------------------------
 
 
 def finish(
@@ -383,7 +274,7 @@ def finish(
     if status is ExecutionStatus.COMPLETED and has_message:
         return False
     execution.segment, execution.attempt = segment, 1
-    _lose_call(execution)
+    charge_lost_call(execution)
     _close_open_rows(execution)
     execution.status, execution.status_reason, execution.wakes_at = status, None, None
     execution.completed_at = datetime.now(UTC)
@@ -405,7 +296,7 @@ def _close_open_rows(execution: StoredExecution) -> None:
     for call in execution.tool_calls.values():
         if call.completed_at is None:
             cancelled = replace(
-                _tool_call(call),
+                read_tool_call(call),
                 status=ToolCallStatus.CANCELLED,
                 output="The execution ended before this call did.",
                 is_error=True,

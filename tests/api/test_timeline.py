@@ -10,14 +10,11 @@ from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
 SHA = bytes(32)
+BLOCKS = [{"type": "text", "text": "odd: \ud800 \0"}]
 
 
-async def test_messages_and_calls_are_read_in_order(
-    world: World, client: Client, other: Client
-) -> None:
-    execution = await execute(client, await make_task(client))
-    execution_id, session_id = UUID(execution["id"]), await in_session(world, execution)
-    blocks = [{"type": "text", "text": "odd: \ud800 \0"}]
+async def store_turns(world: World, execution_id: UUID, session_id: UUID) -> None:
+    """Three messages, three model calls and three tool calls of an execution."""
     async with world.gateway.database.transaction() as session:
         for seq in (1, 2, 3):
             message = MessageRow(
@@ -25,7 +22,7 @@ async def test_messages_and_calls_are_read_in_order(
                 execution_id=execution_id,
                 seq=seq,
                 role="assistant" if seq % 2 == 0 else "user",
-                content=json.dumps(blocks),
+                content=json.dumps(BLOCKS),
                 cost_usd=Decimal("0.0125"),
             )
             call = ModelCallRow(
@@ -50,10 +47,18 @@ async def test_messages_and_calls_are_read_in_order(
                 status="succeeded",
             )
             session.add_all([message, call, tool])
+
+
+async def test_messages_and_calls_are_listed_in_order(
+    world: World, client: Client, other: Client
+) -> None:
+    execution = await execute(client, await make_task(client))
+    session_id = await in_session(world, execution)
+    await store_turns(world, UUID(execution["id"]), session_id)
     path = execution["_links"]["self"]
     messages = (await client.get(f"{path}/messages")).json()
     assert [m["seq"] for m in messages["items"]] == [1, 2, 3]
-    assert messages["items"][0]["content"] == blocks
+    assert messages["items"][0]["content"] == BLOCKS
     assert messages["items"][0]["cost_usd"] == 0.0125
     tools = (await client.get(f"{path}/tool-calls?page_size=2")).json()
     assert [t["position"] for t in tools["items"]] == [1, 2]
@@ -62,8 +67,8 @@ async def test_messages_and_calls_are_read_in_order(
     assert ([t["position"] for t in rest["items"]], rest["next_cursor"]) == ([3], None)
     calls = (await client.get(f"{path}/model-calls")).json()
     assert ([c["turn"] for c in calls["items"]], calls["total"]) == ([1, 2, 3], 3)
-    for what in ("messages", "tool-calls", "model-calls", "events", "children", "artifacts"):
-        assert (await other.get(f"{path}/{what}")).status_code == 403
+    for name in ("messages", "tool-calls", "model-calls", "events", "children", "artifacts"):
+        assert (await other.get(f"{path}/{name}")).status_code == 403
 
     conversation = f"/api/v1/sessions/{session_id}"
     read = (await client.get(conversation)).json()
@@ -76,7 +81,7 @@ async def test_messages_and_calls_are_read_in_order(
     assert (await client.get(f"{conversation}/messages?limit=0")).status_code == 422
 
 
-async def test_the_report_of_an_execution(world: World, client: Client) -> None:
+async def test_the_report_of_an_execution_is_read(world: World, client: Client) -> None:
     execution = await execute(client, await make_task(client))
     path = f"{execution['_links']['self']}/report"
     missing = await client.get(path)
@@ -100,7 +105,7 @@ async def test_the_report_of_an_execution(world: World, client: Client) -> None:
 
 
 @pytest.mark.parametrize("sent", ['{"command": "ls', "[" * 9999, '{"a":' * 300 + "1" + "}" * 300])
-async def test_a_tool_input_that_is_no_json_is_shown_as_text(
+async def test_an_invalid_json_tool_input_is_shown_as_text(
     world: World, client: Client, sent: str
 ) -> None:
     execution = await execute(client, await make_task(client))

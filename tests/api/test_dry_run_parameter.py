@@ -30,14 +30,14 @@ async def entries(world: World) -> int:
         return int(await session.scalar(text("SELECT count(*) FROM audit_log")) or 0)
 
 
-def told(resource: dict[str, Any]) -> dict[str, Any]:
-    """Without what is new each time."""
+def without_identity(resource: dict[str, Any]) -> dict[str, Any]:
+    """The resource without the fields that differ at each create."""
     passed_over = {"id", "_links", "created_at", "updated_at", "user_id"}
     return {field: value for field, value in resource.items() if field not in passed_over}
 
 
 @pytest.mark.parametrize("kind", MADE)
-async def test_what_would_be_made_is_told_and_not_made(
+async def test_a_dry_create_shows_the_resource_and_stores_nothing(
     kind: str, world: World, client: Client
 ) -> None:
     before = await entries(world)
@@ -49,11 +49,11 @@ async def test_what_would_be_made_is_told_and_not_made(
     assert await entries(world) == before
     made = await client.post(f"{API}/{kind}", json=MADE[kind], headers=key)
     assert made.status_code == 201, made.text
-    assert told(made.json()) == told(tried.json())
+    assert without_identity(made.json()) == without_identity(tried.json())
 
 
 @pytest.mark.parametrize("kind", MADE)
-async def test_what_would_be_changed_is_told_and_stays(
+async def test_a_dry_update_shows_the_change_and_stores_nothing(
     kind: str, world: World, client: Client
 ) -> None:
     body = {**MADE[kind], **({"agent_id": f"a{new_id().hex}"} if kind == "agents" else {})}

@@ -17,7 +17,7 @@ DESK = "https://desk.example.com"
 
 @pytest.fixture(scope="module")
 async def public(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
-    """A gateway as it stands behind a proxy on the internet."""
+    """A gateway behind a proxy on the internet."""
     given = {
         "public_url": "https://perdure.example.com",
         "cors_origins": DESK,
@@ -112,8 +112,8 @@ async def test_pages_of_other_origins_change_nothing(world: World, public: World
             assert (response.status_code, response.json()["code"]) == (403, "origin_refused")
             assert "access-control-allow-origin" not in response.headers
         await make_task(client)
-        mine = {"Origin": world.url}
-        assert (await client.post("/api/v1/tasks", json={}, headers=mine)).status_code == 422
+        same_origin = {"Origin": world.url}
+        assert (await client.post("/api/v1/tasks", json={}, headers=same_origin)).status_code == 422
     async with public.client("alice") as client:
         for origin in (DESK, "https://perdure.example.com"):
             response = await client.post("/api/v1/tasks", json={}, headers={"Origin": origin})

@@ -1,7 +1,7 @@
-"""Every list is read by an index: the plans of all list routes' queries, over many rows.
+"""Query plans: each query of each list route uses an index, with many rows in the tables.
 
-The OpenAPI document is walked, so a new list or a new filter is covered by itself, or fails here
-until `VALUES` knows a value of it.
+The test reads the OpenAPI document, so it covers a new list or filter without a change here, or
+fails until `VALUES` has a value for the filter.
 """
 
 import itertools
@@ -22,9 +22,9 @@ from tests.api.world import World
 
 EXECUTIONS = 30_000
 FEW = 2_000
-"""Rows that may be sorted: a page's, and what a narrow filter leaves."""
+"""How many rows may be sorted: a page, or the rows that a narrow filter matches."""
 
-PLACES = {"page", "page_size", "cursor"}
+PAGINATION = {"page", "page_size", "cursor"}
 ID = str(new_id())
 VALUES: dict[str, str] = {
     "status": "failed",
@@ -54,23 +54,23 @@ VALUES: dict[str, str] = {
     "limit": "20",
     "after": "0",
 }
-"""A value of each filter; what ends in `_id` takes an id."""
+"""A value for each filter; filters that end in `_id` take an id."""
 
-OF_THEIR_OWN = {
+VALUES_BY_LIST = {
     "status": {"input-requests": "answered", "notifications": "failed"},
     "kind": {"notifications": "webhook"},
 }
-"""Filters that mean something else in some lists."""
+"""Filters with another meaning in some lists."""
 
 
 def filters(route: Route) -> list[str]:
     given = [p["name"] for p in route.operation.get("parameters", []) if p["in"] == "query"]
-    return [name for name in given if name not in PLACES]
+    return [name for name in given if name not in PAGINATION]
 
 
 def value(route: Route, name: str) -> str:
-    if name in OF_THEIR_OWN and route.resource in OF_THEIR_OWN[name]:
-        return OF_THEIR_OWN[name][route.resource]
+    if name in VALUES_BY_LIST and route.resource in VALUES_BY_LIST[name]:
+        return VALUES_BY_LIST[name][route.resource]
     if name not in VALUES and name.endswith("_id"):
         return ID
     assert name in VALUES, f"VALUES lacks {name!r}, a filter of {route.name}"
@@ -78,7 +78,7 @@ def value(route: Route, name: str) -> str:
 
 
 def queries(route: Route) -> Iterator[Mapping[str, str]]:
-    """No filter, each alone, and each two together."""
+    """No filter, each filter alone, and each pair of filters."""
     names = filters(route)
     for chosen in itertools.chain([()], ((n,) for n in names), itertools.combinations(names, 2)):
         yield {name: value(route, name) for name in chosen}
@@ -90,10 +90,10 @@ def is_list(route: Route) -> bool:
     return route.method == "GET" and "Listing" in schema.get("$ref", "")
 
 
-ELSEWHERE = {"GET /task-executions/{execution_id}/files": "a directory"}
-"""Lists of what is not in Postgres."""
+NOT_IN_POSTGRES = {"GET /task-executions/{execution_id}/files": "a directory"}
+"""Lists whose items are not in Postgres, each with where they are."""
 
-LISTS = [route for route in ROUTES if is_list(route) and route.name not in ELSEWHERE]
+LISTS = [route for route in ROUTES if is_list(route) and route.name not in NOT_IN_POSTGRES]
 
 
 FOR_ADMINS = {"GET /admin/users"}
@@ -101,7 +101,7 @@ FOR_ADMINS = {"GET /admin/users"}
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who asks for the lists."""
+    """The user who requests the lists."""
 
     role: str
     owner: Owner
@@ -125,7 +125,7 @@ async def reader(many_rows: World, request: pytest.FixtureRequest) -> AsyncItera
 
 
 @contextmanager
-def recorded(gateway: Gateway) -> Iterator[list[tuple[str, Any]]]:
+def record_statements(gateway: Gateway) -> Iterator[list[tuple[str, Any]]]:
     """The statements that the gateway runs in the block."""
     found: list[tuple[str, Any]] = []
     engine = gateway.database.engine.sync_engine
@@ -141,7 +141,7 @@ def recorded(gateway: Gateway) -> Iterator[list[tuple[str, Any]]]:
 
 
 async def plan_of(database: Database, statement: str, parameters: Any) -> dict[str, Any]:
-    """What Postgres does where it may not read a whole table unless nothing else is possible."""
+    """The plan that Postgres chooses if it may read a whole table only where no index fits."""
     async with database.engine.connect() as connection:
         await connection.execute(text("SET LOCAL enable_seqscan = off"))
         explained = await connection.exec_driver_sql(
@@ -157,27 +157,27 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-SOON_FOUND = {"users": "nearly all of them are not disabled, and the count stops at its bound"}
-"""Tables that may be read from their beginning, each with its reason."""
+SCANNED = {"users": "nearly all of them are not disabled, and the count stops at its bound"}
+"""Tables that Postgres may scan from the start, each with the reason."""
 
 
-def faults(plan: dict[str, Any], *, may_pass_over: bool) -> list[str]:
-    """Tables read whole, through an index or not, and sorts of more than a few rows.
+def faults(plan: dict[str, Any], *, may_filter: bool) -> list[str]:
+    """Scans of whole tables, with or without an index, and sorts of more than a few rows.
 
-    Two filters have an index for one of them: what the other leaves out is passed over.
+    With two filters, an index may serve one; Postgres then discards the rows the other excludes.
     """
     found = []
     for node in nodes(plan):
-        if node["Node Type"] == "Seq Scan" and node["Relation Name"] not in SOON_FOUND:
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] not in SCANNED:
             found.append(f"{node['Relation Name']} is read whole")
-        passed_over = node.get("Rows Removed by Filter", 0)
+        filtered = node.get("Rows Removed by Filter", 0)
         if (
             "Index" in node["Node Type"]
             and "Index Cond" not in node
-            and passed_over > FEW
-            and not may_pass_over
+            and filtered > FEW
+            and not may_filter
         ):
-            found.append(f"{passed_over} rows of {node['Index Name']} are read and thrown away")
+            found.append(f"{filtered} rows of {node['Index Name']} are read and discarded")
         if node["Node Type"] == "Sort":
             rows = sum(child["Actual Rows"] for child in node["Plans"])
             if rows > FEW:
@@ -186,10 +186,10 @@ def faults(plan: dict[str, Any], *, may_pass_over: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("route", LISTS, ids=lambda route: route.name)
-async def test_lists_are_read_by_an_index(many_rows: World, reader: Reader, route: Route) -> None:
+async def test_list_queries_use_an_index(many_rows: World, reader: Reader, route: Route) -> None:
     path = await reader.owner.path(many_rows, route) if route.parameters else route.path
     for query in queries(route):
-        with recorded(many_rows.gateway) as statements:
+        with record_statements(many_rows.gateway) as statements:
             first = await reader.owner.client.get(path, params={**query, "page_size": "5"})
             if reader.role == "user" and route.name in FOR_ADMINS:
                 assert first.status_code == 403
@@ -199,9 +199,9 @@ async def test_lists_are_read_by_an_index(many_rows: World, reader: Reader, rout
                 behind = {**query, "page_size": "5", "cursor": cursor}
                 second = await reader.owner.client.get(path, params=behind)
                 assert second.status_code == 200, second.text
-        assert statements, "nothing was asked of the database"
+        assert statements, "the gateway ran no statement"
         for statement, parameters in statements:
             if statement.lstrip().upper().startswith(("SELECT", "WITH")):
                 plan = await plan_of(many_rows.gateway.database, statement, parameters)
-                found = faults(plan, may_pass_over=len(query) > 1)
+                found = faults(plan, may_filter=len(query) > 1)
                 assert not found, f"{route.name} {query}: {found}\n{statement}"
