@@ -52,8 +52,8 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
         links["report"] = f"{path}/report"
     if columns["status"] not in TERMINAL:
         links["cancel"] = f"{path}/cancel"
-        wish = "pause" if columns["pause_requested_at"] is None else "resume"
-        links[wish] = f"{path}/{wish}"
+        action = "pause" if columns["pause_requested_at"] is None else "resume"
+        links[action] = f"{path}/{action}"
     else:
         links["retry"] = f"{path}/retry"
     if parent_id := columns["parent_execution_id"]:

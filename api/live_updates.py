@@ -41,7 +41,7 @@ class Subscription:
         self.deltas: deque[dict[str, Any]] = deque(maxlen=KEPT_DELTAS)
         self._changed = asyncio.Event()
 
-    def tell(self, delta: dict[str, Any] | None = None) -> None:
+    def notify(self, delta: dict[str, Any] | None = None) -> None:
         """Add streamed text, or mark that there are new events."""
         if delta is None:
             self.has_news = True
@@ -64,7 +64,7 @@ class LiveUpdates:
     def __init__(self, database: Database, cached_reads: CachedReads, database_url: str) -> None:
         """Listens on its own connection while `running` is active."""
         self._database = database
-        self._hot_reads = cached_reads
+        self._cached_reads = cached_reads
         self._listener = Listener(database_url, {LIVE_CHANNEL: self._on_live}, on_gap=self._on_gap)
         self._streams: dict[UUID, set[Subscription]] = {}
         self._waits: dict[UUID, set[asyncio.Future[None]]] = {}
@@ -118,7 +118,7 @@ class LiveUpdates:
         execution_id = UUID(message.pop("execution_id"))
         delta = message if "delta" in message else None
         for subscription in self._streams.get(execution_id, ()):
-            subscription.tell(delta)
+            subscription.notify(delta)
         if message.get("is_settled") and execution_id in self._waits:
             self._mark(execution_id)
 
@@ -126,7 +126,7 @@ class LiveUpdates:
         """Updates may have been missed while the connection was closed."""
         for subscriptions in self._streams.values():
             for subscription in subscriptions:
-                subscription.tell()
+                subscription.notify()
         self._to_check.update(self._waits)
         self._wake.set()
 
@@ -161,7 +161,7 @@ class LiveUpdates:
                     await self._release(marked)
 
     async def _release(self, marked: list[UUID]) -> None:
-        for execution_id in await self._hot_reads.settled(marked):
+        for execution_id in await self._cached_reads.settled(marked):
             for future in self._waits.get(execution_id, ()):
                 if not future.done():
                     future.set_result(None)

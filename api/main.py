@@ -183,7 +183,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             expose_headers=RESPONSE_HEADERS,
         )
     is_https = (settings.public_url or "").startswith("https:")
-    app.add_middleware(RequestMiddleware, doors=HostPolicy.of(settings), is_https=is_https)
+    app.add_middleware(RequestMiddleware, host_policy=HostPolicy.of(settings), is_https=is_https)
     if settings.trusted_proxies:
         trusted = list(settings.trusted_proxies)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)

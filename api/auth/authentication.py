@@ -99,7 +99,7 @@ class Authenticator:
         if not token.startswith(api_keys.PREFIX):
             return await self._by_token(token)
         # Guessed keys must not load the database; keys that were valid before are checked.
-        if self._refused and not is_known and not self._refused.standing(address).remaining:
+        if self._refused and not is_known and not self._refused.state(address).remaining:
             raise RateLimitedError(
                 "Too many requests from your address had an invalid API key; retry later.", 1
             )

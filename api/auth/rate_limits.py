@@ -16,7 +16,7 @@ from domain.errors import RateLimitedError
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RateLimitState:
     """The state of a limit for one user or address."""
 
     limit: int
@@ -49,26 +49,26 @@ class Rates:
         """None if the limit is empty."""
         return cls(limit) if limit else None
 
-    def count(self, who: str) -> Standing:
+    def count(self, who: str) -> RateLimitState:
         """Count a request of `who`.
 
         Raises:
             RateLimitedError: the limit is reached; the request is not counted.
         """
         is_within = self._window.hit(self._item, who)
-        standing = self.standing(who)
+        state = self.state(who)
         if not is_within:
             raise RateLimitedError(
-                f"More than {standing.limit} requests in {standing.window_seconds} s; retry in "
-                f"{standing.reset_seconds} s.",
-                standing.reset_seconds,
-                limit=standing.limit,
-                window_seconds=standing.window_seconds,
+                f"More than {state.limit} requests in {state.window_seconds} s; retry in "
+                f"{state.reset_seconds} s.",
+                state.reset_seconds,
+                limit=state.limit,
+                window_seconds=state.window_seconds,
             )
-        return standing
+        return state
 
-    def standing(self, who: str) -> Standing:
+    def state(self, who: str) -> RateLimitState:
         """The state of the limit for `who`, without counting."""
         reset, remaining = self._window.get_window_stats(self._item, who)
         wait = max(1, math.ceil(reset - time.time()))
-        return Standing(self._item.amount, self._item.get_expiry(), max(0, remaining), wait)
+        return RateLimitState(self._item.amount, self._item.get_expiry(), max(0, remaining), wait)

@@ -75,10 +75,10 @@ _CHECKED = (b"cache-control", b"private, no-cache")
 class RequestMiddleware:
     """Wraps the application and reports every unhandled error."""
 
-    def __init__(self, app: ASGIApp, doors: HostPolicy, *, is_https: bool) -> None:
-        """Lets requests in by `doors`; `is_https` adds HSTS headers."""
+    def __init__(self, app: ASGIApp, host_policy: HostPolicy, *, is_https: bool) -> None:
+        """Lets requests in by `host_policy`; `is_https` adds HSTS headers."""
         self._app = app
-        self._doors = doors
+        self._host_policy = host_policy
         self._always = [*_ALWAYS, HSTS] if is_https else _ALWAYS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +102,7 @@ class RequestMiddleware:
             answer = problem(scope, 422, InvalidInputError.code, detail)
             await answer(scope, receive, sent)
             return
-        if refusal := self._doors.refusal(scope):
+        if refusal := self._host_policy.refusal(scope):
             await of_error(scope, refusal)(scope, receive, sent)
             return
         try:

@@ -19,7 +19,7 @@ class Read(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     paths: ClassVar[Mapping[str, str]] = {}
-    """Relations and their paths, in which fields of the resource stand in braces."""
+    """Relations and their paths, with fields of the resource in braces."""
 
     links: dict[str, str] = Field(serialization_alias="_links")
 

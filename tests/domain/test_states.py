@@ -4,7 +4,16 @@ import itertools
 
 import pytest
 
-from domain.states import ACTIVE, TERMINAL, TRANSITIONS, ExecutionStatus, may_move
+from domain.errors import ConflictError
+from domain.states import (
+    ACTIVE,
+    TERMINAL,
+    TRANSITIONS,
+    ExecutionStatus,
+    may_move,
+    require_transition,
+    states_before,
+)
 from persistence.tables.executions import ACTIVE_STATUSES
 
 S = ExecutionStatus
@@ -28,6 +37,13 @@ def test_moves(before: S, after: S) -> None:
         (S.RUNNING, S.COMPLETED),
     }
     assert may_move(before, after) == ((before, after) in allowed)
+
+
+def test_a_transition_that_is_not_in_the_table_is_refused() -> None:
+    assert states_before(S.COMPLETED) == {S.RUNNING}
+    require_transition(S.RUNNING, S.COMPLETED)
+    with pytest.raises(ConflictError, match="An execution that is paused can't become completed"):
+        require_transition(S.PAUSED, S.COMPLETED)
 
 
 def test_no_state_moves_to_itself() -> None:

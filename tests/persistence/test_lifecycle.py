@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from domain.errors import ConflictError, ErrorCode, FencedOutError
 from domain.states import ExecutionStatus
-from domain.steps import Failure, Step
+from domain.steps import Failure, StatusChange, Step
 from persistence.db.database import Database
 from persistence.executions import admission, cascade, lifecycle, queries, signals
 from persistence.executions.signals import SignalKind, append_signal
@@ -235,3 +235,15 @@ async def test_ended_executions_leave_nothing_unread(database: Database) -> None
     async with database.reading() as session:
         rows = await session.scalars(select(SignalRow).where(SignalRow.consumed_at.is_(None)))
         assert not rows.all()
+
+
+async def test_a_change_that_the_table_does_not_allow_is_refused(database: Database) -> None:
+    execution = await opened(database)
+    writer = await execution.writer(1)
+    await writer.write(Step(status=StatusChange(ExecutionStatus.WAITING_FOR_USER)))
+    async with unchanged(database):
+        with pytest.raises(ConflictError, match="waiting_for_user can't become completed"):
+            await finish(execution)
+        with pytest.raises(FencedOutError):
+            await writer.write(Step(status=StatusChange(ExecutionStatus.COMPLETED)))
+    assert (await finish(execution, status=ExecutionStatus.CANCELLED)).status == "cancelled"
