@@ -78,6 +78,12 @@ async def ordinary(session: AsyncSession) -> ExecutionBuilder:
         },
         text="The variable wants quotes. Once more:",
     )
+    await _finish_with_people(builder)
+    return builder
+
+
+async def _finish_with_people(builder: ExecutionBuilder) -> None:
+    """A question that takes an hour and a half, a subtask, a file and the answer."""
     await builder.add_tool_turn(
         {
             "name": "ask_user",
@@ -103,7 +109,6 @@ async def ordinary(session: AsyncSession) -> ExecutionBuilder:
     )
     await builder.add_file("orders.md", 4_210)
     await builder.add_answer(RESULT)
-    return builder
 
 
 async def hostile(session: AsyncSession) -> ExecutionBuilder:
