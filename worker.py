@@ -164,7 +164,8 @@ def compose_services(
         workflows=Dispatcher(client),
         schedules=Schedules(client),
         quotas=QuotaGuard(
-            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
+            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day),
+            remembered_seconds=0,  # a worker starts only scheduled runs
         ),
         secrets=SecretBox(keys.get_secret_value() if keys else None),
         settings=OperatorSettings(

@@ -62,9 +62,10 @@ async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
 class QuotaGuard:
     """Checks quotas for one process. A change by an admin takes effect within seconds."""
 
-    def __init__(self, defaults: Quotas) -> None:
+    def __init__(self, defaults: Quotas, *, remembered_seconds: float = REMEMBERED_SECONDS) -> None:
         """Use `defaults` for users to whom no admin gave quotas of their own."""
         self.defaults = defaults
+        self._remembered_seconds = remembered_seconds
         self._free_until: dict[UUID, float] = {}
 
     async def check(self, session: AsyncSession, user_id: UUID) -> None:
@@ -81,7 +82,7 @@ class QuotaGuard:
             self._free_until.clear()
         self.forget(user_id)
         if not await check(session, user_id, self.defaults):
-            self._free_until[user_id] = time.monotonic() + REMEMBERED_SECONDS
+            self._free_until[user_id] = time.monotonic() + self._remembered_seconds
 
     def forget(self, user_id: UUID) -> None:
         """Look this user up again, because their quotas have changed."""
