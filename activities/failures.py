@@ -37,6 +37,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.UserDisabledError: True,
     errors.NotFoundError: False,
     errors.ConflictError: True,
+    errors.TransitionRefusedError: False,
     errors.DuplicateNameError: True,
     errors.TaskInactiveError: True,
     errors.ExecutionActiveError: True,

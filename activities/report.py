@@ -13,7 +13,7 @@ from domain.events import Event
 from domain.ids import made_at, new_id
 from domain.report_facts import ReportSource
 from domain.states import ExecutionStatus
-from persistence.executions import events, queries
+from persistence.executions import events, lifecycle, queries
 from persistence.executions.snapshot import definition_of
 from persistence.reporting import reports
 from persistence.reporting.source import derive_ending, read_coverage, read_report_source
@@ -68,7 +68,7 @@ async def _write(
     )
     session.add(report)
     await session.flush()
-    row.report_id = report.id
+    lifecycle.set_report(row, report.id)
     await session.flush()
     ready = Event("report.ready", {"report_id": str(report.id), "format": report_format})
     await events.append(session, row.id, ready)

@@ -12,7 +12,6 @@ from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.executions.cached_reads import CachedReads
 from runtime.outbound import Outbound
-from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from services.unit_of_work import Services
 
@@ -34,8 +33,6 @@ class Gateway:
     rates: Rates | None
     """The rate limit per user, if there is one."""
     watcher: LiveUpdates
-    sealer: SecretBox
-    """Encrypts and decrypts users' secrets."""
     outbound: Outbound
     """Connects to addresses from users."""
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))

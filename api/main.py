@@ -161,7 +161,6 @@ async def composed(
         services=services,
         rates=Rates.maybe(settings.rate_limit),
         watcher=watcher,
-        sealer=sealer,
         outbound=outbound,
     )
     async with watcher.running():

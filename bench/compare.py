@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench import results
@@ -23,14 +24,18 @@ from bench.systems.perdure import perdure
 from bench.world import World
 
 IN_FLIGHT = 100
-FLOOD = 200
-ALONE = 20
+FLOOD = 100
+ALONE = 8
+ALTERNATIONS = 4
+"""Measurements of each checkout in a pair, taking turns: a shared machine changes its speed."""
 WARM_UP = 100
 LINE_BYTES = 1024 * 1024
+ROLES = ("api", "worker", "postgres", "temporal")
 FIGURES = {
     "executions/s": "at least 0.97",
     "latency alone": "at most 1.03",
     "CPU per execution": "at most 1.03",
+    **{f"CPU of {role}": "" for role in ROLES},
     "history events": "at most 1.03",
     "history bytes": "at most 1.03",
 }
@@ -47,12 +52,13 @@ async def serve() -> None:
             began = time.perf_counter()
             await system.run(Job(), fresh_nonces(FLOOD), in_flight=IN_FLIGHT)
             seconds = time.perf_counter() - began
-            cpu = sum(used for role, used in meter.read().items() if role != "model")
+            cpu = {role: used / FLOOD for role, used in meter.read().items() if role != "model"}
             recorded = await system.recorded(Job(), fresh_nonces(1)[0])
             figures = {
                 "executions/s": FLOOD / seconds,
                 "latency alone": sorted(alone)[len(alone) // 2],
-                "CPU per execution": cpu / FLOOD,
+                "CPU per execution": sum(cpu.values()),
+                **{f"CPU of {role}": cpu[role] for role in ROLES},
                 "history events": recorded.history_events,
                 "history bytes": recorded.history_bytes,
             }
@@ -66,9 +72,12 @@ async def compare(trees: Sequence[Path], pairs: int) -> None:
         await _read(server)
     measured: list[list[dict[str, float]]] = [[], []]
     for number in range(pairs):
-        order = [0, 1] if number % 2 == 0 else [1, 0]
-        for index in order:
-            measured[index].append(await _measure(servers[index]))
+        taken: list[list[dict[str, float]]] = [[], []]
+        for turn in range(ALTERNATIONS):
+            for index in (0, 1) if turn % 2 == 0 else (1, 0):
+                taken[index].append(await _measure(servers[index]))
+        for index, figures in enumerate(taken):
+            measured[index].append({f: fmean(one[f] for one in figures) for f in FIGURES})
         print(f"pair {number + 1}: {measured[0][-1]} {measured[1][-1]}", flush=True)
     for server in servers:
         assert server.stdin is not None
@@ -81,7 +90,8 @@ async def compare(trees: Sequence[Path], pairs: int) -> None:
     columns = ("figure", "this checkout over the earlier one", "bar")
     about = (
         f"Written by `python -m bench.compare CHECKOUT` on {datetime.now(UTC):%Y-%m-%d}: {pairs} "
-        f"alternating pairs; {ALONE} executions alone, then {FLOOD} with {IN_FLIGHT} in flight. "
+        f"pairs of {ALTERNATIONS} alternating measurements each; one measures {ALONE} executions "
+        f"alone, then {FLOOD} with {IN_FLIGHT} in flight. "
         "Medians of the ratios, with the smallest and largest in brackets."
     )
     table = Table("Ratios", columns, rows)

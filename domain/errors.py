@@ -112,6 +112,12 @@ class ConflictError(PerdureError):
     code = "conflict"
 
 
+class TransitionRefusedError(ConflictError):
+    """The table of transitions does not allow this change of an execution's status."""
+
+    code = "transition_refused"
+
+
 class DuplicateNameError(ConflictError):
     """Another object of the user has this name."""
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from domain.errors import ConflictError
+from domain.errors import TransitionRefusedError
 
 
 class ExecutionStatus(StrEnum):
@@ -76,7 +76,7 @@ def require_transition(before: ExecutionStatus, after: ExecutionStatus) -> None:
     """Check a change of state.
 
     Raises:
-        ConflictError: `TRANSITIONS` does not allow it.
+        TransitionRefusedError: `TRANSITIONS` does not allow it.
     """
     if not may_move(before, after):
-        raise ConflictError(f"An execution that is {before} can't become {after}.")
+        raise TransitionRefusedError(f"An execution that is {before} can't become {after}.")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,6 +40,8 @@ CONCURRENT_EFFECTS = 16
 
 EFFECTS_SECONDS = 5.0
 """No further effects start after this time; the relay does the rest (chosen)."""
+
+log = structlog.get_logger(__name__)
 
 STARTS = Counter(
     "perdure_workflow_starts",
@@ -147,13 +150,18 @@ class UnitOfWork:
 
 
 async def run_effects(effects: Sequence[Effect]) -> None:
-    """Run effects, `CONCURRENT_EFFECTS` at a time, until `EFFECTS_SECONDS` have passed."""
+    """Run effects, `CONCURRENT_EFFECTS` at a time, until `EFFECTS_SECONDS` have passed.
+
+    An error is logged and ignored: the request is committed, and the relay repeats the effect.
+    """
     began = time.monotonic()
     for position in range(0, len(effects), CONCURRENT_EFFECTS):
         if time.monotonic() - began > EFFECTS_SECONDS:
             return
         batch = effects[position : position + CONCURRENT_EFFECTS]
-        await asyncio.gather(*(effect() for effect in batch))
+        for result in await asyncio.gather(*(effect() for effect in batch), return_exceptions=True):
+            if isinstance(result, Exception):
+                log.warning("effect.failed", error=type(result).__name__)
 
 
 async def _start_workflow(services: Services, request: StartRequest) -> None:

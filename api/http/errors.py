@@ -42,6 +42,7 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
         errors.PermissionDeniedError: 403,
         errors.NotFoundError: 404,
         errors.ConflictError: 409,
+        errors.TransitionRefusedError: 409,
         errors.PreconditionFailedError: 412,
         PayloadTooLargeError: 413,
         HostRefusedError: 421,

@@ -11,7 +11,7 @@ from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
-from api.http.rendering import no_content, render_items
+from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import from_row
@@ -48,14 +48,16 @@ async def get_schedule(call: Called, task_id: UUID) -> Response:
 @router.post("/tasks/{task_id}/schedule/pause", responses=READ)
 async def pause_schedule(call: Called, task_id: UUID) -> Response:
     """Start no further runs until the schedule is resumed; active executions continue."""
-    await run_service(call, partial(enable_schedule, task_id=task_id, is_enabled=False), no_content)
+    async with call.services.transaction(call.caller) as work:
+        await enable_schedule(work, task_id, is_enabled=False)
     return answer(await _read(call, task_id))
 
 
 @router.post("/tasks/{task_id}/schedule/resume", responses=READ)
 async def resume_schedule(call: Called, task_id: UUID) -> Response:
     """Start runs again from now on; runs that were due during the pause are not started."""
-    await run_service(call, partial(enable_schedule, task_id=task_id, is_enabled=True), no_content)
+    async with call.services.transaction(call.caller) as work:
+        await enable_schedule(work, task_id, is_enabled=True)
     return answer(await _read(call, task_id))
 
 

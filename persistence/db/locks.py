@@ -17,10 +17,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.states import ExecutionStatus
+from domain.states import TERMINAL, ExecutionStatus
 from persistence.db import sql
 
-_SQL = sql.load("db/locks.sql")
+_SQL = sql.load("db/locks.sql", terminal=sql.quote(TERMINAL))
 
 
 async def lock_for_end(

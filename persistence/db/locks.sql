@@ -37,7 +37,7 @@ locked_executions AS (
     SELECT id FROM executions
     WHERE (SELECT count(*) FROM locked_sessions) >= 0
         AND id IN (SELECT id FROM affected UNION ALL SELECT id FROM next_in_session)
-        AND (id = :execution_id OR status NOT IN ('completed', 'failed', 'cancelled'))
+        AND (id = :execution_id OR status NOT IN ($terminal))
     ORDER BY id FOR NO KEY UPDATE
 )
 SELECT ARRAY(SELECT id FROM locked_sessions) AS sessions,

@@ -5,7 +5,7 @@ statement runs; `$fragment` is SQL text that the loading module inserts once, wh
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from string import Template
 
@@ -27,3 +27,8 @@ def load(path: str, **fragments: str) -> Mapping[str, TextClause]:
         name: text(_COMMENT.sub("", statement).strip())
         for name, statement in zip(parts[::2], parts[1::2], strict=True)
     }
+
+
+def quote(words: Collection[str]) -> str:
+    """Return words as SQL literals, sorted and separated by commas."""
+    return ", ".join(f"'{word}'" for word in sorted(words))

@@ -113,7 +113,8 @@ async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
         row.run_id = run.run_id
         if epoch > row.epoch:
             row.epoch, row.segment, row.attempt = epoch, 0, 0
-        if run.is_reset:
+        # An execution that has not started has no steps to supersede.
+        if run.is_reset and row.status not in lifecycle.NOT_STARTED:
             await _supersede(session, row, run.last_message_seq)
     if epoch < row.epoch:
         raise FencedOutError("A newer run moves this execution.")

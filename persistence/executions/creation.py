@@ -68,6 +68,8 @@ class Start:
     forked_from_id: UUID | None = None
     prerequisites: Sequence[UUID] = ()
     """Executions of the user that must be completed first."""
+    rendered_prompt: str | None = None
+    """The first message of a fork, if it differs from the prompt of the definition."""
     parent: ExecutionRow | None = None
     """The execution that it is a part of."""
     workflow_id: str | None = None
@@ -160,7 +162,8 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
         trigger_type=start.trigger_type,
         trigger_metadata=dict(start.trigger_metadata),
         prompt_variables={**start.known_variables, **start.variables},
-        missing_variables=list(start.missing),
+        missing_variables=[] if start.rendered_prompt is not None else list(start.missing),
+        rendered_prompt=start.rendered_prompt,
         status=ExecutionStatus.PENDING if blocked_by is None else ExecutionStatus.BLOCKED,
         status_reason=blocked_by,
         budget_usd=start.budget_usd or definition.sdk_options.max_budget_usd,

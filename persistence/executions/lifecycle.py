@@ -28,27 +28,23 @@ NOT_STARTED = (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED)
 """States in which no loop runs yet; the loop reads from the row that a pause was requested."""
 
 
-def _quoted(statuses: frozenset[ExecutionStatus]) -> str:
-    return ", ".join(f"'{status}'" for status in sorted(statuses))
-
-
 def _change(before: ExecutionStatus, after: ExecutionStatus) -> str:
     """The SQL condition of a change; refused at import if the table does not allow the change."""
     require_transition(before, after)
     return f"status = '{before}'"
 
 
-TERMINAL_STATUSES = _quoted(TERMINAL)
+TERMINAL_STATUSES = sql.quote(TERMINAL)
 """For SQL conditions."""
 
 _ALLOWED_ENDS = " ".join(
-    f"WHEN '{after}' THEN e.status IN ({_quoted(states_before(after))})"
+    f"WHEN '{after}' THEN e.status IN ({sql.quote(states_before(after))})"
     for after in sorted(TERMINAL)
 )
 
 _SQL = sql.load(
     "executions/lifecycle.sql",
-    active=_quoted(ACTIVE),
+    active=sql.quote(ACTIVE),
     terminal=TERMINAL_STATUSES,
     allowed_ends=_ALLOWED_ENDS,
     holds=HOLDS,
@@ -176,6 +172,11 @@ def request_cancel(row: ExecutionRow, reason: str | None) -> None:
     """Note on a locked execution that it is to be cancelled; its end reads the note."""
     row.cancel_requested_at = datetime.now(UTC)
     row.cancel_reason = reason
+
+
+def set_report(row: ExecutionRow, report_id: UUID) -> None:
+    """Note the newest report on a locked execution."""
+    row.report_id = report_id
 
 
 async def request_pause(session: AsyncSession, row: ExecutionRow, *, is_paused: bool) -> bool:

@@ -36,11 +36,9 @@ class ExecutionFilter:
     created_to: datetime | None = None
 
 
-async def find(
-    session: AsyncSession, execution_id: UUID, *, fresh: bool = False
-) -> ExecutionRow | None:
-    """The execution without a lock; `fresh` reads again what this session has read before."""
-    return await session.get(ExecutionRow, execution_id, populate_existing=fresh)
+async def find(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
+    """The execution, without a lock."""
+    return await session.get(ExecutionRow, execution_id)
 
 
 async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:

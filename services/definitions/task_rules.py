@@ -11,7 +11,9 @@ from contracts.definitions import TaskDefinition
 from domain import cron, permissions, pricing, working_directories
 from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError
+from domain.schedules import TaskSchedule
 from domain.tool_groups import group_named
+from persistence.definitions.schedules import schedule_of
 from persistence.tables.definitions import TaskRow
 from services.caller import Caller
 from services.definitions import mcp_rules, notification_rules, policy_rules, references
@@ -173,14 +175,16 @@ def _sharing_problems(task: TaskCreate) -> Iterator[FieldProblem]:
         yield _problem("agent_id", f"A public task cannot use your own agents. {hint}")
 
 
-def require_scheduled(row: TaskRow) -> None:
-    """Refuse a task without a schedule.
+def require_schedule(row: TaskRow) -> TaskSchedule:
+    """Return the schedule of a task.
 
     Raises:
         ConflictError: it has no schedule.
     """
-    if not row.is_scheduled:
+    schedule = schedule_of(row, None)
+    if schedule is None:
         raise ConflictError("This task has no schedule; set is_scheduled and schedule_cron.")
+    return schedule
 
 
 def choose_model(definition: TaskDefinition, agent: Agent | None, default_model: str) -> str:

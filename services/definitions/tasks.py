@@ -68,7 +68,7 @@ async def enable_schedule(work: UnitOfWork, task_id: UUID, *, is_enabled: bool) 
         ConflictError: it has no schedule.
     """
     stored = await own_task(work.session, work.caller, task_id)
-    task_rules.require_scheduled(stored.row)
+    task_rules.require_schedule(stored.row)
     if stored.row.schedule_enabled == is_enabled:
         work.synchronise_schedule(task_id)
         return stored

@@ -19,12 +19,11 @@ async def own_execution(
     session: AsyncSession, caller: Caller, execution_id: UUID, *, lock: bool = False
 ) -> ExecutionRow:
     """Return an execution of the caller; `lock` locks its row until the transaction ends."""
-    read = queries.lock if lock else queries.find
-    row = await read(session, execution_id)
+    row = await queries.find(session, execution_id)
     if row is None:
         raise NotFoundError(f"Execution {execution_id} does not exist.")
     caller.require_own(row.user_id, "execution")
-    return row
+    return await queries.lock_existing(session, execution_id) if lock else row
 
 
 def require_active(row: ExecutionRow) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from domain.errors import FieldProblem, InputChangedError, InvalidInputError, NotFoundError
+from domain.errors import FieldProblem, InputChangedError, InvalidInputError
 from persistence.executions import input_requests, queries
 from persistence.tables.sessions import InputRequestRow
 from services.definitions.json_schemas import value_problems
@@ -28,9 +28,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
         InputChangedError: the answer was given for another tool input.
     """
     row = await answerable_request(work.session, work.caller, request_id)
-    execution = await queries.lock(work.session, row.execution_id)
-    if execution is None:
-        raise NotFoundError(f"Execution {row.execution_id} does not exist.")
+    execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock_open(work.session, execution, request_id)
     checked = check_answer(row, body)
     await input_requests.answer(work.session, row, checked, by=work.caller.user_id)

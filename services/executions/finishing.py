@@ -40,8 +40,8 @@ async def finish(
 
     Raises:
         FencedOutError: another run or attempt moves the execution.
-        ConflictError: another execution began to wait for this one at the same time (try again),
-            or the execution may not change to this status.
+        ConflictError: another execution began to wait for this one at the same time; try again.
+        TransitionRefusedError: the execution may not change to this status.
     """
     sessions = await locks.lock_for_end(session, execution_id, status)
     if status is ExecutionStatus.FAILED:

@@ -46,13 +46,9 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
         budget_usd=source.budget_usd,
         session_id=session.id,
         forked_from_id=source.id,
+        rendered_prompt=_prompt_of_fork(source, body),
     )
-    row = await start_execution(work, start)
-    row.rendered_prompt = _prompt_of_fork(source, body)
-    if row.rendered_prompt is not None:
-        row.missing_variables = []
-    await work.session.flush()
-    return row
+    return await start_execution(work, start)
 
 
 def _prompt_of_fork(source: ExecutionRow, body: ForkBody) -> str | None:

@@ -66,7 +66,7 @@ async def trigger_schedule(work: UnitOfWork, task_id: UUID) -> ExecutionRow:
         ConflictError: it has no schedule.
     """
     task = await own_task(work.session, work.caller, task_id)
-    task_rules.require_scheduled(task.row)
+    task_rules.require_schedule(task.row)
     scheduled_at = format_time(datetime.now(UTC))
     start = start_of_body(
         work,

@@ -7,7 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain import cron
-from domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from domain.errors import FieldProblem, InvalidInputError
 from domain.ids import new_id
 from domain.schedules import Backfill, TaskSchedule
 from persistence.definitions import schedules
@@ -38,11 +38,7 @@ async def backfill(work: UnitOfWork, task_id: UUID, body: BackfillBody) -> Plann
         ConflictError: it has no schedule.
     """
     task = await own_task(work.session, work.caller, task_id)
-    task_rules.require_scheduled(task.row)
-    schedule = schedules.schedule_of(task.row, None)
-    if schedule is None:
-        raise NotFoundError("This task has no schedule.")
-    runs = _count_runs(schedule, body)
+    runs = _count_runs(task_rules.require_schedule(task.row), body)
     planned = Backfill(new_id(), task_id, body.start_at, body.end_at, body.overlap_policy)
     await schedules.store_backfill(work.session, planned)
     await work.record_audit(

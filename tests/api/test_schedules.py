@@ -113,6 +113,15 @@ async def test_pause_and_resume(world: World, client: Client) -> None:
     assert not (await described(world, task)).schedule.state.paused
 
 
+async def test_a_pause_with_a_key_is_refused_like_one_without(client: Client) -> None:
+    task = await make_task(client)
+    for _ in range(2):
+        response = await client.post(
+            f"{task['_links']['self']}/schedule/pause", headers={"Idempotency-Key": task["id"]}
+        )
+        assert (response.status_code, response.json()["code"]) == (409, "conflict")
+
+
 async def test_a_trigger_is_an_ordinary_execution(client: Client) -> None:
     prompt = "At {{ scheduled_at }}, last {{ last_success_at }}: {{ last_report }} {{ other }}"
     task = await make_task(

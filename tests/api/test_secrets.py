@@ -110,14 +110,16 @@ async def test_the_owner_alone_opens_it_and_use_is_noted(world: World, client: C
     owner_id = await user_id(client)
     async with world.gateway.database.transaction() as session:
         row, value = await secrets.decrypt(
-            session, world.gateway.sealer, owner_id, "secret://opened"
+            session, world.gateway.services.secrets, owner_id, "secret://opened"
         )
     assert (value, row.hosts) == (CANARY, ["example.com"])
     assert (await client.get(f"{BASE}/opened")).json()["last_used_at"] is not None
     async with world.gateway.database.transaction() as session:
         for reference in ("secret://absent", "secret://", "secret://../opened", ""):
             with pytest.raises(SecretUnusableError):
-                await secrets.decrypt(session, world.gateway.sealer, row.user_id, reference)
+                await secrets.decrypt(
+                    session, world.gateway.services.secrets, row.user_id, reference
+                )
         with pytest.raises(SecretsNotConfiguredError):
             await secrets.decrypt(session, SecretBox("z" * 32), row.user_id, "opened")
 

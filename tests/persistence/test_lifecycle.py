@@ -14,6 +14,7 @@ from domain.steps import Failure, StatusChange, Step
 from persistence.db.database import Database
 from persistence.executions import admission, cascade, lifecycle, queries, signals
 from persistence.executions.signals import SignalKind, append_signal
+from persistence.identity import users
 from persistence.tables.executions import SignalRow
 from persistence.tables.ledger import AuditRow
 from services.executions import finishing
@@ -42,6 +43,20 @@ async def test_the_end_is_written_once(database: Database) -> None:
     async with database.reading() as session:
         entries = await session.scalars(select(AuditRow).where(AuditRow.entity_id == execution.id))
         assert [entry.action for entry in entries] == ["execution.completed"]
+
+
+async def test_a_reset_of_an_execution_that_has_not_started_can_be_cancelled(
+    database: Database,
+) -> None:
+    async with database.transaction() as session:
+        user_id = (await users.find_or_create(session, "alice", "user")).id
+    row = await store(database, user_id, [{"text": "x"}])
+    identity = Opened(database, row.id, row.workflow_id).identity(1, run_id="reset", is_reset=True)
+    async with database.transaction() as session:
+        ended = await finishing.finish(
+            session, row.id, identity, status=ExecutionStatus.CANCELLED, error_code=None
+        )
+    assert ended.status == ExecutionStatus.CANCELLED
 
 
 async def test_a_failure_keeps_its_sentence(database: Database) -> None:
