@@ -1,11 +1,10 @@
 """The word list of `make check` finds banned words, and the covered files contain none."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from scripts.check_language import COVERED, ROOT, Hit, check, check_file, files
+from scripts.check_language import ROOT, Hit, check, check_file, files
 from scripts.docs_site import api_reference, cli_reference
 
 
@@ -49,11 +48,10 @@ def test_a_hit_names_the_file_the_line_and_a_suggestion() -> None:
     assert str(hit) == "docs/page.md:2: doors -> endpoint, host policy"
 
 
-@pytest.mark.parametrize("path", COVERED)
-def test_covered_files_contain_no_banned_words(path: str) -> None:
-    checked: list[Path] = list(files(ROOT / path))
+def test_the_tree_contains_no_banned_words() -> None:
+    checked = list(files(ROOT))
 
-    assert checked
+    assert len(checked) > 500
     assert [str(hit) for file in checked for hit in check_file(file)] == []
 
 
