@@ -13,6 +13,7 @@ from domain.states import ExecutionStatus
 from persistence.blobs import BlobStore
 from persistence.tables.sessions import ArtifactRow
 from tests.engine.driver import Engine, use
+from tests.waiting import eventually
 
 LISTING = {"tool_use": use("list_files")}
 LISTS: dict[str, Any] = {"allowed_tools": ["list_files"]}
@@ -124,8 +125,12 @@ async def test_a_timer_ends_with_a_cancel(engine: Engine) -> None:
     run = await engine.start({"error": fault})
     row = await run.wait_until(lambda row: row.wakes_at)
     assert (row.status, row.status_reason) == (ExecutionStatus.RUNNING, "rate_limited")
-    progress = await run.handle.query("progress")
-    assert progress["activity"] in ("waits", f"waiting until {row.wakes_at:%F %T} UTC")
+
+    async def is_waiting() -> bool:
+        progress = await run.handle.query("progress")
+        return bool(progress["activity"] == f"waiting until {row.wakes_at:%F %T} UTC")
+
+    await eventually(is_waiting, what="the timer of the workflow")
     await run.cancel()
     assert (await run.wait_for_end()).status == ExecutionStatus.CANCELLED
 
