@@ -24,6 +24,7 @@ from domain.steps import (
 )
 from domain.text import clean
 from domain.tool_calls import ToolEffect, ToolSpec
+from domain.tool_decisions import decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Decider:
             return self._ask(
                 call, input_requests.question_request(call, self._snapshot.people, now)
             )
-        verdict = self._snapshot.permissions.decide(call.name, json.loads(call.input), call.effect)
+        verdict = decide(self._snapshot.permissions, call.name, json.loads(call.input), call.effect)
         if verdict.kind == "deny":
             return Decision(refuse(call, ToolCallStatus.DENIED, verdict.reason))
         if verdict.kind == "ask":

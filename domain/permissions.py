@@ -1,14 +1,13 @@
-"""Decides which tools an execution offers, and whether a call may run (design.md, section 6)."""
+"""The rules of an execution, which tools they offer, and problems of rules."""
 
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from domain.engine_tools import ASK_USER, ENGINE_TOOLS
+from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import FieldProblem
-from domain.tool_calls import ToolEffect
 from domain.tool_rules import COMMAND_TOOL, PATH_TOOLS, Rule, parse
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
@@ -45,14 +44,6 @@ _SIMILAR = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a call runs; `reason` is a sentence for the model, or for the person who approves."""
-
-    kind: Literal["run", "ask", "deny"]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Permissions:
     """The rules of one execution, as lists of the task."""
 
@@ -63,36 +54,7 @@ class Permissions:
 
     def offers(self, tool: str) -> bool:
         """Whether the tool is offered to the model: the rules allow it, or require approval."""
-        return any(rule.names(tool) for rule in _rules([*self.allowed, *self.ask]))
-
-    def decide(self, tool: str, tool_input: Mapping[str, Any], effect: ToolEffect) -> Verdict:
-        """Decide on one call. The strictest matching rule applies."""
-        if not self.offers(tool):
-            return Verdict("deny", f"{tool} is not among the tools of this task.")
-        if rule := _first(r for r in _rules(self.disallowed) if r.touches(tool, tool_input)):
-            return Verdict("deny", f"This task forbids {rule}.")
-        if self.mode == "plan" and effect is not ToolEffect.READ_ONLY:
-            return Verdict(
-                "deny", f"Only reading is allowed until the plan is approved; {tool} does more."
-            )
-        return self._unless_waived(tool, self._by_rules(tool, tool_input))
-
-    def _by_rules(self, tool: str, tool_input: Mapping[str, Any]) -> Verdict:
-        if rule := _first(r for r in _rules(self.ask) if r.touches(tool, tool_input)):
-            return Verdict("ask", f"This task asks before {rule}.")
-        if rule := _first(r for r in _rules(self.allowed) if r.permits(tool, tool_input)):
-            return Verdict("run", f"This task allows {rule}.")
-        return Verdict("ask", f"This task allows some uses of {tool}, but not this one.")
-
-    def _unless_waived(self, tool: str, decision: Verdict) -> Verdict:
-        """Skip an approval if the mode allows it, or if the call itself is a question."""
-        if decision.kind != "ask":
-            return decision
-        if tool == ASK_USER:
-            return Verdict("run", "A question needs no permission.")
-        if self.mode == "bypassPermissions" or (self.mode == "acceptEdits" and tool in EDITS):
-            return Verdict("run", f"The permission mode is {self.mode}.")
-        return decision
+        return any(rule.names(tool) for rule in valid_rules([*self.allowed, *self.ask]))
 
 
 def problems(
@@ -137,10 +99,6 @@ def _suggestion(rule: Rule, known_tools: Collection[str]) -> str:
     return f"The tools are: {', '.join(sorted(known_tools))}."
 
 
-def _rules(texts: Iterable[str]) -> Iterable[Rule]:
+def valid_rules(texts: Iterable[str]) -> Iterable[Rule]:
     """The valid rules. The gateway refuses others; here they are ignored."""
     return (rule for text in texts if (rule := parse(text)) is not None)
-
-
-def _first(rules: Iterable[Rule]) -> Rule | None:
-    return next(iter(rules), None)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from domain.engine_tools import ENGINE_TOOLS
 from domain.permissions import KNOWN_TOOLS, Permissions, problems, rule_from_agent_file
 from domain.tool_calls import ToolEffect
+from domain.tool_decisions import decide, find_denial
 from domain.tool_rules import parse
 from tools.specs import BUILTIN_TOOLS
 
@@ -19,7 +20,7 @@ JOINS = st.sampled_from([";", "|", "&", "$", "<", ">", "`", "\n", "$(", "&&", "|
 
 
 def bash(permissions: Permissions, command: str) -> str:
-    return permissions.decide("bash", {"command": command}, RUN).kind
+    return decide(permissions, "bash", {"command": command}, RUN).kind
 
 
 def test_known_tools_are_those_that_exist() -> None:
@@ -83,6 +84,15 @@ def test_a_restriction_holds_inside_longer_commands(command: str) -> None:
     assert bash(Permissions(allowed=["bash"], ask=["bash(rm *)"]), command) == "ask"
 
 
+def test_a_denial_names_its_rule() -> None:
+    permissions = Permissions(allowed=["bash"], disallowed=["bash(rm *)"])
+    verdict = find_denial(permissions, "bash", {"command": "true; rm x"})
+    assert verdict is not None
+    assert (verdict.kind, verdict.rule) == ("deny", "bash(rm *)")
+    assert "bash(rm *)" in verdict.reason
+    assert find_denial(permissions, "bash", {"command": "ls"}) is None
+
+
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
@@ -99,7 +109,7 @@ def test_a_restriction_holds_inside_longer_commands(command: str) -> None:
 )
 def test_path_patterns_read_a_path_as_the_tools_do(path: str, kind: str) -> None:
     permissions = Permissions(allowed=["write_file(src/*)"], disallowed=["write_file(*.env)"])
-    assert permissions.decide("write_file", {"path": path}, WRITE).kind == kind
+    assert decide(permissions, "write_file", {"path": path}, WRITE).kind == kind
 
 
 def test_permission_modes() -> None:
@@ -110,7 +120,7 @@ def test_permission_modes() -> None:
             disallowed=disallowed,
             mode=mode,  # type: ignore[arg-type] # the parameters below are the modes
         )
-        return asked.decide(tool, {"command": "ls", "path": "x"}, effect).kind
+        return decide(asked, tool, {"command": "ls", "path": "x"}, effect).kind
 
     assert kind("default", "write_file", WRITE) == "ask"
     assert kind("acceptEdits", "write_file", WRITE) == "run"
