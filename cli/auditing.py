@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from api.audit import views
+from api.audit import schemas
 from cli.configuration import load_settings
 from cli.exits import CommandError
 from domain.errors import InvalidInputError
@@ -25,11 +25,13 @@ def verify_directly(from_seq: int, expect_head: str | None) -> dict[str, Any]:
     if settings.database_url is None:
         raise CommandError("Set PERDURE_DATABASE_URL to the database to verify.")
     try:
-        expected = None if expect_head is None else views.parse_head(expect_head)
+        expected = None if expect_head is None else schemas.parse_head(expect_head)
     except InvalidInputError as error:
         raise CommandError(f"{error.detail} {error.problems[0].msg}") from error
     found = asyncio.run(_verify(str(settings.database_url), from_seq, expected))
-    answer: dict[str, Any] = views.render_verification(found).model_dump(mode="json", by_alias=True)
+    answer: dict[str, Any] = schemas.render_verification(found).model_dump(
+        mode="json", by_alias=True
+    )
     return {**answer, "from_seq": from_seq, "verified": max(0, found.to_seq - from_seq + 1)}
 
 

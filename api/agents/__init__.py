@@ -1,1 +1,1 @@
-"""Agents: routes, schemas and views."""
+"""Agents."""

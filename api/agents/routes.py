@@ -1,22 +1,69 @@
 """Routes of agents: the built-in ones, and users' own."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.agents.schemas import AgentImported, AgentRead
-from api.agents.views import render_agent, respond_imported
 from api.http.bodies import JsonBody
 from api.http.dry_run import DryRun
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import render_page
-from api.http.request_context import Called
+from api.http.request_context import Call, Called
 from api.http.resource_routes import EditableResourceRoutes
+from api.http.responses import answer
+from api.http.schemas import Read, from_row
+from domain.agents import BUILT_IN_SLUGS, AgentExecutor
+from persistence.tables.definitions import AgentRow
 from services.definitions import agents
-from services.definitions.agents import AGENTS
+from services.definitions.agents import AGENTS, ImportedAgent
 from services.definitions.inputs import AgentImport, Slug
+
+
+class AgentRead(Read):
+    """An agent; a built-in one has no times."""
+
+    paths = {
+        "self": "/agents/{agent_id}",
+        "executions": "/task-executions?agent_id={agent_id}",
+    }
+
+    agent_id: str
+    name: str
+    description: str
+    system_prompt: str
+    model: str | None
+    allowed_tools: list[str]
+    executor: AgentExecutor
+    capabilities: list[str]
+    tags: list[str]
+    is_builtin: bool
+    user_id: UUID | None
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+class AgentImported(AgentRead):
+    """An agent from a file; `ignored` lists what the file says that has no meaning here."""
+
+    ignored: list[str]
+
+
+def render_agent(_: Call, row: AgentRow) -> AgentRead:
+    """Return an agent as clients read it; the row of a built-in one is in no table."""
+    is_builtin = row.slug in BUILT_IN_SLUGS
+    return from_row(AgentRead, row, agent_id=row.slug, is_builtin=is_builtin)
+
+
+async def respond_imported(call: Call, _: AsyncSession, agent: ImportedAgent) -> Response:
+    """Respond with 201 if the agent is new, else with 200."""
+    read = AgentImported(**dict(render_agent(call, agent.row)), ignored=list(agent.ignored))
+    return answer(read, 201 if agent.is_new else 200, {"Location": read.links["self"]})
+
 
 router = APIRouter(prefix="/agents", tags=["agents"])
 

@@ -1,1 +1,1 @@
-"""Artifacts: routes, schemas and views."""
+"""Artifacts."""

@@ -1,5 +1,6 @@
 """Routes of artifacts: files that executions saved, and files that clients sent."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -7,7 +8,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse
 
-from api.artifacts.schemas import ArtifactRead
 from api.http.bodies import JsonBody
 from api.http.files import file_response
 from api.http.idempotency import run_service
@@ -15,11 +15,33 @@ from api.http.paging import Listing, ListQuery
 from api.http.rendering import created, render_page
 from api.http.request_context import Called
 from api.http.responses import single
-from api.http.schemas import view_of
+from api.http.schemas import Read, view_of
 from persistence.sessions import artifacts
 from services import artifacts as services
 from services.executions.access import own_execution
 from services.inputs import ArtifactCreate
+
+
+class ArtifactRead(Read):
+    """A stored file; its bytes are at `_links.content`."""
+
+    paths = {
+        "self": "/artifacts/{id}",
+        "content": "/artifacts/{id}/content",
+        "execution": "/task-executions/{execution_id}",
+    }
+
+    id: UUID
+    user_id: UUID
+    execution_id: UUID | None
+    tool_call_id: UUID | None
+    kind: str
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    created_at: datetime
+
 
 router = APIRouter(tags=["artifacts"])
 

@@ -1,1 +1,1 @@
-"""Audit log: routes, schemas and views."""
+"""Audit log."""

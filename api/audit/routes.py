@@ -6,8 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from api.audit.schemas import AuditRead, VerificationRead
-from api.audit.views import parse_head, render_entry, render_verification
+from api.audit.schemas import (
+    AuditRead,
+    VerificationRead,
+    parse_head,
+    render_entry,
+    render_verification,
+)
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
@@ -93,7 +98,7 @@ async def _readable(call: Call, audit_id: UUID) -> audit.AuditEntry:
         if row is None:
             raise NotFoundError(f"Audit entry {audit_id} does not exist.")
         if row.actor_id != call.principal.user_id:
-            call.require_own(row.owner_id or UUID(int=0), "audit entry")
+            call.caller.require_own(row.owner_id or UUID(int=0), "audit entry")
         (entry,) = await audit.load_entries(session, [row])
     return entry
 

@@ -1,1 +1,1 @@
-"""Executions: routes, schemas and views."""
+"""Executions."""

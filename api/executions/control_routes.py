@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.executions.reading import readable_views
-from api.executions.schemas import BulkResult, ExecutionRead, Skipped
+from api.executions.schemas import BulkResult, ExecutionRead, Skipped, readable_views
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.request_context import Call, Called

@@ -1,9 +1,12 @@
-"""Request and response bodies of executions and their timeline."""
+"""Executions and what belongs to their timeline, as clients ask for them and read them."""
 
+import json
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import Response
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -11,10 +14,19 @@ from pydantic import (
     Field,
     computed_field,
 )
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import links
 from api.http.paging import ListQuery
-from api.http.schemas import Read
+from api.http.rendering import render_items
+from api.http.request_context import Call
+from api.http.schemas import Read, from_row
+from domain.model_json import parse_json
 from domain.states import ExecutionStatus
+from persistence.db.paging import Page
+from persistence.executions.visibility import find_unreadable
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import MessageRow, ModelCallRow, ToolCallRow
 from services.executions.inputs import Narrowing
 from services.field_types import UsdOut
 
@@ -207,3 +219,75 @@ class ModelCallRead(Line):
     superseded_at: datetime | None
     started_at: datetime
     completed_at: datetime | None
+
+
+_COLUMNS = tuple(f for f in ExecutionRead.model_fields if f != "links")
+
+
+def render_execution(
+    call: Call, row: ExecutionRow, unreadable: Collection[UUID] = frozenset()
+) -> ExecutionRead:
+    """Return an execution as this caller sees it, without links to what is `unreadable`."""
+    columns = {column: getattr(row, column) for column in _COLUMNS}
+    return ExecutionRead(**columns, links=links.execution(call, columns, unreadable))
+
+
+def render_cached_execution(call: Call, columns: Mapping[str, Any]) -> ExecutionRead:
+    """Return the same from the columns of a cached read, which has columns beyond the resource."""
+    unreadable = set()
+    reader = columns["task_reader"]
+    if reader is None or not call.caller.owns(reader):
+        unreadable.add(columns["task_id"])
+    if columns["session_is_deleted"]:
+        unreadable.add(columns["session_id"])
+    return ExecutionRead(**columns, links=links.execution(call, columns, unreadable))
+
+
+def render_message(row: MessageRow) -> MessageRead:
+    """Return a message with its content blocks as they arrived."""
+    return from_row(MessageRead, row, content=json.loads(row.content))
+
+
+def render_tool_call(row: ToolCallRow) -> ToolCallRead:
+    """Return a tool call."""
+    approved = row.approved_input
+    return from_row(
+        ToolCallRead,
+        row,
+        input=_parse_input(row.input),
+        approved_input=None if approved is None else json.loads(approved),
+        input_sha256=row.input_sha256.hex(),
+    )
+
+
+def render_model_call(row: ModelCallRow) -> ModelCallRead:
+    """Return one try of a model call."""
+    return ModelCallRead.model_validate(row)
+
+
+def _parse_input(text: str) -> Any:
+    """Return the input of a tool call; if the model sent no JSON, the text itself."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
+
+
+async def readable_views(
+    session: AsyncSession, call: Call, rows: Sequence[ExecutionRow]
+) -> list[ExecutionRead]:
+    """Return executions with links only to what the caller can read."""
+    unreadable = await find_unreadable(
+        session,
+        task_ids=[row.task_id for row in rows],
+        session_ids=[row.session_id for row in rows],
+        by=call.caller.reader_id,
+    )
+    return [render_execution(call, row, unreadable) for row in rows]
+
+
+async def render_page(
+    session: AsyncSession, call: Call, query: ListQuery, page: Page[ExecutionRow]
+) -> Response:
+    """Return a page of executions."""
+    return render_items(call, query, page, await readable_views(session, call, page.rows))

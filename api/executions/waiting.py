@@ -8,8 +8,7 @@ from uuid import UUID
 from fastapi import Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.executions.schemas import ExecutionRead
-from api.executions.views import render_cached_execution, render_execution
+from api.executions.schemas import ExecutionRead, render_cached_execution, render_execution
 from api.http import metrics
 from api.http.idempotency import Service, run_service
 from api.http.request_context import Call

@@ -1,1 +1,1 @@
-"""Workspace files: routes, schemas and views."""
+"""Workspace files."""

@@ -1,1 +1,1 @@
-"""Health and metrics: routes, schemas and views."""
+"""Health and metrics."""

@@ -1,1 +1,1 @@
-"""Hooks: routes, schemas and views."""
+"""Hooks."""

@@ -1,30 +1,86 @@
 """Routes of hooks: secret URLs that execute a task on behalf of its owner."""
 
+from datetime import datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Query as InQuery
+from pydantic import Field, RootModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
 from api.auth.authentication import Principal
 from api.gateway import Gateway
-from api.hooks.schemas import HookAccepted, HookCreated, HookPayload, HookRead
-from api.hooks.views import respond_accepted, reveal_hook
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import created_with_secret, render_page
 from api.http.request_context import Call, Called, address_of
 from api.http.resource_routes import ResourceRoutes
-from api.http.schemas import view_of
+from api.http.responses import answer
+from api.http.schemas import Read, view_of
 from domain.errors import NotFoundError
 from persistence.definitions import hooks
+from persistence.definitions.hooks import NewHook
 from persistence.tables.definitions import HookRow
+from persistence.tables.executions import ExecutionRow
 from services import hooks as services
 from services.definitions.inputs import HookCreate
 from services.hooks import HOOKS, NO_HOOK, TRIGGER_TYPE
+
+
+class HookRead(Read):
+    """A hook. Its URL is shown once, when the hook is created."""
+
+    paths = {"self": "/tasks/{task_id}/hooks/{id}", "task": "/tasks/{task_id}"}
+
+    id: UUID
+    task_id: UUID
+    name: str | None
+    created_at: datetime
+    last_used_at: Annotated[datetime | None, Field(description="To the minute.")]
+
+
+class HookCreated(HookRead):
+    """A new hook with its secret."""
+
+    token: Annotated[
+        str | None,
+        Field(description="Shown this once; null in the response to a repeated request."),
+    ]
+    url: Annotated[
+        str | None, Field(description="The URL to POST to; it is as secret as the token.")
+    ]
+
+
+class HookPayload(RootModel[dict[str, Any]]):
+    """The body of a call: any JSON object. Its top-level fields are the prompt's variables."""
+
+
+class HookAccepted(Read):
+    """The execution that a call started."""
+
+    execution_id: UUID
+    status: str
+
+
+def reveal_hook(call: Call, hook: NewHook) -> dict[str, str]:
+    """Return the token and the URL, with the address of the gateway as operator or client know it.
+
+    Only the response to the request that created the hook contains them.
+    """
+    base = (call.gateway.settings.public_url or str(call.request.base_url)).rstrip("/")
+    return {"token": hook.token, "url": f"{base}{links.BASE}/hooks/{hook.token}"}
+
+
+async def respond_accepted(_: Call, __: AsyncSession, row: ExecutionRow) -> Response:
+    """Respond with the execution that a call started."""
+    path = links.execution_path(row.id)
+    read = HookAccepted(execution_id=row.id, status=row.status, links={"execution": path})
+    return answer(read, 202, {"Location": path})
+
 
 router = APIRouter(tags=["hooks"])
 

@@ -2,7 +2,6 @@
 
 from functools import cached_property
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Request
 
@@ -58,18 +57,6 @@ class Call:
     def services(self) -> Services:
         """The services of this gateway."""
         return self.gateway.services
-
-    def owns(self, owner_id: UUID) -> bool:
-        """Whether the caller may see and change what this user owns."""
-        return self.caller.owns(owner_id)
-
-    def require_own(self, owner_id: UUID, what: str) -> None:
-        """Refuse what another user owns (`Caller.require_own`)."""
-        self.caller.require_own(owner_id, what)
-
-    def require_admin(self) -> None:
-        """Refuse a caller without the role admin (`Caller.require_admin`)."""
-        self.caller.require_admin()
 
     async def body(self) -> bytes:
         """The whole body, read once.

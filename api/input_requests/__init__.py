@@ -1,1 +1,1 @@
-"""Input requests: routes, schemas and views."""
+"""Input requests."""

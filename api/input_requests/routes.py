@@ -1,25 +1,91 @@
 """Routes of input requests: questions and approvals that wait for a person."""
 
+import json
+from datetime import datetime
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import links
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import render_page
-from api.http.request_context import Called
-from api.http.responses import single
-from api.input_requests.schemas import InputRequestRead
-from api.input_requests.views import render_input_request, respond_input_request
+from api.http.request_context import Call, Called
+from api.http.responses import answer, single
+from api.http.schemas import Read, from_row
 from persistence.executions import input_requests
 from persistence.executions.input_requests import RequestFilter
+from persistence.tables.sessions import InputRequestRow
 from services.executions import answers
 from services.executions.access import answerable_request
 from services.executions.inputs import AnswerBody
+
+
+class AskedToolCall(BaseModel):
+    """The tool call to approve. Exactly this call runs after the approval.
+
+    An edited input must match `input_schema`.
+    """
+
+    name: str
+    input: Any
+    input_sha256: str
+    input_schema: dict[str, Any] | None
+
+
+class InputRequestRead(Read):
+    """A request that a person must answer."""
+
+    id: UUID
+    execution_id: UUID
+    kind: str
+    title: str
+    body: str | None
+    options: Any
+    answer_schema: dict[str, Any] | None = Field(serialization_alias="schema")
+    tool_call: AskedToolCall | None
+    assignee: str | None
+    status: str
+    due_at: datetime | None
+    on_expiry: str
+    default_answer: Any
+    answer: dict[str, Any] | None
+    answered_by: UUID | None
+    answered_at: datetime | None
+    created_at: datetime
+
+
+def render_input_request(call: Call, row: InputRequestRow) -> InputRequestRead:
+    """Return an input request as this caller sees it, with the tool call it is about."""
+    return from_row(
+        InputRequestRead,
+        row,
+        answer_schema=row.schema,
+        tool_call=_render_tool_call(row),
+        links=links.input_request(row, is_own=call.caller.owns(row.user_id)),
+    )
+
+
+async def respond_input_request(call: Call, _: AsyncSession, row: InputRequestRow) -> Response:
+    """Respond with an input request."""
+    return answer(render_input_request(call, row))
+
+
+def _render_tool_call(row: InputRequestRow) -> AskedToolCall | None:
+    if row.tool_name is None or row.tool_input is None or row.input_sha256 is None:
+        return None
+    return AskedToolCall(
+        name=row.tool_name,
+        input=json.loads(row.tool_input),
+        input_sha256=row.input_sha256.hex(),
+        input_schema=row.tool_input_schema,
+    )
+
 
 router = APIRouter(prefix="/input-requests", tags=["input requests"])
 

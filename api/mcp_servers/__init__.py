@@ -1,1 +1,1 @@
-"""MCP servers: routes, schemas and views."""
+"""MCP servers."""

@@ -1,18 +1,69 @@
 """Routes of MCP servers: register them once, name them in tasks, check whether they answer."""
 
+from datetime import datetime
 from functools import partial
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.request_context import Called
+from api.http.request_context import Call, Called
 from api.http.resource_routes import EditableResourceRoutes
 from api.http.responses import answer
-from api.mcp_servers.schemas import HealthRead, McpServerRead
-from api.mcp_servers.views import render_mcp_server
+from api.http.schemas import Read, from_row
+from persistence.tables.definitions import McpServerRow
 from runtime.mcp_health import check_health
 from services.definitions import mcp_servers
 from services.definitions.mcp_servers import MCP_SERVERS
+from services.definitions.mcp_values import mask_values
+
+
+class HealthRead(BaseModel):
+    """The result of a health check."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["healthy", "unhealthy"]
+    latency_ms: Annotated[int | None, Field(description="Time until the response to `initialize`.")]
+    server_info: Annotated[
+        dict[str, Any] | None, Field(description="How the server describes itself.")
+    ]
+    protocol_version: str | None
+    checked_at: datetime
+    detail: Annotated[str | None, Field(description="What is wrong, in a sentence.")]
+
+
+class McpServerRead(Read):
+    """A registered MCP server; secret values are masked."""
+
+    paths = {"self": "/mcp-servers/{id}", "health_check": "/mcp-servers/{id}/health-check"}
+
+    id: UUID
+    user_id: UUID
+    name: str
+    description: str | None
+    url: str | None
+    command: str | None
+    args: list[str]
+    headers: dict[str, str]
+    env: dict[str, str]
+    is_public: bool
+    health: HealthRead | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def render_mcp_server(_: Call, row: McpServerRow) -> McpServerRead:
+    """Return a registered MCP server as clients read it, with secret values masked."""
+    return from_row(
+        McpServerRead,
+        row,
+        headers=mask_values(row.headers),
+        env=mask_values(row.env),
+        health=None if row.health is None else HealthRead.model_validate(row.health),
+    )
+
 
 router = APIRouter(prefix="/mcp-servers", tags=["MCP servers"])
 

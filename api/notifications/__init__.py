@@ -1,1 +1,1 @@
-"""Notifications: routes, schemas and views."""
+"""Notifications."""

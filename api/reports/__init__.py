@@ -1,1 +1,1 @@
-"""Reports: routes, schemas and views."""
+"""Reports."""

@@ -13,7 +13,7 @@ from fastapi import Response
 
 from api.http.request_context import Call
 from api.http.responses import known
-from api.reports.reading import FoundReport
+from api.reports.schemas import FoundReport
 from persistence.tables.sessions import ReportRow
 from reports.render import format_of, render
 

@@ -9,10 +9,16 @@ from api.http.paging import Listing, ListQuery
 from api.http.rendering import render_items
 from api.http.request_context import Called
 from api.http.responses import single
-from api.reports.reading import find_hidden_tasks, find_newest_report, find_report
 from api.reports.rendering import render_file
-from api.reports.schemas import ReportItem, ReportRead
-from api.reports.views import render_report, render_report_item
+from api.reports.schemas import (
+    ReportItem,
+    ReportRead,
+    find_hidden_tasks,
+    find_newest_report,
+    find_report,
+    render_report,
+    render_report_item,
+)
 from contracts.definitions import ReportFormat
 from persistence.reporting import reports
 from persistence.reporting.reports import ReportFilter

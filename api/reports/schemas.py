@@ -1,10 +1,93 @@
-"""Response bodies of reports."""
+"""Stored reports as clients read them, with the end of their executions."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from api.http.schemas import Read
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.http.request_context import Call
+from api.http.schemas import Read, from_row
+from domain.errors import NotFoundError
+from domain.report_facts import Ending, EndStatus
+from domain.states import ExecutionStatus
+from persistence.executions import queries
+from persistence.executions.snapshot import definition_of
+from persistence.executions.visibility import find_unreadable
+from persistence.reporting import reports
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import ReportRow
+from reports.render import add_ending
+from services.executions.access import own_execution
+
+
+@dataclass(frozen=True, slots=True)
+class FoundReport:
+    """A stored report, the end of its execution, and the tasks that the caller cannot read."""
+
+    row: ReportRow
+    ending: Ending | None
+    unreadable: frozenset[UUID]
+
+
+async def find_report(session: AsyncSession, call: Call, report_id: UUID) -> FoundReport:
+    """Return a report of the caller.
+
+    Raises:
+        NotFoundError: there is no such report.
+        PermissionDeniedError: it belongs to another user.
+    """
+    row = await reports.find(session, report_id)
+    if row is None:
+        raise NotFoundError(f"Report {report_id} does not exist.")
+    call.caller.require_own(row.user_id, "report")
+    execution = await queries.find(session, row.execution_id)
+    return FoundReport(row, _ending(execution), await find_hidden_tasks(session, call, [row]))
+
+
+async def find_newest_report(session: AsyncSession, call: Call, execution_id: UUID) -> FoundReport:
+    """Return the newest report of an execution of the caller.
+
+    Raises:
+        NotFoundError: there is no such execution, or it has no report; says why.
+        PermissionDeniedError: it belongs to another user.
+    """
+    execution = await own_execution(session, call.caller, execution_id)
+    row = await reports.find_newest(session, execution_id)
+    if row is None:
+        raise NotFoundError(await _explain_missing(session, execution))
+    return FoundReport(row, _ending(execution), await find_hidden_tasks(session, call, [row]))
+
+
+async def find_hidden_tasks(
+    session: AsyncSession, call: Call, rows: Sequence[ReportRow]
+) -> frozenset[UUID]:
+    """Return the tasks of these reports that the caller cannot read."""
+    task_ids = [row.task_id for row in rows]
+    return await find_unreadable(session, task_ids=task_ids, by=call.caller.reader_id)
+
+
+async def _explain_missing(session: AsyncSession, execution: ExecutionRow) -> str:
+    """The reason why an execution has no report, and what to do."""
+    if execution.report_error is not None:
+        return f"This execution has no report: {execution.report_error}"
+    definition = await definition_of(session, execution)
+    if not definition.get("generate_report"):
+        return "This execution has no report. Set generate_report in its task to create reports."
+    if not ExecutionStatus(execution.status).is_terminal:
+        return "This execution has no report yet. The report is created shortly before the end."
+    return "This execution has no report, because it ended before the report was created."
+
+
+def _ending(row: ExecutionRow | None) -> Ending | None:
+    """The outcome of the execution, which the stored report does not contain."""
+    if row is None or not ExecutionStatus(row.status).is_terminal:
+        return None
+    message = row.error_message or row.cancel_reason
+    status = cast("EndStatus", row.status)
+    return Ending(status=status, error_code=row.error_code, message=message)
 
 
 class ReportItem(Read):
@@ -29,3 +112,23 @@ class ReportRead(ReportItem):
     """A report. All formats are rendered from `content`."""
 
     content: dict[str, Any]
+
+
+R = TypeVar("R", bound=ReportItem)
+
+
+def render_report_item(row: ReportRow, unreadable: Collection[UUID]) -> ReportItem:
+    """Return a report without its content, and without a link to an unreadable task."""
+    return _without_links(from_row(ReportItem, row), unreadable)
+
+
+def render_report(found: FoundReport) -> ReportRead:
+    """Return a report with its content and with the end of its execution."""
+    content = add_ending(found.row.content, found.ending)
+    return _without_links(from_row(ReportRead, found.row, content=content), found.unreadable)
+
+
+def _without_links(read: R, unreadable: Collection[UUID]) -> R:
+    if read.task_id in unreadable:
+        del read.links["task"]
+    return read

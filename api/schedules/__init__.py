@@ -1,1 +1,1 @@
-"""Schedules: routes, schemas and views."""
+"""Schedules."""

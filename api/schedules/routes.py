@@ -15,8 +15,14 @@ from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import from_row
-from api.schedules.schemas import BackfillRead, ScheduleLine, ScheduleRead
-from api.schedules.views import SHOWN_RUNS, render_schedule, render_schedule_line
+from api.schedules.schemas import (
+    SHOWN_RUNS,
+    BackfillRead,
+    ScheduleLine,
+    ScheduleRead,
+    render_schedule,
+    render_schedule_line,
+)
 from domain.errors import NotFoundError
 from persistence.definitions import scheduled_runs, schedules, tasks
 from services.definitions.tasks import enable_schedule
@@ -86,7 +92,7 @@ async def _read(call: Call, task_id: UUID) -> ScheduleRead:
         task = await tasks.find(session, task_id)
         if task is None:
             raise NotFoundError(f"Task {task_id} does not exist.")
-        call.require_own(task.row.user_id, "task")
+        call.caller.require_own(task.row.user_id, "task")
         kept = await schedules.find(session, task_id)
         recent = await scheduled_runs.list_recent(session, task_id, limit=SHOWN_RUNS)
         skipped = await scheduled_runs.count_skips(session, task_id)

@@ -1,1 +1,1 @@
-"""Secrets: routes, schemas and views."""
+"""Secrets."""

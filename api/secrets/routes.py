@@ -1,20 +1,44 @@
 """Routes of secrets: store, list and delete them; no response contains a value."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.request_context import Called
+from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes
-from api.http.schemas import view_of
-from api.secrets.schemas import SecretRead
-from api.secrets.views import respond_stored
+from api.http.responses import answer, etag, to_json
+from api.http.schemas import Read, from_row, view_of
 from services.definitions import secrets
 from services.definitions.inputs import SecretName, SecretPut
-from services.definitions.secrets import SECRETS
+from services.definitions.secrets import SECRETS, StoredSecret
+
+
+class SecretRead(Read):
+    """A secret without its value, which cannot be read."""
+
+    paths = {"self": "/secrets/{name}"}
+
+    name: str
+    hosts: list[str]
+    tools: list[str]
+    created_at: datetime
+    updated_at: datetime
+    last_used_at: datetime | None
+
+
+async def respond_stored(_: Call, __: AsyncSession, secret: StoredSecret) -> Response:
+    """Respond with 201 if the name is new, else with 204."""
+    read = from_row(SecretRead, secret.row)
+    headers = {"ETag": etag(to_json(read))}
+    if not secret.is_new:
+        return Response(status_code=204, headers=headers)
+    return answer(read, 201, {**headers, "Location": read.links["self"]})
+
 
 router = APIRouter(prefix="/secrets", tags=["secrets"])
 

@@ -1,1 +1,1 @@
-"""Sessions: routes, schemas and views."""
+"""Sessions."""

@@ -1,1 +1,1 @@
-"""Task templates: routes, schemas and views."""
+"""Task templates."""

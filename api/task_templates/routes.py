@@ -1,7 +1,8 @@
 """Routes of task templates: tasks with parameters, from which tasks are created."""
 
+from datetime import datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
@@ -12,13 +13,28 @@ from api.http.idempotency import run_service
 from api.http.rendering import created
 from api.http.request_context import Called
 from api.http.resource_routes import EditableResourceRoutes
-from api.http.schemas import view_of
-from api.task_templates.schemas import TaskTemplateRead
-from api.tasks.schemas import TaskRead
-from api.tasks.views import render_task
+from api.http.schemas import Read, view_of
+from api.tasks.schemas import TaskRead, render_task
 from services.definitions import task_templates
 from services.definitions.inputs import TaskFromTemplate
 from services.definitions.task_templates import TASK_TEMPLATES
+
+
+class TaskTemplateRead(Read):
+    """A template; `task` is as it was sent."""
+
+    paths = {"self": "/task-templates/{id}", "create_task": "/task-templates/{id}/create-task"}
+
+    id: UUID
+    user_id: UUID
+    name: str
+    description: str | None
+    is_public: bool
+    parameters: list[dict[str, Any]]
+    task: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
 
 router = APIRouter(prefix="/task-templates", tags=["task templates"])
 

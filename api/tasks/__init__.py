@@ -1,1 +1,1 @@
-"""Tasks: routes, schemas and views."""
+"""Tasks."""

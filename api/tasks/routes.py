@@ -15,8 +15,13 @@ from api.http.rendering import changed, created, if_match, no_content, render_it
 from api.http.request_context import Called
 from api.http.responses import single
 from api.tasks.dry_run_views import respond_dry_run
-from api.tasks.schemas import DryRunRead, TaskRead, TaskVersionRead
-from api.tasks.views import render_task, render_task_version
+from api.tasks.schemas import (
+    DryRunRead,
+    TaskRead,
+    TaskVersionRead,
+    render_task,
+    render_task_version,
+)
 from domain.errors import NotFoundError
 from persistence.definitions import tasks
 from persistence.definitions.tasks import TaskFilter

@@ -1,1 +1,1 @@
-"""Timeline of an execution: routes, schemas and views."""
+"""The timeline of an execution."""

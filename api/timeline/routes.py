@@ -9,8 +9,15 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.executions.schemas import EventRead, MessageRead, ModelCallRead, ToolCallRead
-from api.executions.views import render_message, render_model_call, render_tool_call
+from api.executions.schemas import (
+    EventRead,
+    MessageRead,
+    ModelCallRead,
+    ToolCallRead,
+    render_message,
+    render_model_call,
+    render_tool_call,
+)
 from api.http.errors import MalformedRequestError
 from api.http.paging import LAST_SEQ, Listing, TimelineQuery
 from api.http.rendering import render_items

@@ -1,1 +1,1 @@
-"""Tool groups: routes, schemas and views."""
+"""Tool groups."""

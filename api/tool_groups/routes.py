@@ -1,13 +1,31 @@
 """Routes of tool groups: named lists of tool rules."""
 
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from api.http.resource_routes import EditableResourceRoutes
-from api.http.schemas import view_of
-from api.tool_groups.schemas import ToolGroupRead
+from api.http.schemas import Read, view_of
 from services.definitions.tool_groups import TOOL_GROUPS
+
+
+class ToolGroupRead(Read):
+    """A list of tool rules."""
+
+    paths = {"self": "/tool-groups/{id}"}
+
+    id: UUID
+    user_id: UUID
+    name: str
+    description: str | None
+    tools: list[str]
+    rule: Annotated[str, Field(description="What to write in a task's lists of tools.")]
+    created_at: datetime
+    updated_at: datetime
+
 
 router = APIRouter(prefix="/tool-groups", tags=["tool groups"])
 

@@ -1,1 +1,1 @@
-"""Usage: routes, schemas and views."""
+"""Usage."""

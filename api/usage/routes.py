@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.request_context import Called
 from api.http.responses import answer
-from api.usage.schemas import UsageRead
-from api.usage.views import render_usage
+from api.usage.schemas import UsageRead, render_usage
 from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError
 from persistence.ledger import usage
 from persistence.ledger.usage import GroupBy, UsageFilter

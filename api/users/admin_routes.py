@@ -13,8 +13,7 @@ from api.http.paging import Listing, ListQuery
 from api.http.rendering import changed, if_match, render_page
 from api.http.request_context import Called
 from api.http.responses import answer, single
-from api.users.schemas import StatsRead, UserRead
-from api.users.views import render_stats, render_user
+from api.users.schemas import StatsRead, UserRead, render_stats, render_user
 from persistence.identity import users
 from persistence.identity.users import UserFilter
 from persistence.ledger import stats
@@ -35,7 +34,7 @@ class UserQuery(ListQuery):
 @router.get("/users", responses={200: {"model": Listing[UserRead]}})
 async def list_users(call: Called, query: Annotated[UserQuery, Query()]) -> Response:
     """List all users, newest first."""
-    call.require_admin()
+    call.caller.require_admin()
     filters = UserFilter(query.subject, query.role, query.is_disabled)
     async with call.gateway.database.reading() as session:
         page = await users.page(session, filters, query.window())
@@ -66,7 +65,7 @@ async def update_user(
 @router.get("/stats", responses={200: {"model": StatsRead}})
 async def get_stats(call: Called) -> Response:
     """Get how much there is of everything, what runs, and what today has cost."""
-    call.require_admin()
+    call.caller.require_admin()
     async with call.gateway.database.reading() as session:
         found = await stats.load_stats(session)
     return answer(render_stats(found))

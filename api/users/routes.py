@@ -13,8 +13,7 @@ from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes
 from api.http.responses import single
 from api.http.schemas import view_of
-from api.users.schemas import ApiKeyCreated, ApiKeyRead, MeRead
-from api.users.views import render_me, reveal_api_key
+from api.users.schemas import ApiKeyCreated, ApiKeyRead, MeRead, render_me, reveal_api_key
 from services.identity import api_keys
 from services.identity.api_keys import API_KEYS
 from services.identity.inputs import ApiKeyCreate
