@@ -21,6 +21,7 @@ class Scale:
     long_runs: int
     waiting: int
     crashed: int
+    hostile_seconds: float
     all_peers: bool
 
 
@@ -34,6 +35,7 @@ FULL = Scale(
     long_runs=3,
     waiting=1000,
     crashed=50,
+    hostile_seconds=30,
     all_peers=True,
 )
 QUICK = Scale(
@@ -46,5 +48,6 @@ QUICK = Scale(
     long_runs=1,
     waiting=200,
     crashed=50,
+    hostile_seconds=10,
     all_peers=False,
 )

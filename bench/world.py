@@ -89,6 +89,11 @@ class World:
         """The current content of `ready.json`."""
         return self._up.facts()
 
+    @property
+    def home(self) -> Home:
+        """The files of the stack."""
+        return self._up.home
+
     def roles(self, *names: str) -> Roles:
         """Process ids of these parts of the stack, of the model and of this process."""
         pids = {**self._up.pids(), "model": self._model.pid, "client": os.getpid()}

@@ -5,6 +5,7 @@ A module of its own, because a gateway does not need the 4 MB of the command lin
 
 import uvicorn
 
+from api.http.connections import Connections
 from api.main import create_app
 from cli.configuration import load_settings
 from cli.exits import CommandError, exit_with
@@ -34,7 +35,7 @@ def serve(settings: Settings) -> None:
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http="httptools",
+        http=Connections.of(settings).protocol,  # type: ignore[arg-type]  # uvicorn calls it
         log_config=None,  # the gateway has configured logging for all libraries
         access_log=False,
         server_header=False,

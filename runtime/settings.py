@@ -96,6 +96,18 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     api_body_limit_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
+    api_head_limit_bytes: int = Field(
+        default=64 * 1024, ge=1024, description="Size of a request's URL and headers."
+    )
+    api_head_seconds: float = Field(
+        default=15.0, gt=0, description="Time in which a client must send a request's headers."
+    )
+    max_connections_per_address: int = Field(
+        default=1000,
+        ge=1,
+        description="Open connections from one address (IPv6: one /64 network) to one gateway; "
+        "trusted proxies have no limit.",
+    )
     public_url: str | None = Field(
         default=None, description="Public URL of the gateway; https enables HSTS."
     )

@@ -23,6 +23,12 @@ class PayloadTooLargeError(PerdureError):
     code = "payload_too_large"
 
 
+class HeadTooLargeError(PerdureError):
+    """The request line and headers exceed the size limit."""
+
+    code = "head_too_large"
+
+
 class HostRefusedError(PerdureError):
     """The `Host` of the request is not a name of the gateway."""
 
@@ -48,6 +54,7 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
         HostRefusedError: 421,
         errors.InvalidInputError: 422,
         errors.RateLimitedError: 429,
+        HeadTooLargeError: 431,
         errors.ServiceUnavailableError: 503,
         # Raised by workers and at startup; if one reaches a client, that is a bug.
         TemporalUnavailableError: 500,

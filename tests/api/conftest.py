@@ -10,17 +10,19 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.gateway import Gateway
+from api.http.connections import Connections
 from api.main import create_app
 from runtime.settings import Settings
 from tests.api.world import SECRET, World
 
 
 @asynccontextmanager
-async def serve_app(app: FastAPI) -> AsyncIterator[str]:
+async def serve_app(app: FastAPI, **limits: object) -> AsyncIterator[str]:
     """The address of the app, served by uvicorn while the block lasts."""
     config = uvicorn.Config(
         app,
         port=0,
+        http=Connections.of(Settings.model_validate(limits)).protocol,  # type: ignore[arg-type]  # uvicorn calls it
         lifespan="on",
         log_config=None,
         proxy_headers=False,
