@@ -30,6 +30,7 @@ class Attempt:
         live_updates: UpdatePublisher,
         interrupts: InterruptWatcher,
         is_segment_over: Callable[[], bool],
+        default_problem: inbox.DefaultProblem,
     ) -> None:
         """`is_segment_over` returns True when the attempt must release the worker's slot."""
         self.state = RunState(snapshot)
@@ -38,6 +39,7 @@ class Attempt:
         self.interrupts = interrupts
         self.failure: Failure | None = None
         self._is_segment_over = is_segment_over
+        self._default_problem = default_problem
         self._is_cancelled = False
         self.is_pause_requested = snapshot.is_pause_requested
         self._writing = asyncio.Lock()
@@ -204,7 +206,9 @@ class Attempt:
 
     async def apply_expiries(self) -> None:
         """Apply the rules of requests that are past due."""
-        step = inbox.apply_expiries(self.state, datetime.now(UTC))
+        step = inbox.apply_expiries(
+            self.state, datetime.now(UTC), default_problem=self._default_problem
+        )
         if step is not None:
             self.failure = step.failure or self.failure
             await self.write(step)

@@ -9,7 +9,9 @@ from typing import Any
 
 from agent import input_requests
 from agent.ports import Tools
+from agent.results import schema_problem
 from agent.subtasks import make_child
+from domain.answers import Asked, check_default
 from domain.engine_tools import ASK_USER, DELEGATE, ENGINE_TOOLS
 from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
@@ -17,13 +19,13 @@ from domain.steps import (
     Failure,
     NewChild,
     NewRequest,
-    RequestKind,
+    OpenRequest,
     Snapshot,
     ToolCall,
     ToolCallStatus,
 )
 from domain.text import clean
-from domain.tool_calls import ToolEffect, ToolSpec
+from domain.tool_calls import ProcessIdentity, ToolEffect, ToolSpec
 from domain.tool_decisions import decide
 
 
@@ -75,7 +77,7 @@ class Decider:
             name=use["name"],
             input=text,
             input_sha256=hashlib.sha256(text.encode()).digest(),
-            effect=spec.effect if spec else ToolEffect.READ_ONLY,
+            effect=self._effect(spec) if spec else ToolEffect.READ_ONLY,
             status=ToolCallStatus.READY,
         )
 
@@ -84,6 +86,19 @@ class Decider:
         if not self._snapshot.permissions.offers(name):
             return None
         return ENGINE_TOOLS.get(name) or self._tools.spec(name)
+
+    def started(self, call: ToolCall, process: ProcessIdentity | None) -> ToolCall:
+        """The call as it starts in this worker, whose sandbox decides what the call can change."""
+        spec = self.spec(call.name)
+        effect = call.effect if spec is None else self._effect(spec)
+        return replace(call, status=ToolCallStatus.STARTED, process=process, effect=effect)
+
+    def _effect(self, spec: ToolSpec) -> ToolEffect:
+        """What a call can change: a directory of the host is not the session's own."""
+        is_shared = self._snapshot.definition.get("working_directory_path") is not None
+        if is_shared and spec.effect is ToolEffect.WORKSPACE:
+            return ToolEffect.EXTERNAL
+        return spec.effect
 
     def problem(self, call: ToolCall, malformed: Mapping[str, str]) -> str | None:
         """Why the call can't run at all, as a sentence for the model."""
@@ -110,23 +125,42 @@ class Decider:
 
     def _ask_approval(self, call: ToolCall, now: datetime) -> Decision:
         spec = self.spec(call.name)
-        request = input_requests.call_request(
-            RequestKind.APPROVAL,
-            call,
-            self._snapshot.people,
-            now,
-            schema=spec.input_schema if spec is not None else None,
-        )
-        return self._ask(call, request)
+        schema = spec.input_schema if spec is not None else None
+        people = self._snapshot.people
+        return self._ask(call, input_requests.approval_request(call, people, now, schema=schema))
 
     def check_effect(self, call: ToolCall, now: datetime) -> Decision:
-        """Decide on a call that a crash interrupted: run it again, or ask a person."""
-        if call.effect is not ToolEffect.EFFECTFUL:
+        """Decide on a call that a crash interrupted.
+
+        What is not repeatable runs again only if a person says that it did not happen.
+        """
+        if call.effect.is_repeatable:
             return Decision(replace(call, status=ToolCallStatus.READY, process=None))
-        return self._ask(
-            call,
-            input_requests.call_request(RequestKind.EFFECT_CHECK, call, self._snapshot.people, now),
+        people = self._snapshot.people
+        rule = people.unknown_effect_rule(call.effect)
+        reported = refuse(call, ToolCallStatus.FAILED, input_requests.NOT_REPEATED)
+        if rule == "fail":
+            sentence = f"A crash interrupted {call.name}, and the policy is to fail."
+            return Decision(reported, failure=Failure(ErrorCode.TOOL_FAILED, sentence))
+        if rule == "tell_model" or people.mode == "deny":
+            return Decision(reported)
+        return self._ask(call, input_requests.effect_check_request(call, people, now))
+
+    def default_problem(self, request: OpenRequest, call: ToolCall | None) -> str | None:
+        """Why the task's default answer does not fit this request, as a sentence, or None."""
+        spec = self.spec(call.name) if call is not None else None
+        asked = Asked(
+            kind=request.kind,
+            options=request.options,
+            schema=request.schema,
+            tool_name=None if call is None else call.name,
+            tool_input_schema=None if spec is None else spec.input_schema,
+            permissions=self._snapshot.permissions,
         )
+        check = check_default(asked, request.default_answer)
+        found = [problem.msg for problem in check.problems]
+        found += filter(None, (schema_problem(s.value, s.schema) for s in check.schemas))
+        return found[0] if found else None
 
     def _ask(self, call: ToolCall, request: NewRequest) -> Decision:
         match self._snapshot.people.mode:
@@ -156,4 +190,4 @@ class Decider:
 
 def refuse(call: ToolCall, status: ToolCallStatus, text: str) -> ToolCall:
     """Settle the call without running it."""
-    return replace(call, status=status, output=text, reason=text, is_error=True)
+    return replace(input_requests.settle(call, status, text, is_error=True), reason=text)

@@ -1,14 +1,14 @@
 """Applying signals, answers and expiries to the run state. Pure: state in, step out."""
 
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
 
 from agent import events, input_requests
 from agent.state import RunState
 from agent.subtasks import describe_result
+from domain.answers import read_default
 from domain.errors import ErrorCode
 from domain.events import Event
-from domain.people import expiry_answer
 from domain.steps import (
     ChildResult,
     Failure,
@@ -22,6 +22,12 @@ from domain.steps import (
 
 CANCEL, MESSAGE = "cancel", "message"
 """Kinds of signals that the loop handles separately; the others are consumed when they are read."""
+
+REFUSALS = frozenset({"deny", "skip"})
+"""Decisions that run nothing. As default answers they are no person's."""
+
+DefaultProblem = Callable[[OpenRequest, ToolCall | None], str | None]
+"""Why the default answer does not fit a request about a call, as a sentence, or None."""
 
 
 def is_cancelled(inbox: Inbox) -> bool:
@@ -67,7 +73,7 @@ def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) 
 
 
 def _answer_about_execution(request: OpenRequest) -> Failure | None:
-    if request.answer is not None and request.answer.get("decision") == "deny":
+    if request.answer is not None and request.answer.get("decision") != "approve":
         return Failure(
             ErrorCode.MODEL_ERROR,
             "The provider's spend limit is reached, and a person chose to end the execution.",
@@ -79,13 +85,15 @@ def _apply_child(state: RunState, child: ChildResult) -> list[ToolCall]:
     text, is_error = describe_result(child)
     status = ToolCallStatus.FAILED if is_error else ToolCallStatus.SUCCEEDED
     return [
-        replace(call, status=status, output=text, is_error=is_error)
+        input_requests.settle(call, status, text, is_error=is_error)
         for call in state.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK)
         if call.child_execution_id == child.execution_id
     ]
 
 
-def apply_expiries(state: RunState, now: datetime) -> Step | None:
+def apply_expiries(
+    state: RunState, now: datetime, *, default_problem: DefaultProblem
+) -> Step | None:
     """Apply the rule of each request past due and settle expired timers; None if there are none."""
     due, expired = state.past_due(now), list(state.expired_timers(now))
     if not due and not expired:
@@ -95,12 +103,12 @@ def apply_expiries(state: RunState, now: datetime) -> Step | None:
     for request in due:
         del state.requests[request.id]
         new_events.append(events.input_expired(request))
-        answer = expiry_answer(request.on_expiry, request.default_answer)
-        if answer is None or (request.tool_call_id is None and answer["decision"] == "deny"):
-            failure = Failure(ErrorCode.INPUT_EXPIRED, "No answer came in time.")
-        elif request.tool_call_id is not None:
-            call = state.calls[request.tool_call_id]
-            calls.append(input_requests.apply_answer(call, request.kind, answer))
+        call = state.calls[request.tool_call_id] if request.tool_call_id is not None else None
+        settled = _expire(request, call, default_problem)
+        if isinstance(settled, Failure):
+            failure = settled
+        elif settled is not None:
+            calls.append(settled)
     state.put_calls(calls)
     new_events += [events.tool_ended(call) for call in calls if call.status.is_settled]
     return Step(
@@ -109,3 +117,28 @@ def apply_expiries(state: RunState, now: datetime) -> Step | None:
         events=new_events,
         failure=failure,
     )
+
+
+def _expire(
+    request: OpenRequest, call: ToolCall | None, default_problem: DefaultProblem
+) -> ToolCall | Failure | None:
+    """What follows from an expired request: its call, or a failure of the execution.
+
+    A default answer counts as given if it fits; otherwise the rule is `deny`.
+    """
+    missing = Failure(ErrorCode.INPUT_EXPIRED, input_requests.EXPIRED)
+    if request.on_expiry == "fail" or (
+        request.on_expiry == "default" and request.default_answer is None
+    ):
+        return missing
+    reason = ""
+    if request.on_expiry == "default":
+        problem = default_problem(request, call)
+        answer = read_default(request.default_answer)
+        decision = answer.get("decision")
+        if problem is None and call is not None and decision not in REFUSALS:
+            return input_requests.apply_answer(call, request.kind, answer)
+        if problem is None and call is None and decision == "approve":
+            return None
+        reason = f"The task's default answer does not fit: {problem}" if problem else ""
+    return missing if call is None else input_requests.apply_expiry(call, request.kind, reason)

@@ -1,19 +1,38 @@
 """Makes input requests, and applies their answers to tool calls."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from domain.answers import is_empty
 from domain.ids import new_id
-from domain.people import InputPolicy
-from domain.steps import NewRequest, OpenRequest, RequestKind, ToolCall, ToolCallStatus
+from domain.people import QUESTIONS, InputPolicy, RequestKind
+from domain.steps import NewRequest, OpenRequest, ToolCall, ToolCallStatus
+
+INTERRUPTED = (
+    "The worker stopped while this call ran. Its output is lost, and it may have run in part or "
+    "completely."
+)
+NOT_REPEATED = (
+    f"{INTERRUPTED} It was not run again. Check what it changed before you decide what to do next."
+)
 
 EFFECT_CHECK = (
-    "The worker died while this call ran, so it is unknown whether it took effect. Approve to run "
-    "it again; deny to continue without it, and describe in the message what you know."
+    "The worker stopped while this call ran, so it is unknown whether the call took effect. Check, "
+    "then choose:\n\n"
+    "- happened: the call took effect. It does not run again, and your message becomes its "
+    "result.\n"
+    "- not_happened: the call had no effect. It runs now.\n"
+    "- skip: it does not run again, and the model is informed that its effect is unknown."
 )
+
+EXPIRED = "No answer came in time."
+
+LONGEST_INPUT = 2_000
+"""Characters of a changed input that the model gets with the result (chosen: a long command)."""
 
 
 def question_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewRequest:
@@ -29,29 +48,36 @@ def question_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewR
     )
 
 
-def call_request(
-    kind: RequestKind,
-    call: ToolCall,
-    policy: InputPolicy,
-    now: datetime,
-    *,
-    schema: Mapping[str, Any] | None = None,
+def approval_request(
+    call: ToolCall, policy: InputPolicy, now: datetime, *, schema: Mapping[str, Any] | None
 ) -> NewRequest:
-    """An approval or effect check, bound to the call's input by its sha256.
-
-    `schema` is the JSON schema for an edited input.
-    """
-    title = f"Run {call.name}?" if kind is RequestKind.APPROVAL else f"Did {call.name} happen?"
+    """An approval, bound to the call's input by its sha256. An edited input must match `schema`."""
     return NewRequest(
         id=new_id(),
-        kind=kind,
-        title=title,
-        body=call.reason if kind is RequestKind.APPROVAL else EFFECT_CHECK,
+        kind=RequestKind.APPROVAL,
+        title=f"Run {call.name}?",
+        body=call.reason,
         tool_call_id=call.id,
         tool_name=call.name,
         tool_input=call.input,
         input_sha256=call.input_sha256,
         tool_input_schema=schema,
+        **_bounds(policy, now),
+    )
+
+
+def effect_check_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewRequest:
+    """The request about an interrupted call, with the input that ran."""
+    ran = call.approved_input or call.input
+    return NewRequest(
+        id=new_id(),
+        kind=RequestKind.EFFECT_CHECK,
+        title=f"{call.name} was interrupted. Did it take effect?",
+        body=EFFECT_CHECK,
+        tool_call_id=call.id,
+        tool_name=call.name,
+        tool_input=ran,
+        input_sha256=hashlib.sha256(ran.encode()).digest(),
         **_bounds(policy, now),
     )
 
@@ -87,36 +113,86 @@ def as_open(request: NewRequest) -> OpenRequest:
         on_expiry=request.on_expiry,
         default_answer=request.default_answer,
         answer=None,
+        options=request.options,
+        schema=request.schema,
     )
 
 
 def apply_answer(call: ToolCall, kind: RequestKind, answer: Mapping[str, Any]) -> ToolCall:
-    """The call after the answer to its request."""
+    """The call after a person's answer, or after a default answer that fits.
+
+    A call runs only after an explicit decision to run it. Anything else settles it.
+    """
     decision, message = answer.get("decision"), answer.get("message")
-    if kind is RequestKind.QUESTION:
-        return _settled(call, _reply(answer), denied=decision == "deny")
-    if decision == "deny":
-        reason = f" Their message: {message}" if message else ""
-        if kind is RequestKind.EFFECT_CHECK:
-            return _settled(
-                call,
-                f"A crash interrupted the call, and it was not run again.{reason}",
-                denied=True,
-            )
-        return _settled(call, f"A person did not allow this call.{reason}", denied=True)
-    edited = json.dumps(answer["input"]) if decision == "edit" else None
-    return replace(call, status=ToolCallStatus.APPROVED, approved_input=edited)
+    if kind is RequestKind.EFFECT_CHECK:
+        return _apply_effect(call, decision, message)
+    if kind in QUESTIONS:
+        if decision == "deny":
+            return deny(call, "A person left this question unanswered.", message)
+        return settle(call, ToolCallStatus.SUCCEEDED, _reply(answer))
+    if decision == "approve":
+        return replace(call, status=ToolCallStatus.APPROVED)
+    if decision == "edit":
+        return replace(
+            call, status=ToolCallStatus.APPROVED, approved_input=json.dumps(answer["input"])
+        )
+    return deny(call, "A person did not allow this call.", message)
 
 
-def _settled(call: ToolCall, text: str, *, denied: bool) -> ToolCall:
-    status = ToolCallStatus.DENIED if denied else ToolCallStatus.SUCCEEDED
-    return replace(call, status=status, output=text, is_error=denied)
+def _apply_effect(call: ToolCall, decision: object, message: str | None) -> ToolCall:
+    if decision == "not_happened":
+        return replace(call, status=ToolCallStatus.APPROVED, process=None)
+    if decision == "happened":
+        confirmed = "The worker stopped while this call ran, so its output is lost. It took effect."
+        return settle(call, ToolCallStatus.SUCCEEDED, message or confirmed)
+    return deny(call, f"{INTERRUPTED} A person decided not to run it again.", message)
+
+
+def apply_expiry(call: ToolCall, kind: RequestKind, reason: str = "") -> ToolCall:
+    """The call after its request expired without an answer that lets it run."""
+    if kind is RequestKind.EFFECT_CHECK:
+        return deny(call, f"{NOT_REPEATED} {EXPIRED} {reason}".rstrip())
+    if kind in QUESTIONS:
+        return deny(call, f"{EXPIRED} The question is unanswered. {reason}".rstrip())
+    return deny(call, f"{EXPIRED} This call needs approval, so it did not run. {reason}".rstrip())
+
+
+def deny(call: ToolCall, text: str, message: str | None = None) -> ToolCall:
+    """Settle a call that does not run. `message` is a person's."""
+    text = f"{text} Their message: {message}" if message else text
+    return settle(call, ToolCallStatus.DENIED, text, is_error=True)
+
+
+def settle(
+    call: ToolCall, status: ToolCallStatus, text: str, *, is_error: bool = False
+) -> ToolCall:
+    """The call with its result. If its input was changed, the result begins with what ran."""
+    return replace(call, status=status, output=f"{_edit_note(call)}{text}", is_error=is_error)
+
+
+def _edit_note(call: ToolCall) -> str:
+    if call.approved_input is None or _normalised(call.approved_input) == _normalised(call.input):
+        return ""
+    ran = call.approved_input
+    if len(ran) > LONGEST_INPUT:
+        ran = f"{ran[:LONGEST_INPUT]}… ({len(ran):,} characters)"
+    return (
+        "The input of this call was changed before it was approved. This ran instead of your "
+        f"input: {ran}\n\n"
+    )
+
+
+def _normalised(text: str) -> str:
+    return json.dumps(json.loads(text), sort_keys=True)
 
 
 def _reply(answer: Mapping[str, Any]) -> str:
-    """The answer to a question as text for the model."""
+    """The answer to a question as text for the model. Values that are no words are JSON."""
     values, message = answer.get("values"), answer.get("message")
-    if isinstance(values, Mapping) and set(values) == {"answer"}:
-        values = values["answer"]
-    parts = [values if isinstance(values, str) else json.dumps(values)] if values else []
-    return "\n".join([*parts, *([message] if message else [])]) or "(an empty answer)"
+    parts = [message] if message else []
+    if not is_empty(values):
+        if isinstance(values, Mapping) and set(values) == {"answer"}:
+            values = values["answer"]
+        is_words = isinstance(values, str) and values.strip()
+        parts.insert(0, values if is_words else json.dumps(values))
+    return "\n".join(parts) or "(an empty answer)"

@@ -71,14 +71,15 @@ class Loop:
                 return stop
 
     def _parts(self, snapshot: Snapshot) -> tuple[Attempt, ToolTurn, ModelTurn]:
+        decider = Decider(snapshot, self._tools)
         attempt = Attempt(
             snapshot,
             record=self._record,
             live_updates=self._live_updates,
             interrupts=self._interrupts,
             is_segment_over=self._is_segment_over,
+            default_problem=decider.default_problem,
         )
-        decider = Decider(snapshot, self._tools)
         tools = ToolTurn(attempt, tools=self._tools, store=self._store, decider=decider)
         model = ModelTurn(
             attempt, model=self._model, prices=self._prices, tools=tools, decider=decider

@@ -33,24 +33,23 @@ def make_result(
         return Failure(
             ErrorCode.OUTPUT_INVALID, "The answer is not JSON, as output_schema requires."
         )
-    problem = _problem(output, output_schema)
+    problem = schema_problem(output, output_schema, name="output_schema")
     if problem is not None:
         return Failure(ErrorCode.OUTPUT_INVALID, problem)
     return {"text": text, "output": output}
 
 
-def _problem(output: Any, schema: Mapping[str, Any]) -> str | None:
-    """Why the output does not match the schema, as a sentence, or None."""
+def schema_problem(
+    value: Any, schema: Mapping[str, Any], *, name: str = "the schema"
+) -> str | None:
+    """Why the value does not match the schema, as a sentence, or None."""
     validator = Draft202012Validator(schema, registry=_NOTHING_REMOTE)
     try:
         with time_limit(LONGEST_SECONDS):
-            error = next(validator.iter_errors(output), None)
+            error = next(validator.iter_errors(value), None)
     except TookTooLongError:
-        return f"Applying output_schema takes over {LONGEST_SECONDS:g} s; simplify the schema."
+        return f"Applying {name} takes over {LONGEST_SECONDS:g} s; simplify the schema."
     except Exception as unusable:  # noqa: BLE001 - a user's schema may raise any error in the validator
-        return (
-            f"The output_schema can't be applied: {str(unusable) or type(unusable).__name__:.200}"
-        )
-    return (
-        None if error is None else f"The answer does not match output_schema: {error.message[:500]}"
-    )
+        reason = str(unusable) or type(unusable).__name__
+        return f"Applying {name} is not possible: {reason:.200}"
+    return None if error is None else f"The answer does not match {name}: {error.message[:500]}"

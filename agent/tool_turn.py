@@ -183,8 +183,8 @@ class ToolTurn:
         )
 
     async def _record_start(self, call: ToolCall, process: ProcessIdentity | None) -> None:
-        """Record the start before the tool has an effect: after a crash, a person decides."""
-        started = replace(call, status=ToolCallStatus.STARTED, process=process)
+        """Record the start before the tool has an effect, with what it can change."""
+        started = self._decider.started(call, process)
         self._state.put_calls([started])
         await self._attempt.write(Step(tool_calls=[started], events=[events.tool_started(started)]))
 
@@ -200,13 +200,11 @@ class ToolTurn:
                 outcome.whole_output, kind="tool_output", tool_call_id=call.id
             )
             kept.append(whole)
-        ended = replace(
-            self._state.calls[call.id],
-            status=ToolCallStatus.FAILED if outcome.is_error else ToolCallStatus.SUCCEEDED,
-            output=outcome.text,
-            is_error=outcome.is_error,
-            output_artifact_id=whole.id if whole else None,
+        status = ToolCallStatus.FAILED if outcome.is_error else ToolCallStatus.SUCCEEDED
+        ended = input_requests.settle(
+            self._state.calls[call.id], status, outcome.text, is_error=outcome.is_error
         )
+        ended = replace(ended, output_artifact_id=whole.id if whole else None)
         await self._settle([ended], kept, saved)
 
     async def _settle(
@@ -229,7 +227,7 @@ class ToolTurn:
     async def record_interrupted_calls(self) -> None:
         """Record that started calls were interrupted; the others may still run."""
         interrupted = [
-            replace(call, status=ToolCallStatus.CANCELLED, output=INTERRUPTED, is_error=True)
+            input_requests.settle(call, ToolCallStatus.CANCELLED, INTERRUPTED, is_error=True)
             for call in self._state.calls_in(ToolCallStatus.STARTED)
         ]
         if interrupted:

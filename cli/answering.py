@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import typer
 from rich.markup import escape
 
 from cli import show
 from cli.client import Client, Json
 from cli.exits import CommandError
+from domain.people import DECISIONS, RequestKind
 
-YES_OR_NO = frozenset({"approval", "plan_approval", "budget", "effect_check"})
+YES_OR_NO = frozenset({"approval", "plan_approval", "budget"})
+EFFECT_CHECK = RequestKind.EFFECT_CHECK
 
 
 class AnswerNeededError(CommandError):
@@ -44,9 +47,12 @@ def make_answer(request: Mapping[str, Any], text: str | None, decision: str | No
     Raises:
         AnswerNeededError: a question has no text, or an approval no decision.
     """
-    if request["kind"] in YES_OR_NO and decision is None:
+    kind = request["kind"]
+    if kind == EFFECT_CHECK and decision not in DECISIONS[EFFECT_CHECK]:
+        raise AnswerNeededError("Give --decision happened, not_happened or skip.")
+    if kind in YES_OR_NO and decision is None:
         raise AnswerNeededError("Give --approve or --deny.")
-    if request["kind"] in YES_OR_NO or decision == "deny":
+    if kind == EFFECT_CHECK or kind in YES_OR_NO or decision == "deny":
         return {"decision": decision, **({"message": text} if text else {})}
     if text is None:
         raise AnswerNeededError("Give the answer, or --deny to leave the question unanswered.")
@@ -84,6 +90,10 @@ def ask(request: Mapping[str, Any]) -> Json:
         approved = typer.confirm("Approve?")
         message = None if approved else typer.prompt("Why not? (optional)", default="")
         return make_answer(request, message, "approve" if approved else "deny")
+    if request["kind"] == EFFECT_CHECK:
+        choice = typer.prompt("Decision", type=click.Choice(DECISIONS[EFFECT_CHECK]))
+        message = typer.prompt("Message (optional)", default="")
+        return make_answer(request, message, choice)
     text = typer.prompt("Your answer")
     return make_answer(request, choose_option(request.get("options") or [], text), None)
 

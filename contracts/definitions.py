@@ -34,6 +34,7 @@ Usd = Annotated[
 ]
 """A limit in USD; a number in JSON (contract.md, section 1)."""
 ExpiryRule = Literal["fail", "deny", "default", "escalate", "wait"]
+UnknownEffectRule = Literal["auto", "ask", "tell_model", "fail"]
 
 
 class Contract(BaseModel):
@@ -67,6 +68,8 @@ class HumanInputPolicy(Contract):
     on_expiry: ExpiryRule = "fail"
     default_answer: Any = None
     assignee: str | None = None
+    on_unknown_effect: UnknownEffectRule = "auto"
+    """What happens to a tool call that a crash interrupted and that may have had an effect."""
 
 
 class TaskDefinition(Contract):

@@ -1,12 +1,41 @@
-"""The policy for input requests: who answers, and what happens without an answer."""
+"""The kinds of input requests, and a task's policy for them: who answers, and what if not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Literal
+
+from domain.tool_calls import ToolEffect
 
 EXPIRING = frozenset({"fail", "deny", "default"})
 """Rules that apply when a request is past due; with others it stays open."""
+
+
+class RequestKind(StrEnum):
+    """What kind of answer a person gives (contract.md, section 5)."""
+
+    QUESTION = "question"
+    FORM = "form"
+    APPROVAL = "approval"
+    PLAN_APPROVAL = "plan_approval"
+    BUDGET = "budget"
+    EFFECT_CHECK = "effect_check"
+
+
+DECISIONS: Mapping[RequestKind, tuple[str, ...]] = {
+    RequestKind.QUESTION: ("approve", "deny"),
+    RequestKind.FORM: ("approve", "deny"),
+    RequestKind.APPROVAL: ("approve", "deny", "edit"),
+    RequestKind.PLAN_APPROVAL: ("approve", "deny", "edit"),
+    RequestKind.BUDGET: ("approve", "deny", "finish"),
+    RequestKind.EFFECT_CHECK: ("happened", "not_happened", "skip"),
+}
+"""The decisions by kind. To a question, an answer without a decision means `approve`, and `deny`
+leaves it unanswered."""
+
+QUESTIONS = frozenset({RequestKind.QUESTION, RequestKind.FORM})
+"""Kinds that ask for text or values; the other kinds ask for a decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +47,14 @@ class InputPolicy:
     on_expiry: str = "fail"
     default_answer: Any = None
     assignee: str | None = None
+    on_unknown_effect: Literal["auto", "ask", "tell_model", "fail"] = "auto"
 
     def due_at(self, now: datetime) -> datetime | None:
         """The due time of a request opened now; None if it has none."""
         return None if self.due_seconds is None else now + timedelta(seconds=self.due_seconds)
 
-
-def expiry_answer(rule: str, default_answer: Any) -> Mapping[str, Any] | None:
-    """The answer that replaces a person's when a request expires; None: fail."""
-    if rule == "deny":
-        return {"decision": "deny", "message": "No answer came in time."}
-    if rule == "default" and default_answer is not None:
-        if isinstance(default_answer, Mapping) and "decision" in default_answer:
-            return default_answer
-        return {"decision": "approve", "values": default_answer}
-    return None
+    def unknown_effect_rule(self, effect: ToolEffect) -> Literal["ask", "tell_model", "fail"]:
+        """What happens to an interrupted call of this class, which must not run again by itself."""
+        if self.on_unknown_effect != "auto":
+            return self.on_unknown_effect
+        return "tell_model" if effect is ToolEffect.WORKSPACE else "ask"

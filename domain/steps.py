@@ -16,7 +16,7 @@ from domain.errors import ErrorCode
 from domain.events import Event
 from domain.limits import Limits
 from domain.model_calls import Prefix, Usage
-from domain.people import InputPolicy
+from domain.people import InputPolicy, RequestKind
 from domain.permissions import Permissions
 from domain.states import ExecutionStatus
 from domain.tool_calls import ProcessIdentity, ToolEffect
@@ -150,15 +150,6 @@ class NewMessage:
     request_id: str | None = None
 
 
-class RequestKind(StrEnum):
-    """What kind of answer a person gives (contract.md, section 5)."""
-
-    QUESTION = "question"
-    APPROVAL = "approval"
-    BUDGET = "budget"
-    EFFECT_CHECK = "effect_check"
-
-
 @dataclass(frozen=True, slots=True)
 class NewRequest:
     """An input request to open."""
@@ -193,6 +184,8 @@ class OpenRequest:
     on_expiry: str
     default_answer: Any
     answer: Mapping[str, Any] | None
+    options: Sequence[Any] | None = None
+    schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

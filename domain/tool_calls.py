@@ -9,11 +9,24 @@ from uuid import UUID
 
 
 class ToolEffect(StrEnum):
-    """The effect of a second run; it decides what happens after a crash."""
+    """What a call can change; it decides what happens to a call that a crash interrupted."""
 
     READ_ONLY = "read_only"
     IDEMPOTENT = "idempotent"
-    EFFECTFUL = "effectful"
+    WORKSPACE = "workspace"
+    """Changes only the session's own directory: it runs in the sandbox, without network."""
+    EXTERNAL = "external"
+    """Can change anything else."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "ToolEffect | None":
+        """Earlier versions recorded `effectful` for calls with any effect."""
+        return cls.EXTERNAL if value == "effectful" else None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a second run changes nothing."""
+        return self in (ToolEffect.READ_ONLY, ToolEffect.IDEMPOTENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ _PATH = "Path in the workspace, relative or starting with /workspace."
 
 _BASH = _spec(
     "bash",
-    ToolEffect.EFFECTFUL,
+    ToolEffect.WORKSPACE,
     "Run a command with bash. It starts in /workspace, the only place it can write besides /tmp, "
     "which is empty for each command. There is no network and no answer to prompts; background "
     "processes end with the command. The result is standard output and standard error together, "

@@ -13,7 +13,14 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from domain.errors import SandboxUnavailableError, ToolInputError
-from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome, ToolSpec
+from domain.tool_calls import (
+    OnStarted,
+    ProcessIdentity,
+    ToolEffect,
+    ToolInvocation,
+    ToolOutcome,
+    ToolSpec,
+)
 from tools.artifacts import save_artifact
 from tools.files import edit_file, read_file, write_file
 from tools.launch import Confinement, Unprotected
@@ -56,8 +63,9 @@ class Toolbox:
         """
         self._limits = limits or ToolLimits()
         self._host_id = host_id
+        self._is_sandboxed = sandbox != "none"
         self._confinement: Confinement = (
-            Unprotected(self._limits) if sandbox == "none" else Bubblewrap(self._limits)
+            Bubblewrap(self._limits) if self._is_sandboxed else Unprotected(self._limits)
         )
         self._workspaces = Workspaces(
             workspaces, owner=self._confinement.owner, listed=working_directories
@@ -77,8 +85,11 @@ class Toolbox:
         }
 
     def spec(self, name: str) -> ToolSpec | None:
-        """The tool of that name, or None."""
-        return BUILTIN_TOOLS.get(name)
+        """The tool of that name, or None. Without a sandbox, commands can change anything."""
+        spec = BUILTIN_TOOLS.get(name)
+        if spec is None or self._is_sandboxed or spec.effect is not ToolEffect.WORKSPACE:
+            return spec
+        return replace(spec, effect=ToolEffect.EXTERNAL)
 
     def input_problem(self, name: str, tool_input: object) -> str | None:
         """Why the input does not match the tool's schema, as a sentence for the model, or None."""

@@ -1,6 +1,6 @@
 """`perdure inbox`: the requests that wait for people."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -8,6 +8,7 @@ from cli import show
 from cli.arguments import Reference, id_argument, open_client
 from cli.resources import CommandGroup, Json
 
+Decision = Literal["approve", "deny", "finish", "happened", "not_happened", "skip"]
 NOTHING_WAITS = "Nothing waits for you."
 RequestId = Annotated[
     str,
@@ -62,6 +63,10 @@ def answer(
         bool | None,
         typer.Option("--approve/--deny", help="To a question, --deny leaves it unanswered."),
     ] = None,
+    choice: Annotated[
+        Decision | None,
+        typer.Option("--decision", help="A decision by its name, for an effect check or a budget."),
+    ] = None,
     edited: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +78,9 @@ def answer(
     from cli import answering
     from cli.live_updates import is_interactive
 
-    decision = {True: "approve", False: "deny", None: None}[approve]
+    decision = {True: "approve", False: "deny", None: choice}[approve]
+    if approve is not None and choice is not None:
+        raise answering.AnswerNeededError("Give either --decision, or --approve or --deny.")
     if edited is not None and approve is False:
         raise answering.AnswerNeededError("--input approves the edited call; leave out --deny.")
     is_complete = text is not None or decision is not None

@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.definitions import TaskDefinition
 from domain.errors import ErrorCode
 from domain.model_calls import Prefix
+from domain.people import RequestKind
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallStatus,
     Failure,
     OpenRequest,
-    RequestKind,
     Snapshot,
     StoredMessage,
     ToolCall,
@@ -242,4 +242,6 @@ def open_request(row: InputRequestRow) -> OpenRequest:
         on_expiry=row.on_expiry,
         default_answer=row.default_answer,
         answer=row.answer,
+        options=row.options,
+        schema=row.schema,
     )

@@ -32,6 +32,7 @@ from persistence.db import sql
 from persistence.db.database import Database
 from persistence.executions import admission, queries, signals, snapshot, step_values
 from persistence.executions.fencing import RunIdentity
+from persistence.ledger import audit
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import ArtifactRow, InputRequestRow, ModelCallRow
 
@@ -123,15 +124,29 @@ class ExecutionRecord:
     async def _expire(self, session: AsyncSession, ids: Sequence[UUID]) -> None:
         if not ids:
             return
-        expired = await session.scalars(
+        expired = await session.execute(
             update(InputRequestRow)
             .where(InputRequestRow.id.in_(ids), InputRequestRow.status == "open")
             .values(status="expired")
-            .returning(InputRequestRow.id)
+            .returning(InputRequestRow.id, InputRequestRow.kind, InputRequestRow.on_expiry)
         )
-        if len(expired.all()) != len(ids):
+        rows = expired.all()
+        if len(rows) != len(ids):
             # The record is newer than this attempt knows; the next attempt reads it.
             raise AlreadyAnsweredError("A request was answered while it expired.")
+        for row in rows:
+            await audit.record(
+                session,
+                audit.ENGINE,
+                "input_request.expire",
+                ("input_request", row.id),
+                after={
+                    "kind": row.kind,
+                    "on_expiry": row.on_expiry,
+                    "execution_id": str(self._id),
+                },
+                owner_id=self._user_id,
+            )
 
     def _request_row(self, request: NewRequest) -> InputRequestRow:
         fields = asdict(request)

@@ -104,7 +104,8 @@ new_tool_calls AS (
 ),
 updated_tool_calls AS (
     UPDATE tool_calls SET
-        status = t.status, approved_input = t.approved_input, reason = t.reason,
+        status = t.status, effect = t.effect, approved_input = t.approved_input,
+        reason = t.reason,
         output = t.output, is_error = t.is_error, child_execution_id = t.child_execution_id,
         output_artifact_id = t.output_artifact_id, host_id = t.host_id,
         process_group = t.process_group, process_started_ticks = t.started_ticks,
@@ -112,7 +113,7 @@ updated_tool_calls AS (
             ELSE tool_calls.started_at END,
         completed_at = CASE WHEN t.is_settled THEN clock_timestamp() END
     FROM execution, json_to_recordset(CAST(:tool_calls AS json)) AS t (id uuid, status text,
-        approved_input text, reason text, output text, is_error bool, child_execution_id uuid,
+        effect text, approved_input text, reason text, output text, is_error bool, child_execution_id uuid,
         output_artifact_id uuid, host_id text, process_group int, started_ticks bigint,
         is_settled bool)
     WHERE tool_calls.execution_id = execution.id AND tool_calls.turn = :turn

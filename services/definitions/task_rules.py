@@ -58,6 +58,7 @@ async def _find_problems(
     config = definition.notification_config
     return resolved, [
         *_definition_problems(definition, agent, settings),
+        *policy_rules.input_policy_problems(resolved),
         *agent_problems,
         *group_problems,
         *mcp_rules.inline_problems(definition.sdk_options.mcp_servers, settings.check_url),
@@ -91,7 +92,6 @@ def _definition_problems(
     yield from _schema_problems(definition)
     yield from _budget_problems(definition, agent, settings.default_model)
     yield from policy_rules.thinking_problems(definition.sdk_options)
-    yield from policy_rules.input_policy_problems(definition.human_input_policy)
     if definition.working_directory_path is not None:
         path, roots = definition.working_directory_path, settings.working_directories
         if found := working_directories.problem(path, roots):

@@ -21,6 +21,9 @@ LATEST_TURN = 10_000
 
 MOST_AT_ONCE = 1_000
 """Executions that one request can change (chosen: takes some seconds)."""
+Decision = Literal["approve", "deny", "edit", "finish", "happened", "not_happened", "skip"]
+"""The decisions of all kinds of requests (`domain.answers.DECISIONS`)."""
+
 Word = Annotated[str, Field(max_length=200)]
 TriggerType = Literal[
     "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork"
@@ -147,12 +150,12 @@ class CancelBody(Body):
 class AnswerBody(Body):
     """An answer.
 
-    For an approval, send `decision`; with `edit`, also the edited `input`. For a question with a
-    schema or options, send `values` (for example `{"answer": "one of the options"}`), otherwise a
-    `message`.
+    For an approval, send `decision`; with `edit`, also the edited `input`. For an effect check, the
+    decision is `happened`, `not_happened` or `skip`. For a question with a schema or options, send
+    `values` (for example `{"answer": "one of the options"}`), otherwise a `message`.
     """
 
-    decision: Literal["approve", "deny", "edit"] | None = None
+    decision: Decision | None = None
     input: dict[str, Any] | None = None
     message: Text | None = None
     remember: Literal["once", "execution", "task"] | None = None

@@ -76,6 +76,7 @@ async def test_due_and_denied(runner: Runner) -> None:
         human_input_policy=policy,
     )
     assert "No answer came in time." in await run.text()
+    assert "person" not in await run.text()
     assert "x" not in run.files
 
 

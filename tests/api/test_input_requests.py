@@ -43,7 +43,7 @@ async def test_requests_are_read_and_listed(world: World, client: Client, other:
 
 async def test_an_answer_is_stored_signalled_and_final(world: World, client: Client) -> None:
     execution, path = await execution_with_request(world, client, **APPROVAL)
-    answer = {"decision": "approve", "message": "Continue.", "remember": "execution"}
+    answer = {"decision": "approve", "message": "Continue."}
     response = await client.post(f"{path}/answer", json=answer)
     assert response.status_code == 200
     request = response.json()
@@ -86,7 +86,10 @@ async def test_of_two_answers_one_counts(world: World, client: Client) -> None:
         ({"options": ["red", "blue"]}, {"message": "Neither."}),
         ({"options": [{"label": "Red", "value": 1}]}, {"values": 1}),
         ({"kind": "form", "schema": {"required": ["n"]}}, {"values": {"n": 1}}),
-        ({"kind": "effect_check"}, {"decision": "approve"}),
+        ({"kind": "effect_check"}, {"decision": "happened", "message": "Sent, as I saw."}),
+        ({"kind": "effect_check"}, {"decision": "not_happened"}),
+        ({"kind": "effect_check"}, {"decision": "skip"}),
+        ({"kind": "budget"}, {"decision": "finish"}),
         ({"kind": "budget"}, {"decision": "deny", "message": "Enough."}),
     ],
 )

@@ -71,6 +71,7 @@ async def define(stack: Stack) -> str:
         "prompt_template": "{{prompt}}",
         "allowed_tools": ["bash", "write_file", "read_file"],
         "sdk_options": {},
+        "human_input_policy": {"on_unknown_effect": "ask"},
     }
     return str((await stack.post("/tasks", task, key="define"))["id"])
 
@@ -115,7 +116,7 @@ async def answer_effect_checks(stack: Stack) -> int:
         effect = _EFFECT.search(request["tool_input"])
         assert effect is not None, request["tool_input"]
         happened = effect[1] in log_of(stack, request["session_id"])
-        answer = {"decision": "deny", "message": "It did."} if happened else {"decision": "approve"}
+        answer = {"decision": "happened" if happened else "not_happened"}
         await stack.post(f"/input-requests/{request['id']}/answer", answer)
     return len(asked)
 

@@ -13,7 +13,7 @@ from domain.tool_decisions import decide, find_denial
 from domain.tool_rules import parse
 from tools.specs import BUILTIN_TOOLS
 
-READ, WRITE, RUN = ToolEffect.READ_ONLY, ToolEffect.IDEMPOTENT, ToolEffect.EFFECTFUL
+READ, WRITE, RUN = ToolEffect.READ_ONLY, ToolEffect.IDEMPOTENT, ToolEffect.WORKSPACE
 
 WORDS = st.text(string.ascii_lowercase + string.digits + " -./=", max_size=30)
 JOINS = st.sampled_from([";", "|", "&", "$", "<", ">", "`", "\n", "$(", "&&", "||"])

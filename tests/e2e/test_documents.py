@@ -62,17 +62,6 @@ def as_script(document: str, typed_blocks: list[Block]) -> str:
     return "\n".join(parts)
 
 
-def waiting_request(terminal: Path, kind: str) -> str:
-    """The id of the one request of that kind in the inbox."""
-
-    def list_waiting() -> list[str]:
-        listed = json.loads(typed(terminal, ".venv/bin/perdure inbox list --json"))
-        return [request["id"] for request in listed["items"] if request["kind"] == kind]
-
-    [request_id] = until(list_waiting, what=f"an {kind} in the inbox")
-    return request_id
-
-
 @pytest.mark.timeout(PAGE_SECONDS + 60)
 @pytest.mark.parametrize("document", [p for p in PAGES if typed_in(p) and p != README])
 def test_every_command_of_the_page_works(document: str, stack: Up, terminal: Path) -> None:
@@ -100,7 +89,7 @@ def test_the_readmes_task_is_executed_over_http(stack: Up, terminal: Path) -> No
 
 def test_the_worker_is_killed_as_in_the_tutorial(terminal: Path) -> None:
     write_files(terminal, TUTORIAL)
-    run, kill, _ = block_with(TUTORIAL, "sh", "kill -9").splitlines()
+    run, kill = block_with(TUTORIAL, "sh", "kill -9").splitlines()
     with subprocess.Popen(
         ["/bin/sh", "-c", run.removesuffix("&")],
         cwd=terminal,
@@ -112,7 +101,6 @@ def test_the_worker_is_killed_as_in_the_tutorial(terminal: Path) -> None:
         output = running.stdout or pytest.fail("no pipe")
         until(lambda: "⚙ bash" in output.readline(), what="the start of the command")
         typed(terminal, kill)
-        request_id = waiting_request(terminal, "effect_check")
-        running.communicate(timeout=COMMAND_SECONDS)
-    assert running.returncode == 4
-    typed(terminal, f".venv/bin/perdure inbox answer {request_id} 'It was interrupted.' --deny")
+        printed, _ = running.communicate(timeout=COMMAND_SECONDS)
+    assert running.returncode == 0
+    assert "may have run in part" in printed

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from domain.tool_calls import ProcessIdentity, ToolOutcome
+from domain.tool_calls import ProcessIdentity, ToolEffect, ToolOutcome
 from tests.tools.conftest import HOST, MakeCalls, SessionCalls, until
 from tools.limits import MIB
 from tools.processes import started_ticks
@@ -97,6 +97,12 @@ async def test_background_processes_end_with_the_command(any_call: SessionCalls)
     duration = token()
     assert await any_call.bash(f"sleep {duration} & echo done") == "done\n\n[exit code 0]"
     await gone(duration)
+
+
+def test_what_a_command_can_change_depends_on_the_sandbox(make_calls: MakeCalls) -> None:
+    specs = [make_calls(sandbox).toolbox.spec("bash") for sandbox in ("auto", "none")]
+    effects = [spec and spec.effect for spec in specs]
+    assert effects == [ToolEffect.WORKSPACE, ToolEffect.EXTERNAL]
 
 
 async def test_a_daemon_can_not_leave_the_sandbox(call: SessionCalls) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from claude.scripted import ScriptedModelServer
-from domain.errors import ErrorCode
+from domain.errors import ErrorCode, InvalidInputError
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Gate, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process
@@ -21,6 +22,10 @@ REFUSE_ANSWERS = """CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW
 WHEN (NEW.role = 'assistant') EXECUTE FUNCTION refuse()"""
 ECHO = {"text": "{last_tool_result}"}
 BASH = ["bash"]
+ASKING: dict[str, Any] = {
+    "allowed_tools": BASH,
+    "human_input_policy": {"on_unknown_effect": "ask"},
+}
 
 
 @pytest.fixture
@@ -43,8 +48,9 @@ async def test_the_work_of_a_killed_worker_continues(
         gate.open()
         async with run_worker(place, scripted_model):
             await asyncio.gather(
-                not_run_again(runs["denied"]),
-                run_again_as_approved(runs["approved"]),
+                reported_to_the_model(runs["reported"]),
+                confirmed(runs["happened"]),
+                run_again_as_decided(runs["not happened"]),
                 asked_again(runs["model"], scripted_model),
                 continues_waiting(runs["waiting"]),
             )
@@ -56,8 +62,9 @@ async def start_runs(engine: Engine, gate: Gate) -> dict[str, Run]:
     command = {"tool_use": use("bash", command=once)}
     question = {"tool_use": use("ask_user", question="?")}
     runs = {
-        "denied": await engine.start(command, ECHO, allowed_tools=BASH),
-        "approved": await engine.start(command, ECHO, allowed_tools=BASH),
+        "reported": await engine.start(command, ECHO, allowed_tools=BASH),
+        "happened": await engine.start(command, ECHO, **ASKING),
+        "not happened": await engine.start(command, ECHO, **ASKING),
         "model": await engine.start(
             {"tool_use": use("list_files")},
             {"text": "late", "gate": gate.name},
@@ -66,7 +73,7 @@ async def start_runs(engine: Engine, gate: Gate) -> dict[str, Run]:
         ),
         "waiting": await engine.start(question, ECHO, allowed_tools=["ask_user"]),
     }
-    for name in ("denied", "approved"):
+    for name in ("reported", "happened", "not happened"):
         await runs[name].wait_for_tool_call()
         begun = await runs[name].workspace() / "again"
         await eventually(partial(asyncio.to_thread, begun.exists))
@@ -76,22 +83,33 @@ async def start_runs(engine: Engine, gate: Gate) -> dict[str, Run]:
     return runs
 
 
-async def not_run_again(run: Run) -> None:
+async def reported_to_the_model(run: Run) -> None:
+    row = await run.wait_for_end()
+    assert row.status == ExecutionStatus.COMPLETED
+    assert "may have run in part" in await run.text()
+    assert (await run.workspace() / "log").read_text() == "ran\n"
+    assert await run.requests() == []
+
+
+async def confirmed(run: Run) -> None:
     request = await run.wait_for_request()
     assert request.kind == "effect_check"
     [call] = await run.tool_calls()
-    await run.answer(request, decision="deny", message="It ran, I looked.")
+    for misread in ("approve", "deny"):
+        with pytest.raises(InvalidInputError):
+            await run.answer(request, decision=misread)
+    await run.answer(request, decision="happened", message="It ran, I looked.")
     row = await run.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED
-    assert "It ran, I looked." in await run.text()
+    assert await run.text() == "It ran, I looked."
     assert (await run.workspace() / "log").read_text() == "ran\n"
     assert call.process_group is not None
     with pytest.raises(ProcessLookupError):
         os.killpg(call.process_group, 0)
 
 
-async def run_again_as_approved(run: Run) -> None:
-    await run.answer(await run.wait_for_request(), decision="approve")
+async def run_again_as_decided(run: Run) -> None:
+    await run.answer(await run.wait_for_request(), decision="not_happened")
     await run.wait_for_end()
     assert "ran\nran" in await run.text()
 

@@ -12,7 +12,7 @@ from domain.states import ExecutionStatus
 from persistence.executions.creation import make_start_request
 from persistence.identity import users
 from persistence.tables.definitions import TaskRow
-from persistence.tables.ledger import NotificationRow
+from persistence.tables.ledger import AuditRow, NotificationRow
 from tests.engine.driver import Engine, Run, script, use
 
 QUESTION = {"tool_use": use("ask_user", question="Which colour?")}
@@ -62,6 +62,15 @@ async def test_past_due_takes_no_answer(engine: Engine) -> None:
     [request] = await run.requests()
     with pytest.raises(AlreadyAnsweredError):
         await run.answer(request, message="too late")
+    async with engine.database.reading() as session:
+        [entry] = await session.scalars(select(AuditRow).where(AuditRow.entity_id == request.id))
+    assert (entry.action, entry.actor_id) == ("input_request.expire", None)
+    assert entry.owner_id == request.user_id
+    assert entry.after == {
+        "kind": "question",
+        "on_expiry": "fail",
+        "execution_id": str(run.id),
+    }
 
 
 async def test_a_deadline_ends_a_wait(engine: Engine) -> None:

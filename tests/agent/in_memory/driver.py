@@ -132,6 +132,13 @@ class Runner:
         task = self._tasks[execution.id] = asyncio.ensure_future(self._move(execution))
         task.add_done_callback(lambda _: self.executions.notify())
 
+    async def crash(self, run: "InMemoryRun") -> None:
+        """End an execution's attempt as a kill of its worker does; the next one begins."""
+        task = self._tasks[run.id]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self.move(self.executions.by_id[run.id])
+
     async def run_to_end(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
         """Start an execution and wait until it has ended, however it does."""
         run = await self.start(*turns, **fields)

@@ -8,13 +8,21 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 from domain.errors import ToolInputError
 from domain.ids import new_id
 from domain.steps import NewArtifact
-from domain.tool_calls import OnStarted, ProcessIdentity, SavedFile, ToolInvocation, ToolOutcome
+from domain.tool_calls import (
+    OnStarted,
+    ProcessIdentity,
+    SavedFile,
+    ToolEffect,
+    ToolInvocation,
+    ToolOutcome,
+)
 from domain.tool_calls import ToolSpec as Spec
 from tests.waiting import eventually
 from tools.specs import BUILTIN_TOOLS, input_problem
@@ -34,6 +42,7 @@ class InMemoryTools:
 
     def __init__(self) -> None:
         self.files: defaultdict[UUID, Files] = defaultdict(dict)
+        self.is_sandboxed = True
         self._processes = itertools.count(1)
         self._killed: dict[ProcessIdentity, asyncio.Event] = {}
         self._tools: dict[str, Callable[[Files, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]]
@@ -46,7 +55,10 @@ class InMemoryTools:
         }
 
     def spec(self, name: str) -> Spec | None:
-        return BUILTIN_TOOLS.get(name)
+        spec = BUILTIN_TOOLS.get(name)
+        if spec is None or self.is_sandboxed or spec.effect is not ToolEffect.WORKSPACE:
+            return spec
+        return replace(spec, effect=ToolEffect.EXTERNAL)
 
     def input_problem(self, name: str, tool_input: object) -> str | None:
         return input_problem(name, tool_input)

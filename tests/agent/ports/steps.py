@@ -7,6 +7,7 @@ from domain.errors import ErrorCode
 from domain.events import Event
 from domain.ids import new_id
 from domain.model_calls import Usage
+from domain.people import RequestKind
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallIntent,
@@ -17,7 +18,6 @@ from domain.steps import (
     NewChild,
     NewMessage,
     NewRequest,
-    RequestKind,
     StatusChange,
     Step,
     ToolCall,
@@ -45,7 +45,7 @@ def tool_call(**changed: Any) -> ToolCall:
         "name": "bash",
         "input": "{}",
         "input_sha256": b"input",
-        "effect": ToolEffect.EFFECTFUL,
+        "effect": ToolEffect.EXTERNAL,
         "status": ToolCallStatus.READY,
         **changed,
     }
