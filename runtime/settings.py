@@ -121,7 +121,9 @@ class Settings(BaseSettings):
     )
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
-    jwt_role_claim: str = Field(default="role", description="Path of the role claim, with dots.")
+    jwt_role_claim: str = Field(
+        default="role", description="Name of the role claim, or its path with dots."
+    )
 
     rate_limit: Rate = Field(
         default="",

@@ -1,12 +1,13 @@
 """Authentication of requests with tokens and API keys."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from uuid import UUID
 
 from api.auth.rate_limits import Rates
 from api.auth.tokens import Tokens
-from domain.errors import RateLimitedError, UnauthenticatedError, UserDisabledError
+from domain.errors import UnauthenticatedError, UserDisabledError
 from persistence.db.database import Database
 from persistence.identity import api_keys, users
 from persistence.tables.ledger import UserRow
@@ -47,6 +48,7 @@ class Authenticator:
         self._tokens = tokens
         self._database = database
         self._refused = refused
+        self._guesses = asyncio.Lock()
         self._remembered: dict[str, tuple[Principal, float]] = {}
         self._forgettings = 0
 
@@ -98,12 +100,11 @@ class Authenticator:
             )
         if not token.startswith(api_keys.PREFIX):
             return await self._by_token(token)
-        # Guessed keys must not load the database; keys that were valid before are checked.
-        if self._refused and not is_known and not self._refused.state(address).remaining:
-            raise RateLimitedError(
-                "Too many requests from your address had an invalid API key; retry later.", 1
-            )
-        return await self._by_key(token)
+        if is_known or self._refused is None or self._refused.state(address).remaining:
+            return await self._by_key(token)
+        # A valid key is accepted from any address, but guessed keys must not load the database.
+        async with self._guesses:
+            return await self._by_key(token)
 
     async def _by_token(self, token: str) -> Principal:
         claims = await self._tokens.read(token)

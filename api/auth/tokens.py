@@ -1,18 +1,18 @@
 """Verification of JWTs, with our secret or with the keys of an identity provider."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import jwt
 
-from api.auth.key_sets import KeySet
+from api.auth.key_sets import ALGORITHMS, KeySet
 from domain.errors import UnauthenticatedError
 from runtime.settings import Settings
 
 OURS = "HS256"
-THEIRS = frozenset({"RS256", "ES256"})
+THEIRS = ALGORITHMS
 """The algorithm alone selects the key, and the kinds of keys are separate. A token that is signed
 with a public key as a secret is therefore refused, and so is `none`."""
 
@@ -46,12 +46,12 @@ class Tokens:
         audience: str | None,
         role_claim: str,
     ) -> None:
-        """`role_claim` is the path of the role claim, with dots (`realm_access.roles`)."""
+        """`role_claim` is the name of the role claim, or its path (`realm_access.roles`)."""
         self.key_set = key_set
         self._secret = secret
         self._issuer = issuer
         self._audience = audience
-        self._role_path = role_claim.split(".")
+        self._role_claim = role_claim
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -108,17 +108,27 @@ class Tokens:
         if algorithm == OURS and self._secret is not None:
             return self._ours(token, self._secret)
         if algorithm in THEIRS and self.key_set is not None:
-            key = await self.key_set.find(header.get("kid"), algorithm)
-            return jwt.decode(
-                token,
-                key,
-                algorithms=[algorithm],
-                issuer=self._issuer,
-                audience=self._audience,
-                leeway=LEEWAY_SECONDS,
-                options={"require": ["exp", "sub", "iss", "aud"]},
-            )
+            keys = await self.key_set.find(header.get("kid"), algorithm)
+            return self._theirs(token, keys, algorithm)
         raise UnauthenticatedError("Tokens with this signing algorithm are not accepted.")
+
+    def _theirs(self, token: str, keys: Sequence[jwt.PyJWK], algorithm: str) -> dict[str, Any]:
+        """Check with each of the keys until one fits; several may have the same id."""
+        for position, key in enumerate(keys, 1):
+            try:
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[algorithm],
+                    issuer=self._issuer,
+                    audience=self._audience,
+                    leeway=LEEWAY_SECONDS,
+                    options={"require": ["exp", "sub", "iss", "aud"]},
+                )
+            except (jwt.InvalidSignatureError, jwt.InvalidKeyError):
+                if position == len(keys):
+                    raise
+        raise jwt.InvalidKeyError("no key fits")
 
     def _ours(self, token: str, secret: str) -> dict[str, Any]:
         """Check issuer and audience if the token contains them."""
@@ -140,8 +150,23 @@ class Tokens:
 
     def _role(self, payload: Mapping[str, Any]) -> str:
         """`admin` if the claim is or contains it, otherwise `user`."""
-        value: Any = payload
-        for step in self._role_path:
-            value = value.get(step) if isinstance(value, Mapping) else None
+        value = find_claim(payload, self._role_claim)
         roles = value if isinstance(value, list) else [value]
         return "admin" if "admin" in roles else "user"
+
+
+def find_claim(claims: Any, path: str) -> Any:
+    """The claim with this name; otherwise the one at this path, whose steps may contain dots.
+
+    Names that begin with more of the path come first: `https://example.com/roles` is one name.
+    """
+    if not isinstance(claims, Mapping):
+        return None
+    if path in claims:
+        return claims[path]
+    steps = path.split(".")
+    for length in range(len(steps) - 1, 0, -1):
+        name, rest = ".".join(steps[:length]), ".".join(steps[length:])
+        if (value := find_claim(claims.get(name), rest)) is not None:
+            return value
+    return None

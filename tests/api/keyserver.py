@@ -57,8 +57,9 @@ def claimed(**changed: Any) -> dict[str, Any]:
 class KeyServer:
     """What is served, and how often it was asked for."""
 
-    def __init__(self, *keys: Key) -> None:
+    def __init__(self, *keys: Key, content: Any = None) -> None:
         self.keys = list(keys)
+        self.content = content
         self.fetches = 0
         self.is_unavailable = False
         self.url = ""
@@ -80,7 +81,8 @@ def _handler(keys: KeyServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             keys.fetches += 1
-            body = json.dumps({"keys": [key.published for key in keys.keys]}).encode()
+            content = keys.content or {"keys": [key.published for key in keys.keys]}
+            body = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(503 if keys.is_unavailable else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -8,9 +8,11 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from api.auth import key_sets
 from api.auth.key_sets import KeySet
+from api.auth.tokens import Tokens
 from api.main import create_app
 from cli.stack.addresses import free_port
 from domain.errors import ServiceUnavailableError, UnauthenticatedError
@@ -135,58 +137,162 @@ async def test_keys_rotate_without_a_restart() -> None:
     old, new = Key("1"), Key("2")
     with KeyServer(old).serving() as server:
         key_set = KeySet(server.url)
-        assert (await key_set.find("1", "RS256")).key_id == "1"
-        assert (await key_set.find(None, "RS256")).key_id == "1"
+        assert await find(key_set, "1") == ["1"]
+        assert await find(key_set, None) == ["1"]
         server.keys = [new]
-        assert (await key_set.find("2", "RS256")).key_id == "2"
+        key_set._tried_at -= key_sets.FETCH_INTERVAL_SECONDS
+        assert await find(key_set, "2") == ["2"]
         with pytest.raises(UnauthenticatedError):
-            await key_set.find("1", "RS256")
+            await find(key_set, "1")
         await key_set.close()
 
 
-async def test_unknown_keys_are_not_asked_for_again_and_again() -> None:
+async def test_guesses_neither_load_the_provider_nor_delay_a_rotation() -> None:
     with KeyServer(RSA).serving() as server:
         key_set = KeySet(server.url)
         for number in range(50):
             with pytest.raises(UnauthenticatedError):
-                await key_set.find(f"guess {number}", "RS256")
-        assert server.fetches <= key_sets.FETCHES.amount
-        assert (await key_set.find("rsa", "RS256")).key_id == "rsa"
+                await find(key_set, f"guess {number}")
+        assert server.fetches <= 2
+        assert await find(key_set, "rsa") == ["rsa"]
+        server.keys = [RSA, Key("new")]
+        key_set._tried_at -= key_sets.FETCH_INTERVAL_SECONDS  # which is at most a moment
+        assert key_sets.FETCH_INTERVAL_SECONDS <= 10
+        assert await find(key_set, "new") == ["new"]
         await key_set.close()
 
 
 async def test_keys_remain_valid_while_their_server_is_unavailable() -> None:
     with KeyServer(RSA).serving() as server:
         key_set = KeySet(server.url)
-        await key_set.find("rsa", "RS256")
+        await find(key_set, "rsa")
         server.is_unavailable = True
-        key_set._fetched_at -= 2 * key_sets.LIFETIME_SECONDS
-        assert (await key_set.find("rsa", "RS256")).key_id == "rsa"
+        expire(key_set)
+        assert await find(key_set, "rsa") == ["rsa"]
         assert key_set._refreshing
         await key_set._refreshing
         assert server.fetches == 2
-        assert (await key_set.find("rsa", "RS256")).key_id == "rsa"
+        assert await find(key_set, "rsa") == ["rsa"]
+        with pytest.raises(ServiceUnavailableError):  # it may be a new one
+            await find(key_set, "another")
         await key_set.close()
 
 
 async def test_a_key_that_was_taken_out_is_refused_in_time() -> None:
     with KeyServer(RSA, EC).serving() as server:
         key_set = KeySet(server.url)
-        await key_set.find("rsa", "RS256")
+        await find(key_set, "rsa")
         server.keys = [EC]
-        key_set._fetched_at -= 2 * key_sets.LIFETIME_SECONDS
-        await key_set.find("rsa", "RS256")
+        expire(key_set)
+        await find(key_set, "rsa")
         assert key_set._refreshing
         await key_set._refreshing
         with pytest.raises(UnauthenticatedError):
-            await key_set.find("rsa", "RS256")
+            await find(key_set, "rsa")
         await key_set.close()
+
+
+async def find(key_set: KeySet, kid: str | None) -> list[str | None]:
+    """The ids of the keys that may fit."""
+    return [key.key_id for key in await key_set.find(kid, "RS256")]
+
+
+def expire(key_set: KeySet) -> None:
+    """As if the last fetch was long ago."""
+    key_set._fetched_at -= 2 * key_sets.LIFETIME_SECONDS
+    key_set._tried_at -= 2 * key_sets.LIFETIME_SECONDS
+
+
+WEAK_KEY = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - refused
+WEAK = jwt.get_algorithm_by_name("RS256").to_jwk(WEAK_KEY.public_key(), as_dict=True)
+ODD_KEYS: dict[str, Any] = {
+    "a secret without its value": {"kty": "oct", "kid": "o"},
+    "algorithms in a list": {**RSA.published, "kid": "l", "alg": ["RS256"]},
+    "another key of the same id": Key("rsa").published,
+    "a weak key": {**WEAK, "kid": "weak"},
+    "an id that is a list": {**RSA.published, "kid": ["rsa"]},
+    "a use that is a list": {**RSA.published, "kid": "u", "use": ["sig"]},
+    "a key for encryption": {**RSA.published, "use": "enc"},
+    "an algorithm without a key": {"kty": "RSA", "kid": "rsa", "alg": "RS256"},
+    "a point that is on no curve": {**EC.published, "x": "AA", "y": "AA"},
+    "numbers": {"kty": 1, "kid": 2, "n": 3},
+    "an operation that is a number": {**RSA.published, "kid": "n", "e": 5},
+    "no object": [["kty", "RSA"]],
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("what", ODD_KEYS)
+async def test_an_odd_key_does_not_spoil_the_others(what: str) -> None:
+    for members in ([ODD_KEYS[what], RSA.published], [RSA.published, ODD_KEYS[what]]):
+        with KeyServer(content={"keys": members}).serving() as server:
+            tokens = tokens_of(server)
+            assert (await tokens.read(RSA.token())).subject == "ann"
+            with pytest.raises(UnauthenticatedError):
+                await tokens.read(UNKNOWN.token(kid="rsa"))
+            await tokens.close()
+
+
+async def test_a_weak_key_verifies_nothing() -> None:
+    with KeyServer(content={"keys": [{**WEAK, "kid": "weak"}]}).serving() as server:
+        tokens = tokens_of(server)
+        with pytest.raises(ServiceUnavailableError):
+            await tokens.read(RSA.token(kid="weak"))
+        await tokens.close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 100_000, b"{}", b"[]", b'{"keys": {}}', b'{"keys": []}', b"\xff", b"<html>", b""],
+)
+async def test_a_broken_set_is_no_fault_of_the_token(content: bytes) -> None:
+    with KeyServer(content=content).serving() as server:
+        tokens = tokens_of(server)
+        for _ in range(2):
+            with pytest.raises(ServiceUnavailableError):
+                await tokens.read(RSA.token())
+        await tokens.close()
+
+
+def tokens_of(server: KeyServer) -> Tokens:
+    """Verifies the tokens of this provider."""
+    return Tokens(
+        secret=None,
+        key_set=KeySet(server.url),
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        role_claim="role",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "claims", "role"),
+    [
+        ("role", {"role": "admin"}, "admin"),
+        ("https://example.com/roles", {"https://example.com/roles": ["x", "admin"]}, "admin"),
+        ("https://example.com/roles", {"https://example.com/roles": "user"}, "user"),
+        ("https://example.com/roles", {"https://example.com/roles": None}, "user"),
+        ("realm_access.roles", {"realm_access": {"roles": ["admin"]}}, "admin"),
+        ("realm_access.roles", {"realm_access.roles": "admin"}, "admin"),
+        ("https://a.b/c.roles", {"https://a.b/c": {"roles": "admin"}}, "admin"),
+        ("resource.my.app.roles", {"resource": {"my.app": {"roles": "admin"}}}, "admin"),
+        ("a.b", {"a": "admin"}, "user"),
+        ("a.b", {"b": "admin"}, "user"),
+        ("a..b", {"a": {"": {"b": "admin"}}}, "admin"),
+        ("a.b", {"a.b": "user", "a": {"b": "admin"}}, "user"),
+    ],
+)
+async def test_the_role_claim_is_a_name_or_a_path(
+    path: str, claims: dict[str, Any], role: str
+) -> None:
+    tokens = Tokens(secret=SECRET, key_set=None, issuer=None, audience=None, role_claim=path)
+    assert (await tokens.read(ours(iss=None, aud=None, **claims))).role == role
 
 
 async def test_without_any_key_a_token_cannot_be_verified() -> None:
     key_set = KeySet(f"http://127.0.0.1:{free_port()}/jwks.json")
     with pytest.raises(ServiceUnavailableError):
-        await key_set.find("rsa", "RS256")
+        await find(key_set, "rsa")
     await key_set.close()
 
 

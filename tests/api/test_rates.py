@@ -58,6 +58,23 @@ async def test_guessing_is_slowed_down_for_who_guesses(slow: World) -> None:
         assert (await honest.get("/api/v1/me")).status_code == 200
 
 
+async def test_a_valid_key_is_accepted_where_others_guess(slow: World) -> None:
+    """Also one that this gateway has not seen before."""
+    async with slow.client("ann") as ann, httpx2.AsyncClient(base_url=slow.url) as anyone:
+        keys = [
+            (await ann.post("/api/v1/api-keys", json={"name": f"key {n}"})).json()["secret"]
+            for n in range(2)
+        ]
+        guesses = [
+            await anyone.get("/api/v1/me", headers={"Authorization": f"Bearer pdk_{n}"})
+            for n in range(8)
+        ]
+        assert guesses[-1].status_code == 429
+        for key in keys:
+            answer = await anyone.get("/api/v1/me", headers={"Authorization": f"Bearer {key}"})
+            assert answer.status_code == 200
+
+
 async def test_guessing_a_hook_s_address_is_slowed_down_too(slow: World) -> None:
     """The limit is used up by the test before this one or by this one itself."""
     async with httpx2.AsyncClient(base_url=slow.url) as guesser:
