@@ -108,8 +108,8 @@ def calendars(expression: str) -> Sequence[Calendar]:
 def fires(expression: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
     """The times after `after` at which the expression fires in the zone, in UTC.
 
-    A local time that the start of summer time skips does not fire; one that occurs twice fires
-    once. (Temporal decides which of the two it is.)
+    A local time that the start of summer time skips does not fire; one that occurs twice fires the
+    first time.
     """
     found = calendars(expression)
     day = after.astimezone(zone).date()
@@ -117,6 +117,14 @@ def fires(expression: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
     while day < last:
         yield from (time for time in _of_day(found, day, zone) if time > after)
         day += timedelta(days=1)
+
+
+def times_in_hour(
+    found: Sequence[Calendar], hour: tuple[date, int], zone: tzinfo
+) -> Sequence[datetime]:
+    """Return the times in one hour of a local date, like `fires`."""
+    day, wanted = hour
+    return [time for time in _of_day(found, day, zone) if time.astimezone(zone).hour == wanted]
 
 
 def _of_day(found: Sequence[Calendar], day: date, zone: tzinfo) -> Sequence[datetime]:
@@ -127,8 +135,9 @@ def _of_day(found: Sequence[Calendar], day: date, zone: tzinfo) -> Sequence[date
         for hour in calendar.hours:
             for minute in calendar.minutes:
                 time = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
-                if time.astimezone(UTC).astimezone(zone).hour == hour:
-                    times.add(time.astimezone(UTC))
+                instant = time.astimezone(UTC)
+                if instant.astimezone(zone).replace(tzinfo=None) == time.replace(tzinfo=None):
+                    times.add(instant)
     return sorted(times)
 
 

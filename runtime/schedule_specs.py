@@ -2,14 +2,18 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleCalendarSpec,
     ScheduleDescription,
+    ScheduleIntervalSpec,
     ScheduleListDescription,
     ScheduleOverlapPolicy,
     SchedulePolicy,
@@ -21,8 +25,13 @@ from temporalio.client import (
 from contracts import names
 from contracts.execution import ExecutionInput
 from domain import cron
+from domain.clock_changes import LocalHour, covered_years, repeated_hours
+from domain.cron import Calendar
 from domain.schedules import TaskSchedule
 from runtime.dispatch import priority, search_attributes, summary
+
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""The years of Temporal's calendars."""
 
 NOTE = "Managed by Perdure: change the task, and this schedule follows."
 
@@ -40,11 +49,7 @@ def schedule_of(wanted: TaskSchedule) -> Schedule:
             static_summary=summary(wanted),
             priority=priority(wanted),
         ),
-        spec=ScheduleSpec(
-            calendars=_calendars(wanted.cron),
-            jitter=wanted.jitter or None,
-            time_zone_name=wanted.timezone,
-        ),
+        spec=_spec(wanted),
         policy=SchedulePolicy(
             overlap=ScheduleOverlapPolicy[wanted.overlap_policy.upper()],
             catchup_window=wanted.catchup_window,
@@ -88,20 +93,79 @@ def is_as_described(described: ScheduleDescription, wanted: TaskSchedule) -> boo
     )
 
 
-def _calendars(expression: str) -> list[ScheduleCalendarSpec]:
-    """Return the calendars of a cron expression as Temporal stores them, so that both compare."""
-    return [
-        ScheduleCalendarSpec(
-            second=_ranges([0]),
-            minute=_ranges(calendar.minutes),
-            hour=_ranges(calendar.hours),
-            day_of_month=_ranges(calendar.days),
-            month=_ranges(calendar.months),
-            day_of_week=_ranges(calendar.weekdays),
-            comment=expression,
-        )
-        for calendar in cron.calendars(expression)
-    ]
+def _spec(wanted: TaskSchedule) -> ScheduleSpec:
+    """Return the cron expression as calendars, but the runs in repeated hours as intervals.
+
+    An interval of N seconds counts from 1970: its first time is the Unix time N.
+    """
+    zone = ZoneInfo(wanted.timezone)
+    calendars = cron.calendars(wanted.cron)
+    runs = {
+        hour: cron.times_in_hour(calendars, hour, zone)
+        for year in covered_years()
+        for hour in sorted(repeated_hours(zone, year))
+    }
+    return ScheduleSpec(
+        calendars=[
+            _calendar_spec(part, years, wanted.cron)
+            for calendar in calendars
+            for part, years in _without(calendar, list(runs))
+        ],
+        intervals=[
+            ScheduleIntervalSpec(every=timedelta(seconds=time.timestamp()))
+            for times in runs.values()
+            for time in times
+        ],
+        jitter=wanted.jitter or None,
+        time_zone_name=wanted.timezone,
+    )
+
+
+def _without(
+    calendar: Calendar, hours: Sequence[LocalHour]
+) -> Sequence[tuple[Calendar, Sequence[int]]]:
+    """Return calendars that together match what `calendar` matches outside these hours.
+
+    Each comes with the years in which it applies; an empty list means every year.
+    """
+    dates = sorted({day for day, hour in hours if calendar.has(day) and hour in calendar.hours})
+    if not dates:
+        return [(calendar, [])]
+    years = {day.year for day in dates}
+    parts = [(calendar, [y for y in range(FIRST_YEAR, LAST_YEAR + 1) if y not in years])]
+    for year in years:
+        months = {day.month for day in dates if day.year == year}
+        parts.append((replace(calendar, months=_minus(calendar.months, months)), [year]))
+        for month in months:
+            days = {day.day for day in dates if (day.year, day.month) == (year, month)}
+            rest = replace(calendar, months=[month], days=_minus(calendar.days, days))
+            parts.append((rest, [year]))
+    for date in dates:
+        repeated = {hour for day, hour in hours if day == date}
+        left = _minus(calendar.hours, repeated)
+        part = replace(calendar, months=[date.month], days=[date.day], hours=left)
+        parts.append((part, [date.year]))
+    return [(part, years) for part, years in parts if part.months and part.days and part.hours]
+
+
+def _minus(values: Sequence[int], removed: set[int]) -> Sequence[int]:
+    return [value for value in values if value not in removed]
+
+
+def _calendar_spec(
+    calendar: Calendar, years: Sequence[int], expression: str
+) -> ScheduleCalendarSpec:
+    """Return a calendar as Temporal stores it, so that both compare."""
+    return ScheduleCalendarSpec(
+        second=_ranges([0]),
+        minute=_ranges(calendar.minutes),
+        hour=_ranges(calendar.hours),
+        day_of_month=_ranges(calendar.days),
+        month=_ranges(calendar.months),
+        day_of_week=_ranges(calendar.weekdays),
+        year=_ranges(years) if years else (),
+        comment=expression,
+    )
 
 
 def _ranges(values: Sequence[int]) -> tuple[ScheduleRange, ...]:

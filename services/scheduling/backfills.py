@@ -7,6 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain import cron
+from domain.clock_changes import covered_years, repeated_hours
 from domain.errors import FieldProblem, InvalidInputError
 from domain.ids import new_id
 from domain.schedules import Backfill, TaskSchedule
@@ -60,12 +61,27 @@ def _count_runs(schedule: TaskSchedule, body: BackfillBody) -> int:
     if body.end_at > now:
         raise _refusal("end_at", "It must be in the past; future runs start by themselves.")
     just_before = body.start_at - datetime.resolution
-    times = cron.fires(schedule.cron, ZoneInfo(schedule.timezone), just_before)
-    within = takewhile(lambda time: time <= body.end_at, times)
-    runs = sum(1 for _ in islice(within, MAX_RUNS + 1))
-    if runs > MAX_RUNS:
+    zone = ZoneInfo(schedule.timezone)
+    within = takewhile(
+        lambda time: time <= body.end_at, cron.fires(schedule.cron, zone, just_before)
+    )
+    runs = list(islice(within, MAX_RUNS + 1))
+    if len(runs) > MAX_RUNS:
         raise _refusal("start_at", f"The range has more than {MAX_RUNS} runs; make it shorter.")
-    return runs
+    for local in (time.astimezone(zone) for time in runs):
+        _check_clock(local, zone)
+    return len(runs)
+
+
+def _check_clock(local: datetime, zone: ZoneInfo) -> None:
+    """Refuse a run that Temporal would start at another time or twice."""
+    years = covered_years()
+    if local.year not in years and (local.date(), local.hour) in repeated_hours(zone, local.year):
+        raise _refusal(
+            "start_at",
+            f"The clock of {zone.key} is set back on {local.date()}, and runs of that hour are "
+            f"possible from {years.start} on. Use ranges that do not include {local:%H}:00.",
+        )
 
 
 def _refusal(field: str, msg: str) -> InvalidInputError:

@@ -209,6 +209,22 @@ async def test_spans_that_are_refused(
     assert ["body", field] in [error["loc"] for error in response.json()["errors"]]
 
 
+async def test_a_backfill_refuses_a_repeated_hour_that_temporal_would_run_wrongly(
+    client: Client,
+) -> None:
+    task = await make_task(
+        client, **{**NOON, "schedule_cron": "30 2 * * *", "schedule_timezone": "Europe/Berlin"}
+    )
+    path = f"{task['_links']['self']}/schedule/backfill"
+    refused = await client.post(
+        path, json={"start_at": "2019-10-26T00:00:00Z", "end_at": "2019-10-28T12:00:00Z"}
+    )
+    assert refused.status_code == 422
+    assert "2019-10-27" in refused.json()["errors"][0]["msg"]
+    beside = {"start_at": "2019-10-27T03:00:00Z", "end_at": "2019-10-28T12:00:00Z"}
+    assert (await client.post(path, json=beside)).json()["fires"] == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
