@@ -110,6 +110,8 @@ class Decider:
         return self._tools.input_problem(call.name, json.loads(call.approved_input or call.input))
 
     def _decide(self, call: ToolCall, malformed: Mapping[str, str], now: datetime) -> Decision:
+        if self._snapshot.permissions.forbids(call.name):
+            return Decision(refuse(call, ToolCallStatus.DENIED, f"This task forbids {call.name}."))
         if problem := self.problem(call, malformed):
             return Decision(refuse(call, ToolCallStatus.FAILED, problem))
         if call.name == ASK_USER:
@@ -163,14 +165,15 @@ class Decider:
         return found[0] if found else None
 
     def _ask(self, call: ToolCall, request: NewRequest) -> Decision:
+        wanted = f"{request.title} {call.reason}" if call.reason else request.title
         match self._snapshot.people.mode:
             case "wait":
                 return Decision(replace(call, status=ToolCallStatus.WAITING_FOR_USER), request)
             case "deny":
-                text = f"No person answers this execution, so this is denied: {request.title}"
+                text = f"No person answers this execution, so this is denied: {wanted}"
                 return Decision(refuse(call, ToolCallStatus.DENIED, text))
             case "fail":
-                sentence = f"A person is needed, but the policy is to fail: {request.title}"
+                sentence = f"A person is needed, but the policy is to fail: {wanted}"
                 return Decision(
                     refuse(call, ToolCallStatus.DENIED, sentence),
                     failure=Failure(ErrorCode.INPUT_DENIED, sentence),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.agents import MODEL_ON_IMPORT, slug_of
-from domain.permissions import KNOWN_TOOLS, problems, rule_from_agent_file
+from domain.permissions import KNOWN_TOOLS, rule_from_agent_file
+from domain.rule_problems import problems
 
 _TAKEN = ("description", "executor", "capabilities", "tags")
 """Fields with the same name in a file and in our API."""

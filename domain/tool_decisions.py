@@ -1,13 +1,26 @@
-"""Decides whether a tool call may run (design.md, section 6). Not loaded by workflows."""
+"""Decides whether a tool call may run (design.md, section 6). Workflows never load it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from domain.engine_tools import ASK_USER
 from domain.permissions import EDITS, Permissions, valid_rules
+from domain.rule_matching import (
+    CallSubject,
+    may_hide_from,
+    permits,
+    restricted_command,
+    restricts,
+)
 from domain.tool_calls import ToolEffect
 from domain.tool_rules import Rule
+
+ONE_COMMAND = (
+    "Use one call for each command, without pipes, redirections, variables or substitutions."
+)
+_LISTED_RULES = 5
+"""Most rules in one reason (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +39,75 @@ def decide(
     permissions: Permissions, tool: str, tool_input: Mapping[str, Any], effect: ToolEffect
 ) -> Verdict:
     """Decide on one call. The strictest matching rule applies."""
+    subject = CallSubject(tool, tool_input)
+    if forbidden := _find_denial(permissions, subject):
+        return forbidden
     if not permissions.offers(tool):
         return Verdict("deny", f"{tool} is not among the tools of this task.")
-    if forbidden := find_denial(permissions, tool, tool_input):
-        return forbidden
     if permissions.mode == "plan" and effect is not ToolEffect.READ_ONLY:
         return Verdict(
             "deny", f"Only reading is allowed until the plan is approved; {tool} does more."
         )
-    return _unless_waived(permissions, tool, _by_rules(permissions, tool, tool_input))
+    return _unless_waived(permissions, tool, _by_rules(permissions, subject))
 
 
 def find_denial(
     permissions: Permissions, tool: str, tool_input: Mapping[str, Any]
 ) -> Verdict | None:
     """The denial by `disallowed_tools`, which also apply to edited inputs, or None."""
-    if rule := _first(
-        r for r in valid_rules(permissions.disallowed) if r.touches(tool, tool_input)
-    ):
-        return Verdict("deny", f"This task forbids {rule}.", str(rule))
+    return _find_denial(permissions, CallSubject(tool, tool_input))
+
+
+def _find_denial(permissions: Permissions, subject: CallSubject) -> Verdict | None:
+    return _restriction("deny", "This task forbids", permissions.disallowed, subject)
+
+
+def _by_rules(permissions: Permissions, subject: CallSubject) -> Verdict:
+    asked = _restriction("ask", "This task asks before", permissions.ask, subject)
+    if asked is not None:
+        return asked
+    rules = valid_rules(permissions.allowed)
+    if rule := next((rule for rule in rules if permits(rule, subject)), None):
+        return Verdict("run", f"This task allows {rule}.", str(rule))
+    return Verdict("ask", _why_not_allowed(rules, subject))
+
+
+def _restriction(
+    kind: Literal["ask", "deny"], verb: str, texts: Sequence[str], subject: CallSubject
+) -> Verdict | None:
+    rules = valid_rules(texts)
+    for rule in rules:
+        if restricts(rule, subject):
+            return Verdict(kind, f"{verb} {rule}.{_where(rule, subject)}", str(rule))
+    for rule in rules:
+        if unclear := may_hide_from(rule, subject):
+            reason = f"{verb} {rule}, and this command line cannot be checked: {unclear}."
+            return Verdict(kind, f"{reason} {ONE_COMMAND}", str(rule))
     return None
 
 
-def _by_rules(permissions: Permissions, tool: str, tool_input: Mapping[str, Any]) -> Verdict:
-    if rule := _first(r for r in valid_rules(permissions.ask) if r.touches(tool, tool_input)):
-        return Verdict("ask", f"This task asks before {rule}.", str(rule))
-    if rule := _first(r for r in valid_rules(permissions.allowed) if r.permits(tool, tool_input)):
-        return Verdict("run", f"This task allows {rule}.", str(rule))
-    return Verdict("ask", f"This task allows some uses of {tool}, but not this one.")
+def _where(rule: Rule, subject: CallSubject) -> str:
+    """Which part of a longer command line the rule applies to."""
+    if rule.matches_every_call or subject.line is None or subject.line.simple is not None:
+        return ""
+    line = subject.line
+    command = restricted_command(rule, line)
+    return f" The command line contains {command.text!r:.200}." if command else ""
+
+
+def _why_not_allowed(rules: Sequence[Rule], subject: CallSubject) -> str:
+    named = [rule for rule in rules if rule.names(subject.tool)]
+    line = subject.line
+    if line is not None and line.simple is None:
+        rule = next((rule for rule in named if restricts(rule, subject)), None)
+        if rule is not None:
+            found = line.construct or "a form of shell syntax that cannot be checked"
+            return (
+                f"{rule} allows one simple command, and this command line contains {found}. "
+                f"{ONE_COMMAND}"
+            )
+    listed = ", ".join(map(str, named[:_LISTED_RULES]))
+    return f"This task allows some uses of {subject.tool}, but not this one: {listed}."
 
 
 def _unless_waived(permissions: Permissions, tool: str, decision: Verdict) -> Verdict:
@@ -66,7 +120,3 @@ def _unless_waived(permissions: Permissions, tool: str, decision: Verdict) -> Ve
     if mode == "bypassPermissions" or (mode == "acceptEdits" and tool in EDITS):
         return Verdict("run", f"The permission mode is {mode}.")
     return decision
-
-
-def _first(rules: Iterable[Rule]) -> Rule | None:
-    return next(iter(rules), None)

@@ -11,7 +11,7 @@ from api.http.request_context import Call
 from api.http.responses import answer
 from api.tasks.schemas import DryRunRead, ForecastRead, OfferRead, SpreadRead
 from contracts.definitions import TaskDefinition
-from domain import pricing
+from domain import pricing, rule_problems
 from domain.agents import system_prompt_of
 from domain.offers import offers
 from domain.templates import render
@@ -76,5 +76,8 @@ def _warnings(
             f"One in ten past executions took over {turns.p90:.0f} turns; max_turns is {max_turns}."
         )
     rules = [*definition.allowed_tools, *definition.ask_tools]
+    # A stored task may be older than the check that refuses such rules.
+    for problem in rule_problems.problems([*rules, *definition.disallowed_tools]):
+        yield problem.msg
     if remote := [rule for rule in rules if rule.startswith("mcp__")]:
         yield f"Tools of MCP servers are not offered yet: {', '.join(remote)}."

@@ -8,7 +8,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from contracts.definitions import TaskDefinition
-from domain import cron, permissions, pricing, working_directories
+from domain import cron, pricing, rule_problems, working_directories
 from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError
 from domain.schedules import TaskSchedule
@@ -107,7 +107,7 @@ def tool_rule_problems(
     field: str, rules: Sequence[str], *, may_name_groups: bool = False
 ) -> Iterator[FieldProblem]:
     """Problems of a list of tool rules, except for unknown groups."""
-    for found in permissions.problems(rules):
+    for found in rule_problems.problems(rules):
         if may_name_groups and group_named(rules[int(found.loc[0])]) is not None:
             continue
         yield FieldProblem(("body", field, *found.loc), found.msg, found.type)

@@ -131,6 +131,52 @@ async def test_approved_calls_run_in_the_models_order_when_all_are_settled(runne
     assert "1\n3" in await run.text()
 
 
+@pytest.mark.parametrize(
+    ("mode", "command", "reason"),
+    [
+        ("deny", "echo a; id", "a semicolon (';')"),
+        ("fail", "echo a | cat", "a pipe ('|')"),
+        ("fail", "echo a 2>/dev/null", "a redirection ('>')"),
+        ("deny", "id", "not this one: bash(echo *)"),
+    ],
+)
+async def test_the_reason_for_a_person_is_given_where_there_is_none(
+    runner: Runner, mode: str, command: str, reason: str
+) -> None:
+    fields: dict[str, Any] = {
+        "allowed_tools": ["bash(echo *)"],
+        "human_input_policy": {"mode": mode},
+    }
+    turn = {"tool_use": use("bash", command=command)}
+    if mode == "deny":
+        run = await runner.run_to_completion(turn, LAST_RESULT, **fields)
+        assert reason in await run.text()
+    else:
+        run = await runner.run_to_failure(turn, LAST_RESULT, code=ErrorCode.INPUT_DENIED, **fields)
+        assert reason in ((await run.row()).error_message or "")
+
+
+async def test_the_request_names_what_is_more_than_one_command(runner: Runner) -> None:
+    run = await runner.start(
+        {"tool_use": use("bash", command="echo a; id")}, LAST_RESULT, allowed_tools=["bash(echo *)"]
+    )
+    request = await run.wait_for_request()
+    assert "a semicolon (';')" in (request.body or "")
+    assert "Use one call for each command" in (request.body or "")
+
+
+async def test_a_forbidden_tool_is_not_offered_and_its_call_denied(runner: Runner) -> None:
+    run = await runner.run_to_completion(
+        {"tool_use": use("bash", command="echo a")},
+        LAST_RESULT,
+        allowed_tools=["bash", "read_file"],
+        disallowed_tools=["bash"],
+    )
+    [call] = await run.tool_calls()
+    assert call.status == "denied"
+    assert "forbids bash" in await run.text()
+
+
 @pytest.mark.parametrize("mode", ["deny", "fail"])
 async def test_no_person_answers(runner: Runner, mode: str) -> None:
     policy: dict[str, Any] = {"human_input_policy": {"mode": mode}}

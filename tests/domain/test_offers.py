@@ -30,3 +30,8 @@ def test_a_question_needs_no_permission() -> None:
 
 def test_what_is_not_named_is_not_offered() -> None:
     assert list(offers(Permissions(disallowed=["bash"]))) == []
+
+
+def test_what_is_forbidden_as_a_whole_is_left_out() -> None:
+    permissions = Permissions(allowed=["bash", "read_file"], disallowed=["bash"])
+    assert [offer.tool for offer in offers(permissions)] == ["read_file"]

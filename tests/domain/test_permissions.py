@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.engine_tools import ENGINE_TOOLS
-from domain.permissions import KNOWN_TOOLS, Permissions, problems, rule_from_agent_file
+from domain.permissions import KNOWN_TOOLS, Permissions, rule_from_agent_file
+from domain.rule_problems import problems
 from domain.tool_calls import ToolEffect
 from domain.tool_decisions import decide, find_denial
 from domain.tool_rules import parse
@@ -112,6 +113,86 @@ def test_path_patterns_read_a_path_as_the_tools_do(path: str, kind: str) -> None
     assert decide(permissions, "write_file", {"path": path}, WRITE).kind == kind
 
 
+PATHS = [
+    *(".env", "a/.env", "a/b/.env", "x.env", "secrets", "secrets/k", "sub/secrets/k"),
+    *("mysecrets/k", "a/b", "a/x/b", "a/x/y/b", "ax/b", "src/a/b.py"),
+]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "covered"),
+    [
+        (".env", {".env"}),
+        ("./.env", {".env"}),
+        ("/workspace/.env", {".env"}),
+        ("//workspace//./.env", {".env"}),
+        ("**/.env", {".env", "a/.env", "a/b/.env"}),
+        ("*/.env", {".env", "a/.env", "a/b/.env"}),
+        ("**/**/.env", {".env", "a/.env", "a/b/.env"}),
+        ("*.env", {".env", "a/.env", "a/b/.env", "x.env"}),
+        ("secrets", {"secrets", "secrets/k"}),
+        ("secrets/", {"secrets", "secrets/k"}),
+        ("./secrets/*", {"secrets/k"}),
+        ("secrets/**", {"secrets/k"}),
+        ("**/secrets/**", {"secrets/k", "sub/secrets/k"}),
+        ("**/secrets", {"secrets", "secrets/k", "sub/secrets/k"}),
+        ("a/**/b", {"a/b", "a/b/.env", "a/x/b", "a/x/y/b"}),
+        ("src/*.py", {"src/a/b.py"}),
+        (".", set(PATHS)),
+        ("./", set(PATHS)),
+    ],
+)
+@pytest.mark.parametrize("spelling", ["{}", "./{}", "/workspace/{}", "/workspace//./{}"])
+@pytest.mark.parametrize("tool", ["read_file", "write_file", "edit_file", "save_artifact"])
+def test_a_path_and_a_pattern_may_be_spelled_in_any_way(
+    pattern: str, covered: set[str], spelling: str, tool: str
+) -> None:
+    permissions = Permissions(allowed=[tool], disallowed=[f"{tool}({pattern})"])
+    denied = {
+        path
+        for path in PATHS
+        if decide(permissions, tool, {"path": spelling.format(path)}, WRITE).kind == "deny"
+    }
+    assert denied == covered
+
+
+@pytest.mark.parametrize("tool", ["list_files", "search_files"])
+@pytest.mark.parametrize("pattern", ["secrets", "secrets/", "secrets/*", "**/secrets/**"])
+def test_a_restriction_covers_reading_the_directory(tool: str, pattern: str) -> None:
+    permissions = Permissions(allowed=[tool], disallowed=[f"{tool}({pattern})"])
+    assert decide(permissions, tool, {"path": "secrets/"}, READ).kind == "deny"
+    assert decide(permissions, tool, {"path": "other"}, READ).kind == "run"
+    everything = Permissions(allowed=[tool], disallowed=[f"{tool}(.)"])
+    assert decide(everything, tool, {}, READ).kind == "deny"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "allowed"),
+    [
+        ("./src/*", {"src/a/b.py"}),
+        ("src/", {"src/a/b.py"}),
+        ("src", set()),
+        ("/workspace/src/a/b.py", {"src/a/b.py"}),
+        ("**/b", {"a/b", "a/x/b", "a/x/y/b", "ax/b"}),
+        ("a/**", {"a/.env", "a/b/.env", "a/b", "a/x/b", "a/x/y/b"}),
+        ("*/.env", {"a/.env", "a/b/.env"}),
+    ],
+)
+def test_a_pattern_that_allows_covers_no_more_than_it_says(pattern: str, allowed: set[str]) -> None:
+    permissions = Permissions(allowed=[f"read_file({pattern})"])
+    found = {p for p in PATHS if decide(permissions, "read_file", {"path": p}, READ).kind == "run"}
+    assert found == allowed
+
+
+@pytest.mark.parametrize("rule", ["bash", "bash(*)", "b*", "*"])
+def test_a_tool_that_is_forbidden_as_a_whole_is_not_offered(rule: str) -> None:
+    permissions = Permissions(allowed=["bash", "bash(git *)"], ask=["bash"], disallowed=[rule])
+    assert not permissions.offers("bash")
+    verdict = decide(permissions, "bash", {"command": "git log"}, RUN)
+    assert (verdict.kind, verdict.rule) == ("deny", rule)
+    assert Permissions(allowed=["bash"], disallowed=["bash(rm *)"]).offers("bash")
+
+
 def test_permission_modes() -> None:
     def kind(mode: str, tool: str, effect: ToolEffect, disallowed: tuple[str, ...] = ()) -> str:
         asked = Permissions(
@@ -142,7 +223,11 @@ def test_no_joined_command_runs_by_a_pattern(before: str, join: str, after: str)
     assert bash(permissions, joined) == "ask"
 
 
-@given(st.sampled_from(["", "x", "cd a"]), JOINS, WORDS)
+@given(
+    st.sampled_from(["", "x", "cd a"]),
+    st.sampled_from([";", "|", "&", "`", "\n", "$(", "&&", "||", "<("]),
+    WORDS,
+)
 def test_no_join_hides_a_denied_command(before: str, join: str, after: str) -> None:
     permissions = Permissions(allowed=["bash"], disallowed=["bash(rm *)"])
     assert bash(permissions, f"{before}{join}rm {after}") == "deny"
@@ -178,13 +263,65 @@ def test_wildcards_are_never_slow() -> None:
         ("bash(", "is not a tool"),
         ("", "is not a tool"),
         ("delegate(x)", "takes no pattern"),
-        ("mcp__x", "There is no tool 'mcp__x'"),
+        ("mcp__srv", "Write 'mcp__srv__*' for all tools of an MCP server, or 'mcp__srv__TOOL'"),
+        ("mcp__*", "Write 'mcp__SERVER__*'"),
     ],
 )
 def test_unknown_names_come_with_what_to_write(name: str, expected: str) -> None:
     [problem] = problems(["read_file", name])
     assert problem.loc == (1,)
     assert expected in problem.msg
+
+
+@pytest.mark.parametrize(
+    ("rule", "suggested"),
+    [
+        ("read_file(/etc/*)", "'read_file(etc/*)'"),
+        ("write_file(/tmp/*)", "'write_file(tmp/*)'"),
+        ("read_file(../x)", "'read_file(x)'"),
+        ("read_file(../../x/../y)", "'read_file(y)'"),
+        ("read_file(a/../b)", "'read_file(b)'"),
+        ("edit_file(/workspace/../x)", "'edit_file(x)'"),
+        ("read_file(/)", "'read_file(*)'"),
+        ("read_file(..)", "'read_file(*)'"),
+        ("read_file(a\0b)", "cannot contain NUL"),
+        ("list_files( )", "write 'list_files'"),
+        ("bash( )", "write 'bash'"),
+        ("bash(\t\n)", "write 'bash'"),
+        ("bash(true; rm *)", "'bash(true)', 'bash(rm *)'"),
+        ("bash(cd a && rm *)", "'bash(cd a)', 'bash(rm *)'"),
+        ("bash(git log | head *)", "'bash(git log)', 'bash(head *)'"),
+        ("bash(rm *;)", "'bash(rm *)'"),
+        ("bash(rm * &)", "'bash(rm *)'"),
+        ("bash(git log > *)", "'bash(git log)'"),
+        ("bash((rm *))", "'bash(rm *)'"),
+        ("bash(! rm *)", "'bash(rm *)'"),
+        ("bash(if true; then rm *; fi)", "'bash(true)', 'bash(rm *)'"),
+        ("bash(if *)", "without keywords"),
+        ("bash(A=*)", "without keywords"),
+        ("bash(git:*)", "'bash(git *)'"),
+    ],
+)
+def test_a_rule_that_no_call_can_match_comes_with_one_that_can(rule: str, suggested: str) -> None:
+    [problem] = problems(["read_file", rule])
+    assert (problem.loc, problem.type) == ((1,), "rule_without_effect")
+    assert problem.msg.startswith(f"{rule!r} can never match.")
+    assert suggested in problem.msg
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("bash(*)", "bash(**)", "bash(* --force)", "bash(rm  *)", "bash( git *)", "bash(rm*)"),
+        *("bash(/bin/rm *)", "bash(npm run test:*)", 'bash(git commit -m "*)', "bash(export *)"),
+        *("bash(python3 -c '*)", "bash(git commit -m 'a; b')", "bash(time *)", "bash(git * main)"),
+        *("read_file(./.env)", "read_file(/workspace/.env)", "read_file(**/.env)", "read_file(**)"),
+        *("read_file(secrets/)", "read_file(secrets)", "read_file(.)", "read_file(a b/*)"),
+        *("read_file(...)", "read_file(..a/*)", "list_files(/workspace/)"),
+    ],
+)
+def test_a_rule_that_a_call_can_match_is_accepted(rule: str) -> None:
+    assert problems([rule]) == []
 
 
 def test_good_names_have_no_problems() -> None:

@@ -1,0 +1,115 @@
+"""Problems of tool rules: unknown names, and patterns that no call can match."""
+
+import difflib
+import posixpath
+import re
+from collections.abc import Collection, Sequence
+
+from domain.errors import FieldProblem
+from domain.path_patterns import normalise_pattern
+from domain.permissions import KNOWN_TOOLS, USUAL_NAMES, rule_from_agent_file
+from domain.shell.commands import CommandLine, join_blanks, read
+from domain.text_patterns import matches_wildcards
+from domain.tool_rules import COMMAND_TOOL, PATH_TOOLS, Rule, parse
+from domain.workspace_paths import WORKSPACE
+
+_MCP = "mcp__"
+_MCP_TOOL = re.compile(r"mcp__[A-Za-z0-9*-]+(_[A-Za-z0-9*-]+)*__[A-Za-z0-9_*-]+")
+_COMMAND_NAME = re.compile(r"[a-z][a-z0-9.+-]*")
+_OPERATOR = re.compile(r"[;|&<>\n]")
+_PREFIX_OF_OTHER_AGENTS = re.compile(r"(?P<program>[^\s:*]+):\*")
+_SIMILAR = 0.7
+"""How similar a name must be to be suggested (chosen: `read_fil` is, `red` is not)."""
+
+_SUGGESTED_COMMANDS = 3
+"""Most commands of a line that are suggested as rules (chosen)."""
+
+
+def problems(
+    names: Sequence[str], known_tools: Collection[str] = KNOWN_TOOLS
+) -> Sequence[FieldProblem]:
+    """Problems of a list of rules, each with its index and a suggestion.
+
+    Whether tools of MCP servers exist is not checked here, but when the execution starts.
+    """
+    return [
+        FieldProblem((index,), *found)
+        for index, name in enumerate(names)
+        if (found := _problem(name, known_tools))
+    ]
+
+
+def _problem(name: str, known_tools: Collection[str]) -> tuple[str, str] | None:
+    rule = parse(name)
+    if rule is None:
+        text = f"{name!r} is not a tool; write a name, or a name with a pattern like 'bash(git *)'."
+        return text, "unknown_tool"
+    is_mcp = _MCP_TOOL.fullmatch(rule.tool) is not None
+    if not is_mcp and not any(rule.names(tool) for tool in known_tools):
+        return f"There is no tool {rule.tool!r}. {_suggestion(rule, known_tools)}", "unknown_tool"
+    if rule.argument is None:
+        return None
+    if rule.tool not in PATH_TOOLS | {COMMAND_TOOL}:
+        return f"{rule.tool} takes no pattern in brackets; write {rule.tool!r}.", "unknown_tool"
+    problem = _pattern_problem(rule.tool, rule.argument)
+    return (f"{name!r} can never match. {problem}", "rule_without_effect") if problem else None
+
+
+def _suggestion(rule: Rule, known_tools: Collection[str]) -> str:
+    if rule.tool.startswith(_MCP):
+        server = rule.tool.removeprefix(_MCP).strip("_*") or "SERVER"
+        return (
+            f"Write '{_MCP}{server}__*' for all tools of an MCP server, or '{_MCP}{server}__TOOL' "
+            "for one."
+        )
+    usual = USUAL_NAMES.get(rule.tool.lower())
+    if usual in known_tools:
+        return f"Did you mean {rule_from_agent_file(str(rule))!r}?"
+    alike = difflib.get_close_matches(rule.tool.lower(), sorted(known_tools), 1, _SIMILAR)
+    if alike:
+        return f"Did you mean {str(Rule(alike[0], rule.argument))!r}?"
+    if COMMAND_TOOL in known_tools and _COMMAND_NAME.fullmatch(rule.tool):
+        return f"A command is allowed as '{COMMAND_TOOL}({rule.tool} *)'."
+    return f"The tools are: {', '.join(sorted(known_tools))}."
+
+
+def _pattern_problem(tool: str, pattern: str) -> str | None:
+    """Why no call can match the pattern, and what to write, or None."""
+    if not pattern.strip():
+        return f"Its pattern is blank; for every call, write {tool!r}."
+    return _command_problem(pattern) if tool == COMMAND_TOOL else _path_problem(tool, pattern)
+
+
+def _path_problem(tool: str, pattern: str) -> str | None:
+    if normalise_pattern(pattern) is not None:
+        return None
+    if "\0" in pattern:
+        return "A path cannot contain NUL."
+    inside = posixpath.normpath(pattern.removeprefix(WORKSPACE).lstrip("/"))
+    while inside.startswith("../"):
+        inside = inside[3:]
+    suggested = Rule(tool, "*" if inside in (".", "..") else inside)
+    return f"Paths are below {WORKSPACE} and contain no '..'. Did you mean {str(suggested)!r}?"
+
+
+def _command_problem(pattern: str) -> str | None:
+    if found := _PREFIX_OF_OTHER_AGENTS.fullmatch(pattern.strip()):
+        return f"Did you mean '{COMMAND_TOOL}({found['program']} *)'?"
+    pattern = join_blanks(pattern)
+    line = read(pattern)
+    # A pattern of one command matches itself, because `*` is text to a shell that does not run it.
+    if any(matches_wildcards(pattern, command.text) for command in line.commands):
+        return None
+    if _may_be_quoted(line, pattern):
+        return None
+    commands = dict.fromkeys(str(Rule(COMMAND_TOOL, command.text)) for command in line.commands)
+    listed = ", ".join(map(repr, [*commands][:_SUGGESTED_COMMANDS])) or f"'{COMMAND_TOOL}(rm *)'"
+    return (
+        "A command pattern is for one command, without keywords, operators or redirections. "
+        f"Write a rule for each command, such as {listed}."
+    )
+
+
+def _may_be_quoted(line: CommandLine, pattern: str) -> bool:
+    """Whether the pattern may be a part of a command that only the whole command completes."""
+    return line.commands != () and line.unclear is not None and not _OPERATOR.search(pattern)
