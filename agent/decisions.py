@@ -107,7 +107,7 @@ class Decider:
             return f"There is no tool named {call.name!r} here. The tools are: {offered}."
         if call.tool_use_id in malformed:
             return "The input was not valid JSON. Send the call again with a JSON object."
-        return self._tools.input_problem(call.name, json.loads(call.approved_input or call.input))
+        return self._tools.input_problem(call.name, json.loads(call.input_to_run))
 
     def _decide(self, call: ToolCall, malformed: Mapping[str, str], now: datetime) -> Decision:
         if self._snapshot.permissions.forbids(call.name):

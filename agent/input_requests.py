@@ -7,9 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from domain.answers import is_empty
 from domain.ids import new_id
-from domain.people import QUESTIONS, InputPolicy, RequestKind
+from domain.people import QUESTIONS, InputPolicy, RequestKind, is_empty
 from domain.steps import NewRequest, OpenRequest, ToolCall, ToolCallStatus
 
 INTERRUPTED = (
@@ -68,7 +67,6 @@ def approval_request(
 
 def effect_check_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewRequest:
     """The request about an interrupted call, with the input that ran."""
-    ran = call.approved_input or call.input
     return NewRequest(
         id=new_id(),
         kind=RequestKind.EFFECT_CHECK,
@@ -76,8 +74,8 @@ def effect_check_request(call: ToolCall, policy: InputPolicy, now: datetime) -> 
         body=EFFECT_CHECK,
         tool_call_id=call.id,
         tool_name=call.name,
-        tool_input=ran,
-        input_sha256=hashlib.sha256(ran.encode()).digest(),
+        tool_input=call.input_to_run,
+        input_sha256=hashlib.sha256(call.input_to_run.encode()).digest(),
         **_bounds(policy, now),
     )
 

@@ -28,7 +28,7 @@ def make_child(parent: Snapshot, call: ToolCall) -> NewChild:
     """
     if parent.depth >= MAX_DEPTH:
         raise ToolInputError(f"Subtasks go {MAX_DEPTH} levels deep at most; do this one yourself.")
-    request: dict[str, Any] = json.loads(call.input)
+    request: dict[str, Any] = json.loads(call.input_to_run)
     options = parent.definition.get("sdk_options", {})
     child_options = {k: options[k] for k in INHERITED_OPTIONS if options.get(k) is not None}
     if "max_turns" in request:

@@ -177,7 +177,7 @@ class ToolTurn:
             session_id=snapshot.session_id,
             tool_use_id=call.tool_use_id,
             name=call.name,
-            input=json.loads(call.approved_input or call.input),
+            input=json.loads(call.input_to_run),
             forked_from_session_id=snapshot.forked_from_session_id,
             working_directory=snapshot.definition.get("working_directory_path"),
         )

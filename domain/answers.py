@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domain.errors import FieldProblem
-from domain.people import DECISIONS, QUESTIONS, RequestKind
+from domain.people import DECISIONS, QUESTIONS, RequestKind, is_empty
 from domain.permissions import Permissions
 from domain.tool_decisions import find_denial
 
@@ -72,13 +72,6 @@ def check_default(asked: Asked, default_answer: Any) -> AnswerCheck:
         hint = "Only a person can decide that a call did not happen; use skip or happened."
         return AnswerCheck([_problem("decision", hint)])
     return check_answer(asked, answer)
-
-
-def is_empty(values: Any) -> bool:
-    """Whether `values` contain nothing. `false`, `0`, `""` and `[]` are answers."""
-    if isinstance(values, Mapping) and set(values) == {"answer"}:
-        return values["answer"] is None
-    return values is None or values == {}
 
 
 def _shape_problems(answer: Mapping[str, Any]) -> Iterator[FieldProblem]:

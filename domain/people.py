@@ -58,3 +58,10 @@ class InputPolicy:
         if self.on_unknown_effect != "auto":
             return self.on_unknown_effect
         return "tell_model" if effect is ToolEffect.WORKSPACE else "ask"
+
+
+def is_empty(values: Any) -> bool:
+    """Whether `values` contain nothing. `false`, `0`, `""` and `[]` are answers."""
+    if isinstance(values, Mapping) and set(values) == {"answer"}:
+        return values["answer"] is None
+    return values is None or values == {}

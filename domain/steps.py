@@ -134,6 +134,11 @@ class ToolCall:
     process: ProcessIdentity | None = None
     output_artifact_id: UUID | None = None
 
+    @property
+    def input_to_run(self) -> str:
+        """The JSON text of the input that runs: as a person edited it, or as the model wrote it."""
+        return self.approved_input or self.input
+
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:

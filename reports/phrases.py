@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from domain.people import QUESTIONS
 from domain.report_facts import Excerpt, InputRequest, TimelineSpan, ToolCallSummary
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -127,11 +128,21 @@ def describe_turns(first: int, last: int) -> str:
     return f"turn {first}" if first == last else f"turns {first} to {last}"
 
 
+_DECISIONS = {
+    "approve": "approved",
+    "deny": "denied",
+    "edit": "approved with changes",
+    "finish": "finished",
+    "happened": "confirmed",
+    "not_happened": "run again",
+    "skip": "skipped",
+}
+
+
 def describe_answer(request: InputRequest) -> str:
     """How a person answered a request; its status if no person did."""
     if request.answered_by is None:
         return request.status
-    if request.decision == "deny":
-        return "denied"
-    is_yes = request.decision == "approve" and request.kind != "question"
-    return "approved" if is_yes else "answered"
+    if request.kind in QUESTIONS and request.decision != "deny":
+        return "answered"
+    return _DECISIONS.get(request.decision or "", "answered")

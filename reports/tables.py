@@ -38,7 +38,9 @@ INPUT_CHARS = 120
 """Of a tool call's input: two lines of a column (chosen)."""
 
 _TONES = {
-    **dict.fromkeys(("completed", "answered", "approved"), "good"),
+    **dict.fromkeys(
+        ("completed", "answered", "approved", "approved with changes", "confirmed"), "good"
+    ),
     **dict.fromkeys(("failed", "lost", "denied", "expired"), "bad"),
     "succeeded": "quiet",
 }

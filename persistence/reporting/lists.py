@@ -1,5 +1,6 @@
 """The lists of a report: messages, tool and model calls, requests, subtasks, files."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.people import is_empty
 from domain.report_facts import (
     Artifact,
     Excerpt,
@@ -203,10 +205,12 @@ def _input_request(row: Any, now: datetime) -> InputRequest:
 
 def _answer(answer: Mapping[str, Any]) -> Excerpt | None:
     """The values or the edited input, and the message; None for a decision without them."""
-    values = answer.get("values") or answer.get("input")
+    values = answer.get("values")
+    values = answer.get("input") if is_empty(values) else values
     if isinstance(values, Mapping) and set(values) == {"answer"}:
         values = values["answer"]
-    parts = [format_value(part) for part in (values, answer.get("message")) if part]
+    given = [] if values is None else [json.dumps("") if values == "" else values]
+    parts = [format_value(part) for part in (*given, answer.get("message") or ())]
     return shorten("\n".join(parts), SENTENCE_CHARS) if parts else None
 
 

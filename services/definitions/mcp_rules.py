@@ -36,10 +36,10 @@ def inline_problems(servers: Mapping[str, Any], check_url: CheckUrl) -> Iterator
 
 
 def command_problems(servers: Mapping[str, Any]) -> Iterator[FieldProblem]:
-    """Yield a problem for each server that is a command, which a public task cannot have."""
+    """Yield a problem for each server that is a command, which nothing public can have."""
     for name, server in servers.items():
         if isinstance(server, dict) and "command" in server:
-            msg = "A public task cannot start commands; use a server with a url."
+            msg = "What is public cannot start commands; use a server with a url."
             yield FieldProblem((*LOC, name), msg)
 
 

@@ -159,20 +159,22 @@ def _sharing_problems(task: TaskCreate) -> Iterator[FieldProblem]:
     if len(json.dumps(task.stored(), ensure_ascii=False)) > SHARED_CHARACTERS:
         hint = f"Its definition has more than {SHARED_CHARACTERS} characters; shorten it."
         yield _problem("is_public", f"A public task cannot be this large. {hint}", "too_long")
-    if task.sdk_options.permission_mode == "bypassPermissions":
-        loc = ("body", "sdk_options", "permission_mode")
-        yield FieldProblem(
-            loc, "A public task cannot use bypassPermissions; use another permission_mode."
-        )
-    yield from mcp_rules.command_problems(task.sdk_options.mcp_servers)
-    if task.working_directory_path is not None:
-        yield _problem(
-            "working_directory_path",
-            "A public task cannot use a directory of the host; remove this field.",
-        )
+    yield from passed_on_problems(task)
     if task.agent_id is not None and task.agent_id not in BUILT_IN_SLUGS:
         hint = "Use a built-in agent, or copy the agent's system prompt into the task."
         yield _problem("agent_id", f"A public task cannot use your own agents. {hint}")
+
+
+def passed_on_problems(definition: TaskDefinition) -> Iterator[FieldProblem]:
+    """What a public task or template must not let other users run."""
+    if definition.sdk_options.permission_mode == "bypassPermissions":
+        loc = ("body", "sdk_options", "permission_mode")
+        hint = "What is public cannot use bypassPermissions; use another permission_mode."
+        yield FieldProblem(loc, hint)
+    yield from mcp_rules.command_problems(definition.sdk_options.mcp_servers)
+    if definition.working_directory_path is not None:
+        hint = "What is public cannot use a directory of the host; remove this field."
+        yield _problem("working_directory_path", hint)
 
 
 def require_schedule(row: TaskRow) -> TaskSchedule:

@@ -12,6 +12,7 @@ from persistence.tables.definitions import TaskTemplateRow
 from services.definitions import task_rules
 from services.definitions.inputs import (
     Parameter,
+    TaskBody,
     TaskCreate,
     TaskFromTemplate,
     TaskTemplateCreate,
@@ -25,6 +26,17 @@ from services.unit_of_work import UnitOfWork
 
 FILLED_FIELDS = ("prompt_template", "system_prompt", "description")
 """The fields of a task in which parameters get their values."""
+
+
+OWN_FIELDS = (
+    "notification_config",
+    "is_public",
+    *(field for field in TaskBody.model_fields if "schedule" in field),
+)
+"""Fields that never apply to the tasks that other users create from a template, as the `assignee`
+of the policy: the template's owner would see their tasks, start them or answer for them."""
+
+_NOT_PUBLIC = "A public template cannot set this; set it on the tasks that are created from it."
 
 
 class TaskTemplates(NamedResource[TaskTemplateRow, TaskTemplateCreate]):
@@ -66,7 +78,9 @@ async def create_task_from_template(
     """Create a task of the caller from a template, with values for its parameters."""
     template = await TASK_TEMPLATES.find(work.session, work.caller, template_id)
     parameters = [Parameter.model_validate(parameter) for parameter in template.parameters]
-    task = fill_template(template.task, parameters, body)
+    is_own = template.user_id == work.caller.user_id
+    shared = template.task if is_own else _without_own_fields(template.task)
+    task = fill_template(shared, parameters, body)
     return await create_task(work, task, template_id=template_id)
 
 
@@ -91,6 +105,14 @@ def fill_template(
     return validate_fields(TaskCreate, fields, "The task from this template")
 
 
+def _without_own_fields(task: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The task of another user's template, without what is only for the owner of the template."""
+    kept = {field: value for field, value in task.items() if field not in OWN_FIELDS}
+    if policy := kept.get("human_input_policy"):
+        kept["human_input_policy"] = {k: v for k, v in policy.items() if k != "assignee"}
+    return kept
+
+
 def _parameter_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
     """Yield a problem for each parameter that is declared twice or not used."""
     texts = [getattr(template.task, field) or "" for field in FILLED_FIELDS]
@@ -111,9 +133,13 @@ def _sharing_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
     """Yield what a public template must not pass on to the tasks and lists of other users."""
     if not template.is_public:
         return
-    if template.task.notification_config is not None:
-        msg = "A public template cannot set this; set it on the tasks that are created from it."
-        yield FieldProblem(("body", "task", "notification_config"), msg)
+    for field in OWN_FIELDS:
+        if getattr(template.task, field) != TaskBody.model_fields[field].default:
+            yield FieldProblem(("body", "task", field), _NOT_PUBLIC)
+    if template.task.human_input_policy.assignee is not None:
+        yield FieldProblem(("body", "task", "human_input_policy", "assignee"), _NOT_PUBLIC)
+    for found in task_rules.passed_on_problems(template.task):
+        yield FieldProblem(("body", "task", *found.loc[1:]), found.msg, found.type)
     parts = template.model_dump(mode="json", include={"task", "parameters"}, exclude_unset=True)
     if len(json.dumps(parts, ensure_ascii=False)) > SHARED_CHARACTERS:
         msg = f"A public template can have at most {SHARED_CHARACTERS} characters; shorten it."

@@ -17,16 +17,22 @@ from persistence.tables.sessions import SessionRow
 from services.definitions import inline_work
 from services.executions.access import own_execution, own_session
 from services.executions.inputs import MessageBody, SessionWork
+from services.executions.retrying import require_runnable_task
 from services.executions.starting import start_execution
 from services.unit_of_work import UnitOfWork
 
 
 async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) -> ExecutionRow:
-    """Send a message to an execution, or start a new one in its session if it has ended."""
+    """Send a message to an execution, or start a new one in its session if it has ended.
+
+    Raises:
+        ConflictError: it has ended, and its task is inactive or deleted.
+    """
     await locks.lock_session_of(work.session, execution_id)
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if _reads_messages(row):
         return await _steer(work, row, body.content)
+    await require_runnable_task(work, row)
     follow_up = await inline_work.define_follow_up(work.session, row, body.content)
     start = _turn(work, follow_up, body.content, user_id=row.user_id, session_id=row.session_id)
     return await start_execution(work, start)
@@ -47,6 +53,7 @@ async def send_session_message(
         agent = await _agent_of_session(work, session, session.agent_id)
         turn_work = inline_work.define_turn(agent, session.sdk_options, body.content)
     else:
+        await require_runnable_task(work, last)
         turn_work = await inline_work.define_follow_up(work.session, last, body.content)
     start = _turn(work, turn_work, body.content, user_id=session.user_id, session_id=session.id)
     return await start_execution(work, start)

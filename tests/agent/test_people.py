@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from tests.agent.in_memory.driver import Runner, use
+from tests.agent.in_memory.driver import Runner, script, use
 
 QUESTION = {"tool_use": use("ask_user", question="Which colour?")}
 CHOICE = {"tool_use": use("ask_user", question="Which colour?", options=["red", "blue"])}
@@ -137,3 +137,125 @@ async def test_a_message_after_the_last_word_is_answered(runner: Runner) -> None
     assert await run.text() == "two"
     roles = [role for role, _ in await run.blocks()]
     assert roles == ["user", "assistant", "user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"values": {"answer": False}}, "false"),
+        ({"values": {"answer": 0}}, "0"),
+        ({"values": 0.0}, "0.0"),
+        ({"values": {"answer": ""}}, '""'),
+        ({"values": []}, "[]"),
+        ({"values": {"answer": 0}, "message": "as ever"}, "0\nas ever"),
+    ],
+)
+async def test_values_without_words_are_answers(
+    runner: Runner, answer: dict[str, Any], expected: str
+) -> None:
+    run = await runner.start(QUESTION, LAST_RESULT, **ASK_USER)
+    await run.answer(await run.wait_for_request(), **answer)
+    await run.wait_for_end()
+    assert await run.text() == expected
+
+
+RUN = {"tool_use": use("bash", command="touch x; echo RAN")}
+NO_DECISIONS: list[Any] = [
+    "no", "deny", False, 0, "", ["deny"], {"answer": "no"}, {"approved": False},
+    {"decision": "nope"}, {"decision": "DENY"}, {"decision": None}, {"decision": "edit"},
+    {"values": {"answer": "no"}}, {"decision": "edit", "input": {"zzz": 1}},
+    {"decision": "edit", "input": {"command": "echo changed >> x"}}, {"decision": "deny"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("default", NO_DECISIONS)
+async def test_only_a_decision_lets_a_call_run_by_default(runner: Runner, default: Any) -> None:
+    policy = {"due_seconds": 0.01, "on_expiry": "default", "default_answer": default}
+    run = await runner.run_to_completion(
+        RUN,
+        LAST_RESULT,
+        ask_tools=["bash"],
+        disallowed_tools=["bash(echo changed*)"],
+        human_input_policy=policy,
+    )
+    assert run.files == {}
+    assert "No answer came in time." in await run.text()
+    assert "A person" not in await run.text()
+    [request] = await run.requests()
+    assert request.status == "expired"
+
+
+@pytest.mark.parametrize(
+    ("default", "printed"),
+    [
+        ({"decision": "approve"}, "RAN"),
+        ({"decision": "edit", "input": {"command": "echo edited"}}, "edited"),
+    ],
+)
+async def test_a_decision_lets_a_call_run_by_default(
+    runner: Runner, default: Any, printed: str
+) -> None:
+    policy = {"due_seconds": 0.01, "on_expiry": "default", "default_answer": default}
+    run = await runner.run_to_completion(
+        RUN, LAST_RESULT, ask_tools=["bash"], human_input_policy=policy
+    )
+    assert f"{printed}\n\n[exit code 0]" in await run.text()
+
+
+@pytest.mark.parametrize(
+    "default", ["z", [], {"values": {"answer": "z"}}, {"decision": "approve"}, {"decision": "deny"}]
+)
+async def test_a_default_that_is_no_option_is_no_answer(runner: Runner, default: Any) -> None:
+    policy = {"due_seconds": 0.01, "on_expiry": "default", "default_answer": default}
+    run = await runner.run_to_completion(CHOICE, LAST_RESULT, **ASK_USER, human_input_policy=policy)
+    [result] = await run.results()
+    assert result["is_error"] is True
+    assert result["content"].startswith("No answer came in time.")
+    assert "person" not in result["content"]
+
+
+async def test_the_model_gets_the_input_that_ran(runner: Runner) -> None:
+    run = await runner.start(RUN, LAST_RESULT, ask_tools=["bash"])
+    await run.answer(
+        await run.wait_for_request(), decision="edit", input={"command": "echo edited"}
+    )
+    await run.wait_for_end()
+    text = await run.text()
+    assert text.startswith("The input of this call was changed before it was approved.")
+    assert '{"command": "echo edited"}' in text
+    assert "edited\n\n[exit code 0]" in text
+
+
+async def test_an_edit_that_changes_nothing_is_not_mentioned(runner: Runner) -> None:
+    run = await runner.start(RUN, LAST_RESULT, ask_tools=["bash"])
+    same = {"command": "touch x; echo RAN"}
+    await run.answer(await run.wait_for_request(), decision="edit", input=same)
+    await run.wait_for_end()
+    assert await run.text() == "RAN\n\n[exit code 0]"
+
+
+async def test_an_edited_subtask_is_reported_with_its_prompt(runner: Runner) -> None:
+    part = use("delegate", title="part", prompt=script({"text": "first"}))
+    run = await runner.start({"tool_use": part}, LAST_RESULT, ask_tools=["delegate"])
+    edited = {"title": "part", "prompt": script({"text": "second"})}
+    await run.answer(await run.wait_for_request(), decision="edit", input=edited)
+    await run.wait_for_end()
+    assert (await run.text()).startswith("The input of this call was changed")
+    assert (await run.text()).endswith("second")
+
+
+QUOTA = {
+    "status": 402, "type": "billing_error", "message": "The limit is reached.", "times": 50
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("default", ["no", {"decision": "deny"}, {"values": "approve"}, False])
+async def test_a_default_that_is_no_approval_ends_a_spend_limit(
+    runner: Runner, default: Any
+) -> None:
+    policy = {"due_seconds": 0.01, "on_expiry": "default", "default_answer": default}
+    run = await runner.run_to_failure(
+        {"error": QUOTA}, code=ErrorCode.INPUT_EXPIRED, human_input_policy=policy
+    )
+    assert len(await run.requests()) == 1
+    assert len(await run.model_calls()) == 1

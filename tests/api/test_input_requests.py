@@ -14,6 +14,14 @@ Client = httpx2.AsyncClient
 BASE = "/api/v1/input-requests"
 
 
+EMPTY: tuple[Any, ...] = (False, 0, 0.0, "", [])
+RAISE = {
+    "type": "object",
+    "properties": {"max_budget_usd": {"type": "number"}},
+    "required": ["max_budget_usd"],
+}
+
+
 async def execution_with_request(
     world: World, client: Client, **fields: Any
 ) -> tuple[dict[str, Any], str]:
@@ -80,6 +88,9 @@ async def test_of_two_answers_one_counts(world: World, client: Client) -> None:
         (APPROVAL, {"decision": "approve", "input_sha256": bytes(range(32)).hex()}),
         ({}, {"message": "Blue."}),
         ({}, {"values": {"answer": "Blue"}}),
+        *(({}, {"values": {"answer": empty}}) for empty in EMPTY),
+        *(({}, {"values": empty}) for empty in EMPTY),
+        (APPROVAL, {"decision": "approve", "remember": "once"}),
         ({}, {"decision": "deny"}),
         ({"options": ["red", "blue"]}, {"values": "blue"}),
         ({"options": ["red", "blue"]}, {"decision": "approve", "values": {"answer": "blue"}}),
@@ -100,7 +111,7 @@ async def test_answers_that_fit(
     response = await client.post(f"{path}/answer", json=answer)
     assert response.status_code == 200, response.text
     stored = response.json()["answer"]
-    expected = {k: v for k, v in answer.items() if k != "input_sha256"}
+    expected = {k: v for k, v in answer.items() if k not in {"input_sha256", "remember"}}
     assert stored == {"decision": "approve", **expected}
 
 
@@ -116,6 +127,23 @@ async def test_answers_that_fit(
         (APPROVAL, {"decision": "approve", "input": {}}, "input"),
         (APPROVAL, {"decision": "approve", "input_sha256": "x"}, "input_sha256"),
         ({}, {}, "values"),
+        ({}, {"decision": "approve"}, "values"),
+        ({}, {"values": {}}, "values"),
+        ({}, {"values": {"answer": None}}, "values"),
+        ({}, {"values": None, "message": ""}, "values"),
+        ({}, {"decision": "happened", "message": "x"}, "decision"),
+        ({"options": ["0", "false"]}, {"values": 0}, "values"),
+        ({"options": [{"label": "No", "value": False}]}, {"values": 0}, "values"),
+        (APPROVAL, {"decision": "skip"}, "decision"),
+        (APPROVAL, {"decision": "finish"}, "decision"),
+        ({"kind": "effect_check"}, {}, "decision"),
+        ({"kind": "effect_check"}, {"decision": "approve"}, "decision"),
+        ({"kind": "effect_check"}, {"decision": "deny"}, "decision"),
+        ({"kind": "effect_check"}, {"decision": "skip", "input": {}}, "input"),
+        ({"kind": "budget"}, {"decision": "happened"}, "decision"),
+        ({"kind": "budget", "schema": RAISE}, {"decision": "approve"}, "values"),
+        (APPROVAL, {"decision": "approve", "remember": "execution"}, "remember"),
+        (APPROVAL, {"decision": "deny", "remember": "task"}, "remember"),
         ({}, {"decision": "edit", "values": 1}, "decision"),
         ({"options": ["red"]}, {"values": "green"}, "values"),
         ({"kind": "form", "schema": {"required": ["n"]}}, {"values": {}}, "values"),
@@ -132,6 +160,24 @@ async def test_answers_that_do_not_fit(
     assert response.status_code == 422, response.text
     assert response.json()["errors"][0]["loc"][:2] == ["body", field]
     assert (await client.get(path)).json()["status"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("command", "is_allowed"), [("git status", True), ("rm -r y", False), ("true; rm x", False)]
+)
+async def test_an_edit_keeps_to_what_the_task_forbids(
+    world: World, client: Client, *, command: str, is_allowed: bool
+) -> None:
+    task = await make_task(client, ask_tools=["bash"], disallowed_tools=["bash(rm *)"])
+    path = f"{BASE}/{await ask(world, await execute(client, task), **APPROVAL)}"
+    answer = {"decision": "edit", "input": {"command": command}}
+    response = await client.post(f"{path}/answer", json=answer)
+    assert response.status_code == (200 if is_allowed else 422)
+    if not is_allowed:
+        [error] = response.json()["errors"]
+        assert error["loc"] == ["body", "input"]
+        assert "bash(rm *)" in error["msg"]
+        assert (await client.get(path)).json()["status"] == "open"
 
 
 async def test_an_approval_is_bound_to_its_input(world: World, client: Client) -> None:

@@ -124,3 +124,26 @@ async def test_what_its_owner_took_back_is_not_forked(
         assert (await other.post(fork, json={"at_turn": 0})).status_code == status
     assert (await client.delete(task["_links"]["self"])).status_code == 204
     assert (await other.post(fork, json={"at_turn": 0})).status_code == 409
+
+
+async def test_what_its_owner_took_back_starts_by_no_message(
+    world: World, client: Client, other: Client
+) -> None:
+    task = await make_task(client, is_public=True)
+    execution = await execute(other, task)
+    session_id = await in_session(world, execution, "completed")
+    paths = [f"{BASE}/{execution['id']}/messages", f"/api/v1/sessions/{session_id}/messages"]
+
+    async def statuses() -> list[int]:
+        return [
+            (await other.post(path, json={"content": "Continue."})).status_code for path in paths
+        ]
+
+    changes = [({"is_active": False}, 409), ({"is_active": True, "is_public": False}, 403)]
+    for change, status in changes:
+        assert (await client.patch(task["_links"]["self"], json=change)).status_code == 200
+        assert await statuses() == [status, status]
+    assert (await client.delete(task["_links"]["self"])).status_code == 204
+    assert await statuses() == [409, 409]
+    started = (await other.get(f"/api/v1/task-executions?task_id={task['id']}")).json()
+    assert started["total"] == 1

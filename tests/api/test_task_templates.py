@@ -1,10 +1,12 @@
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from domain.ids import new_id
-from tests.api.world import execute
+from persistence.tables.definitions import TaskTemplateRow
+from tests.api.world import World, execute
 
 Client = httpx2.AsyncClient
 
@@ -185,8 +187,68 @@ async def test_a_template_grants_no_admin_rights(client: Client, admin: Client) 
         "/api/v1/task-templates", json={**TEMPLATE, "task": task, "name": "x"}
     )
     assert refused.status_code == 403
-    template = await make_template(admin, task=task, is_public=True)
-    assert (await fill(client, template, parameters={"repository": "x"})).status_code == 403
+    body = {**TEMPLATE, "task": task, "name": "x", "is_public": True}
+    shared = await admin.post("/api/v1/task-templates", json=body)
+    assert shared.status_code == 422
+    where = ["body", "task", "sdk_options", "permission_mode"]
+    assert [error["loc"] for error in shared.json()["errors"]] == [where]
+
+
+OWNERS_FIELDS: dict[str, Any] = {
+    "human_input_policy": {"assignee": "tester", "mode": "wait"},
+    "is_public": True,
+    "is_scheduled": True,
+    "schedule_cron": "* * * * *",
+    "schedule_enabled": True,
+    "schedule_timezone": "Europe/Berlin",
+    "schedule_jitter_seconds": 60,
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        *(
+            ({field: value}, [field])
+            for field, value in OWNERS_FIELDS.items()
+            if "sch" not in field
+        ),
+        ({"schedule_cron": "* * * * *"}, ["schedule_cron"]),
+        ({"schedule_overlap_policy": "buffer_all"}, ["schedule_overlap_policy"]),
+        (
+            {"sdk_options": {"mcp_servers": {"x": {"command": "x"}}}},
+            ["sdk_options", "mcp_servers", "x"],
+        ),
+        ({"working_directory_path": "/srv"}, ["working_directory_path"]),
+    ],
+)
+async def test_a_public_template_decides_nothing_for_other_users(
+    admin: Client, fields: dict[str, Any], where: list[str]
+) -> None:
+    task = {**TEMPLATE["task"], **fields}
+    body = {**TEMPLATE, "task": task, "name": f"x {new_id()}", "is_public": True}
+    refused = await admin.post("/api/v1/task-templates", json=body)
+    assert refused.status_code == 422
+    if where[0] == "human_input_policy":
+        where = [*where, "assignee"]
+    assert ["body", "task", *where] in [e["loc"] for e in refused.json()["errors"]]
+
+
+async def test_a_template_of_an_earlier_version_decides_nothing_for_other_users(
+    world: World, client: Client, other: Client
+) -> None:
+    task = {**TEMPLATE["task"], **OWNERS_FIELDS}
+    template = await make_template(client, task=task)
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(TaskTemplateRow, UUID(template["id"]))
+        row.is_public = True
+    made = (await fill(other, template, parameters={"repository": "x"})).json()
+    assert (made["is_public"], made["is_scheduled"], made["schedule_cron"]) == (False, False, None)
+    assert made["schedule_enabled"] is False
+    assert made["human_input_policy"] == {"mode": "wait"}
+    own = (await fill(client, template, parameters={"repository": "x"})).json()
+    assert (own["is_public"], own["schedule_cron"]) == (True, "* * * * *")
+    assert own["human_input_policy"]["assignee"] == "tester"
 
 
 async def test_a_template_is_changed_under_its_tag_and_deleted(client: Client) -> None:
