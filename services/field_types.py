@@ -24,7 +24,7 @@ Text = Annotated[str, Field(max_length=10_000)]
 
 Variables = dict[str, Any]
 
-_NUMBER = re.compile(r"\s*[-+]?[\d.]+\s*")
+_NUMBER = re.compile(r"\s*[-+]?[\d._]+(?:e[-+]?\d+)?\s*", re.IGNORECASE)
 
 
 def _as_written(value: Any) -> Any:

@@ -78,17 +78,6 @@ async def _key(agent_id: Slug) -> str:
     return agent_id
 
 
-routes = EditableResourceRoutes(router, AGENTS, AgentRead, render_agent, "/{agent_id}", _key)
-routes.add_create("Create an agent of your own.")
-routes.add_get("Get an agent.")
-routes.add_update(
-    "Change an agent of your own. Executions in progress keep the prompt they started with."
-)
-routes.add_delete(
-    "Delete an agent of your own. Tasks that name it cannot be executed until they are changed."
-)
-
-
 @router.get("", responses={200: {"model": Listing[AgentRead]}})
 async def list_agents(call: Called, query: Annotated[AgentQuery, Query()]) -> Response:
     """List your agents, newest first, and then the built-in ones."""
@@ -117,3 +106,15 @@ async def import_agent(
     """
     service = partial(agents.import_agent, body=body)
     return await run_service(call, service, respond_imported, dry_run=dry_run)
+
+
+# After `/import`: the router takes the first path that matches.
+routes = EditableResourceRoutes(router, AGENTS, AgentRead, render_agent, "/{agent_id}", _key)
+routes.add_create("Create an agent of your own.")
+routes.add_get("Get an agent.")
+routes.add_update(
+    "Change an agent of your own. Executions in progress keep the prompt they started with."
+)
+routes.add_delete(
+    "Delete an agent of your own. Tasks that name it cannot be executed until they are changed."
+)

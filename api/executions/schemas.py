@@ -91,6 +91,7 @@ class ExecutionRead(Read):
     trigger_metadata: dict[str, Any]
     prompt_variables: dict[str, Any]
     missing_variables: list[str]
+    warnings: Annotated[list[str], Field(description="What will probably go wrong.")]
     rendered_prompt: str | None
     status: ExecutionStatus
     status_reason: str | None

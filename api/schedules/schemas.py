@@ -15,6 +15,7 @@ from domain.schedules import ScheduleState, TaskSchedule
 from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.definitions.schedules import schedule_of
 from persistence.tables.definitions import TaskRow
+from services.scheduling.scheduled_runs import SkipReason
 
 State = Literal["active", "paused", "none", "out_of_step"]
 """`out_of_step`: Temporal does not have the last change yet; a worker sends it within a minute."""
@@ -109,6 +110,10 @@ PAUSED = "The schedule is paused (schedule_enabled is false); resume it to start
 NOT_SYNCHRONISED = (
     "The last change has not reached Temporal yet; the worker sends it within a minute."
 )
+CANNOT_RUN = (
+    "The last run did not start, because the task cannot run as it is; a dry run shows what to "
+    "change."
+)
 NO_ANSWER = "Temporal does not answer; the next runs are calculated here, and counts are missing."
 
 
@@ -142,7 +147,7 @@ def render_schedule(
         skipped_count=server_state and server_state.skipped + skipped,
         buffered=server_state and server_state.buffered,
         running=None if server_state is None else len(server_state.running),
-        note=_note(row, state, server_state),
+        note=_note(row, state, runs, server_state),
     )
 
 
@@ -188,7 +193,12 @@ def _by_the_clock(wanted: TaskSchedule | None, count: int) -> list[datetime]:
     return list(islice(times, count))
 
 
-def _note(row: TaskRow, state: State, server_state: ScheduleState | None) -> str | None:
+def _note(
+    row: TaskRow,
+    state: State,
+    runs: Sequence[ScheduledRun],
+    server_state: ScheduleState | None,
+) -> str | None:
     if state == "none":
         return NO_SCHEDULE
     if state == "out_of_step":
@@ -197,4 +207,6 @@ def _note(row: TaskRow, state: State, server_state: ScheduleState | None) -> str
         return INACTIVE
     if state == "paused":
         return PAUSED
+    if runs and runs[0].reason == SkipReason.INVALID_INPUT:
+        return CANNOT_RUN
     return NO_ANSWER if server_state is None else None

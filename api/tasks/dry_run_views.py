@@ -16,6 +16,7 @@ from domain.agents import system_prompt_of
 from domain.offers import offers
 from domain.templates import render
 from persistence.ledger.forecasts import Forecast
+from services.definitions.warnings import definition_warnings
 from services.executions.dry_running import DryRunResult
 
 
@@ -65,6 +66,7 @@ def _render_forecast(forecast: Forecast) -> ForecastRead:
 def _warnings(
     definition: TaskDefinition, forecast: Forecast, budget: Decimal | None
 ) -> Iterator[str]:
+    yield from definition_warnings(definition)
     cost = forecast.spreads.get("cost_usd")
     if budget is not None and cost is not None and cost.p90 > budget:
         yield (

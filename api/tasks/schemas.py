@@ -13,6 +13,7 @@ from contracts.definitions import PermissionMode, TaskDefinition
 from domain.offers import OfferRule
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.definitions import TaskVersionRow
+from services.definitions.warnings import definition_warnings
 from services.field_types import UsdOut
 
 
@@ -52,6 +53,7 @@ class TaskRead(Read):
     updated_at: datetime
     deleted_at: datetime | None
     is_deleted: bool
+    warnings: Annotated[list[str], Field(description="What will probably go wrong.")]
 
 
 class TaskVersionRead(Read):
@@ -149,6 +151,7 @@ def render_task(call: Call, stored: StoredTask) -> TaskRead:
         TaskRead,
         stored.row,
         is_deleted=stored.row.deleted_at is not None,
+        warnings=definition_warnings(definition),
         links=links.task(stored.row.id, is_own=is_own),
         **values,
     )

@@ -68,6 +68,7 @@ class Start:
     forked_from_id: UUID | None = None
     prerequisites: Sequence[UUID] = ()
     """Executions of the user that must be completed first."""
+    warnings: Sequence[str] = ()
     rendered_prompt: str | None = None
     """The first message of a fork, if it differs from the prompt of the definition."""
     parent: ExecutionRow | None = None
@@ -79,11 +80,11 @@ class Start:
     def missing(self) -> Sequence[str]:
         """Variables of the prompt that have no value."""
         definition = self.work.definition
-        given = (
-            definition.default_variables.keys()
-            | self.known_variables.keys()
-            | self.variables.keys()
-        )
+        given = {
+            templates.normalise(name)
+            for values in (definition.default_variables, self.known_variables, self.variables)
+            for name in values
+        }
         return [n for n in templates.names(definition.prompt_template) if n not in given]
 
 
@@ -163,6 +164,7 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
         trigger_metadata=dict(start.trigger_metadata),
         prompt_variables={**start.known_variables, **start.variables},
         missing_variables=[] if start.rendered_prompt is not None else list(start.missing),
+        warnings=list(start.warnings),
         rendered_prompt=start.rendered_prompt,
         status=ExecutionStatus.PENDING if blocked_by is None else ExecutionStatus.BLOCKED,
         status_reason=blocked_by,

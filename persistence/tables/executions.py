@@ -118,12 +118,13 @@ class ExecutionRow(Row):
     summary: Mapped[str | None]
     agent_id: Mapped[str | None]
     executor: Mapped[str] = mapped_column(default="claude")
-    tags: Mapped[list[str]] = mapped_column(ARRAY(CleanText), default=list, server_default="{}")
+    tags: Mapped[list[str]] = mapped_column(ARRAY(CleanText), default=list, server_default="[]")
     """The tags of its task when it started, or its own."""
     trigger_type: Mapped[str]
     trigger_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     prompt_variables: Mapped[dict[str, Any]] = mapped_column(default=dict)
     missing_variables: Mapped[list[str]] = mapped_column(default=list)
+    warnings: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     rendered_prompt: Mapped[str | None]
     status: Mapped[str]
     status_reason: Mapped[str | None]
@@ -148,7 +149,7 @@ class ExecutionRow(Row):
 
     # Changed by the loop's writer (persistence/executions/step_log.py).
     prefix_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
-    run_epochs: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
+    run_epochs: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="[]")
     """Run id → epoch; an operator's reset begins a new epoch."""
     epoch: Mapped[int] = mapped_column(server_default="0")
     segment: Mapped[int] = mapped_column(server_default="0")

@@ -28,15 +28,34 @@ tasks per response (chosen: typical prompts have some thousand characters)."""
 D = TypeVar("D", bound=TaskDefinition)
 
 
-async def check_task(work: UnitOfWork, task: TaskCreate, *, owner_id: UUID) -> TaskCreate:
+async def check_task(
+    work: UnitOfWork, task: TaskCreate, *, owner_id: UUID, before: TaskCreate | None = None
+) -> TaskCreate:
     """Check that the task can run; references are resolved for its owner.
+
+    `before` is the task that an update changes: problems that it had already are accepted in fields
+    that stay as they are. So a task whose agent was deleted can still be unshared.
 
     Returns the task with the names of tool groups replaced by their rules.
     """
-    resolved, problems = await _find_problems(work, task, owner_id, is_public=task.is_public)
-    problems += [*_schedule_problems(task), *_sharing_problems(task)]
+    resolved, problems = await _find_task_problems(work, task, owner_id)
+    if problems and before is not None:
+        _, known = await _find_task_problems(work, before, owner_id)
+        problems = [p for p in problems if p not in known or _differs(task, before, p)]
     _raise_problems(work.caller, task, problems, "The task is invalid; see errors.")
     return resolved
+
+
+def _differs(task: TaskCreate, before: TaskCreate, problem: FieldProblem) -> bool:
+    field = str(problem.loc[1])
+    return bool(getattr(task, field) != getattr(before, field))
+
+
+async def _find_task_problems(
+    work: UnitOfWork, task: TaskCreate, owner_id: UUID
+) -> tuple[TaskCreate, list[FieldProblem]]:
+    resolved, problems = await _find_problems(work, task, owner_id, is_public=task.is_public)
+    return resolved, [*problems, *_schedule_problems(task), *_sharing_problems(task)]
 
 
 async def check_definition(

@@ -49,10 +49,10 @@ class TaskTemplates(NamedResource[TaskTemplateRow, TaskTemplateCreate]):
         """Check the parameters, and the task with its placeholders as any other task."""
         if problems := [*_parameter_problems(body), *_sharing_problems(body)]:
             raise InvalidInputError("The template is invalid; see errors.", problems)
-        values = body.task.model_dump(mode="python", exclude_unset=True)
-        values = {**_with_required_fields(values), "name": body.name}
-        task = validate_fields(TaskCreate, values, "The task of the template")
-        await task_rules.check_task(work, task, owner_id=row.user_id)
+        before = None
+        if row.task is not None:
+            before = _task_of(TaskTemplateCreate.model_validate(self.body_fields(row)))
+        await task_rules.check_task(work, _task_of(body), owner_id=row.user_id, before=before)
 
     def columns(
         self, work: UnitOfWork, row: TaskTemplateRow, body: TaskTemplateCreate
@@ -111,6 +111,12 @@ def _without_own_fields(task: Mapping[str, Any]) -> Mapping[str, Any]:
     if policy := kept.get("human_input_policy"):
         kept["human_input_policy"] = {k: v for k, v in policy.items() if k != "assignee"}
     return kept
+
+
+def _task_of(template: TaskTemplateCreate) -> TaskCreate:
+    values = template.task.model_dump(mode="python", exclude_unset=True)
+    values = {**_with_required_fields(values), "name": template.name}
+    return validate_fields(TaskCreate, values, "The task of the template")
 
 
 def _parameter_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:

@@ -78,8 +78,11 @@ async def enable_schedule(work: UnitOfWork, task_id: UUID, *, is_enabled: bool) 
 async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> StoredTask:
     checked = body = _merge(stored, update)
     if not update.model_fields_set <= UNCHECKED_FIELDS:
-        checked = await task_rules.check_task(work, body, owner_id=stored.row.user_id)
-    before = _audited_fields(stored.row, update)
+        before = _merge(stored, TaskUpdate())
+        checked = await task_rules.check_task(
+            work, body, owner_id=stored.row.user_id, before=before
+        )
+    audited = _audited_fields(stored.row, update)
     columns = {**_columns(body), "entered_tools": _entered_tools(stored.row, update, body)}
     changed = await tasks.change(
         work.session, stored, columns, checked.stored(), by=work.caller.user_id
@@ -87,7 +90,7 @@ async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> S
     await work.record_audit(
         "task.update",
         ("task", stored.row.id),
-        before=before,
+        before=audited,
         after=_audited_fields(changed.row, update),
         owner_id=changed.row.user_id,
     )

@@ -1,6 +1,7 @@
 """Starts executions: every start, on whatever surface, is checked and stored here."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work, references, task_rules
 from services.definitions.json_schemas import value_problems
+from services.definitions.warnings import definition_warnings
 from services.executions.access import own_task, readable_task
 from services.executions.inputs import ExecuteBody, WorkBody
 from services.scheduling.variables import format_time, with_schedule_variables, work_of
@@ -98,6 +100,7 @@ async def start_execution(
     blocked_by = (
         PREREQUISITES if has_unmet_prerequisites else SESSION_BUSY if is_session_busy else None
     )
+    start = replace(start, warnings=definition_warnings(start.work.definition))
     row = await creation.store(work.session, start, blocked_by=blocked_by)
     await prerequisites.store(work.session, row.id, start.prerequisites)
     if blocked_by is None and start.workflow_id is None:
@@ -115,6 +118,10 @@ async def check_start(
         problems += [
             FieldProblem(("body", "variables", name), "The prompt needs a value.", "missing")
             for name in start.missing
+        ]
+        problems += [
+            FieldProblem(("body", "variables"), warning)
+            for warning in definition_warnings(definition)
         ]
     variables: dict[str, Any] = {**definition.default_variables, **start.variables}
     if definition.variables_schema is not None:

@@ -79,6 +79,22 @@ async def test_missing_variables_are_listed_or_refused(client: Client) -> None:
     assert strict.json()["errors"][0]["loc"] == ["body", "variables", "name"]
 
 
+async def test_text_in_braces_that_is_no_placeholder_is_named(client: Client) -> None:
+    template = "Hello {{ user-name }}, {{ user.name }}, {{ name | upper }}"
+    task = await make_task(client, prompt_template=template)
+    for_each = [task, await execute(client, task, variables={"user-name": "Ada"})]
+    for_each.append((await client.post(task["_links"]["dry_run"], json={})).json())
+    for shown in for_each:
+        assert [warning.split("}}")[0] for warning in shown["warnings"]] == [
+            "{{ user.name ",
+            "{{ name | upper ",
+        ]
+    body = {"variables": {"user-name": "Ada"}, "strict_variables": True}
+    strict = await client.post(task["_links"]["execute"], json=body)
+    assert strict.status_code == 422
+    assert "{{ user.name }}" in strict.json()["errors"][0]["msg"]
+
+
 async def test_variables_obey_their_schema(client: Client) -> None:
     schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 3}}}
     task = await make_task(client, variables_schema=schema)

@@ -94,6 +94,14 @@ async def test_unknown_addresses_and_methods(client: Client) -> None:
     response = await client.put(TASKS)
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert response.headers["allow"] == "GET, POST"
+    response = await client.options("/api/v1/agents/import")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("written", ["1.26e-278", "1e3", "1700000000", "-5", "1_000"])
+async def test_a_number_is_not_a_time(client: Client, written: str) -> None:
+    response = await client.get("/api/v1/audit-logs", params={"from": written})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
 
 
 async def test_request_ids_are_kept_when_sane(client: Client) -> None:

@@ -11,7 +11,11 @@ from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
+from domain.ids import new_id
+from persistence.definitions import scheduled_runs
+from persistence.definitions.scheduled_runs import Firing
 from persistence.tables.definitions import ScheduleBackfillRow
+from services.scheduling.scheduled_runs import SkipReason
 from tests.api.world import World, execute, make_task
 
 Client = httpx2.AsyncClient
@@ -120,6 +124,19 @@ async def test_a_pause_with_a_key_is_refused_like_one_without(client: Client) ->
             f"{task['_links']['self']}/schedule/pause", headers={"Idempotency-Key": task["id"]}
         )
         assert (response.status_code, response.json()["code"]) == (409, "conflict")
+
+
+async def test_the_note_says_why_the_last_run_did_not_start(world: World, client: Client) -> None:
+    task = await make_task(client, **NOON)
+    firing = Firing(
+        task_id=UUID(task["id"]),
+        workflow_id=f"scheduled-{task['id']}-2026-11-21T12:00:00Z",
+        first_run_id=str(new_id()),
+        scheduled_at=datetime(2026, 11, 21, 12, tzinfo=UTC),
+    )
+    async with world.gateway.database.transaction() as session:
+        await scheduled_runs.store_skip(session, firing, SkipReason.INVALID_INPUT)
+    assert "cannot run as it is" in (await read(client, task))["note"]
 
 
 async def test_a_trigger_is_an_ordinary_execution(client: Client) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from domain.ids import new_id
 from persistence.tables.definitions import TaskTemplateRow
+from tests.api.test_agents import make_agent
 from tests.api.world import World, execute
 
 Client = httpx2.AsyncClient
@@ -263,3 +264,15 @@ async def test_a_template_is_changed_under_its_tag_and_deleted(client: Client) -
     assert (await client.delete(path)).status_code == 204
     assert (await client.get(path)).status_code == 404
     assert (await client.get(made["_links"]["self"])).status_code == 200
+
+
+async def test_a_template_that_names_a_deleted_agent_can_still_be_changed(client: Client) -> None:
+    agent = await make_agent(client)
+    body = {**TEMPLATE["task"], "agent_id": agent["agent_id"]}
+    template = await make_template(client, task=body)
+    assert (await client.delete(agent["_links"]["self"])).status_code == 204
+    path = template["_links"]["self"]
+    changed = await client.patch(path, json={"description": "Other."})
+    assert changed.json()["description"] == "Other."
+    refused = await client.patch(path, json={"task": {**body, "agent_id": "nobody-knows"}})
+    assert refused.status_code == 422

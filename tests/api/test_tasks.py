@@ -5,6 +5,7 @@ import httpx2
 import pytest
 
 from domain.ids import new_id
+from tests.api.test_agents import make_agent
 from tests.api.world import TASK, make_task
 
 Client = httpx2.AsyncClient
@@ -232,3 +233,36 @@ async def test_a_prompt_of_five_megabytes_is_kept(client: Client) -> None:
     task = await make_task(client, prompt_template=prompt)
     read = await client.get(task["_links"]["self"])
     assert read.json()["prompt_template"] == prompt
+
+
+async def test_a_task_that_names_a_deleted_agent_can_still_be_reduced(client: Client) -> None:
+    agent = await make_agent(client)
+    schedule = {"is_scheduled": True, "schedule_enabled": True, "schedule_cron": "0 9 * * *"}
+    task = await make_task(client, agent_id=agent["agent_id"], **schedule)
+    path = task["_links"]["self"]
+    assert (await client.delete(agent["_links"]["self"])).status_code == 204
+    for change in (
+        {"schedule_cron": "0 10 * * *"},
+        {"prompt_template": "Do {{ other }}."},
+        {"is_scheduled": False},
+        {"is_public": False},
+    ):
+        changed = await client.patch(path, json=change)
+        assert changed.status_code == 200, changed.text
+    refused = await client.patch(path, json={"agent_id": f"{agent['agent_id']}-too"})
+    assert refused.json()["errors"][0]["loc"] == ["body", "agent_id"]
+    refused = await client.patch(path, json={"is_public": True})
+    assert refused.json()["errors"][0]["loc"] == ["body", "agent_id"]
+    repaired = await client.patch(path, json={"agent_id": None})
+    assert repaired.json()["agent_id"] is None
+
+
+async def test_a_task_that_names_a_deleted_secret_can_still_be_reduced(client: Client) -> None:
+    name = f"hook-{new_id().hex}"
+    secret = {"value": "whsec_" + "A" * 44}
+    assert (await client.put(f"/api/v1/secrets/{name}", json=secret)).is_success
+    webhook = {"url": "https://example.com/hook", "secret_ref": name}
+    task = await make_task(client, is_public=True, notification_config={"webhooks": [webhook]})
+    assert (await client.delete(f"/api/v1/secrets/{name}")).status_code == 204
+    changed = await client.patch(task["_links"]["self"], json={"is_public": False})
+    assert (changed.status_code, changed.json().get("is_public")) == (200, False), changed.text
