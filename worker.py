@@ -40,6 +40,7 @@ from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
 from services.quotas import QuotaGuard, Quotas
 from services.unit_of_work import OperatorSettings, Services
+from tools.sandbox import exposure_problem
 from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
@@ -204,6 +205,8 @@ async def serve(settings: Settings, stopping: asyncio.Event) -> None:
         raise SystemExit(
             "Set PERDURE_DATABASE_URL, or run `perdure up`, which starts its own database."
         )
+    if settings.sandbox != "none" and (problem := exposure_problem(settings.home)):
+        raise SystemExit(problem)
     async with AsyncExitStack() as stack:
         model = ClaudeModel.create()
         stack.push_async_callback(model.close)

@@ -1,7 +1,5 @@
 """Send a notification: one method for each kind. Every failure becomes an outcome."""
 
-import base64
-import binascii
 import json
 import math
 from collections.abc import Mapping
@@ -22,7 +20,7 @@ from domain.errors import (
     SecretUnusableError,
 )
 from domain.notifications import Kind, is_final, is_success
-from domain.secrets import may_reach
+from domain.secrets import decode_signing_key, may_reach
 from persistence.db.database import Database
 from persistence.definitions import secrets
 from persistence.definitions.secrets import SecretSealer
@@ -37,11 +35,6 @@ FINAL = (AddressRefusedError, MailRefusedError, SecretUnusableError, SecretsNotC
 """Errors that a retry can't fix: a person has to change something and request a redelivery."""
 
 NO_MAILER = "No mail server is configured. Ask an operator to set PERDURE_SMTP_URL."
-KEY_PREFIX = "whsec_"
-NO_SIGNING_KEY = (
-    "The secret is not a signing key (`whsec_` followed by base64). "
-    "Create one with `perdure secrets set NAME --signing-key`."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,7 @@ class Sender:
         reference = row.target.get("secret_ref")
         if reference is None:
             return headers
-        key = _decode_signing_key(await self._open_secret(row, reference))
+        key = decode_signing_key(await self._open_secret(row, reference))
         return {**headers, "webhook-signature": Webhook(key).sign(message_id, now, body)}
 
     async def _send_to_slack(
@@ -126,17 +119,6 @@ class Sender:
                 f"The secret {secret.name!r} must hold a URL whose host is among its hosts."
             )
         return value
-
-
-def _decode_signing_key(value: str) -> bytes:
-    """Decode a symmetric key strictly; the library would accept any text."""
-    try:
-        key = base64.b64decode(value.removeprefix(KEY_PREFIX), validate=True)
-    except binascii.Error:
-        key = b""
-    if not key or not value.startswith(KEY_PREFIX):
-        raise SecretUnusableError(NO_SIGNING_KEY)
-    return key
 
 
 def _host(url: str) -> str:

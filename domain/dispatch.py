@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+INLINE_TITLE = "Work without a task"
+"""What Temporal shows instead of a title that may be the first line of a prompt or a message."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFacts:

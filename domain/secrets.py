@@ -1,7 +1,11 @@
 """References to secrets (`secret://name`), the hosts they may be sent to, and secret values."""
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable
+
+from domain.errors import SecretUnusableError
 
 SCHEME = "secret://"
 NAME = r"[a-z0-9][a-z0-9_.-]{0,62}"
@@ -9,6 +13,10 @@ HOST = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.:-]{0,252})"
 
 MASK = "********"
 """Shown in place of a secret value of an MCP server. Sent back, it keeps the stored value."""
+
+_KEY_PREFIX = "whsec_"
+_KEY_BYTES = 24
+"""Shortest key that signs: the minimum of Standard Webhooks (its specification, 2026)."""
 
 _REFERENCE = re.compile(rf"(?:{re.escape(SCHEME)})?({NAME})")
 _REFERENCE_IN_VALUE = re.compile(rf"(?:[A-Za-z]+ )?({re.escape(SCHEME)}{NAME})")
@@ -37,6 +45,24 @@ def may_reach(hosts: Iterable[str], host: str) -> bool:
     return any(
         target.endswith(bound[1:].lower()) if bound.startswith("*.") else target == bound.lower()
         for bound in hosts
+    )
+
+
+def decode_signing_key(value: str) -> bytes:
+    """Decode the key of a webhook strictly; the library would accept any text.
+
+    Raises:
+        SecretUnusableError: it is not `whsec_` and base64, or is too short.
+    """
+    try:
+        key = base64.b64decode(value.removeprefix(_KEY_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if value.startswith(_KEY_PREFIX) and len(key) >= _KEY_BYTES:
+        return key
+    raise SecretUnusableError(
+        f"The secret is not a signing key (`{_KEY_PREFIX}` followed by the base64 of {_KEY_BYTES} "
+        "bytes or more). Create one with `perdure secrets set NAME --signing-key`."
     )
 
 

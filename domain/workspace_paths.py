@@ -23,6 +23,9 @@ WORKSPACE = "/workspace"
 _MAX_LINKS = 40
 """Links in one path, as in Linux (path_resolution(7))."""
 
+_DEEPEST = 200
+"""Levels of directories above a file; each keeps a file open until it is resolved (chosen)."""
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Opening a FIFO or a device must not block.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -177,6 +180,10 @@ class _Walk(ExitStack):
 
     def _enter(self, name: str) -> None:
         inside = self._open[-1]
+        if len(self._names) == _DEEPEST:
+            raise WorkspacePathError(
+                f"{self._path} is below more than {_DEEPEST} directories. Use bash to read it."
+            )
         try:
             found = os.open(name, _DIRECTORY, dir_fd=inside)
         except FileNotFoundError:

@@ -6,48 +6,54 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from domain.errors import ToolInputError
 from domain.workspace_paths import Place
 from tools.limits import ToolLimits
+from tools.lines import LineReader
 from tools.output import decoded, encoded, is_binary
 from tools.paths import Workspace, place_of
 
 _DEFAULT_LINES = 2000
-_LINE_BYTES = 2000
-"""How much of one line is shown (chosen: minified files have lines of megabytes)."""
-
 _SAMPLE_BYTES = 8192
 _NEW_FILE_MODE = 0o644
 
 
 def read_file(workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolLimits) -> str:
     """Read numbered lines from `offset`: at most `limit`, and as many as fit."""
-    content, path = _content(workspace, tool_input["path"], limits.file_bytes)
-    if not content:
-        return f"({path} is empty)"
-    if is_binary(content[:_SAMPLE_BYTES]):
-        return f"({path} is a binary file of {len(content):,} bytes)"
-    lines = content.removesuffix(b"\n").split(b"\n")
-    first = tool_input.get("offset", 1)
-    if first > len(lines):
-        raise ToolInputError(f"{path} has only {len(lines):,} lines.")
-    wanted = lines[first - 1 : first - 1 + tool_input.get("limit", _DEFAULT_LINES)]
-    shown = list(_numbered(wanted, first, limits.preview_bytes))
+    with (
+        place_of(workspace, tool_input["path"]) as place,
+        os.fdopen(place.open_file(limits.file_bytes), "rb") as file,
+    ):
+        sample, path = file.read(_SAMPLE_BYTES), place.path
+        if not sample:
+            return f"({path} is empty)"
+        if is_binary(sample):
+            return f"({path} is a binary file of {os.fstat(file.fileno()).st_size:,} bytes)"
+        file.seek(0)
+        lines = LineReader(file, limits.file_bytes)
+        first = tool_input.get("offset", 1)
+        lines.skip(first - 1)
+        wanted = islice(lines.read(), tool_input.get("limit", _DEFAULT_LINES))
+        shown = list(_numbered(wanted, first, limits.preview_bytes))
+        count = lines.count()
+    if not shown:
+        raise ToolInputError(f"{path} has only {count:,} lines.")
     last = first + len(shown) - 1
-    if first == 1 and last == len(lines):
+    if first == 1 and last == count:
         return "\n".join(shown)
-    ending = f"continue with offset {last + 1}" if last < len(lines) else "that is the end"
-    return "\n".join([*shown, f"(lines {first:,} to {last:,} of {len(lines):,}; {ending})"])
+    ending = f"continue with offset {last + 1}" if last < count else "that is the end"
+    return "\n".join([*shown, f"(lines {first:,} to {last:,} of {count:,}; {ending})"])
 
 
-def _numbered(lines: list[bytes], first: int, room: int) -> Iterator[str]:
+def _numbered(lines: Iterator[tuple[bytes, int]], first: int, room: int) -> Iterator[str]:
     """Number and shorten lines until the room is used; at least one."""
-    for number, line in enumerate(lines, first):
-        cut = f" (… {len(line) - _LINE_BYTES:,} bytes more)" if len(line) > _LINE_BYTES else ""
-        shown = f"{number:6}\t{decoded(line[:_LINE_BYTES])}{cut}"
+    for number, (start, left_out) in enumerate(lines, first):
+        cut = f" (… {left_out:,} bytes more)" if left_out else ""
+        shown = f"{number:6}\t{decoded(start)}{cut}"
         room -= len(shown.encode()) + 1
         if room < 0 and number > first:
             return
@@ -77,13 +83,13 @@ def edit_file(
     if mark.exists() and not staged.exists():
         return f"Edited {tool_input['path']}."
     content, path = _content(workspace, tool_input["path"], limits.file_bytes)
-    edited = _replaced(content, tool_input, path)
+    edited = _replaced(content, tool_input, path, limits.file_bytes)
     with place_of(workspace, tool_input["path"]) as place:
         _Replacement(workspace, place, staged, mark).make(edited)
     return f"Edited {place.path}."
 
 
-def _replaced(content: bytes, tool_input: Mapping[str, Any], path: str) -> bytes:
+def _replaced(content: bytes, tool_input: Mapping[str, Any], path: str, largest: int) -> bytes:
     old, new = encoded(tool_input["old_text"]), encoded(tool_input["new_text"])
     if old == new:
         raise ToolInputError("old_text and new_text are the same.")
@@ -94,6 +100,12 @@ def _replaced(content: bytes, tool_input: Mapping[str, Any], path: str) -> bytes
         raise ToolInputError(
             f"{path} contains old_text {count} times. Give more lines around it, or set "
             "replace_all."
+        )
+    size = len(content) + count * (len(new) - len(old))
+    if size > largest:
+        raise ToolInputError(
+            f"The edited file would have {size:,} bytes; the limit of this tool is {largest:,}. "
+            "Use bash to make larger files."
         )
     return content.replace(old, new)
 

@@ -7,6 +7,7 @@ this process dies.
 
 import contextlib
 import os
+import resource
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,13 +26,21 @@ GATE = "echo ready; read -r _ || exit\n"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Search path for programs, with and without the sandbox."""
 
+OOM_SCORE_ADJ = 800
+"""Of at most 1000 (proc_pid_oom_score_adj(5)), so that even a small command is ended before a
+database that uses most of the memory (chosen)."""
+
 # Standard error is the lifeline, a pipe that only the worker can write to. Only the watch covers a
 # sandbox that is being set up: one of its processes may wait forever for another that was killed,
 # but it is still in this group.
-_WATCH = """
+#
+# First, the kernel is told to end these processes before all others when memory runs out. If that
+# is not possible, they are as likely to be ended as the worker.
+_WATCH = f"""
+{{ echo {OOM_SCORE_ADJ} >/proc/self/oom_score_adj; }} 2>/dev/null
 exec 3<&2 4<&0 2>&1 </dev/null
 "$@" <&4 3<&- 4<&- & command=$!
-{ read -r _ <&3; kill -KILL 0; } 4<&- & watch=$!
+{{ read -r _ <&3; kill -KILL 0; }} 4<&- & watch=$!
 exec 3<&- 4<&-
 wait "$command"; code=$?
 kill -KILL "$watch"; wait "$watch" 2>/dev/null
@@ -163,8 +172,14 @@ def describe_unavailable(reason: str) -> str:
 def limits_script(limits: ToolLimits) -> str:
     """Shell code that sets the limits of each process, or exits."""
     return _LIMITS.format(
-        cpu_seconds=limits.cpu_seconds,
-        memory_kib=limits.memory_bytes // 1024,
-        file_blocks=limits.written_file_bytes // 512,
-        open_files=limits.open_files,
+        cpu_seconds=at_most_ours(resource.RLIMIT_CPU, limits.cpu_seconds),
+        memory_kib=at_most_ours(resource.RLIMIT_AS, limits.memory_bytes) // 1024,
+        file_blocks=at_most_ours(resource.RLIMIT_FSIZE, limits.written_file_bytes) // 512,
+        open_files=at_most_ours(resource.RLIMIT_NOFILE, limits.open_files),
     )
+
+
+def at_most_ours(kind: int, wanted: int) -> int:
+    """A limit that can be set: not above the worker's own hard limit."""
+    hard = resource.getrlimit(kind)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -1,6 +1,7 @@
 """Lists the files of a workspace. Blocking: call it in a thread."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -8,6 +9,7 @@ from itertools import islice
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any
 
+from tools.limits import ToolLimits
 from tools.output import printable
 from tools.paths import Workspace, place_of
 
@@ -23,23 +25,52 @@ _NOT_ENTERED = ".git"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def list_files(workspace: Workspace, tool_input: Mapping[str, Any]) -> str:
+_LONGEST_SECONDS = 1.0
+"""Processor time of one call: it competes with the worker's event loop (chosen)."""
+
+
+def list_files(workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolLimits) -> str:
     """One entry per line, sorted, with sizes; directories end in a slash, links show a target."""
     glob = tool_input.get("glob")
     depth = tool_input.get("depth", _DEFAULT_GLOB_DEPTH if glob else _DEFAULT_DEPTH)
     with place_of(workspace, tool_input.get("path", ".")) as place:
         directory = place.open_directory()
         try:
-            entries = islice(_entries(directory, (), depth), _VISITED_ENTRIES)
-            matching = (line for path, line in entries if glob is None or matches(glob, path))
-            shown = list(islice(matching, _SHOWN_ENTRIES + 1))
+            visited = _Visits(_entries(directory, (), depth))
+            matching = (line for path, line in visited if glob is None or matches(glob, path))
+            shown, fit = _fitting(matching, limits.preview_bytes)
         finally:
             os.close(directory)
-    if not shown:
-        return f"(nothing in {place.path}{' matches' if glob else ''})"
-    if len(shown) > _SHOWN_ENTRIES:
-        shown[-1] = f"(… more than {_SHOWN_ENTRIES:,} entries; name a directory below, or a glob)"
-    return "\n".join(shown)
+    if not (fit and visited.are_complete):
+        shown.append("(… more than is shown; name a directory below, or a simpler glob)")
+    return "\n".join(shown) or f"(nothing in {place.path}{' matches' if glob else ''})"
+
+
+class _Visits:
+    """Entries, up to a number and a time."""
+
+    def __init__(self, entries: Iterator[tuple[tuple[str, ...], str]]) -> None:
+        self._entries = entries
+        self.are_complete = False
+
+    def __iter__(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        end = time.thread_time() + _LONGEST_SECONDS
+        for entry in islice(self._entries, _VISITED_ENTRIES):
+            yield entry
+            if time.thread_time() > end:
+                return
+        self.are_complete = next(self._entries, None) is None
+
+
+def _fitting(lines: Iterator[str], room: int) -> tuple[list[str], bool]:
+    """The first lines, as many as fit, and whether these are all."""
+    shown: list[str] = []
+    for line in lines:
+        room -= len(line.encode()) + 1
+        if room < 0 or len(shown) == _SHOWN_ENTRIES:
+            return shown, False
+        shown.append(line)
+    return shown, True
 
 
 def matches(glob: str, path: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -16,7 +17,15 @@ from seccompy import UnsupportedError
 from domain.errors import SandboxUnavailableError
 from domain.workspace_paths import WORKSPACE
 from tools import seccomp
-from tools.launch import GATE, PATH, HeldJob, LaunchedProcess, describe_unavailable, limits_script
+from tools.launch import (
+    GATE,
+    PATH,
+    HeldJob,
+    LaunchedProcess,
+    at_most_ours,
+    describe_unavailable,
+    limits_script,
+)
 from tools.limits import ToolLimits
 
 SANDBOX_USER = 65533
@@ -26,6 +35,7 @@ system user; other services may run as 65534."""
 _INNER_USER = 65534
 _ACCOUNTS = b"root:x:0:0::/root:/bin/sh\nuser:x:65534:65534::/workspace:/bin/sh\n"
 _GROUPS = b"root:x:0:\nuser:x:65534:\n"
+_SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _INFO_BYTES = 4096
 _SHM, _TMP = "/dev/shm", "/tmp"  # noqa: S108 # directories in the sandbox, created for each command
@@ -79,8 +89,9 @@ class Bubblewrap:
         self._limits = limits
         self._is_root = os.geteuid() == 0
         self.owner = SANDBOX_USER if self._is_root else None
+        processes = at_most_ours(resource.RLIMIT_NPROC, limits.processes)
         self._script = (
-            limits_script(limits) + _PROCESS_LIMIT.format(processes=limits.processes) + GATE + _RUN
+            limits_script(limits) + _PROCESS_LIMIT.format(processes=processes) + GATE + _RUN
         )
 
     def launch(self, job: HeldJob) -> LaunchedProcess:
@@ -139,7 +150,7 @@ class Bubblewrap:
 def _system() -> Iterator[str]:
     """The host's programs and libraries, and the files of /etc that they need."""
     yield from ("--ro-bind", "/usr", "/usr")
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+    for name in _SYSTEM:
         place = Path("/", name)
         if place.is_symlink():
             yield from ("--symlink", str(place.readlink()), str(place))
@@ -147,6 +158,17 @@ def _system() -> Iterator[str]:
             yield from ("--ro-bind", str(place), str(place))
     for path in _ETC:
         yield from ("--ro-bind-try", path, path)
+
+
+def exposure_problem(directory: Path) -> str | None:
+    """Why commands could read this directory of the host, and what to do, or None."""
+    for mounted in ("/usr", *(f"/{name}" for name in _SYSTEM), *_ETC):
+        if directory.resolve().is_relative_to(Path(mounted).resolve()):
+            return (
+                f"{directory} is below {mounted}, which commands in the sandbox can read. Set "
+                "PERDURE_HOME to a directory elsewhere, such as /var/lib/perdure."
+            )
+    return None
 
 
 @contextmanager

@@ -6,8 +6,10 @@ protects against kernel faults in one of them. The list is the inverse of Docker
 """
 
 import errno
+import os
+import stat
 
-from seccompy import ArgCmp, CmpOp, Filter, bpf
+from seccompy import ArgCmp, CmpOp, Filter, bpf, syscall_nr
 
 _FORBIDDEN = (
     # other processes
@@ -24,7 +26,24 @@ _FORBIDDEN = (
     *("io_uring_register", "fanotify_init", "open_by_handle_at", "name_to_handle_at"),
     # keyrings are not namespaced by pid
     *("add_key", "request_key", "keyctl"),
+    # memory that no limit counts, and on which node it is
+    *("memfd_secret", "mbind", "set_mempolicy", "migrate_pages", "move_pages"),
 )
+
+_FORBIDDEN_ON_X86 = ("modify_ldt",)
+
+_MODES = (("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2), ("mknodat", 2), ("mkdirat", 2))
+_MODES_ON_X86 = (("chmod", 1), ("mknod", 1), ("mkdir", 1), ("creat", 1))
+_OPEN, _OPEN_ON_X86 = (("openat", 2),), (("open", 1),)
+"""Calls that set the mode of a file, and the argument with the mode, or with the flags of open."""
+
+_TMPFILE = os.O_TMPFILE & ~os.O_DIRECTORY
+_PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF, 2**64 - 1)
+"""As in Docker's profile; others switch protections off, such as random addresses."""
+
+_SHM_SEGMENT_BYTES = 64 * 1024
+"""Size of a segment of System V shared memory. No process has to hold it, and there may be 4,096:
+256 MiB, as much as in /tmp. Postgres needs 56 bytes (chosen)."""
 
 _CLONE_NEWUSER = 0x10000000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
@@ -41,8 +60,12 @@ def program() -> bytes:
         seccompy.UnsupportedError: on a processor other than x86_64 and aarch64.
     """
     rules = Filter()
-    for name in _FORBIDDEN:
+    for name in (*_FORBIDDEN, *filter(_is_known, _FORBIDDEN_ON_X86)):
         rules.errno(name, errno.EPERM)
+    _forbid_set_id(rules)
+    _forbid_uncounted_memory(rules)
+    others = [ArgCmp(0, CmpOp.NE, allowed) for allowed in _PERSONALITIES]
+    rules.errno("personality", errno.EPERM, args=others)
     rules.errno(
         "clone",
         errno.EPERM,
@@ -55,9 +78,45 @@ def program() -> bytes:
         low_word = ArgCmp(1, CmpOp.MASKED_EQ, request, mask=0xFFFFFFFF)
         rules.errno("ioctl", errno.EPERM, args=[low_word])
     # vsock and others ignore network namespaces and would reach the host of a virtual machine.
-    others = (ArgCmp(0, CmpOp.NE, f) for f in (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK))
-    rules.errno("socket", errno.EAFNOSUPPORT, args=list(others))
+    others = [ArgCmp(0, CmpOp.NE, f) for f in (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)]
+    rules.errno("socket", errno.EAFNOSUPPORT, args=others)
     return _without_x32() + rules.program
+
+
+def _forbid_set_id(rules: Filter) -> None:
+    """Forbid setuid and setgid files.
+
+    With one in a directory of the host, a local user could act as the user of the commands.
+    """
+    for bit in (stat.S_ISUID, stat.S_ISGID):
+        for name, position in (*_MODES, *(m for m in _MODES_ON_X86 if _is_known(m[0]))):
+            rules.errno(name, errno.EPERM, args=[_has_bits(position, bit)])
+        for name, flags in (*_OPEN, *(o for o in _OPEN_ON_X86 if _is_known(o[0]))):
+            for creating in (os.O_CREAT, _TMPFILE):  # otherwise the mode is not read
+                created = [_has_bits(flags, creating), _has_bits(flags + 1, bit)]
+                rules.errno(name, errno.EPERM, args=created)
+    # A filter can't read its mode, which is behind a pointer; libc does not use it.
+    rules.errno("openat2", errno.ENOSYS)
+
+
+def _forbid_uncounted_memory(rules: Filter) -> None:
+    """Forbid memory that belongs to no process, which the limit of a command does not count."""
+    rules.errno("memfd_create", errno.ENOSYS)
+    size = ArgCmp(1, CmpOp.GT, _SHM_SEGMENT_BYTES)
+    rules.errno("shmget", errno.ENOMEM, args=[size])
+
+
+def _has_bits(position: int, bits: int) -> ArgCmp:
+    return ArgCmp(position, CmpOp.MASKED_EQ, bits, mask=bits)
+
+
+def _is_known(name: str) -> bool:
+    """Whether this processor has the call: newer ones have only `openat`, not `open`."""
+    try:
+        syscall_nr(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_x32() -> bytes:

@@ -141,7 +141,8 @@ class Toolbox:
     async def _list_files(
         self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
     ) -> ToolOutcome:
-        return ToolOutcome(await asyncio.to_thread(list_files, workspace, invocation.input))
+        text = await asyncio.to_thread(list_files, workspace, invocation.input, self._limits)
+        return ToolOutcome(text)
 
     async def _write_file(
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted

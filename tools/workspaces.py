@@ -14,7 +14,7 @@ from domain import working_directories
 from domain.errors import ToolInputError
 from domain.tool_calls import ToolInvocation
 from domain.workspace_paths import identity_of
-from tools.copying import copy_tree
+from tools.copying import DEEPEST, copy_tree
 from tools.paths import Workspace
 
 _CLOSED = 0o700
@@ -23,6 +23,11 @@ NO_FILES = (
     "(The conversation from which this one was forked has no files on this host, so the workspace "
     "was empty at the start.)\n"
 )
+SOME_FILES = (
+    "(Of the files of the conversation from which this one was forked, those that can't be read "
+    f"and those below {DEEPEST} levels of directories were not copied.)\n"
+)
+NOT_COPIED = "The files of the conversation from which this one was forked can't be copied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +98,21 @@ class Workspaces:
                 return ""
             if not source.exists():
                 return NO_FILES
-            await asyncio.to_thread(self._copy, source, target)
-            return ""
+            is_whole = await asyncio.to_thread(self._copy, source, target)
+            return "" if is_whole else SOME_FILES
 
-    def _copy(self, source: Path, target: Path) -> None:
+    def _copy(self, source: Path, target: Path) -> bool:
+        """Copy; returns whether the copy is whole."""
         aside = self.private / f"copy-{target.name}"
         shutil.rmtree(aside, ignore_errors=True)  # an incomplete copy of a killed worker
-        copy_tree(source, aside, owner=self._owner)
-        aside.rename(target)
+        try:
+            is_whole = copy_tree(source, aside, owner=self._owner)
+            aside.rename(target)
+        except OSError as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            reason = os.strerror(error.errno or 0)
+            raise ToolInputError(f"{NOT_COPIED} ({reason}).") from error
+        return is_whole
 
     # --- directories that the operator lists --------------------------------------------------
 

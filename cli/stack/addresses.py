@@ -28,13 +28,17 @@ def is_free(host: str, port: int) -> bool:
         return True
 
 
-async def answers_ok(host: str, port: int, path: str) -> bool:
-    """Whether `GET path` brings 200. By hand: the supervisor stays small without an HTTP client."""
+async def answers_ok(host: str, port: int, path: str, *, host_name: str | None = None) -> bool:
+    """Whether `GET path` brings 200. By hand: the supervisor stays small without an HTTP client.
+
+    `host_name` is the name in the Host header, if it is not that of the address.
+    """
+    name = host_name or f"{host}:{port}"
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             reader, writer = await asyncio.open_connection(host, port)
             with closing(writer):
-                writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: {name}\r\n\r\n".encode())
                 return b" 200 " in await reader.readline()
     except (OSError, TimeoutError):
         return False

@@ -3,7 +3,9 @@
 One node on SQLite suits one machine. For many machines, PERDURE_TEMPORAL_ADDRESS names a server.
 """
 
+import json
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Mapping
@@ -79,7 +81,14 @@ def binary() -> str:
 
 
 def part(server: Temporal, log: Path) -> Part:
-    """The server as a part of the stack."""
+    """The server as a part of the stack.
+
+    The server always opens a port for HTTP, without credentials, to which any web page of a browser
+    on this machine could send requests. So it only accepts requests for a secret host name, which
+    no page can have, and which only the check for readiness uses.
+    """
+    host_name = f"{secrets.token_hex(16)}.invalid"
+    allowed = {"frontend.httpAllowedHosts": json.dumps([host_name])}
     command = [
         *(binary(), "server", "start-dev", "--ip", HOST, "--ui-ip", HOST),
         *("--port", str(server.port), "--ui-port", str(server.ui_port)),
@@ -89,13 +98,13 @@ def part(server: Temporal, log: Path) -> Part:
         *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
         *("--ui-disable-news-fetch", "--log-level", "warn"),
     ]
-    for name, value in {**DYNAMIC_CONFIG, **server.dynamic_config}.items():
+    for name, value in {**DYNAMIC_CONFIG, **allowed, **server.dynamic_config}.items():
         command += ["--dynamic-config-value", f"{name}={value}"]
 
     async def is_ready(_: int) -> bool:
         # HTTP reaches the same frontend as gRPC, and answers once the namespace exists.
         path = f"/api/v1/namespaces/{server.namespace}"
-        return await answers_ok(HOST, server.http_port, path)
+        return await answers_ok(HOST, server.http_port, path, host_name=host_name)
 
     return Part(
         name="temporal",

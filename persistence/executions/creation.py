@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.definitions import TaskDefinition
 from contracts.names import workflow_id
 from domain import templates
-from domain.dispatch import StartRequest
+from domain.dispatch import INLINE_TITLE, StartRequest
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db import sql
@@ -134,7 +134,7 @@ def make_start_request(row: ExecutionRow) -> StartRequest:
         workflow_id=row.workflow_id,
         user_id=row.user_id,
         task_id=row.task_id,
-        title=row.title,
+        title=row.title if row.definition is None else INLINE_TITLE,
         trigger_type=row.trigger_type,
         agent_id=row.agent_id,
         tags=row.tags,

@@ -35,6 +35,9 @@ ZERO_WIDTH_SPACE = "\u200b"
 FULL_WIDTH, HALF_WIDTH = "640", "310"
 """Of a chart, in pixels: texts are then as large as those around them (chosen)."""
 
+LONGEST_ADDRESS = 8000
+"""Typst refuses a document with a longer link (its limit in bytes, version 0.15)."""
+
 ENVIRONMENT = {"RAYON_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
 """Without these, the addresses that threads reserve grow with the number of cores."""
 
@@ -95,9 +98,11 @@ def _to_json(nodes: Iterable[Node], chart_width: str = FULL_WIDTH) -> list[dict[
 def _node_to_json(node: Node, chart_width: str) -> dict[str, Any]:
     """The fields that a node uses, with texts that fit on paper."""
     data: dict[str, Any] = {"kind": node.kind}
-    for field in ("href", "level", "mark", "align", "widths"):
+    for field in ("level", "mark", "align", "widths"):
         if value := getattr(node, field):
             data[field] = value
+    if node.href and len(node.href.encode()) <= LONGEST_ADDRESS:  # otherwise only its text
+        data["href"] = node.href
     if node.text:
         data["text"] = _breakable(node.text)
     if node.title:

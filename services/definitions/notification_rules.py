@@ -8,8 +8,13 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from contracts.notifications import NotificationConfig, SlackTarget, WebhookTarget
-from domain.errors import AddressRefusedError, FieldProblem
-from domain.secrets import name_in
+from domain.errors import (
+    AddressRefusedError,
+    FieldProblem,
+    SecretsNotConfiguredError,
+    SecretUnusableError,
+)
+from domain.secrets import decode_signing_key, name_in
 from persistence.definitions import secrets
 from persistence.tables.definitions import SecretRow
 from services.unit_of_work import UnitOfWork
@@ -59,10 +64,10 @@ class TargetRules:
     async def webhook_problems(
         self, target: WebhookTarget, loc: Location
     ) -> Sequence[FieldProblem]:
-        """Return a problem for a URL that is not allowed and for a secret that does not exist."""
+        """Return a problem for a URL that is not allowed and for a secret that can't sign."""
         problems = self._url_problems(target.url, (*loc, "url"))
-        if target.secret_ref is not None and await self._find_secret(target.secret_ref) is None:
-            problems.append(_unknown_secret(target.secret_ref, (*loc, "secret_ref")))
+        if target.secret_ref is not None:
+            problems += await self._key_problems(target.secret_ref, (*loc, "secret_ref"))
         return problems
 
     async def slack_problems(self, target: SlackTarget, loc: Location) -> Sequence[FieldProblem]:
@@ -77,6 +82,17 @@ class TargetRules:
         if not secret.hosts:
             msg = "This secret has no hosts that it may be sent to; add hooks.slack.com to them."
             return [FieldProblem((*loc, "secret_ref"), msg)]
+        return []
+
+    async def _key_problems(self, reference: str, loc: Location) -> list[FieldProblem]:
+        secret = await self._find_secret(reference)
+        if secret is None:
+            return [_unknown_secret(reference, loc)]
+        try:
+            sealer = self._work.services.secrets
+            decode_signing_key(sealer.open(secret.encrypted_value, label=secret.label))
+        except (SecretUnusableError, SecretsNotConfiguredError) as error:
+            return [FieldProblem(loc, error.detail, error.code)]
         return []
 
     def _url_problems(self, url: str, loc: Location) -> list[FieldProblem]:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from temporalio.client import Client as TemporalClient
 
 from contracts import names
+from domain.dispatch import INLINE_TITLE
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow, SignalRow
 from persistence.tables.ledger import AuditRow
@@ -57,6 +58,22 @@ async def test_execute_stores_everything_and_starts_the_workflow(
     assert attributes[names.TAGS] == ["daily"]
     assert attributes[names.STATUS] == "pending"
     assert await described.static_summary() == f"{task['name']} (manual)"
+
+
+async def test_temporal_shows_no_content(
+    client: Client, world: World, temporal_client: TemporalClient
+) -> None:
+    """The title of work without a task is the first line of its prompt or message."""
+    started = await client.post("/api/v1/task-executions", json={"prompt": "A canary sings."})
+    assert started.json()["title"] == "A canary sings."
+    task_run = await execute(client, await make_task(client))
+    await in_session(world, task_run, "completed")
+    path = task_run["_links"]["self"] + "/messages"
+    message = await client.post(path, json={"content": "A canary again."})
+    for body in (started.json(), message.json()):
+        described = await temporal_client.get_workflow_handle(body["workflow_id"]).describe()
+        assert "canary" not in str(described.raw_description)
+        assert (await described.static_summary() or "").startswith(INLINE_TITLE)
 
 
 async def test_reads_agree(client: Client, admin: Client, other: Client) -> None:

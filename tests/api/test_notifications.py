@@ -22,7 +22,9 @@ URL = "https://hooks.example.com/in?token=very-hidden"
 
 @pytest.fixture
 async def signing(client: Client) -> str:
-    await client.put("/api/v1/secrets/signing", json={"value": "whsec_c2VjcmV0"})
+    await client.put(
+        "/api/v1/secrets/signing", json={"value": "whsec_c2VjcmV0LW9mLXR3ZW50eS1mb3VyLWJ5dGVz"}
+    )
     slack = {"value": "https://hooks.slack.com/x", "hosts": ["hooks.slack.com"]}
     await client.put("/api/v1/secrets/slack", json=slack)
     return "secret://signing"
@@ -112,6 +114,22 @@ async def test_what_may_not_is_refused_by_its_field(
     messages = " ".join(e["msg"] for e in refused.json()["errors"])
     for word in ("Value error", "Target", "uple", "pattern", "Extra inputs"):  # the validator's
         assert word not in messages
+
+
+@pytest.mark.parametrize("value", ["whsec_QQ==", "whsec_c2VjcmV0", "a word"])
+async def test_a_secret_that_cannot_sign_is_refused_where_it_is_named(
+    client: Client, value: str
+) -> None:
+    await client.put("/api/v1/secrets/weak", json={"value": value})
+    webhook = {"url": URL, "secret_ref": "secret://weak"}
+    config = {"webhooks": [webhook]}
+    body = {**TASK, "name": f"refused {new_id()}", "notification_config": config}
+    for path, sent in (("tasks", body), ("notifications/test", {"webhook": webhook})):
+        refused = await client.post(f"/api/v1/{path}", json=sent)
+        assert refused.status_code == 422, refused.text
+        [problem] = refused.json()["errors"]
+        assert (problem["loc"][-1], problem["type"]) == ("secret_ref", "secret_unusable")
+        assert "24 bytes or more" in problem["msg"]
 
 
 async def test_a_public_task_keeps_its_slack_address_secret(client: Client, signing: str) -> None:

@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from cli.stack.addresses import free_port
 from cli.stack.temporal import Temporal
@@ -25,6 +26,17 @@ def test_a_worker_announces_itself_and_stops_on_sigterm(
     until(lambda: is_announced(ready, worker.pid), within=READY_SECONDS, what="the worker")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(READY_SECONDS) == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "rebound.example", "closed.invalid"])
+def test_no_web_page_can_use_the_embedded_temporal(temporal_server: Temporal, host: str) -> None:
+    """Its HTTP port asks for no credentials and takes requests of any origin."""
+    address = f"http://127.0.0.1:{temporal_server.http_port}/api/v1/namespaces/default"
+    headers = {"host": f"{host}:{temporal_server.http_port}"}
+    end_all = {"visibilityQuery": "ExecutionStatus='Running'", "terminationOperation": {}}
+    assert httpx2.get(f"{address}/workflows", headers=headers).status_code == 403
+    sent = httpx2.post(f"{address}/batch-operations/x", headers=headers, json=end_all)
+    assert sent.status_code == 403
 
 
 def test_a_gateway_serves_without_temporal_and_stops_on_sigterm(

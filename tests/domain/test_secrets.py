@@ -1,8 +1,11 @@
 """References to secrets, and what a secret may reach."""
 
+import base64
+
 import pytest
 
-from domain.secrets import may_reach, name_in, reference_in, sounds_secret
+from domain.errors import SecretUnusableError
+from domain.secrets import decode_signing_key, may_reach, name_in, reference_in, sounds_secret
 
 
 @pytest.mark.parametrize(
@@ -68,3 +71,27 @@ def test_other_names_do_not(name: str) -> None:
 )
 def test_a_reference_is_alone_or_after_a_word(value: str, reference: str | None) -> None:
     assert reference_in(value) == reference
+
+
+@pytest.mark.parametrize("length", [24, 32, 64])
+def test_a_long_enough_key_signs(length: int) -> None:
+    key = b"\xfbk" * (length // 2)
+    assert decode_signing_key("whsec_" + base64.b64encode(key).decode()) == key
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "whsec_QQ==",  # one byte
+        "whsec_" + base64.b64encode(b"k" * 23).decode(),
+        "whsec_",
+        "whsec_\xe4",
+        "whsec_" + base64.b64encode(b"k" * 32).decode() + "\n",
+        "whsec_" + base64.urlsafe_b64encode(b"\xfb" * 24).decode(),
+        base64.b64encode(b"k" * 32).decode(),
+        "",
+    ],
+)
+def test_other_values_do_not_sign(value: str) -> None:
+    with pytest.raises(SecretUnusableError, match="24 bytes or more"):
+        decode_signing_key(value)

@@ -119,6 +119,30 @@ async def test_hostile_text_stays_text(report_of: ReportOf) -> None:
     assert all(a.startswith(("/api/v1/", "https://evil.example/")) for a in addresses_of(made))
 
 
+LONG = "a" * 9_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[words](https://e.example/?q={LONG})",
+        f"[words](https://e.example/{'漢' * 900})",
+        f"words <https://e.example/{LONG}>",
+        f"[words][1]\n\n[1]: https://e.example/{LONG}",
+        f"![words](https://e.example/{LONG})",
+        f"[words](mailto:{LONG}@e.example)",
+        f"| [words](https://e.example/{LONG}) |\n|---|\n| x |",
+        f"words https://e.example/{LONG}",
+    ],
+)
+async def test_a_link_that_is_too_long_is_set_as_text(report_of: ReportOf, text: str) -> None:
+    beside = "[short](https://e.example/short)"
+    made = render(await report_with_answer(report_of, f"{text}\n\n{beside}"), "pdf")
+    assert "words" in text_of(made)
+    assert "https://e.example/short" in addresses_of(made)
+    assert all(len(address) < 8000 for address in addresses_of(made))
+
+
 async def test_a_long_execution_is_rendered(report_of: ReportOf) -> None:
     made = render(await report_of(examples.endless), "pdf")
     assert "102 messages are left out here" in text_of(made)

@@ -2,7 +2,11 @@
 
 import asyncio
 import hashlib
+import io
 import os
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,9 @@ from hypothesis import strategies as st
 
 from domain.tool_calls import ProcessIdentity, ToolEffect
 from tests.tools.conftest import MakeCalls, SessionCalls
-from tools.limits import ToolLimits
+from tools import listing
+from tools.limits import MIB, ToolLimits
+from tools.lines import LineReader
 from tools.listing import matches
 from tools.specs import BUILTIN_TOOLS
 
@@ -153,6 +159,52 @@ async def test_edits_that_can_not_be_made(call: SessionCalls) -> None:
     assert (call.workspace / "f").read_bytes() == b"b b\r\n"
 
 
+@contextmanager
+def at_most(memory_bytes: int) -> Iterator[None]:
+    """Check the memory of all threads meanwhile."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < memory_bytes
+    finally:
+        tracemalloc.stop()
+
+
+async def test_an_edit_is_bounded_before_it_is_made(make_calls: MakeCalls) -> None:
+    call = make_calls(limits=ToolLimits(file_bytes=MIB))
+    (call.workspace / "f").write_text("a" * 1500)
+    edit = {"path": "f", "old_text": "a", "new_text": "b" * 500_000, "replace_all": True}
+    with at_most(8 * MIB):
+        refusal = await call.refusal("edit_file", **edit)
+    assert "750,000,000 bytes; the limit of this tool is 1,048,576" in refusal
+    assert (call.workspace / "f").read_text() == "a" * 1500
+    await call.text("edit_file", **{**edit, "new_text": "b" * 699})
+    assert (call.workspace / "f").stat().st_size == 1500 * 699
+
+
+@pytest.mark.parametrize("line", [b"\n", b"x\n", b"x" * 300_000 + b"\n", b"x" * 5_000_000])
+async def test_a_large_file_is_read_in_little_memory(call: SessionCalls, line: bytes) -> None:
+    (call.workspace / "f").write_bytes(line * (15 * MIB // len(line)))
+    count = 15 * MIB // len(line) if line.endswith(b"\n") else 1
+    for offset in (1, 1 + count // 2, count):
+        with at_most(4 * MIB):
+            text = await call.text("read_file", path="f", offset=offset, limit=10_000)
+        assert text.startswith(f"{offset:6}\t")
+    assert count == 1 or text.endswith(f"of {count:,}; that is the end)")
+    assert f"only {count:,} lines" in await call.refusal("read_file", path="f", offset=count + 1)
+
+
+@given(st.binary(max_size=60).map(lambda b: b.translate(None, b"\r")), st.integers(0, 20))
+def test_lines_are_those_of_the_whole_content(content: bytes, skipped: int) -> None:
+    content = content.replace(b"0", b"\n")
+    expected = content.removesuffix(b"\n").split(b"\n") if content else []
+    reader = LineReader(io.BytesIO(content), 1000)
+    reader.skip(skipped)
+    first = next(reader.read(), None)
+    assert first == ((expected[skipped], 0) if skipped < len(expected) else None)
+    assert reader.count() == len(expected)
+
+
 async def test_an_edit_that_is_tried_again_is_made_once(call: SessionCalls) -> None:
     (call.workspace / "f").write_text("a")
     edit = call.invocation("edit_file", path="f", old_text="a", new_text="aa")
@@ -234,7 +286,23 @@ async def test_a_listing_has_an_end(call: SessionCalls) -> None:
         (call.workspace / f"f{n:04}").touch()
     lines = (await call.text("list_files")).splitlines()
     assert len(lines) == 1001
-    assert "more than 1,000 entries" in lines[-1]
+    assert "more than is shown" in lines[-1]
+
+
+async def test_a_listing_is_bounded_in_bytes_and_time(
+    make_calls: MakeCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = make_calls(limits=ToolLimits(preview_bytes=1000))
+    for n in range(20):
+        (call.workspace / f"{n:0200}").touch()
+    text = await call.text("list_files")
+    assert len(text) < 1100
+    assert "more than is shown" in text
+    whole = await call.text("list_files", glob="*1[0-3]")
+    assert len(whole.splitlines()) == 4
+    assert "more" not in whole
+    monkeypatch.setattr(listing, "_LONGEST_SECONDS", 0.0)
+    assert "simpler glob" in await call.text("list_files", glob="**/*0*1*2*")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.tools.conftest import MakeCalls, SessionCalls
+from tools.launch import OOM_SCORE_ADJ
 from tools.limits import MIB, ToolLimits
+from tools.sandbox import exposure_problem
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,16 @@ from tools.limits import MIB, ToolLimits
         "chroot / true",
         "mknod device c 1 3",
         "chown 0 .",
+        "cp /bin/true x && chmod 4755 x",
+        "cp /bin/true x && chmod g+s x",
+        "install -m 4755 /bin/true x",
+        "mkdir -m 2755 d",
+        "python3 -c 'import os; os.open(\"x\", os.O_CREAT | os.O_WRONLY, 0o4755)'",
+        "python3 -c 'import os; os.open(\".\", os.O_TMPFILE | os.O_WRONLY, 0o2755)'",
+        "python3 -c 'import os; os.mknod(\"x\", 0o104755)'",
+        "python3 -c 'import os; os.memfd_create(\"x\")'",
+        "python3 -c 'import ctypes; exit(ctypes.CDLL(None).shmget(0, 1 << 20, 0o600) < 0)'",
+        "python3 -c 'import ctypes; exit(ctypes.CDLL(None).personality(0x40000) < 0)'",
         "echo 1 > /proc/sys/kernel/panic",
         "python3 -c 'import socket; socket.create_connection((\"1.1.1.1\", 53), 2)'",
         "python3 -c 'import socket; socket.socket(socket.AF_VSOCK)'",
@@ -43,6 +56,41 @@ from tools.limits import MIB, ToolLimits
 async def test_forbidden(make_calls: MakeCalls, command: str) -> None:
     limits = ToolLimits(written_file_bytes=MIB, tmp_bytes=2 * MIB, cpu_seconds=1)
     assert "[exit code 0]" not in await make_calls(limits=limits).bash(command)
+
+
+async def test_ordinary_modes_and_memory_are_possible(call: SessionCalls) -> None:
+    assert "[exit code 0]" in await call.bash(
+        "install -m 755 /bin/true x && mkdir -m 1777 d && chmod 0640 x && ./x; touch y && "
+        "chmod +x y && cp -a y z && tar cf t.tar y && tar xf t.tar && "
+        "python3 -c 'import ctypes; exit(ctypes.CDLL(None).shmget(0, 56, 0o600) < 0)'"
+    )
+
+
+async def test_the_kernel_ends_commands_first(any_call: SessionCalls) -> None:
+    score = await any_call.bash("cat /proc/self/oom_score_adj")
+    assert score == f"{OOM_SCORE_ADJ}\n\n[exit code 0]"
+
+
+async def test_hard_limits_of_the_worker_below_a_commands_hold() -> None:
+    """A limit can't be raised above them, and commands run nevertheless."""
+    code = (
+        "import asyncio, sys, tempfile; from pathlib import Path; from tools.toolbox import "
+        "Toolbox; print(asyncio.run(Toolbox(Path(tempfile.mkdtemp()), host_id='x').probe()))"
+    )
+    limited = 'ulimit -v 3000000 && ulimit -n 512 && ulimit -f 1000 && ulimit -t 60 && exec "$@"'
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", limited, "sh", sys.executable, "-c", code),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert (await process.communicate())[0] == b"None\n"
+
+
+@pytest.mark.parametrize("home", ["/usr/local/perdure", "/lib64/x", "/etc/alternatives/x"])
+def test_a_home_that_commands_could_read_is_refused(home: str, tmp_path: Path) -> None:
+    assert "PERDURE_HOME" in (exposure_problem(Path(home)) or "")
+    (tmp_path / "link").symlink_to(home)
+    assert exposure_problem(tmp_path / "link" / "below") is not None
+    assert exposure_problem(tmp_path) is None
 
 
 async def test_there_is_no_network_to_the_host(call: SessionCalls) -> None:

@@ -1,5 +1,6 @@
 """Where tools work: a fork's copy of another session's files, and directories that are listed."""
 
+import errno
 import os
 import shutil
 import socket
@@ -12,16 +13,17 @@ import pytest
 
 from domain.errors import ToolInputError
 from domain.ids import new_id
+from domain.sparse_files import is_sparse
 from domain.tool_calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, SessionCalls
-from tools.copying import copy_tree
+from tools.copying import DEEPEST, copy_tree
 from tools.launch import Unprotected
 from tools.limits import ToolLimits
 from tools.paths import place_of
 from tools.sandbox import SANDBOX_USER, Bubblewrap
 from tools.shell import Shell
 from tools.toolbox import Toolbox
-from tools.workspaces import NO_FILES, Workspaces
+from tools.workspaces import NO_FILES, SOME_FILES, Workspaces
 
 IS_ROOT = os.geteuid() == 0
 
@@ -97,6 +99,66 @@ def test_a_copy_holds_nothing_but_files_directories_and_links(tmp_path: Path) ->
     assert (target / "program").stat().st_mode & 0o7777 == 0o755
     assert (target / "out").readlink() == outside
     assert (target / "deep" / "file").read_text() == "deep"
+
+
+def deep(levels: int) -> str:
+    """A command that makes directories inside each other."""
+    make = f'for _ in range({levels}): os.mkdir("d"); os.chdir("d")'
+    return f"python3 -c 'import os\n{make}'"
+
+
+async def test_a_fork_of_a_very_deep_workspace_gets_what_fits(caller: SessionCalls) -> None:
+    await caller.bash(f"echo kept > f; {deep(1500)}")
+    fork = SessionCalls(caller.toolbox)
+    outcome = await run(
+        fork, "read_file", forked_from_session_id=caller.session_id, given={"path": "f"}
+    )
+    assert (outcome.text, outcome.is_error) == (f"{SOME_FILES}     1\tkept", False)
+    assert (fork.workspace / "/".join("d" * DEEPEST)).is_dir()
+    assert not (fork.workspace / "/".join("d" * (DEEPEST + 1))).exists()
+    await caller.bash("rm -r d")  # pytest can't
+
+
+async def test_a_path_does_not_use_up_the_files_of_the_worker(caller: SessionCalls) -> None:
+    await caller.bash(deep(500))
+    assert "more than 200 dir" in await caller.refusal("read_file", path="d/" * 500 + "f")
+    assert "more than 200 dir" in await caller.refusal(
+        "write_file", path="e/" * 500 + "f", content="x"
+    )
+    assert "[exit code 0]" in await caller.bash("rm -r d e")
+
+
+async def test_a_copy_that_can_not_be_written_is_an_error_for_the_model(
+    caller: SessionCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await caller.text("write_file", path="f", content="x")
+
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "pread", full)
+    fork = SessionCalls(caller.toolbox)
+    fields: dict[str, Any] = {"forked_from_session_id": caller.session_id}
+    outcome = await run(fork, "list_files", **fields)
+    assert outcome.is_error
+    assert "can't be copied (No space left on device)" in outcome.text
+    monkeypatch.undo()
+    assert (await run(fork, "list_files", **fields)).text == "f  (1 bytes)"
+
+
+def test_holes_of_files_are_not_filled_by_a_copy(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    with (source / "sparse").open("wb") as file:
+        file.truncate(1 << 30)
+        file.seek(500 << 20)
+        file.write(b"middle")
+    assert copy_tree(source, target, owner=None)
+    status = (target / "sparse").stat()
+    assert (status.st_size, is_sparse(status)) == (1 << 30, True)
+    with (target / "sparse").open("rb") as copy:
+        copy.seek((500 << 20) - 2)
+        assert copy.read(10) == b"\0\0middle\0\0"
 
 
 async def test_tools_work_in_a_listed_directory(caller: SessionCalls, listed: Path) -> None:
