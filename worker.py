@@ -34,6 +34,7 @@ from runtime.outbound import Outbound, checked_url
 from runtime.readiness import announce
 from runtime.sandbox import SandboxedRunner
 from runtime.schedules import Schedules
+from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
@@ -117,7 +118,9 @@ def delivery_activities(
     return DeliveryActivities(sender, public_url=settings.public_url)
 
 
-def execution_runner(settings: Settings, database: Database, model: Model) -> ExecutionRunner:
+def execution_runner(
+    settings: Settings, database: Database, model: Model, schemas: IsolatedEvaluator
+) -> ExecutionRunner:
     """Build what all `call_claude` activities of this worker share."""
     host = host_id(settings.home)
     return ExecutionRunner(
@@ -130,6 +133,7 @@ def execution_runner(settings: Settings, database: Database, model: Model) -> Ex
             sandbox=settings.sandbox,
             working_directories=settings.working_directories,
         ),
+        schemas=schemas,
         store=BlobStore(settings.home / "artifacts"),
         prices=ListPrices(),
         live_watchers=LiveWatchers(database),
@@ -156,7 +160,11 @@ def background_tasks(
 
 
 def compose_services(
-    settings: Settings, database: Database, client: Client, outbound: Outbound
+    settings: Settings,
+    database: Database,
+    client: Client,
+    outbound: Outbound,
+    schemas: IsolatedEvaluator,
 ) -> Services:
     """Build the services."""
     keys = settings.secrets_key
@@ -169,6 +177,7 @@ def compose_services(
             remembered_seconds=0,  # a worker starts only scheduled runs
         ),
         secrets=SecretBox(keys.get_secret_value() if keys else None),
+        schemas=schemas,
         settings=OperatorSettings(
             default_model=settings.model,
             working_directories=settings.working_directories,
@@ -188,8 +197,10 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
         await refuse_pre_release_database(database.engine)
         outbound = Outbound(settings.outbound_allow)
         stack.push_async_callback(outbound.aclose)
-        services = compose_services(settings, database, client, outbound)
-        runner = execution_runner(settings, database, model)
+        schemas = IsolatedEvaluator(is_metered=False)
+        stack.push_async_callback(schemas.close)
+        services = compose_services(settings, database, client, outbound, schemas)
+        runner = execution_runner(settings, database, model, schemas)
         await stack.enter_async_context(background_tasks(settings, runner, services))
         deliveries = delivery_activities(settings, services, outbound)
         activities = Activities(runner, services)

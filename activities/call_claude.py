@@ -16,6 +16,7 @@ from agent.ports import Model, Prices, Store, Tools
 from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
 from domain.errors import ExecutionTerminalError
+from domain.json_schemas import SchemaEvaluator
 from domain.outcomes import Outcome, Stop
 from persistence.db.database import Database
 from persistence.executions.fencing import RunIdentity
@@ -92,6 +93,7 @@ class ExecutionRunner:
     host_id: UUID
     model: Model
     tools: Tools
+    schemas: SchemaEvaluator
     store: Store
     prices: Prices
     live_watchers: LiveWatchers
@@ -107,6 +109,7 @@ class ExecutionRunner:
                 ),
                 model=self.model,
                 tools=self.tools,
+                schemas=self.schemas,
                 store=self.store,
                 prices=self.prices,
                 live_updates=ExecutionLiveUpdates(run.execution_id, self.live_watchers),

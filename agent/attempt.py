@@ -206,7 +206,7 @@ class Attempt:
 
     async def apply_expiries(self) -> None:
         """Apply the rules of requests that are past due."""
-        step = inbox.apply_expiries(
+        step = await inbox.apply_expiries(
             self.state, datetime.now(UTC), default_problem=self._default_problem
         )
         if step is not None:

@@ -9,12 +9,12 @@ from typing import Any
 
 from agent import input_requests
 from agent.ports import Tools
-from agent.results import schema_problem
 from agent.subtasks import make_child
 from domain.answers import Asked, check_default
 from domain.engine_tools import ASK_USER, DELEGATE, ENGINE_TOOLS
 from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
+from domain.json_schemas import SchemaEvaluator
 from domain.steps import (
     Failure,
     NewChild,
@@ -42,10 +42,11 @@ class Decision:
 class Decider:
     """Applies the execution's permissions and policies to the calls of one turn."""
 
-    def __init__(self, snapshot: Snapshot, tools: Tools) -> None:
+    def __init__(self, snapshot: Snapshot, tools: Tools, schemas: SchemaEvaluator) -> None:
         """`snapshot` contains the permissions, the input policy and the depth."""
         self._snapshot = snapshot
         self._tools = tools
+        self._schemas = schemas
 
     def decide(
         self,
@@ -148,7 +149,7 @@ class Decider:
             return Decision(reported)
         return self._ask(call, input_requests.effect_check_request(call, people, now))
 
-    def default_problem(self, request: OpenRequest, call: ToolCall | None) -> str | None:
+    async def default_problem(self, request: OpenRequest, call: ToolCall | None) -> str | None:
         """Why the task's default answer does not fit this request, as a sentence, or None."""
         spec = self.spec(call.name) if call is not None else None
         asked = Asked(
@@ -161,7 +162,11 @@ class Decider:
         )
         check = check_default(asked, request.default_answer)
         found = [problem.msg for problem in check.problems]
-        found += filter(None, (schema_problem(s.value, s.schema) for s in check.schemas))
+        for s in check.schemas:
+            problems = await self._schemas.value_problems(self._snapshot.user_id, s.schema, s.value)
+            found += [
+                f"The answer does not match the schema: {problem.msg}" for problem in problems
+            ]
         return found[0] if found else None
 
     def _ask(self, call: ToolCall, request: NewRequest) -> Decision:

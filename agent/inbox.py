@@ -1,6 +1,6 @@
 """Applying signals, answers and expiries to the run state. Pure: state in, step out."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from agent import events, input_requests
@@ -26,7 +26,7 @@ CANCEL, MESSAGE = "cancel", "message"
 REFUSALS = frozenset({"deny", "skip"})
 """Decisions that run nothing. As default answers they are no person's."""
 
-DefaultProblem = Callable[[OpenRequest, ToolCall | None], str | None]
+DefaultProblem = Callable[[OpenRequest, ToolCall | None], Awaitable[str | None]]
 """Why the default answer does not fit a request about a call, as a sentence, or None."""
 
 
@@ -91,7 +91,7 @@ def _apply_child(state: RunState, child: ChildResult) -> list[ToolCall]:
     ]
 
 
-def apply_expiries(
+async def apply_expiries(
     state: RunState, now: datetime, *, default_problem: DefaultProblem
 ) -> Step | None:
     """Apply the rule of each request past due and settle expired timers; None if there are none."""
@@ -104,7 +104,7 @@ def apply_expiries(
         del state.requests[request.id]
         new_events.append(events.input_expired(request))
         call = state.calls[request.tool_call_id] if request.tool_call_id is not None else None
-        settled = _expire(request, call, default_problem)
+        settled = await _expire(request, call, default_problem)
         if isinstance(settled, Failure):
             failure = settled
         elif settled is not None:
@@ -119,7 +119,7 @@ def apply_expiries(
     )
 
 
-def _expire(
+async def _expire(
     request: OpenRequest, call: ToolCall | None, default_problem: DefaultProblem
 ) -> ToolCall | Failure | None:
     """What follows from an expired request: its call, or a failure of the execution.
@@ -133,7 +133,7 @@ def _expire(
         return missing
     reason = ""
     if request.on_expiry == "default":
-        problem = default_problem(request, call)
+        problem = await default_problem(request, call)
         answer = read_default(request.default_answer)
         decision = answer.get("decision")
         if problem is None and call is not None and decision not in REFUSALS:

@@ -10,6 +10,7 @@ from agent.ports import Model, Prices, Record, Store, Tools, UpdatePublisher
 from agent.state import RunState
 from agent.tool_turn import ToolTurn
 from domain.errors import ErrorCode
+from domain.json_schemas import SchemaEvaluator
 from domain.outcomes import Outcome, Stop
 from domain.steps import Failure, Snapshot
 
@@ -26,6 +27,7 @@ class Loop:
         record: Record,
         model: Model,
         tools: Tools,
+        schemas: SchemaEvaluator,
         store: Store,
         prices: Prices,
         live_updates: UpdatePublisher,
@@ -36,6 +38,7 @@ class Loop:
         self._record = record
         self._model = model
         self._tools = tools
+        self._schemas = schemas
         self._store = store
         self._prices = prices
         self._live_updates = live_updates
@@ -71,7 +74,7 @@ class Loop:
                 return stop
 
     def _parts(self, snapshot: Snapshot) -> tuple[Attempt, ToolTurn, ModelTurn]:
-        decider = Decider(snapshot, self._tools)
+        decider = Decider(snapshot, self._tools, self._schemas)
         attempt = Attempt(
             snapshot,
             record=self._record,
@@ -82,7 +85,12 @@ class Loop:
         )
         tools = ToolTurn(attempt, tools=self._tools, store=self._store, decider=decider)
         model = ModelTurn(
-            attempt, model=self._model, prices=self._prices, tools=tools, decider=decider
+            attempt,
+            model=self._model,
+            prices=self._prices,
+            tools=tools,
+            decider=decider,
+            schemas=self._schemas,
         )
         tools.close = model.close_tool_turn
         return attempt, tools, model

@@ -15,6 +15,7 @@ from agent.stop_reasons import Next, Reaction, react
 from agent.tool_turn import ToolTurn
 from agent.transcript import text_block, tool_uses
 from domain.errors import ErrorCode, FencedOutError, ModelCallError
+from domain.json_schemas import SchemaEvaluator
 from domain.model_calls import Block, ModelResponse
 from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
@@ -25,7 +26,14 @@ class ModelTurn:
     """Makes the model calls of one attempt."""
 
     def __init__(
-        self, attempt: Attempt, *, model: Model, prices: Prices, tools: ToolTurn, decider: Decider
+        self,
+        attempt: Attempt,
+        *,
+        model: Model,
+        prices: Prices,
+        tools: ToolTurn,
+        decider: Decider,
+        schemas: SchemaEvaluator,
     ) -> None:
         """`tools` records the tool calls of an answer."""
         self._attempt = attempt
@@ -34,6 +42,7 @@ class ModelTurn:
         self._prices = prices
         self._tools = tools
         self._decider = decider
+        self._schemas = schemas
 
     # --- before the call ----------------------------------------------------------------------
 
@@ -209,7 +218,7 @@ class ModelTurn:
                 self._attempt.failure = reaction.failure
                 return Step()
             case Next.DONE:
-                return self.result()
+                return await self.result()
 
     async def _open_tools(self, response: ModelResponse) -> Step:
         decisions = self._decider.decide(
@@ -221,10 +230,15 @@ class ModelTurn:
         step = await self._tools.open(decisions)
         return step + self.close_tool_turn() if self._state.is_turn_settled else step
 
-    def result(self) -> Step:
+    async def result(self) -> Step:
         """The execution's result as a step; a result that misses its schema is a failure."""
         options = self._state.snapshot.definition.get("sdk_options", {})
-        result = make_result(self._state.transcript.last_blocks, options.get("output_schema"))
+        result = await make_result(
+            self._state.transcript.last_blocks,
+            options.get("output_schema"),
+            schemas=self._schemas,
+            user_id=self._state.snapshot.user_id,
+        )
         if isinstance(result, Failure):
             self._attempt.failure = result
             return Step()
@@ -246,7 +260,7 @@ class ModelTurn:
             )
             return None
         self._attempt.failure = reaction.failure
-        has_result = reaction.failure is None and self.result().result is not None
+        has_result = reaction.failure is None and (await self.result()).result is not None
         return Stop(Outcome.DONE) if has_result else None
 
     async def _continue_paused_turn(self) -> Stop | None:

@@ -47,6 +47,7 @@ from persistence.executions.cached_reads import CachedReads
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound, checked_url
 from runtime.schedules import Schedules
+from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
@@ -138,12 +139,14 @@ async def composed(
     quotas = QuotaGuard(
         Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
     )
+    schemas = IsolatedEvaluator(is_metered=True)
     services = Services(
         database=database,
         workflows=Dispatcher(temporal),
         schedules=Schedules(temporal),
         quotas=quotas,
         secrets=sealer,
+        schemas=schemas,
         settings=OperatorSettings(
             default_model=settings.model,
             working_directories=settings.working_directories,
@@ -165,6 +168,7 @@ async def composed(
     )
     async with watcher.running():
         yield gateway
+    await schemas.close()
     await tokens.close()
     await outbound.aclose()
     await cached_reads.close()

@@ -311,6 +311,7 @@ class Snapshot:
     """The record at the start of an attempt."""
 
     execution_id: UUID
+    user_id: UUID
     session_id: UUID
     forked_from_session_id: UUID | None
     """The session whose files were copied into this one."""

@@ -23,6 +23,7 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.dispatch import StartRequest
+from domain.json_schemas import SchemaEvaluator
 from domain.schedules import Backfill
 from persistence.db.database import Database
 from persistence.definitions.secrets import SecretSealer
@@ -72,6 +73,7 @@ class Services:
     schedules: ScheduleServer
     quotas: QuotaGuard
     secrets: SecretSealer
+    schemas: SchemaEvaluator
     settings: OperatorSettings
     user_caches: Sequence[UserCache] = ()
     """What this process remembers about users for some seconds."""

@@ -34,8 +34,8 @@ database that uses most of the memory (chosen)."""
 # sandbox that is being set up: one of its processes may wait forever for another that was killed,
 # but it is still in this group.
 #
-# First, the kernel is told to end these processes before all others when memory runs out. If that
-# is not possible, they are as likely to be ended as the worker.
+# First, a high score makes the kernel end these processes before others when memory runs out. If
+# it can't be set, they are as likely to be ended as the worker.
 _WATCH = f"""
 {{ echo {OOM_SCORE_ADJ} >/proc/self/oom_score_adj; }} 2>/dev/null
 exec 3<&2 4<&0 2>&1 </dev/null

@@ -76,6 +76,7 @@ async def load(
             progress = await _load_progress(session, taken, transcript)
     return Snapshot(
         execution_id=taken.id,
+        user_id=taken.user_id,
         session_id=taken.session_id,
         forked_from_session_id=taken.forked_from_session_id,
         title=taken.title,

@@ -78,6 +78,7 @@ async def _find_problems(
     return resolved, [
         *_definition_problems(definition, agent, settings),
         *policy_rules.input_policy_problems(resolved),
+        *await _schema_problems(work, definition),
         *agent_problems,
         *group_problems,
         *mcp_rules.inline_problems(definition.sdk_options.mcp_servers, settings.check_url),
@@ -108,7 +109,6 @@ def _definition_problems(
 ) -> Iterator[FieldProblem]:
     yield from _tool_problems(definition)
     yield from _report_problems(definition)
-    yield from _schema_problems(definition)
     yield from _budget_problems(definition, agent, settings.default_model)
     yield from policy_rules.thinking_problems(definition.sdk_options)
     if definition.working_directory_path is not None:
@@ -155,12 +155,14 @@ def _report_problems(task: TaskDefinition) -> Iterator[FieldProblem]:
         )
 
 
-def _schema_problems(task: TaskDefinition) -> Iterator[FieldProblem]:
+async def _schema_problems(work: UnitOfWork, task: TaskDefinition) -> list[FieldProblem]:
+    problems: list[FieldProblem] = []
     if task.variables_schema is not None:
-        yield from schema_problems(task.variables_schema, ("body", "variables_schema"))
+        problems += await schema_problems(work, task.variables_schema, ("body", "variables_schema"))
     if task.sdk_options.output_schema is not None:
         loc = ("body", "sdk_options", "output_schema")
-        yield from schema_problems(task.sdk_options.output_schema, loc)
+        problems += await schema_problems(work, task.sdk_options.output_schema, loc)
+    return problems
 
 
 def _budget_problems(

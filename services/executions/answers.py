@@ -31,7 +31,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock_open(work.session, execution, request_id)
     asked = await _read_asked(work.session, execution, row)
-    checked = make_answer(asked, body, input_sha256=row.input_sha256)
+    checked = await make_answer(work, asked, body, input_sha256=row.input_sha256)
     await input_requests.answer(work.session, row, checked, by=work.caller.user_id)
     await work.record_audit(
         "input_request.answer",
@@ -58,7 +58,9 @@ async def _read_asked(
     )
 
 
-def make_answer(asked: Asked, body: AnswerBody, *, input_sha256: bytes | None) -> dict[str, Any]:
+async def make_answer(
+    work: UnitOfWork, asked: Asked, body: AnswerBody, *, input_sha256: bytes | None
+) -> dict[str, Any]:
     """Return the answer as it is stored. `input_sha256` is the hash of the request's tool input.
 
     Raises:
@@ -69,18 +71,21 @@ def make_answer(asked: Asked, body: AnswerBody, *, input_sha256: bytes | None) -
         message = "This answer was given for another tool input; read the request again."
         raise InputChangedError(message)
     given = body.model_dump(include=set(ANSWER_FIELDS), exclude_none=True)
-    problems = [*_remember_problems(body), *_answer_problems(asked, given)]
+    problems = [*_remember_problems(body), *await _answer_problems(work, asked, given)]
     if problems:
         raise InvalidInputError("The answer does not fit the request; see errors.", problems)
     return {"decision": "approve", **given} if asked.kind in QUESTIONS else given
 
 
-def _answer_problems(asked: Asked, given: dict[str, Any]) -> Iterator[FieldProblem]:
+async def _answer_problems(
+    work: UnitOfWork, asked: Asked, given: dict[str, Any]
+) -> list[FieldProblem]:
     check = check_answer(asked, given)
-    yield from check.problems
+    problems = list(check.problems)
     # The schemas refuse an input that the tool can't take before it uses up the approval.
     for schema in check.schemas:
-        yield from value_problems(dict(schema.schema), schema.value, schema.loc)
+        problems += await value_problems(work, schema.schema, schema.value, schema.loc)
+    return problems
 
 
 def _remember_problems(body: AnswerBody) -> Iterator[FieldProblem]:

@@ -125,7 +125,8 @@ async def check_start(
         ]
     variables: dict[str, Any] = {**definition.default_variables, **start.variables}
     if definition.variables_schema is not None:
-        problems += value_problems(definition.variables_schema, variables, ("body", "variables"))
+        loc = ("body", "variables")
+        problems += await value_problems(work, definition.variables_schema, variables, loc)
     if rendered_length(definition.prompt_template, variables) > LONGEST_RENDERED:
         hint = f"The rendered prompt is longer than {LONGEST_RENDERED} characters; shorten it."
         problems.append(FieldProblem(("body", "variables"), hint, "too_long"))

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from agent import results
 from domain.errors import ErrorCode
 from tests.agent.in_memory.driver import Runner, Turn, use
 
@@ -182,9 +181,8 @@ async def test_output_that_cannot_be_kept_ends_the_execution_at_once(
 
 
 async def test_a_shape_that_cannot_be_had_ends_the_execution_and_fetches_nothing(
-    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(results, "LONGEST_SECONDS", 0.05)
     there = tmp_path / "schema.json"
     there.write_text("{}")
     shapes = [

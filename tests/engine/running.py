@@ -22,6 +22,7 @@ from persistence.db.database import Database
 from persistence.identity import users
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound
+from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.engine.driver import Engine
@@ -73,9 +74,12 @@ async def open_driver(place: WorkerPlace, scripted: ScriptedModelServer) -> Asyn
     database = Database.connect(place.database_url)
     async with database.transaction() as session:
         user_id = (await users.find_or_create(session, "alice", "user")).id
-    services = worker.compose_services(place.settings(), database, client, Outbound(()))
+    schemas = IsolatedEvaluator(is_metered=False)
+    settings = place.settings()
+    services = worker.compose_services(settings, database, client, Outbound(()), schemas)
     dispatcher = Dispatcher(client)
     yield Engine(database, client, dispatcher, services, scripted, user_id, place.home)
+    await schemas.close()
     await database.close()
 
 

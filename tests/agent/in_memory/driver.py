@@ -23,6 +23,7 @@ from domain.model_calls import Prefix
 from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import NewMessage, Signal
+from runtime.schema_evaluation import IsolatedEvaluator
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.record import InMemoryRecord, append_events, finish
 from tests.agent.in_memory.rows import (
@@ -61,6 +62,7 @@ class Runner:
         self.executions = Executions()
         self.model = InMemoryModel()
         self.tools = InMemoryTools()
+        self.schemas = IsolatedEvaluator(is_metered=False)
         self.store = InMemoryStore()
         self.running: dict[UUID, RunningExecution] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
@@ -70,6 +72,7 @@ class Runner:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self.schemas.close()
 
     # --- starting -----------------------------------------------------------------------------
 
@@ -186,6 +189,7 @@ class Runner:
             record=InMemoryRecord(self.executions, execution.id, segment=running.segments),
             model=self.model,
             tools=self.tools,
+            schemas=self.schemas,
             store=self.store,
             prices=ListPrices(),
             live_updates=running.live,

@@ -103,6 +103,7 @@ class StoredExecution:
     """One execution."""
 
     id: UUID = field(default_factory=new_id)
+    user_id: UUID = field(default_factory=new_id)
     definition: Mapping[str, Any]
     title: str = "task"
     session: StoredSession = field(default_factory=StoredSession)

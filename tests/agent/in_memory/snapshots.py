@@ -38,6 +38,7 @@ def take_snapshot(execution: StoredExecution, executions: Executions) -> Snapsho
     messages = execution.session.messages
     return Snapshot(
         execution_id=execution.id,
+        user_id=execution.user_id,
         session_id=execution.session_id,
         forked_from_session_id=None,
         title=execution.title,

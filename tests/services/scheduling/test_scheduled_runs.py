@@ -19,6 +19,7 @@ from persistence.tables.definitions import ScheduleSkipRow, TaskRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import AuditRow
 from runtime.outbound import Outbound
+from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.settings import Settings
 from runtime.temporal import connect
 from services.caller import Caller
@@ -56,7 +57,8 @@ def fire_of(task_id: UUID, run: str = "run-1") -> Firing:
 
 async def store(database: Database, fire: Firing) -> UUID | None:
     client = await connect(Settings(temporal_address="127.0.0.1:1"), lazy=True)
-    services = worker.compose_services(Settings(), database, client, Outbound(()))
+    schemas = IsolatedEvaluator(is_metered=False)
+    services = worker.compose_services(Settings(), database, client, Outbound(()), schemas)
     async with services.transaction(Caller.engine()) as work:
         return await start_scheduled(work, fire)
 
