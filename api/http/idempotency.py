@@ -1,6 +1,7 @@
 """Runs services for requests: one transaction, one response, kept under an `Idempotency-Key`.
 
-A repeated request with the same key gets the first response and does nothing again.
+A repeated request with the same key gets the first response and does nothing again. For a call of a
+hook, the id of the delivery that the sender gives is such a key.
 """
 
 import hashlib
@@ -19,6 +20,9 @@ from persistence.db.idempotency import Key, StoredResponse, claim, store
 from services.unit_of_work import UnitOfWork
 
 HEADER = "idempotency-key"
+
+DELIVERY_HEADERS = ("webhook-id", "svix-id", "x-github-delivery")
+"""Headers that identify a delivery of a webhook: Standard Webhooks, Svix and GitHub."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REPEATED_HEADERS = ("location", "etag", "retry-after")
@@ -54,7 +58,10 @@ async def run_service(
             return await render(call, work.session, await service(work))
         if kept := await claim(work.session, key):
             return _replayed(kept)
-        response = await _run_or_refuse(call, work, service, render)
+        if key.identifies_delivery:  # a sender repeats what was refused, and may succeed then
+            response = await render(call, work.session, await service(work))
+        else:
+            response = await _run_or_refuse(call, work, service, render)
         await store(work.session, key, response.status_code, _stored(response))
         return response
 
@@ -85,18 +92,23 @@ async def _run_or_refuse(
 
 
 async def _key(call: Call) -> Key | None:
-    text = call.request.headers.get(HEADER)
-    if text is None:
+    names = (HEADER, *DELIVERY_HEADERS) if call.principal.is_hook else (HEADER,)
+    name = next((name for name in names if name in call.request.headers), None)
+    if name is None:
         return None
+    text = call.request.headers[name]
     if not _KEY.fullmatch(text):
         raise MalformedRequestError(
-            "Idempotency-Key must be 1 to 255 visible ASCII characters, such as a UUID."
+            f"{name.title()} must be 1 to 255 visible ASCII characters, such as a UUID."
         )
+    identifies_delivery = name != HEADER
+    content = b"" if identifies_delivery else await call.body()
     return Key(
         user_id=call.principal.user_id,
         route=f"{call.request.method} {call.request.url.path}",
         key=text,
-        request_sha256=hashlib.sha256(await call.body()).digest(),
+        request_sha256=hashlib.sha256(content).digest(),
+        identifies_delivery=identifies_delivery,
     )
 
 

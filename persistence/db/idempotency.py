@@ -23,12 +23,16 @@ KEPT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One request of a user; `request_sha256` identifies its content."""
+    """One request of a user; `request_sha256` identifies its content.
+
+    `identifies_delivery`: the key is the id of a webhook delivery, which may differ in content.
+    """
 
     user_id: UUID
     route: str
     key: str
     request_sha256: bytes
+    identifies_delivery: bool = False
 
     @property
     def lock(self) -> int:

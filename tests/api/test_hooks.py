@@ -95,6 +95,29 @@ async def test_a_repeated_call_makes_one_execution(client: Client, anonymous: Cl
     assert executions["total"] == 1
 
 
+@pytest.mark.parametrize("header", ["webhook-id", "svix-id", "X-GitHub-Delivery"])
+async def test_a_repeated_delivery_makes_one_execution(
+    client: Client, anonymous: Client, header: str
+) -> None:
+    task = await make_task(client, is_active=False)
+    hook = await make_hook(client, task)
+    ids = {header: "msg_1", "webhook-timestamp": "1"}
+    refused = await anonymous.post(path(hook), json={"name": "Ada"}, headers=ids)
+    assert refused.status_code == 409
+    await client.patch(task["_links"]["self"], json={"is_active": True})
+    first = await anonymous.post(path(hook), json={"name": "Ada"}, headers=ids)
+    ids["webhook-timestamp"] = "2"
+    second = await anonymous.post(path(hook), json={"name": "Ada", "attempt": 2}, headers=ids)
+    assert (first.status_code, second.json()) == (202, first.json())
+    await anonymous.post(path(hook), json={}, headers={header: "msg_2"})
+    for _ in range(2):
+        await anonymous.post(path(hook), json={})
+    executions = (await client.get(task["_links"]["executions"])).json()
+    assert executions["total"] == 4
+    assert (await client.post(task["_links"]["execute"], headers=ids)).status_code == 202
+    assert (await client.get(task["_links"]["executions"])).json()["total"] == 5
+
+
 async def test_an_unknown_token_is_not_found(client: Client, anonymous: Client) -> None:
     for token in ("x", "pdh_" + "A" * 43, "%F0%9F%98%80", "a" * 3000):
         response = await anonymous.post(f"/api/v1/hooks/{token}", json={})
