@@ -17,6 +17,7 @@ from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import Failure, NewArtifact, StatusChange, Step, ToolCall, ToolCallStatus
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolInvocation, ToolOutcome
+from domain.tool_decisions import path_rules_of
 
 MAX_PARALLEL_CALLS = 8
 """Calls of one turn that run at once (chosen: four times the cores of a small host)."""
@@ -172,12 +173,17 @@ class ToolTurn:
 
     def _invocation(self, call: ToolCall) -> ToolInvocation:
         snapshot = self._state.snapshot
+        tool_input = json.loads(call.input_to_run)
+        is_approved = call.status is ToolCallStatus.APPROVED
         return ToolInvocation(
             execution_id=snapshot.execution_id,
             session_id=snapshot.session_id,
             tool_use_id=call.tool_use_id,
             name=call.name,
-            input=json.loads(call.input_to_run),
+            input=tool_input,
+            path_rules=path_rules_of(
+                snapshot.permissions, call.name, tool_input, is_approved=is_approved
+            ),
             forked_from_session_id=snapshot.forked_from_session_id,
             working_directory=snapshot.definition.get("working_directory_path"),
         )

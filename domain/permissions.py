@@ -44,6 +44,11 @@ class Permissions:
     disallowed: Sequence[str] = ()
     mode: PermissionMode = "default"
 
+    @property
+    def restricting(self) -> Sequence[str]:
+        """The rules that deny calls or require approval."""
+        return [*self.disallowed, *self.ask]
+
     def offers(self, tool: str) -> bool:
         """Whether the tool is offered to the model: some call of it runs or requires approval."""
         named = any(rule.names(tool) for rule in valid_rules([*self.allowed, *self.ask]))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 
@@ -39,6 +39,18 @@ class ToolSpec:
     effect: ToolEffect
 
 
+class PathRules(Protocol):
+    """The rules of the task for the paths that one call reaches through links and directories."""
+
+    def problem(self, path: str) -> str | None:
+        """Why the call may not use this path, to which its own path leads, or None."""
+        ...
+
+    def hides(self, path: str) -> bool:
+        """Whether a rule restricts this path, which is below the path of the call."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ToolInvocation:
     """A call to run. Its `input` matches the tool's schema.
@@ -54,6 +66,7 @@ class ToolInvocation:
     input: Mapping[str, Any]
     forked_from_session_id: UUID | None = None
     working_directory: str | None = None
+    path_rules: PathRules | None = None
 
 
 @dataclass(frozen=True, slots=True)

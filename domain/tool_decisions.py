@@ -14,7 +14,7 @@ from domain.rule_matching import (
     restricts,
 )
 from domain.tool_calls import ToolEffect
-from domain.tool_rules import Rule
+from domain.tool_rules import PATH_TOOLS, Rule
 
 ONE_COMMAND = (
     "Use one call for each command, without pipes, redirections, variables or substitutions."
@@ -56,6 +56,57 @@ def find_denial(
 ) -> Verdict | None:
     """The denial by `disallowed_tools`, which also apply to edited inputs, or None."""
     return _find_denial(permissions, CallSubject(tool, tool_input))
+
+
+def path_rules_of(
+    permissions: Permissions, tool: str, tool_input: Mapping[str, Any], *, is_approved: bool
+) -> "CallPathRules | None":
+    """The rules for the paths that a call reaches, or None if no pattern is for its tool.
+
+    An approved call needs no other approval, but `disallowed_tools` still apply.
+    """
+    restricting = permissions.disallowed if is_approved else permissions.restricting
+    patterns = [
+        rule
+        for rule in valid_rules([*restricting, *permissions.allowed])
+        if rule.argument is not None and rule.names(tool)
+    ]
+    if tool not in PATH_TOOLS or not patterns:
+        return None
+    return CallPathRules(
+        permissions, CallSubject(tool, tool_input), valid_rules(restricting), is_approved
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CallPathRules:
+    """The rules for the paths that one call reaches (`domain.tool_calls.PathRules`)."""
+
+    permissions: Permissions
+    subject: CallSubject
+    restricting: Sequence[Rule]
+    is_approved: bool
+
+    def problem(self, path: str) -> str | None:
+        """Why the call may not use this path, to which a symbolic link leads, or None."""
+        if self.subject.path in (None, path):
+            return None  # decided before the call
+        at = self._at(path)
+        verdict = _find_denial(self.permissions, at)
+        if verdict is None and not self.is_approved:
+            verdict = _unless_waived(self.permissions, at.tool, _by_rules(self.permissions, at))
+        if verdict is None or verdict.kind == "run":
+            return None
+        hint = f" Call {at.tool} with the path {path}." if verdict.kind == "ask" else ""
+        return f"{self.subject.path} is a link to {path}. {verdict.reason}{hint}"
+
+    def hides(self, path: str) -> bool:
+        """Whether a rule restricts this path, which is below the path of the call."""
+        at = self._at(path)
+        return any(rule.argument is not None and restricts(rule, at) for rule in self.restricting)
+
+    def _at(self, path: str) -> CallSubject:
+        return CallSubject(self.subject.tool, {"path": path})
 
 
 def _find_denial(permissions: Permissions, subject: CallSubject) -> Verdict | None:

@@ -1,6 +1,7 @@
 """Lists the files of a workspace. Blocking: call it in a thread."""
 
 import os
+import posixpath
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -37,7 +38,12 @@ def list_files(workspace: Workspace, tool_input: Mapping[str, Any], limits: Tool
         directory = place.open_directory()
         try:
             visited = _Visits(_entries(directory, (), depth))
-            matching = (line for path, line in visited if glob is None or matches(glob, path))
+            matching = (
+                line
+                for path, line in visited
+                if (glob is None or matches(glob, path))
+                and not workspace.hides(posixpath.join(place.path, *path))
+            )
             shown, fit = _fitting(matching, limits.preview_bytes)
         finally:
             os.close(directory)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.errors import WorkspacePathError
+from domain.tool_calls import PathRules
 from domain.workspace_paths import Identity, Place, place_below
 
 
@@ -20,6 +22,12 @@ class Workspace:
     private: Path
     owner: int | None
     identity: Identity | None = None
+    rules: PathRules | None = None
+    """The rules for the paths of the current call."""
+
+    def hides(self, path: str) -> bool:
+        """Whether a rule restricts a path below that of the current call."""
+        return self.rules is not None and self.rules.hides(path)
 
     def give(self, file: int) -> None:
         """Make the workspace's user the owner of an open file or directory."""
@@ -32,8 +40,11 @@ def place_of(workspace: Workspace, path: str, *, make_directories: bool = False)
     """Resolve a path; the workspace's user owns new directories on it.
 
     Raises:
-        WorkspacePathError: it leads out of the workspace, or a part of it is missing.
+        WorkspacePathError: it leads out of the workspace or to a path that the rules restrict, or a
+            part of it is missing.
     """
     on_made = workspace.give if make_directories else None
     with place_below(workspace.root, path, on_made=on_made, identity=workspace.identity) as place:
+        if workspace.rules is not None and (problem := workspace.rules.problem(place.path)):
+            raise WorkspacePathError(problem)
         yield place

@@ -1,6 +1,6 @@
 """Searches files of a workspace with `grep`, in the sandbox because of bad patterns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from domain.errors import ToolInputError
@@ -31,7 +31,7 @@ def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
             raise ToolInputError(f"There is no {place.path} in the workspace.")
         where = [] if place.path == "." else [place.path]
     # At most as many lines per file as are shown in all; FIFOs and devices would block.
-    argv = ["grep", "-rHnIPs", f"-m{_SHOWN_LINES}", "-Dskip", "--exclude-dir=.git"]
+    argv = ["grep", "-rHnIPsZ", f"-m{_SHOWN_LINES}", "-Dskip", "--exclude-dir=.git"]
     if tool_input.get("ignore_case", False):
         argv.append("-i")
     if "glob" in tool_input:
@@ -39,19 +39,28 @@ def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
     return [*argv, "-e", tool_input["pattern"], "--", *where]
 
 
-def found(spool: Spool, exit_code: int) -> str:
-    """Format the matches for the model. Blocking.
+def found(spool: Spool, exit_code: int, workspace: Workspace) -> str:
+    """Format the matches for the model, without files that a rule restricts. Blocking.
 
     Raises:
         ToolInputError: the pattern is not valid.
     """
     with spool.path.open("rb") as file:
         lines = file.read(SPOOL_BYTES).removesuffix(b"\n").split(b"\n")
-    if lines == [b""]:
-        return "(no matches)"
     if exit_code > _NO_MATCH and lines[0].startswith(b"grep: "):
         raise ToolInputError(f"The search failed: {decoded(lines[0][:_LINE_BYTES])}")
+    lines = list(_visible(lines, workspace))
+    if not lines:
+        return "(no matches)"
     shown = [decoded(line[:_LINE_BYTES]) for line in lines[:_SHOWN_LINES]]
     if len(lines) > _SHOWN_LINES:
         shown.append(f"(… more than {_SHOWN_LINES} matches; narrow the pattern, path or glob)")
     return "\n".join(shown)
+
+
+def _visible(lines: Sequence[bytes], workspace: Workspace) -> Iterator[bytes]:
+    """The lines of files that no rule restricts; a NUL ends the path in each line of `grep`."""
+    for line in lines:
+        path, end, match = line.partition(b"\0")
+        if line and not (end and workspace.hides(decoded(path))):
+            yield path + b":" + match if end else line

@@ -59,7 +59,7 @@ class Shell:
                     f"The search took longer than {self._limits.search_seconds:g} s and was "
                     "ended. Narrow the path or the glob, or use a simpler pattern."
                 )
-            return ToolOutcome(await asyncio.to_thread(found, spool, exit_code))
+            return ToolOutcome(await asyncio.to_thread(found, spool, exit_code, workspace))
 
     async def check(self, workspace: Workspace) -> None:
         """Run `true` in the same way as commands.

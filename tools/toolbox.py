@@ -114,7 +114,8 @@ class Toolbox:
             site = await self._workspaces.site(invocation)
             _require_writable(site, invocation.name)
             run = self._tools[invocation.name]
-            outcome = await run(site.workspace, invocation, on_started)
+            workspace = replace(site.workspace, rules=invocation.path_rules)
+            outcome = await run(workspace, invocation, on_started)
         except ToolInputError as error:
             return ToolOutcome(printable(error.detail), is_error=True)
         hint = f"\n({site.refusal})" if site.refusal and outcome.is_error else ""

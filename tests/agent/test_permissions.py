@@ -165,6 +165,18 @@ async def test_the_request_names_what_is_more_than_one_command(runner: Runner) -
     assert "Use one call for each command" in (request.body or "")
 
 
+async def test_a_list_leaves_out_what_a_rule_restricts(runner: Runner) -> None:
+    run = await runner.run_to_completion(
+        {"tool_use": [use("write_file", path=p, content="x") for p in ("secrets/k", "open")]},
+        {"tool_use": use("list_files")},
+        LAST_RESULT,
+        allowed_tools=["write_file", "list_files"],
+        disallowed_tools=["list_files(secrets/)"],
+    )
+    assert set(run.files) == {"secrets/k", "open"}
+    assert await run.text() == "open  (1 bytes)"
+
+
 async def test_a_forbidden_tool_is_not_offered_and_its_call_denied(runner: Runner) -> None:
     run = await runner.run_to_completion(
         {"tool_use": use("bash", command="echo a")},

@@ -84,8 +84,10 @@ class InMemoryTools:
         lines = text.removesuffix("\n").split("\n")
         return ToolOutcome("\n".join(f"{n:6}\t{line}" for n, line in enumerate(lines, 1)))
 
-    async def _list_files(self, files: Files, _call: ToolInvocation, _: OnStarted) -> ToolOutcome:
-        sizes = {path: len(files[path].encode()) for path in sorted(files)}
+    async def _list_files(self, files: Files, call: ToolInvocation, _: OnStarted) -> ToolOutcome:
+        rules = call.path_rules
+        shown = [path for path in sorted(files) if rules is None or not rules.hides(path)]
+        sizes = {path: len(files[path].encode()) for path in shown}
         lines = [f"{path}  ({size:,} bytes)" for path, size in sizes.items()]
         return ToolOutcome("\n".join(lines) or "(nothing in .)")
 
