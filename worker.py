@@ -41,6 +41,7 @@ from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
 from services.quotas import QuotaGuard, Quotas
 from services.unit_of_work import OperatorSettings, Services
+from tools.limits import ToolLimits
 from tools.sandbox import exposure_problem
 from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
@@ -131,6 +132,11 @@ def execution_runner(
             settings.home / "workspaces",
             host_id=process_host(host),
             sandbox=settings.sandbox,
+            limits=ToolLimits(
+                workspace_bytes=settings.workspace_bytes,
+                reserved_disk_bytes=settings.reserved_disk_bytes,
+                command_memory_bytes=settings.command_memory_bytes,
+            ),
             working_directories=settings.working_directories,
         ),
         schemas=schemas,

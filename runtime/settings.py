@@ -42,6 +42,8 @@ def _check_smtp_url(url: SecretStr) -> SecretStr:
     return url
 
 
+GIB = 1024**3
+
 JWT_SECRET_BYTES = 32
 """Of a key for HS256 (RFC 7518, section 3.2)."""
 
@@ -177,6 +179,20 @@ class Settings(BaseSettings):
         default="auto",
         description="`auto` and `bubblewrap` refuse tools if no sandbox is available; "
         "`none` runs them without protection.",
+    )
+
+    workspace_bytes: int = Field(
+        default=2 * GIB, ge=1024 * 1024, description="Disk space of one workspace."
+    )
+    reserved_disk_bytes: int = Field(
+        default=GIB // 4,
+        ge=0,
+        description="Free disk space that tools leave for the database and other users.",
+    )
+    command_memory_bytes: int = Field(
+        default=2 * GIB,
+        ge=64 * 1024 * 1024,
+        description="Memory of all processes of one command together.",
     )
 
     working_directories: Directories = Field(

@@ -70,6 +70,8 @@ class HeldCommand:
         """`exited` is done when the started process has ended."""
         self.leader = launched.leader_pid()
         self.release = launched.release
+        self.stopped_because: str | None = None
+        """Why it was stopped, if it was."""
         self._process = launched.process
         self._exited = exited
         self._leader_exited = exit_of(self.leader)
@@ -81,6 +83,11 @@ class HeldCommand:
             return None
         code = self._process.returncode
         return code if code >= 0 else 128 - code
+
+    def stop(self, reason: str) -> None:
+        """Kill all its processes, for a reason that the model reads."""
+        self.stopped_because = reason
+        kill_group(self.leader)
 
     async def end(self) -> None:
         """Kill all its processes and wait until they have ended. Harmless if they have already."""

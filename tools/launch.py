@@ -63,6 +63,8 @@ class HeldJob:
     argv: Sequence[str]
     workspace: Path
     may_write: bool = True
+    file_bytes: int | None = None
+    """The largest file that it may write, if that is less than the limit of all commands."""
 
 
 class LaunchedProcess:
@@ -149,11 +151,12 @@ class Unprotected:
 
     def __init__(self, limits: ToolLimits) -> None:
         """`limits` apply to each process."""
-        self._script = limits_script(limits) + GATE + _RUN
+        self._limits = limits
 
     def launch(self, job: HeldJob) -> LaunchedProcess:
         """Start a command held."""
-        argv = ["/bin/sh", "-c", self._script, "sh", *job.argv]
+        script = limits_script(self._limits, job.file_bytes) + GATE + _RUN
+        argv = ["/bin/sh", "-c", script, "sh", *job.argv]
         home = {"HOME": str(job.workspace), "LANG": "C.UTF-8", "TERM": "dumb"}
         return LaunchedProcess(argv, {"PATH": PATH, **home}, cwd=job.workspace)
 
@@ -169,12 +172,14 @@ def describe_unavailable(reason: str) -> str:
     )
 
 
-def limits_script(limits: ToolLimits) -> str:
+def limits_script(limits: ToolLimits, file_bytes: int | None = None) -> str:
     """Shell code that sets the limits of each process, or exits."""
+    file_bytes = limits.written_file_bytes if file_bytes is None else file_bytes
+    file_bytes = max(min(file_bytes, limits.written_file_bytes), 0)
     return _LIMITS.format(
         cpu_seconds=at_most_ours(resource.RLIMIT_CPU, limits.cpu_seconds),
         memory_kib=at_most_ours(resource.RLIMIT_AS, limits.memory_bytes) // 1024,
-        file_blocks=at_most_ours(resource.RLIMIT_FSIZE, limits.written_file_bytes) // 512,
+        file_blocks=at_most_ours(resource.RLIMIT_FSIZE, file_bytes) // 512,
         open_files=at_most_ours(resource.RLIMIT_NOFILE, limits.open_files),
     )
 

@@ -1,4 +1,4 @@
-"""Limits of one tool call. All values are chosen, unless a source is named."""
+"""Limits of tool calls. All values are chosen, unless a source is named."""
 
 from dataclasses import dataclass
 
@@ -17,6 +17,13 @@ MAX_CONTENT_CHARACTERS = 1_000_000
 @dataclass(frozen=True, slots=True)
 class ToolLimits:
     """Limits of every call on a worker. The last five apply to each process of a command."""
+
+    workspace_bytes: int = 2048 * MIB
+    """Disk space of a workspace (PERDURE_WORKSPACE_BYTES)."""
+    reserved_disk_bytes: int = 256 * MIB
+    """What tools leave free on the disk, for the database (PERDURE_RESERVED_DISK_BYTES)."""
+    command_memory_bytes: int = 2048 * MIB
+    """Memory of all processes of a command together (PERDURE_COMMAND_MEMORY_BYTES)."""
 
     preview_bytes: int = 30_000
     """Output that is sent to the model: about 8,000 tokens."""
@@ -45,3 +52,8 @@ class ToolLimits:
     """Open files of one process: the usual default."""
     processes: int = 512
     """Processes of a sandbox: enough for parallel builds."""
+
+
+def describe_size(size_bytes: int) -> str:
+    """A size for people and models."""
+    return f"{size_bytes / MIB:,.4g} MiB"

@@ -4,9 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 from domain.tool_calls import ProcessIdentity
+
+_GONE = (FileNotFoundError, ProcessLookupError)
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def started_ticks(pid: int) -> int | None:
@@ -22,6 +26,48 @@ def started_ticks(pid: int) -> int | None:
     # The second field is the program's name in brackets, which may contain blanks and brackets.
     state, *fields = stat.rpartition(b")")[2].split()
     return None if state in (b"Z", b"X") else int(fields[18])
+
+
+def memory_of_tree(leader: int, *, enough: int) -> int:
+    """Bytes of memory of a process and its descendants.
+
+    If these are more than `enough`, memory that several processes share counts once; that takes
+    longer. Processes that have lost their parent are children of the first one of their namespace.
+    """
+    processes = list(_tree(leader))
+    resident = sum(map(_resident_bytes, processes))
+    return resident if resident <= enough else sum(map(_own_bytes, processes))
+
+
+def _tree(leader: int) -> Iterator[int]:
+    """A process and its descendants, each once (proc_tid_children(5))."""
+    left = [leader]
+    while left:
+        pid = left.pop()
+        yield pid
+        with contextlib.suppress(*_GONE):
+            for thread in Path(f"/proc/{pid}/task").iterdir():  # each has children of its own
+                with contextlib.suppress(*_GONE):
+                    children = (thread / "children").read_bytes()
+                    left += map(int, children.split())
+
+
+def _resident_bytes(pid: int) -> int:
+    with contextlib.suppress(*_GONE):
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    return 0
+
+
+def _own_bytes(pid: int) -> int:
+    """Memory and swap of a process, with its share of what it shares (proc_pid_smaps(5))."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines()
+    except PermissionError:  # a program that can only be executed
+        return _resident_bytes(pid)
+    except _GONE:
+        return 0
+    sizes = [line.split()[1] for line in lines if line.startswith((b"Pss:", b"SwapPss:"))]
+    return sum(map(int, sizes)) * 1024
 
 
 def exit_of(pid: int) -> asyncio.Future[None]:

@@ -90,9 +90,7 @@ class Bubblewrap:
         self._is_root = os.geteuid() == 0
         self.owner = SANDBOX_USER if self._is_root else None
         processes = at_most_ours(resource.RLIMIT_NPROC, limits.processes)
-        self._script = (
-            limits_script(limits) + _PROCESS_LIMIT.format(processes=processes) + GATE + _RUN
-        )
+        self._start = _PROCESS_LIMIT.format(processes=processes) + GATE + _RUN
 
     def launch(self, job: HeldJob) -> LaunchedProcess:
         """Start a command held."""
@@ -105,7 +103,8 @@ class Bubblewrap:
             command = self._command(job)
             info = os.memfd_create("perdure")
             argv = [*command, *self._flags(job, keep, info)]
-            argv += ["--", "/bin/sh", "-c", self._script, "sh", *job.argv]
+            script = limits_script(self._limits, job.file_bytes) + self._start
+            argv += ["--", "/bin/sh", "-c", script, "sh", *job.argv]
             return _InSandbox(argv, info, pass_fds=(*keep.values(), info))
 
     @cached_property

@@ -10,14 +10,17 @@ from domain.errors import ToolInputError
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
 from domain.workspace_paths import Identity, identity_of
 from tools.commands import HeldCommand, held
+from tools.disk import WorkspaceDisk
 from tools.launch import Confinement, HeldJob
 from tools.limits import MAX_COMMAND_BYTES, ToolLimits
 from tools.output import Spool, encoded, show
 from tools.paths import Workspace
 from tools.processes import started_ticks
 from tools.search import SPOOL_BYTES, found, grep
+from tools.watchdog import Watchdog
 
 _BASH = shutil.which("bash", path="/usr/bin:/bin") or "/bin/sh"
+_NO_ROOM = "\n(The workspace or its disk is full, so files can't grow. Delete files first.)"
 _NEVER_TICKS = 0
 """The start time for a process that has ended already; no process matches it."""
 
@@ -25,24 +28,38 @@ _NEVER_TICKS = 0
 class Shell:
     """Runs commands in workspaces. Each is held until it was recorded."""
 
-    def __init__(self, confinement: Confinement, *, host_id: str, limits: ToolLimits) -> None:
+    def __init__(
+        self, confinement: Confinement, *, host_id: str, limits: ToolLimits, disk: WorkspaceDisk
+    ) -> None:
         """`host_id` is recorded with every process."""
         self._confinement = confinement
         self._host_id = host_id
         self._limits = limits
+        self._disk = disk
+        self._watchdog = Watchdog(limits, disk)
 
     async def bash(
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
     ) -> ToolOutcome:
         """Run a command. Its process group is recorded before it runs."""
-        job = HeldJob([_BASH, "-c", _command(invocation)], workspace.root)
+        argv = [_BASH, "-c", _command(invocation)]
+        room = await self._disk.room(workspace)
+        job = HeldJob(argv, workspace.root, file_bytes=room)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
         with Spool(workspace.private, self._limits.output_bytes) as spool:
             async with self._held(job, spool, workspace) as command:
                 await on_started(self._identity(command))
                 command.release()
                 exit_code = await command.end_within(seconds)
-            return await asyncio.to_thread(self._outcome, spool, exit_code, seconds)
+            if command.stopped_because is not None:
+                ending = f"[{command.stopped_because}]"
+            elif exit_code is None:
+                ending = f"[ended after {seconds:g} s, its time-out]"
+            else:
+                ending = f"[exit code {exit_code}]"
+            if room <= 0:
+                ending += _NO_ROOM
+            return await asyncio.to_thread(self._outcome, spool, ending, is_error=exit_code != 0)
 
     async def search(
         self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
@@ -79,23 +96,21 @@ class Shell:
     ) -> AsyncIterator[HeldCommand]:
         """Start a command held, in exactly the directory that was checked."""
         seconds = self._limits.launch_seconds
+        size_before = await self._disk.size(workspace)
         async with held(self._confinement, job, spool, launch_seconds=seconds) as command:
             _require_directory(command, workspace.identity)
-            yield command
+            async with self._watchdog.watching(command, workspace, size_before):
+                yield command
 
     def _identity(self, command: HeldCommand) -> ProcessIdentity:
         ticks = started_ticks(command.leader)
         return ProcessIdentity(self._host_id, command.leader, ticks or _NEVER_TICKS)
 
-    def _outcome(self, spool: Spool, exit_code: int | None, seconds: float) -> ToolOutcome:
+    def _outcome(self, spool: Spool, ending: str, *, is_error: bool) -> ToolOutcome:
         shown = show(spool, self._limits.preview_bytes)
-        if exit_code is None:
-            ending = f"[ended after {seconds:g} s, its time-out]"
-        else:
-            ending = f"[exit code {exit_code}]"
         return ToolOutcome(
             text=f"{shown.text}\n{ending}" if shown.text else ending,
-            is_error=exit_code != 0,
+            is_error=is_error,
             whole_output=None if shown.is_whole else spool.save(is_text=shown.is_text),
         )
 

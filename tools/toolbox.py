@@ -22,9 +22,10 @@ from domain.tool_calls import (
     ToolSpec,
 )
 from tools.artifacts import save_artifact
+from tools.disk import WorkspaceDisk
 from tools.files import edit_file, read_file, write_file
 from tools.launch import Confinement, Unprotected
-from tools.limits import ToolLimits
+from tools.limits import ToolLimits, describe_size
 from tools.listing import list_files
 from tools.output import printable
 from tools.paths import Workspace
@@ -71,7 +72,10 @@ class Toolbox:
             workspaces, owner=self._confinement.owner, listed=working_directories
         )
         _delete_leftovers(self._workspaces.private)
-        self._shell = Shell(self._confinement, host_id=host_id, limits=self._limits)
+        self._disk = WorkspaceDisk(self._limits)
+        self._shell = Shell(
+            self._confinement, host_id=host_id, limits=self._limits, disk=self._disk
+        )
         # One call at a time reads, changes and writes files in each session.
         self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._tools: dict[str, _Runs] = {
@@ -149,6 +153,7 @@ class Toolbox:
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
     ) -> ToolOutcome:
         async with self._lock(invocation.session_id):
+            await self._require_room(workspace, invocation.input["content"])
             await on_started(None)
             return ToolOutcome(
                 await _run_in_thread(lambda: write_file(workspace, invocation.input))
@@ -159,6 +164,7 @@ class Toolbox:
     ) -> ToolOutcome:
         call = _call_key(invocation)
         async with self._lock(invocation.session_id):
+            await self._require_room(workspace, invocation.input["new_text"])
             await on_started(None)
             text = await _run_in_thread(
                 lambda: edit_file(workspace, invocation.input, self._limits, call=call)
@@ -174,6 +180,14 @@ class Toolbox:
         )
         text = f"Saved {file.name} ({file.size_bytes:,} bytes)."
         return ToolOutcome(text, artifacts=(file,))
+
+    async def _require_room(self, workspace: Workspace, text: str) -> None:
+        if await self._disk.room(workspace) < len(text.encode("utf-8", "replace")):
+            raise ToolInputError(
+                "The workspace or its disk is full "
+                f"(a workspace has {describe_size(self._limits.workspace_bytes)}). Delete files "
+                "with bash first."
+            )
 
     def _lock(self, session_id: UUID) -> asyncio.Lock:
         return self._writing.setdefault(session_id, asyncio.Lock())

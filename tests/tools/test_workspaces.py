@@ -17,6 +17,7 @@ from domain.sparse_files import is_sparse
 from domain.tool_calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, SessionCalls
 from tools.copying import DEEPEST, copy_tree
+from tools.disk import WorkspaceDisk
 from tools.launch import Unprotected
 from tools.limits import ToolLimits
 from tools.paths import place_of
@@ -210,7 +211,7 @@ async def test_a_link_that_is_put_in_its_place_leads_nowhere(
         working_directory=str(project),
     )
     site = await workspaces.site(command)
-    shell = Shell(confinement, host_id=HOST, limits=limits)
+    shell = Shell(confinement, host_id=HOST, limits=limits, disk=WorkspaceDisk(limits))
     assert not (await shell.bash(site.workspace, command, started)).is_error
     project.rename(listed / "moved")
     project.symlink_to(outside)

@@ -1,0 +1,160 @@
+"""Limits of a command as a whole: memory, disk space of its workspace, free space of the disk."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools.conftest import MakeCalls, SessionCalls
+from tools import disk
+from tools.limits import MIB, ToolLimits
+from tools.processes import memory_of_tree
+
+FORKS = """
+import os, time
+for _ in range(6):
+    if os.fork() == 0:
+        memory = bytearray(40 * 1024 * 1024)
+        time.sleep(60)
+time.sleep(60)
+"""
+"""Six processes of 40 MiB."""
+
+LOST_PARENTS = f"python3 -c '{FORKS.replace(chr(34), '')}' & sleep 60"
+SHARING = """
+import os, time
+memory = bytearray(os.urandom(1024)) * (60 * 1024)
+children = [os.fork() for _ in range(1)]
+for _ in range(5):
+    if 0 not in children:
+        children.append(os.fork())
+if 0 in children:
+    time.sleep(2)
+else:
+    for child in children:
+        os.waitpid(child, 0)
+    print("done")
+"""
+"""Six processes that share 60 MiB."""
+
+
+@pytest.mark.parametrize(
+    "command", [f"python3 -c '{FORKS}'", LOST_PARENTS, f"setsid python3 -c '{FORKS}'"]
+)
+async def test_memory_counts_for_all_processes_together(
+    make_calls: MakeCalls, command: str
+) -> None:
+    call = make_calls(limits=ToolLimits(command_memory_bytes=150 * MIB))
+    outcome = await call("bash", command=command, timeout_seconds=50)
+    assert outcome.is_error
+    assert "ended, because its processes use more than 150 MiB of memory" in outcome.text
+    assert await call.bash("echo fine") == "fine\n\n[exit code 0]"
+
+
+async def test_shared_memory_counts_once(make_calls: MakeCalls) -> None:
+    call = make_calls(limits=ToolLimits(command_memory_bytes=150 * MIB))
+    assert await call.bash(f"python3 -c '{SHARING}'") == "done\n\n[exit code 0]"
+
+
+async def test_memory_of_a_tree() -> None:
+    assert memory_of_tree(os.getpid(), enough=1 << 40) > 5 * MIB
+    assert memory_of_tree(2**22 - 1, enough=0) == 0
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=-1)
+    assert memory_of_tree(child.pid, enough=0) < memory_of_tree(os.getpid(), enough=0)
+    child.kill()
+    await child.wait()
+
+
+async def test_many_files_are_ended_at_the_size_of_a_workspace(make_calls: MakeCalls) -> None:
+    call = make_calls(limits=ToolLimits(workspace_bytes=60 * MIB))
+    fill = "for n in $(seq 200); do head -c 5M /dev/zero > f$n; sleep 0.05; done"
+    text = await call.bash(fill)
+    assert "[ended, because the workspace has more than 60 MiB]" in text
+    assert await size(call) < 120 * MIB
+    # Nothing grows now, but files can be deleted.
+    full = await call.bash("echo x > small")
+    assert "File size limit exceeded" in full
+    assert "Delete files first" in full
+    for refused in (
+        await call.refusal("write_file", path="a", content="x"),
+        await call.refusal("edit_file", path="f1", old_text="a", new_text="b"),
+    ):
+        assert "a workspace has 60 MiB" in refused
+    assert await call.text("read_file", path="f1") != ""
+    assert "[exit code 0]" in await call.bash("rm f*")
+    disk_of(call)._known.clear()
+    assert await call.bash("echo x > small; cat small") == "x\n\n[exit code 0]"
+    await call.text("write_file", path="a", content="x")
+
+
+async def test_one_file_ends_at_the_size_of_a_workspace(make_calls: MakeCalls) -> None:
+    call = make_calls(limits=ToolLimits(workspace_bytes=20 * MIB))
+    assert "[exit code 0]" not in await call.bash("head -c 40M /dev/zero > f")
+    assert (call.workspace / "f").stat().st_size <= 20 * MIB
+
+
+async def test_holes_use_no_space(make_calls: MakeCalls) -> None:
+    call = make_calls(limits=ToolLimits(workspace_bytes=20 * MIB))
+    assert "[exit code 0]" in await call.bash("truncate -s 15M a b c d e f; sleep 0.5")
+    assert await size(call) < MIB
+
+
+async def test_free_space_of_the_disk_is_left(
+    make_calls: MakeCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = ToolLimits(reserved_disk_bytes=100 * MIB)
+    call, other = make_calls(limits=limits), make_calls(limits=limits)
+    free = [150 * MIB]
+    monkeypatch.setattr(disk, "_free_bytes", lambda _: free[0])
+    assert await call.bash("echo x > small; cat small") == "x\n\n[exit code 0]"
+    running = asyncio.ensure_future(
+        call.bash("head -c 20M /dev/zero > big; echo written; sleep 60")
+    )
+    modest = asyncio.ensure_future(other.bash("echo y > small; sleep 2; cat small"))
+    made = call.workspace / "big", other.workspace / "small"
+    while not all(path.exists() for path in made):  # noqa: ASYNC110 - commands set no event
+        await asyncio.sleep(0.01)
+    free[0] = 90 * MIB
+    assert "[ended, because the disk of this machine is almost full]" in await running
+    assert "[exit code 0]" in await modest
+    assert "is full" in await call.refusal("write_file", path="a", content="x")
+    free[0] = 150 * MIB
+    await call.text("write_file", path="a", content="x")
+
+
+async def test_a_disk_without_files_left_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = os.statvfs("/")
+    fields: list[Any] = list(status)
+    fields[5:8] = [1_000_000, 9_999, 9_999]  # f_files, f_ffree, f_favail
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
+    assert disk._free_bytes(Path("/")) == 0
+    fields[7] = 10_000
+    assert disk._free_bytes(Path("/")) > 0
+
+
+async def test_short_commands_are_not_measured(
+    call: SessionCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Path] = []
+    measure = disk.WorkspaceDisk._measure
+
+    async def counted(self: disk.WorkspaceDisk, root: Path) -> int:
+        measured.append(root)
+        return await measure(self, root)
+
+    monkeypatch.setattr(disk, "_free_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr(disk.WorkspaceDisk, "_measure", counted)
+    for n in range(5):
+        await call.bash(f"echo {n} > f{n}")
+    assert measured == [call.workspace]
+
+
+def disk_of(call: SessionCalls) -> disk.WorkspaceDisk:
+    return call.toolbox._disk
+
+
+async def size(call: SessionCalls) -> int:
+    return await disk_of(call)._measure(call.workspace)
