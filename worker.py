@@ -47,6 +47,10 @@ from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
 
+SCRIPTED_OPTION = "--scripted-model"
+"""Marks executions as scripted. Only `perdure up --scripted-model` passes it, with the address of
+the scripted model."""
+
 CLOSE_TIMEOUT = timedelta(seconds=5)
 """After draining: the time to record an interrupted step before Temporal cancels it (chosen)."""
 
@@ -120,7 +124,12 @@ def delivery_activities(
 
 
 def execution_runner(
-    settings: Settings, database: Database, model: Model, schemas: IsolatedEvaluator
+    settings: Settings,
+    database: Database,
+    model: Model,
+    schemas: IsolatedEvaluator,
+    *,
+    is_scripted: bool,
 ) -> ExecutionRunner:
     """Build what all `call_claude` activities of this worker share."""
     host = host_id(settings.home)
@@ -145,6 +154,7 @@ def execution_runner(
         live_watchers=LiveWatchers(database),
         interrupt_watchers=InterruptWatchers(settings.max_concurrent_executions),
         drain_seconds=settings.drain_seconds,
+        is_scripted=is_scripted,
     )
 
 
@@ -193,8 +203,13 @@ def compose_services(
 
 
 @asynccontextmanager
-async def working(settings: Settings, *, client: Client, model: Model) -> AsyncIterator[None]:
-    """Run the task queues and the background tasks while the block runs, then drain."""
+async def working(
+    settings: Settings, *, client: Client, model: Model, is_scripted: bool = False
+) -> AsyncIterator[None]:
+    """Run the task queues and the background tasks while the block runs, then drain.
+
+    `is_scripted`: executions are marked, because the scripted model answers.
+    """
     async with AsyncExitStack() as stack:
         database = Database.connect(
             str(settings.database_url), pool_size=settings.database_pool_size
@@ -206,7 +221,7 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
         schemas = IsolatedEvaluator(is_metered=False)
         stack.push_async_callback(schemas.close)
         services = compose_services(settings, database, client, outbound, schemas)
-        runner = execution_runner(settings, database, model, schemas)
+        runner = execution_runner(settings, database, model, schemas, is_scripted=is_scripted)
         await stack.enter_async_context(background_tasks(settings, runner, services))
         deliveries = delivery_activities(settings, services, outbound)
         activities = Activities(runner, services)
@@ -216,7 +231,7 @@ async def working(settings: Settings, *, client: Client, model: Model) -> AsyncI
         yield
 
 
-async def serve(settings: Settings, stopping: asyncio.Event) -> None:
+async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: bool) -> None:
     """Run until `stopping` is set, then drain."""
     if settings.database_url is None:
         raise SystemExit(
@@ -229,7 +244,9 @@ async def serve(settings: Settings, stopping: asyncio.Event) -> None:
         stack.push_async_callback(model.close)
         client = await connect(settings)
         await register_search_attributes(client)
-        await stack.enter_async_context(working(settings, client=client, model=model))
+        await stack.enter_async_context(
+            working(settings, client=client, model=model, is_scripted=is_scripted)
+        )
         announce(settings.ready_file)
         await stopping.wait()
 
@@ -241,7 +258,7 @@ async def main() -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await serve(settings, stopping)
+    await serve(settings, stopping, is_scripted=SCRIPTED_OPTION in sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -99,13 +99,19 @@ class ExecutionRunner:
     live_watchers: LiveWatchers
     interrupt_watchers: InterruptWatchers
     drain_seconds: float
+    is_scripted: bool = False
+    """Whether `model` is the scripted model, whose calls cost nothing."""
 
     async def run(self, run: RunRef) -> CallClaudeResult:
         """Run the loop until it needs something from outside, or until its segment is over."""
         with self.interrupt_watchers.watch(run.execution_id) as watcher:
             loop = Loop(
                 record=ExecutionRecord(
-                    self.database, run.execution_id, current_run(run), host_id=self.host_id
+                    self.database,
+                    run.execution_id,
+                    current_run(run),
+                    host_id=self.host_id,
+                    is_scripted=self.is_scripted,
                 ),
                 model=self.model,
                 tools=self.tools,

@@ -82,6 +82,7 @@ def _data(source: NotificationSource, base: str) -> dict[str, Any]:
             "error_message": row.error_message,
             "reason": row.cancel_reason,
             "cost_usd": float(row.cost_usd),
+            "is_scripted": row.is_scripted,
         }
     if source.request is not None:
         data["input_request"] = _request(source.request, base)
@@ -158,7 +159,9 @@ def _lines(payload: Payload) -> list[str]:
         f"Answer before {datetime.fromisoformat(due_at):%B %-d, %Y, %H:%M} UTC." if due_at else None
     )
     failure = data.get("error_message") or data.get("error_code")
-    return [str(line) for line in (request.get("title"), due, data.get("summary"), failure) if line]
+    scripted = "The scripted model answered, not Claude." if data.get("is_scripted") else None
+    lines = (request.get("title"), due, data.get("summary"), failure, scripted)
+    return [str(line) for line in lines if line]
 
 
 def _link(payload: Payload) -> str | None:

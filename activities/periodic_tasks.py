@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from activities.background_tasks import PeriodicTask
-from persistence.db.live_updates import NOTIFICATIONS_CHANNEL
+from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
 from services import maintenance, notifications
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
@@ -28,7 +28,7 @@ def periodic_tasks(services: Services) -> Sequence[PeriodicTask]:
     delete_signals = partial(maintenance.delete_consumed_signals, database)
     total_days = partial(maintenance.total_finished_days, database)
     return [
-        PeriodicTask("relay", 1, relay, batch=relaying.BATCH),
+        PeriodicTask("relay", 1, relay, batch=relaying.BATCH, wake_channel=RELAY_CHANNEL),
         # With its batch of 100, it compares 600 active executions every minute.
         PeriodicTask("execution_reconciler", 10, reconciler.sweep),
         PeriodicTask("schedule_sync", 5, apply_schedules),

@@ -1,22 +1,36 @@
 """One attempt at an execution: its view of the record, and its limits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
 
 from agent import events, inbox
 from agent.interrupts import InterruptWatcher
 from agent.ports import Record, UpdatePublisher
 from agent.state import RunState
+from domain.budgets import Shortage
 from domain.errors import ErrorCode
 from domain.events import Event
 from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
-from domain.steps import CallOutcome, CallStatus, Failure, Snapshot, StatusChange, Step
+from domain.steps import (
+    CallOutcome,
+    CallStatus,
+    Failure,
+    Receipt,
+    Snapshot,
+    StatusChange,
+    Step,
+)
 
 SETTLED_STATUSES = (ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.PAUSED)
 """States that only a person ends."""
+
+Write = Callable[[], Awaitable[Receipt | Shortage]]
+"""Writes one step."""
 
 
 class Attempt:
@@ -128,23 +142,37 @@ class Attempt:
         Raises:
             FencedOutError: another attempt moves the execution.
         """
-        writing = asyncio.ensure_future(self._write(step))
+        await self._shielded(step, partial(self.record.write, step))
+
+    async def write_intent(self, step: Step, *, reserve_usd: Decimal) -> Shortage | None:
+        """Record a step with a call's intent as `write` does, or return why the call can't be made.
+
+        The budgets of the execution's tree are checked and charged in the same transaction.
+        """
+        return await self._shielded(
+            step, partial(self.record.write_intent, step, reserve_usd=reserve_usd)
+        )
+
+    async def _shielded(self, step: Step, write: Write) -> Shortage | None:
+        writing = asyncio.ensure_future(self._write(step, write))
         try:
-            await asyncio.shield(writing)
+            return await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.wait([writing])
             writing.exception()  # marks it as retrieved; after an error the next write refuses
             raise
 
-    async def _write(self, step: Step) -> None:
+    async def _write(self, step: Step, write: Write) -> Shortage | None:
         async with self._writing:
             if self._has_failed_write:
                 # The state in memory is ahead of the record, so tools that end later must not
                 # build on it. The next attempt reads the record.
                 raise RuntimeError("an earlier step was not written")
             self._has_failed_write = True
-            receipt = await self.record.write(step)
+            receipt = await write()
             self._has_failed_write = False
+        if isinstance(receipt, Shortage):
+            return receipt
         if step.status is not None:
             self.state.status, self.state.reason = step.status.status, step.status.reason
         if step.call_outcome is not None and step.call_outcome.cost_usd is not None:
@@ -152,6 +180,7 @@ class Attempt:
         self.interrupts.has_unread |= receipt.unread > len(self.state.unsent_messages)
         is_settled = step.status is not None and step.status.status in SETTLED_STATUSES
         self.live_updates.publish_step(receipt.event_seq, is_settled=is_settled)
+        return None
 
     async def move_to(self, change: StatusChange) -> None:
         """Record a status unless it is the current one."""

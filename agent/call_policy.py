@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from agent.ports import Prices
 from agent.state import RunState
@@ -34,8 +33,9 @@ def make_intent(state: RunState, prices: Prices) -> CallIntent | Failure:
     if state.turn >= limits.max_turns and state.tries == 0:
         return Failure(ErrorCode.MAX_TURNS, f"The limit of {limits.max_turns} turns is reached.")
     estimate = prices.estimate(prefix.model, state.prompt_bytes, prefix.max_tokens)
-    if shortage := _shortage(limits.budget_usd, state.cost_usd, estimate, prefix.model):
-        return shortage
+    if estimate is None and state.snapshot.is_budgeted:
+        message = f"There is a budget, but no known price for {prefix.model}."
+        return Failure(ErrorCode.BUDGET_EXHAUSTED, message)
     return CallIntent(
         id=new_id(),
         turn=state.turn + (state.tries == 0),
@@ -45,23 +45,6 @@ def make_intent(state: RunState, prices: Prices) -> CallIntent | Failure:
         last_message_seq=state.transcript.next_seq - 1,
         request_sha256=state.transcript.fingerprint(),
         estimate_usd=estimate,
-    )
-
-
-def _shortage(
-    budget: Decimal | None, spent: Decimal, estimate: Decimal | None, model: str
-) -> Failure | None:
-    if budget is None:
-        return None
-    if estimate is None:
-        return Failure(
-            ErrorCode.BUDGET_EXHAUSTED, f"There is a budget, but no known price for {model}."
-        )
-    if spent + estimate <= budget:
-        return None
-    return Failure(
-        ErrorCode.BUDGET_EXHAUSTED,
-        f"The next call may cost up to ${estimate}; ${spent} of ${budget} are spent.",
     )
 
 

@@ -102,6 +102,12 @@ def subtask_completed(child: ChildResult) -> Event:
     )
 
 
+def budget_reserved(intent: CallIntent) -> Event:
+    """The maximum cost of a call is reserved in the budgets of the tree."""
+    usd = None if intent.estimate_usd is None else float(intent.estimate_usd)
+    return Event("budget.reserved", {"turn": intent.turn, "usd": usd})
+
+
 def budget_exceeded(cost_usd: Decimal) -> Event:
     """The next call does not fit into the budget."""
     return Event("budget.exceeded", {"cost_usd": float(cost_usd)})

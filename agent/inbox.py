@@ -40,8 +40,12 @@ def apply(state: RunState, inbox: Inbox) -> Step:
     calls: list[ToolCall] = []
     new_events: list[Event] = []
     failure: Failure | None = None
+    finishing = set()
     for request in inbox.answered:
         failure = _apply_answer(state, request, calls) or failure
+        if is_finish(request):
+            state.must_finish_early = True
+            finishing.add(str(request.id))
     for child in inbox.children:
         calls += _apply_child(state, child)
         new_events.append(events.subtask_completed(child))
@@ -51,7 +55,11 @@ def apply(state: RunState, inbox: Inbox) -> Step:
     ]
     state.put_calls(calls)
     new_events += [events.tool_ended(call) for call in calls if call.status.is_settled]
-    consumed = [signal.id for signal in inbox.signals if _is_consumed_on_read(signal)]
+    consumed = [
+        signal.id
+        for signal in inbox.signals
+        if _is_consumed_on_read(signal) and signal.payload.get("input_request_id") not in finishing
+    ]
     return Step(tool_calls=calls, events=new_events, consumed=consumed, failure=failure)
 
 
@@ -72,13 +80,24 @@ def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) 
     return None
 
 
+def is_finish(request: OpenRequest) -> bool:
+    """Whether a person chose to complete the execution with the answers so far.
+
+    The signal of this answer stays unread until the end, so that each attempt comes to it.
+    """
+    return request.tool_call_id is None and (request.answer or {}).get("decision") == "finish"
+
+
 def _answer_about_execution(request: OpenRequest) -> Failure | None:
-    if request.answer is not None and request.answer.get("decision") != "approve":
-        return Failure(
-            ErrorCode.MODEL_ERROR,
-            "The provider's spend limit is reached, and a person chose to end the execution.",
-        )
-    return None
+    if request.answer is None or request.answer.get("decision") != "deny":
+        return None
+    if request.schema is not None:
+        message = "The budget is used up, and a person chose to end the execution."
+        return Failure(ErrorCode.BUDGET_EXHAUSTED, message)
+    return Failure(
+        ErrorCode.MODEL_ERROR,
+        "The provider's spend limit is reached, and a person chose to end the execution.",
+    )
 
 
 def _apply_child(state: RunState, child: ChildResult) -> list[ToolCall]:
@@ -104,7 +123,7 @@ async def apply_expiries(
         del state.requests[request.id]
         new_events.append(events.input_expired(request))
         call = state.calls[request.tool_call_id] if request.tool_call_id is not None else None
-        settled = await _expire(request, call, default_problem)
+        settled = await _expire(state, request, call, default_problem)
         if isinstance(settled, Failure):
             failure = settled
         elif settled is not None:
@@ -120,7 +139,7 @@ async def apply_expiries(
 
 
 async def _expire(
-    request: OpenRequest, call: ToolCall | None, default_problem: DefaultProblem
+    state: RunState, request: OpenRequest, call: ToolCall | None, default_problem: DefaultProblem
 ) -> ToolCall | Failure | None:
     """What follows from an expired request: its call, or a failure of the execution.
 
@@ -138,7 +157,11 @@ async def _expire(
         decision = answer.get("decision")
         if problem is None and call is not None and decision not in REFUSALS:
             return input_requests.apply_answer(call, request.kind, answer)
-        if problem is None and call is None and decision == "approve":
+        if problem is None and call is None and decision == "finish":
+            state.must_finish_early = True
+            return None
+        # Only a person raises a budget: the request for that has a schema.
+        if problem is None and call is None and decision == "approve" and request.schema is None:
             return None
         reason = f"The task's default answer does not fit: {problem}" if problem else ""
     return missing if call is None else input_requests.apply_expiry(call, request.kind, reason)

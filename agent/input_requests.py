@@ -43,7 +43,7 @@ def question_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewR
         title=question["question"],
         options=question.get("options"),
         tool_call_id=call.id,
-        **_bounds(policy, now),
+        **request_bounds(policy, now),
     )
 
 
@@ -61,7 +61,7 @@ def approval_request(
         tool_input=call.input,
         input_sha256=call.input_sha256,
         tool_input_schema=schema,
-        **_bounds(policy, now),
+        **request_bounds(policy, now),
     )
 
 
@@ -76,7 +76,7 @@ def effect_check_request(call: ToolCall, policy: InputPolicy, now: datetime) -> 
         tool_name=call.name,
         tool_input=call.input_to_run,
         input_sha256=hashlib.sha256(call.input_to_run.encode()).digest(),
-        **_bounds(policy, now),
+        **request_bounds(policy, now),
     )
 
 
@@ -87,11 +87,12 @@ def spend_limit_request(detail: str, policy: InputPolicy, now: datetime) -> NewR
         kind=RequestKind.BUDGET,
         title="The model provider's spend limit is reached",
         body=f"{detail}\n\nApprove to call again, deny to fail the execution.",
-        **_bounds(policy, now),
+        **request_bounds(policy, now),
     )
 
 
-def _bounds(policy: InputPolicy, now: datetime) -> dict[str, Any]:
+def request_bounds(policy: InputPolicy, now: datetime) -> dict[str, Any]:
+    """The fields of a request that the policy decides."""
     return {
         "assignee": policy.assignee,
         "due_at": policy.due_at(now),

@@ -104,7 +104,7 @@ class Loop:
                 await attempt.apply_expiries()
         if (stop := await attempt.record_end()) is not None:
             return stop
-        if attempt.state.has_final_answer:
+        if attempt.state.has_final_answer or attempt.state.must_finish_early:
             return await model.conclude()
         if attempt.must_pause():
             return await attempt.pause()

@@ -1,11 +1,12 @@
 """A turn of the model: the recorded intent, the call, and the reaction to its answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
-from agent import events, input_requests
+from agent import budget_shortage, events, input_requests
 from agent.attempt import Attempt
 from agent.call_policy import AskPerson, Retry, after_failure, make_intent
 from agent.decisions import Decider
@@ -14,12 +15,21 @@ from agent.results import make_result
 from agent.stop_reasons import Next, Reaction, react
 from agent.tool_turn import ToolTurn
 from agent.transcript import text_block, tool_uses
+from domain.budgets import Shortage
 from domain.errors import ErrorCode, FencedOutError, ModelCallError
 from domain.json_schemas import SchemaEvaluator
 from domain.model_calls import Block, ModelResponse
 from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
-from domain.steps import CallIntent, CallOutcome, CallStatus, Failure, StatusChange, Step
+from domain.steps import (
+    CallIntent,
+    CallOutcome,
+    CallStatus,
+    Failure,
+    NewRequest,
+    StatusChange,
+    Step,
+)
 
 
 class ModelTurn:
@@ -48,8 +58,8 @@ class ModelTurn:
 
     async def call(self) -> Stop | None:
         """Make one call. Its intent is recorded before it and its outcome after it."""
-        if self._state.intent is None:
-            await self._record_intent()
+        if self._state.intent is None and (stop := await self._record_intent()) is not None:
+            return stop
         intent = self._state.intent
         if intent is None:
             return None
@@ -66,25 +76,75 @@ class ModelTurn:
         await self._record_answer(intent, response)
         return None
 
-    async def _record_intent(self) -> None:
+    async def _record_intent(self) -> Stop | None:
         """Record the next call's intent in a step of its own, with the unsent messages."""
         step = self.with_intent(
             self.compose_user_message(()) if self._state.unsent_messages else Step()
         )
         if step != Step():
             await self._attempt.write(self._attempt.with_running_status(step))
+        if self._state.snapshot.is_budgeted:
+            return await self._reserve()
+        return None
 
     def with_intent(self, step: Step) -> Step:
-        """The step with the next call's intent added, unless the call is not allowed now."""
-        if not self._attempt.may_record_intent():
+        """The step with the next call's intent added, unless the call is not allowed now.
+
+        With a budget, the intent has a step of its own (`_reserve`).
+        """
+        if self._state.snapshot.is_budgeted or (intent := self._make_intent()) is None:
             return step
+        self._begin(intent)
+        return step + Step(call_intent=intent, events=[events.turn_started(intent)])
+
+    def _make_intent(self) -> CallIntent | None:
+        if not self._attempt.may_record_intent():
+            return None
         intent = make_intent(self._state, self._prices)
         if isinstance(intent, Failure):
             self._attempt.failure = intent
-            return step
+            return None
+        return intent
+
+    def _begin(self, intent: CallIntent) -> None:
         self._state.intent = intent
         self._state.turn, self._state.tries = intent.turn, intent.try_number
-        return step + Step(call_intent=intent, events=[events.turn_started(intent)])
+
+    async def _reserve(self) -> Stop | None:
+        """Record the next call's intent if the budgets have room for it; otherwise wait or fail."""
+        intent = self._make_intent()
+        if intent is None or intent.estimate_usd is None:
+            return None
+        begun = [events.turn_started(intent), events.budget_reserved(intent)]
+        step = self._attempt.with_running_status(Step(call_intent=intent, events=begun))
+        shortage = await self._attempt.write_intent(step, reserve_usd=intent.estimate_usd)
+        if shortage is None:
+            self._begin(intent)
+            return None
+        if shortage.is_temporary:
+            wakes_at = self._state.limit_to_deadline(datetime.now(UTC) + budget_shortage.RECHECK)
+            await self._attempt.move_to(budget_shortage.wait_for_reservations(wakes_at))
+            return Stop(Outcome.WAIT_UNTIL, wakes_at=wakes_at)
+        return await self._ask_for_budget(shortage)
+
+    async def _ask_for_budget(self, shortage: Shortage) -> Stop | None:
+        snapshot = self._state.snapshot
+        if snapshot.people.mode != "wait":
+            self._attempt.failure = budget_shortage.make_failure(shortage, snapshot.execution_id)
+            return None
+        request = budget_shortage.make_request(
+            shortage, snapshot.execution_id, snapshot.people, datetime.now(UTC)
+        )
+        exceeded = Step(events=[events.budget_exceeded(self._state.cost_usd)])
+        return await self._ask(exceeded, request)
+
+    async def _ask(self, step: Step, request: NewRequest) -> Stop:
+        """Open a request about the execution as a whole, and wait for its answer."""
+        self._state.requests[request.id] = input_requests.as_open(request)
+        await self._attempt.write(
+            step + Step(requests=[request], events=[events.input_requested(request)])
+        )
+        return await self._attempt.stop_to_wait()
 
     def compose_user_message(self, blocks: Sequence[Block]) -> Step:
         """Append a user message: these blocks first, then the unsent messages of people."""
@@ -135,12 +195,8 @@ class ModelTurn:
         request = input_requests.spend_limit_request(
             error.detail, self._state.snapshot.people, datetime.now(UTC)
         )
-        self._state.requests[request.id] = input_requests.as_open(request)
         self._state.failures_in_a_row = 0
-        await self._attempt.write(
-            step + Step(requests=[request], events=[events.input_requested(request)])
-        )
-        return await self._attempt.stop_to_wait()
+        return await self._ask(step, request)
 
     async def _retry(self, step: Step, retry: Retry, *, reason: str) -> Stop | None:
         """Wait here for a short delay; stop and let the workflow wait for a long one."""
@@ -232,22 +288,27 @@ class ModelTurn:
 
     async def result(self) -> Step:
         """The execution's result as a step; a result that misses its schema is a failure."""
-        options = self._state.snapshot.definition.get("sdk_options", {})
-        result = await make_result(
-            self._state.transcript.last_blocks,
-            options.get("output_schema"),
-            schemas=self._schemas,
-            user_id=self._state.snapshot.user_id,
-        )
+        result = await self._make_result(self._state.transcript.last_blocks)
         if isinstance(result, Failure):
             self._attempt.failure = result
             return Step()
         return Step(result=result)
 
+    async def _make_result(self, blocks: Sequence[Block]) -> Mapping[str, Any] | Failure:
+        options = self._state.snapshot.definition.get("sdk_options", {})
+        return await make_result(
+            blocks,
+            options.get("output_schema"),
+            schemas=self._schemas,
+            user_id=self._state.snapshot.user_id,
+        )
+
     # --- the final answer ---------------------------------------------------------------------
 
     async def conclude(self) -> Stop | None:
         """React to the final answer as it is recorded, because a crash may have followed it."""
+        if self._state.must_finish_early:
+            return await self._finish_early()
         last, transcript = self._state.transcript.last, self._state.transcript
         before = max(transcript.continuations - 1, 0)
         stop_reason = last.stop_reason if last is not None else None
@@ -262,6 +323,19 @@ class ModelTurn:
         self._attempt.failure = reaction.failure
         has_result = reaction.failure is None and (await self.result()).result is not None
         return Stop(Outcome.DONE) if has_result else None
+
+    async def _finish_early(self) -> Stop | None:
+        """End with the last text as the result: a person chose to make no other call."""
+        step = self.compose_user_message(()) if self._state.unsent_messages else Step()
+        answer = self._state.transcript.last_answer(self._state.snapshot.execution_id)
+        result = await self._make_result(answer)
+        if isinstance(result, Failure):
+            message = f"A person chose to finish without another call. {result.message}"
+            self._attempt.failure = Failure(ErrorCode.BUDGET_EXHAUSTED, message)
+        else:
+            step += Step(result=result)
+        await self._attempt.write(self._attempt.with_running_status(step))
+        return None if self._attempt.failure else Stop(Outcome.DONE)
 
     async def _continue_paused_turn(self) -> Stop | None:
         """Continue a turn that the model paused."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from domain.budgets import Shortage
 from domain.model_calls import ModelRequest, ModelResponse
 from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step
 from domain.tool_calls import (
@@ -91,6 +92,14 @@ class Record(Protocol):
 
     async def write(self, step: Step) -> Receipt:
         """Write a step completely, or not at all."""
+        ...
+
+    async def write_intent(self, step: Step, *, reserve_usd: Decimal) -> Receipt | Shortage:
+        """Write a step with a call's intent, for an execution with a budget in its tree.
+
+        The call's maximum cost is reserved in the same transaction. If it does not fit into all
+        budgets, nothing of the step is written, and the shortage is returned.
+        """
         ...
 
     async def poll_signals(self) -> Inbox:

@@ -55,6 +55,8 @@ class RunState:
         self.requests = {request.id: request for request in snapshot.open_requests}
         self.intent: CallIntent | None = None
         self.unsent_messages: list[Signal] = []
+        self.must_finish_early = False
+        """A person chose to complete the execution without another call."""
         self.tool: str | None = None
 
     @property

@@ -45,6 +45,7 @@ class RecordedTranscript:
         self.last: StoredMessage | None = None
         self.last_blocks: Sequence[Mapping[str, Any]] = ()
         """The blocks of the last message."""
+        self._answers: dict[UUID, Sequence[Mapping[str, Any]]] = {}
         for message in messages:
             self.append(message)
 
@@ -58,6 +59,8 @@ class RecordedTranscript:
         self._hash.update(f"{message.role}\0{message.content}\n".encode())
         self.content_bytes += len(message.content)
         if message.role == "assistant":
+            if join_text(blocks):
+                self._answers[message.execution_id] = blocks
             unfinished = message.stop_reason in UNFINISHED
             self.continuations = self.continuations + 1 if unfinished else 0
 
@@ -87,6 +90,10 @@ class RecordedTranscript:
     def request(self, prefix: Prefix) -> ModelRequest:
         """The next request."""
         return ModelRequest(prefix=prefix, messages=self._wire)
+
+    def last_answer(self, execution_id: UUID) -> Sequence[Mapping[str, Any]]:
+        """The last answer of an execution that contains text, or nothing."""
+        return self._answers.get(execution_id, ())
 
     def fingerprint(self) -> bytes:
         """The sha256 of the pinned prefix and the stored text of every message."""

@@ -166,6 +166,8 @@ def summarize(execution: Json) -> str:
     words.append(_count(execution.get("total_turns") or 0, "turn"))
     words.append(_count(execution.get("total_tool_calls") or 0, "tool call"))
     words.append(show.format_money(execution.get("cost_usd") or 0.0))
+    if execution.get("is_scripted"):
+        words.append("scripted model, nothing was paid")
     return " · ".join(words)
 
 

@@ -112,14 +112,13 @@ class TaskDefinition(Contract):
         """The policy for input requests."""
         return InputPolicy(**self.human_input_policy.model_dump())
 
-    def limits(self, *, deadline_at: datetime | None, budget_usd: Decimal | None) -> Limits:
-        """The limits of an execution, which may have a budget of its own."""
+    def limits(self, *, deadline_at: datetime | None) -> Limits:
+        """The limits of an execution, except its budget (`domain/budgets.py`)."""
         options = self.sdk_options
         return Limits(
             max_turns=options.max_turns or DEFAULT_MAX_TURNS,
             timeout_seconds=options.timeout_seconds,
             deadline_at=deadline_at,
-            budget_usd=options.max_budget_usd if budget_usd is None else budget_usd,
             segment_turns=options.segment_turns,
         )
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 DEFAULT_MAX_TURNS = 200
 """Model calls of one execution (chosen: ten times what a long tool run takes in our tests)."""
@@ -27,5 +26,4 @@ class Limits:
     max_turns: int = DEFAULT_MAX_TURNS
     timeout_seconds: float | None = None
     deadline_at: datetime | None = None
-    budget_usd: Decimal | None = None
     segment_turns: int | None = None

@@ -42,6 +42,8 @@ class Subject:
     model: str | None
     created_at: datetime
     started_at: datetime | None
+    is_scripted: bool = False
+    """Whether the scripted model answered, which costs nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

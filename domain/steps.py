@@ -191,6 +191,7 @@ class OpenRequest:
     answer: Mapping[str, Any] | None
     options: Sequence[Any] | None = None
     schema: Mapping[str, Any] | None = None
+    """Of the answer's values; a request for a higher budget has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +324,8 @@ class Snapshot:
     prefix_sha256: bytes
     permissions: Permissions
     limits: Limits
+    is_budgeted: bool
+    """Whether this execution or one above it has a budget."""
     people: InputPolicy
     definition: Mapping[str, Any]
     """The definition as it is stored; subtasks inherit from it."""

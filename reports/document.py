@@ -38,6 +38,7 @@ def build_document(report: ReportContent, base_url: str = "") -> Document:
     """The report as a tree, for every writer."""
     anchors = Anchors.for_report(report, base_url)
     sections = [
+        *_scripted(report),
         *_ending(report),
         *_result(report, anchors),
         *_difference(report, anchors),
@@ -63,6 +64,8 @@ def _facts(report: ReportContent) -> Iterator[Fact]:
     waited = f"{format_duration(waited_ms)} waiting for people" if waited_ms else ""
     yield Fact("Duration", format_duration(report.duration_ms), waited)
     budget = "" if cost.budget_usd is None else f"of {format_money(cost.budget_usd)}"
+    if report.subject.is_scripted:
+        budget = f"{budget} not paid: scripted model".strip()
     yield Fact("Cost", format_money(cost.total_usd), budget)
     yield Fact("Turns", format_number(report.turns))
     yield Fact("Tool calls", format_number(report.counts.tool_calls))
@@ -71,6 +74,15 @@ def _facts(report: ReportContent) -> Iterator[Fact]:
     if report.counts.subtasks:
         spent = format_money(cost.subtasks_usd)
         yield Fact("Subtasks", format_number(report.counts.subtasks), spent)
+
+
+def _scripted(report: ReportContent) -> Iterator[ReportSection]:
+    if report.subject.is_scripted:
+        sentence = (
+            "A scripted model wrote the answers in this report. Claude was not called, and the "
+            "costs were not paid."
+        )
+        yield ReportSection("scripted", "Scripted model", [paragraph(sentence)])
 
 
 def _ending(report: ReportContent) -> Iterator[ReportSection]:

@@ -108,6 +108,13 @@ class ExecutionRead(Read):
     cache_read_tokens: int
     cache_write_tokens: int
     cost_usd: UsdOut
+    is_scripted: Annotated[
+        bool,
+        Field(
+            description="The scripted model answered, not Claude. Its calls count against budgets, "
+            "but nothing was paid: usage and quotas leave their cost out."
+        ),
+    ]
     budget_usd: UsdOut | None
     priority: int
     workflow_id: str
@@ -211,6 +218,7 @@ class ModelCallRead(Line):
     stop_details: dict[str, Any] | None
     usage: dict[str, Any] | None
     usage_estimated: bool
+    is_scripted: bool
     cost_usd: UsdOut | None
     error_kind: str | None
     error_message: str | None

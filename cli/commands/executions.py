@@ -27,7 +27,8 @@ GROUP = CommandGroup("executions", "Runs of tasks.", EXECUTION)
 GROUP.add_list(
     "list_executions",
     "List executions, newest first.",
-    "status, title, created: created_at, turns: total_turns, cost: cost_usd, id",
+    "status, title, created: created_at, turns: total_turns, cost: cost_usd, "
+    "scripted: is_scripted, id",
     nothing="No executions. `perdure run TASK` starts one.",
     options={
         "status": option("As `failed`, or `failed,cancelled`."),

@@ -210,6 +210,7 @@ class Stack:
                 self._home.log("worker"),
                 self._home.run_file("worker.ready"),
                 self._settings.drain_seconds,
+                is_scripted=self._scripted_port is not None,
             )
         )
 

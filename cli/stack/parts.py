@@ -29,7 +29,14 @@ def own_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def worker(environment: Mapping[str, str], log: Path, ready: Path, drain_seconds: float) -> Part:
+def worker(
+    environment: Mapping[str, str],
+    log: Path,
+    ready: Path,
+    drain_seconds: float,
+    *,
+    is_scripted: bool,
+) -> Part:
     """`python -m worker`; it announces itself in the file `ready`."""
     ready.parent.mkdir(exist_ok=True)
 
@@ -38,7 +45,7 @@ def worker(environment: Mapping[str, str], log: Path, ready: Path, drain_seconds
 
     return Part(
         name="worker",
-        command=own_module("worker"),
+        command=own_module("worker", *(["--scripted-model"] if is_scripted else [])),
         environment={**environment, "PERDURE_READY_FILE": str(ready)},
         is_ready=is_ready,
         log=log,

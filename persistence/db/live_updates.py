@@ -9,6 +9,8 @@
   Without a client only the settled state is published, so a step costs nothing more.
 - `NOTIFICATIONS_CHANNEL`: there is a notification to deliver (no payload). A worker looks at once;
   without the message it does so every few seconds.
+- `RELAY_CHANNEL`: a workflow is to be woken at once (no payload). Without the message, the relay
+  does so after a second.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ WAKE_CHANNEL = "perdure_wake"
 WATCH_CHANNEL = "perdure_watch"
 LIVE_CHANNEL = "perdure_live"
 NOTIFICATIONS_CHANNEL = "perdure_notifications"
+RELAY_CHANNEL = "perdure_relay"
 
 PAYLOAD_LIMIT_BYTES = 7_900
 """A notification carries less than 8,000 bytes (Postgres manual, NOTIFY)."""

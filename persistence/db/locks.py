@@ -6,6 +6,7 @@
    subtasks, prerequisites before the executions that wait for them.
 3. The user, for quotas.
 4. What belongs to a locked execution: its requests, calls, tool calls and signals.
+5. The budgets of a tree, the outermost first (`persistence/ledger/budgets.py`).
 
 A transaction locks several rows of a kind in one statement, before its first write. All these locks
 allow other rows to refer to the locked one (`FOR NO KEY UPDATE`), so inserts do not wait. If a

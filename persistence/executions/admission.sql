@@ -39,6 +39,7 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     EXISTS (
         SELECT FROM tasks t WHERE t.id = taken.task_id AND t.user_id <> taken.user_id
     ) AS is_of_others,
+    EXISTS (SELECT FROM budgets b WHERE b.execution_id = taken.id) AS is_budgeted,
     EXISTS (
         SELECT FROM signals o WHERE o.execution_id = taken.id AND o.consumed_at IS NULL
     ) AS has_unread

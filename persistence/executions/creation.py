@@ -18,6 +18,7 @@ from domain.states import ExecutionStatus
 from persistence.db import sql
 from persistence.db.database import to_json
 from persistence.executions.signals import FIRST_WAKE
+from persistence.ledger import budgets
 from persistence.ledger.audit import Actor
 from persistence.tables.executions import ExecutionRow
 
@@ -99,6 +100,9 @@ async def store(
     `blocked_by` is why it can't run yet; it is started when that reason ends.
     """
     row = _row(start, blocked_by)
+    parent_id = row.parent_execution_id
+    if parent_id is not None and row.budget_usd is not None:
+        row.budget_usd = await budgets.limit_to_parent(session, parent_id, row.budget_usd)
     session.add(row)
     await session.flush()
     actor = start.actor
@@ -117,6 +121,9 @@ async def store(
         "relay_after": FIRST_WAKE,
     }
     await session.execute(_SQL["store_related"], parameters)
+    has_budget = row.budget_usd is not None
+    if has_budget or parent_id is not None:
+        await budgets.open_account(session, row.id, parent_id=parent_id, has_budget=has_budget)
     return row
 
 

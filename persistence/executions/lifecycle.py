@@ -66,6 +66,8 @@ class Ended:
     has_unread_messages: bool = False
     is_awaited: bool = field(default=False, compare=False)
     """Whether other executions wait for this one; known only when the end is written."""
+    lost_usd: Decimal = field(default=Decimal(0), compare=False)
+    """What was charged for calls whose answer was lost; known only when the end is written."""
 
 
 async def start(database: Database, execution_id: UUID, run: RunIdentity) -> bool:
@@ -140,6 +142,7 @@ def _ended(row: Row[Any]) -> Ended:
         event_seq=row.event_seq,
         parent_workflow_id=row.parent_workflow_id,
         is_awaited=row.is_awaited,
+        lost_usd=row.lost_usd,
     )
 
 

@@ -83,6 +83,10 @@ ended AS (
             SELECT coalesce(sum(c.estimate_usd), 0) FROM model_calls c
             WHERE c.execution_id = e.id AND c.status = 'intended'
         ),
+        scripted_cost_usd = e.scripted_cost_usd + (
+            SELECT coalesce(sum(c.estimate_usd), 0) FROM model_calls c
+            WHERE c.execution_id = e.id AND c.status = 'intended' AND c.is_scripted
+        ),
         report_error = coalesce(:report_error, e.report_error),
         error_code = CASE ending.status WHEN 'failed' THEN coalesce(:error_code, e.error_code) END,
         error_message = CASE ending.status
@@ -157,12 +161,15 @@ new_signals AS (
 SELECT ended.id, ended.status, ended.error_code, ended.cost_usd, ended.event_seq,
     p.workflow_id AS parent_workflow_id, EXISTS (
         SELECT FROM execution_prerequisites WHERE prerequisite_id = ended.id
-    ) AS is_awaited
+    ) AS is_awaited, (
+        SELECT coalesce(sum(c.estimate_usd), 0) FROM model_calls c
+        WHERE c.execution_id = ended.id AND c.status = 'intended'
+    ) AS lost_usd
 FROM ended LEFT JOIN executions p ON p.id = ended.parent_execution_id
 WHERE (SELECT count(*) FROM new_signals) >= 0
 
 -- name: find_end
 SELECT e.id, e.status, e.error_code, e.cost_usd, e.event_seq,
-    p.workflow_id AS parent_workflow_id, false AS is_awaited
+    p.workflow_id AS parent_workflow_id, false AS is_awaited, 0 AS lost_usd
 FROM executions e LEFT JOIN executions p ON p.id = e.parent_execution_id
 WHERE e.id = :execution_id

@@ -36,6 +36,8 @@ class SignalKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     SUBTASK_FINISHED = "subtask_finished"
+    BUDGET_RELEASED = "budget_released"
+    """Reservations were settled; a call that waited for them may fit now."""
 
 
 UNREAD_UNTIL_WOKEN = (

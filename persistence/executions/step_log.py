@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
+from domain.budgets import Shortage
 from domain.errors import AlreadyAnsweredError, FencedOutError
 from domain.model_calls import Usage
 from domain.states import ExecutionStatus
@@ -32,7 +33,7 @@ from persistence.db import sql
 from persistence.db.database import Database
 from persistence.executions import admission, queries, signals, snapshot, step_values
 from persistence.executions.fencing import RunIdentity
-from persistence.ledger import audit
+from persistence.ledger import audit, budgets
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import ArtifactRow, InputRequestRow, ModelCallRow
 
@@ -57,18 +58,31 @@ class ExecutionRecord:
     """The record for one attempt: first `begin`, then steps, until another attempt begins."""
 
     def __init__(
-        self, database: Database, execution_id: UUID, run: RunIdentity, *, host_id: UUID
+        self,
+        database: Database,
+        execution_id: UUID,
+        run: RunIdentity,
+        *,
+        host_id: UUID,
+        is_scripted: bool = False,
     ) -> None:
-        """`host_id` is the host whose disk holds this worker's workspaces."""
+        """`host_id` is the host whose disk holds this worker's workspaces.
+
+        `is_scripted`: this worker calls the scripted model, so its calls cost nothing.
+        """
         self._database = database
         self._id = execution_id
         self._run = run
         self._host_id = host_id
+        self._is_scripted = is_scripted
         self._token: dict[str, int] = {}
         self._last_write = time.monotonic()
         self._user_id: UUID
         self._depth = 0
         self._priority = 0
+        self._is_budgeted = False
+        self._reserved_usd = Decimal(0)
+        """The reservation of the call that this attempt makes."""
 
     async def begin(self) -> Snapshot:
         """Become the one writer and read the record.
@@ -79,6 +93,7 @@ class ExecutionRecord:
             WorkspaceElsewhereError: its workspace is on another host.
         """
         taken = await admission.take(self._database, self._id, self._run, host_id=self._host_id)
+        self._is_budgeted = taken.is_budgeted
         lost = None if taken.is_first else await self._charge_lost_call()
         loaded = await snapshot.load(self._database, taken, lost)
         self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
@@ -93,20 +108,50 @@ class ExecutionRecord:
             FencedOutError: another attempt writes now, the execution has ended, or the table of
                 transitions does not allow the change of its status.
         """
-        parameters = self._parameters(step)
-        if _has_rare_parts(step):
+        if _has_rare_parts(step) or (self._is_budgeted and step.call_outcome is not None):
             async with self._database.transaction() as session:
-                written = (await session.execute(_SQL["write_step"], parameters)).one_or_none()
-                receipt = _receipt(written, step)
-                await self._write_rare(session, step)
+                receipt = await self._write(session, step)
         else:
+            parameters = self._parameters(step)
             receipt = _receipt(await self._database.raw.run(_SQL["write_step"], parameters), step)
         self._last_write = time.monotonic()
         return receipt
 
+    async def write_intent(self, step: Step, *, reserve_usd: Decimal) -> Receipt | Shortage:
+        """Write a step with a call's intent if the budgets have room for the call.
+
+        Raises:
+            FencedOutError: as `write`.
+        """
+        async with self._database.transaction() as session:
+            shortage = await budgets.reserve(session, self._id, reserve_usd)
+            if shortage is not None:
+                return shortage
+            receipt = await self._write(session, step)
+        self._reserved_usd = reserve_usd
+        self._last_write = time.monotonic()
+        return receipt
+
+    async def _write(self, session: AsyncSession, step: Step) -> Receipt:
+        """Write a step in a transaction; the fence's lock on the execution comes first."""
+        parameters = self._parameters(step)
+        written = (await session.execute(_SQL["write_step"], parameters)).one_or_none()
+        receipt = _receipt(written, step)
+        await self._write_rare(session, step)
+        if self._is_budgeted and step.call_outcome is not None:
+            spent = step.call_outcome.cost_usd or Decimal(0)
+            await budgets.settle(
+                session, self._id, reserved_usd=self._reserved_usd, spent_usd=spent
+            )
+        return receipt
+
     def _parameters(self, step: Step) -> dict[str, Any]:
         elapsed_ms = round((time.monotonic() - self._last_write) * 1000)
-        own = {"execution_id": self._id, "elapsed_ms": elapsed_ms}
+        own = {
+            "execution_id": self._id,
+            "elapsed_ms": elapsed_ms,
+            "is_scripted": self._is_scripted,
+        }
         return {**self._token, **own, **step_values.make_parameters(step)}
 
     async def _write_rare(self, session: AsyncSession, step: Step) -> None:
@@ -155,6 +200,9 @@ class ExecutionRecord:
         )
 
     async def _insert_child(self, session: AsyncSession, child: NewChild) -> None:
+        budget = child.budget_usd
+        if self._is_budgeted and budget is not None:
+            budget = await budgets.limit_to_parent(session, self._id, budget)
         await session.execute(
             insert(ExecutionRow).values(
                 id=child.id,
@@ -168,12 +216,16 @@ class ExecutionRecord:
                 agent_id=child.agent_id,
                 trigger_type="subtask",
                 status=ExecutionStatus.PENDING,
-                budget_usd=child.budget_usd,
+                budget_usd=budget,
                 priority=self._priority,
                 workflow_id=workflow_id(child.id),
                 event_seq=1,
             )
         )
+        if self._is_budgeted or budget is not None:
+            await budgets.open_account(
+                session, child.id, parent_id=self._id, has_budget=budget is not None
+            )
         created = {"parent_execution_id": str(self._id)}
         session.add(
             ExecutionEventRow(execution_id=child.id, seq=1, type="execution.created", data=created)
@@ -200,13 +252,18 @@ class ExecutionRecord:
             call = await session.get_one(ModelCallRow, outcome.id)
             if not call.usage_estimated:
                 return
-            row.cost_usd += (outcome.cost_usd or Decimal(0)) - (call.cost_usd or Decimal(0))
+            more = (outcome.cost_usd or Decimal(0)) - (call.cost_usd or Decimal(0))
+            row.cost_usd += more
+            row.scripted_cost_usd += more if call.is_scripted else 0
             row.input_tokens += usage.input_tokens
             row.output_tokens += usage.output_tokens
             row.cache_read_tokens += usage.cache_read_tokens
             row.cache_write_tokens += usage.cache_write_tokens
             call.cost_usd, call.usage = outcome.cost_usd, asdict(usage)
             call.usage_estimated = False
+            await session.flush()
+            if self._is_budgeted:
+                await budgets.settle(session, self._id, reserved_usd=Decimal(0), spent_usd=more)
 
     async def _charge_lost_call(self) -> snapshot.LostCall | None:
         """Charge a call whose answer was lost in a crash at its estimate, if there is one."""
@@ -228,9 +285,14 @@ class ExecutionRecord:
                 call.estimate_usd,
                 True,
             )
-            row.cost_usd += call.cost_usd or Decimal(0)
+            cost = call.cost_usd or Decimal(0)
+            row.cost_usd += cost
+            row.scripted_cost_usd += cost if call.is_scripted else 0
+            await session.flush()
+            if self._is_budgeted:
+                await budgets.settle(session, self._id, reserved_usd=cost, spent_usd=cost)
             request = None if call.superseded_at else call.request_sha256
-            return snapshot.LostCall(call.cost_usd or Decimal(0), request)
+            return snapshot.LostCall(cost, request)
 
     async def descendants(self) -> int:
         """The number of subtasks in the whole tree of this execution."""

@@ -38,6 +38,8 @@ WITH execution AS (
         cache_read_tokens = cache_read_tokens + :cache_read_tokens,
         cache_write_tokens = cache_write_tokens + :cache_write_tokens,
         cost_usd = cost_usd + :cost_usd,
+        scripted_cost_usd = scripted_cost_usd + CASE WHEN :is_scripted THEN :cost_usd ELSE 0 END,
+        is_scripted = is_scripted OR (:is_scripted AND :has_intent),
         running_ms = running_ms + :elapsed_ms,
         stalled_attempts = CASE WHEN :has_outcome THEN 0 ELSE stalled_attempts END,
         status = coalesce(:status, status),
@@ -82,9 +84,9 @@ settled_model_call AS (
 ),
 new_model_call AS (
     INSERT INTO model_calls (id, execution_id, turn, try_number, status, model, max_tokens,
-        last_message_seq, request_sha256, estimate_usd, usage_estimated, started_at)
+        last_message_seq, request_sha256, estimate_usd, usage_estimated, is_scripted, started_at)
     SELECT i.id, execution.id, i.turn, i.try_number, 'intended', i.model, i.max_tokens,
-        i.last_message_seq, decode(i.request_sha256, 'hex'), i.estimate_usd, false,
+        i.last_message_seq, decode(i.request_sha256, 'hex'), i.estimate_usd, false, :is_scripted,
         clock_timestamp()
     FROM execution, json_to_recordset(CAST(:intents AS json)) AS i (id uuid, turn int,
         try_number int, model text, max_tokens int, last_message_seq int, request_sha256 text,

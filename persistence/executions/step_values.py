@@ -39,6 +39,7 @@ def _counts(step: Step) -> dict[str, Any]:
         usage = outcome.usage
     return {
         "has_outcome": _has_outcome(step),
+        "has_intent": step.call_intent is not None,
         "n_events": len(step.events),
         "n_messages": len(step.messages),
         "n_tool_calls": len(step.new_tool_calls),

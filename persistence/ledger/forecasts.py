@@ -32,7 +32,7 @@ WITH latest AS MATERIALIZED (
     SELECT * FROM executions WHERE task_id = :task_id ORDER BY id DESC LIMIT {SEARCHED}
 ),
 sample AS (
-    SELECT * FROM latest WHERE user_id = :user_id AND status = 'completed'
+    SELECT * FROM latest WHERE user_id = :user_id AND status = 'completed' AND NOT is_scripted
     ORDER BY id DESC LIMIT {SAMPLE}
 )
 SELECT count(*) AS executions, {_SPREADS} FROM sample
@@ -56,7 +56,10 @@ class Forecast:
 
 
 async def make_forecast(session: AsyncSession, task_id: UUID, user_id: UUID) -> Forecast:
-    """The forecast from the user's own executions of any version of a task."""
+    """The forecast from the user's own executions of any version of a task.
+
+    Those that the scripted model answered say nothing about cost and time.
+    """
     found = await session.execute(FORECAST, {"task_id": task_id, "user_id": user_id})
     row = found.mappings().one()
     spreads = {

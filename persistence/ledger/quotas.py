@@ -20,14 +20,17 @@ SELECT
         SELECT 1 FROM executions
         WHERE user_id = :user_id AND status = ANY(:unfinished) LIMIT :counted
     ) AS unfinished) AS unfinished,
-    (SELECT coalesce(sum(cost_usd), 0) FROM executions
+    (SELECT coalesce(sum(cost_usd - scripted_cost_usd), 0) FROM executions
         WHERE user_id = :user_id AND id >= :since) AS usd_today
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaUsage:
-    """A user's unfinished executions, and what their executions of today (UTC) have cost so far."""
+    """A user's unfinished executions, and what their executions of today (UTC) have cost so far.
+
+    Calls of the scripted model cost nothing.
+    """
 
     concurrent_executions: int
     usd_today: Decimal

@@ -30,7 +30,8 @@ WHERE status IN {ACTIVE_STATUSES} GROUP BY status
 """)  # noqa: S608 - our own list of states
 
 _TODAY = text("""
-SELECT status, count(*) AS number, coalesce(sum(cost_usd), 0) AS usd FROM executions
+SELECT status, count(*) AS number, coalesce(sum(cost_usd - scripted_cost_usd), 0) AS usd
+FROM executions
 WHERE id >= :since GROUP BY status
 """)
 

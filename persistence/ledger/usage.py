@@ -2,7 +2,7 @@
 
 An execution counts on the day it ended (UTC), with all its usage; one that has not ended counts
 today. Past days are summed once, in `usage_days`; the rest is summed when it is requested, by the
-index on `completed_at`.
+index on `completed_at`. Calls of the scripted model count without a cost: nothing was paid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -96,7 +96,8 @@ _COUNTED = ", ".join(
 _USED = ", ".join(f"sum({m}) AS {m}" for m in _MEASURES[4:])
 
 _COLUMNS = """e.id, e.user_id, e.task_id, e.status, e.input_tokens, e.output_tokens,
-    e.cache_read_tokens, e.cache_write_tokens, e.cost_usd, e.running_ms"""
+    e.cache_read_tokens, e.cache_write_tokens, e.cost_usd - e.scripted_cost_usd AS cost_usd,
+    e.running_ms"""
 
 _WAITED = """
 (SELECT coalesce(sum(extract(epoch FROM upper(span) - lower(span)) * 1000), 0) FROM (
@@ -126,7 +127,7 @@ UNION ALL
 SELECT day, user_id, task_id, model, {_COUNTED}, {_USED}
 FROM (
     SELECT f.day, f.user_id, f.task_id, f.status, f.running_ms, f.human_wait_ms, c.model,
-        {_CALLED}, coalesce(sum(c.cost_usd), 0) AS cost_usd
+        {_CALLED}, coalesce(sum(c.cost_usd) FILTER (WHERE NOT c.is_scripted), 0) AS cost_usd
     FROM found f JOIN model_calls c ON c.execution_id = f.id
     GROUP BY f.id, f.day, f.user_id, f.task_id, f.status, f.running_ms, f.human_wait_ms, c.model
 ) AS called

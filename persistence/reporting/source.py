@@ -87,6 +87,7 @@ def _subject(row: ExecutionRow, definition: TaskDefinition) -> Subject:
         model=definition.sdk_options.model,
         created_at=row.created_at,
         started_at=row.started_at,
+        is_scripted=row.is_scripted,
     )
 
 

@@ -165,6 +165,10 @@ class ExecutionRow(Row):
     cache_read_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     cache_write_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     cost_usd: Mapped[Decimal] = mapped_column(server_default="0")
+    is_scripted: Mapped[bool] = mapped_column(server_default="false")
+    """Whether the scripted model was called instead of Claude."""
+    scripted_cost_usd: Mapped[Decimal] = mapped_column(server_default="0")
+    """The part of `cost_usd` that was not paid: what calls of the scripted model count as."""
 
 
 class ExecutionEventRow(Row):

@@ -1,11 +1,12 @@
-"""Tables of the audit log, usage, idempotency keys, users and notifications."""
+"""Tables of the audit log, usage, budgets, idempotency keys, users and notifications."""
 
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, func, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, Uuid, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Id, OwnedRow, Row
@@ -159,6 +160,33 @@ class UsageClosedDayRow(Row):
 
     day: Mapped[date] = mapped_column(primary_key=True)
     closed_at: Mapped[CreatedAt]
+
+
+class BudgetRow(Row):
+    """What an execution and all executions below it have spent and reserved (`domain/budgets.py`).
+
+    An execution has a row if it or one above it has a budget; the limit is its `budget_usd`. The
+    rows of a tree are locked after all other rows, the outermost first.
+    """
+
+    __tablename__ = "budgets"
+    __table_args__ = (
+        Index("ix_budgets_root_id", "root_id"),
+        # Free space on each page: every model call of the tree changes the sums of the root.
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+
+    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"), primary_key=True)
+    root_id: Mapped[UUID]
+    """The outermost execution of the tree that has a row."""
+    path: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    """The executions with a row from the root to this one, which is included."""
+    spent_usd: Mapped[Decimal] = mapped_column(server_default="0")
+    reserved_usd: Mapped[Decimal] = mapped_column(server_default="0")
+    needed_usd: Mapped[Decimal | None]
+    """The maximum cost of the execution's next call, if that did not fit."""
+    waits_since: Mapped[datetime | None]
+    """Since when the call waits for reservations of others."""
 
 
 class IdempotencyKeyRow(Row):

@@ -109,6 +109,8 @@ class ModelCallRow(Row):
     estimate_usd: Mapped[Decimal | None]
     """The cost of the call if its answer is lost."""
     cost_usd: Mapped[Decimal | None]
+    is_scripted: Mapped[bool] = mapped_column(server_default="false")
+    """Whether the scripted model was called, which costs nothing."""
     error_kind: Mapped[str | None]
     error_message: Mapped[str | None]
     http_status: Mapped[int | None]

@@ -16,6 +16,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
 from services.definitions.json_schemas import value_problems
 from services.executions.access import answerable_request
+from services.executions.budget_raises import apply_raise, lock_budgets
 from services.executions.inputs import AnswerBody
 from services.unit_of_work import UnitOfWork
 
@@ -28,11 +29,13 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
         InputChangedError: the answer was given for another tool input.
     """
     row = await answerable_request(work.session, work.caller, request_id)
+    await lock_budgets(work, row)
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock_open(work.session, execution, request_id)
     asked = await _read_asked(work.session, execution, row)
     checked = await make_answer(work, asked, body, input_sha256=row.input_sha256)
     await input_requests.answer(work.session, row, checked, by=work.caller.user_id)
+    await apply_raise(work, row, checked)
     await work.record_audit(
         "input_request.answer",
         ("input_request", request_id),

@@ -13,6 +13,7 @@ from persistence.db import locks
 from persistence.executions import admission, cascade, lifecycle, queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.lifecycle import Ended
+from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow
 
 ERROR_MESSAGES: Mapping[ErrorCode, str] = {
@@ -67,6 +68,8 @@ async def finish(
         if not ended:
             return await _explain_refusal(session, row, run, status)
     await cascade.end_dependents(session, ended[0], sessions=sessions)
+    if lost := ended[0].lost_usd:
+        await budgets.settle(session, execution_id, reserved_usd=lost, spent_usd=lost)
     return ended[0]
 
 

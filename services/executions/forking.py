@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from persistence.executions.creation import Start, Work
+from persistence.ledger import budgets
 from persistence.sessions import fork_points
 from persistence.sessions.fork_points import ForkPoint
 from persistence.tables.executions import ExecutionRow
@@ -43,7 +44,7 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
         variables=source.prompt_variables if body.variables is None else body.variables,
         trigger_metadata={**source.trigger_metadata, "at_turn": body.at_turn},
         priority=source.priority,
-        budget_usd=source.budget_usd,
+        budget_usd=await budgets.find_limit(work.session, source),
         session_id=session.id,
         forked_from_id=source.id,
         rendered_prompt=_prompt_of_fork(source, body),

@@ -151,8 +151,10 @@ class AnswerBody(Body):
     """An answer.
 
     For an approval, send `decision`; with `edit`, also the edited `input`. For an effect check, the
-    decision is `happened`, `not_happened` or `skip`. For a question with a schema or options, send
-    `values` (for example `{"answer": "one of the options"}`), otherwise a `message`.
+    decision is `happened`, `not_happened` or `skip`. For a budget, send `approve` with the new
+    `values.max_budget_usd`, `finish` to complete the execution with its last answer, or `deny`. For
+    a question with a schema or options, send `values` (for example
+    `{"answer": "one of the options"}`), otherwise a `message`.
     """
 
     decision: Decision | None = None

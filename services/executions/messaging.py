@@ -12,6 +12,7 @@ from persistence.definitions import agents
 from persistence.executions import queries
 from persistence.executions.creation import Start, Work
 from persistence.executions.signals import SignalKind, append_signal
+from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from services.definitions import inline_work
@@ -34,7 +35,14 @@ async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) 
         return await _steer(work, row, body.content)
     await require_runnable_task(work, row)
     follow_up = await inline_work.define_follow_up(work.session, row, body.content)
-    start = _turn(work, follow_up, body.content, user_id=row.user_id, session_id=row.session_id)
+    start = _turn(
+        work,
+        follow_up,
+        body.content,
+        user_id=row.user_id,
+        session_id=row.session_id,
+        budget_usd=await budgets.find_limit(work.session, row),
+    )
     return await start_execution(work, start)
 
 
@@ -49,13 +57,22 @@ async def send_session_message(
     last = await queries.lock_last_of_session(work.session, session.id)
     if last is not None and _reads_messages(last):
         return await _steer(work, last, body.content)
+    budget = None
     if session.is_interactive or last is None:
         agent = await _agent_of_session(work, session, session.agent_id)
         turn_work = inline_work.define_turn(agent, session.sdk_options, body.content)
     else:
         await require_runnable_task(work, last)
         turn_work = await inline_work.define_follow_up(work.session, last, body.content)
-    start = _turn(work, turn_work, body.content, user_id=session.user_id, session_id=session.id)
+        budget = await budgets.find_limit(work.session, last)
+    start = _turn(
+        work,
+        turn_work,
+        body.content,
+        user_id=session.user_id,
+        session_id=session.id,
+        budget_usd=budget,
+    )
     return await start_execution(work, start)
 
 

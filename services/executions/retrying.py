@@ -11,6 +11,7 @@ from domain.errors import (
 from domain.states import ExecutionStatus
 from persistence.definitions import tasks
 from persistence.executions.creation import Start
+from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work
 from services.executions.access import own_execution
@@ -44,7 +45,7 @@ async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> 
         variables=row.prompt_variables if body.variables is None else body.variables,
         trigger_metadata=row.trigger_metadata,
         priority=row.priority,
-        budget_usd=body.max_budget_usd or row.budget_usd,
+        budget_usd=body.max_budget_usd or await budgets.find_limit(work.session, row),
         retry_of_id=row.id,
     )
 

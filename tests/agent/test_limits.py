@@ -13,6 +13,7 @@ from tests.agent.in_memory.driver import Runner, use
 
 LISTING = {"tool_use": use("list_files")}
 LISTS: dict[str, Any] = {"allowed_tools": ["list_files"]}
+NEVER_ASK: dict[str, Any] = {"human_input_policy": {"mode": "fail"}}
 SLOW = {"text": "x", "gate": "never opened"}
 
 
@@ -96,6 +97,7 @@ async def test_spend_never_passes_the_budget(runner: Runner) -> None:
         {**LISTING, "usage": {"input_tokens": 10_000, "output_tokens": 1000}, "repeat": 50},
         code=ErrorCode.BUDGET_EXHAUSTED,
         **LISTS,
+        **NEVER_ASK,
         sdk_options={"max_tokens": 2000, "max_budget_usd": 0.40},
     )
     row = await run.row()
@@ -108,6 +110,7 @@ async def test_an_executions_own_budget_goes_before_the_tasks(runner: Runner) ->
     run = await runner.run_to_failure(
         {"text": "x"},
         code=ErrorCode.BUDGET_EXHAUSTED,
+        **NEVER_ASK,
         sdk_options={"max_budget_usd": 100},
         columns={"budget_usd": Decimal("0.000001")},
     )

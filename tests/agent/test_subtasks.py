@@ -147,6 +147,9 @@ async def test_tools_and_limits_are_inherited(runner: Runner) -> None:
 
 async def test_a_budget_is_the_subtasks_own(runner: Runner) -> None:
     run = await runner.run_to_completion(
-        {"tool_use": delegate({"text": "x"}, max_budget_usd=0.0001)}, LAST_RESULT, **DELEGATE
+        {"tool_use": delegate({"text": "x"}, max_budget_usd=0.0001)},
+        LAST_RESULT,
+        **DELEGATE,
+        human_input_policy={"mode": "fail"},
     )
     assert "budget_exhausted" in await run.text()

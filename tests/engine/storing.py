@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from persistence.definitions import tasks
 from persistence.executions import events, prerequisites, queries
 from persistence.executions.creation import SESSION_BUSY
 from persistence.executions.signals import SignalKind, append_signal
+from persistence.ledger import budgets
 from persistence.sessions import sessions
 from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
@@ -56,6 +58,7 @@ async def store(
     # Each prompt is unique: the scripted model counts its faults for each conversation.
     definition.setdefault("prompt_template", f"{title}\n\n{script(*turns)}")
     execution_id = new_id()
+    columns = {"budget_usd": _budget_of(definition), **(columns or {})}
     async with database.transaction() as session:
         task = await _create_task(session, user_id, title, tags, definition)
         blocked_by = await _block_reason(session, session_id, waits_for)
@@ -73,18 +76,28 @@ async def store(
             status_reason=blocked_by,
             priority=5,
             workflow_id=workflow_id(execution_id),
-            **(columns or {}),
+            **columns,
         )
         session.add(row)
         session.add_all(
             ExecutionTagRow(user_id=user_id, tag=tag, execution_id=row.id) for tag in set(row.tags)
         )
         await session.flush()
+        await budgets.open_account(
+            session,
+            row.id,
+            parent_id=row.parent_execution_id,
+            has_budget=row.budget_usd is not None,
+        )
         await events.append(session, row.id, Event("execution.created", {"title": title}))
         await prerequisites.store(session, row.id, waits_for)
         if blocked_by is None:
             await append_signal(session, row.id, SignalKind.START)
     return row
+
+
+def _budget_of(definition: Mapping[str, Any]) -> Decimal | None:
+    return TaskDefinition.model_validate(definition).sdk_options.max_budget_usd
 
 
 async def _block_reason(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import NewMessage, Signal
 from runtime.schema_evaluation import IsolatedEvaluator
+from tests.agent.in_memory import budgets
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.record import InMemoryRecord, append_events, finish
 from tests.agent.in_memory.rows import (
@@ -60,6 +62,7 @@ class Runner:
 
     def __init__(self) -> None:
         self.executions = Executions()
+        self.executions.send_signal = self.signal
         self.model = InMemoryModel()
         self.tools = InMemoryTools()
         self.schemas = IsolatedEvaluator(is_metered=False)
@@ -200,6 +203,7 @@ class Runner:
             return await loop.run()
         finally:
             running.interrupts = None
+            self.executions.notify()
 
     def _finish(self, execution: StoredExecution, stop: Stop, running: RunningExecution) -> bool:
         running.segments += 1
@@ -374,6 +378,9 @@ class InMemoryRun:
         row.requests[request.id] = replace(request, status="answered", answer=given)
         answered = {"input_request_id": str(request.id), "kind": request.kind}
         append_events(row, [Event("input.answered", answered)])
+        if request.kind == "budget" and given["decision"] == "approve" and "values" in given:
+            limit = Decimal(str(given["values"]["max_budget_usd"]))
+            budgets.raise_limits(self.runner.executions, row, limit)
         self.runner.signal(self.id, "answer", {"input_request_id": str(request.id)})
 
     async def cancel(self) -> None:

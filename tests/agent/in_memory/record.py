@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from domain.budgets import Shortage, left_of
 from domain.errors import (
     AlreadyAnsweredError,
     ErrorCode,
@@ -30,7 +31,7 @@ from domain.steps import (
     ToolCallStatus,
 )
 from domain.text import clean
-from tests.agent.in_memory import rows
+from tests.agent.in_memory import budgets, rows
 from tests.agent.in_memory.rows import (
     Executions,
     StoredEvent,
@@ -74,7 +75,9 @@ class InMemoryRecord:
         stalled = execution.stalled_attempts + 1 if execution.attempt > 1 else 0
         execution.stalled_attempts = stalled
         execution.last_write = time.monotonic()
-        return take_snapshot(execution, self._executions)
+        snapshot = take_snapshot(execution, self._executions)
+        budgets.wake_waiting(self._executions)  # a lost call was charged
+        return snapshot
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -82,8 +85,15 @@ class InMemoryRecord:
         execution = self._fenced()
         _check(execution, step)
         self._apply(execution, step)
+        if step.call_outcome is not None:
+            budgets.wake_waiting(self._executions)
         self._executions.notify()
         return Receipt(execution.event_seq, len(execution.signals))
+
+    async def write_intent(self, step: Step, *, reserve_usd: Decimal) -> Receipt | Shortage:
+        execution = self._executions.by_id[self._id]
+        shortage = budgets.reserve(self._executions, execution, reserve_usd)
+        return await self.write(step) if shortage is None else shortage
 
     def _fenced(self) -> StoredExecution:
         execution = self._executions.by_id[self._id]
@@ -113,7 +123,11 @@ class InMemoryRecord:
             expired = replace(execution.requests[request_id], status="expired")
             execution.requests[request_id] = expired
         for child in step.children:
-            self._executions.add(_child(execution, child))
+            budget = child.budget_usd
+            left = left_of(budgets.path_of(self._executions, execution))
+            if budget is not None and left is not None:
+                budget = min(budget, left)
+            self._executions.add(_child(execution, child, budget))
         execution.artifacts += step.artifacts
         execution.signals = [s for s in execution.signals if s.id not in step.consumed]
         _apply_facts(execution, step)
@@ -128,6 +142,7 @@ class InMemoryRecord:
         execution.cost_usd += (outcome.cost_usd or Decimal(0)) - (call.cost_usd or Decimal(0))
         call.cost_usd, call.usage_estimated = outcome.cost_usd, False
         call.usage = asdict(outcome.usage or Usage())
+        budgets.wake_waiting(self._executions)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -228,7 +243,7 @@ def _apply_facts(execution: StoredExecution, step: Step) -> None:
         execution.error_message = clean(step.failure.message)
 
 
-def _child(parent: StoredExecution, child: NewChild) -> StoredExecution:
+def _child(parent: StoredExecution, child: NewChild, budget_usd: Decimal | None) -> StoredExecution:
     execution = StoredExecution(
         id=child.id,
         definition=child.definition,
@@ -236,7 +251,7 @@ def _child(parent: StoredExecution, child: NewChild) -> StoredExecution:
         depth=parent.depth + 1,
         parent_execution_id=parent.id,
         trigger_type="subtask",
-        budget_usd=child.budget_usd,
+        budget_usd=budget_usd,
     )
     append_events(execution, [Event("execution.created", {"parent_execution_id": str(parent.id)})])
     return execution
@@ -285,6 +300,7 @@ def finish(
     else:
         execution.error_code = execution.error_message = None
     append_events(execution, [Event(f"execution.{status}")])
+    budgets.wake_waiting(executions)
     executions.notify()
     return True
 

@@ -1,7 +1,7 @@
 """What is stored of an execution: the columns that the loop and its tests read, as plain values."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -114,6 +114,7 @@ class StoredExecution:
     trigger_type: str = "manual"
     deadline_at: datetime | None = None
     budget_usd: Decimal | None = None
+    needed_usd: Decimal | None = None
     pause_requested: bool = False
 
     segment: int = 0
@@ -156,11 +157,17 @@ class StoredExecution:
         return len(self.events)
 
 
+SendSignal = Callable[[UUID, str, Mapping[str, Any]], None]
+
+
 class Executions:
     """All executions, and a way to wait for a change of any."""
 
     def __init__(self) -> None:
         self.by_id: dict[UUID, StoredExecution] = {}
+        self.waiting_for_budget: list[UUID] = []
+        self.send_signal: SendSignal = lambda *_: None
+        """Set by what moves the executions."""
         self._changed = asyncio.Event()
 
     def add(self, execution: StoredExecution) -> StoredExecution:

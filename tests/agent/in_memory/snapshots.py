@@ -17,6 +17,7 @@ from domain.steps import (
     StoredMessage,
     ToolCall,
 )
+from tests.agent.in_memory import budgets
 from tests.agent.in_memory.rows import (
     Executions,
     SessionMessage,
@@ -48,9 +49,8 @@ def take_snapshot(execution: StoredExecution, executions: Executions) -> Snapsho
         prefix=execution.prefix,
         prefix_sha256=execution.prefix_sha256,
         permissions=definition.permissions,
-        limits=definition.limits(
-            deadline_at=execution.deadline_at, budget_usd=execution.budget_usd
-        ),
+        limits=definition.limits(deadline_at=execution.deadline_at),
+        is_budgeted=bool(budgets.path_of(executions, execution)),
         people=definition.input_policy,
         definition=execution.definition,
         transcript=[_transcript_message(message) for message in messages],

@@ -1,0 +1,78 @@
+-- The accounts of trees of executions. The order of locks: the execution, then the accounts on its
+-- path, the outermost first. Each change of an account of a tree holds the lock on the root's
+-- account, so a statement after that lock sees what all others have committed.
+
+-- name: open
+-- Opens the account of a new execution, if it has a budget or its parent has an account.
+INSERT INTO budgets (execution_id, root_id, path)
+SELECT :execution_id, coalesce(parent.root_id, :execution_id),
+    coalesce(parent.path, '{}') || CAST(:execution_id AS uuid)
+FROM (SELECT) AS one LEFT JOIN budgets parent ON parent.execution_id = :parent_id
+WHERE :has_budget OR parent.execution_id IS NOT NULL
+
+-- name: read_path
+SELECT b.execution_id, e.budget_usd AS limit_usd, b.spent_usd, b.reserved_usd
+FROM budgets own, budgets b JOIN executions e ON e.id = b.execution_id
+WHERE own.execution_id = :execution_id AND b.execution_id = ANY(own.path)
+ORDER BY cardinality(b.path)
+
+-- name: lock_path
+WITH execution AS (
+    SELECT id FROM executions WHERE id = :execution_id FOR NO KEY UPDATE
+)
+SELECT b.execution_id, e.budget_usd AS limit_usd, b.spent_usd, b.reserved_usd
+FROM budgets b JOIN executions e ON e.id = b.execution_id
+WHERE b.execution_id = ANY(
+        ARRAY(SELECT unnest(path) FROM budgets
+            WHERE execution_id = (SELECT id FROM execution))
+    )
+ORDER BY cardinality(b.path) FOR NO KEY UPDATE OF b
+
+-- name: lock_executions
+-- Locks the executions on the path of one of them, the older ones first.
+SELECT id FROM executions
+WHERE id = :execution_id
+    OR id = ANY(ARRAY(SELECT unnest(path) FROM budgets WHERE execution_id = :execution_id))
+ORDER BY id FOR NO KEY UPDATE
+
+-- name: change
+-- Changes the sums of locked accounts. The call of the execution `caller_id` no longer waits.
+UPDATE budgets SET
+    spent_usd = spent_usd + :spent_usd, reserved_usd = reserved_usd + :reserved_usd,
+    needed_usd = CASE WHEN execution_id IS DISTINCT FROM CAST(:caller_id AS uuid)
+        THEN needed_usd END,
+    waits_since = CASE WHEN execution_id IS DISTINCT FROM CAST(:caller_id AS uuid)
+        THEN waits_since END
+WHERE execution_id = ANY(:path)
+
+-- name: note_shortage
+UPDATE budgets SET
+    needed_usd = :needed_usd,
+    waits_since = CASE WHEN :is_temporary THEN clock_timestamp() END
+WHERE execution_id = :execution_id
+
+-- name: list_waiting
+SELECT b.execution_id, b.path, b.needed_usd
+FROM budgets b JOIN executions e ON e.id = b.execution_id
+WHERE b.root_id = :root_id AND b.waits_since IS NOT NULL AND e.status NOT IN ($terminal)
+ORDER BY b.waits_since
+
+-- name: read_accounts
+SELECT b.execution_id, e.budget_usd AS limit_usd, b.spent_usd, b.reserved_usd
+FROM budgets b JOIN executions e ON e.id = b.execution_id
+WHERE b.execution_id = ANY(:ids)
+
+-- name: wake
+-- The relay wakes the workflows.
+WITH woken AS (
+    UPDATE budgets SET waits_since = NULL WHERE execution_id = ANY(:ids) RETURNING execution_id
+),
+new_signals AS (
+    INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+    SELECT uuidv7(), execution_id, 'budget_released', '{}', clock_timestamp() FROM woken
+    RETURNING pg_notify(:wake_channel, CAST(execution_id AS text))
+)
+SELECT count(*), pg_notify(:relay_channel, '') FROM new_signals
+
+-- name: read_needed
+SELECT needed_usd FROM budgets WHERE execution_id = :execution_id

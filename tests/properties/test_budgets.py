@@ -1,0 +1,153 @@
+"""Executions that call, fail, crash and answer late: together they never pass the root's budget."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from domain.budgets import Shortage
+from domain.errors import FencedOutError
+from domain.states import ExecutionStatus
+from domain.steps import CallIntent, CallOutcome, CallStatus, Step
+from persistence.db.database import Database
+from persistence.ledger import budgets
+from services.executions import finishing
+from tests.persistence.budget_trees import check_accounts, open_children, open_root, read_sums
+from tests.persistence.opened import Opened, answer, intent
+
+CAP = Decimal("0.5")
+CHILDREN, GRANDCHILDREN = 10, 4
+"""Fifty executions below the root."""
+
+CALLS = 2
+WAITS = 10
+"""How often a call that has to wait is tried again."""
+
+
+class Subtask:
+    """One execution below the root, with attempts that crash."""
+
+    def __init__(self, execution: Opened, chance: random.Random, root: Opened) -> None:
+        self.execution = execution
+        self.chance = chance
+        self.root = root
+        self.segment = 10  # its subtasks were opened by earlier ones
+        self.messages = 1
+        self.tries = 0
+
+    async def live(self) -> None:
+        """Make some calls; the end may find one in flight."""
+        for _ in range(CALLS):
+            if not await self.call():
+                return
+        if self.chance.random() < 0.3:
+            await self.reserve()
+            await self.finish()
+
+    async def call(self) -> bool:
+        """Make one call, again after each crash or failure; False if it can never fit."""
+        for _ in range(WAITS):
+            call = await self.reserve()
+            if isinstance(call, Shortage):
+                if not call.is_temporary:
+                    return False
+                await asyncio.sleep(0)  # lets the others continue; this waits for nothing
+                continue
+            if await self.end(call):
+                return True
+        return False
+
+    async def reserve(self) -> CallIntent | Shortage:
+        """A new attempt, which charges a call that the one before lost, and its next call."""
+        self.segment += 1
+        self.tries += 1
+        self.writer = await self.execution.writer(self.segment)
+        usd = Decimal(self.chance.randint(1, 100_000)) / 1_000_000
+        call = intent(self.tries, estimate_usd=usd)
+        written = await self.writer.write_intent(Step(call_intent=call), reserve_usd=usd)
+        if self.chance.random() < 0.2:
+            await self.check_root()
+        return written if isinstance(written, Shortage) else call
+
+    async def end(self, call: CallIntent) -> bool:
+        """Answer, fail, crash, or answer when another attempt has begun; whether it is answered."""
+        assert call.estimate_usd is not None
+        cost = (call.estimate_usd * self.chance.randint(0, 100) / 100).quantize(Decimal("0.000001"))
+        outcome = CallOutcome(call.id, CallStatus.SUCCEEDED, cost_usd=cost)
+        match self.chance.choice(["answer", "answer", "fail", "crash", "late"]):
+            case "answer":
+                self.messages += 1
+                await self.writer.write(answer(call, seq=self.messages, cost_usd=cost))
+                return True
+            case "fail":
+                await self.writer.write(Step(call_outcome=CallOutcome(call.id, CallStatus.FAILED)))
+            case "late":
+                late, self.segment = self.writer, self.segment + 1
+                await self.execution.writer(self.segment)
+                with pytest.raises(FencedOutError):
+                    await late.write(Step(call_outcome=outcome))
+                await late.settle_cost(outcome)
+        return False
+
+    async def finish(self) -> None:
+        self.segment += 1
+        async with self.execution.database.transaction() as session:
+            await finishing.finish(
+                session,
+                self.execution.id,
+                self.execution.identity(self.segment),
+                status=ExecutionStatus.FAILED,
+                error_code=None,
+            )
+
+    async def check_root(self) -> None:
+        async with self.execution.database.reading() as session:
+            [account, *_] = await budgets.read_path(session, self.root.id)
+        assert account.spent_usd + account.reserved_usd <= CAP
+
+
+async def spend_budget(database: Database, seed: int) -> Decimal:
+    """Let fifty subtasks spend the budget of one root; returns what was spent."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    root = await open_root(database, str(CAP))
+    children = await open_children(root, [budget_of(chance) for _ in range(CHILDREN)])
+    grandchildren = await asyncio.gather(
+        *(open_children(c, [budget_of(chance) for _ in range(GRANDCHILDREN)]) for c in children)
+    )
+    everyone = [*children, *(one for group in grandchildren for one in group)]
+    subtasks = [Subtask(one, random.Random(chance.random()), root) for one in everyone]  # noqa: S311
+    await asyncio.gather(*(subtask.live() for subtask in subtasks))
+    for subtask in subtasks:
+        if (await subtask.execution.row()).completed_at is None:
+            await subtask.finish()  # charges what is still in flight
+    spent, reserved = await read_sums(root)
+    assert isinstance(spent, Decimal)
+    assert reserved == 0
+    assert spent <= CAP
+    await check_accounts(database)
+    return spent
+
+
+def budget_of(chance: random.Random) -> Decimal | None:
+    """None, a small one, or more than there is."""
+    return chance.choice([None, None, Decimal("0.2"), Decimal(1000)])
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database.connect(database_url)
+    yield database
+    await database.close()
+
+
+async def test_the_tree_never_spends_more_than_the_root_may(database: Database) -> None:
+    assert await spend_budget(database, seed=1) > CAP / 2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+async def test_a_thousand_trees(database: Database) -> None:
+    for seed in range(2, 1002):
+        await spend_budget(database, seed)
