@@ -45,12 +45,11 @@ class LiveWatchers:
         return self._watched_until.get(execution_id, 0.0) > time.monotonic()
 
     def publish_step(self, execution_id: UUID, event_seq: int, *, is_settled: bool) -> None:
-        """Publish that Postgres has new events of an execution.
+        """Publish that an execution has settled, for requests that wait for it.
 
-        That an execution has settled is always published, so that a request that waits for it does
-        not have to watch every step.
+        A trigger publishes the events of executions that are watched.
         """
-        if is_settled or self.is_watched(str(execution_id)):
+        if is_settled:
             self.publish(
                 {"execution_id": str(execution_id), "seq": event_seq, "is_settled": is_settled}
             )

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from temporalio.client import Client
 
 from api.auth.authentication import Authenticator
-from api.auth.rate_limits import Rates
+from api.auth.rate_limits import AtOnce, Rates
 from api.live_updates import LiveUpdates
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
+from persistence.db.write_check import WriteCheck
 from persistence.executions.cached_reads import CachedReads
 from runtime.outbound import Outbound
 from runtime.settings import Settings
@@ -32,6 +33,11 @@ class Gateway:
     services: Services
     rates: Rates | None
     """The rate limit per user, if there is one."""
+    requests: AtOnce
+    streams: AtOnce
+    notification_tests: Rates | None
+    """Limits test notifications per user: they reach any address through the operator's server."""
+    write_check: WriteCheck
     watcher: LiveUpdates
     outbound: Outbound
     """Connects to addresses from users."""

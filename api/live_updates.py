@@ -1,14 +1,16 @@
 """Live updates of executions: one listener per process serves all open streams and waits.
 
-Notifications reduce the delay but are not required: streams poll once a second, and so do the
-waits, all in one statement.
+Streams read events only after a notification, which Postgres sends for every event of an execution
+that is watched (a trigger). Waits read their state after a notification, and all together once a
+second, because waiting for an execution does not make it watched.
 """
 
 import asyncio
 import contextlib
 import json
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID
@@ -16,28 +18,32 @@ from uuid import UUID
 import structlog
 
 from persistence.db.database import Database
-from persistence.db.live_updates import LIVE_CHANNEL, WATCH_CHANNEL, Listener, notify
+from persistence.db.live_updates import LIVE_CHANNEL, USERS_CHANNEL, Listener
 from persistence.db.outages import is_outage
+from persistence.executions import events
 from persistence.executions.cached_reads import CachedReads
+from services.ports import UserCache
 
 log = structlog.get_logger(__name__)
 
 ANNOUNCE_SECONDS = 5.0
-"""Interval of announcements; workers publish for a while after each one."""
+"""Interval of announcements; see `events.WATCHED_SECONDS`."""
 
 FALLBACK_SECONDS = 1.0
-"""Maximum delay if a notification is lost (chosen)."""
+"""Maximum delay of a wait if a notification is lost (chosen)."""
 
 KEPT_DELTAS = 1_000
 """Buffered text for a slow client; older text is dropped (chosen)."""
 
 
 class Subscription:
-    """Pending text and events of one stream."""
+    """Pending text and events of one stream, and whether its rights may have changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, user_id: UUID) -> None:
         """Starts as changed, so that the first read happens at once."""
+        self.user_id = user_id
         self.has_news = True
+        self.has_other_rights = False
         self.deltas: deque[dict[str, Any]] = deque(maxlen=KEPT_DELTAS)
         self._changed = asyncio.Event()
 
@@ -49,24 +55,40 @@ class Subscription:
             self.deltas.append(delta)
         self._changed.set()
 
-    async def changed(self) -> None:
-        """Return when there are new text or events, or after the fallback interval."""
+    def check_rights(self) -> None:
+        """Mark that the user or their credentials may have changed."""
+        self.has_other_rights = True
+        self._changed.set()
+
+    async def changed(self, seconds: float) -> None:
+        """Return when anything has changed, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FALLBACK_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._changed.wait()
-        self.has_news = self.has_news or not self._changed.is_set()
         self._changed.clear()
 
 
 class LiveUpdates:
     """The streams and waits of this process, by execution."""
 
-    def __init__(self, database: Database, cached_reads: CachedReads, database_url: str) -> None:
-        """Listens on its own connection while `running` is active."""
+    def __init__(
+        self,
+        database: Database,
+        cached_reads: CachedReads,
+        database_url: str,
+        user_caches: Sequence[UserCache] = (),
+    ) -> None:
+        """Listens on its own connection while `running` is active.
+
+        `user_caches` forget a user whom another process has changed.
+        """
         self._database = database
         self._cached_reads = cached_reads
-        self._listener = Listener(database_url, {LIVE_CHANNEL: self._on_live}, on_gap=self._on_gap)
+        self._user_caches = user_caches
+        handlers = {LIVE_CHANNEL: self._on_live, USERS_CHANNEL: self._on_user}
+        self._listener = Listener(database_url, handlers, on_gap=self._on_gap)
         self._streams: dict[UUID, set[Subscription]] = {}
+        self._watched_at: dict[UUID, float] = {}
         self._waits: dict[UUID, set[asyncio.Future[None]]] = {}
         self._to_check: set[UUID] = set()
         self._wake = asyncio.Event()
@@ -87,19 +109,22 @@ class LiveUpdates:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @contextmanager
-    def subscribed(self, execution_id: UUID) -> Iterator[Subscription]:
-        """Subscribe to the updates of an execution."""
-        subscription = Subscription()
+    def subscribed(self, execution_id: UUID, user_id: UUID) -> Iterator[Subscription]:
+        """Subscribe a user's stream to the updates of an execution."""
+        subscription = Subscription(user_id)
         self._streams.setdefault(execution_id, set()).add(subscription)
         try:
             yield subscription
         finally:
             _discard(self._streams, execution_id, subscription)
 
-    async def announce(self, *execution_ids: UUID) -> None:
-        """Announce to the workers that clients watch these executions."""
-        async with self._database.transaction() as session:
-            await notify(session, WATCH_CHANNEL, *map(str, execution_ids))
+    async def watch(self, execution_id: UUID) -> None:
+        """Make an execution watched, before the first read of a stream.
+
+        All streams of an execution share the announcements.
+        """
+        if time.monotonic() - self._watched_at.get(execution_id, 0) > ANNOUNCE_SECONDS:
+            await self._watch([execution_id])
 
     async def settled(self, execution_id: UUID, seconds: float) -> None:
         """Return when the execution has ended or waits for a person, or after `seconds`."""
@@ -122,13 +147,25 @@ class LiveUpdates:
         if message.get("is_settled") and execution_id in self._waits:
             self._mark(execution_id)
 
+    def _on_user(self, payload: str) -> None:
+        user_id = UUID(payload)
+        for cache in self._user_caches:
+            cache.forget(user_id)
+        for subscription in self._subscriptions():
+            if subscription.user_id == user_id:
+                subscription.check_rights()
+
     def _on_gap(self) -> None:
         """Updates may have been missed while the connection was closed."""
-        for subscriptions in self._streams.values():
-            for subscription in subscriptions:
-                subscription.notify()
+        for subscription in self._subscriptions():
+            subscription.notify()
+            subscription.check_rights()
         self._to_check.update(self._waits)
         self._wake.set()
+
+    def _subscriptions(self) -> Iterator[Subscription]:
+        for subscriptions in self._streams.values():
+            yield from subscriptions
 
     def _mark(self, execution_id: UUID) -> None:
         self._to_check.add(execution_id)
@@ -137,9 +174,22 @@ class LiveUpdates:
     async def _announce(self) -> None:
         while True:
             await asyncio.sleep(ANNOUNCE_SECONDS)
-            if self._streams:
-                with _unless_away("watch.announce_failed"):
-                    await self.announce(*self._streams)
+            with _unless_away("watch.announce_failed"):
+                await self._watch(list(self._streams))
+
+    async def _watch(self, execution_ids: Sequence[UUID]) -> None:
+        """Announce these executions; events between two announcements may have been missed."""
+        now = time.monotonic()
+        if execution_ids:
+            async with self._database.transaction() as session:
+                await events.watch(session, execution_ids)
+        for execution_id in execution_ids:
+            before = self._watched_at.get(execution_id)
+            self._watched_at[execution_id] = now
+            if before is not None and now - before > events.WATCHED_SECONDS:
+                for subscription in self._streams.get(execution_id, ()):
+                    subscription.notify()
+        self._watched_at = {i: at for i, at in self._watched_at.items() if i in self._streams}
 
     async def _check(self) -> None:
         """Check which waits are over: the notified ones at once, all of them once a second.

@@ -13,7 +13,7 @@ from api.agents import routes as agents
 from api.artifacts import routes as artifacts
 from api.audit import routes as audit
 from api.auth.authentication import Authenticator
-from api.auth.rate_limits import Rates
+from api.auth.rate_limits import AtOnce, Rates
 from api.auth.tokens import Tokens
 from api.executions import control_routes, start_routes
 from api.executions import routes as executions
@@ -43,6 +43,7 @@ from api.web import routes as docs
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.migrate import refuse_pre_release_database
+from persistence.db.write_check import WriteCheck
 from persistence.executions.cached_reads import CachedReads
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound, checked_url
@@ -110,9 +111,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     app = FastAPI(
-        title=openapi.TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None
+        title=openapi.TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, redoc_url=None
     )
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    openapi.serve(app)
     _wrap(app, settings)
     problems.register(app)
     for feature in FEATURES:
@@ -133,13 +135,13 @@ async def composed(
     await refuse_pre_release_database(database.engine)
     cached_reads = await CachedReads.connect(database_url)
     temporal = await connect(settings, lazy=True)
-    watcher = LiveUpdates(database, cached_reads, database_url)
     outbound = Outbound(settings.outbound_allow)
     authenticator = Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit))
     quotas = QuotaGuard(
         Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
     )
     schemas = IsolatedEvaluator(is_metered=True)
+    watcher = LiveUpdates(database, cached_reads, database_url, (authenticator, quotas))
     services = Services(
         database=database,
         workflows=Dispatcher(temporal),
@@ -163,6 +165,10 @@ async def composed(
         authenticator=authenticator,
         services=services,
         rates=Rates.maybe(settings.rate_limit),
+        requests=AtOnce(settings.max_concurrent_requests_per_user, "requests"),
+        streams=AtOnce(settings.max_streams_per_user, "event streams"),
+        notification_tests=Rates.maybe(settings.notification_test_limit),
+        write_check=WriteCheck(database.engine),
         watcher=watcher,
         outbound=outbound,
     )

@@ -75,7 +75,7 @@ async def _close_session(outbound: Outbound, url: str, headers: Mapping[str, str
     """Close the session. Servers need not support this, and let sessions expire anyway."""
     try:
         await outbound.send("DELETE", url, headers=headers, timeout=TIMEOUT)
-    except OutboundError:
+    except (AddressRefusedError, OutboundError):
         return
 
 

@@ -128,8 +128,18 @@ class Settings(BaseSettings):
     )
 
     rate_limit: Rate = Field(
-        default="",
+        default="500/second",
         description="Requests of a user at one gateway (such as `600/minute`); empty: no limit.",
+    )
+    max_concurrent_requests_per_user: int = Field(
+        default=200, ge=1, description="Requests of a user in progress at one gateway."
+    )
+    max_streams_per_user: int = Field(
+        default=100, ge=0, description="Open event streams of a user at one gateway."
+    )
+    notification_test_limit: Rate = Field(
+        default="20/hour",
+        description="Test notifications of a user at one gateway; empty: no limit.",
     )
     failed_auth_limit: Rate = Field(
         default="600/minute",

@@ -1,11 +1,12 @@
 """Field types that several features use."""
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -46,10 +47,20 @@ def _read(value: Any) -> Any:
 _TIME = TypeAdapter(datetime)
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_read)]
-"""A time in a request, with a UTC offset."""
+def _to_utc(moment: datetime) -> datetime:
+    """Convert here: at the ends of the calendar, a time with an offset has no time in UTC."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("Use a time between the years 1 and 9999 in UTC.") from None
 
-Day = Annotated[date | AwareDatetime, BeforeValidator(_as_written)]
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_read), AfterValidator(_to_utc)]
+"""A time in a request, with a UTC offset; converted to UTC."""
+
+Day = Annotated[
+    date | Annotated[AwareDatetime, AfterValidator(_to_utc)], BeforeValidator(_as_written)
+]
 """A day in a request, or a time, which means its day in UTC."""
 
 

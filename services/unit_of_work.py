@@ -26,6 +26,7 @@ from domain.dispatch import StartRequest
 from domain.json_schemas import SchemaEvaluator
 from domain.schedules import Backfill
 from persistence.db.database import Database
+from persistence.db.live_updates import USERS_CHANNEL, notify
 from persistence.definitions.secrets import SecretSealer
 from persistence.executions import signals
 from persistence.executions.creation import make_start_request
@@ -126,8 +127,12 @@ class UnitOfWork:
         services = self.services
         self.effects.append(partial(send_backfill, services.database, services.schedules, backfill))
 
-    def forget_user(self, user_id: UUID) -> None:
-        """After the commit, read again what this process remembers about a user."""
+    async def forget_user(self, user_id: UUID) -> None:
+        """After the commit, read again what processes remember about a user.
+
+        This process does so before the request ends, others when they receive the notification.
+        """
+        await notify(self.session, USERS_CHANNEL, str(user_id))
         self.effects.append(partial(_forget_user, self.services, user_id))
 
     async def record_audit(

@@ -1,6 +1,7 @@
 """Authentication of requests with tokens and API keys."""
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from uuid import UUID
@@ -38,6 +39,11 @@ class Principal:
     """The id of the API key, if the credentials are one."""
     is_hook: bool = False
     """A hook acts on behalf of the user; the audit log names no actor."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the credentials expire."""
+        return math.inf if self.expires_at is None else self.expires_at - time.time()
 
 
 class Authenticator:

@@ -1,18 +1,24 @@
-"""Rate limits for the requests of a user and for failed attempts of an address.
+"""Limits for users and addresses: requests per time, requests and streams at a time.
 
-Each process counts separately: with several gateways, the limit applies at each of them.
+Each process counts separately: with several gateways, a limit applies at each of them.
 """
 
 import math
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from uuid import UUID
 
 from domain.errors import RateLimitedError
+
+WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+REMEMBERED_NAMES = 10_000
+"""Beyond this number, names that have all their requests left are forgotten."""
+
+RETRY_SECONDS = 1
+"""When to retry while too many requests are in progress (chosen: most take milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,7 @@ class RateLimitState:
     window_seconds: int
     remaining: int
     reset_seconds: int
-    """Seconds until more requests are allowed."""
+    """Seconds until a request is allowed; while requests are left, until all of them are."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -37,12 +43,17 @@ class RateLimitState:
 
 
 class Rates:
-    """A limit that applies separately to each name, with a sliding window."""
+    """A limit that applies separately to each name: a token bucket that refills continuously.
+
+    It stores one number for each name (the generic cell rate algorithm): the time at which all
+    requests are allowed again.
+    """
 
     def __init__(self, limit: str) -> None:
         """`limit` has the format `600/minute`."""
-        self._item = parse(limit)
-        self._window = MovingWindowRateLimiter(MemoryStorage())
+        amount, _, unit = limit.partition("/")
+        self._limit, self._window = int(amount), WINDOWS[unit]
+        self._full_at: dict[str, float] = {}
 
     @classmethod
     def maybe(cls, limit: str) -> "Rates | None":
@@ -55,9 +66,9 @@ class Rates:
         Raises:
             RateLimitedError: the limit is reached; the request is not counted.
         """
-        is_within = self._window.hit(self._item, who)
-        state = self.state(who)
-        if not is_within:
+        now = time.time()
+        state = self._state(who, now)
+        if not state.remaining:
             raise RateLimitedError(
                 f"More than {state.limit} requests in {state.window_seconds} s; retry in "
                 f"{state.reset_seconds} s.",
@@ -65,10 +76,52 @@ class Rates:
                 limit=state.limit,
                 window_seconds=state.window_seconds,
             )
-        return state
+        if len(self._full_at) >= REMEMBERED_NAMES:
+            self._full_at = {name: at for name, at in self._full_at.items() if at > now}
+        self._full_at[who] = max(self._full_at.get(who, now), now) + self._window / self._limit
+        return self._state(who, now)
 
     def state(self, who: str) -> RateLimitState:
         """The state of the limit for `who`, without counting."""
-        reset, remaining = self._window.get_window_stats(self._item, who)
-        wait = max(1, math.ceil(reset - time.time()))
-        return RateLimitState(self._item.amount, self._item.get_expiry(), max(0, remaining), wait)
+        return self._state(who, time.time())
+
+    def _state(self, who: str, now: float) -> RateLimitState:
+        used_seconds = max(0.0, self._full_at.get(who, now) - now)
+        # A millionth of a request corrects the rounding of the sums of intervals.
+        remaining = int((self._window - used_seconds) * self._limit / self._window + 1e-6)
+        wait = used_seconds
+        if not remaining:
+            wait -= self._window - self._window / self._limit
+        return RateLimitState(self._limit, self._window, remaining, max(1, math.ceil(wait)))
+
+
+class AtOnce:
+    """How many things of a kind each user has at a time."""
+
+    def __init__(self, limit: int, what: str) -> None:
+        """`what` names the things in the error message, such as `requests`."""
+        self._limit = limit
+        self._what = what
+        self._count: Counter[UUID] = Counter()
+
+    def enter(self, user_id: UUID) -> Callable[[], None]:
+        """Count one; the function that is returned ends it.
+
+        Raises:
+            RateLimitedError: the user has too many; this one is not counted.
+        """
+        if self._count[user_id] >= self._limit:
+            raise RateLimitedError(
+                f"You have {self._limit} {self._what} in progress at this gateway, and more are "
+                "not allowed; wait until one ends.",
+                RETRY_SECONDS,
+                limit=self._limit,
+            )
+        self._count[user_id] += 1
+
+        def leave() -> None:
+            self._count[user_id] -= 1
+            if not self._count[user_id]:
+                del self._count[user_id]
+
+        return leave

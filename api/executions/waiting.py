@@ -54,6 +54,7 @@ async def _settled(call: Call, accepted: Response, seconds: float) -> Response:
     execution_id = UUID(json.loads(bytes(accepted.body))["id"])
     with metrics.WAITS.track_inprogress():
         await call.gateway.watcher.settled(execution_id, seconds)
+    await call.require_current_credentials()
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:
         return accepted

@@ -33,9 +33,10 @@ async def live() -> JSONResponse:
 
 @router.get("/health/ready")
 async def ready(request: Request) -> JSONResponse:
-    """Check the database, its schema and Temporal.
+    """Check the database with a read and a write, its schema and Temporal.
 
-    Returns 503 if the database is unavailable or its schema is outdated. If only Temporal is
+    Returns 503 if the database is unavailable or `read_only` (also if its disk is full), or its
+    schema is outdated. If only Temporal is
     unavailable, returns 200 with `degraded`: requests are stored and started later.
     """
     gateway: Gateway = request.app.state.gateway
@@ -58,13 +59,14 @@ async def _database(gateway: Gateway) -> tuple[str, str]:
             async with gateway.database.reading() as session:
                 await session.execute(text("SELECT 1"))
             revision = await find_revision(gateway.database.engine)
+            is_writable = await gateway.write_check.is_writable()
     except PreReleaseDatabaseError:
         return "ok", "outdated"
     except Exception as error:
         if not is_outage(error):
             raise
         return "unavailable", "unknown"
-    return "ok", "ok" if revision == NEWEST else "outdated"
+    return "ok" if is_writable else "read_only", "ok" if revision == NEWEST else "outdated"
 
 
 async def _temporal(gateway: Gateway) -> str:

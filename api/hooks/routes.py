@@ -17,7 +17,7 @@ from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import created_with_secret, render_page
-from api.http.request_context import Call, Called, address_of
+from api.http.request_context import Call, Called, address_of, admit
 from api.http.resource_routes import ResourceRoutes
 from api.http.responses import answer
 from api.http.schemas import Read, view_of
@@ -142,11 +142,9 @@ async def authenticate_hook(request: Request, token: str) -> tuple[Call, HookRow
         gateway.authenticator.refused(address_of(request))
         raise NotFoundError(NO_HOOK)
     request.scope["path"] = f"{links.BASE}/hooks/{row.id}"
-    if gateway.rates is not None:
-        request.scope["rate_limit"] = gateway.rates.count(str(row.user_id)).headers
     name = f"hook {row.id}"
     owner = Principal(row.user_id, name, is_admin=False, trigger_type=TRIGGER_TYPE, is_hook=True)
-    return Call(request, gateway, owner), row
+    return admit(request, gateway, owner), row
 
 
 @router.post(

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http import metrics
 from api.http.errors import RETRY_AFTER_SECONDS
 from api.http.host_policy import HostPolicy
 from api.http.problems import of_error, problem
+from api.http.request_context import LEAVE
 from domain.errors import InvalidInputError, ServiceUnavailableError
 from domain.ids import new_id
 from persistence.db.outages import is_outage
@@ -92,6 +94,8 @@ class RequestMiddleware:
         try:
             await self._handle(scope, receive, sent)
         finally:
+            if leave := scope.get(LEAVE):
+                leave()
             method = scope["method"] if scope["method"] in _METHODS else "other"
             route = getattr(scope.get("route"), "path", "none")
             metrics.observe(method, route, sent.status, time.perf_counter() - started)
@@ -107,6 +111,8 @@ class RequestMiddleware:
             return
         try:
             await self._app(scope, receive, sent)
+        except ClientDisconnect:
+            log.info("request.client_gone", path=scope["path"], request_id=scope["request_id"])
         except Exception as error:  # noqa: BLE001 - reports every error
             await _report(error, scope, receive, sent)
 

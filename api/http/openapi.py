@@ -1,8 +1,10 @@
 """The OpenAPI document: FastAPI's, with our bodies, errors and security schemes."""
 
+import json
+from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -75,6 +77,19 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 _complete(operation, route.dependant, body)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def serve(app: FastAPI) -> None:
+    """Add the route of the document. It needs no credentials, so the bytes are made only once."""
+
+    @cache
+    def content() -> bytes:
+        return json.dumps(describe(app), ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def respond(_: Request) -> Response:
+        return Response(content(), media_type="application/json")
+
+    app.add_route("/openapi.json", respond, include_in_schema=False)
 
 
 def _complete(operation: dict[str, Any], dependant: Dependant, body: JsonBody[Any] | None) -> None:

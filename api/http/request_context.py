@@ -8,9 +8,18 @@ from fastapi import Depends, Request
 from api.auth.authentication import Principal
 from api.gateway import Gateway
 from api.http.errors import PayloadTooLargeError
+from domain.errors import (
+    PermissionDeniedError,
+    RateLimitedError,
+    UnauthenticatedError,
+    UserDisabledError,
+)
 from persistence.ledger.audit import Actor
 from services.caller import Caller
 from services.unit_of_work import Services
+
+LEAVE = "perdure.leave"
+"""The scope holds a function under this name, which the middleware calls after the response."""
 
 CLIENT_HEADER = "perdure-client"
 """The command line sends `cli` in it, which is then the trigger type of what it starts."""
@@ -52,6 +61,38 @@ class Call:
             trigger_type="cli" if is_cli else self.principal.trigger_type,
             actor=self.actor,
         )
+
+    async def require_current_credentials(self) -> None:
+        """Check the credentials again, after the request has waited.
+
+        Raises:
+            UnauthenticatedError: the credentials are no longer valid.
+            UserDisabledError: an admin has disabled the user.
+            PermissionDeniedError: the user is no longer an admin.
+        """
+        if self.principal.is_hook:
+            return
+        principal = await _authenticate(self.request, self.gateway)
+        if self.principal.is_admin and not principal.is_admin:
+            raise PermissionDeniedError("You are no longer an admin; ask an admin for access.")
+
+    async def is_still_allowed(self) -> bool:
+        """Whether the credentials are still valid, with the same rights."""
+        try:
+            await self.require_current_credentials()
+        except (UnauthenticatedError, UserDisabledError, PermissionDeniedError, RateLimitedError):
+            return False
+        return True
+
+    def become_stream(self) -> None:
+        """Count this request as a stream from now on.
+
+        Raises:
+            RateLimitedError: the user has too many streams.
+        """
+        leave_request = self.request.scope[LEAVE]
+        self.request.scope[LEAVE] = self.gateway.streams.enter(self.principal.user_id)
+        leave_request()
 
     @property
     def services(self) -> Services:
@@ -96,11 +137,24 @@ async def authenticated(request: Request) -> Call:
         RateLimitedError: the user sent too many requests, or the address too many invalid ones.
     """
     gateway: Gateway = request.app.state.gateway
+    return admit(request, gateway, await _authenticate(request, gateway))
+
+
+async def _authenticate(request: Request, gateway: Gateway) -> Principal:
     header = request.headers.get("authorization")
-    principal = await gateway.authenticator.authenticate(header, address_of(request))
+    return await gateway.authenticator.authenticate(header, address_of(request))
+
+
+def admit(request: Request, gateway: Gateway, principal: Principal) -> Call:
+    """Count the request against the limits of the user.
+
+    Raises:
+        RateLimitedError: the user sent too many requests, or has too many in progress.
+    """
     if gateway.rates is not None:
         # The middleware adds them to the response.
         request.scope["rate_limit"] = gateway.rates.count(str(principal.user_id)).headers
+    request.scope[LEAVE] = gateway.requests.enter(principal.user_id)
     return Call(request, gateway, principal)
 
 

@@ -128,6 +128,8 @@ async def test_notification(
     call: Called, body: Annotated[NotificationTest, Depends(JsonBody(NotificationTest))]
 ) -> Response:
     """Send a test notification to a target. Read the notification to see the result."""
+    if call.gateway.notification_tests is not None:
+        call.gateway.notification_tests.count(str(call.principal.user_id))
     service = partial(services.send_test, body=body)
     return await run_service(call, service, respond_accepted)
 

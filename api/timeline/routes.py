@@ -113,7 +113,12 @@ async def _respond_stream(call: Call, execution_id: UUID, query: NumberedQuery) 
     after = int(last_id) if last_id is not None else query.after or 0
     async with call.gateway.database.reading() as session:
         row = await own_execution(session, call.caller, execution_id)
-    if ExecutionStatus(row.status).is_terminal and after >= row.event_seq:
+    if after > row.event_seq:
+        raise MalformedRequestError(
+            f"The execution has {row.event_seq} events; send the `id` of the last event that you "
+            "received, or no Last-Event-ID to receive all events."
+        )
+    if ExecutionStatus(row.status).is_terminal and after == row.event_seq:
         # No event will follow: this status makes an EventSource stop reconnecting.
         return Response(status_code=204)
-    return event_stream(call.gateway, execution_id, min(after, LAST_SEQ))
+    return event_stream(call, execution_id, after)

@@ -2,15 +2,16 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 from starlette.responses import StreamingResponse
 
-from api.gateway import Gateway
 from api.http import metrics
+from api.http.request_context import Call
 from api.live_updates import Subscription
 from domain.states import TERMINAL
 from persistence.executions import events
@@ -30,13 +31,17 @@ _HEADERS = {
 }
 
 
-def event_stream(gateway: Gateway, execution_id: UUID, after: int) -> StreamingResponse:
-    """A stream of the events after `after`, until the terminal event."""
-    body = _make_frames(gateway, execution_id, after)
+def event_stream(call: Call, execution_id: UUID, after: int) -> StreamingResponse:
+    """A stream of the events after `after`, until the terminal event.
+
+    It also ends when the credentials of the caller end, or no longer allow to read it.
+    """
+    call.become_stream()
+    body = _make_frames(call, execution_id, after)
     return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
 
 
-def event_fields(row: ExecutionEventRow) -> dict[str, Any]:
+def event_fields(row: ExecutionEventRow | SimpleNamespace) -> dict[str, Any]:
     """An event as JSON (contract.md, section 7)."""
     at = row.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return {
@@ -48,17 +53,18 @@ def event_fields(row: ExecutionEventRow) -> dict[str, Any]:
     }
 
 
-async def _make_frames(gateway: Gateway, execution_id: UUID, after: int) -> AsyncIterator[bytes]:
+async def _make_frames(call: Call, execution_id: UUID, after: int) -> AsyncIterator[bytes]:
     """The frames of the stream. Text is sent before the events that follow it."""
-    with gateway.watcher.subscribed(execution_id) as watched, metrics.STREAMS.track_inprogress():
-        await gateway.watcher.announce(execution_id)
+    watcher, user_id = call.gateway.watcher, call.principal.user_id
+    with watcher.subscribed(execution_id, user_id) as watched, metrics.STREAMS.track_inprogress():
+        await watcher.watch(execution_id)
         # The first bytes show clients and proxies that the stream is open.
         yield b": open\n\n"
         sent_at = time.monotonic()
         settled_turn = 0
-        while True:
+        while await _may_continue(call, watched):
             frames = _make_delta_frames(watched, settled_turn)
-            rows = await _read_new_events(gateway, watched, execution_id, after)
+            rows = await _read_new_events(call, watched, execution_id, after)
             for row in rows:
                 frames += _make_frame(event_fields(row), event=row.type, seq=row.seq)
                 after, settled_turn = row.seq, _find_settled_turn(row, settled_turn)
@@ -71,17 +77,25 @@ async def _make_frames(gateway: Gateway, execution_id: UUID, after: int) -> Asyn
             # After a reset, more events can follow a terminal event.
             if rows and rows[-1].type in LAST_EVENTS:
                 return
-            await watched.changed()
+            silence = sent_at + COMMENT_SECONDS - time.monotonic()
+            await watched.changed(max(0, min(silence, call.principal.seconds_left)))
+
+
+async def _may_continue(call: Call, watched: Subscription) -> bool:
+    """Whether the credentials are still valid; checked after a change, and when they expire."""
+    if not watched.has_other_rights and call.principal.seconds_left > 0:
+        return True
+    watched.has_other_rights = False
+    return await call.is_still_allowed()
 
 
 async def _read_new_events(
-    gateway: Gateway, watched: Subscription, execution_id: UUID, after: int
-) -> list[ExecutionEventRow]:
+    call: Call, watched: Subscription, execution_id: UUID, after: int
+) -> Sequence[SimpleNamespace]:
     if not watched.has_news:
         return []
     watched.has_news = False
-    async with gateway.database.reading() as session:
-        return list(await events.list_after(session, execution_id, after, limit=BATCH))
+    return await events.list_after(call.gateway.database, execution_id, after, limit=BATCH)
 
 
 def _make_delta_frames(watched: Subscription, settled_turn: int) -> bytes:
@@ -94,7 +108,7 @@ def _make_delta_frames(watched: Subscription, settled_turn: int) -> bytes:
     return frames
 
 
-def _find_settled_turn(row: ExecutionEventRow, before: int) -> int:
+def _find_settled_turn(row: SimpleNamespace, before: int) -> int:
     """The last turn with a message; a reset can decrease it."""
     turn = int(row.data.get("turn", before))
     if row.type == "turn.completed" and "error" not in row.data:

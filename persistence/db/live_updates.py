@@ -1,12 +1,15 @@
-"""Messages over Postgres notifications. They are fast, and one may be lost: all are also polled.
+"""Messages over Postgres notifications. While the connection is closed, messages are lost.
 
 - `WAKE_CHANNEL`: an execution has a new signal (payload: its id). A running loop reads its signals
   at once; without the message it does so at its next step.
 - `WATCH_CHANNEL`: a client watches an execution (payload: its id). The worker that runs it
   publishes for a while.
-- `LIVE_CHANNEL`: what a worker publishes for clients that watch (payload: JSON `{"execution_id",
-  "seq", "is_settled"}` after a step, or `{"execution_id", "turn", "delta"}` for streamed text).
-  Without a client only the settled state is published, so a step costs nothing more.
+- `LIVE_CHANNEL`: for clients that watch an execution: JSON `{"execution_id", "seq"}` from a trigger
+  in each transaction that appends events, and `{"execution_id", "turn", "delta"}` from the worker
+  for streamed text. Without a client the worker publishes only that an execution has settled
+  (`{"execution_id", "seq", "is_settled"}`), so a step costs nothing more.
+- `USERS_CHANNEL`: a user's rights have changed (payload: the user's id). Gateways check the open
+  streams of the user at once.
 - `NOTIFICATIONS_CHANNEL`: there is a notification to deliver (no payload). A worker looks at once;
   without the message it does so every few seconds.
 - `RELAY_CHANNEL`: a workflow is to be woken at once (no payload). Without the message, the relay
@@ -27,6 +30,7 @@ WATCH_CHANNEL = "perdure_watch"
 LIVE_CHANNEL = "perdure_live"
 NOTIFICATIONS_CHANNEL = "perdure_notifications"
 RELAY_CHANNEL = "perdure_relay"
+USERS_CHANNEL = "perdure_users"
 
 PAYLOAD_LIMIT_BYTES = 7_900
 """A notification carries less than 8,000 bytes (Postgres manual, NOTIFY)."""

@@ -25,5 +25,8 @@ def is_outage(error: BaseException) -> bool:
 
 
 def _is_unavailable(error: BaseException | None) -> bool:
+    # The driver's own error: the connection ended in the middle of a message.
+    if isinstance(error, asyncpg.InternalClientError):
+        return True
     state = getattr(error, "sqlstate", None) or ""
     return str(state).startswith(_UNAVAILABLE)

@@ -1,15 +1,32 @@
 """Appends and reads the events of an execution. Steps append theirs in `step_log.py`."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from types import SimpleNamespace
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import Event
 from persistence.db import sql
-from persistence.db.database import to_json
-from persistence.tables.executions import ExecutionEventRow
+from persistence.db.database import Database, to_json
+from persistence.db.live_updates import WATCH_CHANNEL, notify
+
+WATCHED_SECONDS = 15.0
+"""How long an execution is watched after an announcement: three intervals of them (chosen)."""
+
+_LIST_AFTER = text("""
+SELECT execution_id, seq, type, at, data FROM execution_events
+WHERE execution_id = :execution_id AND seq > :seq ORDER BY seq LIMIT :limit
+""")
+
+# The lock waits for transactions that have appended events: a reader that starts after this
+# statement reads their events, and all later ones are published.
+_WATCH = text("""
+UPDATE executions SET watched_until = clock_timestamp() + :duration
+WHERE id IN (SELECT id FROM executions WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE)
+""")
 
 _SQL = sql.load("executions/step_log.sql")
 
@@ -27,14 +44,16 @@ async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> i
     return last
 
 
+async def watch(session: AsyncSession, execution_ids: Sequence[UUID]) -> None:
+    """Publish the events of these executions for `WATCHED_SECONDS`, and ask workers for text."""
+    duration = timedelta(seconds=WATCHED_SECONDS)
+    await session.execute(_WATCH, {"ids": list(execution_ids), "duration": duration})
+    await notify(session, WATCH_CHANNEL, *map(str, execution_ids))
+
+
 async def list_after(
-    session: AsyncSession, execution_id: UUID, seq: int, *, limit: int
-) -> Sequence[ExecutionEventRow]:
+    database: Database, execution_id: UUID, seq: int, *, limit: int
+) -> Sequence[SimpleNamespace]:
     """The events after `seq`, oldest first, at most `limit`."""
-    rows = await session.scalars(
-        select(ExecutionEventRow)
-        .where(ExecutionEventRow.execution_id == execution_id, ExecutionEventRow.seq > seq)
-        .order_by(ExecutionEventRow.seq)
-        .limit(limit)
-    )
-    return rows.all()
+    parameters = {"execution_id": execution_id, "seq": seq, "limit": limit}
+    return await database.raw.rows(_LIST_AFTER, parameters)

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import new_id
+from persistence.db.live_updates import USERS_CHANNEL, notify
 from persistence.db.paging import Page, Window, newest
 from persistence.tables.ledger import UserRow
 
@@ -32,6 +33,7 @@ async def find_or_create(session: AsyncSession, subject: str, role: str) -> User
     if user.role != role:
         user.role = role
         await session.flush()
+        await notify(session, USERS_CHANNEL, str(user.id))  # API keys of admins follow the role
     return user
 
 

@@ -126,6 +126,8 @@ class ExecutionRow(Row):
     missing_variables: Mapped[list[str]] = mapped_column(default=list)
     warnings: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     rendered_prompt: Mapped[str | None]
+    watched_until: Mapped[datetime | None]
+    """Until this time, a trigger notifies of each event: a client watches."""
     status: Mapped[str]
     status_reason: Mapped[str | None]
     wakes_at: Mapped[datetime | None]

@@ -52,7 +52,7 @@ class ApiKeys(Resource[ApiKeyRow]):
     async def delete(self, work: UnitOfWork, row: ApiKeyRow) -> None:
         """Revoke a locked key: at once in this process, within seconds in others."""
         await api_keys.revoke(work.session, row)
-        work.forget_user(row.user_id)
+        await work.forget_user(row.user_id)
 
 
 API_KEYS = ApiKeys()

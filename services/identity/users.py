@@ -66,7 +66,7 @@ async def update_user(
     await work.session.flush()
     after = _audited_fields(row, update)
     await work.record_audit("user.update", ("user", user_id), before=before, after=after)
-    work.forget_user(user_id)
+    await work.forget_user(user_id)
     return row
 
 

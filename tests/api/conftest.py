@@ -48,6 +48,8 @@ def settings_of(database_url: str, temporal_address: str, **changed: object) -> 
             "jwt_secret": SECRET,
             "secrets_key": SECRET,
             "log_level": "error",
+            "rate_limit": "",
+            "notification_test_limit": "",
             "failed_auth_limit": "",  # tests that walk all routes are refused often
             "home": "/nonexistent",  # tests that store files pass a directory
             "api_body_limit_bytes": 6 * 1024 * 1024,

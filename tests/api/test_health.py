@@ -1,4 +1,8 @@
+import asyncio
+
 import httpx2
+import pytest
+from sqlalchemy import text
 
 from api.main import create_app
 from cli.stack.addresses import free_port
@@ -46,3 +50,42 @@ async def test_without_the_database_requests_are_to_be_tried_again(temporal_addr
         ready = await client.get("/health/ready")
         assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
         assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_database_that_cannot_be_written_to_is_not_ready(
+    database_url: str, temporal_address: str
+) -> None:
+    """Reads still succeed."""
+    app = create_app(settings_of(f"{database_url}", temporal_address))
+    async with serve_app(app) as url, World(url, app.state.gateway).client("alice") as client:
+        assert (await client.get("/health/ready")).json()["database"] == "ok"
+        database = app.state.gateway.database
+        async with database.transaction() as session:
+            name = await session.scalar(text("SELECT current_database()"))
+            await session.execute(
+                text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+            )
+        await database.engine.dispose()
+        app.state.gateway.write_check._checked_at -= 60
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()["database"]) == (503, "read_only")
+        async with database.transaction() as session:
+            await session.execute(text("SET TRANSACTION READ WRITE"))
+            await session.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
+
+
+async def test_health_checks_write_rarely(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = world.gateway.write_check._write
+    writes = 0
+
+    async def count() -> bool:
+        nonlocal writes
+        writes += 1
+        return await write()
+
+    monkeypatch.setattr(world.gateway.write_check, "_write", count)
+    monkeypatch.setattr("persistence.db.write_check.REMEMBERED_SECONDS", 3600)
+    async with httpx2.AsyncClient(base_url=world.url) as client:
+        answers = await asyncio.gather(*(client.get("/health/ready") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert writes <= 1

@@ -12,6 +12,8 @@ from sqlalchemy import text
 from api.main import create_app
 from cli.stack.addresses import free_port
 from domain.ids import new_id
+from runtime.mcp_health import check_health
+from runtime.outbound import Outbound
 from tests.api.conftest import serve_app, settings_of
 from tests.api.world import TASK, World, make_task
 
@@ -344,3 +346,18 @@ async def test_an_inline_server_may_refer_to_secrets(client: Client, admin: Clie
     command = with_server({"command": "mcp-shop"})
     assert (await client.post("/api/v1/tasks", json=command)).status_code == 403
     assert (await admin.post("/api/v1/tasks", json=command)).status_code == 201
+
+
+async def test_a_name_that_changes_before_the_session_is_closed_is_no_error(shop: Shop) -> None:
+    """The second address is refused; the result of the handshake stays."""
+    addresses = iter([["127.0.0.1"], ["10.0.0.1"]])
+
+    async def resolve(_host: str, _port: int) -> list[str]:
+        return next(addresses)
+
+    outbound = Outbound(["127.0.0.1"], resolve=resolve)
+    url = shop.url.replace("127.0.0.1", "shop.example.com")
+    health = await check_health(outbound, f"{url}/json", {})
+    await outbound.aclose()
+    assert health.is_healthy
+    assert next(addresses, None) is None

@@ -9,9 +9,13 @@ import re
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 
+from api.http import openapi
 from cli.tokens import mint
 from tests.api.world import SECRET, World
 
@@ -53,3 +57,23 @@ async def test_ten_thousand_requests_find_nothing(world: World, role: str) -> No
     assert code == 0, output
     [tried] = re.findall(r"(\d+) generated", output)
     assert int(tried) > 10_000, output
+
+
+async def test_the_document_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs no credentials, so a request for it must cost little."""
+    made = 0
+
+    def describe(app: FastAPI) -> dict[str, Any]:
+        nonlocal made
+        made += 1
+        return {"title": app.title}
+
+    monkeypatch.setattr(openapi, "describe", describe)
+    app = FastAPI(openapi_url=None)
+    openapi.serve(app)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app), base_url="http://localhost"
+    ) as client:
+        answers = [await client.get("/openapi.json") for _ in range(3)]
+    assert [answer.json() for answer in answers] == [{"title": "FastAPI"}] * 3
+    assert made == 1

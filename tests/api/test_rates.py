@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+from sqlalchemy import update
 
 from api.auth.rate_limits import Rates
 from api.main import create_app
 from domain.errors import RateLimitedError
+from persistence.tables.executions import ExecutionRow
 from tests.api.conftest import serve_app, settings_of
-from tests.api.world import World
+from tests.api.world import World, execute, make_task
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +96,88 @@ def test_who_waits_for_the_reset_has_room_again(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("time.time", lambda: now[0])
     rates = Rates("2/minute")
     assert rates.count("a").remaining == 1
-    now[0] += 10
     assert rates.count("a").remaining == 0
+    now[0] += 10
     with pytest.raises(RateLimitedError) as refusal:
         rates.count("a")
-    now[0] += refusal.value.retry_after_seconds + 1
+    assert refusal.value.retry_after_seconds == 20
+    now[0] += refusal.value.retry_after_seconds
     assert rates.count("a").remaining == 0
+    now[0] += 60
+    assert rates.state("a").remaining == 2
+    assert rates.count("a").headers["RateLimit-Reset"] == "30"
+
+
+def test_a_burst_and_a_steady_rate_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    rates = Rates("500/second")
+    assert [rates.count("a").remaining for _ in range(500)] == [*range(499, -1, -1)]
+    with pytest.raises(RateLimitedError):
+        rates.count("a")
+    assert rates.count("b").remaining == 499
+    passed = 0
+    for _ in range(10_000):
+        now[0] += 0.001
+        passed += bool(rates.state("a").remaining and rates.count("a"))
+    assert 4_990 <= passed <= 5_000
+
+
+@pytest.fixture(scope="module")
+async def narrow(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
+    """A gateway where a user has few requests and streams at a time."""
+    limits = {
+        "max_concurrent_requests_per_user": 4,
+        "max_streams_per_user": 2,
+        "notification_test_limit": "2/day",
+    }
+    app = create_app(settings_of(module_database_url, temporal_address, **limits))
+    async with serve_app(app) as url:
+        yield World(url, app.state.gateway)
+
+
+async def test_a_user_has_a_limited_number_of_requests_at_a_time(narrow: World) -> None:
+    """Requests that wait count; another user is not affected."""
+    async with narrow.client("ann") as ann, narrow.client("bob") as bob:
+        task = await make_task(ann)
+        path = task["_links"]["execute"]
+        waiting = [
+            asyncio.create_task(ann.post(path, params={"wait": 60}, json={})) for _ in range(4)
+        ]
+        while narrow.gateway.requests._count.total() < 4:  # noqa: ASYNC110 - a request counts itself
+            await asyncio.sleep(0)
+        refused = await ann.get("/api/v1/me")
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["retry-after"] == "1"
+        assert (await bob.get("/api/v1/me")).status_code == 200
+        async with narrow.gateway.database.transaction() as session:
+            await session.execute(update(ExecutionRow).values(status="completed"))
+        assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * 4
+        assert (await ann.get("/api/v1/me")).status_code == 200
+
+
+async def test_a_user_has_a_limited_number_of_streams(narrow: World) -> None:
+    """A refused stream is no request in progress either, and an ended one makes room."""
+    async with narrow.client("eve") as eve, narrow.client("bob") as bob:
+        path = (await execute(eve, await make_task(eve)))["_links"]["events"]
+        accept = {"Accept": "text/event-stream"}
+        async with (
+            eve.stream("GET", path, headers=accept) as first,
+            eve.stream("GET", path, headers=accept) as second,
+        ):
+            assert [first.status_code, second.status_code] == [200, 200]
+            for _ in range(6):
+                assert (await eve.get(path, headers=accept)).status_code == 429
+                assert (await eve.get(path)).status_code == 200
+            assert (await bob.get("/api/v1/me")).status_code == 200
+        while True:
+            async with eve.stream("GET", path, headers=accept) as again:
+                if again.status_code == 200:
+                    break
+
+
+async def test_test_notifications_are_limited(narrow: World) -> None:
+    body = {"webhook": {"url": "https://example.com/hook"}}
+    async with narrow.client("mailer") as client:
+        answers = [await client.post("/api/v1/notifications/test", json=body) for _ in range(3)]
+    assert [a.status_code for a in answers] == [202, 202, 429]

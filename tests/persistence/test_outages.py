@@ -1,0 +1,30 @@
+"""Which errors mean that the database is unavailable."""
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from persistence.db.outages import is_outage
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError("got result for unknown protocol state 3"),
+        DBAPIError("SELECT 1", {}, asyncpg.InternalClientError("unexpected")),
+        asyncpg.ConnectionDoesNotExistError("gone"),
+        asyncpg.InterfaceError("closed"),
+        asyncpg.DiskFullError("full"),
+        ConnectionRefusedError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_outage(error: Exception) -> None:
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.UniqueViolationError("x"), ValueError("x"), KeyError("x")]
+)
+def test_a_fault_of_ours(error: Exception) -> None:
+    assert not is_outage(error)
