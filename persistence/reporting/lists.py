@@ -209,8 +209,8 @@ def _answer(answer: Mapping[str, Any]) -> Excerpt | None:
     values = answer.get("input") if is_empty(values) else values
     if isinstance(values, Mapping) and set(values) == {"answer"}:
         values = values["answer"]
-    given = [] if values is None else [json.dumps("") if values == "" else values]
-    parts = [format_value(part) for part in (*given, answer.get("message") or ())]
+    parts = [] if values is None else [format_value(values) or json.dumps(values)]
+    parts += [message] if (message := answer.get("message")) else []
     return shorten("\n".join(parts), SENTENCE_CHARS) if parts else None
 
 

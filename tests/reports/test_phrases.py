@@ -1,10 +1,14 @@
 """Numbers as words."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from reports.phrases import count_of, format_duration, format_money, format_size
+from domain.ids import new_id
+from domain.report_facts import Excerpt, InputRequest
+from reports.phrases import count_of, describe_answer, format_duration, format_money, format_size
 
 
 @pytest.mark.parametrize(
@@ -52,3 +56,35 @@ def test_sizes() -> None:
 
 def test_plurals() -> None:
     assert [count_of(n, "turn") for n in (0, 1, 1_000)] == ["0 turns", "1 turn", "1,000 turns"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "decision", "words"),
+    [
+        ("question", "approve", "answered"),
+        ("question", "deny", "denied"),
+        ("approval", "approve", "approved"),
+        ("approval", "edit", "approved with changes"),
+        ("budget", "finish", "finished"),
+        ("effect_check", "happened", "confirmed"),
+        ("effect_check", "not_happened", "run again"),
+        ("effect_check", "skip", "skipped"),
+    ],
+)
+def test_the_decision_of_a_person(kind: str, decision: str, words: str) -> None:
+    answered = InputRequest(
+        id=new_id(),
+        kind=kind,
+        title=Excerpt(text="?", chars=1),
+        status="answered",
+        tool_call_id=None,
+        decision=decision,
+        answer=None,
+        answered_by="ada",
+        asked_at=datetime.now(UTC),
+        answered_at=datetime.now(UTC),
+        waited_ms=1,
+    )
+    assert describe_answer(answered) == words
+    expired = replace(answered, answered_by=None, status="expired")
+    assert describe_answer(expired) == "expired"

@@ -148,6 +148,11 @@ async def test_an_ordinary_execution(report_of: ReportOf) -> None:
         ({"decision": "approve", "values": {"answer": "Saturday"}}, "Saturday"),
         ({"decision": "approve", "values": {"n": 1}, "message": "!"}, '{\n  "n": 1\n}\n!'),
         ({"decision": "edit", "input": {"command": "ls"}}, '{\n  "command": "ls"\n}'),
+        ({"decision": "approve", "values": {"answer": False}}, "false"),
+        ({"decision": "approve", "values": 0, "message": "None."}, "0\nNone."),
+        ({"decision": "approve", "values": {"answer": ""}}, '""'),
+        ({"decision": "approve", "values": []}, "[]"),
+        ({"decision": "skip"}, None),
     ],
 )
 async def test_the_answer_of_a_person(
