@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -35,6 +36,10 @@ STORED_PROMPTS = 20
 STREAMS = 1_500
 STREAMS_AT_ONCE = 100
 """Streams that are being opened at a time."""
+REFERENCES = 40
+EVALUATIONS_AT_ONCE = 16
+COMMANDS_AT_ONCE = 2
+PROCESS_MB, FILE_MB = 1_500, 1_000
 
 
 @dataclass(slots=True)
@@ -177,11 +182,77 @@ async def many_streams(target: Target) -> None:
         await target.repeat(STREAMS, attempt)
 
 
+async def bad_schemas(target: Target) -> None:
+    """Evaluate patterns and references that take years without limits, here and in the worker."""
+    multiplying: dict[str, Any] = {
+        f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(REFERENCES)
+    }
+    multiplying[f"a{REFERENCES}"] = {"type": ["string", "object"]}
+    schemas: list[dict[str, Any]] = [
+        {"properties": {"a": {"pattern": "^(a+)+$"}}},
+        {"$defs": multiplying, "$ref": "#/$defs/a0"},
+    ]
+    value = {"a": "a" * 40 + "!"}
+    async with target.client() as client:
+        runs = []
+        for schema in schemas:
+            task = {
+                "name": secrets.token_hex(8),
+                "prompt_template": "x",
+                "variables_schema": schema,
+            }
+            nothing: dict[str, Any] = {"allowed_tools": [], "sdk_options": {}}
+            made = await client.post("/api/v1/tasks", json={**task, **nothing})
+            runs.append(f"{made.raise_for_status().json()['_links']['self']}/dry-run")
+
+        async def attempt() -> str:
+            number = sum(target.seen.values())
+            if number % 8 == 0:
+                options = {"output_schema": schemas[number // 8 % 2]}
+                prompt = f"{secrets.token_hex(8)}\n\n```script\n- text: '{json.dumps(value)}'\n```"
+                body = {"prompt": prompt, "allowed_tools": [], "sdk_options": options}
+                answer = await client.post("/api/v1/task-executions", json=body)
+                return f"execution {answer.status_code}"
+            answer = await client.post(runs[number % 2], json={"variables": value})
+            return f"dry run {answer.status_code}"
+
+        await target.repeat(EVALUATIONS_AT_ONCE, attempt)
+
+
+async def memory_bombs(target: Target) -> None:
+    """Run commands whose processes each take as much memory as one may."""
+    forks = "[os.fork() for _ in range(3)]"
+    code = f"import os, time; {forks}; taken = b'x' * ({PROCESS_MB} << 20); time.sleep(60)"
+    await _commands(target, f'python3 -c "{code}"')
+
+
+async def disk_bombs(target: Target) -> None:
+    """Run commands that write several files of the largest size at once."""
+    await _commands(
+        target, f"for n in 1 2 3 4 5 6; do head -c {FILE_MB}M /dev/zero >f$n & done; wait"
+    )
+
+
+async def _commands(target: Target, command: str) -> None:
+    async with target.client() as client:
+
+        async def attempt() -> str:
+            job = Job(tool_turns=1, runs=command)
+            body = {"prompt": job.prompt(secrets.token_hex(8)), "allowed_tools": [job.tool]}
+            started = await client.post("/api/v1/task-executions?wait=60", json=body)
+            return f"execution {started.json().get('status', started.status_code)}"
+
+        await target.repeat(COMMANDS_AT_ONCE, attempt)
+
+
 ATTACKS: Mapping[str, Callable[[Target], Awaitable[None]]] = {
     "endless header": endless_header,
     "slow heads": slow_heads,
     "9 MB definitions": large_definitions,
     "1,500 streams": many_streams,
+    "bad schemas": bad_schemas,
+    "memory bombs": memory_bombs,
+    "disk bombs": disk_bombs,
 }
 
 

@@ -1,6 +1,7 @@
 """Runs a command: starts it held, so that it can be recorded, then releases it and waits."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,9 @@ _COMPLAINT_BYTES = 2000
 
 _GIVING_UP_SECONDS = 1.0
 """How long an abandoned launch may take to end by itself (chosen; on an idle machine 20 ms)."""
+
+_NICENESS = 10
+"""Under load, a command gets a tenth of the processor time of other processes (sched(7))."""
 
 
 class _Reader:
@@ -69,12 +73,19 @@ class HeldCommand:
     def __init__(self, launched: LaunchedProcess, exited: asyncio.Future[None]) -> None:
         """`exited` is done when the started process has ended."""
         self.leader = launched.leader_pid()
-        self.release = launched.release
         self.stopped_because: str | None = None
         """Why it was stopped, if it was."""
+        self._launched = launched
         self._process = launched.process
         self._exited = exited
         self._leader_exited = exit_of(self.leader)
+
+    def release(self) -> None:
+        """Let it run, at a low priority: the database, gateway and worker come first."""
+        with contextlib.suppress(ProcessLookupError):
+            priority = max(os.getpriority(os.PRIO_PROCESS, 0), _NICENESS)
+            os.setpriority(os.PRIO_PGRP, self.leader, priority)
+        self._launched.release()
 
     async def end_within(self, seconds: float) -> int | None:
         """Wait for the exit code (128 + n after signal n); None if the time is over."""

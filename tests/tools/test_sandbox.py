@@ -71,6 +71,11 @@ async def test_the_kernel_ends_commands_first(any_call: SessionCalls) -> None:
     assert score == f"{OOM_SCORE_ADJ}\n\n[exit code 0]"
 
 
+async def test_commands_have_a_low_priority(any_call: SessionCalls) -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert await any_call.bash("nice") == f"{max(ours, 10)}\n\n[exit code 0]"
+
+
 async def test_hard_limits_of_the_worker_below_a_commands_hold() -> None:
     """A limit can't be raised above them, and commands run nevertheless."""
     code = (
