@@ -18,7 +18,7 @@ TWICE = {
     "$ref": "#/$defs/d0",
 }
 NESTED: dict[str, Any] = {}
-for _ in range(150):
+for _ in range(151):  # an odd number: nothing matches
     NESTED = {"not": NESTED}
 
 HOSTILE: dict[str, dict[str, Any]] = {

@@ -37,7 +37,7 @@ RUNNING = (
     *("echo rm x | bash", "bash <<<'rm x'", "bash <<E\nrm x\nE", "bash -s <<<'rm x'"),
     *("sh -c \"sh -c 'rm x'\"", "env bash -c 'env rm x'", "echo 'a;b' \"c|d\"; rm x # e"),
     *("echo a#b; rm x", "echo \\#; rm x", "echo $#; rm x", 'echo "it\'s"; rm x'),
-    *("echo 'a\\'; rm x", 'echo "a\\"b"; rm x', "git status >f && rm -r x"),
+    *("echo 'a\\'; rm x", 'echo "a\\"b"; rm x', "cat /dev/null >f && rm -r x"),
 )
 """All of them run `rm` in bash."""
 
