@@ -18,6 +18,7 @@ _MCP_TOOL = re.compile(r"mcp__[A-Za-z0-9*-]+(_[A-Za-z0-9*-]+)*__[A-Za-z0-9_*-]+"
 _COMMAND_NAME = re.compile(r"[a-z][a-z0-9.+-]*")
 _OPERATOR = re.compile(r"[;|&<>\n]")
 _PREFIX_OF_OTHER_AGENTS = re.compile(r"(?P<program>[^\s:*]+):\*")
+_AFTER_ASSIGNMENTS = re.compile(r"\s*(?:[A-Za-z_]\w*\+?=\S*\s+)+(?P<command>\S.*)", re.DOTALL)
 _SIMILAR = 0.7
 """How similar a name must be to be suggested (chosen: `read_fil` is, `red` is not)."""
 
@@ -26,20 +27,26 @@ _SUGGESTED_COMMANDS = 3
 
 
 def problems(
-    names: Sequence[str], known_tools: Collection[str] = KNOWN_TOOLS
+    names: Sequence[str],
+    known_tools: Collection[str] = KNOWN_TOOLS,
+    *,
+    are_allowing: bool = False,
 ) -> Sequence[FieldProblem]:
     """Problems of a list of rules, each with its index and a suggestion.
 
+    Rules of `allowed_tools` are allowing: they match no command with an assignment before it.
     Whether tools of MCP servers exist is not checked here, but when the execution starts.
     """
     return [
         FieldProblem((index,), *found)
         for index, name in enumerate(names)
-        if (found := _problem(name, known_tools))
+        if (found := _problem(name, known_tools, are_allowing=are_allowing))
     ]
 
 
-def _problem(name: str, known_tools: Collection[str]) -> tuple[str, str] | None:
+def _problem(
+    name: str, known_tools: Collection[str], *, are_allowing: bool
+) -> tuple[str, str] | None:
     rule = parse(name)
     if rule is None:
         text = f"{name!r} is not a tool; write a name, or a name with a pattern like 'bash(git *)'."
@@ -51,7 +58,7 @@ def _problem(name: str, known_tools: Collection[str]) -> tuple[str, str] | None:
         return None
     if rule.tool not in PATH_TOOLS | {COMMAND_TOOL}:
         return f"{rule.tool} takes no pattern in brackets; write {rule.tool!r}.", "unknown_tool"
-    problem = _pattern_problem(rule.tool, rule.argument)
+    problem = _pattern_problem(rule.tool, rule.argument, are_allowing=are_allowing)
     return (f"{name!r} can never match. {problem}", "rule_without_effect") if problem else None
 
 
@@ -73,11 +80,16 @@ def _suggestion(rule: Rule, known_tools: Collection[str]) -> str:
     return f"The tools are: {', '.join(sorted(known_tools))}."
 
 
-def _pattern_problem(tool: str, pattern: str) -> str | None:
+def _pattern_problem(tool: str, pattern: str, *, are_allowing: bool) -> str | None:
     """Why no call can match the pattern, and what to write, or None."""
     if not pattern.strip():
         return f"Its pattern is blank; for every call, write {tool!r}."
-    return _command_problem(pattern) if tool == COMMAND_TOOL else _path_problem(tool, pattern)
+    if tool != COMMAND_TOOL:
+        return _path_problem(tool, pattern)
+    if are_allowing and (found := _AFTER_ASSIGNMENTS.fullmatch(pattern)):
+        suggested = str(Rule(tool, found["command"]))
+        return f"Remove the assignment, which needs approval: {suggested!r}."
+    return _command_problem(pattern)
 
 
 def _path_problem(tool: str, pattern: str) -> str | None:

@@ -13,7 +13,7 @@ from domain.shell.wrapped import DYNAMIC, Words, wrapped_by
 
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
 _COMMANDS = frozenset({"command", "declaration_command", "unset_command"})
-_WORDS = frozenset({"word", "string", "raw_string"})
+_WORDS = frozenset({"word", "string", "raw_string", "concatenation"})
 _PLAIN = frozenset(
     {"command", "command_name", "word", "number", "string", "string_content", "raw_string"}
     | {"concatenation", '"'}

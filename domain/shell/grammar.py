@@ -20,6 +20,7 @@ _ODD_CHARACTER = re.compile(
 )
 """Characters that bash and the parser may read in different ways: controls, blanks, surrogates."""
 
+_RENAMING = re.compile(r"BASH_(?:ALIASES|CMDS)")
 _CONTINUATION = re.compile(r"(?:^|(?P<before>.))(?P<slashes>\\+)\n(?=(?P<after>.)?)", re.DOTALL)
 _SPECIAL = re.compile(rb"\\.|`|\$\(|\$\[|[<>]\(", re.DOTALL)
 _UNQUOTED_OPERATOR = re.compile(rb"[;|&<>()\s`'\"$]")
@@ -87,6 +88,8 @@ def _text_problem(text: str) -> str | None:
         return f"it is longer than {MAX_CHARACTERS:,} characters"
     if found := _ODD_CHARACTER.search(text):
         return f"it contains the character U+{ord(found[0]):04X}"
+    if found := _RENAMING.search(text):
+        return f"it may change {found[0]}, which gives programs other names"
     for found in _CONTINUATION.finditer(text):
         before, after = found["before"] or " ", found["after"] or " "
         slashes = len(found["slashes"])

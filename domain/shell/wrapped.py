@@ -21,7 +21,8 @@ WRAPPERS = frozenset(
     | {"env", "nohup", "nice", "ionice", "timeout", "setsid", "stdbuf", "unbuffer", "chrt"}
     | {"taskset", "xargs", "parallel", "find", "fd", "sudo", "doas", "su", "runuser", "setpriv"}
     | {"chroot", "unshare", "nsenter", "flock", "watch", "script", "strace", "ltrace", "busybox"}
-    | {"toybox", "start-stop-daemon", "systemd-run"}
+    | {"toybox", "start-stop-daemon", "systemd-run", "fakeroot", "pkexec", "entr", "valgrind"}
+    | {"perf", "xvfb-run", "dbus-run-session", "gtime"}
 )
 """Programs and built-ins whose arguments may be another command, and its arguments."""
 
@@ -119,9 +120,18 @@ def _by_wrapper(name: str, arguments: Words) -> Wrapped:
         return Wrapped(unclear=f"'{name}' has more than {MAX_STARTS} arguments")
     return Wrapped(
         commands=[arguments[i:] for i in starts if arguments[i] is not None],
-        maybe_lines=[word for word in arguments if word is not None and _LINE.search(word)],
+        maybe_lines=list(_lines_in(arguments)),
         unclear=DYNAMIC if _is_dynamic([arguments[i] for i in starts]) else None,
     )
+
+
+def _lines_in(arguments: Words) -> Iterator[str]:
+    """Arguments that look like command lines, also behind an option (`-Srm x`, `--run=rm x`)."""
+    for word in arguments:
+        if word is not None and _LINE.search(word):
+            yield word
+            if word.startswith("-"):
+                yield from (word[2:], word.partition("=")[2])
 
 
 def _with_input(arguments: Words) -> Iterator[str | None]:

@@ -126,7 +126,7 @@ def tool_rule_problems(
     field: str, rules: Sequence[str], *, may_name_groups: bool = False
 ) -> Iterator[FieldProblem]:
     """Problems of a list of tool rules, except for unknown groups."""
-    for found in rule_problems.problems(rules):
+    for found in rule_problems.problems(rules, are_allowing=field == "allowed_tools"):
         if may_name_groups and group_named(rules[int(found.loc[0])]) is not None:
             continue
         yield FieldProblem(("body", field, *found.loc), found.msg, found.type)

@@ -324,6 +324,14 @@ def test_a_rule_that_a_call_can_match_is_accepted(rule: str) -> None:
     assert problems([rule]) == []
 
 
+def test_a_rule_that_allows_has_no_assignment() -> None:
+    rules = ["bash(CI=1 A= make *)", "read_file(a=b c)"]
+    [problem] = problems(rules, are_allowing=True)
+    assert (problem.loc, problem.type) == ((0,), "rule_without_effect")
+    assert "'bash(make *)'" in problem.msg
+    assert problems(rules) == []
+
+
 def test_good_names_have_no_problems() -> None:
     good = [*KNOWN_TOOLS, "bash(git *)", "write_file(src/*)", "mcp__git_hub__*", "mcp__a__b", "*"]
     assert problems(good) == []
