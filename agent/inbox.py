@@ -163,5 +163,8 @@ async def _expire(
         # Only a person raises a budget: the request for that has a schema.
         if problem is None and call is None and decision == "approve" and request.schema is None:
             return None
-        reason = f"The task's default answer does not fit: {problem}" if problem else ""
+        if problem is not None:
+            reason = f"The task's default answer does not fit: {problem}"
+        elif message := answer.get("message"):
+            reason = f"The task's default answer is: {message}"
     return missing if call is None else input_requests.apply_expiry(call, request.kind, reason)

@@ -52,11 +52,22 @@ def make_answer(request: Mapping[str, Any], text: str | None, decision: str | No
         raise AnswerNeededError("Give --decision happened, not_happened or skip.")
     if kind in YES_OR_NO and decision is None:
         raise AnswerNeededError("Give --approve or --deny.")
-    if kind == EFFECT_CHECK or kind in YES_OR_NO or decision == "deny":
+    if kind == RequestKind.BUDGET and decision == "approve" and request.get("schema"):
+        return {"decision": decision, "values": {"max_budget_usd": _read_usd(text)}}
+    if kind == EFFECT_CHECK or kind in YES_OR_NO or decision not in (None, "approve"):
         return {"decision": decision, **({"message": text} if text else {})}
     if text is None:
         raise AnswerNeededError("Give the answer, or --deny to leave the question unanswered.")
     return {"decision": "approve", "values": {"answer": text}}
+
+
+def _read_usd(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        raise AnswerNeededError(
+            "Give the new budget in USD as the text, for example: inbox answer ID 2.50 --approve."
+        ) from None
 
 
 def answer_open_requests(client: Client, execution_id: str) -> None:

@@ -244,6 +244,18 @@ async def test_an_edited_subtask_is_reported_with_its_prompt(runner: Runner) -> 
     assert (await run.text()).endswith("second")
 
 
+async def test_the_message_of_a_default_is_no_persons(runner: Runner) -> None:
+    default = {"decision": "deny", "message": "Ask during office hours."}
+    policy = {"due_seconds": 0.01, "on_expiry": "default", "default_answer": default}
+    run = await runner.run_to_completion(
+        RUN, LAST_RESULT, ask_tools=["bash"], human_input_policy=policy
+    )
+    assert await run.text() == (
+        "No answer came in time. This call needs approval, so it did not run. "
+        "The task's default answer is: Ask during office hours."
+    )
+
+
 QUOTA = {
     "status": 402, "type": "billing_error", "message": "The limit is reached.", "times": 50
 }  # fmt: skip

@@ -22,6 +22,8 @@ def test_a_question_takes_words_and_an_approval_a_decision() -> None:
     assert make_answer(question, "blue", None)["values"] == {"answer": "blue"}
     assert make_answer(question, None, "deny") == {"decision": "deny"}
     assert make_answer(approval, "go", "approve") == {"decision": "approve", "message": "go"}
+    assert make_answer(question, "", None)["values"] == {"answer": ""}
+    assert make_answer(question, None, "skip") == {"decision": "skip"}  # the gateway refuses it
     with pytest.raises(AnswerNeededError, match="--approve"):
         make_answer(approval, "go", None)
     with pytest.raises(AnswerNeededError):
@@ -49,3 +51,20 @@ def test_a_time_without_a_zone_is_utc(given: str, sent: str) -> None:
 def test_what_is_no_time_is_refused() -> None:
     with pytest.raises(ArgumentError, match="2026-01-31"):
         parse_time("tomorrow")
+
+
+def test_answers_to_effect_checks_and_budgets() -> None:
+    check = {"kind": "effect_check"}
+    for decision in ("happened", "not_happened", "skip"):
+        assert make_answer(check, "Seen.", decision) == {"decision": decision, "message": "Seen."}
+    for misread in (None, "approve", "deny"):
+        with pytest.raises(AnswerNeededError, match="happened, not_happened or skip"):
+            make_answer(check, "Seen.", misread)
+    budget = {"kind": "budget", "schema": {"required": ["max_budget_usd"]}}
+    raised = {"decision": "approve", "values": {"max_budget_usd": 2.5}}
+    assert make_answer(budget, "2.50", "approve") == raised
+    assert make_answer(budget, None, "finish") == {"decision": "finish"}
+    for amount in (None, "", "more"):
+        with pytest.raises(AnswerNeededError, match="budget in USD"):
+            make_answer(budget, amount, "approve")
+    assert make_answer({"kind": "budget"}, None, "approve") == {"decision": "approve"}
