@@ -37,6 +37,16 @@ _ACCOUNTS = b"root:x:0:0::/root:/bin/sh\nuser:x:65534:65534::/workspace:/bin/sh\
 _GROUPS = b"root:x:0:\nuser:x:65534:\n"
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+_HIDDEN = tuple(
+    f"/proc/{name}"
+    for name in (
+        *("cmdline", "config.gz", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys"),
+        *("kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "modules"),
+        *("sched_debug", "slabinfo", "sysrq-trigger", "timer_list", "vmallocinfo"),
+    )
+)
+"""Files about the host's kernel that no ordinary program reads; reading them is refused."""
+
 _INFO_BYTES = 4096
 _SHM, _TMP = "/dev/shm", "/tmp"  # noqa: S108 # directories in the sandbox, created for each command
 _SHM_BYTES = 64 * 1024 * 1024
@@ -90,6 +100,7 @@ class Bubblewrap:
         self._is_root = os.geteuid() == 0
         self.owner = SANDBOX_USER if self._is_root else None
         processes = at_most_ours(resource.RLIMIT_NPROC, limits.processes)
+        self._hidden = [path for path in _HIDDEN if Path(path).exists()]
         self._start = _PROCESS_LIMIT.format(processes=processes) + GATE + _RUN
 
     def launch(self, job: HeldJob) -> LaunchedProcess:
@@ -138,6 +149,8 @@ class Bubblewrap:
         yield from ("--ro-bind-data", str(keep["accounts"]), "/etc/passwd")
         yield from ("--ro-bind-data", str(keep["groups"]), "/etc/group")
         yield from ("--proc", "/proc", "--dev", "/dev")
+        for path in self._hidden:
+            yield from ("--ro-bind", "/dev/null", path)
         # The new /dev is in memory, and a command could fill it.
         yield from ("--size", str(_SHM_BYTES), "--tmpfs", _SHM, "--remount-ro", "/dev")
         yield from ("--size", str(self._limits.tmp_bytes), "--tmpfs", _TMP)

@@ -8,13 +8,14 @@ import os
 import stat
 import tarfile
 import zlib
-from collections.abc import Generator, Iterator
-from io import RawIOBase
+from collections.abc import Generator, Iterator, Mapping
+from types import MappingProxyType
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.http.files import as_download
+from domain.sparse_files import data_ranges, is_sparse
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -107,27 +108,51 @@ def _entry(
 
 def _content(file: int, path: str) -> Iterator[bytes]:
     """A file with its length at the time of opening; missing bytes are filled with zeros."""
-    with os.fdopen(file, "rb", buffering=0) as opened:
+    with os.fdopen(file, "rb", buffering=0):
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} was replaced")
+        if is_sparse(status):
+            yield from _sparse_content(file, path, status)
+            return
         yield from _header(
             path, tarfile.REGTYPE, status.st_mode, size=status.st_size, at=status.st_mtime
         )
-        left = status.st_size
-        while left > 0:
-            part = _read(opened, min(left, _AT_ONCE))
-            left -= len(part)
-            yield part
+        yield from _range(file, 0, status.st_size)
         yield _padding(status.st_size)
 
 
-def _read(file: RawIOBase, size: int) -> bytes:
-    """The next bytes, or zeros if the file became shorter: the header contains the length."""
-    try:
-        return file.read(size) or bytes(size)
-    except OSError:
-        return bytes(size)
+def _sparse_content(file: int, path: str, status: os.stat_result) -> Iterator[bytes]:
+    """A file with holes in GNU's format 1.0, without the holes: a map of its data, and the data.
+
+    Holes take no space in the workspace, so reading them would be work without a limit.
+    """
+    size = status.st_size
+    ranges = [*data_ranges(file, size), (size, size)]  # the last one gives the size
+    lines = [str(len(ranges)), *(f"{start}\n{end - start}" for start, end in ranges), ""]
+    sparse_map = "\n".join(lines).encode()
+    sparse_map += _padding(len(sparse_map))
+    stored = len(sparse_map) + sum(end - start for start, end in ranges)
+    pax = {"major": "1", "minor": "0", "name": path, "realsize": str(size)}
+    yield from _header(
+        path, tarfile.REGTYPE, status.st_mode, size=stored, at=status.st_mtime, sparse=pax
+    )
+    yield sparse_map
+    for start, end in ranges:
+        yield from _range(file, start, end)
+    yield _padding(stored)
+
+
+def _range(file: int, start: int, end: int) -> Iterator[bytes]:
+    """A part of a file, with zeros if it became shorter: the header contains the length."""
+    while start < end:
+        size = min(end - start, _AT_ONCE)
+        try:
+            part = os.pread(file, size, start) or bytes(size)
+        except OSError:
+            part = bytes(size)
+        start += len(part)
+        yield part
 
 
 def _stays(target: str, depth: int) -> bool:
@@ -141,11 +166,19 @@ def _stays(target: str, depth: int) -> bool:
 
 
 def _header(
-    path: str, kind: bytes, mode: int, *, size: int = 0, at: float = 0, target: str = ""
+    path: str,
+    kind: bytes,
+    mode: int,
+    *,
+    size: int = 0,
+    at: float = 0,
+    target: str = "",
+    sparse: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[bytes]:
     entry = tarfile.TarInfo(path)
     entry.type, entry.mode, entry.size, entry.mtime = kind, mode & 0o777, size, int(at)
     entry.linkname = target
+    entry.pax_headers = {f"GNU.sparse.{name}": value for name, value in sparse.items()}
     yield entry.tobuf(tarfile.PAX_FORMAT)
 
 

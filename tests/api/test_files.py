@@ -1,8 +1,11 @@
 """The files of a workspace, as the gateway hands them out."""
 
+import asyncio
 import io
 import os
+import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,11 +16,13 @@ from sqlalchemy import update
 
 from api.files.archives import LEFT_OUT
 from domain.ids import new_id
+from domain.sparse_files import is_sparse
 from persistence.tables.sessions import SessionRow
 from runtime.host import host_id
 from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
+SPARSE = 1 << 30
 
 
 async def hold(world: World, session_id: UUID, host: UUID) -> None:
@@ -175,6 +180,43 @@ async def test_an_archive_holds_what_is_inside(client: Client, workspace: Sessio
     with tarfile.open(fileobj=io.BytesIO(part.content)) as archive:
         assert "file.bin" in archive.getnames()
         assert LEFT_OUT in archive.getnames()
+
+
+async def test_holes_are_not_read_for_an_archive(
+    client: Client, workspace: SessionFiles, tmp_path: Path
+) -> None:
+    """GNU tar and Python give back the same files."""
+    parts: dict[str, list[tuple[int, bytes]]] = {
+        "hole": [],
+        "data at the end": [(SPARSE - 3, b"end")],
+        "data inside": [(1 << 20, b"x" * 5000), (900 << 20, b"y")],
+        "häufig/" + "long" * 40: [(0, b"start")],
+    }
+    (workspace.root / "häufig").mkdir()
+    for name, data in parts.items():
+        with (workspace.root / name).open("wb") as file:
+            file.truncate(SPARSE)
+            for position, content in data:
+                file.seek(position)
+                file.write(content)
+    began = time.process_time()
+    archive = (await client.get(f"{workspace.files}/archive")).content
+    assert time.process_time() - began < 2
+    assert len(archive) < 100_000
+    (tmp_path / "a.tgz").write_bytes(archive)
+    for unpack in (["tar", "xzf"], [sys.executable, "-m", "tarfile", "-e"]):
+        target = tmp_path / unpack[-1].strip("-")
+        target.mkdir()
+        process = await asyncio.create_subprocess_exec(*unpack, str(tmp_path / "a.tgz"), cwd=target)
+        assert await process.wait() == 0
+        for name, data in parts.items():
+            status = (target / name).stat()
+            assert (status.st_size, is_sparse(status)) == (SPARSE, True)
+            with (target / name).open("rb") as file:
+                for position, content in data:
+                    file.seek(max(position - 1, 0))
+                    around = file.read(len(content) + 2).strip(b"\0")
+                    assert around == content
 
 
 async def test_no_file_stays_open(client: Client, workspace: SessionFiles) -> None:
