@@ -22,6 +22,9 @@ _AFTER_ASSIGNMENTS = re.compile(r"\s*(?:[A-Za-z_]\w*\+?=\S*\s+)+(?P<command>\S.*
 _SIMILAR = 0.7
 """How similar a name must be to be suggested (chosen: `read_fil` is, `red` is not)."""
 
+LONGEST_RULE = 300
+"""Most characters of a rule (chosen: the worst 600 rules of a task take about a second)."""
+
 _SUGGESTED_COMMANDS = 3
 """Most commands of a line that are suggested as rules (chosen)."""
 
@@ -47,6 +50,9 @@ def problems(
 def _problem(
     name: str, known_tools: Collection[str], *, are_allowing: bool
 ) -> tuple[str, str] | None:
+    if len(name) > LONGEST_RULE:
+        text = f"A rule has at most {LONGEST_RULE} characters; use '*' for a part of it."
+        return text, "too_long"
     rule = parse(name)
     if rule is None:
         text = f"{name!r} is not a tool; write a name, or a name with a pattern like 'bash(git *)'."

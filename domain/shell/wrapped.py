@@ -114,7 +114,7 @@ def _by_evaluator(name: str, arguments: Words) -> Wrapped:
 
 def _by_wrapper(name: str, arguments: Words) -> Wrapped:
     if name in _APPENDING:
-        arguments = (*_with_input(arguments), None)
+        arguments = (*_with_input(arguments), *([] if arguments[-1:] == (None,) else [None]))
     starts = _starts(name, arguments)
     if len(starts) > MAX_STARTS:
         return Wrapped(unclear=f"'{name}' has more than {MAX_STARTS} arguments")

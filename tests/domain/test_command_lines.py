@@ -157,7 +157,15 @@ def test_a_check_takes_less_than_a_millisecond() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ls; " * 12_000, "a" * 49_999, "$((" * 16_000, "if " * 16_000, "'$(x)' " * 7_000]
+    "text",
+    [
+        "ls; " * 12_000,
+        "a" * 49_999,
+        "$((" * 16_000,
+        "if " * 16_000,
+        "'$(x)' " * 7_000,
+        ("xargs " * 80 + ";") * 90,
+    ],
 )
 def test_the_longest_lines_take_less_than_a_second(text: str) -> None:
     began = time.process_time()

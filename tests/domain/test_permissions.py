@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.engine_tools import ENGINE_TOOLS
 from domain.permissions import KNOWN_TOOLS, Permissions, rule_from_agent_file
-from domain.rule_problems import problems
+from domain.rule_problems import LONGEST_RULE, problems
 from domain.tool_calls import ToolEffect
 from domain.tool_decisions import decide, find_denial
 from domain.tool_rules import parse
@@ -322,6 +322,13 @@ def test_a_rule_that_no_call_can_match_comes_with_one_that_can(rule: str, sugges
 )
 def test_a_rule_that_a_call_can_match_is_accepted(rule: str) -> None:
     assert problems([rule]) == []
+
+
+def test_rules_are_short_enough_to_be_checked() -> None:
+    rules = [f"bash({'a; ' * 98})"] * 20
+    assert len(problems(rules)) == len(rules)
+    [problem] = problems([f"read_file({'a' * LONGEST_RULE})"])
+    assert (problem.type, "at most 300 characters" in problem.msg) == ("too_long", True)
 
 
 def test_a_rule_that_allows_has_no_assignment() -> None:
