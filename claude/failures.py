@@ -1,7 +1,7 @@
 """Maps errors of the provider to `ModelCallError`: kind, whether to retry, and the delay.
 
 The loop does the retries. The rules follow the Messages API's error documentation and `anthropic`
-2.11 (checked 2026-11-21); their order matters.
+2.14 (checked 2026-11-28); their order matters.
 """
 
 import email.utils
