@@ -14,7 +14,7 @@ from agent.ports import Model, Prices
 from agent.results import make_result
 from agent.stop_reasons import Next, Reaction, react
 from agent.tool_turn import ToolTurn
-from agent.transcript import text_block, tool_uses
+from agent.transcript import join_text, text_block, tool_uses
 from domain.budgets import Shortage
 from domain.errors import ErrorCode, FencedOutError, ModelCallError
 from domain.json_schemas import SchemaEvaluator
@@ -224,11 +224,14 @@ class ModelTurn:
     # --- a call that succeeded ----------------------------------------------------------------
 
     async def _record_answer(self, intent: CallIntent, response: ModelResponse) -> None:
+        is_known = response.is_usage_complete
+        price = self._prices.price(intent.model, response) if is_known else intent.estimate_usd
         outcome = CallOutcome(
             id=intent.id,
             status=CallStatus.SUCCEEDED,
             usage=response.usage,
-            cost_usd=self._prices.price(intent.model, response),
+            usage_estimated=not is_known,
+            cost_usd=price,
             stop_reason=response.stop_reason,
             stop_details=response.stop_details,
             request_id=response.request_id,
@@ -287,11 +290,17 @@ class ModelTurn:
         return step + self.close_tool_turn() if self._state.is_turn_settled else step
 
     async def result(self) -> Step:
-        """The execution's result as a step; a result that misses its schema is a failure."""
-        result = await self._make_result(self._state.transcript.last_blocks)
+        """The execution's result as a step; an empty or invalid one is a failure.
+
+        The text was paid for, so it is kept even then. An unread signal is read before the
+        execution fails, because a message continues it.
+        """
+        answer = self._state.transcript.last_answer(self._state.snapshot.execution_id)
+        result = await self._make_result(answer)
         if isinstance(result, Failure):
-            self._attempt.failure = result
-            return Step()
+            if not self._attempt.interrupts.has_unread:
+                self._attempt.failure = result
+            return Step(result={"text": join_text(answer)} if answer else None)
         return Step(result=result)
 
     async def _make_result(self, blocks: Sequence[Block]) -> Mapping[str, Any] | Failure:
@@ -321,8 +330,9 @@ class ModelTurn:
             )
             return None
         self._attempt.failure = reaction.failure
-        has_result = reaction.failure is None and (await self.result()).result is not None
-        return Stop(Outcome.DONE) if has_result else None
+        if reaction.failure is None:
+            await self.result()
+        return Stop(Outcome.DONE) if self._attempt.failure is None else None
 
     async def _finish_early(self) -> Stop | None:
         """End with the last text as the result: a person chose to make no other call."""
@@ -332,6 +342,7 @@ class ModelTurn:
         if isinstance(result, Failure):
             message = f"A person chose to finish without another call. {result.message}"
             self._attempt.failure = Failure(ErrorCode.BUDGET_EXHAUSTED, message)
+            step += Step(result={"text": join_text(answer)} if answer else None)
         else:
             step += Step(result=result)
         await self._attempt.write(self._attempt.with_running_status(step))

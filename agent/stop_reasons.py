@@ -14,8 +14,11 @@ MAX_CONTINUATIONS = 10
 """Truncated or paused turns in a row before the execution fails (facts, C5: cap of pause_turn)."""
 
 CUT = "Your turn reached the output limit before this call was complete, so it was not run."
+CONTINUE_PAUSED = "Continue."
 CONTINUE = "Your turn reached the output limit. Continue where it ended."
 
+SERVER_TOOLS = frozenset({"server_tool_use", "mcp_tool_use"})
+"""Types of tool calls that run at the provider."""
 
 FAILURES: Mapping[str, tuple[ErrorCode, str]] = {
     StopReason.REFUSAL: (ErrorCode.MODEL_REFUSED, "The model refused to continue."),
@@ -47,10 +50,16 @@ class Reaction:
 def react(stop_reason: str, blocks: Sequence[Mapping[str, Any]], *, continuations: int) -> Reaction:
     """Decide what follows a turn. `continuations` counts the incomplete turns just before it.
 
-    Tool calls in a truncated or refused turn are never executed.
+    The content counts more than the stop reason: some proxies report `end_turn` for a tool call.
+    Only the tool calls of a truncated or refused turn are never executed.
     """
     match stop_reason:
-        case StopReason.TOOL_USE if tool_uses(blocks):
+        case (
+            StopReason.TOOL_USE
+            | StopReason.END_TURN
+            | StopReason.STOP_SEQUENCE
+            | StopReason.PAUSE_TURN
+        ) if tool_uses(blocks):
             return Reaction(Next.RUN_TOOLS)
         case StopReason.END_TURN | StopReason.STOP_SEQUENCE | StopReason.TOOL_USE:
             return Reaction(Next.DONE)
@@ -69,7 +78,11 @@ def _after_incomplete(
     if continuations >= MAX_CONTINUATIONS:
         return _fail_too_long(f"The answer was incomplete {continuations + 1} times in a row.")
     if stop_reason == StopReason.PAUSE_TURN:
-        return Reaction(Next.CALL_AGAIN)
+        # The API continues only a turn that ends in a server's tool; others need a message.
+        is_server_tool = any(b.get("type") in SERVER_TOOLS for b in blocks)
+        return Reaction(
+            Next.CALL_AGAIN, message=() if is_server_tool else [text_block(CONTINUE_PAUSED)]
+        )
     if not blocks:
         return _fail_too_long("There was no room for any answer.")
     return Reaction(Next.CALL_AGAIN, message=_continue_message(blocks))

@@ -12,8 +12,14 @@ from domain.steps import NewMessage, StoredMessage
 
 UNFINISHED = (StopReason.PAUSE_TURN, StopReason.MAX_TOKENS)
 
-THINKING = frozenset({"thinking", "redacted_thinking"})
-"""Types of blocks that are signed."""
+THINKING = {"thinking": "signature", "redacted_thinking": "data"}
+"""Types of blocks that are signed, with the field that the API checks."""
+
+USER_BLOCKS = frozenset({"tool_result", "image", "document"})
+"""Types of blocks that the API accepts in user messages only."""
+
+NOTHING_WRITTEN = "(The output limit was reached before any text.)"
+"""Sent in place of a truncated turn of which nothing can be sent."""
 
 
 def encode(blocks: Sequence[Mapping[str, Any]]) -> str:
@@ -53,22 +59,30 @@ class RecordedTranscript:
         """Add a recorded message."""
         blocks = json.loads(message.content)
         self.last, self.last_blocks = message, blocks
-        self._add_to_request(
-            message.role, [block for block in blocks if self._is_sent(message, block)]
-        )
+        self._add_to_request(message.role, self._sent_blocks(message, blocks))
         self._hash.update(f"{message.role}\0{message.content}\n".encode())
         self.content_bytes += len(message.content)
         if message.role == "assistant":
-            if join_text(blocks):
+            if join_text(blocks).strip():
                 self._answers[message.execution_id] = blocks
             unfinished = message.stop_reason in UNFINISHED
             self.continuations = self.continuations + 1 if unfinished else 0
 
-    def _is_sent(self, message: StoredMessage, block: Mapping[str, Any]) -> bool:
-        is_foreign = (
-            message.execution_id in self._foreign_executions and block.get("type") in THINKING
-        )
-        return not (is_foreign or _is_blank(block))
+    def _sent_blocks(
+        self, message: StoredMessage, blocks: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Mapping[str, Any]]:
+        """The blocks of a message that the API accepts in the next request."""
+        if message.role != "assistant":
+            return [block for block in blocks if not _is_blank(block)]
+        is_foreign = message.execution_id in self._foreign_executions
+        sent = [
+            block
+            for block in blocks
+            if _is_accepted(block) and not (is_foreign and block["type"] in THINKING)
+        ]
+        if blocks and not sent and message.stop_reason == StopReason.MAX_TOKENS:
+            return [text_block(NOTHING_WRITTEN)]
+        return sent
 
     def _add_to_request(self, role: str, blocks: Sequence[Mapping[str, Any]]) -> None:
         """Add a message to the next request, unless it has no blocks, which the API refuses.
@@ -121,6 +135,18 @@ class RecordedTranscript:
 def _is_blank(block: Mapping[str, Any]) -> bool:
     """Whether it is a blank text block: the model may write one, but the API accepts none."""
     return block.get("type") == "text" and not str(block.get("text") or "").strip()
+
+
+def _is_accepted(block: Mapping[str, Any]) -> bool:
+    """Whether the API accepts a block of an answer when it is sent back.
+
+    Proxies to other models send thinking without a signature.
+    """
+    kind = block.get("type")
+    if kind in THINKING:
+        value = block.get(THINKING[kind])
+        return isinstance(value, str) and bool(value)
+    return kind is not None and kind not in USER_BLOCKS and not _is_blank(block)
 
 
 def join_text(blocks: Sequence[Mapping[str, Any]]) -> str:

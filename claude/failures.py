@@ -7,17 +7,21 @@ The loop does the retries. The rules follow the Messages API's error documentati
 import email.utils
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from domain.errors import ModelCallError, ModelFailureKind
+from domain.text import clean
 
 MAX_DELAY_SECONDS = 300.0
 """The longest accepted `retry-after` (chosen): a wrong header must not block an execution."""
 
 _MAX_DETAIL_CHARACTERS = 2_000
 """Limit for the provider's text (chosen): the API's messages are short, a proxy's page is long."""
+
+_MAX_BEGINNING_BYTES = 500
+"""Of an answer that is not a message (chosen): enough to recognise a page or a server's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +109,16 @@ RULES = (
         statuses=frozenset(range(400, 500)),
         types=frozenset({"invalid_request_error", "not_found_error"}),
     ),
+    # A redirection that the SDK does not follow: another server answers at this address.
+    _Rule(ModelFailureKind.UNREADABLE, retryable=False, statuses=frozenset(range(300, 400))),
 )
 """The first rule that applies is used."""
 
 _UNKNOWN = _Rule(ModelFailureKind.OVERLOADED, retryable=True)
 """For an error within a stream whose type is newer than these rules."""
+
+_UNREADABLE = _Rule(ModelFailureKind.UNREADABLE, retryable=False)
+"""For an answer with a successful status that is neither a message nor an error of the API."""
 
 
 def from_answer(status: int, headers: Mapping[str, str], body: object) -> ModelCallError:
@@ -118,9 +127,36 @@ def from_answer(status: int, headers: Mapping[str, str], body: object) -> ModelC
     `headers` must have lower-case names.
     """
     failure = _read(status, body)
-    rule = next((rule for rule in RULES if rule.applies_to(failure)), _UNKNOWN)
+    return _error(failure, _rule_for(failure) or _UNKNOWN, status, headers)
+
+
+def from_content(
+    status: int, headers: Mapping[str, str], content: bytes, body: Mapping[str, Any] | None
+) -> ModelCallError:
+    """Make the error for an answer with a successful status that has no message.
+
+    `body` is the JSON object in its `content`, if there is one. If it is an error of the API, it is
+    treated as one: some proxies send errors with the status 200.
+    """
+    failure = _read(_status_in(body) or status, body)
+    rule = _rule_for(failure) or (_UNKNOWN if failure.type else None)
+    if rule is not None:
+        return _error(failure, rule, status, headers)
+    kind = headers.get("content-type") or "no content type"
+    beginning = content[:_MAX_BEGINNING_BYTES].decode("utf-8", "replace").strip()
+    found = f"It begins: {beginning}" if beginning else "It is empty."
+    sentence = (
+        f"The answer with status {status} and {kind} is not a message of the Messages API. "
+        f"Check ANTHROPIC_BASE_URL and the proxies behind it. {found}"
+    )
+    return _error(replace(failure, message=sentence), _UNREADABLE, status, headers)
+
+
+def _error(
+    failure: _Failure, rule: _Rule, status: int, headers: Mapping[str, str]
+) -> ModelCallError:
     return ModelCallError(
-        _clean(failure.message),
+        _shorten(failure.message),
         kind=rule.kind,
         retryable=rule.retryable,
         delay_seconds=_delay_seconds(headers) if rule.retryable else None,
@@ -129,12 +165,16 @@ def from_answer(status: int, headers: Mapping[str, str], body: object) -> ModelC
     )
 
 
+def _rule_for(failure: _Failure) -> _Rule | None:
+    return next((rule for rule in RULES if rule.applies_to(failure)), None)
+
+
 def from_connection(error: BaseException, *, request_id: str | None = None) -> ModelCallError:
     """Make the error for a connection that was refused, reset, silent or garbled."""
     while error.__cause__ is not None:  # the SDK's "Connection error." has the details in its cause
         error = error.__cause__
     return ModelCallError(
-        _clean(f"{type(error).__name__}: {error}"),
+        _shorten(f"{type(error).__name__}: {error}"),
         kind=ModelFailureKind.CONNECTION,
         retryable=True,
         request_id=request_id,
@@ -152,6 +192,13 @@ def _read(status: int, body: object) -> _Failure:
         code=str(code or ""),
         message=str(fields.get("message") or body or f"The provider answered with {status}."),
     )
+
+
+def _status_in(body: Mapping[str, Any] | None) -> int | None:
+    """The error status that a body gives as its code, as some proxies do."""
+    error = (body or {}).get("error")
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else None  # noqa: PLR2004
 
 
 def _delay_seconds(headers: Mapping[str, str]) -> float | None:
@@ -176,14 +223,12 @@ def _number(value: str | None) -> float | None:
 def _seconds_until(http_date: str) -> float | None:
     try:
         moment = email.utils.parsedate_to_datetime(http_date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def _clean(text: str) -> str:
-    """The text, shortened, without NUL and lone surrogates, which Postgres refuses."""
-    text = text[:_MAX_DETAIL_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _shorten(text: str) -> str:
+    return clean(text[:_MAX_DETAIL_CHARACTERS])

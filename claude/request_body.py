@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.model_calls import ModelRequest
+from domain.text import replace_surrogates
 
 _CACHE: Mapping[str, Any] = {"type": "ephemeral"}
 """A lifetime of five minutes, which each read renews. Writing for one hour costs 2 times the input
@@ -35,9 +36,8 @@ def encode(request: ModelRequest) -> bytes:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     try:
         return text.encode()
-    except UnicodeEncodeError:
-        # A model may write a lone surrogate in an escape; only an escape can contain it.
-        return json.dumps(body, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # in a conversation that an earlier version recorded
+        return replace_surrogates(text).encode()
 
 
 def _with_breakpoint(parts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -40,6 +40,7 @@ class StreamedAnswer:
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
         self._body = response.aiter_bytes()
+        self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
     @property

@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from domain.text import replace_surrogates
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -45,12 +47,17 @@ def __getattr__(name: str) -> Any:
 
 def print_json(value: object) -> None:
     """Print one JSON document."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - for programs
+    print(_encode(value, indent=2))  # noqa: T201 - for programs
 
 
 def print_json_line(value: object) -> None:
     """Print one JSON document on one line, and flush it."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - for programs
+    print(_encode(value), flush=True)  # noqa: T201 - for programs
+
+
+def _encode(value: object, *, indent: int | None = None) -> str:
+    """JSON that UTF-8 can encode, whatever a server or a model sent."""
+    return replace_surrogates(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def print_items(

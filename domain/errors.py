@@ -21,6 +21,7 @@ class ErrorCode(StrEnum):
     MAX_TURNS = "max_turns"
     MAX_TOKENS = "max_tokens"
     OUTPUT_INVALID = "output_invalid"
+    EMPTY_ANSWER = "empty_answer"
     BUDGET_EXHAUSTED = "budget_exhausted"
     TOOL_FAILED = "tool_failed"
     TIMEOUT = "timeout"
@@ -281,6 +282,8 @@ class ModelFailureKind(StrEnum):
     CONTEXT_EXCEEDED = "context_exceeded"
     REQUEST_INVALID = "request_invalid"
     AUTHENTICATION = "authentication"
+    UNREADABLE = "unreadable"
+    """The answer is neither a message nor an error of the API, for example a web page."""
 
 
 class ModelCallError(PerdureError):

@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 Block = Mapping[str, Any]
-"""An Anthropic content block as it was received: never edited, with its keys in order."""
+"""An Anthropic content block, normalised when it is received, then never edited; the order of its
+keys is kept."""
 
 WireMessage = Mapping[str, Any]
 """`{"role": "user" | "assistant", "content": [blocks]}`, as in the Messages API."""
@@ -79,8 +80,9 @@ class ModelResponse:
     """A whole message of the model. `stop_reason` may be a value that we don't know.
 
     `malformed_inputs` maps the id of a tool call whose input was not a JSON object to the received
-    text; its block has the input `{}`, so that it can be sent back. `rate_limits` contains the
-    `anthropic-ratelimit-*` headers without that prefix.
+    text; its block has the input `{}`, so that it can be sent back. `is_usage_complete` is False if
+    the usage is missing or unusable in part, so that it does not give the cost. `rate_limits`
+    contains the `anthropic-ratelimit-*` headers without that prefix.
     """
 
     content: Sequence[Block]
@@ -91,4 +93,5 @@ class ModelResponse:
     stop_details: Mapping[str, Any] | None = None
     first_token_ms: int | None = None
     malformed_inputs: Mapping[str, str] = field(default_factory=dict)
+    is_usage_complete: bool = True
     rate_limits: Mapping[str, str] = field(default_factory=dict)

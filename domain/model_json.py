@@ -4,19 +4,28 @@ import json
 import math
 from typing import Any
 
+from domain.text import replace_surrogates
+
 DEEPEST = 200
 """Levels of lists and objects, as in a request. Answers can have about 250 levels, and the parser
 reads about a thousand."""
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, non_finite_as_null: bool = False) -> Any:
     """Parse `text`.
 
     Raises:
-        ValueError: it is not JSON, contains NaN or infinite numbers, or is nested too deeply.
+        ValueError: it is not JSON, is nested too deeply, or contains NaN or infinite numbers
+            without `non_finite_as_null`.
     """
+    refuse = _null if non_finite_as_null else _refuse
+
+    def parse_float(digits: str) -> float | None:
+        number = float(digits)
+        return number if math.isfinite(number) else refuse(digits)
+
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(text, parse_constant=refuse, parse_float=parse_float)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     # Few texts have this many brackets, so the depth of most is not computed.
@@ -44,12 +53,19 @@ def _is_container(value: Any) -> bool:
     return isinstance(value, (dict, list))
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(name)
+def _refuse(number: str) -> None:
+    raise ValueError(number)
 
 
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError(digits)
-    return number
+def _null(number: str) -> None:
+    del number
+
+
+def make_encodable(value: Any) -> Any:
+    """Replace lone surrogates in all texts and keys of a JSON value, so that UTF-8 can encode it.
+
+    A value without any is returned as it is.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    encodable = replace_surrogates(text)
+    return value if encodable is text else json.loads(encodable)

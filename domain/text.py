@@ -19,12 +19,15 @@ Source", CVE-2021-42574), and characters that HTML can't contain become U+FFFD."
 
 def clean(text: str) -> str:
     """Replace NUL and lone surrogates, which Postgres refuses, with U+FFFD."""
-    if "\0" in text:
-        text = text.replace("\0", "\ufffd")
+    return replace_surrogates(text.replace("\0", "\ufffd"))
+
+
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which no encoding allows, with U+FFFD; join the two of a pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
 
 

@@ -21,7 +21,8 @@ from api.http.paging import ListQuery
 from api.http.rendering import render_items
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
-from domain.model_json import parse_json
+from domain.errors import ErrorCode
+from domain.model_json import make_encodable, parse_json
 from domain.states import ExecutionStatus
 from persistence.db.paging import Page
 from persistence.executions.visibility import find_unreadable
@@ -97,7 +98,7 @@ class ExecutionRead(Read):
     status_reason: str | None
     wakes_at: datetime | None
     error_message: str | None
-    error_code: str | None
+    error_code: Annotated[str | None, Field(description=f"One of {', '.join(ErrorCode)}.")]
     result_data: dict[str, Any] | None
     report_error: str | None
     total_messages: int
@@ -253,8 +254,11 @@ def render_cached_execution(call: Call, columns: Mapping[str, Any]) -> Execution
 
 
 def render_message(row: MessageRow) -> MessageRead:
-    """Return a message with its content blocks as they arrived."""
-    return from_row(MessageRead, row, content=json.loads(row.content))
+    """Return a message with its content blocks as they are stored.
+
+    Blocks that an earlier version stored may contain lone surrogates, also in keys.
+    """
+    return from_row(MessageRead, row, content=make_encodable(json.loads(row.content)))
 
 
 def render_tool_call(row: ToolCallRow) -> ToolCallRead:
@@ -264,7 +268,7 @@ def render_tool_call(row: ToolCallRow) -> ToolCallRead:
         ToolCallRead,
         row,
         input=_parse_input(row.input),
-        approved_input=None if approved is None else json.loads(approved),
+        approved_input=None if approved is None else _parse_input(approved),
         input_sha256=row.input_sha256.hex(),
     )
 
@@ -277,7 +281,7 @@ def render_model_call(row: ModelCallRow) -> ModelCallRead:
 def _parse_input(text: str) -> Any:
     """Return the input of a tool call; if the model sent no JSON, the text itself."""
     try:
-        return parse_json(text)
+        return make_encodable(parse_json(text))
     except ValueError:
         return text
 

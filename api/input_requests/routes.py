@@ -18,6 +18,7 @@ from api.http.rendering import render_page
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import Read, from_row
+from domain.model_json import make_encodable
 from persistence.executions import input_requests
 from persistence.executions.input_requests import RequestFilter
 from persistence.tables.sessions import InputRequestRow
@@ -81,7 +82,7 @@ def _render_tool_call(row: InputRequestRow) -> AskedToolCall | None:
         return None
     return AskedToolCall(
         name=row.tool_name,
-        input=json.loads(row.tool_input),
+        input=make_encodable(json.loads(row.tool_input)),
         input_sha256=row.input_sha256.hex(),
         input_schema=row.tool_input_schema,
     )

@@ -34,7 +34,7 @@ def message_events(message: Mapping[str, Any], raw_inputs: Sequence[str | None])
     found.append(event({"type": "ping"}))
     inputs = iter(raw_inputs)
     for index, block in enumerate(message["content"]):
-        raw = next(inputs, None) if block["type"] == "tool_use" else None
+        raw = next(inputs, None) if block.get("type") == "tool_use" else None
         found += (event(data) for data in _block_events(index, block, raw))
     delta = {key: message.get(key) for key in ("stop_reason", "stop_sequence", "stop_details")}
     counted = {key: n for key, n in usage.items() if key.endswith("_tokens")}
@@ -46,7 +46,9 @@ def message_events(message: Mapping[str, Any], raw_inputs: Sequence[str | None])
 def _block_events(
     index: int, block: Mapping[str, Any], raw_input: str | None
 ) -> Iterator[dict[str, Any]]:
-    start = dict(block) | _START_OF.get(block["type"], {})
+    # A scripted block may lack fields; the deltas that follow complete only those that it has.
+    empty = _START_OF.get(str(block.get("type")), {})
+    start = {key: empty.get(key, value) for key, value in block.items()}
     yield {"type": "content_block_start", "index": index, "content_block": start}
     for delta in _deltas(block, raw_input):
         yield {"type": "content_block_delta", "index": index, "delta": delta}
@@ -54,21 +56,17 @@ def _block_events(
 
 
 def _deltas(block: Mapping[str, Any], raw_input: str | None) -> Iterator[dict[str, Any]]:
-    match block["type"]:
-        case "text":
-            for piece in _pieces(block["text"]):
-                yield {"type": "text_delta", "text": piece}
-        case "thinking":
-            for piece in _pieces(block["thinking"]):
-                yield {"type": "thinking_delta", "thinking": piece}
-            yield {"type": "signature_delta", "signature": block["signature"]}
+    match block.get("type"):
+        case "text" | "thinking" as kind:
+            for piece in _pieces(str(block.get(kind, ""))):
+                yield {"type": f"{kind}_delta", kind: piece}
+            if "signature" in block:
+                yield {"type": "signature_delta", "signature": block["signature"]}
         case "tool_use" | "server_tool_use":
-            whole = json.dumps(block["input"]) if raw_input is None else raw_input
-            yield {
-                "type": "input_json_delta",
-                "partial_json": "",
-            }  # the API starts with an empty one
-            for piece in _pieces(whole):
+            given = json.dumps(block["input"]) if "input" in block else ""
+            # The API starts with an empty one.
+            yield {"type": "input_json_delta", "partial_json": ""}
+            for piece in _pieces(given if raw_input is None else raw_input):
                 yield {"type": "input_json_delta", "partial_json": piece}
 
 

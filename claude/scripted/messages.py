@@ -44,9 +44,9 @@ def find_turn(body: Mapping[str, Any], folder: Path | None) -> ScriptedTurn:
     for message in reversed(body["messages"]):
         if message["role"] == "assistant":
             answers += 1
-        elif (script := scripts.find(_text_of(message), folder)) is not None:
+        elif (script := _find_script(message, folder)) is not None:
             return _at(script, answers)
-    script = scripts.find(_text_of({"content": body.get("system") or ""}), folder)
+    script = _find_script({"content": body.get("system") or ""}, folder)
     return ScriptedTurn(_NO_SCRIPT, answers + 1) if script is None else _at(script, answers)
 
 
@@ -75,9 +75,14 @@ def _at(script: Sequence[Turn], index: int) -> ScriptedTurn:
     return ScriptedTurn(script[index] if index < len(script) else _EXHAUSTED, index + 1)
 
 
-def _text_of(message: Mapping[str, Any]) -> str:
-    """The text blocks of a message; tool results are ignored, because they may quote scripts."""
-    return "\n\n".join(b["text"] for b in blocks_of(message) if b["type"] == "text")
+def _find_script(message: Mapping[str, Any], folder: Path | None) -> Sequence[Turn] | None:
+    """The last script in the texts of a message; tool results are ignored: they may quote scripts.
+
+    A message holds several prompts if there was no answer between them that can be sent.
+    """
+    texts = (b["text"] for b in reversed(blocks_of(message)) if b["type"] == "text")
+    found = (scripts.find(text, folder) for text in texts)
+    return next((script for script in found if script is not None), None)
 
 
 def _content(scripted: ScriptedTurn, body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ It is stricter in one point: it refuses two user messages in a row, which the AP
 loop that sends them has lost an answer or split its tool results.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +17,46 @@ _MAX_BREAKPOINTS = 4
 """Prompt-cache breakpoints in one request (platform.claude.com, prompt caching, 2026-11)."""
 
 
+_TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+
+_REQUIRED_TEXT = {
+    "thinking": ("thinking", "signature"),
+    "redacted_thinking": ("data",),
+}
+"""Fields of a block that must be present as text; whether a signature is valid is checked later."""
+
+_ONLY_IN = {"tool_use": "assistant", "thinking": "assistant", "tool_result": "user"}
+"""The role of the messages that may have blocks of a type."""
+
+
 class InvalidRequestError(Exception):
     """The request is a 400 `invalid_request_error`; the message is close to the API's."""
+
+
+def parse_body(raw: bytes) -> Mapping[str, Any]:
+    """Parse a request body as strictly as the API.
+
+    Raises:
+        InvalidRequestError: it is not a JSON object, or contains NaN or a lone surrogate.
+    """
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+        if b"\\ud" in raw or b"\\uD" in raw:
+            json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(
+            "The request body is not valid JSON: no low surrogate in string"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"The request body is not valid JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise InvalidRequestError("The request body is not an object")
+    return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"unexpected {name}")
 
 
 def check(body: Mapping[str, Any]) -> None:
@@ -58,20 +98,34 @@ def _check_message(index: int, message: Any) -> None:
     if not isinstance(content, str | list) or not content:
         raise InvalidRequestError(f"messages.{index}: all messages must have non-empty content")
     for number, block in enumerate(blocks_of(message)):
-        if (fault := _problem_of(block)) is not None:
+        if (fault := _problem_of(block, message["role"])) is not None:
             raise InvalidRequestError(f"messages.{index}.content.{number}: {fault}")
 
 
-def _problem_of(block: Any) -> str | None:
+def _problem_of(block: Any, role: str) -> str | None:
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         return "type: Field required"
-    text, tool_input = block.get("text"), block.get("input")
-    if block["type"] == "text" and not (isinstance(text, str) and text.strip()):
+    kind = block["type"]
+    if _ONLY_IN.get(kind, role) != role:
+        return f"`{kind}` blocks can only be in `{_ONLY_IN[kind]}` messages"
+    for name in _REQUIRED_TEXT.get(kind, ()):
+        if not isinstance(block.get(name), str):
+            return f"{kind}.{name}: Field required"
+    text = block.get("text")
+    if kind == "text" and not (isinstance(text, str) and text.strip()):
         return "text content blocks must contain non-whitespace text"
-    if block["type"] == "tool_use" and not isinstance(tool_input, dict):
+    return _problem_of_call(block) if kind == "tool_use" else None
+
+
+def _problem_of_call(block: Mapping[str, Any]) -> str | None:
+    if not isinstance(block.get("input"), dict):
         return "tool_use.input: Input should be a valid dictionary"
-    if block["type"] == "tool_use" and not isinstance(block.get("id"), str):
-        return "tool_use.id: Field required"
+    for name, pattern in (("id", _TOOL_ID), ("name", _TOOL_NAME)):
+        value = block.get(name)
+        if not isinstance(value, str):
+            return f"tool_use.{name}: Field required"
+        if not pattern.fullmatch(value):
+            return f"tool_use.{name}: String should match pattern '^{pattern.pattern}$'"
     return None
 
 

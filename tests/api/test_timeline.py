@@ -10,7 +10,9 @@ from tests.api.world import World, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
 SHA = bytes(32)
-BLOCKS = [{"type": "text", "text": "odd: \ud800 \0"}]
+# Earlier versions stored lone surrogates, also in keys.
+BLOCKS = [{"type": "text", "text": "odd: \ud800 \0", "\udfff": 1}]
+SHOWN_BLOCKS = [{"type": "text", "text": "odd: \ufffd \0", "\ufffd": 1}]
 
 
 async def store_turns(world: World, execution_id: UUID, session_id: UUID) -> None:
@@ -41,7 +43,8 @@ async def store_turns(world: World, execution_id: UUID, session_id: UUID) -> Non
                 position=seq,
                 tool_use_id=f"t{seq}",
                 name="read_file",
-                input='{"b": 1, "a": 2}',
+                input='{"b": 1, "a": 2, "\\ud800": 3}',
+                approved_input='{"\\ud800": "\\udfff"}',
                 input_sha256=SHA,
                 effect="read_only",
                 status="succeeded",
@@ -58,11 +61,12 @@ async def test_messages_and_calls_are_listed_in_order(
     path = execution["_links"]["self"]
     messages = (await client.get(f"{path}/messages")).json()
     assert [m["seq"] for m in messages["items"]] == [1, 2, 3]
-    assert messages["items"][0]["content"] == BLOCKS
+    assert messages["items"][0]["content"] == SHOWN_BLOCKS
     assert messages["items"][0]["cost_usd"] == 0.0125
     tools = (await client.get(f"{path}/tool-calls?page_size=2")).json()
     assert [t["position"] for t in tools["items"]] == [1, 2]
-    assert list(tools["items"][0]["input"]) == ["b", "a"]
+    assert list(tools["items"][0]["input"]) == ["b", "a", "\ufffd"]
+    assert tools["items"][0]["approved_input"] == {"\ufffd": "\ufffd"}
     rest = (await client.get(tools["_links"]["next"])).json()
     assert ([t["position"] for t in rest["items"]], rest["next_cursor"]) == ([3], None)
     calls = (await client.get(f"{path}/model-calls")).json()

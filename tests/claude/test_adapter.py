@@ -51,6 +51,16 @@ def _block(block: dict[str, Any], *deltas: dict[str, Any]) -> list[dict[str, Any
     ]
 
 
+def _message_events(text: str) -> list[dict[str, Any]]:
+    """The events of a whole message."""
+    return [
+        {"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 3}}},
+        *_block({"type": "text", "text": ""}, {"type": "text_delta", "text": text}),
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
+        {"type": "message_stop"},
+    ]
+
+
 # --- what goes out
 
 
@@ -134,13 +144,23 @@ async def test_betas_are_a_header_and_reach_the_beta_endpoint(connect: Connect) 
     assert "authorization: bearer not-needed\r\n" in head
 
 
-async def test_half_a_surrogate_pair_and_nul_go_out_and_come_back(model: ClaudeModel) -> None:
-    asked = scripted_request(
-        {"tool_use": {"name": "t", "input": {"x": "a\ud800\0b"}}}, {"text": "y"}
-    )
+async def test_nul_goes_out_and_comes_back_and_half_a_surrogate_pair_is_replaced(
+    model: ClaudeModel,
+) -> None:
+    tool_input = {"x": "a\ud800\0b", "\udfff": ["\ud83d\ude00"]}
+    asked = scripted_request({"tool_use": {"name": "t", "input": tool_input}}, {"text": "y"})
     response = await model.call(asked)
-    assert response.content[0]["input"] == {"x": "a\ud800\0b"}
+    assert response.content[0]["input"] == {"x": "a\ufffd\0b", "\ufffd": ["\U0001f600"]}
     assert (await model.call(answered(asked, response))).stop_reason == "end_turn"
+
+
+async def test_a_conversation_recorded_with_half_a_pair_can_be_continued(
+    model: ClaudeModel, scripted: ScriptedModelServer
+) -> None:
+    asked = scripted_request({"text": "x"})
+    recorded = {"role": "assistant", "content": [{"type": "text", "text": "a\ud800"}]}
+    await model.call(request(*asked.messages, recorded, prompt([{"text": "y"}])))
+    assert "a\ufffd".encode() in scripted.requests[-1]
 
 
 # --- what comes back
@@ -218,13 +238,8 @@ async def test_a_stream_with_broken_bytes_and_other_line_ends(model: ClaudeModel
         {"text": "cut " * 99, "cut": {"after_events": 5}},
         {"text": "cut " * 99, "cut": {"after_bytes": 0}},
         {"text": "cut " * 99, "cut": {"after_bytes": 700}},
-        {"raw": "data: {]\n\n"},
-        {"raw": "data: 7\n\n"},
-        {"raw": ""},
-        {"raw": '{"type":"message","content":[]}'},
-        {"raw": _stream(stop_reason=None)},
-        {"raw": _stream({"type": "content_block_delta", "index": 4, "delta": {"type": "x"}})},
-        {"raw": _stream(*_block({"type": "text", "text": ""}, {}))},
+        {"raw": 'data: {"type": "ping"}\n\n'},
+        {"raw": _stream().partition("event: message_delta")[0]},
     ],
 )
 async def test_what_is_no_whole_message_is_tried_again(
@@ -233,6 +248,34 @@ async def test_what_is_no_whole_message_is_tried_again(
     failure = await _failure(model, scripted_request(turn))
     assert (failure.kind, failure.retryable) == (ModelFailureKind.CONNECTION, True)
     assert failure.request_id is not None
+
+
+async def test_a_whole_message_needs_no_orderly_end(model: ClaudeModel) -> None:
+    whole = [*_message_events("hi")]
+    turn = {"raw": _sse(*whole), "cut": {"after_bytes": len(_sse(*whole[:-1]))}}
+    assert (await model.call(scripted_request(turn))).content == [{"type": "text", "text": "hi"}]
+
+
+async def test_a_whole_message_is_not_waited_for(connect: Connect) -> None:
+    """A server that neither sends `message_stop` nor closes the connection."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        writer.write(_sse(*_message_events("hi")[:-1]).encode())
+        await writer.drain()
+        await reader.read()  # until the client closes the connection
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    model = connect(base_url=f"http://127.0.0.1:{port}", api_key="any")
+    async with asyncio.timeout(WITHIN_SECONDS):
+        response = await model.call(scripted_request())
+    assert response.content == [{"type": "text", "text": "hi"}]
+    await model.close()
+    server.close()
+    await server.wait_closed()
 
 
 async def test_after_a_cut_the_same_call_gets_its_answer(model: ClaudeModel) -> None:

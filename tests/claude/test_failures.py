@@ -1,11 +1,13 @@
 """Each rule, with a real server over HTTP: as an error answer, and within a stream."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
+from claude import adapter
 from claude.adapter import ClaudeModel
 from claude.failures import MAX_DELAY_SECONDS
 from claude.scripted import ScriptedModelServer
@@ -14,6 +16,7 @@ from tests.claude.conversations import scripted_request
 
 QUOTA, LIMITED = ModelFailureKind.QUOTA, ModelFailureKind.RATE_LIMITED
 BUSY, TOO_LONG = ModelFailureKind.OVERLOADED, ModelFailureKind.CONTEXT_EXCEEDED
+UNREADABLE = ModelFailureKind.UNREADABLE
 INVALID, DENIED = ModelFailureKind.REQUEST_INVALID, ModelFailureKind.AUTHENTICATION
 
 BAD = "invalid_request_error"
@@ -92,6 +95,7 @@ async def test_an_unknown_error_inside_a_stream_is_tried_again(model: ClaudeMode
         ({"retry_after": -1}, None),
         ({"retry_after": "nan"}, None),
         ({"retry_after": "soon"}, None),
+        ({"retry_after": "Thu, 01 Jan 99999999999999999999 00:00:00 GMT"}, None),
         ({"retry_after": "Thu, 01 Jan 2026 00:00:00 GMT"}, 0.0),
         ({"retry_after": "Thu, 01 Jan 2026 00:00:00"}, 0.0),
     ],
@@ -117,7 +121,7 @@ async def test_no_delay_where_waiting_does_not_help(model: ClaudeModel) -> None:
 
 async def test_the_detail_fits_a_text_column(model: ClaudeModel) -> None:
     failure = await _failure(model, message="a\0b\ud800" + "x" * 9_000)
-    assert failure.detail.startswith("a\N{REPLACEMENT CHARACTER}b?x")
+    assert failure.detail.startswith("a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}x")
     assert len(failure.detail) == 2_000
 
 
@@ -131,6 +135,63 @@ async def test_an_error_that_is_no_json(model: ClaudeModel) -> None:
     assert (await page(502)).detail == "<h1>Bad gateway</h1>"
     assert (await page(404)).kind is INVALID
     assert not (await page(404)).retryable
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "kind", "parts"),
+    [
+        ("text/html", "<html>Sign in</html>", UNREADABLE, ["text/html", "<html>Sign in</html>"]),
+        ("application/json", '{"error": {"message": "no credit"}}', UNREADABLE, ["no credit"]),
+        ("application/json", '{"error": "no credit"}', UNREADABLE, ["no credit"]),
+        ("application/json", '{"detail": "Not Found"}', UNREADABLE, ["Not Found"]),
+        ("application/json", "[]", UNREADABLE, ["application/json"]),
+        ("text/event-stream", "", UNREADABLE, ["text/event-stream", "It is empty."]),
+        ("text/event-stream", 'data: {"choices": []}\n\n', UNREADABLE, ["choices"]),
+        ("text/event-stream", ": waiting\n\n", UNREADABLE, ["waiting"]),
+        ("application/json", '{"error": {"code": 401, "message": "key"}}', DENIED, ["key"]),
+        ("application/json", '{"error": {"code": 429, "message": "slow"}}', LIMITED, ["slow"]),
+        ("text/event-stream", 'data: {"error": {"code": 403}}\n\n', DENIED, ["403"]),
+        ("text/event-stream", 'data: {"error": {"message": "no"}}\n\n', UNREADABLE, ["no"]),
+        ("application/json", '{"error": {"type": "brand_new_error"}}', BUSY, ["brand_new"]),
+        *(
+            ("application/json", json.dumps({"type": "error", "error": error}), kind, ["why"])
+            for error, kind in (
+                ({"type": "authentication_error", "message": "why"}, DENIED),
+                ({"type": "overloaded_error", "message": "why"}, BUSY),
+                ({"type": "billing_error", "message": "why"}, QUOTA),
+                ({"type": BAD, "message": "why"}, INVALID),
+            )
+        ),
+    ],
+)
+async def test_an_answer_with_status_200_that_is_no_message(
+    content_type: str, body: str, kind: ModelFailureKind, parts: list[str], model: ClaudeModel
+) -> None:
+    turn = {"raw": body, "headers": {"content-type": content_type}}
+    with pytest.raises(ModelCallError) as caught:
+        await model.call(scripted_request(turn))
+    failure = caught.value
+    assert (failure.kind, failure.retryable) == (kind, kind in RETRIED)
+    assert failure.http_status == 200
+    assert failure.request_id is not None
+    assert [part for part in parts if part not in failure.detail] == []
+
+
+@pytest.mark.parametrize("status", [204, 301, 304])
+async def test_a_status_without_a_message(status: int, model: ClaudeModel) -> None:
+    with pytest.raises(ModelCallError, match=str(status)) as caught:
+        await model.call(scripted_request({"raw": "", "status": status}))
+    assert (caught.value.kind, caught.value.retryable) == (UNREADABLE, False)
+
+
+async def test_an_endless_page_is_not_read_to_its_end(
+    model: ClaudeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_MAX_OTHER_BYTES", 1000)
+    turn = {"raw": "<p>\n" * 1_000_000, "headers": {"content-type": "text/html"}}
+    with pytest.raises(ModelCallError) as caught:
+        await model.call(scripted_request(turn))
+    assert caught.value.kind is UNREADABLE
 
 
 async def test_no_server_listens() -> None:

@@ -198,6 +198,29 @@ async def test_a_client_that_leaves_while_a_gate_is_closed_leaves_it_to_others(
     assert await staying == "for who stays"
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "thinking", "thinking": "x"},
+        {"type": "thinking"},
+        {"type": "text"},
+        {"type": "tool_use"},
+        {"type": "tool_use", "id": 5, "name": None, "input": "x"},
+        {"text": "x"},
+        {},
+    ],
+)
+async def test_blocks_that_lack_fields_are_sent_as_they_are(
+    block: dict[str, Any], scripted: ScriptedModelServer
+) -> None:
+    asked = {"model": "m", "max_tokens": 9, "messages": [prompt([{"blocks": [block]}])]}
+    async with httpx2.AsyncClient(base_url=scripted.base_url) as client:
+        for stream in (True, False):
+            body = json.dumps({**asked, "stream": stream}).encode()
+            answer = await client.post("/v1/messages", content=body, headers={"x-api-key": "k"})
+            assert answer.status_code == 200
+
+
 # --- usage
 
 
@@ -236,6 +259,24 @@ REFUSED: dict[str, tuple[list[WireMessage], str]] = {
         [HELLO, _assistant(_use("a")), _user(_result("a")), _assistant(_use("a")), HELLO],
         "unique",
     ),
+    "id with a colon": (
+        [HELLO, _assistant(_use("functions.t:0")), _user(_result("functions.t:0"))],
+        "tool_use.id: String should match",
+    ),
+    "no name": ([HELLO, _assistant({**_use("a"), "name": None})], "tool_use.name: Field"),
+    "name with a dot": ([HELLO, _assistant({**_use("a"), "name": "a.b"})], "tool_use.name: String"),
+    "long name": ([HELLO, _assistant({**_use("a"), "name": "a" * 129})], "tool_use.name: String"),
+    "no signature": (
+        [HELLO, _assistant({"type": "thinking", "thinking": "x"}), HELLO],
+        "thinking.signature: Field required",
+    ),
+    "empty signature": (
+        [HELLO, _assistant({"type": "thinking", "thinking": "x", "signature": ""}), HELLO],
+        "Invalid `signature`",
+    ),
+    "no data": ([HELLO, _assistant({"type": "redacted_thinking"}), HELLO], "data: Field required"),
+    "result of the model": ([HELLO, _assistant(_result("a")), HELLO], "only be in `user`"),
+    "call of the user": ([_user(_use("a"))], "only be in `assistant`"),
     "input is no object": ([HELLO, _assistant({**_use("a"), "input": "x"})], "dictionary"),
 }
 
@@ -285,7 +326,15 @@ async def test_what_is_no_request_is_refused(scripted: ScriptedModelServer) -> N
     async with httpx2.AsyncClient(base_url=scripted.base_url) as client:
         no_key = await client.post("/v1/messages", json={})
         assert (no_key.status_code, no_key.json()["error"]["type"]) == (401, "authentication_error")
-        for body in (b"{", b"[]", b"{}", b'{"model":"m","max_tokens":1,"messages":[7]}', b"\xff"):
+        for body in (
+            b"{",
+            b"[]",
+            b"{}",
+            b'{"model":"m","max_tokens":1,"messages":[7]}',
+            b"\xff",
+            b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"\\ud800"}]}',
+            b'{"model":"m","max_tokens":1,"x":NaN,"messages":[{"role":"user","content":"a"}]}',
+        ):
             answer = await client.post("/v1/messages", content=body, headers={"x-api-key": "k"})
             assert answer.status_code == 400, body
             assert answer.json()["error"]["type"] == "invalid_request_error"

@@ -1,4 +1,5 @@
 import io
+import json
 
 import pytest
 
@@ -33,6 +34,17 @@ def test_no_text_acts_on_the_terminal(terminal: io.StringIO, way: str) -> None:
     assert "Run ls?␛[2J" in shown
     assert "⟨U+202E⟩" in shown
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\ud800", "\r"} & set(shown)
+
+
+def test_json_can_be_encoded_whatever_it_contains(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    value = {"text": "A\ud99c", "\ud800": ["\ud83d\ude00"], "options": ["\udfff"]}
+    show.print_json(value)
+    show.print_json_line(value)
+    shown = {"text": "A\ufffd", "\ufffd": ["\U0001f600"], "options": ["\ufffd"]}
+    *document, line = capsysbinary.readouterr().out.decode().splitlines()
+    assert json.loads("".join(document)) == json.loads(line) == shown
 
 
 def test_lines_and_tabs_stay(terminal: io.StringIO) -> None:

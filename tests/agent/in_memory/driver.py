@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from activities.prices import ListPrices
-from activities.render_prompt import AgentPart, build_prefix
+from activities.render_prompt import NOT_RUN, AgentPart, build_prefix
 from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
-from agent.transcript import encode, text_block
+from agent.transcript import encode, result_block, text_block, tool_uses
 from contracts.definitions import TaskDefinition
 from domain.errors import AlreadyAnsweredError
 from domain.events import Event
@@ -123,8 +123,8 @@ class Runner:
         prefix = build_prefix(definition, AgentPart(), default_model="claude-opus-5-5")
         execution.prefix = Prefix(**json.loads(prefix))
         execution.prefix_sha256 = hashlib.sha256(prefix.encode()).digest()
-        content = encode([text_block(definition.prompt_template)])
         messages = execution.session.messages
+        content = encode([*_missing_results(messages), text_block(definition.prompt_template)])
         prompt = NewMessage(new_id(), len(messages) + 1, "user", content)
         messages.append(SessionMessage(execution.id, prompt))
         execution.total_messages = 1
@@ -252,6 +252,15 @@ class Runner:
         for task in self._tasks.values():
             if task.done() and not task.cancelled():
                 task.result()
+
+
+def _missing_results(messages: Sequence[SessionMessage]) -> Sequence[Mapping[str, Any]]:
+    """Results for the calls that the session's previous execution left without one."""
+    last = messages[-1] if messages else None
+    if last is None or last.role != "assistant":
+        return ()
+    calls = tool_uses(json.loads(last.content))
+    return [result_block(call["id"], NOT_RUN, is_error=True) for call in calls]
 
 
 @dataclass(frozen=True, slots=True)

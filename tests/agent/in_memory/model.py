@@ -1,113 +1,101 @@
-"""A model that follows scripts, as the scripted server does, without HTTP."""
+"""The adapter to Claude in front of the scripted model, without HTTP."""
 
 import asyncio
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from claude import failures
-from claude.answer_stream import EventDecoder, MalformedStreamError, MessageBuilder
-from claude.request_body import encode
-from claude.scripted.events import error_event, message_events
+from claude.adapter import ClaudeModel
+from claude.answer_stream import parse_object
 from claude.scripted.gates import Gates
-from claude.scripted.messages import build_message, find_turn
-from claude.scripted.scripts import ApiError, Cut, ScriptError, Turn
-from claude.scripted.validation import InvalidRequestError, check
+from claude.scripted.replies import Replies, Reply
 from domain.model_calls import ModelRequest, ModelResponse
+
+SUCCESS = range(200, 300)
 
 
 class InMemoryModel:
     """Answers as the request's script says. `requests` holds the bodies, oldest first."""
 
     def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.cancelled: list[bytes] = []
+        self._endpoint = InMemoryEndpoint()
+        self._claude = ClaudeModel(lambda: self._endpoint)
+
+    @property
+    def requests(self) -> list[bytes]:
+        return self._endpoint.requests
+
+    @property
+    def cancelled(self) -> list[bytes]:
         """Requests whose caller went away before the answer."""
-        self._gates = Gates()
-        self._faults: Counter[tuple[bytes, str]] = Counter()
+        return self._endpoint.cancelled
 
     def open_gate(self, name: str) -> None:
         """Send the answers that wait at this gate, and hold back no later ones."""
-        self._gates.open(name)
+        self._endpoint.gates.open(name)
 
     async def ready(self) -> None:
-        """Nothing is loaded."""
+        await self._claude.ready()
 
     async def call(
         self, request: ModelRequest, *, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
-        raw = encode(request)
-        self.requests.append(raw)
-        body = json.loads(raw)
-        try:
-            check(body)
-            scripted = find_turn(body, None)
-        except (InvalidRequestError, ScriptError) as invalid:
-            refusal = {"type": "invalid_request_error", "message": str(invalid)}
-            raise failures.from_answer(400, {}, {"error": refusal}) from invalid
-        await self._wait(raw, scripted.turn)
-        error = scripted.turn.error if self._is_due(scripted.turn.error, raw) else None
-        if error is not None and error.after_events is None:
-            raise failures.from_answer(error.status, _headers(error), _body(error))
-        message = build_message(scripted, body, len(raw))
-        events = message_events(message, [use.raw_input for use in scripted.turn.tool_use])
-        if error is not None:
-            events = [*events[: error.after_events], error_event(_body(error)["error"])]
-        if scripted.turn.cut is not None and self._is_due(scripted.turn.cut, raw):
-            events = _shorten(events, scripted.turn.cut)
-        return _read(events, MessageBuilder(on_text))
+        return await self._claude.call(request, on_text=on_text)
 
-    async def _wait(self, raw: bytes, turn: Turn) -> None:
+
+class InMemoryEndpoint:
+    """The scripted model as `claude.transport` reaches it, without a connection."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.cancelled: list[bytes] = []
+        self.gates = Gates()
+        self._replies = Replies()
+        self._numbers = itertools.count(1)
+
+    async def post(self, body: bytes, betas: Sequence[str]) -> "InMemoryAnswer":
+        del betas
+        self.requests.append(body)
+        reply = self._replies.reply(body)
+        await self._wait(body, reply)
+        headers = {"request-id": f"req_{next(self._numbers)}", **reply.headers}
+        if reply.status not in SUCCESS:
+            content = b"".join(reply.parts)
+            problem = parse_object(content) or content.decode("utf-8", "replace")
+            raise failures.from_answer(reply.status, headers, problem)
+        return InMemoryAnswer(reply, headers)
+
+    async def _wait(self, body: bytes, reply: Reply) -> None:
         try:
-            if turn.gate is not None:
-                await self._gates.wait(turn.gate)
-            await asyncio.sleep(turn.delay_ms / 1000)
+            if reply.gate is not None:
+                await self.gates.wait(reply.gate)
+            await asyncio.sleep(reply.delay_seconds)
         except asyncio.CancelledError:
-            self.cancelled.append(raw)
+            self.cancelled.append(body)
             raise
 
-    def _is_due(self, fault: ApiError | Cut | None, raw: bytes) -> bool:
-        if fault is None or fault.times is None:
-            return fault is not None
-        key = (raw, type(fault).__name__)
-        self._faults[key] += 1
-        return self._faults[key] <= fault.times
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
 
-def _headers(error: ApiError) -> Mapping[str, str]:
-    delays = {"retry-after": error.retry_after, "retry-after-ms": error.retry_after_ms}
-    return {name: str(value) for name, value in delays.items() if value is not None}
+class InMemoryAnswer:
+    """The body of a reply, part by part."""
 
+    def __init__(self, reply: Reply, headers: Mapping[str, str]) -> None:
+        self.status = reply.status
+        self.headers = headers
+        self._parts: Iterator[bytes] = iter(reply.parts)
+        self._is_cut = reply.is_cut
 
-def _body(error: ApiError) -> Mapping[str, Any]:
-    details = {"details": {"error_code": error.code}} if error.code else {}
-    return {"error": {"type": error.type, "message": error.message, **details}}
+    @property
+    def request_id(self) -> str | None:
+        return self.headers.get("request-id")
 
+    async def read(self) -> bytes | None:
+        part = next(self._parts, None)
+        if part is None and self._is_cut:
+            raise failures.from_connection(ConnectionResetError("cut"))
+        return part
 
-def _shorten(events: Sequence[bytes], cut: Cut) -> list[bytes]:
-    if cut.after_bytes is not None:
-        return [b"".join(events)[: cut.after_bytes]]
-    return list(events[: cut.after_events or 0])
-
-
-def _read(events: Sequence[bytes], builder: MessageBuilder) -> ModelResponse:
-    try:
-        for event in EventDecoder().feed(b"".join(events)):
-            if event.get("type") == "error":
-                raise failures.from_answer(200, {}, event)
-            builder.add(event)
-    except MalformedStreamError as error:
-        raise failures.from_connection(error) from error
-    if not builder.is_complete:
-        ended = MalformedStreamError("The stream ended before the message did.")
-        raise failures.from_connection(ended)
-    content, malformed = builder.finish()
-    return ModelResponse(
-        content=content,
-        stop_reason=builder.message["stop_reason"],
-        usage=builder.usage,
-        model=builder.message["model"],
-        stop_details=builder.message.get("stop_details"),
-        malformed_inputs=malformed,
-    )
+    async def aclose(self) -> None:
+        """Nothing is open."""
