@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import partial
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -22,25 +21,22 @@ from activities.prices import ListPrices
 from activities.sending import Sender
 from agent.ports import Model
 from claude.adapter import ClaudeModel
+from composition import compose_services
 from contracts import names, policies
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL, WATCH_CHANNEL, Listener
 from persistence.db.migrate import refuse_pre_release_database
-from runtime.dispatch import Dispatcher
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
-from runtime.outbound import Outbound, checked_url
+from runtime.outbound import Outbound
 from runtime.readiness import announce
 from runtime.sandbox import SandboxedRunner
-from runtime.schedules import Schedules
 from runtime.schema_evaluation import IsolatedEvaluator
-from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
-from services.quotas import QuotaGuard, Quotas
-from services.unit_of_work import OperatorSettings, Services
+from services.unit_of_work import Services
 from tools.limits import ToolLimits
 from tools.sandbox import exposure_problem
 from tools.toolbox import Toolbox
@@ -175,33 +171,6 @@ def background_tasks(
     return run_alongside(listener.run(), *(task.run() for task in tasks))
 
 
-def compose_services(
-    settings: Settings,
-    database: Database,
-    client: Client,
-    outbound: Outbound,
-    schemas: IsolatedEvaluator,
-) -> Services:
-    """Build the services."""
-    keys = settings.secrets_key
-    return Services(
-        database=database,
-        workflows=Dispatcher(client),
-        schedules=Schedules(client),
-        quotas=QuotaGuard(
-            Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day),
-            remembered_seconds=0,  # a worker starts only scheduled runs
-        ),
-        secrets=SecretBox(keys.get_secret_value() if keys else None),
-        schemas=schemas,
-        settings=OperatorSettings(
-            default_model=settings.model,
-            working_directories=settings.working_directories,
-            check_url=partial(checked_url, exemptions=outbound.exemptions),
-        ),
-    )
-
-
 @asynccontextmanager
 async def working(
     settings: Settings, *, client: Client, model: Model, is_scripted: bool = False
@@ -220,7 +189,10 @@ async def working(
         stack.push_async_callback(outbound.aclose)
         schemas = IsolatedEvaluator(is_metered=False)
         stack.push_async_callback(schemas.close)
-        services = compose_services(settings, database, client, outbound, schemas)
+        # A worker starts only scheduled runs: it looks quotas up for each.
+        services = compose_services(
+            settings, database, client, outbound, schemas, remembered_seconds=0
+        )
         runner = execution_runner(settings, database, model, schemas, is_scripted=is_scripted)
         await stack.enter_async_context(background_tasks(settings, runner, services))
         deliveries = delivery_activities(settings, services, outbound)

@@ -27,7 +27,6 @@ class Model(Protocol):
 
     async def ready(self) -> None:
         """Return when calls can be made at once; the first time in a process takes seconds."""
-        ...
 
     async def call(
         self, request: ModelRequest, *, on_text: Callable[[str], None] | None = None
@@ -37,7 +36,6 @@ class Model(Protocol):
         Raises:
             ModelCallError: no whole message came.
         """
-        ...
 
 
 class Prices(Protocol):
@@ -45,11 +43,9 @@ class Prices(Protocol):
 
     def estimate(self, model: str, prompt_bytes: int, max_tokens: int) -> Decimal | None:
         """The maximum cost of a call in USD, or None where the model has no known price."""
-        ...
 
     def price(self, model: str, response: ModelResponse) -> Decimal | None:
         """The cost of a call to `model` in USD, or None where the model has no known price."""
-        ...
 
 
 class Tools(Protocol):
@@ -57,19 +53,15 @@ class Tools(Protocol):
 
     def spec(self, name: str) -> ToolSpec | None:
         """The tool of that name, or None."""
-        ...
 
     def input_problem(self, name: str, tool_input: object) -> str | None:
         """Why the input does not match the tool's schema, as a sentence for the model, or None."""
-        ...
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
         """Run one call. A mistake of the model's is an error outcome, not an exception."""
-        ...
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running on this host."""
-        ...
 
 
 class Store(Protocol):
@@ -77,7 +69,6 @@ class Store(Protocol):
 
     async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
         """Move a file into the store, before the step that lists it."""
-        ...
 
 
 class Record(Protocol):
@@ -88,11 +79,9 @@ class Record(Protocol):
 
     async def begin(self) -> Snapshot:
         """Become the only writer, and read the record."""
-        ...
 
     async def write(self, step: Step) -> Receipt:
         """Write a step completely, or not at all."""
-        ...
 
     async def write_intent(self, step: Step, *, reserve_usd: Decimal) -> Receipt | Shortage:
         """Write a step with a call's intent, for an execution with a budget in its tree.
@@ -104,15 +93,12 @@ class Record(Protocol):
 
     async def poll_signals(self) -> Inbox:
         """Read the signals that no step has consumed yet."""
-        ...
 
     async def settle_cost(self, outcome: CallOutcome) -> None:
         """Replace a call's estimate with its cost, even if another attempt is the writer now."""
-        ...
 
     async def descendants(self) -> int:
         """The number of subtasks in the whole tree of this execution."""
-        ...
 
 
 class UpdatePublisher(Protocol):
@@ -120,8 +106,6 @@ class UpdatePublisher(Protocol):
 
     def publish_text(self, turn: int, delta: str) -> None:
         """Send text as it streams; it may be lost."""
-        ...
 
     def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
         """Send that a step was written; `is_settled` if nothing more happens without a person."""
-        ...

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -12,7 +11,7 @@ from api import links
 from api.agents import routes as agents
 from api.artifacts import routes as artifacts
 from api.audit import routes as audit
-from api.auth.authentication import Authenticator
+from api.auth.authentication import REMEMBERED_SECONDS, Authenticator
 from api.auth.rate_limits import AtOnce, Rates
 from api.auth.tokens import Tokens
 from api.executions import control_routes, start_routes
@@ -40,21 +39,17 @@ from api.usage import routes as usage
 from api.users import admin_routes as admin
 from api.users import routes as users
 from api.web import routes as docs
+from composition import compose_services
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.migrate import refuse_pre_release_database
 from persistence.db.write_check import WriteCheck
 from persistence.executions.cached_reads import CachedReads
-from runtime.dispatch import Dispatcher
-from runtime.outbound import Outbound, checked_url
-from runtime.schedules import Schedules
+from runtime.outbound import Outbound
 from runtime.schema_evaluation import IsolatedEvaluator
-from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect
-from services.quotas import QuotaGuard, Quotas
-from services.unit_of_work import OperatorSettings, Services
 
 VERSION = "1"
 
@@ -102,11 +97,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "PERDURE_DATABASE_URL is not set. Set it, or run `perdure up`, which starts a database."
         )
     tokens = Tokens.of(settings)
-    sealer = SecretBox(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with composed(settings, str(settings.database_url), tokens, sealer) as gateway:
+        async with composed(settings, str(settings.database_url), tokens) as gateway:
             app.state.gateway = gateway
             yield
 
@@ -125,9 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def composed(
-    settings: Settings, database_url: str, tokens: Tokens, sealer: SecretBox
-) -> AsyncIterator[Gateway]:
+async def composed(settings: Settings, database_url: str, tokens: Tokens) -> AsyncIterator[Gateway]:
     """The components of a gateway, closed when the block ends."""
     database = Database.connect(
         database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
@@ -137,25 +129,17 @@ async def composed(
     temporal = await connect(settings, lazy=True)
     outbound = Outbound(settings.outbound_allow)
     authenticator = Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit))
-    quotas = QuotaGuard(
-        Quotas(settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day)
-    )
     schemas = IsolatedEvaluator(is_metered=True)
-    watcher = LiveUpdates(database, cached_reads, database_url, (authenticator, quotas))
-    services = Services(
-        database=database,
-        workflows=Dispatcher(temporal),
-        schedules=Schedules(temporal),
-        quotas=quotas,
-        secrets=sealer,
-        schemas=schemas,
-        settings=OperatorSettings(
-            default_model=settings.model,
-            working_directories=settings.working_directories,
-            check_url=partial(checked_url, exemptions=outbound.exemptions),
-        ),
-        user_caches=(authenticator, quotas),
+    services = compose_services(
+        settings,
+        database,
+        temporal,
+        outbound,
+        schemas,
+        remembered_seconds=REMEMBERED_SECONDS,
+        user_caches=(authenticator,),
     )
+    watcher = LiveUpdates(database, cached_reads, database_url, services.user_caches)
     gateway = Gateway(
         settings=settings,
         database=database,

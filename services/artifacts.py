@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import FilesElsewhereError, NotFoundError
+from domain.errors import FilesElsewhereError
 from persistence.blobs import BlobStore
 from persistence.sessions import artifacts
 from persistence.tables.sessions import ArtifactRow
@@ -18,11 +18,7 @@ from services.unit_of_work import UnitOfWork
 
 async def find_artifact(session: AsyncSession, caller: Caller, artifact_id: UUID) -> ArtifactRow:
     """Return an artifact of the caller."""
-    row = await artifacts.find(session, artifact_id)
-    if row is None:
-        raise NotFoundError(f"Artifact {artifact_id} does not exist.")
-    caller.require_own(row.user_id, "artifact")
-    return row
+    return caller.own(await artifacts.find(session, artifact_id), "artifact", artifact_id)
 
 
 async def create_artifact(

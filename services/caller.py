@@ -1,11 +1,22 @@
 """Who calls a service, and what they may read and change."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
-from domain.errors import PermissionDeniedError
+from domain.errors import NotFoundError, PermissionDeniedError
 from persistence.ledger.audit import ENGINE, Actor
+
+
+class Owned(Protocol):
+    """What belongs to a user."""
+
+    @property
+    def user_id(self) -> UUID:
+        """Its owner."""
+
+
+Q = TypeVar("Q", bound=Owned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +53,13 @@ class Caller:
         """Refuse access to what another user owns."""
         if not self.owns(owner_id):
             raise PermissionDeniedError(f"This {what} belongs to another user.")
+
+    def own(self, row: Q | None, what: str, key: object) -> Q:
+        """Return a row that the caller may change; refuse others, and one that does not exist."""
+        if row is None:
+            raise NotFoundError(f"{what[0].upper()}{what[1:]} {key} does not exist.")
+        self.require_own(row.user_id, what)
+        return row
 
     def require_admin(self) -> None:
         """Refuse a caller without the role admin."""

@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from domain.errors import FieldProblem, InvalidInputError
 from domain.notifications import Kind
 from persistence.db.database import Database
 from persistence.notifications import deliveries, queries
@@ -28,11 +28,7 @@ async def find_notification(
     session: AsyncSession, caller: Caller, notification_id: UUID
 ) -> NotificationRow:
     """Return a notification of the caller."""
-    row = await queries.find(session, notification_id)
-    if row is None:
-        raise NotFoundError(f"Notification {notification_id} does not exist.")
-    caller.require_own(row.user_id, "notification")
-    return row
+    return caller.own(await queries.find(session, notification_id), "notification", notification_id)
 
 
 async def send_test(work: UnitOfWork, body: NotificationTest) -> NotificationRow:

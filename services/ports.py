@@ -17,22 +17,18 @@ class WorkflowServer(Protocol):
 
         Returns False if Temporal did not confirm the start; the relay then tries again.
         """
-        ...
 
     async def wake(self, workflow_id: str) -> bool:
         """Signal a workflow that it has unread signals. False: the signal did not arrive."""
-        ...
 
     async def state(self, workflow_id: str) -> WorkflowState | None:
         """Return the state of a workflow, or None if Temporal did not answer."""
-        ...
 
     async def start_delivery(self, notification_id: UUID, facts: WorkflowFacts) -> bool | None:
         """Start a delivery that was never started. Return whether its workflow is running now.
 
         False: the workflow has ended. None: Temporal did not answer.
         """
-        ...
 
 
 class ScheduleServer(Protocol):
@@ -40,23 +36,18 @@ class ScheduleServer(Protocol):
 
     async def apply(self, wanted: TaskSchedule) -> bool:
         """Create the schedule, or update it to `wanted`."""
-        ...
 
     async def remove(self, task_id: UUID) -> bool:
         """Delete the schedule of a task if it exists."""
-        ...
 
     async def backfill(self, wanted: Backfill) -> bool:
         """Start the runs of a time range. A repeat with the same id starts nothing."""
-        ...
 
     async def compare(self, wanted: Mapping[UUID, TaskSchedule]) -> Differences | None:
         """Return the tasks whose schedules differ from `wanted`, and the unknown schedules."""
-        ...
 
     async def state(self, wanted: TaskSchedule) -> ScheduleState | None:
         """Return the state of the schedule in Temporal."""
-        ...
 
 
 CheckHealth = Callable[[str, Mapping[str, str]], Awaitable[McpHealth]]
@@ -68,4 +59,3 @@ class UserCache(Protocol):
 
     def forget(self, user_id: UUID) -> None:
         """Read the facts about this user again, because they have changed."""
-        ...

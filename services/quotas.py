@@ -19,9 +19,6 @@ RETRY_SECONDS = 10
 
 REMEMBERED_USERS = 10_000
 
-REMEMBERED_SECONDS = 5.0
-"""How long a user without a quota is not looked up again (chosen)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
@@ -62,8 +59,11 @@ async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
 class QuotaGuard:
     """Checks quotas for one process. A change by an admin takes effect within seconds."""
 
-    def __init__(self, defaults: Quotas, *, remembered_seconds: float = REMEMBERED_SECONDS) -> None:
-        """Use `defaults` for users to whom no admin gave quotas of their own."""
+    def __init__(self, defaults: Quotas, *, remembered_seconds: float) -> None:
+        """Use `defaults` for users to whom no admin gave quotas of their own.
+
+        A user without a quota is not looked up again for `remembered_seconds`.
+        """
         self.defaults = defaults
         self._remembered_seconds = remembered_seconds
         self._free_until: dict[UUID, float] = {}

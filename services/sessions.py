@@ -1,6 +1,6 @@
 """Creates, renames and deletes sessions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from domain.errors import ExecutionActiveError
@@ -11,13 +11,10 @@ from persistence.tables.sessions import SessionRow
 from services.definitions import inline_work
 from services.executions.access import own_session
 from services.executions.inputs import SessionCreate, SessionUpdate
-from services.unit_of_work import UnitOfWork
+from services.unit_of_work import Precondition, UnitOfWork
 
 LISTED_EXECUTIONS = 3
 """Executions that a refusal lists (chosen: enough to see what is still active)."""
-
-Precondition = Callable[[SessionRow], None]
-"""Raises `PreconditionFailedError` if the session is not the one that the caller read."""
 
 
 async def create_session(work: UnitOfWork, body: SessionCreate) -> SessionRow:
@@ -38,7 +35,10 @@ async def create_session(work: UnitOfWork, body: SessionCreate) -> SessionRow:
 
 
 async def rename_session(
-    work: UnitOfWork, session_id: UUID, update: SessionUpdate, precondition: Precondition
+    work: UnitOfWork,
+    session_id: UUID,
+    update: SessionUpdate,
+    precondition: Precondition,
 ) -> SessionRow:
     """Change the title of a session, or remove it."""
     row = await own_session(work.session, work.caller, session_id, lock=True)

@@ -51,6 +51,9 @@ STARTS = Counter(
     ["outcome"],
 )
 
+Precondition = Callable[[Any], None]
+"""Raises `PreconditionFailedError` if the object is not the one that the caller read."""
+
 Effect = Callable[[], Awaitable[object]]
 CheckUrl = Callable[[str], object]
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from contracts.notifications import EMAIL, SECRET_REFERENCE
 from domain.agents import SLUG
-from domain.errors import FieldProblem
+from domain.errors import FieldProblem, InvalidInputError
 from domain.secrets import HOST, NAME
 
 Location = tuple[str | int, ...]
@@ -24,6 +24,16 @@ _SHAPES = {
 """Explanations of patterns. The messages of other patterns are short enough."""
 
 _KINDS = {"model_type": "Enter an object.", "tuple_type": "Enter a list."}
+
+
+def body_problem(field: str, msg: str, kind: str = "value_error") -> FieldProblem:
+    """Return what is wrong with a field of the body."""
+    return FieldProblem(("body", field), msg, kind)
+
+
+def refuse_field(detail: str, field: str, msg: str, kind: str = "value_error") -> InvalidInputError:
+    """Return the refusal of a body with one invalid field."""
+    return InvalidInputError(detail, [body_problem(field, msg, kind)])
 
 
 def find_problems(

@@ -138,7 +138,6 @@ class Confinement(Protocol):
         Raises:
             SandboxUnavailableError: commands can't be started on this host, with the reason.
         """
-        ...
 
 
 class Unprotected:

@@ -14,14 +14,14 @@ from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import render_page
 from api.http.request_context import Call, Called
-from api.http.resource_routes import EditableResourceRoutes
+from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
 from api.http.schemas import Read, from_row
 from domain.agents import BUILT_IN_SLUGS, AgentExecutor
 from persistence.tables.definitions import AgentRow
 from services.definitions import agents
 from services.definitions.agents import AGENTS, ImportedAgent
-from services.definitions.inputs import AgentImport, Slug
+from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate, Slug
 
 
 class AgentRead(Read):
@@ -74,10 +74,6 @@ class AgentQuery(ListQuery):
     is_builtin: bool | None = None
 
 
-async def _key(agent_id: Slug) -> str:
-    return agent_id
-
-
 @router.get("", responses={200: {"model": Listing[AgentRead]}})
 async def list_agents(call: Called, query: Annotated[AgentQuery, Query()]) -> Response:
     """List your agents, newest first, and then the built-in ones."""
@@ -109,12 +105,17 @@ async def import_agent(
 
 
 # After `/import`: the router takes the first path that matches.
-routes = EditableResourceRoutes(router, AGENTS, AgentRead, render_agent, "/{agent_id}", _key)
-routes.add_create("Create an agent of your own.")
-routes.add_get("Get an agent.")
+routes = ResourceRoutes(
+    router, "agent", AgentRead, render_agent, "/{agent_id}", path_key("agent_id", Slug)
+)
+routes.add_create(AGENTS.create, AgentCreate, "Create an agent of your own.")
+routes.add_get(AGENTS.find, "Get an agent.")
 routes.add_update(
-    "Change an agent of your own. Executions in progress keep the prompt they started with."
+    AGENTS.update,
+    AgentUpdate,
+    "Change an agent of your own. Executions in progress keep the prompt they started with.",
 )
 routes.add_delete(
-    "Delete an agent of your own. Tasks that name it cannot be executed until they are changed."
+    AGENTS.delete,
+    "Delete an agent of your own. Tasks that name it cannot be executed until they are changed.",
 )

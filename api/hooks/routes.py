@@ -117,10 +117,10 @@ async def list_hooks(
 
 
 routes = ResourceRoutes(
-    router, HOOKS, HookRead, view_of(HookRead), "/tasks/{task_id}/hooks/{hook_id}", _key
+    router, "hook", HookRead, view_of(HookRead), "/tasks/{task_id}/hooks/{hook_id}", _key
 )
-routes.add_get("Get a hook, without its URL.")
-routes.add_delete("Delete a hook. Its URL cannot be used again.")
+routes.add_get(HOOKS.find, "Get a hook, without its URL.")
+routes.add_delete(HOOKS.delete, "Delete a hook. Its URL cannot be used again.")
 
 
 async def authenticate_hook(request: Request, token: str) -> tuple[Call, HookRow]:

@@ -39,6 +39,10 @@ class ListQuery(BaseModel):
     page_size: PageSize = PAGE_SIZE
     cursor: Cursor | None = None
 
+    def filters(self) -> dict[str, Any]:
+        """The filters: the fields that a list has in addition."""
+        return {name: value for name, value in self if name not in ListQuery.model_fields}
+
     def window(self) -> Window:
         """The rows to read from a list that is newest first."""
         if self.cursor is None:

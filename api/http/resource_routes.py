@@ -1,17 +1,17 @@
-"""The routes of a resource, made from its declaration in `services`.
+"""The routes of a resource, made from the functions of its service.
 
-routes = EditableResourceRoutes(
-    router, TOOL_GROUPS, ToolGroupRead, render_tool_group, "/{group_id}", group_key
-)
-routes.add_create("Create a tool group.")
+routes = ResourceRoutes(router, "task", TaskRead, render_task, "/{task_id}", path_key("task_id"))
+routes.add_create(create_task, TaskCreate, "Create a task.")
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
@@ -23,35 +23,38 @@ from api.http.request_context import Called
 from api.http.responses import single
 from api.http.schemas import Read
 from persistence.db.paging import Page, Window
-from persistence.tables.columns import OwnedRow
 from services.caller import Caller
-from services.definitions.resources import (
-    EditableResource,
-    Resource,
-    create_resource,
-    delete_resource,
-    update_resource,
-)
+from services.unit_of_work import UnitOfWork
 
-R = TypeVar("R", bound=OwnedRow)
+T = TypeVar("T")
 
-ListRows = Callable[[AsyncSession, Caller, Window], Awaitable[Page[R]]]
+ListRows = Callable[[AsyncSession, Caller, Window], Awaitable[Page[Any]]]
+
+
+def path_key(name: str, kind: Any = UUID) -> Callable[..., Awaitable[Any]]:
+    """Return the dependency that reads the key of a resource from the path."""
+
+    async def key(value: Annotated[kind, Path(alias=name)]) -> Any:
+        return value
+
+    return key
 
 
 @dataclass(frozen=True, slots=True)
-class ResourceRoutes(Generic[R]):
+class ResourceRoutes(Generic[T]):
     """Adds the routes of one resource to a router, each with its description."""
 
     router: APIRouter
-    resource: Resource[R]
+    entity: str
+    """Its name in the names of operations, such as `tool_group`."""
     read_model: type[Read]
-    view: View[R]
+    view: View[T]
     item_path: str
     """The path of one resource below the router's prefix, such as `/{group_id}`."""
     key: Callable[..., Awaitable[Any]]
     """The dependency that reads the key from the path."""
 
-    def add_list(self, list_rows: ListRows[R], description: str) -> None:
+    def add_list(self, list_rows: ListRows, description: str) -> None:
         """Add `GET` of a page of resources."""
 
         async def list_resources(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
@@ -62,86 +65,88 @@ class ResourceRoutes(Generic[R]):
         self.router.get(
             "",
             responses={200: {"model": Listing[self.read_model]}},  # type: ignore[name-defined]  # a model made at run time
-            name=f"list_{self.resource.entity}s",
+            name=f"list_{self.entity}s",
             description=description,
         )(list_resources)
 
-    def add_get(self, description: str) -> None:
-        """Add `GET` of one resource."""
+    def add_get(
+        self, find: Callable[[AsyncSession, Caller, Any], Awaitable[T]], description: str
+    ) -> None:
+        """Add `GET` of one resource, which `find` reads by its key."""
 
         async def get(call: Called, key: Annotated[Any, Depends(self.key)]) -> Response:
             async with call.gateway.database.reading() as session:
-                row = await self.resource.find(session, call.caller, key)
+                row = await find(session, call.caller, key)
             return single(call.request, self.view(call, row))
 
         self.router.get(
             self.item_path,
             responses={200: {"model": self.read_model}},
-            name=f"get_{self.resource.entity}",
+            name=f"get_{self.entity}",
             description=description,
         )(get)
 
-    def add_delete(self, description: str) -> None:
-        """Add `DELETE` of one resource."""
+    def add_create(
+        self, create: Callable[..., Awaitable[T]], model: type[BaseModel], description: str
+    ) -> None:
+        """Add `POST` of a new resource; `create` takes the unit of work and the body."""
 
-        async def delete(call: Called, key: Annotated[Any, Depends(self.key)]) -> Response:
-            check = if_match(call, self.view)
-            service = partial(delete_resource, resource=self.resource, key=key, precondition=check)
-            return await run_service(call, service, no_content)
-
-        self.router.delete(
-            self.item_path,
-            status_code=204,
-            name=f"{self.resource.delete_verb}_{self.resource.entity}",
-            description=description,
-        )(delete)
-
-
-@dataclass(frozen=True, slots=True)
-class EditableResourceRoutes(ResourceRoutes[R]):
-    """Adds also the routes that create and change the resource."""
-
-    resource: EditableResource[R, Any]
-
-    def add_create(self, description: str) -> None:
-        """Add `POST` of a new resource."""
-
-        async def create(
-            call: Called,
-            body: Annotated[Any, Depends(JsonBody(self.resource.create_model))],
-            *,
-            dry_run: DryRun = False,
+        async def post(
+            call: Called, body: Annotated[Any, Depends(JsonBody(model))], *, dry_run: DryRun = False
         ) -> Response:
-            service = partial(create_resource, resource=self.resource, body=body)
+            service = partial(create, body=body)
             return await run_service(call, service, created(self.view), dry_run=dry_run)
 
         self.router.post(
             "",
             status_code=201,
             responses=created_responses(self.read_model),
-            name=f"create_{self.resource.entity}",
+            name=f"create_{self.entity}",
             description=description,
-        )(create)
+        )(post)
 
-    def add_update(self, description: str) -> None:
-        """Add `PATCH` of one resource."""
+    def add_update(
+        self, update: Callable[..., Awaitable[T]], model: type[BaseModel], description: str
+    ) -> None:
+        """Add `PATCH` of one resource; `update` takes the key, the changes and a precondition."""
 
-        async def update(
+        async def patch(
             call: Called,
             key: Annotated[Any, Depends(self.key)],
-            body: Annotated[Any, Depends(JsonBody(self.resource.update_model))],
+            body: Annotated[Any, Depends(JsonBody(model))],
             *,
             dry_run: DryRun = False,
         ) -> Response:
             check = if_match(call, self.view)
-            service = partial(
-                update_resource, resource=self.resource, key=key, update=body, precondition=check
-            )
+
+            async def service(work: UnitOfWork) -> T:
+                return await update(work, key, body, check)
+
             return await run_service(call, service, changed(self.view), dry_run=dry_run)
 
         self.router.patch(
             self.item_path,
             responses={200: {"model": self.read_model}},
-            name=f"update_{self.resource.entity}",
+            name=f"update_{self.entity}",
             description=description,
-        )(update)
+        )(patch)
+
+    def add_delete(
+        self, delete: Callable[..., Awaitable[None]], description: str, *, verb: str = "delete"
+    ) -> None:
+        """Add `DELETE` of one resource; `delete` takes the key and a precondition."""
+
+        async def remove(call: Called, key: Annotated[Any, Depends(self.key)]) -> Response:
+            check = if_match(call, self.view)
+
+            async def service(work: UnitOfWork) -> None:
+                await delete(work, key, check)
+
+            return await run_service(call, service, no_content)
+
+        self.router.delete(
+            self.item_path,
+            status_code=204,
+            name=f"{verb}_{self.entity}",
+            description=description,
+        )(remove)

@@ -20,7 +20,6 @@ from api.http.responses import answer, single
 from api.http.schemas import Read, from_row
 from domain.model_json import make_encodable
 from persistence.executions import input_requests
-from persistence.executions.input_requests import RequestFilter
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers
 from services.executions.access import answerable_request
@@ -107,11 +106,10 @@ async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:
     """List the requests of your executions and those assigned to you, newest first."""
-    filters = RequestFilter(query.status, query.kind, query.assignee, query.execution_id)
     async with call.gateway.database.reading() as session:
         me = call.principal
         page = await input_requests.page(
-            session, me.user_id, filters, query.window(), subject=me.subject
+            session, me.user_id, query.filters(), query.window(), subject=me.subject
         )
     return render_page(call, query, page, render_input_request)
 

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.request_context import Call, Called
-from api.http.resource_routes import EditableResourceRoutes
+from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
 from api.http.schemas import Read, from_row
 from persistence.tables.definitions import McpServerRow
 from runtime.mcp_health import check_health
 from services.definitions import mcp_servers
+from services.definitions.inputs import McpServerCreate, McpServerUpdate
 from services.definitions.mcp_servers import MCP_SERVERS
 from services.definitions.mcp_values import mask_values
 
@@ -68,21 +69,24 @@ def render_mcp_server(_: Call, row: McpServerRow) -> McpServerRead:
 router = APIRouter(prefix="/mcp-servers", tags=["MCP servers"])
 
 
-async def _key(server_id: UUID) -> UUID:
-    return server_id
-
-
-routes = EditableResourceRoutes(
-    router, MCP_SERVERS, McpServerRead, render_mcp_server, "/{server_id}", _key
+routes = ResourceRoutes(
+    router, "mcp_server", McpServerRead, render_mcp_server, "/{server_id}", path_key("server_id")
 )
 routes.add_create(
-    'Register a server. Tasks name it in `sdk_options.mcp_servers` as `{"ref": NAME}`.'
+    MCP_SERVERS.create,
+    McpServerCreate,
+    'Register a server. Tasks name it in `sdk_options.mcp_servers` as `{"ref": NAME}`.',
 )
 routes.add_list(MCP_SERVERS.page, "List your servers and the public ones, newest first.")
-routes.add_get("Get a server; secret values are masked.")
-routes.add_update("Change a server. A header or variable that is sent back masked stays as it is.")
+routes.add_get(MCP_SERVERS.find, "Get a server; secret values are masked.")
+routes.add_update(
+    MCP_SERVERS.update,
+    McpServerUpdate,
+    "Change a server. A header or variable that is sent back masked stays as it is.",
+)
 routes.add_delete(
-    "Delete a server. Tasks that name it cannot be changed until they name another one."
+    MCP_SERVERS.delete,
+    "Delete a server. Tasks that name it cannot be changed until they name another one.",
 )
 
 

@@ -20,7 +20,6 @@ from api.http.responses import answer, single
 from api.http.schemas import Read, from_row
 from domain.notifications import Kind
 from persistence.notifications import queries
-from persistence.notifications.queries import NotificationFilter
 from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 from services import notifications as services
 from services.inputs import NotificationTest
@@ -117,9 +116,8 @@ async def list_notifications(
     call: Called, query: Annotated[NotificationQuery, Query()]
 ) -> Response:
     """List the notifications of your executions, newest first."""
-    filters = NotificationFilter(query.status, query.kind, query.execution_id)
     async with call.gateway.database.reading() as session:
-        page = await queries.page(session, call.principal.user_id, filters, query.window())
+        page = await queries.page(session, call.principal.user_id, query.filters(), query.window())
     return render_page(call, query, page, render_notification)
 
 

@@ -53,23 +53,13 @@ class ReportQuery(ListQuery):
     created_from: Moment | None = None
     created_to: Moment | None = None
 
-    def filter(self) -> ReportFilter:
-        """Return the filter for `persistence`."""
-        return ReportFilter(
-            task_id=self.task_id,
-            execution_id=self.execution_id,
-            format=self.format,
-            created_from=self.created_from,
-            created_to=self.created_to,
-        )
-
 
 @router.get("/reports", responses={200: {"model": Listing[ReportItem]}})
 async def list_reports(call: Called, query: Annotated[ReportQuery, Query()]) -> Response:
     """List your reports, newest first, without their contents. `created_to` is not included."""
     async with call.gateway.database.reading() as session:
         user_id = call.principal.user_id
-        page = await reports.page(session, user_id, query.filter(), query.window())
+        page = await reports.page(session, user_id, ReportFilter(**query.filters()), query.window())
         hidden = await find_hidden_tasks(session, call, page.rows)
     return render_items(call, query, page, [render_report_item(row, hidden) for row in page.rows])
 

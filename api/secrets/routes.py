@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.request_context import Call, Called
-from api.http.resource_routes import ResourceRoutes
+from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer, etag, to_json
 from api.http.schemas import Read, from_row, view_of
 from services.definitions import secrets
@@ -43,16 +43,16 @@ async def respond_stored(_: Call, __: AsyncSession, secret: StoredSecret) -> Res
 router = APIRouter(prefix="/secrets", tags=["secrets"])
 
 
-async def _key(name: SecretName) -> str:
-    return name
-
-
-routes = ResourceRoutes(router, SECRETS, SecretRead, view_of(SecretRead), "/{name}", _key)
+routes = ResourceRoutes(
+    router, "secret", SecretRead, view_of(SecretRead), "/{name}", path_key("name", SecretName)
+)
 routes.add_list(
     SECRETS.page, "List the names of your secrets and where they may be used, newest first."
 )
-routes.add_get("Get where a secret may be used.")
-routes.add_delete("Delete a secret. Executions that use it fail from now on, with a clear error.")
+routes.add_get(SECRETS.find, "Get where a secret may be used.")
+routes.add_delete(
+    SECRETS.delete, "Delete a secret. Executions that use it fail from now on, with a clear error."
+)
 
 
 @router.put("/{name}", status_code=204, responses={201: {"model": SecretRead}, 204: {}})

@@ -11,13 +11,13 @@ from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing
-from api.http.rendering import changed, created, if_match, no_content, render_page
+from api.http.rendering import changed, created, if_match, render_page
 from api.http.request_context import Called
-from api.http.responses import answer, single
+from api.http.resource_routes import ResourceRoutes, path_key
+from api.http.responses import answer
 from api.http.schemas import from_row, view_of
 from api.sessions.schemas import MessageQuery, SessionQuery, SessionRead, Transcript
 from persistence.sessions import sessions
-from persistence.sessions.sessions import SessionFilter
 from services import sessions as services
 from services.executions import messaging
 from services.executions.access import own_session
@@ -26,6 +26,13 @@ from services.executions.inputs import MessageBody, SessionCreate, SessionUpdate
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
 render_session = view_of(SessionRead)
+
+
+routes = ResourceRoutes(
+    router, "session", SessionRead, render_session, "/{session_id}", path_key("session_id")
+)
+routes.add_get(own_session, "Get a session.")
+routes.add_delete(services.delete_session, "Delete a session; its executions stay readable.")
 
 
 @router.post("", status_code=201, responses={201: {"model": SessionRead}})
@@ -41,19 +48,10 @@ async def create_session(
 @router.get("", responses={200: {"model": Listing[SessionRead]}})
 async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
     """List your sessions, newest first."""
-    filters = SessionFilter(query.is_interactive, query.agent_id)
     async with call.gateway.database.reading() as session:
         user_id = call.principal.user_id
-        page = await sessions.page(session, user_id, filters, query.window())
+        page = await sessions.page(session, user_id, query.filters(), query.window())
     return render_page(call, query, page, render_session)
-
-
-@router.get("/{session_id}", responses={200: {"model": SessionRead}})
-async def get_session(call: Called, session_id: UUID) -> Response:
-    """Get a session."""
-    async with call.gateway.database.reading() as session:
-        row = await own_session(session, call.caller, session_id)
-    return single(call.request, render_session(call, row))
 
 
 @router.patch("/{session_id}", responses={200: {"model": SessionRead}})
@@ -68,14 +66,6 @@ async def update_session(
         services.rename_session, session_id=session_id, update=body, precondition=check
     )
     return await run_service(call, service, changed(render_session))
-
-
-@router.delete("/{session_id}", status_code=204)
-async def delete_session(call: Called, session_id: UUID) -> Response:
-    """Delete a session; its executions stay readable."""
-    check = if_match(call, render_session)
-    service = partial(services.delete_session, session_id=session_id, precondition=check)
-    return await run_service(call, service, no_content)
 
 
 @router.get("/{session_id}/messages", responses={200: {"model": Transcript}})

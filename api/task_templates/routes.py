@@ -12,11 +12,11 @@ from api.http.dry_run import DryRun, created_responses
 from api.http.idempotency import run_service
 from api.http.rendering import created
 from api.http.request_context import Called
-from api.http.resource_routes import EditableResourceRoutes
+from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.schemas import Read, view_of
 from api.tasks.schemas import TaskRead, render_task
 from services.definitions import task_templates
-from services.definitions.inputs import TaskFromTemplate
+from services.definitions.inputs import TaskFromTemplate, TaskTemplateCreate, TaskTemplateUpdate
 from services.definitions.task_templates import TASK_TEMPLATES
 
 
@@ -39,18 +39,23 @@ class TaskTemplateRead(Read):
 router = APIRouter(prefix="/task-templates", tags=["task templates"])
 
 
-async def _key(template_id: UUID) -> UUID:
-    return template_id
-
-
-routes = EditableResourceRoutes(
-    router, TASK_TEMPLATES, TaskTemplateRead, view_of(TaskTemplateRead), "/{template_id}", _key
+routes = ResourceRoutes(
+    router,
+    "task_template",
+    TaskTemplateRead,
+    view_of(TaskTemplateRead),
+    "/{template_id}",
+    path_key("template_id"),
 )
-routes.add_create("Create a template.")
+routes.add_create(TASK_TEMPLATES.create, TaskTemplateCreate, "Create a template.")
 routes.add_list(TASK_TEMPLATES.page, "List your templates and the public ones, newest first.")
-routes.add_get("Get a template.")
-routes.add_update("Change a template. Tasks that were created from it stay as they are.")
-routes.add_delete("Delete a template. Tasks that were created from it stay.")
+routes.add_get(TASK_TEMPLATES.find, "Get a template.")
+routes.add_update(
+    TASK_TEMPLATES.update,
+    TaskTemplateUpdate,
+    "Change a template. Tasks that were created from it stay as they are.",
+)
+routes.add_delete(TASK_TEMPLATES.delete, "Delete a template. Tasks that were created from it stay.")
 
 
 @router.post("/{template_id}/create-task", status_code=201, responses=created_responses(TaskRead))

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
 from api.http.bodies import JsonBody
-from api.http.dry_run import DryRun, created_responses
 from api.http.idempotency import run_service
 from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, ListQuery, PageSize, TimelineQuery
-from api.http.rendering import changed, created, if_match, no_content, render_items
+from api.http.rendering import render_items
 from api.http.request_context import Called
+from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import single
 from api.tasks.dry_run_views import respond_dry_run
 from api.tasks.schemas import (
@@ -54,16 +54,15 @@ class VersionQuery(TimelineQuery):
     page_size: PageSize = PAGE_SIZE
 
 
-@router.post("", status_code=201, responses=created_responses(TaskRead))
-async def create_task(
-    call: Called,
-    body: Annotated[TaskCreate, Depends(JsonBody(TaskCreate))],
-    *,
-    dry_run: DryRun = False,
-) -> Response:
-    """Create a task."""
-    service = partial(services.create_task, body=body)
-    return await run_service(call, service, created(render_task), dry_run=dry_run)
+routes = ResourceRoutes(router, "task", TaskRead, render_task, "/{task_id}", path_key("task_id"))
+routes.add_create(services.create_task, TaskCreate, "Create a task.")
+routes.add_get(readable_task, "Get a task.")
+routes.add_update(
+    services.update_task,
+    TaskUpdate,
+    "Change a task. Executions in progress keep the version they started with.",
+)
+routes.add_delete(services.delete_task, "Delete a task. Its executions stay readable.")
 
 
 @router.get("", responses={200: {"model": Listing[TaskRead]}})
@@ -73,36 +72,6 @@ async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Resp
         page = await tasks.page(session, call.principal.user_id, query.filter(), query.window())
         stored = await tasks.load_definitions(session, page.rows)
     return render_items(call, query, page, [render_task(call, task) for task in stored])
-
-
-@router.get("/{task_id}", responses={200: {"model": TaskRead}})
-async def get_task(call: Called, task_id: UUID) -> Response:
-    """Get a task."""
-    async with call.gateway.database.reading() as session:
-        stored = await readable_task(session, call.caller, task_id)
-    return single(call.request, render_task(call, stored))
-
-
-@router.patch("/{task_id}", responses={200: {"model": TaskRead}})
-async def update_task(
-    call: Called,
-    task_id: UUID,
-    body: Annotated[TaskUpdate, Depends(JsonBody(TaskUpdate))],
-    *,
-    dry_run: DryRun = False,
-) -> Response:
-    """Change a task. Executions in progress keep the version they started with."""
-    check = if_match(call, render_task)
-    service = partial(services.update_task, task_id=task_id, update=body, precondition=check)
-    return await run_service(call, service, changed(render_task), dry_run=dry_run)
-
-
-@router.delete("/{task_id}", status_code=204)
-async def delete_task(call: Called, task_id: UUID) -> Response:
-    """Delete a task. Its executions stay readable."""
-    check = if_match(call, render_task)
-    service = partial(services.delete_task, task_id=task_id, precondition=check)
-    return await run_service(call, service, no_content)
 
 
 @router.get("/{task_id}/versions", responses={200: {"model": Listing[TaskVersionRead]}})

@@ -7,8 +7,9 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import Field
 
-from api.http.resource_routes import EditableResourceRoutes
+from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.schemas import Read, view_of
+from services.definitions.inputs import ToolGroupCreate, ToolGroupUpdate
 from services.definitions.tool_groups import TOOL_GROUPS
 
 
@@ -30,17 +31,17 @@ class ToolGroupRead(Read):
 router = APIRouter(prefix="/tool-groups", tags=["tool groups"])
 
 
-async def _key(group_id: UUID) -> UUID:
-    return group_id
-
-
-routes = EditableResourceRoutes(
-    router, TOOL_GROUPS, ToolGroupRead, view_of(ToolGroupRead), "/{group_id}", _key
+routes = ResourceRoutes(
+    router, "tool_group", ToolGroupRead, view_of(ToolGroupRead), "/{group_id}", path_key("group_id")
 )
-routes.add_create("Create a tool group: a list of tool rules under a name.")
+routes.add_create(
+    TOOL_GROUPS.create, ToolGroupCreate, "Create a tool group: a list of tool rules under a name."
+)
 routes.add_list(TOOL_GROUPS.page, "List your tool groups, newest first.")
-routes.add_get("Get a tool group.")
+routes.add_get(TOOL_GROUPS.find, "Get a tool group.")
 routes.add_update(
-    "Change a tool group. Tasks keep the rules that they have until their lists are written again."
+    TOOL_GROUPS.update,
+    ToolGroupUpdate,
+    "Change a tool group. Tasks keep the rules that they have until their lists are written again.",
 )
-routes.add_delete("Delete a tool group. Tasks that name it keep its rules.")
+routes.add_delete(TOOL_GROUPS.delete, "Delete a tool group. Tasks that name it keep its rules.")

@@ -35,9 +35,8 @@ class UserQuery(ListQuery):
 async def list_users(call: Called, query: Annotated[UserQuery, Query()]) -> Response:
     """List all users, newest first."""
     call.caller.require_admin()
-    filters = UserFilter(query.subject, query.role, query.is_disabled)
     async with call.gateway.database.reading() as session:
-        page = await users.page(session, filters, query.window())
+        page = await users.page(session, UserFilter(**query.filters()), query.window())
     return render_page(call, query, page, render_user)
 
 

@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
@@ -10,7 +9,7 @@ from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.rendering import created_with_secret
 from api.http.request_context import Called
-from api.http.resource_routes import ResourceRoutes
+from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import single
 from api.http.schemas import view_of
 from api.users.schemas import ApiKeyCreated, ApiKeyRead, MeRead, render_me, reveal_api_key
@@ -31,10 +30,6 @@ async def get_me(call: Called) -> Response:
     return single(call.request, render_me(call, profile))
 
 
-async def _key(key_id: UUID) -> UUID:
-    return key_id
-
-
 @api_key_router.post("", status_code=201, responses={201: {"model": ApiKeyCreated}})
 async def create_api_key(
     call: Called, body: Annotated[ApiKeyCreate, Depends(JsonBody(ApiKeyCreate))]
@@ -47,10 +42,14 @@ async def create_api_key(
 
 
 routes = ResourceRoutes(
-    api_key_router, API_KEYS, ApiKeyRead, view_of(ApiKeyRead), "/{key_id}", _key
+    api_key_router, "api_key", ApiKeyRead, view_of(ApiKeyRead), "/{key_id}", path_key("key_id")
 )
 routes.add_list(API_KEYS.page, "List your API keys that are not revoked, newest first.")
-routes.add_get("Get an API key.")
-routes.add_delete("Revoke an API key: at once on this gateway, within seconds on others.")
+routes.add_get(API_KEYS.find, "Get an API key.")
+routes.add_delete(
+    API_KEYS.delete,
+    "Revoke an API key: at once on this gateway, within seconds on others.",
+    verb="revoke",
+)
 
 router.include_router(api_key_router)

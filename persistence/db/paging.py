@@ -1,9 +1,9 @@
 """One page of a list, newest first, by keyset on the id (UUIDv7): a deep page costs no more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, union_all
@@ -19,6 +19,8 @@ COUNTED = 10_000
 SKEW = timedelta(minutes=10)
 """Between the clock that made an id and the database's, plus the time of a transaction (chosen:
 clocks that differ by more make tokens invalid first)."""
+
+Filters = Mapping[str, Any]
 
 R = TypeVar("R", bound=Row)
 
@@ -67,6 +69,13 @@ def _shifted(at: datetime, by: timedelta) -> datetime:
         return at + by
     except OverflowError:
         return at
+
+
+def matching(row: type[Row], filters: Filters) -> list[ColumnElement[bool]]:
+    """The conditions of filters by column; None is no filter."""
+    columns = {getattr(row, name): value for name, value in filters.items() if value is not None}
+    # A partial index has the condition `IS true`.
+    return [c.is_(v) if isinstance(v, bool) else c == v for c, v in columns.items()]
 
 
 async def newest(

@@ -21,11 +21,9 @@ class SecretSealer(Protocol):
 
     def seal(self, value: str, *, label: str) -> bytes:
         """Encrypt the value; `label` binds it to its place."""
-        ...
 
     def open(self, sealed: bytes, *, label: str) -> str:
         """Decrypt the value."""
-        ...
 
 
 async def put(

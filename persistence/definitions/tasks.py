@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.schedules import TaskSchedule
-from persistence.db.paging import COUNTED, Page, Window, newest
+from persistence.db.paging import COUNTED, Page, Window, matching, newest
 from persistence.definitions import schedules
 from persistence.definitions.named_resources import flush_unique
 from persistence.sessions.timeline import TimelinePage, TimelineRange
@@ -156,13 +156,10 @@ def _version(row: TaskRow, definition: dict[str, Any], by: UUID) -> TaskVersionR
 
 
 def _conditions(narrowed: TaskFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [TaskRow.deleted_at.is_(None)]
+    exact = {"is_scheduled": narrowed.is_scheduled, "is_active": narrowed.is_active}
+    conditions = [TaskRow.deleted_at.is_(None), *matching(TaskRow, exact)]
     if narrowed.tags:
         conditions.append(TaskRow.tags.contains(list(narrowed.tags)))
-    if narrowed.is_scheduled is not None:
-        conditions.append(TaskRow.is_scheduled.is_(narrowed.is_scheduled))
-    if narrowed.is_active is not None:
-        conditions.append(TaskRow.is_active.is_(narrowed.is_active))
     if narrowed.text:
         conditions.append(
             or_(

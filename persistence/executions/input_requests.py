@@ -1,32 +1,21 @@
 """Input requests: reads and lists them, and stores an answer once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import and_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError
 from domain.events import Event
 from domain.people import EXPIRING
-from persistence.db.paging import Page, Window, newest
+from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.executions import events
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFilter:
-    """Filters for a list of requests."""
-
-    status: str | None = None
-    kind: str | None = None
-    assignee: str | None = None
-    execution_id: UUID | None = None
 
 
 async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | None:
@@ -37,21 +26,13 @@ async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | Non
 async def page(
     session: AsyncSession,
     user_id: UUID,
-    narrowed: RequestFilter,
+    filters: Filters,
     window: Window,
     *,
     subject: str,
 ) -> Page[InputRequestRow]:
     """The requests of the user's executions, and other users' that are assigned to the subject."""
-    columns = {
-        InputRequestRow.status: narrowed.status,
-        InputRequestRow.kind: narrowed.kind,
-        InputRequestRow.assignee: narrowed.assignee,
-        InputRequestRow.execution_id: narrowed.execution_id,
-    }
-    conditions: list[ColumnElement[bool]] = [
-        column == value for column, value in columns.items() if value is not None
-    ]
+    conditions = matching(InputRequestRow, filters)
     own = and_(InputRequestRow.user_id == user_id, *conditions)
     assigned = and_(
         InputRequestRow.assignee == subject, InputRequestRow.user_id != user_id, *conditions

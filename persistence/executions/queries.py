@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.errors import NotFoundError
 from domain.states import ACTIVE, PREREQUISITES, TERMINAL, ExecutionStatus
-from persistence.db.paging import Page, Window, created_between, newest
+from persistence.db.paging import Page, Window, created_between, matching, newest
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 
 UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
@@ -179,15 +179,15 @@ def _conditions(
 ) -> list[ColumnElement[bool]]:
     """All filters except status and tag; `listed` is the id whose index is used."""
     columns = {
-        ExecutionRow.task_id: narrowed.task_id,
-        ExecutionRow.agent_id: narrowed.agent_id,
-        ExecutionRow.trigger_type: narrowed.trigger_type,
-        ExecutionRow.parent_execution_id: narrowed.parent_id,
-        ExecutionRow.session_id: narrowed.session_id,
+        "task_id": narrowed.task_id,
+        "agent_id": narrowed.agent_id,
+        "trigger_type": narrowed.trigger_type,
+        "parent_execution_id": narrowed.parent_id,
+        "session_id": narrowed.session_id,
     }
     since, until = narrowed.created_from, narrowed.created_to
     return [
-        *(column == value for column, value in columns.items() if value is not None),
+        *matching(ExecutionRow, columns),
         *created_between(listed, ExecutionRow.created_at, since, until),
     ]
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select, true
+from sqlalchemy import and_, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import new_id
 from persistence.db.live_updates import USERS_CHANNEL, notify
-from persistence.db.paging import Page, Window, newest
+from persistence.db.paging import Page, Window, matching, newest
 from persistence.tables.ledger import UserRow
 
 
@@ -54,16 +54,8 @@ async def find(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> U
 
 async def page(session: AsyncSession, narrowed: UserFilter, window: Window) -> Page[UserRow]:
     """All users."""
-    return await newest(session, UserRow, UserRow.id, [_condition(narrowed)], window)
-
-
-def _condition(narrowed: UserFilter) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = []
-    if narrowed.subject is not None:
-        conditions.append(UserRow.subject == narrowed.subject)
-    if narrowed.role is not None:
-        conditions.append(UserRow.role == narrowed.role)
+    conditions = matching(UserRow, {"subject": narrowed.subject, "role": narrowed.role})
     if narrowed.is_disabled is not None:
         disabled = UserRow.disabled_at.is_not(None)
         conditions.append(disabled if narrowed.is_disabled else ~disabled)
-    return and_(true(), *conditions)
+    return await newest(session, UserRow, UserRow.id, [and_(true(), *conditions)], window)

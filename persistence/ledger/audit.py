@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence.db.paging import Page, Window, created_between, newest
+from persistence.db.paging import Page, Window, created_between, matching, newest
 from persistence.tables.ledger import AuditRow, AuditSealRow, UserRow
 
 
@@ -63,7 +63,7 @@ class AuditFilter:
     entity_type: str | None = None
     entity_id: UUID | None = None
     action: str | None = None
-    actor: UUID | str | None = None
+    actor: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -117,18 +117,23 @@ async def load_entries(session: AsyncSession, rows: Sequence[AuditRow]) -> Seque
 
 
 async def _conditions(session: AsyncSession, narrowed: AuditFilter) -> list[ColumnElement[bool]]:
-    actor_id = narrowed.actor
-    if isinstance(actor_id, str):
-        subject = UserRow.subject == actor_id
-        # There is no such user: use an id that no user has.
-        actor_id = await session.scalar(select(UserRow.id).where(subject)) or UUID(int=0)
+    actor_id = None if narrowed.actor is None else await _find_actor(session, narrowed.actor)
     columns = {
-        AuditRow.entity_type: narrowed.entity_type,
-        AuditRow.entity_id: narrowed.entity_id,
-        AuditRow.action: narrowed.action,
-        AuditRow.actor_id: actor_id,
+        "entity_type": narrowed.entity_type,
+        "entity_id": narrowed.entity_id,
+        "action": narrowed.action,
+        "actor_id": actor_id,
     }
     return [
-        *(column == value for column, value in columns.items() if value is not None),
+        *matching(AuditRow, columns),
         *created_between(AuditRow.id, AuditRow.at, narrowed.since, narrowed.until),
     ]
+
+
+async def _find_actor(session: AsyncSession, actor: str) -> UUID:
+    """The user with this id or subject; an id that no user has if there is none."""
+    try:
+        return UUID(actor)
+    except ValueError:
+        found = await session.scalar(select(UserRow.id).where(UserRow.subject == actor))
+        return found or UUID(int=0)

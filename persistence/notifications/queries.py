@@ -4,44 +4,26 @@ A trigger writes most rows in the transaction of their event; `deliveries.py` de
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError
 from domain.ids import new_id
 from domain.notifications import TEST_EVENT, Delivery, Kind
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, notify
-from persistence.db.paging import Page, Window, newest
+from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 
 
-@dataclass(frozen=True, slots=True)
-class NotificationFilter:
-    """Filters for a list of notifications."""
-
-    status: str | None = None
-    kind: str | None = None
-    execution_id: UUID | None = None
-
-
 async def page(
-    session: AsyncSession, user_id: UUID, narrowed: NotificationFilter, window: Window
+    session: AsyncSession, user_id: UUID, filters: Filters, window: Window
 ) -> Page[NotificationRow]:
     """The user's notifications."""
-    columns = {
-        NotificationRow.status: narrowed.status,
-        NotificationRow.kind: narrowed.kind,
-        NotificationRow.execution_id: narrowed.execution_id,
-    }
-    conditions: list[ColumnElement[bool]] = [
-        column == value for column, value in columns.items() if value is not None
-    ]
-    condition = and_(NotificationRow.user_id == user_id, *conditions)
+    condition = and_(NotificationRow.user_id == user_id, *matching(NotificationRow, filters))
     return await newest(session, NotificationRow, NotificationRow.id, [condition], window)
 
 

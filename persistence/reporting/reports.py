@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from domain.ids import first_id_at
-from persistence.db.paging import Page, Window, newest
+from persistence.db.paging import Page, Window, matching, newest
 from persistence.tables.sessions import ReportRow
 
 
@@ -50,14 +50,8 @@ async def page(
 
 
 def _conditions(filters: ReportFilter) -> list[ColumnElement[bool]]:
-    columns = {
-        ReportRow.task_id: filters.task_id,
-        ReportRow.execution_id: filters.execution_id,
-        ReportRow.format: filters.format,
-    }
-    conditions: list[ColumnElement[bool]] = [
-        column == value for column, value in columns.items() if value is not None
-    ]
+    columns = ("task_id", "execution_id", "format")
+    conditions = matching(ReportRow, {name: getattr(filters, name) for name in columns})
     if filters.created_from is not None:
         conditions.append(ReportRow.id >= first_id_at(filters.created_from))
     if filters.created_to is not None:

@@ -1,24 +1,15 @@
 """Sessions as the gateway creates and reads them, and their transcripts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence.db.paging import Page, Window, newest
+from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.sessions import lineage
 from persistence.tables.sessions import MessageRow, SessionRow
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFilter:
-    """Filters for a list of sessions."""
-
-    is_interactive: bool | None = None
-    agent_id: str | None = None
 
 
 async def find(session: AsyncSession, session_id: UUID) -> SessionRow | None:
@@ -55,16 +46,12 @@ async def delete(session: AsyncSession, row: SessionRow) -> None:
 
 
 async def page(
-    session: AsyncSession, user_id: UUID, narrowed: SessionFilter, window: Window
+    session: AsyncSession, user_id: UUID, filters: Filters, window: Window
 ) -> Page[SessionRow]:
     """The user's sessions."""
-    conditions = [SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None)]
-    if narrowed.is_interactive is not None:
-        # The partial index has the condition `IS true`.
-        conditions.append(SessionRow.is_interactive.is_(narrowed.is_interactive))
-    if narrowed.agent_id is not None:
-        conditions.append(SessionRow.agent_id == narrowed.agent_id)
-    return await newest(session, SessionRow, SessionRow.id, [and_(*conditions)], window)
+    is_own = and_(SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None))
+    conditions = [and_(is_own, *matching(SessionRow, filters))]
+    return await newest(session, SessionRow, SessionRow.id, conditions, window)
 
 
 async def list_latest_messages(

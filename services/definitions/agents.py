@@ -14,8 +14,8 @@ from persistence.db.paging import Page, Window
 from persistence.definitions import agents
 from persistence.tables.definitions import AgentRow
 from services.caller import Caller
-from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate
-from services.definitions.resources import EditableResource, create_resource, replace_resource
+from services.definitions.inputs import AgentCreate, AgentImport
+from services.definitions.resources import EditableResource
 from services.definitions.task_rules import tool_rule_problems
 from services.definitions.updates import validate_fields
 from services.unit_of_work import UnitOfWork
@@ -25,7 +25,7 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
     """The declaration of agents. The key is the slug, which is `agent_id` in bodies."""
 
     entity, noun = "agent", "agent"
-    table, create_model, update_model = AgentRow, AgentCreate, AgentUpdate
+    table, create_model = AgentRow, AgentCreate
 
     async def find(
         self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
@@ -111,7 +111,7 @@ async def import_agent(work: UnitOfWork, body: AgentImport) -> ImportedAgent:
     agent = validate_fields(AgentCreate, file.body, "The agent in the file")
     row = await agents.find_own(work.session, work.caller.user_id, agent.agent_id, lock=True)
     if row is None or not body.replace:
-        row = await create_resource(work, AGENTS, agent)
+        row = await AGENTS.create(work, agent)
         return ImportedAgent(row, file.ignored, is_new=True)
-    await replace_resource(work, AGENTS, row, agent)
+    await AGENTS.replace(work, row, agent)
     return ImportedAgent(row, file.ignored, is_new=False)

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.definitions import SdkOptions, TaskDefinition
 from domain.agents import Agent
-from domain.errors import FieldProblem, InvalidInputError
 from persistence.definitions import agents
 from persistence.executions.creation import Work
 from persistence.executions.snapshot import definition_of
@@ -18,6 +17,7 @@ from services.definitions import task_rules
 from services.definitions.inputs import DEFINITION_FIELDS
 from services.executions.inputs import WorkBody
 from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
 
 MESSAGE = "message"
 VERBATIM = f"{{{{ {MESSAGE} }}}}"
@@ -57,7 +57,7 @@ def require_claude(executor: str, field: str) -> None:
     """Refuse work for external workers."""
     if executor != "claude":
         hint = "The queue for external workers is not available yet; use the executor claude."
-        raise _refused(field, hint)
+        raise refuse_field("The definition is invalid; see errors.", field, hint)
 
 
 def choose_variables(body: WorkBody) -> dict[str, Any]:
@@ -112,11 +112,6 @@ def make_title(text: str) -> str:
     lines = (line.strip() for line in text.splitlines())
     line = next(filter(None, lines), "Message")
     return line if len(line) <= LONGEST_TITLE else f"{line[: LONGEST_TITLE - 1]}…"
-
-
-def _refused(field: str, msg: str) -> InvalidInputError:
-    problem = FieldProblem(("body", field), msg)
-    return InvalidInputError("The definition is invalid; see errors.", [problem])
 
 
 async def _pinned(session: AsyncSession, row: ExecutionRow) -> TaskDefinition:

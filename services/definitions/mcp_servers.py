@@ -20,7 +20,7 @@ from domain.mcp_health import McpHealth
 from persistence.tables.definitions import McpServerRow
 from services.caller import Caller
 from services.definitions import mcp_rules, mcp_values
-from services.definitions.inputs import McpServerCreate, McpServerUpdate
+from services.definitions.inputs import McpServerCreate
 from services.definitions.resources import NamedResource
 from services.ports import CheckHealth
 from services.unit_of_work import Services, UnitOfWork
@@ -38,7 +38,7 @@ class McpServers(NamedResource[McpServerRow, McpServerCreate]):
     """The declaration of MCP servers."""
 
     entity, noun = "mcp_server", "MCP server"
-    table, create_model, update_model = McpServerRow, McpServerCreate, McpServerUpdate
+    table, create_model = McpServerRow, McpServerCreate
 
     async def check(self, work: UnitOfWork, row: McpServerRow, body: McpServerCreate) -> None:
         """Check the fields against each other, and that commands and sharing are an admin's."""

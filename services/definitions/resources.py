@@ -1,11 +1,11 @@
 """Generic services: create, change and delete what users define, from one declaration per kind.
 
 A subclass of `Resource` declares one kind: its rows, its name in messages and in the audit log, and
-its rules. The functions below run the verbs on it, with permission, precondition and audit.
+its rules. The verbs run with permission, precondition and audit.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -19,14 +19,11 @@ from persistence.tables.columns import NamedRow, OwnedRow
 from services.caller import Caller
 from services.definitions.updates import merge_update
 from services.field_types import Body
-from services.unit_of_work import UnitOfWork
+from services.unit_of_work import Precondition, UnitOfWork
 
 R = TypeVar("R", bound=OwnedRow)
 N = TypeVar("N", bound=NamedRow)
 B = TypeVar("B", bound=Body)
-
-Precondition = Callable[[R], None]
-"""Raises `PreconditionFailedError` if the resource is not the one that the caller read."""
 
 
 class Resource(ABC, Generic[R]):
@@ -54,9 +51,22 @@ class Resource(ABC, Generic[R]):
     def audited_fields(self, row: R) -> Mapping[str, Any]:
         """Return what the audit log records: no prompts, no secrets."""
 
-    async def delete(self, work: UnitOfWork, row: R) -> None:
+    async def remove(self, work: UnitOfWork, row: R) -> None:
         """Delete a locked row."""
         await named_resources.delete(work.session, row)
+
+    async def delete(self, work: UnitOfWork, key: Any, precondition: Precondition) -> None:
+        """Delete a resource."""
+        row = await self.find(work.session, work.caller, key, lock=True)
+        precondition(row)
+        before = self.audited_fields(row)
+        await self.remove(work, row)
+        await work.record_audit(
+            f"{self.entity}.{self.delete_verb}",
+            (self.entity, row.id),
+            before=before,
+            owner_id=row.user_id,
+        )
 
 
 class EditableResource(Resource[R], Generic[R, B]):
@@ -64,7 +74,6 @@ class EditableResource(Resource[R], Generic[R, B]):
 
     table: type[R]
     create_model: type[B]
-    update_model: type[Body]
 
     @abstractmethod
     async def save(self, session: AsyncSession, row: R) -> None:
@@ -80,6 +89,43 @@ class EditableResource(Resource[R], Generic[R, B]):
     def body_fields(self, row: R) -> Mapping[str, Any]:
         """Return the row as the fields of a body."""
         return {field: getattr(row, field) for field in self.create_model.model_fields}
+
+    async def create(self, work: UnitOfWork, body: B) -> R:
+        """Create a resource of the caller."""
+        row = self.table(id=new_id(), user_id=work.caller.user_id)
+        await self._write(work, row, body)
+        after = self.audited_fields(row)
+        await work.record_audit(f"{self.entity}.create", (self.entity, row.id), after=after)
+        return row
+
+    async def update(
+        self, work: UnitOfWork, key: Any, update: Body, precondition: Precondition
+    ) -> R:
+        """Change the given fields of a resource."""
+        row = await self.find(work.session, work.caller, key, lock=True)
+        precondition(row)
+        current = self.body_fields(row)
+        body = merge_update(self.create_model, current, update, what=self.noun)
+        await self.replace(work, row, body)
+        return row
+
+    async def replace(self, work: UnitOfWork, row: R, body: B) -> None:
+        """Replace all fields of a locked resource."""
+        before = self.audited_fields(row)
+        await self._write(work, row, body, updated_at=datetime.now(UTC))
+        await work.record_audit(
+            f"{self.entity}.update",
+            (self.entity, row.id),
+            before=before,
+            after=self.audited_fields(row),
+            owner_id=row.user_id,
+        )
+
+    async def _write(self, work: UnitOfWork, row: R, body: B, **values: Any) -> None:
+        await self.check(work, row, body)
+        for column, value in {**self.columns(work, row, body), **values}.items():
+            setattr(row, column, value)
+        await self.save(work.session, row)
 
 
 class NamedResource(EditableResource[N, B]):
@@ -106,69 +152,3 @@ class NamedResource(EditableResource[N, B]):
     async def save(self, session: AsyncSession, row: N) -> None:
         """Write a row (`EditableResource.save`)."""
         await named_resources.save(session, row)
-
-
-async def create_resource(work: UnitOfWork, resource: EditableResource[R, B], body: B) -> R:
-    """Create a resource of the caller."""
-    row = resource.table(id=new_id(), user_id=work.caller.user_id)
-    await _write(work, resource, row, body)
-    after = resource.audited_fields(row)
-    await work.record_audit(f"{resource.entity}.create", (resource.entity, row.id), after=after)
-    return row
-
-
-async def update_resource(
-    work: UnitOfWork,
-    resource: EditableResource[R, B],
-    key: Any,
-    update: Body,
-    precondition: Precondition[R],
-) -> R:
-    """Change the given fields of a resource."""
-    row = await resource.find(work.session, work.caller, key, lock=True)
-    precondition(row)
-    body = merge_update(
-        resource.create_model, resource.body_fields(row), update, what=resource.noun
-    )
-    await replace_resource(work, resource, row, body)
-    return row
-
-
-async def replace_resource(
-    work: UnitOfWork, resource: EditableResource[R, B], row: R, body: B
-) -> None:
-    """Replace all fields of a locked resource."""
-    before = resource.audited_fields(row)
-    await _write(work, resource, row, body, updated_at=datetime.now(UTC))
-    await work.record_audit(
-        f"{resource.entity}.update",
-        (resource.entity, row.id),
-        before=before,
-        after=resource.audited_fields(row),
-        owner_id=row.user_id,
-    )
-
-
-async def delete_resource(
-    work: UnitOfWork, resource: Resource[R], key: Any, precondition: Precondition[R]
-) -> None:
-    """Delete a resource."""
-    row = await resource.find(work.session, work.caller, key, lock=True)
-    precondition(row)
-    before = resource.audited_fields(row)
-    await resource.delete(work, row)
-    await work.record_audit(
-        f"{resource.entity}.{resource.delete_verb}",
-        (resource.entity, row.id),
-        before=before,
-        owner_id=row.user_id,
-    )
-
-
-async def _write(
-    work: UnitOfWork, resource: EditableResource[R, B], row: R, body: B, **values: Any
-) -> None:
-    await resource.check(work, row, body)
-    for column, value in {**resource.columns(work, row, body), **values}.items():
-        setattr(row, column, value)
-    await resource.save(work.session, row)

@@ -20,6 +20,7 @@ from services.definitions import mcp_rules, notification_rules, policy_rules, re
 from services.definitions.inputs import TaskCreate
 from services.definitions.json_schemas import schema_problems
 from services.unit_of_work import OperatorSettings, UnitOfWork
+from services.validation_messages import body_problem
 
 SHARED_CHARACTERS = 256 * 1024
 """Maximum size of a public definition: the task lists of all users contain it, with up to a hundred
@@ -114,7 +115,7 @@ def _definition_problems(
     if definition.working_directory_path is not None:
         path, roots = definition.working_directory_path, settings.working_directories
         if found := working_directories.problem(path, roots):
-            yield _problem("working_directory_path", found)
+            yield body_problem("working_directory_path", found)
 
 
 def _tool_problems(task: TaskDefinition) -> Iterator[FieldProblem]:
@@ -134,23 +135,23 @@ def tool_rule_problems(
 
 def _schedule_problems(task: TaskCreate) -> Iterator[FieldProblem]:
     if task.is_scheduled and task.schedule_cron is None:
-        yield _problem(
+        yield body_problem(
             "schedule_cron", "A scheduled task requires schedule_cron, such as '0 9 * * 1-5'."
         )
     if task.schedule_cron is not None:
         try:
             cron.check(task.schedule_cron)
         except cron.CronError as error:
-            yield _problem("schedule_cron", str(error))
+            yield body_problem("schedule_cron", str(error))
     if task.schedule_timezone not in _time_zones():
-        yield _problem(
+        yield body_problem(
             "schedule_timezone", "Use an IANA time zone, such as 'Europe/Berlin' or 'UTC'."
         )
 
 
 def _report_problems(task: TaskDefinition) -> Iterator[FieldProblem]:
     if task.generate_report and task.report_format is None:
-        yield _problem(
+        yield body_problem(
             "report_format", "generate_report requires report_format: html, pdf, json or markdown."
         )
 
@@ -179,11 +180,11 @@ def _sharing_problems(task: TaskCreate) -> Iterator[FieldProblem]:
         return
     if len(json.dumps(task.stored(), ensure_ascii=False)) > SHARED_CHARACTERS:
         hint = f"Its definition has more than {SHARED_CHARACTERS} characters; shorten it."
-        yield _problem("is_public", f"A public task cannot be this large. {hint}", "too_long")
+        yield body_problem("is_public", f"A public task cannot be this large. {hint}", "too_long")
     yield from passed_on_problems(task)
     if task.agent_id is not None and task.agent_id not in BUILT_IN_SLUGS:
         hint = "Use a built-in agent, or copy the agent's system prompt into the task."
-        yield _problem("agent_id", f"A public task cannot use your own agents. {hint}")
+        yield body_problem("agent_id", f"A public task cannot use your own agents. {hint}")
 
 
 def passed_on_problems(definition: TaskDefinition) -> Iterator[FieldProblem]:
@@ -195,7 +196,7 @@ def passed_on_problems(definition: TaskDefinition) -> Iterator[FieldProblem]:
     yield from mcp_rules.command_problems(definition.sdk_options.mcp_servers)
     if definition.working_directory_path is not None:
         hint = "What is public cannot use a directory of the host; remove this field."
-        yield _problem("working_directory_path", hint)
+        yield body_problem("working_directory_path", hint)
 
 
 def require_schedule(row: TaskRow) -> TaskSchedule:
@@ -222,10 +223,6 @@ def unpriced_problem(loc: tuple[str, ...], model: str) -> FieldProblem:
         f"The price of {model!r} is unknown, so a budget is not possible; remove the budget or "
         "use another model.",
     )
-
-
-def _problem(field: str, msg: str, kind: str = "value_error") -> FieldProblem:
-    return FieldProblem(("body", field), msg, kind)
 
 
 @cache

@@ -16,7 +16,6 @@ from services.definitions.inputs import (
     TaskCreate,
     TaskFromTemplate,
     TaskTemplateCreate,
-    TaskTemplateUpdate,
 )
 from services.definitions.resources import NamedResource
 from services.definitions.task_rules import SHARED_CHARACTERS
@@ -43,7 +42,7 @@ class TaskTemplates(NamedResource[TaskTemplateRow, TaskTemplateCreate]):
     """The declaration of task templates."""
 
     entity, noun = "task_template", "task template"
-    table, create_model, update_model = TaskTemplateRow, TaskTemplateCreate, TaskTemplateUpdate
+    table, create_model = TaskTemplateRow, TaskTemplateCreate
 
     async def check(self, work: UnitOfWork, row: TaskTemplateRow, body: TaskTemplateCreate) -> None:
         """Check the parameters, and the task with its placeholders as any other task."""

@@ -1,6 +1,6 @@
 """Creates, changes and deletes tasks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,16 +11,13 @@ from services.definitions import references, task_rules
 from services.definitions.inputs import DEFINITION_FIELDS, TaskCreate, TaskUpdate
 from services.definitions.updates import merge_update
 from services.executions.access import own_task
-from services.unit_of_work import UnitOfWork
+from services.unit_of_work import Precondition, UnitOfWork
 
 UNCHECKED_FIELDS = frozenset({"name", "description", "tags", "is_active", "schedule_enabled"})
 """Fields that can still be changed if the rest of the task has become invalid since."""
 
 TASK_FIELDS = frozenset(TaskCreate.model_fields) - DEFINITION_FIELDS
 """Fields of the task itself; the others are versioned."""
-
-Precondition = Callable[[StoredTask], None]
-"""Raises `PreconditionFailedError` if the task is not the one that the caller read."""
 
 
 async def create_task(

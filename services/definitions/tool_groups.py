@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.errors import InvalidInputError
 from persistence.tables.definitions import ToolGroupRow
-from services.definitions.inputs import ToolGroupCreate, ToolGroupUpdate
+from services.definitions.inputs import ToolGroupCreate
 from services.definitions.resources import NamedResource
 from services.definitions.task_rules import tool_rule_problems
 from services.unit_of_work import UnitOfWork
@@ -15,7 +15,7 @@ class ToolGroups(NamedResource[ToolGroupRow, ToolGroupCreate]):
     """The declaration of tool groups."""
 
     entity, noun = "tool_group", "tool group"
-    table, create_model, update_model = ToolGroupRow, ToolGroupCreate, ToolGroupUpdate
+    table, create_model = ToolGroupRow, ToolGroupCreate
 
     async def check(self, work: UnitOfWork, row: ToolGroupRow, body: ToolGroupCreate) -> None:
         """Check the rules in the list; a group cannot name other groups."""

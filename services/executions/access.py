@@ -19,10 +19,7 @@ async def own_execution(
     session: AsyncSession, caller: Caller, execution_id: UUID, *, lock: bool = False
 ) -> ExecutionRow:
     """Return an execution of the caller; `lock` locks its row until the transaction ends."""
-    row = await queries.find(session, execution_id)
-    if row is None:
-        raise NotFoundError(f"Execution {execution_id} does not exist.")
-    caller.require_own(row.user_id, "execution")
+    row = caller.own(await queries.find(session, execution_id), "execution", execution_id)
     return await queries.lock_existing(session, execution_id) if lock else row
 
 
@@ -41,11 +38,7 @@ async def own_session(
 ) -> SessionRow:
     """Return a session of the caller; `lock` locks its row until the transaction ends."""
     read = sessions.lock if lock else sessions.find
-    row = await read(session, session_id)
-    if row is None:
-        raise NotFoundError(f"Session {session_id} does not exist.")
-    caller.require_own(row.user_id, "session")
-    return row
+    return caller.own(await read(session, session_id), "session", session_id)
 
 
 async def readable_task(session: AsyncSession, caller: Caller, task_id: UUID) -> StoredTask:

@@ -1,11 +1,12 @@
 """Forks: a new execution that shares the transcript of another up to a turn."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
+from domain.errors import ConflictError, NotFoundError
 from persistence.executions.creation import Start, Work
 from persistence.ledger import budgets
 from persistence.sessions import fork_points
@@ -18,6 +19,9 @@ from services.executions.inputs import ForkBody
 from services.executions.retrying import require_runnable_task
 from services.executions.starting import start_execution
 from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
+
+_refusal = partial(refuse_field, "The execution can't be forked like this; see errors.")
 
 
 async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> ExecutionRow:
@@ -98,8 +102,3 @@ async def _work_of_fork(session: AsyncSession, source: ExecutionRow, body: ForkB
         task_version=work.task_version,
         tags=work.tags,
     )
-
-
-def _refusal(field: str, msg: str, kind: str = "value_error") -> InvalidInputError:
-    problem = FieldProblem(("body", field), msg, kind)
-    return InvalidInputError("The execution can't be forked like this; see errors.", [problem])

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.agents import Agent
-from domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from domain.errors import NotFoundError
 from domain.limits import MAX_DEPTH
 from domain.states import ExecutionStatus
 from persistence.db import locks
@@ -21,6 +21,7 @@ from services.executions.inputs import MessageBody, SessionWork
 from services.executions.retrying import require_runnable_task
 from services.executions.starting import start_execution
 from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
 
 
 async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) -> ExecutionRow:
@@ -141,5 +142,4 @@ async def _parent_of(work: UnitOfWork, session: SessionRow, execution_id: UUID) 
         hint = f"Work may be nested {MAX_DEPTH} levels deep; this would be deeper."
     else:
         return parent
-    problem = FieldProblem(("body", "parent_task_id"), hint)
-    raise InvalidInputError("The parent does not fit; see errors.", [problem])
+    raise refuse_field("The parent does not fit; see errors.", "parent_task_id", hint)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import FieldProblem, InvalidInputError, NotFoundError, PermissionDeniedError
+from domain.errors import PermissionDeniedError
 from persistence.db.paging import Page, Window
 from persistence.identity import api_keys
 from persistence.identity.api_keys import NewKey
@@ -15,6 +15,7 @@ from services.caller import Caller
 from services.definitions.resources import Resource
 from services.identity.inputs import ApiKeyCreate
 from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
 
 MAX_LIFETIME = timedelta(days=3650)
 """Of a key that expires: ten years (chosen)."""
@@ -29,11 +30,7 @@ class ApiKeys(Resource[ApiKeyRow]):
         self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
     ) -> ApiKeyRow:
         """Return a key of the caller that is not revoked (`Resource.find`)."""
-        row = await api_keys.find(session, key, lock=lock)
-        if row is None:
-            raise NotFoundError(f"API key {key} does not exist.")
-        caller.require_own(row.user_id, self.noun)
-        return row
+        return caller.own(await api_keys.find(session, key, lock=lock), self.noun, key)
 
     async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[ApiKeyRow]:
         """Return a page of the caller's keys that are not revoked."""
@@ -49,7 +46,7 @@ class ApiKeys(Resource[ApiKeyRow]):
             "expires_at": expires_at,
         }
 
-    async def delete(self, work: UnitOfWork, row: ApiKeyRow) -> None:
+    async def remove(self, work: UnitOfWork, row: ApiKeyRow) -> None:
         """Revoke a locked key: at once in this process, within seconds in others."""
         await api_keys.revoke(work.session, row)
         await work.forget_user(row.user_id)
@@ -67,8 +64,7 @@ async def create_api_key(work: UnitOfWork, body: ApiKeyCreate) -> NewKey:
     now = datetime.now(UTC)
     if body.expires_at is not None and not now < body.expires_at < now + MAX_LIFETIME:
         msg = "Choose a time in the future, at most ten years from now."
-        problem = FieldProblem(("body", "expires_at"), msg)
-        raise InvalidInputError("The API key is invalid; see errors.", [problem])
+        raise refuse_field("The API key is invalid; see errors.", "expires_at", msg)
     key = await api_keys.create(
         work.session,
         work.caller.user_id,

@@ -1,6 +1,5 @@
 """Users: what they may use, and what admins change."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,10 +14,7 @@ from persistence.tables.ledger import UserRow
 from services.caller import Caller
 from services.identity.inputs import UserUpdate
 from services.quotas import Quotas, effective_quotas
-from services.unit_of_work import UnitOfWork
-
-Precondition = Callable[[UserRow], None]
-"""Raises `PreconditionFailedError` if the user is not the one that the caller read."""
+from services.unit_of_work import Precondition, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice, takewhile
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain import cron
 from domain.clock_changes import covered_years, repeated_hours
-from domain.errors import FieldProblem, InvalidInputError
 from domain.ids import new_id
 from domain.schedules import Backfill, TaskSchedule
 from persistence.definitions import schedules
@@ -16,12 +16,16 @@ from services.definitions import task_rules
 from services.executions.access import own_task
 from services.executions.inputs import BackfillBody
 from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
 
 MAX_RUNS = 1000
 """Runs of one backfill: a wrong year in a date must not start half a million (chosen)."""
 
 MAX_AGE = timedelta(days=3653)
 """How far back a backfill may start: ten years (chosen)."""
+
+
+_refusal = partial(refuse_field, "This backfill is not possible; see errors.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,3 @@ def _check_clock(local: datetime, zone: ZoneInfo) -> None:
             f"The clock of {zone.key} is set back on {local.date()}, and runs of that hour are "
             f"possible from {years.start} on. Use ranges that do not include {local:%H}:00.",
         )
-
-
-def _refusal(field: str, msg: str) -> InvalidInputError:
-    problem = FieldProblem(("body", field), msg)
-    return InvalidInputError("This backfill is not possible; see errors.", [problem])

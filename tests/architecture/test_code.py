@@ -48,7 +48,8 @@ def modules() -> Iterator[tuple[str, str]]:
         for path in sorted((ROOT / package).rglob("*.py")):
             if "versions" not in path.parts:
                 yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
-    yield "worker.py", (ROOT / "worker.py").read_text(encoding="utf-8")
+    for name in ("composition.py", "worker.py"):
+        yield name, (ROOT / name).read_text(encoding="utf-8")
 
 
 def functions() -> Iterator[tuple[str, int]]:

@@ -17,6 +17,7 @@ from temporalio.client import Client
 import worker
 from claude.adapter import ClaudeModel
 from claude.scripted import ScriptedModelServer
+from composition import compose_services
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.identity import users
@@ -75,8 +76,9 @@ async def open_driver(place: WorkerPlace, scripted: ScriptedModelServer) -> Asyn
     async with database.transaction() as session:
         user_id = (await users.find_or_create(session, "alice", "user")).id
     schemas = IsolatedEvaluator(is_metered=False)
-    settings = place.settings()
-    services = worker.compose_services(settings, database, client, Outbound(()), schemas)
+    services = compose_services(
+        place.settings(), database, client, Outbound(()), schemas, remembered_seconds=0
+    )
     dispatcher = Dispatcher(client)
     yield Engine(database, client, dispatcher, services, scripted, user_id, place.home)
     await schemas.close()

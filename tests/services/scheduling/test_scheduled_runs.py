@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-import worker
+from composition import compose_services
 from contracts.definitions import TaskDefinition
 from domain.ids import new_id
 from persistence.db.database import Database
@@ -58,7 +58,9 @@ def fire_of(task_id: UUID, run: str = "run-1") -> Firing:
 async def store(database: Database, fire: Firing) -> UUID | None:
     client = await connect(Settings(temporal_address="127.0.0.1:1"), lazy=True)
     schemas = IsolatedEvaluator(is_metered=False)
-    services = worker.compose_services(Settings(), database, client, Outbound(()), schemas)
+    services = compose_services(
+        Settings(), database, client, Outbound(()), schemas, remembered_seconds=0
+    )
     async with services.transaction(Caller.engine()) as work:
         return await start_scheduled(work, fire)
 

@@ -1,0 +1,49 @@
+"""What the composition roots of the gateway and of the worker compose alike."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from temporalio.client import Client
+
+from domain.json_schemas import SchemaEvaluator
+from persistence.db.database import Database
+from runtime.dispatch import Dispatcher
+from runtime.outbound import Outbound, checked_url
+from runtime.schedules import Schedules
+from runtime.secret_box import SecretBox
+from runtime.settings import Settings
+from services.ports import UserCache
+from services.quotas import QuotaGuard, Quotas
+from services.unit_of_work import OperatorSettings, Services
+
+
+def compose_services(
+    settings: Settings,
+    database: Database,
+    client: Client,
+    outbound: Outbound,
+    schemas: SchemaEvaluator,
+    *,
+    remembered_seconds: float,
+    user_caches: Sequence[UserCache] = (),
+) -> Services:
+    """Build the services. A user without a quota is remembered for `remembered_seconds`."""
+    keys = settings.secrets_key
+    defaults = Quotas(
+        settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
+    )
+    quotas = QuotaGuard(defaults, remembered_seconds=remembered_seconds)
+    return Services(
+        database=database,
+        workflows=Dispatcher(client),
+        schedules=Schedules(client),
+        quotas=quotas,
+        secrets=SecretBox(keys.get_secret_value() if keys else None),
+        schemas=schemas,
+        settings=OperatorSettings(
+            default_model=settings.model,
+            working_directories=settings.working_directories,
+            check_url=partial(checked_url, exemptions=outbound.exemptions),
+        ),
+        user_caches=(*user_caches, quotas),
+    )
