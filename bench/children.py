@@ -3,9 +3,12 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -110,3 +113,24 @@ class Child:
         """End it without asking."""
         self._process.kill()
         await self._process.wait()
+
+
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """A directory that is deleted when the block ends."""
+    directory = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@asynccontextmanager
+async def scripted_model(directory: Path) -> AsyncIterator[tuple[Child, str]]:
+    """A scripted model and its address."""
+    log = directory / "model.log"
+    model = await Child.start("claude.scripted", environment={}, log=log, cwd=directory)
+    try:
+        yield model, (await model.read(within=READY_SECONDS))["base_url"]
+    finally:
+        await model.stop()

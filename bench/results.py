@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Bar, Section, Table, shown
-from bench.say import say
+from bench.scale import say
 
 FILE = Path(__file__).with_name("RESULTS.md")
 COMPARISON = "\n## Compared with an earlier checkout\n\n"

@@ -1,4 +1,4 @@
-"""How much is measured: enough to trust on a quiet machine, or a first look."""
+"""How much is measured (enough to trust on a quiet machine, or a first look), and the progress."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,3 +51,8 @@ QUICK = Scale(
     hostile_seconds=10,
     all_peers=False,
 )
+
+
+def say(what: str) -> None:
+    """Print what is being measured."""
+    print(f"bench: {what}", flush=True)

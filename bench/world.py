@@ -1,8 +1,6 @@
 """The servers all systems share: a fresh `perdure up` and a scripted model, in processes."""
 
 import os
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -13,7 +11,14 @@ from typing import Any
 
 import httpx2
 
-from bench.children import READY_SECONDS, ROOT, Child, ChildError
+from bench.children import (
+    READY_SECONDS,
+    ROOT,
+    Child,
+    ChildError,
+    scripted_model,
+    temporary_directory,
+)
 from bench.processes import Roles
 from bench.waiting import eventually
 from cli.stack.home import Home
@@ -71,13 +76,9 @@ class World:
     async def running(cls) -> AsyncIterator["World"]:
         """Everything fresh, in a home that is deleted at the end."""
         async with AsyncExitStack() as stack:
-            directory = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
-            stack.callback(shutil.rmtree, directory, ignore_errors=True)
+            directory = stack.enter_context(temporary_directory())
             (directory / "empty").mkdir()
-            log = directory / "model.log"
-            model = await Child.start("claude.scripted", environment={}, log=log, cwd=directory)
-            stack.push_async_callback(model.stop)
-            base_url = (await model.read(within=READY_SECONDS))["base_url"]
+            model, base_url = await stack.enter_async_context(scripted_model(directory))
             up = await Up.start(directory, model_environment(base_url))
             stack.push_async_callback(up.stop)
             world = cls(directory, up, model, base_url)

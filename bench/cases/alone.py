@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from bench.figures import Bar, Section, Spread, Table
 from bench.job import Job, fresh_nonces
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.systems.own_process import dbos, plain_loop
 from bench.systems.perdure import perdure
 from bench.systems.system import System, side_by_side

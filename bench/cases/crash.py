@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from bench.figures import Bar, Section, Table, shown
 from bench.job import Job, fresh_nonces
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.systems.own_process import dbos
 from bench.systems.perdure import perdure
 from bench.systems.system import Start, System, side_by_side

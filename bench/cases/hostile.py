@@ -15,8 +15,7 @@ from bench.children import Child
 from bench.figures import Bar, Section, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.processes import memory_bytes
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.systems.perdure import Perdure, perdure
 from bench.systems.system import WARM_UP
 from bench.waiting import eventually

@@ -1,8 +1,6 @@
 """Lists, usage and single reads over a year of a million executions."""
 
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,10 +14,9 @@ import httpx2
 from sqlalchemy import event, select
 
 from bench import constant, many
-from bench.children import READY_SECONDS, Child
+from bench.children import READY_SECONDS, Child, temporary_directory
 from bench.figures import Bar, Section, Spread, Table, shown
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.waiting import eventually
 from cli.stack import postgres
 from cli.stack.addresses import free_port
@@ -107,30 +104,23 @@ def _worst(pages: dict[str, list[float]]) -> float:
 @asynccontextmanager
 async def _filled() -> AsyncIterator[Much]:
     """A server of its own with everything in it."""
-    directory = _passable()
-    write_secret(directory / "password", "throw-away")
-    server = Postgres(directory / "data", free_port(), directory / "password", options={})
-    await postgres.initialise(server)
-    running = await RunningPart.start(postgres.part(server, directory / "postgres.log"))
-    try:
-        await migrate(server.url)
-        say(f"filling in {EXECUTIONS:,} executions")
-        await many.fill_at(server.url, EXECUTIONS)
-        database = Database.connect(server.url)
-        say("adding up a year")
-        await maintenance.total_finished_days(database)
-        yield await _much(server.url, database)
-        await database.close()
-    finally:
-        await running.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _passable() -> Path:
-    """A directory that the server's user, who is another one, reaches."""
-    directory = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
-    directory.chmod(0o711)
-    return directory
+    with temporary_directory() as directory:
+        directory.chmod(0o711)  # the server's user, who is another one, reaches it
+        write_secret(directory / "password", "throw-away")
+        server = Postgres(directory / "data", free_port(), directory / "password", options={})
+        await postgres.initialise(server)
+        running = await RunningPart.start(postgres.part(server, directory / "postgres.log"))
+        try:
+            await migrate(server.url)
+            say(f"filling in {EXECUTIONS:,} executions")
+            await many.fill_at(server.url, EXECUTIONS)
+            database = Database.connect(server.url)
+            say("adding up a year")
+            await maintenance.total_finished_days(database)
+            yield await _much(server.url, database)
+            await database.close()
+        finally:
+            await running.stop()
 
 
 async def _much(url: str, database: Database) -> Much:
@@ -220,34 +210,33 @@ class _Served:
 
 @asynccontextmanager
 async def _gateway(much: Much) -> AsyncIterator[_Served]:
-    directory = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
-    port = free_port()
-    child = await Child.start(
-        "uvicorn",
-        *("--factory", "bench.constant:app", "--port", str(port)),
-        *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
-        environment={
-            "PERDURE_DATABASE_URL": much.url,
-            "PERDURE_JWT_SECRET": SECRET,
-            "PERDURE_HOME": str(directory),
-            "PERDURE_TEMPORAL_ADDRESS": "127.0.0.1:1",  # nothing is started
-            "PERDURE_LOG_LEVEL": "error",
-        },
-        log=directory / "gateway.log",
-        cwd=directory,
-    )
-    url = f"http://127.0.0.1:{port}"
+    with temporary_directory() as directory:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        child = await Child.start(
+            "uvicorn",
+            *("--factory", "bench.constant:app", "--port", str(port), "--log-level", "warning"),
+            *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
+            environment={
+                "PERDURE_DATABASE_URL": much.url,
+                "PERDURE_JWT_SECRET": SECRET,
+                "PERDURE_HOME": str(directory),
+                "PERDURE_TEMPORAL_ADDRESS": "127.0.0.1:1",  # nothing is started
+                "PERDURE_LOG_LEVEL": "error",
+            },
+            log=directory / "gateway.log",
+            cwd=directory,
+        )
 
-    async def answers() -> bool:
+        async def answers() -> bool:
+            try:
+                async with httpx2.AsyncClient() as client:
+                    return (await client.get(f"{url}{constant.PATH}")).is_success
+            except httpx2.TransportError:
+                return False
+
         try:
-            async with httpx2.AsyncClient() as client:
-                return (await client.get(f"{url}{constant.PATH}")).is_success
-        except httpx2.TransportError:
-            return False
-
-    try:
-        await eventually(answers, within=READY_SECONDS, what="the gateway")
-        yield _Served(url, much, directory)
-    finally:
-        await child.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+            await eventually(answers, within=READY_SECONDS, what="the gateway")
+            yield _Served(url, much, directory)
+        finally:
+            await child.stop()

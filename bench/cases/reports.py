@@ -2,17 +2,14 @@
 
 import asyncio
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.children import READY_SECONDS, ROOT, Child
+from bench.children import READY_SECONDS, ROOT, Child, temporary_directory
 from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.processes import peak_memory_bytes
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.systems.perdure import Perdure, perdure
 from bench.world import World
 
@@ -38,11 +35,8 @@ async def measure(scale: Scale) -> Section:
         report = await _report_of(ours, job)
         answered = {name: await _downloads(ours, report, name) for name in FORMATS}
     say("rendering in a process of its own")
-    directory = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
-    try:
+    with temporary_directory() as directory:
         alone = {name: await _alone(directory, report["content"], name) for name in FORMATS}
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
     rows = [
         (
             name,

@@ -1,17 +1,14 @@
 """How soon `perdure up` is ready, and what it takes while nothing happens."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.children import READY_SECONDS, Child
+from bench.children import scripted_model, temporary_directory
 from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.systems.perdure import perdure
 from bench.world import Up, World, model_environment
 
@@ -30,16 +27,9 @@ PARTS = ("supervisor", "postgres", "temporal", "worker", "api")
 async def measure(scale: Scale) -> Section:
     """A new home, then the same home again, then rest."""
     del scale
-    directory = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
-    model = await Child.start(
-        "claude.scripted", environment={}, log=directory / "model.log", cwd=directory
-    )
-    try:
-        base_url = (await model.read(within=READY_SECONDS))["base_url"]
-        return await _measure(directory, base_url)
-    finally:
-        await model.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+    with temporary_directory() as directory:
+        async with scripted_model(directory) as (_, base_url):
+            return await _measure(directory, base_url)
 
 
 async def _measure(directory: Path, base_url: str) -> Section:
@@ -62,24 +52,10 @@ async def _measure(directory: Path, base_url: str) -> Section:
     await up.stop()
     worked = await _after_work()
     ready = Spread.of(again)
-    rows = [
-        (
-            name,
-            shown(memory[name]),
-            shown(worked[name]),
-            shown(cpu[name] * 100),
-        )
-        for name in PARTS
-    ]
-    all_memory, all_worked = sum(memory.values()), sum(worked.values())
-    rows.append(
-        (
-            "all",
-            shown(all_memory),
-            shown(all_worked),
-            shown(sum(cpu.values()) * 100),
-        )
-    )
+    all_memory = sum(memory.values())
+    figures = [(name, memory[name], worked[name], cpu[name]) for name in PARTS]
+    figures.append(("all", all_memory, sum(worked.values()), sum(cpu.values())))
+    rows = [(name, shown(mb), shown(after), shown(used * 100)) for name, mb, after, used in figures]
     columns = ("part", "MB (PSS)", f"MB after {EXECUTIONS} executions", "CPU %")
     return Section(
         "Starting and doing nothing",

@@ -10,8 +10,7 @@ from temporalio.client import Client
 
 from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.systems.perdure import Perdure, perdure
 from bench.systems.system import WARM_UP
 from bench.waiting import eventually

@@ -9,8 +9,7 @@ from temporalio.client import WorkflowFailureError
 
 from bench.figures import Bar, Section, Table, shown
 from bench.job import Job, fresh_nonces
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.systems.own_process import plain_loop
 from bench.systems.perdure import perdure
 from bench.systems.system import Recorded, System, side_by_side

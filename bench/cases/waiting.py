@@ -9,8 +9,7 @@ from bench.figures import Bar, Section, Table, shown
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
-from bench.say import say
-from bench.scale import Scale
+from bench.scale import Scale, say
 from bench.systems.perdure import Perdure, perdure
 from bench.systems.system import System, side_by_side
 from bench.systems.temporal_peers import TemporalPeer, handwritten

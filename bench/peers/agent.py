@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from anthropic import AsyncAnthropic, DefaultAioHttpClient
@@ -38,26 +38,32 @@ async def call(client: AsyncAnthropic, messages: Any) -> list[dict[str, Any]]:
     return list(blocks)
 
 
-def tool_calls(content: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The calls a turn asks for."""
-    return [block for block in content if block["type"] == "tool_use"]
+async def run(
+    prompt: str,
+    call_model: Callable[[Any], Awaitable[list[dict[str, Any]]]],
+    run_tool: Callable[[str], Awaitable[str]],
+) -> str:
+    """From the prompt to the final answer."""
+    messages: list[Any] = [{"role": "user", "content": prompt}]
+    while True:
+        content = await call_model(messages)
+        messages.append({"role": "assistant", "content": content})
+        calls = [block for block in content if block["type"] == "tool_use"]
+        if not calls:
+            return "".join(block["text"] for block in content if block["type"] == "text")
+        results = [
+            {"type": "tool_result", "tool_use_id": c["id"], "content": await run_tool(c["name"])}
+            for c in calls
+        ]
+        messages.append({"role": "user", "content": results})
 
 
-async def list_files() -> str:
+async def run_tool(name: str) -> str:
     """The tool: blocking work, so in a thread, as ours does it."""
+    assert name == TOOL_NAME, name
     return await asyncio.to_thread(_list_files)
 
 
 def _list_files() -> str:
     with os.scandir() as entries:
         return "\n".join(sorted(entry.name for entry in entries)) or "(no files)"
-
-
-def result(tool_call: dict[str, Any], text: str) -> dict[str, Any]:
-    """The block that answers a tool call."""
-    return {"type": "tool_result", "tool_use_id": tool_call["id"], "content": text}
-
-
-def text_of(content: Sequence[dict[str, Any]]) -> str:
-    """The final answer."""
-    return "".join(block["text"] for block in content if block["type"] == "text")

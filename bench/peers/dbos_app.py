@@ -23,22 +23,13 @@ async def call_model(messages: list[Any]) -> list[dict[str, Any]]:
 @DBOS.step()
 async def run_tool(name: str) -> str:
     """One tool call."""
-    assert name == agent.TOOLS[0]["name"], name
-    return await agent.list_files()
+    return await agent.run_tool(name)
 
 
 @DBOS.workflow()
 async def run_agent(prompt: str) -> str:
     """From the prompt to the final answer."""
-    messages: list[Any] = [{"role": "user", "content": prompt}]
-    while True:
-        content = await call_model(messages)
-        messages.append({"role": "assistant", "content": content})
-        calls = agent.tool_calls(content)
-        if not calls:
-            return agent.text_of(content)
-        results = [agent.result(call, await run_tool(call["name"])) for call in calls]
-        messages.append({"role": "user", "content": results})
+    return await agent.run(prompt, call_model, run_tool)
 
 
 async def main(database_url: str) -> None:

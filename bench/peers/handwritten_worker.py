@@ -25,8 +25,7 @@ async def main(temporal_address: str) -> None:
 
     @activity.defn
     async def run_tool(name: str) -> str:
-        assert name == agent.TOOLS[0]["name"], name
-        return await agent.list_files()
+        return await agent.run_tool(name)
 
     client = await Client.connect(temporal_address)
     async with Worker(

@@ -22,7 +22,7 @@ agent: Agent[None, str] = Agent(
 @agent.tool_plain
 async def list_files() -> str:
     """List the files of the workspace."""
-    return await shared.list_files()
+    return await shared.run_tool("list_files")
 
 
 @workflow.defn

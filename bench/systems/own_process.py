@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
-from bench.children import Child, ChildError
+from bench.children import ChildError
 from bench.job import Job
-from bench.processes import Roles
-from bench.systems.system import Recorded, survival
+from bench.systems.system import PeerProcess, Recorded, survival
 from bench.waiting import eventually
 from bench.world import World
 
@@ -23,46 +22,15 @@ RECOVERY_SECONDS = 300.0
 """Longer than any system here takes (hand-written: 64 s)."""
 
 
-class OwnProcess:
-    """An application that is asked for a flood and runs it."""
-
-    def __init__(
-        self, name: str, module: str, world: World, arguments: Sequence[str], parts: Sequence[str]
-    ) -> None:
-        """Use `plain_loop` or `dbos`."""
-        self.name = name
-        self._module = module
-        self._world = world
-        self._arguments = arguments
-        self._parts = parts
-        self._app: Child | None = None
-
-    @property
-    def app(self) -> Child:
-        """The application's process: client and worker in one."""
-        assert self._app is not None
-        return self._app
-
-    @property
-    def roles(self) -> Roles:
-        """The application, the servers it uses, the model."""
-        return {"worker": self.app.pid, **self._world.roles(*self._parts)}
-
-    async def start_app(self) -> None:
-        """Start the application and wait until it is ready."""
-        self._app = await self._world.peer(self._module, *self._arguments)
+class OwnProcess(PeerProcess):
+    """An application that is asked for a flood and runs it: client and worker in one."""
 
     async def run(self, job: Job, nonces: Sequence[str], *, in_flight: int) -> list[float]:
         """Run an execution for every nonce to its end; the seconds each took."""
         prompts = [job.prompt(nonce) for nonce in nonces]
-        answer = await self.app.ask({"prompts": prompts, "in_flight": in_flight})
+        answer = await self.process.ask({"prompts": prompts, "in_flight": in_flight})
         seconds: list[float] = answer["seconds"]
         return seconds
-
-    async def crash(self) -> None:
-        """Kill -9 the application and start it again; returns when the new one is ready."""
-        await self.app.kill()
-        await self.start_app()
 
     async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
         """The caller died with the application; the new one recovers its workflows."""
@@ -100,8 +68,7 @@ class OwnProcess:
 @asynccontextmanager
 async def plain_loop(world: World) -> AsyncIterator[OwnProcess]:
     """The limit: nothing durable."""
-    loop = OwnProcess("plain loop", "bench.peers.plain_loop", world, [], [])
-    async with _running(loop):
+    async with OwnProcess("plain loop", world, "bench.peers.plain_loop", [], []).running() as loop:
         yield loop
 
 
@@ -113,16 +80,6 @@ async def dbos(world: World) -> AsyncIterator[OwnProcess]:
     await connection.execute(f"CREATE DATABASE {DBOS_DATABASE}")
     await connection.close()
     own = f"{url.rpartition('/')[0]}/{DBOS_DATABASE}"
-    async with _running(
-        OwnProcess("DBOS", "bench.peers.dbos_app", world, [own], ["postgres"])
-    ) as system:
+    system = OwnProcess("DBOS", world, "bench.peers.dbos_app", [own], ["postgres"])
+    async with system.running():
         yield system
-
-
-@asynccontextmanager
-async def _running(system: OwnProcess) -> AsyncIterator[OwnProcess]:
-    await system.start_app()
-    try:
-        yield system
-    finally:
-        await system.app.stop()

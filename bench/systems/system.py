@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import asyncpg
 
+from bench.children import Child
 from bench.job import Job, fresh_nonces
 from bench.processes import Roles
 from bench.world import World
@@ -59,6 +60,49 @@ async def survival(connection: asyncpg.Connection) -> str:
     waits = await connection.fetchval("SHOW synchronous_commit") != "off"
     flushes = await connection.fetchval("SHOW fsync") == "on"
     return POWER_LOSS if waits and flushes else PROCESS_DEATH
+
+
+class PeerProcess:
+    """The process in which a peer runs executions."""
+
+    def __init__(
+        self, name: str, world: World, module: str, arguments: Sequence[str], parts: Sequence[str]
+    ) -> None:
+        """`parts` are the servers of the world that it uses. Use `running`."""
+        self.name = name
+        self._world = world
+        self._module = module
+        self._arguments = arguments
+        self._parts = parts
+        self._process: Child | None = None
+
+    @property
+    def process(self) -> Child:
+        """The process that runs now."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def roles(self) -> Roles:
+        """The process, the servers that it uses, the client and the model."""
+        return {"worker": self.process.pid, **self._world.roles(*self._parts)}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Start the process and wait until it is ready; stop it at the end."""
+        await self._start()
+        try:
+            yield self
+        finally:
+            await self.process.stop()
+
+    async def crash(self) -> None:
+        """Kill -9 the process and start it again; returns when the new one is ready."""
+        await self.process.kill()
+        await self._start()
+
+    async def _start(self) -> None:
+        self._process = await self._world.peer(self._module, *self._arguments)
 
 
 Start = Callable[[World], AbstractAsyncContextManager[System]]

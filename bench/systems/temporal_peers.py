@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from temporalio.client import Client, WorkflowHandle
 
-from bench.children import Child
 from bench.flood import flood
 from bench.job import Job
-from bench.processes import Roles
-from bench.systems.system import PROCESS_DEATH, Recorded
+from bench.systems.system import PROCESS_DEATH, PeerProcess, Recorded
 from bench.world import World
 
 
@@ -31,33 +29,16 @@ PYDANTIC_AI = Program(
 )
 
 
-class TemporalPeer:
-    """The workflow of a peer, its worker, and a client in this process."""
+class TemporalPeer(PeerProcess):
+    """The workflow of a peer, the process of its worker, and a client in this process."""
 
     def __init__(self, program: Program, world: World, client: Client) -> None:
         """Use `handwritten` or `pydantic_ai`."""
-        self.name = program.name
+        address = world.facts["temporal_address"]
+        super().__init__(program.name, world, program.module, [address], ["temporal"])
         self.workflow = program.workflow
         self.client = client
-        self._program = program
-        self._world = world
-        self._worker: Child | None = None
-
-    @property
-    def worker(self) -> Child:
-        """Its worker's process."""
-        assert self._worker is not None
-        return self._worker
-
-    @property
-    def roles(self) -> Roles:
-        """Client, worker, Temporal and the model; no database."""
-        return {"worker": self.worker.pid, **self._world.roles("temporal")}
-
-    async def start_worker(self) -> None:
-        """Start the worker and wait until it is ready."""
-        address = self._world.facts["temporal_address"]
-        self._worker = await self._world.peer(self._program.module, address)
+        self._task_queue = program.task_queue
 
     async def start(self, job: Job, nonce: str) -> WorkflowHandle[object, str]:
         """Start an execution."""
@@ -65,7 +46,7 @@ class TemporalPeer:
             self.workflow,
             job.prompt(nonce),
             id=nonce,
-            task_queue=self._program.task_queue,
+            task_queue=self._task_queue,
             result_type=str,
         )
 
@@ -76,11 +57,6 @@ class TemporalPeer:
             await (await self.start(job, nonce)).result()
 
         return await flood(one, nonces, in_flight=in_flight)
-
-    async def crash(self) -> None:
-        """Kill -9 the worker and start it again; returns when the new one is ready."""
-        await self.worker.kill()
-        await self.start_worker()
 
     async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
         """The client waits for the results of any worker."""
@@ -119,9 +95,6 @@ async def pydantic_ai(world: World) -> AsyncIterator[TemporalPeer]:
 
 @asynccontextmanager
 async def _running(program: Program, world: World) -> AsyncIterator[TemporalPeer]:
-    peer = TemporalPeer(program, world, await Client.connect(world.facts["temporal_address"]))
-    await peer.start_worker()
-    try:
+    client = await Client.connect(world.facts["temporal_address"])
+    async with TemporalPeer(program, world, client).running() as peer:
         yield peer
-    finally:
-        await peer.worker.stop()

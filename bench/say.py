@@ -1,6 +1,0 @@
-"""Progress on the terminal."""
-
-
-def say(what: str) -> None:
-    """Print what is being measured."""
-    print(f"bench: {what}", flush=True)
