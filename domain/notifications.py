@@ -18,9 +18,6 @@ EVENTS = (
 )
 """Events that can be notified."""
 
-DEFAULT_EVENTS = (*TERMINAL_EVENTS, "input.requested")
-"""Events for a target that names none."""
-
 TEST_EVENT = "notification.test"
 """Events only for targets that name them."""
 

@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
+from domain.text import clean
+
 EndStatus = Literal["completed", "failed", "cancelled"]
 Lane = Literal["model", "tools", "subtasks", "people"]
 
@@ -21,6 +23,12 @@ class Excerpt:
 
     text: str
     chars: int
+
+    @classmethod
+    def of(cls, text: str, length: int) -> "Excerpt":
+        """The first `length` characters of a text, valid as UTF-8."""
+        text = clean(text)
+        return cls(text=text[:length], chars=len(text))
 
     @property
     def left_out(self) -> int:

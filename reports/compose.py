@@ -56,7 +56,7 @@ def compose(source: ReportSource) -> ReportContent:
         "generated_at": source.read_at,
         "duration_ms": max(round((source.read_at - started_at).total_seconds() * 1000), 0),
         "outcome": _outcome(source),
-        "prompt": None if source.prompt is None else shorten(source.prompt, PROMPT_CHARS),
+        "prompt": None if source.prompt is None else Excerpt.of(source.prompt, PROMPT_CHARS),
         "transcript": tuple(map(_message, source.messages)),
         "difference": _difference(source),
         "timeline": tuple(join_spans(source.spans)),
@@ -64,12 +64,6 @@ def compose(source: ReportSource) -> ReportContent:
         "omitted": _omitted(source),
     }
     return ReportContent.model_validate(facts | made)
-
-
-def shorten(text: str, length: int) -> Excerpt:
-    """The first `length` characters of a text, valid as UTF-8."""
-    text = clean(text)
-    return Excerpt(text=text[:length], chars=len(text))
 
 
 def _outcome(source: ReportSource) -> ReportOutcome:
@@ -82,7 +76,7 @@ def _outcome(source: ReportSource) -> ReportOutcome:
     answers = [m.seq for m in source.messages if m.role == "assistant"]
     return ReportOutcome(
         **ending,
-        text=shorten(str(result.get("text", "")), ANSWER_CHARS),
+        text=Excerpt.of(str(result.get("text", "")), ANSWER_CHARS),
         output=None if too_long else output,
         is_output_left_out=too_long,
         message_seq=answers[-1] if answers else None,
@@ -150,7 +144,7 @@ def _block(content: Mapping[str, Any], room: int) -> TranscriptBlock:
     kind = content.get("type")
     if kind in _TEXT_KINDS:
         text = str(content.get(kind) or "")
-        return TranscriptBlock(kind=kind, text=shorten(text, max(room, 0)))
+        return TranscriptBlock(kind=kind, text=Excerpt.of(text, max(room, 0)))
     if kind in _TOOL_KINDS:
         tool_use_id = str(content.get("id") or content.get("tool_use_id") or "")
         return TranscriptBlock(

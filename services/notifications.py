@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.notifications import EmailTarget, SlackTarget, WebhookTarget
 from domain.errors import FieldProblem, InvalidInputError
 from domain.notifications import Kind
 from persistence.db.database import Database
@@ -14,7 +15,7 @@ from persistence.notifications import deliveries, queries
 from persistence.tables.ledger import NotificationRow
 from services.caller import Caller
 from services.definitions.notification_rules import TargetRules
-from services.inputs import NotificationTest
+from services.field_types import Body
 from services.ports import WorkflowServer
 from services.unit_of_work import UnitOfWork
 
@@ -22,6 +23,14 @@ BATCH = 20
 """Deliveries that are started concurrently (chosen)."""
 
 log = structlog.get_logger(__name__)
+
+
+class NotificationTest(Body):
+    """The target of a test notification: exactly one of these."""
+
+    webhook: WebhookTarget | None = None
+    email: EmailTarget | None = None
+    slack: SlackTarget | None = None
 
 
 async def find_notification(

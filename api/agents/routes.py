@@ -9,10 +9,9 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
-from api.http.dry_run import DryRun
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
-from api.http.rendering import render_page
+from api.http.rendering import DryRun, render_page
 from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer

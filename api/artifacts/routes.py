@@ -18,8 +18,8 @@ from api.http.responses import single
 from api.http.schemas import Read, view_of
 from persistence.sessions import artifacts
 from services import artifacts as services
+from services.artifacts import ArtifactCreate
 from services.executions.access import own_execution
-from services.inputs import ArtifactCreate
 
 
 class ArtifactRead(Read):

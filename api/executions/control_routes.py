@@ -15,7 +15,7 @@ from api.http.idempotency import run_service
 from api.http.request_context import Call, Called
 from api.http.responses import answer
 from persistence.tables.executions import ExecutionRow
-from services.executions import bulk, cancelling, pausing
+from services.executions import bulk, control
 from services.executions.bulk import BulkOutcome
 from services.executions.inputs import BulkBody, BulkCancelBody, CancelBody
 
@@ -57,7 +57,7 @@ async def cancel_execution(
     body: Annotated[CancelBody, Depends(JsonBody(CancelBody, optional=True))],
 ) -> Response:
     """Cancel an execution and its subtasks; their workflows end them within a moment."""
-    service = partial(cancelling.cancel, execution_id=execution_id, body=body)
+    service = partial(control.cancel, execution_id=execution_id, body=body)
     return await run_service(call, service, _render_changed)
 
 
@@ -69,7 +69,7 @@ async def pause_execution(call: Called, execution_id: UUID) -> Response:
     The status becomes `paused` within a moment; pausing a paused execution changes nothing.
     """
     return await run_service(
-        call, partial(pausing.pause, execution_id=execution_id), _render_changed
+        call, partial(control.pause, execution_id=execution_id), _render_changed
     )
 
 
@@ -77,7 +77,7 @@ async def pause_execution(call: Called, execution_id: UUID) -> Response:
 async def resume_execution(call: Called, execution_id: UUID) -> Response:
     """Continue a paused execution where it was; resuming another one changes nothing."""
     return await run_service(
-        call, partial(pausing.resume, execution_id=execution_id), _render_changed
+        call, partial(control.resume, execution_id=execution_id), _render_changed
     )
 
 

@@ -1,9 +1,9 @@
 """Responses to what services return: created, changed, listed and deleted resources."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Response
+from fastapi import Query, Response
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -98,3 +98,20 @@ def if_match(call: Call, view: View[T]) -> Callable[[T], None]:
 
 def _headers_of(read: Read) -> dict[str, str]:
     return {"Location": read.links["self"], "ETag": etag(to_json(read))}
+
+
+DryRun = Annotated[
+    bool,
+    Query(
+        description="Validate the request without storing anything. Returns 200 with the object "
+        "that would be stored (its id is not used), or the error."
+    ),
+]
+
+
+def created_responses(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The responses of a route that creates an object, with and without `dry_run`."""
+    return {
+        200: {"model": model, "description": "Dry run: the object that would be stored."},
+        201: {"model": model},
+    }

@@ -15,10 +15,18 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
-from api.http.dry_run import DryRun, created_responses
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
-from api.http.rendering import View, changed, created, if_match, no_content, render_page
+from api.http.rendering import (
+    DryRun,
+    View,
+    changed,
+    created,
+    created_responses,
+    if_match,
+    no_content,
+    render_page,
+)
 from api.http.request_context import Called
 from api.http.responses import single
 from api.http.schemas import Read

@@ -22,7 +22,7 @@ from domain.notifications import Kind
 from persistence.notifications import queries
 from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 from services import notifications as services
-from services.inputs import NotificationTest
+from services.notifications import NotificationTest
 
 
 class NotificationRead(Read):

@@ -8,9 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Response
 
 from api.http.bodies import JsonBody
-from api.http.dry_run import DryRun, created_responses
 from api.http.idempotency import run_service
-from api.http.rendering import created
+from api.http.rendering import DryRun, created, created_responses
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.schemas import Read, view_of

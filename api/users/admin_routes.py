@@ -18,7 +18,7 @@ from persistence.identity import users
 from persistence.identity.users import UserFilter
 from persistence.ledger import stats
 from services.identity import users as services
-from services.identity.inputs import Role, UserUpdate
+from services.identity.users import Role, UserUpdate
 
 router = APIRouter(prefix="/admin", tags=["admin"])
 

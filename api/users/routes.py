@@ -14,8 +14,7 @@ from api.http.responses import single
 from api.http.schemas import view_of
 from api.users.schemas import ApiKeyCreated, ApiKeyRead, MeRead, render_me, reveal_api_key
 from services.identity import api_keys
-from services.identity.api_keys import API_KEYS
-from services.identity.inputs import ApiKeyCreate
+from services.identity.api_keys import API_KEYS, ApiKeyCreate
 from services.identity.users import read_profile
 
 router = APIRouter(tags=["users"])

@@ -13,8 +13,7 @@ from persistence.identity.api_keys import NewKey
 from persistence.ledger.stats import Stats
 from persistence.tables.ledger import UserRow
 from services.field_types import UsdOut
-from services.identity.inputs import Role
-from services.identity.users import Profile
+from services.identity.users import Profile, Role
 
 
 class QuotasRead(BaseModel):

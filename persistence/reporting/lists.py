@@ -32,7 +32,6 @@ from persistence.reporting.queries import (
     read_ends,
     read_excerpt,
     select_start,
-    shorten,
 )
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
@@ -114,7 +113,7 @@ async def read_tool_calls(session: AsyncSession, execution_id: UUID) -> ListEnds
 def _tool_call(row: Any) -> ToolCallSummary:
     return ToolCallSummary(
         **_fields(row, f"{_TOOL_CALL} was_edited message_seq started_at"),
-        input=read_excerpt(row, "input") or shorten("", 0),
+        input=read_excerpt(row, "input") or Excerpt.of("", 0),
         output=read_excerpt(row, "output"),
         duration_ms=count_ms(row.started_at, row.completed_at),
     )
@@ -196,7 +195,7 @@ def _input_request(row: Any, now: datetime) -> InputRequest:
     until = row.answered_at or (row.due_at if row.status == "expired" else None) or now
     return InputRequest(
         **_fields(row, "id kind status tool_call_id answered_by asked_at answered_at message_seq"),
-        title=read_excerpt(row, "title") or shorten("", 0),
+        title=read_excerpt(row, "title") or Excerpt.of("", 0),
         decision=answer.get("decision"),
         answer=_answer(answer),
         waited_ms=count_ms(row.asked_at, until) or 0,
@@ -211,7 +210,7 @@ def _answer(answer: Mapping[str, Any]) -> Excerpt | None:
         values = values["answer"]
     parts = [] if values is None else [format_value(values) or json.dumps(values)]
     parts += [message] if (message := answer.get("message")) else []
-    return shorten("\n".join(parts), SENTENCE_CHARS) if parts else None
+    return Excerpt.of("\n".join(parts), SENTENCE_CHARS) if parts else None
 
 
 async def read_subtasks(session: AsyncSession, execution_id: UUID) -> ListEnds[Subtask]:

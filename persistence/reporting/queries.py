@@ -13,7 +13,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from domain.report_facts import Excerpt
 from domain.steps import CallStatus
-from domain.text import clean
 from persistence.tables.sessions import ModelCallRow, ToolCallRow
 
 T = TypeVar("T")
@@ -80,12 +79,6 @@ def read_excerpt(row: Any, name: str) -> Excerpt | None:
     """The text that `select_start` selected; None if the column is NULL."""
     text = getattr(row, name)
     return None if text is None else Excerpt(text=text, chars=getattr(row, f"{name}_chars"))
-
-
-def shorten(text: str, length: int) -> Excerpt:
-    """The first characters of a text."""
-    text = clean(text)
-    return Excerpt(text=text[:length], chars=len(text))
 
 
 def format_value(value: Any) -> str:

@@ -18,7 +18,7 @@ from domain.states import TERMINAL, ExecutionStatus
 from persistence.executions import queries
 from persistence.executions.queries import ExecutionFilter
 from services.caller import Caller
-from services.executions import cancelling, retrying
+from services.executions import control, retrying
 from services.executions.access import own_execution, require_active
 from services.executions.inputs import BulkBody, BulkCancelBody, CancelBody, Narrowing, RetryBody
 from services.unit_of_work import Effect, Services, UnitOfWork, run_effects
@@ -70,7 +70,7 @@ async def cancel_many(services: Services, caller: Caller, body: BulkCancelBody) 
 
     async def cancel_one(execution_id: UUID) -> UUID:
         async with services.transaction(caller, effects=effects) as work:
-            await cancelling.cancel(work, execution_id, CancelBody(reason=body.reason))
+            await control.cancel(work, execution_id, CancelBody(reason=body.reason))
         return execution_id
 
     async with services.database.reading() as session:

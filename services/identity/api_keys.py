@@ -12,13 +12,23 @@ from persistence.identity import api_keys
 from persistence.identity.api_keys import NewKey
 from persistence.tables.ledger import ApiKeyRow
 from services.caller import Caller
+from services.definitions.inputs import Name
 from services.definitions.resources import Resource
-from services.identity.inputs import ApiKeyCreate
+from services.field_types import Body, Moment
+from services.identity.users import Role
 from services.unit_of_work import UnitOfWork
 from services.validation_messages import refuse_field
 
 MAX_LIFETIME = timedelta(days=3650)
 """Of a key that expires: ten years (chosen)."""
+
+
+class ApiKeyCreate(Body):
+    """A new API key. Without `expires_at` it is valid until it is revoked."""
+
+    name: Name
+    expires_at: Moment | None = None
+    role: Role = "user"
 
 
 class ApiKeys(Resource[ApiKeyRow]):

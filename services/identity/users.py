@@ -2,19 +2,44 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from pydantic import BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.definitions import as_number
 from domain.errors import ConflictError, NotFoundError
 from persistence.identity import users
 from persistence.ledger.quotas import QuotaUsage, load_usage
 from persistence.tables.ledger import UserRow
 from services.caller import Caller
-from services.identity.inputs import UserUpdate
+from services.field_types import Body
 from services.quotas import Quotas, effective_quotas
 from services.unit_of_work import Precondition, UnitOfWork
+
+MAX_CONCURRENT_EXECUTIONS = 100_000
+"""The largest quota (chosen: more executions than one installation runs)."""
+
+Role = Literal["user", "admin"]
+
+DailyUsd = Annotated[
+    Decimal,
+    Field(ge=0, max_digits=18, decimal_places=6),
+    BeforeValidator(as_number, json_schema_input_type=Annotated[float, Field(ge=0)]),
+]
+"""With 0 no execution starts."""
+
+
+class UserUpdate(Body):
+    """Changes to a user; null resets a quota to the operator's default."""
+
+    is_disabled: bool = False
+    max_concurrent_executions: Annotated[int | None, Field(ge=0, le=MAX_CONCURRENT_EXECUTIONS)] = (
+        None
+    )
+    max_usd_per_day: DailyUsd | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import InputRequestRow, MessageRow, ModelCallRow, ToolCallRow
 from runtime.dispatch import Dispatcher
 from services.caller import Caller
-from services.executions import answers, cancelling, messaging, pausing
+from services.executions import answers, control, messaging
 from services.executions.inputs import AnswerBody, CancelBody, MessageBody
 from services.unit_of_work import Services, UnitOfWork
 from tests.engine import invariants
@@ -310,17 +310,17 @@ class Run:
     async def cancel(self, reason: str | None = None) -> None:
         """Cancel the execution."""
         async with self.engine.transaction() as work:
-            await cancelling.cancel(work, self.id, CancelBody(reason=reason))
+            await control.cancel(work, self.id, CancelBody(reason=reason))
 
     async def pause(self) -> None:
         """Request a pause."""
         async with self.engine.transaction() as work:
-            await pausing.pause(work, self.id)
+            await control.pause(work, self.id)
 
     async def resume(self) -> None:
         """Resume the execution."""
         async with self.engine.transaction() as work:
-            await pausing.resume(work, self.id)
+            await control.resume(work, self.id)
 
     async def wait_for_pause(self) -> ExecutionRow:
         """The row, as soon as the execution is paused."""

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from domain.events import Event
 from domain.ids import new_id
-from domain.notifications import DEFAULT_EVENTS, EVENTS
+from domain.notifications import EVENTS, TERMINAL_EVENTS
 from persistence.db.database import Database
 from persistence.executions import events
 from persistence.identity import users
@@ -17,6 +17,9 @@ from persistence.notifications import deliveries
 from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import NotificationRow
+
+DEFAULT_EVENTS = (*TERMINAL_EVENTS, "input.requested")
+"""Of a target that names none; the trigger knows them."""
 
 OTHERS = ("execution.created", "execution.status_changed", "message.appended", "tool.completed")
 URL = "https://hooks.example/in"

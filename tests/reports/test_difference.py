@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.ids import new_id
 from domain.report_facts import FileVersion
 from persistence.db.database import Database
-from persistence.reporting.previous_run import select_previous_run
+from persistence.reporting.source import select_previous_run
 from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
