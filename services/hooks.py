@@ -16,7 +16,7 @@ from persistence.tables.executions import ExecutionRow
 from services.caller import Caller
 from services.definitions.inputs import HookCreate
 from services.definitions.resources import Resource
-from services.executions.access import own_task, readable_task
+from services.executions.access import own_task
 from services.executions.starting import active_work_of, start_execution
 from services.unit_of_work import UnitOfWork
 
@@ -35,7 +35,7 @@ class Hooks(Resource[HookRow]):
         """Return a hook of a task of the caller (`Resource.find`)."""
         del lock
         task_id, hook_id = key
-        await _require_own_task(session, caller, task_id)
+        await own_task(session, caller, task_id, lock=False)
         row = await hooks.find(session, task_id, hook_id)
         if row is None:
             raise NotFoundError(f"The task has no hook {hook_id}.")
@@ -53,7 +53,7 @@ async def list_hooks(
     session: AsyncSession, caller: Caller, task_id: UUID, window: Window
 ) -> Page[HookRow]:
     """Return a page of the hooks of a task of the caller."""
-    await _require_own_task(session, caller, task_id)
+    await own_task(session, caller, task_id, lock=False)
     return await hooks.page(session, task_id, window)
 
 
@@ -98,8 +98,3 @@ async def call_hook(
         owner_id=work.caller.user_id,
     )
     return row
-
-
-async def _require_own_task(session: AsyncSession, caller: Caller, task_id: UUID) -> None:
-    task = await readable_task(session, caller, task_id)
-    caller.require_own(task.row.user_id, "task")

@@ -39,10 +39,7 @@ async def find_report(session: AsyncSession, call: Call, report_id: UUID) -> Fou
         NotFoundError: there is no such report.
         PermissionDeniedError: it belongs to another user.
     """
-    row = await reports.find(session, report_id)
-    if row is None:
-        raise NotFoundError(f"Report {report_id} does not exist.")
-    call.caller.require_own(row.user_id, "report")
+    row = call.caller.own(await reports.find(session, report_id), "report", report_id)
     execution = await queries.find(session, row.execution_id)
     return FoundReport(row, _ending(execution), await find_hidden_tasks(session, call, [row]))
 

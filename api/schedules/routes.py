@@ -23,10 +23,10 @@ from api.schedules.schemas import (
     render_schedule,
     render_schedule_line,
 )
-from domain.errors import NotFoundError
-from persistence.definitions import scheduled_runs, schedules, tasks
+from persistence.definitions import scheduled_runs, schedules
 from services.definitions.tasks import enable_schedule
 from services.executions import starting
+from services.executions.access import own_task
 from services.executions.inputs import BackfillBody
 from services.scheduling.backfills import PlannedBackfill, backfill
 
@@ -89,10 +89,7 @@ async def _render_backfill(_: Call, __: AsyncSession, planned: PlannedBackfill) 
 
 async def _read(call: Call, task_id: UUID) -> ScheduleRead:
     async with call.gateway.database.reading() as session:
-        task = await tasks.find(session, task_id)
-        if task is None:
-            raise NotFoundError(f"Task {task_id} does not exist.")
-        call.caller.require_own(task.row.user_id, "task")
+        task = await own_task(session, call.caller, task_id, lock=False)
         kept = await schedules.find(session, task_id)
         recent = await scheduled_runs.list_recent(session, task_id, limit=SHOWN_RUNS)
         skipped = await scheduled_runs.count_skips(session, task_id)

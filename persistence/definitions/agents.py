@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
-from typing import cast
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_library.built_in import built_in_agents
-from domain.agents import BUILT_IN_SLUGS, Agent, AgentExecutor
+from domain.agents import BUILT_IN_SLUGS, Agent
 from persistence.db.paging import COUNTED, Page, Window, newest
 from persistence.definitions.named_resources import flush_unique
+from persistence.tables.columns import read_as
 from persistence.tables.definitions import AgentRow
 
 _LISTS = ("allowed_tools", "capabilities", "tags")
@@ -66,17 +66,8 @@ async def page(
 
 def agent_of(row: AgentRow) -> Agent:
     """The stored agent."""
-    return Agent(
-        slug=row.slug,
-        name=row.name,
-        description=row.description,
-        system_prompt=row.system_prompt,
-        model=row.model,
-        allowed_tools=tuple(row.allowed_tools),
-        executor=cast("AgentExecutor", row.executor),
-        capabilities=tuple(row.capabilities),
-        tags=tuple(row.tags),
-    )
+    lists = {column: tuple(getattr(row, column)) for column in _LISTS}
+    return read_as(Agent, row, **lists)
 
 
 def find_built_in_row(slug: str) -> AgentRow | None:

@@ -5,7 +5,7 @@ to Temporal stores the revision it has applied, so a change is not lost if a pro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -133,15 +133,7 @@ async def mark_synchronised(session: AsyncSession, schedule: StoredSchedule) -> 
 
 async def store_backfill(session: AsyncSession, backfill: Backfill) -> None:
     """Store a backfill, to be sent after the commit."""
-    session.add(
-        ScheduleBackfillRow(
-            id=backfill.id,
-            task_id=backfill.task_id,
-            start_at=backfill.start_at,
-            end_at=backfill.end_at,
-            overlap_policy=backfill.overlap_policy,
-        )
-    )
+    session.add(ScheduleBackfillRow(**asdict(backfill)))
     await session.flush()
 
 

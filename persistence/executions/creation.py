@@ -20,6 +20,7 @@ from persistence.db.database import to_json
 from persistence.executions.signals import FIRST_WAKE
 from persistence.ledger import budgets
 from persistence.ledger.audit import Actor
+from persistence.tables.columns import read_as
 from persistence.tables.executions import ExecutionRow
 
 SESSION_BUSY = "session_busy"
@@ -136,17 +137,8 @@ def _list_sources(row: ExecutionRow) -> dict[str, Any]:
 
 def make_start_request(row: ExecutionRow) -> StartRequest:
     """The request to start the workflow of an execution."""
-    return StartRequest(
-        execution_id=row.id,
-        workflow_id=row.workflow_id,
-        user_id=row.user_id,
-        task_id=row.task_id,
-        title=row.title if row.definition is None else INLINE_TITLE,
-        trigger_type=row.trigger_type,
-        agent_id=row.agent_id,
-        tags=row.tags,
-        priority=row.priority,
-    )
+    title = row.title if row.definition is None else INLINE_TITLE
+    return read_as(StartRequest, row, execution_id=row.id, title=title)
 
 
 def _row(start: Start, blocked_by: str | None) -> ExecutionRow:

@@ -11,6 +11,7 @@ from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.sessions import lineage
+from persistence.tables.columns import read_as
 
 _SQL = sql.load("executions/step_log.sql")
 
@@ -55,19 +56,12 @@ async def find_source(database: Database, execution_id: UUID) -> PromptSource:
         if shared is not None:
             found.last_seq = shared.seq
             found.last_answer = shared.content if shared.role == "assistant" else None
-    return PromptSource(
-        definition=found.definition,
+    return read_as(
+        PromptSource,
+        found,
         variables=found.prompt_variables,
-        written_seq=found.written_seq,
         last_seq=found.last_seq or 0,
         last_answer=json.loads(found.last_answer) if found.last_answer else (),
-        is_pinned=found.is_pinned,
-        prompt=found.prompt,
-        forked_prefix=found.forked_prefix,
-        agent_id=found.agent_id,
-        agent_prompt=found.agent_prompt,
-        agent_model=found.agent_model,
-        delegating_model=found.delegating_model,
     )
 
 

@@ -28,6 +28,7 @@ from domain.steps import (
 from domain.tool_calls import ProcessIdentity, ToolEffect
 from persistence.db.database import Database
 from persistence.sessions import lineage
+from persistence.tables.columns import read_as
 from persistence.tables.definitions import TaskVersionRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow, ModelCallRow, ToolCallRow
@@ -203,24 +204,12 @@ def _tool_call(row: ToolCallRow) -> ToolCall:
     process = None
     if row.host_id and row.process_group is not None and row.process_started_ticks is not None:
         process = ProcessIdentity(row.host_id, row.process_group, row.process_started_ticks)
-    return ToolCall(
-        id=row.id,
-        turn=row.turn,
-        position=row.position,
-        tool_use_id=row.tool_use_id,
-        name=row.name,
-        input=row.input,
-        input_sha256=row.input_sha256,
+    return read_as(
+        ToolCall,
+        row,
         effect=ToolEffect(row.effect),
         status=ToolCallStatus(row.status),
-        approved_input=row.approved_input,
-        reason=row.reason,
-        output=row.output,
-        is_error=row.is_error,
-        child_execution_id=row.child_execution_id,
-        wakes_at=row.wakes_at,
         process=process,
-        output_artifact_id=row.output_artifact_id,
     )
 
 
@@ -235,15 +224,4 @@ async def _open_requests(session: AsyncSession, execution_id: UUID) -> Sequence[
 
 def open_request(row: InputRequestRow) -> OpenRequest:
     """The request as the loop sees it."""
-    return OpenRequest(
-        id=row.id,
-        kind=RequestKind(row.kind),
-        tool_call_id=row.tool_call_id,
-        status=row.status,
-        due_at=row.due_at,
-        on_expiry=row.on_expiry,
-        default_answer=row.default_answer,
-        answer=row.answer,
-        options=row.options,
-        schema=row.schema,
-    )
+    return read_as(OpenRequest, row, kind=RequestKind(row.kind))

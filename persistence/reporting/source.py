@@ -23,6 +23,7 @@ from persistence.reporting import lists
 from persistence.reporting.costs import read_cost, read_turn_usage
 from persistence.reporting.queries import ListEnds
 from persistence.reporting.spans import read_spans
+from persistence.tables.columns import read_as
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow, MessageRow
 
@@ -86,19 +87,8 @@ def derive_ending(row: ExecutionRow) -> Ending:
 
 
 def _subject(row: ExecutionRow, definition: TaskDefinition) -> Subject:
-    return Subject(
-        execution_id=row.id,
-        task_id=row.task_id,
-        task_version=row.task_version,
-        session_id=row.session_id,
-        parent_execution_id=row.parent_execution_id,
-        agent_id=row.agent_id,
-        trigger_type=row.trigger_type,
-        model=definition.sdk_options.model,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        is_scripted=row.is_scripted,
-    )
+    model = definition.sdk_options.model
+    return read_as(Subject, row, execution_id=row.id, model=model)
 
 
 def _tokens(row: ExecutionRow) -> TokenCounts:

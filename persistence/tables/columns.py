@@ -5,9 +5,10 @@ execution: the same statement has just updated the execution, and executions are
 check would cost a fifth of a step in Postgres.
 """
 
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
 from sqlalchemy import JSON, DateTime, ForeignKey, MetaData, Numeric, Text, Uuid, func
@@ -17,6 +18,11 @@ from sqlalchemy.types import TypeDecorator
 
 from domain.ids import new_id
 from domain.text import clean
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+D = TypeVar("D", bound="DataclassInstance")
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -59,6 +65,12 @@ class Row(DeclarativeBase):
 
 Id = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
 CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
+
+
+def read_as(kind: type[D], row: object, /, **values: Any) -> D:
+    """Return a dataclass with these values, and with attributes of the row for its other fields."""
+    names = (field.name for field in fields(kind) if field.name not in values)
+    return kind(**{name: getattr(row, name) for name in names}, **values)
 
 
 class OwnedRow(Row):

@@ -51,9 +51,11 @@ async def readable_task(session: AsyncSession, caller: Caller, task_id: UUID) ->
     return stored
 
 
-async def own_task(session: AsyncSession, caller: Caller, task_id: UUID) -> StoredTask:
-    """Return a task of the caller, locked until the transaction ends."""
-    stored = await tasks.find(session, task_id, lock=True)
+async def own_task(
+    session: AsyncSession, caller: Caller, task_id: UUID, *, lock: bool = True
+) -> StoredTask:
+    """Return a task of the caller; `lock` locks its row until the transaction ends."""
+    stored = await tasks.find(session, task_id, lock=lock)
     if stored is None:
         raise NotFoundError(f"Task {task_id} does not exist.")
     caller.require_own(stored.row.user_id, "task")
