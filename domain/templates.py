@@ -14,6 +14,9 @@ from typing import Any
 LONGEST_RENDERED = 16 * 1024 * 1024
 """Characters (chosen: several times the largest context window, and small enough for memory)."""
 
+MOST_PLACEHOLDERS = 10_000
+"""Double braces of a template. Each costs a microsecond in the event loop (chosen)."""
+
 _IN_BRACES = re.compile(r"\{\{\s*([^\s{}](?:[^{}\n]{0,200}[^\s{}])?)\s*\}\}")
 _SIMPLE_NAME = re.compile(r"[\w-]+")
 """Names without combining marks."""

@@ -12,6 +12,7 @@ from domain import cron, pricing, rule_problems, working_directories
 from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError
 from domain.schedules import TaskSchedule
+from domain.templates import MOST_PLACEHOLDERS
 from domain.tool_groups import group_named
 from persistence.definitions.schedules import schedule_of
 from persistence.tables.definitions import TaskRow
@@ -108,6 +109,9 @@ def _raise_problems(
 def _definition_problems(
     definition: TaskDefinition, agent: Agent | None, settings: OperatorSettings
 ) -> Iterator[FieldProblem]:
+    if definition.prompt_template.count("{{") > MOST_PLACEHOLDERS:
+        hint = f"A prompt has at most {MOST_PLACEHOLDERS:,} placeholders; insert text by fewer."
+        yield _problem("prompt_template", hint, "too_long")
     yield from _tool_problems(definition)
     yield from _report_problems(definition)
     yield from _budget_problems(definition, agent, settings.default_model)

@@ -148,6 +148,19 @@ async def test_a_schema_that_cannot_be_applied_is_refused(
     assert created.json()["errors"][0]["type"] == "json_schema"
 
 
+async def test_a_prompt_of_placeholders_is_refused(client: Client) -> None:
+    """A million of them would block the gateway each time the prompt is rendered."""
+    body = {"name": str(new_id()), "allowed_tools": [], "sdk_options": {}}
+    prompt = "{{ a }}" * 10_001
+    refused = await client.post("/api/v1/tasks", json={**body, "prompt_template": prompt})
+    assert (refused.status_code, refused.json()["errors"][0]["loc"][-1]) == (422, "prompt_template")
+    created = await client.post("/api/v1/tasks", json={**body, "prompt_template": prompt[7:]})
+    assert created.status_code == 201
+    # A prompt without variables is no template.
+    started = await client.post("/api/v1/task-executions", json={"prompt": prompt})
+    assert started.status_code == 202
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
