@@ -21,13 +21,6 @@ SELECT execution_id, seq, type, at, data FROM execution_events
 WHERE execution_id = :execution_id AND seq > :seq ORDER BY seq LIMIT :limit
 """)
 
-# The lock waits for transactions that have appended events: a reader that starts after this
-# statement reads their events, and all later ones are published.
-_WATCH = text("""
-UPDATE executions SET watched_until = clock_timestamp() + :duration
-WHERE id IN (SELECT id FROM executions WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE)
-""")
-
 _SQL = sql.load("executions/step_log.sql")
 
 
@@ -47,7 +40,7 @@ async def append(session: AsyncSession, execution_id: UUID, *events: Event) -> i
 async def watch(session: AsyncSession, execution_ids: Sequence[UUID]) -> None:
     """Publish the events of these executions for `WATCHED_SECONDS`, and ask workers for text."""
     duration = timedelta(seconds=WATCHED_SECONDS)
-    await session.execute(_WATCH, {"ids": list(execution_ids), "duration": duration})
+    await session.execute(_SQL["watch"], {"ids": list(execution_ids), "duration": duration})
     await notify(session, WATCH_CHANNEL, *map(str, execution_ids))
 
 

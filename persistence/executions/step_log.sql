@@ -188,3 +188,9 @@ LEFT JOIN LATERAL (
     ORDER BY seq DESC LIMIT 1
 ) AS last ON true
 WHERE e.id = :execution_id
+
+-- name: watch
+-- The lock waits for transactions that have appended events: a reader that starts after this
+-- statement reads their events, and all later ones are published.
+UPDATE executions SET watched_until = clock_timestamp() + :duration
+WHERE id IN (SELECT id FROM executions WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE)
