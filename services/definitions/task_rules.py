@@ -111,7 +111,7 @@ def _definition_problems(
 ) -> Iterator[FieldProblem]:
     if definition.prompt_template.count("{{") > MOST_PLACEHOLDERS:
         hint = f"A prompt has at most {MOST_PLACEHOLDERS:,} placeholders; insert text by fewer."
-        yield _problem("prompt_template", hint, "too_long")
+        yield body_problem("prompt_template", hint, "too_long")
     yield from _tool_problems(definition)
     yield from _report_problems(definition)
     yield from _budget_problems(definition, agent, settings.default_model)
