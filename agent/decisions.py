@@ -138,7 +138,9 @@ class Decider:
         What is not repeatable runs again only if a person says that it did not happen.
         """
         if call.effect.is_repeatable:
-            return Decision(replace(call, status=ToolCallStatus.READY, process=None))
+            # Only a call that needed approval has a reason before it ends.
+            status = ToolCallStatus.APPROVED if call.reason else ToolCallStatus.READY
+            return Decision(replace(call, status=status, process=None))
         people = self._snapshot.people
         rule = people.unknown_effect_rule(call.effect)
         reported = refuse(call, ToolCallStatus.FAILED, input_requests.NOT_REPEATED)

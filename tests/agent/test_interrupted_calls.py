@@ -1,16 +1,19 @@
 """Calls that a crash interrupted: what runs again, what the model gets, what a person decides."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from agent.decisions import Decider
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from domain.steps import ToolCallStatus
 from domain.tool_calls import ToolEffect
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 from tests.agent.in_memory.rows import StoredRequest
+from tests.agent.in_memory.snapshots import take_snapshot
 from tests.waiting import eventually
 
 COMMAND = "echo ran >> log; until [ -e go ]; do sleep 0.1; done"
@@ -191,6 +194,26 @@ async def test_the_policy_can_be_to_ask_about_sandboxed_commands(runner: Runner)
     )
     await run.answer(await run.wait_for_request(), decision="skip")
     await run.wait_for_end()
+
+
+@pytest.mark.parametrize(
+    ("rules", "status"),
+    [
+        ({"allowed_tools": ["write_file"]}, ToolCallStatus.READY),
+        ({"ask_tools": ["write_file"]}, ToolCallStatus.APPROVED),
+    ],
+)
+async def test_an_approved_call_that_is_repeated_stays_approved(
+    runner: Runner, rules: dict[str, Any], status: ToolCallStatus
+) -> None:
+    execution = runner.open(LAST_RESULT, **rules)
+    snapshot = take_snapshot(execution, runner.executions)
+    decider = Decider(snapshot, runner.tools, runner.schemas)
+    now = datetime.now(UTC)
+    block = {"id": "toolu_1", "name": "write_file", "input": {"path": "f", "content": "x"}}
+    [decision] = decider.decide([block], turn=1, malformed={}, now=now)
+    started = decider.started(decision.call, None)
+    assert decider.check_effect(started, now).call.status is status
 
 
 async def test_effects_of_earlier_versions_are_external() -> None:
