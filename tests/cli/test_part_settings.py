@@ -1,9 +1,12 @@
 """Parts whose settings are missing or wrong say what to set."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+import worker
+from runtime.settings import Settings
 from tests.stack import perdure
 
 
@@ -13,6 +16,14 @@ def test_a_part_without_settings_says_what_to_set(tmp_path: Path, part: str) -> 
     assert result.returncode == 2
     assert "PERDURE_DATABASE_URL" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "bubblewrap"])
+async def test_a_worker_refuses_a_home_that_commands_could_read(sandbox: str) -> None:
+    given = {"home": "/usr/local/perdure", "database_url": "postgresql://x@127.0.0.1/x"}
+    settings = Settings.model_validate({**given, "sandbox": sandbox})
+    with pytest.raises(SystemExit, match="PERDURE_HOME"):
+        await worker.serve(settings, asyncio.Event(), is_scripted=False)
 
 
 @pytest.mark.parametrize(
