@@ -21,7 +21,7 @@ _ODD_CHARACTER = re.compile(
 """Characters that bash and the parser may read in different ways: controls, blanks, surrogates."""
 
 _RENAMING = re.compile(r"BASH_(?:ALIASES|CMDS)")
-_CONTINUATION = re.compile(r"(?:^|(?P<before>.))(?P<slashes>\\+)\n(?=(?P<after>.)?)", re.DOTALL)
+_CONTINUATION = re.compile(r"(?<!\\)(?:\\\\)*\\\n")
 _SPECIAL = re.compile(rb"\\.|`|\$\(|\$\[|[<>]\(", re.DOTALL)
 _UNQUOTED_OPERATOR = re.compile(rb"[;|&<>()\s`'\"$]")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -91,9 +91,11 @@ def _text_problem(text: str) -> str | None:
     if found := _RENAMING.search(text):
         return f"it may change {found[0]}, which gives programs other names"
     for found in _CONTINUATION.finditer(text):
-        before, after = found["before"] or " ", found["after"] or " "
-        slashes = len(found["slashes"])
-        if slashes % 2 and not after.isspace() and (slashes > 1 or not before.isspace()):
+        start, end = found.span()
+        before, after = text[max(start - 1, 0) : start] or " ", text[end : end + 1] or " "
+        if before == "\n":
+            return "a line consists of a backslash only"
+        if not after.isspace() and not (before.isspace() and found[0] == "\\\n"):
             return "a backslash at the end of a line joins two parts of a word"
     return None
 

@@ -39,6 +39,8 @@ _LINE = re.compile(r"[\s;`]|\$\(")
 _WITH_VALUE = frozenset({"-o", "+o", "-O", "+O", "--rcfile", "--init-file"})
 _SKIPPED = re.compile(r"[-+].*|[A-Za-z_]\w*=.*|[0-9.:]+[smhd]?|0x[0-9a-fA-F]+|[{}!]")
 """Options, assignments and numbers: not the name of a program."""
+_WITHOUT_VALUE = re.compile(r"--[^=]+=.*|-[A-Za-z]\d+|-[0irtx]+|--(?:null|no-run-if-empty)|--?")
+"""Options whose value is not the next word; all others may have one."""
 
 DYNAMIC = "the name of a program is only known when it runs"
 
@@ -61,7 +63,7 @@ def wrapped_by(words: Words) -> Wrapped:
     """The commands in the arguments of a command."""
     name, arguments = program_of(words), words[1:]
     if name in SOURCES and arguments:
-        return Wrapped(unclear=f"'{name}' runs the commands of a file")
+        return Wrapped(unclear=f"'{name}' runs a file; run its commands directly")
     if name in SHELLS:
         return _by_shell(name, arguments)
     if name in EVALUATORS:
@@ -83,7 +85,7 @@ def _by_shell(name: str, arguments: Words) -> Wrapped:
     operands = list(_operands(arguments))
     script = operands[0] if operands else None
     if script is None or script.startswith(("/dev/", "/proc/")) or _reads_input(known):
-        return Wrapped(unclear=f"'{name}' reads its commands from its input")
+        return Wrapped(unclear=f"'{name}' reads its commands from its input; use -c")
     return Wrapped()
 
 
@@ -156,7 +158,8 @@ def _is_dynamic(words: Sequence[str | None]) -> bool:
     for word in words:
         if word is None:
             return True
-        if not previous.startswith("-") and not _SKIPPED.fullmatch(word):
+        has_value = previous.startswith("-") and not _WITHOUT_VALUE.fullmatch(previous)
+        if not has_value and not _SKIPPED.fullmatch(word):
             return False
         previous = word
     return False

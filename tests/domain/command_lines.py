@@ -17,6 +17,8 @@ RUNNING = (
     *("coproc A { rm x; }; wait", "FOO=1 rm x", "FOO= BAR=2 rm x", "a[0]=1 rm x"),
     *(">f rm x", "2>&1 rm x", ">f 2>g rm x", "<<<x rm x", "rm >f x", "{ fd=1; } >f; rm x"),
     *(r"\rm x", r"r\m x", '"rm" x', "'rm' x", 'r"m" x', "r''m x", "$'rm' x", r"$'\x72m' x"),
+    *("true\n\\\n rm x", "true\n \\\n rm x", "true;\n\\\nrm x", "if \\\n rm x; then :; fi"),
+    *("true\n \\\n\\\n rm x", "true\n \\\n\\\n\\\nrm x", "r\\\n\\\nm x", "r\\m\\\n x"),
     *("r\\\nm x", "rm\\\n x", "true;\\\nrm x", "{rm,x}", "r{m,} x", "$(echo rm) x"),
     *("`echo rm` x", "a=rm; $a x", 'a=rm; "$a" x', "a=rm; ${a} x", "echo $(rm x)"),
     *('echo "$(rm x)"', "echo `rm x`", "a=$(rm x)", "export A=$(rm x)", "cat <(rm x)"),
