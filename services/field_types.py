@@ -58,9 +58,15 @@ def _to_utc(moment: datetime) -> datetime:
 Moment = Annotated[AwareDatetime, BeforeValidator(_read), AfterValidator(_to_utc)]
 """A time in a request, with a UTC offset; converted to UTC."""
 
-Day = Annotated[
-    date | Annotated[AwareDatetime, AfterValidator(_to_utc)], BeforeValidator(_as_written)
-]
+def _read_day(value: Any) -> Any:
+    """Read a time with its checks: in a union, they would name the branch in the location."""
+    if not isinstance(value, str) or len(value) <= len("2026-11-21"):
+        return _as_written(value)
+    read = _read(value)
+    return _to_utc(read).date() if isinstance(read, datetime) and read.tzinfo else read
+
+
+Day = Annotated[date | AwareDatetime, BeforeValidator(_read_day)]
 """A day in a request, or a time, which means its day in UTC."""
 
 
