@@ -7,6 +7,7 @@ from temporalio.client import Client
 
 from api.auth.authentication import Authenticator
 from api.auth.rate_limits import AtOnce, Rates
+from api.http.large_bodies import LargeBodies
 from api.live_updates import LiveUpdates
 from persistence.blobs import BlobStore
 from persistence.db.database import Database
@@ -41,5 +42,6 @@ class Gateway:
     watcher: LiveUpdates
     outbound: Outbound
     """Connects to addresses from users."""
+    large_bodies: LargeBodies = field(default_factory=LargeBodies)
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     """Limits concurrent renderings of reports."""

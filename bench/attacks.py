@@ -127,7 +127,7 @@ async def slow_heads(target: Target) -> None:
 
 async def large_definitions(target: Target) -> None:
     """Send definitions of 9 MB: ones that are refused, ones that are stored, and read the list."""
-    objects = b'{"name": "a", "prompt_template": "b", "default_variables": {"a": [%s]}, "x": 1}' % (
+    objects = b'{"name": "a", "prompt_template": "b", "default_variables": {"a": [%s]}}' % (
         b",".join([b"{}"] * (DEFINITION_CHARACTERS // 3))
     )
     bodies: list[Callable[[], bytes]] = [
@@ -152,7 +152,8 @@ async def large_definitions(target: Target) -> None:
 
 
 def _task(prompt: str) -> bytes:
-    return json.dumps({"name": secrets.token_hex(8), "prompt_template": prompt}).encode()
+    body = {"name": secrets.token_hex(8), "prompt_template": prompt}
+    return json.dumps({**body, "allowed_tools": [], "sdk_options": {}}).encode()
 
 
 async def many_streams(target: Target) -> None:

@@ -30,7 +30,11 @@ _ABOUT = """Perdure runs tasks for Claude durably. Each run of a task is one Tem
   has changed), or as `If-None-Match` with GET (304 if it has not).
 - Lists are newest first; events, messages and calls of an execution are oldest first. To get the
   next page, send `next_cursor` as `cursor`, or follow `_links.next`. `total` is exact up to 10,000;
-  for more, `total_is_capped` is true.
+  for more, `total_is_capped` is true. A page whose items are large has fewer of them than
+  `page_size`: it ends when they have 4 MiB. The cursor continues after the last one; page numbers
+  do not, so use cursors for lists of large items.
+- A request body can have 100,000 JSON values. A user's bodies of more than 256 KiB are handled one
+  after the other.
 - `_links` are paths; relations that do not exist are omitted.
 - Every response contains `X-Request-ID`. You can send your own.
 

@@ -1,5 +1,7 @@
 """An authenticated request, as a dependency of routes: `call: Called`."""
 
+import time
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated
 
@@ -8,6 +10,7 @@ from fastapi import Depends, Request
 from api.auth.authentication import Principal
 from api.gateway import Gateway
 from api.http.errors import PayloadTooLargeError
+from api.http.large_bodies import LARGE_BYTES, end_turn_after
 from domain.errors import (
     PermissionDeniedError,
     RateLimitedError,
@@ -99,6 +102,16 @@ class Call:
         """The services of this gateway."""
         return self.gateway.services
 
+    def _leave_with(self, leave: Callable[[], None]) -> None:
+        """Call this function, too, after the response."""
+        leave_request = self.request.scope[LEAVE]
+
+        def leave_both() -> None:
+            leave_request()
+            leave()
+
+        self.request.scope[LEAVE] = leave_both
+
     async def body(self) -> bytes:
         """The whole body, read once.
 
@@ -113,14 +126,21 @@ class Call:
         limit = self.gateway.settings.api_body_limit_bytes
         chunks: list[bytes] = []
         size = 0
-        async for chunk in self.request.stream():
-            size += len(chunk)
-            if size <= limit:
-                chunks.append(chunk)
-            else:
-                chunks.clear()
-                if size > limit * DRAINED_TIMES:
-                    break
+        turn = None
+        try:
+            async for chunk in self.request.stream():
+                size += len(chunk)
+                if size > LARGE_BYTES and turn is None:
+                    turn = await self.gateway.large_bodies.wait(self.principal.user_id)
+                if size <= limit:
+                    chunks.append(chunk)
+                else:
+                    chunks.clear()
+                    if size > limit * DRAINED_TIMES:
+                        break
+        finally:
+            if turn is not None:
+                self._leave_with(end_turn_after(turn, time.monotonic()))
         if size > limit:
             raise PayloadTooLargeError(
                 f"The body exceeds the limit of {limit} bytes; send a smaller one."

@@ -70,7 +70,7 @@ async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Resp
     """List your tasks and the public ones, newest first."""
     async with call.gateway.database.reading() as session:
         page = await tasks.page(session, call.principal.user_id, query.filter(), query.window())
-        stored = await tasks.load_definitions(session, page.rows)
+        page, stored = await tasks.load_definitions(session, page)
     return render_items(call, query, page, [render_task(call, task) for task in stored])
 
 

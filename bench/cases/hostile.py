@@ -28,6 +28,9 @@ QUIET_SECONDS = 10.0
 PAUSE_SECONDS = 0.05
 """Between two requests of the other user."""
 
+ME_SECONDS = 30.0
+"""After which a request of the other user has failed."""
+
 MEMORY_SECONDS = 90.0
 """How long after an attack memory may take to return."""
 
@@ -158,17 +161,20 @@ async def _measure_for(ours: Perdure, seconds: float) -> Others:
 
 async def _ask_me(ours: Perdure, others: Others, until: float) -> None:
     """A new connection each time: an attack must not keep others from connecting."""
-    while time.monotonic() < until:
-        began = time.perf_counter()
-        try:
-            async with httpx2.AsyncClient(
-                base_url=ours.http.base_url, headers=ours.http.headers, timeout=30
-            ) as client:
+    async with httpx2.AsyncClient(
+        base_url=ours.http.base_url,
+        headers=ours.http.headers,
+        timeout=ME_SECONDS,
+        limits=httpx2.Limits(max_keepalive_connections=0),
+    ) as client:
+        while time.monotonic() < until:
+            began = time.perf_counter()
+            try:
                 (await client.get("/api/v1/me")).raise_for_status()
-        except httpx2.HTTPError:
-            others.failures += 1
-        others.me.append(time.perf_counter() - began)
-        await asyncio.sleep(PAUSE_SECONDS)
+            except httpx2.HTTPError:
+                others.failures += 1
+            others.me.append(time.perf_counter() - began)
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _execute(ours: Perdure, others: Others, until: float) -> None:

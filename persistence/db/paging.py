@@ -6,15 +6,31 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, union_all
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Select,
+    String,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.ids import first_id_at
 from persistence.tables.columns import Row
 
 COUNTED = 10_000
 """Totals are exact up to here (contract.md, section 1): counting a million rows takes 90 ms."""
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends after the row that exceeds this size of texts and JSON (chosen: a hundred ordinary
+executions have less than 1 MB)."""
 
 SKEW = timedelta(minutes=10)
 """Between the clock that made an id and the database's, plus the time of a transaction (chosen:
@@ -108,14 +124,57 @@ async def newest(
     ids = (
         select(found.c.id).order_by(found.c.id.desc()).offset(window.offset).limit(window.limit + 1)
     )
-    page = await session.scalars(select(row).where(key.in_(ids)).order_by(key.desc()))
-    rows = page.all()
+    rows, has_more = await read_bounded(
+        session, row, select(row).where(key.in_(ids)), [key], window.limit, newest_first=True
+    )
     return Page(
-        rows=rows[: window.limit],
+        rows=rows,
         total=min(total, COUNTED),
         is_capped=total > COUNTED,
-        has_more=len(rows) > window.limit,
+        has_more=has_more,
     )
+
+
+async def read_bounded(
+    session: AsyncSession,
+    row: type[R],
+    query: Select[R],
+    order: Sequence[InstrumentedAttribute[Any]],
+    limit: int,
+    *,
+    newest_first: bool = False,
+) -> tuple[Sequence[R], bool]:
+    """At most `limit` rows of a query in this order, and whether it has more.
+
+    There are fewer if their texts would exceed `PAGE_BYTES`, but at least one. Postgres computes
+    the sizes, so rows that are left out are not sent.
+    """
+    listed = query.order_by(*_sorted(order, newest_first=newest_first)).limit(limit + 1).subquery()
+    keys = [listed.c[column.key] for column in order]
+    ordered = _sorted(keys, newest_first=newest_first)
+    texts = [listed.c[column.name] for column in row.__table__.columns if _is_text(column)]
+    size = sum((func.coalesce(func.octet_length(cast(t, Text)), 0) for t in texts), literal(0))
+    before = func.sum(size).over(order_by=ordered) - size
+    number = func.row_number().over(order_by=ordered)
+    sized = select(
+        listed, before.label("bytes_before"), number.label("n"), func.count().over().label("found")
+    ).subquery()
+    found = await session.execute(
+        select(aliased(row, sized), sized.c.found)
+        .where(sized.c.bytes_before < PAGE_BYTES, sized.c.n <= limit)
+        .order_by(sized.c.n)
+    )
+    rows = found.all()
+    return [one[0] for one in rows], bool(rows) and rows[0].found > len(rows)
+
+
+def _sorted(columns: Sequence[Any], *, newest_first: bool) -> list[Any]:
+    return [column.desc() for column in columns] if newest_first else list(columns)
+
+
+def _is_text(column: ColumnElement[object]) -> bool:
+    is_json = isinstance(column.type, JSON) and not isinstance(column.type, JSONB)
+    return is_json or isinstance(column.type, String)
 
 
 async def _count(

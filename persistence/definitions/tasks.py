@@ -1,16 +1,24 @@
 """Tasks and their immutable versions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.schedules import TaskSchedule
-from persistence.db.paging import COUNTED, Page, Window, matching, newest
+from persistence.db.paging import (
+    COUNTED,
+    PAGE_BYTES,
+    Page,
+    Window,
+    matching,
+    newest,
+    read_bounded,
+)
 from persistence.definitions import schedules
 from persistence.definitions.named_resources import flush_unique
 from persistence.sessions.timeline import TimelinePage, TimelineRange
@@ -77,16 +85,33 @@ async def page(
     return await newest(session, TaskRow, TaskRow.id, [own, shared], window)
 
 
-async def load_definitions(session: AsyncSession, rows: Sequence[TaskRow]) -> list[StoredTask]:
-    """The rows with the definitions of their newest versions, in the same order."""
-    keys = [(row.id, row.version) for row in rows]
+async def load_definitions(
+    session: AsyncSession, page: Page[TaskRow]
+) -> tuple[Page[TaskRow], list[StoredTask]]:
+    """The page with the definitions of the newest versions; it ends before `PAGE_BYTES`."""
+    size = func.octet_length(cast(TaskVersionRow.definition, Text)).label("size")
+    keys = [(row.id, row.version) for row in page.rows]
+    current = tuple_(TaskVersionRow.task_id, TaskVersionRow.version)
+    sizes = await session.execute(select(TaskVersionRow.task_id, size).where(current.in_(keys)))
+    rows = _take(page.rows, {found.task_id: found.size for found in sizes})
     found = await session.execute(
         select(TaskVersionRow.task_id, TaskVersionRow.definition).where(
-            tuple_(TaskVersionRow.task_id, TaskVersionRow.version).in_(keys)
+            current.in_(keys[: len(rows)])
         )
     )
     definitions = {row.task_id: row.definition for row in found}
-    return [StoredTask(row, definitions[row.id]) for row in rows]
+    shortened = replace(page, rows=rows, has_more=page.has_more or len(rows) < len(page.rows))
+    return shortened, [StoredTask(row, definitions[row.id]) for row in rows]
+
+
+def _take(rows: Sequence[TaskRow], sizes: Mapping[UUID, int]) -> Sequence[TaskRow]:
+    """The first rows, until their definitions have `PAGE_BYTES`."""
+    total = 0
+    for position, row in enumerate(rows, 1):
+        total += sizes[row.id]
+        if total >= PAGE_BYTES:
+            return rows[:position]
+    return rows
 
 
 async def page_versions(
@@ -99,12 +124,17 @@ async def page_versions(
     query = select(TaskVersionRow).where(TaskVersionRow.task_id == task_id)
     if span.after is not None:
         query = query.where(TaskVersionRow.version < span.after)
-    ordered = query.order_by(TaskVersionRow.version.desc()).offset(span.offset)
-    found = (await session.scalars(ordered.limit(span.limit + 1))).all()
-    rows = found[: span.limit]
+    rows, has_more = await read_bounded(
+        session,
+        TaskVersionRow,
+        query.offset(span.offset),
+        [TaskVersionRow.version],
+        span.limit,
+        newest_first=True,
+    )
     # Versions are numbered without gaps, so the newest number is their count.
     count = total or 0
-    last = rows[-1].version if len(found) > span.limit else None
+    last = rows[-1].version if has_more else None
     return TimelinePage(rows, min(count, COUNTED), count > COUNTED, last)
 
 

@@ -5,14 +5,14 @@ Each list is read after a cursor that grows with the timeline, so a client can f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from persistence.db.paging import COUNTED
+from persistence.db.paging import COUNTED, read_bounded
 from persistence.tables.columns import Row
 from persistence.tables.executions import ExecutionEventRow
 from persistence.tables.sessions import MessageRow, ModelCallRow, ToolCallRow
@@ -69,9 +69,7 @@ async def list_tool_calls(
     """Tool calls, including superseded ones; the cursor is the position in the list."""
     condition = ToolCallRow.execution_id == execution_id
     order = (ToolCallRow.turn, ToolCallRow.position, ToolCallRow.id)
-    return await _read_by_position(
-        session, select(ToolCallRow).where(condition).order_by(*order), span
-    )
+    return await _read_by_position(session, ToolCallRow, condition, order, span)
 
 
 async def list_model_calls(
@@ -80,9 +78,7 @@ async def list_model_calls(
     """Every attempt of every model call, including superseded ones; the cursor is the position."""
     condition = ModelCallRow.execution_id == execution_id
     order = (ModelCallRow.turn, ModelCallRow.try_number, ModelCallRow.id)
-    return await _read_by_position(
-        session, select(ModelCallRow).where(condition).order_by(*order), span
-    )
+    return await _read_by_position(session, ModelCallRow, condition, order, span)
 
 
 async def _read_by_seq(
@@ -93,27 +89,31 @@ async def _read_by_seq(
     span: TimelineRange,
 ) -> TimelinePage[R]:
     query = select(row).where(condition)
+    total = await _count(session, query)
     following = query if span.after is None else query.where(cursor > span.after)
-    rows, total = await _read(session, query, following.order_by(cursor).offset(span.offset), span)
-    last = getattr(rows[span.limit - 1], cursor.key) if len(rows) > span.limit else None
-    return TimelinePage(rows[: span.limit], min(total, COUNTED), total > COUNTED, last)
+    part = following.offset(span.offset)
+    rows, has_more = await read_bounded(session, row, part, [cursor], span.limit)
+    last = getattr(rows[-1], cursor.key) if has_more else None
+    return TimelinePage(rows, min(total, COUNTED), total > COUNTED, last)
 
 
 async def _read_by_position(
-    session: AsyncSession, query: Select[R], span: TimelineRange
+    session: AsyncSession,
+    row: type[R],
+    condition: ColumnElement[bool],
+    order: Sequence[InstrumentedAttribute[Any]],
+    span: TimelineRange,
 ) -> TimelinePage[R]:
     """Read by position: a turn has a few calls, and an execution some hundred turns."""
+    query = select(row).where(condition)
+    total = await _count(session, query)
     start = (span.after or 0) + span.offset
-    rows, total = await _read(session, query, query.offset(start), span)
-    last = start + span.limit if len(rows) > span.limit else None
-    return TimelinePage(rows[: span.limit], min(total, COUNTED), total > COUNTED, last)
+    rows, has_more = await read_bounded(session, row, query.offset(start), order, span.limit)
+    last = start + len(rows) if has_more else None
+    return TimelinePage(rows, min(total, COUNTED), total > COUNTED, last)
 
 
-async def _read(
-    session: AsyncSession, query: Select[R], part: Select[R], span: TimelineRange
-) -> tuple[Sequence[R], int]:
-    """The rows, one more than the limit if there are more, and the bounded count."""
-    counted = query.order_by(None).limit(COUNTED + 1).subquery()
-    total = await session.scalar(select(func.count()).select_from(counted)) or 0
-    rows = await session.scalars(part.limit(span.limit + 1))
-    return rows.all(), total
+async def _count(session: AsyncSession, query: Select[R]) -> int:
+    """The bounded count."""
+    counted = query.limit(COUNTED + 1).subquery()
+    return await session.scalar(select(func.count()).select_from(counted)) or 0

@@ -96,14 +96,17 @@ def _raise_problems(
 ) -> None:
     if problems:
         raise InvalidInputError(detail, problems)
-    if caller.is_admin:
-        return
+    if not caller.is_admin and (refusal := admin_requirement(definition)):
+        raise PermissionDeniedError(refusal)
+
+
+def admin_requirement(definition: TaskDefinition) -> str | None:
+    """Why only an admin may store and run this definition; None if any user may."""
     if definition.sdk_options.permission_mode == "bypassPermissions":
-        raise PermissionDeniedError(
-            "Setting permission_mode to bypassPermissions requires the admin role."
-        )
+        return "Setting permission_mode to bypassPermissions requires the admin role."
     if any(mcp_rules.command_problems(definition.sdk_options.mcp_servers)):
-        raise PermissionDeniedError("Using a command as MCP server requires the admin role.")
+        return "Using a command as MCP server requires the admin role."
+    return None
 
 
 def _definition_problems(

@@ -20,6 +20,7 @@ from domain.templates import LONGEST_RENDERED, rendered_length
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import creation, prerequisites, queries
 from persistence.executions.creation import SESSION_BUSY, Start, Work
+from persistence.identity import users
 from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work, references, task_rules
@@ -113,6 +114,7 @@ async def check_start(
 ) -> Agent | None:
     """Check that an execution can start, without starting it. Return the agent it names."""
     definition = start.work.definition
+    await _require_admin(work, start)
     agent, problems = await references.find_agent(work.session, start.user_id, definition)
     if strict_variables:
         problems += [
@@ -140,6 +142,20 @@ async def check_start(
     if problems:
         raise InvalidInputError("The execution can't be started; see errors.", problems)
     return agent
+
+
+async def _require_admin(work: UnitOfWork, start: Start) -> None:
+    """Refuse what only an admin may run, if the owner was an admin when it was stored, and is none.
+
+    Raises:
+        PermissionDeniedError: neither the owner nor the caller is an admin.
+    """
+    requirement = task_rules.admin_requirement(start.work.definition)
+    if requirement is None or work.caller.is_admin:
+        return
+    user = await users.find_current(work.session, start.user_id)
+    if user is None or user.role != "admin":
+        raise PermissionDeniedError(f"{requirement} Change it, or ask an admin to run it.")
 
 
 def active_work_of(task: StoredTask) -> Work:

@@ -5,7 +5,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import InvalidInputError, QuotaExceededError, UserDisabledError
+from domain.errors import (
+    InvalidInputError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    UserDisabledError,
+)
 from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions.creation import Start
@@ -62,7 +67,7 @@ async def _start_or_skip(work: UnitOfWork, firing: Firing) -> UUID | SkipReason:
     )
     try:
         return (await start_execution(work, start, scheduled_at=firing.scheduled_at)).id
-    except InvalidInputError:
+    except (InvalidInputError, PermissionDeniedError):
         return SkipReason.INVALID_INPUT
     except QuotaExceededError:
         return SkipReason.QUOTA_EXCEEDED

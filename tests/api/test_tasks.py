@@ -6,7 +6,7 @@ import pytest
 
 from domain.ids import new_id
 from tests.api.test_agents import make_agent
-from tests.api.world import TASK, make_task
+from tests.api.world import TASK, World, execute, make_task
 
 Client = httpx2.AsyncClient
 
@@ -204,6 +204,32 @@ async def test_bypassing_permissions_takes_an_admin(client: Client, admin: Clien
     body = {**TASK, "name": str(new_id()), "sdk_options": {"permission_mode": "bypassPermissions"}}
     assert (await client.post("/api/v1/tasks", json=body)).status_code == 403
     assert (await admin.post("/api/v1/tasks", json=body)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"permission_mode": "bypassPermissions"},
+        {"mcp_servers": {"local": {"command": "server"}}},
+    ],
+    ids=["bypass", "command"],
+)
+async def test_what_takes_an_admin_does_not_run_for_a_former_one(
+    world: World, options: dict[str, Any]
+) -> None:
+    async with world.client("chief", role="admin") as chief:
+        task = await make_task(chief, sdk_options=options)
+        await execute(chief, task)
+    async with world.client("chief") as former:
+        for path in (task["_links"]["execute"], f"{task['_links']['self']}/dry-run"):
+            refused = await former.post(path, json={})
+            assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+        changed = await former.patch(task["_links"]["self"], json={"sdk_options": {}})
+        assert changed.status_code == 200
+        await execute(former, task)
+    async with world.client("chief", role="admin") as chief:
+        await chief.patch(task["_links"]["self"], json={"sdk_options": options})
+        await execute(chief, task)
 
 
 async def test_tasks_are_found_by_their_filters(client: Client) -> None:
