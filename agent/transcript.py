@@ -145,7 +145,7 @@ def _is_accepted(block: Mapping[str, Any]) -> bool:
     kind = block.get("type")
     if kind in THINKING:
         value = block.get(THINKING[kind])
-        return isinstance(value, str) and bool(value)
+        return isinstance(value, str) and bool(value.strip())
     return kind is not None and kind not in USER_BLOCKS and not _is_blank(block)
 
 

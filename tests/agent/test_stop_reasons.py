@@ -214,6 +214,7 @@ async def test_a_call_that_was_not_run_does_not_spoil_the_conversation(
         {"type": "thinking", "thinking": "x", "signature": ""},
         {"type": "thinking", "thinking": "x"},
         {"type": "thinking", "thinking": "x", "signature": 5},
+        {"type": "thinking", "thinking": "x", "signature": " "},
         {"type": "redacted_thinking"},
         {"type": "redacted_thinking", "data": ""},
         {"type": "tool_result", "tool_use_id": "a", "content": "b"},
