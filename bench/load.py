@@ -1,12 +1,16 @@
 """A client that asks for one address as fast as it is answered, in a process of its own.
 
-`python -m bench.load URL CONNECTIONS SECONDS [HEADER]` prints requests per second and latencies.
+`python -m bench.load URL CONNECTIONS SECONDS [HEADER ...]` prints requests a second and latencies.
+Connections take turns with the headers, so that each can belong to another user.
 """
 
 import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
+from itertools import cycle
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -60,16 +64,25 @@ class Asking(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-async def load(url: str, connections: int, seconds: float, header: str) -> dict[str, float]:
+async def load(
+    url: str, connections: int, seconds: float, headers: Sequence[str]
+) -> dict[str, float]:
     """Requests per second, and the median and 99th percentile of latencies in ms."""
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
-    lines = [f"GET {target} HTTP/1.1", f"Host: {parts.netloc}", *([header] if header else [])]
-    request = "\r\n".join([*lines, "", ""]).encode()
+    lines = [f"GET {target} HTTP/1.1", f"Host: {parts.netloc}"]
+    requests = cycle(
+        "\r\n".join([*lines, *([header] if header else []), "", ""]).encode()
+        for header in headers or [""]
+    )
     began = time.perf_counter()
     loop = asyncio.get_running_loop()
     asking: list[Asking] = [
-        (await loop.create_connection(lambda: Asking(request, began + seconds), *_peer(url)))[1]
+        (
+            await loop.create_connection(
+                partial(Asking, next(requests), began + seconds), *_peer(url)
+            )
+        )[1]
         for _ in range(connections)
     ]
     await asyncio.gather(*(one.ended for one in asking))
@@ -89,4 +102,4 @@ def _peer(url: str) -> tuple[str, int]:
 
 if __name__ == "__main__":
     address, number, duration, *more = sys.argv[1:]
-    print(json.dumps(uvloop.run(load(address, int(number), float(duration), "".join(more)))))
+    print(json.dumps(uvloop.run(load(address, int(number), float(duration), more))))

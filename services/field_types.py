@@ -58,6 +58,7 @@ def _to_utc(moment: datetime) -> datetime:
 Moment = Annotated[AwareDatetime, BeforeValidator(_read), AfterValidator(_to_utc)]
 """A time in a request, with a UTC offset; converted to UTC."""
 
+
 def _read_day(value: Any) -> Any:
     """Read a time with its checks: in a union, they would name the branch in the location."""
     if not isinstance(value, str) or len(value) <= len("2026-11-21"):

@@ -174,8 +174,9 @@ class _Served:
         self._url = url
         self._much = much
         self._directory = directory
-        token = mint(SECRET, user=READER, role="user", lives=timedelta(hours=1))
-        self._header = f"Authorization: Bearer {token}"
+        self._header = _authorization(READER, "user")
+        # The default limit of requests is for each user.
+        self._busy = [_authorization(f"busy-{n}", "admin") for n in range(BUSY_CONNECTIONS)]
 
     async def pages(self) -> list[dict[str, Any]]:
         """The first page and the deep one, one request after the other."""
@@ -200,12 +201,18 @@ class _Served:
         say(f"  {path.partition('?')[0]}, {connections} at a time")
         child = await Child.start(
             "bench.load",
-            *(f"{self._url}{path}", str(connections), str(LOAD_SECONDS), self._header),
+            *(f"{self._url}{path}", str(connections), str(LOAD_SECONDS)),
+            *(self._busy if connections == BUSY_CONNECTIONS else [self._header]),
             environment={},
             log=self._directory / "load.log",
             cwd=self._directory,
         )
         return await child.read(within=READY_SECONDS)
+
+
+def _authorization(user: str, role: str) -> str:
+    token = mint(SECRET, user=user, role=role, lives=timedelta(hours=1))
+    return f"Authorization: Bearer {token}"
 
 
 @asynccontextmanager
