@@ -12,6 +12,7 @@ from runtime.outbound import Outbound, checked_url
 from runtime.schedules import Schedules
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
+from services.model_catalog import ModelCatalog
 from services.ports import UserCache
 from services.quotas import QuotaGuard, Quotas
 from services.unit_of_work import OperatorSettings, Services
@@ -45,5 +46,6 @@ def compose_services(
             working_directories=settings.working_directories,
             check_url=partial(checked_url, exemptions=outbound.exemptions),
         ),
+        models=ModelCatalog(database),
         user_caches=(*user_caches, quotas),
     )

@@ -155,10 +155,10 @@ def execution_runner(
 
 
 def background_tasks(
-    settings: Settings, runner: ExecutionRunner, services: Services
+    settings: Settings, runner: ExecutionRunner, services: Services, model: ClaudeModel
 ) -> AbstractAsyncContextManager[None]:
     """Run the listener for Postgres notifications and the periodic tasks."""
-    tasks = periodic_tasks(services)
+    tasks = periodic_tasks(services, model.list_models)
     listener = Listener(
         str(settings.database_url),
         {
@@ -173,7 +173,7 @@ def background_tasks(
 
 @asynccontextmanager
 async def working(
-    settings: Settings, *, client: Client, model: Model, is_scripted: bool = False
+    settings: Settings, *, client: Client, model: ClaudeModel, is_scripted: bool = False
 ) -> AsyncIterator[None]:
     """Run the task queues and the background tasks while the block runs, then drain.
 
@@ -194,7 +194,7 @@ async def working(
             settings, database, client, outbound, schemas, remembered_seconds=0
         )
         runner = execution_runner(settings, database, model, schemas, is_scripted=is_scripted)
-        await stack.enter_async_context(background_tasks(settings, runner, services))
+        await stack.enter_async_context(background_tasks(settings, runner, services, model))
         deliveries = delivery_activities(settings, services, outbound)
         activities = Activities(runner, services)
         await stack.enter_async_context(deliveries_worker(client, deliveries))

@@ -8,11 +8,12 @@ from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
 from services import maintenance, notifications
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
+from services.model_catalog import READ_EVERY_SECONDS, ListModels
 from services.scheduling import synchronisation
 from services.unit_of_work import Services
 
 
-def periodic_tasks(services: Services) -> Sequence[PeriodicTask]:
+def periodic_tasks(services: Services, list_models: ListModels) -> Sequence[PeriodicTask]:
     """Return the tasks of one worker. Any number of workers may run them at the same time.
 
     All periods are chosen. Unless a comment says more, a sweep without work reads an empty index.
@@ -48,4 +49,5 @@ def periodic_tasks(services: Services) -> Sequence[PeriodicTask]:
         PeriodicTask("expired_keys", 60, delete_keys, batch=maintenance.BATCH),
         PeriodicTask("consumed_signals", 60, delete_signals, batch=maintenance.BATCH),
         PeriodicTask("usage_totals", 60, total_days),
+        PeriodicTask("models", READ_EVERY_SECONDS, partial(services.models.ask, list_models)),
     ]

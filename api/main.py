@@ -156,7 +156,7 @@ async def composed(settings: Settings, database_url: str, tokens: Tokens) -> Asy
         watcher=watcher,
         outbound=outbound,
     )
-    async with watcher.running():
+    async with services.models.kept_current(), watcher.running():
         yield gateway
     await schemas.close()
     await tokens.close()

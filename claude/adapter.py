@@ -9,8 +9,10 @@ from typing import Protocol, Self
 
 from claude import failures, normalisation, request_body
 from claude.answer_stream import EventDecoder, MalformedStreamError, MessageBuilder, parse_object
+from claude.model_list import read_lifecycles
 from domain.errors import ModelCallError, ModelFailureKind
 from domain.model_calls import ModelRequest, ModelResponse
+from domain.model_lifecycles import ModelLifecycle
 
 READ_TIMEOUT = timedelta(minutes=5)
 """The longest silence within an answer (chosen). The API sends pings while the model thinks, so a
@@ -66,6 +68,14 @@ class MessagesServer(Protocol):
 
         Raises:
             ModelCallError: the answer was an error, or no answer came.
+        """
+        ...
+
+    async def list_models(self) -> object:
+        """The answer of the Models API as it came.
+
+        Raises:
+            ModelCallError: the server has no Models API, or did not answer.
         """
         ...
 
@@ -138,6 +148,15 @@ class ClaudeModel:
             raise failures.from_connection(error, request_id=answer.request_id) from error
         finally:
             await answer.aclose()
+
+    async def list_models(self) -> Mapping[str, ModelLifecycle] | None:
+        """The lifecycles of models; None before the first call, or if there is no Models API."""
+        if self._server is None:
+            return None
+        try:
+            return read_lifecycles(await self._server.list_models())
+        except ModelCallError:
+            return None
 
     async def close(self) -> None:
         """Close all connections. Active calls fail."""

@@ -87,6 +87,19 @@ class Transport:
         # The result has the type of `cast_to`; the signature allows only the SDK's stream classes.
         return StreamedAnswer(cast("httpx2.Response", response))
 
+    async def list_models(self) -> object:
+        """The answer of the Models API as it came.
+
+        Raises:
+            ModelCallError: the server has no Models API, or did not answer.
+        """
+        with _as_model_errors(None):
+            response = await self._client.get("/v1/models?limit=1000", cast_to=httpx2.Response)
+            try:
+                return response.json()
+            except ValueError as error:
+                raise failures.from_connection(error, request_id=None) from error
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.close()

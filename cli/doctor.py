@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cli.stack.addresses import is_free
 from cli.stack.assembly import Ports
 from cli.stack.home import Home
 from cli.stack.process import PartFailedError
+from domain.model_lifecycles import ModelLifecycle, describe_retirement
 from runtime.settings import Settings
 
 PROBE_SECONDS = 10  # a version or an empty sandbox takes milliseconds
@@ -50,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _program("temporal", "PERDURE_TEMPORAL_ADDRESS", temporal.binary)
     yield _sandbox(settings)
     yield model()
+    yield from _model_lifecycle(settings)
     yield _disk(settings)
     home = Home(settings.home.absolute())
     if home.path.exists() and home.is_held():
@@ -118,6 +121,28 @@ def model() -> Finding:
         "no key: executions will fail with model_not_configured",
         "Set ANTHROPIC_API_KEY, or use `perdure up --scripted-model` to try Perdure without a key.",
     )
+
+
+def _model_lifecycle(settings: Settings) -> Iterator[Finding]:
+    """The default model, if it is retired or soon will be."""
+    from claude.adapter import ClaudeModel  # loads the SDK
+
+    async def ask() -> Mapping[str, ModelLifecycle]:
+        claude = ClaudeModel.create()
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await claude.ready()
+                return await claude.list_models() or {}
+        except TimeoutError:
+            return {}
+        finally:
+            await claude.close()
+
+    has_model = model().state is State.OK
+    known = asyncio.run(ask()) if has_model else {}
+    warning = describe_retirement(settings.model, known, datetime.now(UTC))
+    if warning is not None:
+        yield Finding("default model", State.HINT, warning, "Set PERDURE_MODEL to another model.")
 
 
 def _disk(settings: Settings) -> Finding:

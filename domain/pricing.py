@@ -5,17 +5,16 @@ tier; batch discounts, fast mode, regional surcharges and fees of server tools a
 """
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, Decimal
 
 from domain.model_calls import Usage
+from domain.model_lifecycles import undated
 
 _PER_TOKENS = 1_000_000
 _MICRO_USD = Decimal("0.000001")
-_DATED = re.compile(r"-\d{8}$")
 
 _BYTES_PER_TOKEN = 2
 """Bytes per token of dense text (chosen). English prose has about four (Anthropic's rule of thumb),
@@ -149,10 +148,5 @@ def _rate_at(model: str, prompt_tokens: int, at: datetime) -> Rate | None:
 
 
 def _prices_of(model: str) -> Iterator[Price]:
-    name = _undated(model)
+    name = undated(model)
     return (entry for entry in PRICES if entry.model == name)
-
-
-def _undated(model: str) -> str:
-    """The name without its release date: `claude-haiku-4-5-20251001` is `claude-haiku-4-5`."""
-    return _DATED.sub("", model)

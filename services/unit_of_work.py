@@ -33,6 +33,7 @@ from persistence.executions.creation import make_start_request
 from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
 from services.caller import Caller
+from services.model_catalog import ModelCatalog
 from services.ports import ScheduleServer, UserCache, WorkflowServer
 from services.quotas import QuotaGuard
 from services.scheduling.synchronisation import send_backfill, synchronise
@@ -79,6 +80,7 @@ class Services:
     secrets: SecretSealer
     schemas: SchemaEvaluator
     settings: OperatorSettings
+    models: ModelCatalog
     user_caches: Sequence[UserCache] = ()
     """What this process remembers about users for some seconds."""
 

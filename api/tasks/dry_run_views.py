@@ -16,13 +16,15 @@ from domain.agents import system_prompt_of
 from domain.offers import offers
 from domain.templates import render
 from persistence.ledger.forecasts import Forecast
-from services.definitions.warnings import definition_warnings
+from services.definitions.warnings import definition_warnings, model_warnings
 from services.executions.dry_running import DryRunResult
 
 
-async def respond_dry_run(_: Call, __: AsyncSession, result: DryRunResult) -> Response:
+async def respond_dry_run(call: Call, _: AsyncSession, result: DryRunResult) -> Response:
     """Respond with what an execution would be."""
-    return answer(render_dry_run(result))
+    rendered = render_dry_run(result)
+    about_model = model_warnings(call.gateway.services.models, result.model)
+    return answer(rendered.model_copy(update={"warnings": [*rendered.warnings, *about_model]}))
 
 
 def render_dry_run(result: DryRunResult) -> DryRunRead:

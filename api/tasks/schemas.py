@@ -13,7 +13,7 @@ from contracts.definitions import PermissionMode, TaskDefinition
 from domain.offers import OfferRule
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.definitions import TaskVersionRow
-from services.definitions.warnings import definition_warnings
+from services.definitions.warnings import definition_warnings, model_warnings
 from services.field_types import UsdOut
 
 
@@ -151,10 +151,18 @@ def render_task(call: Call, stored: StoredTask) -> TaskRead:
         TaskRead,
         stored.row,
         is_deleted=stored.row.deleted_at is not None,
-        warnings=definition_warnings(definition),
+        warnings=_find_warnings(call, definition),
         links=links.task(stored.row.id, is_own=is_own),
         **values,
     )
+
+
+def _find_warnings(call: Call, definition: TaskDefinition) -> list[str]:
+    """Return warnings. A task without a model uses that of its agent, or the default one."""
+    services = call.gateway.services
+    default = None if definition.agent_id else services.settings.default_model
+    model = definition.sdk_options.model or default
+    return [*definition_warnings(definition), *model_warnings(services.models, model)]
 
 
 def render_task_version(call: Call, task: StoredTask, row: TaskVersionRow) -> TaskVersionRead:

@@ -189,6 +189,17 @@ class BudgetRow(Row):
     """Since when the call waits for reservations of others."""
 
 
+class ModelLifecycleRow(Row):
+    """What the Models API answered about a model."""
+
+    __tablename__ = "model_lifecycles"
+
+    model: Mapped[str] = mapped_column(primary_key=True)
+    is_retired: Mapped[bool]
+    retires_on: Mapped[date | None]
+    read_at: Mapped[CreatedAt]
+
+
 class IdempotencyKeyRow(Row):
     """One key of one user on one route. `response` is empty while the first request is handled."""
 

@@ -4,6 +4,13 @@ from collections.abc import Sequence
 
 from contracts.definitions import TaskDefinition
 from domain.templates import unknown_expressions
+from services.model_catalog import ModelCatalog
+
+
+def model_warnings(models: ModelCatalog, model: str | None) -> Sequence[str]:
+    """Return a sentence if the model is retired or soon will be."""
+    warning = models.warn(model) if model is not None else None
+    return [] if warning is None else [warning]
 
 
 def definition_warnings(definition: TaskDefinition) -> Sequence[str]:

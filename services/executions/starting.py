@@ -1,6 +1,6 @@
 """Starts executions: every start, on whatever surface, is checked and stored here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work, references, task_rules
 from services.definitions.json_schemas import value_problems
-from services.definitions.warnings import definition_warnings
+from services.definitions.warnings import definition_warnings, model_warnings
 from services.executions.access import own_task, readable_task
 from services.executions.inputs import ExecuteBody, WorkBody
 from services.scheduling.variables import format_time, with_schedule_variables, work_of
@@ -94,19 +94,25 @@ async def start_execution(
     `scheduled_at` is the time of a scheduled run; without it, a scheduled task runs as of now.
     """
     start = await with_schedule_variables(work.session, start, scheduled_at or datetime.now(UTC))
-    await check_start(work, start, strict_variables=strict_variables)
+    agent = await check_start(work, start, strict_variables=strict_variables)
     is_session_busy = await _lock_session(work, start)
     has_unmet_prerequisites = await _check_prerequisites(work, start)
     await work.services.quotas.check(work.session, start.user_id)
     blocked_by = (
         PREREQUISITES if has_unmet_prerequisites else SESSION_BUSY if is_session_busy else None
     )
-    start = replace(start, warnings=definition_warnings(start.work.definition))
+    start = replace(start, warnings=_find_warnings(work, start, agent))
     row = await creation.store(work.session, start, blocked_by=blocked_by)
     await prerequisites.store(work.session, row.id, start.prerequisites)
     if blocked_by is None and start.workflow_id is None:
         work.start_workflow(row)
     return row
+
+
+def _find_warnings(work: UnitOfWork, start: Start, agent: Agent | None) -> Sequence[str]:
+    definition, services = start.work.definition, work.services
+    model = task_rules.choose_model(definition, agent, services.settings.default_model)
+    return [*definition_warnings(definition), *model_warnings(services.models, model)]
 
 
 async def check_start(

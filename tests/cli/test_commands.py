@@ -111,6 +111,14 @@ def test_doctor_finds_what_a_key_is_for(tmp_path: Path) -> None:
     assert {finding["name"]: finding["state"] for finding in with_key}["model"] == "ok"
 
 
+def test_doctor_names_a_default_model_that_is_retired(tmp_path: Path) -> None:
+    shown = parse_json(run(tmp_path, "doctor", "--json", PERDURE_MODEL="claude-mythos-preview"))
+    found = {finding["name"]: finding for finding in shown}
+    assert found["default model"]["state"] == "hint"
+    assert "claude-mythos-preview is retired" in found["default model"]["what"]
+    assert "PERDURE_MODEL" in found["default model"]["fix"]
+
+
 def test_doctor_names_a_taken_port_and_the_option(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

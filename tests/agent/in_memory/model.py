@@ -74,6 +74,10 @@ class InMemoryEndpoint:
             self.cancelled.append(body)
             raise
 
+    async def list_models(self) -> object:
+        """It lists none."""
+        return {"data": []}
+
     async def aclose(self) -> None:
         """Nothing is open."""
 

@@ -1,0 +1,19 @@
+"""A model that is retired is named where a task is stored, listed and executed."""
+
+import httpx2
+
+from tests.api.world import execute, make_task
+
+RETIRED = "claude-mythos-preview"
+OPTIONS = {"model": RETIRED}
+
+
+async def test_a_retired_model_is_named(client: httpx2.AsyncClient) -> None:
+    task = await make_task(client, sdk_options=OPTIONS)
+    listed = (await client.get("/api/v1/tasks")).json()["items"][0]
+    dry = (await client.post(f"/api/v1/tasks/{task['id']}/dry-run", json={})).json()
+    execution = await execute(client, task)
+    for read in (task, listed, dry, execution):
+        assert any(f"{RETIRED} is retired" in warning for warning in read["warnings"])
+    changed = await client.patch(task["_links"]["self"], json={"sdk_options": {}})
+    assert changed.json()["warnings"] == []
