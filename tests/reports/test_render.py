@@ -213,3 +213,15 @@ async def test_a_page_keeps_lists_that_print_flattens(report_of: ReportOf) -> No
     markdown = render(content, "markdown").decode()
     assert "\n    - level 2\n" in markdown
     assert "\n      level 5\n" in markdown
+
+
+async def test_a_scripted_run_is_named_in_every_format(report_of: ReportOf) -> None:
+    content = await report_of(examples.silent)
+    assert content["subject"]["is_scripted"] is False
+    assert "scripted" not in render(content, "markdown").decode()
+    scripted = {**content, "subject": {**content["subject"], "is_scripted": True}}
+    html = "".join(read_page(render(scripted, "html")).text)
+    shown = (html, render(scripted, "markdown").decode(), text_of(render(scripted, "pdf")))
+    for text in shown:
+        assert "Claude was not called" in " ".join(text.split())
+        assert "scripted model" in text.lower()
