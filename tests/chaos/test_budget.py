@@ -37,8 +37,8 @@ def prompt_of(seed: int) -> str:
     """Ten subtasks with four subtasks each; all call the model until the budget is spent."""
     usage = {"output_tokens": 450}
     listing = {"tool_use": {"name": "list_files", "input": {}}, "usage": usage, "delay_ms": 100}
-    leaf = [{**listing, "repeat": 3}, {"text": "done"}]
-    middle = [delegating(leaf, 4), {**listing, "repeat": 3}, {"text": "done"}]
+    leaf: list[dict[str, Any]] = [{**listing, "repeat": 3}, {"text": "done"}]
+    middle: list[dict[str, Any]] = [delegating(leaf, 4), {**listing, "repeat": 3}, {"text": "done"}]
     return f"Run {seed}.\n\n{fenced([delegating(middle, 10), {'text': 'done'}])}\n"
 
 
