@@ -111,6 +111,7 @@ async def _respond_stream(call: Call, execution_id: UUID, query: NumberedQuery) 
             "Last-Event-ID must be the `id` of an event, which is a number."
         )
     after = int(last_id) if last_id is not None else query.after or 0
+    call.become_stream()  # before the first read, so that a refused stream costs nothing more
     async with call.gateway.database.reading() as session:
         row = await own_execution(session, call.caller, execution_id)
     if after > row.event_seq:

@@ -36,7 +36,6 @@ def event_stream(call: Call, execution_id: UUID, after: int) -> StreamingRespons
 
     It also ends when the credentials of the caller end, or no longer allow to read it.
     """
-    call.become_stream()
     body = _make_frames(call, execution_id, after)
     return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
 
