@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from agent_library.files import split_front_matter
-from domain import agent_files
+from agent_library.files import read_agent_file, split_front_matter
 from domain.agents import BUILT_IN_SLUGS, Agent
 
 _FOLDER = Path(__file__).parent / "agents"
@@ -23,7 +22,7 @@ def built_in_agents() -> Mapping[str, Agent]:
 
 def _load(slug: str) -> Agent:
     markdown = (_FOLDER / f"{slug}.md").read_text(encoding="utf-8")
-    body = agent_files.read(*split_front_matter(markdown)).body
+    body = read_agent_file(split_front_matter(markdown)).body.value
     return Agent(
         slug=slug,
         name=body["name"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from threading import Event
+from typing import Any
 
 from cli.client import Client, Json, RefusedError, UnreachableError
 from cli.definitions import (
@@ -16,8 +17,8 @@ from cli.definitions import (
     Definition,
     DefinitionKind,
     define_resource,
-    write_yaml,
 )
+from cli.writing import write_yaml
 
 CONCURRENT_REQUESTS = 8
 """Eight use a gateway well, and leave room for other users (chosen)."""
@@ -113,7 +114,7 @@ def _read_held(
     return {r[kind.key]: r for r in list_own(client, kind, **narrow)}
 
 
-def list_own(client: Client, kind: DefinitionKind, **query: str) -> Iterator[Json]:
+def list_own(client: Client, kind: DefinitionKind, **query: Any) -> Iterator[Json]:
     """My own resources of a kind, without those that others share and the built-in ones."""
     me = client.call("get_me")["id"]
     return (r for r in client.iterate(f"list_{kind.name}s", **query) if r["user_id"] == me)

@@ -1,16 +1,16 @@
 """Arguments of commands: the references to resources, assignments and times."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import typer
 
 from cli.exits import CommandError
+from domain.ids import ID
 
 if TYPE_CHECKING:
     from cli.client import Client, Json
@@ -23,6 +23,16 @@ LONGEST_QUERY = 200
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100)]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Print every event as it happens.")]
+Full = Annotated[bool, typer.Option("--full", help="Print inputs and outputs of tools whole.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Print the id and don't wait for the end.")
+]
+AllowMissing = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing", help="Leave placeholders without a value in the prompt as they are."
+    ),
+]
 Stay = Annotated[
     bool | None,
     typer.Option(
@@ -111,26 +121,48 @@ def find_resource(client: "Client", name_or_id: str, *, kind: Named = TASK) -> "
     """The resource with that id or name; my own comes before those that others share.
 
     Raises:
-        ArgumentError: there is none, or others share several.
+        ArgumentError: there is none, others share several, or it is one's id and another's name.
     """
-    if is_id(name_or_id):
-        key: Any = {kind.key: name_or_id}
-        by_id: Json = client.call(kind.get_operation, **key)
-        return by_id
-    query = name_or_id[:LONGEST_QUERY] if kind.is_searched else None
-    items = client.iterate(kind.list_operation, q=query)
-    found = [item for item in items if item["name"] == name_or_id]
+    by_id = _find_by_id(client, name_or_id, kind) if is_id(name_or_id) else None
+    by_name = _find_by_name(client, name_or_id, kind)
+    if by_id is not None and by_name is not None and by_id["id"] != by_name["id"]:
+        raise ArgumentError(
+            f"{name_or_id} is the id of the {kind.noun} {by_id['name']!r} and the name of another "
+            f"one, whose id is {by_name['id']}; rename that one."
+        )
+    found = by_id or by_name
+    if found is None:
+        raise ArgumentError(
+            f"There is no {kind.noun} {name_or_id!r}. `perdure {kind.group} list` shows them."
+        )
+    return found
+
+
+def _find_by_name(client: "Client", name: str, kind: Named) -> "Json | None":
+    """The resource with that name; None if there is none."""
+    query = name[:LONGEST_QUERY] if kind.is_searched else None
+    found = [item for item in client.iterate(kind.list_operation, q=query) if item["name"] == name]
     if len(found) > 1:
         me = client.call("get_me")["id"]
         found = [item for item in found if item["user_id"] == me] or found
     if len(found) > 1:
         ids = ", ".join(item["id"] for item in found)
-        raise ArgumentError(f"Others share {len(found)} called {name_or_id!r}; give an id: {ids}")
-    if not found:
-        raise ArgumentError(
-            f"There is no {kind.noun} {name_or_id!r}. `perdure {kind.group} list` shows them."
-        )
-    return found[0]
+        raise ArgumentError(f"Others share {len(found)} called {name!r}; give an id: {ids}")
+    return found[0] if found else None
+
+
+def _find_by_id(client: "Client", id_: str, kind: Named) -> "Json | None":
+    """The resource with that id; None if there is none."""
+    from cli.client import NOT_FOUND, RefusedError
+
+    key: Any = {kind.key: id_}
+    try:
+        found: Json = client.call(kind.get_operation, **key)
+    except RefusedError as error:
+        if error.status != NOT_FOUND:
+            raise
+        return None
+    return found
 
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or id.")]
@@ -179,11 +211,7 @@ def check_id(given: str, lister: str) -> str:
 
 def is_id(text: str) -> bool:
     """Whether a text has the form of an id."""
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+    return ID.fullmatch(text) is not None
 
 
 def _find_newest_execution(client: "Client") -> "Json | None":
@@ -210,21 +238,52 @@ def parse_variables(assignments: Sequence[str], *, option: str = "-v") -> dict[s
     """`name=text` and `name:=json` as a mapping; `option` is where they were given.
 
     Raises:
-        ArgumentError: one is neither.
+        ArgumentError: one is neither, or a name is given twice.
     """
     variables: dict[str, Any] = {}
     for assignment in assignments:
         name, separator, value = assignment.partition("=")
-        if not separator or not name.rstrip(":"):
+        is_json = name.endswith(":")
+        name = name.removesuffix(":")
+        if not separator or not name:
             raise ArgumentError(f"{option} {assignment}: write name=text or name:=json")
-        if not name.endswith(":"):
-            variables[name] = value
-            continue
-        try:
-            variables[name[:-1]] = json.loads(value)
-        except ValueError as error:
-            raise ArgumentError(f"{option} {assignment}: not JSON: {error}") from error
+        if name in variables:
+            raise ArgumentError(f"{option} {assignment}: {name!r} is given twice; keep one.")
+        variables[name] = parse_json(value, f"{option} {assignment}") if is_json else value
     return variables
+
+
+def parse_json(text: str, where: str) -> Any:
+    """JSON from the command line; `where` begins the error.
+
+    Raises:
+        ArgumentError: it is not JSON, or a key appears twice.
+    """
+    from agent_library.documents import DocumentError, read_json
+
+    try:
+        return read_json(text).value
+    except DocumentError as error:
+        raise ArgumentError(f"{where}: {error}") from error
+
+
+@contextmanager
+def hint_at_missing_variables() -> Iterator[None]:
+    """Add to a refusal for missing variables how to give them."""
+    from cli.client import RefusedError
+
+    try:
+        yield
+    except RefusedError as error:
+        problems = error.problem.get("errors", ())
+        missing = [one["loc"] for one in problems if one.get("type") == "missing"]
+        names = [str(loc[-1]) for loc in missing if loc[:2] == ["body", "variables"]]
+        if names:
+            given = " ".join(f"-v {name}=…" for name in names)
+            raise ArgumentError(
+                f"{error}\nGive {given}, or --allow-missing to leave them in the prompt."
+            ) from error
+        raise
 
 
 def parse_time(text: str) -> str:

@@ -29,6 +29,7 @@ GIVE_UP_SECONDS = 120.0
 RECONNECT_SECONDS = 0.5
 # As above, for a person who waits at the terminal (chosen).
 START_SECONDS = 30.0
+NOT_FOUND = 404
 SERVER_ERROR = 500
 PAGE_SIZE = 100
 
@@ -154,11 +155,14 @@ class Client:
         """
         return _read_json(self._send(operation, given, body))
 
-    def iterate(self, operation: str, **given: Any) -> Iterator[Json]:
+    def iterate(
+        self, operation: str, *, with_retries: bool = False, **given: Any
+    ) -> Iterator[Json]:
         """Every item of a list operation, fetched page by page."""
+        call = self.call_with_retries if with_retries else self.call
         cursor = None
         while True:
-            page = self.call(operation, **{"page_size": PAGE_SIZE, **given}, cursor=cursor)
+            page = call(operation, **{"page_size": PAGE_SIZE, **given}, cursor=cursor)
             yield from page["items"]
             cursor = page.get("next_cursor")
             if cursor is None:

@@ -9,30 +9,22 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import frontmatter
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from agent_library.documents import DocumentError, ParsedDocument, read_json, read_yaml
+from agent_library.files import FrontMatter, read_agent_file, split_front_matter
 from cli.client import Json
 from cli.exits import CommandError
-from domain import agent_files
 from services.definitions.inputs import AgentCreate, TaskCreate
+from services.validation_messages import describe_error
 
 MARKDOWN = frozenset({".md", ".markdown"})
 SUFFIXES = frozenset({".yaml", ".yml", ".json"}) | MARKDOWN
 
-_TEXT = "(text)"
-"""The text of a Markdown file among its fields; no field has this name."""
-
-_UNKNOWN_FIELD = "There is no such field; leave it out."
-"""In place of Pydantic's message, which mentions `extra inputs`."""
-
-_LONGEST_FILE_NAME = 80
-"""Characters of a resource's name in its file's name (chosen)."""
+_KIND = re.compile(r"^kind[ \t]*:[ \t]*(?P<name>\w+)[ \t]*$", re.MULTILINE)
 
 
 class DefinitionError(CommandError):
@@ -73,7 +65,7 @@ class DefinitionKind:
         Raises:
             ValidationError: the body is invalid.
         """
-        text = json.dumps({**self.required, **body}, default=str)  # YAML has dates
+        text = json.dumps({**self.required, **body})
         model = self.model.model_validate_json(text, strict=True)
         fields = model.model_dump(mode="json", exclude_defaults=True)
         changed = {n: v for n, v in fields.items() if self.required.get(n, ...) != v}
@@ -125,12 +117,11 @@ class Definition:
 
 
 def is_file(name_or_file: str) -> bool:
-    """Whether an argument means a file: by its suffix, or because the file exists."""
-    path = Path(name_or_file)
-    return path.suffix in SUFFIXES or path.is_file()
-
-
-# --- reading --------------------------------------------------------------------------------------
+    """Whether an argument is the path of a file."""
+    try:
+        return Path(name_or_file).is_file()
+    except OSError:  # a name that is too long for a path
+        return False
 
 
 def read_task(path: Path) -> Definition:
@@ -202,136 +193,155 @@ def read_file(path: Path) -> Iterator[Definition]:
     Raises:
         DefinitionError: the file can't be read, or holds something else.
     """
+    if path.suffix in MARKDOWN:
+        yield parse_markdown(read_text(path), path)
+        return
     for document in _read_documents(path):
-        if document is not None:
-            yield parse_definition(document, path)
+        yield parse_definition(document, path)
 
 
-def read_fields(path: Path) -> Json:
-    """The fields of the one resource in a YAML or JSON file, unchecked.
+def read_fields(path: Path, model: type[BaseModel]) -> Json:
+    """The fields of the one resource in a YAML or JSON file, which are valid for the model.
 
     Raises:
         DefinitionError: the file can't be read, or holds something else.
     """
-    found = [document for document in _read_documents(path) if document is not None]
-    if path.suffix in MARKDOWN or len(found) != 1 or not isinstance(found[0], dict):
-        raise DefinitionError(f"{path} must hold the fields of one thing, in YAML or JSON.")
-    fields: Json = json.loads(json.dumps(found[0], default=str))  # YAML has dates
-    return fields
+    if path.suffix in MARKDOWN:
+        raise DefinitionError(f"{path} is Markdown; write the fields in YAML or JSON.")
+    found = list(_read_documents(path))
+    if len(found) != 1 or not isinstance(found[0].value, dict):
+        raise DefinitionError(f"{path} must hold the fields of one thing.")
+    return _choose_readings(model, found[0], str(path))
 
 
-def _read_documents(path: Path) -> Sequence[Any]:
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte order mark, and with Unix line ends.
+
+    Raises:
+        DefinitionError: the file can't be read, or is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix in MARKDOWN:
-            return [_parse_markdown(text)]
-        return list(yaml.safe_load_all(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DefinitionError(f"{path} can't be read: {error}") from error
+        content = path.read_bytes()
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except OSError as error:
+        raise DefinitionError(f"{path} can't be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"{path}:{line}: This is not UTF-8; save the file with this encoding."
+        raise DefinitionError(message) from error
 
 
-def _parse_markdown(text: str) -> Any:
-    """The front matter, and the text after it as `_TEXT`."""
-    post = frontmatter.loads(text)
-    return {**post.metadata, _TEXT: post.content}
+def _read_documents(path: Path) -> Iterator[ParsedDocument]:
+    text = read_text(path)
+    try:
+        yield from [read_json(text)] if path.suffix == ".json" else read_yaml(text)
+    except DocumentError as error:
+        raise _refuse(str(path), error) from error
 
 
-def parse_definition(document: Any, path: Path) -> Definition:
-    """The definition that a document of a file holds.
+def parse_markdown(text: str, path: Path) -> Definition:
+    """The task or agent of a Markdown file: its front matter, and the text below.
+
+    Raises:
+        DefinitionError: the text holds none.
+    """
+    try:
+        front = split_front_matter(text)
+        found = _KIND.search(front.fields)
+        kind = _kind_of(found and found["name"], path)
+        fields = _KIND.sub("", front.fields)
+        if kind is AGENT:
+            agent = read_agent_file(FrontMatter(fields, front.text, front.first_line))
+            return _make_definition(kind, agent.body, path, agent.ignored)
+        documents = read_yaml(fields, first_line=front.first_line)
+    except DocumentError as error:
+        raise _refuse(str(path), error) from error
+    if len(documents) != 1 or not isinstance(documents[0].value, dict):
+        raise DefinitionError(f"{path}:1: The front matter must hold fields, such as `name: …`.")
+    [document] = documents
+    if front.text and kind.prose in document.value:
+        line = document.lines[kind.prose,]
+        message = f"{path}:{line}: {kind.prose} is the text below the front matter; keep one."
+        raise DefinitionError(message)
+    document.value.setdefault(kind.prose, front.text)
+    return _make_definition(kind, document, path)
+
+
+def _refuse(source: str, error: DocumentError) -> DefinitionError:
+    return DefinitionError(f"{source}:{error.line}: {error}")
+
+
+def _kind_of(name: str | None, path: Path) -> DefinitionKind:
+    """The kind with this name, else that of the directory."""
+    directory = path.parent.name.removesuffix("s")
+    kind = KINDS.get(name or (directory if directory in KINDS else TASK.name))
+    if kind is None:
+        raise DefinitionError(f"{path}: there is no kind {name!r}; write {' or '.join(KINDS)}.")
+    return kind
+
+
+def parse_definition(document: ParsedDocument, path: Path) -> Definition:
+    """The definition that a document of a YAML or JSON file holds.
 
     Raises:
         DefinitionError: it holds none.
     """
-    if not isinstance(document, dict):
-        raise DefinitionError(f"{path} holds no definition: write fields, such as `name: …`.")
-    fields = dict(document)
-    directory = path.parent.name.removesuffix("s")
-    name = str(fields.pop("kind", directory if directory in KINDS else TASK.name))
-    kind = KINDS.get(name)
-    if kind is None:
-        raise DefinitionError(f"{path}: there is no kind {name!r}; write {' or '.join(KINDS)}.")
-    ignored: Sequence[str] = ()
-    if _TEXT in fields and kind is AGENT:
-        found = agent_files.read(fields, fields.pop(_TEXT))
-        fields, ignored = dict(found.body), found.ignored
-    elif _TEXT in fields:
-        fields.setdefault(kind.prose, fields.pop(_TEXT))
+    if not isinstance(document.value, dict):
+        line = document.line_of(())
+        raise DefinitionError(f"{path}:{line}: This is no definition: write fields, as `name: …`.")
+    fields = dict(document.value)
+    name = fields.pop("kind", None)
+    kind = _kind_of(None if name is None else str(name), path)
+    return _make_definition(kind, ParsedDocument(fields, document.lines, document.readings), path)
+
+
+def _make_definition(
+    kind: DefinitionKind, document: ParsedDocument, path: Path, ignored: Sequence[str] = ()
+) -> Definition:
+    complete = {**kind.required, **document.value}
+    given = ParsedDocument(complete, document.lines, document.readings)
+    fields = _choose_readings(kind.model, given, str(path))
+    return Definition(kind, kind.normalize(fields), str(path), ignored)
+
+
+def _choose_readings(model: type[BaseModel], document: ParsedDocument, source: str) -> Json:
+    """The fields; a word that is no text but should be one is a text, and the reverse.
+
+    Raises:
+        DefinitionError: they are invalid for the model.
+    """
+    fields: Json = document.value
+    problems = {problem["loc"]: problem for problem in _find_problems(model, fields)}
+    wrong = problems.keys() & document.readings.keys()
+    if wrong:
+        fields = document.with_readings(wrong)
+        others = _find_problems(model, fields)
+        problems = {other["loc"]: problems.get(other["loc"], other) for other in others}
+    if problems:
+        found = problems.values()
+        lines = [_describe_problem(model, problem, document, source) for problem in found]
+        raise DefinitionError("\n".join(lines))
+    return fields
+
+
+def _find_problems(model: type[BaseModel], value: Any) -> Sequence[Any]:
     try:
-        return Definition(kind, kind.normalize(fields), str(path), ignored)
+        model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        lines = [f"{path} is no {kind.name}:"]
-        for problem in error.errors(include_url=False):
-            field = ".".join(map(str, problem["loc"])) or "(all of it)"
-            msg = _UNKNOWN_FIELD if problem["type"] == "extra_forbidden" else problem["msg"]
-            lines.append(f"  {field}: {msg}")
-        raise DefinitionError("\n".join(lines)) from error
+        return error.errors(include_url=False)
+    return ()
+
+
+def _describe_problem(
+    model: type[BaseModel], problem: Any, document: ParsedDocument, source: str
+) -> str:
+    """One line: the file, the line, the field, and what is wrong with it."""
+    field = ".".join(map(str, problem["loc"])) or "(all of it)"
+    line = document.line_of(problem["loc"])
+    return f"{source}:{line}: {field}: {describe_error(problem, model)}"
 
 
 def define_resource(kind: DefinitionKind, resource: Mapping[str, Any]) -> Definition:
     """The definition of a resource of the gateway."""
     given = {name: resource[name] for name in kind.model.model_fields if name in resource}
     return Definition(kind, kind.normalize(given), "the gateway")
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-
-def write_files(definitions: Iterable[Definition]) -> Iterator[tuple[str, str]]:
-    """A unique path and a text for each: Markdown, unless the prose would change by it."""
-    taken: set[str] = set()
-    for definition in definitions:
-        kind = definition.kind
-        suffix, text = _write_file(definition)
-        stem = re.sub(r"[^\w.-]+", "-", definition.key.lower())[:_LONGEST_FILE_NAME].strip("-.")
-        path = f"{kind.name}s/{stem or kind.name}"
-        numbered = (f"{path}-{n}" for n in count(2))
-        while path + suffix in taken:
-            path = next(numbered)
-        taken.add(path + suffix)
-        yield path + suffix, text
-
-
-def write_stream(definitions: Iterable[Definition]) -> str:
-    """All of them as one YAML file."""
-    return "---\n".join(write_yaml({"kind": d.kind.name, **d.body}) for d in definitions)
-
-
-def _write_file(definition: Definition) -> tuple[str, str]:
-    fields = dict(definition.body)
-    prose = str(fields.pop(definition.kind.prose, ""))
-    text = f"---\n{write_yaml(fields)}---\n\n{prose}\n"
-    if "\r" not in prose and _survives_markdown(text, definition):
-        return ".md", text
-    return ".yaml", write_yaml(definition.body)
-
-
-def _survives_markdown(text: str, definition: Definition) -> bool:
-    """Whether reading the text returns the definition; spaces around a prompt are lost, say."""
-    try:
-        document = {**_parse_markdown(text), "kind": definition.kind.name}
-        return parse_definition(document, Path("-")).body == definition.body
-    except DefinitionError:
-        return False
-
-
-def write_yaml(value: Mapping[str, Any]) -> str:
-    """YAML with the fields in their order, and texts of several lines as blocks."""
-    text: str = yaml.dump(
-        dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
-    return text
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks."""
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    """A block for several lines; quotes around line ends that YAML would normalise."""
-    style = "|" if "\n" in text else None
-    if any(end in text for end in "\r\x85\u2028\u2029"):
-        style = '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)

@@ -10,8 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from agent_library.documents import ParsedDocument, read_yaml
 from cli import applying, show
 from cli.answering import list_open_requests, make_answer
 from cli.client import Client, Endpoint, Json, find_endpoint
@@ -22,6 +21,7 @@ from cli.stack import launch
 from cli.stack.home import Home
 from cli.stack.parts import inherit_environment, own_module
 from cli.stack.process import read_tail, tie_to_parent
+from cli.terminal import styled
 from runtime.settings import Settings
 
 PLAN = "demo.yaml"
@@ -51,21 +51,21 @@ def run(settings: Settings, *, has_key: bool) -> Exit:
 
 def _run_task(endpoint: Endpoint, facts: Mapping[str, Any], *, scripted: bool) -> Exit:
     _print_model(scripted=scripted)
-    plan = yaml.safe_load((files("cli") / PLAN).read_text(encoding="utf-8"))
+    plan = read_yaml((files("cli") / PLAN).read_text(encoding="utf-8"))[0].value
     with Client(endpoint) as client:
         task = applying.apply(client, _define_task(plan, scripted=scripted))
         execution_id = client.call("execute_task", task_id=task["id"])["id"]
-        timeline = Timeline(client, execution_id, show.out)
+        timeline = Timeline(client, execution_id)
 
         def answer() -> bool:
             for request in list_open_requests(client, execution_id):
                 body = _make_answer(request, plan["answer"])
-                show.out.print(f"[magenta]  you answer: {plan['answer']}[/]")
+                show.out.print_line((f"  you answer: {plan['answer']}", "magenta"))
                 client.call("answer_input_request", body, request_id=request["id"])
             return True
 
-        execution = await_end(client, execution_id, timeline.print_event, on_waiting=answer)
-        timeline.end_line()
+        with timeline:
+            execution = await_end(client, execution_id, timeline.print_event, on_waiting=answer)
         _print_outcome(client, execution, facts)
     return EXITS.get(execution["status"], Exit.FAILED)
 
@@ -73,8 +73,9 @@ def _run_task(endpoint: Endpoint, facts: Mapping[str, Any], *, scripted: bool) -
 def _print_model(*, scripted: bool) -> None:
     if scripted:
         show.out.print(
-            "[yellow]No ANTHROPIC_API_KEY is set, so the scripted model answers: no Claude model "
-            "is called and nothing is charged. Everything else is real.[/]"
+            "No ANTHROPIC_API_KEY is set, so the scripted model answers: no Claude model "
+            "is called and nothing is charged. Everything else is real.",
+            style="yellow",
         )
     else:
         show.out.print("Claude answers; this costs at most a few cents.")
@@ -84,7 +85,7 @@ def _define_task(plan: Mapping[str, Any], *, scripted: bool) -> Definition:
     task = dict(plan["task"])
     if scripted:
         task["prompt_template"] += f"\n{plan['script']}"
-    return parse_definition(task, Path(PLAN))
+    return parse_definition(ParsedDocument(task, {(): 1}), Path(PLAN))
 
 
 def _make_answer(request: Mapping[str, Any], text: str) -> Json:
@@ -99,9 +100,9 @@ def _print_outcome(client: Client, execution: Json, facts: Mapping[str, Any]) ->
     show.out.rule("what happened")
     text = (execution.get("result_data") or {}).get("text")
     if text:
-        show.out.print(text, markup=False)
+        show.out.print_text(text)
     if execution.get("error_message"):
-        show.out.print(f"{execution['error_code']}: {execution['error_message']}", markup=False)
+        show.out.print(f"{execution['error_code']}: {execution['error_message']}")
     show.out.print(f"\n{summarize(execution)} · {len(children)} subtask")
     if execution.get("report_id"):
         report = Path(tempfile.gettempdir()) / f"perdure-demo-{execution['id']}.html"
@@ -109,11 +110,11 @@ def _print_outcome(client: Client, execution: Json, facts: Mapping[str, Any]) ->
             "get_execution_report", execution_id=execution["id"], format="html"
         )
         report.write_bytes(content)
-        show.out.print(f"report       {report}", soft_wrap=True)
+        show.out.print(f"report       {report}")
     show.out.print(f"execution    {execution['id']}")
     if facts.get("temporal_ui_url"):
         workflow = f"{facts['temporal_ui_url']}/namespaces/default/workflows"
-        show.out.print(f"in Temporal  {workflow}/{execution['workflow_id']}", soft_wrap=True)
+        show.out.print(f"in Temporal  {workflow}/{execution['workflow_id']}")
     show.out.print(
         "next         `perdure up` starts a stack that stays; docs/tutorial.md continues there"
     )
@@ -144,7 +145,7 @@ def _own_stack(*, scripted: bool) -> Iterator[Mapping[str, Any]]:
         _wait_until_ready(up, home, log)
         yield home.read_ready() or {}
         if is_interactive():
-            show.out.input("[dim]Press Enter to stop this stack. [/]")
+            show.out.input("Press Enter to stop this stack. ", markup=False)
     finally:
         up.terminate()
         up.wait(STOP_SECONDS)
@@ -152,7 +153,7 @@ def _own_stack(*, scripted: bool) -> Iterator[Mapping[str, Any]]:
 
 
 def _wait_until_ready(up: subprocess.Popen[bytes], home: Home, log: Path) -> None:
-    with show.err.status("starting Postgres, Temporal, a worker and a gateway"):
+    with show.err.status(styled("starting Postgres, Temporal, a worker and a gateway")):
         while home.read_ready() is None:
             try:
                 up.wait(0.05)

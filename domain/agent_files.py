@@ -1,68 +1,262 @@
-"""Maps agent files to our fields, with the tool and model names that coding agents use."""
+"""Maps agent files to our fields, with the tool and model names that coding agents use.
+
+What a file restricts is never dropped: a key that restricts and can't be read refuses the file.
+"""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from domain.agents import MODEL_ON_IMPORT, slug_of
 from domain.permissions import KNOWN_TOOLS, rule_from_agent_file
 from domain.rule_problems import problems
+from domain.tool_rules import Rule, parse
 
-_TAKEN = ("description", "executor", "capabilities", "tags")
-"""Fields with the same name in a file and in our API."""
+_SPELLINGS = {
+    "name": "name",
+    "agent_id": "agentid",
+    "description": "description",
+    "executor": "executor",
+    "capabilities": "capabilities",
+    "tags": "tags",
+    "model": "model",
+    "tools": "tools tool allowedtools allowedtool enabledtools",
+    "denied": "disallowedtools disallowedtool deniedtools disabledtools excludedtools excludetools",
+    "read_only": "readonly",
+    "mode": "permissionmode",
+    "hooks": "hooks",
+}
+_FIELDS = {key: field for field, keys in _SPELLINGS.items() for key in keys.split()}
+"""Keys without case, spaces, `-` and `_`, and what they mean."""
 
-_READ_ELSEWHERE = frozenset({"name", "agent_id", "tools", "allowed_tools", "model"})
+_RESTRICTION = re.compile(
+    r"tool|permi|allow|den(y|ied)|forbid|restrict|readonly|sandbox|block|whitelist|exclude|approv"
+)
+"""In a key that may restrict what the agent does."""
 
-_TOOL = re.compile(r"[^\s,(][^,(]*(?:\([^)]*\))?")
+_RESTRICTING_HOOKS = frozenset({"PreToolUse", "PermissionRequest"})
+_NOTHING = frozenset({"", "null", "~"})
+_EVERY_TOOL = frozenset({"*", "all", "all tools"})
+_READING_TOOLS = frozenset({"read_file", "list_files", "search_files", "ask_user"})
+_TOOL = re.compile(r"[^\s,()]+(?:\([^)]*\)?)?|\([^)]*\)?")
+
+
+class UnreadableFieldError(ValueError):
+    """A field of an agent file can't be understood, and ignoring it could widen the agent."""
+
+    def __init__(self, key: str, message: str) -> None:
+        """`key` is the field as the file spells it."""
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
 class AgentFile:
-    """The agent as a request body, and the fields of the file that were ignored."""
+    """The agent as a request body, and what the file says that has no meaning here.
+
+    `fields` has the field of the body for each key of the file that has one.
+    """
 
     body: Mapping[str, Any]
     ignored: tuple[str, ...]
+    fields: Mapping[str, str]
+
+
+def field_of(key: str) -> str | None:
+    """What a key of an agent file means, in whatever spelling: `Allowed-Tools` means `tools`."""
+    return _FIELDS.get(re.sub(r"[-_ ]", "", key).lower())
+
+
+def restricts(key: str) -> bool:
+    """Whether a key looks as if it restricted the agent."""
+    return _RESTRICTION.search(re.sub(r"[-_ ]", "", key).lower()) is not None
 
 
 def read(metadata: Mapping[str, Any], text: str) -> AgentFile:
-    """Read an agent from a file's front matter and text. The body is not validated yet.
+    """Read an agent from a file's front matter, whose words are texts, and the text below it.
 
-    Without a list of tools the agent has all built-in ones, as is usual for such files.
+    The body is not validated yet. Without a list of tools the agent has all built-in ones, as is
+    usual for such files; a list without a value is an empty one.
+
+    Raises:
+        UnreadableFieldError: a field that restricts the agent can't be read.
     """
-    ignored = sorted(metadata.keys() - _READ_ELSEWHERE - set(_TAKEN))
-    body = {field: metadata[field] for field in _TAKEN if field in metadata}
-    body |= {field: _list(body[field]) for field in ("capabilities", "tags") if field in body}
-    name = metadata.get("name")
-    slug = metadata.get("agent_id", name)
-    listed = metadata.get("tools", metadata.get("allowed_tools"))
-    tools = sorted(KNOWN_TOOLS) if listed is None else _list(listed)
-    if isinstance(tools, list):
-        ours = dict.fromkeys(rule_from_agent_file(tool) for tool in tools if isinstance(tool, str))
-        unknown = {rule for rule in ours if problems([rule])}
-        ignored += [f"tools: {rule}" for rule in sorted(unknown)]
-        tools = [rule for rule in ours if rule not in unknown]
+    keys = _keys_by_field(metadata)
+    ignored = [key for key in metadata if field_of(key) is None]
+    fields = {field: metadata[key] for field, key in keys.items()}
+    body: dict[str, Any] = {f: fields[f] for f in ("description", "executor") if f in fields}
+    body |= {f: _split_list(fields[f]) for f in ("capabilities", "tags") if f in fields}
+    slug = fields.get("agent_id", fields.get("name"))
+    tools, unknown = _choose_tools(keys, fields)
     return AgentFile(
         {
             **body,
             "agent_id": slug_of(slug) if isinstance(slug, str) else slug,
-            "name": name,
+            "name": fields.get("name"),
             "system_prompt": text,
-            "model": _model(metadata.get("model")),
+            "model": _model(fields.get("model")),
             "allowed_tools": tools,
         },
-        tuple(ignored),
+        (*sorted([*ignored, *_ignored_modes(keys, fields)]), *unknown),
+        {key: "allowed_tools" if field == "tools" else field for field, key in keys.items()},
     )
 
 
+def _keys_by_field(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The key of each field; refuses two keys for one field, and unknown keys that restrict."""
+    keys: dict[str, str] = {}
+    for key, value in metadata.items():
+        field = field_of(key)
+        if field is not None and field in keys:
+            raise UnreadableFieldError(key, f"{keys[field]!r} says the same; keep one of them.")
+        if field is not None:
+            keys[field] = key
+        elif restricts(key) and value not in ("", [], {}):
+            raise UnreadableFieldError(
+                key,
+                f"{key!r} may restrict the agent, but it is not supported; write the tools that "
+                "the agent may use as `tools: Read, Bash(git:*)`, and remove this field.",
+            )
+    return keys
+
+
+def _choose_tools(
+    keys: Mapping[str, str], fields: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """The rules of the agent's tools, and the names that have no meaning here."""
+    unknown: list[str] = []
+    rules = _read_tools(keys, fields, unknown)
+    if "denied" in fields:
+        rules = list(_without_denied(rules, keys["denied"], fields["denied"], unknown))
+    if _is_read_only(keys, fields):
+        rules = [rule for rule in rules if _tool_of(rule) in _READING_TOOLS]
+    _check_hooks(keys, fields)
+    return rules, unknown
+
+
+def _read_tools(
+    keys: Mapping[str, str], fields: Mapping[str, Any], unknown: list[str]
+) -> list[str]:
+    if "tools" not in fields:
+        return sorted(KNOWN_TOOLS)
+    key, value = keys["tools"], fields["tools"]
+    if isinstance(value, Mapping):
+        return _read_switches(key, value, unknown)
+    names = _tool_names(key, value)
+    if any(name.lower() in _EVERY_TOOL for name in names):
+        return sorted(KNOWN_TOOLS)
+    ours = dict.fromkeys(rule_from_agent_file(name) for name in names)
+    wrong = {rule for rule in ours if problems([rule])}
+    unknown += [f"{key}: {rule}" for rule in sorted(wrong)]
+    return [rule for rule in ours if rule not in wrong]
+
+
+def _read_switches(key: str, switches: Mapping[str, Any], unknown: list[str]) -> list[str]:
+    """Tools that are switched on and off by name: all others stay on, unless `*` is off."""
+    states = {name: str(state).lower() for name, state in switches.items()}
+    if any(state not in {"true", "false"} for state in states.values()):
+        raise UnreadableFieldError(key, f"Write true or false for each tool in {key!r}.")
+    is_on = {rule_from_agent_file(name): state == "true" for name, state in states.items()}
+    default = is_on.pop("*", True)
+    unknown += [f"{key}: {name}" for name in sorted(is_on.keys() - KNOWN_TOOLS)]
+    wildcards = [name for name, state in is_on.items() if "*" in name and not state]
+    rules = (rule for name in wildcards if (rule := parse(name)) is not None)
+    off = {tool for rule in rules for tool in KNOWN_TOOLS if rule.names(tool)}
+    return sorted(tool for tool in KNOWN_TOOLS - off if is_on.get(tool, default))
+
+
+def _without_denied(rules: list[str], key: str, value: Any, unknown: list[str]) -> Iterator[str]:
+    """The rules for tools that are not denied.
+
+    Raises:
+        UnreadableFieldError: an entry denies some uses of a tool, which an agent can't express.
+    """
+    expanded = [one for rule in rules for one in _expand(rule)]
+    denied: list[Rule] = []
+    for name in _tool_names(key, value):
+        rule = parse(rule_from_agent_file(name))
+        is_mcp = rule is not None and rule.tool.startswith("mcp__")
+        if rule is None or (rule.argument is not None and _reaches(rule, expanded)):
+            is_kept = False
+        else:
+            is_kept = not (is_mcp and any(one.startswith("mcp__") for one in expanded))
+        if rule is None or not is_kept:
+            raise UnreadableFieldError(
+                key,
+                f"{key!r} with {name!r} can't be kept: an agent can only deny whole tools. "
+                "List the uses that it may have in `tools` instead.",
+            )
+        denied.append(rule)
+        if not any(rule.names(tool) for tool in KNOWN_TOOLS):
+            unknown.append(f"{key}: {name}")
+    yield from (rule for rule in expanded if not any(_reaches(one, [rule]) for one in denied))
+
+
+def _expand(rule: str) -> Iterator[str]:
+    """A rule whose tool has wildcards, as one rule for each built-in tool."""
+    tool, bracket, argument = rule.partition("(")
+    parsed = parse(tool)
+    if parsed is None or "*" not in tool or tool.startswith("mcp__"):
+        yield rule
+    else:
+        yield from (f"{one}{bracket}{argument}" for one in sorted(KNOWN_TOOLS) if parsed.names(one))
+
+
+def _reaches(denied: Rule, rules: list[str]) -> bool:
+    return any(denied.names(_tool_of(rule)) for rule in rules)
+
+
+def _is_read_only(keys: Mapping[str, str], fields: Mapping[str, Any]) -> bool:
+    value = fields.get("read_only", "false")
+    state = str(value).lower()
+    if state not in {"true", "false"}:
+        raise UnreadableFieldError(keys["read_only"], "Write true or false.")
+    return state == "true" or str(fields.get("mode")).lower() == "plan"
+
+
+def _check_hooks(keys: Mapping[str, str], fields: Mapping[str, Any]) -> None:
+    hooks = fields.get("hooks")
+    found = _RESTRICTING_HOOKS & hooks.keys() if isinstance(hooks, Mapping) else set()
+    if found:
+        raise UnreadableFieldError(
+            keys["hooks"],
+            f"The hook {min(found)} may refuse calls, and hooks are not supported; remove it, and "
+            "list what the agent may use in `tools`.",
+        )
+
+
+def _ignored_modes(keys: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
+    """Fields that are read only for what they restrict."""
+    if "hooks" in fields:
+        yield keys["hooks"]
+    if "mode" in fields and str(fields["mode"]).lower() != "plan":
+        yield keys["mode"]
+
+
+def _tool_names(key: str, value: Any) -> list[str]:
+    """The names in a text with commas or spaces, or in a list of texts."""
+    if isinstance(value, str) and value.strip().lower() in _NOTHING | _EVERY_TOOL:
+        return [] if value.strip().lower() in _NOTHING else ["*"]
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise UnreadableFieldError(key, f"Write {key!r} as a list of names: `{key}: Read, Grep`.")
+    return [name for item in items for name in _TOOL.findall(item)]
+
+
+def _tool_of(rule: str) -> str:
+    return rule.partition("(")[0]
+
+
 def _model(name: Any) -> Any:
-    return MODEL_ON_IMPORT.get(name, name) if isinstance(name, str) else name
+    if not isinstance(name, str) or name.strip().lower() in _NOTHING:
+        return None if isinstance(name, str) else name
+    return MODEL_ON_IMPORT.get(name.lower(), name)
 
 
-def _list(value: Any) -> Any:
-    """A list, or a text with commas as a list."""
-    return list(_split(value)) if isinstance(value, str) else value
-
-
-def _split(line: str) -> Iterator[str]:
-    return (found.strip() for found in _TOOL.findall(line))
+def _split_list(value: Any) -> Any:
+    """A text with commas as a list."""
+    if not isinstance(value, str):
+        return value
+    parts: Sequence[str] = [] if value.strip().lower() in _NOTHING else value.split(",")
+    return [part.strip() for part in parts if part.strip()]

@@ -1,9 +1,13 @@
 """Identifiers: UUID version 7, which sort by the time of their creation."""
 
 import os
+import re
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+
+ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""An id as text."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MILLISECOND = (1 << 48) - 1

@@ -6,10 +6,10 @@ validate the JSON text, for which pydantic accepts them.
 
 import json
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-import pydantic_core
 from pydantic import BaseModel, ValidationError
 
 from api.http.errors import MalformedRequestError, PayloadTooLargeError
@@ -52,7 +52,7 @@ class JsonBody(Generic[M]):
             raise _refusal(error, raw, self.model) from error
         if problems := list(_unstorable(raw)):
             raise InvalidInputError(
-                "The body contains values that cannot be stored; see errors.", problems
+                "The body contains values that cannot be accepted; see errors.", problems
             )
         return body
 
@@ -102,14 +102,22 @@ def _unparseable(raw: bytes, reason: str) -> Exception:
 
 
 def _unstorable(raw: bytes) -> Iterator[FieldProblem]:
-    """Problems for NUL characters, which Postgres cannot store, and non-finite numbers.
+    """Problems for doubled keys, for NUL characters, which Postgres cannot store, and for NaN.
 
     JSON can contain NUL only as an escape, so most bodies need no full check.
     """
-    value = pydantic_core.from_json(raw)
-    if b"\\u0000" not in raw and _is_finite(value):
-        return
-    yield from _walk(value, ("body",))
+    doubled: dict[int, list[str]] = {}
+
+    def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            doubled[id(made)] = [name for name, count in counts.items() if count > 1]
+        return made
+
+    value = json.loads(raw, object_pairs_hook=make_object)
+    if doubled or b"\\u0000" in raw or not _is_finite(value):
+        yield from _walk(value, ("body",), doubled)
 
 
 def _is_finite(value: Any) -> bool:
@@ -120,15 +128,18 @@ def _is_finite(value: Any) -> bool:
     return True
 
 
-def _walk(value: Any, loc: Location) -> Iterator[FieldProblem]:
+def _walk(value: Any, loc: Location, doubled: Mapping[int, list[str]]) -> Iterator[FieldProblem]:
+    """The problems of a value; `doubled` has the doubled keys of objects by their `id()`."""
     if isinstance(value, str) and "\0" in value:
         yield FieldProblem(loc, "Remove the NUL character.", "string_nul")
     elif isinstance(value, float) and not math.isfinite(value):
         yield FieldProblem(loc, "Use a finite number.", "finite_number")
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _walk(item, (*loc, index))
+            yield from _walk(item, (*loc, index), doubled)
     elif isinstance(value, dict):
+        for name in doubled.get(id(value), ()):
+            yield FieldProblem((*loc, name), "This key appears twice; keep one.", "duplicate_key")
         for name, item in value.items():
-            yield from _walk(name, loc)
-            yield from _walk(item, (*loc, name))
+            yield from _walk(name, loc, doubled)
+            yield from _walk(item, (*loc, name), doubled)

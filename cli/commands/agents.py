@@ -1,13 +1,17 @@
 """`perdure agents` and `perdure tool-groups`: agents and lists of tools that tasks name."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import show
 from cli.arguments import TOOL_GROUP, ArgumentError, AsJson, Reference, open_client, refer_by_name
+from cli.exits import Exit
 from cli.resources import CommandGroup, Json, argument, option
+
+if TYPE_CHECKING:
+    from cli.client import Client
 
 AgentId = Annotated[str, typer.Argument(metavar="AGENT")]
 AGENTS = CommandGroup(
@@ -47,23 +51,46 @@ def import_files(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make agents from coding agents' files; names of tools and models are mapped."""
+    """Make agents from coding agents' files; names of tools and models are mapped.
+
+    A file that is refused does not keep the others from being imported. Exit codes: 0 all are
+    imported, 2 some were refused, 3 the gateway did not answer.
+    """
+    results: list[Json] = []
     with open_client(context) as client:
         for file in files:
-            made = client.call("import_agent", {"markdown": _read(file), "replace": replace})
-            if as_json:
-                show.print_json(made)
-                continue
-            show.out.print(f"{made['agent_id']}  [dim]{file}[/]")
-            if made["ignored"]:
-                show.err.print(f"  ignored: {', '.join(made['ignored'])}", style="dim")
+            result = {"file": str(file), **_import_file(client, file, replace=replace)}
+            results.append(result)
+            if not as_json:
+                _print_import(result)
+    if as_json:
+        show.print_json(results)
+    if any("refusal" in result for result in results):
+        raise typer.Exit(Exit.USAGE)
 
 
-def _read(file: Path) -> str:
+def _import_file(client: "Client", file: Path, *, replace: bool) -> Json:
+    """The agent that a file makes, or why it was refused."""
+    from cli.client import RefusedError
+    from cli.definitions import DefinitionError, read_text
+
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArgumentError(f"{file} can't be read: {error}") from error
+        body = {"markdown": read_text(file), "replace": replace}
+        agent: Json = client.call("import_agent", body)
+    except DefinitionError as error:
+        return {"refusal": str(error)}
+    except RefusedError as error:
+        return {"refusal": f"{file}: {error}"}
+    return agent
+
+
+def _print_import(result: Json) -> None:
+    if "refusal" in result:
+        show.err.print(f"refused  {result['refusal']}", style="red")
+        return
+    show.out.print(f"{result['agent_id']}  {result['file']}")
+    if result["ignored"]:
+        show.err.print(f"  ignored: {', '.join(result['ignored'])}", style="dim")
 
 
 AGENTS.add_action(

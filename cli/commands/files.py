@@ -39,7 +39,7 @@ def apply(
     for definition in wanted:
         if definition.ignored:
             what = ", ".join(definition.ignored)
-            show.err.print(f"{definition.source}: ignored {what}", style="dim", markup=False)
+            show.err.print(f"{definition.source}: ignored {what}", style="dim")
     with open_client(context) as client:
         planned = applying.plan(client, wanted)
         carry_out = applying.rehearse if dry_run else applying.apply_all
@@ -63,7 +63,7 @@ def export(
     ] = None,
 ) -> None:
     """Write your tasks and agents to files that `perdure apply` reads."""
-    from cli import applying, definitions, show
+    from cli import applying, definitions, show, writing
 
     with open_client(context) as client:
         found = [
@@ -78,9 +78,9 @@ def export(
             f"There is no task or agent {', '.join(sorted(missing))}."
         )
     if output is None:
-        print(definitions.write_stream(found), end="")  # noqa: T201 - for files
+        show.out.print_text(writing.write_stream(found))
         return
-    for path, text in definitions.write_files(found):
+    for path, text in writing.write_files(found):
         target = output / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
@@ -107,24 +107,23 @@ def _print_results(
     results: "Iterable[ApplyResult]", total: int, *, dry_run: bool
 ) -> "Sequence[ApplyResult]":
     """Print each change and each failure as it happens, then the numbers."""
-    from rich.markup import escape
-
     from cli.applying import ApplyOutcome, Change
+    from cli.terminal import styled
 
     verb = "checking" if dry_run else "applying"
     done = []
-    with show.err.status(verb) as status:
+    with show.err.status(styled(verb)) as status:
         for result in results:
             done.append(result)
-            status.update(f"{verb} {len(done)} of {total}")
-            label = escape(f"{result.planned.wanted.kind.name} {result.planned.wanted.key}")
+            status.update(styled(f"{verb} {len(done)} of {total}"))
+            label = f"{result.planned.wanted.kind.name} {result.planned.wanted.key}"
             change = result.planned.change
             if dry_run and change is not Change.NOTHING:
                 _print_difference(result.planned)
             if result.outcome is ApplyOutcome.REFUSED:
-                show.err.print(f"[red]refused[/]  {label}: {escape(result.reason or '')}")
+                show.err.print_line(("refused", "red"), f"  {label}: {result.reason or ''}")
             elif result.outcome is not ApplyOutcome.DONE:
-                show.err.print(f"[red]{result.outcome}[/]  {label}")
+                show.err.print_line((str(result.outcome), "red"), f"  {label}")
             elif change is not Change.NOTHING and not dry_run:
                 show.out.print(f"{change}d  {label}")
     _print_counts(done, dry_run=dry_run)
@@ -132,10 +131,9 @@ def _print_results(
 
 
 def _print_difference(planned: "Planned") -> None:
-    from rich.syntax import Syntax
-
-    shown = Syntax(planned.write_difference(), "diff", background_color="default", word_wrap=True)
-    show.out.print(shown)
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    for line in planned.write_difference().split("\n"):
+        show.out.print_line((line, styles.get(line[:1], "")))
 
 
 def _print_counts(results: "Sequence[ApplyResult]", *, dry_run: bool) -> None:
@@ -160,7 +158,7 @@ def _choose_exit(results: "Iterable[ApplyResult]") -> Exit:
     outcomes = {result.outcome for result in results}
     if outcomes & {ApplyOutcome.UNKNOWN, ApplyOutcome.NOT_TRIED}:
         why = next(r.reason for r in results if r.outcome is not ApplyOutcome.REFUSED and r.reason)
-        show.err.print(why, markup=False)
+        show.err.print(why)
         show.err.print("When it is back, apply again: what is done stays as it is.")
         return Exit.UNREACHABLE
     return Exit.USAGE if ApplyOutcome.REFUSED in outcomes else Exit.DONE

@@ -9,6 +9,7 @@ from cli import show
 from cli.arguments import (
     TASK_REFERENCE,
     TEMPLATE,
+    AllowMissing,
     ArgumentError,
     AsJson,
     Budget,
@@ -16,6 +17,7 @@ from cli.arguments import (
     TaskName,
     Variable,
     find_resource,
+    hint_at_missing_variables,
     open_client,
     parse_variables,
     refer_by_name,
@@ -49,10 +51,18 @@ def _read_task(given: Json, _: Json) -> Json:
     return read_task(given["file"]).request
 
 
-def _read_fields(given: Json, _: Json) -> Json:
+def _read_template(given: Json, _: Json) -> Json:
     from cli.definitions import read_fields
+    from services.definitions.inputs import TaskTemplateCreate
 
-    return read_fields(given["file"])
+    return read_fields(given["file"], TaskTemplateCreate)
+
+
+def _read_template_changes(given: Json, _: Json) -> Json:
+    from cli.definitions import read_fields
+    from services.definitions.inputs import TaskTemplateUpdate
+
+    return read_fields(given["file"], TaskTemplateUpdate)
 
 
 TASKS.add_action(
@@ -89,14 +99,17 @@ def rehearse(
     variable: Variable = None,
     max_budget_usd: Budget = None,
     *,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse missing variables.")] = False,
+    allow_missing: AllowMissing = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what an execution would do and what earlier ones cost, without starting one."""
-    body: Json = {"variables": parse_variables(variable or ()), "strict_variables": strict}
+    body: Json = {
+        "variables": parse_variables(variable or ()),
+        "strict_variables": not allow_missing,
+    }
     if max_budget_usd is not None:
         body["max_budget_usd"] = max_budget_usd
-    with open_client(context) as client:
+    with open_client(context) as client, hint_at_missing_variables():
         found = client.call("dry_run", body, task_id=find_resource(client, task)["id"])
     if as_json:
         show.print_json(found)
@@ -142,7 +155,7 @@ TEMPLATES.add_list(
 
 
 def _print_template(template: Json) -> None:
-    from cli.definitions import write_yaml
+    from cli.writing import write_yaml
 
     parameters, task = template.pop("parameters"), template.pop("task")
     show.print_fields(template)
@@ -154,7 +167,7 @@ def _print_template(template: Json) -> None:
         ],
         nothing="It has no parameters.",
     )
-    show.out.print(write_yaml(task), markup=False, end="")
+    show.out.print(write_yaml(task), end="")
 
 
 TEMPLATES.add_show("Show a template: its parameters, and the task it makes.", view=_print_template)
@@ -167,7 +180,7 @@ TEMPLATES.add_action(
     options={
         "file": (Path, typer.Option(..., "--file", "-f", help="YAML or JSON: name, task, …."))
     },
-    make_body=_read_fields,
+    make_body=_read_template,
     has_json=True,
 )
 TEMPLATES.add_action(
@@ -177,7 +190,7 @@ TEMPLATES.add_action(
     "Tasks that were made from it stay as they are.",
     show.print_name,
     options={"file": file_option("YAML or JSON.")},
-    make_body=_read_fields,
+    make_body=_read_template_changes,
     has_json=True,
 )
 TEMPLATES.add_action(
@@ -188,10 +201,13 @@ TEMPLATES.add_action(
 )
 
 
-def _fill_template(given: Json, template: Json) -> Json:
+def _fill_template(given: Json, _: Json) -> Json:
+    from cli.definitions import read_fields
+    from services.definitions.inputs import TaskUpdate
+
     parameters = parse_variables(given.get("parameter") or (), option="-p")
     body: Json = {"name": given["name"], "parameters": parameters}
-    return body | ({"overrides": _read_fields(given, template)} if "file" in given else {})
+    return body | ({"overrides": read_fields(given["file"], TaskUpdate)} if "file" in given else {})
 
 
 TEMPLATES.add_action(

@@ -6,10 +6,16 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agent_library.files import split_front_matter
-from domain import agent_files
+from agent_library.documents import DocumentError
+from agent_library.files import AgentDocument, read_agent_file, split_front_matter
 from domain.agents import BUILT_IN_SLUGS
-from domain.errors import ConflictError, DuplicateNameError, InvalidInputError, NotFoundError
+from domain.errors import (
+    ConflictError,
+    DuplicateNameError,
+    FieldProblem,
+    InvalidInputError,
+    NotFoundError,
+)
 from persistence.db.paging import Page, Window
 from persistence.definitions import agents
 from persistence.tables.definitions import AgentRow
@@ -107,11 +113,20 @@ class ImportedAgent:
 
 async def import_agent(work: UnitOfWork, body: AgentImport) -> ImportedAgent:
     """Create an agent of the caller from a Markdown file with front matter, or replace it."""
-    file = agent_files.read(*split_front_matter(body.markdown))
-    agent = validate_fields(AgentCreate, file.body, "The agent in the file")
+    file = _read_file(body.markdown)
+    agent = validate_fields(AgentCreate, file.body.value, "The agent in the file")
     row = await agents.find_own(work.session, work.caller.user_id, agent.agent_id, lock=True)
     if row is None or not body.replace:
         row = await AGENTS.create(work, agent)
         return ImportedAgent(row, file.ignored, is_new=True)
     await AGENTS.replace(work, row, agent)
     return ImportedAgent(row, file.ignored, is_new=False)
+
+
+def _read_file(markdown: str) -> AgentDocument:
+    try:
+        return read_agent_file(split_front_matter(markdown))
+    except DocumentError as error:
+        msg = f"Line {error.line}: {error}"
+        problem = FieldProblem(("body", "markdown"), msg, "agent_file")
+        raise InvalidInputError("This is not a valid agent file; see errors.", [problem]) from error

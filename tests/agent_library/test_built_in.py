@@ -6,8 +6,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from agent_library.built_in import built_in_agents
-from agent_library.files import split_front_matter
-from domain import agent_files
+from agent_library.files import read_agent_file, split_front_matter
 from domain.agents import BUILT_IN_SLUGS
 from services.definitions.inputs import AgentCreate
 
@@ -22,8 +21,8 @@ def test_each_slug_has_a_file() -> None:
 
 @pytest.mark.parametrize("slug", BUILT_IN_SLUGS)
 def test_a_file_could_be_imported_by_a_user(slug: str) -> None:
-    found = agent_files.read(*split_front_matter((FILES / f"{slug}.md").read_text()))
-    agent = AgentCreate.model_validate(found.body)
+    found = read_agent_file(split_front_matter((FILES / f"{slug}.md").read_text()))
+    agent = AgentCreate.model_validate(found.body.value)
     assert (agent.agent_id, found.ignored) == (slug, ())
     loaded = built_in_agents()[slug]
     assert (agent.name, agent.system_prompt) == (loaded.name, loaded.system_prompt)

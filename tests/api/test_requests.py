@@ -50,6 +50,32 @@ async def test_values_that_cannot_be_stored_are_refused(client: Client, extra: b
 
 
 @pytest.mark.parametrize(
+    ("raw", "loc"),
+    [
+        (b'{"name": "a", "name": "b", "prompt_template": "c", %s}', ["name"]),
+        (
+            b'{"name": "a", "prompt_template": "c", "ask_tools": ["bash"], "ask_tools": [], %s}',
+            ["ask_tools"],
+        ),
+        (b'{"name": "a", "\\u006eame": "b", "prompt_template": "c", %s}', ["name"]),
+        (
+            (
+                b'{"name": "a", "prompt_template": "c", %s,'
+                b' "default_variables": {"x": [{"y": 1, "y": 1}]}}'
+            ),
+            ["default_variables", "x", 0, "y"],
+        ),
+    ],
+)
+async def test_a_doubled_key_is_refused(client: Client, raw: bytes, loc: list[str | int]) -> None:
+    body = raw.replace(b"%s", b'"allowed_tools": [], "sdk_options": {}')
+    response = await client.post(TASKS, content=body)
+    assert response.status_code == 422, response.text
+    [problem] = response.json()["errors"]
+    assert (problem["loc"], problem["type"]) == (["body", *loc], "duplicate_key")
+
+
+@pytest.mark.parametrize(
     "path",
     [
         f"{TASKS}?q=%00",

@@ -2,8 +2,9 @@
 
 import pytest
 
-from cli.answering import AnswerNeededError, choose_option, make_answer
+from cli.answering import AnswerNeededError, choose_option, make_answer, make_edit
 from cli.arguments import ArgumentError, parse_time, parse_variables
+from cli.exits import CommandError
 
 
 def test_variables_are_text_or_json() -> None:
@@ -11,10 +12,24 @@ def test_variables_are_text_or_json() -> None:
     assert given == {"who": "you=me", "count": 3, "list": [1], "empty": ""}
 
 
-@pytest.mark.parametrize("assignment", ["nothing", "=x", ":=3", "n:={"])
+@pytest.mark.parametrize(
+    "assignment", ["nothing", "=x", ":=3", "n:={", "n:=NaN", 'n:={"a": 1, "a": 2}']
+)
 def test_what_is_no_variable_is_refused(assignment: str) -> None:
     with pytest.raises(ArgumentError, match="-v"):
         parse_variables([assignment])
+
+
+@pytest.mark.parametrize("second", ["a=2", "a:=2"])
+def test_a_variable_is_given_once(second: str) -> None:
+    with pytest.raises(ArgumentError, match="'a' is given twice"):
+        parse_variables(["a=1", second])
+
+
+@pytest.mark.parametrize("given", ["[1]", "{", '{"a": 1, "a": 2}', "@missing.json"])
+def test_an_edited_input_is_one_json_object(given: str) -> None:
+    with pytest.raises(CommandError):
+        make_edit(given, None)
 
 
 def test_a_question_takes_words_and_an_approval_a_decision() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_library.documents import ParsedDocument, read_yaml
 from cli.definitions import (
     AGENT,
     TASK,
@@ -17,9 +18,8 @@ from cli.definitions import (
     read_all,
     read_file,
     read_task,
-    write_files,
-    write_stream,
 )
+from cli.writing import write_files, write_stream
 
 FULL = """
 name: nightly
@@ -107,13 +107,31 @@ def test_json_and_many_documents_are_read_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "hint"),
     [
-        ("- a list", "holds no definition"),
-        ("no name: here", "Field required"),
-        (": : :", "can't be read"),
-        ("\xff", "can't be read"),
-        ("name: a\nprompt_template: b\nprompt_templat: c", "prompt_templat"),
-        ("name: a\nprompt_template: 5", "prompt_template: Input should be a valid string"),
+        ("- a list", ":1: This is no definition"),
+        ("no name: here", ":1: name: Field required"),
+        ("x: y\n: : :", ":2: This is not valid YAML"),
+        ("name: a\n# \xff", ":2: This is not UTF-8"),
+        (
+            "name: a\nprompt_template: b\nprompt_templat: c",
+            ":3: prompt_templat: This field does not exist; did you mean 'prompt_template'?",
+        ),
+        ("name: a\nprompt_template: [5]", ":2: prompt_template: Input should be a valid string"),
+        (
+            "name: a\nprompt_template: b\nsdk_options:\n  max_turns: many",
+            ":4: sdk_options.max_turns: Input should be a valid integer",
+        ),
         ("kind: recipe\nname: a", "no kind 'recipe'"),
+        ("name: a\nask_tools: [bash]\nask_tools: []", ":3: The key 'ask_tools' appears twice"),
+        ("name: a\n2026-01-01: b\nprompt_template: c", ":2: 2026-01-01: This field does not"),
+        ("name: a\nnull: b\nprompt_template: c", ":2: null: This field does not exist"),
+        ("name: a\ndefault_variables: &a {b: *a}", ":2: There is no complete value 'a'"),
+        ("[" * 5000, ":1: This is nested too deeply"),
+        ("name: a\nprompt_template: null", ":2: prompt_template: Input should be a valid string"),
+        (
+            "name: a\nprompt_template: b\nsdk_options: {max_turns: 0}",
+            ":3: sdk_options.max_turns: Input should be greater than or equal to 1",
+        ),
+        ("name: a\ndefault_variables: {s: !!set {a, b}}", ":2: The tag 'tag:yaml.org,2002:set'"),
     ],
 )
 def test_what_is_no_task_is_refused_by_its_files_name(
@@ -133,8 +151,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as refused:
         read_all([tmp_path])
     assert "b.yaml: the task 'one' is defined in" in str(refused.value)
-    assert "c.yaml is no task" in str(refused.value)
-    assert "  model: There is no such field; leave it out." in str(refused.value)
+    assert "c.yaml:1: prompt_template: Field required" in str(refused.value)
+    assert "c.yaml:2: model: This field does not exist; remove it." in str(refused.value)
 
 
 def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
@@ -142,10 +160,114 @@ def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
         read_all([tmp_path])
 
 
-def test_what_ends_like_a_file_is_one() -> None:
-    assert is_file("missing.yaml")
-    assert is_file("missing.md")
-    assert not is_file("weekly report")
+def test_a_file_is_what_exists(tmp_path: Path) -> None:
+    assert is_file(str(write(tmp_path, "task.txt", "name: a")))
+    assert not is_file("missing.yaml")
+    assert not is_file("x" * 5000)
+    assert not is_file("a\0b")
+
+
+WORDS = """\
+name: 1.10
+prompt_template: 5
+tags: [no, 2026, 1.10, true, NULL]
+default_variables:
+  country: NO
+  at: 12:30
+  zip: 01234
+  version: 1.10
+  h: 0x1F
+  u: 1_000
+  big: .inf
+  on: yes
+  day: 2026-11-28
+  2026-01-01: dated
+  count: 5
+  share: 0.5
+  is_new: true
+  nothing: ~
+sdk_options: {max_turns: 010, max_budget_usd: 1.50, temperature: 1.0}
+is_active: TRUE
+"""
+
+
+def test_words_are_read_as_they_are_written(tmp_path: Path) -> None:
+    task = read_task(write(tmp_path, "task.yaml", WORDS)).body
+    assert (task["name"], task["prompt_template"]) == ("1.10", "5")
+    assert task["tags"] == ["no", "2026", "1.10", "true", "NULL"]
+    assert task["default_variables"] == {
+        "country": "NO",
+        "at": "12:30",
+        "zip": "01234",
+        "version": "1.10",
+        "h": "0x1F",
+        "u": "1_000",
+        "big": ".inf",
+        "on": "yes",
+        "day": "2026-11-28",
+        "2026-01-01": "dated",
+        "count": 5,
+        "share": 0.5,
+        "is_new": True,
+        "nothing": None,
+    }
+    options = task["sdk_options"]
+    assert (options["max_turns"], options["temperature"]) == (10, 1.0)
+    assert float(options["max_budget_usd"]) == 1.5
+
+
+@pytest.mark.parametrize("name", ["task.yaml", "task.json", "task.md"])
+@pytest.mark.parametrize("field", ["ask_tools", "disallowed_tools", "allowed_tools", "is_active"])
+def test_a_doubled_key_is_refused_with_both_lines(tmp_path: Path, name: str, field: str) -> None:
+    texts = {
+        "task.yaml": f"name: a\n{field}: []\nprompt_template: b\n{field}: []\n",
+        "task.json": f'{{"name": "a",\n"{field}": [],\n"prompt_template": "b",\n"{field}": []}}',
+        "task.md": f"---\n{field}: []\nname: a\n{field}: []\n---\nb",
+    }
+    with pytest.raises(DefinitionError) as refused:
+        read_task(write(tmp_path, name, texts[name]))
+    expected = f"{name}:4: The key {field!r} appears twice, first in line 2; keep one."
+    assert str(refused.value).endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("task.yaml", "name: a\nprompt_template: |\n  One.\n  Two.\n"),
+        ("task.json", '{\n\t"name": "a",\n\t"prompt_template": "One.\\nTwo.\\n"\n}\n'),
+        ("task.md", "---\nname: a\n---\nOne.\nTwo.\n"),
+    ],
+)
+def test_files_of_windows_are_read(tmp_path: Path, name: str, text: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    task = read_task(file).body
+    assert (task["name"], task["prompt_template"].strip()) == ("a", "One.\nTwo.")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("# Guide\n\n---\nname: a\n---\nb", "task.md:1: This file has no front matter"),
+        ("\n---\nname: a\n---\nb", "task.md:1: This file has no front matter"),
+        ("---\nname: a\nb", "task.md:1: The front matter is not closed"),
+        ("---\nname: a\nprompt_template: b\n---\nc", "task.md:3: prompt_template is the text"),
+        ("---\nname: a\non: push\n---\nc", "task.md:3: on: This field does not exist"),
+        ("---\n- a\n---\nc", "task.md:1: The front matter must hold fields"),
+    ],
+)
+def test_markdown_that_is_no_task_is_refused(tmp_path: Path, text: str, hint: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        read_task(write(tmp_path, "task.md", text))
+    assert hint in str(refused.value)
+
+
+def test_the_kind_in_a_markdown_file_comes_before_its_directory(tmp_path: Path) -> None:
+    text = "---\nkind: {}\nname: a\ncolor: red\n---\nb"
+    agent = read_all([write(tmp_path, "here/a.md", text.format("agent"))])[0]
+    assert (agent.kind, agent.ignored) == (AGENT, ("color",))
+    with pytest.raises(DefinitionError, match=r"a\.md:4: color"):
+        read_all([write(tmp_path, "agents/a.md", text.format("task"))])
 
 
 def write_and_read(definitions: list[Definition], directory: Path) -> list[dict[str, Any]]:
@@ -157,13 +279,28 @@ def write_and_read(definitions: list[Definition], directory: Path) -> list[dict[
 def test_what_is_written_is_read_write_and_read(tmp_path: Path) -> None:
     full = read_task(write(tmp_path, "full.yaml", FULL))
     alike = [
-        parse_definition({"name": n, "prompt_template": " x"}, tmp_path) for n in ("A b", "a b")
+        parse_definition(ParsedDocument({"name": n, "prompt_template": " x"}, {(): 1}), tmp_path)
+        for n in ("A b", "a b")
     ]
     everything = [full, *alike]
     bodies = sorted((d.body for d in everything), key=lambda body: str(body["name"]))
     assert write_and_read(everything, tmp_path / "files") == bodies
     stream = write(tmp_path, "stream.yaml", write_stream(everything))
     assert [d.body for d in read_file(stream)] == [d.body for d in everything]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(variables=st.dictionaries(st.text(max_size=10), st.text(max_size=10) | VALUES, max_size=3))
+def test_any_variable_survives(variables: dict[str, Any]) -> None:
+    body = {"name": "a", "prompt_template": "b", "default_variables": variables}
+    stream = write_stream([Definition(TASK, body, "here")])
+    assert read_yaml(stream)[0].value["default_variables"] == variables
 
 
 @given(

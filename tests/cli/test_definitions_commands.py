@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from agent_library.built_in import built_in_agents
 from domain.ids import new_id
 from tests.api.world import World, make_task
@@ -57,3 +59,100 @@ async def test_a_tasks_versions_and_a_dry_run_are_shown(perdure: Command, world:
         "tasks", "dry-run", task["id"], "-v", "a=b", "--max-budget-usd", "1", "--json"
     )
     assert json.loads(as_json.output)["budget_usd"] == 1
+
+
+async def test_each_files_outcome_is_shown(perdure: Command, tmp_path: Path) -> None:
+    texts = {
+        "a.md": FILE,
+        "guide.md": "# Guide\n\n---\n\nname: value\n\n---\n\nMore.",
+        "twice.md": "---\nname: t\ntools: Read\ntools: Bash\n---\nb",
+        "latin.md": None,
+        "b.md": FILE.replace("Poet", "Critic"),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text.encode() if text else b"---\nname: \xff\n---\nb")
+    paths = [str(tmp_path / name) for name in texts]
+    made = await perdure("agents", "import", *paths)
+    assert made.returncode == 2
+    assert [line.split()[0] for line in made.stdout.splitlines()] == ["code-poet", "code-critic"]
+    refusals = [line for line in made.stderr.splitlines() if "refused" in line]
+    assert [
+        f"{name}:" in refusals[n] for n, name in enumerate(["guide.md", "twice.md", "latin.md"])
+    ]
+    assert "no front matter" in made.stderr
+    assert "Line 4: The key 'tools' appears twice, first in line 3" in made.stderr
+    again = json.loads((await perdure("agents", "import", "--json", *paths)).stdout)
+    assert [Path(result["file"]).name for result in again] == list(texts)
+    assert all("refusal" in result for result in again)
+
+
+@pytest.mark.parametrize("tools", ["", " null", " ~", " []", " Read", " *"])
+async def test_every_way_reads_an_agents_file_alike(
+    perdure: Command, world: World, tmp_path: Path, tools: str
+) -> None:
+    text = "---\nname: {}\ndescription: Use it: now\ntools:{}\n---\nb"
+    for name in ("imported", "applied"):
+        file = tmp_path / "agents" / f"{name}.md"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text.format(name, tools))
+    assert (await perdure("agents", "import", str(file.with_name("imported.md")))).returncode == 0
+    assert (await perdure("apply", "-f", str(file))).returncode == 0
+    async with world.client("alice") as client:
+        body = {"markdown": text.format("sent", tools)}
+        await client.post("/api/v1/agents/import", json=body)
+        read = [
+            (await client.get(f"/api/v1/agents/{name}")).json()["allowed_tools"]
+            for name in ("imported", "applied", "sent")
+        ]
+    assert read[0] == read[1] == read[2]
+
+
+NAMES = ("notes.md", "x.yaml", "a/b", "..", "0123456789abcdef0123456789abcdef", "last")
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_task_is_found_by_any_name(perdure: Command, world: World, name: str) -> None:
+    async with world.client("alice") as client:
+        task = await make_task(client, name=name)
+    shown = await perdure("tasks", "get", name, "--json")
+    assert json.loads(shown.stdout)["id"] == task["id"]
+
+
+async def test_what_is_neither_a_file_nor_a_name_is_wrong_usage(perdure: Command) -> None:
+    for name in ("missing.yaml", str(new_id()), "x" * 300):
+        result = await perdure("run", name)
+        assert result.returncode == 2
+        assert f"There is no task {name!r}" in result.stderr
+
+
+KINDS: dict[str, dict[str, object]] = {
+    "tasks": {"prompt_template": "b", "allowed_tools": [], "sdk_options": {}},
+    "task-templates": {"task": {"prompt_template": "b"}},
+    "tool-groups": {"tools": ["bash"]},
+    "mcp-servers": {"url": "http://127.0.0.1:8123/mcp"},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "group"),
+    [
+        ("tasks", "tasks"),
+        ("task-templates", "templates"),
+        ("tool-groups", "tool-groups"),
+        ("mcp-servers", "mcp-servers"),
+    ],
+)
+async def test_a_name_that_looks_like_an_id_is_found(
+    perdure: Command, world: World, path: str, group: str
+) -> None:
+    async with world.client("alice") as client:
+        named = {"name": str(new_id()), **KINDS[path]}
+        made = (await client.post(f"/api/v1/{path}", json=named)).json()
+        shown = await perdure(group, "show", made["name"], "--json")
+        assert json.loads(shown.stdout)["id"] == made["id"]
+        clash = (await client.post(f"/api/v1/{path}", json={**named, "name": made["id"]})).json()
+        refused = await perdure(group, "show", made["id"], "--json")
+        assert refused.returncode == 2
+        assert clash["id"] in refused.stderr
+        shown = await perdure(group, "show", clash["id"], "--json")
+        assert json.loads(shown.stdout)["id"] == clash["id"]
