@@ -58,7 +58,16 @@ def describe_error(found: Any, model: type[BaseModel] | None = None) -> str:
     return _KINDS.get(kind, str(found["msg"]).removeprefix("Value error, "))
 
 
+_ADVICE = {
+    "mcpServers": "register each of the servers in it by itself.",
+    "_comment": "leave it out, or use description.",
+}
+"""What to do with fields of other programs' files."""
+
+
 def _no_such_field(name: str, known: Sequence[str]) -> str:
+    if name in _ADVICE and name not in known:
+        return f"This field does not exist; {_ADVICE[name]}"
     alike = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {alike[0]!r}?" if alike else "remove it."
     return f"This field does not exist; {hint}"

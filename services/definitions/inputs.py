@@ -176,7 +176,26 @@ Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=MAX_VALUES)]
 EnvironmentVariables = Annotated[dict[VariableName, Value], Field(max_length=MAX_VALUES)]
 
 
-class McpServerCreate(Body):
+class McpConnection(Body):
+    """How an MCP server is reached: by its URL, or by a command (admins only)."""
+
+    type: Annotated[
+        str | None,
+        Field(
+            max_length=100,
+            exclude=True,
+            description="The transport, as other programs write it: `http` or `stdio`. Not stored.",
+        ),
+    ] = None
+    description: Text | None = None
+    url: Url | None = None
+    command: Command | None = None
+    args: Arguments = ()
+    headers: Headers = Field(default_factory=dict)
+    env: EnvironmentVariables = Field(default_factory=dict)
+
+
+class McpServerCreate(McpConnection):
     """An MCP server, by its URL or by a command (admins only).
 
     Use references as values of `headers` and `env` (`secret://name`, `Bearer secret://name`). Other
@@ -184,12 +203,6 @@ class McpServerCreate(Body):
     """
 
     name: Slug
-    description: Text | None = None
-    url: Url | None = None
-    command: Command | None = None
-    args: Arguments = ()
-    headers: Headers = Field(default_factory=dict)
-    env: EnvironmentVariables = Field(default_factory=dict)
     is_public: Annotated[
         bool, Field(description="Whether the tasks of all users can name it; admins only.")
     ] = False

@@ -25,11 +25,6 @@ from services.definitions.resources import NamedResource
 from services.ports import CheckHealth
 from services.unit_of_work import Services, UnitOfWork
 
-RESERVED_HEADERS = frozenset(
-    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept"}
-)
-"""Headers that Perdure sets itself."""
-
 CONNECTION_FIELDS = frozenset({"url", "command", "args", "headers", "env"})
 """If one of these changes, the result of the last health check is out of date."""
 
@@ -67,11 +62,12 @@ class McpServers(NamedResource[McpServerRow, McpServerCreate]):
 
     def body_fields(self, row: McpServerRow) -> Mapping[str, Any]:
         """Return the row as the fields of a body, with encrypted values masked."""
+        stored = self.create_model.model_fields.keys() - {"type"}
         masked = {
             "headers": mcp_values.mask_values(row.headers),
             "env": mcp_values.mask_values(row.env),
         }
-        return {**super().body_fields(row), **masked}
+        return {**{field: getattr(row, field) for field in stored}, **masked}
 
     def audited_fields(self, row: McpServerRow) -> Mapping[str, Any]:
         """Return how the server is reached, with the names of headers and variables only."""
@@ -144,18 +140,5 @@ def _health_json(health: McpHealth) -> dict[str, Any]:
 def _problems(work: UnitOfWork, row: McpServerRow, body: McpServerCreate) -> Iterator[FieldProblem]:
     yield from mcp_values.mask_problems("headers", body.headers, row.headers or {})
     yield from mcp_values.mask_problems("env", body.env, row.env or {})
-    if (body.url is None) == (body.command is None):
-        yield FieldProblem(("body", "url"), "Give either a url or a command.")
-    if body.url is not None:
-        check_url = work.services.settings.check_url
-        yield from mcp_rules.url_problems(body.url, ("body", "url"), check_url)
-    for name in body.headers:
-        if name.lower() in RESERVED_HEADERS:
-            msg = "Perdure sets this header itself; leave it out."
-            yield FieldProblem(("body", "headers", name), msg)
-    unused = ("args", "env") if body.command is None else ("headers",)
-    kind = "a url" if body.command is None else "a command"
-    for field in unused:
-        if getattr(body, field):
-            msg = f"A server with {kind} has no {field}; leave it out."
-            yield FieldProblem(("body", field), msg)
+    check_url = work.services.settings.check_url
+    yield from mcp_rules.connection_problems(body, ("body",), check_url)

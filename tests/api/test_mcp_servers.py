@@ -318,7 +318,8 @@ async def test_a_task_names_registered_servers(
         (5, []),
         ({}, []),
         ({"url": "https://x.example.com", "ref": "y"}, []),
-        ({"url": 5}, []),
+        ({"url": 5}, ["url"]),
+        ({"url": "https://x.example.com", "command": "sh"}, []),
         ({"url": "http://10.0.0.1/"}, ["url"]),
         ({"url": "https://x.example.com", "token": "y"}, ["token"]),
         ({"url": "https://x.example.com", "headers": []}, ["headers"]),
@@ -361,3 +362,92 @@ async def test_a_name_that_changes_before_the_session_is_closed_is_no_error(shop
     await outbound.aclose()
     assert health.is_healthy
     assert next(addresses, None) is None
+
+
+URL = "https://x.example.com/mcp"
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"type": "http", "url": URL},
+        {"type": "streamable-http", "url": URL, "description": "The shop."},
+        {"type": "streamableHttp", "url": URL, "headers": {"X-Team": "blue"}},
+        {"type": None, "url": URL},
+    ],
+)
+async def test_both_places_accept_the_same_fields(client: Client, server: dict[str, Any]) -> None:
+    inline = await client.post("/api/v1/tasks", json=with_server(server))
+    assert inline.status_code == 201, inline.text
+    assert inline.json()["sdk_options"]["mcp_servers"]["x"] == server
+    registered = await make_server(client, **server)
+    assert registered["url"] == URL
+    changed = await client.patch(registered["_links"]["self"], json={"type": "http"})
+    assert changed.status_code == 200, changed.text
+
+
+SSE = "The transport sse is not supported"
+
+
+@pytest.mark.parametrize(
+    ("server", "where", "hint"),
+    [
+        ({"type": "sse", "url": URL}, ["type"], SSE),
+        ({"type": "SSE", "url": URL}, ["type"], SSE),
+        ({"type": "ws", "url": URL}, ["type"], "has the type 'http'"),
+        ({"type": "stdio", "url": URL}, ["type"], "has the type 'http'"),
+        ({"type": "http", "command": "sh"}, ["type"], "has the type 'stdio'"),
+        ({"command": "sh", "args": ["-v", "${ROOT}/x"]}, ["args", 1], "write the value itself"),
+        ({"command": "${HOME}/sh"}, ["command"], "write the value itself"),
+        ({"command": "sh", "env": {"URL": "${URL}"}}, ["env", "URL"], "secret://name"),
+        ({"command": "sh", "env": {"TOKEN": "${env:T}"}}, ["env", "TOKEN"], "secret://name"),
+        ({"url": URL, "headers": {"X-Id": "a ${ID} b"}}, ["headers", "X-Id"], "secret://name"),
+        ({"url": "https://${HOST}/mcp"}, ["url"], "${HOST} is not replaced"),
+        ({"url": URL, "headers": {"Host": "x"}}, ["headers", "Host"], "sets this header itself"),
+        ({"url": URL, "env": {"A": "b"}}, ["env"], "leave it out"),
+        ({"command": "sh", "headers": {"A": "b"}}, ["headers"], "leave it out"),
+        ({"command": "sh", "args": "-v"}, ["args"], "Enter a list."),
+        ({"command": "sh", "args": [5]}, ["args", 0], "valid string"),
+        ({"url": URL, "disabled": True}, ["disabled"], "does not exist"),
+        ({"url": URL, "_comment": "x"}, ["_comment"], "leave it out"),
+    ],
+)
+async def test_both_places_refuse_the_same_fields(
+    admin: Client, server: dict[str, Any], where: list[str | int], hint: str
+) -> None:
+    inline = await admin.post("/api/v1/tasks", json=with_server(server))
+    registered = await admin.post("/api/v1/mcp-servers", json={"name": "shop", **server})
+    inner = ["sdk_options", "mcp_servers", "x"]
+    for response, place in ((inline, inner), (registered, [])):
+        assert response.status_code == 422, response.text
+        [problem] = response.json()["errors"]
+        assert problem["loc"] == ["body", *place, *where]
+        assert hint in problem["msg"]
+
+
+@pytest.mark.parametrize(
+    ("servers", "where", "hint"),
+    [
+        ({"_comment": "ours", "a": {"url": URL}}, "_comment", "'_comment' is not a server"),
+        ({"mcpServers": {"a": {"url": URL}}}, "mcpServers", "Leave out the object 'mcpServers'"),
+        ({"servers": {"a": {"url": URL}}}, "servers", "Leave out the object 'servers'"),
+        ({"My Server": {"url": URL}}, "My Server", "such as 'my-server'"),
+        ({"a__b": {"ref": "x"}}, "a__b", "such as 'a-b'"),
+        ({"漢": {"url": URL}}, "漢", "lower-case letters"),
+    ],
+)
+async def test_what_is_no_server_is_explained(
+    client: Client, servers: dict[str, Any], where: str, hint: str
+) -> None:
+    body = {**TASK, "name": str(new_id()), "sdk_options": {"mcp_servers": servers}}
+    refused = await client.post("/api/v1/tasks", json=body)
+    assert refused.status_code == 422, refused.text
+    [problem] = refused.json()["errors"]
+    assert problem["loc"] == ["body", "sdk_options", "mcp_servers", where]
+    assert hint in problem["msg"]
+
+
+async def test_a_wrapper_is_not_registered(client: Client) -> None:
+    refused = await client.post("/api/v1/mcp-servers", json={"mcpServers": {"a": {"url": URL}}})
+    messages = [problem["msg"] for problem in refused.json()["errors"]]
+    assert any("register each of the servers" in msg for msg in messages)
