@@ -116,7 +116,7 @@ def delivery_activities(
             smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from
         ),
     )
-    return DeliveryActivities(sender, public_url=settings.public_url)
+    return DeliveryActivities(sender)
 
 
 def execution_runner(

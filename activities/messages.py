@@ -48,16 +48,17 @@ _EMOJI = {"execution.completed": "✅", "execution.failed": "❌", "input.reques
 Payload = Mapping[str, Any]
 
 
-def make_payload(
-    event_type: str, source: NotificationSource | None, public_url: str | None
-) -> dict[str, Any]:
-    """Return the body of a webhook. `public_url` makes its links absolute."""
+def make_payload(event_type: str, source: NotificationSource | None) -> dict[str, Any]:
+    """Return the body of a webhook. Its links are paths of the API, for programs.
+
+    Mail and Slack messages have no link: a browser cannot open the API, which needs a token.
+    """
     at = datetime.now(UTC) if source is None else source.event.at
     return {
         "type": event_type,
         "timestamp": at.isoformat().replace("+00:00", "Z"),
         "version": VERSION,
-        "data": _test_data() if source is None else _data(source, (public_url or "").rstrip("/")),
+        "data": _test_data() if source is None else _data(source),
     }
 
 
@@ -65,14 +66,14 @@ def _test_data() -> dict[str, Any]:
     return {"title": "Perdure", "summary": "This is a test. Perdure can send notifications here."}
 
 
-def _data(source: NotificationSource, base: str) -> dict[str, Any]:
+def _data(source: NotificationSource) -> dict[str, Any]:
     row, kind = source.execution, source.event.type
     data: dict[str, Any] = {
         "execution_id": str(row.id),
         "task_id": row.task_id and str(row.task_id),
         "title": row.title,
         "status": STATUS.get(kind),
-        "links": _links(row, base),
+        "links": _links(row),
     }
     if kind in TERMINAL_EVENTS:
         data |= {
@@ -85,7 +86,7 @@ def _data(source: NotificationSource, base: str) -> dict[str, Any]:
             "is_scripted": row.is_scripted,
         }
     if source.request is not None:
-        data["input_request"] = _request(source.request, base)
+        data["input_request"] = _request(source.request)
     return {name: value for name, value in data.items() if value is not None}
 
 
@@ -96,19 +97,19 @@ def _result(row: ExecutionRow) -> dict[str, Any] | None:
     return {"text": text[:EXCERPT], "is_cut": len(text) > EXCERPT}
 
 
-def _links(row: ExecutionRow, base: str) -> dict[str, str]:
-    execution = f"{base}{_API}/task-executions/{row.id}"
+def _links(row: ExecutionRow) -> dict[str, str]:
+    execution = f"{_API}/task-executions/{row.id}"
     links = {"execution": execution}
     if row.task_id is not None:
-        links["task"] = f"{base}{_API}/tasks/{row.task_id}"
+        links["task"] = f"{_API}/tasks/{row.task_id}"
     if row.report_id is not None:
         links["report"] = f"{execution}/report"
     return links
 
 
-def _request(row: InputRequestRow, base: str) -> dict[str, Any]:
+def _request(row: InputRequestRow) -> dict[str, Any]:
     """Return the request without the tool's input, which may hold secrets."""
-    path = f"{base}{_API}/input-requests/{row.id}"
+    path = f"{_API}/input-requests/{row.id}"
     return {
         "id": str(row.id),
         "kind": row.kind,
@@ -121,15 +122,13 @@ def _request(row: InputRequestRow, base: str) -> dict[str, Any]:
 
 def make_mail(payload: Payload, to: str, message_id: str) -> Mail:
     """Return the message as mail, in plain text and in simple HTML."""
-    subject, lines, link = headline(payload), _lines(payload), _link(payload)
-    view = [f"View it in Perdure: {link}"] if link else []
+    subject, lines = headline(payload), _lines(payload)
     paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
-    anchor = f'<p><a href="{html.escape(link)}">View it in Perdure</a></p>' if link else ""
     return Mail(
         to=to,
         subject=subject,
-        text="\n\n".join([f"{subject}.", *lines, *view, FOOTER]) + "\n",
-        html=f"<h2>{html.escape(subject)}</h2>{paragraphs}{anchor}<p><small>{FOOTER}</small></p>",
+        text="\n\n".join([f"{subject}.", *lines, FOOTER]) + "\n",
+        html=f"<h2>{html.escape(subject)}</h2>{paragraphs}<p><small>{FOOTER}</small></p>",
         message_id=f"<{message_id}@perdure>",
     )
 
@@ -140,8 +139,6 @@ def make_slack_message(payload: Payload) -> dict[str, Any]:
     emoji = _EMOJI.get(payload["type"], "ℹ️")  # noqa: RUF001 - Slack shows it as a picture
     blocks: list[dict[str, Any]] = [_section(f"{emoji} *{title}*")]
     blocks += [_section(_escape_slack(line)) for line in _lines(payload)]
-    if link := _link(payload):
-        blocks.append(_section(f"<{link}|View it in Perdure>"))
     return {"text": title, "blocks": blocks}
 
 
@@ -158,18 +155,12 @@ def _lines(payload: Payload) -> list[str]:
     due = (
         f"Answer before {datetime.fromisoformat(due_at):%B %-d, %Y, %H:%M} UTC." if due_at else None
     )
+    is_open = payload["type"] == "input.requested" and "id" in request
+    answer = f"To answer, run: perdure inbox answer {request['id']}" if is_open else None
     failure = data.get("error_message") or data.get("error_code")
     scripted = "The scripted model answered, not Claude." if data.get("is_scripted") else None
-    lines = (request.get("title"), due, data.get("summary"), failure, scripted)
+    lines = (request.get("title"), due, answer, data.get("summary"), failure, scripted)
     return [str(line) for line in lines if line]
-
-
-def _link(payload: Payload) -> str | None:
-    """Return the link to the request or the execution, if the public URL is known."""
-    data = payload["data"]
-    links = (data.get("input_request") or data).get("links", {})
-    link: str | None = links.get("self") or links.get("execution")
-    return link if link and link.startswith("http") else None
 
 
 def _section(text: str) -> dict[str, Any]:

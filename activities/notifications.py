@@ -23,11 +23,10 @@ NO_OUTCOME = AttemptResult(error="The worker stopped during every attempt.", is_
 class DeliveryActivities(NotificationActivities):
     """Registered with the worker; one instance per process."""
 
-    def __init__(self, sender: Sender, *, public_url: str | None) -> None:
-        """`public_url` is the base of the links in messages."""
+    def __init__(self, sender: Sender) -> None:
+        """`sender` sends the messages."""
         self._sender = sender
         self._database = sender.database
-        self._public_url = public_url
 
     @activity.defn(name="deliver_notification")
     async def deliver_notification(self, given: DeliverInput) -> DeliverResult:
@@ -52,7 +51,7 @@ class DeliveryActivities(NotificationActivities):
             row = attempt.notification
             if row.payload is None:
                 source = await deliveries.load_source(session, row)
-                payload = messages.make_payload(row.type, source, self._public_url)
+                payload = messages.make_payload(row.type, source)
                 await deliveries.store_payload(session, row, payload)
         started_at = time.monotonic()
         outcome = NO_OUTCOME if attempt.number > TRIES else await self._sender.send(attempt)

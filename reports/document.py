@@ -1,6 +1,6 @@
 """A report as one tree of nodes: what came of the execution first, the details after it.
 
-Every statement links to its message, in the report or in the record.
+Every statement names its message, with a link if the report contains it.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,6 @@ from reports.nodes import (
     Node,
     ReportSection,
     code,
-    link,
     muted,
     paragraph,
     split_lines,
@@ -34,9 +33,9 @@ from reports.text import note_left_out
 from reports.transcript import build_transcript, excerpt_node
 
 
-def build_document(report: ReportContent, base_url: str = "") -> Document:
+def build_document(report: ReportContent) -> Document:
     """The report as a tree, for every writer."""
-    anchors = Anchors.for_report(report, base_url)
+    anchors = Anchors.for_report(report)
     sections = [
         *_scripted(report),
         *_ending(report),
@@ -45,8 +44,8 @@ def build_document(report: ReportContent, base_url: str = "") -> Document:
         *build_tables(report, anchors),
     ]
     if report.transcript:
-        sections.append(build_transcript(report, anchors))
-    sections.append(_details(report, anchors))
+        sections.append(build_transcript(report))
+    sections.append(_details(report))
     status = report.outcome.status
     return Document(
         title=report.title,
@@ -121,10 +120,10 @@ def _difference(report: ReportContent, anchors: Anchors) -> Iterator[ReportSecti
     since = report.difference
     if since is None:
         return
-    previous = (
-        link(anchors.execution_address(since.execution_id), "previous execution")
+    previous = text(
+        f"previous execution {since.execution_id}"
         if since.report_id is None
-        else link(anchors.report_address(since.report_id), "previous report")
+        else f"previous report {since.report_id}"
     )
     at = f"{format_time(since.completed_at)}, " if since.completed_at else ""
     body: list[Node] = []
@@ -169,20 +168,17 @@ def _change(label: str, tone: str, item: ChangedItem) -> Node:
     return wrap("item", paragraph(*parts))
 
 
-def _details(report: ReportContent, anchors: Anchors) -> ReportSection:
+def _details(report: ReportContent) -> ReportSection:
     subject = report.subject
     execution_id = subject.execution_id
-    rows: list[tuple[str, Node]] = [
-        ("Execution", link(anchors.execution_address(execution_id), str(execution_id)))
-    ]
+    rows: list[tuple[str, Node]] = [("Execution", text(str(execution_id)))]
     if subject.task_id:
         version = f", version {subject.task_version}" if subject.task_version else ""
         rows.append(("Task", text(f"{subject.task_id}{version}")))
     if subject.session_id:
         rows.append(("Session", text(subject.session_id)))
     if parent := subject.parent_execution_id:
-        address = anchors.execution_address(parent)
-        rows.append(("Parent execution", link(address, str(parent))))
+        rows.append(("Parent execution", text(str(parent))))
     if subject.agent_id:
         rows.append(("Agent", text(subject.agent_id)))
     started = format_time(subject.started_at) if subject.started_at else "Not started"

@@ -16,27 +16,27 @@ from domain.text import clean
 from reports.model import ReportContent
 
 
-def _json(content: Mapping[str, Any], _base_url: str) -> bytes:
+def _json(content: Mapping[str, Any]) -> bytes:
     """The content as it is stored, with the fields that this version does not know."""
     return clean(json.dumps(content, ensure_ascii=False, indent=2)).encode()
 
 
-def _html(content: Mapping[str, Any], base_url: str) -> bytes:
+def _html(content: Mapping[str, Any]) -> bytes:
     from reports.writers.html import render_html  # noqa: PLC0415 - as above
 
-    return render_html(ReportContent.model_validate(content), base_url)
+    return render_html(ReportContent.model_validate(content))
 
 
-def _markdown(content: Mapping[str, Any], base_url: str) -> bytes:
+def _markdown(content: Mapping[str, Any]) -> bytes:
     from reports.writers.markdown import render_markdown  # noqa: PLC0415 - as above
 
-    return render_markdown(ReportContent.model_validate(content), base_url)
+    return render_markdown(ReportContent.model_validate(content))
 
 
-def _pdf(content: Mapping[str, Any], base_url: str) -> bytes:
+def _pdf(content: Mapping[str, Any]) -> bytes:
     from reports.writers.pdf import render_pdf  # noqa: PLC0415 - as above
 
-    return render_pdf(ReportContent.model_validate(content), base_url)
+    return render_pdf(ReportContent.model_validate(content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Format:
 
     media_type: str
     suffix: str
-    render: Callable[[Mapping[str, Any], str], bytes]
+    render: Callable[[Mapping[str, Any]], bytes]
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -85,7 +85,6 @@ def render(
     report_format: str,
     *,
     ending: Ending | None = None,
-    base_url: str = "",
 ) -> bytes:
     """The content of a stored report as a file of this format.
 
@@ -95,4 +94,4 @@ def render(
     Raises:
         InvalidInputError: there is no such format.
     """
-    return format_of(report_format).render(add_ending(content, ending), base_url)
+    return format_of(report_format).render(add_ending(content, ending))

@@ -11,7 +11,6 @@ from reports.nodes import (
     ReportSection,
     Row,
     code,
-    link,
     paragraph,
     split_lines,
     table,
@@ -116,7 +115,7 @@ def _tool_calls(report: ReportContent, anchors: Anchors) -> Node:
 def _subtasks(report: ReportContent, anchors: Anchors) -> Node:
     rows = [
         (
-            link(anchors.execution_address(subtask.execution_id), subtask.title),
+            text(subtask.title),
             status(subtask.status),
             format_duration(subtask.duration_ms),
             format_money(subtask.cost_usd),
@@ -131,7 +130,7 @@ def _subtasks(report: ReportContent, anchors: Anchors) -> Node:
 def _files(report: ReportContent, anchors: Anchors) -> Node:
     rows = [
         (
-            link(anchors.artifact_address(file.id), file.name),
+            text(file.name),
             text(file.media_type),
             format_size(file.size_bytes),
             anchors.link_message(file.message_seq),

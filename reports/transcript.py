@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from domain.report_facts import Excerpt, ToolCallSummary
-from reports.anchors import Anchors
 from reports.model import ReportContent, TranscriptBlock, TranscriptMessage
-from reports.nodes import Node, ReportSection, code, link, muted, paragraph, text, wrap
+from reports.nodes import Node, ReportSection, code, muted, paragraph, text, wrap
 from reports.phrases import (
     count_of,
     format_duration,
@@ -28,7 +27,7 @@ ERROR_CHARS = 400
 Calls = Mapping[str, ToolCallSummary]
 
 
-def build_transcript(report: ReportContent, anchors: Anchors) -> ReportSection:
+def build_transcript(report: ReportContent) -> ReportSection:
     """The messages in order, with a note where some are left out."""
     calls = {call.tool_use_id: call for call in report.tool_calls}
     started_at = report.subject.started_at or report.subject.created_at
@@ -38,8 +37,7 @@ def build_transcript(report: ReportContent, anchors: Anchors) -> ReportSection:
         if message.seq > last + 1:
             left_out = message.seq - last - 1
             count = count_of(left_out, "message is", "messages are")
-            record = link(anchors.message_address(last + 1), "the record")
-            messages.append(muted(f"{count} left out here; ", record, " has them."))
+            messages.append(muted(f"{count} left out here; the record has them."))
         last = message.seq
         # The clocks of two machines may differ a little.
         after_ms = max((message.at - started_at).total_seconds() * 1000, 0)
@@ -48,7 +46,6 @@ def build_transcript(report: ReportContent, anchors: Anchors) -> ReportSection:
                 "results" if message.has_only_results else "message",
                 list(_message(message, calls)),
                 text=format_time(message.at),
-                href=anchors.message_address(message.seq),
                 level=message.seq,
                 mark=message.role,
                 title=[

@@ -40,14 +40,11 @@ async def render_file(
         RenderingFailedError: it cannot be rendered in this format.
     """
     chosen = format_of(name)
-    base_url = (call.gateway.settings.public_url or "").rstrip("/")
-    tag = _tag(found, name, base_url)
+    tag = _tag(found, name)
     if unchanged := known(call.request, tag):
         return unchanged
     async with call.gateway.renderings:
-        made = await asyncio.to_thread(
-            render, found.row.content, name, ending=found.ending, base_url=base_url
-        )
+        made = await asyncio.to_thread(render, found.row.content, name, ending=found.ending)
     headers = {
         **_HEADERS,
         "ETag": tag,
@@ -56,10 +53,10 @@ async def render_file(
     return Response(made, headers=headers, media_type=chosen.media_type)
 
 
-def _tag(found: FoundReport, name: str, base_url: str) -> str:
-    """Return a tag of all that a file depends on: report, ending, version of Perdure, base URL."""
+def _tag(found: FoundReport, name: str) -> str:
+    """Return a tag of all that a file depends on: report, format, ending, version of Perdure."""
     ending = "" if found.ending is None else json.dumps(asdict(found.ending))
-    parts = "\n".join([str(found.row.id), name, base_url, version("perdure"), ending])
+    parts = "\n".join([str(found.row.id), name, version("perdure"), ending])
     return f'"{hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()}"'
 
 

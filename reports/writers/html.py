@@ -20,11 +20,11 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 Writer = Callable[[Node], str]
 
 
-def render_html(report: ReportContent, base_url: str = "") -> bytes:
+def render_html(report: ReportContent) -> bytes:
     """The report as a page that needs no other file."""
     template = environment().get_template("report.html.j2")
     page = template.render(
-        document=build_document(report, base_url), css=_css(), policy=POLICY, write=_write_markup
+        document=build_document(report), css=_css(), policy=POLICY, write=_write_markup
     )
     return page.encode()
 
@@ -144,13 +144,10 @@ def _messages(node: Node) -> str:
 def _message(node: Node) -> str:
     is_results, seq = node.kind == "results", node.level
     author, after = (write_nodes([part]) for part in node.title)
-    href = _escape(node.href)
     return (
         f'<li id="message-{seq}" class="{node.kind if is_results else node.mark}">'
         f'<div class="who">{"" if is_results else author}'
-        f'<a href="#message-{seq}" title="{node.text}">{seq} · {after}</a>'
-        f'<a class="record" href="{href}" rel="noopener" title="This message in the record" '
-        f'aria-label="Message {seq} in the record">record</a></div>'
+        f'<a href="#message-{seq}" title="{node.text}">{seq} · {after}</a></div>'
         f'<div class="blocks">{write_nodes(node.children)}</div></li>'
     )
 

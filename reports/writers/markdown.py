@@ -22,9 +22,9 @@ HIGHEST_NUMBER = 999_999_999
 """Of a list item (CommonMark, section 5.2)."""
 
 
-def render_markdown(report: ReportContent, base_url: str = "") -> bytes:
+def render_markdown(report: ReportContent) -> bytes:
     """The report as one Markdown document."""
-    lines = "\n".join(_document(build_document(report, base_url)))
+    lines = "\n".join(_document(build_document(report)))
     return f"{lines.rstrip()}\n".encode()
 
 
@@ -81,7 +81,7 @@ def _heading(node: Node) -> Iterator[str]:
 def _message(node: Node) -> Iterator[str]:
     """The heading of a message; its blocks follow it."""
     yield from (f"### Message {node.level}", "")
-    yield f"*{', '.join(map(_inline, node.title))}* · [record]({node.href})"
+    yield f"*{', '.join(map(_inline, node.title))}*"
 
 
 def _quote(node: Node) -> Iterator[str]:

@@ -42,13 +42,13 @@ ENVIRONMENT = {"RAYON_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
 """Without these, the addresses that threads reserve grow with the number of cores."""
 
 
-def render_pdf(report: ReportContent, base_url: str = "") -> bytes:
+def render_pdf(report: ReportContent) -> bytes:
     """The report as PDF.
 
     Raises:
         RenderingFailedError: typst failed, or took too much time or memory.
     """
-    data = to_typst_data(build_document(report, base_url))
+    data = to_typst_data(build_document(report))
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "reports.writers.typesetting"],

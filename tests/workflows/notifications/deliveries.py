@@ -20,11 +20,9 @@ from tests.waiting import eventually
 KEY = "a key of the tests that is long enough"
 SIGNING_KEY = "whsec_" + base64.b64encode(b"s" * 32).decode()
 CANARY = "yellow-canary-51ee"
-PUBLIC = "https://perdure.example"
 SETTINGS: dict[str, Any] = {
     "secrets_key": KEY,
     "outbound_allow": ("127.0.0.1",),
-    "public_url": PUBLIC,
 }
 
 

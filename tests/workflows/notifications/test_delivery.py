@@ -16,7 +16,6 @@ from tests.runtime.receiver import answer, receiving
 from tests.waiting import eventually
 from tests.workflows.notifications.deliveries import (
     CANARY,
-    PUBLIC,
     SIGNING_KEY,
     Mailbox,
     attempts_of,
@@ -44,7 +43,7 @@ async def test_an_end_is_sent_signed_and_recorded(engine: Engine) -> None:
     data = message["data"]
     assert (data["execution_id"], data["status"]) == (str(run.id), "completed")
     assert data["result"] == {"text": f"The result {CANARY}.", "is_cut": False}
-    assert data["links"]["execution"] == f"{PUBLIC}/api/v1/task-executions/{run.id}"
+    assert data["links"]["execution"] == f"/api/v1/task-executions/{run.id}"
     events = {event.seq: event for event in await run.events()}
     assert events[row.event_seq or 0].type == "execution.completed"
     assert (row.status, row.attempts, row.error, row.payload) == ("delivered", 1, None, message)
@@ -161,7 +160,8 @@ async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox
     sent = json.loads(got.body)
     assert "needs your input" in sent["text"]
     assert "Which colour?" in json.dumps(sent["blocks"])
-    assert f"{PUBLIC}/api/v1/input-requests/{request.id}" in json.dumps(sent["blocks"])
+    assert f"perdure inbox answer {request.id}" in json.dumps(sent["blocks"])
+    assert "http" not in got.body.decode()
     mail = message_from_bytes(mailbox.mails[0], policy=policy.default)
     assert (mail["To"], mail["From"]) == ("ada@example.com", "Perdure <p@example.com>")
     assert "needs your input" in str(mail["Subject"])
@@ -170,7 +170,10 @@ async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox
     assert plain is not None
     assert html is not None
     assert "Which colour?" in plain.get_content()
-    assert f'href="{PUBLIC}/api/v1/input-requests/{request.id}"' in html.get_content()
+    for body in (plain.get_content(), html.get_content()):
+        assert f"perdure inbox answer {request.id}" in body
+        assert "http" not in body
+        assert "href" not in body
 
 
 async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:
