@@ -85,11 +85,19 @@ class ExecutionLiveUpdates:
         self._watchers = watchers
         self._text: list[str] = []
         self._flush: asyncio.TimerHandle | None = None
+        self._position = 0  # characters of the current answer so far
+        self._offset = 0  # characters of it before `_text`
 
     def publish_text(self, turn: int, delta: str) -> None:
-        """Publish streamed text, collected for `FLUSH_SECONDS`."""
+        """Publish streamed text, collected for `FLUSH_SECONDS`.
+
+        Each part has its `offset` in the answer: who watches from the middle misses the beginning.
+        """
+        before, self._position = self._position, self._position + len(delta)
         if not self._watchers.is_watched(self._id):
             return
+        if not self._text:
+            self._offset = before
         self._text.append(delta)
         if self._flush is None:
             loop = asyncio.get_running_loop()
@@ -100,10 +108,10 @@ class ExecutionLiveUpdates:
         text, self._text = "".join(self._text), []
         size = PAYLOAD_LIMIT_BYTES // MAX_ESCAPED_BYTES - 20  # the rest of the payload
         for start in range(0, len(text), size):
-            self._watchers.publish(
-                {"execution_id": self._id, "turn": turn, "delta": text[start : start + size]}
-            )
+            part = {"offset": self._offset + start, "delta": text[start : start + size]}
+            self._watchers.publish({"execution_id": self._id, "turn": turn, **part})
 
     def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
-        """Publish that Postgres has new events."""
+        """Publish that Postgres has new events; after a step another answer begins."""
+        self._position = 0
         self._watchers.publish_step(self._execution_id, event_seq, is_settled=is_settled)

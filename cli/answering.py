@@ -4,16 +4,19 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import click
 import typer
-from rich.markup import escape
 
 from cli import show
+from cli.arguments import parse_json
 from cli.client import Client, Json
+from cli.definitions import read_text
 from cli.exits import CommandError
 from domain.people import DECISIONS, RequestKind
+
+if TYPE_CHECKING:
+    from cli.terminal import Terminal
 
 YES_OR_NO = frozenset({"approval", "plan_approval", "budget"})
 EFFECT_CHECK = RequestKind.EFFECT_CHECK
@@ -27,15 +30,10 @@ def make_edit(given: str, text: str | None) -> Json:
     """The body of an approval with another tool input: JSON, or `@` and a file's name.
 
     Raises:
-        AnswerNeededError: it is no JSON object.
+        CommandError: it is no JSON object, or the file can't be read.
     """
-    try:
-        content = Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
-        edited = json.loads(content)
-    except (OSError, ValueError) as error:
-        raise AnswerNeededError(
-            f"--input takes a JSON object, or @FILE with one: {error}"
-        ) from error
+    content = read_text(Path(given[1:])) if given.startswith("@") else given
+    edited = parse_json(content, "--input takes a JSON object, or @FILE with one")
     if not isinstance(edited, dict):
         raise AnswerNeededError("--input takes a JSON object, the tool's whole input.")
     return {"decision": "edit", "input": edited, **({"message": text} if text else {})}
@@ -73,7 +71,7 @@ def _read_usd(text: str | None) -> float:
 def answer_open_requests(client: Client, execution_id: str) -> None:
     """Ask the person at this terminal each open request of an execution."""
     for request in list_open_requests(client, execution_id):
-        show.out.print()
+        show.err.print()
         client.call("answer_input_request", ask(request), request_id=request["id"])
 
 
@@ -83,30 +81,58 @@ def list_open_requests(client: Client, execution_id: str) -> list[Json]:
     return [item for item in page["items"] if item["execution_id"] == execution_id]
 
 
-def print_request(request: Mapping[str, Any]) -> None:
+def print_request(request: Mapping[str, Any], console: "Terminal | None" = None) -> None:
     """Print all of a request, with the tool call that it is about."""
-    show.out.print(f"[bold magenta]{escape(request['title'])}[/]")
+    console = console or show.out
+    console.print_line((request["title"], "bold magenta"))
     if request.get("body"):
-        show.out.print(request["body"], markup=False)
+        console.print(request["body"])
     if request.get("tool_call"):
-        show.print_json(request["tool_call"].get("input"))
+        given = request["tool_call"].get("input")
+        console.print(json.dumps(given, indent=2, ensure_ascii=False))
     for number, option in enumerate(request.get("options") or (), 1):
-        show.out.print(f"  {number}. {escape(str(option))}")
+        console.print(f"  {number}. {option}")
 
 
 def ask(request: Mapping[str, Any]) -> Json:
-    """Ask the person at this terminal; the body of the answer."""
-    print_request(request)
+    """Ask the person at this terminal; the body of the answer.
+
+    It uses stderr, because stdout may be a file that gets the result.
+    """
+    print_request(request, show.err)
     if request["kind"] in YES_OR_NO:
-        approved = typer.confirm("Approve?")
-        message = None if approved else typer.prompt("Why not? (optional)", default="")
+        approved = _confirm("Approve?")
+        message = None if approved else _prompt("Why not? (optional)")
         return make_answer(request, message, "approve" if approved else "deny")
     if request["kind"] == EFFECT_CHECK:
-        choice = typer.prompt("Decision", type=click.Choice(DECISIONS[EFFECT_CHECK]))
-        message = typer.prompt("Message (optional)", default="")
-        return make_answer(request, message, choice)
-    text = typer.prompt("Your answer")
+        choice = _choose(DECISIONS[EFFECT_CHECK])
+        return make_answer(request, _prompt("Message (optional)"), choice)
+    text = ""
+    while not text:
+        text = _prompt("Your answer")
     return make_answer(request, choose_option(request.get("options") or [], text), None)
+
+
+def _confirm(question: str) -> bool:
+    while True:
+        answer = _prompt(f"{question} [y/N]").lower()
+        if answer in {"y", "yes"}:
+            return True
+        if answer in {"", "n", "no"}:
+            return False
+        show.err.print("Write y for yes, or n for no.")
+
+
+def _choose(decisions: Sequence[str]) -> str:
+    while True:
+        answer = _prompt(f"Decision [{' | '.join(decisions)}]").lower()
+        if answer in decisions:
+            return answer
+        show.err.print(f"Write {', '.join(decisions[:-1])} or {decisions[-1]}.")
+
+
+def _prompt(text: str) -> str:
+    return show.err.input(f"{text}: ", markup=False, emoji=False).strip()
 
 
 def read_secret(prompt: str) -> str:

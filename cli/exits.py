@@ -17,6 +17,8 @@ class Exit(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     WAITING = 4
+    INTERRUPTED = 130
+    """Ctrl-C, as in a shell: 128 + SIGINT."""
 
 
 class CommandError(Exception):

@@ -1,21 +1,24 @@
 """Printing an execution's events as they arrive, until it ends or needs a person."""
 
 import sys
-from collections.abc import Callable
-
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
 
 from cli import show
 from cli.answering import answer_open_requests
 from cli.client import Client, Json, StreamedEvent
 from cli.exits import Exit
+from cli.terminal import Part, styled
+from cli.tool_calls import print_call_end, print_call_start
 
 WAITING = "waiting_for_user"
 EXITS = {"completed": Exit.DONE, "failed": Exit.FAILED, "cancelled": Exit.FAILED}
 
 PrintEvent = Callable[[StreamedEvent], None]
+Parts = list[Part]
 
 
 def is_interactive() -> bool:
@@ -23,32 +26,51 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def follow(client: Client, execution_id: str, *, watch: bool, as_json: bool, stay: bool) -> Exit:
-    """Follow an execution to its end, and return the exit code.
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How to follow an execution.
 
     With `watch` every event is printed, else a status line. When a person is needed: with `stay`
-    it asks on a terminal and continues, else it ends with `Exit.WAITING`.
+    it asks on a terminal and continues, else it ends with `Exit.WAITING`. `full`: inputs and
+    outputs of tools are printed whole.
     """
 
-    def handle_waiting() -> bool:
-        if stay and is_interactive():
-            answer_open_requests(client, execution_id)
-        return stay
+    watch: bool = False
+    as_json: bool = False
+    stay: bool = False
+    full: bool = False
 
-    if watch:
-        timeline = Timeline(client, execution_id, show.out)
-        print_event: PrintEvent = _print_json_event if as_json else timeline.print_event
-        execution = await_end(client, execution_id, print_event, on_waiting=handle_waiting)
-        timeline.end_line()
+
+def follow(client: Client, execution_id: str, how: Following) -> Exit:
+    """Follow an execution to its end, and return the exit code. Ctrl-C leaves it running."""
+    display = _make_display(client, execution_id, how)
+
+    def handle_waiting() -> bool:
+        if how.stay and is_interactive():
+            with display.paused():
+                answer_open_requests(client, execution_id)
+        return how.stay
+
+    try:
+        with display:
+            execution = await_end(
+                client, execution_id, display.print_event, on_waiting=handle_waiting
+            )
+    except (KeyboardInterrupt, EOFError):
+        show.err.print(f"\nDetached. It keeps running: {execution_id}")
+        print_next_commands(execution_id)
+        return Exit.INTERRUPTED
+    if how.as_json:
+        (show.print_json_line if how.watch else show.print_json)(execution)
     else:
-        with show.err.status("starting") as status:
-            print_event = _make_progress(status)
-            execution = await_end(client, execution_id, print_event, on_waiting=handle_waiting)
-    if as_json:
-        (show.print_json_line if watch else show.print_json)(execution)
-    else:
-        _print_result(execution, with_text=not watch)
+        _print_result(execution, with_text=not how.watch)
     return EXITS.get(execution["status"], Exit.WAITING)
+
+
+def print_next_commands(execution_id: str) -> None:
+    """Print how to watch and to cancel an execution."""
+    show.err.print_line(("  watch it:   ", "dim"), f"perdure watch {execution_id}")
+    show.err.print_line(("  cancel it:  ", "dim"), f"perdure executions cancel {execution_id}")
 
 
 def await_end(
@@ -67,75 +89,149 @@ def await_end(
     return ended
 
 
-class Timeline:
+class Display(ABC):
+    """Prints events somewhere; nothing moves on the terminal while it is paused."""
+
+    @abstractmethod
+    def print_event(self, event: StreamedEvent) -> None:
+        """Print an event."""
+
+    def start(self) -> None:  # noqa: B027 - most have nothing to do
+        """Begin, or continue, to use the terminal."""
+
+    def stop(self) -> None:  # noqa: B027 - as above
+        """Leave the terminal to others."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to others for a while."""
+        self.stop()
+        yield
+        self.start()
+
+
+def _make_display(client: Client, execution_id: str, how: Following) -> Display:
+    if not how.watch:
+        return StatusLine()
+    return JsonLines() if how.as_json else Timeline(client, execution_id, full=how.full)
+
+
+class JsonLines(Display):
+    """Prints every event as a line of JSON."""
+
+    def print_event(self, event: StreamedEvent) -> None:
+        """Print an event."""
+        show.print_json_line({"seq": event.seq, "type": event.type, "data": event.data})
+
+
+class StatusLine(Display):
+    """Shows the last event on one line of the terminal; elsewhere it prints nothing."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._status = show.err.status(styled("starting"))
+
+    def start(self) -> None:
+        """Draw the line."""
+        self._status.start()
+
+    def stop(self) -> None:
+        """Remove the line."""
+        self._status.stop()
+
+    def print_event(self, event: StreamedEvent) -> None:
+        """Update the line."""
+        if event.type == "turn.started":
+            self._turn = event.data["turn"]
+            self._status.update(styled(f"turn {self._turn}"))
+        elif event.type == "tool.started":
+            self._status.update(styled(f"turn {self._turn}, {event.data['name']}"))
+        elif event.type == "execution.status_changed":
+            self._status.update(styled(str(event.data.get("status")).replace("_", " ")))
+
+
+class Timeline(Display):
     """Prints one execution's events. Text that was not streamed is read from the transcript."""
 
-    def __init__(self, client: Client, execution_id: str, console: Console) -> None:
-        """`console` is where it prints."""
+    def __init__(self, client: Client, execution_id: str, *, full: bool = False) -> None:
+        """`full`: inputs and outputs of tools are printed whole."""
         self._client = client
         self._execution_id = execution_id
-        self._console = console
+        self._full = full
         self._turn = 0
-        self._printed = ""  # of the current turn's text
+        self._printed = ""  # the beginning of the current turn's text
         self._is_complete = False  # the text is printed whole: later deltas repeat it
         self._at_line_start = True
         self._cost = 0.0
-        self._formats: dict[str, Callable[[Json], str | None]] = {
-            "execution.started": lambda _: "[cyan]▶ running[/]",
+        self._calls: dict[str, Json] = {}
+        self._formats: dict[str, Callable[[Json], Parts | None]] = {
+            "execution.started": lambda _: [("▶ running", "cyan")],
             "execution.status_changed": _format_status,
             "turn.started": self._start_turn,
             "turn.completed": self._complete_turn,
             "message.appended": self._complete_text,
-            "tool.started": lambda data: f"  ⚙ {escape(data['name'])}",
-            "tool.completed": _format_tool_result,
-            "tool.denied": lambda data: f"  [yellow]⊘ {escape(data['name'])} was not allowed[/]",
+            "tool.started": self._start_tool,
+            "tool.completed": self._end_tool,
+            "tool.denied": self._end_tool,
             "input.requested": _format_request,
-            "input.answered": lambda _: "[magenta]✎ answered[/]",
-            "input.expired": lambda _: "[yellow]not answered in time[/]",
-            "subtask.started": lambda data: f"  ⤷ subtask: {escape(str(data.get('title')))}",
-            "subtask.completed": lambda data: f"  ⤶ subtask {escape(str(data.get('status')))}",
-            "budget.exceeded": lambda _: "[red]the budget is spent[/]",
-            "artifact.saved": lambda data: f"  ⬇ {escape(str(data.get('name')))}",
-            "report.ready": lambda _: "[green]the report is ready[/]",
+            "input.answered": lambda _: [("✎ answered", "magenta")],
+            "input.expired": lambda _: [("not answered in time", "yellow")],
+            "subtask.started": lambda data: [f"  ⤷ subtask: {data.get('title')}"],
+            "subtask.completed": lambda data: [f"  ⤶ subtask {data.get('status')}"],
+            "budget.exceeded": lambda _: [("the budget is spent", "red")],
+            "artifact.saved": lambda data: [f"  ⬇ {data.get('name')}"],
+            "report.ready": lambda _: [("the report is ready", "green")],
         }
 
     def print_event(self, event: StreamedEvent) -> None:
         """Print an event; types that are not known print nothing."""
         if event.type == "delta":
-            if event.data.get("turn") == self._turn and not self._is_complete:
-                self._print_text(str(event.data.get("delta", "")))
+            self._print_delta(event.data)
             return
         format_event = self._formats.get(event.type)
-        line = format_event(event.data) if format_event else None
-        if line:
-            self.end_line()
-            self._console.print(line)
+        parts = format_event(event.data) if format_event else None
+        if parts:
+            self.stop()
+            show.out.print_line(*parts)
 
-    def end_line(self) -> None:
+    def stop(self) -> None:
         """End a line of text that has begun."""
         if not self._at_line_start:
-            self._console.print()
+            show.out.print()
         self._at_line_start = True
+
+    def _print_delta(self, data: Json) -> None:
+        """Print streamed text that continues what is printed; the rest comes with the message."""
+        continues = data.get("offset") == len(self._printed)
+        if data.get("turn") == self._turn and continues and not self._is_complete:
+            self._print_text(str(data.get("delta", "")))
 
     def _print_text(self, text: str) -> None:
         if text:
             self._printed += text
-            self._console.print(text, end="", markup=False, soft_wrap=True)
+            show.out.print_text(text, end="")
             self._at_line_start = text.endswith("\n")
 
-    def _start_turn(self, data: Json) -> str:
+    def _start_turn(self, data: Json) -> Parts:
         self._turn, self._printed, self._is_complete = data["turn"], "", False
         attempt = f", try {data['try']}" if data.get("try", 1) > 1 else ""
-        return f"[dim]turn {data['turn']}{attempt}[/]"
+        return [(f"turn {data['turn']}{attempt}", "dim")]
 
-    def _complete_turn(self, data: Json) -> str | None:
+    def _complete_turn(self, data: Json) -> Parts:
         if data.get("error"):
             retry = data.get("retry_in_seconds")
             then = "" if retry is None else f"; next try in {retry:.0f} s"
-            return f"[yellow]the model call failed: {data['error']}{then}[/]"
+            return [(f"the model call failed: {data['error']}{then}", "yellow")]
         self._cost += data.get("cost_usd") or 0.0
         tokens = f"{data.get('input_tokens', 0)} in, {data.get('output_tokens', 0)} out"
-        return f"[dim]  {tokens}, {show.format_money(self._cost)} so far[/]"
+        return [(f"  {tokens}, {show.format_money(self._cost)} so far", "dim")]
 
     def _complete_text(self, data: Json) -> None:
         """Print the text that did not come as deltas, which may be lost or late."""
@@ -145,17 +241,42 @@ class Timeline:
             "list_messages", execution_id=self._execution_id, page_size=100
         )["items"]
         message = next((item for item in recent if item["seq"] == data["seq"]), None)
-        text = read_text(message["content"]) if message else ""
-        if text.startswith(self._printed):
-            self._print_text(text.removeprefix(self._printed))
+        text = "".join(_texts(message["content"])) if message else ""
+        if not text.startswith(self._printed):
+            self.stop()  # what was streamed is not what was kept, which is printed whole
+            self._printed = ""
+        self._print_text(text[len(self._printed) :])
         self._is_complete = True
+
+    def _start_tool(self, data: Json) -> None:
+        self.stop()
+        print_call_start(self._find_call(data), full=self._full)
+
+    def _end_tool(self, data: Json) -> None:
+        self.stop()
+        print_call_end(self._find_call(data, is_ended=True), full=self._full)
+
+    def _find_call(self, data: Json, *, is_ended: bool = False) -> Json:
+        """The call of an event; calls are read again where the known state is older."""
+        known = self._calls.get(data["tool_call_id"])
+        if known is None or (is_ended and known["completed_at"] is None):
+            calls = self._client.iterate(
+                "list_tool_calls", with_retries=True, execution_id=self._execution_id
+            )
+            self._calls = {call["id"]: call for call in calls}
+        unknown = {"input": {}, "output": None, "status": None, "is_error": False, **data}
+        return self._calls.get(data["tool_call_id"], unknown)
 
 
 def read_text(content: list[Json] | str) -> str:
     """The text among a message's content blocks."""
+    return "\n".join(_texts(content))
+
+
+def _texts(content: list[Json] | str) -> list[str]:
     if isinstance(content, str):
-        return content
-    return "\n".join(block["text"] for block in content if block.get("type") == "text")
+        return [content]
+    return [block["text"] for block in content if block.get("type") == "text"]
 
 
 def summarize(execution: Json) -> str:
@@ -175,53 +296,28 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _format_tool_result(data: Json) -> str:
-    name = escape(data["name"])
-    return f"  [red]✗ {name}[/]" if data.get("is_error") else f"  [green]✓ {name}[/]"
-
-
-def _format_request(data: Json) -> str:
+def _format_request(data: Json) -> Parts:
     answer = f"perdure inbox answer {data['input_request_id']}"
-    return f"[magenta]? {escape(str(data.get('title')))}[/]\n  [dim]{answer}[/]"
+    return [(f"? {data.get('title')}", "magenta"), "\n  ", (answer, "dim")]
 
 
-def _format_status(data: Json) -> str | None:
+def _format_status(data: Json) -> Parts | None:
     if data.get("status") == WAITING:
-        return "[magenta]waiting for a person[/]"
+        return [("waiting for a person", "magenta")]
     if data.get("status") == "paused":
-        return "[yellow]⏸ paused[/]"
+        return [("⏸ paused", "yellow")]
     reason = data.get("reason")
-    return f"[dim]{data.get('status')}: {escape(str(reason))}[/]" if reason else None
+    return [(f"{data.get('status')}: {reason}", "dim")] if reason else None
 
 
 def _print_result(execution: Json, *, with_text: bool) -> None:
     result = execution.get("result_data") or {}
     if with_text and result.get("text"):
-        show.out.print(result["text"], markup=False)
+        show.out.print_text(result["text"])
     style = show.STATUS_STYLES.get(execution["status"], "default")
-    show.err.print(f"[{style}]{summarize(execution)}[/]  [dim]{execution['id']}[/]")
+    show.err.print_line((summarize(execution), style), "  ", (execution["id"], "dim"))
     if execution.get("error_message"):
         code = execution.get("error_code")
-        show.err.print(f"{code}: {execution['error_message']}", style="red", markup=False)
+        show.err.print_line((f"{code}: {execution['error_message']}", "red"))
     if execution["status"] == WAITING:
-        show.err.print("It waits for a person: perdure inbox", style="magenta")
-
-
-def _print_json_event(event: StreamedEvent) -> None:
-    show.print_json_line({"seq": event.seq, "type": event.type, "data": event.data})
-
-
-def _make_progress(status: Status) -> PrintEvent:
-    turn = 0
-
-    def print_event(event: StreamedEvent) -> None:
-        nonlocal turn
-        if event.type == "turn.started":
-            turn = event.data["turn"]
-            status.update(f"turn {turn}")
-        elif event.type == "tool.started":
-            status.update(f"turn {turn}, {event.data['name']}")
-        elif event.type == "execution.status_changed":
-            status.update(str(event.data.get("status")).replace("_", " "))
-
-    return print_event
+        show.err.print_line(("It waits for a person: perdure inbox", "magenta"))

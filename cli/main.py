@@ -1,5 +1,7 @@
 """The `perdure` command: its options and its commands. Nothing here takes long to import."""
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -113,6 +115,9 @@ for panel, commands in PANELS.items():
 
 def main() -> None:
     """Run the command and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of terminals that are not UTF-8
     exit_with(lambda: app(prog_name="perdure"))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from cli import show
-from cli.arguments import AsJson, Limit, Reference, open_client
+from cli.arguments import AsJson, Full, Limit, Reference, open_client
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -67,15 +67,20 @@ class CommandGroup:
         query: Json | None = None,
         pages: Literal["one", "all", "counted"] = "one",
         computed: "Computed | None" = None,
-        view: View | None = None,
+        view: Callable[..., None] | None = None,
+        has_full: bool = False,
     ) -> Callable[..., None]:
         """List resources, or those that belong to one (`of`); `show.print_items` explains columns.
 
         As JSON, `one` prints the page, `all` the items of all pages, `counted` these with their
-        number. `limit` is the default of `--limit`. `view` prints items in place of a table.
+        number. `limit` is the default of `--limit`. `view` prints items in place of a table;
+        with `has_full` it takes whether `--full` was given.
         """
+        more: Json = {}
 
         def run(client: "Client", given: Json) -> Any:
+            if has_full:
+                more["full"] = given.pop("full")
             _, path = of.resolve(client, given)
             parameters = {**path, **(query or {}), **given}
             if pages == "one":
@@ -88,11 +93,13 @@ class CommandGroup:
             if view is None:
                 show.print_items(items, columns, computed, nothing=nothing)
             else:
-                view(items)
+                view(items, **more)
 
         offered = {**of.arguments, **(options or {})}
         if limit is not None:
             offered["page_size"] = (Limit, limit)
+        if has_full:
+            offered["full"] = (Full, False)
         return self._add(name, help_text, offered, run, print_answer)
 
     def add_show(
@@ -190,4 +197,4 @@ def _declare(name: str, option: Any) -> inspect.Parameter:
 
 
 def _print_sentence(sentence: str) -> View:
-    return lambda fields: show.out.print(sentence.format_map(fields), markup=False)
+    return lambda fields: show.out.print(sentence.format_map(fields))

@@ -5,6 +5,7 @@ imports this module, stays small without it.
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,12 @@ def print_json_line(value: object) -> None:
 
 
 def _encode(value: object, *, indent: int | None = None) -> str:
-    """JSON that UTF-8 can encode, whatever a server or a model sent."""
+    """JSON that UTF-8 can encode, whatever a server or a model sent.
+
+    On a terminal it is ASCII, because other characters may act on it, or hide something.
+    """
+    if sys.stdout.isatty():
+        return json.dumps(value, indent=indent)
     return replace_surrogates(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
@@ -110,7 +116,6 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], *, noth
     """
     from rich.measure import Measurement
     from rich.table import Table
-    from rich.text import Text
 
     from cli.show import out
 
@@ -122,41 +127,38 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], *, noth
         longest = WIDEST_TABLE if column == columns[-1] else LONGEST_CELL
         table.add_column(column, overflow="ellipsis", no_wrap=True, max_width=longest)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else _format_cell(cell) for cell in row))
+        table.add_row(*map(_format_row, row))
     widest = out.options.update(max_width=WIDEST_TABLE)
     table.width = Measurement.get(out, widest, table).maximum
     out.print(table, crop=False)
 
 
 def print_fields(resource: Mapping[str, Any]) -> None:
-    """Print the fields of a resource that are not empty."""
-    from rich.table import Table
-
+    """Print the fields of a resource that are not empty, one below the other."""
     from cli.show import out
 
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in resource.items():
-        if value not in (None, "", [], {}) and name != "_links":
-            table.add_row(name, format_time(value) if name.endswith("_at") else _format_cell(value))
-    out.print(table)
+    fields = {
+        name: format_time(value) if name.endswith("_at") else _format_cell(value)
+        for name, value in resource.items()
+        if value not in (None, "", [], {}) and name != "_links"
+    }
+    width = max(map(len, fields), default=0) + 1
+    for name, value in fields.items():
+        out.print_line((name.ljust(width), "dim"), value.replace("\n", "\n" + " " * width))
 
 
 def print_name(resource: Mapping[str, Any]) -> None:
     """Print the name of a resource, and its id to copy."""
-    from rich.markup import escape
-
     from cli.show import out
 
-    out.print(f"{escape(resource['name'])}  [dim]{resource['id']}[/]")
+    out.print_line(resource["name"], "  ", (resource["id"], "dim"))
 
 
 def format_status(value: str) -> "Text":
     """A status in its colour."""
-    from rich.text import Text
+    from cli.terminal import styled
 
-    return Text(value, STATUS_STYLES.get(value, ""))
+    return styled((value, STATUS_STYLES.get(value, "")))
 
 
 def format_money(usd: float | None) -> str:
@@ -170,10 +172,15 @@ def format_time(time: str | None) -> str:
 
 
 def _format_cell(value: object) -> str:
-    from rich.markup import escape
-
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    return escape("-" if value is None else str(value))
+    return "-" if value is None else str(value)
+
+
+def _format_row(cell: object) -> "str | Text":
+    """A cell on one line: the rest of a text could look like another row."""
+    from rich.text import Text
+
+    return cell if isinstance(cell, Text) else _format_cell(cell).replace("\n", "␊")

@@ -4,7 +4,7 @@ from itertools import chain
 
 _PICTURES = 0x2400
 _KEPT = frozenset(map(ord, "\t\n"))
-_BIDI = (0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 
 _CONTROLS: dict[int, str | None] = {
     **{c: chr(_PICTURES + c) for c in range(0x20) if c not in _KEPT},

@@ -73,7 +73,7 @@ def verify(
         )
     show.out.print(f"The audit log is intact: {found['verified']} seals verified.")
     if head := found["head"]:
-        show.out.print(f"head {head['seq']}:{head['hash']}", markup=False, soft_wrap=True)
+        show.out.print(f"head {head['seq']}:{head['hash']}")
     if found["unsealed"]:
         show.out.print(f"{found['unsealed']} entries wait for their seals.")
 

@@ -46,9 +46,9 @@ def set_secret(
     with open_client(context) as client:
         made = client.call("put_secret", body, name=name)
     if made is None:
-        show.err.print(f"{name} existed: its former value is gone.", markup=False)
+        show.err.print(f"{name} existed: its former value is gone.")
     if signing_key:
-        show.out.print(value, soft_wrap=True)
+        show.out.print(value)
         show.err.print("Give this to the receiver of the webhook; it is not shown again.")
     else:
         show.out.print(f"Stored. Use it as secret://{name}.")

@@ -9,7 +9,9 @@ from cli import show
 from cli.arguments import (
     AsJson,
     Budget,
+    Detach,
     ExecutionId,
+    Full,
     Reference,
     Stay,
     Variable,
@@ -18,7 +20,7 @@ from cli.arguments import (
     open_client,
     parse_variables,
 )
-from cli.commands.run import wait_for_end
+from cli.commands.run import print_started, wait_for_end
 from cli.resources import CommandGroup, Json, argument, option
 
 EXECUTION = Reference({"execution_id": ExecutionId})
@@ -57,8 +59,10 @@ def retry(
     max_budget_usd: Budget = None,
     *,
     watch: Watch = False,
+    full: Full = False,
     as_json: AsJson = False,
     stay: Stay = None,
+    detach: Detach = False,
 ) -> None:
     """Run an execution that has ended again from its beginning, and wait for its end.
 
@@ -68,7 +72,11 @@ def retry(
     body = drop_none(variables=variables, max_budget_usd=max_budget_usd)
     with open_client(context) as client:
         execution = client.start("retry_execution", body, execution_id=execution_id)
-        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay)
+        if detach:
+            print_started(execution, as_json=as_json)
+            return
+        show.err.print_line(("execution  ", "dim"), execution["id"])
+        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay, full=full)
 
 
 GROUP.add_list(
@@ -103,16 +111,22 @@ def download(
         else:
             target = to or Path(Path(path).name)
             client.download("get_file", target, execution_id=execution_id, path=path)
-    show.out.print(str(target), markup=False)
+    show.out.print(str(target))
 
 
-def print_transcript(messages: list[Json]) -> None:
-    """Print the messages in their order."""
-    from cli.live_updates import read_text
+def print_transcript(messages: list[Json], *, full: bool = False) -> None:
+    """Print the messages in their order, with the tool calls and their results."""
+    from cli.tool_calls import print_content
 
     for message in sorted(messages, key=lambda item: int(item["seq"])):
-        show.out.print(f"[dim]{message['seq']} {message['role']}[/]")
-        show.out.print(read_text(message["content"]) or "(tool calls)", markup=False)
+        show.out.print_line((f"{message['seq']} {message['role']}", "dim"))
+        print_content(message["content"], full=full)
+
+
+def _print_calls(calls: list[Json], *, full: bool = False) -> None:
+    from cli.tool_calls import print_tool_calls
+
+    print_tool_calls(calls, full=full)
 
 
 RECORDS: dict[str, Any] = {"of": EXECUTION, "pages": "counted"}
@@ -123,15 +137,17 @@ GROUP.add_list(
     nothing="",
     name="messages",
     view=print_transcript,
+    has_full=True,
     **RECORDS,
 )
 GROUP.add_list(
     "list_tool_calls",
-    "List the tool calls with their status.",
-    # A person may have approved another input than the model wrote.
-    "tool: name, status, input: approved_input|input",
-    nothing="No tool was called.",
+    "List the tool calls: what ran, how it ended, and the first lines of the output.",
+    columns="",
+    nothing="",
     name="tool-calls",
+    view=_print_calls,
+    has_full=True,
     **RECORDS,
 )
 GROUP.add_list(

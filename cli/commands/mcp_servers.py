@@ -76,7 +76,7 @@ def _make_server(given: Json, _: Json) -> Json:
 
 def _print_made(server: Json) -> None:
     reference = f'{{"{server["name"]}": {{"ref": "{server["name"]}"}}}}'
-    show.out.print(f"Stored. In a task's sdk_options: mcp_servers: {reference}", markup=False)
+    show.out.print(f"Stored. In a task's sdk_options: mcp_servers: {reference}")
 
 
 GROUP.add_action(

@@ -156,11 +156,9 @@ def doctor(*, as_json: AsJson = False) -> None:
         show.print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            show.out.print(
-                f"[{styles[finding.state]}]{finding.state:8}[/] {finding.name}", end=": "
-            )
-            show.out.print(finding.what, markup=False)
+            state = (f"{finding.state:8}", styles[finding.state])
+            show.out.print_line(state, f" {finding.name}: {finding.what}")
             if finding.state is not State.OK:
-                show.out.print(f"         {finding.fix}", style="dim", markup=False)
+                show.out.print(f"         {finding.fix}", style="dim")
     if any(finding.state is State.MISSING for finding in findings):
         raise typer.Exit(Exit.FAILED)

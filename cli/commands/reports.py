@@ -61,7 +61,7 @@ def report(
         output.write_bytes(content)
     except OSError as error:
         raise ArgumentError(f"{output} can't be written: {error.strerror}.") from error
-    show.err.print(f"written to {output}", soft_wrap=True, markup=False)
+    show.err.print(f"written to {output}")
 
 
 def _choose_format(output: Path | None) -> FormatName:

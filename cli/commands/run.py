@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from cli import show
 from cli.arguments import (
+    AllowMissing,
     AsJson,
     Budget,
+    Detach,
     ExecutionId,
+    Full,
     Stay,
     Variable,
     Watch,
     drop_none,
     find_resource,
+    hint_at_missing_variables,
     open_client,
     parse_variables,
 )
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 def run(
     context: typer.Context,
     task_or_file: Annotated[
-        str, typer.Argument(metavar="TASK|FILE", help="A task's name or id, or a file.")
+        str, typer.Argument(metavar="TASK|FILE", help="A file, or a task's name or id.")
     ],
     variable: Variable = None,
     priority: Annotated[
@@ -33,34 +38,60 @@ def run(
     ] = None,
     max_budget_usd: Budget = None,
     *,
+    allow_missing: AllowMissing = False,
     watch: Watch = False,
+    full: Full = False,
     as_json: AsJson = False,
     stay: Stay = None,
+    detach: Detach = False,
 ) -> None:
-    """Execute a task and wait for its end.
+    """Execute a task and wait for its end; Ctrl-C stops waiting, and the task keeps running.
 
-    A file is applied first: its task is created, or changed to what the file says.
-    Exit codes: 0 completed, 1 failed, 2 wrong usage, 3 no gateway, 4 waiting for a person.
+    A file is applied first: its task is created, or changed to what the file says. Exit codes:
+    0 completed, 1 failed, 2 wrong usage, 3 no gateway, 4 waiting for a person, 130 Ctrl-C.
     """
     from cli import applying, definitions
 
     variables = parse_variables(variable or [])
     body = drop_none(variables=variables, priority=priority, max_budget_usd=max_budget_usd)
+    body["strict_variables"] = not allow_missing
     with open_client(context) as client:
         if definitions.is_file(task_or_file):
             task = applying.apply(client, definitions.read_task(Path(task_or_file)))
         else:
             task = find_resource(client, task_or_file)
-        execution = client.start("execute_task", body, task_id=task["id"])
-        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay)
+        with hint_at_missing_variables():
+            execution = client.start("execute_task", body, task_id=task["id"])
+        if detach:
+            print_started(execution, as_json=as_json)
+            return
+        show.err.print_line(("execution  ", "dim"), execution["id"])
+        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay, full=full)
+
+
+def print_started(execution: "Json", *, as_json: bool) -> None:
+    """Print the id of an execution that is not waited for, and what to do next."""
+    from cli.live_updates import print_next_commands
+
+    if as_json:
+        show.print_json(execution)
+        return
+    show.out.print(execution["id"])
+    print_next_commands(execution["id"])
 
 
 def watch(
-    context: typer.Context, execution_id: ExecutionId, *, as_json: AsJson = False, stay: Stay = None
+    context: typer.Context,
+    execution_id: ExecutionId,
+    *,
+    full: Full = False,
+    as_json: AsJson = False,
+    stay: Stay = None,
 ) -> None:
     """Print an execution's events from its beginning to its end."""
+    execution = {"id": execution_id}
     with open_client(context) as client:
-        wait_for_end(client, {"id": execution_id}, watch=True, as_json=as_json, stay=stay)
+        wait_for_end(client, execution, watch=True, as_json=as_json, stay=stay, full=full)
 
 
 def say(
@@ -69,8 +100,10 @@ def say(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The message.")],
     *,
     watch: Watch = False,
+    full: Full = False,
     as_json: AsJson = False,
     stay: Stay = None,
+    detach: Detach = False,
 ) -> None:
     """Send a message to an execution and wait for its end.
 
@@ -79,14 +112,25 @@ def say(
     """
     with open_client(context) as client:
         execution = client.start("send_message", {"content": text}, execution_id=execution_id)
-        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay)
+        if detach:
+            print_started(execution, as_json=as_json)
+            return
+        show.err.print_line(("execution  ", "dim"), execution["id"])
+        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay, full=full)
 
 
 def wait_for_end(
-    client: "Client", execution: "Json", *, watch: bool, as_json: bool, stay: bool | None
+    client: "Client",
+    execution: "Json",
+    *,
+    watch: bool,
+    as_json: bool,
+    stay: bool | None,
+    full: bool = False,
 ) -> NoReturn:
     """Wait until an execution ends or needs a person, and exit with the code of that."""
-    from cli.live_updates import follow, is_interactive
+    from cli.live_updates import Following, follow, is_interactive
 
     stays = is_interactive() if stay is None else stay
-    raise typer.Exit(follow(client, execution["id"], watch=watch, as_json=as_json, stay=stays))
+    how = Following(watch=watch, as_json=as_json, stay=stays, full=full)
+    raise typer.Exit(follow(client, execution["id"], how))

@@ -64,7 +64,7 @@ def test_an_unchanged_file_keeps_its_tasks_version_and_a_changed_one_does_not(
 ) -> None:
     def version_after(content: str) -> tuple[str, int]:
         file = task_file(tmp_path, content)
-        execution = parse_json(at_stack("run", file, "--json"))
+        execution = parse_json(at_stack("run", file, "--allow-missing", "--json"))
         return execution["task_id"], execution["task_version"]
 
     task_id, version = version_after(SAYS_HELLO)
@@ -82,7 +82,7 @@ def test_a_task_is_run_by_its_name_with_variables(at_stack: StackCommand, tmp_pa
 
 
 def test_watch_prints_the_timeline_in_order(at_stack: StackCommand, tmp_path: Path) -> None:
-    result = at_stack("run", task_file(tmp_path, SAYS_HELLO), "--watch")
+    result = at_stack("run", task_file(tmp_path, SAYS_HELLO), "-v", "who=Ada", "--watch")
     assert result.returncode == 0, result.stderr
     timeline = result.stdout
     assert timeline.index("turn 1") < timeline.index("Hello from turn 1.")
@@ -93,7 +93,7 @@ def test_watch_as_json_is_every_event_once_and_the_execution_last(
     at_stack: StackCommand, tmp_path: Path
 ) -> None:
     file = task_file(tmp_path, SAYS_HELLO)
-    *events, execution = event_lines(at_stack("run", file, "--watch", "--json"))
+    *events, execution = event_lines(at_stack("run", file, "-v", "who=Ada", "--watch", "--json"))
     sequence = [event["seq"] for event in events if event["seq"] is not None]
     assert sequence == list(range(1, len(sequence) + 1))
     assert events[-1]["type"] == "execution.completed"
@@ -129,7 +129,7 @@ def test_without_a_terminal_the_exit_code_is_4_and_the_inbox_answers(
 def test_lists_show_names_as_they_are_one_line_each(at_stack: StackCommand, tmp_path: Path) -> None:
     name = "[/red] closes a tag that is not open"
     file = task_file(tmp_path, SAYS_HELLO.replace("name: hello", f"name: '{name}'"))
-    execution = parse_json(at_stack("run", file, "--json"))
+    execution = parse_json(at_stack("run", file, "-v", "who=Ada", "--json"))
     for command, id_ in (("tasks", execution["task_id"]), ("executions", execution["id"])):
         result = at_stack(command, "list")
         line = next(line for line in result.stdout.splitlines() if id_ in line)
@@ -179,7 +179,9 @@ def test_a_cancelled_execution_is_exit_code_1(at_stack: StackCommand, tmp_path: 
 def test_lists_and_details_are_there_for_people_and_programs(
     at_stack: StackCommand, tmp_path: Path
 ) -> None:
-    execution = parse_json(at_stack("run", task_file(tmp_path, SAYS_HELLO), "--json"))
+    execution = parse_json(
+        at_stack("run", task_file(tmp_path, SAYS_HELLO), "-v", "who=A", "--json")
+    )
     listed = at_stack("executions", "list")
     assert execution["id"] in listed.stdout
     assert "hello" in at_stack("tasks", "list").stdout

@@ -1,0 +1,98 @@
+"""The timeline of an execution, whatever part of the streamed text arrives."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import show
+from cli.client import Client, Endpoint, StreamedEvent
+from cli.live_updates import Timeline
+from cli.terminal import Terminal
+from tests.cli.conftest import StackCommand
+from tests.cli.runner import parse_json
+from tests.stack import Up
+
+TEXT = "ha ha ha, all of the words"
+TASK = f"""
+name: says much
+prompt_template: |
+  ```script
+  - blocks:
+      - {{type: text, text: "{TEXT}"}}
+      - {{type: text, text: " and more."}}
+  ```
+"""
+WHOLE = f"{TEXT} and more."
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    written = io.StringIO()
+    monkeypatch.setattr(show, "out", Terminal(file=written, width=60))
+    return written
+
+
+@pytest.fixture(scope="module")
+def ended(at_stack: StackCommand, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, int]:
+    """An execution, and the number of its answer's message."""
+    file: Path = tmp_path_factory.mktemp("task") / "task.yaml"
+    file.write_text(TASK)
+    execution = parse_json(at_stack("run", str(file), "--json"))
+    messages = parse_json(at_stack("executions", "messages", execution["id"], "--json"))["items"]
+    return execution["id"], next(one["seq"] for one in messages if one["role"] == "assistant")
+
+
+@pytest.fixture
+def client(stack: Up, stack_environment: dict[str, str]) -> Iterator[Client]:
+    endpoint = Endpoint(stack.facts()["api_url"], stack_environment["PERDURE_TOKEN"])
+    with Client(endpoint) as client:
+        yield client
+
+
+def delta(offset: int | None, text: str, turn: int = 1) -> StreamedEvent:
+    data: dict[str, Any] = {"turn": turn, "delta": text}
+    return StreamedEvent("delta", data if offset is None else {**data, "offset": offset})
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [],
+        [delta(0, "ha"), delta(2, " ha ha"), delta(8, WHOLE[8:])],
+        [delta(0, "ha"), delta(2, " ha"), delta(5, " ha")],
+        [delta(11, "all of"), delta(17, " the words")],  # it begins in the middle
+        [delta(0, "ha"), delta(5, " ha")],  # one is lost
+        [delta(0, "ha"), delta(0, "ha")],  # one comes twice
+        [delta(0, WHOLE)],
+        [delta(0, "ha", turn=7)],
+        [delta(None, WHOLE)],
+    ],
+)
+def test_the_text_is_printed_from_its_beginning(
+    client: Client, ended: tuple[str, int], printed: io.StringIO, deltas: list[StreamedEvent]
+) -> None:
+    execution_id, seq = ended
+    timeline = Timeline(client, execution_id)
+    with timeline:
+        timeline.print_event(StreamedEvent("turn.started", {"turn": 1}, 3))
+        for part in deltas:
+            timeline.print_event(part)
+        message = {"seq": seq, "role": "assistant"}
+        timeline.print_event(StreamedEvent("message.appended", message, 4))
+        timeline.print_event(delta(len(WHOLE), "late"))
+    assert printed.getvalue() == f"turn 1\n{WHOLE}\n"
+
+
+def test_what_is_kept_is_printed_if_something_else_was_streamed(
+    client: Client, ended: tuple[str, int], printed: io.StringIO
+) -> None:
+    execution_id, seq = ended
+    with Timeline(client, execution_id) as timeline:
+        timeline.print_event(StreamedEvent("turn.started", {"turn": 1}, 3))
+        timeline.print_event(delta(0, "something else"))
+        message = {"seq": seq, "role": "assistant"}
+        timeline.print_event(StreamedEvent("message.appended", message, 4))
+    assert printed.getvalue() == f"turn 1\nsomething else\n{WHOLE}\n"

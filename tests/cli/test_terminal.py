@@ -1,0 +1,155 @@
+"""`perdure run` on a real terminal: its prompts are visible, and Ctrl-C leaves the task running."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.stack import launch
+from cli.stack.process import tie_to_parent
+from tests.cli.conftest import StackCommand
+from tests.cli.runner import parse_json
+from tests.stack import PERDURE, Up, environment
+from tests.waiting import WITHIN_SECONDS
+
+APPROVES_AND_ASKS = """
+name: approves and asks
+allowed_tools: [ask_user]
+ask_tools: [bash]
+prompt_template: |
+  ```script
+  - text: First a command.
+    tool_use: {name: bash, input: {command: "echo ':smile: [red]x[/]'"}}
+  - text: Now a question.
+    tool_use: {name: ask_user, input: {question: "Which colour?", options: [red, blue]}}
+  - text: '{"colour": "{last_tool_result}", "line": "WORDS"}'
+  ```
+""".replace("WORDS", "words " * 40)
+
+UNDRAWN_SECONDS = 0.5
+"""A spinner draws twelve times a second."""
+
+
+class Terminal:
+    """A command on a pseudo-terminal; its stdout is a file, as with `perdure run … > file`."""
+
+    def __init__(self, home: Path, output: Path, *arguments: str, **more: str) -> None:
+        self._master, slave = pty.openpty()
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                tie_to_parent([str(PERDURE), *arguments], signal.SIGTERM, launch.SELF),
+                env={**environment(home, **more), "TERM": "xterm", "COLUMNS": "60"},
+                stdin=slave,
+                stdout=file,
+                stderr=slave,
+                start_new_session=True,
+            )
+        os.close(slave)
+        self.shown = ""
+
+    def read_until(self, words: str) -> str:
+        """What is shown up to these words."""
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while words not in self.shown:
+            assert self._read(deadline - time.monotonic()), self.shown
+        before, _, self.shown = self.shown.partition(words)
+        return before
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is drawn while a person thinks."""
+        return not self._read(UNDRAWN_SECONDS) and not self.shown.strip(" ")
+
+    def type(self, line: str) -> None:
+        os.write(self._master, line.encode())
+
+    def end(self) -> int:
+        """The exit code, after all output was read."""
+        while self._read(WITHIN_SECONDS):
+            continue
+        return self.process.wait(WITHIN_SECONDS)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+    def _read(self, seconds: float) -> bool:
+        ready, _, _ = select.select([self._master], [], [], max(seconds, 0))
+        try:
+            piece = os.read(self._master, 65_536) if ready else b""
+        except OSError:  # Linux: the other end was closed
+            return False
+        self.shown += piece.decode("utf-8", "replace")
+        return bool(piece)
+
+
+@contextmanager
+def terminal(stack: Up, more: dict[str, str], output: Path, *arguments: str) -> Iterator[Terminal]:
+    shown = Terminal(stack.home.path, output, *arguments, **more)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+@pytest.fixture
+def task_file(tmp_path: Path) -> str:
+    file = tmp_path / "task.yaml"
+    file.write_text(APPROVES_AND_ASKS)
+    return str(file)
+
+
+def test_prompts_are_visible_and_the_result_is_byte_for_byte(
+    stack: Up, stack_environment: dict[str, str], tmp_path: Path, task_file: str
+) -> None:
+    output = tmp_path / "result.json"
+    with terminal(stack, stack_environment, output, "run", task_file) as shown:
+        before = shown.read_until("Approve? [y/N]:")
+        assert "execution  " in before
+        assert "echo ':smile: [red]x[/]'" in before
+        assert shown.is_quiet()
+        shown.type("?\n")
+        shown.read_until("Write y for yes, or n for no.")
+        shown.read_until("Approve? [y/N]:")
+        shown.type("y\n")
+        assert "Which colour?" in shown.read_until("Your answer:")
+        assert shown.is_quiet()
+        shown.type("2\n")
+        assert shown.end() == 0
+        assert "completed" in shown.shown
+    text = '{"colour": "blue", "line": "' + "words " * 40 + '"}\n'
+    assert output.read_text() == text
+
+
+@pytest.mark.parametrize("watch", [True, False])
+def test_ctrl_c_leaves_the_execution_running(
+    stack: Up,
+    stack_environment: dict[str, str],
+    at_stack: StackCommand,
+    tmp_path: Path,
+    task_file: str,
+    *,
+    watch: bool,
+) -> None:
+    started = parse_json(at_stack("run", task_file, "--detach", "--json"))
+    arguments = ("watch", started["id"]) if watch else ("run", task_file)
+    with terminal(stack, stack_environment, tmp_path / "out", *arguments) as shown:
+        shown.read_until("Approve? [y/N]:")
+        os.killpg(shown.process.pid, signal.SIGINT)
+        shown.read_until("Detached. It keeps running: ")
+        commands = shown.read_until("perdure executions cancel ")
+        assert shown.end() == 130
+        execution_id = shown.shown.strip()
+    assert f"perdure watch {execution_id}" in commands
+    assert watch == (execution_id == started["id"])
+    for one in {execution_id, started["id"]}:
+        shown_now = parse_json(at_stack("executions", "get", one, "--json"))
+        assert shown_now["status"] == "waiting_for_user"
+        at_stack("executions", "cancel", one)
