@@ -61,6 +61,10 @@ def _shape_problem(name: str, server: Any, loc: Location) -> FieldProblem | None
 def _reference_problems(server: Mapping[str, Any], loc: Location) -> Iterator[FieldProblem]:
     if not isinstance(server["ref"], str):
         yield FieldProblem((*loc, "ref"), "Write the name of a registered server.")
+    if server.keys() & {"url", "command"}:
+        msg = 'Name a registered server as {"ref": "name"}, or give a url or a command.'
+        yield FieldProblem(loc, msg)
+        return
     for field in sorted(server.keys() - {"ref"}):
         msg = "A registered server has its own fields; leave this one out, or leave out ref."
         yield FieldProblem((*loc, field), msg)

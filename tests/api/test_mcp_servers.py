@@ -432,7 +432,7 @@ async def test_both_places_refuse_the_same_fields(
         ({"mcpServers": {"a": {"url": URL}}}, "mcpServers", "Leave out the object 'mcpServers'"),
         ({"servers": {"a": {"url": URL}}}, "servers", "Leave out the object 'servers'"),
         ({"My Server": {"url": URL}}, "My Server", "such as 'my-server'"),
-        ({"a__b": {"ref": "x"}}, "a__b", "such as 'a-b'"),
+        ({"a__b": {"url": URL}}, "a__b", "such as 'a-b'"),
         ({"漢": {"url": URL}}, "漢", "lower-case letters"),
     ],
 )
