@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from cli import show
-from cli.answering import answer_open_requests
+from cli.answering import answer_open_requests, list_open_requests
 from cli.client import Client, Json, StreamedEvent
 from cli.exits import Exit
 from cli.terminal import Part, styled
@@ -82,8 +82,10 @@ def await_end(
         if event.type != "execution.status_changed" or event.data.get("status") != WAITING:
             continue
         execution: Json = client.call_with_retries("get_execution", execution_id=execution_id)
-        # The stream begins with old events, whose requests may be answered already.
-        if execution["status"] == WAITING and not on_waiting():
+        # The stream begins with old events, whose requests may be answered already; the status
+        # changes a moment after the answer.
+        is_waiting = execution["status"] == WAITING and list_open_requests(client, execution_id)
+        if is_waiting and not on_waiting():
             return execution
     ended: Json = client.call_with_retries("get_execution", execution_id=execution_id)
     return ended
