@@ -100,6 +100,8 @@ def ask(request: Mapping[str, Any]) -> Json:
     It uses stderr, because stdout may be a file that gets the result.
     """
     print_request(request, show.err)
+    if request["kind"] == RequestKind.BUDGET:
+        return _ask_budget(request)
     if request["kind"] in YES_OR_NO:
         approved = _confirm("Approve?")
         message = None if approved else _prompt("Why not? (optional)")
@@ -111,6 +113,17 @@ def ask(request: Mapping[str, Any]) -> Json:
     while not text:
         text = _prompt("Your answer")
     return make_answer(request, choose_option(request.get("options") or [], text), None)
+
+
+def _ask_budget(request: Mapping[str, Any]) -> Json:
+    choice = _choose(DECISIONS[RequestKind.BUDGET])
+    is_raised = choice == "approve" and request.get("schema")
+    while True:
+        text = _prompt("New budget in USD" if is_raised else "Message (optional)")
+        try:
+            return make_answer(request, text, choice)
+        except AnswerNeededError:
+            show.err.print("Write an amount, for example 2.50.")
 
 
 def _confirm(question: str) -> bool:

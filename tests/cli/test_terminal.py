@@ -153,3 +153,22 @@ def test_ctrl_c_leaves_the_execution_running(
         shown_now = parse_json(at_stack("executions", "get", one, "--json"))
         assert shown_now["status"] == "waiting_for_user"
         at_stack("executions", "cancel", one)
+
+
+def test_a_budget_is_raised_at_the_terminal(
+    stack: Up, stack_environment: dict[str, str], tmp_path: Path
+) -> None:
+    file, output = tmp_path / "task.yaml", tmp_path / "result.txt"
+    file.write_text(
+        "name: short of money\nprompt_template: Go.\nsdk_options: {max_budget_usd: 0.01}"
+    )
+    with terminal(stack, stack_environment, output, "run", str(file)) as shown:
+        assert "The budget is used up" in shown.read_until("Decision [approve | deny | finish]:")
+        shown.type("approve\n")
+        shown.read_until("New budget in USD:")
+        shown.type("more\n")
+        shown.read_until("Write an amount, for example 2.50.")
+        shown.read_until("New budget in USD:")
+        shown.type("5\n")
+        assert shown.end() == 0
+        assert "completed" in shown.shown

@@ -147,7 +147,7 @@ async def test_the_tree_never_spends_more_than_the_root_may(database: Database) 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(7200)
-async def test_a_thousand_trees(database: Database) -> None:
-    for seed in range(2, 1002):
+@pytest.mark.timeout(1800)
+async def test_thirty_trees(database: Database) -> None:
+    for seed in range(2, 32):
         await spend_budget(database, seed)
