@@ -64,7 +64,7 @@ def _facts(report: ReportContent) -> Iterator[Fact]:
     yield Fact("Duration", format_duration(report.duration_ms), waited)
     budget = "" if cost.budget_usd is None else f"of {format_money(cost.budget_usd)}"
     if report.subject.is_scripted:
-        budget = f"{budget} not paid: scripted model".strip()
+        budget = f"{budget}, not paid".removeprefix(", ")
     yield Fact("Cost", format_money(cost.total_usd), budget)
     yield Fact("Turns", format_number(report.turns))
     yield Fact("Tool calls", format_number(report.counts.tool_calls))
