@@ -77,7 +77,7 @@ def answer_open_requests(client: Client, execution_id: str) -> None:
 
 def list_open_requests(client: Client, execution_id: str) -> list[Json]:
     """The open requests of an execution."""
-    page = client.call("list_input_requests", status="open", page_size=100)
+    page = client.call_with_retries("list_input_requests", status="open", page_size=100)
     return [item for item in page["items"] if item["execution_id"] == execution_id]
 
 
