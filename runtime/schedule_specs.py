@@ -169,8 +169,12 @@ def _calendar_spec(
 
 
 def _ranges(values: Sequence[int]) -> tuple[ScheduleRange, ...]:
-    """Return one range if the values have equal distances, otherwise one for each value."""
+    """Return one range if the values have equal distances, otherwise one for each unbroken run."""
     steps = {second - first for first, second in pairwise(values)} or {1}
     if len(steps) == 1:
         return (ScheduleRange(values[0], values[-1], steps.pop()),)
-    return tuple(ScheduleRange(value) for value in values)
+    starts = [0, *(i for i in range(1, len(values)) if values[i] > values[i - 1] + 1)]
+    ends = [*(start - 1 for start in starts[1:]), len(values) - 1]
+    return tuple(
+        ScheduleRange(values[start], values[end]) for start, end in zip(starts, ends, strict=True)
+    )

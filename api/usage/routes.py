@@ -51,9 +51,9 @@ class UsageQuery(BaseModel):
 
     def _days(self, today: date) -> tuple[date, date]:
         """Return the first and the last day."""
-        until = today if self.until is None else _day(self.until)
+        until = today if self.until is None else self.until
         earliest = max(until.toordinal() - DEFAULT_RANGE_DAYS + 1, 1)
-        since = date.fromordinal(earliest) if self.since is None else _day(self.since)
+        since = date.fromordinal(earliest) if self.since is None else self.since
         if since > until:
             problem = FieldProblem(("query", "from"), "Use a day that is not after `to`.")
             raise InvalidInputError("`from` is after `to`; see errors.", [problem])
@@ -73,7 +73,3 @@ async def get_usage(call: Called, query: Annotated[UsageQuery, Query()]) -> Resp
     async with call.gateway.database.reading() as session:
         found = await usage.sum_usage(session, query.group_by, filters)
     return answer(render_usage(call, query.group_by, filters, found))
-
-
-def _day(given: Day) -> date:
-    return given.astimezone(UTC).date() if isinstance(given, datetime) else given

@@ -26,8 +26,8 @@ async def test_each_part_has_its_offset_in_the_answer(database_url: str) -> None
                 continue
             return part["turn"], part["offset"], part["delta"]
 
-        updates.publish_text(1, "Nobody ")
-        updates.publish_text(1, "watches. ")
+        updates.publish_text(1, "Unsent ")
+        updates.publish_text(1, "letters. ")
         watchers.watch(str(execution_id))
         updates.publish_text(1, "Ha")
         updates.publish_text(1, " ha")

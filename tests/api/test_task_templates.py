@@ -274,5 +274,5 @@ async def test_a_template_that_names_a_deleted_agent_can_still_be_changed(client
     path = template["_links"]["self"]
     changed = await client.patch(path, json={"description": "Other."})
     assert changed.json()["description"] == "Other."
-    refused = await client.patch(path, json={"task": {**body, "agent_id": "nobody-knows"}})
+    refused = await client.patch(path, json={"task": {**body, "agent_id": "unknown-agent"}})
     assert refused.status_code == 422
