@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from agent.transcript import encode, result_block, text_block, tool_uses
 from agent_library.built_in import built_in_agents
-from contracts.definitions import TaskDefinition
 from contracts.execution import RenderPromptResult
+from definitions.tasks import TaskDefinition
 from domain.agents import system_prompt_of
 from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode

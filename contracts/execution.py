@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from contracts.definitions import Contract
+from contracts.payloads import Contract
 from domain.errors import ErrorCode
 from domain.outcomes import Outcome
 from domain.states import ExecutionStatus

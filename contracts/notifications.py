@@ -1,77 +1,13 @@
-"""Notifications: the configuration of a task, and the payloads of the delivery workflow."""
+"""The payloads of the delivery of notifications."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
 from temporalio import activity
 
-from contracts.definitions import Contract
-from domain.notifications import EVENTS, Delivery
-from domain.secrets import NAME
-
-EMAIL = (
-    r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
-    r"@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"
-)
-"""A valid e-mail address in HTML (HTML standard, section 4.10.5.1.5)."""
-
-SECRET_REFERENCE = rf"^(secret://)?{NAME}$"
-
-TARGETS = 10
-"""Maximum number of one kind; each of them causes one delivery per event (chosen)."""
-
-
-def _check_event(event: str) -> str:
-    if event not in EVENTS:
-        raise ValueError(f"unknown event; use one of {', '.join(EVENTS)}")
-    return event
-
-
-Events = Annotated[
-    tuple[Annotated[str, AfterValidator(_check_event)], ...],
-    Field(min_length=1, max_length=len(EVENTS)),
-]
-SecretRef = Annotated[str, Field(pattern=SECRET_REFERENCE)]
-Url = Annotated[str, Field(min_length=1, max_length=2048)]
-
-
-class WebhookTarget(Contract):
-    """A URL that receives JSON, signed with the secret `secret_ref` (Standard Webhooks)."""
-
-    url: Url
-    events: Events | None = None
-    secret_ref: SecretRef | None = None
-
-
-class EmailTarget(Contract):
-    """An address that receives mail."""
-
-    to: Annotated[str, Field(max_length=254, pattern=EMAIL)]
-    events: Events | None = None
-
-
-class SlackTarget(Contract):
-    """A Slack incoming webhook: its URL, or the secret that holds its URL."""
-
-    url: Url | None = None
-    secret_ref: SecretRef | None = None
-    events: Events | None = None
-
-
-def _as_target(value: Any) -> Any:
-    return {"to": value} if isinstance(value, str) else value
-
-
-class NotificationConfig(Contract):
-    """Who is notified of which events of a task. An e-mail target may be only the address."""
-
-    webhooks: Annotated[tuple[WebhookTarget, ...], Field(max_length=TARGETS)] = ()
-    email: Annotated[
-        tuple[Annotated[EmailTarget, BeforeValidator(_as_target)], ...], Field(max_length=TARGETS)
-    ] = ()
-    slack: Annotated[tuple[SlackTarget, ...], Field(max_length=TARGETS)] = ()
+from contracts.payloads import Contract
+from domain.notifications import Delivery
 
 
 class DeliverInput(Contract):

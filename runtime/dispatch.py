@@ -21,9 +21,9 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from contracts.definitions import Contract
 from contracts.execution import ExecutionInput
 from contracts.notifications import DeliverInput
+from contracts.payloads import Contract
 from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
 from runtime.temporal import RPC_TIMEOUT, try_call
 

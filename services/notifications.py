@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.notifications import EmailTarget, SlackTarget, WebhookTarget
+from definitions.notifications import EmailTarget, SlackTarget, WebhookTarget
 from domain.errors import FieldProblem, InvalidInputError
 from domain.notifications import Kind
 from persistence.db.database import Database

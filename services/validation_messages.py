@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from contracts.notifications import EMAIL, SECRET_REFERENCE
+from definitions.notifications import EMAIL, SECRET_REFERENCE
 from domain.agents import SLUG
 from domain.errors import FieldProblem, InvalidInputError
 from domain.secrets import HOST, NAME

@@ -19,7 +19,7 @@ from api.reports.schemas import (
     render_report,
     render_report_item,
 )
-from contracts.definitions import ReportFormat
+from definitions.tasks import ReportFormat
 from persistence.reporting import reports
 from persistence.reporting.reports import ReportFilter
 from reports.render import format_of

@@ -10,7 +10,7 @@ from api import links
 from api.http.request_context import Call
 from api.http.responses import answer
 from api.tasks.schemas import DryRunRead, ForecastRead, OfferRead, SpreadRead
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain import pricing, rule_problems
 from domain.agents import system_prompt_of
 from domain.offers import offers

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import links
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
-from contracts.definitions import PermissionMode, TaskDefinition
+from definitions.tasks import PermissionMode, TaskDefinition
 from domain.offers import OfferRule
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.definitions import TaskVersionRow

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import TaskDefinition
 from contracts.names import workflow_id
+from definitions.tasks import TaskDefinition
 from domain import templates
 from domain.dispatch import INLINE_TITLE, StartRequest
 from domain.ids import new_id

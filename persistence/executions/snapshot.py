@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.errors import ErrorCode
 from domain.model_calls import Prefix
 from domain.people import RequestKind

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.report_facts import (
     Counts,
     Coverage,

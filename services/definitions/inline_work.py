@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import SdkOptions, TaskDefinition
+from definitions.tasks import SdkOptions, TaskDefinition
 from domain.agents import Agent
 from persistence.definitions import agents
 from persistence.executions.creation import Work

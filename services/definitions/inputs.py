@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, StringConstraints
 
-from contracts.definitions import SdkOptions, TaskDefinition
+from definitions.tasks import SdkOptions, TaskDefinition
 from domain.addresses import MAX_URL_LENGTH
 from domain.agents import LONGEST_SLUG, SLUG, AgentExecutor
 from domain.schedules import OverlapPolicy

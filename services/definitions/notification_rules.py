@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from contracts.notifications import NotificationConfig, SlackTarget, WebhookTarget
+from definitions.notifications import NotificationConfig, SlackTarget, WebhookTarget
 from domain.errors import (
     AddressRefusedError,
     FieldProblem,

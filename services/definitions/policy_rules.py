@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from contracts.definitions import SdkOptions, TaskDefinition
+from definitions.tasks import SdkOptions, TaskDefinition
 from domain.answers import Asked, check_default
 from domain.engine_tools import ASK_USER
 from domain.errors import FieldProblem

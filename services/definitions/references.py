@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import FieldProblem
 from domain.tool_groups import GROUP, expand, group_named, groups_in

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TypeVar
 from uuid import UUID
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain import cron, pricing, rule_problems, working_directories
 from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.templates import unknown_expressions
 from services.model_catalog import ModelCatalog
 

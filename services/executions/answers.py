@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.answers import ANSWER_FIELDS, Asked, check_answer
 from domain.errors import FieldProblem, InputChangedError, InvalidInputError
 from domain.people import QUESTIONS, RequestKind

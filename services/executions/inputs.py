@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.definitions import HumanInputPolicy, ReportFormat, SdkOptions, Usd
+from definitions.tasks import HumanInputPolicy, ReportFormat, SdkOptions, Usd
 from domain.schedules import OverlapPolicy
 from domain.states import ExecutionStatus
 from services.definitions.inputs import AgentId, Name, Path, Prompt, Tags, Tools

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import as_number
+from definitions.tasks import as_number
 from domain.errors import ConflictError, NotFoundError
 from persistence.identity import users
 from persistence.ledger.quotas import QuotaUsage, load_usage

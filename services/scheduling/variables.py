@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain import templates
 from persistence.definitions import scheduled_runs
 from persistence.definitions.tasks import StoredTask

@@ -11,9 +11,11 @@ from temporalio import activity, workflow
 
 import activities.failures
 import contracts
-from contracts import definitions, execution, names
+import definitions
+from contracts import execution, names
 from contracts.activities import ExecutionActivities
 from contracts.notifications import NotificationActivities
+from definitions.tasks import SdkOptions
 from domain.errors import ErrorCode, PerdureError
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
@@ -104,10 +106,12 @@ def test_error_codes_of_executions_are_pinned() -> None:
 
 
 def contract_models() -> list[type[BaseModel]]:
-    """Every model of contracts/."""
-    for module in pkgutil.walk_packages(contracts.__path__, "contracts."):
-        importlib.import_module(module.name)
-    found = {m for m in subclasses(BaseModel) if m.__module__.startswith("contracts.")}
+    """Every model of contracts/ and definitions/."""
+    for package in (contracts, definitions):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    ours = ("contracts.", "definitions.")
+    found = {m for m in subclasses(BaseModel) if m.__module__.startswith(ours)}
     return sorted(found, key=lambda model: model.__qualname__)
 
 
@@ -140,4 +144,4 @@ def test_old_payloads_still_parse(payload: type[BaseModel], text: str) -> None:
 
 def test_unknown_fields_of_a_definition_are_refused() -> None:
     with pytest.raises(ValidationError, match="modle"):
-        definitions.SdkOptions.model_validate({"modle": "claude-opus-5-5"})
+        SdkOptions.model_validate({"modle": "claude-opus-5-5"})

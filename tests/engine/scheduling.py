@@ -11,7 +11,7 @@ from temporalio.client import ScheduleDescription, ScheduleHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.ids import new_id
 from domain.schedules import Backfill, OverlapPolicy
 from persistence.definitions import scheduled_runs, schedules, tasks

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import TaskDefinition
 from contracts.names import workflow_id
+from definitions.tasks import TaskDefinition
 from domain.events import Event
 from domain.ids import new_id
 from domain.states import PREREQUISITES, ExecutionStatus

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.definitions import SdkOptions, TaskDefinition
+from definitions.tasks import SdkOptions, TaskDefinition
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain import budgets
 from domain.budgets import Account, Shortage, Waiting
 from domain.steps import CallStatus

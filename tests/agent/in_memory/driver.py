@@ -16,7 +16,7 @@ from activities.render_prompt import NOT_RUN, AgentPart, build_prefix
 from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.transcript import encode, result_block, text_block, tool_uses
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.errors import AlreadyAnsweredError
 from domain.events import Event
 from domain.ids import new_id

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.errors import ErrorCode
 from domain.steps import (
     CallStatus,

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from composition import compose_services
-from contracts.definitions import TaskDefinition
+from definitions.tasks import TaskDefinition
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.definitions import scheduled_runs, schedules, tasks

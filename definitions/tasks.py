@@ -37,13 +37,13 @@ ExpiryRule = Literal["fail", "deny", "default", "escalate", "wait"]
 UnknownEffectRule = Literal["auto", "ask", "tell_model", "fail"]
 
 
-class Contract(BaseModel):
-    """Base of all contract models: frozen, without unknown fields."""
+class DefinitionModel(BaseModel):
+    """Base of all definitions: frozen, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SdkOptions(Contract):
+class SdkOptions(DefinitionModel):
     """Options of model calls. For an omitted option, the default applies."""
 
     model: str | None = Field(default=None, min_length=1, max_length=200)
@@ -60,7 +60,7 @@ class SdkOptions(Contract):
     output_schema: dict[str, Any] | None = None
 
 
-class HumanInputPolicy(Contract):
+class HumanInputPolicy(DefinitionModel):
     """What happens when a person is needed: wait, deny, or fail."""
 
     mode: Literal["wait", "deny", "fail"] = "wait"
@@ -72,7 +72,7 @@ class HumanInputPolicy(Contract):
     """What happens to a tool call that a crash interrupted and that may have had an effect."""
 
 
-class TaskDefinition(Contract):
+class TaskDefinition(DefinitionModel):
     """One version of a task."""
 
     prompt_template: str = Field(min_length=1)
