@@ -1,6 +1,9 @@
 """`perdure mcp-servers`: servers that tasks name, their secrets never shown."""
 
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +23,9 @@ from cli.resources import CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+    from cli.mcp_files import ListedServer
+    from cli.mcp_importing import ImportPlan, PlannedServer
 
 ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="A server's name or id.")]
 GROUP = CommandGroup(
@@ -137,6 +143,150 @@ def check_health(context: typer.Context, server: ServerName, *, as_json: AsJson 
         show.out.print(_format_health(health))
         show.print_fields({name: value for name, value in health.items() if name != "status"})
     raise typer.Exit(Exit.DONE if health["status"] == "healthy" else Exit.FAILED)
+
+
+ServerFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="`.mcp.json`, `mcp.json`, `claude_desktop_config.json` …", exists=True
+    ),
+]
+Only = Annotated[list[str] | None, typer.Option(help="A server of the file. May be repeated.")]
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Leave out servers whose names you have already.")
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace your servers that have these names.")
+]
+StoreSecrets = Annotated[
+    bool, typer.Option("--secrets", help="Store the values of variables as secrets.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Store without asking.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+
+
+@GROUP.app.command("import")
+def import_servers(
+    context: typer.Context,
+    file: ServerFile,
+    *,
+    only: Only = None,
+    keep: Keep = False,
+    replace: Replace = False,
+    secrets: StoreSecrets = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store the servers of another program's file (`mcpServers`, or `servers` of VS Code).
+
+    A variable in a header or in `env`, such as ${TOKEN} or ${TOKEN:-default}, becomes a secret that
+    only that server's host may receive. Its value is read from your environment, or asked for.
+    Shows everything first; if one server is refused, nothing is stored. Exit codes: 0 done, 2
+    something is wrong or was refused, 3 the gateway did not answer.
+    """
+    from cli.mcp_importing import ImportPlanner, rehearse, store
+
+    if keep and replace:
+        raise ArgumentError("Give --keep or --replace, not both.")
+    chosen = _choose_servers(file, only)
+    on_existing = "keep" if keep else "replace" if replace else "refuse"
+    with open_client(context) as client:
+        plan = ImportPlanner(client, os.environ, _ask_value, on_existing=on_existing).plan(chosen)
+        rehearse(client, plan)
+        (show.print_json(_describe_plan(plan)) if as_json else _print_plan(plan))
+        if plan.has_problems:
+            raise ArgumentError("Nothing is stored; correct the file, or choose with --only.")
+        if not dry_run:
+            _require_consent(plan, yes=yes, secrets=secrets)
+            for sentence in store(client, plan):
+                (show.err if as_json else show.out).print(sentence)
+
+
+def _choose_servers(file: Path, only: Sequence[str] | None) -> "Sequence[ListedServer]":
+    """The servers of the file, or those with these names."""
+    from cli.mcp_files import read_servers
+
+    listed = read_servers(file)
+    if only and (missing := set(only) - {name for s in listed for name in (s.name, s.label)}):
+        raise ArgumentError(f"{file} has no server {', '.join(sorted(missing))}.")
+    return [s for s in listed if not only or {s.name, s.label} & set(only)]
+
+
+def _ask_value(variable: str) -> str | None:
+    """The value of a variable, from the person at this terminal; None if there is none."""
+    from cli.answering import read_secret
+
+    return read_secret(f"Value of {variable}") if sys.stdin.isatty() else None
+
+
+def _require_consent(plan: "ImportPlan", *, yes: bool, secrets: bool) -> None:
+    """Ask the person at the terminal; elsewhere the options must say it.
+
+    Raises:
+        ArgumentError: the options do not.
+    """
+    needed = [] if yes else ["--yes"]
+    needed += ["--secrets"] if plan.secrets and not secrets else []
+    if not needed or not plan.servers:
+        return
+    if not sys.stdin.isatty():
+        names = ", ".join(secret.variable for secret in plan.secrets.values())
+        what = f" The values of {names} become secrets." if "--secrets" in needed else ""
+        raise ArgumentError(f"Nothing is stored. Add {' '.join(needed)} to store it.{what}")
+    typer.confirm("Store this?", abort=True, err=True)
+
+
+def _describe_plan(plan: "ImportPlan") -> Json:
+    """The plan for programs, without values of secrets."""
+    return {
+        "servers": [
+            {
+                "name": server.listed.name,
+                "name_in_file": server.listed.label,
+                "change": server.change,
+                "url": server.body.get("url"),
+                "command": server.body.get("command"),
+                "secrets": server.secrets,
+                "ignored": server.listed.ignored,
+                "problems": server.problems,
+            }
+            for server in plan.servers
+        ],
+        "secrets": [
+            {"name": s.name, "variable": s.variable, "hosts": sorted(s.hosts)}
+            | {"tools": sorted(s.tools)}
+            for s in plan.secrets.values()
+        ],
+    }
+
+
+def _print_plan(plan: "ImportPlan") -> None:
+    for server in plan.servers:
+        _print_planned(server)
+    for secret in plan.secrets.values():
+        where = ", ".join(sorted(secret.hosts | secret.tools))
+        show.out.print(f"secret   {secret.name} from {secret.variable}, only for {where}")
+    if not plan.servers:
+        show.out.print("Nothing to store.")
+
+
+def _print_planned(server: "PlannedServer") -> None:
+    label, name = server.listed.label, server.listed.name
+    is_renamed = label != name
+    where = server.body.get("url") or server.body.get("command") or ""
+    show.out.print_line(
+        (server.change, "red" if server.problems else "green"),
+        f"  {name}{f' (in the file: {label})' if is_renamed else ''}  {where}",
+    )
+    for text in server.values:
+        show.out.print(f"         {text}")
+    for name in server.secrets:
+        show.out.print(f"         uses secret://{name}")
+    if server.listed.ignored:
+        show.out.print_line((f"         ignored: {', '.join(server.listed.ignored)}", "dim"))
+    for problem in server.problems:
+        show.err.print_line(("refused", "red"), f"  {label}: {problem}")
 
 
 def _read_values(assignments: Sequence[str] | None) -> dict[str, str]:

@@ -39,6 +39,7 @@ READS_THE_ENVIRONMENT = {
     "cli/stack/temporal.py": "servers get an almost empty one",
     "cli/doctor.py": "says whether the SDK's own variables are set",
     "cli/commands/operate.py": "says whether the SDK's own variables are set",
+    "cli/commands/mcp_servers.py": "a file of servers names variables of the user",
 }
 
 
