@@ -34,6 +34,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.IdempotencyKeyReusedError: True,
     errors.UnauthenticatedError: True,
     errors.PermissionDeniedError: True,
+    errors.ScopeMissingError: False,
     errors.UserDisabledError: True,
     errors.NotFoundError: False,
     errors.ConflictError: True,

@@ -25,6 +25,9 @@ from api.http.host_policy import HostPolicy
 from api.http.middleware import REQUEST_HEADERS, RESPONSE_HEADERS, RequestMiddleware
 from api.input_requests import routes as input_requests
 from api.live_updates import LiveUpdates
+from api.mcp.catalogue import CATALOGUE
+from api.mcp.endpoint import McpEndpoint
+from api.mcp.server import create_server
 from api.mcp_servers import routes as mcp_servers
 from api.notifications import routes as notifications
 from api.reports import routes as reports
@@ -97,10 +100,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "PERDURE_DATABASE_URL is not set. Set it, or run `perdure up`, which starts a database."
         )
     tokens = Tokens.of(settings)
+    mcp = McpEndpoint(
+        create_server(CATALOGUE, VERSION), body_limit_bytes=settings.api_body_limit_bytes
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with composed(settings, str(settings.database_url), tokens) as gateway:
+        async with composed(settings, str(settings.database_url), tokens) as gateway, mcp.running():
             app.state.gateway = gateway
             yield
 
@@ -113,6 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.register(app)
     for feature in FEATURES:
         app.include_router(feature.router, prefix=links.BASE)
+    app.router.routes.append(mcp.route)
     app.include_router(health.router)
     app.include_router(docs.router)
     return app

@@ -101,6 +101,12 @@ class UserDisabledError(PermissionDeniedError):
     code = "user_disabled"
 
 
+class ScopeMissingError(PermissionDeniedError):
+    """The credentials lack a scope that the operation needs."""
+
+    code = "scope_missing"
+
+
 class NotFoundError(PerdureError):
     """The object does not exist or is deleted."""
 

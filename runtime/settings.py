@@ -152,6 +152,12 @@ class Settings(BaseSettings):
         default=None, ge=0, description="Cost of one user's executions per day (UTC)."
     )
 
+    mcp_groups: Listed = Field(
+        default=(),
+        description="Groups of tools that the MCP server offers to clients whose URL names no "
+        "group, in addition to the default tools: orchestrator, queue, memory, tasks or all.",
+    )
+
     cors_origins: Listed = Field(
         default=(), description="Origins of other web applications that may use the API."
     )

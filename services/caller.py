@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
-from domain.errors import NotFoundError, PermissionDeniedError
+from domain.errors import NotFoundError, PerdureError, PermissionDeniedError
 from persistence.ledger.audit import ENGINE, Actor
 
 
@@ -19,13 +19,19 @@ class Owned(Protocol):
 Q = TypeVar("Q", bound=Owned)
 
 
+def missing(what: str, key: object) -> NotFoundError:
+    """The error for what does not exist."""
+    return NotFoundError(f"{what[0].upper()}{what[1:]} {key} does not exist.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """The user on whose behalf a service runs.
 
     `api_key_id` is set if the request came with an API key. `trigger_type` is that of the
     executions the caller starts. `actor` goes into the audit log; its
-    user is empty if a hook or the engine acts for the user.
+    user is empty if a hook or the engine acts for the user. For an agent's tool (`is_agent`), what
+    belongs to another user does not exist.
     """
 
     user_id: UUID
@@ -34,6 +40,7 @@ class Caller:
     is_admin: bool = False
     api_key_id: UUID | None = None
     trigger_type: str = "manual"
+    is_agent: bool = False
 
     @classmethod
     def engine(cls) -> Self:
@@ -49,16 +56,22 @@ class Caller:
         """The user whose rows the caller may read; None for an admin, who may read all rows."""
         return None if self.is_admin else self.user_id
 
-    def require_own(self, owner_id: UUID, what: str) -> None:
-        """Refuse access to what another user owns."""
+    def require_own(self, owner_id: UUID, what: str, key: object) -> None:
+        """Refuse access to what another user owns; `key` is its id."""
         if not self.owns(owner_id):
-            raise PermissionDeniedError(f"This {what} belongs to another user.")
+            raise self.not_owned(what, key)
+
+    def not_owned(self, what: str, key: object) -> PerdureError:
+        """The error for what belongs to another user."""
+        if self.is_agent:
+            return missing(what, key)
+        return PermissionDeniedError(f"This {what} belongs to another user.")
 
     def own(self, row: Q | None, what: str, key: object) -> Q:
         """Return a row that the caller may change; refuse others, and one that does not exist."""
         if row is None:
-            raise NotFoundError(f"{what[0].upper()}{what[1:]} {key} does not exist.")
-        self.require_own(row.user_id, what)
+            raise missing(what, key)
+        self.require_own(row.user_id, what, key)
         return row
 
     def require_admin(self) -> None:

@@ -87,6 +87,6 @@ async def _readable(call: Call, audit_id: UUID) -> audit.AuditEntry:
         if row is None:
             raise NotFoundError(f"Audit entry {audit_id} does not exist.")
         if row.actor_id != call.principal.user_id:
-            call.caller.require_own(row.owner_id or UUID(int=0), "audit entry")
+            call.caller.require_own(row.owner_id or UUID(int=0), "audit entry", audit_id)
         (entry,) = await audit.load_entries(session, [row])
     return entry

@@ -1,6 +1,7 @@
 """Authentication of requests with tokens and API keys."""
 
 import asyncio
+import contextlib
 import math
 import time
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from uuid import UUID
 
 from api.auth.rate_limits import Rates
 from api.auth.tokens import Tokens
-from domain.errors import UnauthenticatedError, UserDisabledError
+from domain.errors import ServiceUnavailableError, UnauthenticatedError, UserDisabledError
 from persistence.db.database import Database
 from persistence.identity import api_keys, users
 from persistence.tables.ledger import UserRow
@@ -22,6 +23,8 @@ LOOKING_SECONDS = 1.0
 client does not cause many checks (chosen: a check takes milliseconds)."""
 
 REMEMBERED_CREDENTIALS = 10_000
+
+NO_CREDENTIALS = "The request has no credentials; send `Authorization: Bearer <token>`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Principal:
     """When the credentials expire."""
     api_key_id: UUID | None = None
     """The id of the API key, if the credentials are one."""
+    scopes: frozenset[str] = frozenset()
+    """What the credentials allow beyond the user's rights (`domain.scopes`)."""
     is_hook: bool = False
     """A hook acts on behalf of the user; the audit log names no actor."""
 
@@ -84,6 +89,19 @@ class Authenticator:
             self._remember(token, principal, REMEMBERED_SECONDS)
         return principal
 
+    async def check_form(self, authorization: str | None) -> None:
+        """Check credentials without the database: the signature of a token, the form of a key.
+
+        Raises:
+            UnauthenticatedError: the credentials are missing or invalid.
+        """
+        token = _bearer(authorization)
+        if not token:
+            raise UnauthenticatedError(NO_CREDENTIALS)
+        if not token.startswith(api_keys.PREFIX):
+            with contextlib.suppress(ServiceUnavailableError):
+                await self._tokens.read(token)
+
     def refused(self, address: str) -> None:
         """Count a failed attempt.
 
@@ -101,9 +119,7 @@ class Authenticator:
 
     async def _check(self, token: str, address: str, *, is_known: bool) -> Principal:
         if not token:
-            raise UnauthenticatedError(
-                "The request has no credentials; send `Authorization: Bearer <token>`."
-            )
+            raise UnauthenticatedError(NO_CREDENTIALS)
         if not token.startswith(api_keys.PREFIX):
             return await self._by_token(token)
         if is_known or self._refused is None or self._refused.state(address).remaining:
@@ -118,7 +134,13 @@ class Authenticator:
             user = await users.find_or_create(session, claims.subject, claims.role)
         _require_enabled(user)
         is_admin = claims.role == "admin"
-        return Principal(user.id, claims.subject, is_admin, expires_at=claims.expires_at)
+        return Principal(
+            user.id,
+            claims.subject,
+            is_admin,
+            expires_at=claims.expires_at,
+            scopes=claims.scopes,
+        )
 
     async def _by_key(self, secret: str) -> Principal:
         async with self._database.transaction() as session:
@@ -136,6 +158,7 @@ class Authenticator:
             trigger_type="api",
             expires_at=key.expires_at.timestamp() if key.expires_at else None,
             api_key_id=key.id,
+            scopes=frozenset(key.scopes),
         )
 
     def _remember(self, token: str, principal: Principal, seconds: float) -> None:

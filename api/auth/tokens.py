@@ -32,6 +32,7 @@ class Claims:
     subject: str
     role: str
     expires_at: float
+    scopes: frozenset[str]
 
 
 class Tokens:
@@ -101,7 +102,7 @@ class Tokens:
         subject = payload["sub"]
         if not 0 < len(subject) <= _SUBJECT_LIMIT or not subject.isprintable():
             raise UnauthenticatedError("The token's `sub` must be 1 to 255 printable characters.")
-        return Claims(subject, self._role(payload), expires_at)
+        return Claims(subject, self._role(payload), expires_at, _scopes(payload))
 
     async def _payload(self, token: str, header: Mapping[str, Any]) -> dict[str, Any]:
         algorithm = str(header.get("alg"))
@@ -153,6 +154,17 @@ class Tokens:
         value = find_claim(payload, self._role_claim)
         roles = value if isinstance(value, list) else [value]
         return "admin" if "admin" in roles else "user"
+
+
+def _scopes(payload: Mapping[str, Any]) -> frozenset[str]:
+    """The scopes of the token: `scope` (RFC 9068), or `scp`, as some providers name it."""
+    value = payload.get("scope", payload.get("scp", ""))
+    names = value.split() if isinstance(value, str) else value
+    return (
+        frozenset(n for n in names if isinstance(n, str))
+        if isinstance(names, list)
+        else frozenset()
+    )
 
 
 def find_claim(claims: Any, path: str) -> Any:

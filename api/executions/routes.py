@@ -46,7 +46,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:
         raise NotFoundError(f"Execution {execution_id} does not exist.")
-    call.caller.require_own(columns["user_id"], "execution")
+    call.caller.require_own(columns["user_id"], "execution", execution_id)
     return single(call.request, render_cached_execution(call, columns))
 
 
@@ -93,7 +93,7 @@ async def list_task_executions(
     async with call.gateway.database.reading() as session:
         stored = await tasks.find(session, task_id)
         if stored is not None and not stored.row.is_public:
-            call.caller.require_own(stored.row.user_id, "task")
+            call.caller.require_own(stored.row.user_id, "task", task_id)
         filters = replace(filter_of(query), task_id=task_id)
         page = await queries.page(session, call.principal.user_id, filters, query.window())
         return await render_page(session, call, query, page)

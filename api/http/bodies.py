@@ -45,19 +45,30 @@ class JsonBody(Generic[M]):
         raw = await call.body()
         if not raw and self.optional:
             raw = b"{}"
-        _require_few_values(raw)
-        try:
-            body = self.model.model_validate_json(raw, strict=True)
-        except ValidationError as error:
-            raise _refusal(error, raw, self.model) from error
-        if problems := list(_unstorable(raw)):
-            raise InvalidInputError(
-                "The body contains values that cannot be accepted; see errors.", problems
-            )
-        return body
+        return read_model(self.model, raw)
 
 
-def _require_few_values(raw: bytes) -> None:
+def read_model(model: type[M], raw: bytes, *, what: str = "body") -> M:
+    """Read JSON as a model in strict mode; `what` is the name of the JSON in messages.
+
+    Raises:
+        MalformedRequestError: it is not valid JSON.
+        PayloadTooLargeError: it has too many values.
+        InvalidInputError: it does not match the model; lists the invalid fields.
+    """
+    _require_few_values(raw, what)
+    try:
+        read = model.model_validate_json(raw, strict=True)
+    except ValidationError as error:
+        raise _refusal(error, raw, model, what) from error
+    if problems := list(_unstorable(raw, what)):
+        raise InvalidInputError(
+            f"The {what} contains values that cannot be accepted; see errors.", problems
+        )
+    return read
+
+
+def _require_few_values(raw: bytes, what: str) -> None:
     """Refuse a body with too many values before it is parsed: that would stop all other requests.
 
     Counts the characters before values outside strings; takes 30 ms for 10 MB.
@@ -72,36 +83,36 @@ def _require_few_values(raw: bytes) -> None:
     outside = b"".join(unescaped.split(b'"')[::2]) if has_few_strings else b""
     if not has_few_strings or sum(map(outside.count, _BEFORE_VALUES)) > MOST_VALUES:
         raise PayloadTooLargeError(
-            f"The body has more than {MOST_VALUES} values; send several smaller ones."
+            f"The {what} has more than {MOST_VALUES} values; send several smaller ones."
         )
 
 
-def _refusal(error: ValidationError, raw: bytes, model: type[BaseModel]) -> Exception:
+def _refusal(error: ValidationError, raw: bytes, model: type[M], what: str) -> Exception:
     found = error.errors(include_url=False, include_input=False)
     if found[0]["type"] == "json_invalid":
-        return _unparseable(raw, found[0]["msg"])
+        return _unparseable(raw, found[0]["msg"], what)
     # Only the first ones: finding a suggestion takes time, and there may be a million problems.
-    problems = find_problems(error, model, ("body",), limit=SHOWN_PROBLEMS)
-    return InvalidInputError("The body is invalid; see errors.", problems)
+    problems = find_problems(error, model, (what,), limit=SHOWN_PROBLEMS)
+    return InvalidInputError(f"The {what} is invalid; see errors.", problems)
 
 
-def _unparseable(raw: bytes, reason: str) -> Exception:
+def _unparseable(raw: bytes, reason: str, what: str) -> Exception:
     """Distinguish invalid JSON from JSON with invalid characters or numbers."""
     try:
         json.loads(raw.decode())
     except (json.JSONDecodeError, UnicodeDecodeError):
-        return MalformedRequestError(f"The body is not valid JSON. {reason}.")
+        return MalformedRequestError(f"The {what} is not valid JSON. {reason}.")
     except (ValueError, RecursionError):
         pass
     problem = FieldProblem(
-        ("body",), f"{reason}. Remove lone surrogates, and nest at most 200 levels."
+        (what,), f"{reason}. Remove lone surrogates, and nest at most 200 levels."
     )
     return InvalidInputError(
-        "The body contains characters or values that are not supported; see errors.", [problem]
+        f"The {what} contains characters or values that are not supported; see errors.", [problem]
     )
 
 
-def _unstorable(raw: bytes) -> Iterator[FieldProblem]:
+def _unstorable(raw: bytes, what: str) -> Iterator[FieldProblem]:
     """Problems for doubled keys, for NUL characters, which Postgres cannot store, and for NaN.
 
     JSON can contain NUL only as an escape, so most bodies need no full check.
@@ -117,7 +128,7 @@ def _unstorable(raw: bytes) -> Iterator[FieldProblem]:
 
     value = json.loads(raw, object_pairs_hook=make_object)
     if doubled or b"\\u0000" in raw or not _is_finite(value):
-        yield from _walk(value, ("body",), doubled)
+        yield from _walk(value, (what,), doubled)
 
 
 def _is_finite(value: Any) -> bool:

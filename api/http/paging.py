@@ -90,7 +90,7 @@ def listing(
     request: Request, query: ListQuery, page: Page[Any] | TimelinePage[Any], items: Sequence[Any]
 ) -> Listing[Any]:
     """The response for one page; the cursor is the last row's id or timeline position."""
-    cursor = _next_cursor(page)
+    cursor = next_cursor(page)
     links = {"self": address(request)}
     if cursor:
         kept = [(k, v) for k, v in request.query_params.multi_items() if k not in _PLACES]
@@ -109,7 +109,8 @@ def listing(
 _PLACES = ("page", "cursor")
 
 
-def _next_cursor(page: Page[Any] | TimelinePage[Any]) -> str | None:
+def next_cursor(page: Page[Any] | TimelinePage[Any]) -> str | None:
+    """The cursor of the next page, if there is one."""
     if isinstance(page, Page):
         return _encoded(page.rows[-1].id.bytes) if page.has_more else None
     return None if page.next_after is None else _encoded(str(page.next_after).encode())

@@ -68,6 +68,7 @@ class ApiKeyRead(Read):
     name: str
     prefix: str
     role: Role
+    scopes: list[str]
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None = Field(description="To the minute.")

@@ -41,6 +41,8 @@ class TaskFilter:
     is_scheduled: bool | None = None
     is_active: bool | None = None
     text: str | None = None
+    include_deleted: bool = False
+    """Also the user's own deleted tasks."""
 
 
 async def create(session: AsyncSession, row: TaskRow, definition: dict[str, Any]) -> StoredTask:
@@ -75,13 +77,32 @@ async def find(session: AsyncSession, task_id: UUID, *, lock: bool = False) -> S
     return None if found is None else StoredTask(found[0], found[1])
 
 
+NAMESAKES = 10
+"""Public tasks with the same name that are read (chosen)."""
+
+
+async def find_by_name(session: AsyncSession, user_id: UUID, name: str) -> Sequence[StoredTask]:
+    """The user's task with this name; if there is none, the public ones of other users."""
+    query = select(TaskRow, TaskVersionRow.definition).join(
+        TaskVersionRow,
+        and_(TaskVersionRow.task_id == TaskRow.id, TaskVersionRow.version == TaskRow.version),
+    )
+    named = (TaskRow.name == name, TaskRow.deleted_at.is_(None))
+    # Two queries, so that each uses an index of its own.
+    found = await session.execute(query.where(TaskRow.user_id == user_id, *named))
+    if own := found.one_or_none():
+        return [StoredTask(own[0], own[1])]
+    public = query.where(TaskRow.is_public, *named).order_by(TaskRow.id).limit(NAMESAKES)
+    return [StoredTask(row, definition) for row, definition in await session.execute(public)]
+
+
 async def page(
     session: AsyncSession, user_id: UUID, narrowed: TaskFilter, window: Window
 ) -> Page[TaskRow]:
     """The user's tasks and the public ones of others."""
-    narrow = _conditions(narrowed)
-    own = and_(TaskRow.user_id == user_id, *narrow)
-    shared = and_(TaskRow.is_public, TaskRow.user_id != user_id, *narrow)
+    narrow, kept = _conditions(narrowed), TaskRow.deleted_at.is_(None)
+    own = and_(TaskRow.user_id == user_id, *narrow, *(() if narrowed.include_deleted else (kept,)))
+    shared = and_(TaskRow.is_public, TaskRow.user_id != user_id, kept, *narrow)
     return await newest(session, TaskRow, TaskRow.id, [own, shared], window)
 
 
@@ -187,7 +208,7 @@ def _version(row: TaskRow, definition: dict[str, Any], by: UUID) -> TaskVersionR
 
 def _conditions(narrowed: TaskFilter) -> list[ColumnElement[bool]]:
     exact = {"is_scheduled": narrowed.is_scheduled, "is_active": narrowed.is_active}
-    conditions = [TaskRow.deleted_at.is_(None), *matching(TaskRow, exact)]
+    conditions = matching(TaskRow, exact)
     if narrowed.tags:
         conditions.append(TaskRow.tags.contains(list(narrowed.tags)))
     if narrowed.text:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -36,7 +37,13 @@ class NewKey:
 
 
 async def create(
-    session: AsyncSession, user_id: UUID, *, name: str, role: str, expires_at: datetime | None
+    session: AsyncSession,
+    user_id: UUID,
+    *,
+    name: str,
+    role: str,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
 ) -> NewKey:
     """Create a key.
 
@@ -50,6 +57,7 @@ async def create(
         prefix=secret[:_SHOWN],
         sha256=_hashed(secret),
         role=role,
+        scopes=list(scopes),
         expires_at=expires_at,
     )
     try:

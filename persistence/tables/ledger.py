@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, Uuid, func, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -55,6 +55,7 @@ class ApiKeyRow(OwnedRow):
     prefix: Mapped[str]
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
     role: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]

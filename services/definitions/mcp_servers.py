@@ -96,7 +96,7 @@ async def check_mcp_server(
     """
     async with services.database.reading() as session:
         row = await MCP_SERVERS.find(session, caller, server_id)
-    caller.require_own(row.user_id, MCP_SERVERS.noun)
+    caller.require_own(row.user_id, MCP_SERVERS.noun, server_id)
     if row.url is None:
         raise ConflictError(
             "This server is a command, which a worker starts for an execution. "

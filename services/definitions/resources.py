@@ -11,12 +11,11 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import NotFoundError
 from domain.ids import new_id
 from persistence.db.paging import Page, Window
 from persistence.definitions import named_resources
 from persistence.tables.columns import NamedRow, OwnedRow
-from services.caller import Caller
+from services.caller import Caller, missing
 from services.definitions.updates import merge_update
 from services.field_types import Body
 from services.unit_of_work import Precondition, UnitOfWork
@@ -140,9 +139,9 @@ class NamedResource(EditableResource[N, B]):
         """Return the resource with this id (`Resource.find`)."""
         row = await named_resources.find(session, self.table, key, lock=lock)
         if row is None:
-            raise NotFoundError(f"{self.noun[0].upper()}{self.noun[1:]} {key} does not exist.")
+            raise missing(self.noun, key)
         if lock or not getattr(row, "is_public", False):
-            caller.require_own(row.user_id, self.noun)
+            caller.require_own(row.user_id, self.noun, key)
         return row
 
     async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[N]:

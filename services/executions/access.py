@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import ExecutionTerminalError, NotFoundError
+from domain.errors import ExecutionTerminalError, InvalidInputError
 from domain.states import ExecutionStatus
 from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask
@@ -12,7 +12,8 @@ from persistence.executions import input_requests, queries
 from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow, SessionRow
-from services.caller import Caller
+from services.caller import Caller, missing
+from services.validation_messages import body_problem
 
 
 async def own_execution(
@@ -45,10 +46,37 @@ async def readable_task(session: AsyncSession, caller: Caller, task_id: UUID) ->
     """Return a task of the caller, or a public one."""
     stored = await tasks.find(session, task_id)
     if stored is None:
-        raise NotFoundError(f"Task {task_id} does not exist.")
+        raise missing("task", task_id)
     if not stored.row.is_public:
-        caller.require_own(stored.row.user_id, "task")
+        caller.require_own(stored.row.user_id, "task", task_id)
     return stored
+
+
+async def named_task(session: AsyncSession, caller: Caller, name: str) -> StoredTask:
+    """Return the readable task with this id or name; the caller's own goes before public ones.
+
+    Raises:
+        InvalidInputError: several public tasks have this name.
+    """
+    if task_id := _read_id(name):
+        return await readable_task(session, caller, task_id)
+    found = await tasks.find_by_name(session, caller.user_id, name)
+    if not found:
+        raise missing("task", repr(name))
+    if len(found) > 1:
+        ids = ", ".join(str(task.row.id) for task in found)
+        message = f"Several public tasks have this name; use one of these ids: {ids}."
+        raise InvalidInputError(
+            "The task is not clear; see errors.", [body_problem("task", message)]
+        )
+    return found[0]
+
+
+def _read_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 async def own_task(
@@ -57,8 +85,8 @@ async def own_task(
     """Return a task of the caller; `lock` locks its row until the transaction ends."""
     stored = await tasks.find(session, task_id, lock=lock)
     if stored is None:
-        raise NotFoundError(f"Task {task_id} does not exist.")
-    caller.require_own(stored.row.user_id, "task")
+        raise missing("task", task_id)
+    caller.require_own(stored.row.user_id, "task", task_id)
     return stored
 
 
@@ -68,7 +96,7 @@ async def answerable_request(
     """Return an input request of the caller's execution, or one assigned to the caller."""
     row = await input_requests.find(session, request_id)
     if row is None:
-        raise NotFoundError(f"Input request {request_id} does not exist.")
+        raise missing("input request", request_id)
     if row.assignee != caller.subject:
-        caller.require_own(row.user_id, "input request")
+        caller.require_own(row.user_id, "input request", request_id)
     return row

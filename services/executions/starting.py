@@ -11,7 +11,6 @@ from domain.agents import Agent
 from domain.errors import (
     FieldProblem,
     InvalidInputError,
-    NotFoundError,
     PermissionDeniedError,
     TaskInactiveError,
 )
@@ -23,6 +22,7 @@ from persistence.executions.creation import SESSION_BUSY, Start, Work
 from persistence.identity import users
 from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
+from services.caller import missing
 from services.definitions import inline_work, references, task_rules
 from services.definitions.json_schemas import value_problems
 from services.definitions.warnings import definition_warnings, model_warnings
@@ -199,9 +199,9 @@ async def _lock_session(work: UnitOfWork, start: Start) -> bool:
         return False
     row = await sessions.lock(work.session, start.session_id)
     if row is None:
-        raise NotFoundError(f"Session {start.session_id} does not exist.")
+        raise missing("session", start.session_id)
     if row.user_id != start.user_id:
-        raise PermissionDeniedError("This session belongs to another user.")
+        raise work.caller.not_owned("session", start.session_id)
     return await queries.is_session_busy(work.session, start.session_id)
 
 

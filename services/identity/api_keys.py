@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import PermissionDeniedError
+from domain.scopes import Scope
 from persistence.db.paging import Page, Window
 from persistence.identity import api_keys
 from persistence.identity.api_keys import NewKey
@@ -29,6 +31,14 @@ class ApiKeyCreate(Body):
     name: Name
     expires_at: Moment | None = None
     role: Role = "user"
+    scopes: Annotated[
+        tuple[Scope, ...],
+        Field(
+            max_length=len(Scope),
+            description="`approve` lets tools of the MCP server approve tool calls, plans and "
+            "budgets. Don't give it to a key that a model uses.",
+        ),
+    ] = ()
 
 
 class ApiKeys(Resource[ApiKeyRow]):
@@ -53,6 +63,7 @@ class ApiKeys(Resource[ApiKeyRow]):
             "name": row.name,
             "prefix": row.prefix,
             "role": row.role,
+            "scopes": list(row.scopes),
             "expires_at": expires_at,
         }
 
@@ -80,6 +91,7 @@ async def create_api_key(work: UnitOfWork, body: ApiKeyCreate) -> NewKey:
         work.caller.user_id,
         name=body.name,
         role=body.role,
+        scopes=tuple(dict.fromkeys(body.scopes)),
         expires_at=body.expires_at,
     )
     after = API_KEYS.audited_fields(key.row)

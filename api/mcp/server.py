@@ -1,0 +1,192 @@
+"""Answers MCP requests: which tools there are, and what they return."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel.server import Server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+)
+from pydantic import BaseModel
+
+from api.http.request_context import Call
+from api.mcp import errors
+from api.mcp.context import ToolContext
+from api.mcp.groups import groups_of
+from api.mcp.registry import AgentTool, Catalogue, StartedWork
+from api.mcp.work import finish_work
+from domain.errors import PerdureError, PermissionDeniedError
+from persistence.db.outages import is_outage
+
+log = structlog.get_logger(__name__)
+
+CALL = "perdure.call"
+"""The scope of an HTTP request holds its `Call` under this name, once it is authenticated."""
+
+INSTRUCTIONS = (
+    "Perdure runs tasks for Claude durably: an execution survives crashes and disconnects, can "
+    "take days and can ask people questions. Find tasks with list_tasks, run one with "
+    "execute_task, and wait with watch_execution until `has_ended` is true. `next_step` of each "
+    "result says what to do next. If an execution asks a question, answer it with "
+    "answer_input_request in the words of the user; approvals are for people, so give the user "
+    "the url of the request. Work continues if you disconnect: return to it with its execution_id."
+)
+
+CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
+    "server/discover": CacheHint(ttl_ms=3_600_000, scope="public"),
+    "tools/list": CacheHint(ttl_ms=300_000, scope="public"),
+}
+"""The tools depend on the URL only, and change with releases."""
+
+
+def create_server(catalogue: Catalogue, version: str) -> Server[Any]:
+    """The MCP server of one process, which keeps no state between requests."""
+    tools = _Tools(catalogue)
+    server: Server[Any] = Server(
+        "perdure",
+        title="Perdure",
+        version=version,
+        description="Durable task execution for Claude.",
+        instructions=INSTRUCTIONS,
+        cache_hints=CACHE_HINTS,
+        get_tool_input_schema=tools.input_schema,
+        on_list_tools=tools.list,
+        on_call_tool=tools.call,
+        on_subscriptions_listen=ListenHandler(InMemorySubscriptionBus()),
+    )
+    server.middleware.append(_refuse_unready)
+    return server
+
+
+def call_of(ctx: ServerRequestContext[Any, Any]) -> Call:
+    """The authenticated HTTP request in which an MCP request came.
+
+    Raises:
+        MCPError: it is not authenticated, as a `server/discover` may be.
+    """
+    call = ctx.request.scope.get(CALL) if ctx.request is not None else None
+    if not isinstance(call, Call):
+        raise MCPError(INVALID_PARAMS, "This request needs credentials.")
+    return call
+
+
+async def _refuse_unready(
+    ctx: ServerRequestContext[Any, Any], call_next: CallNext
+) -> HandlerResult:
+    """Refuse a handshake while the database is unavailable, so that the client repeats it later.
+
+    Otherwise a client whose discovery failed would keep a connection of an older revision.
+    """
+    if ctx.method == "initialize" and not await _is_ready(call_of(ctx)):
+        raise MCPError(INTERNAL_ERROR, "Perdure is not ready; connect again in a few seconds.")
+    return await call_next(ctx)
+
+
+async def _is_ready(call: Call) -> bool:
+    try:
+        return await call.gateway.write_check.is_writable()
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        return False
+
+
+class _Tools:
+    """Lists tools and calls them."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def input_schema(self, name: str) -> dict[str, Any] | None:
+        """The schema against which the SDK checks headers that repeat arguments."""
+        tool = self._catalogue.find(name)
+        return None if tool is None else tool.definition.input_schema
+
+    async def list(
+        self, ctx: ServerRequestContext[Any, Any], _: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        """The tools of the groups in the client's URL."""
+        offered = self._catalogue.offered(groups_of(call_of(ctx)))
+        return ListToolsResult(tools=[tool.definition for tool in offered])
+
+    async def call(
+        self, ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams
+    ) -> CallToolResult:
+        """Call a tool; its errors are results that the model reads."""
+        call = call_of(ctx)
+        tool = self._find(call, params.name)
+        context = ToolContext(call=call, request=ctx, tool_name=tool.name)
+        try:
+            return await _run(context, tool, dict(params.arguments or {}))
+        except PerdureError as error:
+            return errors.error_result(error)
+        except MCPError:
+            raise
+        except Exception as error:  # noqa: BLE001 - reports every error
+            return _report(error, context)
+
+    def _find(self, call: Call, name: str) -> AgentTool[Any, Any]:
+        tool = self._catalogue.find(name)
+        if tool is None:
+            raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}. See tools/list.")
+        if tool.group not in groups_of(call):
+            raise MCPError(
+                INVALID_PARAMS,
+                f"Unknown tool: {name}. It is in the group {tool.group}: add ?groups={tool.group} "
+                "to the server's URL.",
+            )
+        return tool
+
+
+async def _run(
+    context: ToolContext, tool: AgentTool[Any, Any], given: dict[str, Any]
+) -> CallToolResult:
+    _require_user(context, given.pop("user_id", None))
+    result = await tool.handler(context, tool.read_arguments(given))
+    if isinstance(result, StartedWork):
+        result = await finish_work(context, result)
+    return render_result(result, context)
+
+
+def _require_user(context: ToolContext, named: object) -> None:
+    """Refuse a `user_id` that is not the connection's; tools of other servers send one.
+
+    Raises:
+        PermissionDeniedError: it is another user's.
+    """
+    principal = context.call.principal
+    if named is not None and named not in (str(principal.user_id), principal.subject):
+        raise PermissionDeniedError(
+            "`user_id` is not the user of this connection; leave it out: the connection decides."
+        )
+
+
+def render_result(result: BaseModel, context: ToolContext) -> CallToolResult:
+    """The result of a tool. Clients without structured content get the same JSON as text."""
+    structured = result.model_dump(mode="json", by_alias=True)
+    text = json.dumps(structured, ensure_ascii=False)
+    return CallToolResult(
+        content=[TextContent(text=text), *context.extra_content], structured_content=structured
+    )
+
+
+def _report(error: Exception, context: ToolContext) -> CallToolResult:
+    request_id = context.call.request.scope["request_id"]
+    about = {"tool": context.tool_name, "request_id": request_id}
+    if is_outage(error):
+        log.warning("mcp.database_away", error=repr(error), **about)
+        return errors.outage_result()
+    log.error("mcp.tool_failed", exc_info=error, **about)
+    return errors.internal_result(request_id)

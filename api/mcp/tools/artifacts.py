@@ -1,0 +1,123 @@
+"""The tool that reads a stored file."""
+
+import asyncio
+import base64
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from mcp.types import ImageContent
+from pydantic import Field
+
+from api.mcp.context import ToolContext
+from api.mcp.registry import AgentTool, ToolArguments, ToolResult
+from api.mcp.views import ArtifactView, view_artifact
+from domain.errors import FilesElsewhereError, InvalidInputError
+from services.artifacts import find_artifact
+from services.validation_messages import body_problem
+
+PART_BYTES = 40_000
+"""Of a text in one result: Claude Code shows 50,000 characters of a result."""
+
+LARGEST_PICTURE_BYTES = 3 * 1024 * 1024
+"""Of a picture in a result (chosen: models accept about 5 MB as base64)."""
+
+PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+"""Media types of pictures that models see."""
+
+
+class GetArtifactArguments(ToolArguments):
+    """Which file to read, and from where."""
+
+    artifact_id: UUID
+    offset: Annotated[
+        int,
+        Field(ge=0, description="First byte of a text to read: `next_offset` of the last result."),
+    ] = 0
+
+
+class ArtifactContent(ArtifactView, ToolResult):
+    """A file with a part of its text. A picture is a content block beside this."""
+
+    text: Annotated[str | None, Field(description="null for a file that is not text.")]
+    offset: int
+    next_offset: Annotated[int | None, Field(description="null at the end of the file.")]
+    url: Annotated[str, Field(description="The file over HTTP, with the same credentials.")]
+
+
+class _FilePart:
+    """The bytes of a file from an offset, which end between two characters of a text."""
+
+    def __init__(self, path: Path, offset: int, size: int) -> None:
+        with path.open("rb") as file:
+            file.seek(offset)
+            self.data = file.read(size)
+        self.text: str | None = None
+        for cut in range(4):  # a UTF-8 character has at most four bytes
+            data = self.data[: len(self.data) - cut]
+            try:
+                self.text = data.decode()
+            except UnicodeDecodeError:
+                continue
+            self.data = data
+            break
+        if self.text is not None and "\0" in self.text:
+            self.text = None
+
+
+async def _get_artifact(context: ToolContext, arguments: GetArtifactArguments) -> ArtifactContent:
+    async with context.reading() as session:
+        row = await find_artifact(session, context.caller, arguments.artifact_id)
+    if arguments.offset > row.size_bytes:
+        message = f"The file has {row.size_bytes} bytes; use a smaller offset."
+        raise InvalidInputError(
+            "The arguments are invalid; see errors.", [body_problem("offset", message)]
+        )
+    path = context.gateway.blobs.path(row.sha256)
+    try:
+        part = await asyncio.to_thread(_FilePart, path, arguments.offset, PART_BYTES)
+    except FileNotFoundError as error:
+        raise FilesElsewhereError(
+            "This gateway does not have the file; ask the operator."
+        ) from error
+    is_picture = row.media_type in PICTURES and row.size_bytes <= LARGEST_PICTURE_BYTES
+    if is_picture:
+        content = await asyncio.to_thread(path.read_bytes)
+        data = base64.b64encode(content).decode("ascii")
+        context.extra_content.append(ImageContent(data=data, mime_type=row.media_type))
+    end = arguments.offset + len(part.data)
+    next_offset = end if part.text is not None and end < row.size_bytes else None
+    return ArtifactContent(
+        **dict(view_artifact(row)),
+        text=part.text,
+        offset=arguments.offset,
+        next_offset=next_offset,
+        url=context.web_address(f"/api/v1/artifacts/{row.id}/content"),
+        next_step=_describe(part.text, next_offset, is_picture=is_picture),
+    )
+
+
+def _describe(text: str | None, next_offset: int | None, *, is_picture: bool) -> str:
+    if next_offset is not None:
+        return f"The text continues: call get_artifact again with offset {next_offset}."
+    if text is not None:
+        return "This is the end of the file."
+    if is_picture:
+        return "The picture is in this result."
+    return "The file is not text; give the user the url to download it."
+
+
+GET_ARTIFACT = AgentTool(
+    name="get_artifact",
+    group="default",
+    title="Read a file",
+    description=(
+        "Read a file that an execution saved (get_execution lists them). Text comes in parts of "
+        f"{PART_BYTES} bytes: continue with offset = next_offset. Pictures come as pictures; for "
+        "other files you get a url."
+    ),
+    arguments=GetArtifactArguments,
+    result=ArtifactContent,
+    handler=_get_artifact,
+    is_read_only=True,
+)
