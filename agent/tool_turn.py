@@ -178,6 +178,7 @@ class ToolTurn:
         return ToolInvocation(
             execution_id=snapshot.execution_id,
             session_id=snapshot.session_id,
+            user_id=snapshot.user_id,
             tool_use_id=call.tool_use_id,
             name=call.name,
             input=tool_input,

@@ -67,6 +67,8 @@ class ToolInvocation:
     forked_from_session_id: UUID | None = None
     working_directory: str | None = None
     path_rules: PathRules | None = None
+    user_id: UUID = field(kw_only=True)
+    """The user whose share of the processors the call takes."""
 
 
 @dataclass(frozen=True, slots=True)

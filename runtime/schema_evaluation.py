@@ -7,10 +7,11 @@ starts another. A user has one evaluation at a time, so users take turns.
 
 import asyncio
 import json
+import os
 import sys
-import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -23,9 +24,13 @@ from domain.json_schemas import (
     TOO_EXPENSIVE,
     SchemaProblem,
 )
+from domain.processor_time import ProcessorTime
 
 _LONGEST_SECONDS = 20.0
 """For an evaluation whose process gets little processor time (chosen)."""
+
+_NICENESS = 10
+"""Under load, evaluations get a tenth of the processor time of other processes (sched(7))."""
 
 _IDLE_SECONDS = 60.0
 """After this time without evaluations the process ends: it uses 25 MB."""
@@ -133,6 +138,8 @@ class _EvaluationProcess:
         process = self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "runtime.schema_process"), stdin=PIPE, stdout=PIPE, env={}
         )
+        with suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
         if process.stdout is None or await process.stdout.readline() != EVALUATOR_READY:
             raise RuntimeError("the process that evaluates schemas does not start")
         return process
@@ -176,7 +183,7 @@ class _Meter:
     """The processor time that each user owes."""
 
     def __init__(self) -> None:
-        self._owed: dict[UUID, tuple[float, float]] = {}
+        self._time = ProcessorTime(_EARNED_PER_SECOND)
 
     def admit(self, user_id: UUID, *, has_to_wait: bool) -> None:
         """Refuse a user who owes more than is free.
@@ -185,7 +192,7 @@ class _Meter:
         evaluations of their user, of which hundreds are possible.
         """
         free = MAX_EVALUATION_SECONDS if has_to_wait else _FREE_SECONDS
-        excess = self._owed_now(user_id) - free
+        excess = self._time.owed(user_id) - free
         if excess >= 0:
             raise RateLimitedError(
                 "Evaluating your schemas took too much processor time. Simplify them, or retry "
@@ -194,11 +201,5 @@ class _Meter:
             )
 
     def charge(self, user_id: UUID, seconds: float) -> None:
-        """Add time; users who owe nothing any more are forgotten."""
-        owed = self._owed_now(user_id) + seconds
-        self._owed = {user: at for user, at in self._owed.items() if self._owed_now(user) > 0}
-        self._owed[user_id] = owed, time.monotonic()
-
-    def _owed_now(self, user_id: UUID) -> float:
-        owed, since = self._owed.get(user_id, (0.0, 0.0))
-        return max(owed - (time.monotonic() - since) * _EARNED_PER_SECOND, 0.0)
+        """Add time."""
+        self._time.charge(user_id, seconds)

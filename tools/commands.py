@@ -1,7 +1,6 @@
 """Runs a command: starts it held, so that it can be recorded, then releases it and waits."""
 
 import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +8,7 @@ from contextlib import asynccontextmanager
 from domain.errors import SandboxUnavailableError
 from tools.launch import READY, Confinement, HeldJob, LaunchedProcess, describe_unavailable
 from tools.output import Spool, decoded
-from tools.processes import exit_of, kill_group
+from tools.processes import exit_of, kill_group, processor_seconds
 
 _CHUNK_BYTES = 65_536
 """Size of one read: that of a pipe."""
@@ -19,9 +18,6 @@ _COMPLAINT_BYTES = 2000
 
 _GIVING_UP_SECONDS = 1.0
 """How long an abandoned launch may take to end by itself (chosen; on an idle machine 20 ms)."""
-
-_NICENESS = 10
-"""Under load, a command gets a tenth of the processor time of other processes (sched(7))."""
 
 
 class _Reader:
@@ -81,10 +77,7 @@ class HeldCommand:
         self._leader_exited = exit_of(self.leader)
 
     def release(self) -> None:
-        """Let it run, at a low priority: the database, gateway and worker come first."""
-        with contextlib.suppress(ProcessLookupError):
-            priority = max(os.getpriority(os.PRIO_PROCESS, 0), _NICENESS)
-            os.setpriority(os.PRIO_PGRP, self.leader, priority)
+        """Let it run."""
         self._launched.release()
 
     async def end_within(self, seconds: float) -> int | None:
@@ -94,6 +87,11 @@ class HeldCommand:
             return None
         code = self._process.returncode
         return code if code >= 0 else 128 - code
+
+    @property
+    def processor_seconds(self) -> float:
+        """The processor time it took. Known after its end; less if it was killed."""
+        return self._launched.processor_seconds
 
     def stop(self, reason: str) -> None:
         """Kill all its processes, for a reason that the model reads."""
@@ -169,4 +167,5 @@ def _reap(launched: LaunchedProcess) -> None:
     Until then the zombie process prevents that the group's number is used again.
     """
     kill_group(launched.process.pid)
+    launched.processor_seconds = processor_seconds(launched.process.pid)
     launched.process.wait()

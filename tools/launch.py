@@ -86,6 +86,8 @@ class LaunchedProcess:
         gate_end, self._gate = os.pipe()
         lifeline_end, self._lifeline = os.pipe()
         self.output, output_end = os.pipe()
+        self.processor_seconds = 0.0
+        """What it took, including the processes that it waited for. Known after its end."""
         try:
             self.process = subprocess.Popen(
                 ["/bin/sh", "-c", _WATCH, "sh", *argv],

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from domain.tool_calls import ProcessIdentity
 
 _GONE = (FileNotFoundError, ProcessLookupError)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def started_ticks(pid: int) -> int | None:
@@ -19,28 +20,40 @@ def started_ticks(pid: int) -> int | None:
     Field 22 of /proc/PID/stat (proc(5)). A zombie counts as ended; without an init process that
     reaps it, it remains forever.
     """
+    fields = _stat_fields(pid)
+    return None if not fields or fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def processor_seconds(pid: int) -> float:
+    """The processor time of a process and of those that it waited for; 0 if it is gone."""
+    return sum(map(int, _stat_fields(pid)[11:15])) / _TICKS_PER_SECOND
+
+
+def _stat_fields(pid: int) -> Sequence[bytes]:
+    """The fields of /proc/PID/stat from the third one, the state; none if there is no process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    except _GONE:
+        return ()
     # The second field is the program's name in brackets, which may contain blanks and brackets.
-    state, *fields = stat.rpartition(b")")[2].split()
-    return None if state in (b"Z", b"X") else int(fields[18])
+    return stat.rpartition(b")")[2].split()
 
 
-def memory_of_tree(leader: int, *, enough: int) -> int:
-    """Bytes of memory of a process and its descendants.
+def memory_of(processes: Collection[int], *, enough: int) -> int:
+    """Bytes of memory of these processes.
 
     If these are more than `enough`, memory that several processes share counts once; that takes
-    longer. Processes that have lost their parent are children of the first one of their namespace.
+    longer.
     """
-    processes = list(_tree(leader))
     resident = sum(map(_resident_bytes, processes))
     return resident if resident <= enough else sum(map(_own_bytes, processes))
 
 
-def _tree(leader: int) -> Iterator[int]:
-    """A process and its descendants, each once (proc_tid_children(5))."""
+def tree_of(leader: int) -> Iterator[int]:
+    """A process and its descendants, each once (proc_tid_children(5)).
+
+    Processes that have lost their parent are children of the first one of their namespace.
+    """
     left = [leader]
     while left:
         pid = left.pop()

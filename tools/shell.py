@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 from domain.errors import ToolInputError
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
@@ -15,12 +16,14 @@ from tools.launch import Confinement, HeldJob
 from tools.limits import MAX_COMMAND_BYTES, ToolLimits
 from tools.output import Spool, encoded, show
 from tools.paths import Workspace
+from tools.priorities import ProcessorShares
 from tools.processes import started_ticks
 from tools.search import SPOOL_BYTES, found, grep
 from tools.watchdog import Watchdog
 
 _BASH = shutil.which("bash", path="/usr/bin:/bin") or "/bin/sh"
 _NO_ROOM = "\n(The workspace or its disk is full, so files can't grow. Delete files first.)"
+_PROBE_USER = UUID(int=0)
 _NEVER_TICKS = 0
 """The start time for a process that has ended already; no process matches it."""
 
@@ -37,6 +40,7 @@ class Shell:
         self._limits = limits
         self._disk = disk
         self._watchdog = Watchdog(limits, disk)
+        self._shares = ProcessorShares()
 
     async def bash(
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
@@ -47,7 +51,7 @@ class Shell:
         job = HeldJob(argv, workspace.root, file_bytes=room)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
         with Spool(workspace.private, self._limits.output_bytes) as spool:
-            async with self._held(job, spool, workspace) as command:
+            async with self._held(job, spool, workspace, invocation.user_id) as command:
                 await on_started(self._identity(command))
                 command.release()
                 exit_code = await command.end_within(seconds)
@@ -68,7 +72,7 @@ class Shell:
         argv = await asyncio.to_thread(grep, workspace, invocation.input)
         job = HeldJob(argv, workspace.root, may_write=False)
         with Spool(workspace.private, SPOOL_BYTES) as spool:
-            async with self._held(job, spool, workspace) as command:
+            async with self._held(job, spool, workspace, invocation.user_id) as command:
                 command.release()
                 exit_code = await command.end_within(self._limits.search_seconds)
             if exit_code is None:
@@ -86,21 +90,27 @@ class Shell:
         """
         with Spool(workspace.private, SPOOL_BYTES) as spool:
             job = HeldJob(["true"], workspace.root)
-            async with self._held(job, spool, workspace) as command:
+            async with self._held(job, spool, workspace, _PROBE_USER) as command:
                 command.release()
                 await command.end_within(self._limits.launch_seconds)
 
     @asynccontextmanager
     async def _held(
-        self, job: HeldJob, spool: Spool, workspace: Workspace
+        self, job: HeldJob, spool: Spool, workspace: Workspace, user_id: UUID
     ) -> AsyncIterator[HeldCommand]:
         """Start a command held, in exactly the directory that was checked."""
         seconds = self._limits.launch_seconds
         size_before = await self._disk.size(workspace)
+        share = self._shares.of_command(user_id)
         async with held(self._confinement, job, spool, launch_seconds=seconds) as command:
             _require_directory(command, workspace.identity)
-            async with self._watchdog.watching(command, workspace, size_before):
-                yield command
+            share.set_priority([command.leader])
+            try:
+                async with self._watchdog.watching(command, workspace, size_before, share):
+                    yield command
+            finally:
+                await command.end()
+                share.charge(command.processor_seconds)
 
     def _identity(self, command: HeldCommand) -> ProcessIdentity:
         ticks = started_ticks(command.leader)

@@ -1,15 +1,19 @@
-"""Ends a command whose processes together use too much memory, or that fills the disk."""
+"""Ends a command whose processes together use too much memory, or that fills the disk.
+
+It also charges the processor time of a command to its user, and lowers its priority.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from tools.commands import HeldCommand
 from tools.disk import WorkspaceDisk
 from tools.limits import ToolLimits, describe_size
 from tools.paths import Workspace
-from tools.processes import memory_of_tree
+from tools.priorities import CommandShare
+from tools.processes import memory_of, processor_seconds, tree_of
 
 _EVERY_SECONDS = 0.2
 """Between checks: some hundred megabytes can be written meanwhile (chosen)."""
@@ -28,10 +32,10 @@ class Watchdog:
 
     @asynccontextmanager
     async def watching(
-        self, command: HeldCommand, workspace: Workspace, size_before: int
+        self, command: HeldCommand, workspace: Workspace, size_before: int, share: CommandShare
     ) -> AsyncIterator[None]:
         """Watch a command while the block runs. An error of the watch ends the command."""
-        task = asyncio.create_task(self._watch(command, workspace, size_before))
+        task = asyncio.create_task(self._watch(command, workspace, size_before, share))
         task.add_done_callback(
             lambda task: None if task.cancelled() or not task.exception() else command.stop("")
         )
@@ -43,12 +47,17 @@ class Watchdog:
         if not task.cancelled():
             task.result()
 
-    async def _watch(self, command: HeldCommand, workspace: Workspace, size_before: int) -> None:
+    async def _watch(
+        self, command: HeldCommand, workspace: Workspace, size_before: int, share: CommandShare
+    ) -> None:
         pause = _EVERY_SECONDS
         while True:
             await asyncio.sleep(pause)
             began = time.perf_counter()
-            reason = self._memory_problem(command.leader)
+            processes = list(tree_of(command.leader))
+            share.charge(sum(map(processor_seconds, processes)))
+            share.set_priority(processes)
+            reason = self._memory_problem(processes)
             if reason is None:
                 reason = await self._disk.problem(workspace, size_before)
             if reason is not None:
@@ -56,8 +65,8 @@ class Watchdog:
                 return
             pause = max(_EVERY_SECONDS, (time.perf_counter() - began) * _SHARE)
 
-    def _memory_problem(self, leader: int) -> str | None:
-        used = memory_of_tree(leader, enough=self._memory_bytes)
+    def _memory_problem(self, processes: Sequence[int]) -> str | None:
+        used = memory_of(processes, enough=self._memory_bytes)
         if used <= self._memory_bytes:
             return None
         return f"its processes use more than {describe_size(self._memory_bytes)} of memory"

@@ -23,6 +23,7 @@ class SessionCalls:
 
     toolbox: Toolbox
     session_id: UUID = field(default_factory=new_id)
+    user_id: UUID = field(default_factory=new_id)
     started: list[ProcessIdentity | None] = field(default_factory=list)
 
     @property
@@ -30,7 +31,9 @@ class SessionCalls:
         return self.toolbox.workspace(self.session_id)
 
     def invocation(self, name: str, /, **tool_input: Any) -> ToolInvocation:
-        return ToolInvocation(new_id(), self.session_id, "toolu_1", name, tool_input)
+        return ToolInvocation(
+            new_id(), self.session_id, "toolu_1", name, tool_input, user_id=self.user_id
+        )
 
     async def record(self, identity: ProcessIdentity | None) -> None:
         self.started.append(identity)

@@ -3,15 +3,18 @@
 import asyncio
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tools.conftest import MakeCalls, SessionCalls
-from tools import disk
+from domain.ids import new_id
+from domain.processor_time import ProcessorTime
+from tests.tools.conftest import MakeCalls, SessionCalls, until
+from tools import disk, priorities
 from tools.limits import MIB, ToolLimits
-from tools.processes import memory_of_tree
+from tools.processes import memory_of, tree_of
 
 FORKS = """
 import os, time
@@ -59,11 +62,11 @@ async def test_shared_memory_counts_once(make_calls: MakeCalls) -> None:
     assert await call.bash(f"python3 -c '{SHARING}'") == "done\n\n[exit code 0]"
 
 
-async def test_memory_of_a_tree() -> None:
-    assert memory_of_tree(os.getpid(), enough=1 << 40) > 5 * MIB
-    assert memory_of_tree(2**22 - 1, enough=0) == 0
+async def test_memory_of_processes() -> None:
+    assert memory_of([os.getpid()], enough=1 << 40) > 5 * MIB
+    assert memory_of([2**22 - 1], enough=0) == 0
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=-1)
-    assert memory_of_tree(child.pid, enough=0) < memory_of_tree(os.getpid(), enough=0)
+    assert memory_of([child.pid], enough=0) < memory_of([os.getpid()], enough=0)
     child.kill()
     await child.wait()
 
@@ -150,6 +153,67 @@ async def test_short_commands_are_not_measured(
     for n in range(5):
         await call.bash(f"echo {n} > f{n}")
     assert measured == [call.workspace]
+
+
+PRIORITY = "python3 -c 'import os; print(os.sched_getscheduler(0), os.nice(0))'"
+NICENESS = max(os.getpriority(os.PRIO_PROCESS, 0), priorities.NICENESS)
+USUAL, LAST = f"{os.SCHED_OTHER} {NICENESS}", f"{os.SCHED_IDLE} {NICENESS}"
+BURN = "python3 -c 'while True: pass' & sh -c 'while :; do :; done'"
+
+
+async def test_commands_of_a_user_who_took_much_time_come_last(
+    make_calls: MakeCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend_at_once(monkeypatch)
+    call = make_calls()
+    other = SessionCalls(call.toolbox)
+    assert (await call.bash(PRIORITY)).startswith(USUAL)
+    await call.bash("sh -c 'i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done'")
+    same_user = SessionCalls(call.toolbox, user_id=call.user_id)
+    assert (await same_user.bash(PRIORITY)).startswith(LAST)
+    assert (await other.bash(PRIORITY)).startswith(USUAL)
+
+
+async def test_a_running_command_loses_its_priority(
+    make_calls: MakeCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend_at_once(monkeypatch)
+    call = make_calls()
+    running = asyncio.ensure_future(call.bash(BURN))
+    await until(lambda: bool(call.started))
+    [identity] = call.started
+    assert identity is not None
+    leader = identity.process_group
+    await until(lambda: {os.sched_getscheduler(p) for p in tree_of(leader)} == {os.SCHED_IDLE})
+    assert session_niceness(leader) == 19
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def spend_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users spend all after a tenth of a second, and earn nothing."""
+    monkeypatch.setattr(priorities, "_FREE_SECONDS", 0.1)
+    monkeypatch.setattr(priorities, "_EARNED_SHARE", 0.0)
+
+
+def session_niceness(process: int) -> int:
+    return int(Path(f"/proc/{process}/autogroup").read_text().split()[-1])
+
+
+def test_time_is_paid_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    taken, user, other = ProcessorTime(0.5, most_owed=10), new_id(), new_id()
+    taken.charge(user, 4)
+    taken.charge(user, 3)
+    assert (taken.owed(user), taken.owed(other)) == (7, 0)
+    now[0] += 4
+    assert taken.owed(user) == 5
+    taken.charge(user, 100)
+    assert taken.owed(user) == 10
+    now[0] += 60
+    assert taken.owed(user) == 0
 
 
 def disk_of(call: SessionCalls) -> disk.WorkspaceDisk:

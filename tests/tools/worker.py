@@ -31,7 +31,9 @@ def send(text: str) -> None:
 async def main(root: str, sandbox: str, command: str, stop: str) -> None:
     """Run one command, and stop at the given point."""
     toolbox = Toolbox(Path(root), host_id="here", sandbox="none" if sandbox == "none" else "auto")
-    call = ToolInvocation(SESSION, SESSION, "toolu_1", "bash", {"command": command})
+    call = ToolInvocation(
+        SESSION, SESSION, "toolu_1", "bash", {"command": command}, user_id=SESSION
+    )
 
     async def on_started(identity: ProcessIdentity | None) -> None:
         assert identity is not None

@@ -26,7 +26,9 @@ class Session:
         self.has_started.set()
 
     async def __call__(self, name: str, /, **tool_input: Any) -> ToolOutcome:
-        invocation = ToolInvocation(new_id(), self.id, "toolu_1", name, tool_input)
+        invocation = ToolInvocation(
+            new_id(), self.id, "toolu_1", name, tool_input, user_id=new_id()
+        )
         return await self.tools.run(invocation, on_started=self.on_started)
 
 
@@ -101,7 +103,9 @@ async def test_a_tool_whose_start_is_refused_does_not_run(session: Session) -> N
         ("write_file", {"path": "note", "content": "one"}),
         ("bash", {"command": "touch note"}),
     ):
-        invocation = ToolInvocation(new_id(), session.id, "toolu_1", name, tool_input)
+        invocation = ToolInvocation(
+            new_id(), session.id, "toolu_1", name, tool_input, user_id=new_id()
+        )
         with pytest.raises(ConnectionError):
             await session.tools.run(invocation, on_started=refuse)
     assert await session("list_files") == ToolOutcome("(nothing in .)")
