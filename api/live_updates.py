@@ -88,6 +88,8 @@ class LiveUpdates:
         handlers = {LIVE_CHANNEL: self._on_live, USERS_CHANNEL: self._on_user}
         self._listener = Listener(database_url, handlers, on_gap=self._on_gap)
         self._streams: dict[UUID, set[Subscription]] = {}
+        self._idle: set[Subscription] = set()
+        """Streams that follow no execution, only the rights of their users."""
         self._watched_at: dict[UUID, float] = {}
         self._waits: dict[UUID, set[asyncio.Future[None]]] = {}
         self._to_check: set[UUID] = set()
@@ -117,6 +119,16 @@ class LiveUpdates:
             yield subscription
         finally:
             _discard(self._streams, execution_id, subscription)
+
+    @contextmanager
+    def following_rights(self, user_id: UUID) -> Iterator[Subscription]:
+        """Subscribe a user's stream to changes of the user and their credentials only."""
+        subscription = Subscription(user_id)
+        self._idle.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._idle.discard(subscription)
 
     async def watch(self, execution_id: UUID) -> None:
         """Make an execution watched, before the first read of a stream.
@@ -164,6 +176,7 @@ class LiveUpdates:
         self._wake.set()
 
     def _subscriptions(self) -> Iterator[Subscription]:
+        yield from self._idle
         for subscriptions in self._streams.values():
             yield from subscriptions
 

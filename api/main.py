@@ -28,6 +28,7 @@ from api.live_updates import LiveUpdates
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.endpoint import McpEndpoint
 from api.mcp.server import create_server
+from api.mcp.state_keys import derive_state_keys
 from api.mcp_servers import routes as mcp_servers
 from api.notifications import routes as notifications
 from api.reports import routes as reports
@@ -100,9 +101,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "PERDURE_DATABASE_URL is not set. Set it, or run `perdure up`, which starts a database."
         )
     tokens = Tokens.of(settings)
-    mcp = McpEndpoint(
-        create_server(CATALOGUE, VERSION), body_limit_bytes=settings.api_body_limit_bytes
-    )
+    server = create_server(CATALOGUE, version=VERSION, state_keys=derive_state_keys(settings))
+    mcp = McpEndpoint(server, body_limit_bytes=settings.api_body_limit_bytes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -150,7 +150,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     detail = details.get(status, str(error.detail))
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_methods(request))
+        headers["Allow"] = ", ".join(_methods(request)) or headers.get("Allow", "")
     return problem(request.scope, status, code, detail, headers=headers)
 
 

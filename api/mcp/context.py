@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from mcp.server.context import ServerRequestContext
-from mcp.types import ClientCapabilities, ContentBlock
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS, ClientCapabilities, ContentBlock
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.gateway import Gateway
@@ -20,6 +21,9 @@ from domain.scopes import Scope
 from persistence.db.idempotency import Key, claim, store
 from services.caller import Caller
 from services.unit_of_work import UnitOfWork
+
+CALL = "perdure.call"
+"""The scope of an HTTP request holds its `Call` under this name, once it is authenticated."""
 
 TRIGGER_TYPE = "mcp"
 """Of executions that tools start."""
@@ -118,3 +122,15 @@ class ToolContext:
     def request_page(self, request_id: UUID) -> str:
         """The URL of the page on which a person answers an input request."""
         return self.web_address(f"/inbox/{request_id}")
+
+
+def call_of(ctx: ServerRequestContext[Any, Any]) -> Call:
+    """The authenticated HTTP request in which an MCP request came.
+
+    Raises:
+        MCPError: it is not authenticated, as a `server/discover` may be.
+    """
+    call = ctx.request.scope.get(CALL) if ctx.request is not None else None
+    if not isinstance(call, Call):
+        raise MCPError(INVALID_PARAMS, "This request needs credentials.")
+    return call

@@ -11,16 +11,16 @@ from typing import Any
 from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
-from mcp.types.version import MODERN_PROTOCOL_VERSIONS
-from starlette.exceptions import HTTPException
+from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from api.gateway import Gateway
-from api.http.request_context import authenticated
+from api.http.request_context import Call, authenticated
+from api.mcp.context import CALL
 from api.mcp.groups import groups_of
-from api.mcp.server import CALL
+from api.mcp.legacy import LegacyTransport
 
 PATH = "/mcp"
 
@@ -38,7 +38,9 @@ class McpEndpoint:
         self._manager = StreamableHTTPSessionManager(
             server, stateless=True, max_request_body_size=body_limit_bytes
         )
-        self.route = Route(PATH, self, include_in_schema=False)
+        self._legacy = LegacyTransport(server)
+        # The server sends nothing outside of responses, and there is no session to delete.
+        self.route = Route(PATH, self, methods=["POST"], include_in_schema=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -49,50 +51,41 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         scope["route"] = self.route  # for metrics
-        if scope["method"] != "POST":
-            # The server sends nothing outside of responses, and there is no session to delete.
-            raise HTTPException(405, headers={"Allow": "POST"})
         request = Request(scope, receive)
-        if _is_discovery(request):
-            await self._require_credentials(request)
+        version = request.headers.get(MCP_PROTOCOL_VERSION_HEADER)
+        if version in MODERN_PROTOCOL_VERSIONS and request.headers.get(METHOD_HEADER) == DISCOVER:
+            gateway: Gateway = scope["app"].state.gateway
+            # Without the database, so that the client always gets an answer. It contains only what
+            # the documentation contains too.
+            await gateway.authenticator.check_form(request.headers.get("authorization"))
+            await self._manager.handle_request(scope, receive, send)
+            return
+        call = await _admit(request)
+        body = await call.body()
+        if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
+            await self._legacy.handle(request, body, call.principal.user_id, send)
         else:
-            receive = await _admit(request, receive)
-        await self._manager.handle_request(scope, receive, send)
-
-    async def _require_credentials(self, request: Request) -> None:
-        """Check the credentials without the database, so that a client always gets an answer.
-
-        The answer contains only what the documentation contains too.
-        """
-        gateway: Gateway = request.app.state.gateway
-        await gateway.authenticator.check_form(request.headers.get("authorization"))
+            await self._manager.handle_request(scope, _replayed(body, receive), send)
 
 
-def _is_discovery(request: Request) -> bool:
-    """Whether the client asks what the server supports, in a revision that names the method."""
-    is_modern = request.headers.get(MCP_PROTOCOL_VERSION_HEADER) in MODERN_PROTOCOL_VERSIONS
-    return is_modern and request.headers.get(METHOD_HEADER) == DISCOVER
-
-
-async def _admit(request: Request, receive: Receive) -> Receive:
-    """Authenticate a request and read its body within the limits; return the rest of the request.
+async def _admit(request: Request) -> Call:
+    """Authenticate a request and count it against the user's limits.
 
     Raises:
         PerdureError: it is not authenticated, exceeds a limit, or its URL names no group.
     """
-    call = await authenticated(request)
+    call = request.scope[CALL] = await authenticated(request)
     groups_of(call)
-    body = await call.body()
-    request.scope[CALL] = call
     if request.headers.get(METHOD_HEADER) == LISTEN:
         call.become_stream()
-    is_sent = False
+    return call
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The messages of a request whose body was read."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
-        nonlocal is_sent
-        if is_sent:
-            return await receive()
-        is_sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return messages.pop() if messages else await receive()
 
     return replay

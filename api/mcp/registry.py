@@ -113,6 +113,11 @@ class Catalogue:
         """The tools of these groups."""
         return [tool for tool in self._tools.values() if tool.group in groups]
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups that have a tool."""
+        return frozenset(tool.group for tool in self._tools.values())
+
     def find(self, name: str) -> AgentTool[Any, Any] | None:
         """The tool with this name, in any group."""
         return self._tools.get(name)

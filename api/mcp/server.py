@@ -1,14 +1,15 @@
 """Answers MCP requests: which tools there are, and what they return."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import Server
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INTERNAL_ERROR,
@@ -23,17 +24,15 @@ from pydantic import BaseModel
 
 from api.http.request_context import Call
 from api.mcp import errors
-from api.mcp.context import ToolContext
+from api.mcp.context import ToolContext, call_of
 from api.mcp.groups import groups_of
 from api.mcp.registry import AgentTool, Catalogue, StartedWork
+from api.mcp.subscriptions import ListenStreams
 from api.mcp.work import finish_work
 from domain.errors import PerdureError, PermissionDeniedError
 from persistence.db.outages import is_outage
 
 log = structlog.get_logger(__name__)
-
-CALL = "perdure.call"
-"""The scope of an HTTP request holds its `Call` under this name, once it is authenticated."""
 
 INSTRUCTIONS = (
     "Perdure runs tasks for Claude durably: an execution survives crashes and disconnects, can "
@@ -51,11 +50,23 @@ CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
 """The tools depend on the URL only, and change with releases."""
 
 
-def create_server(catalogue: Catalogue, version: str) -> Server[Any]:
-    """The MCP server of one process, which keeps no state between requests."""
+NAME = "perdure"
+
+STATE_SECONDS = 86_400.0
+"""How long a client may take for one round of a call that asks a person (chosen: a day)."""
+
+
+def create_server(
+    catalogue: Catalogue, *, version: str, state_keys: Sequence[bytes]
+) -> Server[Any]:
+    """The MCP server of one process, which keeps no state between requests.
+
+    `state_keys` seal what a client sends back when it repeats a call with answers (`requestState`).
+    All gateways have the same ones; the first one seals.
+    """
     tools = _Tools(catalogue)
     server: Server[Any] = Server(
-        "perdure",
+        NAME,
         title="Perdure",
         version=version,
         description="Durable task execution for Claude.",
@@ -64,22 +75,17 @@ def create_server(catalogue: Catalogue, version: str) -> Server[Any]:
         get_tool_input_schema=tools.input_schema,
         on_list_tools=tools.list,
         on_call_tool=tools.call,
-        on_subscriptions_listen=ListenHandler(InMemorySubscriptionBus()),
+        on_subscriptions_listen=ListenStreams(InMemorySubscriptionBus()).listen,
     )
     server.middleware.append(_refuse_unready)
+    security = RequestStateSecurity(keys=state_keys, ttl=STATE_SECONDS, bind_principal=_user_of)
+    server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
 
 
-def call_of(ctx: ServerRequestContext[Any, Any]) -> Call:
-    """The authenticated HTTP request in which an MCP request came.
-
-    Raises:
-        MCPError: it is not authenticated, as a `server/discover` may be.
-    """
-    call = ctx.request.scope.get(CALL) if ctx.request is not None else None
-    if not isinstance(call, Call):
-        raise MCPError(INVALID_PARAMS, "This request needs credentials.")
-    return call
+def _user_of(ctx: ServerRequestContext[Any, Any]) -> str:
+    """The user to whom a sealed state belongs; others can't send it."""
+    return str(call_of(ctx).principal.user_id)
 
 
 async def _refuse_unready(

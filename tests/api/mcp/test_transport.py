@@ -1,0 +1,199 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import Server
+from mcp.types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ElicitRequestFormParams,
+    ElicitResult,
+    ListToolsResult,
+    TextContent,
+    Tool,
+)
+
+from api.main import create_app
+from api.mcp.catalogue import CATALOGUE
+from api.mcp.endpoint import McpEndpoint
+from api.mcp.legacy_sessions import LONGEST_ID, make_session_id
+from cli.stack.addresses import free_port
+from cli.tokens import mint
+from domain.ids import new_id
+from tests.api.conftest import serve_app, settings_of
+from tests.api.mcp.agents import LEGACY, MODERN, connect
+from tests.api.world import SECRET, World
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+BOTH = "application/json, text/event-stream"
+
+
+def token_of(user: str = "alice") -> str:
+    return mint(SECRET, user=user, role="user", lives=timedelta(hours=1))
+
+
+def modern(method: str, **params: Any) -> dict[str, Any]:
+    """A request of the newest revision."""
+    content = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": META}}
+    headers = {"Accept": BOTH, "MCP-Protocol-Version": MODERN, "Mcp-Method": method}
+    if "name" in params:
+        headers["Mcp-Name"] = params["name"]
+    return {"json": content, "headers": headers}
+
+
+def handshake() -> dict[str, Any]:
+    """The first request of an older revision."""
+    params = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "tests", "version": "1"},
+    }
+    content = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    return {"json": content, "headers": {"Accept": BOTH}}
+
+
+async def test_the_server_is_discovered_without_a_database(temporal_address: str) -> None:
+    url = f"postgresql://u:p@127.0.0.1:{free_port()}/none"
+    app = create_app(settings_of(url, temporal_address, rate_limit="1/day"))
+    async with serve_app(app) as address, httpx2.AsyncClient(base_url=address) as http:
+        refused = await http.post("/mcp", **modern("server/discover"))
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+        for token in (token_of(), "pdk_" + "a" * 43):
+            http.headers["Authorization"] = f"Bearer {token}"
+            for _ in range(3):
+                found = await http.post("/mcp", **modern("server/discover"))
+                assert found.status_code == 200, found.text
+            result = found.json()["result"]
+            assert result["supportedVersions"] == [MODERN]
+            assert "tools" in result["capabilities"]
+            assert result["ttlMs"] > 0
+        http.headers["Authorization"] = "Bearer pdk_unknown"
+        for request in (handshake(), modern("tools/list")):
+            failed = await http.post("/mcp", **request)
+            assert failed.status_code == 503, failed.text
+        # The header of a discovery gives no access to other methods, in any revision.
+        other = modern("tools/list")
+        other["headers"]["Mcp-Method"] = "server/discover"
+        assert (await http.post("/mcp", **other)).status_code == 400
+        older = handshake()
+        older["headers"]["Mcp-Method"] = "server/discover"
+        assert (await http.post("/mcp", **older)).status_code == 503
+
+
+async def test_requests_pass_the_middleware_of_the_gateway(world: World) -> None:
+    async with world.client("alice") as http:
+        http.headers["X-Request-ID"] = request_id = str(new_id())
+        listed = await http.post("/mcp", **modern("tools/list"))
+        assert listed.headers["x-request-id"] == request_id
+        assert listed.headers["x-content-type-options"] == "nosniff"
+        assert listed.json()["result"]["cacheScope"] == "public"
+        evil = modern("tools/list")
+        evil["headers"]["Origin"] = "https://evil.example"
+        assert (await http.post("/mcp", **evil)).json()["code"] == "origin_refused"
+        renamed = modern("tools/list")
+        renamed["headers"]["Host"] = "evil.example"
+        assert (await http.post("/mcp", **renamed)).json()["code"] == "host_refused"
+        assert (await http.get("/mcp")).status_code == 405
+        assert (await http.delete("/mcp")).headers["allow"] == "POST"
+        large = modern("tools/call", name="list_tasks", arguments={"q": "a" * 7_000_000})
+        assert (await http.post("/mcp", **large)).json()["code"] == "payload_too_large"
+        metrics = (await http.get("/metrics")).text
+    assert 'perdure_http_requests_total{method="POST",route="/mcp",status="200"}' in metrics
+
+
+async def test_groups_are_chosen_by_the_url(world: World) -> None:
+    async with world.client("alice") as http:
+        refused = await http.post("/mcp?groups=memory,memoir", **modern("tools/list"))
+        assert refused.status_code == 422
+        assert "'memoir'" in refused.json()["errors"][0]["msg"]
+        every = (await http.post("/mcp?groups=all", **modern("tools/list"))).json()["result"]
+        default = (await http.post("/mcp", **modern("tools/list"))).json()["result"]
+    names = [tool["name"] for tool in every["tools"]]
+    assert names == [tool.name for tool in CATALOGUE.offered(frozenset(CATALOGUE.groups))]
+    assert [tool["name"] for tool in default["tools"]] == [
+        tool.name for tool in CATALOGUE.offered(frozenset({"default"}))
+    ]
+
+
+async def test_older_revisions_get_a_session_that_any_gateway_knows(world: World) -> None:
+    async with world.client("alice") as http:
+        begun = await http.post("/mcp", **handshake())
+        assert begun.json()["result"]["protocolVersion"] == "2025-11-25"
+        session = begun.headers["mcp-session-id"]
+        headers = {"Accept": BOTH, "Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25"}
+        initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        assert (await http.post("/mcp", json=initialized, headers=headers)).status_code == 202
+        listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+        listed = await http.post("/mcp", json=listing, headers=headers)
+        assert "execute_task" in listed.text
+        for content in ("{", "[]", '{"id": 1}'):
+            broken = await http.post(
+                "/mcp", content=content, headers={**headers, "Content-Type": "application/json"}
+            )
+            assert broken.status_code == 400, broken.text
+        only_json = {**headers, "Accept": "application/json"}
+        assert (await http.post("/mcp", json=listing, headers=only_json)).status_code == 406
+    assert make_session_id({"clientInfo": {"name": "a" * LONGEST_ID}}) is None
+
+
+async def test_an_open_stream_ends_with_its_credentials(world: World) -> None:
+    async with world.client("alice") as http:
+        key = (await http.post("/api/v1/api-keys", json={"name": str(new_id())})).json()
+        async with (
+            connect(world, token=key["secret"]) as client,
+            client.listen(tools_list_changed=True) as events,
+        ):
+            assert events.honored.tools_list_changed
+            assert (await http.delete(key["_links"]["self"])).status_code == 204
+            with anyio.fail_after(30):
+                assert [event async for event in events] == []
+
+
+@pytest.fixture
+def asking_server() -> Server[Any]:
+    """A server with one tool, which asks the client."""
+
+    async def list_tools(_: ServerRequestContext[Any, Any], __: object) -> ListToolsResult:
+        return ListToolsResult(tools=[Tool(name="ask", input_schema={"type": "object"})])
+
+    async def call_tool(
+        ctx: ServerRequestContext[Any, Any], _: CallToolRequestParams
+    ) -> CallToolResult:
+        capabilities = ctx.session.client_capabilities
+        assert capabilities is not None
+        assert capabilities.elicitation is not None
+        answer = await ctx.session.elicit_form(
+            "Colour?", {"type": "object", "properties": {}}, related_request_id=ctx.request_id
+        )
+        return CallToolResult(content=[TextContent(text=json.dumps(answer.content))])
+
+    return Server("asking", on_list_tools=list_tools, on_call_tool=call_tool)
+
+
+async def test_a_call_of_an_older_revision_can_ask_the_client(
+    world: World, asking_server: Server[Any]
+) -> None:
+    endpoint = McpEndpoint(asking_server, body_limit_bytes=1_000_000)
+    app = create_app(world.gateway.settings)
+    app.router.routes.insert(0, endpoint.route)
+
+    async def answer(_: object, params: object) -> ElicitResult:
+        assert isinstance(params, ElicitRequestFormParams)
+        return ElicitResult(action="accept", content={"colour": "blue"})
+
+    async with endpoint.running(), serve_app(app) as url:
+        other = World(url, app.state.gateway)
+        async with connect(other, mode=LEGACY, elicitation_callback=answer) as client:
+            with anyio.fail_after(30):
+                result = await client.call_tool("ask", {})
+    assert isinstance(result, CallToolResult)
+    assert isinstance(result.content[0], TextContent)
+    assert json.loads(result.content[0].text) == {"colour": "blue"}
