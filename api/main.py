@@ -25,6 +25,7 @@ from api.http.host_policy import HostPolicy
 from api.http.middleware import REQUEST_HEADERS, RESPONSE_HEADERS, RequestMiddleware
 from api.input_requests import routes as input_requests
 from api.live_updates import LiveUpdates
+from api.mcp import resource_metadata
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.endpoint import McpEndpoint
 from api.mcp.server import create_server
@@ -120,6 +121,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for feature in FEATURES:
         app.include_router(feature.router, prefix=links.BASE)
     app.router.routes.append(mcp.route)
+    app.include_router(resource_metadata.router)
     app.include_router(health.router)
     app.include_router(docs.router)
     return app

@@ -158,6 +158,15 @@ class Settings(BaseSettings):
         "group, in addition to the default tools: orchestrator, queue, memory, tasks or all.",
     )
 
+    mcp_authorization_servers: Listed = Field(
+        default=(),
+        description="Issuers of tokens that clients of the MCP server may use (OAuth). Default: "
+        "the issuer of `jwks_url`.",
+    )
+    mcp_oauth_scopes: Listed = Field(
+        default=(), description="OAuth scopes that clients of the MCP server request."
+    )
+
     cors_origins: Listed = Field(
         default=(), description="Origins of other web applications that may use the API."
     )

@@ -15,7 +15,7 @@ from api.auth.authentication import Principal
 from api.gateway import Gateway
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing, ListQuery, public_address
 from api.http.rendering import created_with_secret, render_page
 from api.http.request_context import Call, Called, address_of, admit
 from api.http.resource_routes import ResourceRoutes
@@ -71,7 +71,7 @@ def reveal_hook(call: Call, hook: NewHook) -> dict[str, str]:
 
     Only the response to the request that created the hook contains them.
     """
-    base = (call.gateway.settings.public_url or str(call.request.base_url)).rstrip("/")
+    base = public_address(call.request)
     return {"token": hook.token, "url": f"{base}{links.BASE}/hooks/{hook.token}"}
 
 

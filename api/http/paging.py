@@ -122,6 +122,12 @@ def address(request: Request) -> str:
     return f"{request.url.path}?{query}" if query else request.url.path
 
 
+def public_address(request: Request) -> str:
+    """The URL of the gateway, without a slash at the end."""
+    public: str | None = request.app.state.gateway.settings.public_url
+    return (public or str(request.base_url)).rstrip("/")
+
+
 def _encoded(key: bytes) -> str:
     return base64.urlsafe_b64encode(key).rstrip(b"=").decode("ascii")
 

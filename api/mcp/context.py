@@ -15,6 +15,7 @@ from mcp.types import INVALID_PARAMS, ClientCapabilities, ContentBlock
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.gateway import Gateway
+from api.http.paging import public_address
 from api.http.request_context import Call
 from domain.errors import ScopeMissingError
 from domain.scopes import Scope
@@ -116,8 +117,7 @@ class ToolContext:
 
     def web_address(self, path: str) -> str:
         """The URL of a path of this gateway, for a person."""
-        public = self.gateway.settings.public_url or str(self.call.request.base_url)
-        return f"{public.rstrip('/')}{path}"
+        return f"{public_address(self.call.request)}{path}"
 
     def request_page(self, request_id: UUID) -> str:
         """The URL of the page on which a person answers an input request."""

@@ -21,8 +21,8 @@ from api.http.request_context import Call, authenticated
 from api.mcp.context import CALL
 from api.mcp.groups import groups_of
 from api.mcp.legacy import LegacyTransport
-
-PATH = "/mcp"
+from api.mcp.resource_metadata import PATH, refuse_unauthenticated
+from domain.errors import UnauthenticatedError
 
 DISCOVER = "server/discover"
 LISTEN = "subscriptions/listen"
@@ -52,6 +52,13 @@ class McpEndpoint:
         """Answer one HTTP request."""
         scope["route"] = self.route  # for metrics
         request = Request(scope, receive)
+        try:
+            await self._handle(request, send)
+        except UnauthenticatedError as error:
+            await refuse_unauthenticated(request, error)(scope, receive, send)
+
+    async def _handle(self, request: Request, send: Send) -> None:
+        scope, receive = request.scope, request.receive
         version = request.headers.get(MCP_PROTOCOL_VERSION_HEADER)
         if version in MODERN_PROTOCOL_VERSIONS and request.headers.get(METHOD_HEADER) == DISCOVER:
             gateway: Gateway = scope["app"].state.gateway

@@ -6,7 +6,8 @@ A test checks that the table contains every error that a request can raise.
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from mcp.types import CallToolResult, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
 
 from api.http.errors import MalformedRequestError, PayloadTooLargeError
@@ -68,6 +69,16 @@ def error_result(error: PerdureError) -> CallToolResult:
     problems = error.problems if isinstance(error, InvalidInputError) else ()
     after = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
     return _failed(error.code, error.detail, advice_for(type(error)), problems, after)
+
+
+def protocol_error(error: PerdureError) -> MCPError:
+    """The JSON-RPC error for one of our errors, where a request is no call of a tool."""
+    problems = error.problems if isinstance(error, InvalidInputError) else ()
+    details = [f"{_path(problem)}: {problem.msg}" for problem in problems[:SHOWN_PROBLEMS]]
+    message = " ".join([error.detail, *details])
+    is_callers = not isinstance(error, errors.ServiceUnavailableError)
+    code = INVALID_PARAMS if is_callers else INTERNAL_ERROR
+    return MCPError(code, message, {"code": error.code})
 
 
 def outage_result() -> CallToolResult:

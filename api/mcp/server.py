@@ -23,7 +23,7 @@ from mcp.types import (
 from pydantic import BaseModel
 
 from api.http.request_context import Call
-from api.mcp import errors
+from api.mcp import errors, prompts, resources
 from api.mcp.context import ToolContext, call_of
 from api.mcp.groups import groups_of
 from api.mcp.registry import AgentTool, Catalogue, StartedWork
@@ -46,8 +46,12 @@ INSTRUCTIONS = (
 CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
     "server/discover": CacheHint(ttl_ms=3_600_000, scope="public"),
     "tools/list": CacheHint(ttl_ms=300_000, scope="public"),
+    "resources/templates/list": CacheHint(ttl_ms=300_000, scope="public"),
+    "resources/list": CacheHint(),
+    "resources/read": CacheHint(),
+    "prompts/list": CacheHint(),
 }
-"""The tools depend on the URL only, and change with releases."""
+"""Tools depend on the URL only, and change with releases. The rest is read again each time."""
 
 
 NAME = "perdure"
@@ -75,6 +79,12 @@ def create_server(
         get_tool_input_schema=tools.input_schema,
         on_list_tools=tools.list,
         on_call_tool=tools.call,
+        on_list_resources=resources.list_resources,
+        on_list_resource_templates=resources.list_templates,
+        on_read_resource=resources.read_resource,
+        on_list_prompts=prompts.list_prompts,
+        on_get_prompt=prompts.get_prompt,
+        on_completion=prompts.complete,
         on_subscriptions_listen=ListenStreams(InMemorySubscriptionBus()).listen,
     )
     server.middleware.append(_refuse_unready)

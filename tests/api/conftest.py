@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from api.gateway import Gateway
 from api.http.connections import Connections
@@ -17,7 +17,7 @@ from tests.api.world import SECRET, World
 
 
 @asynccontextmanager
-async def serve_app(app: FastAPI, **limits: object) -> AsyncIterator[str]:
+async def serve_app(app: Starlette, **limits: object) -> AsyncIterator[str]:
     """The address of the app, served by uvicorn while the block lasts."""
     config = uvicorn.Config(
         app,

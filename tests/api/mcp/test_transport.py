@@ -197,3 +197,32 @@ async def test_a_call_of_an_older_revision_can_ask_the_client(
     assert isinstance(result, CallToolResult)
     assert isinstance(result.content[0], TextContent)
     assert json.loads(result.content[0].text) == {"colour": "blue"}
+
+
+async def test_clients_find_the_issuer_of_tokens(
+    world: World, database_url: str, temporal_address: str
+) -> None:
+    async with world.client("alice") as http:
+        assert (await http.get("/.well-known/oauth-protected-resource")).status_code == 404
+    settings = settings_of(
+        database_url,
+        temporal_address,
+        public_url="https://perdure.example",
+        mcp_authorization_servers="https://login.example",
+        mcp_oauth_scopes="openid,perdure",
+    )
+    async with (
+        serve_app(create_app(settings)) as address,
+        httpx2.AsyncClient(base_url=address) as http,
+    ):
+        for request in (modern("server/discover"), modern("tools/list"), handshake()):
+            refused = await http.post("/mcp", **request)
+            assert refused.status_code == 401
+            challenge = refused.headers["www-authenticate"]
+            where = "https://perdure.example/.well-known/oauth-protected-resource/mcp"
+            assert challenge == f'Bearer resource_metadata="{where}", scope="openid perdure"'
+        for path in ("", "/mcp"):
+            found = await http.get(f"/.well-known/oauth-protected-resource{path}")
+            assert found.json()["resource"] == "https://perdure.example/mcp"
+            assert found.json()["authorization_servers"] == ["https://login.example"]
+            assert found.json()["scopes_supported"] == ["openid", "perdure"]
