@@ -1,0 +1,122 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.types import TextResourceContents
+
+from api.main import create_app
+from cli.client import Endpoint, UnreachableError
+from cli.mcp_relay import Relay
+from tests.api.conftest import serve_app
+from tests.api.mcp.agents import ERAS, MODERN, call
+from tests.api.mcp.test_transport import META, token_of
+from tests.api.world import World, make_task
+from tests.stack import PERDURE, environment
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_the_reference_client_connects_over_stdio(world: World, mode: str) -> None:
+    async with world.client("alice") as http:
+        task = await make_task(http)
+    process = StdioServerParameters(
+        command=str(PERDURE),
+        args=["mcp", "--groups", "all"],
+        env=environment(
+            world.gateway.settings.home, PERDURE_API_URL=world.url, PERDURE_TOKEN=token_of()
+        ),
+    )
+    async with Client(stdio_client(process), mode="auto" if mode == MODERN else mode) as client:
+        assert (client.protocol_version == MODERN) == (mode == MODERN)
+        listed = await call(client, "list_tasks", q=task["name"])
+        assert [one["task_id"] for one in listed["tasks"]] == [task["id"]]
+        started = await call(client, "execute_task", task=task["name"], wait=False)
+        assert started["status"] == "pending"
+        found = await client.read_resource(f"perdure://executions/{started['execution_id']}")
+    content = found.contents[0]
+    assert isinstance(content, TextResourceContents)
+    assert json.loads(content.text)["status"] == "pending"
+
+
+class Answers:
+    """What a relay writes to its client."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def write(self, message: dict[str, Any]) -> None:
+        self._queue.put_nowait(message)
+
+    async def next(self) -> dict[str, Any]:
+        return await asyncio.wait_for(self._queue.get(), 60)
+
+
+def line(method: str, request_id: int | str | None, **params: Any) -> str:
+    content = {"jsonrpc": "2.0", "method": method, "params": {**params, "_meta": META}}
+    return json.dumps(content if request_id is None else {**content, "id": request_id})
+
+
+async def test_requests_wait_for_a_gateway_that_restarts(world: World) -> None:
+    settings, answers = world.gateway.settings, Answers()
+    address: str | None = None
+
+    def find() -> Endpoint:
+        if address is None:
+            raise UnreachableError("No Perdure runs here.")
+        return Endpoint(address, token_of())
+
+    relay = Relay(find, answers.write)
+    try:
+        relay.accept(line("server/discover", 1))
+        async with serve_app(create_app(settings)) as address:
+            assert (await answers.next())["result"]["supportedVersions"] == [MODERN]
+            listening = {"notifications": {"toolsListChanged": True}}
+            relay.accept(line("subscriptions/listen", "listen", **listening))
+            acknowledged = await answers.next()
+            assert acknowledged["method"] == "notifications/subscriptions/acknowledged"
+        relay.accept(line("tools/list", 2))
+        async with serve_app(create_app(settings)) as address:
+            # The stream is open again without a second acknowledgement.
+            assert (await answers.next())["id"] == 2
+            relay.accept(line("notifications/cancelled", None, requestId="listen"))
+    finally:
+        await relay.close()
+
+
+async def test_a_call_that_may_have_acted_is_not_repeated(world: World) -> None:
+    answers, sent = Answers(), asyncio.Event()
+
+    async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}}")
+        sent.set()
+        writer.close()
+
+    server = await asyncio.start_server(drop, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    relay = Relay(lambda: Endpoint(url, "token"), answers.write)
+    arguments = {"task": "greet"}
+    relay.accept(line("tools/call", 1, name="execute_task", arguments=arguments))
+    error = (await answers.next())["error"]
+    assert "may have taken effect" in error["message"]
+    assert sent.is_set()
+    url = world.url
+    repeatable = {**arguments, "idempotency_key": "a"}
+    relay.accept(line("tools/call", 2, name="execute_task", arguments=repeatable))
+    assert (await answers.next())["id"] == 2
+    server.close()
+    await relay.close()
+
+
+async def test_what_is_no_message_is_refused(world: World) -> None:
+    answers = Answers()
+    relay = Relay(lambda: Endpoint(world.url, "no token"), answers.write)
+    for text in ("{", "[]"):
+        relay.accept(text)
+        assert (await answers.next())["error"]["code"] == -32700
+    relay.accept(line("tools/list", 1))
+    refused = await answers.next()
+    assert refused["id"] == 1
+    assert "token is not valid" in refused["error"]["message"]
+    await relay.close()
