@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import TERMINAL, ExecutionStatus
 from persistence.db import locks
-from persistence.executions import lifecycle, prerequisites
+from persistence.executions import lifecycle, prerequisites, queries
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 
@@ -105,14 +105,10 @@ async def _end(session: AsyncSession, rows: Sequence[ExecutionRow]) -> None:
 async def _lock_tree(session: AsyncSession, root: UUID) -> Sequence[ExecutionRow]:
     """The active executions of the tree whose cancellation was not requested, locked."""
     await locks.lock_for_cancel(session, root)
-    tree = select(ExecutionRow.id).where(ExecutionRow.id == root).cte("tree", recursive=True)
-    tree = tree.union_all(
-        select(ExecutionRow.id).join(tree, ExecutionRow.parent_execution_id == tree.c.id)
-    )
     rows = await session.scalars(
         select(ExecutionRow)
         .where(
-            ExecutionRow.id.in_(select(tree.c.id)),
+            ExecutionRow.id.in_(queries.select_tree(root)),
             ExecutionRow.status.not_in(TERMINAL),
             ExecutionRow.cancel_requested_at.is_(None),
         )

@@ -1,11 +1,11 @@
 """Input requests: reads and lists them, and stores an answer once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_
+from sqlalchemy import Row, and_, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError
@@ -13,6 +13,7 @@ from domain.events import Event
 from domain.people import EXPIRING
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.executions import events
+from persistence.executions.queries import select_tree
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
@@ -21,6 +22,35 @@ from persistence.tables.sessions import InputRequestRow
 async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | None:
     """The request, read without a lock."""
     return await session.get(InputRequestRow, request_id)
+
+
+async def list_open(
+    session: AsyncSession, execution_id: UUID
+) -> Sequence[Row[InputRequestRow, str]]:
+    """The open requests of an execution and its subtasks, with the titles of their executions.
+
+    Oldest first, without those that are past due.
+    """
+    is_due = and_(
+        InputRequestRow.due_at <= datetime.now(UTC), InputRequestRow.on_expiry.in_(EXPIRING)
+    )
+    rows = await session.execute(
+        select(InputRequestRow, ExecutionRow.title)
+        .join(ExecutionRow, ExecutionRow.id == InputRequestRow.execution_id)
+        .where(
+            InputRequestRow.execution_id.in_(select_tree(execution_id)),
+            InputRequestRow.status == "open",
+            is_due.is_not(true()),
+        )
+        .order_by(InputRequestRow.id)
+    )
+    return rows.all()
+
+
+async def is_in_tree(session: AsyncSession, row: InputRequestRow, execution_id: UUID) -> bool:
+    """Whether a request belongs to an execution or to one of its subtasks."""
+    is_one = literal(row.execution_id).in_(select_tree(execution_id))
+    return bool(await session.scalar(select(is_one)))
 
 
 async def page(
@@ -73,4 +103,11 @@ async def answer(
     await append_signal(
         session, row.execution_id, SignalKind.ANSWER, {"input_request_id": str(row.id)}
     )
+    await session.flush()
+
+
+async def dismiss(session: AsyncSession, row: InputRequestRow, problem: str | None) -> None:
+    """Record that a client returned no valid answer to a locked open request."""
+    row.dismissals += 1
+    row.answer_problem = problem
     await session.flush()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -39,6 +39,15 @@ class ExecutionFilter:
 async def find(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
     """The execution, without a lock."""
     return await session.get(ExecutionRow, execution_id)
+
+
+def select_tree(root: UUID) -> Select[tuple[UUID]]:
+    """The ids of an execution and all its subtasks, at any depth."""
+    tree = select(ExecutionRow.id).where(ExecutionRow.id == root).cte("tree", recursive=True)
+    tree = tree.union_all(
+        select(ExecutionRow.id).join(tree, ExecutionRow.parent_execution_id == tree.c.id)
+    )
+    return select(tree.c.id)
 
 
 async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:

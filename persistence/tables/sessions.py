@@ -193,6 +193,10 @@ class InputRequestRow(Row):
     answer: Mapped[dict[str, Any] | None]
     answered_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     answered_at: Mapped[datetime | None]
+    dismissals: Mapped[int] = mapped_column(server_default="0")
+    """How often a client returned no valid answer. It shows the request under a new key then."""
+    answer_problem: Mapped[str | None] = mapped_column(Text)
+    """What was wrong with the latest answer that a client returned."""
     created_at: Mapped[CreatedAt]
 
 
