@@ -38,5 +38,6 @@ that the model must know is in the result model: clients don't show the text blo
 `next_step` of each result says what to do next.
 
 A tool that starts an execution declares `starts_work=True`. Its handler returns `StartedWork` after
-the commit, and `work.py` makes the result: it waits, reports progress, or returns at once.
+the commit. A client with tasks gets a task (`tasks_extension.py`); another one waits (`work.py`),
+and its user is asked what the execution asks (`elicitation.py`).
 """

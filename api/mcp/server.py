@@ -1,6 +1,5 @@
 """Answers MCP requests: which tools there are, and what they return."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,19 +15,21 @@ from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
-    TextContent,
 )
 from pydantic import BaseModel
 
 from api.http.request_context import Call
-from api.mcp import errors, prompts, resources
+from api.mcp import errors, prompts, resources, tasks_extension
 from api.mcp.context import ToolContext, call_of
+from api.mcp.elicitation import CallState, continue_call, finish_call
 from api.mcp.groups import groups_of
 from api.mcp.registry import AgentTool, Catalogue, StartedWork
+from api.mcp.results import render_result
 from api.mcp.subscriptions import ListenStreams
-from api.mcp.work import finish_work
+from api.mcp.work import read_execution
 from domain.errors import PerdureError, PermissionDeniedError
 from persistence.db.outages import is_outage
 
@@ -56,8 +57,8 @@ CACHE_HINTS: Mapping[CacheableMethod, CacheHint] = {
 
 NAME = "perdure"
 
-STATE_SECONDS = 86_400.0
-"""How long a client may take for one round of a call that asks a person (chosen: a day)."""
+STATE_SECONDS = 30 * 86_400.0
+"""How long a person may take to answer at the client (chosen: no dialog stays open longer)."""
 
 
 def create_server(
@@ -78,7 +79,6 @@ def create_server(
         cache_hints=CACHE_HINTS,
         get_tool_input_schema=tools.input_schema,
         on_list_tools=tools.list,
-        on_call_tool=tools.call,
         on_list_resources=resources.list_resources,
         on_list_resource_templates=resources.list_templates,
         on_read_resource=resources.read_resource,
@@ -87,6 +87,8 @@ def create_server(
         on_completion=prompts.complete,
         on_subscriptions_listen=ListenStreams(InMemorySubscriptionBus()).listen,
     )
+    server.add_request_handler("tools/call", CallToolRequestParams, tools.call)
+    tasks_extension.add_tasks(server)
     server.middleware.append(_refuse_unready)
     security = RequestStateSecurity(keys=state_keys, ttl=STATE_SECONDS, bind_principal=_user_of)
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
@@ -139,13 +141,13 @@ class _Tools:
 
     async def call(
         self, ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams
-    ) -> CallToolResult:
+    ) -> HandlerResult:
         """Call a tool; its errors are results that the model reads."""
         call = call_of(ctx)
         tool = self._find(call, params.name)
         context = ToolContext(call=call, request=ctx, tool_name=tool.name)
         try:
-            return await _run(context, tool, dict(params.arguments or {}))
+            return await _run(context, tool, params)
         except PerdureError as error:
             return errors.error_result(error)
         except MCPError:
@@ -167,13 +169,35 @@ class _Tools:
 
 
 async def _run(
-    context: ToolContext, tool: AgentTool[Any, Any], given: dict[str, Any]
-) -> CallToolResult:
+    context: ToolContext, tool: AgentTool[Any, Any], params: CallToolRequestParams
+) -> HandlerResult:
+    if params.request_state is not None:
+        return _render(context, await continue_call(context, params))
+    given = dict(params.arguments or {})
     _require_user(context, given.pop("user_id", None))
     result = await tool.handler(context, tool.read_arguments(given))
     if isinstance(result, StartedWork):
-        result = await finish_work(context, result)
-    return render_result(result, context)
+        return await _finish(context, result)
+    return _render(context, result)
+
+
+async def _finish(context: ToolContext, started: StartedWork) -> HandlerResult:
+    """The result of a tool that has started an execution: a task, if the client has tasks.
+
+    If the client closes the connection meanwhile, the execution continues.
+    """
+    if not started.wait:
+        return _render(context, await read_execution(context, started.execution_id))
+    if tasks_extension.is_declared(context):
+        return await tasks_extension.create_task(context, started.execution_id)
+    state = CallState(execution_id=started.execution_id)
+    return _render(context, await finish_call(context, state))
+
+
+def _render(context: ToolContext, result: BaseModel) -> BaseModel:
+    if isinstance(result, InputRequiredResult):
+        return result
+    return render_result(result, context.extra_content)
 
 
 def _require_user(context: ToolContext, named: object) -> None:
@@ -187,15 +211,6 @@ def _require_user(context: ToolContext, named: object) -> None:
         raise PermissionDeniedError(
             "`user_id` is not the user of this connection; leave it out: the connection decides."
         )
-
-
-def render_result(result: BaseModel, context: ToolContext) -> CallToolResult:
-    """The result of a tool. Clients without structured content get the same JSON as text."""
-    structured = result.model_dump(mode="json", by_alias=True)
-    text = json.dumps(structured, ensure_ascii=False)
-    return CallToolResult(
-        content=[TextContent(text=text), *context.extra_content], structured_content=structured
-    )
 
 
 def _report(error: Exception, context: ToolContext) -> CallToolResult:

@@ -11,7 +11,6 @@ from api.mcp.context import ToolContext
 from domain.model_json import make_encodable, parse_json
 from domain.people import QUESTIONS, RequestKind
 from domain.states import ExecutionStatus
-from persistence.db.paging import Window
 from persistence.executions import input_requests
 from persistence.tables.sessions import ArtifactRow, InputRequestRow
 from services.field_types import UsdOut
@@ -47,6 +46,17 @@ class RequestView(View):
         bool, Field(description="Only a person may answer it, at `url`; it is not a question.")
     ]
     url: Annotated[str, Field(description="The page on which a person answers it.")]
+
+
+class AnsweredView(View):
+    """A request that a person has answered, at this client or elsewhere."""
+
+    input_request_id: UUID
+    kind: str
+    title: str
+    answer: dict[str, Any] | None
+    answered_by: Annotated[str, Field(description="The subject of the user who answered.")]
+    answered_at: datetime | None
 
 
 class ExecutionView(View):
@@ -138,14 +148,27 @@ def view_request(context: ToolContext, row: InputRequestRow) -> RequestView:
 
 
 async def open_requests(context: ToolContext, execution_id: UUID) -> Sequence[RequestView]:
-    """The open requests of an execution that the caller may answer, oldest first."""
-    principal = context.call.principal
-    filters = {"status": "open", "execution_id": execution_id}
+    """The open requests of an execution of the caller and of its subtasks, oldest first."""
     async with context.reading() as session:
-        page = await input_requests.page(
-            session, principal.user_id, filters, Window(MOST_REQUESTS), subject=principal.subject
+        rows = await input_requests.list_open(session, execution_id)
+    return [view_request(context, row) for row, _ in rows[:MOST_REQUESTS]]
+
+
+async def answered_requests(context: ToolContext, execution_id: UUID) -> Sequence[AnsweredView]:
+    """The latest answered requests of an execution and its subtasks, oldest first."""
+    async with context.reading() as session:
+        rows = await input_requests.list_answered(session, execution_id, limit=MOST_REQUESTS)
+    return [
+        AnsweredView(
+            input_request_id=row.id,
+            kind=row.kind,
+            title=row.title,
+            answer=row.answer,
+            answered_by=subject,
+            answered_at=row.answered_at,
         )
-    return [view_request(context, row) for row in reversed(page.rows)]
+        for row, subject in rows
+    ]
 
 
 def view_artifact(row: ArtifactRow) -> ArtifactView:

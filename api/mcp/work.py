@@ -1,14 +1,24 @@
 """Waits for executions on behalf of tools, and words what a model should do next."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
+
+from pydantic import Field
 
 from api.http import metrics
 from api.mcp.context import ToolContext
-from api.mcp.registry import StartedWork, ToolResult
-from api.mcp.views import ExecutionView, RequestView, open_requests, view_execution
+from api.mcp.registry import ToolResult
+from api.mcp.views import (
+    AnsweredView,
+    ExecutionView,
+    RequestView,
+    answered_requests,
+    open_requests,
+    view_execution,
+)
 from domain.errors import RateLimitedError
 from domain.states import ExecutionStatus
 from persistence.executions.cached_reads import SETTLED
@@ -24,20 +34,20 @@ LONGEST_WAIT_SECONDS = 3600.0
 """How long a call waits with progress notifications, after which the client asks again (chosen)."""
 
 
+ANSWERED_SECONDS = 0.1
+"""Between two reads of an execution whose request is answered (chosen: it continues at once)."""
+
+WAITING = frozenset({ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.WAITING_FOR_SUBTASK})
+"""States in which a person may have to answer: to the execution, or to one of its subtasks."""
+
+
 class ExecutionOutcome(ExecutionView, ToolResult):
     """An execution, and the requests in it that wait for an answer."""
 
     input_requests: list[RequestView]
-
-
-async def finish_work(context: ToolContext, started: StartedWork) -> ExecutionOutcome:
-    """The result of a tool that has started an execution.
-
-    If the client closes the connection meanwhile, the execution continues.
-    """
-    if started.wait:
-        await _wait(context, started.execution_id)
-    return await read_execution(context, started.execution_id)
+    answered_requests: Annotated[
+        list[AnsweredView], Field(description="What people answered, the latest last.")
+    ]
 
 
 async def read_execution(context: ToolContext, execution_id: UUID) -> ExecutionOutcome:
@@ -48,10 +58,14 @@ async def read_execution(context: ToolContext, execution_id: UUID) -> ExecutionO
     """
     view = view_execution(await own_columns(context, execution_id))
     requests: Sequence[RequestView] = ()
-    if view.status is ExecutionStatus.WAITING_FOR_USER:
+    if view.status in WAITING:
         requests = await open_requests(context, execution_id)
-    next_step = describe_next_step(view, requests)
-    return ExecutionOutcome(**dict(view), input_requests=list(requests), next_step=next_step)
+    return ExecutionOutcome(
+        **dict(view),
+        input_requests=list(requests),
+        answered_requests=list(await answered_requests(context, execution_id)),
+        next_step=describe_next_step(view, requests),
+    )
 
 
 async def own_columns(context: ToolContext, execution_id: UUID) -> Mapping[str, Any]:
@@ -79,7 +93,7 @@ def describe_next_step(view: ExecutionView, requests: Sequence[RequestView]) -> 
             )
         case ExecutionStatus.CANCELLED:
             return "The execution was cancelled: report it to the user; don't start it again."
-        case ExecutionStatus.WAITING_FOR_USER:
+        case status if status is ExecutionStatus.WAITING_FOR_USER or requests:
             return _describe_requests(requests)
         case ExecutionStatus.PAUSED:
             return (
@@ -112,25 +126,46 @@ def _describe_requests(requests: Sequence[RequestView]) -> str:
     return " ".join([*steps, "Then wait with watch_execution."])
 
 
-async def _wait(context: ToolContext, execution_id: UUID) -> None:
-    """Return when the execution has settled, or when the client should ask again."""
+async def await_settled(context: ToolContext, execution_id: UUID) -> None:
+    """Return when the execution has ended or needs the client, or when the client should ask again.
+
+    Progress is reported meanwhile.
+    """
     limit = LONGEST_WAIT_SECONDS if context.wants_progress else WAIT_SECONDS
     try:
         context.call.become_stream()
     except RateLimitedError:
         return
-    began = time.monotonic()
+    began = reported = time.monotonic()
     with metrics.WAITS.track_inprogress():
-        while (waited := time.monotonic() - began) < limit:
-            await context.gateway.watcher.settled(
-                execution_id, min(PROGRESS_SECONDS, limit - waited)
-            )
-            await context.call.require_current_credentials()
+        while (now := time.monotonic()) < began + limit:
             columns = await own_columns(context, execution_id)
-            if columns["status"] in SETTLED:
+            if await is_settled(context, columns):
                 return
-            waited = time.monotonic() - began
-            await context.report_progress(round(waited, 1), describe_progress(columns))
+            if now - reported >= PROGRESS_SECONDS:
+                reported = now
+                await context.report_progress(round(now - began, 1), describe_progress(columns))
+            await _wait_for_change(context, columns, min(PROGRESS_SECONDS, began + limit - now))
+            await context.call.require_current_credentials()
+
+
+async def is_settled(context: ToolContext, columns: Mapping[str, Any]) -> bool:
+    """Whether the execution has ended, is paused, or waits for an answer.
+
+    After an answer it still has the status `waiting_for_user` until its workflow continues.
+    """
+    if columns["status"] in WAITING:
+        return bool(await open_requests(context, columns["id"]))
+    return columns["status"] in SETTLED
+
+
+async def _wait_for_change(
+    context: ToolContext, columns: Mapping[str, Any], seconds: float
+) -> None:
+    if columns["status"] == ExecutionStatus.WAITING_FOR_USER:
+        await asyncio.sleep(min(ANSWERED_SECONDS, seconds))
+    else:
+        await context.gateway.watcher.settled(columns["id"], seconds)
 
 
 def describe_progress(columns: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from persistence.executions import events
 from persistence.executions.queries import select_tree
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.ledger import UserRow
 from persistence.tables.sessions import InputRequestRow
 
 
@@ -45,6 +46,26 @@ async def list_open(
         .order_by(InputRequestRow.id)
     )
     return rows.all()
+
+
+async def list_answered(
+    session: AsyncSession, execution_id: UUID, *, limit: int
+) -> Sequence[Row[InputRequestRow, str]]:
+    """The latest answered requests of an execution and its subtasks, with who answered.
+
+    Oldest first.
+    """
+    rows = await session.execute(
+        select(InputRequestRow, UserRow.subject)
+        .join(UserRow, UserRow.id == InputRequestRow.answered_by)
+        .where(
+            InputRequestRow.execution_id.in_(select_tree(execution_id)),
+            InputRequestRow.status == "answered",
+        )
+        .order_by(InputRequestRow.answered_at.desc())
+        .limit(limit)
+    )
+    return rows.all()[::-1]
 
 
 async def is_in_tree(session: AsyncSession, row: InputRequestRow, execution_id: UUID) -> bool:

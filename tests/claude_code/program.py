@@ -263,6 +263,25 @@ class Terminal:
         await self.shows(text)
         self.press(ENTER)
 
+    async def choose(self, number: int) -> None:
+        """In a form with a choice and a text: choose the option with this number, and accept.
+
+        Each key waits until the focus has moved: the program reads two keys at once as a paste.
+        """
+        await self.shows("Esc to answer later")
+        await self._press_until(RIGHT, "Space to select")
+        for _ in range(number - 1):
+            await self._press_until(DOWN, PROMPT)
+        await self._press_until(ENTER, f"{PROMPT} ")
+        await self._press_until(ENTER, f"{PROMPT} Accept")
+        self.forget()
+        self.press(ENTER)
+
+    async def _press_until(self, keys: str, words: str) -> None:
+        self.forget()
+        self.press(keys)
+        await self.shows(words)
+
     def close(self) -> None:
         """Stop reading."""
         asyncio.get_running_loop().remove_reader(self._descriptor)

@@ -14,12 +14,11 @@ from api.live_updates import Subscription
 from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, StartedWork, ToolArguments
 from api.mcp.views import ArtifactView, View, view_artifact
-from api.mcp.work import ExecutionOutcome, own_columns, read_execution
+from api.mcp.work import ExecutionOutcome, is_settled, own_columns, read_execution
 from definitions.tasks import Usd
 from domain.states import ExecutionStatus
 from persistence.db.paging import Window
 from persistence.executions import events
-from persistence.executions.cached_reads import SETTLED
 from persistence.sessions import artifacts
 from services.definitions.inputs import Name
 from services.executions import starting
@@ -163,7 +162,7 @@ async def _watch_execution(context: ToolContext, arguments: WatchExecutionArgume
     watcher, user_id = context.gateway.watcher, context.call.principal.user_id
     deadline = time.monotonic() + arguments.timeout_seconds
     with watcher.subscribed(execution_id, user_id) as watched:
-        if not _is_news(columns, after):
+        if not await _is_news(context, columns, after):
             await watcher.watch(execution_id)
             await _wait_for_news(context, watched, execution_id, after, deadline)
     await context.call.require_current_credentials()
@@ -181,15 +180,15 @@ async def _wait_for_news(
 ) -> None:
     while (left := deadline - time.monotonic()) > 0:
         await watched.changed(min(left, FALLBACK_SECONDS))
-        if _is_news(await own_columns(context, execution_id), after):
+        if await _is_news(context, await own_columns(context, execution_id), after):
             return
 
 
-def _is_news(columns: Mapping[str, Any], after: int) -> bool:
+async def _is_news(context: ToolContext, columns: Mapping[str, Any], after: int) -> bool:
     """Whether the model should act now: the execution has ended, or has come to need a person."""
     if ExecutionStatus(columns["status"]).is_terminal:
         return True
-    return columns["status"] in SETTLED and columns["event_seq"] > after
+    return columns["event_seq"] > after and await is_settled(context, columns)
 
 
 async def _read_latest_events(

@@ -1,0 +1,137 @@
+"""Asks the person at the client: an open input request becomes an elicitation of the call.
+
+Clients of the revision 2026-07-28 get it as the result of the call (`input_required`), and repeat
+the call with the response. The state that they return names the execution, so that a repeated call
+starts nothing. It is sealed: another user or another call can't use it.
+"""
+
+from uuid import UUID
+
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    InputRequest,
+    InputRequiredResult,
+)
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from api.mcp.context import ToolContext
+from api.mcp.work import ExecutionOutcome, await_settled, read_execution
+from services.executions import elicitations
+from services.executions.elicitations import Elicitation, ElicitationResponse, Mode
+
+MOST_ROUNDS = 9
+"""Elicitations in one call; Claude Code repeats a call ten times (measured with 2.1.332)."""
+
+
+class CallState(BaseModel):
+    """What a client returns with the next round of a call."""
+
+    model_config = ConfigDict(frozen=True)
+
+    execution_id: UUID
+    rounds: int = 0
+
+
+async def finish_call(
+    context: ToolContext, state: CallState
+) -> ExecutionOutcome | InputRequiredResult:
+    """Wait until the execution has ended, or needs a person; ask the person at the client.
+
+    If there is no way to ask, or the person was asked often enough, the result has the link to the
+    page of the request.
+    """
+    await await_settled(context, state.execution_id)
+    if can_ask(context) and state.rounds < MOST_ROUNDS:
+        elicitation = await find_elicitation(context, state.execution_id)
+        if elicitation is not None:
+            following = state.model_copy(update={"rounds": state.rounds + 1})
+            return InputRequiredResult(
+                input_requests={elicitation.key: render_elicitation(elicitation)},
+                request_state=following.model_dump_json(),
+            )
+    return await read_execution(context, state.execution_id)
+
+
+async def continue_call(
+    context: ToolContext, params: CallToolRequestParams
+) -> ExecutionOutcome | InputRequiredResult:
+    """Continue a call that the client repeats, with the responses of the person.
+
+    A closed elicitation ends the call, and its request stays open.
+
+    Raises:
+        MCPError: the state is not one of ours.
+    """
+    state = _read_state(params.request_state)
+    responses = params.input_responses or {}
+    is_closed = False
+    for key, response in responses.items():
+        if isinstance(response, ElicitResult):
+            is_closed |= response.action == "cancel"
+            await apply_response(context, state.execution_id, key, response)
+    if is_closed:
+        return await read_execution(context, state.execution_id)
+    return await finish_call(context, state)
+
+
+def can_ask(context: ToolContext) -> bool:
+    """Whether the call can return an elicitation."""
+    is_modern = context.request.protocol_version in MODERN_PROTOCOL_VERSIONS
+    return is_modern and bool(modes_of(context))
+
+
+def modes_of(context: ToolContext) -> frozenset[Mode]:
+    """How the client can ask a person. A client that names no mode shows forms."""
+    capabilities = context.client_capabilities
+    declared = capabilities.elicitation if capabilities else None
+    if declared is None:
+        return frozenset()
+    modes: set[Mode] = set()
+    if declared.form is not None or declared.url is None:
+        modes.add("form")
+    if declared.url is not None:
+        modes.add("url")
+    return frozenset(modes)
+
+
+async def find_elicitation(context: ToolContext, execution_id: UUID) -> Elicitation | None:
+    """The request that the client should show now."""
+    async with context.reading() as session:
+        return await elicitations.find_elicitation(
+            session, execution_id, context.request_page, modes_of(context)
+        )
+
+
+def render_elicitation(elicitation: Elicitation) -> InputRequest:
+    """An elicitation as clients get it."""
+    if elicitation.schema is None:
+        page = ElicitRequestURLParams(message=elicitation.message, url=elicitation.url)
+        return ElicitRequest(params=page)
+    form = ElicitRequestFormParams(
+        message=elicitation.message, requested_schema=dict(elicitation.schema)
+    )
+    return ElicitRequest(params=form)
+
+
+async def apply_response(
+    context: ToolContext, execution_id: UUID, key: str, response: ElicitResult
+) -> None:
+    """Apply the response of a person at the client."""
+    given = ElicitationResponse(key, response.action, response.content)
+    async with context.transaction() as work:
+        await elicitations.respond(work, execution_id, given, context.request_page)
+
+
+def _read_state(given: str | None) -> CallState:
+    try:
+        return CallState.model_validate_json(given or "")
+    except ValidationError as error:
+        message = "The requestState is not one of Perdure's; call the tool again without it."
+        raise MCPError(INVALID_PARAMS, message) from error
