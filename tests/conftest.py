@@ -52,8 +52,10 @@ hypothesis.settings.register_profile("long", UNTIMED, max_examples=2000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--record-histories`: see tests/replay."""
+    """`--record-histories`: see tests/replay. `--budget-trees`: see tests/properties."""
     parser.addoption("--record-histories", action="store_true", help="write tests/replay/histories")
+    trees = "the seeds of the trees of executions in the long test of budgets"
+    parser.addoption("--budget-trees", default="2-31", help=trees)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

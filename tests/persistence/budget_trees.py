@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -15,6 +16,7 @@ from tests.persistence.opened import Opened, opened
 _WRONG = text("""
 WITH RECURSIVE below AS (
     SELECT execution_id AS account, execution_id AS id FROM budgets
+    WHERE root_id = coalesce(CAST(:root_id AS uuid), root_id)
     UNION
     SELECT below.account, e.id FROM executions e JOIN below ON e.parent_execution_id = below.id
 ),
@@ -30,6 +32,11 @@ WHERE (spent, reserved) <> (spent_usd, reserved_usd)
 
 _ROOT = text("""
 SELECT spent_usd, reserved_usd FROM budgets WHERE execution_id = :id
+""")
+
+_OPEN_CALLS = text("""
+SELECT c.execution_id FROM budgets b JOIN model_calls c ON c.execution_id = b.execution_id
+WHERE b.root_id = :id AND c.status = 'intended'
 """)
 
 
@@ -55,10 +62,11 @@ async def _start(database: Database, child: NewChild) -> Opened:
     return execution
 
 
-async def check_accounts(database: Database) -> None:
-    """Each account holds what the calls of its tree cost and reserve."""
+async def check_accounts(database: Database, *, root: Opened | None = None) -> None:
+    """Each account, of one tree or of all, holds what the calls of its tree cost and reserve."""
     async with database.reading() as session:
-        assert (await session.execute(_WRONG)).all() == []
+        parameters = {"root_id": root.id if root else None}
+        assert (await session.execute(_WRONG, parameters)).all() == []
 
 
 async def read_sums(execution: Opened) -> tuple[Any, Any]:
@@ -66,3 +74,9 @@ async def read_sums(execution: Opened) -> tuple[Any, Any]:
     async with execution.database.reading() as session:
         row = (await session.execute(_ROOT, {"id": execution.id})).one()
         return row.spent_usd, row.reserved_usd
+
+
+async def read_open_calls(root: Opened) -> set[UUID]:
+    """The executions of a tree that have a call in flight."""
+    async with root.database.reading() as session:
+        return set(await session.scalars(_OPEN_CALLS, {"id": root.id}))
