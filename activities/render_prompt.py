@@ -14,6 +14,7 @@ from agent_library.built_in import built_in_agents
 from contracts.execution import RenderPromptResult
 from definitions.tasks import TaskDefinition
 from domain.agents import system_prompt_of
+from domain.builtin_tools import BUILTIN_TOOLS
 from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
@@ -23,7 +24,6 @@ from domain.tool_calls import ToolSpec
 from persistence.db.database import Database
 from persistence.executions import prompts
 from persistence.executions.prompts import PromptSource
-from tools.specs import BUILTIN_TOOLS
 
 NOT_RUN = "The previous execution of this session ended before the call was run."
 NOT_SHARED = "This call was not run: the conversation was forked before it had a result."

@@ -90,6 +90,14 @@ def input_expired(request: OpenRequest) -> Event:
     )
 
 
+def input_cancelled(request: OpenRequest, reason: str) -> Event:
+    """An input request needs no answer any more."""
+    return Event(
+        "input.cancelled",
+        {"input_request_id": str(request.id), "kind": request.kind, "reason": reason},
+    )
+
+
 def subtask_started(child: NewChild) -> Event:
     """A subtask was recorded; the workflow starts it."""
     return Event("subtask.started", {"execution_id": str(child.id), "title": child.title})

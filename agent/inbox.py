@@ -1,6 +1,6 @@
 """Applying signals, answers and expiries to the run state. Pure: state in, step out."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 
 from agent import events, input_requests
@@ -9,6 +9,7 @@ from agent.subtasks import describe_result
 from domain.answers import read_default
 from domain.errors import ErrorCode
 from domain.events import Event
+from domain.people import RequestKind
 from domain.steps import (
     ChildResult,
     Failure,
@@ -22,6 +23,13 @@ from domain.steps import (
 
 CANCEL, MESSAGE = "cancel", "message"
 """Kinds of signals that the loop handles separately; the others are consumed when they are read."""
+
+BUDGET_RELEASED = "budget_released"
+"""The next call, which did not fit into a budget, fits now."""
+
+MAX_DEFAULT_APPROVALS = 8
+"""How often a default answer calls the provider again in a turn that its spend limit refuses: as
+often as another failed call (chosen). A person may call more often."""
 
 REFUSALS = frozenset({"deny", "skip"})
 """Decisions that run nothing. As default answers they are no person's."""
@@ -49,6 +57,8 @@ def apply(state: RunState, inbox: Inbox) -> Step:
     for child in inbox.children:
         calls += _apply_child(state, child)
         new_events.append(events.subtask_completed(child))
+    released = [*_take_budget_requests(state)] if _is_budget_released(inbox) else []
+    new_events += [events.input_cancelled(request, BUDGET_RELEASED) for request in released]
     known = {signal.id for signal in state.unsent_messages}
     state.unsent_messages += [
         signal for signal in inbox.signals if signal.kind == MESSAGE and signal.id not in known
@@ -60,7 +70,24 @@ def apply(state: RunState, inbox: Inbox) -> Step:
         for signal in inbox.signals
         if _is_consumed_on_read(signal) and signal.payload.get("input_request_id") not in finishing
     ]
-    return Step(tool_calls=calls, events=new_events, consumed=consumed, failure=failure)
+    return Step(
+        tool_calls=calls,
+        cancelled_requests=[request.id for request in released],
+        events=new_events,
+        consumed=consumed,
+        failure=failure,
+    )
+
+
+def _is_budget_released(inbox: Inbox) -> bool:
+    return any(signal.kind == BUDGET_RELEASED for signal in inbox.signals)
+
+
+def _take_budget_requests(state: RunState) -> Iterator[OpenRequest]:
+    """Remove the open requests for a higher budget: the next call is tried without an answer."""
+    for request in list(state.requests.values()):
+        if request.kind is RequestKind.BUDGET and request.schema is not None:
+            yield state.requests.pop(request.id)
 
 
 def _is_consumed_on_read(signal: Signal) -> bool:
@@ -138,6 +165,17 @@ async def apply_expiries(
     )
 
 
+def _limit_default_approvals(state: RunState) -> Failure | None:
+    """The failure of an execution whose default answer has called the provider too often."""
+    if state.spend_limit_failures <= MAX_DEFAULT_APPROVALS:
+        return None
+    message = (
+        f"The provider's spend limit was reached {state.spend_limit_failures} times in this turn; "
+        "the task's default answer does not call again. Raise the limit, then retry."
+    )
+    return Failure(ErrorCode.MODEL_ERROR, message)
+
+
 async def _expire(
     state: RunState, request: OpenRequest, call: ToolCall | None, default_problem: DefaultProblem
 ) -> ToolCall | Failure | None:
@@ -162,7 +200,7 @@ async def _expire(
             return None
         # Only a person raises a budget: the request for that has a schema.
         if problem is None and call is None and decision == "approve" and request.schema is None:
-            return None
+            return _limit_default_approvals(state)
         if problem is not None:
             reason = f"The task's default answer does not fit: {problem}"
         elif message := answer.get("message"):

@@ -196,6 +196,7 @@ class ModelTurn:
             error.detail, self._state.snapshot.people, datetime.now(UTC)
         )
         self._state.failures_in_a_row = 0
+        self._state.spend_limit_failures += 1
         return await self._ask(step, request)
 
     async def _retry(self, step: Step, retry: Retry, *, reason: str) -> Stop | None:

@@ -49,6 +49,7 @@ class RunState:
         self.turn = snapshot.turn
         self.cost_usd: Decimal = snapshot.cost_usd
         self.failures_in_a_row = snapshot.failures_in_a_row
+        self.spend_limit_failures = snapshot.spend_limit_failures
         self.tries = snapshot.tries
         self.segment_turns = 0
         self.calls = {call.id: call for call in snapshot.tool_calls}

@@ -184,6 +184,7 @@ class Timeline(Display):
             "tool.denied": self._end_tool,
             "input.requested": _format_request,
             "input.answered": lambda _: [("✎ answered", "magenta")],
+            "input.cancelled": lambda _: [("no answer needed any more", "yellow")],
             "input.expired": lambda _: [("not answered in time", "yellow")],
             "subtask.started": lambda data: [f"  ⤷ subtask: {data.get('title')}"],
             "subtask.completed": lambda data: [f"  ⤶ subtask {data.get('status')}"],

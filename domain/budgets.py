@@ -95,24 +95,28 @@ def raise_limits(
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An execution whose call of at most `needed_usd` waits for reservations on its path."""
+    """An execution whose call of at most `needed_usd` does not fit into the accounts on its path.
+
+    It waits for reservations, or, if `is_asking`, for a person to raise a budget.
+    """
 
     execution_id: UUID
     path: Sequence[UUID]
     needed_usd: Decimal
+    is_asking: bool = False
 
 
 def choose_woken(accounts: Mapping[UUID, Account], waiting: Sequence[Waiting]) -> Sequence[UUID]:
-    """The executions that can continue now, of those that wait, the longest waiting first.
+    """The executions that can continue now, of those that wait, in the order of `waiting`.
 
     Each one that fits counts as reserved for those after it, so that as many are woken as fit. One
-    that can never fit is woken too: it asks for a higher budget, or fails.
+    that can never fit is woken too, unless it is asking: it asks for a higher budget, or fails.
     """
     now = dict(accounts)
     woken = []
     for execution in waiting:
         shortage = find_shortage([now[i] for i in execution.path], execution.needed_usd)
-        if shortage is not None and shortage.is_temporary:
+        if shortage is not None and (shortage.is_temporary or execution.is_asking):
             continue
         woken.append(execution.execution_id)
         if shortage is None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from domain.errors import ModelFailureKind
+
 Block = Mapping[str, Any]
 """An Anthropic content block, normalised when it is received, then never edited; the order of its
 keys is kept."""
@@ -95,3 +97,19 @@ class ModelResponse:
     malformed_inputs: Mapping[str, str] = field(default_factory=dict)
     is_usage_complete: bool = True
     rate_limits: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCounts:
+    """How often the call of a turn failed: since the last spend limit, and at the spend limit."""
+
+    in_a_row: int
+    at_spend_limit: int
+
+
+def count_failures(kinds: Sequence[str | None]) -> FailureCounts:
+    """Count the failures of a turn's call, the oldest first."""
+    in_a_row = 0
+    for kind in kinds:
+        in_a_row = 0 if kind == ModelFailureKind.QUOTA else in_a_row + 1
+    return FailureCounts(in_a_row, sum(kind == ModelFailureKind.QUOTA for kind in kinds))

@@ -259,6 +259,8 @@ class Step:
     """New states of tool calls that already have a row."""
     requests: Sequence[NewRequest] = ()
     expired_requests: Sequence[UUID] = ()
+    cancelled_requests: Sequence[UUID] = ()
+    """Open requests that no longer need an answer."""
     children: Sequence[NewChild] = ()
     artifacts: Sequence[NewArtifact] = ()
     events: Sequence[Event] = ()
@@ -337,7 +339,7 @@ class Snapshot:
     running_ms: int
     stalled_attempts: int
     failures_in_a_row: int
-    """Tries of the current turn that failed at the provider."""
+    """Tries of the current turn that failed at the provider, since the last spend limit."""
     tries: int
     """All tries of the current turn."""
     lost_intent_sha256: bytes | None
@@ -345,6 +347,8 @@ class Snapshot:
     tool_calls: Sequence[ToolCall] = ()
     """Tool calls of the last turn, until their results are in the transcript."""
     open_requests: Sequence[OpenRequest] = field(default_factory=tuple)
+    spend_limit_failures: int = 0
+    """Tries of the current turn that failed at the provider's spend limit."""
     has_unread: bool = False
     is_pause_requested: bool = False
     """A pause was requested and no resume since."""

@@ -2,16 +2,9 @@
 
 from dataclasses import dataclass
 
+from domain.builtin_tools import MAX_TIMEOUT_SECONDS
+
 MIB = 1024 * 1024
-
-MAX_TIMEOUT_SECONDS = 600
-"""Longest time-out of a command: below a segment's 15 minutes, so that it can end in time."""
-
-MAX_COMMAND_BYTES = 128_000
-"""Longest command: Linux refuses a single argument of 128 KiB (MAX_ARG_STRLEN)."""
-
-MAX_CONTENT_CHARACTERS = 1_000_000
-"""Longest content for `write_file`: several times what a model can write in one turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
+from domain.builtin_tools import MAX_COMMAND_BYTES
 from domain.errors import ToolInputError
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
 from domain.workspace_paths import Identity, identity_of
 from tools.commands import HeldCommand, held
 from tools.disk import WorkspaceDisk
 from tools.launch import Confinement, HeldJob
-from tools.limits import MAX_COMMAND_BYTES, ToolLimits
+from tools.limits import ToolLimits
 from tools.output import Spool, encoded, show
 from tools.paths import Workspace
 from tools.priorities import ProcessorShares

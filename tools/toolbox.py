@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from domain.builtin_tools import BUILTIN_TOOLS
 from domain.errors import SandboxUnavailableError, ToolInputError
 from domain.tool_calls import (
     OnStarted,
@@ -32,7 +33,7 @@ from tools.paths import Workspace
 from tools.processes import end_group
 from tools.sandbox import Bubblewrap
 from tools.shell import Shell
-from tools.specs import BUILTIN_TOOLS, input_problem
+from tools.specs import input_problem
 from tools.workspaces import Site, Workspaces
 
 _LEFTOVERS_SECONDS = 7 * 24 * 3600

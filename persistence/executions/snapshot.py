@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
 from domain.errors import ErrorCode
-from domain.model_calls import Prefix
+from domain.model_calls import Prefix, count_failures
 from domain.people import RequestKind
 from domain.states import ExecutionStatus
 from domain.steps import (
@@ -153,11 +153,14 @@ async def _load_progress(
     """The progress of calls and requests, by the names of the snapshot's fields."""
     tries = await _tries(session, taken.id)
     is_open = bool(tries) and tries[-1].status != CallStatus.SUCCEEDED
-    failed = [t for t in tries if t.status == CallStatus.FAILED]
+    failures = count_failures(
+        [t.error_kind for t in tries if is_open and t.status == CallStatus.FAILED]
+    )
     return {
         "turn": tries[-1].turn if tries else 0,
         "tries": len(tries) if is_open else 0,
-        "failures_in_a_row": len(failed) if is_open else 0,
+        "failures_in_a_row": failures.in_a_row,
+        "spend_limit_failures": failures.at_spend_limit,
         "tool_calls": await _open_tool_calls(session, taken.id, transcript),
         "open_requests": await _open_requests(session, taken.id),
     }
@@ -170,7 +173,7 @@ async def _tries(session: AsyncSession, execution_id: UUID) -> Sequence[Any]:
         select(ModelCallRow.turn).where(*live).order_by(ModelCallRow.turn.desc()).limit(1)
     ).scalar_subquery()
     result = await session.execute(
-        select(ModelCallRow.turn, ModelCallRow.status)
+        select(ModelCallRow.turn, ModelCallRow.status, ModelCallRow.error_kind)
         .where(*live, ModelCallRow.turn == last)
         .order_by(ModelCallRow.try_number)
     )

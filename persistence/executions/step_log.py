@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import insert, select, text, update
@@ -162,28 +162,32 @@ class ExecutionRecord:
             ArtifactRow(user_id=self._user_id, execution_id=self._id, **asdict(artifact))
             for artifact in step.artifacts
         )
-        await self._expire(session, step.expired_requests)
+        await self._close(session, step.expired_requests, "expired")
+        await self._close(session, step.cancelled_requests, "cancelled")
         for child in step.children:
             await self._insert_child(session, child)
 
-    async def _expire(self, session: AsyncSession, ids: Sequence[UUID]) -> None:
+    async def _close(
+        self, session: AsyncSession, ids: Sequence[UUID], status: Literal["expired", "cancelled"]
+    ) -> None:
+        """Close open requests without an answer."""
         if not ids:
             return
-        expired = await session.execute(
+        closed = await session.execute(
             update(InputRequestRow)
             .where(InputRequestRow.id.in_(ids), InputRequestRow.status == "open")
-            .values(status="expired")
+            .values(status=status)
             .returning(InputRequestRow.id, InputRequestRow.kind, InputRequestRow.on_expiry)
         )
-        rows = expired.all()
+        rows = closed.all()
         if len(rows) != len(ids):
             # The record is newer than this attempt knows; the next attempt reads it.
-            raise AlreadyAnsweredError("A request was answered while it expired.")
+            raise AlreadyAnsweredError("A request was answered while it was closed.")
         for row in rows:
             await audit.record(
                 session,
                 audit.ENGINE,
-                "input_request.expire",
+                "input_request.expire" if status == "expired" else "input_request.cancel",
                 ("input_request", row.id),
                 after={
                     "kind": row.kind,
@@ -304,7 +308,12 @@ class ExecutionRecord:
 def _has_rare_parts(step: Step) -> bool:
     """Whether the step needs more than one statement."""
     return bool(
-        step.consumed or step.requests or step.expired_requests or step.children or step.artifacts
+        step.consumed
+        or step.requests
+        or step.expired_requests
+        or step.cancelled_requests
+        or step.children
+        or step.artifacts
     )
 
 

@@ -98,7 +98,8 @@ async def raise_limits(
 ) -> Mapping[UUID, Decimal]:
     """Raise the budget that is short for the execution's next call; returns the new limits.
 
-    The executions on its path are locked (`lock_executions`).
+    The executions on its path are locked (`lock_executions`). Others of its tree whose calls now
+    fit get a signal, also those that ask.
     """
     path = await lock_path(session, execution_id)
     needed = await session.scalar(_SQL["read_needed"], {"execution_id": execution_id})
@@ -108,7 +109,7 @@ async def raise_limits(
         row.budget_usd = limit
     await session.flush()
     if raised:
-        await _wake_waiting(session, path[0].execution_id)
+        await _wake_waiting(session, path[0].execution_id, first_id=execution_id)
     return raised
 
 
@@ -134,22 +135,28 @@ async def _change(
     await session.execute(_SQL["change"], parameters)
 
 
-async def _wake_waiting(session: AsyncSession, root_id: UUID) -> None:
-    """Signal the executions of a tree whose calls fit now; the root's account is locked."""
-    rows = (await session.execute(_SQL["list_waiting"], {"root_id": root_id})).all()
-    waiting = [Waiting(row.execution_id, row.path, row.needed_usd) for row in rows]
+async def _wake_waiting(
+    session: AsyncSession, root_id: UUID, *, first_id: UUID | None = None
+) -> None:
+    """Signal the executions of a tree whose calls fit now; the root's account is locked.
+
+    The call of `first_id` has precedence.
+    """
+    parameters = {"root_id": root_id, "first_id": first_id}
+    rows = (await session.execute(_SQL["list_waiting"], parameters)).all()
+    waiting = [Waiting(row.execution_id, row.path, row.needed_usd, row.is_asking) for row in rows]
     if not waiting:
         return
     ids = list({account for execution in waiting for account in execution.path})
     found = _accounts((await session.execute(_SQL["read_accounts"], {"ids": ids})).all())
     woken = budgets.choose_woken({a.execution_id: a for a in found}, waiting)
     if woken:
-        parameters = {
+        wake = {
             "ids": list(woken),
             "wake_channel": WAKE_CHANNEL,
             "relay_channel": RELAY_CHANNEL,
         }
-        await session.execute(_SQL["wake"], parameters)
+        await session.execute(_SQL["wake"], wake)
 
 
 def _accounts(rows: Sequence[Row[Any]]) -> Path:

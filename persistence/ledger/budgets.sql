@@ -52,10 +52,12 @@ UPDATE budgets SET
 WHERE execution_id = :execution_id
 
 -- name: list_waiting
-SELECT b.execution_id, b.path, b.needed_usd
+-- The executions of a tree whose calls do not fit: `first_id`, then those that wait for
+-- reservations, the longest waiting first, then those that ask for a higher budget.
+SELECT b.execution_id, b.path, b.needed_usd, b.waits_since IS NULL AS is_asking
 FROM budgets b JOIN executions e ON e.id = b.execution_id
-WHERE b.root_id = :root_id AND b.waits_since IS NOT NULL AND e.status NOT IN ($terminal)
-ORDER BY b.waits_since
+WHERE b.root_id = :root_id AND b.needed_usd IS NOT NULL AND e.status NOT IN ($terminal)
+ORDER BY b.execution_id = CAST(:first_id AS uuid) DESC, b.waits_since, b.execution_id
 
 -- name: read_accounts
 SELECT b.execution_id, e.budget_usd AS limit_usd, b.spent_usd, b.reserved_usd
@@ -65,7 +67,8 @@ WHERE b.execution_id = ANY(:ids)
 -- name: wake
 -- The relay wakes the workflows.
 WITH woken AS (
-    UPDATE budgets SET waits_since = NULL WHERE execution_id = ANY(:ids) RETURNING execution_id
+    UPDATE budgets SET needed_usd = NULL, waits_since = NULL
+    WHERE execution_id = ANY(:ids) RETURNING execution_id
 ),
 new_signals AS (
     INSERT INTO signals (id, execution_id, kind, payload, wake_at)

@@ -1,14 +1,17 @@
 """Rules for `thinking` and `human_input_policy`; each problem contains its field."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from definitions.tasks import SdkOptions, TaskDefinition
 from domain.answers import Asked, check_default
-from domain.engine_tools import ASK_USER
+from domain.builtin_tools import BUILTIN_TOOLS
+from domain.engine_tools import ASK_USER, ENGINE_TOOLS
 from domain.errors import FieldProblem
 from domain.people import RequestKind
 from domain.permissions import Permissions, valid_rules
+from services.definitions.json_schemas import value_problems
+from services.unit_of_work import UnitOfWork
 
 _POLICY = ("body", "human_input_policy")
 _UNPLANNED = (Asked(RequestKind.BUDGET), Asked(RequestKind.EFFECT_CHECK))
@@ -39,30 +42,39 @@ def _tokens_problem(tokens: Any, max_tokens: int | None) -> str | None:
     return None
 
 
-def input_policy_problems(definition: TaskDefinition) -> Iterator[FieldProblem]:
+async def input_policy_problems(work: UnitOfWork, definition: TaskDefinition) -> list[FieldProblem]:
     """Problems of the policy: a default answer must be explicit, and fit what it would answer."""
     policy = definition.human_input_policy
+    problems = []
     if policy.on_expiry == "escalate":
         hint = "Escalation is not available yet; use wait, fail, deny or default."
-        yield FieldProblem((*_POLICY, "on_expiry"), hint, "not_available")
+        problems.append(FieldProblem((*_POLICY, "on_expiry"), hint, "not_available"))
     if policy.default_answer is not None:
-        yield from _default_problems(definition)
+        problems += await _default_problems(work, definition)
     elif policy.on_expiry == "default":
         hint = 'on_expiry default requires a default_answer, such as {"decision": "deny"}.'
-        yield FieldProblem((*_POLICY, "default_answer"), hint, "missing")
+        problems.append(FieldProblem((*_POLICY, "default_answer"), hint, "missing"))
+    return problems
 
 
-def _default_problems(definition: TaskDefinition) -> Iterator[FieldProblem]:
+async def _default_problems(work: UnitOfWork, definition: TaskDefinition) -> list[FieldProblem]:
     """Problems of the default answer with each kind of request that it would answer.
 
     A task that asks no person by its rules may still get a budget request or an effect check.
     """
     default = definition.human_input_policy.default_answer
     asked = _expected_requests(definition.permissions)
-    found = [check_default(request, default).problems for request in asked or _UNPLANNED]
-    if asked or all(found):
-        for problem in next(filter(None, found), ()):
-            yield FieldProblem((*_POLICY, "default_answer", problem.loc[-1]), problem.msg)
+    found = [await _request_problems(work, request, default) for request in asked or _UNPLANNED]
+    return next(filter(None, found), []) if asked or all(found) else []
+
+
+async def _request_problems(work: UnitOfWork, asked: Asked, default: Any) -> list[FieldProblem]:
+    check = check_default(asked, default)
+    loc = (*_POLICY, "default_answer")
+    problems = [FieldProblem((*loc, found.loc[-1]), found.msg) for found in check.problems]
+    for schema in check.schemas:
+        problems += await value_problems(work, schema.schema, schema.value, (*loc, *schema.loc[1:]))
+    return problems
 
 
 def _expected_requests(permissions: Permissions) -> Sequence[Asked]:
@@ -72,10 +84,21 @@ def _expected_requests(permissions: Permissions) -> Sequence[Asked]:
         found.append(Asked(RequestKind.QUESTION))
     if permissions.mode != "bypassPermissions":
         found += [
-            Asked(RequestKind.APPROVAL, tool_name=tool, permissions=permissions)
+            Asked(
+                RequestKind.APPROVAL,
+                tool_name=tool,
+                tool_input_schema=_input_schema(tool),
+                permissions=permissions,
+            )
             for tool in _tools_to_approve(permissions)
         ]
     return found
+
+
+def _input_schema(tool: str) -> Mapping[str, Any] | None:
+    """The schema of a tool's input; None for tools of MCP servers, which are not yet known."""
+    spec = BUILTIN_TOOLS.get(tool) or ENGINE_TOOLS.get(tool)
+    return spec.input_schema if spec is not None else None
 
 
 def _tools_to_approve(permissions: Permissions) -> Iterator[str]:

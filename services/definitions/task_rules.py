@@ -79,7 +79,7 @@ async def _find_problems(
     config = definition.notification_config
     return resolved, [
         *_definition_problems(definition, agent, settings),
-        *policy_rules.input_policy_problems(resolved),
+        *await policy_rules.input_policy_problems(work, resolved),
         *await _schema_problems(work, definition),
         *agent_problems,
         *group_problems,

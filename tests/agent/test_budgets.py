@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.states import TERMINAL, ExecutionStatus
 from tests.agent.in_memory.driver import InMemoryRun, Runner, script, use
 from tests.agent.in_memory.rows import StoredExecution
 
@@ -199,6 +199,26 @@ async def test_a_subtasks_request_raises_all_budgets_that_are_short(runner: Runn
     assert (await run.row()).budget_usd == Decimal("0.2")
     assert (await child.row()).budget_usd == before + Decimal("0.15")
     assert (await child.row()).status == ExecutionStatus.COMPLETED
+
+
+async def test_one_raise_continues_all_that_then_fit(runner: Runner) -> None:
+    """Ten subtasks ask for the same budget; one answer is enough."""
+    part = delegate(LISTING, {"text": "part"})
+    run = await runner.start({"tool_use": [part] * 10}, {"text": "done"}, **definition(0.2))
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
+    children = await run.children()
+    waits = [ExecutionStatus.WAITING_FOR_USER, *TERMINAL]
+    await runner.wait_until(
+        lambda: all(child._execution.status in waits for child in children), "the requests"
+    )
+    asking = [child for child in children if not child._execution.status.is_terminal]
+    assert len(asking) > 2
+    await asking[-1].answer(await asking[-1].wait_for_request(), values={"max_budget_usd": 5})
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
+    assert {(await child.row()).status for child in children} == {ExecutionStatus.COMPLETED}
+    for child in asking[:-1]:
+        assert [request.status for request in await child.requests()] == ["cancelled"]
+        assert "input.cancelled" in await child.event_types()
 
 
 async def test_a_person_may_stop_it(runner: Runner) -> None:

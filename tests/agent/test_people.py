@@ -261,6 +261,19 @@ QUOTA = {
 }  # fmt: skip
 
 
+APPROVING = {
+    "due_seconds": 0.001, "on_expiry": "default", "default_answer": {"decision": "approve"}
+}  # fmt: skip
+
+
+async def test_a_default_approval_calls_a_few_times_at_a_spend_limit(runner: Runner) -> None:
+    run = await runner.run_to_failure(
+        {"error": QUOTA}, code=ErrorCode.MODEL_ERROR, human_input_policy=APPROVING
+    )
+    assert "spend limit was reached 9 times" in ((await run.row()).error_message or "")
+    assert len(await run.model_calls()) == 9
+
+
 @pytest.mark.parametrize("default", ["no", {"decision": "deny"}, {"values": "approve"}, False])
 async def test_a_default_that_is_no_approval_ends_a_spend_limit(
     runner: Runner, default: Any

@@ -77,6 +77,8 @@ async def test_wherever_a_definition_is_stored(client: Client, route: str) -> No
          {"decision": "edit", "input": {"command": "rm x"}}, False),
         ({**ASKING, "disallowed_tools": ["bash(rm *)"]},
          {"decision": "edit", "input": {"command": "ls"}}, True),
+        (ASKING, {"decision": "edit", "input": {"cmd": "ls"}}, False),
+        (ASKING, {"decision": "edit", "input": {"command": 5}}, False),
     ],
 )  # fmt: skip
 async def test_a_default_fits_what_it_would_answer(

@@ -1,5 +1,6 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
+from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow, SignalRow
 from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 
@@ -70,6 +72,24 @@ async def test_an_answer_is_stored_signalled_and_final(world: World, client: Cli
     assert events[-1]["type"] == "input.answered"
     again = await client.post(f"{path}/answer", json=answer)
     assert (again.status_code, again.json()["code"]) == (409, "already_answered")
+
+
+async def test_an_answer_raises_the_budget(world: World, client: Client) -> None:
+    execution, path = await execution_with_request(world, client, kind="budget", schema=RAISE)
+    async with world.gateway.database.transaction() as session:
+        short = await budgets.reserve(session, UUID(execution["id"]), Decimal("0.3"))
+    assert short is not None
+    missing = await client.post(f"{path}/answer", json={"decision": "approve"})
+    assert missing.status_code == 422
+    answer = {"decision": "approve", "values": {"max_budget_usd": 1.5}}
+    assert (await client.post(f"{path}/answer", json=answer)).status_code == 200
+    raised = (await client.get(execution["_links"]["self"])).json()
+    assert (execution["budget_usd"], raised["budget_usd"]) == (0.25, 1.5)
+    async with world.gateway.database.transaction() as session:
+        assert await budgets.reserve(session, UUID(execution["id"]), Decimal("0.3")) is None
+    query = f"entity_type=execution&entity_id={execution['id']}&action=execution.raise_budget"
+    [entry] = (await client.get(f"/api/v1/audit-logs?{query}")).json()["items"]
+    assert entry["after"] == {"budget_usd": 1.5, "input_request_id": path.rpartition("/")[2]}
 
 
 async def test_of_two_answers_one_counts(world: World, client: Client) -> None:

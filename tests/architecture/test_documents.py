@@ -8,12 +8,12 @@ import pytest
 import typer
 
 from cli.main import app
+from domain.builtin_tools import BUILTIN_TOOLS
 from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.permissions import KNOWN_TOOLS
 from domain.states import ExecutionStatus
 from runtime.settings import Settings
-from tools.specs import BUILTIN_TOOLS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -75,6 +75,14 @@ def test_as_many_are_woken_as_fit_the_longest_waiting_first() -> None:
     assert [i.int for i in choose_woken(accounts, waiting)] == [0, 2, 3]
 
 
+def test_what_asks_is_woken_only_if_it_fits() -> None:
+    accounts = {ROOT: account(ROOT, "1", "0.5", "0.2")}
+    asking = [
+        Waiting(UUID(int=n), [ROOT], Decimal(usd), is_asking=True) for n, usd in enumerate(_NEEDED)
+    ]
+    assert [i.int for i in choose_woken(accounts, asking)] == [0, 2]
+
+
 _NEEDED = ("0.2", "0.2", "0.1", "0.6")
 """Fits; fits without the first; fits beside the first; can never fit, so it asks."""
 

@@ -12,7 +12,13 @@ EVENT_TYPES = frozenset(
         *("execution.completed", "execution.failed", "execution.cancelled"),
         *("turn.started", "turn.completed", "message.appended"),
         *("tool.started", "tool.completed", "tool.denied"),
-        *("input.requested", "input.answered", "input.expired", "input.reminded"),
+        *(
+            "input.requested",
+            "input.answered",
+            "input.expired",
+            "input.cancelled",
+            "input.reminded",
+        ),
         *("subtask.started", "subtask.completed", "budget.reserved", "budget.exceeded"),
         *("report.ready", "artifact.saved"),
     }

@@ -2,9 +2,12 @@
 
 import asyncio
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
-from sqlalchemy import select, text
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, select, text
 
 from domain.budgets import Shortage
 from domain.errors import FencedOutError
@@ -212,8 +215,58 @@ async def test_a_raise_changes_all_that_are_short_and_wakes(database: Database) 
     assert not (await refuse(await asking.writer(1), "1.2")).is_temporary
     async with database.transaction() as session:
         await budgets.lock_executions(session, asking.id)
-        raised = await budgets.raise_limits(session, asking.id, Decimal(2))
+        raised = await budgets.raise_limits(session, asking.id, Decimal("2.3"))
     # The subtask's budget is what is then left of its parent's.
-    assert raised == {root.id: Decimal(2), asking.id: Decimal("1.4")}
-    assert (await root.row()).budget_usd == Decimal(2)
+    assert raised == {root.id: Decimal("2.3"), asking.id: Decimal("1.7")}
+    assert (await root.row()).budget_usd == Decimal("2.3")
     assert await signals_of(waiting) == ["budget_released"]
+
+
+async def test_a_raise_wakes_as_many_of_those_that_ask_as_fit(database: Database) -> None:
+    root = await open_root(database, "1")
+    asking = await open_children(root, [None] * 5)
+    for child in asking:
+        assert not (await refuse(await child.writer(1), "1.1")).is_temporary
+    last = asking[-1]  # its call has precedence
+    async with database.transaction() as session:
+        await budgets.raise_limits(session, last.id, Decimal("3.3"))
+    woken = [bool(await signals_of(child)) for child in asking]
+    assert woken == [True, True, False, False, True]
+    # A reservation that is settled for less makes room for the next.
+    writer = await last.writer(2)
+    await writer.write(answer(await reserve(writer, "1.1"), cost_usd=Decimal(0)))
+    assert await signals_of(asking[2]) == ["budget_released"]
+    await check_accounts(database)
+
+
+async def test_the_migration_opens_the_accounts_of_existing_trees(database: Database) -> None:
+    root = await open_root(database, "1")
+    [child, _] = await open_children(root, [None, None])
+    [grandchild] = await open_children(child, [Decimal("0.5")])
+    free = await open_root(database, None)
+    [limited, _] = await open_children(free, [Decimal("0.3"), None])
+    for execution in (root, child, grandchild, limited):
+        writer = await execution.writer(3)
+        await writer.write(answer(await reserve(writer, "0.1"), cost_usd=Decimal("0.02")))
+        await reserve(writer, "0.05", turn=2)
+    async with database.transaction() as session:
+        before = set((await session.execute(_ACCOUNTS)).all())
+        await session.execute(text("DROP TABLE budgets"))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(_open_accounts)
+    async with database.reading() as session:
+        assert set((await session.execute(_ACCOUNTS)).all()) == before
+    assert {row.execution_id for row in before} >= {root.id, child.id, grandchild.id, limited.id}
+    assert free.id not in {row.execution_id for row in before}
+    await check_accounts(database)
+
+
+_ACCOUNTS = text("""
+SELECT execution_id, root_id, CAST(path AS text), spent_usd, reserved_usd FROM budgets
+""")
+
+
+def _open_accounts(connection: Connection) -> None:
+    """Run the migration that adds budgets of trees."""
+    with Operations.context(MigrationContext.configure(connection)):
+        import_module("persistence.db.migrations.versions.20261128_budgets").upgrade()

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.builtin_tools import BUILTIN_TOOLS
 from domain.permissions import Permissions
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolOutcome
 from domain.tool_decisions import path_rules_of
@@ -23,7 +24,6 @@ from tools import listing
 from tools.limits import MIB, ToolLimits
 from tools.lines import LineReader
 from tools.listing import matches
-from tools.specs import BUILTIN_TOOLS
 
 
 async def test_write_read_edit(call: SessionCalls) -> None:

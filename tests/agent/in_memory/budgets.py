@@ -66,11 +66,19 @@ def reserve(executions: Executions, execution: StoredExecution, usd: Decimal) ->
     return shortage
 
 
-def wake_waiting(executions: Executions) -> None:
-    """Signal the executions whose calls fit now."""
+def wake_waiting(executions: Executions, *, first: StoredExecution | None = None) -> None:
+    """Signal the executions whose calls fit now; the call of `first` has precedence."""
     waiting = [executions.by_id[i] for i in executions.waiting_for_budget]
-    for execution_id in _choose_woken(executions, [e for e in waiting if not e.status.is_terminal]):
-        executions.waiting_for_budget.remove(execution_id)
+    asking = [
+        e
+        for e in executions.by_id.values()
+        if e.needed_usd is not None and e.id not in executions.waiting_for_budget
+    ]
+    ordered = sorted([*waiting, *asking], key=lambda e: e is not first)
+    for execution_id in _choose_woken(executions, [e for e in ordered if not e.status.is_terminal]):
+        if execution_id in executions.waiting_for_budget:
+            executions.waiting_for_budget.remove(execution_id)
+        executions.by_id[execution_id].needed_usd = None
         executions.send_signal(execution_id, "budget_released", {})
 
 
@@ -80,7 +88,12 @@ def _choose_woken(executions: Executions, waiting: Sequence[StoredExecution]) ->
     return budgets.choose_woken(
         accounts,
         [
-            Waiting(e.id, [a.execution_id for a in paths[e.id]], e.needed_usd or Decimal(0))
+            Waiting(
+                e.id,
+                [account.execution_id for account in paths[e.id]],
+                e.needed_usd or Decimal(0),
+                is_asking=e.id not in executions.waiting_for_budget,
+            )
             for e in waiting
         ],
     )
@@ -92,4 +105,4 @@ def raise_limits(executions: Executions, execution: StoredExecution, limit_usd: 
     needed = execution.needed_usd or Decimal(0)
     for raised, limit in budgets.raise_limits(path, limit_usd, needed).items():
         executions.by_id[raised].budget_usd = limit
-    wake_waiting(executions)
+    wake_waiting(executions, first=execution)

@@ -117,11 +117,7 @@ class InMemoryRecord:
         execution.total_tool_calls += len(step.new_tool_calls)
         for call in (*step.new_tool_calls, *step.tool_calls):
             _put_tool_call(execution, call)
-        for request in step.requests:
-            execution.requests[request.id] = StoredRequest(**_fields(request))
-        for request_id in step.expired_requests:
-            expired = replace(execution.requests[request_id], status="expired")
-            execution.requests[request_id] = expired
+        _put_requests(execution, step)
         for child in step.children:
             budget = child.budget_usd
             left = left_of(budgets.path_of(self._executions, execution))
@@ -181,8 +177,9 @@ def _check(execution: StoredExecution, step: Step) -> None:
     belonging = [r.tool_call_id for r in step.requests if r.tool_call_id is not None]
     if any(call_id not in known for call_id in belonging):
         raise ValueError("A request belongs to no tool call of this execution.")
-    if any(execution.requests[i].status != "open" for i in step.expired_requests):
-        raise AlreadyAnsweredError("A request was answered while it expired.")
+    closed = (*step.expired_requests, *step.cancelled_requests)
+    if any(execution.requests[i].status != "open" for i in closed):
+        raise AlreadyAnsweredError("A request was answered while it was closed.")
 
 
 def append_events(execution: StoredExecution, events: Sequence[Event]) -> None:
@@ -208,6 +205,7 @@ def _settle_call(execution: StoredExecution, outcome: CallOutcome) -> None:
     call.status, call.cost_usd = outcome.status, outcome.cost_usd
     call.usage = None if outcome.usage is None else asdict(outcome.usage)
     call.usage_estimated, call.http_status = outcome.usage_estimated, outcome.http_status
+    call.error_kind = outcome.error_kind
     call.completed_at = datetime.now(UTC)
 
 
@@ -229,6 +227,16 @@ def _put_tool_call(execution: StoredExecution, call: ToolCall) -> None:
         started_at=started_at,
         completed_at=now if call.status.is_settled else None,
     )
+
+
+def _put_requests(execution: StoredExecution, step: Step) -> None:
+    for request in step.requests:
+        execution.requests[request.id] = StoredRequest(**_fields(request))
+    closed = {"expired": step.expired_requests, "cancelled": step.cancelled_requests}
+    for status, ids in closed.items():
+        for request_id in ids:
+            without_answer = replace(execution.requests[request_id], status=status)
+            execution.requests[request_id] = without_answer
 
 
 def _apply_facts(execution: StoredExecution, step: Step) -> None:

@@ -53,6 +53,7 @@ class StoredModelCall:
     usage_estimated: bool = False
     cost_usd: Decimal | None = None
     http_status: int | None = None
+    error_kind: str | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     completed_at: datetime | None = None
 

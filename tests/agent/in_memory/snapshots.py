@@ -8,6 +8,7 @@ from uuid import UUID
 
 from definitions.tasks import TaskDefinition
 from domain.errors import ErrorCode
+from domain.model_calls import count_failures
 from domain.steps import (
     CallStatus,
     ChildResult,
@@ -34,6 +35,9 @@ def take_snapshot(execution: StoredExecution, executions: Executions) -> Snapsho
     lost = charge_lost_call(execution)
     tries = _tries(execution)
     is_open = bool(tries) and tries[-1].status is not CallStatus.SUCCEEDED
+    failures = count_failures(
+        [t.error_kind for t in tries if is_open and t.status is CallStatus.FAILED]
+    )
     if execution.prefix is None:
         raise ValueError("The prompt is not rendered.")
     messages = execution.session.messages
@@ -59,7 +63,8 @@ def take_snapshot(execution: StoredExecution, executions: Executions) -> Snapsho
         cost_usd=execution.cost_usd,
         running_ms=execution.running_ms,
         stalled_attempts=execution.stalled_attempts,
-        failures_in_a_row=sum(t.status is CallStatus.FAILED for t in tries) if is_open else 0,
+        failures_in_a_row=failures.in_a_row,
+        spend_limit_failures=failures.at_spend_limit,
         tries=len(tries) if is_open else 0,
         lost_intent_sha256=None if lost is None else lost.request_sha256,
         tool_calls=_open_tool_calls(execution),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+from domain.builtin_tools import BUILTIN_TOOLS
 from domain.errors import ToolInputError
 from domain.ids import new_id
 from domain.steps import NewArtifact
@@ -25,7 +26,7 @@ from domain.tool_calls import (
 )
 from domain.tool_calls import ToolSpec as Spec
 from tests.waiting import eventually
-from tools.specs import BUILTIN_TOOLS, input_problem
+from tools.specs import input_problem
 
 Files = dict[str, str]
 """The text of each file of a session, by path."""

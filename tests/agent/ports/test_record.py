@@ -337,15 +337,30 @@ async def test_a_pause_is_read_until_it_is_taken_back(stored: RecordedExecution)
     assert (await stored.record(2).begin()).is_pause_requested
 
 
-async def test_an_answer_wins_over_an_expiry_that_comes_after(stored: RecordedExecution) -> None:
+@pytest.mark.parametrize("closing", ["expired_requests", "cancelled_requests"])
+async def test_an_answer_wins_over_an_expiry_that_comes_after(
+    stored: RecordedExecution, closing: str
+) -> None:
     writer = stored.record(1)
     await writer.begin()
     request = request_for(None, on_expiry="fail")
     await writer.write(Step(requests=[request]))
     await stored.answer(request.id, {})
+    closed: dict[str, Any] = {closing: [request.id]}
+    step = Step(events=[Event("input.expired")], **closed)
     async with unchanged(stored):
         with pytest.raises(AlreadyAnsweredError):
-            await writer.write(Step(expired_requests=[request.id], events=[Event("input.expired")]))
+            await writer.write(step)
+
+
+async def test_a_request_that_needs_no_answer_is_cancelled(stored: RecordedExecution) -> None:
+    writer = stored.record(1)
+    await writer.begin()
+    kept, cancelled = request_for(None), request_for(None)
+    await writer.write(Step(requests=[kept, cancelled]))
+    await writer.write(Step(cancelled_requests=[cancelled.id]))
+    [still_open] = (await stored.record(2).begin()).open_requests
+    assert still_open.id == kept.id
 
 
 # --- what a call cost -------------------------------------------------------------------------

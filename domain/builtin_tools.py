@@ -1,0 +1,159 @@
+"""The built-in tools as they are described to the model."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from domain.tool_calls import ToolEffect, ToolSpec
+
+MAX_TIMEOUT_SECONDS = 600
+"""Longest time-out of a command: below a segment's 15 minutes, so that it can end in time."""
+
+MAX_COMMAND_BYTES = 128_000
+"""Longest command: Linux refuses a single argument of 128 KiB (MAX_ARG_STRLEN)."""
+
+MAX_CONTENT_CHARACTERS = 1_000_000
+"""Longest content for `write_file`: several times what a model can write in one turn."""
+
+
+def _text(description: str, *, longest: int = 4096, shortest: int = 1) -> Mapping[str, Any]:
+    return {
+        "type": "string",
+        "minLength": shortest,
+        "maxLength": longest,
+        "description": description,
+    }
+
+
+def _whole(description: str, *, least: int = 1, most: int) -> Mapping[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": most, "description": description}
+
+
+def _spec(
+    name: str,
+    effect: ToolEffect,
+    description: str,
+    properties: Mapping[str, Any],
+    required: tuple[str, ...] = (),
+) -> ToolSpec:
+    schema = {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+    return ToolSpec(name, description, schema, effect)
+
+
+_PATH = "Path in the workspace, relative or starting with /workspace."
+
+_BASH = _spec(
+    "bash",
+    ToolEffect.WORKSPACE,
+    "Run a command with bash. It starts in /workspace, the only place it can write besides /tmp, "
+    "which is empty for each command. There is no network and no answer to prompts; background "
+    "processes end with the command. The result is standard output and standard error together, "
+    "and the exit code; of long output you get the start and the end.",
+    {
+        "command": _text("The command, as for `bash -c`.", longest=MAX_COMMAND_BYTES),
+        "timeout_seconds": _whole(
+            "The command is ended after this time; 120 by default.", most=MAX_TIMEOUT_SECONDS
+        ),
+    },
+    ("command",),
+)
+
+_READ_FILE = _spec(
+    "read_file",
+    ToolEffect.READ_ONLY,
+    "Read a text file. Each line has its number and a tab before it. For a long file the result is "
+    "a part, with the offset at which to continue.",
+    {
+        "path": _text(_PATH),
+        "offset": _whole("The first line to read, counted from 1.", most=1_000_000_000),
+        "limit": _whole("How many lines to read; 2000 by default.", most=10_000),
+    },
+    ("path",),
+)
+
+_WRITE_FILE = _spec(
+    "write_file",
+    ToolEffect.IDEMPOTENT,
+    "Write a text file: create it, or replace all of it. Missing directories are created.",
+    {
+        "path": _text(_PATH),
+        "content": _text("The whole text.", longest=MAX_CONTENT_CHARACTERS, shortest=0),
+    },
+    ("path", "content"),
+)
+
+_EDIT_FILE = _spec(
+    "edit_file",
+    ToolEffect.IDEMPOTENT,
+    "Replace text in a file. `old_text` must be in the file exactly as given, blanks and line ends "
+    "included, and once only, so give enough lines around it; or set `replace_all`. The line "
+    "numbers that read_file shows are not part of the file.",
+    {
+        "path": _text(_PATH),
+        "old_text": _text("The text to replace.", longest=MAX_CONTENT_CHARACTERS),
+        "new_text": _text("The new text.", longest=MAX_CONTENT_CHARACTERS, shortest=0),
+        "replace_all": {"type": "boolean", "description": "Replace every occurrence."},
+    },
+    ("path", "old_text", "new_text"),
+)
+
+_LIST_FILES = _spec(
+    "list_files",
+    ToolEffect.READ_ONLY,
+    "List files and directories with their sizes, sorted by name; directories end in a slash.",
+    {
+        "path": _text("The directory; the workspace by default."),
+        "depth": _whole("How many levels to go down; 2 by default, 10 with a glob.", most=20),
+        "glob": _text(
+            "Only files that match: `*.py` by name, `src/**/*.py` by path below the directory.",
+            longest=200,
+        ),
+    },
+)
+
+_SEARCH_FILES = _spec(
+    "search_files",
+    ToolEffect.READ_ONLY,
+    "Search the text of files for a regular expression (Perl syntax). Returns path, line number "
+    "and line of the matches, 200 at most. Binary files and .git are left out.",
+    {
+        "pattern": _text("The regular expression.", longest=1000),
+        "path": _text("File or directory to search; the workspace by default."),
+        "glob": _text("Only files whose name matches, like `*.py`.", longest=200),
+        "ignore_case": {"type": "boolean", "description": "Treat a and A alike."},
+    },
+    ("pattern",),
+)
+
+_SAVE_ARTIFACT = _spec(
+    "save_artifact",
+    ToolEffect.IDEMPOTENT,
+    "Save a file of the workspace as a result of this task, for people to view and download. The "
+    "saved file is a copy of its current state.",
+    {
+        "path": _text(_PATH),
+        "name": _text("A name for people; by default the name of the file.", longest=255),
+    },
+    ("path",),
+)
+
+BUILTIN_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            _BASH,
+            _READ_FILE,
+            _WRITE_FILE,
+            _EDIT_FILE,
+            _LIST_FILES,
+            _SEARCH_FILES,
+            _SAVE_ARTIFACT,
+        )
+    }
+)
+"""Specs by name."""
