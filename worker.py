@@ -62,6 +62,7 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
             activities.create_execution,
             activities.create_session,
             activities.render_prompt,
+            activities.check_worker,
             activities.call_claude,
             activities.report,  # for workflows that a worker without the queue of reports started
             activities.finish,

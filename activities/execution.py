@@ -19,6 +19,7 @@ from contracts.execution import (
     FinishResult,
     RenderPromptResult,
     RunRef,
+    WorkerState,
 )
 from domain.errors import ResetRefusedError
 from persistence.definitions.scheduled_runs import Firing
@@ -54,10 +55,9 @@ class Activities(ExecutionActivities):
     async def create_session(self, run: RunRef) -> CreateSessionResult:
         """Create the session and mark the execution as running."""
         async with self._record_refused_resets(run):
-            is_active = await admission.create_session(
+            return await admission.create_session(
                 self._database, run.execution_id, current_run(run)
             )
-        return CreateSessionResult(is_terminal=not is_active)
 
     @activity.defn(name="render_prompt")
     async def render_prompt(self, run: RunRef) -> RenderPromptResult:
@@ -68,6 +68,12 @@ class Activities(ExecutionActivities):
                 run.execution_id,
                 default_model=self._services.settings.default_model,
             )
+
+    @activity.defn(name="check_worker")
+    async def check_worker(self, run: RunRef) -> WorkerState:
+        """Read whether an external execution has to finish."""
+        async with self._record_refused_resets(run):
+            return await admission.check_worker(self._database, run.execution_id, current_run(run))
 
     @activity.defn(name="call_claude")
     async def call_claude(self, run: RunRef) -> CallClaudeResult:

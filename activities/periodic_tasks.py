@@ -8,6 +8,7 @@ from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
 from services import maintenance, notifications
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
+from services.external_work import expiry
 from services.model_catalog import READ_EVERY_SECONDS, ListModels
 from services.scheduling import synchronisation
 from services.unit_of_work import Services
@@ -22,6 +23,7 @@ def periodic_tasks(services: Services, list_models: ListModels) -> Sequence[Peri
     reconciler = ExecutionReconciler(database, workflows)
     relay = partial(relaying.relay_due, database, workflows)
     start_deliveries = partial(notifications.start_due_deliveries, database, workflows)
+    end_leases = partial(expiry.end_expired, database, workflows)
     apply_schedules = partial(synchronisation.apply_pending, database, schedules)
     compare_schedules = partial(synchronisation.repair_differences, database, schedules)
     chain = partial(maintenance.chain_audit_entries, database)
@@ -32,6 +34,8 @@ def periodic_tasks(services: Services, list_models: ListModels) -> Sequence[Peri
         PeriodicTask("relay", 1, relay, batch=relaying.BATCH, wake_channel=RELAY_CHANNEL),
         # With its batch of 100, it compares 600 active executions every minute.
         PeriodicTask("execution_reconciler", 10, reconciler.sweep),
+        # Work whose lease ran out returns to the queue at most this long after it.
+        PeriodicTask("expired_leases", 1, end_leases, batch=expiry.BATCH),
         PeriodicTask("schedule_sync", 5, apply_schedules),
         # A change made in Temporal lasts less than a minute. 1,000 schedules take 0.2 s.
         PeriodicTask("schedule_reconciler", 30, compare_schedules),

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from api.http.request_context import Call
-from domain.states import TERMINAL
+from domain.states import TERMINAL, WORKER_BLOCKED
 from persistence.tables.sessions import InputRequestRow
 
 BASE = "/api/v1"
@@ -52,7 +52,8 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
         links["report"] = f"{path}/report"
     if columns["status"] not in TERMINAL:
         links["cancel"] = f"{path}/cancel"
-        action = "pause" if columns["pause_requested_at"] is None else "resume"
+        is_stopped = columns["pause_requested_at"] or columns["status_reason"] == WORKER_BLOCKED
+        action = "resume" if is_stopped else "pause"
         links[action] = f"{path}/{action}"
     else:
         links["retry"] = f"{path}/retry"

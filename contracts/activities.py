@@ -13,6 +13,7 @@ from contracts.execution import (
     FinishResult,
     RenderPromptResult,
     RunRef,
+    WorkerState,
 )
 
 
@@ -33,6 +34,11 @@ class ExecutionActivities(ABC):
     @abstractmethod
     async def render_prompt(self, run: RunRef) -> RenderPromptResult:
         """Write the first message and pin the model input. A repeat changes nothing."""
+
+    @activity.defn(name="check_worker")
+    @abstractmethod
+    async def check_worker(self, run: RunRef) -> WorkerState:
+        """Read whether an external execution has to finish. A repeat changes nothing."""
 
     @activity.defn(name="call_claude")
     @abstractmethod

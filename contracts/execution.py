@@ -54,10 +54,24 @@ class CreateExecutionResult(Contract):
     execution_id: UUID | None = None
 
 
+class WorkerState(Contract):
+    """What an external execution waits for: its worker, until the deadline if it has one.
+
+    `must_finish`: it has ended, or its cancellation was requested.
+    """
+
+    must_finish: bool
+    deadline_at: datetime | None = None
+
+
 class CreateSessionResult(Contract):
-    """The session exists. `is_terminal`: the execution has already ended; nothing is left to do."""
+    """The session exists. `is_terminal`: the execution has already ended; nothing is left to do.
+
+    `worker` is None if Claude runs the execution.
+    """
 
     is_terminal: bool = False
+    worker: WorkerState | None = None
 
 
 class RenderPromptResult(Contract):

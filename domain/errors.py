@@ -149,6 +149,24 @@ class ExecutionActiveError(ConflictError):
     code = "execution_active"
 
 
+class DependentsChangedError(ConflictError):
+    """Another execution began to wait for this one while its end was written; try again."""
+
+    code = "dependents_changed"
+
+
+class NotClaimableError(ConflictError):
+    """The execution cannot be claimed now: Claude runs it, it is claimed, paused or not pending."""
+
+    code = "not_claimable"
+
+
+class LeaseLostError(ConflictError):
+    """The lease has ended, so another worker may have the work; stop working on it."""
+
+    code = "lease_lost"
+
+
 class ResetRefusedError(ConflictError):
     """A reset would reopen an execution whose session has continued with another execution.
 

@@ -33,6 +33,9 @@ ACTIVE = frozenset(ExecutionStatus) - TERMINAL - {ExecutionStatus.BLOCKED}
 PREREQUISITES = "prerequisites"
 """Why an execution is blocked that waits for others to be completed."""
 
+WORKER_BLOCKED = "worker_blocked"
+"""Why an external execution is blocked whose worker could not continue; a resume ends it."""
+
 _LIVE = {
     ExecutionStatus.RUNNING,
     ExecutionStatus.WAITING_FOR_USER,
@@ -44,10 +47,11 @@ _ENDS = {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
 TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     ExecutionStatus.BLOCKED: frozenset({ExecutionStatus.PENDING} | _ENDS),
     ExecutionStatus.PENDING: frozenset({ExecutionStatus.RUNNING} | _ENDS),
-    # An external execution goes back to pending when its lease runs out or is released.
+    # Only an external execution changes to pending (its lease ended, or the work needs revision) or
+    # to blocked (its worker could not continue).
     ExecutionStatus.RUNNING: frozenset(
         _LIVE - {ExecutionStatus.RUNNING}
-        | {ExecutionStatus.PENDING, ExecutionStatus.COMPLETED}
+        | {ExecutionStatus.PENDING, ExecutionStatus.BLOCKED, ExecutionStatus.COMPLETED}
         | _ENDS
     ),
     ExecutionStatus.WAITING_FOR_USER: frozenset(_LIVE - {ExecutionStatus.WAITING_FOR_USER} | _ENDS),

@@ -79,7 +79,7 @@ async def create_artifact(
         name=body.name,
         media_type=body.media_type or _guess_media_type(body),
         size_bytes=len(body.data),
-        sha256=await _store(blobs, body.data),
+        sha256=await store_bytes(blobs, body.data),
     )
     await artifacts.create(work.session, row)
     after = {"size_bytes": row.size_bytes, "sha256": row.sha256}
@@ -88,8 +88,12 @@ async def create_artifact(
     return row
 
 
-async def _store(blobs: BlobStore, content: bytes) -> str:
-    """Store the bytes and return their sha256."""
+async def store_bytes(blobs: BlobStore, content: bytes) -> str:
+    """Store the bytes and return their sha256.
+
+    Raises:
+        FilesElsewhereError: this process cannot write to the directory of artifacts.
+    """
     try:
         return await blobs.add(content)
     except OSError as error:

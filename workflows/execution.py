@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
         FinishResult,
         Progress,
         RunRef,
+        WorkerState,
     )
     from domain.errors import ErrorCode
     from domain.outcomes import Outcome
@@ -169,7 +170,8 @@ class TaskExecution:
             await self._continue_as_new_if_suggested()
 
     async def _prepare(self) -> FinishResult | None:
-        """Create the session and render the prompt. Return the end if neither can continue."""
+        """Create the session and render the prompt. Return the end if Claude is not called."""
+        seen = self._wakes
         created = await workflow.execute_local_activity_method(
             ExecutionActivities.create_session,
             self._ref(),
@@ -179,6 +181,8 @@ class TaskExecution:
         )
         if created.is_terminal:
             return await self._finish(ExecutionStatus.CANCELLED)
+        if created.worker is not None:
+            return await self._wait_for_worker(created.worker, seen)
         rendered = await workflow.execute_local_activity_method(
             ExecutionActivities.render_prompt,
             self._ref(),
@@ -245,6 +249,7 @@ class TaskExecution:
         error_code: ErrorCode | None = None,
         *,
         report_failed: bool = False,
+        summary: str | None = None,
     ) -> FinishResult:
         self._segment += 1
         end = await workflow.execute_local_activity_method(
@@ -254,7 +259,7 @@ class TaskExecution:
             ),
             start_to_close_timeout=policies.DATABASE_STEP,
             retry_policy=policies.FOREVER,
-            summary=f"Finish: {status}",
+            summary=summary or f"Finish: {status}",
         )
         if not end.has_unread_messages:
             self._show(end.status, str(end.error_code or "done"))
@@ -271,6 +276,32 @@ class TaskExecution:
         if status is not ExecutionStatus.RUNNING:
             workflow.upsert_search_attributes([STATUS.value_set(status)])
         self._show(status, f"waiting until {wakes_at:%F %T} UTC" if wakes_at else "waiting")
+        await self._wait_for_wake(seen, wakes_at)
+        if status is not ExecutionStatus.RUNNING:
+            workflow.upsert_search_attributes([STATUS.value_set(ExecutionStatus.RUNNING)])
+
+    async def _wait_for_worker(self, worker: WorkerState, seen: int) -> FinishResult:
+        """Wait until a request has ended the external execution, a cancel, or the deadline."""
+        self._show(ExecutionStatus.PENDING, "waiting for an external worker")
+        while not worker.must_finish:
+            await self._wait_for_wake(seen, worker.deadline_at)
+            if self._wakes == seen:
+                return await self._finish(ExecutionStatus.FAILED, ErrorCode.DEADLINE_PASSED)
+            seen = self._wakes
+            worker = await workflow.execute_local_activity_method(
+                ExecutionActivities.check_worker,
+                self._ref(),
+                start_to_close_timeout=policies.DATABASE_STEP,
+                retry_policy=policies.FOREVER,
+                summary="Check whether the worker has ended the work",
+            )
+        # If a request has written the end, this returns it.
+        return await self._finish(
+            ExecutionStatus.CANCELLED, summary="Finish: the worker has ended, or a cancel"
+        )
+
+    async def _wait_for_wake(self, seen: int, wakes_at: datetime | None) -> None:
+        """Wait for a signal beyond those that were seen, or until the given time."""
         timeout = None if wakes_at is None else max(wakes_at - workflow.now(), timedelta(0))
         with suppress(TimeoutError):
             await workflow.wait_condition(
@@ -278,8 +309,6 @@ class TaskExecution:
                 timeout=timeout,
                 timeout_summary="Wait until the requested time",
             )
-        if status is not ExecutionStatus.RUNNING:
-            workflow.upsert_search_attributes([STATUS.value_set(ExecutionStatus.RUNNING)])
 
     async def _start_subtasks(self, result: CallClaudeResult) -> None:
         """Start the recorded subtasks that are not running yet."""

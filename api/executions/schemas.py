@@ -121,6 +121,9 @@ class ExecutionRead(Read):
     workflow_id: str
     run_id: str | None
     deadline_at: datetime | None
+    claimed_by: Annotated[str | None, Field(description="The worker of an external execution.")]
+    claimed_at: datetime | None
+    lease_expires_at: datetime | None
     cancel_requested_at: datetime | None
     cancel_reason: str | None
     pause_requested_at: datetime | None

@@ -1,6 +1,7 @@
 """Responses of requests that start executions; `?wait=` delays them until the execution settles."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -27,29 +28,43 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 """The responses of a route that starts an execution."""
 
+View = Callable[[ExecutionRead], ExecutionRead]
+"""Makes the response of a route from an execution."""
+
 _KEPT_HEADERS = ("location", "idempotency-replayed")
 
 
+def _unchanged(read: ExecutionRead) -> ExecutionRead:
+    return read
+
+
 async def start_and_wait(
-    call: Call, service: Service[ExecutionRow], wait: float, *, status: int = 202
+    call: Call,
+    service: Service[ExecutionRow],
+    wait: float,
+    *,
+    status: int = 202,
+    view: View = _unchanged,
 ) -> Response:
     """Run a service that starts an execution, and wait for the execution if asked to.
 
     With `wait` (seconds) the response is 200 as soon as the execution has ended or waits for a
-    person, and `status` when the time is over.
+    person, and `status` when the time is over. `view` adds fields to the execution.
     """
-    response = await run_service(call, service, partial(_render, status=status))
+    response = await run_service(call, service, partial(_render, status=status, view=view))
     if wait and response.status_code == status:
-        return await _settled(call, response, wait)
+        return await _settled(call, response, wait, view)
     return response
 
 
-async def _render(call: Call, _: AsyncSession, row: ExecutionRow, *, status: int) -> Response:
-    read = render_execution(call, row)
+async def _render(
+    call: Call, _: AsyncSession, row: ExecutionRow, *, status: int, view: View
+) -> Response:
+    read = view(render_execution(call, row))
     return answer(read, status, {"Location": read.links["self"]})
 
 
-async def _settled(call: Call, accepted: Response, seconds: float) -> Response:
+async def _settled(call: Call, accepted: Response, seconds: float, view: View) -> Response:
     """Return the execution once it has settled, or as it is after `seconds`."""
     execution_id = UUID(json.loads(bytes(accepted.body))["id"])
     with metrics.WAITS.track_inprogress():
@@ -60,4 +75,4 @@ async def _settled(call: Call, accepted: Response, seconds: float) -> Response:
         return accepted
     headers = {h: accepted.headers[h] for h in _KEPT_HEADERS if h in accepted.headers}
     status = 200 if columns["status"] in SETTLED else accepted.status_code
-    return answer(render_cached_execution(call, columns), status, headers)
+    return answer(view(render_cached_execution(call, columns)), status, headers)

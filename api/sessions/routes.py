@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from api.executions.schemas import ExecutionRead, render_message
+from api.executions.schemas import render_message
 from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
@@ -16,7 +16,15 @@ from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
 from api.http.schemas import from_row, view_of
-from api.sessions.schemas import MessageQuery, SessionQuery, SessionRead, Transcript
+from api.sessions.schemas import (
+    MessageQuery,
+    SessionQuery,
+    SessionRead,
+    SessionWorkBody,
+    SessionWorkRead,
+    Transcript,
+    render_session_work,
+)
 from persistence.sessions import sessions
 from services import sessions as services
 from services.executions import messaging
@@ -96,16 +104,16 @@ async def send_session_message(
     "/{session_id}/tasks",
     status_code=201,
     responses={
-        200: {"model": ExecutionRead, "description": "It has ended, or it waits for a person."},
-        201: {"model": ExecutionRead},
+        200: {"model": SessionWorkRead, "description": "It has ended, or it waits for a person."},
+        201: {"model": SessionWorkRead},
     },
 )
 async def start_session_work(
     call: Called,
     session_id: UUID,
-    body: Annotated[SessionWork, Depends(JsonBody(SessionWork))],
+    body: Annotated[SessionWork, Depends(SessionWorkBody(SessionWork))],
     wait: Wait = 0,
 ) -> Response:
     """Give an agent work in a session; it starts when the active execution has ended."""
     service = partial(messaging.start_session_work, session_id=session_id, body=body)
-    return await start_and_wait(call, service, wait, status=201)
+    return await start_and_wait(call, service, wait, status=201, view=render_session_work)

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.execution import CreateSessionResult, WorkerState
 from domain.errors import (
     ExecutionTerminalError,
     FencedOutError,
@@ -33,18 +34,45 @@ from persistence.tables.sessions import (
 _SQL = sql.load("executions/admission.sql", holds=HOLDS, terminal=lifecycle.TERMINAL_STATUSES)
 
 
-async def create_session(database: Database, execution_id: UUID, run: RunIdentity) -> bool:
-    """Start the execution with a session, or admit a later run; False if it has ended."""
+async def create_session(
+    database: Database, execution_id: UUID, run: RunIdentity
+) -> CreateSessionResult:
+    """Start the execution with a session, or admit a later run or the run of an external one."""
     if await lifecycle.start(database, execution_id, run):
-        return True
+        return CreateSessionResult()
     async with database.transaction() as session:
-        row = await _lock_for(session, execution_id, run)
-        is_known = run.run_id in row.run_epochs
-        if ExecutionStatus(row.status).is_terminal and (is_known or not run.is_reset):
-            return False
-        await admit(session, row, run)
+        row = await _lock_and_admit(session, execution_id, run)
+        if row is None:
+            return CreateSessionResult(is_terminal=True)
+        worker = None
+        if row.executor != "claude":
+            await lifecycle.create_session(session, row)
+            worker = _describe_worker(row)
         await signals.consume_start(session, row.id)
-        return True
+        return CreateSessionResult(worker=worker)
+
+
+async def check_worker(database: Database, execution_id: UUID, run: RunIdentity) -> WorkerState:
+    """Read whether an external execution has ended or must; admits a later run."""
+    async with database.transaction() as session:
+        row = await _lock_and_admit(session, execution_id, run)
+        return WorkerState(must_finish=True) if row is None else _describe_worker(row)
+
+
+async def _lock_and_admit(
+    session: AsyncSession, execution_id: UUID, run: RunIdentity
+) -> ExecutionRow | None:
+    """Lock the execution and admit the run; None if the execution has ended."""
+    row = await _lock_for(session, execution_id, run)
+    is_known = run.run_id in row.run_epochs
+    if ExecutionStatus(row.status).is_terminal and (is_known or not run.is_reset):
+        return None
+    await admit(session, row, run)
+    return row
+
+
+def _describe_worker(row: ExecutionRow) -> WorkerState:
+    return WorkerState(must_finish=row.cancel_requested_at is not None, deadline_at=row.deadline_at)
 
 
 async def take(

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.states import TERMINAL, ExecutionStatus
+from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.db import locks
 from persistence.executions import lifecycle, prerequisites, queries
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
@@ -67,7 +67,7 @@ async def end_dependents(
     `sessions` are the locked sessions.
 
     Raises:
-        ConflictError: another execution began to wait for this one; try again.
+        DependentsChangedError: another execution began to wait for this one; try again.
     """
     if ended.status is ExecutionStatus.COMPLETED:
         if ended.is_awaited:
@@ -84,8 +84,13 @@ def _has_no_workflow(row: ExecutionRow) -> bool:
 
     No workflow would end it. If it is started after all, its workflow finds that it has ended.
     """
-    is_new_subtask = row.status == ExecutionStatus.PENDING and row.parent_tool_call_id is not None
-    return row.status == ExecutionStatus.BLOCKED or is_new_subtask
+    is_pending_subtask = (
+        row.status == ExecutionStatus.PENDING and row.parent_tool_call_id is not None
+    )
+    # The workflow of an external subtask runs while the subtask is pending.
+    is_new_subtask = is_pending_subtask and not row.run_epochs
+    is_blocked = row.status == ExecutionStatus.BLOCKED and row.status_reason != WORKER_BLOCKED
+    return is_blocked or is_new_subtask
 
 
 async def _end(session: AsyncSession, rows: Sequence[ExecutionRow]) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.names import workflow_id
 from definitions.tasks import TaskDefinition
 from domain import templates
+from domain.agents import AgentExecutor
 from domain.dispatch import INLINE_TITLE, StartRequest
 from domain.ids import new_id
 from domain.states import ExecutionStatus
@@ -40,6 +41,8 @@ class Work:
     task_id: UUID | None = None
     task_version: int | None = None
     tags: Sequence[str] = ()
+    executor: AgentExecutor | None = None
+    """Empty: the executor of the agent."""
     is_scheduled: bool = False
     """Its prompt has the variables of a schedule (`services/scheduling/scheduled_runs.py`)."""
 
@@ -158,13 +161,14 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
         depth=start.parent.depth + 1 if start.parent else 0,
         title=work.title,
         agent_id=definition.agent_id,
+        executor=work.executor or "claude",
         tags=list(work.tags),
         trigger_type=start.trigger_type,
         trigger_metadata=dict(start.trigger_metadata),
         prompt_variables={**start.known_variables, **start.variables},
         missing_variables=[] if start.rendered_prompt is not None else list(start.missing),
         warnings=list(start.warnings),
-        rendered_prompt=start.rendered_prompt,
+        rendered_prompt=_render_for_worker(start),
         status=ExecutionStatus.PENDING if blocked_by is None else ExecutionStatus.BLOCKED,
         status_reason=blocked_by,
         budget_usd=start.budget_usd or definition.sdk_options.max_budget_usd,
@@ -174,3 +178,12 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
         first_run_id=start.first_run_id,
         event_seq=1,
     )
+
+
+def _render_for_worker(start: Start) -> str | None:
+    """The prompt of an external execution. For Claude, the workflow renders it."""
+    if start.work.executor != "external" or start.rendered_prompt is not None:
+        return start.rendered_prompt
+    definition = start.work.definition
+    variables = {**definition.default_variables, **start.known_variables, **start.variables}
+    return templates.render(definition.prompt_template, variables).text

@@ -1,7 +1,8 @@
 """Changes of an execution's status: start, release, end and reopen; requests to cancel or pause.
 
 `domain.states.TRANSITIONS` decides which changes are allowed: the SQL conditions are built from it.
-The steps of the loop change the status too, under the same table (`step_log.py`).
+The steps of the loop and the leases of workers change the status too, under the same table
+(`step_log.py`, `leases.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
 from domain.ids import new_id
-from domain.states import ACTIVE, TERMINAL, ExecutionStatus, require_transition, states_before
+from domain.states import (
+    ACTIVE,
+    TERMINAL,
+    WORKER_BLOCKED,
+    ExecutionStatus,
+    require_transition,
+    states_before,
+)
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
 from persistence.executions.fencing import HOLDS, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.sessions import SessionRow
 
 NOT_STARTED = (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED)
 """States in which no loop runs yet; the loop reads from the row that a pause was requested."""
@@ -50,6 +59,7 @@ _SQL = sql.load(
     holds=HOLDS,
     pending_to_running=_change(ExecutionStatus.PENDING, ExecutionStatus.RUNNING),
     blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),
+    worker_blocked=sql.quote([WORKER_BLOCKED]),
 )
 
 
@@ -71,7 +81,10 @@ class Ended:
 
 
 async def start(database: Database, execution_id: UUID, run: RunIdentity) -> bool:
-    """Start a pending execution that no run has started, with a session; False if it is not one."""
+    """Start a pending execution that no run has started, with a session; False if it is not one.
+
+    An external execution is started by the claim of a worker.
+    """
     parameters = {
         "execution_id": execution_id,
         "workflow_id": run.workflow_id,
@@ -80,6 +93,19 @@ async def start(database: Database, execution_id: UUID, run: RunIdentity) -> boo
         "new_session_id": new_id(),
     }
     return await database.raw.run(_SQL["start"], parameters) is not None
+
+
+async def create_session(session: AsyncSession, row: ExecutionRow) -> None:
+    """Give a locked external execution a session of its own, unless it has one."""
+    if row.session_id is not None:
+        return
+    name = f"Task: {row.title} ({row.trigger_type})"
+    new = SessionRow(user_id=row.user_id, name=name, agent_id=row.agent_id, is_interactive=False)
+    session.add(new)
+    await session.flush()
+    row.session_id = new.id
+    row.first_run_id = row.first_run_id or row.run_id
+    await session.flush()
 
 
 async def release(session: AsyncSession, ids: Sequence[UUID]) -> None:
@@ -149,6 +175,8 @@ def _ended(row: Row[Any]) -> Ended:
 def reopen(session: AsyncSession, row: ExecutionRow, kept_seq: int, *, keep_outcome: bool) -> None:
     """Make a locked execution running again, for an operator's reset; messages to `kept_seq` stay.
 
+    An external execution becomes pending: a worker claims it again.
+
     `keep_outcome` keeps the result and the failure's message, for a reset that repeats no step:
     only the end is written again, and it does not compute them. This is the only change that
     leaves a terminal state. `TRANSITIONS` does not contain it.
@@ -159,7 +187,10 @@ def reopen(session: AsyncSession, row: ExecutionRow, kept_seq: int, *, keep_outc
     if row.status in NOT_STARTED:
         raise ConflictError(f"An execution that is {row.status} can't be reset.")
     row.stalled_attempts = 0
-    row.status, row.status_reason, row.wakes_at = ExecutionStatus.RUNNING, None, None
+    is_external = row.executor == "external"
+    row.status = ExecutionStatus.PENDING if is_external else ExecutionStatus.RUNNING
+    row.status_reason = row.wakes_at = None
+    row.claimed_by = row.claimed_at = row.lease_token = row.lease_expires_at = None
     row.completed_at = row.cancel_requested_at = row.cancel_reason = None
     row.error_code = None
     if not keep_outcome:
@@ -193,7 +224,7 @@ async def request_pause(session: AsyncSession, row: ExecutionRow, *, is_paused: 
     if (row.pause_requested_at is not None) == is_paused:
         return False
     row.pause_requested_at = datetime.now(UTC) if is_paused else None
-    if row.status not in NOT_STARTED:
+    if row.status not in NOT_STARTED and row.executor == "claude":
         await append_signal(session, row.id, SignalKind.PAUSE if is_paused else SignalKind.RESUME)
     await session.flush()
     return True

@@ -2,7 +2,8 @@
 -- `domain.states.TRANSITIONS` by lifecycle.py.
 
 -- name: start
--- Starts a pending execution that no workflow run has started; returns no row otherwise.
+-- Starts a pending execution that no workflow run has started; returns no row otherwise. A worker's
+-- claim starts an external one.
 WITH execution AS (
     UPDATE executions SET
         status = 'running', started_at = now(), event_seq = event_seq + 1,
@@ -10,7 +11,7 @@ WITH execution AS (
         first_run_id = coalesce(first_run_id, :run_id), run_id = :run_id, attempt = :attempt,
         run_epochs = jsonb_build_object(CAST(:run_id AS text), 0)
     WHERE id = :execution_id AND workflow_id = :workflow_id
-        AND $pending_to_running AND run_epochs = '{}'
+        AND $pending_to_running AND run_epochs = '{}' AND executor = 'claude'
     RETURNING id, user_id, session_id, title, trigger_type, agent_id, event_seq
 ),
 new_session AS (
@@ -67,7 +68,8 @@ SELECT uuidv7(), id, 'start', '{}', now() FROM released WHERE status = 'pending'
 -- The limit changes nothing but the estimate: in the plan that Postgres caches it expects one row
 -- instead of ten, else it makes a new plan each time (0.3 ms, measured 2026-11-28).
 WITH ending AS MATERIALIZED (
-    SELECT e.id, given.error_message, e.status IN ($active) AS held_its_session,
+    SELECT e.id, given.error_message,
+        e.status IN ($active) OR e.status_reason = $worker_blocked AS held_its_session,
         CASE WHEN e.cancel_requested_at IS NULL THEN :status ELSE 'cancelled' END AS status
     FROM (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:error_messages AS text[]))
@@ -77,7 +79,7 @@ WITH ending AS MATERIALIZED (
 ended AS (
     UPDATE executions e SET
         status = ending.status, status_reason = NULL, wakes_at = NULL, completed_at = now(),
-        pause_requested_at = NULL, event_seq = e.event_seq + 1,
+        pause_requested_at = NULL, lease_expires_at = NULL, event_seq = e.event_seq + 1,
         segment = coalesce(:segment, e.segment), attempt = coalesce(:attempt, e.attempt),
         cost_usd = e.cost_usd + (
             SELECT coalesce(sum(c.estimate_usd), 0) FROM model_calls c
@@ -155,6 +157,10 @@ new_signals AS (
     WHERE parent_execution_id IS NOT NULL AND parent_execution_id <> ALL(:ids)
     UNION ALL
     SELECT uuidv7(), id, 'start', '{}', now() FROM promoted
+    UNION ALL
+    -- The workflow of an external execution waits for this end, unless it has requested it.
+    SELECT uuidv7(), id, 'ended', '{}', now() + :first_wake FROM ended
+    WHERE executor = 'external' AND CAST(:run_id AS text) IS NULL
     RETURNING CASE WHEN kind <> 'start'
         THEN pg_notify(:wake_channel, CAST(execution_id AS text)) END
 )

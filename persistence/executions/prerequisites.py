@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import ConflictError, ErrorCode
+from domain.errors import DependentsChangedError, ErrorCode
 from domain.states import PREREQUISITES, ExecutionStatus
 from persistence.db import sql
 from persistence.db.paging import Page, Window, newest
@@ -47,17 +47,34 @@ async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Pag
     return await newest(session, ExecutionRow, ExecutionRow.id, [ExecutionRow.id.in_(ids)], window)
 
 
+async def list_completed(session: AsyncSession, execution_id: UUID) -> Sequence[ExecutionRow]:
+    """The completed executions that this one has waited for, oldest first."""
+    rows = await session.scalars(
+        select(ExecutionRow)
+        .join(PrerequisiteRow, PrerequisiteRow.prerequisite_id == ExecutionRow.id)
+        .where(
+            PrerequisiteRow.execution_id == execution_id,
+            ExecutionRow.status == ExecutionStatus.COMPLETED,
+        )
+        .order_by(ExecutionRow.id)
+    )
+    return rows.all()
+
+
 async def release(session: AsyncSession, completed: UUID, sessions: Collection[UUID]) -> None:
     """Release the executions that waited only for one that is completed; thousands may wait.
 
     `sessions` are locked.
 
     Raises:
-        ConflictError: another execution began to wait whose session is not among them; try again.
+        DependentsChangedError: another execution began to wait whose session is not among
+            them; try again.
     """
     waiting = await _lock_waiting(session, completed)
     if any(row.session_id not in (None, *sessions) for row in waiting):
-        raise ConflictError("An execution began to wait for this one while its end was written.")
+        raise DependentsChangedError(
+            "An execution began to wait for this one while its end was written; try again."
+        )
     if waiting:
         await lifecycle.release(session, [row.id for row in waiting])
 

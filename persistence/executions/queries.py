@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.errors import NotFoundError
-from domain.states import ACTIVE, PREREQUISITES, TERMINAL, ExecutionStatus
+from domain.states import ACTIVE, PREREQUISITES, TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.db.paging import Page, Window, created_between, matching, newest
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
 
@@ -219,12 +219,16 @@ async def list_active(
 
 
 async def list_overdue(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
-    """Blocked executions whose deadline has passed, the longest overdue first."""
+    """Blocked executions whose deadline has passed, the longest overdue first.
+
+    One that its worker blocked has a workflow, which ends it.
+    """
     found = await session.scalars(
         select(ExecutionRow.id)
         # A literal, so that the planner recognises the partial index.
         .where(ExecutionRow.status == literal_column("'blocked'"))
         .where(ExecutionRow.deadline_at <= func.now())
+        .where(ExecutionRow.status_reason.is_distinct_from(WORKER_BLOCKED))
         .order_by(ExecutionRow.deadline_at)
         .limit(limit)
     )

@@ -36,6 +36,8 @@ class SignalKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     SUBTASK_FINISHED = "subtask_finished"
+    ENDED = "ended"
+    """A request ended an external execution. It is unread until the workflow knows of the end."""
     BUDGET_RELEASED = "budget_released"
     """Reservations were settled; a call that waited for them may fit now."""
 
@@ -101,11 +103,20 @@ async def consume(session: AsyncSession, ids: Sequence[UUID]) -> None:
 
 async def consume_start(session: AsyncSession, execution_id: UUID) -> None:
     """Mark an execution's start as consumed."""
+    await _consume_kind(session, execution_id, SignalKind.START)
+
+
+async def consume_end(session: AsyncSession, execution_id: UUID) -> None:
+    """Mark the end of an external execution as consumed: its workflow knows of it."""
+    await _consume_kind(session, execution_id, SignalKind.ENDED)
+
+
+async def _consume_kind(session: AsyncSession, execution_id: UUID, kind: SignalKind) -> None:
     await session.execute(
         update(SignalRow)
         .where(
             SignalRow.execution_id == execution_id,
-            SignalRow.kind == SignalKind.START,
+            SignalRow.kind == kind,
             SignalRow.consumed_at.is_(None),
         )
         .values(consumed_at=text("now()"))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import ColumnElement, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
@@ -34,6 +34,7 @@ from persistence.db.database import Database
 from persistence.executions import admission, queries, signals, snapshot, step_values
 from persistence.executions.fencing import RunIdentity
 from persistence.ledger import audit, budgets
+from persistence.tables.definitions import AgentRow
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import ArtifactRow, InputRequestRow, ModelCallRow
 
@@ -218,6 +219,7 @@ class ExecutionRecord:
                 depth=self._depth + 1,
                 title=clean(child.title),
                 agent_id=child.agent_id,
+                executor=self._executor_of(child),
                 trigger_type="subtask",
                 status=ExecutionStatus.PENDING,
                 budget_usd=budget,
@@ -234,6 +236,13 @@ class ExecutionRecord:
         session.add(
             ExecutionEventRow(execution_id=child.id, seq=1, type="execution.created", data=created)
         )
+
+    def _executor_of(self, child: NewChild) -> str | ColumnElement[str]:
+        """The executor of the agent of a subtask; built-in agents are not in the table."""
+        if child.agent_id is None:
+            return "claude"
+        own = (AgentRow.user_id == self._user_id, AgentRow.slug == child.agent_id)
+        return func.coalesce(select(AgentRow.executor).where(*own).scalar_subquery(), "claude")
 
     async def poll_signals(self) -> Inbox:
         """Read the unread signals, with the requests and subtasks that they refer to."""

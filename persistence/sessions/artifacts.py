@@ -1,7 +1,9 @@
 """Artifacts. Their bytes are in the content-addressed store."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import artifact_saved
@@ -9,17 +11,20 @@ from persistence.db.paging import Page, Window, newest
 from persistence.executions import events
 from persistence.tables.sessions import ArtifactRow
 
+TOOL_OUTPUT = "tool_output"
+"""The kind of a long output of a tool."""
+
 
 async def find(session: AsyncSession, artifact_id: UUID) -> ArtifactRow | None:
     """The file's metadata."""
     return await session.get(ArtifactRow, artifact_id)
 
 
-async def create(session: AsyncSession, row: ArtifactRow) -> None:
-    """Store a file that a client sent, with an event of its execution."""
+async def create(session: AsyncSession, row: ArtifactRow, *, with_event: bool = True) -> None:
+    """Store a file that a client sent, with an event of its execution unless that has ended."""
     session.add(row)
     await session.flush()
-    if row.execution_id is not None:
+    if row.execution_id is not None and with_event:
         saved = artifact_saved(row.id, row.name, row.size_bytes)
         await events.append(session, row.execution_id, saved)
 
@@ -28,3 +33,16 @@ async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Pag
     """The files that an execution saved."""
     condition = ArtifactRow.execution_id == execution_id
     return await newest(session, ArtifactRow, ArtifactRow.id, [condition], window)
+
+
+async def list_newest(
+    session: AsyncSession, execution_ids: Sequence[UUID], *, limit: int
+) -> Sequence[ArtifactRow]:
+    """The files that these executions saved, without long outputs of tools, newest first."""
+    rows = await session.scalars(
+        select(ArtifactRow)
+        .where(ArtifactRow.execution_id.in_(execution_ids), ArtifactRow.kind != TOOL_OUTPUT)
+        .order_by(ArtifactRow.id.desc())
+        .limit(limit)
+    )
+    return rows.all()

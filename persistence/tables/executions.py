@@ -13,6 +13,9 @@ from persistence.tables.columns import CleanText, CreatedAt, Id, Row
 
 ACTIVE_STATUSES = "('pending', 'running', 'waiting_for_user', 'waiting_for_subtask', 'paused')"
 
+CLAIMABLE = "status = 'pending' AND executor = 'external'"
+"""The condition of the indexes of work that workers can claim."""
+
 
 class PrefixRow(Row):
     """The beginning of every model call of an execution, stored once for each content."""
@@ -95,6 +98,27 @@ class ExecutionRow(Row):
             "completed_at",
             postgresql_where=text("completed_at IS NOT NULL"),
         ),
+        # The work that workers can claim, in the order in which they get it.
+        Index(
+            "ix_executions_claimable",
+            "user_id",
+            text("priority DESC"),
+            "id",
+            postgresql_where=text(CLAIMABLE),
+        ),
+        Index(
+            "ix_executions_claimable_agent_id",
+            "user_id",
+            "agent_id",
+            text("priority DESC"),
+            "id",
+            postgresql_where=text(CLAIMABLE),
+        ),
+        Index(
+            "ix_executions_lease_expires_at",
+            "lease_expires_at",
+            postgresql_where=text("lease_expires_at IS NOT NULL"),
+        ),
         # Free space on each page, so that updates of the counters below change no index.
         {"postgresql_with": {"fillfactor": 70}},
     )
@@ -141,6 +165,13 @@ class ExecutionRow(Row):
     first_run_id: Mapped[str | None]
     run_id: Mapped[str | None]
     deadline_at: Mapped[datetime | None]
+    claimed_by: Mapped[str | None]
+    """The worker of an external execution, also after its end; empty while it waits for one."""
+    claimed_at: Mapped[datetime | None]
+    lease_token: Mapped[UUID | None]
+    lease_seconds: Mapped[float | None]
+    lease_expires_at: Mapped[datetime | None]
+    """On the database's clock. At this time the work returns to the queue."""
     cancel_requested_at: Mapped[datetime | None]
     cancel_reason: Mapped[str | None]
     pause_requested_at: Mapped[datetime | None]
@@ -157,6 +188,7 @@ class ExecutionRow(Row):
     segment: Mapped[int] = mapped_column(server_default="0")
     attempt: Mapped[int] = mapped_column(server_default="0")
     stalled_attempts: Mapped[int] = mapped_column(server_default="0")
+    """Attempts without progress. For an external execution: leases that ran out, and failures."""
     running_ms: Mapped[int] = mapped_column(BigInteger, server_default="0")
     event_seq: Mapped[int] = mapped_column(server_default="0")
     total_messages: Mapped[int] = mapped_column(server_default="0")
@@ -186,7 +218,7 @@ class ExecutionEventRow(Row):
 
 
 class SignalRow(Row):
-    """One signal: start, answer, message, cancel, pause, resume, or the end of a subtask.
+    """One signal: start, answer, message, cancel, pause, resume, an end, or that of a subtask.
 
     It is written in the transaction of the change that it reports. The Temporal signal that follows
     only wakes the workflow; the execution consumes the row, in order of `id` (UUIDv7, created under

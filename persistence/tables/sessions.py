@@ -201,7 +201,11 @@ class InputRequestRow(Row):
 
 
 class ArtifactRow(Row):
-    """One file. `kind`: `artifact` (saved by a tool or client), `tool_output` (a long output)."""
+    """One file.
+
+    `kind`: `artifact` (saved by a tool or client), `tool_output` (a long output), or the type that
+    an external worker has given to its detailed work.
+    """
 
     __tablename__ = "artifacts"
     __table_args__ = (Index("ix_artifacts_execution_id_id", "execution_id", "id"),)

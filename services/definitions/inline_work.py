@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import SdkOptions, TaskDefinition
-from domain.agents import Agent
+from domain.agents import Agent, AgentExecutor
 from persistence.definitions import agents
 from persistence.executions.creation import Work
 from persistence.executions.snapshot import definition_of
@@ -30,7 +30,6 @@ async def define_work(work: UnitOfWork, body: WorkBody) -> Work:
     """The work that the body defines."""
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, body.agent_id) if body.agent_id else None
-    require_claude(body.executor or (agent.executor if agent else "claude"), "executor")
     given = {f: getattr(body, f) for f in DEFINITION_FIELDS & WorkBody.model_fields.keys()}
     if body.allowed_tools is None:
         given["allowed_tools"] = agent.allowed_tools if agent else ()
@@ -38,7 +37,9 @@ async def define_work(work: UnitOfWork, body: WorkBody) -> Work:
     definition = TaskDefinition(**given, prompt_template=template)
     definition = await task_rules.check_definition(work, definition, owner_id=user_id)
     title = body.title or make_title(body.prompt)
-    return Work(definition=definition, title=title, is_inline=True, tags=body.tags)
+    return Work(
+        definition=definition, title=title, is_inline=True, tags=body.tags, executor=body.executor
+    )
 
 
 async def find_checked_agent(
@@ -47,17 +48,12 @@ async def find_checked_agent(
     """The agent of a new session, if there is one, with valid options."""
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, slug) if slug else None
-    require_claude(agent.executor if agent else "claude", "agent_id")
+    if agent is not None and agent.executor != "claude":
+        hint = "An external agent holds no conversation; give it work with POST /task-executions."
+        raise refuse_field("The session is invalid; see errors.", "agent_id", hint)
     turns = TaskDefinition(prompt_template=VERBATIM, agent_id=slug, sdk_options=options)
     await task_rules.check_definition(work, turns, owner_id=user_id)
     return agent
-
-
-def require_claude(executor: str, field: str) -> None:
-    """Refuse work for external workers."""
-    if executor != "claude":
-        hint = "The queue for external workers is not available yet; use the executor claude."
-        raise refuse_field("The definition is invalid; see errors.", field, hint)
 
 
 def choose_variables(body: WorkBody) -> dict[str, Any]:
@@ -67,7 +63,6 @@ def choose_variables(body: WorkBody) -> dict[str, Any]:
 
 def define_turn(agent: Agent | None, options: dict[str, Any] | None, content: str) -> Work:
     """A turn of a session with an agent, or with the model alone."""
-    require_claude(agent.executor if agent else "claude", "agent_id")
     definition = TaskDefinition(
         prompt_template=VERBATIM,
         agent_id=agent.slug if agent else None,
@@ -86,6 +81,7 @@ async def read_work(session: AsyncSession, row: ExecutionRow) -> Work:
         task_id=row.task_id,
         task_version=row.task_version,
         tags=row.tags,
+        executor=_executor_of(row),
     )
 
 
@@ -104,6 +100,7 @@ async def define_follow_up(session: AsyncSession, row: ExecutionRow, content: st
         task_id=row.task_id,
         task_version=row.task_version,
         tags=row.tags,
+        executor=_executor_of(row),
     )
 
 
@@ -116,3 +113,7 @@ def make_title(text: str) -> str:
 
 async def _pinned(session: AsyncSession, row: ExecutionRow) -> TaskDefinition:
     return TaskDefinition.model_validate(await definition_of(session, row))
+
+
+def _executor_of(row: ExecutionRow) -> AgentExecutor:
+    return "external" if row.executor == "external" else "claude"

@@ -30,9 +30,6 @@ async def find_agent(
     agent = await agents.find(session, owner_id, definition.agent_id)
     if agent is None:
         return None, [await _agent_problem(session, owner_id, definition.agent_id)]
-    if agent.executor != "claude":
-        text = f"The agent {agent.slug!r} is external, which is not supported yet; use another."
-        return agent, [FieldProblem(("body", "agent_id"), text)]
     return agent, []
 
 

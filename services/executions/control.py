@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from domain.states import ExecutionStatus
-from persistence.executions import lifecycle
+from persistence.executions import leases, lifecycle
 from persistence.executions.cascade import cancel_tree
 from persistence.tables.executions import ExecutionRow
 from services.executions.access import own_execution, require_active
@@ -21,7 +21,20 @@ async def pause(work: UnitOfWork, execution_id: UUID) -> ExecutionRow:
 
 
 async def resume(work: UnitOfWork, execution_id: UUID) -> ExecutionRow:
-    """Let a paused execution continue. A repeat changes nothing; raises like `pause`."""
+    """Let a paused execution continue, or one that its worker blocked; raises like `pause`.
+
+    A repeat changes nothing.
+    """
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    before = {"status": row.status, "status_reason": row.status_reason}
+    if await leases.unblock(work.session, row):
+        await work.record_audit(
+            "execution.resume",
+            ("execution", execution_id),
+            before=before,
+            after={"status": row.status},
+            owner_id=row.user_id,
+        )
     return await _request(work, execution_id, is_paused=False)
 
 

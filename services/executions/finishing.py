@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ErrorCode, FencedOutError
-from domain.states import ExecutionStatus, require_transition
+from domain.states import WORKER_BLOCKED, ExecutionStatus, require_transition
 from persistence.db import locks
-from persistence.executions import admission, cascade, lifecycle, queries
+from persistence.executions import admission, cascade, lifecycle, queries, signals
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.lifecycle import Ended
 from persistence.ledger import budgets
@@ -18,6 +18,7 @@ from persistence.tables.executions import ExecutionRow
 
 ERROR_MESSAGES: Mapping[ErrorCode, str] = {
     ErrorCode.WORKER_ERROR: "The worker could not continue the execution; see the worker's log.",
+    ErrorCode.DEADLINE_PASSED: "The deadline has passed.",
     ErrorCode.TERMINATED: "The workflow was terminated in Temporal.",
     ErrorCode.INVALID_DEFINITION: "The task's definition is not valid, or its agent was deleted.",
 }
@@ -41,7 +42,7 @@ async def finish(
 
     Raises:
         FencedOutError: another run or attempt moves the execution.
-        ConflictError: another execution began to wait for this one at the same time; try again.
+        DependentsChangedError: another execution began to wait for this one meanwhile; try again.
         TransitionRefusedError: the execution may not change to this status.
     """
     sessions = await locks.lock_for_end(session, execution_id, status)
@@ -62,6 +63,7 @@ async def finish(
         row = await queries.lock_existing(session, execution_id)
         is_known = run.run_id in row.run_epochs
         if ExecutionStatus(row.status).is_terminal and (is_known or not run.is_reset):
+            await signals.consume_end(session, execution_id)
             return await lifecycle.find_end(session, execution_id)
         await admission.admit(session, row, run)
         ended = await write_end()
@@ -102,7 +104,7 @@ async def end_overdue(session: AsyncSession, execution_id: UUID) -> None:
     """Write `failed`, `deadline_passed`, unless the execution is no longer blocked."""
     await locks.lock_for_cancel(session, execution_id)
     row = await queries.lock_existing(session, execution_id)
-    if row.status != ExecutionStatus.BLOCKED:
+    if row.status != ExecutionStatus.BLOCKED or row.status_reason == WORKER_BLOCKED:
         return
     message = "The deadline passed before it could start."
     for ended in await lifecycle.end(

@@ -180,10 +180,13 @@ class SessionUpdate(Body):
 
 
 class SessionWork(Body):
-    """Work for an agent in a session; `parent_task_id` is an execution of the session."""
+    """Work for an agent in a session; `parent_task_id` is an execution of the session.
+
+    `input` is a text, or an object, which the agent receives as JSON.
+    """
 
     agent_id: AgentId
-    input: Prompt
+    input: Prompt | Annotated[dict[str, Any], Field(min_length=1)]
     parent_task_id: UUID | None = None
 
 

@@ -1,10 +1,14 @@
 """Messages: they steer a running execution, or start the next one in a session."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from domain.agents import Agent
-from domain.errors import NotFoundError
+from domain.errors import ConflictError, NotFoundError
 from domain.limits import MAX_DEPTH
 from domain.states import ExecutionStatus
 from persistence.db import locks
@@ -15,6 +19,7 @@ from persistence.executions.signals import SignalKind, append_signal
 from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
+from services.caller import Caller
 from services.definitions import inline_work
 from services.executions.access import own_execution, own_session
 from services.executions.inputs import MessageBody, SessionWork
@@ -28,12 +33,18 @@ async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) 
     """Send a message to an execution, or start a new one in its session if it has ended.
 
     Raises:
-        ConflictError: it has ended, and its task is inactive or deleted.
+        ConflictError: it has ended and its task is inactive or deleted, or it is external and has
+            not ended.
     """
     await locks.lock_session_of(work.session, execution_id)
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if _reads_messages(row):
         return await _steer(work, row, body.content)
+    if row.executor != "claude" and not ExecutionStatus(row.status).is_terminal:
+        raise ConflictError(
+            "A worker outside Perdure does this execution and reads no messages; cancel it, or "
+            "send the message after its end."
+        )
     await require_runnable_task(work, row)
     follow_up = await inline_work.define_follow_up(work.session, row, body.content)
     start = _turn(
@@ -60,7 +71,7 @@ async def send_session_message(
         return await _steer(work, last, body.content)
     budget = None
     if session.is_interactive or last is None:
-        agent = await _agent_of_session(work, session, session.agent_id)
+        agent = await _agent_of_session(work.session, session, session.agent_id)
         turn_work = inline_work.define_turn(agent, session.sdk_options, body.content)
     else:
         await require_runnable_task(work, last)
@@ -79,14 +90,13 @@ async def send_session_message(
 
 async def start_session_work(work: UnitOfWork, session_id: UUID, body: SessionWork) -> ExecutionRow:
     """Start work of an agent in a session, as a part of the execution `parent_task_id` if given."""
-    session = await own_session(work.session, work.caller, session_id)
-    agent = await _agent_of_session(work, session, body.agent_id)
+    session, agent = await find_references(work.session, work.caller, session_id, body.agent_id)
     parent = None
     if body.parent_task_id is not None:
         parent = await _parent_of(work, session, body.parent_task_id)
     start = _turn(
         work,
-        inline_work.define_turn(agent, session.sdk_options, body.input),
+        inline_work.define_turn(agent, session.sdk_options, make_text(body.input)),
         body.input,
         user_id=session.user_id,
         session_id=session.id,
@@ -95,7 +105,27 @@ async def start_session_work(work: UnitOfWork, session_id: UUID, body: SessionWo
     return await start_execution(work, start)
 
 
+async def find_references(
+    session: AsyncSession, caller: Caller, session_id: UUID, agent_id: str | None
+) -> tuple[SessionRow, Agent | None]:
+    """Return the session and the agent of work in a session.
+
+    Raises:
+        NotFoundError: there is no such session, or no such agent.
+    """
+    row = await own_session(session, caller, session_id)
+    return row, await _agent_of_session(session, row, agent_id)
+
+
+def make_text(given: str | Mapping[str, Any]) -> str:
+    """Return the text of a title for an input."""
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+
+
 def _reads_messages(row: ExecutionRow) -> bool:
+    """Whether a message steers the execution; a worker outside Perdure reads none."""
+    if row.executor != "claude":
+        return False
     return not ExecutionStatus(row.status).is_terminal and row.cancel_requested_at is None
 
 
@@ -111,7 +141,9 @@ async def _steer(work: UnitOfWork, row: ExecutionRow, content: str) -> Execution
     return row
 
 
-def _turn(work: UnitOfWork, turn_work: Work, content: str, **fields: Any) -> Start:
+def _turn(
+    work: UnitOfWork, turn_work: Work, content: str | Mapping[str, Any], **fields: Any
+) -> Start:
     """Return a start whose prompt is the message; `fields` are fields of `Start`."""
     return Start(
         work=turn_work,
@@ -124,11 +156,11 @@ def _turn(work: UnitOfWork, turn_work: Work, content: str, **fields: Any) -> Sta
 
 
 async def _agent_of_session(
-    work: UnitOfWork, session: SessionRow, slug: str | None
+    session: AsyncSession, row: SessionRow, slug: str | None
 ) -> Agent | None:
     if slug is None:
         return None
-    agent = await agents.find(work.session, session.user_id, slug)
+    agent = await agents.find(session, row.user_id, slug)
     if agent is None:
         raise NotFoundError(f"Agent {slug!r} does not exist; GET /agents lists them.")
     return agent

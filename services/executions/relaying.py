@@ -14,19 +14,22 @@ from services.ports import WorkflowServer
 BATCH = 100
 """Signals of one sweep, sent concurrently, so that one slow call delays no other (chosen)."""
 
+ENDED = signals.SignalKind.ENDED
+
 log = structlog.get_logger(__name__)
 
 
 async def relay_due(database: Database, workflows: WorkflowServer) -> int:
     """Start the executions and wake the workflows that are due. Return the number of signals.
 
-    Signals of executions that have ended are consumed without effect.
+    Signals of executions that have ended are consumed without effect, except that of the end of an
+    external execution: its workflow consumes it.
     """
     async with database.transaction() as session:
         due = await signals.take_due(session, limit=BATCH)
-        ended = [signal.id for signal, row in due if ExecutionStatus(row.status).is_terminal]
+        ended = [signal.id for signal, row in due if _has_ended(row) and signal.kind != ENDED]
         await signals.consume(session, ended)
-    active = [(signal, row) for signal, row in due if not ExecutionStatus(row.status).is_terminal]
+    active = [(signal, row) for signal, row in due if not _has_ended(row)]
     start = signals.SignalKind.START
     await asyncio.gather(
         *(_start(workflows, row) for signal, row in active if signal.kind == start)
@@ -34,7 +37,23 @@ async def relay_due(database: Database, workflows: WorkflowServer) -> int:
     # After the starts: a workflow that was just started may have further signals.
     to_wake = {row.workflow_id for signal, row in active if signal.kind != start}
     await asyncio.gather(*(workflows.wake(workflow_id) for workflow_id in to_wake))
+    closing = [row for signal, row in due if signal.kind == ENDED]
+    await asyncio.gather(*(_close(database, workflows, row) for row in closing))
     return len(due)
+
+
+def _has_ended(row: ExecutionRow) -> bool:
+    return ExecutionStatus(row.status).is_terminal
+
+
+async def _close(database: Database, workflows: WorkflowServer, row: ExecutionRow) -> None:
+    """Wake the workflow of an external execution that has ended, unless it has no open workflow."""
+    if await workflows.wake(row.workflow_id):
+        return
+    state = await workflows.state(row.workflow_id)
+    if state is not None and not state.is_open:
+        async with database.transaction() as session:
+            await signals.consume_end(session, row.id)
 
 
 async def _start(workflows: WorkflowServer, row: ExecutionRow) -> None:

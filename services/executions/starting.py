@@ -30,6 +30,7 @@ from services.executions.access import own_task, readable_task
 from services.executions.inputs import ExecuteBody, WorkBody
 from services.scheduling.variables import format_time, with_schedule_variables, work_of
 from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
 
 LATEST_DEADLINE = timedelta(days=3650)
 """The latest deadline, counted from now: far beyond any run, and within the calendar of Postgres
@@ -95,6 +96,7 @@ async def start_execution(
     """
     start = await with_schedule_variables(work.session, start, scheduled_at or datetime.now(UTC))
     agent = await check_start(work, start, strict_variables=strict_variables)
+    start = _with_executor(start, agent)
     is_session_busy = await _lock_session(work, start)
     has_unmet_prerequisites = await _check_prerequisites(work, start)
     await work.services.quotas.check(work.session, start.user_id)
@@ -107,6 +109,15 @@ async def start_execution(
     if blocked_by is None and start.workflow_id is None:
         work.start_workflow(row)
     return row
+
+
+def _with_executor(start: Start, agent: Agent | None) -> Start:
+    """The start with its executor: the one that the work names, or else that of the agent."""
+    executor = start.work.executor or (agent.executor if agent else "claude")
+    if executor == "external" and start.work.definition.generate_report:
+        hint = "Reports are made from Claude's transcript; an external execution has none."
+        raise refuse_field("The execution can't be started; see errors.", "generate_report", hint)
+    return replace(start, work=replace(start.work, executor=executor))
 
 
 def _find_warnings(work: UnitOfWork, start: Start, agent: Agent | None) -> Sequence[str]:

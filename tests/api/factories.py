@@ -185,6 +185,19 @@ async def _made(client: Client, resource: str, body: dict[str, Any], field: str 
     return str(response.json()[field])
 
 
+async def claimed(world: World, client: Client, mark: str) -> Parameters:
+    """An external execution that a worker has."""
+    del world
+    body = {"prompt": mark, "title": mark, "executor": "external"}
+    response = await client.post(f"{API}/task-executions", json=body)
+    assert response.status_code == 202, response.text
+    work = {"execution_id": response.json()["id"], "lease_seconds": 3600}
+    claim = await client.post(f"{API}/queue/claim", json=work)
+    assert claim.status_code == 200, claim.text
+    LEASES[claim.json()["id"]] = claim.json()["lease_token"]
+    return {"execution_id": claim.json()["id"]}
+
+
 FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "tasks": task,
     "task-executions": execution,
@@ -201,8 +214,14 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "audit-logs": audit_row,
     "notifications": notification,
     "admin": user,
+    "queue": claimed,
 }
 """By the first part of the path. The third argument is a text to store in the resource."""
+
+LEASES: dict[str, str] = {}
+"""The tokens of the leases of `claimed`, by the id of the execution."""
+
+LEASE = {"lease_token": str(new_id())}
 
 BODIES: dict[str, Any] = {
     "POST /tasks": TASK,
@@ -232,6 +251,11 @@ BODIES: dict[str, Any] = {
     "POST /task-executions/{execution_id}/messages": {"content": "And then?"},
     "POST /task-executions/{execution_id}/cancel": {"reason": "changed"},
     "POST /task-executions/{execution_id}/fork": {"at_turn": 0},
+    "POST /queue/claim": {},
+    "POST /queue/{execution_id}/heartbeat": LEASE,
+    "POST /queue/{execution_id}/complete": {**LEASE, "summary": "changed"},
+    "POST /queue/{execution_id}/fail": {**LEASE, "message": "changed"},
+    "POST /queue/{execution_id}/release": LEASE,
     "PUT /secrets/{name}": {"value": "changed"},
     "POST /sessions": {},
     "PATCH /sessions/{session_id}": {"title": "changed"},

@@ -146,12 +146,6 @@ async def test_a_task_names_an_agent_there_is(client: Client, other: Client) -> 
     assert others.status_code == 422
 
 
-async def test_a_task_names_no_agent_that_works_elsewhere(client: Client) -> None:
-    agent = await make_agent(client, executor="external")
-    refused = await client.post("/api/v1/tasks", json={**TASK, "agent_id": agent["agent_id"]})
-    assert refused.json()["errors"][0]["loc"] == ["body", "agent_id"]
-
-
 async def test_an_execution_needs_its_agent_still(client: Client) -> None:
     agent = await make_agent(client)
     task = await make_task(client, agent_id=agent["agent_id"])

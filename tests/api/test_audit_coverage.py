@@ -12,7 +12,7 @@ from sqlalchemy import text
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import MessageRow
-from tests.api.factories import API
+from tests.api.factories import API, LEASES
 from tests.api.test_isolation import ROUTES, Owner, Route
 from tests.api.world import World, in_session
 
@@ -20,6 +20,7 @@ BY_ITS_ADDRESS = {"POST /hooks/{token}": "nobody is known; tests/api/test_hooks.
 
 CHANGES_NOTHING = {
     "POST /tasks/{task_id}/dry-run": "renders and checks, starts nothing",
+    "POST /queue/{execution_id}/heartbeat": "only extends a lease, which has entries",
     "POST /task-executions/bulk/cancel": "nothing fits the filter; see tests/api/test_bulk.py",
     "POST /task-executions/bulk/retry": "nothing fits the filter; see tests/api/test_bulk.py",
 }
@@ -85,6 +86,14 @@ async def prompted(world: World, owner: Owner, made: dict[str, str]) -> None:
         session.add(MessageRow(session_id=row.session_id, execution_id=row.id, **prompt))
 
 
+async def waits_for_a_worker(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only if there is work, a claim changes something."""
+    del world, made
+    body = {"prompt": "Say hello.", "executor": "external"}
+    response = await owner.client.post(f"{API}/task-executions", json=body)
+    assert response.is_success, response.text
+
+
 PREPARED: dict[str, Prepare] = {
     "POST /tasks/{task_id}/schedule/pause": scheduled,
     "POST /tasks/{task_id}/schedule/resume": switched_off,
@@ -93,6 +102,7 @@ PREPARED: dict[str, Prepare] = {
     "POST /task-executions/{execution_id}/resume": paused,
     "POST /task-executions/{execution_id}/fork": prompted,
     "POST /task-executions/{execution_id}/retry": ended,
+    "POST /queue/claim": waits_for_a_worker,
     "DELETE /sessions/{session_id}": finished,
 }
 
@@ -129,9 +139,12 @@ async def entries_of_request(world: World, route: Route, name: str) -> list[Any]
         if prepare := PREPARED.get(route.name):
             await prepare(world, owner, made)
         path = route.path.format(**made)
+        body = route.body
+        if body and "lease_token" in body:
+            body = {**body, "lease_token": LEASES[made["execution_id"]]}
         request_id = f"coverage-{new_id()}"
         headers = {"X-Request-ID": request_id}
-        answer = await client.request(route.method, path, json=route.body, headers=headers)
+        answer = await client.request(route.method, path, json=body, headers=headers)
         assert answer.is_success, f"{route.name}: {answer.text}"
         return await entries(world, request_id)
 

@@ -53,6 +53,7 @@ REFERENCES = {
     "ids": ("task-executions", "execution_id"),
     "task_id": ("tasks", "task_id"),
     "agent_id": ("agents", "agent_id"),
+    "lease_token": ("queue", "execution_id"),
 }
 """Fields of bodies that name things: of which resource, and by which of its parameters."""
 

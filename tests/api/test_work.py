@@ -83,7 +83,7 @@ async def test_an_agents_tools_are_the_default(world: World, client: Client) -> 
     [
         ({}, "prompt"),
         ({"prompt": "  "}, "prompt"),
-        ({"prompt": "x", "executor": "external"}, "executor"),
+        ({"prompt": "x", "executor": "people"}, "executor"),
         ({"prompt": "x", "agent_id": "reviewr"}, "agent_id"),
         ({"prompt": "x", "allowed_tools": ["ssh"]}, "allowed_tools"),
         ({"prompt": "x", "generate_report": True}, "report_format"),

@@ -21,8 +21,9 @@ WRITES_EXECUTIONS = {
     "persistence/executions/lifecycle",
     "persistence/executions/step_log",
     "persistence/executions/admission",
+    "persistence/executions/leases",
 }
-"""Start and end, each step of the loop, and the admission of an attempt."""
+"""Start and end, each step of the loop, the admission of an attempt, and the leases of workers."""
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -99,7 +100,7 @@ def test_a_class_name_is_used_once() -> None:
     assert not [name for name, count in names.items() if count > 1]
 
 
-def test_the_state_of_executions_is_written_in_three_modules() -> None:
+def test_the_state_of_executions_is_written_in_four_modules() -> None:
     writes = re.compile(
         r"UPDATE executions\b|update\(ExecutionRow\)|\brow\.status = (?!\"answered\")"
     )

@@ -57,6 +57,7 @@ def test_wire_names_are_pinned() -> None:
         "create_execution",
         "create_session",
         "render_prompt",
+        "check_worker",
         "call_claude",
         "report",
         "finish",

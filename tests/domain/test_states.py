@@ -34,6 +34,7 @@ def test_moves(before: S, after: S) -> None:
         (S.BLOCKED, S.PENDING),
         (S.PENDING, S.RUNNING),
         (S.RUNNING, S.PENDING),
+        (S.RUNNING, S.BLOCKED),
         (S.RUNNING, S.COMPLETED),
     }
     assert may_move(before, after) == ((before, after) in allowed)

@@ -57,7 +57,9 @@ async def open_children(
 
 async def _start(database: Database, child: NewChild) -> Opened:
     execution = Opened(database, child.id, f"execution-{child.id}")
-    assert await admission.create_session(database, child.id, execution.identity(0))
+    assert not (
+        await admission.create_session(database, child.id, execution.identity(0))
+    ).is_terminal
     await render_prompt(database, child.id, default_model="claude-opus-5-5")
     return execution
 

@@ -62,7 +62,7 @@ async def opened(database: Database, **fields: Any) -> Opened:
         user_id = (await users.find_or_create(session, "alice", "user")).id
     row = await store(database, user_id, [{"text": "x"}], **fields)
     execution = Opened(database, row.id, row.workflow_id)
-    assert await admission.create_session(database, row.id, execution.identity(0))
+    assert not (await admission.create_session(database, row.id, execution.identity(0))).is_terminal
     await render_prompt(database, row.id, default_model="claude-opus-5-5")
     return execution
 

@@ -157,7 +157,9 @@ async def test_the_next_of_a_session_is_promoted_in_order(database: Database) ->
     async with database.reading() as session:
         [start] = await signals.list_unread(session, promoted.id)
     assert (start.kind, start.payload) == ("start", {})
-    assert await admission.create_session(database, promoted.id, promoted.identity(0))
+    assert not (
+        await admission.create_session(database, promoted.id, promoted.identity(0))
+    ).is_terminal
     assert (await promoted.row()).session_id == row.session_id
     await finish(promoted)
     assert (await waiting.row()).status == ExecutionStatus.PENDING
@@ -176,7 +178,9 @@ async def test_one_that_queues_up_while_its_session_becomes_free_is_started(
         assert not ending.has_unread_messages
         first = Opened(database, stored.id, stored.workflow_id)
         assert (await first.row()).status == ExecutionStatus.PENDING
-        assert await admission.create_session(database, first.id, first.identity(0))
+        assert not (
+            await admission.create_session(database, first.id, first.identity(0))
+        ).is_terminal
 
 
 async def test_one_that_is_cancelled_in_that_moment_stays_cancelled(database: Database) -> None:
@@ -203,13 +207,15 @@ async def test_a_finished_execution_is_opened_by_nobody(database: Database) -> N
     async with unchanged(database):
         # Temporal forgets ids after their retention; then a start may reach a closed execution.
         again = execution.identity(0, run_id="after retention")
-        assert not await admission.create_session(database, execution.id, again)
+        assert (await admission.create_session(database, execution.id, again)).is_terminal
 
 
 async def test_opening_twice_opens_once(database: Database) -> None:
     execution = await opened(database)
     async with unchanged(database):
-        assert await admission.create_session(database, execution.id, execution.identity(0))
+        assert not (
+            await admission.create_session(database, execution.id, execution.identity(0))
+        ).is_terminal
 
 
 async def test_a_parent_gets_a_signal(database: Database) -> None:

@@ -50,7 +50,7 @@ async def test_a_lost_workflows_successor_continues(database: Database) -> None:
     writer = await execution.writer(7)
     await writer.write(answer(intent()))
     again = execution.identity(0, run_id="second")
-    assert await admission.create_session(database, execution.id, again)
+    assert not (await admission.create_session(database, execution.id, again)).is_terminal
     with pytest.raises(FencedOutError):
         await writer.write(Step())
     successor = execution.record(1, run_id="second")

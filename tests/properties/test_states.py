@@ -216,7 +216,8 @@ class ExecutionStates(RuleBasedStateMachine):
         self.run_id, self.segment, self.is_reset = str(new_id()), 0, is_reset
         self.epoch += 1
         identity = self.identity()
-        assert self.do(admission.create_session(self.database, self.execution.id, identity))
+        created = admission.create_session(self.database, self.execution.id, identity)
+        assert not self.do(created).is_terminal
 
     @invariant()
     def the_events_have_no_gaps_and_end_with_the_end(self) -> None:

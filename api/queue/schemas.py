@@ -1,0 +1,150 @@
+"""What workers read: claimed work, the state of a lease, and what was stored of a report."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import links
+from api.executions.schemas import ExecutionRead, readable_views
+from api.http.problems import of_error
+from api.http.request_context import Call
+from api.http.responses import answer
+from api.links import BASE
+from domain.errors import LeaseLostError
+from domain.external_work import ArtifactReference
+from domain.states import ExecutionStatus
+from persistence.tables.executions import ExecutionRow
+from services.external_work.claims import Claim, Heartbeat
+from services.external_work.context import reference
+from services.external_work.reports import Completion
+
+
+class ArtifactReferenceRead(BaseModel):
+    """A stored file; `GET /artifacts/{id}/content` returns its bytes."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: UUID
+    name: str
+    type: str
+    size: int
+
+
+class PrerequisiteResultRead(BaseModel):
+    """The result of a completed prerequisite."""
+
+    execution_id: UUID
+    title: str
+    summary: str | None
+    text: str | None
+    artifacts: list[ArtifactReferenceRead]
+
+
+class ClaimRead(ExecutionRead):
+    """A claimed execution, with all that its worker needs.
+
+    `specialist_context` is Markdown: role, expertise, approach, task, results of prerequisites,
+    existing artifacts, and instructions.
+    """
+
+    execution_id: UUID
+    lease_token: UUID
+    prompt: str
+    specialist_context: str
+    instructions: list[str]
+    prerequisites: list[PrerequisiteResultRead]
+    artifacts: list[ArtifactReferenceRead]
+
+
+class HeartbeatRead(BaseModel):
+    """The state of claimed work. If `must_stop` is true, the worker must stop."""
+
+    execution_id: UUID
+    status: ExecutionStatus
+    must_stop: bool
+    lease_expires_at: datetime | None
+    cancel_requested_at: datetime | None
+    cancel_reason: str | None
+    pause_requested_at: datetime | None
+    links: dict[str, str] = Field(serialization_alias="_links")
+
+
+class WorkReportRead(ExecutionRead):
+    """An execution after a report, with the artifacts that were stored."""
+
+    artifacts: list[ArtifactReferenceRead]
+
+
+async def respond_claimed(call: Call, session: AsyncSession, claim: Claim | None) -> Response:
+    """Respond with the claimed work, or with 204 if there is no work."""
+    if claim is None:
+        return Response(status_code=204)
+    (read,) = await readable_views(session, call, [claim.row])
+    context = claim.context
+    shown = ClaimRead(
+        **{**dict(read), "links": {**read.links, **_worker_links(claim.row.id)}},
+        execution_id=claim.row.id,
+        lease_token=claim.lease_token,
+        prompt=context.prompt,
+        specialist_context=context.render(),
+        instructions=list(context.instructions()),
+        prerequisites=[
+            PrerequisiteResultRead.model_validate(asdict(result))
+            for result in context.prerequisites
+        ],
+        artifacts=_references(context.artifacts),
+    )
+    return answer(shown, 200)
+
+
+async def respond_alive(_: Call, __: AsyncSession, heartbeat: Heartbeat) -> Response:
+    """Respond with the state of the work."""
+    row = heartbeat.row
+    shown = HeartbeatRead(
+        execution_id=row.id,
+        status=ExecutionStatus(row.status),
+        must_stop=heartbeat.must_stop,
+        lease_expires_at=heartbeat.lease_expires_at,
+        cancel_requested_at=row.cancel_requested_at,
+        cancel_reason=row.cancel_reason,
+        pause_requested_at=row.pause_requested_at,
+        links={"self": links.execution_path(row.id), **_worker_links(row.id)},
+    )
+    return answer(shown, 200)
+
+
+async def respond_reported(call: Call, session: AsyncSession, completion: Completion) -> Response:
+    """Respond with the execution, or with a refusal that names the artifacts that were kept."""
+    kept = [reference(row) for row in completion.artifacts]
+    if completion.refusal is not None:
+        return of_error(call.request.scope, explain_late(completion.refusal, kept))
+    (read,) = await readable_views(session, call, [completion.row])
+    return answer(WorkReportRead(**dict(read), artifacts=_references(kept)), 200)
+
+
+async def respond_returned(call: Call, session: AsyncSession, row: ExecutionRow) -> Response:
+    """Respond with the execution."""
+    (read,) = await readable_views(session, call, [row])
+    return answer(read, 200)
+
+
+def explain_late(refusal: LeaseLostError, kept: Sequence[ArtifactReference]) -> LeaseLostError:
+    """The refusal of a late report, with the artifacts that were kept."""
+    if not kept:
+        return refusal
+    ids = ", ".join(str(file.id) for file in kept)
+    return LeaseLostError(f"{refusal.detail} The detailed work is kept as artifact {ids}.")
+
+
+def _references(files: Sequence[ArtifactReference]) -> list[ArtifactReferenceRead]:
+    return [ArtifactReferenceRead.model_validate(file) for file in files]
+
+
+def _worker_links(execution_id: UUID) -> dict[str, str]:
+    path = f"{BASE}/queue/{execution_id}"
+    return {verb: f"{path}/{verb}" for verb in ("heartbeat", "complete", "fail", "release")}

@@ -1,0 +1,177 @@
+"""Leases of external executions: which worker has the work, and until when.
+
+A lease has a token. It ends when its time has passed on the database's clock, when the worker ends
+the work or puts it back, and when the execution ends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.external_work import MOST_LOST_ATTEMPTS
+from domain.states import WORKER_BLOCKED, ExecutionStatus, require_transition
+from persistence.db import sql
+from persistence.tables.executions import CLAIMABLE, ExecutionRow
+
+for after in (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED):
+    require_transition(ExecutionStatus.RUNNING, after)
+require_transition(ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
+require_transition(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING)
+
+_RUNNING = "executor = 'external' AND status = 'running'"
+
+_HELD = f"""{_RUNNING} AND lease_token = :lease_token AND lease_expires_at > clock_timestamp()
+    AND cancel_requested_at IS NULL"""
+
+_EXPIRED = f"{_RUNNING} AND lease_expires_at <= clock_timestamp() AND cancel_requested_at IS NULL"
+"""The workflow of a cancelled execution ends it."""
+
+_GIVE_LEASE = """claimed AS (
+    UPDATE executions e SET
+        status = 'running', status_reason = NULL, started_at = coalesce(e.started_at, now()),
+        claimed_by = :claimed_by, claimed_at = clock_timestamp(), lease_token = :lease_token,
+        lease_seconds = :lease_seconds, event_seq = e.event_seq + 1,
+        lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
+    FROM picked WHERE e.id = picked.id
+    RETURNING e.id, e.event_seq, e.claimed_by, picked.started_at IS NULL AS is_first
+)
+INSERT INTO execution_events (execution_id, seq, type, data)
+SELECT id, event_seq, CASE WHEN is_first THEN 'execution.started'
+    ELSE 'execution.status_changed' END,
+    json_build_object('status', 'running', 'claimed_by', claimed_by)
+FROM claimed
+RETURNING execution_id
+"""
+
+_SQL = sql.load(
+    "executions/leases.sql",
+    claimable=CLAIMABLE,
+    give_lease=_GIVE_LEASE,
+    held=_HELD,
+    running=_RUNNING,
+    expired=_EXPIRED,
+    most_lost=str(MOST_LOST_ATTEMPTS),
+    blocked_to_pending="status = 'blocked'",
+    worker_blocked=sql.quote([WORKER_BLOCKED]),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A lease that a worker requests."""
+
+    claimed_by: str
+    seconds: float
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a claim, with a new token."""
+        return {
+            "claimed_by": self.claimed_by,
+            "lease_seconds": self.seconds,
+            "lease_token": uuid4(),
+        }
+
+
+async def claim_next(
+    session: AsyncSession, user_id: UUID, agent_id: str | None, lease: Lease
+) -> UUID | None:
+    """Give the user's claimable execution with the highest priority, the oldest of these first."""
+    parameters = {**lease.parameters(), "user_id": user_id}
+    if agent_id is None:
+        found = await session.scalar(_SQL["claim_next"], parameters)
+    else:
+        parameters["agent_id"] = agent_id
+        found = await session.scalar(_SQL["claim_next_of_agent"], parameters)
+    return UUID(str(found)) if found else None
+
+
+async def claim(session: AsyncSession, execution_id: UUID, lease: Lease) -> bool:
+    """Give one locked execution; False if it is not claimable."""
+    parameters = {**lease.parameters(), "execution_id": execution_id}
+    return await session.scalar(_SQL["claim"], parameters) is not None
+
+
+async def renew(
+    session: AsyncSession,
+    execution_id: UUID,
+    token: UUID,
+    *,
+    seconds: float | None = None,
+    has_progress: bool = False,
+) -> datetime | None:
+    """Extend a lease, and return its new end; None if it has ended."""
+    parameters = {
+        "execution_id": execution_id,
+        "lease_token": token,
+        "lease_seconds": seconds,
+        "has_progress": has_progress,
+    }
+    expires_at: datetime | None = await session.scalar(_SQL["renew"], parameters)
+    return expires_at
+
+
+async def is_held(session: AsyncSession, execution_id: UUID, token: UUID) -> bool:
+    """Whether the lease of a locked execution with this token has not ended."""
+    parameters = {"execution_id": execution_id, "lease_token": token}
+    return await session.scalar(_SQL["is_held"], parameters) is not None
+
+
+async def put_back(
+    session: AsyncSession,
+    row: ExecutionRow,
+    reason: str,
+    *,
+    status: ExecutionStatus = ExecutionStatus.PENDING,
+    is_lost: bool = False,
+    has_progress: bool = False,
+    message: str | None = None,
+) -> None:
+    """End the lease of a locked running execution: it is pending or blocked for this reason.
+
+    `is_lost` counts an attempt without progress; with `has_progress` the count starts again.
+    """
+    parameters = {
+        "execution_id": row.id,
+        "status": status,
+        "reason": reason,
+        "is_lost": is_lost,
+        "has_progress": has_progress,
+        "message": message,
+    }
+    await session.execute(_SQL["put_back"], parameters)
+    await session.refresh(row)
+
+
+async def unblock(session: AsyncSession, row: ExecutionRow) -> bool:
+    """Make a locked execution pending that its worker blocked; False if it is not such a one."""
+    found = await session.scalar(_SQL["unblock"], {"execution_id": row.id})
+    await session.refresh(row)
+    return found is not None
+
+
+async def store_result(
+    session: AsyncSession, row: ExecutionRow, *, summary: str | None, result: dict[str, Any]
+) -> None:
+    """Store what the worker of a locked execution has reported, in place of an earlier report."""
+    row.summary = summary
+    row.result_data = result
+    await session.flush()
+
+
+async def return_expired(session: AsyncSession, *, limit: int) -> int:
+    """Make executions pending whose lease ran out, at most `limit`; returns how many."""
+    return len((await session.execute(_SQL["return_expired"], {"limit": limit})).all())
+
+
+async def list_lost(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
+    """Executions whose lease ran out once more than allowed: they must fail."""
+    return (await session.scalars(_SQL["list_lost"], {"limit": limit})).all()
+
+
+async def is_lost(session: AsyncSession, execution_id: UUID) -> bool:
+    """Whether a locked execution is still one of `list_lost`."""
+    return await session.scalar(_SQL["is_lost"], {"execution_id": execution_id}) is not None

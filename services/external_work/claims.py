@@ -1,0 +1,196 @@
+"""Claims, heartbeats and releases of external executions by their workers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.agents import Agent
+from domain.errors import LeaseLostError, NotClaimableError, NotFoundError
+from domain.external_work import WorkContext
+from domain.states import ExecutionStatus
+from persistence.db.paging import Page, Window
+from persistence.definitions import agents
+from persistence.executions import leases, queries
+from persistence.executions.leases import Lease
+from persistence.executions.queries import ExecutionFilter
+from persistence.tables.executions import ExecutionRow
+from services.caller import Caller
+from services.executions.access import own_execution
+from services.external_work.context import describe_work
+from services.external_work.inputs import ClaimBody, HeartbeatBody, ReleaseBody
+from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
+
+EXPIRED_PER_CLAIM = 100
+"""Expired leases that a claim returns to the queue before it looks for work (chosen)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Work that a worker has, with the token of its lease, and what the worker needs to know."""
+
+    row: ExecutionRow
+    lease_token: UUID
+    context: WorkContext
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The state of the work. `lease_expires_at` is None if the work has ended.
+
+    `must_stop`: it was cancelled, or has ended; the worker must stop.
+    """
+
+    row: ExecutionRow
+    lease_expires_at: datetime | None
+    must_stop: bool
+
+
+async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
+    """Give the caller's next execution, or the one with an id, to a worker. None: there is none.
+
+    Raises:
+        NotClaimableError: the execution with this id can't be claimed.
+    """
+    lease = Lease(claimed_by=body.worker or work.caller.subject, seconds=body.lease_seconds)
+    await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM)
+    if body.execution_id is not None:
+        row = await own_execution(work.session, work.caller, body.execution_id, lock=True)
+        return await _claim_one(work, row, body, lease)
+    if body.agent_id is not None:
+        await require_agent(work.session, work.caller, body.agent_id)
+    found = await leases.claim_next(work.session, work.caller.user_id, body.agent_id, lease)
+    if found is None:
+        return None
+    return await _describe_claim(work, await work.session.get_one(ExecutionRow, found))
+
+
+async def claim_again(work: UnitOfWork, execution_id: UUID, body: ClaimBody) -> Claim:
+    """As `claim` with an id; a repeat by the worker that has the lease extends it.
+
+    Raises:
+        NotClaimableError: the execution can't be claimed.
+    """
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    worker = body.worker or work.caller.subject
+    if row.claimed_by == worker and row.lease_token is not None:
+        seconds, token = body.lease_seconds, row.lease_token
+        if await leases.renew(work.session, row.id, token, seconds=seconds) is not None:
+            await work.session.refresh(row)
+            return await _describe_claim(work, row)
+    claimed = await claim(work, body.model_copy(update={"execution_id": execution_id}))
+    if claimed is None:
+        raise NotFoundError(f"Execution {execution_id} does not exist.")
+    return claimed
+
+
+async def _claim_one(work: UnitOfWork, row: ExecutionRow, body: ClaimBody, lease: Lease) -> Claim:
+    if body.agent_id not in (None, row.agent_id):
+        hint = f"Execution {row.id} is not for this agent; leave agent_id out."
+        raise refuse_field("The claim is invalid; see errors.", "agent_id", hint)
+    if not await leases.claim(work.session, row.id, lease):
+        raise NotClaimableError(explain_refusal(row))
+    await work.session.refresh(row)
+    return await _describe_claim(work, row)
+
+
+def explain_refusal(row: ExecutionRow) -> str:
+    """Why an execution can't be claimed, and what to do."""
+    if row.executor != "external":
+        return "Claude runs this execution; only external executions can be claimed."
+    if row.cancel_requested_at is not None:
+        return "The cancellation of this execution was requested."
+    if row.status == ExecutionStatus.RUNNING:
+        until = f"{row.lease_expires_at:%F %T} UTC" if row.lease_expires_at else "its end"
+        return f"{row.claimed_by} has this execution until {until}; claim another one."
+    if row.status == ExecutionStatus.BLOCKED:
+        return f"This execution is blocked ({row.status_reason}); claim it when it is pending."
+    if row.status == ExecutionStatus.PENDING:
+        return "This execution is paused; resume it first."
+    return f"This execution is already {row.status}."
+
+
+async def _describe_claim(work: UnitOfWork, row: ExecutionRow) -> Claim:
+    if row.lease_token is None:
+        raise NotClaimableError(explain_refusal(row))
+    await work.record_audit(
+        "execution.claim",
+        ("execution", row.id),
+        after={"claimed_by": row.claimed_by, "lease_seconds": row.lease_seconds},
+        owner_id=row.user_id,
+    )
+    return Claim(row, row.lease_token, await describe_work(work.session, row))
+
+
+async def send_heartbeat(work: UnitOfWork, execution_id: UUID, body: HeartbeatBody) -> Heartbeat:
+    """Extend a lease, and return whether the work was cancelled.
+
+    Raises:
+        LeaseLostError: the lease has ended, and the work returned to the queue.
+    """
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    if row.lease_token != body.lease_token:
+        raise lease_lost(row)
+    has_ended = ExecutionStatus(row.status).is_terminal
+    if has_ended or row.cancel_requested_at is not None:
+        return Heartbeat(row, None, must_stop=True)
+    expires_at = await leases.renew(
+        work.session, row.id, body.lease_token, seconds=body.lease_seconds
+    )
+    if expires_at is None:
+        raise lease_lost(row)
+    return Heartbeat(row, expires_at, must_stop=False)
+
+
+async def release(work: UnitOfWork, execution_id: UUID, body: ReleaseBody) -> ExecutionRow:
+    """Return the work of a worker to the queue.
+
+    Raises:
+        LeaseLostError: the lease has ended.
+    """
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    if not await leases.is_held(work.session, row.id, body.lease_token):
+        raise lease_lost(row)
+    before = {"claimed_by": row.claimed_by}
+    await leases.put_back(work.session, row, "released", message=body.reason)
+    await work.record_audit(
+        "execution.release",
+        ("execution", row.id),
+        before=before,
+        after={"status": row.status},
+        owner_id=row.user_id,
+    )
+    return row
+
+
+def lease_lost(row: ExecutionRow) -> LeaseLostError:
+    """The refusal of a request with a lease that has ended."""
+    if row.cancel_requested_at is not None:
+        return LeaseLostError("The execution was cancelled. Stop the work.")
+    now = f"the execution is {row.status}"
+    if row.status == ExecutionStatus.RUNNING and row.claimed_by is not None:
+        now += f", claimed by {row.claimed_by}"
+    return LeaseLostError(f"This lease has ended: {now}. Stop the work, and claim it again.")
+
+
+async def require_agent(session: AsyncSession, caller: Caller, slug: str) -> Agent:
+    """Return the agent of the caller.
+
+    Raises:
+        NotFoundError: there is no such agent.
+    """
+    agent = await agents.find(session, caller.user_id, slug)
+    if agent is None:
+        raise NotFoundError(f"Agent {slug!r:.120} does not exist; GET /agents lists them.")
+    return agent
+
+
+async def list_pending(
+    session: AsyncSession, caller: Caller, slug: str, window: Window
+) -> Page[ExecutionRow]:
+    """The caller's pending executions of an agent, newest first."""
+    await require_agent(session, caller, slug)
+    pending = ExecutionFilter(statuses=(ExecutionStatus.PENDING,), agent_id=slug)
+    return await queries.page(session, caller.user_id, pending, window)

@@ -1,0 +1,180 @@
+"""What workers report: results with a next action, and failures."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+from domain.errors import DependentsChangedError, ErrorCode, LeaseLostError
+from domain.external_work import MOST_LOST_ATTEMPTS, NextAction, shorten
+from domain.states import WORKER_BLOCKED, ExecutionStatus
+from persistence.blobs import BlobStore
+from persistence.db import locks
+from persistence.executions import cascade, leases, lifecycle, queries
+from persistence.sessions import artifacts
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import ArtifactRow
+from services.artifacts import store_bytes
+from services.executions.access import own_execution
+from services.external_work.claims import lease_lost
+from services.external_work.inputs import CompleteBody, FailBody
+from services.unit_of_work import UnitOfWork
+
+MOST_TRIES = 5
+"""Of an end, if executions begin to wait for this one meanwhile: each try needs more locks."""
+
+DETAILED_WORK = "detailed_work.md"
+"""The name of the artifact."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What was stored of a report. `refusal`: the lease had ended; only the artifacts were kept."""
+
+    row: ExecutionRow
+    artifacts: Sequence[ArtifactRow]
+    refusal: LeaseLostError | None = None
+
+
+async def complete(
+    work: UnitOfWork, execution_id: UUID, body: CompleteBody, *, blobs: BlobStore
+) -> Completion:
+    """Store a report, and apply its next action.
+
+    A report that comes too late is refused, but its artifact is kept: the caller commits.
+    """
+    await own_execution(work.session, work.caller, execution_id)
+    sha256 = None
+    if body.detailed_work:
+        sha256 = await store_bytes(blobs, body.detailed_work.encode())
+    return await _try_again(work, partial(_complete, work, execution_id, body, sha256))
+
+
+async def fail(work: UnitOfWork, execution_id: UUID, body: FailBody) -> ExecutionRow:
+    """Fail the work, or return it to the queue if it is retryable and was not lost too often.
+
+    Raises:
+        LeaseLostError: the lease has ended.
+    """
+    await own_execution(work.session, work.caller, execution_id)
+    return await _try_again(work, partial(_fail, work, execution_id, body))
+
+
+async def _try_again(work: UnitOfWork, change: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a change with new locks if another execution began to wait for this one meanwhile."""
+    for _ in range(MOST_TRIES - 1):
+        try:
+            async with work.session.begin_nested():
+                return await change()
+        except DependentsChangedError:
+            work.session.expire_all()
+    return await change()
+
+
+async def _complete(
+    work: UnitOfWork, execution_id: UUID, body: CompleteBody, sha256: str | None
+) -> Completion:
+    status = ExecutionStatus.COMPLETED
+    sessions = await locks.lock_for_end(work.session, execution_id, status)
+    row = await queries.lock_existing(work.session, execution_id)
+    is_held = await leases.is_held(work.session, row.id, body.lease_token)
+    kept = await _keep_artifacts(work, row, body, sha256)
+    await work.record_audit(
+        "execution.report",
+        ("execution", row.id),
+        after={"next_action": body.next_action, "is_late": not is_held, "artifacts": len(kept)},
+        owner_id=row.user_id,
+    )
+    if not is_held:
+        return Completion(row, kept, refusal=lease_lost(row))
+    await leases.store_result(
+        work.session, row, summary=body.summary, result=_make_result(body, kept)
+    )
+    await _apply(work, row, body)
+    if body.next_action is NextAction.COMPLETE:
+        (ended,) = await lifecycle.end(work.session, {row.id: None}, status)
+        await cascade.end_dependents(work.session, ended, sessions=sessions)
+        await work.session.refresh(row)
+        work.wake_workflow(row)
+    return Completion(row, kept)
+
+
+async def _keep_artifacts(
+    work: UnitOfWork, row: ExecutionRow, body: CompleteBody, sha256: str | None
+) -> Sequence[ArtifactRow]:
+    if sha256 is None or body.detailed_work is None:
+        return ()
+    kept = ArtifactRow(
+        user_id=row.user_id,
+        execution_id=row.id,
+        kind=body.artifact_type,
+        name=DETAILED_WORK,
+        media_type="text/markdown; charset=utf-8",
+        size_bytes=len(body.detailed_work.encode()),
+        sha256=sha256,
+    )
+    # The terminal event is the last one.
+    is_active = not ExecutionStatus(row.status).is_terminal
+    await artifacts.create(work.session, kept, with_event=is_active)
+    return (kept,)
+
+
+def _make_result(body: CompleteBody, kept: Sequence[ArtifactRow]) -> dict[str, object]:
+    result: dict[str, object] = {
+        "text": shorten(body.detailed_work or body.summary or ""),
+        "artifact_ids": [str(row.id) for row in kept],
+        "file_paths": list(body.file_paths),
+    }
+    if body.output is not None:
+        result["output"] = body.output
+    return result
+
+
+async def _apply(work: UnitOfWork, row: ExecutionRow, body: CompleteBody) -> None:
+    """Apply a next action that does not end the execution."""
+    match body.next_action:
+        case NextAction.CONTINUE:
+            token = body.lease_token
+            await leases.renew(work.session, row.id, token, has_progress=True)
+            await work.session.refresh(row)
+        case NextAction.NEEDS_REVISION:
+            await leases.put_back(work.session, row, "needs_revision", has_progress=True)
+        case NextAction.BLOCKED:
+            await leases.put_back(
+                work.session,
+                row,
+                WORKER_BLOCKED,
+                status=ExecutionStatus.BLOCKED,
+                has_progress=True,
+                message=body.summary,
+            )
+        case NextAction.COMPLETE:
+            pass
+
+
+async def _fail(work: UnitOfWork, execution_id: UUID, body: FailBody) -> ExecutionRow:
+    status = ExecutionStatus.FAILED
+    sessions = await locks.lock_for_end(work.session, execution_id, status)
+    row = await queries.lock_existing(work.session, execution_id)
+    if not await leases.is_held(work.session, row.id, body.lease_token):
+        raise lease_lost(row)
+    before = {"claimed_by": row.claimed_by}
+    if body.retryable and row.stalled_attempts + 1 < MOST_LOST_ATTEMPTS:
+        await leases.put_back(
+            work.session, row, "worker_failed", is_lost=True, message=body.message
+        )
+    else:
+        (ended,) = await lifecycle.end(
+            work.session, {row.id: body.message}, status, error_code=ErrorCode.WORKER_ERROR
+        )
+        await cascade.end_dependents(work.session, ended, sessions=sessions)
+        await work.session.refresh(row)
+        work.wake_workflow(row)
+    after = {"status": row.status, "retryable": body.retryable}
+    await work.record_audit(
+        "execution.fail", ("execution", row.id), before=before, after=after, owner_id=row.user_id
+    )
+    return row
