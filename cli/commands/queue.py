@@ -72,7 +72,9 @@ GROUP.add_action(
     options={
         "lease_token": TOKEN,
         "message": option("Why it failed.", kind=str, default=...),
-        "retryable": option("Return the work to the queue.", "--retryable", kind=bool, default=False),
+        "retryable": option(
+            "Return the work to the queue.", "--retryable", kind=bool, default=False
+        ),
     },
     has_json=True,
 )

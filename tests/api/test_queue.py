@@ -144,7 +144,7 @@ async def test_a_storm_of_claims_gives_each_execution_once(client: Client) -> No
     made = {(await enqueue(client, agent_id=agent))["id"] for _ in range(10)}
 
     async def work() -> list[str]:
-        done = []
+        done: list[str] = []
         while True:
             body = {"agent_id": agent, "lease_seconds": 60}
             response = await client.post(f"{QUEUE}/claim", json=body)
@@ -447,7 +447,8 @@ async def test_unknown_references_come_before_the_rest_of_the_body(
     assert (await client.post(session["_links"]["tasks"], json=body)).status_code == 404
     nowhere = await client.post(f"{API}/sessions/{new_id()}/tasks", json={"input": 5})
     assert nowhere.status_code == 404
-    for value in ([], 5, {}, ""):
+    values: list[Any] = [[], 5, {}, ""]
+    for value in values:
         wrong = await client.post(
             session["_links"]["tasks"], json={"agent_id": "tester", "input": value}
         )

@@ -14,7 +14,13 @@ from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from persistence.blobs import BlobStore
 from runtime.sandbox import SandboxedRunner
+from services.executions import starting
+from services.executions.inputs import WorkBody
+from services.external_work import claims
+from services.external_work import reports as reports_of_workers
+from services.external_work.inputs import ClaimBody, CompleteBody
 from tests.engine.driver import Engine, Run, use
 from tests.engine.scheduling import Scheduled
 from tests.waiting import eventually
@@ -115,6 +121,23 @@ async def skips_a_scheduled_run(engine: Engine) -> Run:
     return run
 
 
+async def is_done_by_a_worker(engine: Engine) -> Run:
+    async with engine.transaction() as work:
+        body = WorkBody(prompt="Write a poem.", executor="external")
+        row = await starting.start_inline_work(work, body)
+    run = engine.run(row.id)
+    await run.wait_until(lambda row: row.session_id is not None)
+    async with engine.transaction() as work:
+        claim = await claims.claim(work, ClaimBody(execution_id=run.id))
+        assert claim is not None
+    async with engine.transaction() as work:
+        report = CompleteBody(lease_token=claim.lease_token, summary="done")
+        blobs = BlobStore(engine.home / "artifacts")
+        await reports_of_workers.complete(work, run.id, report, blobs=blobs)
+    await run.wait_for_end()
+    return run
+
+
 BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
     behaviour.__name__: behaviour
     for behaviour in (
@@ -129,6 +152,7 @@ BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
         runs_on_a_schedule,
         skips_a_scheduled_run,
         is_paused,
+        is_done_by_a_worker,
     )
 }
 
