@@ -1,6 +1,7 @@
 """Answers MCP requests: which tools there are, and what they return."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,10 +16,16 @@ from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    DiscoverResult,
     InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
+    PromptsCapability,
+    RequestParams,
+    ResourcesCapability,
+    ToolsCapability,
 )
+from mcp.types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
 from api.http.request_context import Call
@@ -89,10 +96,28 @@ def create_server(
     )
     server.add_request_handler("tools/call", CallToolRequestParams, tools.call)
     tasks_extension.add_tasks(server)
+    server.add_request_handler("server/discover", RequestParams, partial(_discover, server))
     server.middleware.append(_refuse_unready)
     security = RequestStateSecurity(keys=state_keys, ttl=STATE_SECONDS, bind_principal=_user_of)
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
+
+
+async def _discover(
+    server: Server[Any], _: ServerRequestContext[Any, Any], __: RequestParams
+) -> DiscoverResult:
+    """What the server supports. It announces no changes of lists; clients read them again."""
+    capabilities = server.get_capabilities(protocol_version=LATEST_MODERN_VERSION)
+    kept = {
+        "tools": ToolsCapability(),
+        "prompts": PromptsCapability(),
+        "resources": ResourcesCapability(),
+    }
+    return DiscoverResult(
+        supported_versions=list(MODERN_PROTOCOL_VERSIONS),
+        capabilities=capabilities.model_copy(update=kept),
+        instructions=server.instructions,
+    )
 
 
 def _user_of(ctx: ServerRequestContext[Any, Any]) -> str:

@@ -20,7 +20,8 @@ async def authorized(url: str, token: str) -> AsyncIterator[str]:
     async with httpx2.AsyncClient(base_url=url, timeout=None) as client:
 
         async def forward(request: Request) -> Response:
-            headers = [(n, v) for n, v in request.headers.raw if n != b"authorization"]
+            given = request.headers.raw
+            headers = [(name, v.strip()) for name, v in given if name != b"authorization"]
             headers.append((b"authorization", f"Bearer {token}".encode()))
             path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             forwarded = client.build_request(

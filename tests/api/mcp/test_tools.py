@@ -112,7 +112,10 @@ async def test_a_task_is_created_executed_and_watched(world: World, mode: str) -
 
 
 @pytest.mark.parametrize("mode", ERAS)
-async def test_a_call_waits_for_the_result_and_reports_progress(world: World, mode: str) -> None:
+async def test_a_call_waits_for_the_result_and_reports_progress(
+    world: World, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.mcp.work.PROGRESS_SECONDS", 0.2)
     async with world.client("alice") as http:
         task = await make_task(http)
     reported: list[tuple[float, str]] = []

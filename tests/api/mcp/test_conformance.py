@@ -1,0 +1,80 @@
+"""The official conformance suite, on our server with the tools that it wants (`fixtures.py`)."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from api.main import VERSION, create_app
+from api.mcp.catalogue import CATALOGUE
+from api.mcp.endpoint import McpEndpoint
+from api.mcp.server import create_server
+from tests.api.conftest import serve_app
+from tests.api.mcp.fixtures import add_fixtures
+from tests.api.mcp.proxy import authorized
+from tests.api.mcp.test_transport import token_of
+from tests.api.world import World
+from tests.node import node_tool
+
+EXPECTED = Path(__file__).with_name("expected_failures.yaml")
+
+
+@asynccontextmanager
+async def serve_fixtures(world: World) -> AsyncIterator[str]:
+    """The server with fixtures, behind a proxy with credentials, which the suite can't send."""
+    server = create_server(CATALOGUE, version=VERSION, state_keys=[bytes(32)])
+    add_fixtures(server)
+    endpoint = McpEndpoint(server, body_limit_bytes=1_000_000)
+    app = create_app(world.gateway.settings)
+    app.router.routes.insert(0, endpoint.route)
+    async with endpoint.running(), serve_app(app) as url, authorized(url, token_of()) as proxied:
+        yield f"{proxied}/mcp"
+
+
+async def run(*argv: str, home: Mapping[str, str] = MappingProxyType({})) -> tuple[int | None, str]:
+    """The exit code and the output of a program; `home` are variables for it."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **home},
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+@pytest.mark.parametrize("revision", ["2026-07-28", "2025-11-25"])
+async def test_the_server_conforms(world: World, revision: str, tmp_path: Path) -> None:
+    async with serve_fixtures(world) as address:
+        code, output = await run(
+            *node_tool("@modelcontextprotocol/conformance"),
+            "server",
+            *("--url", address),
+            *("--requirements", revision),
+            *("--expected-failures", str(EXPECTED)),
+            *("--output-dir", str(tmp_path)),
+        )
+    assert code == 0, output
+    assert "Total:" in output
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_the_inspector_finds_no_problem(world: World, era: str, tmp_path: Path) -> None:
+    inspector = node_tool("@modelcontextprotocol/inspector", "mcp-inspector")
+    server = ["--server-url", f"{world.url}/mcp?groups=all", "--transport", "http"]
+    header = ["--header", f"Authorization: Bearer {token_of()}"]
+    options = ["--cli", *server, *header, "--format", "json", "-q", "--stored-auth-only"]
+    home = {"HOME": str(tmp_path), "MCP_CATALOG_PATH": str(tmp_path / "catalog.json")}
+    listing = ["--protocol-era", era, "--method", "tools/list", "--strict"]
+    code, output = await run(*inspector, *options, *listing, home=home)
+    assert code == 0, output
+    assert "execute_task" in output
+    calling = ["--protocol-era", era, "--method", "tools/call", "--tool-name", "list_tasks"]
+    code, output = await run(*inspector, *options, *calling, home=home)
+    assert code == 0, output
+    assert "next_step" in output
