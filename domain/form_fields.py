@@ -78,10 +78,10 @@ def make_field(
 
     References are looked up in `root`.
     """
-    resolved = _resolve(schema, root or {})
+    resolved = resolve(schema, root or {})
     if resolved is None or harmless(name) != name:
         return None
-    plain, is_nullable = _split_null(resolved)
+    plain, is_nullable = split_null(resolved)
     if plain.get("writeOnly") is True or plain.get("format") == "password":
         return None
     made = _make_choice(plain, root or {}) or _make_plain(plain)
@@ -117,7 +117,7 @@ def _show(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _resolve(schema: Any, root: Schema) -> Schema | None:
+def resolve(schema: Any, root: Schema) -> Schema | None:
     """The schema behind references to definitions of the same schema."""
     for _ in range(_DEEPEST_REFERENCES):
         if not isinstance(schema, Mapping):
@@ -137,7 +137,7 @@ def _look_up(reference: Any, root: Schema) -> Schema:
     return place if isinstance(place, Mapping) else {}
 
 
-def _split_null(schema: Schema) -> tuple[Schema, bool]:
+def split_null(schema: Schema) -> tuple[Schema, bool]:
     """The schema without null, and whether null is allowed."""
     kinds, options = schema.get("type"), schema.get("anyOf")
     if isinstance(kinds, list) and "null" in kinds and len(kinds) == len(("a type", "null")):
@@ -158,7 +158,7 @@ Made = tuple[dict[str, Any], Mapping[str, Any]]
 def _make_choice(schema: Schema, root: Schema) -> Made | None:
     """A choice of one value, or of several if the value is an array."""
     is_array = schema.get("type") == "array"
-    listed = _resolve(schema.get("items"), root) if is_array else schema
+    listed = resolve(schema.get("items"), root) if is_array else schema
     options = None if listed is None else _options(listed)
     if not options:
         return None
