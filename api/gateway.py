@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from temporalio.client import Client
 
 from api.auth.authentication import Authenticator
+from api.auth.browser_sessions import SessionBox
 from api.auth.rate_limits import AtOnce, Rates
 from api.http.large_bodies import LargeBodies
 from api.live_updates import LiveUpdates
@@ -31,6 +32,7 @@ class Gateway:
     blobs: BlobStore
     temporal: Client
     authenticator: Authenticator
+    browser_sessions: SessionBox
     services: Services
     rates: Rates | None
     """The rate limit per user, if there is one."""

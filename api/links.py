@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from api.http.request_context import Call
@@ -9,6 +10,11 @@ from domain.states import TERMINAL, WORKER_BLOCKED
 from persistence.tables.sessions import InputRequestRow
 
 BASE = "/api/v1"
+INBOX = "/inbox"
+SIGN_IN = "/sign-in"
+
+LOCAL_PATH = r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$"
+"""A path of this gateway. Browsers read `//` and `/\\` at the beginning as another host."""
 
 Links = dict[str, str]
 
@@ -61,7 +67,7 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
         links["parent"] = execution_path(parent_id)
     if retried_id := columns["retry_of_id"]:
         links["retry_of"] = execution_path(retried_id)
-    if temporal := _temporal(call, columns["workflow_id"]):
+    if temporal := temporal_page(call, columns["workflow_id"]):
         links["temporal"] = temporal
     return links
 
@@ -74,7 +80,7 @@ def execution_path(execution_id: UUID) -> str:
 def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
     """Links of an input request; an assignee gets no link to another user's execution."""
     path = f"{BASE}/input-requests/{row.id}"
-    links = {"self": path}
+    links = {"self": path, "page": request_page(row.id)}
     if is_own:
         links["execution"] = execution_path(row.execution_id)
     if row.status == "open":
@@ -82,7 +88,18 @@ def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
     return links
 
 
-def _temporal(call: Call, workflow_id: str) -> str | None:
+def request_page(request_id: UUID) -> str:
+    """The path of the page on which a person answers an input request."""
+    return f"{INBOX}/{request_id}"
+
+
+def sign_in_path(page: str) -> str:
+    """The path of the sign-in page, from which the browser continues to `page`."""
+    return f"{SIGN_IN}?{urlencode({'next': page})}"
+
+
+def temporal_page(call: Call, workflow_id: str) -> str | None:
+    """The URL of a workflow in Temporal's UI, for operators."""
     settings = call.gateway.settings
     if not call.principal.is_admin or settings.temporal_ui_url is None:
         return None

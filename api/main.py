@@ -12,6 +12,7 @@ from api.agents import routes as agents
 from api.artifacts import routes as artifacts
 from api.audit import routes as audit
 from api.auth.authentication import REMEMBERED_SECONDS, Authenticator
+from api.auth.browser_sessions import SessionBox
 from api.auth.rate_limits import AtOnce, Rates
 from api.auth.tokens import Tokens
 from api.executions import control_routes, start_routes
@@ -37,6 +38,7 @@ from api.reports import routes as reports
 from api.schedules import routes as schedules
 from api.secrets import routes as secrets
 from api.sessions import routes as sessions
+from api.sign_in_codes import routes as sign_in_codes
 from api.task_templates import routes as task_templates
 from api.tasks import routes as tasks
 from api.timeline import routes as timeline
@@ -44,6 +46,7 @@ from api.tool_groups import routes as tool_groups
 from api.usage import routes as usage
 from api.users import admin_routes as admin
 from api.users import routes as users
+from api.web import inbox_routes, sign_in_routes
 from api.web import routes as docs
 from composition import compose_services
 from persistence.blobs import BlobStore
@@ -86,6 +89,7 @@ FEATURES = (
     audit,
     usage,
     users,
+    sign_in_codes,
     admin,
 )
 """Modules whose `router` is served under `/api/v1`."""
@@ -125,7 +129,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.routes.append(mcp.route)
     app.include_router(resource_metadata.router)
     app.include_router(health.router)
-    app.include_router(docs.router)
+    for pages in (docs, sign_in_routes, inbox_routes):
+        app.include_router(pages.router)
     return app
 
 
@@ -158,6 +163,7 @@ async def composed(settings: Settings, database_url: str, tokens: Tokens) -> Asy
         blobs=BlobStore(settings.home / "artifacts"),
         temporal=temporal,
         authenticator=authenticator,
+        browser_sessions=SessionBox.of(settings),
         services=services,
         rates=Rates.maybe(settings.rate_limit),
         requests=AtOnce(settings.max_concurrent_requests_per_user, "requests"),

@@ -181,12 +181,13 @@ def id_argument(
 ) -> Any:
     """An argument for Typer that takes an id, or `last` for the newest resource.
 
-    `lister` is the command that lists ids, `missing` the error where there is no resource.
+    `lister` is the command that lists ids, `missing` the error where there is no resource. An
+    argument that may be left out is then None.
     """
 
-    def parse(context: typer.Context, given: str) -> str:
+    def parse(context: typer.Context, given: str | None) -> str | None:
         if given != LAST:
-            return check_id(given, lister)
+            return None if given is None else check_id(given, lister)
         with open_client(context) as client:
             newest = find_newest(client)
         if newest is None:

@@ -48,6 +48,7 @@ async def _serve(stack: Stack, home: Home) -> Exit:
     try:
         if await _start(stack, stop_requested):
             report(f"logs are in {home.logs}, addresses and a token in {home.ready_file}")
+            report("to sign in a browser, run: perdure inbox open")
             print(_ready_line(stack), flush=True)  # noqa: T201 - the line that scripts wait for
             await stop_requested.wait()
     except* PartFailedError as failures:

@@ -1,12 +1,14 @@
-"""Authentication of requests with tokens and API keys."""
+"""Authentication of requests with tokens, API keys and sessions of browsers."""
 
 import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from api.auth.browser_sessions import BrowserSession
 from api.auth.rate_limits import Rates
 from api.auth.tokens import Tokens
 from domain.errors import ServiceUnavailableError, UnauthenticatedError, UserDisabledError
@@ -72,21 +74,37 @@ class Authenticator:
             RateLimitedError: too many attempts from this address failed.
         """
         token = _bearer(authorization)
-        known = self._remembered.get(token)
+        is_known = token in self._remembered
+        try:
+            return await self._recall(token, lambda: self._check(token, address, is_known=is_known))
+        except UnauthenticatedError:
+            self.refused(address)
+            raise
+
+    async def resume(self, session: BrowserSession) -> Principal:
+        """Authenticate a request of a browser that has signed in.
+
+        Raises:
+            UnauthenticatedError: the session has ended, or its API key is revoked.
+            UserDisabledError: an admin has disabled the user.
+        """
+        return await self._recall(f"session {session.nonce}", lambda: self._by_session(session))
+
+    async def _recall(self, name: str, check: Callable[[], Awaitable[Principal]]) -> Principal:
+        """The principal that is cached under this name, or the result of the check."""
+        known = self._remembered.get(name)
         if known and known[1] > time.time():
             return known[0]
         if known:
-            self._remember(token, known[0], LOOKING_SECONDS)
+            self._remember(name, known[0], LOOKING_SECONDS)
         forgettings = self._forgettings
         try:
-            principal = await self._check(token, address, is_known=known is not None)
-        except (UnauthenticatedError, UserDisabledError) as error:
-            self._remembered.pop(token, None)
-            if isinstance(error, UnauthenticatedError):
-                self.refused(address)
+            principal = await check()
+        except (UnauthenticatedError, UserDisabledError):
+            self._remembered.pop(name, None)
             raise
         if forgettings == self._forgettings:  # otherwise the read may be older than the change
-            self._remember(token, principal, REMEMBERED_SECONDS)
+            self._remember(name, principal, REMEMBERED_SECONDS)
         return principal
 
     async def check_form(self, authorization: str | None) -> None:
@@ -159,6 +177,23 @@ class Authenticator:
             expires_at=key.expires_at.timestamp() if key.expires_at else None,
             api_key_id=key.id,
             scopes=frozenset(key.scopes),
+        )
+
+    async def _by_session(self, session: BrowserSession) -> Principal:
+        async with self._database.reading() as reading:
+            user = await users.find(reading, session.user_id)
+            key_id = session.api_key_id
+            key = None if key_id is None else await api_keys.find(reading, key_id)
+        if user is None or (key_id is not None and key is None):
+            raise UnauthenticatedError("The API key of this session is revoked; sign in again.")
+        _require_enabled(user)
+        return Principal(
+            user.id,
+            user.subject,
+            is_admin=session.is_admin and user.role == "admin",
+            trigger_type="manual" if key is None else "api",
+            expires_at=session.expires_at,
+            api_key_id=key_id,
         )
 
     def _remember(self, token: str, principal: Principal, seconds: float) -> None:

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from temporalio.service import RPCError
 
+from api import links
 from api.gateway import Gateway
 from persistence.db.migrate import NEWEST, PreReleaseDatabaseError, find_revision
 from persistence.db.outages import is_outage
@@ -21,8 +22,8 @@ PROBE_SECONDS = 2.0
 
 @router.get("/", include_in_schema=False)
 async def redirect_root() -> RedirectResponse:
-    """Redirect the address that `perdure up` prints to the API documentation."""
-    return RedirectResponse("/docs")
+    """Redirect the address that `perdure up` prints to the inbox."""
+    return RedirectResponse(links.INBOX)
 
 
 @router.get("/health/live")

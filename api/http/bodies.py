@@ -42,7 +42,15 @@ class JsonBody(Generic[M]):
             MalformedRequestError: the body is not valid JSON.
             InvalidInputError: the JSON does not match the model; lists the invalid fields.
         """
-        raw = await call.body()
+        return self.parse(await call.body())
+
+    def parse(self, raw: bytes) -> M:
+        """Validate a body that was read before.
+
+        Raises:
+            MalformedRequestError: the body is not valid JSON.
+            InvalidInputError: the JSON does not match the model; lists the invalid fields.
+        """
         if not raw and self.optional:
             raw = b"{}"
         return read_model(self.model, raw)

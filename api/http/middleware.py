@@ -159,8 +159,9 @@ class _Sent:
         await self._send(message)
 
     def _completed(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        headers = [*given, (b"x-request-id", self._scope["request_id"].encode()), *self._always]
+        headers = [*given, (b"x-request-id", self._scope["request_id"].encode())]
         names = {name.lower() for name, _ in headers}
+        headers += [header for header in self._always if header[0] not in names]
         if b"cache-control" not in names:
             headers.append(_CHECKED if b"etag" in names else _UNSTORED)
         if b"content-security-policy" not in names:

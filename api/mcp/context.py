@@ -14,6 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, ClientCapabilities, ContentBlock
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import links
 from api.gateway import Gateway
 from api.http.paging import public_address
 from api.http.request_context import Call
@@ -121,7 +122,7 @@ class ToolContext:
 
     def request_page(self, request_id: UUID) -> str:
         """The URL of the page on which a person answers an input request."""
-        return self.web_address(f"/inbox/{request_id}")
+        return self.web_address(links.request_page(request_id))
 
 
 def call_of(ctx: ServerRequestContext[Any, Any]) -> Call:

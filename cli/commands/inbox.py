@@ -10,14 +10,12 @@ from cli.resources import CommandGroup, Json
 
 Decision = Literal["approve", "deny", "finish", "happened", "not_happened", "skip"]
 NOTHING_WAITS = "Nothing waits for you."
-RequestId = Annotated[
-    str,
-    id_argument(
-        lambda client: next(client.iterate("list_input_requests", status="open"), None),
-        lister="inbox list",
-        missing=NOTHING_WAITS,
-    ),
-]
+_REQUEST_ID = id_argument(
+    lambda client: next(client.iterate("list_input_requests", status="open"), None),
+    lister="inbox list",
+    missing=NOTHING_WAITS,
+)
+RequestId = Annotated[str, _REQUEST_ID]
 GROUP = CommandGroup(
     "inbox", "Requests that wait for people.", Reference({"request_id": RequestId})
 )
@@ -48,6 +46,30 @@ def _print_request(request: Json) -> None:
 GROUP.add_show(
     "Show all of a request.", "get_input_request", name="get", alias="show", view=_print_request
 )
+
+
+@GROUP.app.command("open")
+def open_page(
+    context: typer.Context,
+    request_id: Annotated[str | None, _REQUEST_ID] = None,
+) -> None:
+    """Open the inbox or the page of a request in a browser, and sign in as you.
+
+    Prints the link; on a terminal, also starts a browser.
+    """
+    import webbrowser
+
+    from cli.live_updates import is_interactive
+
+    with open_client(context) as client:
+        page = "/inbox"
+        if request_id is not None:
+            page = client.call("get_input_request", request_id=request_id)["_links"]["page"]
+        url = client.call("create_sign_in_code", {"next": page})["url"]
+    show.err.print("This link works once, within five minutes:")
+    print(url)  # noqa: T201 - what a script reads
+    if is_interactive():
+        webbrowser.open(url)
 
 
 @GROUP.app.command()

@@ -1,7 +1,9 @@
 """Input requests: reads and lists them, and stores an answer once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +19,64 @@ from persistence.executions.queries import select_tree
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
-from persistence.tables.sessions import InputRequestRow
+from persistence.tables.sessions import InputRequestRow, MessageRow, ToolCallRow
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What a person needs to know about a request beside the request itself.
+
+    `effect` is the effect class of its tool call. `explanation` is the content of the message in
+    which the model made the call, as JSON text.
+    """
+
+    execution_title: str
+    execution_status: str
+    workflow_id: str
+    cost_usd: Decimal
+    budget_usd: Decimal | None
+    is_scripted: bool
+    total_turns: int
+    started_at: datetime | None
+    completed_at: datetime | None
+    owner: str
+    answered_by: str | None
+    effect: str | None = None
+    explanation: str | None = None
+
+
+async def load_context(session: AsyncSession, row: InputRequestRow) -> RequestContext:
+    """The context of a request."""
+    execution = ExecutionRow
+    answerer = select(UserRow.subject).where(UserRow.id == row.answered_by).scalar_subquery()
+    effect = select(ToolCallRow.effect).where(ToolCallRow.id == row.tool_call_id).scalar_subquery()
+    message = select(MessageRow.content).where(
+        MessageRow.execution_id == row.execution_id,
+        MessageRow.role == "assistant",
+        MessageRow.superseded_at.is_(None),
+        MessageRow.created_at <= row.created_at,
+    )
+    explanation = message.order_by(MessageRow.seq.desc()).limit(1).scalar_subquery()
+    found = await session.execute(
+        select(
+            execution.title,
+            execution.status,
+            execution.workflow_id,
+            execution.cost_usd,
+            execution.budget_usd,
+            execution.is_scripted,
+            execution.total_turns,
+            execution.started_at,
+            execution.completed_at,
+            UserRow.subject,
+            answerer,
+            effect,
+            explanation,
+        )
+        .join(UserRow, UserRow.id == execution.user_id)
+        .where(execution.id == row.execution_id)
+    )
+    return RequestContext(*found.one())
 
 
 async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | None:

@@ -264,6 +264,7 @@ BODIES: dict[str, Any] = {
     "POST /notifications/test": {"webhook": {"url": "https://hooks.example.com/x"}},
     "POST /input-requests/{request_id}/answer": {"message": "changed"},
     "POST /artifacts": {"name": "notes.txt", "content": "changed"},
+    "POST /sign-in-codes": {"next": "/inbox"},
     "POST /api-keys": {"name": "one more"},
     "PATCH /admin/users/{user_id}": {"max_concurrent_executions": 5},
 }

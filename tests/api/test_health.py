@@ -25,10 +25,10 @@ async def test_health_and_metrics_need_no_token(world: World) -> None:
     assert 'perdure_http_requests_total{method="GET",route="/health/ready"' in metrics.text
 
 
-async def test_the_root_path_leads_to_the_api_description(world: World) -> None:
+async def test_the_root_path_leads_to_the_inbox(world: World) -> None:
     async with httpx2.AsyncClient(base_url=world.url, follow_redirects=True) as client:
         response = await client.get("/")
-    assert (response.status_code, response.url.path) == (200, "/docs")
+    assert (response.status_code, response.url.path) == (200, "/sign-in")
 
 
 async def test_without_temporal_what_is_accepted_is_kept(module_database_url: str) -> None:

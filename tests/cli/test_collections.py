@@ -9,7 +9,7 @@ import yaml
 from fastapi import FastAPI
 
 from tests.api.conftest import serve_app
-from tests.api.world import World, make_task
+from tests.api.world import World, ask, execute, make_task
 from tests.cli.conftest import Command
 from tests.cli.runner import Invocation, parse_json
 
@@ -236,3 +236,16 @@ async def test_a_refusal_names_the_field(perdure: Command) -> None:
         "The tool group is invalid:",
         "  tools.0: There is no tool 'reed_file'. Did you mean 'read_file'?",
     ]
+
+
+async def test_the_inbox_opens_in_a_browser(perdure: Command, world: World) -> None:
+    async with world.client("alice") as client:
+        asked = [await ask(world, await execute(client, await make_task(client)))]
+    for arguments, page in (((), "/inbox"), (("last",), f"/inbox/{asked[0]}")):
+        link = ok(await perdure("inbox", "open", *arguments)).strip()
+        async with httpx2.AsyncClient(follow_redirects=True) as browser:
+            form = dict(httpx2.URL(link).params)
+            opened = await browser.post(f"{world.url}/sign-in", data=form)
+        assert (opened.status_code, opened.url.path) == (200, page)
+        assert "Which colour?" in opened.text
+    assert f"perdure inbox open {asked[0]}" in ok(await perdure("inbox", "show", asked[0]))

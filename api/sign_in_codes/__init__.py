@@ -1,0 +1,1 @@
+"""One-time codes that sign in a browser."""

@@ -1,0 +1,125 @@
+"""Answers that a person types on the page of a request."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from api.http.bodies import JsonBody
+from api.web.tool_inputs import editable_json
+from api.web.visits import Form, Visit
+from domain.errors import FieldProblem, InvalidInputError
+from domain.nested_forms import Control, describe_json_error, make_control, read_control
+from domain.people import QUESTIONS, RequestKind
+from persistence.tables.sessions import InputRequestRow
+from services.executions import answers
+from services.executions.inputs import AnswerBody
+
+OPTION_FIELD = "option"
+
+_BODY = JsonBody(AnswerBody)
+_INVALID = "Your answer is not stored yet. Correct the fields below, then send it again."
+
+
+async def submit(visit: Visit, row: InputRequestRow, form: Form) -> None:
+    """Answer a request with what a person typed.
+
+    Raises:
+        InvalidInputError: a field has an invalid value.
+        AlreadyAnsweredError: it is answered, expired or cancelled.
+        InputChangedError: the page showed another tool input.
+    """
+    body = read_answer(row, form)
+    async with visit.call.services.transaction(visit.call.caller) as work:
+        await answers.answer(work, row.id, body)
+
+
+def read_answer(row: InputRequestRow, form: Form) -> AnswerBody:
+    """The answer in a form. The service validates it.
+
+    Raises:
+        InvalidInputError: an entry is not a value of its kind, such as a number.
+    """
+    if problems := list(_edit_problems(row, form)):
+        raise InvalidInputError(_INVALID, problems)
+    members = dict(_read_members(row, form))
+    if form.text("decision") == "edit":
+        members["input"] = form.text("input")
+    # The text of the input is validated as it was typed: parsing would drop doubled keys.
+    raw = ", ".join(f"{json.dumps(name)}: {value}" for name, value in members.items())
+    try:
+        return _BODY.parse(f"{{{raw}}}".encode("utf-8", "replace"))
+    except InvalidInputError as error:
+        raise InvalidInputError(_INVALID, error.problems) from error
+
+
+def make_values_control(row: InputRequestRow) -> Control | None:
+    """The control for the values of an answer; None if the request has no schema for them."""
+    return None if row.schema is None else make_control("values", row.schema, label="Your answer")
+
+
+def option_labels(row: InputRequestRow) -> list[str]:
+    """What the form shows for the options of a question."""
+    return [_label(option) for option in row.options or ()]
+
+
+def _label(option: Any) -> str:
+    if isinstance(option, Mapping):
+        option = option.get("label", option.get("value"))
+    return option if isinstance(option, str) else json.dumps(option)
+
+
+def _read_members(row: InputRequestRow, form: Form) -> Iterator[tuple[str, str]]:
+    """The fields of the answer and their values as JSON, without an edited input."""
+    decision = form.text("decision")
+    for name in ("decision", "message", "input_sha256"):
+        if form.text(name).strip():
+            yield name, json.dumps(form.text(name))
+    is_accepted = decision == "approve"
+    control = make_values_control(row)
+    if is_accepted and control is not None:
+        reading = read_control(control, form.entries)
+        if reading.problems:
+            raise InvalidInputError(_INVALID, reading.problems)
+        if not reading.is_empty:
+            yield "values", json.dumps(reading.value)
+    elif is_accepted and form.text(OPTION_FIELD):
+        yield "values", json.dumps({"answer": _find_option(row, form.text(OPTION_FIELD))})
+
+
+def _find_option(row: InputRequestRow, entry: str) -> Any:
+    options = list(row.options or ())
+    number = int(entry) if entry.isascii() and entry.isdigit() and len(entry) <= 3 else -1  # noqa: PLR2004 - digits
+    if not 0 <= number < len(options):
+        return None
+    option = options[number]
+    return option.get("value", option.get("label")) if isinstance(option, Mapping) else option
+
+
+def _edit_problems(row: InputRequestRow, form: Form) -> Iterator[FieldProblem]:
+    """Problems of the editable input, which the browser sends with every decision."""
+    decision, typed = form.text("decision"), form.text("input")
+    if not decision:
+        is_question = RequestKind(row.kind) in QUESTIONS
+        hint = "Send answer" if is_question else "one of the buttons below"
+        yield FieldProblem(("body", "decision"), f"Choose {hint}.")
+    if decision not in {"approve", "edit"} or "input" not in form.entries:
+        return
+    loc = ("body", "input")
+    try:
+        edited = json.loads(typed)
+    except (ValueError, RecursionError) as error:
+        yield FieldProblem(loc, f"This is not valid JSON. {describe_json_error(error)}")
+        return
+    shown = row.tool_input or "null"
+    if decision == "approve" and _normalised(edited) != _normalised(json.loads(shown)):
+        msg = "You changed the input. To run it with your changes, choose Approve with changes."
+        yield FieldProblem(loc, msg)
+
+
+def _normalised(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)  # in Python, 1, 1.0 and true are equal
+
+
+def shown_input(row: InputRequestRow) -> str:
+    """The input of the tool call as the form shows it."""
+    return editable_json(json.loads(row.tool_input or "null"))

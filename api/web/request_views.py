@@ -1,0 +1,160 @@
+"""The page of an input request: what is asked, why, and what each choice does."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import Response
+
+from api import links
+from api.http.errors import status_of
+from api.web import answer_forms, decisions, pages
+from api.web.tool_inputs import describe_input
+from api.web.visits import Form, Visit
+from domain.errors import InvalidInputError, PerdureError
+from domain.model_json import make_encodable
+from domain.nested_forms import Control, ControlKind, control_name
+from domain.people import DECISIONS, QUESTIONS, RequestKind
+from persistence.executions import input_requests
+from persistence.executions.input_requests import RequestContext
+from persistence.tables.sessions import InputRequestRow
+
+_INSTRUCTED = (RequestKind.BUDGET, RequestKind.EFFECT_CHECK)
+"""The body of these requests continues with instructions for other clients."""
+
+HIDDEN = "(hidden)"
+"""In place of a secret that a person entered."""
+
+_NOT_TYPED = ("csrf", "input_sha256", "decision", "review")
+
+
+async def render_request(
+    visit: Visit,
+    row: InputRequestRow,
+    *,
+    form: Form | None = None,
+    error: PerdureError | None = None,
+) -> Response:
+    """The page; with an error, it shows again what was typed."""
+    async with visit.call.gateway.database.reading() as session:
+        context = await input_requests.load_context(session, row)
+    is_open = row.status == "open" and context.completed_at is None
+    return pages.render(
+        "request.html.j2",
+        200 if error is None else status_of(type(error)),
+        **visit.layout,
+        request=row,
+        context=context,
+        kind=decisions.KINDS[RequestKind(row.kind)],
+        body=_body(row),
+        is_own=visit.call.caller.owns(row.user_id),
+        temporal=links.temporal_page(visit.call, context.workflow_id),
+        explanation=_explanation(context),
+        effect=decisions.describe_effect(context.effect),
+        input_parts=describe_input(_tool_input(row)) if row.tool_input else [],
+        is_open=is_open,
+        **(_open_values(row, context) if is_open else _closed_values(row)),
+        **_form_values(form or Form(), error, is_open=is_open),
+    )
+
+
+def _body(row: InputRequestRow) -> str:
+    body = row.body or ""
+    return body.partition("\n\n")[0] if row.kind in _INSTRUCTED else body
+
+
+def _tool_input(row: InputRequestRow) -> Any:
+    return make_encodable(json.loads(row.tool_input or "null"))
+
+
+def _explanation(context: RequestContext) -> str:
+    """What the model wrote before it made the call."""
+    if context.explanation is None:
+        return ""
+    blocks = json.loads(context.explanation)
+    texts = [block["text"] for block in blocks if block.get("type") == "text"]
+    return "\n\n".join(texts).strip()
+
+
+def _open_values(row: InputRequestRow, context: RequestContext) -> Mapping[str, Any]:
+    kind = RequestKind(row.kind)
+    is_editable = "edit" in DECISIONS[kind] and row.tool_input is not None
+    return {
+        "choices": decisions.list_choices(row, context.effect),
+        "edit": decisions.EDIT if is_editable else None,
+        "edited": answer_forms.shown_input(row) if is_editable else "",
+        "control": answer_forms.make_values_control(row),
+        "options": answer_forms.option_labels(row) if row.schema is None else [],
+        "is_question": kind in QUESTIONS,
+        "expiry": decisions.describe_expiry(row) if row.due_at else "",
+        "input_sha256": row.input_sha256.hex() if row.input_sha256 else "",
+    }
+
+
+def _closed_values(row: InputRequestRow) -> Mapping[str, Any]:
+    answer: Mapping[str, Any] = row.answer or {}
+    control = answer_forms.make_values_control(row)
+    values = answer.get("values")
+    if control is not None:
+        values = _hide_secrets(control, values)
+    edited = answer.get("input")
+    return {
+        "outcome": decisions.describe_answer(row) if row.answer else decisions.describe_end(row),
+        "decision": _past_decision(row, answer.get("decision")),
+        "answer_message": answer.get("message") or "",
+        "answer_values": [] if values in (None, {}) else describe_input(values),
+        "answer_input": [] if edited is None else describe_input(edited),
+    }
+
+
+_PAST: Mapping[str, str] = {
+    "approve": "Approved",
+    "deny": "Denied",
+    "edit": "Approved with changes",
+    "finish": "Finished with the answers so far",
+    "happened": "It took effect",
+    "not_happened": "Run again",
+    "skip": "Skipped",
+}
+
+
+def _past_decision(row: InputRequestRow, decision: Any) -> str:
+    if RequestKind(row.kind) in QUESTIONS:
+        return "Left unanswered" if decision == "deny" else "Answered"
+    return _PAST.get(str(decision), "Answered")
+
+
+def _hide_secrets(control: Control, values: Any) -> Any:
+    """The values without those of secret controls."""
+    if control.kind is ControlKind.SECRET and values is not None:
+        return HIDDEN
+    if control.kind is not ControlKind.GROUP or not isinstance(values, Mapping):
+        return values
+    children = {child.key: child for child in control.children}
+    return {
+        name: _hide_secrets(children[name], value) if name in children else value
+        for name, value in values.items()
+    }
+
+
+def _form_values(form: Form, error: PerdureError | None, *, is_open: bool) -> Mapping[str, Any]:
+    problems = error.problems if isinstance(error, InvalidInputError) else ()
+    errors: dict[str, str] = {}
+    for problem in problems:
+        errors.setdefault(control_name(problem.loc), problem.msg)
+    typed = {
+        name: [pages.TypedText(value) for value in values] for name, values in form.entries.items()
+    }
+    unsent = [] if is_open else _unsent(typed)
+    return {"error": error, "errors": errors, "typed": typed, "unsent": unsent}
+
+
+def _unsent(typed: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """What was typed for a request that takes no answer any more."""
+    return [
+        (name.removeprefix("values/"), value)
+        for name, values in typed.items()
+        if name not in _NOT_TYPED
+        for value in values
+        if value
+    ]

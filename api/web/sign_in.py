@@ -1,0 +1,88 @@
+"""The sign-in of browsers: the check of a token or a one-time code, and its pages."""
+
+import re
+from http import HTTPStatus
+
+from fastapi import Request, Response
+
+from api import links
+from api.auth.browser_sessions import BrowserSession
+from api.gateway import Gateway
+from api.http.errors import status_of
+from api.http.request_context import Call, address_of
+from api.web import pages
+from api.web.visits import CSRF_FIELD, Form
+from domain.errors import PerdureError, UnauthenticatedError
+from services.identity import sign_ins
+
+UNSENT_FIELD = "unsent"
+"""The form that was sent when the session had ended; it is kept until the person has signed in."""
+
+REVIEW_FIELD = "review"
+"""In a form that is shown again and is not an answer yet."""
+
+_LOCAL_PATH = re.compile(links.LOCAL_PATH)
+
+
+async def start_session(request: Request, form: Form) -> BrowserSession:
+    """Check the token or the code of a sign-in form.
+
+    Raises:
+        UnauthenticatedError: it is not valid, or the code was used before.
+        UserDisabledError: an admin has disabled the user.
+        RateLimitedError: too many attempts from this address failed.
+    """
+    gateway: Gateway = request.app.state.gateway
+    gateway.browser_sessions.require_key()
+    address, code_id = address_of(request), None
+    if form.text("code"):
+        try:
+            code = gateway.browser_sessions.open(form.text("code"), "sign-in code")
+            principal = await gateway.authenticator.resume(code)
+        except UnauthenticatedError:
+            gateway.authenticator.refused(address)
+            raise
+        code_id = code.nonce
+    else:
+        token = "".join(form.text("token").split())
+        principal = await gateway.authenticator.authenticate(f"Bearer {token}", address)
+    caller = Call(request, gateway, principal).caller
+    async with gateway.services.transaction(caller) as work:
+        await sign_ins.sign_in(work, code_id=code_id)
+    return BrowserSession.of(principal)
+
+
+def render_form(
+    page: str, *, code: str = "", error: PerdureError | None = None, unsent: str = ""
+) -> Response:
+    """The sign-in page. `page` follows it; `unsent` is a form that was sent without a session."""
+    return pages.render(
+        "sign_in.html.j2",
+        HTTPStatus.OK if error is None else status_of(type(error)),
+        next=local_page(page),
+        code=code,
+        error=error,
+        unsent=pages.TypedText(unsent),
+    )
+
+
+def render_ended(request: Request, form: bytes) -> Response:
+    """The sign-in page for a form that was sent when the session had ended."""
+    error = UnauthenticatedError("Your session has ended. Sign in again; your answer is kept.")
+    return render_form(request.url.path, error=error, unsent=form.decode(errors="replace"))
+
+
+def render_unsent(page: str, form: Form, session: BrowserSession) -> Response:
+    """The page that leads back to the form that was not sent, with all that was typed."""
+    fields = [
+        (name, pages.TypedText(value))
+        for name, values in form.entries.items()
+        for value in values
+        if name not in {CSRF_FIELD, REVIEW_FIELD, "decision"}
+    ]
+    return pages.render("unsent.html.j2", page=page, fields=fields, csrf=session.nonce)
+
+
+def local_page(page: str) -> str:
+    """The path, if it is one of this gateway; otherwise that of the inbox."""
+    return page if _LOCAL_PATH.fullmatch(page) else links.INBOX

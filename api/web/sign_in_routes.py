@@ -1,0 +1,56 @@
+"""Pages on which a browser signs in and out."""
+
+from fastapi import APIRouter, Request, Response
+
+from api import links
+from api.gateway import Gateway
+from api.web import pages
+from api.web import sign_in as forms
+from api.web.page_route import PageRoute
+from api.web.visits import Form, Visiting, delete_cookie, read_small_body, set_cookie
+from domain.errors import RateLimitedError, UnauthenticatedError, UserDisabledError
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+
+@router.get(pages.STYLES)
+async def style_sheet() -> Response:
+    """The style sheet; its address changes with its content."""
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(pages.style_sheet(), headers=headers, media_type="text/css")
+
+
+@router.get(links.SIGN_IN)
+async def sign_in_page(request: Request, next: str = "", code: str = "") -> Response:  # noqa: A002 - the query
+    """The page on which a person enters a token, or confirms a one-time link.
+
+    Opening it never uses up a code, because programs that check links open them, too.
+    """
+    gateway: Gateway = request.app.state.gateway
+    gateway.browser_sessions.require_key()
+    return forms.render_form(next, code=code)
+
+
+@router.post(links.SIGN_IN)
+async def sign_in(request: Request) -> Response:
+    """Start a session, and lead to the page that the person wanted."""
+    form = Form.parse(await read_small_body(request))
+    page, unsent = forms.local_page(form.text("next")), form.text(forms.UNSENT_FIELD)
+    try:
+        session = await forms.start_session(request, form)
+    except (UnauthenticatedError, UserDisabledError, RateLimitedError) as error:
+        return forms.render_form(page, error=error, unsent=unsent)
+    response = pages.redirect(page)
+    if unsent:
+        response = forms.render_unsent(page, Form.parse(unsent.encode()), session)
+    set_cookie(request, response, session)
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, visit: Visiting) -> Response:
+    """End the session of this browser."""
+    visit.require_own_form(Form.parse(await visit.call.body()))
+    response = pages.redirect(links.SIGN_IN)
+    delete_cookie(request, response)
+    return response

@@ -1,0 +1,463 @@
+"""The page of a request and its sign-in, as a browser uses them without scripts."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from api.auth.browser_sessions import SESSION_LIFETIME
+from api.main import create_app
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.ledger import AuditRow
+from tests.api.conftest import serve_app, settings_of
+from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+
+Client = httpx2.AsyncClient
+API = "/api/v1"
+CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+
+ADDRESS = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 100},
+        "address": {
+            "type": "object",
+            "title": "Address",
+            "properties": {
+                "city": {"type": "string", "maxLength": 100},
+                "zip": {"type": "integer", "minimum": 1000},
+            },
+            "required": ["city", "zip"],
+        },
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "colour": {"enum": ["red", "blue"]},
+        "is_urgent": {"type": "boolean"},
+        "password": {"type": "string", "format": "password"},
+        "more": {"type": "object"},
+    },
+    "required": ["name", "address", "is_urgent"],
+}
+
+
+def browser(world: World) -> Client:
+    """A client with cookies and without credentials."""
+    return Client(base_url=world.url, timeout=60, headers={"Accept": "text/html"})
+
+
+async def signed_in(world: World, user: str) -> Client:
+    """A browser that has opened the link of `perdure inbox open` and clicked the button."""
+    async with world.client(user) as client:
+        made = await client.post(f"{API}/sign-in-codes")
+    assert made.status_code == 201, made.text
+    page = browser(world)
+    url = httpx2.URL(made.json()["url"])
+    response = await page.post("/sign-in", data=dict(url.params))
+    assert (response.status_code, response.headers["location"]) == (303, "/inbox")
+    return page
+
+
+@pytest.fixture(scope="module")
+async def alice(world: World) -> AsyncIterator[Client]:
+    page = await signed_in(world, "alice")
+    yield page
+    await page.aclose()
+
+
+async def new_request(world: World, **fields: Any) -> str:
+    """The path of the page of an open request of alice or another `user`."""
+    async with world.client(fields.pop("user", "alice")) as client:
+        execution = await execute(client, await make_task(client))
+        await in_session(world, execution, "waiting_for_user")
+        return f"/inbox/{await ask(world, execution, **fields)}"
+
+
+async def stored(world: World, path: str, user: str = "alice") -> dict[str, Any]:
+    """The request as the API returns it."""
+    async with world.client(user) as client:
+        response = await client.get(f"{API}/input-requests/{path.rpartition('/')[2]}")
+    request: dict[str, Any] = response.json()
+    return request
+
+
+async def submit(page: Client, path: str, **fields: Any) -> httpx2.Response:
+    """Open the page, fill in the form and send it."""
+    opened = await page.get(path)
+    assert opened.status_code == 200, opened.text
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', opened.text))
+    return await page.post(path, data=hidden | fields)
+
+
+def words(response: httpx2.Response) -> str:
+    """The text of a page."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
+
+
+async def test_a_person_sees_what_is_asked_and_approves_it(world: World, alice: Client) -> None:
+    path = await new_request(world, **APPROVAL, body="The task asks before this tool.")
+    opened = await alice.get(path)
+    text = words(opened)
+    for expected in ("Run bash?", "The task asks before", "git push", "Cost so far $0.00 of $0.25"):
+        assert expected in text
+    assert "The call runs with exactly this input." in text
+    answered = await submit(alice, path, decision="approve", input=shown_input(opened), message="")
+    assert (answered.status_code, answered.headers["location"]) == (303, path)
+    request = await stored(world, path)
+    assert (request["status"], request["answer"]) == ("answered", {"decision": "approve"})
+    after = words(await alice.get(path))
+    assert "Answered by alice" in after
+    assert "The call runs with the input below." in after
+    assert '<form method="post" action="/inbox' not in (await alice.get(path)).text
+
+
+def shown_input(opened: httpx2.Response) -> str:
+    found = re.search(r'<textarea id="input"[^>]*>\n(.*?)</textarea>', opened.text, re.DOTALL)
+    assert found
+    return unescape(found[1])
+
+
+async def test_an_edited_input_is_what_runs(world: World, alice: Client) -> None:
+    path = await new_request(world, **APPROVAL)
+    edited = json.dumps({"command": "git push --dry-run"}, indent=2).replace("\n", "\r\n")
+    response = await submit(alice, path, decision="edit", input=edited)
+    assert response.status_code == 303, response.text
+    answer = (await stored(world, path))["answer"]
+    assert answer == {"decision": "edit", "input": {"command": "git push --dry-run"}}
+    assert "git push --dry-run" in words(await alice.get(path))
+
+
+@pytest.mark.parametrize(
+    ("typed", "decision", "problem"),
+    [
+        ('{"command": 1}', "edit", "1 is not of type"),
+        ('{"command": "ls", "as": "root"}', "edit", "unexpected"),
+        ('{"command": "ls", "command": "rm"}', "edit", "This key appears twice"),
+        ('{"command": ', "edit", "This is not valid JSON. Line 1"),
+        ('["ls"]', "edit", "Input should be an object"),
+        ('{"command": "ls"}', "approve", "choose Approve with changes"),
+    ],
+)
+async def test_a_wrong_edit_is_explained_and_kept(
+    world: World, alice: Client, typed: str, decision: str, problem: str
+) -> None:
+    path = await new_request(world, **APPROVAL)
+    response = await submit(alice, path, decision=decision, input=typed, message="Not yet. \u202e")
+    assert response.status_code == 422, response.text
+    assert problem in words(response), words(response)
+    assert shown_input(response) == typed
+    assert "Not yet. \u202e" in response.text
+    assert (await stored(world, path))["status"] == "open"
+
+
+async def test_a_nested_form_is_answered(world: World, alice: Client) -> None:
+    path = await new_request(world, kind="form", title="Where to?", schema=ADDRESS)
+    fields = {
+        "values/name": "Ada",
+        "values/address/city": "",
+        "values/address/zip": "99",
+        "values/tags": "one\r\ntwo",
+        "values/is_urgent": "false",
+        "values/colour": "",
+        "values/password": "hunter2",
+        "values/more": '{"a": ',
+    }
+    refused = await submit(alice, path, decision="approve", **fields)
+    assert refused.status_code == 422
+    for problem in ("Fill in this field.", "Write valid JSON. Line 1"):
+        assert problem in words(refused)
+    fields |= {"values/address/city": "Zug", "values/more": ""}
+    refused = await submit(alice, path, decision="approve", **fields)
+    assert 'id="values/address/zip-problem"' in refused.text, words(refused)
+    assert ">\none\ntwo</textarea>" in refused.text
+    fields["values/address/zip"] = "6300"
+    answered = await submit(alice, path, decision="approve", **fields)
+    assert answered.status_code == 303, words(answered)
+    assert (await stored(world, path))["answer"]["values"] == {
+        "name": "Ada",
+        "address": {"city": "Zug", "zip": 6300},
+        "tags": ["one", "two"],
+        "is_urgent": False,
+        "password": "hunter2",
+    }
+    after = await alice.get(path)
+    assert "Zug" in after.text
+    assert "hunter2" not in after.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "typed", "answer"),
+    [
+        ({}, {"decision": "approve", "message": "Blue."}, {"message": "Blue."}),
+        (
+            {"options": ["red", "blue"]},
+            {"decision": "approve", "option": "1"},
+            {"values": {"answer": "blue"}},
+        ),
+        (
+            {"options": [{"label": "None", "value": 0}]},
+            {"decision": "approve", "option": "0", "message": "Sure."},
+            {"values": {"answer": 0}, "message": "Sure."},
+        ),
+        ({}, {"decision": "deny"}, {"decision": "deny"}),
+        ({"kind": "budget"}, {"decision": "finish"}, {"decision": "finish"}),
+        (
+            {"kind": "effect_check", "tool_name": "bash", "tool_input": "{}"},
+            {"decision": "happened", "message": "I saw it."},
+            {"decision": "happened", "message": "I saw it."},
+        ),
+    ],
+)
+async def test_other_kinds_are_answered(
+    world: World,
+    alice: Client,
+    fields: dict[str, Any],
+    typed: dict[str, str],
+    answer: dict[str, Any],
+) -> None:
+    path = await new_request(world, **fields)
+    response = await submit(alice, path, **typed)
+    assert response.status_code == 303, words(response)
+    assert (await stored(world, path))["answer"] == {"decision": "approve", **answer}
+
+
+async def test_a_budget_is_raised(world: World, alice: Client) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"max_budget_usd": {"type": "number", "minimum": 0.5}},
+        "required": ["max_budget_usd"],
+    }
+    path = await new_request(world, kind="budget", title="Used up", schema=schema)
+    field = "values/max_budget_usd"
+    for typed, problem in (("", "Fill in"), ("much", "Write a number"), ("0.1", "minimum")):
+        refused = await submit(alice, path, decision="approve", **{field: typed})
+        assert refused.status_code == 422
+        assert problem in words(refused), words(refused)
+    assert (await submit(alice, path, decision="approve", **{field: "0.75"})).status_code == 303
+    assert (await stored(world, path))["answer"]["values"] == {"max_budget_usd": 0.75}
+
+
+async def test_a_later_answer_sees_who_was_first_and_keeps_its_text(
+    world: World, alice: Client
+) -> None:
+    path = await new_request(world, assignee="boss")
+    boss = await signed_in(world, "boss")
+    csrf = CSRF.search((await boss.get(path)).text)
+    assert csrf
+    assert (await submit(alice, path, decision="approve", message="Red.")).status_code == 303
+    late = {"csrf": csrf[1], "decision": "approve", "message": "My long answer."}
+    response = await boss.post(path, data=late)
+    assert response.status_code == 409
+    for expected in ("Answered by alice", "Red.", "My long answer.", "Your answer was not stored"):
+        assert expected in words(response)
+    await boss.aclose()
+
+
+async def test_of_many_answers_one_counts(world: World, alice: Client) -> None:
+    path = await new_request(world)
+    csrf = CSRF.search((await alice.get(path)).text)
+    assert csrf
+    data = {"csrf": csrf[1], "decision": "approve", "message": "Blue."}
+    answers = await asyncio.gather(*(alice.post(path, data=data) for _ in range(4)))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses[0] == 303
+    assert set(statuses) <= {303, 409}
+    assert (await stored(world, path))["answer"]["message"] == "Blue."
+
+
+async def test_closed_requests_say_why(world: World, alice: Client) -> None:
+    path = await new_request(world, status="expired", on_expiry="default")
+    assert "There was no answer in time. The task's default answer" in words(await alice.get(path))
+    path = await new_request(world, status="cancelled")
+    assert "The request was cancelled" in words(await alice.get(path))
+    path = await new_request(world)
+    async with world.gateway.database.transaction() as session:
+        request = UUID((await stored(world, path))["execution_id"])
+        row = await session.get_one(ExecutionRow, request)
+        row.status, row.completed_at = "failed", row.created_at
+    assert "The execution has ended" in words(await alice.get(path))
+
+
+async def test_pages_show_nothing_of_others(world: World, alice: Client) -> None:
+    path = await new_request(world, user="bob", title="A secret of bob")
+    unknown = "/inbox/00000000-0000-7000-8000-000000000000"
+    theirs, none = await alice.get(path), await alice.get(unknown)
+    assert (theirs.status_code, none.status_code) == (404, 404)
+    assert theirs.text == none.text
+    assert (await alice.get("/inbox/nonsense")).status_code == 404
+    csrf = CSRF.search((await alice.get("/inbox")).text)
+    assert csrf
+    data = {"csrf": csrf[1], "decision": "approve", "message": "x"}
+    assert (await alice.post(path, data=data)).status_code == 404
+    assert (await stored(world, path, "bob"))["status"] == "open"
+    assert "A secret of bob" not in (await alice.get("/inbox")).text
+
+
+async def test_the_inbox_lists_open_requests(world: World, alice: Client) -> None:
+    path = await new_request(world, title="Which <colour>?")
+    listed = await alice.get("/inbox")
+    assert f'href="{path}"' in listed.text
+    assert "Which &lt;colour&gt;?" in listed.text
+    async with world.client("alice") as client:
+        request = await client.get(f"{API}/input-requests/{path.rpartition('/')[2]}")
+    assert request.json()["_links"]["page"] == path
+
+
+async def test_a_form_of_another_page_changes_nothing(world: World, alice: Client) -> None:
+    path = await new_request(world)
+    for csrf in ("", "nonsense"):
+        forged = {"csrf": csrf, "decision": "approve", "message": "forged"}
+        response = await alice.post(path, data=forged)
+        assert response.status_code == 409
+        assert "forged" in response.text
+    elsewhere = {"Origin": "https://evil.example.com"}
+    response = await alice.post(path, data={"decision": "deny"}, headers=elsewhere)
+    assert response.status_code == 403
+    assert (await alice.post("/sign-out", data={"csrf": "x"})).status_code == 409
+    assert (await alice.get(path)).status_code == 200
+    assert (await stored(world, path))["status"] == "open"
+
+
+async def test_the_cookie_opens_pages_only(world: World, alice: Client) -> None:
+    [cookie] = alice.cookies.jar
+    assert cookie.name == f"perdure_session_{httpx2.URL(world.url).port}"
+    assert cookie.has_nonstandard_attr("HttpOnly")
+    assert not cookie.secure
+    assert (await alice.get(f"{API}/me")).status_code == 401
+    for page in ("/inbox", "/sign-in"):
+        headers = (await alice.get(page)).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
+        assert headers["referrer-policy"] == "same-origin"
+        assert headers["cache-control"] == "no-store"
+    assert SESSION_LIFETIME.days == 7
+
+
+async def test_without_a_session_pages_lead_to_sign_in(world: World) -> None:
+    path = await new_request(world)
+    async with browser(world) as page, world.client("alice") as client:
+        response = await page.get(path)
+        assert response.status_code == 303
+        address = httpx2.URL(response.headers["location"])
+        assert (address.path, address.params["next"]) == ("/sign-in", path)
+        form = await page.get(str(address))
+        assert 'type="password"' in form.text
+        token = client.headers["authorization"].removeprefix("Bearer ")
+        refused = await page.post("/sign-in", data={"token": f"{token}x", "next": path})
+        assert refused.status_code == 401
+        assert token not in refused.text
+        accepted = await page.post("/sign-in", data={"token": f" {token}\n", "next": path})
+        assert accepted.headers["location"] == path
+        assert (await page.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["https://evil.example.com", "//evil.example.com", "/\\evil", ""])
+async def test_sign_in_leads_to_our_own_pages_only(world: World, page: str) -> None:
+    async with browser(world) as visitor, world.client("alice") as client:
+        token = client.headers["authorization"].removeprefix("Bearer ")
+        response = await visitor.post("/sign-in", data={"token": token, "next": page})
+        assert response.headers["location"] == "/inbox"
+        made = await client.post(f"{API}/sign-in-codes", json={"next": page})
+        assert made.status_code == 422
+
+
+async def test_a_code_signs_in_once(world: World) -> None:
+    path = await new_request(world)
+    async with world.client("alice") as client, browser(world) as first, browser(world) as second:
+        url = httpx2.URL(
+            (await client.post(f"{API}/sign-in-codes", json={"next": path})).json()["url"]
+        )
+        for _ in range(2):  # programs that check links open it, too
+            shown = await first.get(url)
+            assert "works once" in words(shown)
+        data = dict(url.params)
+        responses = await asyncio.gather(
+            first.post("/sign-in", data=data), second.post("/sign-in", data=data)
+        )
+        assert min(r.status_code for r in responses) == 303
+        assert (await second.post("/sign-in", data=data)).status_code == 401
+        assert (await second.post("/sign-in", data={"code": "nonsense"})).status_code == 401
+        forged = {"Cookie": f"perdure_session_{url.port}={data['code']}"}
+        async with browser(world) as third:
+            assert (await third.get(path, headers=forged)).status_code == 303
+        async with world.gateway.database.reading() as rows:
+            actions = await rows.scalars(
+                select(AuditRow.action).order_by(AuditRow.id.desc()).limit(2)
+            )
+        assert actions.all() == ["user.sign_in", "user.create_sign_in_code"]
+
+
+async def test_signing_out_ends_the_session_of_the_browser(world: World) -> None:
+    page = await signed_in(world, "alice")
+    csrf = CSRF.search((await page.get("/inbox")).text)
+    assert csrf
+    assert (await page.post("/sign-out", data={"csrf": csrf[1]})).headers["location"] == "/sign-in"
+    assert (await page.get("/inbox")).status_code == 303
+    await page.aclose()
+
+
+async def test_a_session_ends_with_its_key_and_its_user(world: World) -> None:
+    async with world.client("carol") as client, world.client("root", role="admin") as admin:
+        made = (await client.post(f"{API}/api-keys", json={"name": "browser"})).json()
+        keyed, own = browser(world), await signed_in(world, "carol")
+        await keyed.post("/sign-in", data={"token": made["secret"]})
+        assert (await keyed.get("/inbox")).status_code == 200
+        await client.delete(made["_links"]["self"])
+        assert (await keyed.get("/inbox")).status_code == 303
+        assert (await own.get("/inbox")).status_code == 200
+        me = (await client.get(f"{API}/me")).json()
+        await admin.patch(f"{API}/admin/users/{me['id']}", json={"is_disabled": True})
+        disabled = await own.get("/inbox")
+        assert disabled.status_code == 403
+        assert "Your user is disabled" in words(disabled)
+        await keyed.aclose()
+        await own.aclose()
+
+
+async def test_what_was_typed_survives_the_end_of_the_session(world: World) -> None:
+    path = await new_request(world)
+    async with browser(world) as page, world.client("alice") as client:
+        sent = {"csrf": "old", "decision": "approve", "message": "A long\r\nanswer & more"}
+        ended = await page.post(path, data=sent)
+        assert ended.status_code == 401
+        assert "your answer is kept" in words(ended)
+        unsent = re.search(r'name="unsent" hidden>\n(.*?)</textarea>', ended.text, re.DOTALL)
+        assert unsent
+        token = client.headers["authorization"].removeprefix("Bearer ")
+        data = {"token": token, "next": path, "unsent": unescape(unsent[1])}
+        back = await page.post("/sign-in", data=data)
+        assert back.status_code == 200
+        fields = re.findall(
+            r'name="(\w+)"(?: value="| hidden>\n)(.*?)(?:"|</textarea>)', back.text, re.DOTALL
+        )
+        shown = await page.post(path, data={name: unescape(value) for name, value in fields})
+        assert shown.status_code == 200
+        assert "A long\nanswer &amp; more</textarea>" in shown.text
+        assert (await stored(world, path))["status"] == "open"
+
+
+async def test_failed_sign_ins_are_limited(database_url: str, temporal_address: str) -> None:
+    app = create_app(settings_of(database_url, temporal_address, failed_auth_limit="3/hour"))
+    async with serve_app(app) as url, Client(base_url=url, timeout=60) as page:
+        attempts = [await page.post("/sign-in", data={"token": "x"}) for _ in range(4)]
+        assert [a.status_code for a in attempts] == [401, 401, 401, 429]
+
+
+async def test_with_tls_the_cookie_is_secure(database_url: str, temporal_address: str) -> None:
+    given = {"public_url": "https://perdure.example.com", "secrets_key": None}
+    app = create_app(settings_of(database_url, temporal_address, **given))
+    async with serve_app(app) as url:
+        public = World(url, app.state.gateway)
+        async with browser(public) as page, public.client("alice") as client:
+            token = client.headers["authorization"].removeprefix("Bearer ")
+            response = await page.post("/sign-in", data={"token": token})
+            made = (await client.post(f"{API}/sign-in-codes")).json()
+    cookie = response.headers["set-cookie"]
+    assert cookie.startswith("__Host-perdure_session=")
+    for attribute in ("HttpOnly", "SameSite=lax", "Secure", "Path=/"):
+        assert attribute in cookie
+    assert made["url"].startswith("https://perdure.example.com/sign-in?")
