@@ -15,6 +15,7 @@ from runtime.settings import Settings
 from services.model_catalog import ModelCatalog
 from services.ports import UserCache
 from services.quotas import QuotaGuard, Quotas
+from services.storage import StorageGuard
 from services.unit_of_work import OperatorSettings, Services
 
 
@@ -31,14 +32,18 @@ def compose_services(
     """Build the services. A user without a quota is remembered for `remembered_seconds`."""
     keys = settings.secrets_key
     defaults = Quotas(
-        settings.max_concurrent_executions_per_user, settings.max_usd_per_user_per_day
+        settings.max_concurrent_executions_per_user,
+        settings.max_usd_per_user_per_day,
+        settings.max_stored_bytes_per_user,
     )
     quotas = QuotaGuard(defaults, remembered_seconds=remembered_seconds)
+    storage = StorageGuard(database, defaults.max_stored_bytes)
     return Services(
         database=database,
         workflows=Dispatcher(client),
         schedules=Schedules(client),
         quotas=quotas,
+        storage=storage,
         secrets=SecretBox(keys.get_secret_value() if keys else None),
         schemas=schemas,
         settings=OperatorSettings(
@@ -47,5 +52,5 @@ def compose_services(
             check_url=partial(checked_url, exemptions=outbound.exemptions),
         ),
         models=ModelCatalog(database),
-        user_caches=(*user_caches, quotas),
+        user_caches=(*user_caches, quotas, storage),
     )

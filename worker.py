@@ -39,7 +39,7 @@ from runtime.temporal import connect, register_search_attributes
 from services.unit_of_work import Services
 from tools.limits import ToolLimits
 from tools.sandbox import exposure_problem
-from tools.toolbox import Toolbox
+from tools.toolbox import Toolbox, UserRoom
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
 
@@ -126,6 +126,7 @@ def execution_runner(
     model: Model,
     schemas: IsolatedEvaluator,
     *,
+    room: UserRoom,
     is_scripted: bool,
 ) -> ExecutionRunner:
     """Build what all `call_claude` activities of this worker share."""
@@ -144,6 +145,7 @@ def execution_runner(
                 command_memory_bytes=settings.command_memory_bytes,
             ),
             working_directories=settings.working_directories,
+            room=room,
         ),
         schemas=schemas,
         store=BlobStore(settings.home / "artifacts"),
@@ -159,7 +161,7 @@ def background_tasks(
     settings: Settings, runner: ExecutionRunner, services: Services, model: ClaudeModel
 ) -> AbstractAsyncContextManager[None]:
     """Run the listener for Postgres notifications and the periodic tasks."""
-    tasks = periodic_tasks(services, model.list_models)
+    tasks = periodic_tasks(services, model.list_models, runner)
     listener = Listener(
         str(settings.database_url),
         {
@@ -194,7 +196,14 @@ async def working(
         services = compose_services(
             settings, database, client, outbound, schemas, remembered_seconds=0
         )
-        runner = execution_runner(settings, database, model, schemas, is_scripted=is_scripted)
+        runner = execution_runner(
+            settings,
+            database,
+            model,
+            schemas,
+            room=services.storage.room,
+            is_scripted=is_scripted,
+        )
         await stack.enter_async_context(background_tasks(settings, runner, services, model))
         deliveries = delivery_activities(settings, services, outbound)
         activities = Activities(runner, services)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from temporalio import activity
@@ -21,6 +22,7 @@ from domain.outcomes import Outcome, Stop
 from persistence.db.database import Database
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
+from services import storage
 
 
 def current_run(run: RunRef) -> RunIdentity:
@@ -92,7 +94,7 @@ class ExecutionRunner:
     database: Database
     host_id: UUID
     model: Model
-    tools: Tools
+    tools: "WorkspaceTools"
     schemas: SchemaEvaluator
     store: Store
     prices: Prices
@@ -128,12 +130,35 @@ class ExecutionRunner:
             ):
                 try:
                     stop = await loop.run()
+                    await self._record_workspace(loop)
                 except ExecutionTerminalError:
                     # It ended outside of its workflow; `finish` returns the recorded status.
                     return CallClaudeResult(
                         outcome=Outcome.CANCELLED, last_message_seq=run.last_message_seq
                     )
         return _result(loop, stop)
+
+    async def _record_workspace(self, loop: Loop) -> None:
+        """Record the size of the workspace if this attempt changed it.
+
+        After a crash, it is recorded when the next attempt changes the workspace.
+        """
+        if loop.state is None:
+            return
+        session_id = loop.state.snapshot.session_id
+        size = await self.tools.measure(session_id)
+        if size is not None:
+            await storage.record_workspace(self.database, session_id, size)
+
+
+class WorkspaceTools(Tools, Protocol):
+    """Tools with workspaces that have a size."""
+
+    async def measure(self, session_id: UUID) -> int | None:
+        """The size of a session's workspace, if calls may have changed it since the last time."""
+
+    async def remove(self, session_id: UUID) -> None:
+        """Delete a session's workspace, if it exists."""
 
 
 def _result(loop: Loop, stop: Stop) -> CallClaudeResult:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from activities.background_tasks import PeriodicTask
+from activities.call_claude import ExecutionRunner
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
-from services import maintenance, notifications
+from services import maintenance, notifications, storage
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
 from services.external_work import expiry
@@ -14,7 +15,9 @@ from services.scheduling import synchronisation
 from services.unit_of_work import Services
 
 
-def periodic_tasks(services: Services, list_models: ListModels) -> Sequence[PeriodicTask]:
+def periodic_tasks(
+    services: Services, list_models: ListModels, runner: ExecutionRunner
+) -> Sequence[PeriodicTask]:
     """Return the tasks of one worker. Any number of workers may run them at the same time.
 
     All periods are chosen. Unless a comment says more, a sweep without work reads an empty index.
@@ -29,6 +32,9 @@ def periodic_tasks(services: Services, list_models: ListModels) -> Sequence[Peri
     chain = partial(maintenance.chain_audit_entries, database)
     delete_keys = partial(maintenance.delete_expired_keys, database)
     delete_signals = partial(maintenance.delete_consumed_signals, database)
+    delete_workspaces = partial(
+        storage.delete_workspaces, database, runner.host_id, runner.tools.remove
+    )
     total_days = partial(maintenance.total_finished_days, database)
     return [
         PeriodicTask("relay", 1, relay, batch=relaying.BATCH, wake_channel=RELAY_CHANNEL),
@@ -52,6 +58,7 @@ def periodic_tasks(services: Services, list_models: ListModels) -> Sequence[Peri
         # No request waits for the results of these.
         PeriodicTask("expired_keys", 60, delete_keys, batch=maintenance.BATCH),
         PeriodicTask("consumed_signals", 60, delete_signals, batch=maintenance.BATCH),
+        PeriodicTask("deleted_workspaces", 30, delete_workspaces, batch=storage.BATCH),
         PeriodicTask("usage_totals", 60, total_days),
         PeriodicTask("models", READ_EVERY_SECONDS, partial(services.models.ask, list_models)),
     ]

@@ -26,6 +26,7 @@ LONGEST_CELL = 60
 """Characters of free text in every column but the last; JSON has all of it (chosen)."""
 
 WIDEST_TABLE = 500
+MIB, GIB = 1024**2, 1024**3
 
 STATUS_STYLES = {
     "completed": "green",
@@ -164,6 +165,11 @@ def format_status(value: str) -> "Text":
 def format_money(usd: float | None) -> str:
     """US dollars, precise enough for small calls."""
     return "-" if usd is None else f"${usd:.4f}"
+
+
+def format_bytes(size: int) -> str:
+    """A size in MiB, or in GiB from one on."""
+    return f"{size / GIB:,.1f} GiB" if size >= GIB else f"{size / MIB:,.1f} MiB"
 
 
 def format_time(time: str | None) -> str:

@@ -19,6 +19,10 @@ def _split_list(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
 def _check_jwt_secret(secret: SecretStr | None) -> SecretStr | None:
     """Refuse a short secret, which could be guessed from any token. An empty one counts as None."""
     if secret is None or not secret.get_secret_value():
@@ -150,6 +154,12 @@ class Settings(BaseSettings):
     )
     max_usd_per_user_per_day: Decimal | None = Field(
         default=None, ge=0, description="Cost of one user's executions per day (UTC)."
+    )
+    max_stored_bytes_per_user: Annotated[int | None, BeforeValidator(_none_if_empty)] = Field(
+        default=20 * GIB,
+        ge=0,
+        description="What the definitions, artifacts and workspaces of one user may need; empty: "
+        "no limit.",
     )
 
     mcp_groups: Listed = Field(

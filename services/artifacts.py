@@ -65,6 +65,7 @@ async def create_artifact(
 
     Raises:
         ExecutionTerminalError: it has ended; its files do not change any more.
+        QuotaExceededError: the owner stores too much.
         FilesElsewhereError: this process cannot write to the directory of artifacts.
     """
     owner_id = work.caller.user_id
@@ -72,6 +73,7 @@ async def create_artifact(
         execution = await own_execution(work.session, work.caller, body.execution_id, lock=True)
         require_active(execution)
         owner_id = execution.user_id
+    await work.services.storage.check(work.session, owner_id, adding=len(body.data))
     row = ArtifactRow(
         user_id=owner_id,
         execution_id=body.execution_id,

@@ -26,6 +26,8 @@ class Quotas:
 
     max_concurrent_executions: int | None = None
     max_usd_per_day: Decimal | None = None
+    max_stored_bytes: int | None = None
+    """`services.storage` checks it."""
 
     @property
     def limit_something(self) -> bool:
@@ -92,9 +94,11 @@ class QuotaGuard:
 def effective_quotas(user: UserRow, defaults: Quotas) -> Quotas:
     """The user's own quotas, or the operator's where the user has none."""
     concurrent, usd = user.max_concurrent_executions, user.max_usd_per_day
+    stored = user.max_stored_bytes
     return Quotas(
         defaults.max_concurrent_executions if concurrent is None else concurrent,
         defaults.max_usd_per_day if usd is None else usd,
+        defaults.max_stored_bytes if stored is None else stored,
     )
 
 

@@ -20,6 +20,7 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.dispatch import StartRequest
@@ -37,6 +38,7 @@ from services.model_catalog import ModelCatalog
 from services.ports import ScheduleServer, UserCache, WorkflowServer
 from services.quotas import QuotaGuard
 from services.scheduling.synchronisation import send_backfill, synchronise
+from services.storage import StorageGuard
 
 CONCURRENT_EFFECTS = 16
 """Effects that run at the same time (chosen: each waits about 10 ms for Temporal)."""
@@ -77,6 +79,7 @@ class Services:
     workflows: WorkflowServer
     schedules: ScheduleServer
     quotas: QuotaGuard
+    storage: StorageGuard
     secrets: SecretSealer
     schemas: SchemaEvaluator
     settings: OperatorSettings
@@ -131,6 +134,11 @@ class UnitOfWork:
         """Send a stored backfill to Temporal after the commit."""
         services = self.services
         self.effects.append(partial(send_backfill, services.database, services.schedules, backfill))
+
+    async def check_storage(self, owner_id: UUID, *bodies: BaseModel) -> None:
+        """Check that a user may store these definitions (`services.storage.StorageGuard`)."""
+        size = sum(len(body.model_dump_json()) for body in bodies)
+        await self.services.storage.check(self.session, owner_id, adding=size)
 
     async def forget_user(self, user_id: UUID) -> None:
         """After the commit, read again what processes remember about a user.

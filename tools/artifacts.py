@@ -20,6 +20,7 @@ def save_artifact(
     """Make a private copy of a file; the caller owns the copy."""
     with place_of(workspace, tool_input["path"]) as place:
         source = place.open_file(limits.artifact_bytes)
+        _require_user_room(workspace, source)
         name = printable(tool_input.get("name", place.name).rpartition("/")[2]) or place.name
         copy = workspace.private / f"artifact-{os.urandom(8).hex()}"
         try:
@@ -29,6 +30,16 @@ def save_artifact(
             raise
     media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return SavedFile(name, media_type, copy, size, digest)
+
+
+def _require_user_room(workspace: Workspace, source: int) -> None:
+    size = os.fstat(source).st_size
+    if workspace.user_room is not None and size > workspace.user_room:
+        os.close(source)
+        raise ToolInputError(
+            f"The file has {size:,} bytes, and the user may store {max(workspace.user_room, 0):,} "
+            "more. Delete sessions that are no longer needed, or save a smaller file."
+        )
 
 
 def _copy(source: int, copy: Path, largest: int) -> tuple[int, str]:

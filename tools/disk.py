@@ -58,15 +58,20 @@ class WorkspaceDisk:
             and now - known.at < _KNOWN_SECONDS
         ):
             return known.size_bytes
-        size = await self._measure(root)
+        size = await self.measure(root)
         if len(self._known) >= _KNOWN_WORKSPACES:
             self._known.clear()
         self._known[root] = _Measured(size, free, now)
         return size
 
     async def room(self, workspace: Workspace) -> int:
-        """How many bytes a call may add: 0 or less if the workspace or its disk is full."""
+        """How many bytes a call may add.
+
+        0 or less: the workspace, its disk or the user's storage is full.
+        """
         room = self._limits.workspace_bytes - await self.size(workspace)
+        if workspace.user_room is not None and workspace.identity is None:
+            room = min(room, workspace.user_room)
         return min(room, _free_bytes(workspace.root) - self._limits.reserved_disk_bytes)
 
     async def problem(self, workspace: Workspace, size_before: int) -> str | None:
@@ -80,7 +85,8 @@ class WorkspaceDisk:
             return "the disk of this machine is almost full"
         return None
 
-    async def _measure(self, root: Path) -> int:
+    async def measure(self, root: Path) -> int:
+        """Measure a directory now."""
         with os.scandir(root) as entries:
             if next(entries, None) is None:
                 return 0

@@ -24,6 +24,8 @@ class Workspace:
     identity: Identity | None = None
     rules: PathRules | None = None
     """The rules for the paths of the current call."""
+    user_room: int | None = None
+    """How many bytes more the user may store; None if there is no limit."""
 
     def hides(self, path: str) -> bool:
         """Whether a rule restricts a path below that of the current call."""

@@ -23,7 +23,10 @@ from tools.search import SPOOL_BYTES, found, grep
 from tools.watchdog import Watchdog
 
 _BASH = shutil.which("bash", path="/usr/bin:/bin") or "/bin/sh"
-_NO_ROOM = "\n(The workspace or its disk is full, so files can't grow. Delete files first.)"
+_NO_ROOM = (
+    "\n(The workspace, its disk or the user's storage is full, so files can't grow. Delete files "
+    "first.)"
+)
 _PROBE_USER = UUID(int=0)
 _NEVER_TICKS = 0
 """The start time for a process that has ended already; no process matches it."""
@@ -51,7 +54,7 @@ class Shell:
         room = await self._disk.room(workspace)
         job = HeldJob(argv, workspace.root, file_bytes=room)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
-        with Spool(workspace.private, self._limits.output_bytes) as spool:
+        with Spool(workspace.private, self._output_bytes(workspace)) as spool:
             async with self._held(job, spool, workspace, invocation.user_id) as command:
                 await on_started(self._identity(command))
                 command.release()
@@ -112,6 +115,13 @@ class Shell:
             finally:
                 await command.end()
                 share.charge(command.processor_seconds)
+
+    def _output_bytes(self, workspace: Workspace) -> int:
+        """How much output is stored: all that the model reads, and the rest if there is room."""
+        most = self._limits.output_bytes
+        if workspace.user_room is None:
+            return most
+        return min(most, max(workspace.user_room, self._limits.preview_bytes))
 
     def _identity(self, command: HeldCommand) -> ProcessIdentity:
         ticks = started_ticks(command.leader)

@@ -44,6 +44,14 @@ _WRITERS = frozenset({"write_file", "edit_file"})
 """Tools that always write; a command may only read."""
 
 Result = TypeVar("Result")
+UserRoom = Callable[[UUID], Awaitable[int | None]]
+"""How many bytes more a user may store; None if there is no limit."""
+
+
+async def _without_limit(_: UUID) -> None:
+    """No user has a limit."""
+
+
 _Runs = Callable[[Workspace, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]
 
 
@@ -58,11 +66,15 @@ class Toolbox:
         sandbox: Literal["auto", "bubblewrap", "none"] = "auto",
         limits: ToolLimits | None = None,
         working_directories: Sequence[Path] = (),
+        room: UserRoom = _without_limit,
     ) -> None:
         """`workspaces` is a directory on one file system, created if missing, for one host.
 
-        Tasks may use a directory below one of `working_directories`.
+        Tasks may use a directory below one of `working_directories`. `room` returns how many bytes
+        more a user may store.
         """
+        self._room = room
+        self._changed: set[UUID] = set()
         self._limits = limits or ToolLimits()
         self._host_id = host_id
         self._is_sandboxed = sandbox != "none"
@@ -119,7 +131,8 @@ class Toolbox:
             site = await self._workspaces.site(invocation)
             _require_writable(site, invocation.name)
             run = self._tools[invocation.name]
-            workspace = replace(site.workspace, rules=invocation.path_rules)
+            room = await self._room(invocation.user_id) if self._can_store(invocation) else None
+            workspace = replace(site.workspace, rules=invocation.path_rules, user_room=room)
             outcome = await run(workspace, invocation, on_started)
         except ToolInputError as error:
             return ToolOutcome(printable(error.detail), is_error=True)
@@ -129,6 +142,26 @@ class Toolbox:
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running here, and wait for its end."""
         await end_group(identity, host_id=self._host_id)
+
+    def _can_store(self, invocation: ToolInvocation) -> bool:
+        """Whether the call may store something; notes that its workspace has to be measured."""
+        spec = BUILTIN_TOOLS[invocation.name]
+        if spec.effect is ToolEffect.READ_ONLY:
+            return False
+        if invocation.working_directory is None and invocation.name != "save_artifact":
+            self._changed.add(invocation.session_id)
+        return True
+
+    async def measure(self, session_id: UUID) -> int | None:
+        """The size of a session's workspace, if calls may have changed it since the last time."""
+        if session_id not in self._changed:
+            return None
+        self._changed.discard(session_id)
+        return await self._disk.measure(self._workspaces.of_session(session_id))
+
+    async def remove(self, session_id: UUID) -> None:
+        """Delete a session's workspace, if it exists."""
+        await self._workspaces.remove(session_id)
 
     async def probe(self) -> str | None:
         """Why commands can't run on this host, and what to do, or None. Runs `true`."""
@@ -185,7 +218,7 @@ class Toolbox:
     async def _require_room(self, workspace: Workspace, text: str) -> None:
         if await self._disk.room(workspace) < len(text.encode("utf-8", "replace")):
             raise ToolInputError(
-                "The workspace or its disk is full "
+                "The workspace, its disk or the user's storage is full "
                 f"(a workspace has {describe_size(self._limits.workspace_bytes)}). Delete files "
                 "with bash first."
             )

@@ -15,6 +15,7 @@ from domain.errors import ToolInputError
 from domain.tool_calls import ToolInvocation
 from domain.workspace_paths import identity_of
 from tools.copying import DEEPEST, copy_tree
+from tools.launch import PATH
 from tools.paths import Workspace
 
 _CLOSED = 0o700
@@ -84,6 +85,14 @@ class Workspaces:
         if self._owner is not None and path.stat().st_uid != self._owner:
             os.chown(path, self._owner, self._owner)
         return path
+
+    async def remove(self, session_id: UUID) -> None:
+        """Delete the session's workspace, if it exists, however deep its directories are."""
+        path = self._root / str(session_id)
+        process = await asyncio.create_subprocess_exec("rm", "-rf", "--", path, env={"PATH": PATH})
+        await process.wait()
+        if path.exists():
+            raise OSError(f"{path} can't be deleted")
 
     # --- forks --------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ api_key_router = APIRouter(prefix="/api-keys")
 async def get_me(call: Called) -> Response:
     """Get who you are, what you may use, and how much of it is used."""
     async with call.gateway.database.reading() as session:
-        profile = await read_profile(session, call.caller, call.services.quotas.defaults)
+        profile = await read_profile(session, call.caller, call.services)
     return single(call.request, render_me(call, profile))
 
 

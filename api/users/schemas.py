@@ -23,15 +23,24 @@ class QuotasRead(BaseModel):
 
     max_concurrent_executions: int | None
     max_usd_per_day: UsdOut | None
+    max_stored_bytes: int | None
 
 
 class QuotaUsageRead(BaseModel):
-    """What counts against the quotas: executions in progress, and the cost of today (UTC)."""
+    """What counts against the quotas.
+
+    These are executions in progress, the cost of today (UTC), and stored bytes, which are those of
+    some seconds ago: definitions as the database compresses them, artifacts, and workspaces.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     concurrent_executions: int
     usd_today: UsdOut
+    stored_bytes: int
+    definition_bytes: int
+    artifact_bytes: int
+    workspace_bytes: int
 
 
 class CredentialsRead(BaseModel):
@@ -92,6 +101,7 @@ class UserRead(Read):
     disabled_at: datetime | None
     max_concurrent_executions: int | None
     max_usd_per_day: UsdOut | None
+    max_stored_bytes: int | None
     created_at: datetime
 
 
@@ -125,7 +135,7 @@ class StatsRead(Read):
 
 def render_me(call: Call, profile: Profile) -> MeRead:
     """Return the profile of the caller."""
-    quotas, usage = profile.quotas, profile.usage
+    quotas, usage, stored = profile.quotas, profile.usage, profile.stored
     return from_row(
         MeRead,
         profile.user,
@@ -133,7 +143,14 @@ def render_me(call: Call, profile: Profile) -> MeRead:
         role="admin" if call.principal.is_admin else "user",
         credentials=_render_credentials(call),
         quotas=from_row(QuotasRead, quotas),
-        usage=from_row(QuotaUsageRead, usage),
+        usage=QuotaUsageRead(
+            concurrent_executions=usage.concurrent_executions,
+            usd_today=usage.usd_today,
+            stored_bytes=stored.stored_bytes,
+            definition_bytes=stored.definition_bytes,
+            artifact_bytes=stored.artifact_bytes,
+            workspace_bytes=stored.workspace_bytes,
+        ),
     )
 
 

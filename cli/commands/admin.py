@@ -101,9 +101,11 @@ GROUP.add_action(
 
 def _make_quotas(given: Json, _: Json) -> Json:
     if not given:
-        raise ArgumentError("Give --at-once or --usd-per-day, with a number or `default`.")
+        raise ArgumentError(
+            "Give --at-once, --usd-per-day or --stored-bytes, with a number or `default`."
+        )
     return {
-        name: _parse_quota(text, int if name == "max_concurrent_executions" else float)
+        name: _parse_quota(text, float if name == "max_usd_per_day" else int)
         for name, text in given.items()
     }
 
@@ -127,6 +129,9 @@ GROUP.add_action(
             "Unfinished executions at once, or `default`.", "--at-once"
         ),
         "max_usd_per_day": option("What a day (UTC) may cost, or `default`.", "--usd-per-day"),
+        "max_stored_bytes": option(
+            "Bytes of definitions, artifacts and workspaces, or `default`.", "--stored-bytes"
+        ),
     },
     make_body=_make_quotas,
 )

@@ -30,6 +30,7 @@ class UserRow(Row):
     disabled_at: Mapped[datetime | None]
     max_concurrent_executions: Mapped[int | None]
     max_usd_per_day: Mapped[Decimal | None]
+    max_stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[CreatedAt]
 
 

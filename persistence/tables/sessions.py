@@ -25,6 +25,17 @@ class SessionRow(Row):
             "id",
             postgresql_where=text("is_interactive IS true"),
         ),
+        Index(
+            "ix_sessions_user_id_workspace_bytes",
+            "user_id",
+            "workspace_bytes",
+            postgresql_where=text("workspace_bytes > 0"),
+        ),
+        Index(
+            "ix_sessions_deleted_workspaces",
+            "workspace_host_id",
+            postgresql_where=text("deleted_at IS NOT NULL AND workspace_bytes > 0"),
+        ),
     )
 
     id: Mapped[Id]
@@ -35,6 +46,8 @@ class SessionRow(Row):
     sdk_options: Mapped[dict[str, Any] | None]
     is_interactive: Mapped[bool] = mapped_column(default=False)
     workspace_host_id: Mapped[UUID | None]
+    workspace_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """The size of its workspace after the last tool that changed it."""
     forked_from_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
     """A fork shares this session's messages up to `forked_at_seq`, as they were at `forked_at`."""
     forked_at_seq: Mapped[int | None]
@@ -208,7 +221,10 @@ class ArtifactRow(Row):
     """
 
     __tablename__ = "artifacts"
-    __table_args__ = (Index("ix_artifacts_execution_id_id", "execution_id", "id"),)
+    __table_args__ = (
+        Index("ix_artifacts_execution_id_id", "execution_id", "id"),
+        Index("ix_artifacts_user_id_size_bytes", "user_id", "size_bytes"),
+    )
 
     id: Mapped[Id]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))

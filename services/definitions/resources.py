@@ -122,6 +122,7 @@ class EditableResource(Resource[R], Generic[R, B]):
 
     async def _write(self, work: UnitOfWork, row: R, body: B, **values: Any) -> None:
         await self.check(work, row, body)
+        await work.check_storage(row.user_id, body)
         for column, value in {**self.columns(work, row, body), **values}.items():
             setattr(row, column, value)
         await self.save(work.session, row)

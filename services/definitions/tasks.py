@@ -25,6 +25,7 @@ async def create_task(
 ) -> StoredTask:
     """Store a task with its first version."""
     checked = await task_rules.check_task(work, body, owner_id=work.caller.user_id)
+    await work.check_storage(work.caller.user_id, body)
     columns = {**_columns(body), "entered_tools": references.lists_with_groups(body) or None}
     row = TaskRow(user_id=work.caller.user_id, **columns)
     stored = await tasks.create(work.session, row, checked.stored())
@@ -79,6 +80,8 @@ async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> S
         checked = await task_rules.check_task(
             work, body, owner_id=stored.row.user_id, before=before
         )
+        if not update.model_fields_set <= TASK_FIELDS:  # a new version
+            await work.check_storage(stored.row.user_id, body)
     audited = _audited_fields(stored.row, update)
     columns = {**_columns(body), "entered_tools": _entered_tools(stored.row, update, body)}
     changed = await tasks.change(

@@ -100,6 +100,7 @@ async def start_execution(
     is_session_busy = await _lock_session(work, start)
     has_unmet_prerequisites = await _check_prerequisites(work, start)
     await work.services.quotas.check(work.session, start.user_id)
+    await work.services.storage.check(work.session, start.user_id)
     blocked_by = (
         PREREQUISITES if has_unmet_prerequisites else SESSION_BUSY if is_session_busy else None
     )

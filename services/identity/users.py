@@ -13,14 +13,18 @@ from definitions.tasks import as_number
 from domain.errors import ConflictError, NotFoundError
 from persistence.identity import users
 from persistence.ledger.quotas import QuotaUsage, load_usage
+from persistence.ledger.storage import StoredBytes
 from persistence.tables.ledger import UserRow
 from services.caller import Caller
 from services.field_types import Body
 from services.quotas import Quotas, effective_quotas
-from services.unit_of_work import Precondition, UnitOfWork
+from services.unit_of_work import Precondition, Services, UnitOfWork
 
 MAX_CONCURRENT_EXECUTIONS = 100_000
 """The largest quota (chosen: more executions than one installation runs)."""
+
+MAX_STORED_BYTES = 2**53 - 1
+"""The largest quota: JSON numbers are exact up to here."""
 
 Role = Literal["user", "admin"]
 
@@ -40,6 +44,7 @@ class UserUpdate(Body):
         None
     )
     max_usd_per_day: DailyUsd | None = None
+    max_stored_bytes: Annotated[int | None, Field(ge=0, le=MAX_STORED_BYTES)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +54,15 @@ class Profile:
     user: UserRow
     quotas: Quotas
     usage: QuotaUsage
+    stored: StoredBytes
 
 
-async def read_profile(session: AsyncSession, caller: Caller, defaults: Quotas) -> Profile:
-    """Return the profile of the caller; `defaults` are the quotas of users without their own."""
+async def read_profile(session: AsyncSession, caller: Caller, services: Services) -> Profile:
+    """Return the profile of the caller."""
     user = await _find(session, caller.user_id)
     usage = await load_usage(session, caller.user_id)
-    return Profile(user, effective_quotas(user, defaults), usage)
+    stored = await services.storage.stored(session, caller.user_id)
+    return Profile(user, effective_quotas(user, services.quotas.defaults), usage, stored)
 
 
 async def find_user(
@@ -105,5 +112,6 @@ def _audited_fields(row: UserRow, update: UserUpdate) -> dict[str, Any]:
         "is_disabled": row.disabled_at is not None,
         "max_concurrent_executions": row.max_concurrent_executions,
         "max_usd_per_day": None if usd is None else float(usd),
+        "max_stored_bytes": row.max_stored_bytes,
     }
     return {field: fields[field] for field in sorted(update.model_fields_set)}

@@ -72,17 +72,18 @@ async def test_a_quota_of_a_user_s_own_holds_at_once(world: World, admin: Client
         task = await make_task(client)
         await execute(client, task)
         me = (await client.get("/api/v1/me")).json()
-        assert me["quotas"] == {"max_concurrent_executions": None, "max_usd_per_day": None}
-        assert me["usage"] == {"concurrent_executions": 1, "usd_today": 0.0}
+        none = {"max_concurrent_executions": None, "max_usd_per_day": None}
+        assert me["quotas"] == {**none, "max_stored_bytes": 20 * 1024**3}
+        assert (me["usage"]["concurrent_executions"], me["usage"]["usd_today"]) == (1, 0.0)
         path = f"{USERS}/{me['id']}"
-        quotas = {"max_concurrent_executions": 1, "max_usd_per_day": 2.5}
+        quotas = {"max_concurrent_executions": 1, "max_usd_per_day": 2.5, "max_stored_bytes": 5}
         assert (await admin.patch(path, json=quotas)).status_code == 200
         assert (await client.get("/api/v1/me")).json()["quotas"] == quotas
         refused = await client.post(task["_links"]["execute"])
         assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
         assert refused.headers["ratelimit-limit"] == "1"
         assert refused.headers["ratelimit-remaining"] == "0"
-        free = {"max_concurrent_executions": None}
+        free = {"max_concurrent_executions": None, "max_stored_bytes": None}
         assert (await admin.patch(path, json=free)).json()["max_usd_per_day"] == 2.5
         await execute(client, task)
 

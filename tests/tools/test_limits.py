@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.tools.conftest import MakeCalls, SessionCalls, until
 from tools import disk, priorities
 from tools.limits import MIB, ToolLimits
 from tools.processes import memory_of, tree_of
+from tools.toolbox import Toolbox
 
 FORKS = """
 import os, time
@@ -138,21 +140,51 @@ async def test_a_disk_without_files_left_is_full(monkeypatch: pytest.MonkeyPatch
     assert disk._free_bytes(Path("/")) > 0
 
 
-async def test_short_commands_are_not_measured(
+async def test_short_commands_are_notmeasured(
     call: SessionCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[Path] = []
-    measure = disk.WorkspaceDisk._measure
+    measure = disk.WorkspaceDisk.measure
 
     async def counted(self: disk.WorkspaceDisk, root: Path) -> int:
         measured.append(root)
         return await measure(self, root)
 
     monkeypatch.setattr(disk, "_free_bytes", lambda _: 1 << 40)
-    monkeypatch.setattr(disk.WorkspaceDisk, "_measure", counted)
+    monkeypatch.setattr(disk.WorkspaceDisk, "measure", counted)
     for n in range(5):
         await call.bash(f"echo {n} > f{n}")
     assert measured == [call.workspace]
+
+
+async def test_a_user_without_room_stores_nothing_more(tmp_path: Path) -> None:
+    room: list[int | None] = [5 * MIB]
+
+    async def room_of(user_id: UUID) -> int | None:
+        assert user_id == call.user_id
+        return room[0]
+
+    call = SessionCalls(Toolbox(tmp_path / "workspaces", host_id="here", room=room_of))
+    assert "[exit code 0]" not in await call.bash("head -c 6M /dev/zero > f")
+    assert (call.workspace / "f").stat().st_size <= 5 * MIB
+    assert "[exit code 0]" in await call.bash("head -c 1M /dev/zero > f")
+    assert len((await call("save_artifact", path="f")).artifacts) == 1
+    room[0] = MIB // 2
+    assert "may store 524,288 more" in await call.refusal("save_artifact", path="f")
+    output = (await call("bash", command="head -c 4M /dev/zero")).whole_output
+    assert output is not None
+    assert output.size_bytes <= MIB
+    room[0] = -1
+    assert "user's storage is full" in await call.refusal("write_file", path="a", content="x")
+    assert "File size limit exceeded" in await call.bash("echo x > g")
+    assert "[exit code 0]" in await call.bash("rm f g")
+    assert await call.text("list_files") == "(nothing in .)"
+    room[0] = None
+    await call.text("write_file", path="a", content="x" * 5000)
+    size = await call.toolbox.measure(call.session_id)
+    assert size is not None
+    assert size >= 5000
+    assert await call.toolbox.measure(call.session_id) is None
 
 
 PRIORITY = "python3 -c 'import os; print(os.sched_getscheduler(0), os.nice(0))'"
@@ -221,4 +253,4 @@ def disk_of(call: SessionCalls) -> disk.WorkspaceDisk:
 
 
 async def size(call: SessionCalls) -> int:
-    return await disk_of(call)._measure(call.workspace)
+    return await disk_of(call).measure(call.workspace)

@@ -1,0 +1,103 @@
+"""How much each user stores, and the limit for it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import QuotaExceededError
+from persistence.db.database import Database
+from persistence.ledger import storage
+from persistence.ledger.storage import StoredBytes
+
+REMEMBERED_SECONDS = 10.0
+"""A sum is used this long. A process adds what it stores itself, so a user can exceed the limit
+only by what other processes store meanwhile (chosen)."""
+
+REMEMBERED_USERS = 10_000
+RETRY_SECONDS = 60
+"""When to retry: space is free about that long after a session was deleted."""
+
+BATCH = 20
+"""Workspaces that one sweep deletes (chosen: a large one takes a second)."""
+
+MIB = 1024 * 1024
+
+
+class StorageGuard:
+    """Compares what users store with their limits, for one process."""
+
+    def __init__(self, database: Database, default_limit: int | None) -> None:
+        """`default_limit` is for users to whom no admin gave their own; None is no limit."""
+        self.default_limit = default_limit
+        self._database = database
+        self._known: dict[UUID, tuple[StoredBytes, float]] = {}
+
+    async def stored(self, session: AsyncSession, user_id: UUID) -> StoredBytes:
+        """What the user stores; some seconds old."""
+        known, until = self._known.get(user_id, (None, 0.0))
+        if known is None or until < time.monotonic():
+            if len(self._known) >= REMEMBERED_USERS:
+                self._known.clear()
+            known = await storage.load_stored(session, user_id)
+            self._known[user_id] = known, time.monotonic() + REMEMBERED_SECONDS
+        return known
+
+    async def check(self, session: AsyncSession, user_id: UUID, *, adding: int = 0) -> None:
+        """Check that the user may store so many bytes more, and count them.
+
+        Raises:
+            QuotaExceededError: with what to do.
+        """
+        stored = await self.stored(session, user_id)
+        limit = self.limit(stored)
+        if limit is not None and stored.stored_bytes + adding >= limit:
+            raise QuotaExceededError(
+                f"You store {stored.stored_bytes / MIB:,.1f} MiB and may store "
+                f"{limit / MIB:,.1f} MiB{f'; this needs {adding / MIB:,.1f} MiB' if adding else ''}"
+                ". Delete sessions that you no longer need, which deletes their files, or ask an "
+                "admin for more.",
+                RETRY_SECONDS,
+            )
+        if adding:
+            until = self._known[user_id][1]
+            stored = replace(stored, artifact_bytes=stored.artifact_bytes + adding)
+            self._known[user_id] = stored, until
+
+    async def room(self, user_id: UUID) -> int | None:
+        """How many bytes more the user may store; None if there is no limit."""
+        async with self._database.reading() as session:
+            stored = await self.stored(session, user_id)
+        limit = self.limit(stored)
+        return None if limit is None else limit - stored.stored_bytes
+
+    def limit(self, stored: StoredBytes) -> int | None:
+        """The user's own limit, or the operator's."""
+        return self.default_limit if stored.own_limit is None else stored.own_limit
+
+    def forget(self, user_id: UUID) -> None:
+        """Sum again what this user stores."""
+        self._known.pop(user_id, None)
+
+
+async def record_workspace(database: Database, session_id: UUID, size_bytes: int) -> None:
+    """Record the size of a session's workspace."""
+    async with database.transaction() as session:
+        await storage.set_workspace_bytes(session, session_id, size_bytes)
+
+
+async def delete_workspaces(
+    database: Database, host_id: UUID, remove: Callable[[UUID], Awaitable[None]]
+) -> int:
+    """Delete the workspaces of deleted sessions on this host; `remove` deletes one.
+
+    A session counts until its files are gone.
+    """
+    async with database.reading() as session:
+        found = await storage.list_deleted_workspaces(session, host_id, limit=BATCH)
+    for session_id in found:
+        await remove(session_id)
+        await record_workspace(database, session_id, 0)
+    return len(found)
