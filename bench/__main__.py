@@ -13,6 +13,7 @@ from bench.cases import (
     crash,
     hostile,
     lists,
+    mcp,
     reports,
     schedules,
     startup,
@@ -35,6 +36,7 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "crash": crash.measure,
     "hostile": hostile.measure,
     "lists": lists.measure,
+    "mcp": mcp.measure,
     "reports": reports.measure,
     "schedules": schedules.measure,
 }

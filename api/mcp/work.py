@@ -58,12 +58,15 @@ async def read_execution(context: ToolContext, execution_id: UUID) -> ExecutionO
     """
     view = view_execution(await own_columns(context, execution_id))
     requests: Sequence[RequestView] = ()
+    answered: Sequence[AnsweredView] = ()
     if view.status in WAITING:
         requests = await open_requests(context, execution_id)
+    if view.started_at is not None:
+        answered = await answered_requests(context, execution_id)
     return ExecutionOutcome(
         **dict(view),
         input_requests=list(requests),
-        answered_requests=list(await answered_requests(context, execution_id)),
+        answered_requests=list(answered),
         next_step=describe_next_step(view, requests),
     )
 

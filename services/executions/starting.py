@@ -47,6 +47,11 @@ async def start_task(work: UnitOfWork, task_id: UUID, body: ExecuteBody) -> Exec
         TaskInactiveError: the task is inactive.
     """
     task = await readable_task(work.session, work.caller, task_id)
+    return await start_stored_task(work, task, body)
+
+
+async def start_stored_task(work: UnitOfWork, task: StoredTask, body: ExecuteBody) -> ExecutionRow:
+    """As `start_task`, of a task that was read in this transaction."""
     start = start_of_body(work, active_work_of(task), body)
     return await start_execution(work, start, strict_variables=body.strict_variables)
 

@@ -76,7 +76,7 @@ async def _execute_task(context: ToolContext, arguments: ExecuteTaskArguments) -
 
     async def start(work: UnitOfWork) -> UUID:
         task = await named_task(work.session, work.caller, arguments.task)
-        return (await starting.start_task(work, task.row.id, body)).id
+        return (await starting.start_stored_task(work, task, body)).id
 
     content = arguments.model_dump(mode="json", exclude={"idempotency_key", "wait"})
     execution_id = await context.start_once(arguments.idempotency_key, content, start)
