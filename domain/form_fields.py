@@ -140,15 +140,15 @@ def _look_up(reference: Any, root: Schema) -> Schema:
 def split_null(schema: Schema) -> tuple[Schema, bool]:
     """The schema without null, and whether null is allowed."""
     kinds, options = schema.get("type"), schema.get("anyOf")
-    if isinstance(kinds, list) and "null" in kinds and len(kinds) == len(("a type", "null")):
-        [kind] = [kind for kind in kinds if kind != "null"]
-        return {**schema, "type": kind}, True
+    if isinstance(kinds, list) and "null" in kinds:
+        others = [kind for kind in kinds if kind != "null"]
+        return {**schema, "type": others[0] if len(others) == 1 else others}, True
     if isinstance(options, list) and {"type": "null"} in options:
-        others = [option for option in options if option != {"type": "null"}]
+        allowed = [option for option in options if option != {"type": "null"}]
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
-        if len(others) == 1 and isinstance(others[0], Mapping):
-            return {**others[0], **rest}, True
-        return {**rest, "anyOf": others}, True
+        if len(allowed) == 1 and isinstance(allowed[0], Mapping):
+            return {**allowed[0], **rest}, True
+        return {**rest, "anyOf": allowed}, True
     return schema, False
 
 

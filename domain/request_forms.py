@@ -17,6 +17,10 @@ from domain.text import harmless
 LONGEST_MESSAGE = 6_000
 """Characters of a message: as many as Claude Code was seen to show (2.1.332, 2026-11-28)."""
 
+SHOWN_CHARACTERS = 200
+"""The part of a message that a client surely shows: Claude Code shows three lines, and no way to
+read the others (measured with 2.1.332, 2026-11-28)."""
+
 LONGEST_TITLE = 500
 """Characters of a title beside a link (chosen: some lines)."""
 
@@ -147,7 +151,7 @@ def page_message(request: ShownRequest) -> str:
     title = request.title
     if len(title) > LONGEST_TITLE:
         title = f"{title[:LONGEST_TITLE]}…"
-    return harmless(f"{title}\n\n{_source(request)} Open the page to answer.")
+    return harmless(f"{title}\n{_source(request)} Open the page to answer.")
 
 
 def _make_question(asked: Asked, message: str) -> RequestForm | None:
@@ -193,17 +197,28 @@ def _text(title: str, **bounds: int) -> dict[str, Any]:
 
 
 def _make_message(request: ShownRequest) -> str | None:
-    """What the person reads: all of the request; None if it is too long for a client."""
-    parts = [request.title, request.body]
+    """What the person reads; None if a client would hide a part of it.
+
+    Clients show the first lines, so these contain what the person decides about.
+    """
+    head = harmless(request.title)
     if request.tool_input is not None:
-        shown = json.dumps(json.loads(request.tool_input), indent=2, ensure_ascii=False)
-        parts.append(f"{request.asked.tool_name}: {shown}")
+        head = f"{head} {_show_call(request.tool_input)}"
+        if len(head) > SHOWN_CHARACTERS:
+            return None
     kind = request.asked.kind
+    hint = f"Read all of it at {request.page_url}" if len(head) > SHOWN_CHARACTERS else None
     ways = [_source(request), _DECLINES[kind]]
     if kind in _EDITS:
         ways.append(f"To {_EDITS[kind]}, open {request.page_url}")
-    message = harmless("\n\n".join([*filter(None, parts), " ".join(ways)]))
+    lines = filter(None, [hint, head, request.body, " ".join(ways)])
+    message = harmless("\n".join(lines))
     return message if len(message) <= LONGEST_MESSAGE else None
+
+
+def _show_call(tool_input: str) -> str:
+    """The input of a tool in one line: JSON escapes line breaks."""
+    return harmless(json.dumps(json.loads(tool_input), ensure_ascii=False))
 
 
 def _source(request: ShownRequest) -> str:

@@ -172,7 +172,7 @@ def _elicit(row: InputRequestRow, execution_title: str, page_url: PageUrl) -> El
     return Elicitation(
         key=make_key(row),
         request_id=row.id,
-        message=message if row.answer_problem is None else f"{row.answer_problem}\n\n{message}",
+        message=message if row.answer_problem is None else f"{row.answer_problem}\n{message}",
         url=request.page_url,
         schema=None if form is None else form.schema,
     )

@@ -15,6 +15,7 @@ import signal
 import struct
 import sys
 import termios
+import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -274,8 +275,21 @@ class Terminal:
             await self._press_until(DOWN, PROMPT)
         await self._press_until(ENTER, f"{PROMPT} ")
         await self._press_until(ENTER, f"{PROMPT} Accept")
+        await self._press_again_until(ENTER, "auto mode")
+
+    async def _press_again_until(self, keys: str, words: str) -> None:
+        """Press until the words appear: the program ignores a key that follows another too fast."""
         self.forget()
-        self.press(ENTER)
+        pressed_at = 0.0
+
+        async def is_shown() -> bool:
+            nonlocal pressed_at
+            if words not in self.text and time.monotonic() > pressed_at + 1:
+                pressed_at = time.monotonic()
+                self.press(keys)
+            return words in self.text
+
+        await eventually(is_shown, what=f"{words!r} in the terminal")
 
     async def _press_until(self, keys: str, words: str) -> None:
         self.forget()

@@ -171,8 +171,12 @@ def test_other_schemas_need_the_page(schema: dict[str, Any]) -> None:
 
 def test_a_request_too_long_for_a_client_needs_the_page() -> None:
     assert make_form(shown("question", title="?" * 10_000)) is None
-    long_input = json.dumps({"command": "x" * 6_000})
-    assert make_form(shown("approval", tool_name="bash", tool_input=long_input)) is None
+    for characters, is_form in ((100, True), (300, False)):
+        call = json.dumps({"command": "x" * characters})
+        form = make_form(shown("approval", tool_name="bash", tool_input=call))
+        assert (form is not None) == is_form
+    long = form_of("question", title="?" * 300)
+    assert long.message.startswith(f"Read all of it at {URL}\n???")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +219,8 @@ def test_fields_are_made_plain(given: dict[str, Any], field: dict[str, Any]) -> 
 def test_the_message_shows_the_whole_call_and_what_declining_does() -> None:
     call = {"command": "git push\n\x1b]0;x\x07"}
     form = form_of("approval", title="Run bash?", tool_name="bash", tool_input=json.dumps(call))
-    assert "git push\\n\\u001b]0;x\\u0007" in form.message
+    first = form.message.splitlines()[0]
+    assert first == 'Run bash? {"command": "git push\\n\\u001b]0;x\\u0007"}'
     assert "Paint" in form.message
     assert "Decline means deny" in form.message
     assert f"edit the input, open {URL}" in form.message
