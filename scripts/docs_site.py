@@ -1,8 +1,8 @@
-"""MkDocs hook: generates the API and command-line reference pages from the code."""
+"""MkDocs hook: generates the reference pages of API, MCP tools and command line from the code."""
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from mkdocs.config.defaults import MkDocsConfig
@@ -10,6 +10,9 @@ from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
 from api.main import create_app
+from api.mcp.catalogue import CATALOGUE
+from api.mcp.errors import list_codes
+from api.mcp.registry import AgentTool, Group
 from cli.main import app as command_line
 from runtime.settings import Settings
 
@@ -22,6 +25,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in (
         ("reference/api.md", api_reference()),
         ("reference/cli.md", cli_reference()),
+        ("reference/mcp-tools.md", mcp_reference()),
     ):
         files.append(File.generated(config, path, content=text))
     return files
@@ -32,6 +36,48 @@ def cli_reference() -> str:
     group = typer.main.get_command(command_line)
     text: str = get_docs_for_click(obj=group, ctx=typer.Context(group), name="perdure")
     return text.replace("# `perdure`", "# Command line", 1)
+
+
+def mcp_reference() -> str:
+    """Every tool of the MCP server by its group, then the error codes."""
+    parts = [
+        "# MCP tools\n",
+        (
+            "The tools of the [MCP server](../guides/mcp-server.md). Arguments with * are needed. "
+            "Clients read the complete schemas of arguments and results from `tools/list`."
+        ),
+    ]
+    for group in get_args(Group):
+        tools = list(CATALOGUE.offered(frozenset({group})))
+        if tools:
+            parts += [f"\n## Group {group}\n", *map(_tool, tools)]
+    parts += ["\n## Error codes\n", "| code | what to do |", "|---|---|"]
+    parts += [f"| `{code}` | {advice} |" for code, advice in list_codes().items()]
+    return "\n".join(parts)
+
+
+def _tool(tool: AgentTool[Any, Any]) -> str:
+    definition = tool.definition
+    schema = definition.input_schema
+    named = {**schema, "properties": _resolved(schema)}
+    result = (definition.output_schema or {}).get("properties", {})
+    lines = [_schema(tool.name, {**named, "description": tool.description})]
+    lines.append(f"Returns: {', '.join(f'`{name}`' for name in result)}.\n")
+    return "\n".join(lines)
+
+
+def _resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties, with the name of the type in place of a reference."""
+    found = {}
+    for name, about in schema.get("properties", {}).items():
+        text = json.dumps(about)
+        is_reference = "$ref" in text
+        found[name] = {"type": "object", **_described(about)} if is_reference else about
+    return found
+
+
+def _described(about: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: about[key] for key in ("description", "default") if key in about}
 
 
 def api_reference() -> str:

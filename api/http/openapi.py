@@ -37,6 +37,8 @@ _ABOUT = """Perdure runs tasks for Claude durably. Each run of a task is one Tem
   after the other.
 - `_links` are paths; relations that do not exist are omitted.
 - Every response contains `X-Request-ID`. You can send your own.
+- Agents use the MCP server at `/mcp` (streamable HTTP) with the same credentials; it is not part of
+  this document.
 
 Errors are `application/problem+json`; `code` is one of:
 

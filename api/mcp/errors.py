@@ -96,6 +96,17 @@ def internal_result(request_id: str) -> CallToolResult:
     return _failed(PerdureError.code, message, INTERNAL_ADVICE)
 
 
+def list_codes() -> Mapping[str, str]:
+    """Every code of a failed call with what to do, for the documentation."""
+    found = {PerdureError.code: INTERNAL_ADVICE}
+    pending = list(ADVICE)
+    while pending:
+        error = pending.pop()
+        found[error.code] = advice_for(error)
+        pending += error.__subclasses__()
+    return dict(sorted(found.items()))
+
+
 def advice_for(error: type[PerdureError]) -> str:
     """What to do about an error class."""
     return next((ADVICE[c] for c in error.__mro__ if c in ADVICE), INTERNAL_ADVICE)

@@ -81,7 +81,8 @@ def _make_key(given: Json, _: Json) -> Json:
     days = given.get("days")
     expires_at = None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat()
     role = "admin" if given["admin"] else "user"
-    return {"name": given["name"], "role": role, "expires_at": expires_at}
+    scopes = ["approve"] if given["approve"] else []
+    return {"name": given["name"], "role": role, "expires_at": expires_at, "scopes": scopes}
 
 
 def _print_key(key: Json) -> None:
@@ -99,6 +100,12 @@ API_KEYS.add_action(
         "name": argument("NAME", "What it is for."),
         "days": option("Days it is valid. (default: no end)", kind=int | None, min=1, max=3649),
         "admin": option("Give it the role of an admin.", "--admin", kind=bool, default=False),
+        "approve": option(
+            "Let tools of the MCP server approve with it; not for keys that a model uses.",
+            "--approve",
+            kind=bool,
+            default=False,
+        ),
     },
     make_body=_make_key,
     has_json=True,

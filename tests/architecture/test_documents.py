@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 DECISIONS = sorted((DOCS / "adr").glob("*.md"))
 
-GENERATED = {DOCS / "reference" / "api.md", DOCS / "reference" / "cli.md"}
+GENERATED = {DOCS / "reference" / f"{name}.md" for name in ("api", "cli", "mcp-tools")}
 """Written when the documents are built (scripts/docs_site.py), which checks the links to them."""
 
 BUILT = {"__pycache__", "build", "dist", "site"}

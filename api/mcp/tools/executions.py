@@ -37,11 +37,10 @@ SHOWN_EVENTS = 50
 SHOWN_ARTIFACTS = 50
 
 IdempotencyKey = Annotated[
-    str,
+    Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None,
     Field(
-        pattern=r"^[\x21-\x7e]{1,255}$",
         description="The same key and arguments within 24 hours start nothing again and return "
-        "the first execution. Use a new UUID for new work.",
+        "the first execution. Use a new UUID for new work."
     ),
 ]
 
@@ -57,7 +56,7 @@ class ExecuteTaskArguments(ToolArguments):
         UUID | None, Field(description="Continue this conversation instead of starting one.")
     ] = None
     max_budget_usd: Annotated[Usd | None, Field(description="The most it may cost, in USD.")] = None
-    idempotency_key: IdempotencyKey | None = None
+    idempotency_key: IdempotencyKey = None
     wait: Annotated[
         bool,
         Field(

@@ -6,7 +6,9 @@ import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from api.http.errors import STATUS, HeadTooLargeError, HostRefusedError
 from api.mcp.catalogue import CATALOGUE
+from api.mcp.errors import INTERNAL_ADVICE, advice_for, list_codes
 from domain.events import Event
 from domain.ids import new_id
 from persistence.executions import events
@@ -305,3 +307,11 @@ async def test_a_to_do_becomes_a_task(world: World, mode: str, client: httpx2.As
         assert [task["is_deleted"] for task in listed["tasks"]] == [True]
         error = await refused(agent, "create_task", title="a", name="b", description="c")
     assert error["errors"][0]["message"] == "Send either name or title."
+
+
+def test_every_error_of_a_request_has_advice() -> None:
+    raised = [error for error, status in STATUS.items() if status < 500 or status == 503]
+    only_http = {HostRefusedError, HeadTooLargeError}
+    unadvised = {error for error in raised if advice_for(error) == INTERNAL_ADVICE}
+    assert unadvised == only_http
+    assert set(list_codes()) >= {"not_found", "scope_missing", "quota_exceeded", "internal_error"}

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,7 @@ import httpx2
 import pytest
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
+from mcp.server.request_state import AESGCMRequestStateCodec, InvalidRequestState
 from mcp.types import (
     CallToolRequestParams,
     CallToolResult,
@@ -16,17 +18,20 @@ from mcp.types import (
     TextContent,
     Tool,
 )
+from sqlalchemy import text
 
 from api.main import create_app
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.endpoint import McpEndpoint
 from api.mcp.legacy_sessions import LONGEST_ID, make_session_id
+from api.mcp.state_keys import derive_state_keys
 from cli.stack.addresses import free_port
 from cli.tokens import mint
 from domain.ids import new_id
+from runtime.settings import Settings
 from tests.api.conftest import serve_app, settings_of
 from tests.api.mcp.agents import LEGACY, MODERN, connect
-from tests.api.world import SECRET, World
+from tests.api.world import SECRET, World, make_task
 
 META = {
     "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -226,3 +231,64 @@ async def test_clients_find_the_issuer_of_tokens(
             assert found.json()["resource"] == "https://perdure.example/mcp"
             assert found.json()["authorization_servers"] == ["https://login.example"]
             assert found.json()["scopes_supported"] == ["openid", "perdure"]
+
+
+async def test_a_handshake_fails_while_the_database_cannot_write(
+    database_url: str, temporal_address: str
+) -> None:
+    app = create_app(settings_of(database_url, temporal_address))
+    headers = {"Authorization": f"Bearer {token_of()}"}
+    async with (
+        serve_app(app) as address,
+        httpx2.AsyncClient(base_url=address, headers=headers) as http,
+    ):
+        assert "result" in (await http.post("/mcp", **handshake())).json()
+        database = app.state.gateway.database
+        async with database.transaction() as session:
+            name = await session.scalar(text("SELECT current_database()"))
+            alter = f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'
+            await session.execute(text(alter))
+        await database.engine.dispose()
+        app.state.gateway.write_check._checked_at -= 60
+        refused = (await http.post("/mcp", **handshake())).json()
+        assert "not ready" in refused["error"]["message"]
+        assert "result" in (await http.post("/mcp", **modern("server/discover"))).json()
+        async with database.transaction() as session:
+            await session.execute(text("SET TRANSACTION READ WRITE"))
+            await session.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
+
+
+async def test_a_client_of_an_older_revision_cancels_a_call(world: World) -> None:
+    async with world.client("alice") as http:
+        task = await make_task(http)
+        begun = await http.post("/mcp", **handshake())
+        headers = {"Accept": BOTH, "Mcp-Session-Id": begun.headers["mcp-session-id"]}
+        arguments = {"name": "execute_task", "arguments": {"task": task["id"]}}
+        content = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": arguments}
+        calling = asyncio.create_task(http.post("/mcp", json=content, headers=headers))
+        while not (await http.get(task["_links"]["executions"])).json()["items"]:
+            assert not calling.done()
+        cancel = {
+            "jsonrpc": "2.0",
+            "method": "notifications/cancelled",
+            "params": {"requestId": 7},
+        }
+        assert (await http.post("/mcp", json=cancel, headers=headers)).status_code == 202
+        answer = (await asyncio.wait_for(calling, 30)).json()
+        (execution,) = (await http.get(task["_links"]["executions"])).json()["items"]
+    assert answer["error"]["message"] == "The request was cancelled"
+    assert execution["cancel_requested_at"] is None
+
+
+def test_gateways_with_the_same_keys_read_each_others_state() -> None:
+    def codec(**given: str) -> AESGCMRequestStateCodec:
+        settings = Settings.model_validate({"jwt_secret": SECRET, **given})
+        return AESGCMRequestStateCodec(derive_state_keys(settings))
+
+    old, new = "an old key of the tests that is long", "a new key of the tests that is long"
+    sealed = codec(secrets_key=old).seal(b"state")
+    assert codec(secrets_key=f"{new},{old}").unseal(sealed) == b"state"
+    assert codec().unseal(codec().seal(b"state")) == b"state"
+    for other in (codec(secrets_key=new), codec()):
+        with pytest.raises(InvalidRequestState):
+            other.unseal(sealed)
