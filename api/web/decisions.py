@@ -46,13 +46,13 @@ KINDS: Mapping[RequestKind, str] = {
 _DENY = Choice(
     "deny",
     "Deny",
-    "The call does not run. The model receives your message and decides what to do next.",
+    "The call does not run. The model receives the message and decides what to do next.",
     "bad",
 )
 EDIT = Choice(
     "edit",
     "Approve with changes",
-    "The call runs with the input that you wrote, and the model is informed of the change.",
+    "The call runs with the changed input, and the model is informed of the change.",
     "good",
 )
 """The button below the editable input."""
@@ -75,7 +75,7 @@ def list_choices(row: InputRequestRow, effect: str | None) -> list[Choice]:
             Choice(
                 "approve",
                 "Send answer",
-                "The model receives your answer, and the execution continues.",
+                "The model receives the answer, and the execution continues.",
                 "good",
                 checks_form=True,
             ),
@@ -114,7 +114,7 @@ def _effect_choices(effect: str | None) -> list[Choice]:
         Choice(
             "happened",
             "It took effect",
-            "The call does not run again. Your message becomes its result.",
+            "The call does not run again. The message becomes its result.",
         ),
         Choice("not_happened", "Run it now", f"{runs} {describe_effect(effect)}".rstrip()),
         Choice(
@@ -147,11 +147,17 @@ def describe_answer(row: InputRequestRow) -> str:
     return choices.get(str(decision), "The execution continues.")
 
 
+_EXPIRED: Mapping[str, str] = {
+    "fail": "The execution fails.",
+    "deny": "It counts as denied.",
+    "default": "The task's default answer applies.",
+}
+
+
 def describe_end(row: InputRequestRow) -> str:
-    """Why a request that no person answered takes no answer any more."""
+    """Why a request that no person answered takes no answer any more, and what follows."""
     if row.status == "expired":
-        default = " The task's default answer was used." if row.on_expiry == "default" else ""
-        return f"There was no answer in time.{default}"
+        return f"There was no answer in time. {_EXPIRED.get(row.on_expiry, '')}".rstrip()
     if row.status == "cancelled":
         return "The request was cancelled, because the execution no longer needs an answer."
     return "The execution has ended, so this request takes no answer any more."

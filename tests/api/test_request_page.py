@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -271,8 +272,11 @@ async def test_of_many_answers_one_counts(world: World, alice: Client) -> None:
 
 
 async def test_closed_requests_say_why(world: World, alice: Client) -> None:
-    path = await new_request(world, status="expired", on_expiry="default")
-    assert "There was no answer in time. The task's default answer" in words(await alice.get(path))
+    due_at = datetime(2026, 11, 21, 4, 16, tzinfo=UTC)
+    expired = {"status": "expired", "on_expiry": "default", "due_at": due_at}
+    shown = words(await alice.get(await new_request(world, **expired)))
+    assert "There was no answer in time. The task's default answer applies." in shown
+    assert "It was due on 21 Nov 2026" in shown
     path = await new_request(world, status="cancelled")
     assert "The request was cancelled" in words(await alice.get(path))
     path = await new_request(world)
