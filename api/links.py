@@ -80,11 +80,11 @@ def execution_path(execution_id: UUID) -> str:
 def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
     """Links of an input request; an assignee gets no link to another user's execution."""
     path = f"{BASE}/input-requests/{row.id}"
-    links = {"self": path, "page": request_page(row.id)}
+    links = {"self": path, "page": request_page(row.id), "comments": f"{path}/comments"}
     if is_own:
         links["execution"] = execution_path(row.execution_id)
     if row.status == "open":
-        links["answer"] = f"{path}/answer"
+        links |= {"answer": f"{path}/answer", "assign": f"{path}/assign"}
     return links
 
 

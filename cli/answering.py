@@ -92,6 +92,8 @@ def print_request(request: Mapping[str, Any], console: "Terminal | None" = None)
         console.print(json.dumps(given, indent=2, ensure_ascii=False))
     for number, option in enumerate(request.get("options") or (), 1):
         console.print(f"  {number}. {option}")
+    for comment in request.get("comments", ()):
+        console.print(f"{comment['author']}: {comment['body']}")
     if request["status"] == "open":
         console.print(f"In a browser: perdure inbox open {request['id']}")
 

@@ -21,8 +21,9 @@ from api.http.schemas import Read, from_row
 from domain.model_json import make_encodable
 from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow
-from services.executions import answers
+from services.executions import answers, discussions
 from services.executions.access import answerable_request
+from services.executions.discussions import AssignBody, CommentBody
 from services.executions.inputs import AnswerBody
 
 
@@ -36,6 +37,16 @@ class AskedToolCall(BaseModel):
     input: Any
     input_sha256: str
     input_schema: dict[str, Any] | None
+
+
+class CommentRead(BaseModel):
+    """A comment on a request. The model does not receive it."""
+
+    id: UUID
+    user_id: UUID
+    author: str
+    body: str
+    created_at: datetime
 
 
 class InputRequestRead(Read):
@@ -57,6 +68,7 @@ class InputRequestRead(Read):
     answer: dict[str, Any] | None
     answered_by: UUID | None
     answered_at: datetime | None
+    comments: list[CommentRead]
     created_at: datetime
 
 
@@ -131,3 +143,31 @@ async def answer_input_request(
     """Answer a request; the execution then continues."""
     service = partial(answers.answer, request_id=request_id, body=body)
     return await run_service(call, service, respond_input_request)
+
+
+@router.post("/{request_id}/assign", responses={200: {"model": InputRequestRead}})
+async def assign_input_request(
+    call: Called,
+    request_id: UUID,
+    body: Annotated[AssignBody, Depends(JsonBody(AssignBody))],
+) -> Response:
+    """Assign an open request to a user. With null, only the owner of the execution answers it."""
+    service = partial(discussions.assign, request_id=request_id, body=body)
+    return await run_service(call, service, respond_input_request)
+
+
+@router.post(
+    "/{request_id}/comments", status_code=201, responses={201: {"model": InputRequestRead}}
+)
+async def comment_on_input_request(
+    call: Called,
+    request_id: UUID,
+    body: Annotated[CommentBody, Depends(JsonBody(CommentBody))],
+) -> Response:
+    """Add a comment to a request; returns the request with all comments."""
+    service = partial(discussions.comment, request_id=request_id, body=body)
+    return await run_service(call, service, _respond_commented)
+
+
+async def _respond_commented(call: Call, _: AsyncSession, row: InputRequestRow) -> Response:
+    return answer(render_input_request(call, row), 201)

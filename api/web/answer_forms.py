@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from api.http.bodies import JsonBody
 from api.web.tool_inputs import editable_json
@@ -11,13 +13,18 @@ from domain.errors import FieldProblem, InvalidInputError
 from domain.nested_forms import Control, describe_json_error, make_control, read_control
 from domain.people import QUESTIONS, RequestKind
 from persistence.tables.sessions import InputRequestRow
-from services.executions import answers
+from services.executions import answers, discussions
+from services.executions.discussions import AssignBody, CommentBody
 from services.executions.inputs import AnswerBody
 
 OPTION_FIELD = "option"
 
 _BODY = JsonBody(AnswerBody)
-_INVALID = "Your answer is not stored yet. Correct the fields below, then send it again."
+_COMMENT = JsonBody(CommentBody)
+_ASSIGN = JsonBody(AssignBody)
+_INVALID = "This is not stored yet. Correct the fields below, then send it again."
+
+M = TypeVar("M", bound=BaseModel)
 
 
 async def submit(visit: Visit, row: InputRequestRow, form: Form) -> None:
@@ -33,6 +40,30 @@ async def submit(visit: Visit, row: InputRequestRow, form: Form) -> None:
         await answers.answer(work, row.id, body)
 
 
+async def submit_comment(visit: Visit, row: InputRequestRow, form: Form) -> None:
+    """Add the comment that a person typed.
+
+    Raises:
+        InvalidInputError: it is empty or too long.
+        ConflictError: the request has too many comments.
+    """
+    body = _parse(_COMMENT, {"body": json.dumps(form.text("comment").strip())})
+    async with visit.call.services.transaction(visit.call.caller) as work:
+        await discussions.comment(work, row.id, body)
+
+
+async def submit_assignee(visit: Visit, row: InputRequestRow, form: Form) -> None:
+    """Assign the request to the user whose name a person typed; without a name, to no user.
+
+    Raises:
+        InvalidInputError: the name is too long.
+        AlreadyAnsweredError: the request is answered, expired or cancelled.
+    """
+    body = _parse(_ASSIGN, {"assignee": json.dumps(form.text("assignee").strip() or None)})
+    async with visit.call.services.transaction(visit.call.caller) as work:
+        await discussions.assign(work, row.id, body)
+
+
 def read_answer(row: InputRequestRow, form: Form) -> AnswerBody:
     """The answer in a form. The service validates it.
 
@@ -44,10 +75,17 @@ def read_answer(row: InputRequestRow, form: Form) -> AnswerBody:
     members = dict(_read_members(row, form))
     if form.text("decision") == "edit":
         members["input"] = form.text("input")
-    # The text of the input is validated as it was typed: parsing would drop doubled keys.
+    return _parse(_BODY, members)
+
+
+def _parse(model: JsonBody[M], members: Mapping[str, str]) -> M:
+    """Validate fields whose values are JSON text.
+
+    An edited input is validated as it was typed: parsing would drop doubled keys.
+    """
     raw = ", ".join(f"{json.dumps(name)}: {value}" for name, value in members.items())
     try:
-        return _BODY.parse(f"{{{raw}}}".encode("utf-8", "replace"))
+        return model.parse(f"{{{raw}}}".encode("utf-8", "replace"))
     except InvalidInputError as error:
         raise InvalidInputError(_INVALID, error.problems) from error
 

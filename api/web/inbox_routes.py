@@ -1,5 +1,6 @@
 """Pages of the inbox: the open requests, and one request with the form that answers it."""
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -11,12 +12,7 @@ from api.web.page_route import PageRoute
 from api.web.request_views import render_request
 from api.web.sign_in import REVIEW_FIELD
 from api.web.visits import FORM_EXPIRED, Form, Visit, Visiting
-from domain.errors import (
-    AlreadyAnsweredError,
-    InputChangedError,
-    InvalidInputError,
-    RateLimitedError,
-)
+from domain.errors import ConflictError, InvalidInputError, RateLimitedError
 from persistence.db.paging import Window
 from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow
@@ -27,13 +23,9 @@ router = APIRouter(prefix=links.INBOX, include_in_schema=False, route_class=Page
 SHOWN = 100
 """Requests on the page of the inbox (chosen); `perdure inbox` lists all."""
 
-_SHOWN_ERRORS = (
-    InvalidInputError,
-    InputChangedError,
-    AlreadyAnsweredError,
-    RateLimitedError,
-    MalformedRequestError,
-)
+Submit = Callable[[Visit, InputRequestRow, Form], Awaitable[None]]
+
+_SHOWN_ERRORS = (InvalidInputError, ConflictError, RateLimitedError, MalformedRequestError)
 """Shown above the form, which keeps what was typed."""
 
 
@@ -57,7 +49,24 @@ async def request_page(visit: Visiting, request_id: UUID) -> Response:
 
 @router.post("/{request_id}")
 async def answer_request(visit: Visiting, request_id: UUID) -> Response:
-    """Answer a request, and show what follows; an error is shown with all that was typed."""
+    """Answer a request, and show what follows."""
+    return await _apply(visit, request_id, answer_forms.submit)
+
+
+@router.post("/{request_id}/comments")
+async def comment_on_request(visit: Visiting, request_id: UUID) -> Response:
+    """Add a comment to a request."""
+    return await _apply(visit, request_id, answer_forms.submit_comment)
+
+
+@router.post("/{request_id}/assign")
+async def assign_request(visit: Visiting, request_id: UUID) -> Response:
+    """Assign a request to a user."""
+    return await _apply(visit, request_id, answer_forms.submit_assignee)
+
+
+async def _apply(visit: Visit, request_id: UUID, submit: Submit) -> Response:
+    """Do what a form says, and show the request; an error is shown with all that was typed."""
     form = Form.parse(await visit.call.body())
     row = await _find(visit, request_id)
     if not visit.owns_form(form):
@@ -65,10 +74,11 @@ async def answer_request(visit: Visiting, request_id: UUID) -> Response:
     if form.text(REVIEW_FIELD):
         return await render_request(visit, row, form=form)
     try:
-        await answer_forms.submit(visit, row, form)
+        await submit(visit, row, form)
     except _SHOWN_ERRORS as error:
         return await render_request(visit, await _find(visit, request_id), form=form, error=error)
-    return pages.redirect(links.request_page(request_id))
+    can_read = submit is not answer_forms.submit_assignee or visit.call.caller.owns(row.user_id)
+    return pages.redirect(links.request_page(request_id) if can_read else links.INBOX)
 
 
 async def _find(visit: Visit, request_id: UUID) -> InputRequestRow:

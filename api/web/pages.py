@@ -1,6 +1,7 @@
 """Pages for browsers: their templates, styles and headers. No page needs JavaScript."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -113,6 +114,7 @@ def environment() -> "Environment":
         "money": format_money,
         "duration": format_duration,
         "json_text": format_json,
+        "parsed": datetime.fromisoformat,
     }
     return made
 

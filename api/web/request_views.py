@@ -25,7 +25,7 @@ _INSTRUCTED = (RequestKind.BUDGET, RequestKind.EFFECT_CHECK)
 HIDDEN = "(hidden)"
 """In place of a secret that a person entered."""
 
-_NOT_TYPED = ("csrf", "input_sha256", "decision", "review")
+_NOT_TYPED = ("csrf", "input_sha256", "decision", "review", "comment")
 
 
 async def render_request(

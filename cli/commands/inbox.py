@@ -6,7 +6,7 @@ import typer
 
 from cli import show
 from cli.arguments import Reference, id_argument, open_client
-from cli.resources import CommandGroup, Json
+from cli.resources import CommandGroup, Json, argument
 
 Decision = Literal["approve", "deny", "finish", "happened", "not_happened", "skip"]
 NOTHING_WAITS = "Nothing waits for you."
@@ -43,6 +43,20 @@ def _print_request(request: Json) -> None:
     print_request(request)
 
 
+GROUP.add_action(
+    "assign",
+    "assign_input_request",
+    "Assign a request to a user, who can then answer it.",
+    "Assigned to {assignee}.",
+    options={"assignee": argument("USER", "The user's name (the `sub` of their token).")},
+)
+GROUP.add_action(
+    "comment",
+    "comment_on_input_request",
+    "Comment on a request. The model does not receive it.",
+    "Commented.",
+    options={"body": argument("TEXT", "The comment.")},
+)
 GROUP.add_show(
     "Show all of a request.", "get_input_request", name="get", alias="show", view=_print_request
 )

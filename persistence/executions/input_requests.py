@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import AlreadyAnsweredError
 from domain.events import Event
 from domain.people import EXPIRING
+from domain.text import clean
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.executions import events
 from persistence.executions.queries import select_tree
@@ -158,15 +159,41 @@ async def lock_open(
     Raises:
         AlreadyAnsweredError: it is answered or expired, or its execution has ended.
     """
-    row = await session.get_one(
-        InputRequestRow, request_id, with_for_update=True, populate_existing=True
-    )
+    row = await lock(session, request_id)
     if row.status != "open" or execution.completed_at is not None:
         raise AlreadyAnsweredError(f"This request is {row.status}; it takes no answer any more.")
     is_due = row.due_at is not None and row.due_at <= datetime.now(UTC)
     if is_due and row.on_expiry in EXPIRING:
         raise AlreadyAnsweredError("This request was due and takes no answer any more.")
     return row
+
+
+async def lock(session: AsyncSession, request_id: UUID) -> InputRequestRow:
+    """Lock a request, whether it is open or not."""
+    return await session.get_one(
+        InputRequestRow, request_id, with_for_update=True, populate_existing=True
+    )
+
+
+async def add_comment(
+    session: AsyncSession,
+    row: InputRequestRow,
+    *,
+    comment_id: UUID,
+    user_id: UUID,
+    author: str,
+    body: str,
+) -> None:
+    """Append a comment to a locked request."""
+    made = {
+        "id": str(comment_id),
+        "user_id": str(user_id),
+        "author": author,
+        "body": clean(body),
+        "created_at": datetime.now(UTC).isoformat(),
+    }
+    row.comments = [*row.comments, made]
+    await session.flush()
 
 
 async def answer(

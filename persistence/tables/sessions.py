@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Id, Row
@@ -210,6 +210,8 @@ class InputRequestRow(Row):
     """How often a client returned no valid answer. It shows the request under a new key then."""
     answer_problem: Mapped[str | None] = mapped_column(Text)
     """What was wrong with the latest answer that a client returned."""
+    comments: Mapped[list[Any]] = mapped_column(JSON, server_default="[]")
+    """Oldest first; see `persistence.executions.input_requests.add_comment`."""
     created_at: Mapped[CreatedAt]
 
 

@@ -263,6 +263,8 @@ BODIES: dict[str, Any] = {
     "POST /sessions/{session_id}/tasks": {"agent_id": "researcher", "input": "Look it up."},
     "POST /notifications/test": {"webhook": {"url": "https://hooks.example.com/x"}},
     "POST /input-requests/{request_id}/answer": {"message": "changed"},
+    "POST /input-requests/{request_id}/assign": {"assignee": "carol"},
+    "POST /input-requests/{request_id}/comments": {"body": "changed"},
     "POST /artifacts": {"name": "notes.txt", "content": "changed"},
     "POST /sign-in-codes": {"next": "/inbox"},
     "POST /api-keys": {"name": "one more"},

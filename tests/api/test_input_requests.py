@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow, SignalRow
+from services.executions import discussions
 from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 
 Client = httpx2.AsyncClient
@@ -252,3 +253,54 @@ async def test_whom_a_request_is_assigned_to_reads_and_answers_it(world: World) 
         assert answered.json()["answered_by"] == me["id"]
         own = (await owner.get("/api/v1/input-requests")).json()["items"]
         assert {r["id"] for r in own} == {assigned, other}
+
+
+async def test_a_request_is_delegated(world: World) -> None:
+    async with (
+        world.client("asker") as owner,
+        world.client("boss") as boss,
+        world.client("deputy") as deputy,
+    ):
+        path = f"{BASE}/{await ask(world, await execute(owner, await make_task(owner)))}"
+        assert (await boss.post(f"{path}/assign", json={"assignee": "boss"})).status_code == 403
+        assigned = await owner.post(f"{path}/assign", json={"assignee": "boss"})
+        assert (assigned.status_code, assigned.json()["assignee"]) == (200, "boss")
+        assert (await boss.post(f"{path}/assign", json={"assignee": "deputy"})).status_code == 200
+        for refused in (await boss.get(path), await boss.post(f"{path}/answer", json={})):
+            assert refused.status_code == 403
+        listed = (await deputy.get(f"{BASE}?assignee=deputy&status=open")).json()["items"]
+        assert [request["assignee"] for request in listed] == ["deputy"]
+        assert (await deputy.post(f"{path}/answer", json={"message": "x"})).status_code == 200
+        late = await owner.post(f"{path}/assign", json={"assignee": None})
+        assert (late.status_code, late.json()["code"]) == (409, "already_answered")
+
+
+async def test_comments_are_kept_in_order_with_their_authors(world: World, client: Client) -> None:
+    _, path = await execution_with_request(world, client, assignee="boss")
+    async with world.client("boss") as boss, world.client("bob") as other:
+        for author, body in ((client, "Which one?\nThe old?"), (boss, "The new one. \U0001f642")):
+            made = await author.post(f"{path}/comments", json={"body": body})
+            assert made.status_code == 201, made.text
+        assert (await other.post(f"{path}/comments", json={"body": "x"})).status_code == 403
+        assert (await boss.post(f"{path}/comments", json={"body": ""})).status_code == 422
+        await client.post(f"{path}/answer", json={"message": "Blue."})
+        await boss.post(f"{path}/comments", json={"body": "Good."})
+    comments = (await client.get(path)).json()["comments"]
+    assert [(c["author"], c["body"]) for c in comments] == [
+        ("alice", "Which one?\nThe old?"),
+        ("boss", "The new one. \U0001f642"),
+        ("boss", "Good."),
+    ]
+    assert all(c["created_at"].endswith("Z") for c in comments)
+
+
+async def test_comments_at_the_same_time_are_all_kept_up_to_a_limit(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discussions, "MOST_COMMENTS", 6)
+    _, path = await execution_with_request(world, client)
+    made = await asyncio.gather(
+        *(client.post(f"{path}/comments", json={"body": str(n)}) for n in range(8))
+    )
+    assert sorted(response.status_code for response in made) == [*[201] * 6, 409, 409]
+    assert len({c["body"] for c in (await client.get(path)).json()["comments"]}) == 6

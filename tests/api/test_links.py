@@ -76,7 +76,7 @@ async def test_who_is_asked_is_not_led_to_what_asks(
     await in_session(world, execution, "waiting_for_user")
     request = f"/api/v1/input-requests/{await ask(world, execution, assignee='bob')}"
     assert "execution" in await followed(client, request)
-    assert await followed(other, request) == {"self", "page", "answer"}
+    assert await followed(other, request) == {"self", "page", "comments", "answer", "assign"}
 
 
 async def test_no_report_leads_to_a_task_that_is_deleted(world: World, client: Client) -> None:

@@ -114,7 +114,7 @@ async def test_a_person_sees_what_is_asked_and_approves_it(world: World, alice: 
     after = words(await alice.get(path))
     assert "Answered by alice" in after
     assert "The call runs with the input below." in after
-    assert '<form method="post" action="/inbox' not in (await alice.get(path)).text
+    assert f'action="{path}"' not in (await alice.get(path)).text
 
 
 def shown_input(opened: httpx2.Response) -> str:
@@ -269,6 +269,26 @@ async def test_of_many_answers_one_counts(world: World, alice: Client) -> None:
     assert statuses[0] == 303
     assert set(statuses) <= {303, 409}
     assert (await stored(world, path))["answer"]["message"] == "Blue."
+
+
+async def test_people_comment_and_delegate(world: World, alice: Client) -> None:
+    path = await new_request(world, assignee="boss")
+    boss = await signed_in(world, "boss")
+    csrf = CSRF.search((await boss.get(path)).text)
+    assert csrf
+    for body, status in ((" ", 422), ("x" * 10_001, 422), ("Ask <b>Ann</b>.", 303)):
+        data = {"csrf": csrf[1], "comment": body}
+        response = await boss.post(f"{path}/comments", data=data)
+        assert response.status_code == status, words(response)
+        assert status == 303 or "not stored yet" in words(response)
+    assert "Ask &lt;b&gt;Ann&lt;/b&gt;." in (await alice.get(path)).text
+    forged = {"csrf": "x", "assignee": "eve"}
+    assert (await boss.post(f"{path}/assign", data=forged)).status_code == 409
+    moved = await boss.post(f"{path}/assign", data={"csrf": csrf[1], "assignee": " ann "})
+    assert moved.headers["location"] == "/inbox"
+    assert (await boss.get(path)).status_code == 404
+    assert (await stored(world, path))["assignee"] == "ann"
+    await boss.aclose()
 
 
 async def test_closed_requests_say_why(world: World, alice: Client) -> None:

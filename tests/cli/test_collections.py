@@ -249,3 +249,11 @@ async def test_the_inbox_opens_in_a_browser(perdure: Command, world: World) -> N
         assert (opened.status_code, opened.url.path) == (200, page)
         assert "Which colour?" in opened.text
     assert f"perdure inbox open {asked[0]}" in ok(await perdure("inbox", "show", asked[0]))
+
+
+async def test_a_request_is_commented_on_and_delegated(perdure: Command, world: World) -> None:
+    async with world.client("alice") as client:
+        asked = await ask(world, await execute(client, await make_task(client)))
+    assert "Assigned to bob." in ok(await perdure("inbox", "assign", asked, "bob"))
+    ok(await perdure("inbox", "comment", "last", "Ask the team.", user="bob"))
+    assert "bob: Ask the team." in ok(await perdure("inbox", "show", asked))
