@@ -99,6 +99,7 @@ class ClaudeCode:
             "ANTHROPIC_BASE_URL": self.model.url,
             "ANTHROPIC_API_KEY": "sk-ant-scripted",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_TELEMETRY": "1",
             "DISABLE_ERROR_REPORTING": "1",
