@@ -2,9 +2,12 @@
 
 Clients of the revision 2026-07-28 get it as the result of the call (`input_required`), and repeat
 the call with the response. The state that they return names the execution, so that a repeated call
-starts nothing. It is sealed: another user or another call can't use it.
+starts nothing. It is sealed: another user or another call can't use it. Older clients get it as a
+request (`elicitation/create`) in the stream of the call.
 """
 
+import asyncio
+import time
 from uuid import UUID
 
 from mcp.shared.exceptions import MCPError
@@ -15,14 +18,20 @@ from mcp.types import (
     ElicitRequestFormParams,
     ElicitRequestURLParams,
     ElicitResult,
-    InputRequest,
     InputRequiredResult,
 )
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.mcp.context import ToolContext
-from api.mcp.work import ExecutionOutcome, await_settled, read_execution
+from api.mcp.work import (
+    PROGRESS_SECONDS,
+    ExecutionOutcome,
+    await_settled,
+    read_execution,
+    wait_limit,
+)
+from persistence.executions import input_requests
 from services.executions import elicitations
 from services.executions.elicitations import Elicitation, ElicitationResponse, Mode
 
@@ -47,16 +56,70 @@ async def finish_call(
     If there is no way to ask, or the person was asked often enough, the result has the link to the
     page of the request.
     """
-    await await_settled(context, state.execution_id)
-    if can_ask(context) and state.rounds < MOST_ROUNDS:
+    for asked in range(state.rounds + 1, MOST_ROUNDS + 1):
+        await await_settled(context, state.execution_id)
         elicitation = await find_elicitation(context, state.execution_id)
-        if elicitation is not None:
-            following = state.model_copy(update={"rounds": state.rounds + 1})
+        if elicitation is None:
+            break
+        if _is_modern(context):
+            following = state.model_copy(update={"rounds": asked})
             return InputRequiredResult(
                 input_requests={elicitation.key: render_elicitation(elicitation)},
                 request_state=following.model_dump_json(),
             )
+        if not await _ask_in_stream(context, state.execution_id, elicitation):
+            break
     return await read_execution(context, state.execution_id)
+
+
+async def _ask_in_stream(
+    context: ToolContext, execution_id: UUID, elicitation: Elicitation
+) -> bool:
+    """Ask a client with a handshake, and apply its response. Return whether to wait further."""
+    request = render_elicitation(elicitation)
+    if not context.request.session.can_send_request:
+        return False
+    asking = asyncio.create_task(_send(context, request, elicitation.key))
+    try:
+        response = await _await_response(context, elicitation, asking)
+    except (MCPError, ValidationError):
+        return False  # the client can't ask its user
+    finally:
+        asking.cancel()
+    if response is None:
+        return not await _is_open(context, elicitation)
+    await apply_response(context, execution_id, elicitation.key, response)
+    return response.action != "cancel"
+
+
+async def _send(context: ToolContext, request: ElicitRequest, key: str) -> ElicitResult:
+    session, related = context.request.session, context.request.request_id
+    params = request.params
+    if isinstance(params, ElicitRequestURLParams):
+        return await session.elicit_url(params.message, params.url, key, related)
+    return await session.elicit_form(params.message, params.requested_schema, related)
+
+
+async def _await_response(
+    context: ToolContext, elicitation: Elicitation, asking: asyncio.Task[ElicitResult]
+) -> ElicitResult | None:
+    """The response; None if the request was answered elsewhere, or the wait is over."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < wait_limit(context):
+        await asyncio.wait({asking}, timeout=PROGRESS_SECONDS)
+        if asking.done():
+            return asking.result()
+        if not await _is_open(context, elicitation):
+            return None
+        await context.call.require_current_credentials()
+        await context.report_progress(round(waited, 1), elicitation.message)
+    return None
+
+
+async def _is_open(context: ToolContext, elicitation: Elicitation) -> bool:
+    async with context.reading() as session:
+        row = await input_requests.find(session, elicitation.request_id)
+    return row is not None and row.status == "open"
 
 
 async def continue_call(
@@ -81,10 +144,9 @@ async def continue_call(
     return await finish_call(context, state)
 
 
-def can_ask(context: ToolContext) -> bool:
-    """Whether the call can return an elicitation."""
-    is_modern = context.request.protocol_version in MODERN_PROTOCOL_VERSIONS
-    return is_modern and bool(modes_of(context))
+def _is_modern(context: ToolContext) -> bool:
+    """Whether the client repeats calls with responses."""
+    return context.request.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
 def modes_of(context: ToolContext) -> frozenset[Mode]:
@@ -103,13 +165,15 @@ def modes_of(context: ToolContext) -> frozenset[Mode]:
 
 async def find_elicitation(context: ToolContext, execution_id: UUID) -> Elicitation | None:
     """The request that the client should show now."""
+    if not modes_of(context):
+        return None
     async with context.reading() as session:
         return await elicitations.find_elicitation(
             session, execution_id, context.request_page, modes_of(context)
         )
 
 
-def render_elicitation(elicitation: Elicitation) -> InputRequest:
+def render_elicitation(elicitation: Elicitation) -> ElicitRequest:
     """An elicitation as clients get it."""
     if elicitation.schema is None:
         page = ElicitRequestURLParams(message=elicitation.message, url=elicitation.url)

@@ -129,12 +129,17 @@ def _describe_requests(requests: Sequence[RequestView]) -> str:
     return " ".join([*steps, "Then wait with watch_execution."])
 
 
+def wait_limit(context: ToolContext) -> float:
+    """How many seconds a call may wait."""
+    return LONGEST_WAIT_SECONDS if context.wants_progress else WAIT_SECONDS
+
+
 async def await_settled(context: ToolContext, execution_id: UUID) -> None:
     """Return when the execution has ended or needs the client, or when the client should ask again.
 
     Progress is reported meanwhile.
     """
-    limit = LONGEST_WAIT_SECONDS if context.wants_progress else WAIT_SECONDS
+    limit = wait_limit(context)
     try:
         context.call.become_stream()
     except RateLimitedError:

@@ -1,5 +1,6 @@
 """Questions of an execution in the call that started it, without the tasks extension."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from mcp.types import (
 )
 
 from api.mcp.elicitation import MOST_ROUNDS
-from tests.api.mcp.agents import call, connect
+from tests.api.mcp.agents import ERAS, LEGACY, call, connect
 from tests.api.mcp.work import APPROVAL, DONE, QUESTION, elicit, store_task
 from tests.api.world import World
 from tests.engine.storing import use
@@ -70,10 +71,11 @@ async def count_executions(world: World, task: str) -> int:
     return total
 
 
-async def test_a_call_asks_a_question_and_an_approval(live: World) -> None:
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_call_asks_a_question_and_an_approval(live: World, mode: str) -> None:
     person = Person(BLUE, ElicitResult(action="accept", content={"decision": "approve"}))
     task = await store_task(live, QUESTION, APPROVAL, DONE)
-    async with connect(live, elicitation_callback=person) as client:
+    async with connect(live, mode=mode, elicitation_callback=person) as client:
         result = await call(client, "execute_task", task=task)
     assert result["result"] == "Painted."
     question, approval = person.asked
@@ -83,10 +85,11 @@ async def test_a_call_asks_a_question_and_an_approval(live: World) -> None:
     assert await count_executions(live, task) == 1
 
 
-async def test_a_closed_question_ends_the_call_with_the_link(live: World) -> None:
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_closed_question_ends_the_call_with_the_link(live: World, mode: str) -> None:
     person = Person(CANCEL)
     task = await store_task(live, QUESTION, DONE)
-    async with connect(live, elicitation_callback=person) as client:
+    async with connect(live, mode=mode, elicitation_callback=person) as client:
         result = await call(client, "execute_task", task=task)
         [request] = result["input_requests"]
         assert (result["status"], request["status"]) == ("waiting_for_user", "open")
@@ -98,24 +101,46 @@ async def test_a_closed_question_ends_the_call_with_the_link(live: World) -> Non
     assert ended["has_ended"]
 
 
-async def test_a_call_asks_a_limited_number_of_times(live: World) -> None:
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_call_asks_a_limited_number_of_times(live: World, mode: str) -> None:
     person = Person(ElicitResult(action="accept", content={"answer": "green"}))
     task = await store_task(live, QUESTION)
-    async with connect(live, elicitation_callback=person) as client:
+    async with connect(live, mode=mode, elicitation_callback=person) as client:
         result = await call(client, "execute_task", task=task)
     assert len(person.asked) == MOST_ROUNDS
     assert 'Choose one of "red", "blue"' in person.asked[-1].message
     assert "/inbox/" in result["next_step"]
 
 
-async def test_a_request_without_a_form_opens_its_page(live: World) -> None:
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_request_without_a_form_opens_its_page(live: World, mode: str) -> None:
     person = Person(CANCEL)
     task = await store_task(live, PAGE_ONLY)
-    async with connect(live, elicitation_callback=person) as client:
+    async with connect(live, mode=mode, elicitation_callback=person) as client:
         result = await call(client, "execute_task", task=task)
     [page] = person.asked
     assert isinstance(page, ElicitRequestURLParams)
     assert page.url == result["input_requests"][0]["url"]
+
+
+async def test_an_answer_given_elsewhere_ends_the_question_of_an_older_client(
+    live: World,
+) -> None:
+    task = await store_task(live, QUESTION, DONE)
+    never = asyncio.Event()
+
+    async def answer_elsewhere(*_: Any) -> ElicitResult:
+        async with live.client("alice") as http:
+            execution = (await http.get(f"/api/v1/task-executions?task_id={task}")).json()
+            path = execution["items"][0]["_links"]["input_requests"]
+            [request] = (await http.get(path)).json()["items"]
+            await http.post(request["_links"]["answer"], json={"values": "red"})
+        await never.wait()
+        raise AssertionError
+
+    async with connect(live, mode=LEGACY, elicitation_callback=answer_elsewhere) as client:
+        result = await call(client, "execute_task", task=task)
+    assert result["result"] == "Painted."
 
 
 async def test_a_client_that_asks_no_one_gets_the_link(live: World) -> None:
