@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -36,10 +37,12 @@ from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
+from services.definitions.mcp_connections import resolve_server
 from services.unit_of_work import Services
 from tools.limits import ToolLimits
+from tools.mcp.attempts import McpSettings, McpTools
 from tools.sandbox import exposure_problem
-from tools.toolbox import Toolbox, UserRoom
+from tools.toolbox import Toolbox
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
 
@@ -120,37 +123,48 @@ def delivery_activities(
     return DeliveryActivities(sender)
 
 
+def mcp_tools_of(settings: Settings, services: Services, outbound: Outbound) -> McpTools:
+    """Build the tools of this worker, and what connects them with MCP servers."""
+    limits = ToolLimits(
+        workspace_bytes=settings.workspace_bytes,
+        reserved_disk_bytes=settings.reserved_disk_bytes,
+        command_memory_bytes=settings.command_memory_bytes,
+    )
+    toolbox = Toolbox(
+        settings.home / "workspaces",
+        host_id=process_host(host_id(settings.home)),
+        sandbox=settings.sandbox,
+        limits=limits,
+        working_directories=settings.working_directories,
+        room=services.storage.room,
+    )
+    reach = McpSettings(
+        resolve=partial(resolve_server, services),
+        open_client=outbound.open_client,
+        programs=settings.mcp_programs,
+    )
+    return McpTools(toolbox, reach, limits)
+
+
 def execution_runner(
     settings: Settings,
-    database: Database,
+    services: Services,
     model: Model,
-    schemas: IsolatedEvaluator,
+    mcp_tools: McpTools,
     *,
-    room: UserRoom,
     is_scripted: bool,
 ) -> ExecutionRunner:
     """Build what all `call_claude` activities of this worker share."""
-    host = host_id(settings.home)
     return ExecutionRunner(
-        database=database,
-        host_id=host,
+        database=services.database,
+        host_id=host_id(settings.home),
         model=model,
-        tools=Toolbox(
-            settings.home / "workspaces",
-            host_id=process_host(host),
-            sandbox=settings.sandbox,
-            limits=ToolLimits(
-                workspace_bytes=settings.workspace_bytes,
-                reserved_disk_bytes=settings.reserved_disk_bytes,
-                command_memory_bytes=settings.command_memory_bytes,
-            ),
-            working_directories=settings.working_directories,
-            room=room,
-        ),
-        schemas=schemas,
+        tools=mcp_tools.toolbox,
+        mcp_tools=mcp_tools,
+        schemas=services.schemas,
         store=BlobStore(settings.home / "artifacts"),
         prices=ListPrices(),
-        live_watchers=LiveWatchers(database),
+        live_watchers=LiveWatchers(services.database),
         interrupt_watchers=InterruptWatchers(settings.max_concurrent_executions),
         drain_seconds=settings.drain_seconds,
         is_scripted=is_scripted,
@@ -196,14 +210,9 @@ async def working(
         services = compose_services(
             settings, database, client, outbound, schemas, remembered_seconds=0
         )
-        runner = execution_runner(
-            settings,
-            database,
-            model,
-            schemas,
-            room=services.storage.room,
-            is_scripted=is_scripted,
-        )
+        mcp_tools = mcp_tools_of(settings, services, outbound)
+        stack.push_async_callback(mcp_tools.close)
+        runner = execution_runner(settings, services, model, mcp_tools, is_scripted=is_scripted)
         await stack.enter_async_context(background_tasks(settings, runner, services, model))
         deliveries = delivery_activities(settings, services, outbound)
         activities = Activities(runner, services)
@@ -219,7 +228,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
         raise SystemExit(
             "Set PERDURE_DATABASE_URL, or run `perdure up`, which starts its own database."
         )
-    if settings.sandbox != "none" and (problem := exposure_problem(settings.home)):
+    programs = settings.mcp_programs
+    if settings.sandbox != "none" and (problem := exposure_problem(settings.home, programs)):
         raise SystemExit(problem)
     async with AsyncExitStack() as stack:
         model = ClaudeModel.create()

@@ -23,6 +23,7 @@ from persistence.db.database import Database
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 from services import storage
+from tools.mcp.attempts import McpTools
 
 
 def current_run(run: RunRef) -> RunIdentity:
@@ -95,6 +96,7 @@ class ExecutionRunner:
     host_id: UUID
     model: Model
     tools: "WorkspaceTools"
+    mcp_tools: McpTools
     schemas: SchemaEvaluator
     store: Store
     prices: Prices
@@ -107,6 +109,7 @@ class ExecutionRunner:
     async def run(self, run: RunRef) -> CallClaudeResult:
         """Run the loop until it needs something from outside, or until its segment is over."""
         with self.interrupt_watchers.watch(run.execution_id) as watcher:
+            remote = self.mcp_tools.attempt()
             loop = Loop(
                 record=ExecutionRecord(
                     self.database,
@@ -117,6 +120,7 @@ class ExecutionRunner:
                 ),
                 model=self.model,
                 tools=self.tools,
+                remote=remote,
                 schemas=self.schemas,
                 store=self.store,
                 prices=self.prices,
@@ -129,7 +133,8 @@ class ExecutionRunner:
                 run_in_background(_drain(watcher, self.drain_seconds)),
             ):
                 try:
-                    stop = await loop.run()
+                    async with remote:
+                        stop = await loop.run()
                     await self._record_workspace(loop)
                 except ExecutionTerminalError:
                     # It ended outside of its workflow; `finish` returns the recorded status.

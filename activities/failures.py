@@ -23,6 +23,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.ServiceUnavailableError: True,
     errors.ModelCallError: True,
     errors.OutboundError: True,
+    errors.McpServerError: True,
     # An operator may allow the address or set the key while it is retried.
     errors.AddressRefusedError: True,
     errors.SecretsNotConfiguredError: True,

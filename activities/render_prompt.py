@@ -130,6 +130,8 @@ def build_prefix(definition: TaskDefinition, agent: AgentPart, *, default_model:
         "options": _options(definition),
         "betas": [],
     }
+    if options.mcp_servers:
+        prefix["mcp"] = None  # the first segment lists their tools
     return json.dumps(prefix, default=dict)  # schemas hold read-only mappings
 
 

@@ -15,6 +15,7 @@ from domain.engine_tools import ASK_USER, DELEGATE, ENGINE_TOOLS
 from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
 from domain.json_schemas import SchemaEvaluator
+from domain.mcp_tools import read_pins, spec_of
 from domain.steps import (
     Failure,
     NewChild,
@@ -47,8 +48,15 @@ class Decider:
         self._snapshot = snapshot
         self._tools = tools
         self._schemas = schemas
+        self.pinned = read_pins(snapshot.prefix.mcp)
+        """The tools of MCP servers, by name."""
+        self._remote_specs = {
+            definition["name"]: spec_of(self.pinned[definition["name"]], definition)
+            for definition in snapshot.prefix.tools
+            if definition["name"] in self.pinned
+        }
 
-    def decide(
+    async def decide(
         self,
         uses: Sequence[Mapping[str, Any]],
         *,
@@ -61,7 +69,7 @@ class Decider:
         `malformed` contains the raw text of inputs that were not JSON, by tool use id.
         """
         return [
-            self._decide(self._call(use, turn, position, malformed), malformed, now)
+            await self._decide(self._call(use, turn, position, malformed), malformed, now)
             for position, use in enumerate(uses)
         ]
 
@@ -86,7 +94,8 @@ class Decider:
         """The tool with this name, if this execution offers it."""
         if not self._snapshot.permissions.offers(name):
             return None
-        return ENGINE_TOOLS.get(name) or self._tools.spec(name)
+        own = ENGINE_TOOLS.get(name) or self._tools.spec(name)
+        return own or self._remote_specs.get(name)
 
     def started(self, call: ToolCall, process: ProcessIdentity | None) -> ToolCall:
         """The call as it starts in this worker, whose sandbox decides what the call can change."""
@@ -101,19 +110,34 @@ class Decider:
             return ToolEffect.EXTERNAL
         return spec.effect
 
-    def problem(self, call: ToolCall, malformed: Mapping[str, str]) -> str | None:
+    async def problem(self, call: ToolCall, malformed: Mapping[str, str]) -> str | None:
         """Why the call can't run at all, as a sentence for the model."""
         if self.spec(call.name) is None:
             offered = ", ".join(sorted(t["name"] for t in self._snapshot.prefix.tools)) or "none"
             return f"There is no tool named {call.name!r} here. The tools are: {offered}."
         if call.tool_use_id in malformed:
             return "The input was not valid JSON. Send the call again with a JSON object."
-        return self._tools.input_problem(call.name, json.loads(call.input_to_run))
+        tool_input = json.loads(call.input_to_run)
+        if (remote := self._remote_specs.get(call.name)) is not None:
+            return await self._remote_input_problem(remote, tool_input)
+        return self._tools.input_problem(call.name, tool_input)
 
-    def _decide(self, call: ToolCall, malformed: Mapping[str, str], now: datetime) -> Decision:
+    async def _remote_input_problem(self, spec: ToolSpec, tool_input: object) -> str | None:
+        """Compare the input with the server's schema, in the process for schemas of others."""
+        user_id = self._snapshot.user_id
+        problems = await self._schemas.value_problems(user_id, spec.input_schema, tool_input)
+        if not problems:
+            return None
+        field = ".".join(str(part) for part in problems[0].path)
+        where = f", field {field}" if field else ""
+        return f"The input does not fit {spec.name}{where}: {problems[0].msg}."
+
+    async def _decide(
+        self, call: ToolCall, malformed: Mapping[str, str], now: datetime
+    ) -> Decision:
         if self._snapshot.permissions.forbids(call.name):
             return Decision(refuse(call, ToolCallStatus.DENIED, f"This task forbids {call.name}."))
-        if problem := self.problem(call, malformed):
+        if problem := await self.problem(call, malformed):
             return Decision(refuse(call, ToolCallStatus.FAILED, problem))
         if call.name == ASK_USER:
             return self._ask(

@@ -1,8 +1,10 @@
 """The events that the loop appends (contract.md, section 7)."""
 
+from collections import Counter
 from decimal import Decimal
 
 from domain.events import Event
+from domain.mcp_tools import Pins
 from domain.model_calls import ModelResponse
 from domain.steps import (
     CallIntent,
@@ -58,6 +60,17 @@ def message_appended(message: NewMessage) -> Event:
 def tool_started(call: ToolCall) -> Event:
     """A tool started."""
     return Event("tool.started", {"tool_call_id": str(call.id), "name": call.name})
+
+
+def tools_pinned(pins: Pins) -> Event:
+    """The tools of MCP servers were listed; warnings name what is not offered, and why."""
+    counts = Counter(tool.server for tool in pins.tools)
+    return Event("tools.pinned", {"servers": dict(counts), "warnings": list(pins.warnings)})
+
+
+def tool_changed(call: ToolCall) -> Event:
+    """A tool was not called, because its server has changed it since it was pinned."""
+    return Event("tool.changed", {"tool_call_id": str(call.id), "name": call.name})
 
 
 def tool_ended(call: ToolCall) -> Event:

@@ -6,8 +6,9 @@ from agent.attempt import Attempt
 from agent.decisions import Decider
 from agent.interrupts import InterruptWatcher, WorkInterruptedError
 from agent.model_turn import ModelTurn
-from agent.ports import Model, Prices, Record, Store, Tools, UpdatePublisher
+from agent.ports import Model, Prices, Record, RemoteTools, Store, Tools, UpdatePublisher
 from agent.state import RunState
+from agent.tool_pinning import pin_tools
 from agent.tool_turn import ToolTurn
 from domain.errors import ErrorCode
 from domain.json_schemas import SchemaEvaluator
@@ -27,6 +28,7 @@ class Loop:
         record: Record,
         model: Model,
         tools: Tools,
+        remote: RemoteTools,
         schemas: SchemaEvaluator,
         store: Store,
         prices: Prices,
@@ -38,6 +40,7 @@ class Loop:
         self._record = record
         self._model = model
         self._tools = tools
+        self._remote = remote
         self._schemas = schemas
         self._store = store
         self._prices = prices
@@ -60,9 +63,14 @@ class Loop:
         snapshot = await self._record.begin()
         attempt, tools, model = self._parts(snapshot)
         self.state = attempt.state
-        attempt.failure = (
-            snapshot.failure or _start_problem(snapshot, attempt.state) or await tools.recover()
-        )
+        attempt.failure = snapshot.failure or _start_problem(snapshot, attempt.state)
+        if not snapshot.prefix.is_pinned:
+            pinned = await pin_tools(attempt, self._remote)
+            if isinstance(pinned, Stop):
+                return pinned
+            attempt, tools, model = self._parts(pinned)
+            self.state = attempt.state
+        attempt.failure = attempt.failure or await tools.recover()
         while True:
             try:
                 stop = await self._advance(attempt, tools, model)
@@ -83,7 +91,9 @@ class Loop:
             is_segment_over=self._is_segment_over,
             default_problem=decider.default_problem,
         )
-        tools = ToolTurn(attempt, tools=self._tools, store=self._store, decider=decider)
+        tools = ToolTurn(
+            attempt, tools=self._tools, remote=self._remote, store=self._store, decider=decider
+        )
         model = ModelTurn(
             attempt,
             model=self._model,

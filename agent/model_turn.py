@@ -281,7 +281,7 @@ class ModelTurn:
                 return await self.result()
 
     async def _open_tools(self, response: ModelResponse) -> Step:
-        decisions = self._decider.decide(
+        decisions = await self._decider.decide(
             tool_uses(response.content),
             turn=self._state.turn,
             malformed=response.malformed_inputs,

@@ -4,12 +4,13 @@ The worker passes adapters. Tests pass implementations in memory (`tests/agent/i
 suite in `tests/agent/ports` runs against both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
 from domain.budgets import Shortage
+from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
 from domain.model_calls import ModelRequest, ModelResponse
 from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step
 from domain.tool_calls import (
@@ -62,6 +63,22 @@ class Tools(Protocol):
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running on this host."""
+
+
+class RemoteTools(Protocol):
+    """Tools of MCP servers, for one attempt at an execution."""
+
+    async def list_tools(self, scope: RemoteScope) -> Sequence[ServerTools]:
+        """Return the tools of all servers of the execution, in the order of its definition.
+
+        Raises:
+            PerdureError: a server can't be used, with its name and the reason.
+        """
+        ...
+
+    async def run(self, call: RemoteCall, *, on_started: OnStarted) -> ToolOutcome:
+        """Run one call. A failure of the server, or a changed tool, is an error outcome."""
+        ...
 
 
 class Store(Protocol):

@@ -9,14 +9,22 @@ from datetime import UTC, datetime
 from agent import events, input_requests
 from agent.attempt import Attempt
 from agent.decisions import Decider, Decision, refuse
-from agent.ports import Store, Tools
+from agent.ports import RemoteTools, Store, Tools
 from agent.subtasks import limit_problem
+from agent.tool_pinning import scope_of
 from domain.engine_tools import DELEGATE
 from domain.events import Event, artifact_saved
+from domain.mcp_tools import RemoteCall
 from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import Failure, NewArtifact, StatusChange, Step, ToolCall, ToolCallStatus
-from domain.tool_calls import ProcessIdentity, ToolEffect, ToolInvocation, ToolOutcome
+from domain.tool_calls import (
+    OnStarted,
+    ProcessIdentity,
+    ToolEffect,
+    ToolInvocation,
+    ToolOutcome,
+)
 from domain.tool_decisions import path_rules_of
 
 MAX_PARALLEL_CALLS = 8
@@ -31,11 +39,20 @@ class ToolTurn:
     close: Callable[[], Step]
     """Ends a settled turn: the message with the results, and the next call's intent."""
 
-    def __init__(self, attempt: Attempt, *, tools: Tools, store: Store, decider: Decider) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        *,
+        tools: Tools,
+        remote: RemoteTools,
+        store: Store,
+        decider: Decider,
+    ) -> None:
         """`decider` decides what happens to calls that a crash interrupted."""
         self._attempt = attempt
         self._state = attempt.state
         self._tools = tools
+        self._remote = remote
         self._store = store
         self._decider = decider
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
@@ -157,19 +174,24 @@ class ToolTurn:
             if not self._attempt.may_start_tool():
                 return  # the next attempt runs it
             self._state.tool = call.name
-            if problem := self._decider.problem(call, {}):
+            if problem := await self._decider.problem(call, {}):
                 await self._settle([refuse(call, ToolCallStatus.FAILED, problem)])
                 return
 
             async def on_started(process: ProcessIdentity | None) -> None:
                 await self._record_start(call, process)
 
-            outcome = await self._tools.run(
-                self._invocation(call),
-                on_started=on_started,
-            )
+            outcome = await self._run_tool(call, on_started)
             self._state.tool = None
             await self._record_outcome(call, outcome)
+
+    async def _run_tool(self, call: ToolCall, on_started: OnStarted) -> ToolOutcome:
+        tool = self._decider.pinned.get(call.name)
+        if tool is None:
+            return await self._tools.run(self._invocation(call), on_started=on_started)
+        tool_input = json.loads(call.input_to_run)
+        remote_call = RemoteCall(scope_of(self._state.snapshot), tool, call.tool_use_id, tool_input)
+        return await self._remote.run(remote_call, on_started=on_started)
 
     def _invocation(self, call: ToolCall) -> ToolInvocation:
         snapshot = self._state.snapshot
@@ -212,6 +234,8 @@ class ToolTurn:
             self._state.calls[call.id], status, outcome.text, is_error=outcome.is_error
         )
         ended = replace(ended, output_artifact_id=whole.id if whole else None)
+        if outcome.is_changed:
+            saved.append(events.tool_changed(ended))
         await self._settle([ended], kept, saved)
 
     async def _settle(

@@ -182,6 +182,10 @@ class Timeline(Display):
             "tool.started": self._start_tool,
             "tool.completed": self._end_tool,
             "tool.denied": self._end_tool,
+            "tools.pinned": _format_warnings,
+            "tool.changed": lambda data: [
+                (f"  ! {data.get('name')} has changed on its server; it was not called", "yellow")
+            ],
             "input.requested": _format_request,
             "input.answered": lambda _: [("✎ answered", "magenta")],
             "input.cancelled": lambda _: [("no answer needed any more", "yellow")],
@@ -302,6 +306,12 @@ def _count(number: int, noun: str) -> str:
 def _format_request(data: Json) -> Parts:
     answer = f"perdure inbox answer {data['input_request_id']}"
     return [(f"? {data.get('title')}", "magenta"), "\n  ", (answer, "dim")]
+
+
+def _format_warnings(data: Json) -> Parts | None:
+    """Print what is missing of the tools of MCP servers."""
+    warnings = data.get("warnings") or ()
+    return [(f"! {warning}", "yellow") for warning in warnings] or None
 
 
 def _format_status(data: Json) -> Parts | None:

@@ -259,6 +259,20 @@ class OutboundError(PerdureError):
     code = "outbound_failed"
 
 
+class McpServerError(PerdureError):
+    """An MCP server cannot be reached, or did not answer as the protocol requires.
+
+    `is_final`: it did answer, so a retry would have the same result.
+    """
+
+    code = "mcp_server_failed"
+
+    def __init__(self, detail: str, *, is_final: bool = False) -> None:
+        """`detail` names the server and the reason."""
+        super().__init__(detail)
+        self.is_final = is_final
+
+
 class FencedOutError(PerdureError):
     """Another attempt owns the execution; this one must stop and write nothing."""
 

@@ -41,6 +41,13 @@ class Prefix:
     tools: Sequence[Mapping[str, Any]] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     betas: Sequence[str] = ()
+    mcp: Mapping[str, Any] | None = field(default_factory=dict)
+    """The pinned tools of MCP servers (`domain.mcp_tools`); None until they are listed."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether `tools` is complete."""
+        return self.mcp is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,8 @@ class Step:
     result: Mapping[str, Any] | None = None
     failure: Failure | None = None
     consumed: Sequence[UUID] = ()
+    prefix: str | None = None
+    """The pinned prefix with the tools of MCP servers, as JSON. No call was made before."""
 
     def __add__(self, other: "Step") -> "Step":
         """Both steps as one: lists are joined in order; of single values the later one is used."""

@@ -108,3 +108,5 @@ class ToolOutcome:
     is_error: bool = False
     whole_output: SavedFile | None = None
     artifacts: Sequence[SavedFile] = field(default_factory=tuple)
+    is_changed: bool = False
+    """Whether the tool was not called, because it is not the one that was pinned."""

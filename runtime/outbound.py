@@ -111,12 +111,17 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         *,
         resolve: Resolve = system_resolve,
         verify: ssl.SSLContext | bool = True,
+        keeps_connections: bool = False,
     ) -> None:
-        """`verify` is the certificate verification; tests trust a certificate of their own."""
+        """`verify` is the certificate verification; tests trust a certificate of their own.
+
+        `keeps_connections`: for a transport that is used for one host only.
+        """
         self._exemptions = exemptions
         self._resolve = resolve
         self._inner = httpx2.AsyncHTTPTransport(
-            verify=verify, limits=httpx2.Limits(max_keepalive_connections=0)
+            verify=verify,
+            limits=httpx2.Limits(max_keepalive_connections=None if keeps_connections else 0),
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -170,6 +175,7 @@ class Outbound:
     ) -> None:
         """`allow` is the setting PERDURE_OUTBOUND_ALLOW."""
         self.exemptions = Exemptions(allow)
+        self._resolve, self._verify = resolve, verify
         self._client = httpx2.AsyncClient(
             transport=GuardedTransport(self.exemptions, resolve=resolve, verify=verify),
             follow_redirects=False,
@@ -240,6 +246,20 @@ class Outbound:
             raise OutboundError(f"No complete response arrived within {seconds:g} s.") from error
         except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
             raise OutboundError(_failure(error)) from error
+
+    def open_client(self, headers: Mapping[str, str]) -> httpx2.AsyncClient:
+        """Return a client for one host, which keeps its connections; the caller closes it.
+
+        Each request raises AddressRefusedError if the address is not allowed.
+        """
+        return httpx2.AsyncClient(
+            transport=GuardedTransport(
+                self.exemptions, resolve=self._resolve, verify=self._verify, keeps_connections=True
+            ),
+            follow_redirects=False,
+            trust_env=False,
+            headers={"User-Agent": "Perdure", **headers},
+        )
 
     async def aclose(self) -> None:
         """Close all connections."""

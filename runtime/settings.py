@@ -235,6 +235,12 @@ class Settings(BaseSettings):
         description="Directories that tasks may work in, including their subdirectories.",
     )
 
+    mcp_programs: Directories = Field(
+        default=(),
+        description="Directories with programs of MCP servers, besides those of the system. The "
+        "sandbox shows them read-only.",
+    )
+
     secrets_key: Annotated[SecretStr, AfterValidator(_check_secrets_keys)] | None = Field(
         default=None,
         description="Encrypts stored secrets. With several keys (commas), the first one encrypts.",

@@ -71,6 +71,8 @@ class HeldCommand:
         self.leader = launched.leader_pid()
         self.stopped_because: str | None = None
         """Why it was stopped, if it was."""
+        self.connection = launched.connection
+        """Our end of its standard input and output, if it is in a dialogue."""
         self._launched = launched
         self._process = launched.process
         self._exited = exited

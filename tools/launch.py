@@ -8,9 +8,10 @@ this process dies.
 import contextlib
 import os
 import resource
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -55,6 +56,12 @@ ulimit -f {file_blocks} && ulimit -n {open_files} || exit
 
 _RUN = 'exec "$@" </dev/null\n'
 
+DIALOGUE = "2>&1 >&0"
+"""Redirections for a command that answers on the connection that is its standard input; its
+messages for people go where the output of other commands goes."""
+
+_RUN_DIALOGUE = f'exec "$@" {DIALOGUE}\n'
+
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
@@ -65,6 +72,12 @@ class HeldJob:
     may_write: bool = True
     file_bytes: int | None = None
     """The largest file that it may write, if that is less than the limit of all commands."""
+    is_dialogue: bool = False
+    """Whether it reads and answers messages on `LaunchedProcess.connection`."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables in addition to those of all commands."""
+    programs: Sequence[Path] = ()
+    """Directories of the host that it may read, besides those of the system."""
 
 
 class LaunchedProcess:
@@ -83,7 +96,8 @@ class LaunchedProcess:
         Raises:
             SandboxUnavailableError: it can't be started.
         """
-        gate_end, self._gate = os.pipe()
+        # A socket, because commands in a dialogue also answer on it.
+        gate_end, self.connection = socket.socketpair()
         lifeline_end, self._lifeline = os.pipe()
         self.output, output_end = os.pipe()
         self.processor_seconds = 0.0
@@ -91,7 +105,7 @@ class LaunchedProcess:
         try:
             self.process = subprocess.Popen(
                 ["/bin/sh", "-c", _WATCH, "sh", *argv],
-                stdin=gate_end,
+                stdin=gate_end.fileno(),
                 stdout=output_end,
                 stderr=lifeline_end,
                 env=environment,
@@ -103,7 +117,8 @@ class LaunchedProcess:
             self.close()
             raise SandboxUnavailableError(describe_unavailable(str(error))) from error
         finally:
-            for end in (gate_end, lifeline_end, output_end):
+            gate_end.close()
+            for end in (lifeline_end, output_end):
                 os.close(end)
 
     def leader_pid(self) -> int:
@@ -112,14 +127,12 @@ class LaunchedProcess:
 
     def release(self) -> None:
         """Open the gate. If the process has ended already, its exit code contains the reason."""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._gate, b"\n")
+        with contextlib.suppress(OSError):
+            self.connection.send(b"\n")
 
     def close_gate(self) -> None:
         """Close the gate, so that the command never runs."""
-        if self._gate >= 0:
-            os.close(self._gate)
-            self._gate = -1
+        self.connection.close()
 
     def close(self) -> None:
         """Close every pipe."""
@@ -156,10 +169,12 @@ class Unprotected:
 
     def launch(self, job: HeldJob) -> LaunchedProcess:
         """Start a command held."""
-        script = limits_script(self._limits, job.file_bytes) + GATE + _RUN
+        run = _RUN_DIALOGUE if job.is_dialogue else _RUN
+        script = limits_script(self._limits, job.file_bytes) + GATE + run
         argv = ["/bin/sh", "-c", script, "sh", *job.argv]
         home = {"HOME": str(job.workspace), "LANG": "C.UTF-8", "TERM": "dumb"}
-        return LaunchedProcess(argv, {"PATH": PATH, **home}, cwd=job.workspace)
+        environment = {"PATH": PATH, **home, **job.environment}
+        return LaunchedProcess(argv, environment, cwd=job.workspace)
 
 
 def describe_unavailable(reason: str) -> str:

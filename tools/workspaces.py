@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from domain import working_directories
 from domain.errors import ToolInputError
+from domain.mcp_tools import RemoteScope
 from domain.tool_calls import ToolInvocation
 from domain.workspace_paths import identity_of
 from tools.copying import DEEPEST, copy_tree
@@ -64,8 +65,8 @@ class Workspaces:
         """A workspace without files, for checks."""
         return self._at(self._make(self.private / "probe"))
 
-    async def site(self, invocation: ToolInvocation) -> Site:
-        """The workspace of a call.
+    async def site(self, invocation: ToolInvocation | RemoteScope) -> Site:
+        """The workspace of a call, or of the MCP servers of an execution.
 
         Raises:
             ToolInputError: the task's directory can't be used, with what to do.

@@ -59,6 +59,7 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
         # Raised by workers and at startup; if one reaches a client, that is a bug.
         TemporalUnavailableError: 500,
         errors.OutboundError: 500,
+        errors.McpServerError: 500,
         errors.FencedOutError: 500,
         errors.WorkspaceElsewhereError: 500,
         errors.SandboxUnavailableError: 500,

@@ -50,6 +50,7 @@ class McpServerRead(Read):
     headers: dict[str, str]
     env: dict[str, str]
     is_public: bool
+    is_trusted: bool
     health: HealthRead | None
     created_at: datetime
     updated_at: datetime

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -74,6 +74,41 @@ async def find_mcp_server_names(
         select(McpServerRow.name).where(McpServerRow.name.in_(names), is_usable)
     )
     return frozenset(found.all())
+
+
+_IS_OF_OTHERS = text("""
+WITH RECURSIVE up AS (
+    SELECT id, parent_execution_id, task_id FROM executions WHERE id = :execution_id
+    UNION ALL
+    SELECT e.id, e.parent_execution_id, e.task_id
+    FROM executions e JOIN up ON e.id = up.parent_execution_id
+)
+SELECT EXISTS (SELECT FROM up JOIN tasks t ON t.id = up.task_id WHERE t.user_id <> :user_id)
+""")
+"""Whether an execution runs another user's task, or is a subtask of one that does."""
+
+
+async def find_usable_mcp_server(
+    session: AsyncSession,
+    user_id: UUID,
+    execution_id: UUID,
+    *,
+    name: str,
+    server_id: UUID | None = None,
+) -> McpServerRow | None:
+    """The server of this name that an execution uses, or the one with this id if it still may.
+
+    The user's own server comes first. For another user's task, only public ones count: its author
+    must not choose among the servers of the user who runs it.
+    """
+    own = McpServerRow.user_id == user_id
+    ids = {"execution_id": execution_id, "user_id": user_id}
+    is_of_others = await session.scalar(_IS_OF_OTHERS, ids)
+    usable = McpServerRow.is_public if is_of_others else or_(own, McpServerRow.is_public)
+    wanted = McpServerRow.name == name if server_id is None else McpServerRow.id == server_id
+    return await session.scalar(
+        select(McpServerRow).where(usable, wanted).order_by(own.desc(), McpServerRow.id).limit(1)
+    )
 
 
 async def find_tool_groups(

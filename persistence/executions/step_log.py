@@ -1,5 +1,6 @@
 """The durable record of one execution, for the loop's writer."""
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -167,6 +168,10 @@ class ExecutionRecord:
         await self._close(session, step.cancelled_requests, "cancelled")
         for child in step.children:
             await self._insert_child(session, child)
+        if step.prefix is not None:
+            digest = hashlib.sha256(step.prefix.encode()).digest()
+            replaced = {"execution_id": self._id, "prefix": step.prefix, "prefix_sha256": digest}
+            await session.execute(_SQL["replace_prefix"], replaced)
 
     async def _close(
         self, session: AsyncSession, ids: Sequence[UUID], status: Literal["expired", "cancelled"]
@@ -316,7 +321,7 @@ class ExecutionRecord:
 
 def _has_rare_parts(step: Step) -> bool:
     """Whether the step needs more than one statement."""
-    return bool(
+    return step.prefix is not None or bool(
         step.consumed
         or step.requests
         or step.expired_requests

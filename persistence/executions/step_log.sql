@@ -162,6 +162,14 @@ WITH execution AS (
 INSERT INTO prefixes (sha256, body) SELECT :prefix_sha256, :prefix FROM execution
 ON CONFLICT (sha256) DO NOTHING
 
+-- name: replace_prefix
+-- Pins the tools of MCP servers, in the transaction of a step that holds the fence.
+WITH execution AS (
+    UPDATE executions SET prefix_sha256 = :prefix_sha256 WHERE id = :execution_id RETURNING id
+)
+INSERT INTO prefixes (sha256, body) SELECT :prefix_sha256, :prefix FROM execution
+ON CONFLICT (sha256) DO NOTHING
+
 -- name: find_prompt_source
 SELECT coalesce(e.definition, v.definition) AS definition, e.prompt_variables,
     e.agent_id, a.system_prompt AS agent_prompt, a.model AS agent_model,

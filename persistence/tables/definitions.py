@@ -118,6 +118,8 @@ class McpServerRow(NamedRow):
     )
 
     is_public: Mapped[bool]
+    is_trusted: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether an admin trusts what the server says about the effects of its tools."""
     url: Mapped[str | None]
     command: Mapped[str | None]
     args: Mapped[list[str]]

@@ -206,6 +206,13 @@ class McpServerCreate(McpConnection):
     is_public: Annotated[
         bool, Field(description="Whether the tasks of all users can name it; admins only.")
     ] = False
+    is_trusted: Annotated[
+        bool,
+        Field(
+            description="Whether its tools are what their annotations say: one with `readOnlyHint` "
+            "or `idempotentHint` is repeated after a crash without asking; admins only."
+        ),
+    ] = False
 
 
 @partial_of(McpServerCreate)

@@ -43,6 +43,11 @@ class McpServers(NamedResource[McpServerRow, McpServerCreate]):
             raise PermissionDeniedError(
                 "Registering a command and sharing a server require the admin role."
             )
+        if body.is_trusted and not work.caller.is_admin:
+            raise PermissionDeniedError(
+                "Trusting a server and changing a trusted one require the admin role. Send "
+                "is_trusted: false to change it."
+            )
 
     def columns(
         self, work: UnitOfWork, row: McpServerRow, body: McpServerCreate
@@ -78,6 +83,7 @@ class McpServers(NamedResource[McpServerRow, McpServerCreate]):
             "headers": sorted(row.headers),
             "env": sorted(row.env),
             "is_public": row.is_public,
+            "is_trusted": row.is_trusted,
         }
 
 
@@ -118,14 +124,8 @@ async def _check_health(
     """Ask the server, with the caller's own secrets."""
     try:
         async with services.transaction(caller) as work:
-            headers = await mcp_values.open_headers(
-                work.session,
-                services.secrets,
-                caller.user_id,
-                row.id,
-                row.headers,
-                host=httpx2.URL(url).host,
-            )
+            opener = mcp_values.Opener(work.session, services.secrets, caller.user_id, row.id)
+            headers = await opener.headers(row.headers, host=httpx2.URL(url).host)
     except SecretUnusableError as error:
         return McpHealth(is_healthy=False, detail=error.detail)
     return await check_health(url, headers)

@@ -1,7 +1,8 @@
 """Headers and variables of registered MCP servers: encrypted when stored, masked when shown."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
@@ -9,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem, SecretUnusableError
 from domain.secrets import MASK, may_reach, reference_in
+from domain.text_patterns import matches_wildcards
 from persistence.definitions import secrets
 from persistence.definitions.secrets import SecretSealer
+from persistence.tables.definitions import SecretRow
 
 Kind = Literal["headers", "env"]
 
@@ -52,40 +55,80 @@ def seal_values(
     }
 
 
-async def open_headers(
-    session: AsyncSession,
-    box: SecretSealer,
-    user_id: UUID,
-    server_id: UUID,
-    headers: Mapping[str, Any],
-    *,
-    host: str,
-) -> dict[str, str]:
-    """Return the headers to send to a server, with this user's secrets that the host may get.
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Decrypts the values of one server for one user. `server_id` is that of a registered one.
 
-    Raises:
-        SecretUnusableError: a secret does not exist, or must not be sent to this host.
-        SecretsNotConfiguredError: the key is missing.
+    Values of a server in a definition are references or plain text, those of a registered one are
+    references or encrypted.
     """
-    opened: dict[str, str] = {}
-    for name, value in headers.items():
-        if not isinstance(value, str):
-            sealed = base64.b64decode(value[SEALED])
-            opened[name] = box.open(sealed, label=_label(server_id, "headers", name))
-        elif (reference := reference_in(value)) is not None:
-            row, secret = await secrets.decrypt(session, box, user_id, reference)
-            if not may_reach(row.hosts, host):
+
+    session: AsyncSession
+    box: SecretSealer
+    user_id: UUID
+    server_id: UUID | None = None
+
+    async def headers(self, values: Mapping[str, Any], *, host: str) -> dict[str, str]:
+        """Return the headers to send to a server, with this user's secrets that the host may get.
+
+        Raises:
+            SecretUnusableError: a secret does not exist, or must not be sent to this host.
+            SecretsNotConfiguredError: the key is missing.
+        """
+
+        def refuse(secret: SecretRow) -> str | None:
+            if may_reach(secret.hosts, host):
+                return None
+            return f"The secret {secret.name!r} may not be sent to {host}; add the host to it."
+
+        opened = {name: await self._open("headers", name, values[name], refuse) for name in values}
+        for name, value in opened.items():
+            if not (value.isascii() and value.isprintable()):
                 raise SecretUnusableError(
-                    f"The secret {row.name!r} may not be sent to {host}; add the host to it."
+                    f"The value of {name} is not valid in an HTTP header; use visible ASCII "
+                    "characters."
                 )
-            opened[name] = value.replace(reference, secret)
-        else:
-            raise LookupError("a stored value is encrypted or a reference")
-        if not (opened[name].isascii() and opened[name].isprintable()):
-            raise SecretUnusableError(
-                f"The value of {name} is not valid in an HTTP header; use visible ASCII characters."
-            )
-    return opened
+        return opened
+
+    async def variables(self, values: Mapping[str, Any], *, server: str) -> dict[str, str]:
+        """Return the environment of a program, with this user's secrets that its tools may get.
+
+        Raises:
+            SecretUnusableError: a secret does not exist, or is not for tools of this server.
+            SecretsNotConfiguredError: the key is missing.
+        """
+        tools = f"mcp__{server}"
+
+        def refuse(secret: SecretRow) -> str | None:
+            if any(
+                matches_wildcards(bound, tool)
+                for bound in secret.tools
+                for tool in (tools, f"{tools}__")
+            ):
+                return None
+            return f"The secret {secret.name!r} is not for this server; add the tool {tools} to it."
+
+        opened = {name: await self._open("env", name, values[name], refuse) for name in values}
+        for name, value in opened.items():
+            if "\0" in value:
+                raise SecretUnusableError(f"The value of {name} contains NUL; remove it.")
+        return opened
+
+    async def _open(
+        self, kind: Kind, name: str, value: Any, refuse: Callable[[SecretRow], str | None]
+    ) -> str:
+        if not isinstance(value, str):
+            if self.server_id is None:
+                raise LookupError("only values of registered servers are encrypted")
+            label = _label(self.server_id, kind, name)
+            return self.box.open(base64.b64decode(value[SEALED]), label=label)
+        reference = reference_in(value)
+        if reference is None:
+            return value
+        row, secret = await secrets.decrypt(self.session, self.box, self.user_id, reference)
+        if problem := refuse(row):
+            raise SecretUnusableError(problem)
+        return value.replace(reference, secret)
 
 
 def _seal_value(box: SecretSealer, value: str, label: str) -> Any:

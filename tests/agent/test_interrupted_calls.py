@@ -211,7 +211,7 @@ async def test_an_approved_call_that_is_repeated_stays_approved(
     decider = Decider(snapshot, runner.tools, runner.schemas)
     now = datetime.now(UTC)
     block = {"id": "toolu_1", "name": "write_file", "input": {"path": "f", "content": "x"}}
-    [decision] = decider.decide([block], turn=1, malformed={}, now=now)
+    [decision] = await decider.decide([block], turn=1, malformed={}, now=now)
     started = decider.started(decision.call, None)
     assert decider.check_effect(started, now).call.status is status
 

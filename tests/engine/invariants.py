@@ -11,7 +11,7 @@ EVENT_TYPES = frozenset(
         *(f"execution.{name}" for name in ("created", "started", "status_changed", "reset")),
         *("execution.completed", "execution.failed", "execution.cancelled"),
         *("turn.started", "turn.completed", "message.appended"),
-        *("tool.started", "tool.completed", "tool.denied"),
+        *("tool.started", "tool.completed", "tool.denied", "tool.changed", "tools.pinned"),
         *(
             "input.requested",
             "input.answered",
@@ -23,7 +23,7 @@ EVENT_TYPES = frozenset(
         *("report.ready", "artifact.saved"),
     }
 )
-"""contract.md, section 7, and the reset of section 3."""
+"""contract.md, section 7, the reset of section 3, and two about tools of MCP servers."""
 
 
 class Finished(Protocol):

@@ -28,6 +28,7 @@ from runtime.schema_evaluation import IsolatedEvaluator
 from tests.agent.in_memory import budgets
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.record import InMemoryRecord, append_events, finish
+from tests.agent.in_memory.remote_tools import InMemoryRemoteTools
 from tests.agent.in_memory.rows import (
     Executions,
     SessionMessage,
@@ -65,6 +66,7 @@ class Runner:
         self.executions.send_signal = self.signal
         self.model = InMemoryModel()
         self.tools = InMemoryTools()
+        self.remote = InMemoryRemoteTools()
         self.schemas = IsolatedEvaluator(is_metered=False)
         self.store = InMemoryStore()
         self.running: dict[UUID, RunningExecution] = {}
@@ -192,6 +194,7 @@ class Runner:
             record=InMemoryRecord(self.executions, execution.id, segment=running.segments),
             model=self.model,
             tools=self.tools,
+            remote=self.remote,
             schemas=self.schemas,
             store=self.store,
             prices=ListPrices(),

@@ -1,5 +1,7 @@
 """The record in memory, under the rules of `persistence`: one writer, each step whole or not."""
 
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
@@ -17,7 +19,7 @@ from domain.errors import (
     NotFoundError,
 )
 from domain.events import Event
-from domain.model_calls import Usage
+from domain.model_calls import Prefix, Usage
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallOutcome,
@@ -111,6 +113,7 @@ class InMemoryRecord:
             _settle_call(execution, step.call_outcome)
         if step.call_intent is not None:
             execution.model_calls[step.call_intent.id] = StoredModelCall(step.call_intent)
+        _replace_prefix(execution, step.prefix)
         for message in step.messages:
             execution.session.messages.append(rows.SessionMessage(execution.id, message))
         execution.total_messages += len(step.messages)
@@ -326,3 +329,9 @@ def _close_open_rows(execution: StoredExecution) -> None:
                 is_error=True,
             )
             _put_tool_call(execution, cancelled)
+
+
+def _replace_prefix(execution: StoredExecution, prefix: str | None) -> None:
+    if prefix is not None:
+        execution.prefix = Prefix(**json.loads(prefix))
+        execution.prefix_sha256 = hashlib.sha256(prefix.encode()).digest()

@@ -1,0 +1,78 @@
+"""How a worker reaches the MCP servers of an execution, with the secrets of its user."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import httpx2
+
+from domain.errors import McpServerError, SecretsNotConfiguredError, SecretUnusableError
+from domain.mcp_servers import ResolvedServer
+from domain.mcp_tools import RemoteScope
+from persistence.definitions import named_resources
+from services.caller import Caller
+from services.definitions import mcp_values
+from services.unit_of_work import Services, UnitOfWork
+
+
+async def resolve_server(
+    services: Services, scope: RemoteScope, key: str, server_id: UUID | None
+) -> ResolvedServer:
+    """Return a server as it is now: an inline one, or a registered one that the user may use.
+
+    `server_id` is that of the registered server whose tools were pinned.
+
+    Raises:
+        McpServerError: the server does not exist any more, or one of its secrets can't be used.
+    """
+    entry = scope.servers.get(key, {})
+    try:
+        async with services.transaction(Caller.engine()) as work:
+            if "ref" in entry:
+                return await _registered(work, scope, key, entry["ref"], server_id)
+            opener = mcp_values.Opener(work.session, services.secrets, scope.user_id)
+            return await _resolve(opener, key, entry, name=key)
+    except (SecretUnusableError, SecretsNotConfiguredError) as error:
+        raise McpServerError(f"MCP server {key!r}: {error.detail}", is_final=True) from error
+
+
+async def _registered(
+    work: UnitOfWork, scope: RemoteScope, key: str, name: str, server_id: UUID | None
+) -> ResolvedServer:
+    row = await named_resources.find_usable_mcp_server(
+        work.session, scope.user_id, scope.execution_id, name=name, server_id=server_id
+    )
+    if row is None:
+        raise McpServerError(
+            f"MCP server {key!r}: there is no registered server {name!r} that this execution may "
+            "use. See GET /mcp-servers.",
+            is_final=True,
+        )
+    opener = mcp_values.Opener(work.session, work.services.secrets, scope.user_id, row.id)
+    entry = {field: getattr(row, field) for field in ("url", "command", "args", "headers", "env")}
+    return await _resolve(opener, key, entry, name=row.name, is_trusted=row.is_trusted)
+
+
+async def _resolve(
+    opener: mcp_values.Opener,
+    key: str,
+    entry: Mapping[str, Any],
+    *,
+    name: str,
+    is_trusted: bool = False,
+) -> ResolvedServer:
+    url = entry.get("url")
+    if url is not None:
+        host = httpx2.URL(url).host
+        headers = await opener.headers(entry.get("headers", {}), host=host)
+        return ResolvedServer(
+            key, url=url, headers=headers, server_id=opener.server_id, is_trusted=is_trusted
+        )
+    return ResolvedServer(
+        key,
+        command=entry["command"],
+        args=entry.get("args", ()),
+        environment=await opener.variables(entry.get("env", {}), server=name),
+        server_id=opener.server_id,
+        is_trusted=is_trusted,
+    )

@@ -1,0 +1,99 @@
+"""MCP servers by other authors, over both transports, as an attempt reaches them."""
+
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.errors import McpServerError
+from domain.ids import new_id
+from domain.mcp_servers import ResolvedServer
+from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, pin
+from domain.permissions import Permissions
+from domain.tool_calls import ProcessIdentity, ToolOutcome
+from runtime.outbound import Outbound
+from tests.node import NODE_HOME, PLACE
+from tools.limits import ToolLimits
+from tools.mcp.attempts import AttemptServers, McpSettings, McpTools
+from tools.toolbox import Toolbox
+
+PROGRAMS = (Path(sys.prefix), NODE_HOME, PLACE, Path(sys.base_prefix))
+
+
+class Attempt:
+    """One attempt with the servers of one execution, by name."""
+
+    def __init__(self, servers: AttemptServers, scope: RemoteScope) -> None:
+        self.servers = servers
+        self.scope = scope
+        self.tools: dict[str, PinnedTool] = {}
+        self.started: list[ProcessIdentity | None] = []
+        self.warnings: list[str] = []
+
+    async def pin(self) -> list[str]:
+        """Pin all tools, as an execution does when it starts."""
+        pins = pin(await self.servers.list_tools(self.scope), Permissions(allowed=["*"]))
+        self.tools = {tool.name: tool for tool in pins.tools}
+        self.warnings = list(pins.warnings)
+        return list(self.tools)
+
+    async def call(self, name: str, /, **tool_input: Any) -> ToolOutcome:
+        async def on_started(process: ProcessIdentity | None) -> None:
+            self.started.append(process)
+
+        call = RemoteCall(self.scope, self.tools[name], "toolu_1", tool_input)
+        return await self.servers.run(call, on_started=on_started)
+
+
+class Worker:
+    """The MCP servers of a worker, whose definitions tests put in."""
+
+    def __init__(self, root: Path, outbound: Outbound) -> None:
+        self.servers: dict[str, ResolvedServer] = {}
+        self.outbound = outbound
+        limits = ToolLimits()
+        toolbox = Toolbox(root, host_id="here", limits=limits)
+        reach = McpSettings(self._resolve, outbound.open_client, _outermost(PROGRAMS))
+        self.mcp = McpTools(toolbox, reach, limits)
+
+    async def _resolve(self, scope: RemoteScope, key: str, _: UUID | None) -> ResolvedServer:
+        del scope
+        if key not in self.servers:
+            raise McpServerError(f"MCP server {key!r}: it does not exist.", is_final=True)
+        return self.servers[key]
+
+    @asynccontextmanager
+    async def attempt(self, *keys: str, user_id: UUID | None = None) -> AsyncIterator[Attempt]:
+        servers: Mapping[str, Any] = {key: {} for key in keys or self.servers}
+        scope = RemoteScope(new_id(), user_id or new_id(), new_id(), servers)
+        async with self.mcp.attempt() as attempt:
+            yield Attempt(attempt, scope)
+
+    def workspace(self, attempt: Attempt) -> Path:
+        return self.mcp.toolbox.workspace(attempt.scope.session_id)
+
+
+def _outermost(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Without those below another one, and those of the system."""
+    outer = [p for p in paths if not any(o != p and p.is_relative_to(o) for o in paths)]
+    return tuple(p for p in dict.fromkeys(outer) if not p.is_relative_to("/usr"))
+
+
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """A directory that the user of commands can enter."""
+    tmp_path.chmod(0o711)
+    return tmp_path
+
+
+@pytest.fixture
+async def worker(open_path: Path) -> AsyncIterator[Worker]:
+    outbound = Outbound(["127.0.0.1"])
+    worker = Worker(open_path / "workspaces", outbound)
+    yield worker
+    await worker.mcp.close()
+    await outbound.aclose()

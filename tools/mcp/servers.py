@@ -1,0 +1,197 @@
+"""Lists and calls tools of MCP servers for one attempt."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from domain.errors import McpServerError, PerdureError
+from domain.mcp_servers import ResolvedServer
+from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, ServerTools
+from domain.tool_calls import OnStarted, ProcessIdentity, ToolEffect, ToolOutcome
+from mcp_client.connections import CallResult, Connection, open_connection
+from tools.mcp.attempts import McpTools
+from tools.mcp.pool import HttpPool
+from tools.mcp.results import outcome_of
+from tools.mcp.stdio import StdioServer
+from tools.output import printable
+
+CALL_SECONDS = 600.0
+"""The longest call, as for commands: it has to end within a segment (chosen)."""
+
+LIST_DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Before each retry at the start of an execution: a server that restarts is back within half a
+minute (chosen)."""
+
+NOT_SENT = "Nothing was sent to the server."
+MAY_HAVE_HAPPENED = (
+    "The call was sent, so it may have taken effect. Check that before you call the tool again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """A connection, and the process group of a server that is a program."""
+
+    connection: Connection
+    process: ProcessIdentity | None = None
+
+
+class AttemptConnections:
+    """The connections of one attempt. Programs run for this attempt only."""
+
+    def __init__(self, servers: McpTools, pool: HttpPool) -> None:
+        """`pool` has the connections over HTTP."""
+        self._servers = servers
+        self._pool = pool
+        self._programs: dict[str, _Used] = {}
+        self._starting: dict[str, asyncio.Lock] = {}
+
+    async def close(self) -> None:
+        """End all programs."""
+        used = [program.connection for program in self._programs.values()]
+        self._programs.clear()
+        for connection in used:
+            connection.cut()
+        await asyncio.gather(*(connection.abandon() for connection in used))
+
+    # --- listing ------------------------------------------------------------------------------
+
+    async def list_tools(self, scope: RemoteScope) -> Sequence[ServerTools]:
+        """Return the tools of all servers of the execution, in the order of its definition."""
+        listings = [
+            asyncio.ensure_future(self._list_patiently(scope, key)) for key in scope.servers
+        ]
+        try:
+            return await asyncio.gather(*listings)
+        finally:
+            for listing in listings:
+                listing.cancel()
+            await asyncio.gather(*listings, return_exceptions=True)
+
+    async def _list_patiently(self, scope: RemoteScope, key: str) -> ServerTools:
+        for delay in LIST_DELAYS:
+            try:
+                return await self._list(scope, key)
+            except McpServerError as error:
+                if error.is_final:
+                    raise
+            await asyncio.sleep(delay)
+        return await self._list(scope, key)
+
+    async def _list(self, scope: RemoteScope, key: str) -> ServerTools:
+        server = await self._servers.settings.resolve(scope, key, None)
+        async with self._using(scope, server) as used:
+            tools = await used.connection.list_tools()
+        return ServerTools(key, tools, server_id=server.server_id, is_trusted=server.is_trusted)
+
+    # --- calling ------------------------------------------------------------------------------
+
+    async def run(self, call: RemoteCall, *, on_started: OnStarted) -> ToolOutcome:
+        """Run one call. A failure of the server is an error outcome."""
+        sent = _Announcement(on_started, call.tool)
+        try:
+            server = await self._servers.settings.resolve(
+                call.scope, call.tool.server, call.tool.server_id
+            )
+            result = await self._call(call, server, sent)
+        except _ChangedError as changed:
+            return ToolOutcome(changed.sentence, is_error=True, is_changed=True)
+        except PerdureError as error:
+            if sent.has_failed:
+                raise
+            advice = MAY_HAVE_HAPPENED if sent.is_sent else NOT_SENT
+            return ToolOutcome(printable(f"{error.detail} {advice}"), is_error=True)
+        private = self._servers.toolbox.workspaces.private
+        return await asyncio.to_thread(outcome_of, result, private, self._servers.limits)
+
+    async def _call(
+        self, call: RemoteCall, server: ResolvedServer, sent: "_Announcement"
+    ) -> CallResult:
+        """Call the tool; once more if the server has only forgotten the session."""
+        connection: Connection | None = None
+        try:
+            async with self._using(call.scope, server) as used:
+                connection = used.connection
+                return await self._call_over(used, call, sent)
+        except McpServerError:
+            if connection is None or not connection.is_expired:
+                raise
+        async with self._using(call.scope, server, fresh=True) as used:
+            return await self._call_over(used, call, sent)
+
+    async def _call_over(self, used: _Used, call: RemoteCall, sent: "_Announcement") -> CallResult:
+        await _require_unchanged(used.connection, call.tool)
+        await sent.announce(used.process)
+        return await used.connection.call_tool(
+            call.tool.remote_name, call.input, seconds=CALL_SECONDS
+        )
+
+    # --- connections --------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _using(
+        self, scope: RemoteScope, server: ResolvedServer, *, fresh: bool = False
+    ) -> AsyncIterator[_Used]:
+        if server.url is not None:
+            async with self._pool.lease(scope.user_id, server, fresh=fresh) as connection:
+                yield _Used(connection)
+            return
+        async with self._starting.setdefault(server.key, asyncio.Lock()):
+            used = self._programs.get(server.key)
+            if used is None or not used.connection.is_open:
+                used = self._programs[server.key] = await self._start(scope, server)
+        yield used
+
+    async def _start(self, scope: RemoteScope, server: ResolvedServer) -> _Used:
+        toolbox = self._servers.toolbox
+        site = await toolbox.workspaces.site(scope)
+        program = StdioServer(
+            toolbox.shell,
+            site,
+            server,
+            user_id=scope.user_id,
+            programs=self._servers.settings.programs,
+        )
+        return _Used(await open_connection(program, server.key), program.identity)
+
+
+class _ChangedError(Exception):
+    """The tool is not the one that the model knows."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+async def _require_unchanged(connection: Connection, tool: PinnedTool) -> None:
+    listed = {found.name: found for found in await connection.list_tools()}
+    found = listed.get(tool.remote_name)
+    if found is None:
+        raise _ChangedError(
+            f"The server {tool.server!r} no longer has this tool. {NOT_SENT} Do without it."
+        )
+    if found.sha256 != tool.sha256:
+        raise _ChangedError(
+            f"The server {tool.server!r} has changed this tool since the execution started: its "
+            f"description, schema or hints are others. {NOT_SENT} Do without it; a new execution "
+            "uses the changed tool."
+        )
+
+
+class _Announcement:
+    """Announces a call once, before it is sent."""
+
+    def __init__(self, on_started: OnStarted, tool: PinnedTool) -> None:
+        self._on_started = on_started
+        self._is_read_only = tool.effect is ToolEffect.READ_ONLY
+        self.is_sent = False
+        self.has_failed = False
+
+    async def announce(self, process: ProcessIdentity | None) -> None:
+        """Record the start, unless the call has no effect or this is a repetition."""
+        if not (self.is_sent or self._is_read_only):
+            self.has_failed = True
+            await self._on_started(process)
+            self.has_failed = False
+        self.is_sent = True
