@@ -95,6 +95,11 @@ class ArtifactView(View):
     created_at: datetime
 
 
+def shorten(text: str | None, most: int) -> str | None:
+    """The text with at most this many characters, and a mark if there were more."""
+    return text if text is None or len(text) <= most else f"{text[:most]}…"
+
+
 def view_execution(columns: Mapping[str, Any]) -> ExecutionView:
     """The state of an execution from the columns of a cached read."""
     status = ExecutionStatus(columns["status"])

@@ -13,7 +13,7 @@ from api.http.paging import LAST_SEQ
 from api.live_updates import Subscription
 from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, StartedWork, ToolArguments
-from api.mcp.views import ArtifactView, View, view_artifact
+from api.mcp.views import ArtifactView, View, shorten, view_artifact
 from api.mcp.work import ExecutionOutcome, is_settled, own_columns, read_execution
 from definitions.tasks import Usd
 from domain.states import ExecutionStatus
@@ -35,6 +35,12 @@ FALLBACK_SECONDS = 2.0
 
 SHOWN_EVENTS = 50
 SHOWN_ARTIFACTS = 50
+
+SHOWN_CHARACTERS = 10_000
+"""Of a prompt (chosen: the model that reads it usually wrote its task)."""
+
+LARGE_RESULT = {"anthropic/maxResultSizeChars": 200_000}
+"""For results that contain the answer of a task: Claude Code shows 50,000 characters otherwise."""
 
 IdempotencyKey = Annotated[
     Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None,
@@ -112,7 +118,7 @@ async def _get_execution(
         agent_id=columns["agent_id"],
         parent_execution_id=columns["parent_execution_id"],
         variables=columns["prompt_variables"],
-        prompt=columns["rendered_prompt"],
+        prompt=shorten(columns["rendered_prompt"], SHOWN_CHARACTERS),
         tags=columns["tags"],
         report_id=columns["report_id"],
         artifacts=[view_artifact(row) for row in page.rows],
@@ -177,10 +183,12 @@ async def _watch_execution(context: ToolContext, arguments: WatchExecutionArgume
 async def _wait_for_news(
     context: ToolContext, watched: Subscription, execution_id: UUID, after: int, deadline: float
 ) -> None:
-    while (left := deadline - time.monotonic()) > 0:
-        await watched.changed(min(left, FALLBACK_SECONDS))
-        if await _is_news(context, await own_columns(context, execution_id), after):
+    """Return when there is news. It may have come before the execution was watched."""
+    while not await _is_news(context, await own_columns(context, execution_id), after):
+        left = deadline - time.monotonic()
+        if left <= 0:
             return
+        await watched.changed(min(left, FALLBACK_SECONDS))
 
 
 async def _is_news(context: ToolContext, columns: Mapping[str, Any], after: int) -> bool:
@@ -217,6 +225,7 @@ EXECUTE_TASK = AgentTool(
     handler=_execute_task,
     is_open_world=True,
     starts_work=True,
+    meta=LARGE_RESULT,
 )
 
 GET_EXECUTION = AgentTool(
@@ -232,6 +241,7 @@ GET_EXECUTION = AgentTool(
     result=ExecutionDetails,
     handler=_get_execution,
     is_read_only=True,
+    meta=LARGE_RESULT,
 )
 
 WATCH_EXECUTION = AgentTool(
@@ -248,4 +258,5 @@ WATCH_EXECUTION = AgentTool(
     result=WatchResult,
     handler=_watch_execution,
     is_read_only=True,
+    meta=LARGE_RESULT,
 )

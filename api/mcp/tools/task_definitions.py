@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from api.http.paging import ListQuery, PageSize, next_cursor
 from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, ToolArguments, ToolResult
-from api.mcp.views import View
+from api.mcp.views import View, shorten
 from definitions.tasks import TaskDefinition
 from domain import templates
 from persistence.definitions import tasks as stored_tasks
@@ -17,6 +17,9 @@ from persistence.definitions.tasks import StoredTask, TaskFilter
 from services.definitions import tasks
 from services.definitions.inputs import Name, Prompt, TaskBody, TaskCreate
 from services.definitions.warnings import definition_warnings
+
+LISTED_CHARACTERS = 500
+"""Of each prompt in a list (chosen: enough to choose a task)."""
 
 
 class TaskView(View):
@@ -151,7 +154,7 @@ async def _list_tasks(context: ToolContext, arguments: ListTasksArguments) -> Ta
         page = await stored_tasks.page(session, context.caller.user_id, narrowed, window)
         page, found = await stored_tasks.load_definitions(session, page)
     return TaskList(
-        tasks=[view_task(context, stored) for stored in found],
+        tasks=[_shorten(view_task(context, stored)) for stored in found],
         total=page.total,
         next_cursor=next_cursor(page),
         next_step=(
@@ -159,6 +162,13 @@ async def _list_tasks(context: ToolContext, arguments: ListTasksArguments) -> Ta
             if found
             else "No task matches; define one with create_task."
         ),
+    )
+
+
+def _shorten(view: TaskView) -> TaskView:
+    """The task with the beginning of its prompt: a hundred whole prompts would be too much."""
+    return view.model_copy(
+        update={"prompt_template": shorten(view.prompt_template, LISTED_CHARACTERS)}
     )
 
 

@@ -93,7 +93,7 @@ async def test_other_users_resources_do_not_exist(
 async def test_a_public_task_is_a_prompt(
     world: World, client: httpx2.AsyncClient, mode: str
 ) -> None:
-    name = f"public {new_id()}"
+    name = f"public é {new_id()}"
     schema = {"type": "object", "properties": {"tongue": {"enum": ["French", "Finnish"]}}}
     await make_task(client, name=name, is_public=True, variables_schema=schema)
     async with connect(world, "bob", mode=mode) as agent:

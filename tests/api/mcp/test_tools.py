@@ -315,3 +315,41 @@ def test_every_error_of_a_request_has_advice() -> None:
     unadvised = {error for error in raised if advice_for(error) == INTERNAL_ADVICE}
     assert unadvised == only_http
     assert set(list_codes()) >= {"not_found", "scope_missing", "quota_exceeded", "internal_error"}
+
+
+async def test_a_call_without_progress_returns_before_clients_give_up(
+    world: World, client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.mcp.work.WAIT_SECONDS", 0.2)
+    task = await make_task(client)
+    async with connect(world) as agent:
+        result = await call(agent, "execute_task", task=task["id"])
+    assert (result["status"], result["has_ended"]) == ("pending", False)
+    assert "watch_execution" in result["next_step"]
+
+
+async def test_a_user_with_too_many_streams_does_not_wait(
+    world: World, client: httpx2.AsyncClient
+) -> None:
+    task, limit = await make_task(client), world.gateway.settings.max_streams_per_user
+    me = UUID((await client.get("/api/v1/me")).json()["id"])
+    leave = [world.gateway.streams.enter(me) for _ in range(limit)]
+    try:
+        async with connect(world) as agent:
+            result = await call(agent, "execute_task", task=task["id"])
+            with pytest.raises(MCPError):
+                async with agent.listen(tools_list_changed=True):
+                    pass
+    finally:
+        for one in leave:
+            one()
+    assert result["has_ended"] is False
+
+
+async def test_lists_contain_the_beginning_of_long_prompts(
+    world: World, client: httpx2.AsyncClient
+) -> None:
+    task = await make_task(client, prompt_template="é" * 20_000)
+    async with connect(world) as agent:
+        listed = await call(agent, "list_tasks", q=task["name"])
+    assert listed["tasks"][0]["prompt_template"] == "é" * 500 + "…"
