@@ -119,6 +119,7 @@ def delivery_activities(
         mailer=Mailer.from_url(
             smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from
         ),
+        public_url=settings.public_url,
     )
     return DeliveryActivities(sender)
 

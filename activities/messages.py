@@ -51,7 +51,7 @@ Payload = Mapping[str, Any]
 def make_payload(event_type: str, source: NotificationSource | None) -> dict[str, Any]:
     """Return the body of a webhook. Its links are paths of the API, for programs.
 
-    Mail and Slack messages have no link: a browser cannot open the API, which needs a token.
+    Mail and Slack messages link only to the page of a request: a browser cannot open the API.
     """
     at = datetime.now(UTC) if source is None else source.event.at
     return {
@@ -116,13 +116,13 @@ def _request(row: InputRequestRow) -> dict[str, Any]:
         "title": row.title,
         "status": row.status,
         "due_at": row.due_at and row.due_at.isoformat().replace("+00:00", "Z"),
-        "links": {"self": path, "answer": f"{path}/answer"},
+        "links": {"self": path, "answer": f"{path}/answer", "page": f"/inbox/{row.id}"},
     }
 
 
-def make_mail(payload: Payload, to: str, message_id: str) -> Mail:
+def make_mail(payload: Payload, to: str, message_id: str, public_url: str | None = None) -> Mail:
     """Return the message as mail, in plain text and in simple HTML."""
-    subject, lines = headline(payload), _lines(payload)
+    subject, lines = headline(payload), _lines(payload, public_url)
     paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
     return Mail(
         to=to,
@@ -133,12 +133,12 @@ def make_mail(payload: Payload, to: str, message_id: str) -> Mail:
     )
 
 
-def make_slack_message(payload: Payload) -> dict[str, Any]:
+def make_slack_message(payload: Payload, public_url: str | None = None) -> dict[str, Any]:
     """Return the message as a Slack incoming webhook accepts it."""
     title = _escape_slack(headline(payload))
     emoji = _EMOJI.get(payload["type"], "ℹ️")  # noqa: RUF001 - Slack shows it as a picture
     blocks: list[dict[str, Any]] = [_section(f"{emoji} *{title}*")]
-    blocks += [_section(_escape_slack(line)) for line in _lines(payload)]
+    blocks += [_section(_escape_slack(line)) for line in _lines(payload, public_url)]
     return {"text": title, "blocks": blocks}
 
 
@@ -148,7 +148,7 @@ def headline(payload: Payload) -> str:
     return f"{title} {VERBS.get(payload['type'], payload['type'])}"
 
 
-def _lines(payload: Payload) -> list[str]:
+def _lines(payload: Payload, public_url: str | None) -> list[str]:
     data = payload["data"]
     request = data.get("input_request") or {}
     due_at = request.get("due_at")
@@ -156,11 +156,20 @@ def _lines(payload: Payload) -> list[str]:
         f"Answer before {datetime.fromisoformat(due_at):%B %-d, %Y, %H:%M} UTC." if due_at else None
     )
     is_open = payload["type"] == "input.requested" and "id" in request
-    answer = f"To answer, run: perdure inbox answer {request['id']}" if is_open else None
+    answer = _describe_answer(request, public_url) if is_open else None
     failure = data.get("error_message") or data.get("error_code")
     scripted = "The scripted model answered, not Claude." if data.get("is_scripted") else None
     lines = (request.get("title"), due, answer, data.get("summary"), failure, scripted)
     return [str(line) for line in lines if line]
+
+
+def _describe_answer(request: Mapping[str, Any], public_url: str | None) -> str:
+    """Return how to answer. The page needs a sign-in, so its link is not a secret."""
+    command = f"perdure inbox answer {request['id']}"
+    page = request["links"].get("page")
+    if public_url is None or page is None:
+        return f"To answer, run: {command}"
+    return f"To answer, open {public_url.rstrip('/')}{page} or run: {command}"
 
 
 def _section(text: str) -> dict[str, Any]:

@@ -115,8 +115,14 @@ def environment() -> "Environment":
         "duration": format_duration,
         "json_text": format_json,
         "parsed": datetime.fromisoformat,
+        "dom_id": _make_id,
     }
     return made
+
+
+def _make_id(name: str) -> str:
+    """An id of an element: other attributes list ids with spaces between them."""
+    return "_".join(name.split())
 
 
 def _show_controls(value: object) -> object:

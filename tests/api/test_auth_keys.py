@@ -153,7 +153,7 @@ async def test_the_refusal_of_a_key_names_the_reason(client: Client) -> None:
         ({"name": "x", "expires_at": past}, "expires_at"),
         ({"name": "x", "expires_at": "9999-12-31T23:59:59Z"}, "expires_at"),
         ({"name": "x", "role": "root"}, "role"),
-        ({"name": "x", "scopes": []}, "scopes"),
+        ({"name": "x", "scope": []}, "scope"),
     ):
         response = await client.post(KEYS, json=body)
         assert response.status_code == 422, body

@@ -48,6 +48,7 @@ class WorkerPlace:
                 "temporal_namespace": self.namespace,
                 "home": self.home,
                 "drain_seconds": 2,
+                "public_url": "https://perdure.example.com",
                 **changed,
             }
         )
