@@ -202,11 +202,11 @@ async def _run(
     _require_user(context, given.pop("user_id", None))
     result = await tool.handler(context, tool.read_arguments(given))
     if isinstance(result, StartedWork):
-        return await _finish(context, result)
+        return await finish_started(context, result)
     return _render(context, result)
 
 
-async def _finish(context: ToolContext, started: StartedWork) -> HandlerResult:
+async def finish_started(context: ToolContext, started: StartedWork) -> HandlerResult:
     """The result of a tool that has started an execution: a task, if the client has tasks.
 
     If the client closes the connection meanwhile, the execution continues.

@@ -13,7 +13,9 @@ from uuid import UUID
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import MCP_NAME_HEADER
 from mcp.types import (
+    HEADER_MISMATCH,
     INTERNAL_ERROR,
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
@@ -99,6 +101,7 @@ def _guard(
         context = ToolContext(call=call_of(request), request=request, tool_name=request.method)
         if not is_declared(context):
             raise _undeclared()
+        _require_same_name(context, params.task_id)
         execution_id = _read_id(params.task_id)
         try:
             return {"resultType": "complete", **await handler(context, execution_id, params)}
@@ -113,6 +116,14 @@ def _guard(
             raise MCPError(INTERNAL_ERROR, message) from error
 
     return guarded
+
+
+def _require_same_name(context: ToolContext, task_id: str) -> None:
+    """Refuse a header for another task: proxies and logs believe the header."""
+    named = context.call.request.headers.get(MCP_NAME_HEADER)
+    if named is not None and named != task_id:
+        message = f"The header {MCP_NAME_HEADER} must contain the taskId of the request."
+        raise MCPError(HEADER_MISMATCH, message)
 
 
 def _read_id(task_id: str) -> UUID:

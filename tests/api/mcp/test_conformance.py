@@ -1,13 +1,16 @@
 """The official conformance suite, on our server with the tools that it wants (`fixtures.py`)."""
 
 import asyncio
+import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
+from mcp.server.lowlevel.server import Server
 
 from api.main import VERSION, create_app
 from api.mcp.catalogue import CATALOGUE
@@ -16,18 +19,27 @@ from api.mcp.server import create_server
 from tests.api.conftest import serve_app
 from tests.api.mcp.fixtures import add_fixtures
 from tests.api.mcp.proxy import authorized
+from tests.api.mcp.task_fixtures import add_task_fixtures
 from tests.api.mcp.test_transport import token_of
 from tests.api.world import World
 from tests.node import node_tool
+
+TASK_FAILURES = {
+    "sep-2663-tasks-get-status-failed": "an execution that fails is a result with `isError`",
+    "tasks-mrtr-partial-fulfillment": "questions are shown one after the other",
+}
+"""Checks of tasks that fail, each with the reason."""
 
 EXPECTED = Path(__file__).with_name("expected_failures.yaml")
 
 
 @asynccontextmanager
-async def serve_fixtures(world: World) -> AsyncIterator[str]:
+async def serve_fixtures(
+    world: World, add: Callable[[Server[Any]], None] = add_fixtures
+) -> AsyncIterator[str]:
     """The server with fixtures, behind a proxy with credentials, which the suite can't send."""
     server = create_server(CATALOGUE, version=VERSION, state_keys=[bytes(32)])
-    add_fixtures(server)
+    add(server)
     endpoint = McpEndpoint(server, body_limit_bytes=1_000_000)
     app = create_app(world.gateway.settings)
     app.router.routes.insert(0, endpoint.route)
@@ -61,6 +73,43 @@ async def test_the_server_conforms(world: World, revision: str, tmp_path: Path) 
         )
     assert code == 0, output
     assert "Total:" in output
+
+
+TASKS = (
+    "tasks-lifecycle",
+    "tasks-capability-negotiation",
+    "tasks-wire-fields",
+    "tasks-request-state-removal",
+    "tasks-mrtr-input",
+    "tasks-request-headers",
+    "tasks-dispatch-and-envelope",
+    "tasks-required-task-error",
+)
+
+
+@pytest.mark.long
+async def test_executions_conform_as_tasks(live: World, tmp_path: Path) -> None:
+    async with serve_fixtures(live, add_task_fixtures) as address:
+        for scenario in TASKS:
+            code, output = await run(
+                *node_tool("@modelcontextprotocol/conformance"),
+                "server",
+                *("--url", address),
+                *("--scenario", scenario),
+                *("--spec-version", "2026-07-28", "--force"),
+                *("--output-dir", str(tmp_path)),
+            )
+            assert code in (0, 1), output
+    checks = read_checks(tmp_path)
+    failed = {c["id"]: c.get("errorMessage") for c in checks if c["status"] == "FAILURE"}
+    assert len(checks) > 30
+    assert failed.keys() == TASK_FAILURES.keys(), failed
+
+
+def read_checks(results: Path) -> list[dict[str, Any]]:
+    """The checks of all scenarios."""
+    files = results.glob("*/checks.json")
+    return [check for file in files for check in json.loads(file.read_text())]
 
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])
