@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from domain.builtin_tools import BUILTIN_TOOLS
 from domain.errors import SandboxUnavailableError, ToolInputError
+from domain.mcp_tools import RemoteScope
 from domain.tool_calls import (
     OnStarted,
     ProcessIdentity,
@@ -149,6 +150,18 @@ class Toolbox:
         if invocation.working_directory is None and invocation.name != "save_artifact":
             self._changed.add(invocation.session_id)
         return True
+
+    async def site_of(self, scope: RemoteScope) -> Site:
+        """The workspace for programs of MCP servers, which may change it.
+
+        Raises:
+            ToolInputError: the task's directory can't be used, with what to do.
+        """
+        site = await self.workspaces.site(scope)
+        room = await self._room(scope.user_id)
+        if scope.working_directory is None:
+            self._changed.add(scope.session_id)
+        return replace(site, workspace=replace(site.workspace, user_room=room))
 
     async def measure(self, session_id: UUID) -> int | None:
         """The size of a session's workspace, if calls may have changed it since the last time."""

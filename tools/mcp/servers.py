@@ -145,7 +145,7 @@ class AttemptConnections:
 
     async def _start(self, scope: RemoteScope, server: ResolvedServer) -> _Used:
         toolbox = self._servers.toolbox
-        site = await toolbox.workspaces.site(scope)
+        site = await toolbox.site_of(scope)
         program = StdioServer(
             toolbox.shell,
             site,

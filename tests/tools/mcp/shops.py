@@ -11,11 +11,12 @@ TOKEN = "canary-71"
 
 
 class Shop:
-    """`orders` are the calls that took effect; `hold` makes the next ones wait for ever."""
+    """`orders` are the calls that took effect; `hold` makes the next ones wait without end."""
 
     def __init__(self, *, is_stateless: bool = False) -> None:
         self.orders: list[str] = []
         self.hold = False
+        self.pause_seconds = 0.0
         self.started = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.authorization: list[str | None] = []
@@ -42,6 +43,7 @@ class Shop:
                 await asyncio.Event().wait()
             finally:
                 self.cancelled.set()
+        await asyncio.sleep(self.pause_seconds)
         return f"Ordered {item}."
 
     async def repeat(self, text: str, times: int) -> str:

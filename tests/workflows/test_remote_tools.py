@@ -1,0 +1,119 @@
+"""Tools of MCP servers on the real engine: pinned in Postgres, called, and never called twice."""
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude.scripted import ScriptedModelServer
+from domain.states import ExecutionStatus
+from tests.api.conftest import serve_app
+from tests.engine.driver import Run, use
+from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process
+from tests.tools.mcp.shops import Shop
+
+ALLOW = {"outbound_allow": "127.0.0.1"}
+DONE = {"text": "{last_tool_result}"}
+KILLS, CALLS = 10, 5
+"""Fifty calls that a kill may interrupt, at random times."""
+
+
+@pytest.fixture
+async def place(database_url: str, temporal_address: str, servers_directory: Path) -> WorkerPlace:
+    """A place of the test's own: its worker may reach this machine."""
+    home = servers_directory / f"remote-{os.urandom(4).hex()}"
+    home.mkdir(mode=0o711)
+    return await make_place(database_url, temporal_address, home)
+
+
+class RunningShop(Shop):
+    """The server, and how a task names it."""
+
+    url = ""
+
+    def task(self) -> dict[str, Any]:
+        servers = {"shop": {"url": f"{self.url}/mcp"}}
+        return {"sdk_options": {"mcp_servers": servers}, "allowed_tools": ["mcp__shop__*"]}
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[RunningShop]:
+    shop = RunningShop(is_stateless=True)
+    async with serve_app(shop.app) as shop.url:
+        yield shop
+
+
+def order(item: str) -> dict[str, Any]:
+    return {"tool_use": use("mcp__shop__order", item=item)}
+
+
+async def test_a_tool_is_called_and_a_call_is_cancelled(
+    place: WorkerPlace, scripted_model: ScriptedModelServer, shop: RunningShop
+) -> None:
+    async with (
+        open_driver(place, scripted_model) as engine,
+        run_worker(place, scripted_model, **ALLOW),
+    ):
+        run = await engine.run_to_completion(order("tea"), DONE, **shop.task())
+        assert await run.text() == "Ordered tea."
+        [call] = await run.tool_calls()
+        assert (call.name, call.effect) == ("mcp__shop__order", "external")
+        events = await run.events()
+        [pinned] = [event for event in events if event.type == "tools.pinned"]
+        assert pinned.data == {"servers": {"shop": 2}, "warnings": []}
+
+        shop.hold = True
+        shop.started.clear()
+        held = await engine.start(order("rice"), DONE, **shop.task())
+        await shop.started.wait()
+        await held.cancel()
+        row = await held.wait_for_end()
+        assert row.status == ExecutionStatus.CANCELLED
+        await shop.cancelled.wait()
+    assert shop.orders == ["tea", "rice"]
+
+
+@pytest.mark.long
+async def test_no_external_call_is_repeated_after_a_kill(
+    place: WorkerPlace, scripted_model: ScriptedModelServer, shop: RunningShop
+) -> None:
+    shop.pause_seconds = 1.0
+    log = place.home / "log"
+    more = {"PERDURE_OUTBOUND_ALLOW": "127.0.0.1"}
+    rng = random.Random(7)  # noqa: S311 - chooses moments
+    runs: list[Run] = []
+    async with open_driver(place, scripted_model) as engine:
+        for kill in range(KILLS):
+            async with worker_process(place, scripted_model, log=log, more=more) as process:
+                shop.started.clear()
+                for number in range(CALLS):
+                    item = f"{kill}-{number}"
+                    runs.append(await engine.start(order(item), DONE, **shop.task()))
+                await shop.started.wait()
+                await asyncio.sleep(rng.uniform(0, 1.0))
+                process.kill()
+                await process.wait()
+        async with run_worker(place, scripted_model, **ALLOW):
+            await asyncio.gather(*(_skip(run) for run in runs))
+    repeated = {item: count for item, count in Counter(shop.orders).items() if count > 1}
+    assert repeated == {}
+    assert len(shop.orders) > KILLS
+
+
+async def _skip(run: Run) -> None:
+    """Answer that an interrupted call is not run again, if that is asked."""
+    row = await run.wait_until(
+        lambda row: (
+            ExecutionStatus(row.status).is_terminal
+            or row.status == ExecutionStatus.WAITING_FOR_USER
+        )
+    )
+    if not ExecutionStatus(row.status).is_terminal:
+        await run.answer(await run.wait_for_request(), decision="skip")
+        row = await run.wait_for_end()
+    assert row.status == ExecutionStatus.COMPLETED, row.error_message
