@@ -292,3 +292,24 @@ def test_gateways_with_the_same_keys_read_each_others_state() -> None:
     for other in (codec(secrets_key=new), codec()):
         with pytest.raises(InvalidRequestState):
             other.unseal(sealed)
+
+
+async def test_pages_of_allowed_origins_use_the_server(
+    database_url: str, temporal_address: str
+) -> None:
+    origin = "https://inspector.example"
+    app = create_app(settings_of(database_url, temporal_address, cors_origins=origin))
+    async with serve_app(app) as url, httpx2.AsyncClient(base_url=url) as http:
+        asked = "authorization,content-type,mcp-method,mcp-name,mcp-protocol-version,mcp-session-id"
+        headers = {
+            "Origin": origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": asked,
+        }
+        allowed = await http.options("/mcp", headers=headers)
+        assert allowed.status_code == 200
+        request = handshake()
+        request["headers"] |= {"Origin": origin, "Authorization": f"Bearer {token_of()}"}
+        answered = await http.post("/mcp", **request)
+    assert answered.headers["access-control-allow-origin"] == origin
+    assert "Mcp-Session-Id" in answered.headers["access-control-expose-headers"]
