@@ -15,7 +15,7 @@ from api.http.schemas import Read, from_row
 from persistence.tables.definitions import McpServerRow
 from runtime.mcp_health import check_health
 from services.definitions import mcp_servers
-from services.definitions.inputs import McpServerCreate, McpServerUpdate
+from services.definitions.inputs import McpAuth, McpServerCreate, McpServerUpdate
 from services.definitions.mcp_servers import MCP_SERVERS
 from services.definitions.mcp_values import mask_values
 
@@ -49,6 +49,7 @@ class McpServerRead(Read):
     args: list[str]
     headers: dict[str, str]
     env: dict[str, str]
+    auth: McpAuth | None
     is_public: bool
     is_trusted: bool
     health: HealthRead | None
@@ -63,6 +64,7 @@ def render_mcp_server(_: Call, row: McpServerRow) -> McpServerRead:
         row,
         headers=mask_values(row.headers),
         env=mask_values(row.env),
+        auth=None if row.auth is None else McpAuth.model_validate(row.auth),
         health=None if row.health is None else HealthRead.model_validate(row.health),
     )
 

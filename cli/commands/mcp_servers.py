@@ -46,6 +46,14 @@ FIELDS = {
         "A variable of the command, likewise.", kind=list[str] | None, metavar="NAME[=VALUE]"
     ),
 }
+AUTH = {
+    "client_id": option("Get access tokens as this client of an authorization server."),
+    "client_secret": option("The client's secret.", metavar="secret://NAME"),
+    "private_key": option("In place of a secret: its private key.", metavar="secret://NAME"),
+    "algorithm": option("Of signatures with the private key. (default: RS256)"),
+    "issuer": option("The authorization server. (default: the one that the server names)"),
+    "scope": option("What tokens are for. (default: what the server asks for)"),
+}
 ABOUT = {
     "description": option("What it is for."),
     "is_public": option(
@@ -77,7 +85,21 @@ GROUP.add_show("Show a server; secrets in its headers and variables are masked."
 
 
 def _make_server(given: Json, _: Json) -> Json:
-    return {**given, **{name: _read_values(given.get(name)) for name in ("headers", "env")}}
+    made = _take_auth(given)
+    made |= {name: _read_values(given.get(name)) for name in ("headers", "env")}
+    return {**given, **made}
+
+
+def _take_auth(given: Json) -> Json:
+    """Take the options for access tokens; returns the field that they make."""
+    taken = {name: given.pop(name) for name in AUTH if name in given}
+    if not taken:
+        return {}
+    secret, key = taken.pop("client_secret", None), taken.pop("private_key", None)
+    if "client_id" not in taken or (secret is None) == (key is None):
+        raise ArgumentError("Give --client-id with either --client-secret or --private-key.")
+    kind = "client_credentials" if key is None else "private_key_jwt"
+    return {"auth": {"type": kind, "secret": secret or key, **taken}}
 
 
 def _print_made(server: Json) -> None:
@@ -91,7 +113,7 @@ GROUP.add_action(
     "Store a server by its address, or by the command that starts it.",
     _print_made,
     of=Reference(),
-    options={"name": argument("NAME", "What tasks name it by."), **FIELDS, **ABOUT},
+    options={"name": argument("NAME", "What tasks name it by."), **FIELDS, **AUTH, **ABOUT},
     make_body=_make_server,
     has_json=True,
 )
@@ -99,6 +121,7 @@ GROUP.add_action(
 
 def _make_update(given: Json, server: Json) -> Json:
     dropped = given.pop("drop", ())
+    given |= _take_auth(given) or ({"auth": None} if "auth" in dropped else {})
     for name in ("headers", "env"):
         # The gateway keeps a value whose mask is sent back.
         values = {**server[name], **_read_values(given.pop(name, None))}
@@ -117,7 +140,10 @@ GROUP.add_action(
     options={
         "name": option("Another name."),
         **FIELDS,
-        "drop": option("A header or variable to remove.", kind=list[str] | None, metavar="NAME"),
+        **AUTH,
+        "drop": option(
+            "A header or variable to remove, or `auth`.", kind=list[str] | None, metavar="NAME"
+        ),
         **ABOUT,
     },
     make_body=_make_update,

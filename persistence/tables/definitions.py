@@ -125,6 +125,8 @@ class McpServerRow(NamedRow):
     args: Mapped[list[str]]
     headers: Mapped[dict[str, Any]]
     env: Mapped[dict[str, Any]]
+    auth: Mapped[dict[str, Any] | None]
+    """Credentials for access tokens; the secret is a reference."""
     health: Mapped[dict[str, Any] | None]
     """The result of the last health check."""
 

@@ -1,12 +1,13 @@
 """Input models of the services of definitions."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, StringConstraints
 
 from definitions.tasks import SdkOptions, TaskDefinition
 from domain.addresses import MAX_URL_LENGTH
 from domain.agents import LONGEST_SLUG, SLUG, AgentExecutor
+from domain.mcp_auth import Algorithm
 from domain.schedules import OverlapPolicy
 from domain.secrets import HOST, NAME
 from services.definitions.updates import partial_of
@@ -176,6 +177,40 @@ Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=MAX_VALUES)]
 EnvironmentVariables = Annotated[dict[VariableName, Value], Field(max_length=MAX_VALUES)]
 
 
+class McpAuth(Body):
+    """How Perdure gets access tokens for a server: as a client of its authorization server.
+
+    The grant is client credentials. The client proves itself with its secret, or signs assertions
+    with its private key (RFC 7523). The authorization server is found by the MCP server's metadata.
+    """
+
+    type: Literal["client_credentials", "private_key_jwt"]
+    client_id: Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[!-~ ]+$")]
+    secret: Annotated[
+        str,
+        Field(
+            max_length=100,
+            description="The client's secret or its private key (PEM), as `secret://name`. It must "
+            "be allowed for the host of the token endpoint.",
+        ),
+    ]
+    issuer: Annotated[
+        Url | None,
+        Field(description="The only authorization server to use; by default, as the server says."),
+    ] = None
+    scope: Annotated[
+        str | None,
+        Field(
+            max_length=1_024,
+            pattern=r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$",
+            description="By default, what the server asks for.",
+        ),
+    ] = None
+    algorithm: Annotated[Algorithm, Field(description="Of signatures with a private key.")] = (
+        "RS256"
+    )
+
+
 class McpConnection(Body):
     """How an MCP server is reached: by its URL, or by a command (admins only)."""
 
@@ -193,6 +228,7 @@ class McpConnection(Body):
     args: Arguments = ()
     headers: Headers = Field(default_factory=dict)
     env: EnvironmentVariables = Field(default_factory=dict)
+    auth: McpAuth | None = None
 
 
 class McpServerCreate(McpConnection):

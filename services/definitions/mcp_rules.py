@@ -92,7 +92,7 @@ def connection_problems(
         return
     kind = "command" if connection.url is None else "url"
     yield from _transport_problems(connection, kind, loc)
-    for field in ("headers",) if kind == "command" else ("args", "env"):
+    for field in ("headers", "auth") if kind == "command" else ("args", "env"):
         if getattr(connection, field):
             msg = f"A server with a {kind} has no {field}; leave it out."
             yield FieldProblem((*loc, field), msg)
@@ -100,10 +100,29 @@ def connection_problems(
         if name.lower() in RESERVED_HEADERS:
             msg = "Perdure sets this header itself; leave it out."
             yield FieldProblem((*loc, "headers", name), msg)
+    yield from _auth_problems(connection, loc, check_url)
     variables = list(_variable_problems(connection, loc))
     yield from variables
     if connection.url is not None and not variables:
         yield from url_problems(connection.url, (*loc, "url"), check_url)
+
+
+def _auth_problems(
+    connection: McpConnection, loc: Location, check_url: CheckUrl
+) -> Iterator[FieldProblem]:
+    """Yield what is wrong with the credentials for access tokens."""
+    auth = connection.auth
+    if auth is None:
+        return
+    for name in connection.headers:
+        if name.lower() == "authorization":
+            msg = "The access token is sent in this header; leave the header or auth out."
+            yield FieldProblem((*loc, "headers", name), msg)
+    if reference_in(auth.secret) != auth.secret:
+        msg = "Store the value with `perdure secrets set NAME`, and write secret://NAME."
+        yield FieldProblem((*loc, "auth", "secret"), msg, "literal_secret")
+    if auth.issuer is not None:
+        yield from url_problems(auth.issuer, (*loc, "auth", "issuer"), check_url)
 
 
 def _transport_problems(

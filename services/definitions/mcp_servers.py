@@ -25,7 +25,7 @@ from services.definitions.resources import NamedResource
 from services.ports import CheckHealth
 from services.unit_of_work import Services, UnitOfWork
 
-CONNECTION_FIELDS = frozenset({"url", "command", "args", "headers", "env"})
+CONNECTION_FIELDS = frozenset({"url", "command", "args", "headers", "env", "auth"})
 """If one of these changes, the result of the last health check is out of date."""
 
 
@@ -82,6 +82,7 @@ class McpServers(NamedResource[McpServerRow, McpServerCreate]):
             "command": row.command,
             "headers": sorted(row.headers),
             "env": sorted(row.env),
+            "auth": row.auth and {name: row.auth[name] for name in ("type", "client_id")},
             "is_public": row.is_public,
             "is_trusted": row.is_trusted,
         }

@@ -365,6 +365,9 @@ async def test_a_name_that_changes_before_the_session_is_closed_is_no_error(shop
 
 
 URL = "https://x.example.com/mcp"
+AUTH = {"type": "client_credentials", "client_id": "perdure", "secret": "secret://client"}
+AUTH_HEADER = {"authorization": "Bearer secret://a"}
+INTERNAL = "http://169.254.169.254/"
 
 
 @pytest.mark.parametrize(
@@ -374,6 +377,7 @@ URL = "https://x.example.com/mcp"
         {"type": "streamable-http", "url": URL, "description": "The shop."},
         {"type": "streamableHttp", "url": URL, "headers": {"X-Team": "blue"}},
         {"type": None, "url": URL},
+        {"url": URL, "auth": {**AUTH, "scope": "tools all", "issuer": "https://a.example.com/x"}},
     ],
 )
 async def test_both_places_accept_the_same_fields(client: Client, server: dict[str, Any]) -> None:
@@ -407,6 +411,15 @@ SSE = "The transport sse is not supported"
         ({"url": URL, "env": {"A": "b"}}, ["env"], "leave it out"),
         ({"command": "sh", "headers": {"A": "b"}}, ["headers"], "leave it out"),
         ({"command": "sh", "args": "-v"}, ["args"], "Enter a list."),
+        ({"command": "sh", "auth": AUTH}, ["auth"], "leave it out"),
+        ({"url": URL, "auth": {**AUTH, "secret": "plain"}}, ["auth", "secret"], "secret://NAME"),
+        ({"url": URL, "auth": {**AUTH, "issuer": INTERNAL}}, ["auth", "issuer"], "not a public"),
+        (
+            {"url": URL, "auth": {**AUTH, "type": "password"}},
+            ["auth", "type"],
+            "client_credentials",
+        ),
+        ({"url": URL, "auth": AUTH, "headers": AUTH_HEADER}, ["headers", "authorization"], "token"),
         ({"command": "sh", "args": [5]}, ["args", 0], "valid string"),
         ({"url": URL, "disabled": True}, ["disabled"], "does not exist"),
         ({"url": URL, "_comment": "x"}, ["_comment"], "leave it out"),

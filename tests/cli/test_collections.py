@@ -157,6 +157,21 @@ async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Comman
     assert "mcp-servers list" in refused(await perdure("mcp-servers", "show", "shop"))
 
 
+async def test_a_server_gets_and_loses_credentials_for_tokens(perdure: Command) -> None:
+    made = ("mcp-servers", "create", "shop", "--url", "https://mcp.example.com/mcp")
+    client = ("--client-id", "perdure")
+    assert "--private-key" in refused(await perdure(*made, *client))
+    ok(await perdure(*made, *client, "--private-key", "secret://key", "--algorithm", "ES256"))
+    shown = parse_json(await perdure("mcp-servers", "show", "shop", "--json"))["auth"]
+    assert (shown["type"], shown["secret"]) == ("private_key_jwt", "secret://key")
+    secret = ("--client-secret", "secret://new", "--scope", "a b")
+    changed = await perdure("mcp-servers", "update", "shop", *client, *secret, "--json")
+    auth = parse_json(changed)["auth"]
+    assert (auth["type"], auth["scope"]) == ("client_credentials", "a b")
+    dropped = await perdure("mcp-servers", "update", "shop", "--drop", "auth", "--json")
+    assert parse_json(dropped)["auth"] is None
+
+
 async def test_a_health_check_ends_with_what_it_finds(perdure: Command) -> None:
     app = FastAPI()
 
