@@ -142,6 +142,7 @@ def mcp_tools_of(settings: Settings, services: Services, outbound: Outbound) -> 
     reach = McpSettings(
         resolve=partial(resolve_server, services),
         open_client=outbound.open_client,
+        send=outbound.send,
         programs=settings.mcp_programs,
     )
     return McpTools(toolbox, reach, limits)

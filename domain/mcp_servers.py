@@ -3,8 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 from uuid import UUID
+
+from domain.mcp_auth import ClientCredentials, OpenSecret
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +22,15 @@ class ResolvedServer:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     server_id: UUID | None = None
     is_trusted: bool = False
+    credentials: ClientCredentials | None = None
+    secret_version: str | None = None
+    """When the secret of the credentials was changed."""
+    open_secret: OpenSecret | None = field(default=None, repr=False, compare=False)
 
     @property
     def fingerprint(self) -> str:
         """The hash of everything that a connection depends on, including the values of secrets."""
-        parts = [self.url, sorted(self.headers.items())]
+        parts: list[Any] = [self.url, sorted(self.headers.items())]
+        if self.credentials is not None:
+            parts += [asdict(self.credentials), self.secret_version]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -9,9 +9,8 @@ checks addresses. Tokens stay in memory and are never logged.
 import asyncio
 import base64
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx2
@@ -31,7 +30,7 @@ from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_serv
 from pydantic import BaseModel, Field, ValidationError
 
 from domain.errors import McpServerError
-from domain.mcp_auth import ClientCredentials
+from domain.mcp_auth import ClientCredentials, HttpAnswer, OpenSecret, Send
 from domain.text import clean, harmless
 
 RENEW_BEFORE_SECONDS = 30.0
@@ -46,31 +45,6 @@ MAX_ERROR_CHARACTERS = 300
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 _OK, _UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 200, 401, 403, 500
-
-
-class HttpAnswer(Protocol):
-    """A response, with a limited body."""
-
-    status: int
-    body: bytes
-
-
-class Send(Protocol):
-    """Sends a request to a checked address (`runtime.outbound.Outbound.send`)."""
-
-    async def __call__(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-    ) -> Any:
-        """Return the response, an `HttpAnswer`."""
-
-
-OpenSecret = Callable[[str], Awaitable[str]]
-"""Returns the secret or the private key for a host, or raises SecretUnusableError."""
 
 
 class AuthorizationServer(BaseModel):

@@ -1,17 +1,22 @@
 """How a worker reaches the MCP servers of an execution, with the secrets of its user."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import httpx2
 
 from domain.errors import McpServerError, SecretsNotConfiguredError, SecretUnusableError
+from domain.mcp_auth import ClientCredentials
 from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import RemoteScope
-from persistence.definitions import named_resources
+from domain.secrets import may_reach, name_in
+from persistence.definitions import named_resources, secrets
 from services.caller import Caller
 from services.definitions import mcp_values
+from services.definitions.mcp_servers import CONNECTION_FIELDS
 from services.unit_of_work import Services, UnitOfWork
 
 
@@ -31,7 +36,8 @@ async def resolve_server(
             if "ref" in entry:
                 return await _registered(work, scope, key, entry["ref"], server_id)
             opener = mcp_values.Opener(work.session, services.secrets, scope.user_id)
-            return await _resolve(opener, key, entry, name=key)
+            server = await _resolve(opener, key, entry, name=key)
+            return await _with_credentials(work, scope.user_id, server, entry)
     except (SecretUnusableError, SecretsNotConfiguredError) as error:
         raise McpServerError(f"MCP server {key!r}: {error.detail}", is_final=True) from error
 
@@ -49,8 +55,46 @@ async def _registered(
             is_final=True,
         )
     opener = mcp_values.Opener(work.session, work.services.secrets, scope.user_id, row.id)
-    entry = {field: getattr(row, field) for field in ("url", "command", "args", "headers", "env")}
-    return await _resolve(opener, key, entry, name=row.name, is_trusted=row.is_trusted)
+    entry = {field: getattr(row, field) for field in CONNECTION_FIELDS}
+    server = await _resolve(opener, key, entry, name=row.name, is_trusted=row.is_trusted)
+    return await _with_credentials(work, scope.user_id, server, entry)
+
+
+async def _with_credentials(
+    work: UnitOfWork, user_id: UUID, server: ResolvedServer, entry: Mapping[str, Any]
+) -> ResolvedServer:
+    """Add the credentials for access tokens, if the server has some.
+
+    Their secret is decrypted when a token is requested, for the host of the token endpoint.
+    """
+    if not entry.get("auth"):
+        return server
+    credentials = ClientCredentials(**entry["auth"])
+    name = name_in(credentials.secret) or ""
+    row = await secrets.find(work.session, user_id, name)
+    if row is None:
+        raise SecretUnusableError(f"There is no secret {name!r}.")
+    return replace(
+        server,
+        credentials=credentials,
+        secret_version=row.updated_at.isoformat(),
+        open_secret=partial(open_secret, work.services, user_id, credentials.secret),
+    )
+
+
+async def open_secret(services: Services, user_id: UUID, reference: str, host: str) -> str:
+    """Return the value of a user's secret that is sent to a host, or proves something to it.
+
+    Raises:
+        SecretUnusableError: it does not exist, or the host may not receive it.
+    """
+    async with services.transaction(Caller.engine()) as work:
+        row, value = await secrets.decrypt(work.session, services.secrets, user_id, reference)
+        if not may_reach(row.hosts, host):
+            raise SecretUnusableError(
+                f"The secret {row.name!r} may not be sent to {host}; add the host to it."
+            )
+    return value
 
 
 async def _resolve(

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import httpx2
 
+from domain.mcp_auth import Send
 from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
 from domain.tool_calls import OnStarted, ToolOutcome
@@ -36,6 +37,8 @@ class McpSettings:
     resolve: ResolveServer
     open_client: Callable[[Mapping[str, str]], httpx2.AsyncClient]
     """Opens an HTTP client for one host, with these headers; it checks addresses."""
+    send: Send
+    """Sends one request to a checked address, for access tokens."""
     programs: tuple[Path, ...] = ()
     """Directories of the host that programs may read."""
 
@@ -62,7 +65,7 @@ class McpTools:
                 await asyncio.to_thread(importlib.import_module, "tools.mcp.servers")
                 from tools.mcp.pool import HttpPool  # noqa: PLC0415 - loads the SDK
 
-                self._pool = HttpPool(self.settings.open_client)
+                self._pool = HttpPool(self.settings.open_client, self.settings.send)
             return self._pool
 
     async def close(self) -> None:

@@ -13,7 +13,9 @@ from uuid import UUID
 
 import httpx2
 
+from domain.mcp_auth import Send
 from domain.mcp_servers import ResolvedServer
+from mcp_client.authorization import AccessTokens, BearerAuth
 from mcp_client.connections import Connection, open_connection
 from mcp_client.http import HttpServer
 
@@ -22,6 +24,9 @@ IDLE_SECONDS = 60.0
 
 MAX_IDLE = 4
 """Of one user and server: what the calls of one turn usually need (chosen)."""
+
+MAX_TOKENS = 1000
+"""Of all users and servers; the one that was used least recently is forgotten (chosen)."""
 
 OpenClient = Callable[[Mapping[str, str]], httpx2.AsyncClient]
 """Opens an HTTP client with these headers, which checks addresses."""
@@ -38,9 +43,14 @@ class _Idle:
 class HttpPool:
     """The connections of one worker."""
 
-    def __init__(self, open_client: OpenClient) -> None:
-        """`open_client` decides which addresses may be reached."""
+    def __init__(self, open_client: OpenClient, send: Send) -> None:
+        """`open_client` and `send` decide which addresses may be reached.
+
+        `send` makes the requests to authorization servers.
+        """
         self._open_client = open_client
+        self._send = send
+        self._tokens: dict[_Key, AccessTokens] = {}
         self._idle: defaultdict[_Key, list[_Idle]] = defaultdict(list)
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -57,6 +67,8 @@ class HttpPool:
         connection = None if fresh else self._take(key)
         if connection is None:
             client = self._open_client(server.headers)
+            if (auth := self._auth(key, server)) is not None:
+                client.auth = auth
             connection = await open_connection(HttpServer(client, server.url or ""), server.key)
         try:
             yield connection
@@ -71,6 +83,18 @@ class HttpPool:
             while self._idle.get(key):
                 self._expire(key, self._idle[key][0])
         await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _auth(self, key: _Key, server: ResolvedServer) -> BearerAuth | None:
+        """The access token of this user for this server, which all connections share."""
+        if server.credentials is None or server.open_secret is None:
+            return None
+        tokens = self._tokens.pop(key, None) or AccessTokens(
+            server.url or "", server.credentials, send=self._send, open_secret=server.open_secret
+        )
+        self._tokens[key] = tokens
+        if len(self._tokens) > MAX_TOKENS:
+            del self._tokens[next(iter(self._tokens))]
+        return BearerAuth(tokens)
 
     def _take(self, key: _Key) -> Connection | None:
         """Return the connection that was used last, if one is still open."""

@@ -57,7 +57,9 @@ class Worker:
         self.outbound = outbound
         limits = ToolLimits()
         toolbox = Toolbox(root, host_id="here", limits=limits)
-        reach = McpSettings(self._resolve, outbound.open_client, _outermost(PROGRAMS))
+        reach = McpSettings(
+            self._resolve, outbound.open_client, outbound.send, _outermost(PROGRAMS)
+        )
         self.mcp = McpTools(toolbox, reach, limits)
 
     async def _resolve(self, scope: RemoteScope, key: str, _: UUID | None) -> ResolvedServer:

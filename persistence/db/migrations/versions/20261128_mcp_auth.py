@@ -1,14 +1,14 @@
 """Credentials with which Perdure gets access tokens for MCP servers.
 
 Revision ID: 20261128_mcp_auth
-Revises: 20261128_trusted_servers
+Revises: 20261128_trusted
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "20261128_mcp_auth"
-down_revision = "20261128_trusted_servers"
+down_revision = "20261128_trusted"
 
 
 def upgrade() -> None:
