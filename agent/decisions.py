@@ -16,6 +16,7 @@ from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
 from domain.json_schemas import SchemaEvaluator
 from domain.mcp_tools import read_pins, spec_of
+from domain.remote_waits import DECLINED_RESPONSE, RemoteQuestion
 from domain.steps import (
     Failure,
     NewChild,
@@ -194,6 +195,21 @@ class Decider:
                 f"The answer does not match the schema: {problem.msg}" for problem in problems
             ]
         return found[0] if found else None
+
+    async def ask_for_server(
+        self, call: ToolCall, question: RemoteQuestion, now: datetime
+    ) -> Decision:
+        """Ask a person what an MCP server wants to know, as far as the task's policy allows."""
+        people = self._snapshot.people
+        if question.schema is not None and await self._schemas.schema_problems(
+            self._snapshot.user_id, question.schema
+        ):
+            text = "The server asks a person with a form whose schema can't be used."
+            return Decision(refuse(call, ToolCallStatus.FAILED, text))
+        if people.mode == "deny":
+            return Decision(input_requests.continue_call(call, DECLINED_RESPONSE))
+        server = self.pinned[call.name].server
+        return self._ask(call, input_requests.remote_request(call, server, question, people, now))
 
     def _ask(self, call: ToolCall, request: NewRequest) -> Decision:
         wanted = f"{request.title} {call.reason}" if call.reason else request.title

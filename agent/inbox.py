@@ -1,7 +1,8 @@
 """Applying signals, answers and expiries to the run state. Pure: state in, step out."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from agent import events, input_requests
 from agent.state import RunState
@@ -9,7 +10,8 @@ from agent.subtasks import describe_result
 from domain.answers import read_default
 from domain.errors import ErrorCode
 from domain.events import Event
-from domain.people import RequestKind
+from domain.people import QUESTIONS, RequestKind
+from domain.remote_waits import EXPIRED_RESPONSE, read_response
 from domain.steps import (
     ChildResult,
     Failure,
@@ -103,8 +105,16 @@ def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) 
         return _answer_about_execution(request)
     call = state.calls.get(request.tool_call_id)
     if call is not None:  # an operator's reset may have superseded it
-        calls.append(input_requests.apply_answer(call, request.kind, request.answer))
+        calls.append(_answered(call, request, request.answer))
     return None
+
+
+def _answered(call: ToolCall, request: OpenRequest, answer: Mapping[str, Any]) -> ToolCall:
+    """The call after an answer: a question of an MCP server is answered by continuing the call."""
+    if call.remote_state is None or request.kind not in QUESTIONS:
+        return input_requests.apply_answer(call, request.kind, answer)
+    response = read_response(answer, has_schema=request.schema is not None)
+    return input_requests.continue_call(call, response)
 
 
 def is_finish(request: OpenRequest) -> bool:
@@ -194,7 +204,7 @@ async def _expire(
         answer = read_default(request.default_answer)
         decision = answer.get("decision")
         if problem is None and call is not None and decision not in REFUSALS:
-            return input_requests.apply_answer(call, request.kind, answer)
+            return _answered(call, request, answer)
         if problem is None and call is None and decision == "finish":
             state.must_finish_early = True
             return None
@@ -205,4 +215,11 @@ async def _expire(
             reason = f"The task's default answer does not fit: {problem}"
         elif message := answer.get("message"):
             reason = f"The task's default answer is: {message}"
-    return missing if call is None else input_requests.apply_expiry(call, request.kind, reason)
+    return missing if call is None else _expired(call, request, reason)
+
+
+def _expired(call: ToolCall, request: OpenRequest, reason: str) -> ToolCall:
+    """The call without an answer: its MCP server learns that no person has decided."""
+    if call.remote_state is None or request.kind not in QUESTIONS:
+        return input_requests.apply_expiry(call, request.kind, reason)
+    return input_requests.continue_call(call, EXPIRED_RESPONSE)

@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.ids import new_id
 from domain.people import QUESTIONS, InputPolicy, RequestKind, is_empty
+from domain.remote_waits import RemoteQuestion, respond
 from domain.steps import NewRequest, OpenRequest, ToolCall, ToolCallStatus
 
 INTERRUPTED = (
@@ -29,6 +30,9 @@ EFFECT_CHECK = (
 )
 
 EXPIRED = "No answer came in time."
+
+LONGEST_TITLE = 200
+"""Characters of a question's first line (chosen: one or two lines on a page)."""
 
 LONGEST_INPUT = 2_000
 """Characters of a changed input that the model gets with the result (chosen: a long command)."""
@@ -78,6 +82,33 @@ def effect_check_request(call: ToolCall, policy: InputPolicy, now: datetime) -> 
         input_sha256=hashlib.sha256(call.input_to_run.encode()).digest(),
         **request_bounds(policy, now),
     )
+
+
+def remote_request(
+    call: ToolCall, server: str, question: RemoteQuestion, policy: InputPolicy, now: datetime
+) -> NewRequest:
+    """The request for what an MCP server asks during a call."""
+    title, _, rest = question.message.partition("\n")
+    body = [f"The MCP server {server!r} asks this while {call.name} runs."]
+    if len(title) > LONGEST_TITLE or rest:
+        body.append(question.message)
+    if question.url is not None:
+        body.append(f"Open {question.url}\n\nAnswer here when you have finished there.")
+    return NewRequest(
+        id=new_id(),
+        kind=RequestKind.QUESTION if question.schema is None else RequestKind.FORM,
+        title=title[:LONGEST_TITLE],
+        body="\n\n".join(body),
+        schema=question.schema,
+        tool_call_id=call.id,
+        **request_bounds(policy, now),
+    )
+
+
+def continue_call(call: ToolCall, response: Mapping[str, Any]) -> ToolCall:
+    """The call with a response for its MCP server; it runs as soon as it may."""
+    state = respond(call.remote_state or {}, response)
+    return replace(call, status=ToolCallStatus.READY, remote_state=state)
 
 
 def spend_limit_request(detail: str, policy: InputPolicy, now: datetime) -> NewRequest:

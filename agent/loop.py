@@ -15,6 +15,8 @@ from domain.json_schemas import SchemaEvaluator
 from domain.outcomes import Outcome, Stop
 from domain.steps import Failure, Snapshot
 
+ENDED_EARLY = frozenset({Outcome.CANCELLED, Outcome.FAILED})
+
 MAX_STALLED_ATTEMPTS = 5
 """Attempts without a new step before the execution fails (design.md, section 5)."""
 
@@ -79,6 +81,8 @@ class Loop:
                 await tools.record_interrupted_calls()
                 continue
             if stop is not None:
+                if stop.outcome in ENDED_EARLY:
+                    await tools.cancel_remote()
                 return stop
 
     def _parts(self, snapshot: Snapshot) -> tuple[Attempt, ToolTurn, ModelTurn]:

@@ -77,8 +77,15 @@ class RemoteTools(Protocol):
         ...
 
     async def run(self, call: RemoteCall, *, on_started: OnStarted) -> ToolOutcome:
-        """Run one call. A failure of the server, or a changed tool, is an error outcome."""
+        """Run one call, or continue it if it has a state.
+
+        A failure of the server, or a changed tool, is an error outcome. An outcome with a `wait`
+        is none yet: its state is recorded before the call is continued.
+        """
         ...
+
+    async def cancel(self, call: RemoteCall) -> None:
+        """Ask the server to cancel the task of a call that is not continued, if it has one."""
 
 
 class Store(Protocol):

@@ -163,9 +163,11 @@ class RunState:
         return min(times, default=None)
 
     def expired_timers(self, now: datetime) -> Sequence[ToolCall]:
-        """The model's timers that have expired, settled."""
+        """The calls whose time is reached: the model's timers are settled, others continue."""
         return [
             replace(call, status=ToolCallStatus.SUCCEEDED, output="The time is reached.")
+            if call.remote_state is None
+            else replace(call, status=ToolCallStatus.READY, wakes_at=None)
             for call in self.calls_in(ToolCallStatus.WAITING_FOR_TIME)
             if call.wakes_at is not None and call.wakes_at <= now
         ]

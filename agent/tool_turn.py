@@ -14,8 +14,9 @@ from agent.subtasks import limit_problem
 from agent.tool_pinning import scope_of
 from domain.engine_tools import DELEGATE
 from domain.events import Event, artifact_saved
-from domain.mcp_tools import RemoteCall
+from domain.mcp_tools import PinnedTool, RemoteCall
 from domain.outcomes import Outcome, Stop
+from domain.remote_waits import RemoteWait, is_task
 from domain.states import ExecutionStatus
 from domain.steps import Failure, NewArtifact, StatusChange, Step, ToolCall, ToolCallStatus
 from domain.tool_calls import (
@@ -179,19 +180,59 @@ class ToolTurn:
                 return
 
             async def on_started(process: ProcessIdentity | None) -> None:
-                await self._record_start(call, process)
+                await self._record_start(self._state.calls[call.id], process)
 
-            outcome = await self._run_tool(call, on_started)
+            outcome: ToolOutcome | None = await self._run_tool(call, on_started)
+            while outcome is not None and outcome.wait is not None:
+                is_next = await self._record_wait(self._state.calls[call.id], outcome.wait)
+                outcome = None
+                if is_next and self._attempt.may_start_tool():
+                    outcome = await self._run_tool(self._state.calls[call.id], on_started)
             self._state.tool = None
-            await self._record_outcome(call, outcome)
+            if outcome is not None:
+                await self._record_outcome(call, outcome)
+
+    async def _record_wait(self, call: ToolCall, wait: RemoteWait) -> bool:
+        """Record how an MCP server's call continues; return whether it continues now."""
+        now = datetime.now(UTC)
+        waiting = replace(call, status=ToolCallStatus.READY, remote_state=wait.state)
+        if wait.question is not None:
+            decision = await self._decider.ask_for_server(waiting, wait.question, now)
+            await self._attempt.write(self._step([decision], new=False))
+            return decision.call.status is ToolCallStatus.READY
+        pause = wait.held_pause(now)
+        if pause is None:
+            wakes_at = self._state.limit_to_deadline(wait.wakes_at)
+            waiting = replace(waiting, status=ToolCallStatus.WAITING_FOR_TIME, wakes_at=wakes_at)
+        if waiting != call:
+            self._state.put_calls([waiting])
+            await self._attempt.write(Step(tool_calls=[waiting]))
+        await asyncio.sleep(pause or 0)
+        return pause is not None
+
+    async def cancel_remote(self) -> None:
+        """Ask MCP servers to cancel the tasks of calls without an outcome: the execution ends."""
+        calls = [
+            self._remote_call(call, self._decider.pinned[call.name])
+            for call in self._state.calls.values()
+            if is_task(call.remote_state) and not call.status.is_settled
+        ]
+        await asyncio.gather(*(self._remote.cancel(call) for call in calls))
 
     async def _run_tool(self, call: ToolCall, on_started: OnStarted) -> ToolOutcome:
         tool = self._decider.pinned.get(call.name)
         if tool is None:
             return await self._tools.run(self._invocation(call), on_started=on_started)
-        tool_input = json.loads(call.input_to_run)
-        remote_call = RemoteCall(scope_of(self._state.snapshot), tool, call.tool_use_id, tool_input)
-        return await self._remote.run(remote_call, on_started=on_started)
+        return await self._remote.run(self._remote_call(call, tool), on_started=on_started)
+
+    def _remote_call(self, call: ToolCall, tool: PinnedTool) -> RemoteCall:
+        return RemoteCall(
+            scope_of(self._state.snapshot),
+            tool,
+            call.tool_use_id,
+            json.loads(call.input_to_run),
+            call.remote_state,
+        )
 
     def _invocation(self, call: ToolCall) -> ToolInvocation:
         snapshot = self._state.snapshot

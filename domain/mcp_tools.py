@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.permissions import Permissions
+from domain.remote_waits import RemoteState
 from domain.text import clean
 from domain.tool_calls import ToolEffect, ToolSpec
 
@@ -115,6 +116,8 @@ class RemoteCall:
     tool: PinnedTool
     tool_use_id: str
     input: Mapping[str, Any]
+    state: RemoteState | None = None
+    """What continues a call that was made before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from domain.limits import Limits
 from domain.model_calls import Prefix, Usage
 from domain.people import InputPolicy, RequestKind
 from domain.permissions import Permissions
+from domain.remote_waits import RemoteState
 from domain.states import ExecutionStatus
 from domain.tool_calls import ProcessIdentity, ToolEffect
 
@@ -133,6 +134,8 @@ class ToolCall:
     wakes_at: datetime | None = None
     process: ProcessIdentity | None = None
     output_artifact_id: UUID | None = None
+    remote_state: RemoteState | None = None
+    """What continues a call of an MCP server that has not answered (domain/remote_waits.py)."""
 
     @property
     def input_to_run(self) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.remote_waits import RemoteWait
+
 
 class ToolEffect(StrEnum):
     """What a call can change; it decides what happens to a call that a crash interrupted."""
@@ -110,3 +112,5 @@ class ToolOutcome:
     artifacts: Sequence[SavedFile] = field(default_factory=tuple)
     is_changed: bool = False
     """Whether the tool was not called, because it is not the one that was pinned."""
+    wait: RemoteWait | None = None
+    """Set if there is no outcome yet."""

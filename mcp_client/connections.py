@@ -5,23 +5,25 @@ began, while the calls come from the tasks of executions.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import mcp_types as types
 from mcp import MCPError
 from mcp.client import Client
 from mcp.shared.dispatcher import ProgressFnT
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from domain.errors import McpServerError
 from domain.mcp_tools import RemoteTool
 from domain.text import clean, harmless
 from mcp_client.listing import list_all
+from mcp_client.tasks import CALL_RESULT, CallResult, TaskParams, TaskRequest, Tasks, TaskState
 
 CLIENT_INFO = types.Implementation(name="perdure", version="1")
 
@@ -33,6 +35,13 @@ LIST_SECONDS = 30.0
 
 LIST_VALID_SECONDS = 60.0
 """A list that is younger is not read again, unless the server says that it changed (chosen)."""
+
+TASK_SECONDS = 20.0
+"""For a request about a task, which only reads or notes something (chosen)."""
+
+LINKS_SECONDS = 15.0
+MAX_LINKS = 8
+"""Resources to which a result links, and which are read: in all, and how many (chosen)."""
 
 MAX_ERROR_CHARACTERS = 1000
 """Of a text in which a server describes an error (chosen)."""
@@ -46,8 +55,7 @@ _CAUSE_SECONDS = 0.5
 _PLACEHOLDERS = frozenset({"Server returned an error response", "Not Found", "Session terminated"})
 """What the SDK says of HTTP errors, whose status the transport knows."""
 
-CallResult = types.CallToolResult | types.InputRequiredResult
-_RESULT: TypeAdapter[CallResult] = TypeAdapter(CallResult)
+ResultT = TypeVar("ResultT", bound=BaseModel)
 
 OnProgress = ProgressFnT
 """Receives progress, total and message."""
@@ -86,10 +94,15 @@ class ServerFacts:
 class Connection:
     """A negotiated connection. `open_connection` makes one."""
 
-    def __init__(self, transport: Transport, label: str) -> None:
-        """`label` names the server in errors."""
+    def __init__(self, transport: Transport, label: str, *, is_resumable: bool) -> None:
+        """`label` names the server in errors.
+
+        `is_resumable`: another connection can continue a call, so the server may answer with a
+        task, or ask for input.
+        """
         self._transport = transport
         self._label = label
+        self._is_resumable = is_resumable
         self._closing = asyncio.Event()
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._tools: Sequence[RemoteTool] | None = None
@@ -105,6 +118,8 @@ class Connection:
             _Streams(self._transport),
             client_info=CLIENT_INFO,
             message_handler=self._on_message,
+            elicitation_callback=_dismiss if self._is_resumable else None,
+            extensions=[Tasks()] if self._is_resumable else None,
             cache=None,
         )
         try:
@@ -206,18 +221,54 @@ class Connection:
         *,
         seconds: float,
         on_progress: OnProgress | None = None,
+        request_state: str | None = None,
+        responses: Mapping[str, Any] | None = None,
     ) -> CallResult:
         """Call a tool. Cancelling ends the request; the connection is then abandoned.
+
+        `request_state` and `responses` continue a call for which the server asked for input.
 
         Raises:
             McpServerError: there is no result; whether the call took effect is not known.
         """
-        params = types.CallToolRequestParams(name=name, arguments=dict(arguments))
+        params = types.CallToolRequestParams.model_validate(
+            {
+                "name": name,
+                "arguments": dict(arguments),
+                "requestState": request_state,
+                "inputResponses": responses and dict(responses),
+            }
+        )
         # `Client.call_tool` would match the result with the server's schema in this process.
+        request = types.CallToolRequest(params=params)
+        return await self._send(request, CALL_RESULT, seconds, on_progress)
+
+    async def task(
+        self,
+        verb: Literal["get", "update", "cancel"],
+        task_id: str,
+        responses: Mapping[str, Any] | None = None,
+    ) -> TaskState:
+        """Read a task, send responses to its requests for input, or ask to cancel it.
+
+        Raises:
+            McpServerError: the server can't be reached, or there is no such task.
+        """
+        params = TaskParams(task_id=task_id, input_responses=responses and dict(responses))
+        request = TaskRequest(method=f"tasks/{verb}", params=params)
+        return await self._send(request, TypeAdapter(TaskState), TASK_SECONDS)
+
+    async def _send(
+        self,
+        request: types.Request[Any, Any],
+        result: TypeAdapter[ResultT],
+        seconds: float,
+        on_progress: OnProgress | None = None,
+    ) -> ResultT:
         try:
             return await self._ready.result().session.send_request(
-                types.CallToolRequest(params=params),
-                _RESULT,
+                request,
+                result,
                 request_read_timeout_seconds=seconds,
                 progress_callback=on_progress,
             )
@@ -226,6 +277,18 @@ class Connection:
                 raise self._error(None, f"It did not answer within {seconds:g} s.") from error
             await self._wait_for_cause(error)
             raise self._error(error) from error
+
+    async def read_linked(self, uris: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Return the contents of resources, without those that can't be read in time."""
+        found: dict[str, Sequence[Any]] = {}
+        client = self._ready.result()
+        if client.server_capabilities.resources is None:
+            return found
+        with contextlib.suppress(TimeoutError, MCPError, ValidationError, ValueError):
+            async with asyncio.timeout(LINKS_SECONDS):
+                for uri in uris[:MAX_LINKS]:
+                    found[uri] = (await client.session.read_resource(uri)).contents
+        return found
 
     async def _on_message(self, message: object) -> None:
         if isinstance(message, types.ToolListChangedNotification):
@@ -269,16 +332,22 @@ class _Streams:
 
 
 async def open_connection(
-    transport: Transport, label: str, *, seconds: float = OPEN_SECONDS
+    transport: Transport, label: str, *, is_resumable: bool = False, seconds: float = OPEN_SECONDS
 ) -> Connection:
     """Connect and negotiate the revision of the protocol.
 
     Raises:
         McpServerError: the server can't be reached, or does not speak the protocol.
     """
-    connection = Connection(transport, label)
+    connection = Connection(transport, label, is_resumable=is_resumable)
     await connection.wait_until_open(seconds)
     return connection
+
+
+async def _dismiss(context: object, params: types.ElicitRequestParams) -> types.ElicitResult:
+    """Dismiss a question that an older server asks during a call: a person takes too long."""
+    del context, params
+    return types.ElicitResult(action="cancel")
 
 
 def _refusal(error: BaseException | None) -> str | None:

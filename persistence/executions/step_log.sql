@@ -110,6 +110,7 @@ updated_tool_calls AS (
         reason = t.reason,
         output = t.output, is_error = t.is_error, child_execution_id = t.child_execution_id,
         output_artifact_id = t.output_artifact_id, host_id = t.host_id,
+        wakes_at = t.wakes_at, remote_state = t.remote_state,
         process_group = t.process_group, process_started_ticks = t.started_ticks,
         started_at = CASE WHEN t.status = 'started' THEN clock_timestamp()
             ELSE tool_calls.started_at END,
@@ -117,7 +118,7 @@ updated_tool_calls AS (
     FROM execution, json_to_recordset(CAST(:tool_calls AS json)) AS t (id uuid, status text,
         effect text, approved_input text, reason text, output text, is_error bool, child_execution_id uuid,
         output_artifact_id uuid, host_id text, process_group int, started_ticks bigint,
-        is_settled bool)
+        wakes_at timestamptz, remote_state json, is_settled bool)
     WHERE tool_calls.execution_id = execution.id AND tool_calls.turn = :turn
         AND tool_calls.id = t.id
 )

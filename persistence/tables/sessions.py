@@ -158,6 +158,8 @@ class ToolCallRow(Row):
     output_artifact_id: Mapped[UUID | None]
     child_execution_id: Mapped[UUID | None]
     wakes_at: Mapped[datetime | None]
+    remote_state: Mapped[dict[str, Any] | None]
+    """What continues a call that an MCP server has not answered."""
     host_id: Mapped[str | None]
     process_group: Mapped[int | None]
     process_started_ticks: Mapped[int | None] = mapped_column(BigInteger)

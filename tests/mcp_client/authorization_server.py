@@ -20,6 +20,8 @@ class AuthorizationServer:
     """Issues tokens at `/tokens`, and serves `/mcp` to those who send one. `url` is its address."""
 
     url: str = ""
+    resource: str = ""
+    """The MCP server; by default the one at `/mcp`."""
     seconds: int = 3600
     scope: str | None = None
     """What `/mcp` requires in addition to any token."""
@@ -45,7 +47,7 @@ class AuthorizationServer:
 
     async def _resource(self) -> dict[str, Any]:
         return {
-            "resource": f"{self.url}/mcp",
+            "resource": self.resource or f"{self.url}/mcp",
             "authorization_servers": [f"{self.url}/issuer"],
             "scopes_supported": ["tools"],
         }
@@ -68,7 +70,7 @@ class AuthorizationServer:
             error = {"error": "invalid_client", "error_description": "no such client"}
             return JSONResponse(error, status_code=401)
         assert fields["grant_type"] == "client_credentials"
-        assert fields["resource"] == f"{self.url}/mcp"
+        assert fields["resource"] == self.resource or f"{self.url}/mcp"
         token = f"token-{len(self.requests)}"
         self.tokens[token] = (time.monotonic() + self.seconds, fields.get("scope", ""))
         return JSONResponse(

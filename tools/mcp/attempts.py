@@ -106,6 +106,10 @@ class AttemptServers:
         """Run one call. A failure of the server is an error outcome."""
         return await (await self._open()).run(call, on_started=on_started)
 
+    async def cancel(self, call: RemoteCall) -> None:
+        """Ask the server to cancel the task of a call, if it has one."""
+        await (await self._open()).cancel(call)
+
     async def _open(self) -> "AttemptConnections":
         if self._connections is None:
             pool = await self._servers.pool()

@@ -69,7 +69,9 @@ class HttpPool:
             client = self._open_client(server.headers)
             if (auth := self._auth(key, server)) is not None:
                 client.auth = auth
-            connection = await open_connection(HttpServer(client, server.url or ""), server.key)
+            connection = await open_connection(
+                HttpServer(client, server.url or ""), server.key, is_resumable=True
+            )
         try:
             yield connection
         except BaseException:

@@ -1,29 +1,55 @@
-"""Results of MCP tools as text for the model, within the limits of other tools."""
+"""Results of MCP tools: text for the model, within the limits of other tools, and files."""
 
+import base64
+import binascii
 import json
-from collections.abc import Iterator
+import mimetypes
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import mcp_types as types
 
-from domain.tool_calls import ToolOutcome
-from mcp_client.connections import CallResult
+from domain.tool_calls import SavedFile, ToolOutcome
 from tools.limits import ToolLimits
 from tools.output import Spool, printable, show
 
-INPUT_WANTED = (
-    "The server asks for input before it answers, and no person can be asked for this tool. It may "
-    "have done a part of the work."
-)
+MAX_FILES = 20
+"""Files of one result that are saved (chosen)."""
+
+MAX_FILE_NAME = 255
+
+Contents = types.TextResourceContents | types.BlobResourceContents
+Linked = Mapping[str, Sequence[Contents]]
+"""The contents of resources to which a result links, by their URI."""
+
+_BINARY = "application/octet-stream"
+_MEDIA_TYPE = re.compile(r"[!-~]{1,100}/[!-~][ -~]{0,99}")
 
 
-def outcome_of(result: CallResult, private: Path, limits: ToolLimits) -> ToolOutcome:
-    """Return what the model reads; a longer text is also a file for the store. Blocking."""
-    if isinstance(result, types.InputRequiredResult):
-        return ToolOutcome(INPUT_WANTED, is_error=True)
-    text = printable("\n".join(_texts(result)) or "(no output)")
-    return _within_limits(text, private, limits, is_error=result.is_error)
+def outcome_of(
+    result: types.CallToolResult, linked: Linked, private: Path, limits: ToolLimits
+) -> ToolOutcome:
+    """Return what the model reads; pictures, sounds and resources are files for the store.
+
+    Blocking. A text that is too long is a file, too.
+    """
+    files = _Files(private, limits)
+    texts = [files.describe(block, linked) for block in result.content]
+    if result.structured_content is not None and not texts:
+        # Otherwise the texts say the same: a server repeats the structured content as text.
+        texts = [json.dumps(result.structured_content, ensure_ascii=False)]
+    text = printable("\n".join(texts) or "(no output)")
+    outcome = _within_limits(text, private, limits, is_error=result.is_error)
+    return replace(outcome, artifacts=tuple(files.saved))
+
+
+def links_of(result: types.CallToolResult) -> Sequence[str]:
+    """Return the URIs of the resources to which a result links, each once."""
+    blocks = [block for block in result.content if isinstance(block, types.ResourceLink)]
+    return list(dict.fromkeys(str(block.uri) for block in blocks))
 
 
 def _within_limits(text: str, private: Path, limits: ToolLimits, *, is_error: bool) -> ToolOutcome:
@@ -36,27 +62,72 @@ def _within_limits(text: str, private: Path, limits: ToolLimits, *, is_error: bo
         return ToolOutcome(shown.text, is_error=is_error, whole_output=spool.save(is_text=True))
 
 
-def _texts(result: types.CallToolResult) -> Iterator[str]:
-    """Yield the texts of a result. Structured content repeats them, unless there are none."""
-    texts = [text for block in result.content if (text := _text(block)) is not None]
-    if result.structured_content is not None and not texts:
-        yield json.dumps(result.structured_content, ensure_ascii=False)
-    yield from texts
+class _Files:
+    """Saves the parts of a result that are no text, and describes all parts."""
 
+    def __init__(self, private: Path, limits: ToolLimits) -> None:
+        self._private = private
+        self._limits = limits
+        self.saved: list[SavedFile] = []
 
-def _text(block: types.ContentBlock) -> str | None:
-    match block:
-        case types.TextContent():
-            return block.text
-        case types.ResourceLink():
-            return _joined("Resource link", block.name, block.uri, block.description)
-        case types.EmbeddedResource(resource=types.TextResourceContents() as resource):
-            return f"[Resource {resource.uri}]\n{resource.text}"
-        case types.EmbeddedResource(resource=resource):
-            return f"[Resource {resource.uri}: binary content, not shown]"
-        case types.ImageContent() | types.AudioContent():
-            return f"[{block.mime_type}: {len(block.data) * 3 // 4:,} bytes, not shown]"
+    def describe(self, block: types.ContentBlock, linked: Linked) -> str:
+        """Return a part as text for the model."""
+        match block:
+            case types.TextContent():
+                return block.text
+            case types.ImageContent() | types.AudioContent():
+                return f"[{self._save_data(block.type, block.mime_type, block.data)}]"
+            case types.EmbeddedResource(resource=types.TextResourceContents() as resource):
+                return f"[Resource {resource.uri}]\n{resource.text}"
+            case types.EmbeddedResource(resource=resource):
+                return f"[Resource {resource.uri}: {self._save_contents(resource, None)}]"
+            case types.ResourceLink():
+                return "\n".join(self._describe_link(block, linked))
 
+    def _describe_link(self, link: types.ResourceLink, linked: Linked) -> Iterator[str]:
+        about = f" ({link.description})" if link.description else ""
+        yield f"[Resource link: {link.name}] {link.uri}{about}"
+        for contents in linked.get(str(link.uri), ()):
+            yield f"[{self._save_contents(contents, link.name)}]"
 
-def _joined(kind: str, name: str, uri: Any, description: str | None) -> str:
-    return f"[{kind}: {name}] {uri}" + (f" ({description})" if description else "")
+    def _save_contents(self, contents: Contents, name: str | None) -> str:
+        uri = str(contents.uri)
+        name = name or unquote(urlsplit(uri).path.rpartition("/")[2]) or "resource"
+        if isinstance(contents, types.TextResourceContents):
+            content = contents.text.encode("utf-8", "replace")
+            return self._save(name, contents.mime_type or "text/plain", content)
+        return self._save_data(name, contents.mime_type or _BINARY, contents.blob)
+
+    def _save_data(self, name: str, media_type: str, data: str) -> str:
+        try:
+            content = base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError):
+            return f"{printable(media_type)[:100]}: not valid base64, left out"
+        return self._save(name, media_type, content)
+
+    def _save(self, name: str, media_type: str, content: bytes) -> str:
+        """Save a file, and return what the model reads of it."""
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            media_type = _BINARY
+        about = f"{media_type}, {len(content):,} bytes"
+        if len(self.saved) == MAX_FILES or len(content) > self._limits.artifact_bytes:
+            return f"{about}: left out, because the result has too many files or this is too large"
+        name = self._choose_name(name, media_type)
+        with Spool(self._private, self._limits.artifact_bytes) as spool:
+            spool.write(content)
+            if spool.discarded_bytes:
+                return f"{about}: left out, because the disk is full"
+            file = spool.save(is_text=False)
+        self.saved.append(replace(file, name=name, media_type=media_type))
+        return f"{about}: saved as the artifact {name}"
+
+    def _choose_name(self, name: str, media_type: str) -> str:
+        """Return a name that no other file of the result has, with an extension."""
+        name = printable(name).replace("/", "_")
+        stem, dot, extension = name.rpartition(".")
+        if not dot or not stem:
+            stem, extension = name, (mimetypes.guess_extension(media_type) or ".bin")[1:]
+        stem = stem[: MAX_FILE_NAME - 40]
+        taken = {file.name for file in self.saved}
+        names = (f"{stem}{n}.{extension[:30]}" for n in ("", *(f"-{n}" for n in range(2, 100))))
+        return next(found for found in names if found not in taken)

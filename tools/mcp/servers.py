@@ -1,23 +1,34 @@
 """Lists and calls tools of MCP servers for one attempt."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import mcp_types as types
+from mcp import MCPError
+
 from domain.errors import McpServerError, PerdureError
 from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, ServerTools
+from domain.remote_waits import RemoteState, RemoteWait, is_task
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolEffect, ToolOutcome
-from mcp_client.connections import CallResult, Connection, open_connection
+from mcp_client.connections import Connection, open_connection
+from mcp_client.tasks import CallResult, TaskState
 from tools.mcp.attempts import McpTools
+from tools.mcp.continuing import ask_next, count_failure, read_answer
+from tools.mcp.failures import UnusableAnswerError
 from tools.mcp.pool import HttpPool
-from tools.mcp.results import outcome_of
+from tools.mcp.results import links_of, outcome_of
 from tools.mcp.stdio import StdioServer
 from tools.output import printable
 
 CALL_SECONDS = 600.0
 """The longest call, as for commands: it has to end within a segment (chosen)."""
+
+CANCEL_SECONDS = 2.0
+"""To cancel a task of the server, while a person waits for the execution's end (chosen)."""
 
 LIST_DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Before each retry at the start of an execution: a server that restarts is back within half a
@@ -94,37 +105,79 @@ class AttemptConnections:
             server = await self._servers.settings.resolve(
                 call.scope, call.tool.server, call.tool.server_id
             )
-            result = await self._call(call, server, sent)
+            return await self._exchange(call, server, sent)
         except _ChangedError as changed:
             return ToolOutcome(changed.sentence, is_error=True, is_changed=True)
         except PerdureError as error:
             if sent.has_failed:
                 raise
-            advice = MAY_HAVE_HAPPENED if sent.is_sent else NOT_SENT
+            if is_task(call.state) and not _is_final(error):
+                return _poll_later(call.state or {}, error)
+            advice = MAY_HAVE_HAPPENED if sent.is_sent or call.state else NOT_SENT
             return ToolOutcome(printable(f"{error.detail} {advice}"), is_error=True)
-        private = self._servers.toolbox.workspaces.private
-        return await asyncio.to_thread(outcome_of, result, private, self._servers.limits)
 
-    async def _call(
+    async def cancel(self, call: RemoteCall) -> None:
+        """Ask the server to cancel the task of a call, if it has one. Failures are ignored."""
+        if not is_task(call.state):
+            return
+        with contextlib.suppress(PerdureError, TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                server = await self._servers.settings.resolve(
+                    call.scope, call.tool.server, call.tool.server_id
+                )
+                async with self._using(call.scope, server) as used:
+                    await _cancel_task(used, call)
+
+    async def _exchange(
         self, call: RemoteCall, server: ResolvedServer, sent: "_Announcement"
-    ) -> CallResult:
-        """Call the tool; once more if the server has only forgotten the session."""
+    ) -> ToolOutcome:
+        """Make or continue the call; once more if the server has only forgotten the session."""
+        if call.state is not None and (wait := ask_next(call.state)) is not None:
+            return ToolOutcome("", wait=wait)
         connection: Connection | None = None
         try:
             async with self._using(call.scope, server) as used:
                 connection = used.connection
-                return await self._call_over(used, call, sent)
+                return await self._exchange_over(used, call, sent)
         except McpServerError:
             if connection is None or not connection.is_expired:
                 raise
         async with self._using(call.scope, server, fresh=True) as used:
-            return await self._call_over(used, call, sent)
+            return await self._exchange_over(used, call, sent)
 
-    async def _call_over(self, used: _Used, call: RemoteCall, sent: "_Announcement") -> CallResult:
+    async def _exchange_over(
+        self, used: _Used, call: RemoteCall, sent: "_Announcement"
+    ) -> ToolOutcome:
+        try:
+            answer = read_answer(call.state, await self._ask(used, call, sent))
+        except UnusableAnswerError as error:
+            with contextlib.suppress(McpServerError):
+                await _cancel_task(used, call)
+            return ToolOutcome(printable(str(error)), is_error=True)
+        if isinstance(answer, RemoteWait):
+            return ToolOutcome("", wait=answer)
+        links = links_of(answer)
+        linked = await used.connection.read_linked(links) if links else {}
+        private = self._servers.toolbox.workspaces.private
+        return await asyncio.to_thread(outcome_of, answer, linked, private, self._servers.limits)
+
+    async def _ask(
+        self, used: _Used, call: RemoteCall, sent: "_Announcement"
+    ) -> CallResult | TaskState:
+        """Poll the task of the call, or call the tool."""
+        state = call.state or {}
+        if is_task(state):
+            if state.get("responses"):
+                await used.connection.task("update", state["task"], state["responses"])
+            return await used.connection.task("get", state["task"])
         await _require_unchanged(used.connection, call.tool)
         await sent.announce(used.process)
         return await used.connection.call_tool(
-            call.tool.remote_name, call.input, seconds=CALL_SECONDS
+            call.tool.remote_name,
+            call.input,
+            seconds=CALL_SECONDS,
+            request_state=state.get("request_state"),
+            responses=state.get("responses"),
         )
 
     # --- connections --------------------------------------------------------------------------
@@ -154,6 +207,26 @@ class AttemptConnections:
             programs=self._servers.settings.programs,
         )
         return _Used(await open_connection(program, server.key), program.identity)
+
+
+async def _cancel_task(used: _Used, call: RemoteCall) -> None:
+    if call.state is not None and is_task(call.state):
+        await used.connection.task("cancel", call.state["task"])
+
+
+def _is_final(error: PerdureError) -> bool:
+    """Whether the server answered, so that polling again has the same result."""
+    cause = error.__cause__
+    is_refused = isinstance(cause, MCPError) and cause.code == types.INVALID_PARAMS
+    return is_refused or not isinstance(error, McpServerError) or error.is_final
+
+
+def _poll_later(state: RemoteState, error: PerdureError) -> ToolOutcome:
+    wait = count_failure(state)
+    if wait is not None:
+        return ToolOutcome("", wait=wait)
+    sentence = f"{error.detail} The task {state['task']} of the server may still run."
+    return ToolOutcome(printable(sentence), is_error=True)
 
 
 class _ChangedError(Exception):

@@ -31,6 +31,11 @@ class InMemoryServer:
     is_down: bool = False
     answer: Answer = echo
     calls: list[dict[str, Any]] = field(default_factory=list)
+    continue_: Answer = echo
+    """Answers a call that is continued, by its state."""
+    states: list[dict[str, Any]] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    """Ids of tasks."""
 
 
 class InMemoryRemoteTools:
@@ -56,10 +61,17 @@ class InMemoryRemoteTools:
         found = {tool.name: tool for tool in server.tools}.get(call.tool.remote_name)
         if found is None or found.sha256 != call.tool.sha256:
             return ToolOutcome("The tool has changed.", is_error=True, is_changed=True)
+        if call.state is not None:
+            server.states.append(dict(call.state))
+            return await server.continue_(dict(call.state))
         if call.tool.effect is not ToolEffect.READ_ONLY:
             await on_started(None)
         server.calls.append(dict(call.input))
         return await server.answer(dict(call.input))
+
+    async def cancel(self, call: RemoteCall) -> None:
+        state = call.state or {}
+        self._server(call.tool.server).cancelled.append(state["task"])
 
     def change(self, key: str) -> None:
         """Change the description of the server's first tool."""

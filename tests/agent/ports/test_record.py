@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -253,6 +254,17 @@ async def test_tool_calls_are_open_until_their_results_are_in_the_transcript(
     )
     await writer.write(Step(tool_calls=[started]))
     snapshot = await stored.record(1, 2).begin()
+    assert list(snapshot.tool_calls) == [started, second]
+    started = replace(
+        started,
+        status=ToolCallStatus.WAITING_FOR_TIME,
+        wakes_at=datetime(2026, 11, 28, 12, tzinfo=UTC),
+        remote_state={"task": "t-1", "responses": {"a": {"action": "decline"}}},
+    )
+    writer = stored.record(1, 3)
+    await writer.begin()
+    await writer.write(Step(tool_calls=[started]))
+    snapshot = await stored.record(1, 4).begin()
     assert list(snapshot.tool_calls) == [started, second]
     writer = stored.record(2)
     await writer.begin()

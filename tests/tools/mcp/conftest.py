@@ -14,6 +14,7 @@ from domain.ids import new_id
 from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, pin
 from domain.permissions import Permissions
+from domain.remote_waits import RemoteState
 from domain.tool_calls import ProcessIdentity, ToolOutcome
 from runtime.outbound import Outbound
 from tests.node import NODE_HOME, PLACE
@@ -41,11 +42,13 @@ class Attempt:
         self.warnings = list(pins.warnings)
         return list(self.tools)
 
-    async def call(self, name: str, /, **tool_input: Any) -> ToolOutcome:
+    async def call(
+        self, name: str, /, *, state: RemoteState | None = None, **tool_input: Any
+    ) -> ToolOutcome:
         async def on_started(process: ProcessIdentity | None) -> None:
             self.started.append(process)
 
-        call = RemoteCall(self.scope, self.tools[name], "toolu_1", tool_input)
+        call = RemoteCall(self.scope, self.tools[name], "toolu_1", tool_input, state)
         return await self.servers.run(call, on_started=on_started)
 
 
