@@ -64,9 +64,9 @@ def read_agent_file(front: FrontMatter) -> AgentDocument:
     if len(front.fields) > LONGEST_FRONT_MATTER:
         message = f"The front matter has more than {LONGEST_FRONT_MATTER} characters; shorten it."
         raise DocumentError(message, 1)
-    document = _read_fields(front)
+    document, is_yaml = _read_fields(front)
     try:
-        found = agent_files.read(document.value, front.text)
+        found = agent_files.read(document.value, front.text, is_strict=is_yaml)
     except UnreadableFieldError as error:
         raise DocumentError(str(error), document.line_of((error.key,))) from error
     lines: dict[Location, int] = {(): 1}
@@ -74,22 +74,23 @@ def read_agent_file(front: FrontMatter) -> AgentDocument:
     return AgentDocument(ParsedDocument(found.body, lines), found.ignored)
 
 
-def _read_fields(front: FrontMatter) -> ParsedDocument:
-    """The fields of an agent file, in which every word is a text, and their lines.
+def _read_fields(front: FrontMatter) -> tuple[ParsedDocument, bool]:
+    """The fields of an agent file, in which every word is a text, and whether it is YAML.
 
     Raises:
         DocumentError: a field appears twice, or there is none.
     """
+    is_yaml = True
     try:
         found = read_yaml(front.fields, first_line=front.first_line, as_texts=True)
     except DocumentError as error:
         if not error.is_syntax:
             raise
-        found = [_read_by_lines(front)]
+        found, is_yaml = [_read_by_lines(front)], False
     if len(found) != 1 or not isinstance(found[0].value, dict):
         message = "The front matter must have fields, such as `name: reviewer`."
         raise DocumentError(message, front.first_line)
-    return found[0]
+    return found[0], is_yaml
 
 
 @dataclass(slots=True)

@@ -154,6 +154,7 @@ class CommandGroup:
             if make_body:
                 body = make_body(body, found)
             answer = (client.start if is_start else client.call)(operation, body, **path)
+            show.warn_of_dependents(answer)
             if has_json or not isinstance(done, str):
                 return answer
             return {**found, **(answer or {})}

@@ -167,6 +167,16 @@ def format_money(usd: float | None) -> str:
     return "-" if usd is None else f"${usd:.4f}"
 
 
+def warn_of_dependents(answer: Any) -> None:
+    """Print what still names a resource that was deleted."""
+    found = answer.get("named_by", ()) if isinstance(answer, dict) else ()
+    if found:
+        from cli.show import err
+
+        names = ", ".join(f"{one['kind'].replace('_', ' ')} {one['name']!r}" for one in found)
+        err.print(f"Still named by {names}; change them, or they do not work any more.")
+
+
 def format_bytes(size: int) -> str:
     """A size in MiB, or in GiB from one on."""
     return f"{size / GIB:,.1f} GiB" if size >= GIB else f"{size / MIB:,.1f} MiB"

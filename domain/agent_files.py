@@ -3,6 +3,7 @@
 What a file restricts is never dropped: a key that restricts and can't be read refuses the file.
 """
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,23 @@ _SPELLINGS = {
     "mode": "permissionmode",
     "hooks": "hooks",
 }
+_WITHOUT_MEANING = frozenset(
+    key
+    for keys in (
+        "color colour icon emoji version author license homepage repository category metadata",
+        "date created updated argumenthint disablemodelinvocation userinvocable skills mcpservers",
+        "memory background isolation maxturns effort temperature topp thinking reasoningeffort",
+        "mode initialprompt hidden disabled prompt priority examples usage trigger triggers",
+        "keywords domain type scope whentouse",
+    )
+    for key in keys.split()
+)
+"""Keys of coding agents that neither restrict an agent nor have a meaning here."""
+
 _FIELDS = {key: field for field, keys in _SPELLINGS.items() for key in keys.split()}
 """Keys without case, spaces, `-` and `_`, and what they mean."""
+
+_FIELD_LIST = "name, description, model, tools, disallowedTools, capabilities, tags and executor"
 
 _RESTRICTION = re.compile(
     r"tool|permi|allow|den(y|ied)|forbid|restrict|readonly|sandbox|block|whitelist|exclude|approv"
@@ -65,25 +81,32 @@ class AgentFile:
 
 def field_of(key: str) -> str | None:
     """What a key of an agent file means, in whatever spelling: `Allowed-Tools` means `tools`."""
-    return _FIELDS.get(re.sub(r"[-_ ]", "", key).lower())
+    return _FIELDS.get(_plain(key))
 
 
 def restricts(key: str) -> bool:
     """Whether a key looks as if it restricted the agent."""
-    return _RESTRICTION.search(re.sub(r"[-_ ]", "", key).lower()) is not None
+    return _RESTRICTION.search(_plain(key)) is not None
 
 
-def read(metadata: Mapping[str, Any], text: str) -> AgentFile:
+def _plain(key: str) -> str:
+    return re.sub(r"[-_ ]", "", key).lower()
+
+
+def read(metadata: Mapping[str, Any], text: str, *, is_strict: bool) -> AgentFile:
     """Read an agent from a file's front matter, whose words are texts, and the text below it.
 
-    The body is not validated yet. Without a list of tools the agent has all built-in ones, as is
-    usual for such files; a list without a value is an empty one.
+    If strict, unknown keys are refused: this is not possible in a file whose lines of text may look
+    like keys. The body is not validated yet. Without a list of tools the agent has all built-in
+    ones, as is usual for such files; a list without a value is an empty one.
 
     Raises:
-        UnreadableFieldError: a field that restricts the agent can't be read.
+        UnreadableFieldError: a field that restricts the agent can't be read, or is unknown.
     """
     keys = _keys_by_field(metadata)
     ignored = [key for key in metadata if field_of(key) is None]
+    if is_strict:
+        _require_known(ignored)
     fields = {field: metadata[key] for field, key in keys.items()}
     body: dict[str, Any] = {f: fields[f] for f in ("description", "executor") if f in fields}
     body |= {f: _split_list(fields[f]) for f in ("capabilities", "tags") if f in fields}
@@ -119,6 +142,16 @@ def _keys_by_field(metadata: Mapping[str, Any]) -> dict[str, str]:
                 "the agent may use as `tools: Read, Bash(git:*)`, and remove this field.",
             )
     return keys
+
+
+def _require_known(keys: Sequence[str]) -> None:
+    """Refuse a key that coding agents don't use: it may be misspelt."""
+    for key in keys:
+        plain = _plain(key)
+        if plain not in _WITHOUT_MEANING and not restricts(key):
+            alike = difflib.get_close_matches(plain, _FIELDS, 1)
+            hint = f"Did you mean {alike[0]!r}?" if alike else f"Fields are {_FIELD_LIST}."
+            raise UnreadableFieldError(key, f"There is no field {key!r}. {hint}")
 
 
 def _choose_tools(

@@ -1,10 +1,12 @@
 """Responses to what services return: created, changed, listed and deleted resources."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.idempotency import Render, ResponseWithSecret
@@ -13,6 +15,7 @@ from api.http.request_context import Call
 from api.http.responses import JSON, answer, etag, require_match, to_json
 from api.http.schemas import Read, from_row
 from persistence.db.paging import Page
+from persistence.definitions.dependents import Dependent
 from persistence.sessions.timeline import TimelinePage
 
 T = TypeVar("T")
@@ -65,9 +68,32 @@ def changed(view: View[T]) -> Render[T]:
     return render
 
 
-async def no_content(_call: Call, _session: AsyncSession, _value: object) -> Response:
-    """Respond with 204."""
-    return Response(status_code=204)
+class DependentRead(BaseModel):
+    """A task, a task template or an MCP server that names something."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    id: UUID
+    name: str
+
+
+class DeletedRead(BaseModel):
+    """What still names something that was deleted; change it, or it does not work any more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    named_by: list[DependentRead]
+
+
+async def deleted(
+    _call: Call, _session: AsyncSession, dependents: Sequence[Dependent] | None
+) -> Response:
+    """Respond with 204, or with what still names it."""
+    if not dependents:
+        return Response(status_code=204)
+    named_by = [DependentRead(**asdict(dependent)) for dependent in dependents]
+    return answer(DeletedRead(named_by=named_by))
 
 
 def render_page(
@@ -107,6 +133,11 @@ DryRun = Annotated[
         "that would be stored (its id is not used), or the error."
     ),
 ]
+
+
+deleted_responses: dict[int | str, dict[str, Any]] = {
+    200: {"model": DeletedRead, "description": "Deleted, and something still names it."}
+}
 
 
 def created_responses(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:

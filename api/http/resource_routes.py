@@ -4,7 +4,7 @@ routes = ResourceRoutes(router, "task", TaskRead, render_task, "/{task_id}", pat
 routes.add_create(create_task, TaskCreate, "Create a task.")
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -23,19 +23,23 @@ from api.http.rendering import (
     changed,
     created,
     created_responses,
+    deleted,
+    deleted_responses,
     if_match,
-    no_content,
     render_page,
 )
 from api.http.request_context import Called
 from api.http.responses import single
 from api.http.schemas import Read
 from persistence.db.paging import Page, Window
+from persistence.definitions import dependents
+from persistence.definitions.dependents import Dependent
 from services.caller import Caller
 from services.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
 
+DeleteRow = Callable[..., Awaitable[Sequence[Dependent] | None]]
 ListRows = Callable[[AsyncSession, Caller, Window], Awaitable[Page[Any]]]
 
 
@@ -140,21 +144,26 @@ class ResourceRoutes(Generic[T]):
         )(patch)
 
     def add_delete(
-        self, delete: Callable[..., Awaitable[None]], description: str, *, verb: str = "delete"
+        self,
+        delete: Callable[..., Awaitable[Sequence[Dependent] | None]],
+        description: str,
+        *,
+        verb: str = "delete",
     ) -> None:
         """Add `DELETE` of one resource; `delete` takes the key and a precondition."""
 
         async def remove(call: Called, key: Annotated[Any, Depends(self.key)]) -> Response:
             check = if_match(call, self.view)
 
-            async def service(work: UnitOfWork) -> None:
-                await delete(work, key, check)
+            async def service(work: UnitOfWork) -> Sequence[Dependent] | None:
+                return await delete(work, key, check)
 
-            return await run_service(call, service, no_content)
+            return await run_service(call, service, deleted)
 
         self.router.delete(
             self.item_path,
             status_code=204,
+            responses=deleted_responses if self.entity in dependents.KINDS else {},
             name=f"{verb}_{self.entity}",
             description=description,
         )(remove)

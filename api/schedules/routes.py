@@ -23,8 +23,12 @@ from api.schedules.schemas import (
     render_schedule,
     render_schedule_line,
 )
+from definitions.tasks import TaskDefinition
 from persistence.definitions import scheduled_runs, schedules
+from services.definitions import references
+from services.definitions.task_rules import choose_model
 from services.definitions.tasks import enable_schedule
+from services.definitions.warnings import model_warnings
 from services.executions import starting
 from services.executions.access import own_task
 from services.executions.inputs import BackfillBody
@@ -90,9 +94,12 @@ async def _render_backfill(_: Call, __: AsyncSession, planned: PlannedBackfill) 
 async def _read(call: Call, task_id: UUID) -> ScheduleRead:
     async with call.gateway.database.reading() as session:
         task = await own_task(session, call.caller, task_id, lock=False)
+        definition = TaskDefinition.model_validate(task.definition)
         kept = await schedules.find(session, task_id)
         recent = await scheduled_runs.list_recent(session, task_id, limit=SHOWN_RUNS)
+        agent, _ = await references.find_agent(session, task.row.user_id, definition)
         skipped = await scheduled_runs.count_skips(session, task_id)
+    model = choose_model(definition, agent, call.services.settings.default_model)
     state = None
     if kept is not None and kept.wanted is not None:
         state = await call.services.schedules.state(kept.wanted)
@@ -102,4 +109,5 @@ async def _read(call: Call, task_id: UUID) -> ScheduleRead:
         server_state=state,
         runs=recent,
         skipped=skipped,
+        warnings=model_warnings(call.services.models, model),
     )

@@ -124,6 +124,7 @@ def render_schedule(
     server_state: ScheduleState | None,
     runs: Sequence[ScheduledRun],
     skipped: int,
+    warnings: Sequence[str],
 ) -> ScheduleRead:
     """One task's schedule. `server_state` None: Temporal did not answer."""
     wanted = schedule_of(row, None)
@@ -147,7 +148,7 @@ def render_schedule(
         skipped_count=server_state and server_state.skipped + skipped,
         buffered=server_state and server_state.buffered,
         running=None if server_state is None else len(server_state.running),
-        note=_note(row, state, runs, server_state),
+        note=_note(row, state, runs, server_state) or next(iter(warnings), None),
     )
 
 

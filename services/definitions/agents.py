@@ -1,6 +1,6 @@
 """Agents: users' own, by slug, beside the built-in ones; import from Markdown files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from domain.errors import (
     NotFoundError,
 )
 from persistence.db.paging import Page, Window
-from persistence.definitions import agents
+from persistence.definitions import agents, dependents
+from persistence.definitions.dependents import Dependent
 from persistence.tables.definitions import AgentRow
 from services.caller import Caller
 from services.definitions.inputs import AgentCreate, AgentImport
@@ -63,6 +64,10 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
     ) -> Page[AgentRow]:
         """Return a page of the caller's agents, newest first, and then the built-in ones."""
         return await agents.page(session, caller.user_id, is_builtin=is_builtin, window=window)
+
+    async def dependents(self, work: UnitOfWork, row: AgentRow) -> Sequence[Dependent]:
+        """Return the owner's tasks and templates that name the agent."""
+        return await dependents.find(work.session, row.user_id, self.entity, row.slug)
 
     async def check(self, work: UnitOfWork, row: AgentRow, body: AgentCreate) -> None:
         """Check the tool rules, and that the slug of a new agent is free."""

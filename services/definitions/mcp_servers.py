@@ -1,6 +1,6 @@
 """MCP servers: registered by users, named by tasks, and checked for an answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,8 @@ from domain.errors import (
     SecretUnusableError,
 )
 from domain.mcp_health import McpHealth
+from persistence.definitions import dependents
+from persistence.definitions.dependents import Dependent
 from persistence.tables.definitions import McpServerRow
 from services.caller import Caller
 from services.definitions import mcp_rules, mcp_values
@@ -34,6 +36,10 @@ class McpServers(NamedResource[McpServerRow, McpServerCreate]):
 
     entity, noun = "mcp_server", "MCP server"
     table, create_model = McpServerRow, McpServerCreate
+
+    async def dependents(self, work: UnitOfWork, row: McpServerRow) -> Sequence[Dependent]:
+        """Return the owner's tasks and templates that name the server."""
+        return await dependents.find(work.session, row.user_id, self.entity, row.name)
 
     async def check(self, work: UnitOfWork, row: McpServerRow, body: McpServerCreate) -> None:
         """Check the fields against each other, and that commands and sharing are an admin's."""

@@ -5,7 +5,7 @@ its rules. The verbs run with permission, precondition and audit.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.ids import new_id
 from persistence.db.paging import Page, Window
 from persistence.definitions import named_resources
+from persistence.definitions.dependents import Dependent
 from persistence.tables.columns import NamedRow, OwnedRow
 from services.caller import Caller, missing
 from services.definitions.updates import merge_update
@@ -54,11 +55,18 @@ class Resource(ABC, Generic[R]):
         """Delete a locked row."""
         await named_resources.delete(work.session, row)
 
-    async def delete(self, work: UnitOfWork, key: Any, precondition: Precondition) -> None:
-        """Delete a resource."""
+    async def dependents(self, work: UnitOfWork, row: R) -> Sequence[Dependent]:  # noqa: ARG002 - for subclasses
+        """Return what names a resource, and no longer works without it."""
+        return ()
+
+    async def delete(
+        self, work: UnitOfWork, key: Any, precondition: Precondition
+    ) -> Sequence[Dependent]:
+        """Delete a resource; return what still names it."""
         row = await self.find(work.session, work.caller, key, lock=True)
         precondition(row)
         before = self.audited_fields(row)
+        named_by = await self.dependents(work, row)
         await self.remove(work, row)
         await work.record_audit(
             f"{self.entity}.{self.delete_verb}",
@@ -66,6 +74,7 @@ class Resource(ABC, Generic[R]):
             before=before,
             owner_id=row.user_id,
         )
+        return named_by
 
 
 class EditableResource(Resource[R], Generic[R, B]):

@@ -1,6 +1,6 @@
 """Secrets: stored under a name, read only by the tools and requests that use them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import NotFoundError
 from persistence.db.paging import Page, Window
-from persistence.definitions import secrets
+from persistence.definitions import dependents, secrets
+from persistence.definitions.dependents import Dependent
 from persistence.tables.definitions import SecretRow
 from services.caller import Caller
 from services.definitions.inputs import SecretPut
@@ -34,6 +35,10 @@ class Secrets(Resource[SecretRow]):
     async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[SecretRow]:
         """Return a page of the caller's secrets."""
         return await secrets.page(session, caller.user_id, window)
+
+    async def dependents(self, work: UnitOfWork, row: SecretRow) -> Sequence[Dependent]:
+        """Return the owner's tasks, templates and MCP servers that name the secret."""
+        return await dependents.find(work.session, row.user_id, self.entity, row.name)
 
     def audited_fields(self, row: SecretRow) -> Mapping[str, Any]:
         """Return the name and where the secret may be used."""

@@ -226,6 +226,22 @@ def test_a_value_is_the_rest_of_its_line(
     assert agent["system_prompt"] == "You help."
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("descripton", "Did you mean 'description'?"), ("xyz", "Fields are name, "), ("5", "Fields")],
+)
+def test_an_unknown_field_is_refused_by_name(key: str, hint: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read(f"name: a\ntools: Read\n{key}: b")
+    assert f"There is no field {key!r}. {hint}" in str(caught.value)
+    assert caught.value.line == 4
+
+
+def test_fields_of_coding_agents_without_meaning_are_ignored() -> None:
+    agent = read("name: a\ncolor: red\nargument-hint: b\nmaxTurns: 3\nversion: 1")
+    assert agent.ignored == ("argument-hint", "color", "maxTurns", "version")
+
+
 def test_examples_stay_whole() -> None:
     agent = read(IN_MANY_LINES)
     description = agent.body.value["description"]
@@ -234,10 +250,9 @@ def test_examples_stay_whole() -> None:
     assert agent.ignored == ("color",)
 
 
-def test_a_block_without_indentation_ends_at_the_next_field() -> None:
-    agent = read(UNINDENTED_BLOCK)
-    assert agent.body.value["description"] == ""
-    assert agent.ignored == ("And", "Use it when")
+def test_a_block_without_indentation_is_refused() -> None:
+    with pytest.raises(DocumentError, match="There is no field 'Use it when'"):
+        read(UNINDENTED_BLOCK)
 
 
 def test_words_stay_as_they_are_and_their_lines_are_known() -> None:

@@ -15,5 +15,9 @@ async def test_a_retired_model_is_named(client: httpx2.AsyncClient) -> None:
     execution = await execute(client, task)
     for read in (task, listed, dry, execution):
         assert any(f"{RETIRED} is retired" in warning for warning in read["warnings"])
+    cron = {"schedule_cron": "0 9 * * *", "is_scheduled": True, "schedule_enabled": True}
+    assert (await client.patch(task["_links"]["self"], json=cron)).status_code == 200
+    schedule = (await client.get(f"/api/v1/tasks/{task['id']}/schedule")).json()
+    assert f"{RETIRED} is retired" in schedule["note"]
     changed = await client.patch(task["_links"]["self"], json={"sdk_options": {}})
     assert changed.json()["warnings"] == []

@@ -18,6 +18,17 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return written
 
 
+def test_what_names_a_deleted_resource_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(show, "err", Terminal(file=written, width=300), raising=False)
+    show.warn_of_dependents(None)
+    show.warn_of_dependents({"named_by": []})
+    assert written.getvalue() == ""
+    named = [{"kind": "task", "name": "a"}, {"kind": "mcp_server", "name": "b"}]
+    show.warn_of_dependents({"named_by": named})
+    assert "Still named by task 'a', mcp server 'b'" in written.getvalue()
+
+
 @pytest.mark.parametrize("way", ["line", "parts", "row", "heading", "fields"])
 def test_no_text_acts_on_the_terminal(terminal: io.StringIO, way: str) -> None:
     match way:
