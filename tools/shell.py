@@ -18,7 +18,7 @@ from tools.limits import ToolLimits
 from tools.output import Spool, encoded, show
 from tools.paths import Workspace
 from tools.priorities import ProcessorShares
-from tools.processes import started_ticks
+from tools.processes import started_ticks, tree_of
 from tools.search import SPOOL_BYTES, found, grep
 from tools.watchdog import Watchdog
 
@@ -108,7 +108,8 @@ class Shell:
         share = self._shares.of_command(user_id)
         async with held(self._confinement, job, spool, launch_seconds=seconds) as command:
             _require_directory(command, workspace.identity)
-            share.set_priority([command.leader])
+            # Without a sandbox, the process that waits at the gate is a child of the leader.
+            share.set_priority(tree_of(command.leader))
             try:
                 async with self._watchdog.watching(command, workspace, size_before, share):
                     yield command
