@@ -1,9 +1,17 @@
 """What is given on the command line, before anything is sent."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from cli.answering import AnswerNeededError, choose_option, make_answer, make_edit
-from cli.arguments import ArgumentError, parse_time, parse_variables
+from cli.arguments import (
+    ArgumentError,
+    hint_at_missing_variables,
+    parse_time,
+    parse_variables,
+)
+from cli.client import RefusedError
 from cli.exits import CommandError
 
 
@@ -83,3 +91,24 @@ def test_answers_to_effect_checks_and_budgets() -> None:
         with pytest.raises(AnswerNeededError, match="budget in USD"):
             make_answer(budget, amount, "approve")
     assert make_answer({"kind": "budget"}, None, "approve") == {"decision": "approve"}
+
+
+def refusal(*errors: Mapping[str, object]) -> RefusedError:
+    return RefusedError({"detail": "Refused.", "errors": list(errors)}, 422)
+
+
+def test_missing_variables_are_refused_with_how_to_give_them() -> None:
+    missing = [
+        {"loc": ["body", "variables", name], "msg": "The prompt needs a value.", "type": "missing"}
+        for name in ("city", "day")
+    ]
+    how = "Give -v city=… -v day=…, or --allow-missing"
+    with pytest.raises(ArgumentError, match=how), hint_at_missing_variables():
+        raise refusal(*missing)
+
+
+def test_other_refusals_stay_as_they_are() -> None:
+    other = {"loc": ["body", "agent_id"], "msg": "There is none.", "type": "missing"}
+    with pytest.raises(RefusedError) as caught, hint_at_missing_variables():
+        raise refusal(other)
+    assert "--allow-missing" not in str(caught.value)
