@@ -19,6 +19,11 @@ VERBOSE_LOGGERS = (
 some also log bodies and rows, which are prompts and secrets, so they never run at that level."""
 
 
+SILENT_LOGGERS = ("mcp.client", "mcp.shared", "client")
+"""Loggers of the MCP SDK whose messages, also of errors, repeat what servers and tools send. Errors
+of servers are reported by the calls."""
+
+
 def set_up_logging(level: LogLevel, log_format: LogFormat = "auto") -> None:
     """Format the events of structlog and of the standard library in the same way.
 
@@ -49,7 +54,10 @@ def set_up_logging(level: LogLevel, log_format: LogFormat = "auto") -> None:
                 }
             },
             "root": {"level": level.upper(), "handlers": ["stderr"]},
-            "loggers": {name: {"level": _limit_level(level)} for name in VERBOSE_LOGGERS},
+            "loggers": {
+                **{name: {"level": _limit_level(level)} for name in VERBOSE_LOGGERS},
+                **{name: {"level": "CRITICAL"} for name in SILENT_LOGGERS},
+            },
         }
     )
     structlog.configure(

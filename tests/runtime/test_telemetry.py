@@ -13,6 +13,8 @@ set_up_logging("info", sys.argv[1])
 structlog.contextvars.bind_contextvars(execution_id="e1")
 structlog.get_logger("perdure.worker").info("step done", turn=3)
 logging.getLogger("uvicorn.error").info("chatter")
+logging.getLogger("mcp.client.streamable_http").error("what a server sent")
+logging.getLogger("client").error("what a tool returned")
 logging.getLogger("temporalio.worker").warning("poll %s", "failed")
 structlog.get_logger("perdure.worker").debug("not this")
 canary = "sk-" + "canary"
