@@ -45,17 +45,7 @@ async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) 
             "A worker outside Perdure does this execution and reads no messages; cancel it, or "
             "send the message after its end."
         )
-    await require_runnable_task(work, row)
-    follow_up = await inline_work.define_follow_up(work.session, row, body.content)
-    start = _turn(
-        work,
-        follow_up,
-        body.content,
-        user_id=row.user_id,
-        session_id=row.session_id,
-        budget_usd=await budgets.find_limit(work.session, row),
-    )
-    return await start_execution(work, start)
+    return await _start_follow_up(work, row, body.content)
 
 
 async def send_session_message(
@@ -69,21 +59,15 @@ async def send_session_message(
     last = await queries.lock_last_of_session(work.session, session.id)
     if last is not None and _reads_messages(last):
         return await _steer(work, last, body.content)
-    budget = None
-    if session.is_interactive or last is None:
-        agent = await _agent_of_session(work.session, session, session.agent_id)
-        turn_work = inline_work.define_turn(agent, session.sdk_options, body.content)
-    else:
-        await require_runnable_task(work, last)
-        turn_work = await inline_work.define_follow_up(work.session, last, body.content)
-        budget = await budgets.find_limit(work.session, last)
+    if last is not None and not session.is_interactive:
+        return await _start_follow_up(work, last, body.content)
+    agent = await _agent_of_session(work.session, session, session.agent_id)
     start = _turn(
         work,
-        turn_work,
+        inline_work.define_turn(agent, session.sdk_options, body.content),
         body.content,
         user_id=session.user_id,
         session_id=session.id,
-        budget_usd=budget,
     )
     return await start_execution(work, start)
 
@@ -139,6 +123,24 @@ async def _steer(work: UnitOfWork, row: ExecutionRow, content: str) -> Execution
     )
     work.wake_workflow(row)
     return row
+
+
+async def _start_follow_up(work: UnitOfWork, last: ExecutionRow, content: str) -> ExecutionRow:
+    """Start the next execution in the session of one that has ended, with its definition.
+
+    Raises:
+        ConflictError: its task is inactive or deleted.
+    """
+    await require_runnable_task(work, last)
+    start = _turn(
+        work,
+        await inline_work.define_follow_up(work.session, last, content),
+        content,
+        user_id=last.user_id,
+        session_id=last.session_id,
+        budget_usd=await budgets.find_limit(work.session, last),
+    )
+    return await start_execution(work, start)
 
 
 def _turn(
