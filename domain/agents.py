@@ -22,6 +22,14 @@ BUILT_IN_SLUGS = (
 Their files are in `agent_library/agents`.
 """
 
+SPECIALISTS: Mapping[str, str] = {
+    "analyst": "researcher",
+    "coder": "implementer",
+    "devops": "implementer",
+}
+"""Names of specialists that other orchestrators have, and our agents with the same role (chosen).
+The other names are the same."""
+
 _BETWEEN_WORDS = re.compile(r"[^a-z0-9]+")
 
 

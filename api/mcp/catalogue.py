@@ -1,7 +1,15 @@
 """All tools, in the order in which clients see them."""
 
 from api.mcp.registry import Catalogue
-from api.mcp.tools import artifacts, executions, input_requests, task_definitions
+from api.mcp.tools import (
+    artifacts,
+    executions,
+    input_requests,
+    orchestrator,
+    orchestrator_reads,
+    orchestrator_work,
+    task_definitions,
+)
 
 CATALOGUE = Catalogue(
     (
@@ -13,5 +21,16 @@ CATALOGUE = Catalogue(
         input_requests.LIST_INPUT_REQUESTS,
         input_requests.ANSWER_INPUT_REQUEST,
         artifacts.GET_ARTIFACT,
+        orchestrator.PLAN_TASK,
+        orchestrator_work.EXECUTE_TASK,
+        orchestrator_work.COMPLETE_TASK,
+        orchestrator.UPDATE_TASK,
+        orchestrator.CANCEL_TASK,
+        orchestrator.DELETE_TASK,
+        orchestrator_reads.QUERY_TASKS,
+        orchestrator_reads.GET_STATUS,
+        orchestrator_reads.SYNTHESIZE_RESULTS,
+        task_definitions.UPDATE_TASK,
+        task_definitions.DELETE_TASK,
     )
 )

@@ -59,6 +59,12 @@ async def delete_task(work: UnitOfWork, task_id: UUID, precondition: Preconditio
     work.synchronise_schedule(task_id)
 
 
+async def is_deleted(work: UnitOfWork, task_id: UUID) -> bool:
+    """Whether this is a task of the caller that was deleted before."""
+    row = await work.session.get(TaskRow, task_id)
+    return row is not None and row.deleted_at is not None and work.caller.owns(row.user_id)
+
+
 async def enable_schedule(work: UnitOfWork, task_id: UUID, *, is_enabled: bool) -> StoredTask:
     """Resume or pause the schedule of a task. A repeat changes nothing.
 

@@ -24,7 +24,7 @@ async def describe_work(session: AsyncSession, row: ExecutionRow) -> WorkContext
     """The context of an execution: its prompt, its agent, and the results that it builds on."""
     definition = TaskDefinition.model_validate(await definition_of(session, row))
     required = await prerequisites.list_completed(session, row.id)
-    files = await _find_artifacts(session, [row.id, *(r.id for r in required)])
+    files = await find_artifacts(session, [row.id, *(r.id for r in required)])
     parent = None
     if row.parent_execution_id is not None:
         parent = await queries.find(session, row.parent_execution_id)
@@ -49,9 +49,10 @@ def render_prompt(row: ExecutionRow, definition: TaskDefinition) -> str:
     return templates.render(definition.prompt_template, variables).text
 
 
-async def _find_artifacts(
+async def find_artifacts(
     session: AsyncSession, ids: Sequence[UUID]
 ) -> Mapping[UUID, Sequence[ArtifactReference]]:
+    """The newest files of executions; an execution without files has none of its own."""
     found: dict[UUID, list[ArtifactReference]] = defaultdict(list)
     for row in await artifacts.list_newest(session, ids, limit=MOST_ARTIFACTS):
         if row.execution_id is not None:

@@ -9,13 +9,14 @@ from pydantic import Field, model_validator
 from api.http.paging import ListQuery, PageSize, next_cursor
 from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, ToolArguments, ToolResult
+from api.mcp.tools.planned_tasks import OwnArguments
 from api.mcp.views import View, shorten
 from definitions.tasks import TaskDefinition
 from domain import templates
 from persistence.definitions import tasks as stored_tasks
 from persistence.definitions.tasks import StoredTask, TaskFilter
 from services.definitions import tasks
-from services.definitions.inputs import Name, Prompt, TaskBody, TaskCreate
+from services.definitions.inputs import Name, Prompt, TaskBody, TaskCreate, TaskUpdate
 from services.definitions.warnings import definition_warnings
 
 LISTED_CHARACTERS = 500
@@ -172,6 +173,71 @@ def _shorten(view: TaskView) -> TaskView:
     )
 
 
+class UpdateTaskArguments(OwnArguments, TaskUpdate):
+    """Changes to a task; fields that are left out do not change."""
+
+    task_id: UUID
+    title: Annotated[Name | None, Field(description="The same as name.")] = None
+    prompt: Annotated[Prompt | None, Field(description="The same as prompt_template.")] = None
+
+    def update(self) -> TaskUpdate:
+        """The changes by the names of the task's fields."""
+        unnamed = {"task_id", "user_id", "title", "prompt"}
+        given = self.model_dump(exclude_unset=True, exclude=unnamed)
+        if self.title is not None:
+            given.setdefault("name", self.title)
+        if self.prompt is not None:
+            given.setdefault("prompt_template", self.prompt)
+        return TaskUpdate.model_validate(given)
+
+
+class UpdatedDefinition(TaskView, ToolResult):
+    """The task after the changes."""
+
+
+async def _update_task(context: ToolContext, arguments: UpdateTaskArguments) -> UpdatedDefinition:
+    arguments.require_user(context)
+    async with context.transaction() as work:
+        stored = await tasks.update_task(
+            work, arguments.task_id, arguments.update(), _accept_any_version
+        )
+        view = view_task(context, stored)
+    return UpdatedDefinition(
+        **dict(view), next_step="Executions in progress keep the version they started with."
+    )
+
+
+def _accept_any_version(_: object) -> None:
+    """Tools send no `If-Match`."""
+
+
+class DeleteDefinitionArguments(OwnArguments):
+    """Which task to delete."""
+
+    task_id: UUID
+
+
+class DeletedDefinition(ToolResult):
+    """The deleted task."""
+
+    task_id: UUID
+    is_deleted: bool
+
+
+async def _delete_task(
+    context: ToolContext, arguments: DeleteDefinitionArguments
+) -> DeletedDefinition:
+    arguments.require_user(context)
+    async with context.transaction() as work:
+        if not await tasks.is_deleted(work, arguments.task_id):
+            await tasks.delete_task(work, arguments.task_id, _accept_any_version)
+    return DeletedDefinition(
+        task_id=arguments.task_id,
+        is_deleted=True,
+        next_step="Its executions stay readable; list_tasks shows it with include_deleted.",
+    )
+
+
 CREATE_TASK = AgentTool(
     name="create_task",
     group="default",
@@ -200,4 +266,34 @@ LIST_TASKS = AgentTool(
     result=TaskList,
     handler=_list_tasks,
     is_read_only=True,
+)
+
+UPDATE_TASK = AgentTool(
+    name="update_task",
+    group="tasks",
+    title="Change a task",
+    description=(
+        "Change fields of a task definition of the user; fields that are left out do not change. "
+        "The owner and the id never change. Executions in progress keep the version they started "
+        "with. task_id is the id of a task (see list_tasks), not of an execution."
+    ),
+    arguments=UpdateTaskArguments,
+    result=UpdatedDefinition,
+    handler=_update_task,
+    is_idempotent=True,
+)
+
+DELETE_TASK = AgentTool(
+    name="delete_task",
+    group="tasks",
+    title="Delete a task",
+    description=(
+        "Delete a task definition of the user. Its executions stay readable, and its schedule is "
+        "removed. A second call changes nothing. task_id is the id of a task, not of an execution."
+    ),
+    arguments=DeleteDefinitionArguments,
+    result=DeletedDefinition,
+    handler=_delete_task,
+    is_destructive=True,
+    is_idempotent=True,
 )

@@ -1,0 +1,263 @@
+"""Tools with which an agent plans work, claims it, reports it, and changes or ends it."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from api.mcp.context import ToolContext
+from api.mcp.registry import AgentTool
+from api.mcp.tools.planned_tasks import (
+    EXECUTE,
+    OrchestratorResult,
+    OwnArguments,
+    PlannedTask,
+    TaskArguments,
+    view_task,
+)
+from domain.errors import FieldProblem, InvalidInputError
+from domain.states import ExecutionStatus
+from persistence.sessions import artifacts
+from services.definitions.inline_work import make_title
+from services.definitions.inputs import Name
+from services.executions import control
+from services.executions.access import own_execution
+from services.executions.inputs import CancelBody
+from services.external_work import planning
+from services.external_work.context import MOST_ARTIFACTS
+from services.external_work.planning import PlanBody, PlannedWork, StoredPlan, WorkUpdate
+from services.field_types import Text
+
+SubtaskList = Annotated[
+    tuple[planning.PlannedSubtask, ...],
+    Field(
+        max_length=planning.MOST_SUBTASKS,
+        description="Parts of the work. Their dependencies name keys or titles of other parts.",
+    ),
+]
+
+
+class PlanTaskArguments(OwnArguments, PlannedWork):
+    """The work to plan."""
+
+    title: Annotated[Name | None, Field(description="Required without subtasks.")] = None  # type: ignore[assignment]  # made from the description
+    parent_task_id: UUID | None = None
+    dependencies: Annotated[
+        tuple[UUID, ...], Field(description="Tasks that must be completed first.")
+    ] = ()
+    subtasks: SubtaskList = ()
+    subtasks_json: Annotated[str | None, Field(description="The same as subtasks, as JSON.")] = None
+
+    @model_validator(mode="after")
+    def _has_title(self) -> "PlanTaskArguments":
+        if self.title is None and not self.subtasks and self.subtasks_json is None:
+            raise ValueError("Send a title.")
+        return self
+
+    def plan(self) -> PlanBody:
+        """The plan to store."""
+        given = self.model_dump(exclude_unset=True, exclude={"user_id", "subtasks_json"})
+        given["title"] = self.title or make_title(self.description)
+        if self.subtasks_json is not None:
+            given["subtasks"] = _parse_subtasks(self.subtasks_json)
+        return PlanBody.model_validate(given)
+
+
+def _parse_subtasks(text: str) -> Sequence[planning.PlannedSubtask]:
+    try:
+        found = json.loads(text)
+        items = found["subtasks"] if isinstance(found, dict) else list(found)
+        return [planning.PlannedSubtask.model_validate(item) for item in items]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        hint = "This is not a JSON list of subtasks; send the list in subtasks."
+        problem = FieldProblem(("body", "subtasks_json"), hint)
+        raise InvalidInputError("The plan is invalid; see errors.", [problem]) from error
+
+
+class PlannedTaskResult(PlannedTask, OrchestratorResult):
+    """The stored task, with its parts if it has any."""
+
+    subtasks: list[PlannedTask]
+    execution_order: Annotated[
+        list[list[UUID]],
+        Field(description="Ids of the parts in batches: those of a batch can be done at once."),
+    ]
+    max_parallelism: int
+
+
+async def _plan_task(context: ToolContext, arguments: PlanTaskArguments) -> PlannedTaskResult:
+    arguments.require_user(context)
+    async with context.transaction() as work:
+        stored = await planning.plan(work, arguments.plan())
+        return PlannedTaskResult(
+            **dict(view_task(stored.row)),
+            subtasks=[view_task(row) for row in stored.subtasks],
+            execution_order=[list(batch) for batch in stored.batches],
+            max_parallelism=max((len(batch) for batch in stored.batches), default=1),
+            next_step=_describe_plan(stored),
+        )
+
+
+def _describe_plan(stored: StoredPlan) -> str:
+    if stored.batches:
+        return (
+            f"The plan is stored. Claim its parts with {EXECUTE}, in the order of execution_order; "
+            f"then complete the task {stored.row.id} itself."
+        )
+    if stored.row.status == ExecutionStatus.BLOCKED:
+        return "The task is stored. It becomes pending when its dependencies are completed."
+    return f"The task is stored; no one works on it yet. Claim it with {EXECUTE}."
+
+
+class ChangeWorkArguments(OwnArguments, WorkUpdate):
+    """The changes to a task."""
+
+    task_id: UUID
+
+
+class UpdatedTask(PlannedTask, OrchestratorResult):
+    """The task after the changes."""
+
+    changes_applied: Annotated[list[str], Field(description="Names of the changed fields.")]
+
+
+async def _update_task(context: ToolContext, arguments: ChangeWorkArguments) -> UpdatedTask:
+    arguments.require_user(context)
+    given = arguments.model_dump(exclude_unset=True, exclude={"task_id", "user_id"})
+    async with context.transaction() as work:
+        row, applied = await planning.update(
+            work, arguments.task_id, WorkUpdate.model_validate(given)
+        )
+        return UpdatedTask(
+            **dict(view_task(row)),
+            changes_applied=list(applied),
+            next_step=f"Claim the task with {EXECUTE} when it is pending.",
+        )
+
+
+class CancelTaskArguments(TaskArguments):
+    """Which task to cancel, and why."""
+
+    reason: Text | None = None
+    preserve_work: Annotated[
+        bool, Field(description="Artifacts are always kept; false changes nothing.")
+    ] = True
+
+
+class CancelledTask(OrchestratorResult):
+    """The cancelled task."""
+
+    task_id: UUID
+    previous_status: ExecutionStatus
+    status: ExecutionStatus
+    reason: str | None
+    work_preserved: bool
+    artifact_count: int
+    cancelled_at: datetime | None
+
+
+async def _cancel_task(context: ToolContext, arguments: CancelTaskArguments) -> CancelledTask:
+    arguments.require_user(context)
+    async with context.transaction() as work:
+        row = await own_execution(work.session, context.caller, arguments.task_id)
+        previous = ExecutionStatus(row.status)
+        body = CancelBody(reason=arguments.reason)
+        row = await control.cancel(work, arguments.task_id, body)
+        files = await artifacts.list_newest(work.session, [row.id], limit=MOST_ARTIFACTS)
+        return CancelledTask(
+            task_id=row.id,
+            previous_status=previous,
+            status=ExecutionStatus(row.status),
+            reason=row.cancel_reason,
+            work_preserved=True,
+            artifact_count=len(files),
+            cancelled_at=row.cancel_requested_at,
+            next_step="It ends within moments, with its subtasks. Its artifacts are kept.",
+        )
+
+
+class DeleteTaskArguments(TaskArguments):
+    """Which task to delete."""
+
+    force: Annotated[bool, Field(description="Also if other tasks depend on it.")] = False
+    archive_instead: Annotated[
+        bool, Field(description="Tasks are always archived: the audit log refers to them.")
+    ] = True
+
+
+class DeletedTask(OrchestratorResult):
+    """The archived task."""
+
+    task_id: UUID
+    archived: bool
+    was_cancelled: bool
+    dependent_task_ids: list[UUID]
+
+
+async def _delete_task(context: ToolContext, arguments: DeleteTaskArguments) -> DeletedTask:
+    arguments.require_user(context)
+    async with context.transaction() as work:
+        archived = await planning.archive(work, arguments.task_id, force=arguments.force)
+    return DeletedTask(
+        task_id=archived.row.id,
+        archived=True,
+        was_cancelled=archived.was_cancelled,
+        dependent_task_ids=[row.id for row in archived.dependents],
+        next_step="Queries no longer list the task. get_execution still reads it.",
+    )
+
+
+def _tool(name: str, title: str, description: str, **more: Any) -> AgentTool[Any, Any]:
+    return AgentTool(name=name, group="orchestrator", title=title, description=description, **more)
+
+
+PLAN_TASK = _tool(
+    "orchestrator_plan_task",
+    "Plan a task",
+    "Store work for yourself or other workers, with a specialist who should do it. With subtasks, "
+    "store a plan: its parts, their dependencies, and the order in which to do them. Dependencies "
+    "must be completed before a task can be claimed. Nothing is done until "
+    "orchestrator_execute_task claims it. For work that Perdure itself should run with Claude, use "
+    "create_task and execute_task.",
+    arguments=PlanTaskArguments,
+    result=PlannedTaskResult,
+    handler=_plan_task,
+)
+
+UPDATE_TASK = _tool(
+    "orchestrator_update_task",
+    "Change a planned task",
+    "Change the title, description, specialist, complexity, effort, due date or context of a task "
+    "that has not ended, or set a blocked task to pending. Other states follow from "
+    "orchestrator_execute_task, orchestrator_complete_task and orchestrator_cancel_task.",
+    arguments=ChangeWorkArguments,
+    result=UpdatedTask,
+    handler=_update_task,
+    is_idempotent=True,
+)
+
+CANCEL_TASK = _tool(
+    "orchestrator_cancel_task",
+    "Cancel a task",
+    "Cancel a task that has not ended, with its subtasks; tasks that wait for it fail. Its "
+    "artifacts are kept. A worker that has claimed it is informed by the refusal of its report.",
+    arguments=CancelTaskArguments,
+    result=CancelledTask,
+    handler=_cancel_task,
+    is_destructive=True,
+)
+
+DELETE_TASK = _tool(
+    "orchestrator_delete_task",
+    "Delete a planned task",
+    "Leave a task out of later queries; if it has not ended, it is cancelled first. Refused while "
+    "other tasks depend on it, unless force is true: they then end too.",
+    arguments=DeleteTaskArguments,
+    result=DeletedTask,
+    handler=_delete_task,
+    is_destructive=True,
+    is_idempotent=True,
+)

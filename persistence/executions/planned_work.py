@@ -1,0 +1,179 @@
+"""Reads and changes external executions as an orchestrator plans them.
+
+What an orchestrator knows about its work (`complexity`, `estimated_effort`, `due_date`, `context`,
+`specialist_type`) is in `trigger_metadata`, as is the time at which it was archived.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.states import TERMINAL, ExecutionStatus
+from persistence.tables.executions import ExecutionRow, PrerequisiteRow
+
+ARCHIVED_AT = "archived_at"
+"""The key of the time at which an orchestrator deleted the work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkFilter:
+    """Filters for the external executions of a user."""
+
+    statuses: Sequence[str] = ()
+    agent_ids: Sequence[str] = ()
+    complexities: Sequence[str] = ()
+    parent_id: UUID | None = None
+    text: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    include_children: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChildProgress:
+    """How many parts of an execution there are, and how many of them are completed."""
+
+    completed: int
+    total: int
+
+    @property
+    def percent(self) -> int:
+        """The completed parts in percent."""
+        return 0 if self.total == 0 else round(100 * self.completed / self.total)
+
+
+def _metadata(key: str) -> ColumnElement[str]:
+    return ExecutionRow.trigger_metadata.op("->>")(key)
+
+
+def _conditions(user_id: UUID, narrowed: WorkFilter) -> list[ColumnElement[bool]]:
+    conditions = [
+        ExecutionRow.user_id == user_id,
+        ExecutionRow.executor == "external",
+        _metadata(ARCHIVED_AT).is_(None),
+    ]
+    if narrowed.statuses:
+        conditions.append(ExecutionRow.status.in_(narrowed.statuses))
+    if narrowed.agent_ids:
+        conditions.append(ExecutionRow.agent_id.in_(narrowed.agent_ids))
+    if narrowed.complexities:
+        conditions.append(_metadata("complexity").in_(narrowed.complexities))
+    if narrowed.parent_id is not None:
+        conditions.append(ExecutionRow.parent_execution_id == narrowed.parent_id)
+    elif not narrowed.include_children:
+        conditions.append(ExecutionRow.parent_execution_id.is_(None))
+    if narrowed.text:
+        columns = (ExecutionRow.title, ExecutionRow.summary, ExecutionRow.rendered_prompt)
+        conditions.append(or_(*(c.icontains(narrowed.text, autoescape=True) for c in columns)))
+    if narrowed.created_after is not None:
+        conditions.append(ExecutionRow.created_at >= narrowed.created_after)
+    if narrowed.created_before is not None:
+        conditions.append(ExecutionRow.created_at < narrowed.created_before)
+    return conditions
+
+
+async def search(
+    session: AsyncSession, user_id: UUID, narrowed: WorkFilter, *, limit: int, offset: int
+) -> tuple[Sequence[ExecutionRow], int]:
+    """A page of the user's external executions, newest first, and how many match."""
+    conditions = _conditions(user_id, narrowed)
+    query = select(ExecutionRow).where(*conditions).order_by(ExecutionRow.id.desc())
+    rows = await session.scalars(query.limit(limit).offset(offset))
+    total = await session.scalar(select(func.count()).where(*conditions).select_from(ExecutionRow))
+    return rows.all(), total or 0
+
+
+async def count_by_status(session: AsyncSession, user_id: UUID) -> Mapping[str, int]:
+    """How many external executions of the user are in each state."""
+    result = await session.execute(
+        select(ExecutionRow.status, func.count())
+        .where(*_conditions(user_id, WorkFilter()))
+        .group_by(ExecutionRow.status)
+    )
+    return {row[0]: row[1] for row in result}
+
+
+async def list_children(session: AsyncSession, parent_id: UUID) -> Sequence[ExecutionRow]:
+    """The parts of an execution, oldest first."""
+    rows = await session.scalars(
+        select(ExecutionRow)
+        .where(ExecutionRow.parent_execution_id == parent_id)
+        .order_by(ExecutionRow.id)
+    )
+    return rows.all()
+
+
+async def count_children(session: AsyncSession, parent_id: UUID) -> ChildProgress:
+    """The progress of an execution with parts."""
+    is_completed = ExecutionRow.status == ExecutionStatus.COMPLETED
+    counted = select(func.count().filter(is_completed), func.count()).where(
+        ExecutionRow.parent_execution_id == parent_id
+    )
+    row = (await session.execute(counted)).one()
+    return ChildProgress(row[0], row[1])
+
+
+async def find_next(
+    session: AsyncSession, user_id: UUID, parent_id: UUID | None
+) -> ExecutionRow | None:
+    """The claimable work that comes next: a part of the same execution, or any other."""
+    query = select(ExecutionRow).where(
+        *_conditions(user_id, WorkFilter(parent_id=parent_id)),
+        ExecutionRow.status == ExecutionStatus.PENDING,
+        ExecutionRow.cancel_requested_at.is_(None),
+        ExecutionRow.pause_requested_at.is_(None),
+    )
+    ordered = query.order_by(ExecutionRow.priority.desc(), ExecutionRow.id).limit(1)
+    found: ExecutionRow | None = await session.scalar(ordered)
+    return found
+
+
+async def list_open_prerequisites(
+    session: AsyncSession, execution_id: UUID
+) -> Sequence[ExecutionRow]:
+    """The executions that this one still waits for."""
+    rows = await session.scalars(
+        select(ExecutionRow)
+        .join(PrerequisiteRow, PrerequisiteRow.prerequisite_id == ExecutionRow.id)
+        .where(
+            PrerequisiteRow.execution_id == execution_id,
+            ExecutionRow.status != ExecutionStatus.COMPLETED,
+        )
+        .order_by(ExecutionRow.id)
+    )
+    return rows.all()
+
+
+async def list_dependents(session: AsyncSession, execution_id: UUID) -> Sequence[ExecutionRow]:
+    """The unfinished executions that are parts of this one or wait for it."""
+    waiting = select(PrerequisiteRow.execution_id).where(
+        PrerequisiteRow.prerequisite_id == execution_id
+    )
+    rows = await session.scalars(
+        select(ExecutionRow)
+        .where(
+            or_(
+                ExecutionRow.parent_execution_id == execution_id,
+                ExecutionRow.id.in_(waiting),
+            ),
+            ExecutionRow.status.not_in(TERMINAL),
+        )
+        .order_by(ExecutionRow.id)
+    )
+    return rows.all()
+
+
+async def change(
+    session: AsyncSession, row: ExecutionRow, *, columns: Mapping[str, Any], metadata: Any
+) -> None:
+    """Change the description of a locked execution; `metadata` replaces these keys."""
+    for column, value in columns.items():
+        setattr(row, column, value)
+    if metadata:
+        row.trigger_metadata = {**row.trigger_metadata, **metadata}
+    await session.flush()

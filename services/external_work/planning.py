@@ -1,0 +1,269 @@
+"""Plans of orchestrators: external executions with parts, changed and archived by their ids."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from domain.agents import SPECIALISTS
+from domain.errors import ConflictError, FieldProblem, InvalidInputError
+from domain.graphs import order_in_batches
+from domain.limits import MAX_DEPTH
+from domain.states import ExecutionStatus
+from persistence.executions import planned_work
+from persistence.tables.executions import ExecutionRow
+from services.definitions import inline_work
+from services.definitions.inputs import AgentId, Name, Prompt
+from services.executions import control, starting
+from services.executions.access import own_execution, require_active
+from services.executions.inputs import MOST_PREREQUISITES, CancelBody, WorkBody
+from services.external_work.claims import require_agent
+from services.field_types import Body, Variables
+from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
+
+MOST_SUBTASKS = 100
+"""Parts of one plan (as many as an execution may have)."""
+
+METADATA_FIELDS = ("complexity", "estimated_effort", "due_date", "context", "specialist_type")
+"""Fields that are stored in `trigger_metadata`."""
+
+Complexity = Literal["trivial", "simple", "moderate", "complex", "very_complex"]
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class PlannedWork(Body):
+    """What one execution of a plan is about."""
+
+    title: Name
+    description: Prompt
+    specialist_type: AgentId = "generic"
+    complexity: Complexity = "moderate"
+    estimated_effort: ShortText | None = None
+    due_date: ShortText | None = None
+    context: Variables = Field(default_factory=dict)
+
+
+class PlannedSubtask(PlannedWork):
+    """A part of a plan. `dependencies` are keys or titles of other parts."""
+
+    key: ShortText | None = None
+    dependencies: Annotated[tuple[ShortText, ...], Field(max_length=MOST_SUBTASKS)] = ()
+
+
+class PlanBody(PlannedWork):
+    """Work to plan. `dependencies` are executions that must be completed first."""
+
+    parent_task_id: UUID | None = None
+    dependencies: Annotated[tuple[UUID, ...], Field(max_length=MOST_PREREQUISITES)] = ()
+    subtasks: Annotated[tuple[PlannedSubtask, ...], Field(max_length=MOST_SUBTASKS)] = ()
+
+
+class WorkUpdate(Body):
+    """Changes to planned work. `status` can only be `pending`, for work that its worker blocked."""
+
+    title: Name | None = None
+    description: Prompt | None = None
+    status: ShortText | None = None
+    specialist_type: AgentId | None = None
+    complexity: Complexity | None = None
+    estimated_effort: ShortText | None = None
+    due_date: ShortText | None = None
+    context: Variables | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A planned execution with its parts, and these in batches that can be worked on at once."""
+
+    row: ExecutionRow
+    subtasks: Sequence[ExecutionRow] = ()
+    batches: Sequence[Sequence[UUID]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """Work that was archived, and whether it was cancelled for that."""
+
+    row: ExecutionRow
+    was_cancelled: bool
+    dependents: Sequence[ExecutionRow]
+
+
+async def plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
+    """Store an external execution, and its parts in the order of their dependencies."""
+    keys = _find_keys(body.subtasks)
+    dependencies = {
+        key: [_resolve(name, keys, key) for name in subtask.dependencies]
+        for key, subtask in keys.items()
+    }
+    batches = order_in_batches(dependencies, field="subtasks")
+    parent = None if body.parent_task_id is None else await _find_parent(work, body.parent_task_id)
+    row = await _start(work, body, body.dependencies, parent)
+    made: dict[str, ExecutionRow] = {}
+    for key in (key for batch in batches for key in batch):
+        required = [made[other].id for other in dependencies[key]]
+        made[key] = await _start(work, keys[key], required, row)
+    return StoredPlan(
+        row, list(made.values()), [[made[key].id for key in batch] for batch in batches]
+    )
+
+
+def _find_keys(subtasks: Sequence[PlannedSubtask]) -> Mapping[str, PlannedSubtask]:
+    keys: dict[str, PlannedSubtask] = {}
+    for subtask in subtasks:
+        key = subtask.key or subtask.title
+        if key in keys:
+            hint = f"Two subtasks are named {key!r}; give each its own key."
+            raise refuse_field("The plan is invalid; see errors.", "subtasks", hint)
+        keys[key] = subtask
+    return keys
+
+
+def _resolve(name: str, keys: Mapping[str, PlannedSubtask], of: str) -> str:
+    """Return the key of a dependency, which is named by its key or its title."""
+    if name in keys:
+        return name
+    titled = [key for key, subtask in keys.items() if subtask.title == name]
+    if len(titled) == 1:
+        return titled[0]
+    hint = f"Subtask {of!r} depends on {name!r}, which is no key and no single title of a subtask."
+    raise InvalidInputError(
+        "The plan is invalid; see errors.", [FieldProblem(("body", "subtasks"), hint, "unknown")]
+    )
+
+
+async def _find_parent(work: UnitOfWork, execution_id: UUID) -> ExecutionRow:
+    parent = await own_execution(work.session, work.caller, execution_id, lock=True)
+    require_active(parent)
+    if parent.depth >= MAX_DEPTH:
+        hint = f"Work may be nested {MAX_DEPTH} levels deep; this would be deeper."
+        raise refuse_field("The parent does not fit; see errors.", "parent_task_id", hint)
+    return parent
+
+
+async def _start(
+    work: UnitOfWork,
+    planned: PlannedWork,
+    prerequisites: Sequence[UUID],
+    parent: ExecutionRow | None,
+) -> ExecutionRow:
+    body = WorkBody(
+        title=planned.title,
+        prompt=planned.description,
+        agent_id=find_slug(planned.specialist_type),
+        executor="external",
+        allowed_tools=(),
+        prerequisites=list(prerequisites),
+        trigger_metadata=planned.model_dump(mode="json", include=set(METADATA_FIELDS)),
+    )
+    start = starting.start_of_body(
+        work,
+        await inline_work.define_work(work, body),
+        body,
+        variables=inline_work.choose_variables(body),
+        action="execution.create",
+        parent=parent,
+    )
+    return await starting.start_execution(work, start)
+
+
+def find_slug(specialist_type: str) -> str:
+    """The agent for a name of a specialist."""
+    return SPECIALISTS.get(specialist_type, specialist_type)
+
+
+async def update(
+    work: UnitOfWork, execution_id: UUID, body: WorkUpdate
+) -> tuple[ExecutionRow, Sequence[str]]:
+    """Change planned work; returns the names of the fields that have changed.
+
+    Raises:
+        ExecutionTerminalError: it has ended.
+        ConflictError: a worker has it, so its description can't change.
+    """
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    require_active(row)
+    given = body.model_fields_set
+    if row.executor != "external":
+        raise ConflictError("Claude runs this execution; only external work can be changed.")
+    if row.status == ExecutionStatus.RUNNING and given & {"description", "specialist_type"}:
+        raise ConflictError(
+            f"{row.claimed_by} works on this; change its description after it is released."
+        )
+    if body.specialist_type is not None:
+        await require_agent(work.session, work.caller, find_slug(body.specialist_type))
+    columns, metadata = _list_changes(row, body)
+    applied = sorted(given & {*_FIELDS, *metadata})
+    await planned_work.change(work.session, row, columns=columns, metadata=metadata)
+    if body.status is not None:
+        applied += await _change_status(work, row, body.status)
+    after = {"changed": applied}
+    entity = ("execution", row.id)
+    await work.record_audit("execution.update", entity, after=after, owner_id=row.user_id)
+    return row, applied
+
+
+_FIELDS = ("title", "description", "specialist_type")
+
+
+def _list_changes(row: ExecutionRow, body: WorkUpdate) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns and the metadata that an update changes."""
+    columns: dict[str, Any] = {}
+    if body.title is not None:
+        columns["title"] = body.title
+    if body.description is not None:
+        columns["rendered_prompt"] = body.description
+        if (row.definition or {}).get("prompt_template") == inline_work.VERBATIM:
+            columns["prompt_variables"] = {inline_work.MESSAGE: body.description}
+    if body.specialist_type is not None:
+        slug = find_slug(body.specialist_type)
+        columns["agent_id"] = slug
+        if row.definition is not None:
+            columns["definition"] = {**row.definition, "agent_id": slug}
+    fields = body.model_dump(mode="json", include=set(METADATA_FIELDS), exclude_none=True)
+    return columns, fields
+
+
+async def _change_status(work: UnitOfWork, row: ExecutionRow, status: str) -> list[str]:
+    """Resume blocked work. No other status is set directly: the record decides."""
+    if status == row.status:
+        return []
+    if status != ExecutionStatus.PENDING or row.status == ExecutionStatus.RUNNING:
+        hint = (
+            "Only blocked work can be set to pending. Claim work with orchestrator_execute_task, "
+            "end it with orchestrator_complete_task, cancel it with orchestrator_cancel_task."
+        )
+        raise refuse_field("The status can't be changed like this; see errors.", "status", hint)
+    await control.resume(work, row.id)
+    await work.session.refresh(row)
+    return ["status"]
+
+
+async def archive(work: UnitOfWork, execution_id: UUID, *, force: bool) -> Archived:
+    """Leave work out of later queries; work that has not ended is cancelled. A repeat is harmless.
+
+    Raises:
+        ConflictError: other work depends on it, and `force` is not set; names it.
+    """
+    row = await own_execution(work.session, work.caller, execution_id)
+    dependents = await planned_work.list_dependents(work.session, row.id)
+    if dependents and not force:
+        listed = ", ".join(f"{other.title!r} ({other.id})" for other in dependents[:5])
+        raise ConflictError(
+            f"Other work depends on this: {listed}. Delete it with force to end that too."
+        )
+    was_cancelled = not ExecutionStatus(row.status).is_terminal
+    if was_cancelled:
+        await control.cancel(work, execution_id, CancelBody(reason="deleted by the orchestrator"))
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    archived_at = {planned_work.ARCHIVED_AT: datetime.now(UTC).isoformat()}
+    await planned_work.change(work.session, row, columns={}, metadata=archived_at)
+    entity = ("execution", row.id)
+    await work.record_audit(
+        "execution.archive", entity, after={"force": force}, owner_id=row.user_id
+    )
+    return Archived(row, was_cancelled, dependents)
