@@ -45,11 +45,16 @@ async def complete(
     """Store a report, and apply its next action.
 
     A report that comes too late is refused, but its artifact is kept: the caller commits.
+
+    Raises:
+        QuotaExceededError: the owner stores too much; nothing is stored, and the lease continues.
     """
-    await own_execution(work.session, work.caller, execution_id)
+    row = await own_execution(work.session, work.caller, execution_id)
     sha256 = None
     if body.detailed_work:
-        sha256 = await store_bytes(blobs, body.detailed_work.encode())
+        content = body.detailed_work.encode()
+        await work.services.storage.check(work.session, row.user_id, adding=len(content))
+        sha256 = await store_bytes(blobs, content)
     return await _try_again(work, partial(_complete, work, execution_id, body, sha256))
 
 
