@@ -52,7 +52,7 @@ def render_prompt(row: ExecutionRow, definition: TaskDefinition) -> str:
 async def find_artifacts(
     session: AsyncSession, ids: Sequence[UUID]
 ) -> Mapping[UUID, Sequence[ArtifactReference]]:
-    """The newest files of executions; an execution without files has none of its own."""
+    """The newest files of executions; an execution without files is not in the mapping."""
     found: dict[UUID, list[ArtifactReference]] = defaultdict(list)
     for row in await artifacts.list_newest(session, ids, limit=MOST_ARTIFACTS):
         if row.execution_id is not None:

@@ -1,14 +1,14 @@
 """Claims, heartbeats, reports, releases, cancels and leases that run out, in any order.
 
-No two workers have the same work, only the lease that counts may report, and what has ended stays
-as it is.
+No two workers have the same work, only the lease that counts may report, and an execution that
+has ended stays as it is.
 """
 
 import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID, uuid4
 
 import hypothesis.strategies as st
@@ -40,6 +40,7 @@ from runtime.temporal import connect
 from services.caller import Caller
 from services.external_work import claims, expiry, reports
 from services.external_work.inputs import CompleteBody, FailBody, HeartbeatBody, ReleaseBody
+from services.field_types import Body
 from services.unit_of_work import UnitOfWork
 from tests.engine.storing import store
 
@@ -107,13 +108,13 @@ class LeaseStates(RuleBasedStateMachine):
 
     async def _work(self, change: str, execution_id: UUID, **fields: object) -> None:
         """Call a service in a transaction of its own."""
-        bodies = {
+        bodies: dict[str, type[Body]] = {
             "send_heartbeat": HeartbeatBody,
             "release": ReleaseBody,
             "complete": CompleteBody,
             "fail": FailBody,
         }
-        body = bodies[change].model_validate(fields)
+        body: Any = bodies[change].model_validate(fields)
         async with self.database.transaction() as session:
             work = UnitOfWork(session, self.caller, self.services)
             if change == "complete":
