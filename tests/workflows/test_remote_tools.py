@@ -15,7 +15,10 @@ from domain.states import ExecutionStatus
 from tests.api.conftest import serve_app
 from tests.engine.driver import Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process
+from tests.tools.mcp.remote_server import RemoteServer
 from tests.tools.mcp.shops import Shop
+from tests.tools.mcp.test_continuing import TEXT, elicitation
+from tests.waiting import eventually
 
 ALLOW = {"outbound_allow": "127.0.0.1"}
 DONE = {"text": "{last_tool_result}"}
@@ -103,6 +106,43 @@ async def test_no_external_call_is_repeated_after_a_kill(
     repeated = {item: count for item, count in Counter(shop.orders).items() if count > 1}
     assert repeated == {}
     assert len(shop.orders) > KILLS
+
+
+@pytest.mark.long
+async def test_a_task_of_a_server_and_its_question_survive_kills(
+    place: WorkerPlace, scripted_model: ScriptedModelServer
+) -> None:
+    server = RemoteServer()
+    log, more = place.home / "log", {"PERDURE_OUTBOUND_ALLOW": "127.0.0.1"}
+    tasks = server.tasks.tasks
+
+    async def is_polled() -> bool:
+        return bool(tasks and tasks[0].polls)
+
+    async def is_answered() -> bool:
+        return bool(tasks[0].responses)
+
+    async with server.serve(), open_driver(place, scripted_model) as engine:
+        servers = {"mcp_servers": {"shop": {"url": server.url}}}
+        allowed: dict[str, Any] = {"sdk_options": servers, "allowed_tools": ["mcp__shop__*"]}
+        async with worker_process(place, scripted_model, log=log, more=more) as process:
+            run = await engine.start({"tool_use": use("mcp__shop__work")}, DONE, **allowed)
+            await eventually(is_polled, what="a poll of the task")
+            process.kill()
+            await process.wait()
+        tasks[0].status, tasks[0].input_requests = "input_required", {"a": elicitation()}
+        async with worker_process(place, scripted_model, log=log, more=more) as process:
+            request = await run.wait_for_request()
+            process.kill()
+            await process.wait()
+        await run.answer(request, values={"count": 3})
+        async with run_worker(place, scripted_model, **ALLOW):
+            await eventually(is_answered, what="the answer at the server")
+            tasks[0].status, tasks[0].result = "completed", TEXT
+            row = await run.wait_for_end()
+    assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "finished")
+    assert len(tasks) == 1
+    assert tasks[0].responses == {"a": {"action": "accept", "content": {"count": 3}}}
 
 
 async def _skip(run: Run) -> None:
