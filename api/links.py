@@ -16,6 +16,12 @@ SIGN_IN = "/sign-in"
 LOCAL_PATH = r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$"
 """A path of this gateway. Browsers read `//` and `/\\` at the beginning as another host."""
 
+_READ_BY_ASSIGNEES = (
+    "self", "events", "messages", "tool_calls", "model_calls", "input_requests", "artifacts",
+    "files",
+)  # fmt: skip
+"""What the assignee of an input request reads of another user's execution."""
+
 Links = dict[str, str]
 
 
@@ -50,6 +56,8 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
         "artifacts": f"{path}/artifacts",
         "files": f"{path}/files",
     }
+    if not call.caller.owns(columns["user_id"]):
+        return {name: links[name] for name in _READ_BY_ASSIGNEES}
     if (task_id := columns["task_id"]) and task_id not in unreadable:
         links["task"] = f"{BASE}/tasks/{task_id}"
     if (session_id := columns["session_id"]) and session_id not in unreadable:
@@ -77,12 +85,15 @@ def execution_path(execution_id: UUID) -> str:
     return f"{BASE}/task-executions/{execution_id}"
 
 
-def input_request(row: InputRequestRow, *, is_own: bool) -> Links:
-    """Links of an input request; an assignee gets no link to another user's execution."""
+def input_request(row: InputRequestRow) -> Links:
+    """Links of an input request."""
     path = f"{BASE}/input-requests/{row.id}"
-    links = {"self": path, "page": request_page(row.id), "comments": f"{path}/comments"}
-    if is_own:
-        links["execution"] = execution_path(row.execution_id)
+    links = {
+        "self": path,
+        "page": request_page(row.id),
+        "comments": f"{path}/comments",
+        "execution": execution_path(row.execution_id),
+    }
     if row.status == "open":
         links |= {"answer": f"{path}/answer", "assign": f"{path}/assign"}
     return links

@@ -14,8 +14,8 @@ from domain.errors import FilesElsewhereError
 from persistence.blobs import BlobStore
 from persistence.sessions import artifacts
 from persistence.tables.sessions import ArtifactRow
-from services.caller import Caller
-from services.executions.access import own_execution, require_active
+from services.caller import Caller, missing
+from services.executions.access import may_read, own_execution, require_active
 from services.field_types import Body
 from services.unit_of_work import UnitOfWork
 
@@ -54,8 +54,15 @@ class ArtifactCreate(Body):
 
 
 async def find_artifact(session: AsyncSession, caller: Caller, artifact_id: UUID) -> ArtifactRow:
-    """Return an artifact of the caller."""
-    return caller.own(await artifacts.find(session, artifact_id), "artifact", artifact_id)
+    """Return an artifact of the caller, or of another execution that the caller may read."""
+    row = await artifacts.find(session, artifact_id)
+    if row is None:
+        raise missing("artifact", artifact_id)
+    if row.execution_id is None:
+        return caller.own(row, "artifact", artifact_id)
+    if not await may_read(session, caller, row.user_id, row.execution_id):
+        raise caller.not_owned("artifact", artifact_id)
+    return row
 
 
 async def create_artifact(

@@ -19,7 +19,7 @@ from api.http.schemas import Read, view_of
 from persistence.sessions import artifacts
 from services import artifacts as services
 from services.artifacts import ArtifactCreate
-from services.executions.access import own_execution
+from services.executions.access import readable_execution
 
 
 class ArtifactRead(Read):
@@ -56,7 +56,7 @@ async def list_artifacts(
 ) -> Response:
     """List the files that an execution saved, newest first."""
     async with call.gateway.database.reading() as session:
-        await own_execution(session, call.caller, execution_id)
+        await readable_execution(session, call.caller, execution_id)
         page = await artifacts.page(session, execution_id, query.window())
     return render_page(call, query, page, render_artifact)
 

@@ -19,7 +19,7 @@ from domain.errors import NotFoundError
 from persistence.definitions import tasks
 from persistence.executions import prerequisites, queries
 from persistence.executions.queries import ExecutionFilter
-from services.executions.access import own_execution
+from services.executions.access import own_execution, readable_execution
 from services.executions.bulk import filter_of
 
 router = APIRouter()
@@ -42,11 +42,13 @@ async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()
     tags=["executions"],
 )
 async def get_execution(call: Called, execution_id: UUID) -> Response:
-    """Get an execution."""
+    """Get an execution of yours, or one whose input request is assigned to you."""
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:
         raise NotFoundError(f"Execution {execution_id} does not exist.")
-    call.caller.require_own(columns["user_id"], "execution", execution_id)
+    if not call.caller.owns(columns["user_id"]):
+        async with call.gateway.database.reading() as session:
+            await readable_execution(session, call.caller, execution_id)
     return single(call.request, render_cached_execution(call, columns))
 
 

@@ -15,7 +15,7 @@ from api.http.files import OpenFileResponse
 from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
-from services.executions.access import own_execution
+from services.executions.access import readable_execution
 
 router = APIRouter(prefix="/task-executions/{execution_id}/files", tags=["executions"])
 
@@ -60,5 +60,5 @@ async def get_archive(
 
 async def _workspace(call: Call, execution_id: UUID) -> Path | None:
     async with call.gateway.database.reading() as session:
-        row = await own_execution(session, call.caller, execution_id)
+        row = await readable_execution(session, call.caller, execution_id)
         return await workspace_of(session, call.gateway, row)

@@ -72,14 +72,14 @@ class InputRequestRead(Read):
     created_at: datetime
 
 
-def render_input_request(call: Call, row: InputRequestRow) -> InputRequestRead:
-    """Return an input request as this caller sees it, with the tool call it is about."""
+def render_input_request(_: Call, row: InputRequestRow) -> InputRequestRead:
+    """Return an input request with the tool call it is about."""
     return from_row(
         InputRequestRead,
         row,
         answer_schema=row.schema,
         tool_call=_render_tool_call(row),
-        links=links.input_request(row, is_own=call.caller.owns(row.user_id)),
+        links=links.input_request(row),
     )
 
 

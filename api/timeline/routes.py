@@ -27,7 +27,7 @@ from domain.states import ExecutionStatus
 from persistence.sessions import timeline
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.columns import Row
-from services.executions.access import own_execution
+from services.executions.access import readable_execution
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
 
@@ -99,7 +99,7 @@ async def _render_part(
     view: Callable[[R], BaseModel | dict[str, Any]],
 ) -> Response:
     async with call.gateway.database.reading() as session:
-        await own_execution(session, call.caller, execution_id)
+        await readable_execution(session, call.caller, execution_id)
         page = await read(session, execution_id, query.span())
     return render_items(call, query, page, [view(row) for row in page.rows])
 
@@ -113,7 +113,7 @@ async def _respond_stream(call: Call, execution_id: UUID, query: NumberedQuery) 
     after = int(last_id) if last_id is not None else query.after or 0
     call.become_stream()  # before the first read, so that a refused stream costs nothing more
     async with call.gateway.database.reading() as session:
-        row = await own_execution(session, call.caller, execution_id)
+        row = await readable_execution(session, call.caller, execution_id)
     if after > row.event_seq:
         raise MalformedRequestError(
             f"The execution has {row.event_seq} events; send the `id` of the last event that you "
@@ -122,4 +122,4 @@ async def _respond_stream(call: Call, execution_id: UUID, query: NumberedQuery) 
     if ExecutionStatus(row.status).is_terminal and after == row.event_seq:
         # No event will follow: this status makes an EventSource stop reconnecting.
         return Response(status_code=204)
-    return event_stream(call, execution_id, after)
+    return event_stream(call, row, after)

@@ -15,7 +15,8 @@ from api.http.request_context import Call
 from api.live_updates import Subscription
 from domain.states import TERMINAL
 from persistence.executions import events
-from persistence.tables.executions import ExecutionEventRow
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from services.executions.access import may_read
 
 COMMENT_SECONDS = 15.0
 """Proxies close a connection that is idle for a minute (contract.md, section 7)."""
@@ -31,12 +32,12 @@ _HEADERS = {
 }
 
 
-def event_stream(call: Call, execution_id: UUID, after: int) -> StreamingResponse:
+def event_stream(call: Call, execution: ExecutionRow, after: int) -> StreamingResponse:
     """A stream of the events after `after`, until the terminal event.
 
     It also ends when the credentials of the caller end, or no longer allow to read it.
     """
-    body = _make_frames(call, execution_id, after)
+    body = _make_frames(call, execution, after)
     return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
 
 
@@ -52,16 +53,17 @@ def event_fields(row: ExecutionEventRow | SimpleNamespace) -> dict[str, Any]:
     }
 
 
-async def _make_frames(call: Call, execution_id: UUID, after: int) -> AsyncIterator[bytes]:
+async def _make_frames(call: Call, execution: ExecutionRow, after: int) -> AsyncIterator[bytes]:
     """The frames of the stream. Text is sent before the events that follow it."""
     watcher, user_id = call.gateway.watcher, call.principal.user_id
+    execution_id, owner_id = execution.id, execution.user_id
     with watcher.subscribed(execution_id, user_id) as watched, metrics.STREAMS.track_inprogress():
         await watcher.watch(execution_id)
         # The first bytes show clients and proxies that the stream is open.
         yield b": open\n\n"
         sent_at = time.monotonic()
         settled_turn = 0
-        while await _may_continue(call, watched):
+        while await _may_continue(call, watched, execution_id, owner_id):
             frames = _make_delta_frames(watched, settled_turn)
             rows = await _read_new_events(call, watched, execution_id, after)
             for row in rows:
@@ -80,8 +82,17 @@ async def _make_frames(call: Call, execution_id: UUID, after: int) -> AsyncItera
             await watched.changed(max(0, min(silence, call.principal.seconds_left)))
 
 
-async def _may_continue(call: Call, watched: Subscription) -> bool:
-    """Whether the credentials are still valid; checked after a change, and when they expire."""
+async def _may_continue(
+    call: Call, watched: Subscription, execution_id: UUID, owner_id: UUID
+) -> bool:
+    """Whether the credentials are still valid; checked after a change, and when they expire.
+
+    For another user's execution, the rights are read before each batch of news.
+    """
+    if not call.caller.owns(owner_id):
+        async with call.gateway.database.reading() as session:
+            if not await may_read(session, call.caller, owner_id, execution_id):
+                return False
     if not watched.has_other_rights and call.principal.seconds_left > 0:
         return True
     watched.has_other_rights = False

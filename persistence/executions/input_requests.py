@@ -134,6 +134,14 @@ async def is_in_tree(session: AsyncSession, row: InputRequestRow, execution_id: 
     return bool(await session.scalar(select(is_one)))
 
 
+async def has_assigned(session: AsyncSession, execution_id: UUID, subject: str) -> bool:
+    """Whether a request of the execution itself, open or not, is assigned to this subject."""
+    found = select(InputRequestRow.id).where(
+        InputRequestRow.execution_id == execution_id, InputRequestRow.assignee == subject
+    )
+    return await session.scalar(found.limit(1)) is not None
+
+
 async def page(
     session: AsyncSession,
     user_id: UUID,

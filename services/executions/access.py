@@ -24,6 +24,32 @@ async def own_execution(
     return await queries.lock_existing(session, execution_id) if lock else row
 
 
+async def readable_execution(
+    session: AsyncSession, caller: Caller, execution_id: UUID
+) -> ExecutionRow:
+    """Return an execution of the caller, or one whose input request is assigned to the caller."""
+    row = await queries.find(session, execution_id)
+    if row is None:
+        raise missing("execution", execution_id)
+    if not await may_read(session, caller, row.user_id, execution_id):
+        raise caller.not_owned("execution", execution_id)
+    return row
+
+
+async def may_read(
+    session: AsyncSession, caller: Caller, owner_id: UUID, execution_id: UUID
+) -> bool:
+    """Whether the caller owns an execution, or one of its input requests is assigned to the caller.
+
+    For an agent's tool, an execution of another user does not exist in any case.
+    """
+    if caller.owns(owner_id):
+        return True
+    return not caller.is_agent and await input_requests.has_assigned(
+        session, execution_id, caller.subject
+    )
+
+
 def require_active(row: ExecutionRow) -> None:
     """Refuse an execution that has ended.
 

@@ -242,7 +242,6 @@ async def test_whom_a_request_is_assigned_to_reads_and_answers_it(world: World) 
         for refused in (
             await boss.get(f"/api/v1/input-requests/{other}"),
             await boss.post(f"/api/v1/input-requests/{other}/answer", json={"message": "x"}),
-            await boss.get(execution["_links"]["self"]),
         ):
             assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
         answered = await boss.post(
@@ -253,6 +252,50 @@ async def test_whom_a_request_is_assigned_to_reads_and_answers_it(world: World) 
         assert answered.json()["answered_by"] == me["id"]
         own = (await owner.get("/api/v1/input-requests")).json()["items"]
         assert {r["id"] for r in own} == {assigned, other}
+
+
+async def test_whom_a_request_is_assigned_to_only_reads_its_execution(world: World) -> None:
+    async with world.client("asker") as owner, world.client("boss") as boss:
+        execution = await execute(owner, await make_task(owner))
+        await in_session(world, execution, "waiting_for_user")
+        file = {"name": "plan.txt", "content": "Blue.", "execution_id": execution["id"]}
+        artifact = (await owner.post("/api/v1/artifacts", json=file)).json()["_links"]["self"]
+        path = execution["_links"]["self"]
+        assert (await boss.get(path)).json()["code"] == "permission_denied"
+        request = f"{BASE}/{await ask(world, execution, assignee='boss')}"
+        assert (await boss.get(request)).json()["_links"]["execution"] == path
+        read = (await boss.get(path)).json()
+        assert (read["id"], read["status"]) == (execution["id"], "waiting_for_user")
+        for link in (*read["_links"].values(), f"{artifact}/content"):
+            assert (await boss.get(link)).status_code == 200, link
+        (event, *_) = (await boss.get(f"{path}/events")).json()["items"]
+        assert event["type"] == "execution.created"
+        assert (await boss.get("/api/v1/task-executions")).json()["items"] == []
+        for refused in (
+            await boss.post(f"{path}/cancel"),
+            await boss.post(f"{path}/messages", json={"content": "x"}),
+            await boss.post("/api/v1/artifacts", json=file),
+            await boss.get(f"{path}/children"),
+        ):
+            assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+        await owner.post(f"{request}/assign", json={"assignee": None})
+        for link in (path, f"{path}/events", artifact):
+            assert (await boss.get(link)).status_code == 403
+
+
+async def test_a_stream_ends_when_the_request_is_assigned_to_another(world: World) -> None:
+    async with world.client("asker") as owner, world.client("boss") as boss:
+        execution = await execute(owner, await make_task(owner))
+        await in_session(world, execution, "waiting_for_user")
+        request = f"{BASE}/{await ask(world, execution, assignee='boss')}"
+        url, headers = execution["_links"]["events"], {"Accept": "text/event-stream"}
+        async with asyncio.timeout(20), boss.stream("GET", url, headers=headers) as stream:
+            lines = stream.aiter_lines()
+            while not (await anext(lines)).startswith("event: execution.created"):
+                pass
+            await owner.post(f"{request}/assign", json={"assignee": "deputy"})
+            await owner.post(f"{request}/answer", json={"message": "secret"})
+            assert not [line async for line in lines if "input.answered" in line]
 
 
 async def test_a_request_is_delegated(world: World) -> None:

@@ -69,14 +69,15 @@ async def test_no_execution_leads_others_to_a_task_that_is_theirs_no_more(
     assert listed == (await other.get(path)).json()
 
 
-async def test_who_is_asked_is_not_led_to_what_asks(
+async def test_who_is_asked_is_led_to_what_asks(
     world: World, client: Client, other: Client
 ) -> None:
     execution = await execute(client, await make_task(client))
     await in_session(world, execution, "waiting_for_user")
     request = f"/api/v1/input-requests/{await ask(world, execution, assignee='bob')}"
-    assert "execution" in await followed(client, request)
-    assert await followed(other, request) == {"self", "page", "comments", "answer", "assign"}
+    shown = {"self", "page", "comments", "execution", "answer", "assign"}
+    assert await followed(client, request) == await followed(other, request) == shown
+    assert not {"task", "session", "cancel"} & await followed(other, execution["_links"]["self"])
 
 
 async def test_no_report_leads_to_a_task_that_is_deleted(world: World, client: Client) -> None:
