@@ -1,8 +1,8 @@
 """Input models of the services of definitions."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import BaseModel, Field, SecretStr, StringConstraints, model_validator
 
 from definitions.tasks import SdkOptions, TaskDefinition
 from domain.addresses import MAX_URL_LENGTH
@@ -51,6 +51,23 @@ class TaskBody(TaskDefinition):
     schedule_overlap_policy: OverlapPolicy = "skip"
     schedule_catchup_window_seconds: CatchUp | None = None
     schedule_jitter_seconds: Jitter | None = None
+
+    @model_validator(mode="after")
+    def _schedule_by_cron(self) -> Self:
+        return enable_given_schedule(self)
+
+
+SCHEDULE_FLAGS = ("is_scheduled", "schedule_enabled")
+
+Given = TypeVar("Given", bound=BaseModel)
+
+
+def enable_given_schedule(given: Given) -> Given:
+    """The given fields; a `schedule_cron` without the two flags sets both."""
+    is_alone = given.model_fields_set.isdisjoint(SCHEDULE_FLAGS)
+    if not is_alone or getattr(given, "schedule_cron", None) is None:
+        return given
+    return given.model_copy(update=dict.fromkeys(SCHEDULE_FLAGS, True))
 
 
 class TaskCreate(TaskBody):

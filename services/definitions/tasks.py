@@ -8,7 +8,12 @@ from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.definitions import TaskRow
 from services.definitions import references, task_rules
-from services.definitions.inputs import DEFINITION_FIELDS, TaskCreate, TaskUpdate
+from services.definitions.inputs import (
+    DEFINITION_FIELDS,
+    TaskCreate,
+    TaskUpdate,
+    enable_given_schedule,
+)
 from services.definitions.updates import merge_update
 from services.executions.access import own_task
 from services.unit_of_work import Precondition, UnitOfWork
@@ -42,6 +47,8 @@ async def update_task(
     """Change a task. Executions in progress keep the version they started with."""
     stored = await own_task(work.session, work.caller, task_id)
     precondition(stored)
+    if not stored.row.is_scheduled:
+        update = enable_given_schedule(update)
     return await _change(work, stored, update)
 
 

@@ -95,6 +95,21 @@ async def test_it_follows_the_task(world: World, client: Client) -> None:
     assert (await client.get(f"{path}/schedule")).status_code == 404
 
 
+async def test_a_cron_expression_alone_makes_a_schedule(client: Client) -> None:
+    created = await make_task(client, schedule_cron="0 12 * * *")
+    assert (created["is_scheduled"], created["schedule_enabled"]) == (True, True)
+    off = await make_task(client, schedule_cron="0 12 * * *", schedule_enabled=False)
+    assert (off["is_scheduled"], off["schedule_enabled"]) == (False, False)
+
+    task = await make_task(client)
+    path = task["_links"]["self"]
+    changed = (await client.patch(path, json={"schedule_cron": "0 12 * * *"})).json()
+    assert (changed["is_scheduled"], changed["schedule_enabled"]) == (True, True)
+    await client.post(f"{path}/schedule/pause")
+    paused = (await client.patch(path, json={"schedule_cron": "0 13 * * *"})).json()
+    assert (paused["is_scheduled"], paused["schedule_enabled"]) == (True, False)
+
+
 async def test_day_of_month_or_weekday(client: Client) -> None:
     """Both together mean either, as in every cron."""
     task = await make_task(client, **{**NOON, "schedule_cron": "0 12 13 * 5"})
