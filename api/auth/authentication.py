@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from api.auth.browser_sessions import BrowserSession
@@ -27,6 +28,9 @@ client does not cause many checks (chosen: a check takes milliseconds)."""
 REMEMBERED_CREDENTIALS = 10_000
 
 NO_CREDENTIALS = "The request has no credentials; send `Authorization: Bearer <token>`."
+
+_Name = tuple[Literal["token", "session"], str]
+"""Of cached credentials. Pages contain the nonce of their session, which must not be a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Authenticator:
         self._database = database
         self._refused = refused
         self._guesses = asyncio.Lock()
-        self._remembered: dict[str, tuple[Principal, float]] = {}
+        self._remembered: dict[_Name, tuple[Principal, float]] = {}
         self._forgettings = 0
 
     async def authenticate(self, authorization: str | None, address: str) -> Principal:
@@ -74,9 +78,10 @@ class Authenticator:
             RateLimitedError: too many attempts from this address failed.
         """
         token = _bearer(authorization)
-        is_known = token in self._remembered
+        name: _Name = ("token", token)
+        is_known = name in self._remembered
         try:
-            return await self._recall(token, lambda: self._check(token, address, is_known=is_known))
+            return await self._recall(name, lambda: self._check(token, address, is_known=is_known))
         except UnauthenticatedError:
             self.refused(address)
             raise
@@ -88,9 +93,9 @@ class Authenticator:
             UnauthenticatedError: the session has ended, or its API key is revoked.
             UserDisabledError: an admin has disabled the user.
         """
-        return await self._recall(f"session {session.nonce}", lambda: self._by_session(session))
+        return await self._recall(("session", session.nonce), lambda: self._by_session(session))
 
-    async def _recall(self, name: str, check: Callable[[], Awaitable[Principal]]) -> Principal:
+    async def _recall(self, name: _Name, check: Callable[[], Awaitable[Principal]]) -> Principal:
         """The principal that is cached under this name, or the result of the check."""
         known = self._remembered.get(name)
         if known and known[1] > time.time():
@@ -196,13 +201,13 @@ class Authenticator:
             api_key_id=key_id,
         )
 
-    def _remember(self, token: str, principal: Principal, seconds: float) -> None:
+    def _remember(self, name: _Name, principal: Principal, seconds: float) -> None:
         if len(self._remembered) >= REMEMBERED_CREDENTIALS:
             self._remembered.clear()
         until = time.time() + seconds
         if principal.expires_at is not None:
             until = min(until, principal.expires_at)
-        self._remembered[token] = (principal, until)
+        self._remembered[name] = (principal, until)
 
 
 def _bearer(authorization: str | None) -> str:

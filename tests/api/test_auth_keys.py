@@ -94,8 +94,8 @@ async def test_a_key_revoked_at_another_gateway_is_refused_within_seconds(
             row = await session.get_one(ApiKeyRow, UUID(key["id"]))
             await api_keys.revoke(session, row)
         assert authentication.REMEMBERED_SECONDS <= 10
-        remembered = authenticator._remembered[key["secret"]]
-        authenticator._remembered[key["secret"]] = (remembered[0], 0.0)  # as if those were over
+        remembered = authenticator._remembered["token", key["secret"]]
+        authenticator._remembered["token", key["secret"]] = (remembered[0], 0.0)  # as if those were over
         assert (await program.get("/api/v1/me")).status_code == 401
 
 
@@ -177,7 +177,7 @@ async def test_a_busy_client_is_looked_up_by_one_request_at_a_time(
     key = await make_key(client)
     authenticator, header = world.gateway.authenticator, f"Bearer {key['secret']}"
     principal = await authenticator.authenticate(header, "127.0.0.1")
-    authenticator._remembered[key["secret"]] = (principal, 0.0)
+    authenticator._remembered["token", key["secret"]] = (principal, 0.0)
     looks: list[str] = []
     engine = world.gateway.database.engine.sync_engine
 
@@ -204,4 +204,4 @@ async def test_what_was_read_before_a_change_is_not_remembered(
     assert not looking.done()
     authenticator.forget(owner)
     assert (await looking).api_key_id == UUID(key["id"])
-    assert key["secret"] not in authenticator._remembered
+    assert ("token", key["secret"]) not in authenticator._remembered
