@@ -123,6 +123,14 @@ async def answerable_request(
     row = await input_requests.find(session, request_id)
     if row is None:
         raise missing("input request", request_id)
-    if row.assignee != caller.subject:
-        caller.require_own(row.user_id, "input request", request_id)
+    require_answerable(caller, row)
     return row
+
+
+def require_answerable(caller: Caller, row: InputRequestRow) -> None:
+    """Refuse a request of another user that is not assigned to the caller.
+
+    Check it again once the row is locked: it may have been assigned to another user meanwhile.
+    """
+    if row.assignee != caller.subject:
+        caller.require_own(row.user_id, "input request", row.id)

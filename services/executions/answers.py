@@ -15,7 +15,7 @@ from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
 from services.definitions.json_schemas import value_problems
-from services.executions.access import answerable_request
+from services.executions.access import answerable_request, require_answerable
 from services.executions.budget_raises import apply_raise, lock_budgets
 from services.executions.inputs import AnswerBody
 from services.unit_of_work import UnitOfWork
@@ -32,6 +32,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     await lock_budgets(work, row)
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock_open(work.session, execution, request_id)
+    require_answerable(work.caller, row)
     asked = await _read_asked(work.session, execution, row)
     checked = await make_answer(work, asked, body, input_sha256=row.input_sha256)
     await input_requests.answer(work.session, row, checked, by=work.caller.user_id)

@@ -9,7 +9,7 @@ from domain.errors import ConflictError
 from domain.ids import new_id
 from persistence.executions import input_requests, queries
 from persistence.tables.sessions import InputRequestRow
-from services.executions.access import answerable_request
+from services.executions.access import answerable_request, require_answerable
 from services.field_types import Body, Text
 from services.unit_of_work import UnitOfWork
 
@@ -39,6 +39,7 @@ async def comment(work: UnitOfWork, request_id: UUID, body: CommentBody) -> Inpu
     """
     await answerable_request(work.session, work.caller, request_id)
     row = await input_requests.lock(work.session, request_id)
+    require_answerable(work.caller, row)
     if len(row.comments) >= MOST_COMMENTS:
         raise ConflictError(f"This request has {MOST_COMMENTS} comments, which is the limit.")
     comment_id = new_id()
@@ -67,6 +68,7 @@ async def assign(work: UnitOfWork, request_id: UUID, body: AssignBody) -> InputR
     row = await answerable_request(work.session, work.caller, request_id)
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock_open(work.session, execution, request_id)
+    require_answerable(work.caller, row)
     before = {"assignee": row.assignee}
     row.assignee = body.assignee
     await work.session.flush()

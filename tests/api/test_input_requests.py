@@ -6,8 +6,9 @@ from uuid import UUID
 
 import httpx2
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from persistence.executions import input_requests, queries
 from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow, SignalRow
 from services.executions import discussions
@@ -316,6 +317,39 @@ async def test_a_request_is_delegated(world: World) -> None:
         assert (await deputy.post(f"{path}/answer", json={"message": "x"})).status_code == 200
         late = await owner.post(f"{path}/assign", json={"assignee": None})
         assert (late.status_code, late.json()["code"]) == (409, "already_answered")
+
+
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [
+        ("answer", {"message": "late"}),
+        ("comments", {"body": "late"}),
+        ("assign", {"assignee": "boss"}),
+    ],
+)
+async def test_rights_that_end_during_a_request_are_refused(
+    world: World, client: Client, verb: str, body: dict[str, Any]
+) -> None:
+    execution, path = await execution_with_request(world, client, assignee="boss")
+    database, key = world.gateway.database, UUID(path.rpartition("/")[2])
+    waiting = text(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+        "AND datname = current_database()"
+    )
+    async with world.client("boss") as boss, asyncio.timeout(20):
+        async with database.transaction() as session:
+            await queries.lock_existing(session, UUID(execution["id"]))
+            row = await input_requests.lock(session, key)
+            late = asyncio.create_task(boss.post(f"{path}/{verb}", json=body))
+            while True:
+                async with database.reading() as other:
+                    if await other.scalar(waiting):
+                        break
+            row.assignee = "deputy"
+        refused = await late
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+    stored = (await client.get(path)).json()
+    assert (stored["status"], stored["comments"], stored["assignee"]) == ("open", [], "deputy")
 
 
 async def test_comments_are_kept_in_order_with_their_authors(world: World, client: Client) -> None:
