@@ -25,6 +25,9 @@ describe millions of values (chosen)."""
 SHORT_TEXT = 200
 """A text of at most this length has one line (chosen)."""
 
+HIDDEN = "(hidden)"
+"""In place of a secret that a person entered."""
+
 _COMBINES = frozenset({"$ref", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties"})
 _NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,300}(?P<fraction>\.[0-9]{0,300})?", re.ASCII)
 _FILL_IN = "Fill in this field."
@@ -100,6 +103,23 @@ def make_control(
 ) -> Control:
     """The control for a value of this schema."""
     return _Maker(schema).make(name, label, schema, is_required=is_required)
+
+
+def hide_secrets(schema: Schema | None, values: Any) -> Any:
+    """The values of an answer without the secrets among them; None is no schema."""
+    return values if schema is None else _hide(make_control("values", schema), values)
+
+
+def _hide(control: Control, values: Any) -> Any:
+    if control.kind is ControlKind.SECRET and values is not None:
+        return HIDDEN
+    if control.kind is not ControlKind.GROUP or not isinstance(values, Mapping):
+        return values
+    children = {child.key: child for child in control.children}
+    return {
+        name: _hide(children[name], value) if name in children else value
+        for name, value in values.items()
+    }
 
 
 def control_name(loc: Sequence[str | int]) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.mcp.context import ToolContext
 from domain.model_json import make_encodable, parse_json
+from domain.nested_forms import hide_secrets
 from domain.people import QUESTIONS, RequestKind
 from domain.states import ExecutionStatus
 from persistence.executions import input_requests
@@ -145,11 +146,18 @@ def view_request(context: ToolContext, row: InputRequestRow) -> RequestView:
         tool_input=tool_input,
         assignee=row.assignee,
         due_at=row.due_at,
-        answer=row.answer,
+        answer=_shown_answer(row),
         answered_at=row.answered_at,
         needs_person=RequestKind(row.kind) not in QUESTIONS,
         url=context.request_page(row.id),
     )
+
+
+def _shown_answer(row: InputRequestRow) -> dict[str, Any] | None:
+    """The answer without secrets that a person entered for a server; models must not read them."""
+    if row.answer is None or "values" not in row.answer:
+        return row.answer
+    return {**row.answer, "values": hide_secrets(row.schema, row.answer["values"])}
 
 
 async def open_requests(context: ToolContext, execution_id: UUID) -> Sequence[RequestView]:
@@ -168,7 +176,7 @@ async def answered_requests(context: ToolContext, execution_id: UUID) -> Sequenc
             input_request_id=row.id,
             kind=row.kind,
             title=row.title,
-            answer=row.answer,
+            answer=_shown_answer(row),
             answered_by=subject,
             answered_at=row.answered_at,
         )

@@ -13,7 +13,7 @@ from api.web.tool_inputs import describe_input
 from api.web.visits import Form, Visit
 from domain.errors import InvalidInputError, PerdureError
 from domain.model_json import make_encodable
-from domain.nested_forms import Control, ControlKind, control_name
+from domain.nested_forms import control_name, hide_secrets
 from domain.people import DECISIONS, QUESTIONS, RequestKind
 from persistence.executions import input_requests
 from persistence.executions.input_requests import RequestContext
@@ -21,9 +21,6 @@ from persistence.tables.sessions import InputRequestRow
 
 _INSTRUCTED = (RequestKind.BUDGET, RequestKind.EFFECT_CHECK)
 """The body of these requests continues with instructions for other clients."""
-
-HIDDEN = "(hidden)"
-"""In place of a secret that a person entered."""
 
 _NOT_TYPED = ("csrf", "input_sha256", "decision", "review", "comment")
 
@@ -93,10 +90,7 @@ def _open_values(row: InputRequestRow, context: RequestContext) -> Mapping[str, 
 
 def _closed_values(row: InputRequestRow) -> Mapping[str, Any]:
     answer: Mapping[str, Any] = row.answer or {}
-    control = answer_forms.make_values_control(row)
-    values = answer.get("values")
-    if control is not None:
-        values = _hide_secrets(control, values)
+    values = hide_secrets(row.schema, answer.get("values"))
     edited = answer.get("input")
     return {
         "outcome": decisions.describe_answer(row) if row.answer else decisions.describe_end(row),
@@ -122,19 +116,6 @@ def _past_decision(row: InputRequestRow, decision: Any) -> str:
     if RequestKind(row.kind) in QUESTIONS:
         return "Left unanswered" if decision == "deny" else "Answered"
     return _PAST.get(str(decision), "Answered")
-
-
-def _hide_secrets(control: Control, values: Any) -> Any:
-    """The values without those of secret controls."""
-    if control.kind is ControlKind.SECRET and values is not None:
-        return HIDDEN
-    if control.kind is not ControlKind.GROUP or not isinstance(values, Mapping):
-        return values
-    children = {child.key: child for child in control.children}
-    return {
-        name: _hide_secrets(children[name], value) if name in children else value
-        for name, value in values.items()
-    }
 
 
 def _form_values(form: Form, error: PerdureError | None, *, is_open: bool) -> Mapping[str, Any]:

@@ -191,6 +191,14 @@ async def test_a_nested_form_is_answered(world: World, alice: Client) -> None:
     assert "hunter2" not in after.text
 
 
+async def test_the_text_in_the_forms_of_a_session_is_no_token(world: World, alice: Client) -> None:
+    csrf = CSRF.search((await alice.get("/inbox")).text)
+    assert csrf
+    headers = {"Authorization": f"Bearer session {csrf[1]}"}
+    async with Client(base_url=world.url) as stranger:
+        assert (await stranger.get(f"{API}/me", headers=headers)).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("fields", "typed", "answer"),
     [

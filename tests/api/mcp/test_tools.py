@@ -253,6 +253,29 @@ async def test_questions_are_answered_and_approvals_need_the_scope(world: World)
     assert answered["answer"]["decision"] == "approve"
 
 
+async def test_a_secret_that_a_person_entered_is_hidden_from_models(world: World) -> None:
+    account = {"user": {"type": "string"}, "key": {"type": "string", "format": "password"}}
+    schema = {"type": "object", "properties": {"login": {"type": "object", "properties": account}}}
+    async with world.client("alice") as http:
+        execution = await execute(http, await make_task(http))
+        await in_session(world, execution, "waiting_for_user")
+        request_id = await ask(world, execution, kind="form", schema=schema)
+        values = {"login": {"user": "ada", "key": "hunter2"}}
+        path = f"/api/v1/input-requests/{request_id}/answer"
+        async with world.gateway.database.transaction() as session:
+            row = await session.get_one(ExecutionRow, UUID(execution["id"]))
+            row.started_at = row.created_at
+        assert (await http.post(path, json={"values": values})).status_code == 200
+    async with connect(world) as client:
+        read = await call(client, "get_execution", execution_id=execution["id"])
+        listed = await call(
+            client, "list_input_requests", status="answered", execution_id=execution["id"]
+        )
+    for shown in (read["answered_requests"], listed["input_requests"]):
+        assert shown[0]["answer"]["values"] == {"login": {"user": "ada", "key": "(hidden)"}}
+    assert "hunter2" not in str(read) + str(listed)
+
+
 async def test_a_watch_returns_when_a_person_is_needed(world: World) -> None:
     async with world.client("alice") as http:
         execution = await execute(http, await make_task(http))
