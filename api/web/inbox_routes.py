@@ -13,6 +13,7 @@ from api.web.request_views import render_request
 from api.web.sign_in import REVIEW_FIELD
 from api.web.visits import FORM_EXPIRED, Form, Visit, Visiting
 from domain.errors import ConflictError, InvalidInputError, RateLimitedError
+from persistence.db.outages import is_outage
 from persistence.db.paging import Window
 from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow
@@ -68,6 +69,15 @@ async def assign_request(visit: Visiting, request_id: UUID) -> Response:
 async def _apply(visit: Visit, request_id: UUID, submit: Submit) -> Response:
     """Do what a form says, and show the request; an error is shown with all that was typed."""
     form = Form.parse(await visit.call.body())
+    try:
+        return await _submit(visit, request_id, submit, form)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        return pages.render_outage(visit.call.request.url.path, form.entries)
+
+
+async def _submit(visit: Visit, request_id: UUID, submit: Submit, form: Form) -> Response:
     row = await _find(visit, request_id)
     if not visit.owns_form(form):
         return await render_request(visit, row, form=form, error=FORM_EXPIRED)

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from api import links
 from api.web import pages, sign_in
-from api.web.visits import read_small_body
+from api.web.visits import Form, read_small_body
 from domain.errors import NotFoundError, PerdureError, ServiceUnavailableError, UnauthenticatedError
 from persistence.db.outages import is_outage
 
@@ -43,6 +43,12 @@ async def _explain(request: Request, error: Exception) -> Response | None:
         return pages.render_error(error)
     if isinstance(error, RequestValidationError):
         return pages.render_error(NotFoundError("There is no such page."))
-    if is_outage(error):
-        return pages.render_error(ServiceUnavailableError("The database is unavailable."))
-    return None
+    return await _explain_outage(request) if is_outage(error) else None
+
+
+async def _explain_outage(request: Request) -> Response:
+    """The page while the database is unavailable. The form of an answer was not read yet."""
+    if request.method == "POST" and request.url.path.startswith(links.INBOX):
+        form = Form.parse(await read_small_body(request))
+        return pages.render_outage(request.url.path, form.entries)
+    return pages.render_error(ServiceUnavailableError("The database is unavailable."))

@@ -1,6 +1,6 @@
 """Pages for browsers: their templates, styles and headers. No page needs JavaScript."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
@@ -74,6 +74,35 @@ def render_error(error: PerdureError) -> Response:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         page.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return page
+
+
+def render_unsent(
+    page: str,
+    entries: Mapping[str, Sequence[str]],
+    *,
+    title: str,
+    detail: str,
+    button: str,
+    status: int = 200,
+) -> Response:
+    """A page that keeps the fields of a form, and sends them to `page` with a button."""
+    fields = [(name, TypedText(value)) for name, values in entries.items() for value in values]
+    shown = {"page": page, "fields": fields, "title": title, "detail": detail, "button": button}
+    return render("unsent.html.j2", status, **shown)
+
+
+def render_outage(page: str, entries: Mapping[str, Sequence[str]]) -> Response:
+    """The page for a form that may not be stored, because the database is unavailable."""
+    response = render_unsent(
+        page,
+        entries,
+        title="The service is unavailable",
+        detail="Your text is kept on this page. Wait a few seconds, then send it again.",
+        button="Send again",
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 @cache

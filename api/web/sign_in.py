@@ -74,13 +74,15 @@ def render_ended(request: Request, form: bytes) -> Response:
 
 def render_unsent(page: str, form: Form, session: BrowserSession) -> Response:
     """The page that leads back to the form that was not sent, with all that was typed."""
-    fields = [
-        (name, pages.TypedText(value))
-        for name, values in form.entries.items()
-        for value in values
-        if name not in {CSRF_FIELD, REVIEW_FIELD, "decision"}
-    ]
-    return pages.render("unsent.html.j2", page=page, fields=fields, csrf=session.nonce)
+    left_out = {CSRF_FIELD, REVIEW_FIELD, "decision"}
+    typed = {name: values for name, values in form.entries.items() if name not in left_out}
+    return pages.render_unsent(
+        page,
+        {CSRF_FIELD: [session.nonce], REVIEW_FIELD: ["1"], **typed},
+        title="You are signed in",
+        detail="Your answer is not sent yet. Check it, then send it again.",
+        button="Back to your answer",
+    )
 
 
 def local_page(page: str) -> str:

@@ -95,7 +95,10 @@ async def test_a_key_revoked_at_another_gateway_is_refused_within_seconds(
             await api_keys.revoke(session, row)
         assert authentication.REMEMBERED_SECONDS <= 10
         remembered = authenticator._remembered["token", key["secret"]]
-        authenticator._remembered["token", key["secret"]] = (remembered[0], 0.0)  # as if those were over
+        authenticator._remembered["token", key["secret"]] = (
+            remembered[0],
+            0.0,
+        )  # as if those were over
         assert (await program.get("/api/v1/me")).status_code == 401
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any
@@ -195,8 +196,8 @@ async def test_the_text_in_the_forms_of_a_session_is_no_token(world: World, alic
     csrf = CSRF.search((await alice.get("/inbox")).text)
     assert csrf
     headers = {"Authorization": f"Bearer session {csrf[1]}"}
-    async with Client(base_url=world.url) as stranger:
-        assert (await stranger.get(f"{API}/me", headers=headers)).status_code == 401
+    async with Client(base_url=world.url) as anyone:
+        assert (await anyone.get(f"{API}/me", headers=headers)).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -470,6 +471,35 @@ async def test_what_was_typed_survives_the_end_of_the_session(world: World) -> N
         assert shown.status_code == 200
         assert "A long\nanswer &amp; more</textarea>" in shown.text
         assert (await stored(world, path))["status"] == "open"
+
+
+@pytest.mark.parametrize("is_session_cached", [True, False])
+async def test_what_was_typed_survives_an_outage_of_the_database(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, is_session_cached: bool
+) -> None:
+    def refuse() -> None:
+        raise ConnectionRefusedError
+
+    path = await new_request(world)
+    page = await signed_in(world, "alice")
+    async with aclosing(page), world.client("alice") as client:
+        csrf = CSRF.search((await page.get(path)).text)
+        assert csrf
+        if not is_session_cached:
+            me = (await client.get(f"{API}/me")).json()
+            world.gateway.authenticator.forget(UUID(me["id"]))
+        sent = {"csrf": csrf[1], "decision": "approve", "message": "A long\nanswer & more"}
+        with monkeypatch.context() as patch:
+            patch.setattr(world.gateway.database, "_sessions", refuse)
+            patch.setattr(world.gateway.database, "_readers", refuse)
+            away = await page.post(path, data=sent)
+        assert (away.status_code, away.headers["retry-after"]) == (503, "2")
+        assert "Your text is kept" in words(away)
+        found = re.findall(r'name="(\w+)" hidden>\n(.*?)</textarea>', away.text, re.DOTALL)
+        kept = {name: unescape(value) for name, value in found}
+        assert kept == sent
+        assert (await page.post(path, data=kept)).status_code == 303
+    assert (await stored(world, path))["answer"]["message"] == sent["message"]
 
 
 async def test_failed_sign_ins_are_limited(database_url: str, temporal_address: str) -> None:
