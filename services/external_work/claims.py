@@ -170,6 +170,8 @@ def lease_lost(row: ExecutionRow) -> LeaseLostError:
     if row.cancel_requested_at is not None:
         return LeaseLostError("The execution was cancelled. Stop the work.")
     now = f"the execution is {row.status}"
+    if ExecutionStatus(row.status).is_terminal:
+        return LeaseLostError(f"This lease has ended: {now}. Stop the work.")
     if row.status == ExecutionStatus.RUNNING and row.claimed_by is not None:
         now += f", claimed by {row.claimed_by}"
     return LeaseLostError(f"This lease has ended: {now}. Stop the work, and claim it again.")

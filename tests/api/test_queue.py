@@ -118,6 +118,8 @@ async def test_work_is_claimed_and_completed(client: Client) -> None:
     ]
     again = await report(client, claimed, summary="Once more")
     assert (again.status_code, again.json()["code"]) == (409, "lease_lost")
+    assert "the execution is completed. Stop the work." in again.json()["detail"]
+    assert "claim" not in again.json()["detail"]
 
 
 async def test_the_queue_gives_the_highest_priority_first(client: Client) -> None:
