@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.answers import Asked
 from domain.errors import AlreadyAnsweredError, InvalidInputError
+from domain.model_json import make_encodable
 from domain.people import RequestKind
 from domain.request_forms import RequestForm, ShownRequest, make_form, page_message, read_decline
 from domain.text import harmless
@@ -134,13 +135,13 @@ def _read(
 
 
 def _make_body(given: Mapping[str, Any]) -> AnswerBody:
-    """Validate an answer as the API does.
+    """Validate an answer as the API does; lone surrogates, which UTF-8 lacks, are replaced.
 
     Raises:
         InvalidInputError: a field has another type or is too long.
     """
     try:
-        return AnswerBody.model_validate(given, strict=True)
+        return AnswerBody.model_validate(make_encodable(given), strict=True)
     except ValidationError as error:
         problems = find_problems(error, AnswerBody, ("body",))
         raise InvalidInputError("The answer does not fit the request.", problems) from error

@@ -72,6 +72,17 @@ async def test_an_accepted_form_is_an_ordinary_answer(
     assert [entry["action"] for entry in audit.json()["items"]] == ["input_request.answer"]
 
 
+async def test_an_answer_that_no_encoding_allows_is_stored_readable(
+    world: World, client: Client
+) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    seen, request_id = await open_request(world, client, kind="form", schema=schema)
+    await seen.answer_shown("accept", city="Z\ud800g")
+    answer = (await seen.row(request_id)).answer
+    assert answer is not None
+    assert answer["values"] == {"city": "Z\ufffdg"}
+
+
 async def test_a_declined_form_denies(world: World, client: Client) -> None:
     seen, request_id = await open_request(world, client, **APPROVAL)
     await seen.answer_shown("decline")
