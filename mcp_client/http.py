@@ -6,6 +6,7 @@ are limited before they are read, and the reason of a failure is kept, which the
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,7 +44,7 @@ class HttpServer:
         self._session_id: str | None = None
         client.timeout = httpx2.Timeout(CONNECT_SECONDS, read=None)
         client.headers["Accept-Encoding"] = "identity"  # a compressed answer can be of any size
-        client.event_hooks = {"response": [self._note]}
+        client.event_hooks = {"request": [self._begin], "response": [self._note]}
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[Any]:
@@ -85,9 +86,15 @@ class HttpServer:
             return _describe_status(self._status)
         return found
 
+    async def _begin(self, request: httpx2.Request) -> None:
+        """Forget how an earlier request was answered."""
+        if _waits_for_answer(request):
+            self._status = None
+
     async def _note(self, response: httpx2.Response) -> None:
         """Limit the answer, and keep what its head says."""
-        self._status = response.status_code
+        if _waits_for_answer(response.request):
+            self._status = response.status_code
         if (session_id := response.headers.get(MCP_SESSION_ID)) is not None:
             self._session_id = session_id
         if response.headers.get("content-encoding", "identity") != "identity":
@@ -114,6 +121,18 @@ class _LimitedStream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _waits_for_answer(request: httpx2.Request) -> bool:
+    """Whether a caller waits for the answer.
+
+    How a server answers notifications, and requests for a stream, says nothing about a call: after
+    a restart it refuses to resume the stream of a call that it took before.
+    """
+    if request.method != "POST":
+        return False
+    message = json.loads(request.content)
+    return isinstance(message, dict) and "method" in message and "id" in message
 
 
 def _describe_status(status: int) -> str:
