@@ -284,7 +284,8 @@ class Connection:
         client = self._ready.result()
         if client.server_capabilities.resources is None:
             return found
-        with contextlib.suppress(TimeoutError, MCPError, ValidationError, ValueError):
+        # The SDK raises RuntimeError if the server asks for input instead.
+        with contextlib.suppress(TimeoutError, MCPError, ValidationError, ValueError, RuntimeError):
             async with asyncio.timeout(LINKS_SECONDS):
                 for uri in uris[:MAX_LINKS]:
                     found[uri] = (await client.session.read_resource(uri)).contents

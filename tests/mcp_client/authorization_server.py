@@ -70,7 +70,7 @@ class AuthorizationServer:
             error = {"error": "invalid_client", "error_description": "no such client"}
             return JSONResponse(error, status_code=401)
         assert fields["grant_type"] == "client_credentials"
-        assert fields["resource"] == self.resource or f"{self.url}/mcp"
+        assert fields["resource"] == (self.resource or f"{self.url}/mcp")
         token = f"token-{len(self.requests)}"
         self.tokens[token] = (time.monotonic() + self.seconds, fields.get("scope", ""))
         return JSONResponse(

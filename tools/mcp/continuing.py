@@ -1,5 +1,6 @@
 """What continues a call that a server has not answered: its task, or its requests for input."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +24,9 @@ from tools.mcp.failures import UnusableAnswerError
 MAX_MESSAGE_CHARACTERS = 10_000
 """Of a question (chosen: a person reads it)."""
 
+MAX_STATE_BYTES = 1024 * 1024
+"""Of what continues a call, as JSON: it is stored with the call (chosen)."""
+
 MAX_REQUESTS = 20
 """Of one answer (chosen)."""
 
@@ -45,13 +49,19 @@ def read_answer(
     """
     match answer:
         case TaskState():
-            return continue_task(state or {}, answer)
+            found = continue_task(state or {}, answer)
         case CreatedTask():
-            return start_task(answer)
+            found = start_task(answer)
         case types.InputRequiredResult():
-            return start_rounds(state, answer)
+            found = start_rounds(state, answer)
         case types.CallToolResult():
             return answer
+    if isinstance(found, RemoteWait) and len(json.dumps(found.state)) > MAX_STATE_BYTES:
+        size = MAX_STATE_BYTES // 1024
+        raise UnusableAnswerError(
+            f"What the server needs to continue the call has more than {size} KiB."
+        )
+    return found
 
 
 def start_task(created: CreatedTask) -> RemoteWait:
@@ -72,10 +82,15 @@ def continue_task(state: RemoteState, task: TaskState) -> RemoteWait | types.Cal
         UnusableAnswerError: it failed, or it needs what a person can't give.
     """
     if task.status == "completed" and task.result is not None:
-        return types.CallToolResult.model_validate(task.result, by_name=False)
+        try:
+            return types.CallToolResult.model_validate(task.result, by_name=False)
+        except ValidationError:
+            raise UnusableAnswerError(
+                "The task of the server is completed, but its result does not follow the protocol."
+            ) from None
     if task.status == "failed":
         message = (task.error or {}).get("message") or task.status_message or "without a reason"
-        raise UnusableAnswerError(f"The task of the server failed: {_bounded(message)}")
+        raise UnusableAnswerError(f"The task of the server failed: {_bounded(str(message))}")
     if task.status not in {"working", "input_required"}:
         reason = f": {_bounded(task.status_message)}" if task.status_message else "."
         raise UnusableAnswerError(f"The task of the server is {_bounded(task.status)}{reason}")

@@ -62,6 +62,14 @@ def _within_limits(text: str, private: Path, limits: ToolLimits, *, is_error: bo
         return ToolOutcome(shown.text, is_error=is_error, whole_output=spool.save(is_text=True))
 
 
+def _last_part(uri: str) -> str:
+    """The last part of the path of an URI, which a server may write in any way."""
+    try:
+        return unquote(urlsplit(uri).path.rpartition("/")[2])
+    except ValueError:
+        return ""
+
+
 class _Files:
     """Saves the parts of a result that are no text, and describes all parts."""
 
@@ -92,7 +100,7 @@ class _Files:
 
     def _save_contents(self, contents: Contents, name: str | None) -> str:
         uri = str(contents.uri)
-        name = name or unquote(urlsplit(uri).path.rpartition("/")[2]) or "resource"
+        name = name or _last_part(uri) or "resource"
         if isinstance(contents, types.TextResourceContents):
             content = contents.text.encode("utf-8", "replace")
             return self._save(name, contents.mime_type or "text/plain", content)

@@ -146,6 +146,7 @@ class RemoteServer:
                 ImageContent(data=data, mime_type="image/png"),
                 AudioContent(data="not base64!", mime_type="audio/wav"),
                 EmbeddedResource(resource=blob),
+                EmbeddedResource(resource=BlobResourceContents(uri="shop://[x", blob=data)),
                 ResourceLink(name="numbers", uri="shop://report/7", description="of today"),
                 ResourceLink(name="gone", uri="shop://gone"),
             ]

@@ -57,13 +57,14 @@ async def test_parts_that_are_no_text_are_files(attempt: Attempt) -> None:
         "image.png": ("image/png", PNG),
         "image-2.png": ("image/png", PNG),
         "a b.bin": ("application/octet-stream", PNG),
+        "resource.bin": ("application/octet-stream", PNG),
         "numbers.csv": ("text/csv", b"a,b\n1,2\n"),
     }
     lines = outcome.text.splitlines()
     assert lines[0] == "here"
     assert "saved as the artifact image.png" in lines[1]
     assert "not valid base64" in lines[3]
-    assert lines[5] == "[Resource link: numbers] shop://report/7 (of today)"
+    assert lines[6] == "[Resource link: numbers] shop://report/7 (of today)"
     assert lines[-1] == "[Resource link: gone] shop://gone"
 
 
@@ -94,6 +95,25 @@ async def test_a_task_that_ends_badly_is_an_error(shop: RemoteServer, attempt: A
     outcome = await resume(attempt, "work", wait.state)
     assert outcome.is_error
     assert "no such task" in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"status": "completed", "result": {"content": "no list"}}, "follow the protocol"),
+        ({"status": "failed", "error": {"message": 7}}, "failed: 7"),
+    ],
+)
+async def test_an_end_that_breaks_the_protocol_is_an_error(
+    shop: RemoteServer, attempt: Attempt, fields: dict[str, Any], reason: str
+) -> None:
+    wait = await start(attempt, "work")
+    [task] = shop.tasks.tasks
+    for name, value in fields.items():
+        setattr(task, name, value)
+    outcome = await resume(attempt, "work", wait.state)
+    assert outcome.is_error
+    assert reason in outcome.text
 
 
 async def test_an_outage_while_a_task_is_polled_is_no_end(worker: Worker, attempt: Attempt) -> None:
@@ -141,6 +161,7 @@ async def test_a_task_asks_one_question_after_the_other(
         ({"method": "sampling/createMessage", "params": {}}, "sampling"),
         (elicitation({"type": "object", "properties": {"a": {"type": "object"}}}), "'a'"),
         ({"method": "other"}, "does not support"),
+        (elicitation({**COUNT, "title": "a" * 2**20}), "1024 KiB"),
     ],
 )
 async def test_what_no_person_can_give_ends_the_task(
