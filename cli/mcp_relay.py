@@ -29,6 +29,7 @@ TIMEOUT = httpx2.Timeout(None, connect=5.0, read=45.0)
 
 ACCEPTED = 202
 UNAVAILABLE = 503
+FIRST_SERVER_ERROR = 500
 
 INTERNAL_ERROR = -32603
 PARSE_ERROR = -32700
@@ -159,7 +160,7 @@ class Relay:
             await response.aread()
         if response.status_code == ACCEPTED or not response.content:
             return
-        answer = response.json()
+        answer = _read_json(response)
         if "jsonrpc" not in answer:  # a problem document of the gateway
             answer = _error(message.get("id"), INTERNAL_ERROR, _describe(answer))
         if message.get("method") == "initialize" and "result" in answer:
@@ -203,6 +204,22 @@ def _encode(value: str) -> str:
     if is_plain and not value.startswith("=?base64?"):
         return value
     return f"=?base64?{base64.b64encode(value.encode()).decode('ascii')}?="
+
+
+def _read_json(response: httpx2.Response) -> Json:
+    """The body; a problem document in its place if another server has answered.
+
+    Raises:
+        ReadError: a proxy has lost the gateway, which may have taken the request.
+    """
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(answer := response.json(), dict):
+            return answer
+    url, status = response.request.url, response.status_code
+    problem = f"{url} did not answer as Perdure does (HTTP status {status})."
+    if status >= FIRST_SERVER_ERROR:
+        raise httpx2.ReadError(problem)
+    return {"detail": problem}
 
 
 def _describe(problem: Json) -> str:

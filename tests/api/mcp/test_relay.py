@@ -3,6 +3,7 @@ import json
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Response
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import TextResourceContents
@@ -120,3 +121,18 @@ async def test_what_is_no_message_is_refused(world: World) -> None:
     assert refused["id"] == 1
     assert "token is not valid" in refused["error"]["message"]
     await relay.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(404, "did not answer as Perdure does"), (502, "may have taken effect")]
+)
+async def test_the_page_of_a_proxy_is_an_error(status: int, reason: str) -> None:
+    answers, proxy = Answers(), FastAPI()
+    proxy.add_api_route("/mcp", lambda: Response("<html>", status), methods=["POST"])
+    async with serve_app(proxy) as url:
+        relay = Relay(lambda: Endpoint(url, "token"), answers.write)
+        relay.accept(line("tools/call", 1, name="execute_task", arguments={"task": "greet"}))
+        refused = await answers.next()
+        await relay.close()
+    assert refused["id"] == 1
+    assert reason in refused["error"]["message"]
