@@ -1,5 +1,4 @@
 """The client of MCP servers: connections, their negotiation, lists of tools, and calls.
 
-Workers call tools through it (`tools/mcp`), and the gateway checks servers (`runtime/mcp_health`).
-Importing its modules loads the SDK, which takes half a second and 37 MB.
+Workers call tools through it (`tools/mcp`). Importing its modules loads the SDK, which takes half a second and 37 MB.
 """
