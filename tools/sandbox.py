@@ -157,9 +157,6 @@ class Bubblewrap:
         yield from ("--setenv", "LANG", "C.UTF-8", "--setenv", "TERM", "dumb")
         yield from ("--args", str(keep["variables"]))
         yield from _system()
-        for number, program in enumerate(map(str, job.programs)):
-            source = f"/mnt/programs/{number}" if self._is_root else program
-            yield from ("--ro-bind", source, program)
         yield from ("--ro-bind-data", str(keep["accounts"]), "/etc/passwd")
         yield from ("--ro-bind-data", str(keep["groups"]), "/etc/group")
         yield from ("--proc", "/proc", "--dev", "/dev")
@@ -168,6 +165,10 @@ class Bubblewrap:
         # The new /dev is in memory, and a command could fill it.
         yield from ("--size", str(_SHM_BYTES), "--tmpfs", _SHM, "--remount-ro", "/dev")
         yield from ("--size", str(self._limits.tmp_bytes), "--tmpfs", _TMP)
+        # Directories of programs may be below /tmp.
+        for number, program in enumerate(map(str, job.programs)):
+            source = f"/mnt/programs/{number}" if self._is_root else program
+            yield from ("--ro-bind", source, program)
         yield "--bind" if job.may_write else "--ro-bind"
         yield from ("/mnt/workspace" if self._is_root else str(job.workspace), WORKSPACE)
         yield from ("--remount-ro", "/", "--chdir", WORKSPACE)
