@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import httpx2
 import pytest
 
-from api.http.bodies import MOST_VALUES
+from api.http import bodies
+from api.http.bodies import MOST_VALUES, read_model
 from api.http.large_bodies import LARGE_BYTES, LargeBodies, end_turn_after
 from domain.ids import new_id
 from persistence.db.paging import PAGE_BYTES
@@ -48,12 +50,28 @@ async def test_ordinary_large_bodies_pass(client: Client) -> None:
     assert answer.status_code == 201
 
 
+async def test_large_bodies_are_parsed_in_a_thread(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop handles other requests meanwhile."""
+    threads = []
+
+    def parse(model: type[Any], raw: bytes, **options: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return read_model(model, raw, **options)
+
+    monkeypatch.setattr(bodies, "read_model", parse)
+    await make_task(client)
+    await make_task(client, prompt_template="a" * LARGE_BYTES)
+    assert threads == [True, False]
+
+
 async def test_the_large_bodies_of_a_user_take_turns() -> None:
     """Others have turns of their own; the next turn begins after a pause."""
-    bodies, user_id, began = LargeBodies(), new_id(), asyncio.get_running_loop().time()
-    lock = await bodies.wait(user_id)
-    waiting = asyncio.create_task(bodies.wait(user_id))
-    await bodies.wait(new_id())
+    large, user_id, began = LargeBodies(), new_id(), asyncio.get_running_loop().time()
+    lock = await large.wait(user_id)
+    waiting = asyncio.create_task(large.wait(user_id))
+    await large.wait(new_id())
     assert not waiting.done()
     end_turn_after(lock, began)()
     assert lock.locked()
