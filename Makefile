@@ -30,7 +30,7 @@ demo: setup ## run one task from end to end and print the result
 up: setup ## run all components on this machine
 	$(BIN)/perdure up
 
-test: setup-dev ## run the tests (about 8 minutes on two cores)
+test: setup-dev ## run the tests (about 10 minutes on two cores)
 	$(PYTEST)
 
 verify: setup-dev ## run the long tests: more examples and seeds, browser, chaos
