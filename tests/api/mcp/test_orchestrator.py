@@ -170,10 +170,10 @@ async def test_plans_that_cannot_be_done_are_refused(agent: Any) -> None:
     assert (cycle["code"], cycle["errors"][0]["argument"]) == ("invalid_input", "subtasks")
     unknown = await refused(agent, "orchestrator_plan_task", description="x", subtasks=[one])
     assert "'B'" in unknown["errors"][0]["message"]
-    nobody = await refused(
+    unknown = await refused(
         agent, "orchestrator_plan_task", title="t", description="x", specialist_type="wizard"
     )
-    assert nobody["errors"][0]["argument"] == "agent_id"
+    assert unknown["errors"][0]["argument"] == "agent_id"
     await refused(agent, "orchestrator_plan_task", description="x")
     missing = await refused(
         agent, "orchestrator_plan_task", title="t", description="x", dependencies=[str(new_id())]
