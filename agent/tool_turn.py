@@ -157,6 +157,13 @@ class ToolTurn:
                 if not self._attempt.may_start_tool():
                     return
                 await self._run_approved(call)
+                if self._is_unfinished(call):
+                    return  # a task or a question of its MCP server: the calls after it wait
+
+    def _is_unfinished(self, call: ToolCall) -> bool:
+        """Whether the call still runs. Subtasks may run beside the calls after them."""
+        current = self._state.calls.get(call.id)
+        return current is not None and not (current.status.is_settled or call.name == DELEGATE)
 
     async def _run_approved(self, call: ToolCall) -> None:
         if call.name != DELEGATE:
