@@ -204,8 +204,8 @@ class Decider:
         if question.schema is not None and await self._schemas.schema_problems(
             self._snapshot.user_id, question.schema
         ):
-            text = "The server asks a person with a form whose schema can't be used."
-            return Decision(refuse(call, ToolCallStatus.FAILED, text))
+            problem = "its form has a schema that can't be used."
+            return Decision(input_requests.dismiss_question(call, problem))
         if people.mode == "deny":
             return Decision(input_requests.continue_call(call, DECLINED_RESPONSE))
         server = self.pinned[call.name].server

@@ -11,7 +11,7 @@ from domain.answers import read_default
 from domain.errors import ErrorCode
 from domain.events import Event
 from domain.people import QUESTIONS, RequestKind
-from domain.remote_waits import EXPIRED_RESPONSE, read_response
+from domain.remote_waits import DISMISSED_RESPONSE, read_response
 from domain.steps import (
     ChildResult,
     Failure,
@@ -222,4 +222,4 @@ def _expired(call: ToolCall, request: OpenRequest, reason: str) -> ToolCall:
     """The call without an answer: its MCP server learns that no person has decided."""
     if call.remote_state is None or request.kind not in QUESTIONS:
         return input_requests.apply_expiry(call, request.kind, reason)
-    return input_requests.continue_call(call, EXPIRED_RESPONSE)
+    return input_requests.continue_call(call, DISMISSED_RESPONSE)

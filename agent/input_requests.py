@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.ids import new_id
 from domain.people import QUESTIONS, InputPolicy, RequestKind, is_empty
-from domain.remote_waits import RemoteQuestion, respond
+from domain.remote_waits import RemoteQuestion, dismiss, respond
 from domain.steps import NewRequest, OpenRequest, ToolCall, ToolCallStatus
 
 INTERRUPTED = (
@@ -111,6 +111,12 @@ def continue_call(call: ToolCall, response: Mapping[str, Any]) -> ToolCall:
     return replace(call, status=ToolCallStatus.READY, remote_state=state)
 
 
+def dismiss_question(call: ToolCall, problem: str) -> ToolCall:
+    """The call after a question that no person can be shown; the model reads why."""
+    state = dismiss(call.remote_state or {}, problem)
+    return replace(call, status=ToolCallStatus.READY, remote_state=state)
+
+
 def spend_limit_request(detail: str, policy: InputPolicy, now: datetime) -> NewRequest:
     """The request for a provider's spend limit: the execution waits until a person answers it."""
     return NewRequest(
@@ -196,8 +202,13 @@ def deny(call: ToolCall, text: str, message: str | None = None) -> ToolCall:
 def settle(
     call: ToolCall, status: ToolCallStatus, text: str, *, is_error: bool = False
 ) -> ToolCall:
-    """The call with its result. If its input was changed, the result begins with what ran."""
-    return replace(call, status=status, output=f"{_edit_note(call)}{text}", is_error=is_error)
+    """The call with its result, which begins with the changed input and notes about the server."""
+    output = f"{_edit_note(call)}{_server_notes(call)}{text}"
+    return replace(call, status=status, output=output, is_error=is_error)
+
+
+def _server_notes(call: ToolCall) -> str:
+    return "".join(f"({note})\n" for note in (call.remote_state or {}).get("notes", ()))
 
 
 def _edit_note(call: ToolCall) -> str:

@@ -7,6 +7,7 @@ and never makes it a second time. The stored state is JSON:
 - or `request_state`: the server's own state, which is sent back with the responses; `rounds`.
 - `requests`: the server's requests for input by key; `asked`: the one that a person answers now.
 - `responses`: what is sent with the next request; `answered`: the keys that a task has received.
+- `notes`: what the model reads before the result, such as a form that no person could be shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ RemoteState = Mapping[str, Any]
 
 MAX_ROUNDS = 50
 """Requests for input of one call: a server that asks more often does not end (chosen)."""
+
+MAX_NOTES = 5
+"""Of one call; the model needs to read each reason once (chosen)."""
 
 MAX_FAILURES = 30
 """Of polling in a row; with the delays between them, about half an hour (chosen)."""
@@ -81,6 +85,17 @@ def respond(state: RemoteState, response: Mapping[str, Any]) -> RemoteState:
     return {**state, "asked": None, "responses": responses}
 
 
+def dismiss(state: RemoteState, problem: str) -> RemoteState:
+    """The state after a question that no person can be shown: the server receives `cancel`."""
+    return {**respond(state, DISMISSED_RESPONSE), "notes": add_notes(state, problem)}
+
+
+def add_notes(state: RemoteState | None, *problems: str) -> Sequence[str]:
+    """What the model reads, with sentences about questions that no person can be shown."""
+    new = [f"Perdure dismissed a question of the server to a person: {text}" for text in problems]
+    return list(dict.fromkeys([*(state or {}).get("notes", ()), *new]))[:MAX_NOTES]
+
+
 def unanswered(state: RemoteState) -> Sequence[str]:
     """The keys of requests without a response, in the server's order."""
     done = {*state.get("responses", ()), *state.get("answered", ())}
@@ -96,8 +111,8 @@ def read_response(answer: Mapping[str, Any], *, has_schema: bool) -> Mapping[str
     return {"action": "accept", "content": answer.get("values") or {}}
 
 
-EXPIRED_RESPONSE: Mapping[str, Any] = {"action": "cancel"}
-"""The response where no person has decided."""
+DISMISSED_RESPONSE: Mapping[str, Any] = {"action": "cancel"}
+"""The response where no person has decided: the question expired, or it can't be shown."""
 
 DECLINED_RESPONSE: Mapping[str, Any] = {"action": "decline"}
 """The response where the task's policy is that no person is asked."""

@@ -9,8 +9,9 @@ import pytest
 from domain import remote_waits
 from domain.remote_waits import RemoteQuestion, RemoteWait
 from domain.tool_calls import ToolOutcome
-from tests.agent.in_memory.driver import Runner
-from tests.agent.test_remote_tools import ALLOWED, CALL, DONE
+from tests.agent.in_memory.driver import Runner, use
+from tests.agent.test_remote_tools import ALLOWED, ASKING, CALL, DONE
+from tests.waiting import eventually
 
 SCHEMA = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]}
 FINISHED = ToolOutcome("finished")
@@ -149,7 +150,7 @@ async def test_a_refusal_and_an_expiry_are_responses_too(runner: Runner) -> None
     assert actions == ["decline", "cancel", "decline"]
 
 
-async def test_a_form_that_cannot_be_evaluated_is_an_error(runner: Runner) -> None:
+async def test_a_form_that_cannot_be_evaluated_is_dismissed(runner: Runner) -> None:
     shop = runner.remote.servers["shop"]
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "("}}}
 
@@ -157,8 +158,44 @@ async def test_a_form_that_cannot_be_evaluated_is_an_error(runner: Runner) -> No
         question = RemoteQuestion("a", "Which?", schema=schema)
         return wait(question=question, task="t", asked="a")
 
-    shop.answer = start
+    async def finish(_: dict[str, Any]) -> ToolOutcome:
+        return FINISHED
+
+    shop.answer, shop.continue_ = start, finish
     run = await runner.run_to_completion(CALL, DONE, **ALLOWED)
+    [state] = shop.states
+    assert state["responses"] == {"a": {"action": "cancel"}}
     [call] = await run.tool_calls()
-    assert call.is_error
-    assert "form" in (call.output or "")
+    assert call.output is not None
+    assert "form has a schema that can't be used" in call.output
+    assert call.output.endswith("\nfinished")
+    assert await run.requests() == []
+
+
+async def test_an_approved_call_waits_for_the_task_of_the_one_before(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_waits, "LONGEST_PAUSE_HELD", timedelta(0))
+    shop = runner.remote.servers["shop"]
+    can_end = asyncio.Event()
+
+    async def start(tool_input: dict[str, Any]) -> ToolOutcome:
+        return wait() if tool_input["text"] == "first" else FINISHED
+
+    async def poll(_: dict[str, Any]) -> ToolOutcome:
+        return FINISHED if can_end.is_set() else wait(pause=0.2)
+
+    shop.answer, shop.continue_ = start, poll
+    calls = [use("mcp__shop__echo", text=text) for text in ("first", "second")]
+    run = await runner.start({"tool_use": calls}, DONE, **ASKING)
+    for _ in calls:
+        await run.answer(await run.wait_for_request(), decision="approve")
+
+    async def is_waiting() -> bool:
+        return bool(shop.states)
+
+    await eventually(is_waiting, what="a poll of the first call's task")
+    assert [call["text"] for call in shop.calls] == ["first"]
+    can_end.set()
+    await run.wait_for_end()
+    assert [call["text"] for call in shop.calls] == ["first", "second"]

@@ -9,11 +9,13 @@ import mcp_types as types
 from pydantic import ValidationError
 
 from domain.remote_waits import (
+    DISMISSED_RESPONSE,
     MAX_FAILURES,
     MAX_ROUNDS,
     RemoteQuestion,
     RemoteState,
     RemoteWait,
+    add_notes,
     next_poll,
     unanswered,
 )
@@ -100,8 +102,10 @@ def continue_task(state: RemoteState, task: TaskState) -> RemoteWait | types.Cal
     kept["poll_ms"] = _pace(task.poll_interval_ms) or state.get("poll_ms")
     if answered:
         kept["answered"] = answered
+    if notes := state.get("notes"):
+        kept["notes"] = notes
     if task.status == "input_required" and task.input_requests:
-        kept |= _read_requests(task.input_requests)
+        kept |= _read_requests(state, task.input_requests)
     return _ask_or_wait(kept, next_poll(kept, now))
 
 
@@ -120,7 +124,7 @@ def start_rounds(state: RemoteState | None, result: types.InputRequiredResult) -
         "request_state": result.request_state,
         "since": (state or {}).get("since") or now.isoformat(),
         "rounds": rounds,
-        **_read_requests(dumped.get("inputRequests") or {}),
+        **_read_requests(state, dumped.get("inputRequests") or {}),
     }
     # Without a question, the server only wants to be called again.
     return _ask_or_wait(new, now + timedelta(seconds=min(0.1 * 2.0**rounds, 60.0)))
@@ -141,43 +145,51 @@ def count_failure(state: RemoteState) -> RemoteWait | None:
 
 def _ask_or_wait(state: RemoteState, wakes_at: datetime) -> RemoteWait:
     for key in unanswered(state):
-        question = _question(key, state["requests"][key])
-        return RemoteWait({**state, "asked": key}, wakes_at, question)
+        question = _read_question(key, state["requests"][key])
+        if isinstance(question, RemoteQuestion):
+            return RemoteWait({**state, "asked": key}, wakes_at, question)
     return RemoteWait(state, wakes_at)
 
 
-def _read_requests(requests: Mapping[str, Any]) -> dict[str, Any]:
-    """Check all requests for input, and answer those that need no person."""
+def _read_requests(state: RemoteState | None, requests: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all requests for input, and answer those that need no person or can't be shown."""
     if len(requests) > MAX_REQUESTS:
         raise UnusableAnswerError(f"The server asks more than {MAX_REQUESTS} questions at once.")
     responses: dict[str, Any] = {}
+    problems: list[str] = []
     for key, request in requests.items():
         method = request.get("method") if isinstance(request, Mapping) else None
         if method == "roots/list":
             responses[key] = {"roots": []}
         elif method == "sampling/createMessage":
             raise UnusableAnswerError(SAMPLING)
-        else:
-            _question(key, request)
+        elif method != "elicitation/create":
+            raise UnusableAnswerError(
+                "The server asks for input of a kind that Perdure does not support."
+            )
+        elif isinstance(problem := _read_question(key, request), str):
+            responses[key] = dict(DISMISSED_RESPONSE)
+            problems.append(problem)
     found: dict[str, Any] = {"requests": dict(requests)}
+    if notes := add_notes(state, *problems):
+        found["notes"] = notes
     return {**found, "responses": responses} if responses else found
 
 
-def _question(key: str, request: Any) -> RemoteQuestion:
+def _read_question(key: str, request: Any) -> RemoteQuestion | str:
+    """What a person is asked, or why it can't be shown, as a sentence."""
     try:
         params = types.ElicitRequest.model_validate(request, by_name=False).params
     except ValidationError:
-        raise UnusableAnswerError(
-            "The server asks for input of a kind that Perdure does not support."
-        ) from None
+        return "it does not follow the protocol."
     message = _bounded(params.message, MAX_MESSAGE_CHARACTERS) or "The server asks for input."
     if isinstance(params, types.ElicitRequestURLParams):
         if not params.url.startswith(_SCHEMES):
-            raise UnusableAnswerError("The server asks to open an address that is no web page.")
+            return "it asks to open an address that is no web page."
         return RemoteQuestion(key, message, url=_bounded(params.url, MAX_MESSAGE_CHARACTERS))
     schema = dict(params.requested_schema)
     if problem := _schema_problem(schema):
-        raise UnusableAnswerError(f"The server's form can't be shown: {problem}.")
+        return f"its form can't be shown, because {problem}."
     return RemoteQuestion(key, message, schema=schema if schema.get("properties") else None)
 
 

@@ -159,7 +159,6 @@ async def test_a_task_asks_one_question_after_the_other(
     ("request_", "reason"),
     [
         ({"method": "sampling/createMessage", "params": {}}, "sampling"),
-        (elicitation({"type": "object", "properties": {"a": {"type": "object"}}}), "'a'"),
         ({"method": "other"}, "does not support"),
         (elicitation({**COUNT, "title": "a" * 2**20}), "1024 KiB"),
     ],
@@ -174,6 +173,32 @@ async def test_what_no_person_can_give_ends_the_task(
     assert outcome.is_error
     assert reason in outcome.text
     assert shop.tasks.cancelled == ["task-1"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (elicitation({"type": "object", "properties": {"a": {"type": "object"}}}), "'a'"),
+        (elicitation({"type": "string"}), "not an object"),
+        (elicitation(mode="url", url="file:///etc", elicitationId="e"), "no web page"),
+        ({"method": "elicitation/create", "params": {}}, "follow the protocol"),
+    ],
+)
+async def test_a_question_that_cannot_be_shown_is_dismissed(
+    shop: RemoteServer, attempt: Attempt, request_: dict[str, Any], reason: str
+) -> None:
+    wait = await start(attempt, "work")
+    [task] = shop.tasks.tasks
+    task.status, task.input_requests = "input_required", {"a": request_, "b": elicitation()}
+    asked = wait_of(await resume(attempt, "work", wait.state))
+    assert asked.question is not None
+    assert asked.question.key == "b"
+    state = respond(asked.state, {"action": "decline"})
+    later = wait_of(await resume(attempt, "work", state))
+    assert task.responses == {"a": {"action": "cancel"}, "b": {"action": "decline"}}
+    assert shop.tasks.cancelled == []
+    [note] = later.state["notes"]
+    assert reason in note
 
 
 async def test_a_call_that_asks_continues_with_the_answer(
