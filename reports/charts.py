@@ -40,6 +40,9 @@ MIN_TURNS = 3
 COLUMN_SHARE = 0.84
 """Of the room of a column; the rest separates neighbours (chosen)."""
 
+PRINT_WIDTH, PRINT_HEIGHT = 640, 880
+"""Pixels of a page of A4 without its margins and headings: texts are as large as in it."""
+
 LANE_NAMES: Mapping[Lane, str] = {
     "model": "Claude",
     "tools": "Tools",
@@ -91,18 +94,31 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing; `alt` describes what it shows, `values` are the variables of its template."""
+    """A drawing; `alt` describes what it shows, `values` are the variables of its template.
+
+    `size` is its width and height in pixels, for a drawing that is as wide as what it shows.
+    """
 
     name: str
     title: str
     alt: str
     template: str
     values: Mapping[str, object]
+    size: tuple[int, int] | None = None
 
-    def draw(self, width: str = "100%") -> Markup:
-        """The SVG; `width` is any width that SVG allows."""
+    @property
+    def scale_in_print(self) -> float:
+        """By how much a drawing of its own size is made smaller, so that a page holds it."""
+        if self.size is None:
+            return 1.0
+        return min(PRINT_WIDTH / self.size[0], PRINT_HEIGHT / self.size[1], 1.0)
+
+    def draw(self, width: str = "100%", *, style: Markup | None = None) -> Markup:
+        """The SVG; `width` is any width that SVG allows, `style` a style sheet to include."""
         template = environment().get_template(self.template)
-        text = template.render(chart=self, colours=palette.LIGHT, width=width, **self.values)
+        text = template.render(
+            chart=self, colours=palette.LIGHT, width=width, style=style, **self.values
+        )
         return Markup(text)  # noqa: S704 - made by our template, which escapes every text
 
 

@@ -163,9 +163,10 @@ class ReportContent(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """The content as it is stored: amounts are numbers, where pydantic would write strings."""
-        stored: dict[str, Any] = json.loads(json.dumps(self.model_dump(), default=_to_json_value))
+        stored: dict[str, Any] = json.loads(json.dumps(self.model_dump(), default=to_json_value))
         return stored
 
 
-def _to_json_value(value: object) -> Any:
+def to_json_value(value: object) -> Any:
+    """A value that JSON does not have, as it is stored: an amount is a number."""
     return float(value) if isinstance(value, Decimal) else to_jsonable_python(value)

@@ -20,7 +20,7 @@ Blocks:
 | `table` | rows; `text` is its label, `align` and `widths` are by column |
 | `row`, `foot` | cells; the first row of a table is its head, a `foot` is its last |
 | `cell`, `head` | inline `children`; a `head` names its row |
-| `figure` | `chart`, and inline `title` |
+| `figure` | `chart`, inline `title`, and block `children` that Markdown has in its place |
 | `beside` | figures next to each other |
 
 Blocks that only a page shows as they are; `print_blocks` replaces them for the other formats:
@@ -28,6 +28,7 @@ Blocks that only a page shows as they are; `print_blocks` replaces them for the 
 | kind | holds |
 |---|---|
 | `prose`, `plain` | `text`, as Markdown or as it is; `chars` of the whole, `limit` in print |
+| `graph` | `chart` with a size of its own, and `brief` blocks for print |
 | `fold` | inline `title`, block `children` to open, `brief` blocks for print; `mark` |
 | `messages` | messages |
 | `message` | blocks; `level` is its number, `mark` its role, `title` its author and its time after
@@ -86,7 +87,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A report to be written. `tone` is the colour of its status: `good`, `bad` or `still`."""
+    """A report to be written: `kind` is what it is about, with a capital letter.
+
+    `tone` is the colour of its status: `good`, `bad` or `still`.
+    """
 
     title: str
     status: str
@@ -94,6 +98,7 @@ class Document:
     generated_at: datetime
     facts: Sequence[Fact]
     sections: Sequence[ReportSection]
+    kind: str = "Execution"
 
 
 Row = Sequence[Node | str]

@@ -11,48 +11,47 @@ from types import MappingProxyType
 from typing import Any
 
 from domain.errors import FieldProblem, InvalidInputError
+from domain.plan_facts import PlanFacts
 from domain.report_facts import Ending
 from domain.text import clean
+from reports.document import build_document
 from reports.model import ReportContent
+from reports.nodes import Document
+from reports.plan_document import build_plan_document, plan_to_json
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
-    """The content as it is stored, with the fields that this version does not know."""
-    return clean(json.dumps(content, ensure_ascii=False, indent=2)).encode()
-
-
-def _html(content: Mapping[str, Any]) -> bytes:
+def _html(document: Document) -> bytes:
     from reports.writers.html import render_html  # noqa: PLC0415 - as above
 
-    return render_html(ReportContent.model_validate(content))
+    return render_html(document)
 
 
-def _markdown(content: Mapping[str, Any]) -> bytes:
+def _markdown(document: Document) -> bytes:
     from reports.writers.markdown import render_markdown  # noqa: PLC0415 - as above
 
-    return render_markdown(ReportContent.model_validate(content))
+    return render_markdown(document)
 
 
-def _pdf(content: Mapping[str, Any]) -> bytes:
+def _pdf(document: Document) -> bytes:
     from reports.writers.pdf import render_pdf  # noqa: PLC0415 - as above
 
-    return render_pdf(ReportContent.model_validate(content))
+    return render_pdf(document)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format of a report."""
+    """A format of a report; JSON, without `write`, is the content itself."""
 
     media_type: str
     suffix: str
-    render: Callable[[Mapping[str, Any]], bytes]
+    write: Callable[[Document], bytes] | None
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "html": Format("text/html; charset=utf-8", "html", _html),
         "pdf": Format("application/pdf", "pdf", _pdf),
-        "json": Format("application/json", "json", _json),
+        "json": Format("application/json", "json", None),
         "markdown": Format("text/markdown; charset=utf-8", "md", _markdown),
     }
 )
@@ -94,4 +93,24 @@ def render(
     Raises:
         InvalidInputError: there is no such format.
     """
-    return format_of(report_format).render(add_ending(content, ending))
+    whole = add_ending(content, ending)
+    return _write(
+        format_of(report_format), whole, lambda: build_document(ReportContent.model_validate(whole))
+    )
+
+
+def render_plan(plan: PlanFacts, report_format: str) -> bytes:
+    """The report of a plan as a file of this format. Blocking, as `render`.
+
+    Raises:
+        InvalidInputError: there is no such format.
+    """
+    chosen = format_of(report_format)
+    return _write(chosen, plan_to_json(plan), lambda: build_plan_document(plan))
+
+
+def _write(chosen: Format, content: Mapping[str, Any], build: Callable[[], Document]) -> bytes:
+    """The document as a file, or the content, with the fields that this version does not know."""
+    if chosen.write is None:
+        return clean(json.dumps(content, ensure_ascii=False, indent=2)).encode()
+    return chosen.write(build())

@@ -146,7 +146,7 @@ def print_blocks(nodes: Iterable[Node]) -> Iterator[Node]:
     """The blocks as print shows them, where a reader can't open a fold."""
     for node in nodes:
         match node.kind:
-            case "fold":
+            case "fold" | "graph":
                 yield from print_blocks(node.brief)
             case "messages":
                 yield from print_blocks(node.children)

@@ -8,9 +8,7 @@ from markupsafe import Markup, escape
 
 from domain.text import harmless
 from reports import palette
-from reports.document import build_document
-from reports.model import ReportContent
-from reports.nodes import Node
+from reports.nodes import Document, Node
 from reports.templating import environment
 from reports.text import PAGE_DEPTH, expand_text
 
@@ -20,12 +18,10 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 Writer = Callable[[Node], str]
 
 
-def render_html(report: ReportContent) -> bytes:
+def render_html(document: Document) -> bytes:
     """The report as a page that needs no other file."""
     template = environment().get_template("report.html.j2")
-    page = template.render(
-        document=build_document(report), css=_css(), policy=POLICY, write=_write_markup
-    )
+    page = template.render(document=document, css=_css(), policy=POLICY, write=_write_markup)
     return page.encode()
 
 
@@ -123,6 +119,15 @@ def _figure(node: Node) -> str:
     return f"<figure><figcaption>{write_nodes(node.title)}</figcaption>{drawing}</figure>"
 
 
+def _graph(node: Node) -> str:
+    """A drawing of its own width, which scrolls on a narrow screen."""
+    if node.chart is None or node.chart.size is None:
+        return ""
+    label = _escape(node.chart.title)
+    drawing = node.chart.draw(str(node.chart.size[0]))
+    return f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">{drawing}</div>'
+
+
 def _fold(node: Node) -> str:
     summary, inside = write_nodes(node.title), write_nodes(node.children)
     return (
@@ -174,6 +179,7 @@ _WRITERS: Mapping[str, Writer] = {
     "quote": _element("blockquote"),
     "table": _table,
     "figure": _figure,
+    "graph": _graph,
     "beside": _element("div", ' class="figures"'),
     "prose": _text_block,
     "plain": _text_block,

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from domain.text import harmless
 from reports import phrases
-from reports.document import build_document
-from reports.model import ReportContent
 from reports.nodes import Document, Node, ReportSection
 from reports.text import print_blocks
 
@@ -22,16 +20,17 @@ HIGHEST_NUMBER = 999_999_999
 """Of a list item (CommonMark, section 5.2)."""
 
 
-def render_markdown(report: ReportContent) -> bytes:
+def render_markdown(document: Document) -> bytes:
     """The report as one Markdown document."""
-    lines = "\n".join(_document(build_document(report)))
+    lines = "\n".join(_document(document))
     return f"{lines.rstrip()}\n".encode()
 
 
 def _document(document: Document) -> Iterator[str]:
     yield f"# {escape(document.title) or 'Report'}"
     yield ""
-    yield f"**{document.status}** · Execution report, {phrases.format_time(document.generated_at)}"
+    created_at = phrases.format_time(document.generated_at)
+    yield f"**{document.status}** · {document.kind} report, {created_at}"
     yield ""
     for fact in document.facts:
         note = f" ({escape(fact.note)})" if fact.note else ""
@@ -95,6 +94,7 @@ def _rule(_node: Node) -> Iterator[str]:
 def _figure(node: Node) -> Iterator[str]:
     if node.chart:
         yield f"*{escape(f'{node.chart.title}. {node.chart.alt}')}*"
+    yield from write_blocks(node.children)
 
 
 def _inner(node: Node) -> Iterator[str]:

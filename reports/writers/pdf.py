@@ -17,8 +17,7 @@ from typing import Any
 from domain.errors import RenderingFailedError
 from domain.text import harmless
 from reports import palette
-from reports.document import build_document
-from reports.model import ReportContent
+from reports.charts import PRINT_WIDTH, Chart
 from reports.nodes import Document, Node
 from reports.phrases import format_time
 from reports.text import print_blocks
@@ -32,7 +31,7 @@ BREAK_EVERY = 14
 
 ZERO_WIDTH_SPACE = "\u200b"
 
-FULL_WIDTH, HALF_WIDTH = "640", "310"
+FULL_WIDTH, HALF_WIDTH = str(PRINT_WIDTH), "310"
 """Of a chart, in pixels: texts are then as large as those around them (chosen)."""
 
 LONGEST_ADDRESS = 8000
@@ -42,13 +41,13 @@ ENVIRONMENT = {"RAYON_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
 """Without these, the addresses that threads reserve grow with the number of cores."""
 
 
-def render_pdf(report: ReportContent) -> bytes:
+def render_pdf(document: Document) -> bytes:
     """The report as PDF.
 
     Raises:
         RenderingFailedError: typst failed, or took too much time or memory.
     """
-    data = to_typst_data(build_document(report))
+    data = to_typst_data(document)
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "reports.writers.typesetting"],
@@ -74,7 +73,7 @@ def to_typst_data(document: Document) -> str:
         "title": _breakable(document.title) or "Report",
         "status": document.status,
         "tone": document.tone,
-        "kicker": f"Execution report, {format_time(at)}",
+        "kicker": f"{document.kind} report, {format_time(at)}",
         "written_at": (at.year, at.month, at.day, at.hour, at.minute, at.second),
         "facts": [(fact.name, fact.value, fact.note) for fact in document.facts],
         "sections": [
@@ -108,12 +107,20 @@ def _node_to_json(node: Node, chart_width: str) -> dict[str, Any]:
     if node.title:
         data["title"] = _to_json(node.title)
     if node.chart:
-        data["text"] = str(node.chart.draw(chart_width))
+        width, data["share"] = _fit_chart(node.chart, chart_width)
+        data["text"] = str(node.chart.draw(width))
         data["alt"] = f"{node.chart.title}. {node.chart.alt}"
-    if node.children and node.kind != "message":
+    if node.children and node.kind not in {"message", "figure"}:
         width = HALF_WIDTH if node.kind == "beside" else chart_width
         data["children"] = _to_json(node.children, width)
     return data
+
+
+def _fit_chart(chart: Chart, room: str) -> tuple[str, float]:
+    """The width to draw a chart with, and its share of the width of the page or column."""
+    if chart.size is None:
+        return room, 1.0
+    return str(chart.size[0]), chart.size[0] * chart.scale_in_print / PRINT_WIDTH
 
 
 def _breakable(text: str) -> str:

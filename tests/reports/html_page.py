@@ -10,7 +10,7 @@ ALLOWED = {
     *("small", "time", "dl", "dt", "dd", "ul", "ol", "li", "details", "summary", "pre", "code"),
     *("table", "thead", "tbody", "tfoot", "tr", "th", "td", "br", "hr", "blockquote", "strong"),
     *("em", "s", "del", "ins", "figure", "figcaption"),
-    *("svg", "desc", "defs", "pattern", "g", "rect", "text", "tspan"),
+    *("svg", "desc", "defs", "pattern", "g", "rect", "path", "text", "tspan"),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from domain.errors import RenderingFailedError
+from reports.document import build_document
 from reports.model import ReportContent
 from reports.render import render
 from reports.writers import pdf
@@ -146,19 +147,19 @@ async def test_a_long_execution_is_rendered(report_of: ReportOf) -> None:
 
 
 async def test_a_timeout_is_an_error(report_of: ReportOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = ReportContent.model_validate(await report_of(examples.silent))
+    document = build_document(ReportContent.model_validate(await report_of(examples.silent)))
     monkeypatch.setattr(pdf, "LONGEST_SECONDS", 0.001)
     with pytest.raises(RenderingFailedError, match="too long"):
-        pdf.render_pdf(content)
+        pdf.render_pdf(document)
 
 
 async def test_a_failure_of_typst_is_an_error(
     report_of: ReportOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = ReportContent.model_validate(await report_of(examples.silent))
+    document = build_document(ReportContent.model_validate(await report_of(examples.silent)))
     monkeypatch.setattr(pdf, "to_typst_data", lambda made: f'"{made.title}"')
     with pytest.raises(RenderingFailedError, match="another format"):
-        pdf.render_pdf(content)
+        pdf.render_pdf(document)
 
 
 async def test_a_report_read_from_json_is_rendered(report_of: ReportOf) -> None:
