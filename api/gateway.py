@@ -7,7 +7,7 @@ from temporalio.client import Client
 
 from api.auth.authentication import Authenticator
 from api.auth.browser_sessions import SessionBox
-from api.auth.rate_limits import AtOnce, Rates
+from api.auth.rate_limits import AtOnce, Rates, Refusals
 from api.http.large_bodies import LargeBodies
 from api.live_updates import LiveUpdates
 from persistence.blobs import BlobStore
@@ -45,5 +45,6 @@ class Gateway:
     outbound: Outbound
     """Connects to addresses from users."""
     large_bodies: LargeBodies = field(default_factory=LargeBodies)
+    refusals: Refusals = field(default_factory=Refusals)
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     """Limits concurrent renderings of reports."""

@@ -7,17 +7,19 @@ streams.
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.gateway import Gateway
 from api.http import metrics
 from api.http.errors import RETRY_AFTER_SECONDS
 from api.http.host_policy import HostPolicy
 from api.http.problems import of_error, problem
-from api.http.request_context import LEAVE
+from api.http.request_context import LEAVE, USER
 from domain.errors import InvalidInputError, ServiceUnavailableError
 from domain.ids import new_id
 from persistence.db.outages import is_outage
@@ -159,6 +161,8 @@ class _Sent:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if message["status"] == HTTPStatus.TOO_MANY_REQUESTS:
+                await _pause_refusal(self._scope)
             self.has_started = True
             self.status = message["status"]
             message["headers"] = self._completed(message.get("headers", ()))
@@ -176,6 +180,13 @@ class _Sent:
             limits: Mapping[str, str] = self._scope.get("rate_limit", {})
             headers += [(name.lower().encode(), value.encode()) for name, value in limits.items()]
         return headers
+
+
+async def _pause_refusal(scope: Scope) -> None:
+    """Wait before a refusal because of a limit is sent, if the user or address gets many."""
+    gateway: Gateway = scope["app"].state.gateway
+    host, _ = scope["client"] or ("unknown", 0)
+    await gateway.refusals.pause(str(scope.get(USER, host)))
 
 
 def _request_id(scope: Scope) -> str:

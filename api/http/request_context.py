@@ -24,6 +24,9 @@ from services.unit_of_work import Services
 LEAVE = "perdure.leave"
 """The scope holds a function under this name, which the middleware calls after the response."""
 
+USER = "perdure.user"
+"""The scope holds the id of the authenticated user under this name."""
+
 CLIENT_HEADER = "perdure-client"
 """The command line sends `cli` in it, which is then the trigger type of what it starts."""
 
@@ -171,6 +174,7 @@ def admit(request: Request, gateway: Gateway, principal: Principal) -> Call:
     Raises:
         RateLimitedError: the user sent too many requests, or has too many in progress.
     """
+    request.scope[USER] = principal.user_id
     if gateway.rates is not None:
         # The middleware adds them to the response.
         request.scope["rate_limit"] = gateway.rates.count(str(principal.user_id)).headers

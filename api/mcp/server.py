@@ -37,7 +37,7 @@ from api.mcp.registry import AgentTool, Catalogue, StartedWork
 from api.mcp.results import render_result
 from api.mcp.subscriptions import ListenStreams
 from api.mcp.work import read_execution
-from domain.errors import PerdureError, PermissionDeniedError
+from domain.errors import PerdureError, PermissionDeniedError, RateLimitedError
 from persistence.db.outages import is_outage
 
 log = structlog.get_logger(__name__)
@@ -174,6 +174,8 @@ class _Tools:
         try:
             return await _run(context, tool, params)
         except PerdureError as error:
+            if isinstance(error, RateLimitedError):
+                await call.gateway.refusals.pause(str(call.principal.user_id))
             return errors.error_result(error)
         except MCPError:
             raise

@@ -1,6 +1,7 @@
 """Quotas hold at every start, and cost nothing where there are none."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, update
 
+from api.auth.rate_limits import Rates
 from api.main import create_app
 from domain.errors import QuotaExceededError, UserDisabledError
 from domain.ids import new_id
@@ -17,6 +19,7 @@ from persistence.tables.ledger import UserRow
 from services import quotas
 from services.quotas import Quotas
 from tests.api.conftest import serve_app, settings_of
+from tests.api.mcp.agents import connect, refused
 from tests.api.world import World, execute, make_task
 from tests.waiting import now_within_an_hour
 
@@ -52,6 +55,23 @@ async def test_fifty_starts_at_once_do_not_pass_a_limit_of_ten(limited: World) -
         assert (await client.post(task["_links"]["execute"])).status_code == 429
     async with limited.client("idle") as client:
         await execute(client, await make_task(client))
+
+
+async def test_an_agent_that_repeats_refused_calls_waits(
+    limited: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.auth.rate_limits.LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(limited.gateway.refusals, "_rates", Rates("1/hour"))
+    async with limited.client("busy agent") as client:
+        task = await make_task(client)
+        for _ in range(10):
+            await execute(client, task)
+    async with connect(limited, user="busy agent") as agent:
+        for _ in range(2):
+            began = time.monotonic()
+            error = await refused(agent, "execute_task", task=task["id"])
+            assert error["code"] == "quota_exceeded"
+    assert time.monotonic() - began >= 0.2
 
 
 async def test_a_refusal_is_not_kept_for_who_tries_again(limited: World) -> None:

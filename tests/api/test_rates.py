@@ -123,6 +123,30 @@ def test_a_burst_and_a_steady_rate_hold(monkeypatch: pytest.MonkeyPatch) -> None
     assert 4_990 <= passed <= 5_000
 
 
+def test_a_reserved_request_waits_until_the_rate_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    rates = Rates("20/second")
+    waits = [round(rates.reserve("a", within=1), 6) for _ in range(50)]
+    assert waits[:22] == [*[0] * 20, 0.05, 0.1]
+    assert waits[-10:] == [1] * 10
+    assert round(rates.reserve("b", within=1), 6) == 0
+    now[0] += 2
+    assert round(rates.reserve("a", within=1), 6) == 0
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tasks", "/mcp"])
+async def test_a_client_that_repeats_refused_requests_waits(
+    slow: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("api.auth.rate_limits.LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(slow.gateway.refusals, "_rates", Rates("1/hour"))
+    async with slow.client(f"stubborn at {path}") as client:
+        answers = [await client.post(path, json={}) for _ in range(7)]
+        assert [a.status_code for a in answers][-2:] == [429, 429]
+    assert answers[-1].elapsed.total_seconds() >= 0.2
+
+
 @pytest.fixture(scope="module")
 async def narrow(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
     """A gateway where a user has few requests and streams at a time."""
