@@ -27,11 +27,15 @@ GIVE_UP_SECONDS = 60.0
 TIMEOUT = httpx2.Timeout(None, connect=5.0, read=45.0)
 """The gateway sends a comment every 15 s: after three missing ones the connection is dead."""
 
+MOST_LINE_BYTES = 64 * 1024 * 1024
+"""Of one message from the client: more than any gateway accepts (chosen)."""
+
 ACCEPTED = 202
 UNAVAILABLE = 503
 FIRST_SERVER_ERROR = 500
 
 INTERNAL_ERROR = -32603
+INVALID_REQUEST = -32600
 PARSE_ERROR = -32700
 
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
@@ -52,6 +56,15 @@ NAMED_BY = {
 
 class LostConnectionError(Exception):
     """The connection broke after the request was sent; `was_answered`: messages had arrived."""
+
+
+class InvalidMessageError(Exception):
+    """A line of the client is no message; `answer` says so to the client."""
+
+    def __init__(self, code: int, message: str, request_id: object = None) -> None:
+        """The request has no id if it could not be read."""
+        super().__init__(message)
+        self.answer = _error(request_id, code, message)
 
 
 class Relay:
@@ -79,18 +92,15 @@ class Relay:
     def accept(self, line: str) -> None:
         """Take a line from the client; its answer is written when it arrives."""
         try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            self._write(_error(None, PARSE_ERROR, "The line is not valid JSON."))
-            return
-        if not isinstance(message, dict):
-            self._write(_error(None, PARSE_ERROR, "The line must be one JSON object."))
+            message = _read_message(line)
+        except InvalidMessageError as error:
+            self._write(error.answer)
             return
         if message.get("method") == CANCELLED and self._session is None:
             # In the newest revision, a client cancels over HTTP by closing the connection.
-            cancelled = (message.get("params") or {}).get("requestId")
-            if cancelled is not None and (task := self._running.get(cancelled)):
-                task.cancel()
+            cancelled = _params_of(message).get("requestId")
+            if isinstance(cancelled, str | int) and (running := self._running.get(cancelled)):
+                running.cancel()
             return
         task = asyncio.create_task(self._relay(message))
         self._background.add(task)
@@ -98,6 +108,10 @@ class Relay:
         if "method" in message and (request_id := message.get("id")) is not None:
             self._running[request_id] = task
             task.add_done_callback(lambda _: self._running.pop(request_id, None))
+
+    def refuse_long_line(self) -> None:
+        """Answer a line that has more than `MOST_LINE_BYTES`."""
+        self._write(_error(None, PARSE_ERROR, f"The line has more than {MOST_LINE_BYTES} bytes."))
 
     async def _relay(self, message: Json) -> None:
         try:
@@ -163,6 +177,8 @@ class Relay:
         answer = _read_json(response)
         if "jsonrpc" not in answer:  # a problem document of the gateway
             answer = _error(message.get("id"), INTERNAL_ERROR, _describe(answer))
+        if "error" in answer and answer.get("id") is None:  # the gateway could not read the request
+            answer["id"] = message.get("id")
         if message.get("method") == "initialize" and "result" in answer:
             self._session = response.headers.get("mcp-session-id")
             self._version = answer["result"].get("protocolVersion")
@@ -174,8 +190,9 @@ class Relay:
             "Content-Type": "application/json",
             "User-Agent": "perdure-mcp",
         }
-        params = message.get("params") or {}
-        version = (params.get("_meta") or {}).get(VERSION_KEY) if isinstance(params, dict) else None
+        params = _params_of(message)
+        meta = params.get("_meta")
+        version = meta.get(VERSION_KEY) if isinstance(meta, dict) else None
         if version is None:
             if self._version is not None:
                 headers["MCP-Protocol-Version"] = self._version
@@ -183,18 +200,47 @@ class Relay:
                 headers["Mcp-Session-Id"] = self._session
             return headers
         headers["MCP-Protocol-Version"] = str(version)
-        headers["Mcp-Method"] = _encode(str(message.get("method")))
-        name = params.get(NAMED_BY.get(str(message.get("method")), ""))
+        headers["Mcp-Method"] = _encode(message["method"])
+        name = params.get(NAMED_BY.get(message["method"], ""))
         if isinstance(name, str):
             headers["Mcp-Name"] = _encode(name)
         return headers
+
+
+def _read_message(line: str) -> Json:
+    """A JSON-RPC message, as far as the relay reads it; the gateway checks the rest.
+
+    Raises:
+        InvalidMessageError: the line is none.
+    """
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessageError(PARSE_ERROR, "The line is not valid JSON.") from error
+    if isinstance(message, list):
+        refusal = "Batches are not supported; send each message in a line of its own."
+        raise InvalidMessageError(INVALID_REQUEST, refusal)
+    if not isinstance(message, dict):
+        raise InvalidMessageError(INVALID_REQUEST, "The line must be one JSON object.")
+    request_id = message.get("id")
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int | None):
+        raise InvalidMessageError(INVALID_REQUEST, "The id must be a string or an integer.")
+    if not isinstance(message.get("method", ""), str):
+        raise InvalidMessageError(INVALID_REQUEST, "The method must be a string.", request_id)
+    if not isinstance(message.get("params"), dict | None):
+        raise InvalidMessageError(INVALID_REQUEST, "The params must be an object.", request_id)
+    return message
+
+
+def _params_of(message: Json) -> Json:
+    return message.get("params") or {}
 
 
 def _is_repeatable(message: Json) -> bool:
     """Whether the same request a second time has no other effect."""
     if message.get("method") != "tools/call":
         return True
-    arguments = (message.get("params") or {}).get("arguments")
+    arguments = _params_of(message).get("arguments")
     return isinstance(arguments, dict) and "idempotency_key" in arguments
 
 
@@ -243,16 +289,31 @@ async def relay_stdio(find_endpoint: FindEndpoint, *, query: str = "") -> None:
     reader = asyncio.StreamReader(limit=MOST_LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     try:
-        while line := await reader.readline():
-            if text := line.decode(errors="replace").strip():
+        async for line in read_lines(reader):
+            if line is None:
+                relay.refuse_long_line()
+            elif text := line.decode(errors="replace").strip():
                 relay.accept(text)
     finally:
         with contextlib.suppress(BrokenPipeError):
             await relay.close()
 
 
-MOST_LINE_BYTES = 64 * 1024 * 1024
-"""Of one message from the client: more than any gateway accepts (chosen)."""
+async def read_lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | None]:
+    """The lines of the client; None for one that is longer than the limit of the reader."""
+    is_cut = False
+    while True:
+        try:
+            line = await reader.readuntil()
+        except asyncio.LimitOverrunError as error:
+            await reader.readexactly(error.consumed)
+            is_cut = True
+            continue
+        except asyncio.IncompleteReadError as end:
+            yield None if is_cut else end.partial
+            return
+        yield None if is_cut else line
+        is_cut = False
 
 
 def _write_line(output: TextIO, message: Json) -> None:

@@ -10,7 +10,7 @@ from mcp.types import TextResourceContents
 
 from api.main import create_app
 from cli.client import Endpoint, UnreachableError
-from cli.mcp_relay import Relay
+from cli.mcp_relay import Relay, read_lines
 from tests.api.conftest import serve_app
 from tests.api.mcp.agents import ERAS, MODERN, call
 from tests.api.mcp.test_transport import META, token_of
@@ -110,17 +110,53 @@ async def test_a_call_that_may_have_acted_is_not_repeated(world: World) -> None:
     await relay.close()
 
 
-async def test_what_is_no_message_is_refused(world: World) -> None:
+INVALID_LINES = [
+    ("{", -32700, None),
+    ("[" * 100_000, -32700, None),
+    ("[]", -32600, None),
+    ('[{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}]', -32600, None),
+    ('"tools/list"', -32600, None),
+    ('{"id": {"a": 1}, "method": "tools/list"}', -32600, None),
+    ('{"id": true, "method": "tools/list"}', -32600, None),
+    ('{"id": 5, "method": ["tools/list"]}', -32600, 5),
+    ('{"id": 5, "method": "tools/call", "params": [1]}', -32600, 5),
+    ('{"method": "notifications/cancelled", "params": [1]}', -32600, None),
+    ('{"id": 5}', -32600, 5),
+    (json.dumps({"id": 5, "method": "tools/list", "params": {"_meta": "none"}}), -32600, 5),
+]
+"""Lines of a client, the code of the error, and the id of the request in it."""
+
+
+async def test_the_relay_refuses_what_is_no_message_and_goes_on(world: World) -> None:
+    answers = Answers()
+    relay = Relay(lambda: Endpoint(world.url, token_of()), answers.write)
+    for text, code, request_id in INVALID_LINES:
+        relay.accept(text)
+        answer = await answers.next()
+        assert (answer["error"]["code"], answer["id"]) == (code, request_id), text
+    relay.accept('{"method": "notifications/cancelled", "params": {"requestId": [1]}}')
+    relay.accept(line("tools/list", 6))
+    assert (await answers.next())["id"] == 6
+    await relay.close()
+
+
+async def test_the_relay_says_that_its_token_is_not_valid(world: World) -> None:
     answers = Answers()
     relay = Relay(lambda: Endpoint(world.url, "no token"), answers.write)
-    for text in ("{", "[]"):
-        relay.accept(text)
-        assert (await answers.next())["error"]["code"] == -32700
     relay.accept(line("tools/list", 1))
     refused = await answers.next()
     assert refused["id"] == 1
     assert "token is not valid" in refused["error"]["message"]
     await relay.close()
+
+
+async def test_a_line_that_is_too_long_is_left_out() -> None:
+    reader = asyncio.StreamReader(limit=10)
+    for part in (b"first\n", b"a" * 8, b"b" * 30, b"c\nafter\n", b"d" * 11 + b"\n", b"last"):
+        reader.feed_data(part)
+    reader.feed_eof()
+    lines = [line async for line in read_lines(reader)]
+    assert lines == [b"first\n", None, b"after\n", None, b"last"]
 
 
 @pytest.mark.parametrize(
