@@ -17,7 +17,7 @@ import sys
 import termios
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,16 +36,21 @@ Json = dict[str, Any]
 Answers = Sequence[Mapping[str, Any]]
 
 _HOOK = """
-import json, pathlib, sys
+import json, pathlib, sys, time
 asked = json.load(sys.stdin)
 log = pathlib.Path(sys.argv[1])
 earlier = log.read_text().splitlines() if log.exists() else []
 log.write_text("\\n".join([*earlier, json.dumps(asked)]) + "\\n")
+while log.with_name(f"held-{len(earlier) + 1}").exists():
+    time.sleep(0.1)
 answers = json.loads(sys.argv[2])
 answer = answers[min(len(earlier), len(answers) - 1)]
 print(json.dumps({"hookSpecificOutput": {"hookEventName": "Elicitation", **answer}}))
 """
-"""A command that answers elicitations one after the other; the last answer is repeated."""
+"""A command that answers elicitations one after the other; the last answer is repeated.
+
+An answer that `ClaudeCode.hold_answer` holds waits until it is released.
+"""
 
 _CONTROLS = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[\[(][0-9;?<>=]*[A-Za-z]|\x1b[=>78]|[\x00-\x08\x0b-\x1f]"
@@ -73,7 +78,7 @@ class ClaudeCode:
 
     # --- what a run is made of ------------------------------------------------------------------
 
-    def _command(self, *options: str, hook: Answers = ()) -> list[str]:
+    def _command(self, *options: str, hook: Answers = (), resume: str | None = None) -> list[str]:
         servers = {"mcpServers": {self.model.server: self._server}}
         made = [
             str(BINARY),
@@ -81,6 +86,7 @@ class ClaudeCode:
             "--allowedTools", f"mcp__{self.model.server}",
             "--setting-sources", "user",
             "--debug-file", str(self.log),
+            *(("--resume", resume) if resume else ()),
             *options,
         ]  # fmt: skip
         return [*made, "--settings", json.dumps(self._hook_settings(hook))] if hook else made
@@ -112,23 +118,51 @@ class ClaudeCode:
             return []
         return [json.loads(line) for line in self.asked_file.read_text().splitlines()]
 
+    def hold_answer(self, number: int) -> None:
+        """Let the hook wait with its answer to the elicitation with this number, from 1."""
+        self._held(number).touch()
+
+    async def wait_for_elicitation(self, number: int) -> None:
+        """Wait until the hook has got the elicitation with this number, from 1."""
+
+        async def has_arrived() -> bool:
+            return len(self.elicitations) >= number
+
+        await eventually(has_arrived, what=f"elicitation {number} of Claude Code")
+
+    def release_answer(self, number: int) -> None:
+        """Let the hook answer."""
+        self._held(number).unlink()
+
+    def _held(self, number: int) -> Path:
+        return self.asked_file.with_name(f"held-{number}")
+
     # --- headless -------------------------------------------------------------------------------
 
-    async def print_answer(self, prompt: str, *, hook: Answers = ()) -> Json:
+    async def print_answer(
+        self, prompt: str, *, hook: Answers = (), resume: str | None = None
+    ) -> Json:
         """`claude -p`; the result event. A hook answers elicitations, or nothing does."""
         options = ("-p", "--output-format", "json", "--", prompt)
-        async with self._headless(self._command(hook=hook) + list(options), stdin=DEVNULL) as run:
+        command = self._command(hook=hook, resume=resume) + list(options)
+        async with self._headless(command, stdin=DEVNULL) as run:
             output, _ = await run.communicate()
         result: Json = json.loads(output)
         return result
 
-    async def host(self, prompt: str, *answers: Mapping[str, Any]) -> tuple[Json, list[Json]]:
+    async def host(
+        self,
+        prompt: str,
+        *answers: Mapping[str, Any],
+        resume: str | None = None,
+        before_answer: Callable[[], Awaitable[None]] | None = None,
+    ) -> tuple[Json, list[Json]]:
         """Run as a host of the SDK does, which answers elicitations; the result and the requests.
 
-        The last answer is repeated.
+        The last answer is repeated. `before_answer` is awaited before each of them.
         """
         streams = ("--input-format", "stream-json", "--output-format", "stream-json")
-        command = self._command("-p", *streams, "--verbose")
+        command = self._command("-p", *streams, "--verbose", resume=resume)
         asked: list[Json] = []
         async with self._headless(command, stdin=PIPE) as run:
             content = {"role": "user", "content": prompt}
@@ -142,6 +176,8 @@ class ClaudeCode:
                     break
                 if event["type"] == "control_request":
                     asked.append(event["request"])
+                    if before_answer is not None:
+                        await before_answer()
                     answer = answers[min(len(asked), len(answers)) - 1]
                     _send(run, _control_response(event["request_id"], answer))
             else:
@@ -173,7 +209,7 @@ class ClaudeCode:
         """The interactive program, connected to the server. It is killed when the block ends."""
         self._accept_terms()
         self.log.unlink(missing_ok=True)
-        command = self._command(*(("--resume", resume) if resume else ()), hook=hook)
+        command = self._command(hook=hook, resume=resume)
         main, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 160, 0, 0))
         run = await asyncio.create_subprocess_exec(
