@@ -16,10 +16,10 @@ SIGN_IN = "/sign-in"
 LOCAL_PATH = r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$"
 """A path of this gateway. Browsers read `//` and `/\\` at the beginning as another host."""
 
-_READ_BY_ASSIGNEES = (
-    "self", "events", "messages", "tool_calls", "model_calls", "input_requests", "artifacts",
-    "files",
-)  # fmt: skip
+_READ_BY_ASSIGNEES = frozenset({
+    "self", "events", "messages", "tool_calls", "model_calls", "children", "input_requests",
+    "artifacts", "files", "report",
+})  # fmt: skip
 """What the assignee of an input request reads of another user's execution."""
 
 Links = dict[str, str]
@@ -56,14 +56,14 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
         "artifacts": f"{path}/artifacts",
         "files": f"{path}/files",
     }
+    if columns["report_id"]:
+        links["report"] = f"{path}/report"
     if not call.caller.owns(columns["user_id"]):
-        return {name: links[name] for name in _READ_BY_ASSIGNEES}
+        return {name: link for name, link in links.items() if name in _READ_BY_ASSIGNEES}
     if (task_id := columns["task_id"]) and task_id not in unreadable:
         links["task"] = f"{BASE}/tasks/{task_id}"
     if (session_id := columns["session_id"]) and session_id not in unreadable:
         links["session"] = f"{BASE}/sessions/{session_id}"
-    if columns["report_id"]:
-        links["report"] = f"{path}/report"
     if columns["status"] not in TERMINAL:
         links["cancel"] = f"{path}/cancel"
         is_stopped = columns["pause_requested_at"] or columns["status_reason"] == WORKER_BLOCKED

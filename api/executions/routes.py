@@ -62,7 +62,7 @@ async def list_children(
 ) -> Response:
     """List the subtasks of an execution, newest first."""
     async with call.gateway.database.reading() as session:
-        parent = await own_execution(session, call.caller, execution_id)
+        parent = await readable_execution(session, call.caller, execution_id)
         children = ExecutionFilter(parent_id=execution_id)
         page = await queries.page(session, parent.user_id, children, query.window())
         return await render_page(session, call, query, page)

@@ -20,7 +20,8 @@ from persistence.reporting import reports
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ReportRow
 from reports.render import add_ending
-from services.executions.access import own_execution
+from services.caller import missing
+from services.executions.access import may_read, readable_execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +34,29 @@ class FoundReport:
 
 
 async def find_report(session: AsyncSession, call: Call, report_id: UUID) -> FoundReport:
-    """Return a report of the caller.
+    """Return the report of an execution that the caller may read.
 
     Raises:
         NotFoundError: there is no such report.
         PermissionDeniedError: it belongs to another user.
     """
-    row = call.caller.own(await reports.find(session, report_id), "report", report_id)
+    row = await reports.find(session, report_id)
+    if row is None:
+        raise missing("report", report_id)
+    if not await may_read(session, call.caller, row.user_id, row.execution_id):
+        raise call.caller.not_owned("report", report_id)
     execution = await queries.find(session, row.execution_id)
     return FoundReport(row, _ending(execution), await find_hidden_tasks(session, call, [row]))
 
 
 async def find_newest_report(session: AsyncSession, call: Call, execution_id: UUID) -> FoundReport:
-    """Return the newest report of an execution of the caller.
+    """Return the newest report of an execution that the caller may read.
 
     Raises:
         NotFoundError: there is no such execution, or it has no report; says why.
         PermissionDeniedError: it belongs to another user.
     """
-    execution = await own_execution(session, call.caller, execution_id)
+    execution = await readable_execution(session, call.caller, execution_id)
     row = await reports.find_newest(session, execution_id)
     if row is None:
         raise NotFoundError(await _explain_missing(session, execution))

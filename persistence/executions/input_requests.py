@@ -16,7 +16,7 @@ from domain.people import EXPIRING
 from domain.text import clean
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.executions import events
-from persistence.executions.queries import select_tree
+from persistence.executions.queries import select_line, select_tree
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
@@ -135,9 +135,13 @@ async def is_in_tree(session: AsyncSession, row: InputRequestRow, execution_id: 
 
 
 async def has_assigned(session: AsyncSession, execution_id: UUID, subject: str) -> bool:
-    """Whether a request of the execution itself, open or not, is assigned to this subject."""
+    """Whether a request of the execution, open or not, is assigned to this subject.
+
+    Or one of an execution that it is a subtask of.
+    """
     found = select(InputRequestRow.id).where(
-        InputRequestRow.execution_id == execution_id, InputRequestRow.assignee == subject
+        InputRequestRow.execution_id.in_(select_line(execution_id)),
+        InputRequestRow.assignee == subject,
     )
     return await session.scalar(found.limit(1)) is not None
 

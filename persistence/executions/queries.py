@@ -50,6 +50,14 @@ def select_tree(root: UUID) -> Select[tuple[UUID]]:
     return select(tree.c.id)
 
 
+def select_line(leaf: UUID) -> Select[tuple[UUID]]:
+    """The ids of an execution and of those that it is a subtask of, at any depth."""
+    columns = select(ExecutionRow.id, ExecutionRow.parent_execution_id)
+    line = columns.where(ExecutionRow.id == leaf).cte("line", recursive=True)
+    line = line.union_all(columns.join(line, ExecutionRow.id == line.c.parent_execution_id))
+    return select(line.c.id)
+
+
 async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
     """The execution with its row lock: neither the loop nor another request changes it meanwhile.
 

@@ -27,7 +27,7 @@ async def own_execution(
 async def readable_execution(
     session: AsyncSession, caller: Caller, execution_id: UUID
 ) -> ExecutionRow:
-    """Return an execution of the caller, or one whose input request is assigned to the caller."""
+    """Return an execution that the caller may read (`may_read`)."""
     row = await queries.find(session, execution_id)
     if row is None:
         raise missing("execution", execution_id)
@@ -41,7 +41,8 @@ async def may_read(
 ) -> bool:
     """Whether the caller owns an execution, or one of its input requests is assigned to the caller.
 
-    For an agent's tool, an execution of another user does not exist in any case.
+    The assignee also reads the subtasks of that execution: its result depends on them. For an
+    agent's tool, an execution of another user does not exist in any case.
     """
     if caller.owns(owner_id):
         return True

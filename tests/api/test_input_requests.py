@@ -12,7 +12,7 @@ from persistence.executions import input_requests, queries
 from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow, SignalRow
 from services.executions import discussions
-from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+from tests.api.world import APPROVAL, World, ask, execute, make_task
 
 Client = httpx2.AsyncClient
 BASE = "/api/v1/input-requests"
@@ -229,94 +229,6 @@ async def test_a_repeated_answer_with_its_key_is_the_same(world: World, client: 
     first = await client.post(f"{path}/answer", json={"message": "Blue."}, headers=key)
     again = await client.post(f"{path}/answer", json={"message": "Blue."}, headers=key)
     assert (again.status_code, again.content) == (200, first.content)
-
-
-async def test_whom_a_request_is_assigned_to_reads_and_answers_it(world: World) -> None:
-    async with world.client("asker") as owner, world.client("boss") as boss:
-        execution = await execute(owner, await make_task(owner))
-        await in_session(world, execution, "waiting_for_user")
-        assigned = await ask(world, execution, assignee="boss")
-        other = await ask(world, execution, assignee="another user")
-        listed = (await boss.get("/api/v1/input-requests")).json()
-        assert [r["id"] for r in listed["items"]] == [assigned]
-        assert (await boss.get(f"/api/v1/input-requests/{assigned}")).status_code == 200
-        for refused in (
-            await boss.get(f"/api/v1/input-requests/{other}"),
-            await boss.post(f"/api/v1/input-requests/{other}/answer", json={"message": "x"}),
-        ):
-            assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
-        answered = await boss.post(
-            f"/api/v1/input-requests/{assigned}/answer", json={"message": "Blue."}
-        )
-        assert answered.status_code == 200
-        me = (await boss.get("/api/v1/me")).json()
-        assert answered.json()["answered_by"] == me["id"]
-        own = (await owner.get("/api/v1/input-requests")).json()["items"]
-        assert {r["id"] for r in own} == {assigned, other}
-
-
-async def test_whom_a_request_is_assigned_to_only_reads_its_execution(world: World) -> None:
-    async with world.client("asker") as owner, world.client("boss") as boss:
-        execution = await execute(owner, await make_task(owner))
-        await in_session(world, execution, "waiting_for_user")
-        file = {"name": "plan.txt", "content": "Blue.", "execution_id": execution["id"]}
-        artifact = (await owner.post("/api/v1/artifacts", json=file)).json()["_links"]["self"]
-        path = execution["_links"]["self"]
-        assert (await boss.get(path)).json()["code"] == "permission_denied"
-        request = f"{BASE}/{await ask(world, execution, assignee='boss')}"
-        assert (await boss.get(request)).json()["_links"]["execution"] == path
-        read = (await boss.get(path)).json()
-        assert (read["id"], read["status"]) == (execution["id"], "waiting_for_user")
-        for link in (*read["_links"].values(), f"{artifact}/content"):
-            assert (await boss.get(link)).status_code == 200, link
-        (event, *_) = (await boss.get(f"{path}/events")).json()["items"]
-        assert event["type"] == "execution.created"
-        assert (await boss.get("/api/v1/task-executions")).json()["items"] == []
-        for refused in (
-            await boss.post(f"{path}/cancel"),
-            await boss.post(f"{path}/messages", json={"content": "x"}),
-            await boss.post("/api/v1/artifacts", json=file),
-            await boss.get(f"{path}/children"),
-        ):
-            assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
-        await owner.post(f"{request}/assign", json={"assignee": None})
-        for link in (path, f"{path}/events", artifact):
-            assert (await boss.get(link)).status_code == 403
-
-
-async def test_a_stream_ends_when_the_request_is_assigned_to_another(world: World) -> None:
-    async with world.client("asker") as owner, world.client("boss") as boss:
-        execution = await execute(owner, await make_task(owner))
-        await in_session(world, execution, "waiting_for_user")
-        request = f"{BASE}/{await ask(world, execution, assignee='boss')}"
-        url, headers = execution["_links"]["events"], {"Accept": "text/event-stream"}
-        async with asyncio.timeout(20), boss.stream("GET", url, headers=headers) as stream:
-            lines = stream.aiter_lines()
-            while not (await anext(lines)).startswith("event: execution.created"):
-                pass
-            await owner.post(f"{request}/assign", json={"assignee": "deputy"})
-            await owner.post(f"{request}/answer", json={"message": "secret"})
-            assert not [line async for line in lines if "input.answered" in line]
-
-
-async def test_a_request_is_delegated(world: World) -> None:
-    async with (
-        world.client("asker") as owner,
-        world.client("boss") as boss,
-        world.client("deputy") as deputy,
-    ):
-        path = f"{BASE}/{await ask(world, await execute(owner, await make_task(owner)))}"
-        assert (await boss.post(f"{path}/assign", json={"assignee": "boss"})).status_code == 403
-        assigned = await owner.post(f"{path}/assign", json={"assignee": "boss"})
-        assert (assigned.status_code, assigned.json()["assignee"]) == (200, "boss")
-        assert (await boss.post(f"{path}/assign", json={"assignee": "deputy"})).status_code == 200
-        for refused in (await boss.get(path), await boss.post(f"{path}/answer", json={})):
-            assert refused.status_code == 403
-        listed = (await deputy.get(f"{BASE}?assignee=deputy&status=open")).json()["items"]
-        assert [request["assignee"] for request in listed] == ["deputy"]
-        assert (await deputy.post(f"{path}/answer", json={"message": "x"})).status_code == 200
-        late = await owner.post(f"{path}/assign", json={"assignee": None})
-        assert (late.status_code, late.json()["code"]) == (409, "already_answered")
 
 
 @pytest.mark.parametrize(
