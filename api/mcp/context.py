@@ -51,7 +51,7 @@ class ToolContext:
     @cached_property
     def caller(self) -> Caller:
         """The user on whose behalf services run; another user's object does not exist for it."""
-        return replace(self.call.caller, trigger_type=TRIGGER_TYPE, is_agent=True)
+        return caller_of(self.call)
 
     @property
     def client_capabilities(self) -> ClientCapabilities | None:
@@ -64,7 +64,7 @@ class ToolContext:
 
     def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Open one transaction, whose effects run after the commit."""
-        return self.gateway.services.transaction(self.caller)
+        return self.call.services.transaction(self.caller)
 
     def require_scope(self, scope: Scope, purpose: str) -> None:
         """Refuse credentials without a scope.
@@ -122,7 +122,17 @@ class ToolContext:
 
     def request_page(self, request_id: UUID) -> str:
         """The URL of the page on which a person answers an input request."""
-        return self.web_address(links.request_page(request_id))
+        return request_page(self.call, request_id)
+
+
+def caller_of(call: Call) -> Caller:
+    """The user on whose behalf services run; another user's object does not exist for it."""
+    return replace(call.caller, trigger_type=TRIGGER_TYPE, is_agent=True)
+
+
+def request_page(call: Call, request_id: UUID) -> str:
+    """The URL of the page on which a person answers an input request."""
+    return f"{public_address(call.request)}{links.request_page(request_id)}"
 
 
 def call_of(ctx: ServerRequestContext[Any, Any]) -> Call:

@@ -3,14 +3,19 @@
 Clients of the revision 2026-07-28 get it as the result of the call (`input_required`), and repeat
 the call with the response. The state that they return names the execution, so that a repeated call
 starts nothing. It is sealed: another user or another call can't use it. Older clients get it as a
-request (`elicitation/create`) in the stream of the call.
+request (`elicitation/create`) in the stream of the call. Their response may come to any gateway, or
+after the call has ended: the id of the request says to what it belongs.
 """
 
 import asyncio
 import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
 from uuid import UUID
 
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
 from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
@@ -19,11 +24,14 @@ from mcp.types import (
     ElicitRequestURLParams,
     ElicitResult,
     InputRequiredResult,
+    RequestParamsMeta,
 )
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api.mcp.context import ToolContext
+from api.http.request_context import Call
+from api.mcp.context import ToolContext, caller_of, request_page
+from api.mcp.legacy import REPLY_KEY
 from api.mcp.work import (
     PROGRESS_SECONDS,
     ExecutionOutcome,
@@ -32,8 +40,9 @@ from api.mcp.work import (
     wait_limit,
 )
 from persistence.executions import input_requests
+from persistence.tables.sessions import InputRequestRow
 from services.executions import elicitations
-from services.executions.elicitations import Elicitation, ElicitationResponse, Mode
+from services.executions.elicitations import Elicitation, ElicitationResponse, Mode, make_key
 
 MOST_ROUNDS = 9
 """Elicitations in one call; Claude Code repeats a call ten times (measured with 2.1.332)."""
@@ -76,10 +85,9 @@ async def _ask_in_stream(
     context: ToolContext, execution_id: UUID, elicitation: Elicitation
 ) -> bool:
     """Ask a client with a handshake, and apply its response. Return whether to wait further."""
-    request = render_elicitation(elicitation)
     if not context.request.session.can_send_request:
         return False
-    asking = asyncio.create_task(_send(context, request, elicitation.key))
+    asking = asyncio.create_task(_send(context, execution_id, elicitation))
     try:
         response = await _await_response(context, elicitation, asking)
     except (MCPError, ValidationError):
@@ -87,39 +95,51 @@ async def _ask_in_stream(
     finally:
         asking.cancel()
     if response is None:
-        return not await _is_open(context, elicitation)
-    await apply_response(context, execution_id, elicitation.key, response)
+        row = await _read_request(context, elicitation)
+        return not _is_shown(row, elicitation) and not _is_dismissed(row)
+    await apply_response(context.call, execution_id, elicitation.key, response)
     return response.action != "cancel"
 
 
-async def _send(context: ToolContext, request: ElicitRequest, key: str) -> ElicitResult:
-    session, related = context.request.session, context.request.request_id
+async def _send(context: ToolContext, execution_id: UUID, elicitation: Elicitation) -> ElicitResult:
+    request = render_elicitation(elicitation)
     params = request.params
+    params.meta = cast("RequestParamsMeta", {REPLY_KEY: f"{execution_id}/{elicitation.key}"})
     if isinstance(params, ElicitRequestURLParams):
-        return await session.elicit_url(params.message, params.url, key, related)
-    return await session.elicit_form(params.message, params.requested_schema, related)
+        params.elicitation_id = elicitation.key
+    related = ServerMessageMetadata(related_request_id=context.request.request_id)
+    return await context.request.session.send_request(request, ElicitResult, metadata=related)
 
 
 async def _await_response(
     context: ToolContext, elicitation: Elicitation, asking: asyncio.Task[ElicitResult]
 ) -> ElicitResult | None:
-    """The response; None if the request was answered elsewhere, or the wait is over."""
+    """The response; None if another gateway or client got it, or the wait is over."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < wait_limit(context):
         await asyncio.wait({asking}, timeout=PROGRESS_SECONDS)
         if asking.done():
             return asking.result()
-        if not await _is_open(context, elicitation):
+        if not _is_shown(await _read_request(context, elicitation), elicitation):
             return None
         await context.call.require_current_credentials()
         await context.report_progress(round(waited, 1), elicitation.message)
     return None
 
 
-async def _is_open(context: ToolContext, elicitation: Elicitation) -> bool:
+async def _read_request(context: ToolContext, elicitation: Elicitation) -> InputRequestRow | None:
     async with context.reading() as session:
-        row = await input_requests.find(session, elicitation.request_id)
-    return row is not None and row.status == "open"
+        return await input_requests.find(session, elicitation.request_id)
+
+
+def _is_shown(row: InputRequestRow | None, elicitation: Elicitation) -> bool:
+    """Whether the request still waits for the response to this elicitation."""
+    return row is not None and row.status == "open" and make_key(row) == elicitation.key
+
+
+def _is_dismissed(row: InputRequestRow | None) -> bool:
+    """Whether the person has decided nothing; an invalid answer is asked again."""
+    return row is not None and row.status == "open" and row.answer_problem is None
 
 
 async def continue_call(
@@ -138,7 +158,7 @@ async def continue_call(
     for key, response in responses.items():
         if isinstance(response, ElicitResult):
             is_closed |= response.action == "cancel"
-            await apply_response(context, state.execution_id, key, response)
+            await apply_response(context.call, state.execution_id, key, response)
     if is_closed:
         return await read_execution(context, state.execution_id)
     return await finish_call(context, state)
@@ -184,13 +204,24 @@ def render_elicitation(elicitation: Elicitation) -> ElicitRequest:
     return ElicitRequest(params=form)
 
 
-async def apply_response(
-    context: ToolContext, execution_id: UUID, key: str, response: ElicitResult
-) -> None:
+async def apply_response(call: Call, execution_id: UUID, key: str, response: ElicitResult) -> None:
     """Apply the response of a person at the client."""
     given = ElicitationResponse(key, response.action, response.content)
-    async with context.transaction() as work:
-        await elicitations.respond(work, execution_id, given, context.request_page)
+    async with call.services.transaction(caller_of(call)) as work:
+        await elicitations.respond(work, execution_id, given, partial(request_page, call))
+
+
+async def apply_late_response(call: Call, reply_key: str, result: Mapping[str, Any]) -> None:
+    """Apply a response whose call another gateway handles, or that has ended.
+
+    The call finds it in the database. A response to something else changes nothing.
+    """
+    execution_id, _, key = reply_key.partition("/")
+    try:
+        execution, response = UUID(execution_id), ElicitResult.model_validate(result)
+    except ValueError:
+        return
+    await apply_response(call, execution, key, response)
 
 
 def _read_state(given: str | None) -> CallState:

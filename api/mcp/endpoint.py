@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from api.gateway import Gateway
 from api.http.request_context import Call, authenticated
 from api.mcp.context import CALL
+from api.mcp.elicitation import apply_late_response
 from api.mcp.groups import groups_of
 from api.mcp.legacy import LegacyTransport
 from api.mcp.resource_metadata import PATH, refuse_unauthenticated
@@ -38,7 +39,7 @@ class McpEndpoint:
         self._manager = StreamableHTTPSessionManager(
             server, stateless=True, max_request_body_size=body_limit_bytes
         )
-        self._legacy = LegacyTransport(server)
+        self._legacy = LegacyTransport(server, apply_late_response)
         # The server sends nothing outside of responses, and there is no session to delete.
         self.route = Route(PATH, self, methods=["POST"], include_in_schema=False)
 
@@ -70,7 +71,7 @@ class McpEndpoint:
         call = await _admit(request)
         body = await call.body()
         if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
-            await self._legacy.handle(request, body, call.principal.user_id, send)
+            await self._legacy.handle(call, body, send)
         else:
             await self._manager.handle_request(scope, _replayed(body, receive), send)
 

@@ -3,11 +3,15 @@
 One POST is one exchange: a request and its response, with notifications and requests to the client
 between them as Server-Sent Events. The SDK's own transport for these revisions keeps sessions in
 memory, which breaks when a gateway restarts, or it keeps none and then knows nothing of the client.
+
+Responses and cancellations of the client come in POSTs of their own. They reach their exchange only
+in the process that serves it; a response that comes to another gateway, or after the exchange has
+ended, is handed to `apply_response`.
 """
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +45,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Send
 
+from api.http.request_context import Call
 from api.mcp.legacy_sessions import SESSION_HEADER, make_session_id, open_connection
 from domain.ids import new_id
 
@@ -53,24 +58,36 @@ _STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),  # prevents nginx from buffering events
 ]
 
+CANCELLED = "notifications/cancelled"
+
 _CANCELLED = ErrorData(code=INTERNAL_ERROR, message="The request was cancelled")
 
+REPLY_KEY = "perdure/reply"
+"""In `_meta` of a request to the client: what `apply_response` gets with a late response to it. It
+becomes a part of the id, because a response contains only that."""
+
+ApplyResponse = Callable[[Call, str, Mapping[str, Any]], Awaitable[None]]
+"""Applies the result of a request with this `REPLY_KEY`."""
+
 _Outgoing = JSONRPCRequest | JSONRPCNotification | JSONRPCResponse | JSONRPCError
-_Key = tuple[UUID, str, RequestId]
-"""A request in progress: the user, the session and the id that the sender chose."""
+_Key = tuple[UUID, str, RequestId | None]
+"""A request in progress: the user, the session and the id that the sender chose. Without a session,
+requests of two clients can't be distinguished; a client then cancels by closing the connection."""
 
 
 class LegacyTransport:
     """Serves the exchanges of one process."""
 
-    def __init__(self, server: Server[Any]) -> None:
+    def __init__(self, server: Server[Any], apply_response: ApplyResponse) -> None:
         """Answers requests with the handlers of `server`."""
         self._server = server
+        self._apply_response = apply_response
         self._running: dict[_Key, asyncio.Task[Any]] = {}
         self._asked: dict[_Key, asyncio.Future[dict[str, Any]]] = {}
 
-    async def handle(self, request: Request, body: bytes, user_id: UUID, send: Send) -> None:
+    async def handle(self, call: Call, body: bytes, send: Send) -> None:
         """Answer one POST of an authenticated user."""
+        request = call.request
         if not all(check_accept_headers(request)):
             await _refuse(request, 406, "Accept both application/json and text/event-stream.", send)
             return
@@ -80,42 +97,43 @@ class LegacyTransport:
         try:
             message = jsonrpc_message_adapter.validate_python(json.loads(body), by_name=False)
         except ValidationError:
-            error = ErrorData(code=INVALID_REQUEST, message="The body must be one JSON-RPC message")
-            await _answer(request, send, JSONRPCError(jsonrpc="2.0", id=None, error=error), 400)
+            await _refuse(request, 400, "The body must be one JSON-RPC message.", send)
             return
         except (ValueError, RecursionError):
-            error = ErrorData(code=PARSE_ERROR, message="The body is not valid JSON")
-            await _answer(request, send, JSONRPCError(jsonrpc="2.0", id=None, error=error), 400)
+            await _refuse(request, 400, "The body is not valid JSON.", send, code=PARSE_ERROR)
             return
         session = request.headers.get(SESSION_HEADER, "")
         if isinstance(message, JSONRPCRequest):
-            await self._exchange(request, message, (user_id, session, message.id), send)
+            key = (call.principal.user_id, session, message.id)
+            await self._exchange(request, message, key, send)
             return
-        self._receive(message, user_id, session)
+        if session:
+            await self._receive(call, session, message)
         await Response(status_code=202)(request.scope, request.receive, send)
 
-    def _receive(
+    async def _receive(
         self,
-        message: JSONRPCNotification | JSONRPCResponse | JSONRPCError,
-        user_id: UUID,
+        call: Call,
         session: str,
+        message: JSONRPCNotification | JSONRPCResponse | JSONRPCError,
     ) -> None:
-        """Take a message that needs no answer. One for another process has no effect."""
+        """Take a message that needs no answer."""
+        user_id = call.principal.user_id
         if isinstance(message, JSONRPCNotification):
-            if message.method == "notifications/cancelled":
+            if message.method == CANCELLED:
                 cancelled = cancelled_request_id_from_params(message.params)
-                if cancelled is not None and (
-                    task := self._running.get((user_id, session, cancelled))
-                ):
-                    task.cancel()
+                if running := self._running.get((user_id, session, cancelled)):
+                    running.cancel()
             return
-        future = self._asked.get((user_id, session, message.id)) if message.id is not None else None
-        if future is None or future.done():
-            return
-        if isinstance(message, JSONRPCError):
-            future.set_exception(MCPError.from_error_data(message.error))
-        else:
-            future.set_result(message.result)
+        future = self._asked.get((user_id, session, message.id))
+        if future is not None and not future.done():
+            if isinstance(message, JSONRPCError):
+                future.set_exception(MCPError.from_error_data(message.error))
+            else:
+                future.set_result(message.result)
+        elif isinstance(message, JSONRPCResponse):
+            reply_key = str(message.id).rpartition("/")[0]
+            await self._apply_response(call, reply_key, message.result)
 
     async def _exchange(
         self, request: Request, message: JSONRPCRequest, key: _Key, send: Send
@@ -199,11 +217,12 @@ class _Exchange:
         if not self.can_send_request:
             raise NoBackChannelError(method)
         options = opts or {}
-        request_id = options.get("request_id", f"perdure-{new_id()}")
+        body = dict(params) if params is not None else None
+        reply_key = (body or {}).get("_meta", {}).pop(REPLY_KEY, "")
+        request_id = options.get("request_id", f"{reply_key}/{new_id()}")
         key = (self._key[0], self._key[1], request_id)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._asked[key] = future
-        body = dict(params) if params is not None else None
         try:
             self.send(JSONRPCRequest(jsonrpc="2.0", id=request_id, method=method, params=body))
             async with asyncio.timeout(options.get("timeout")):
@@ -278,8 +297,10 @@ async def _answer(
     await response(request.scope, request.receive, send)
 
 
-async def _refuse(request: Request, status: int, message: str, send: Send) -> None:
-    error = ErrorData(code=INVALID_REQUEST, message=message)
+async def _refuse(
+    request: Request, status: int, message: str, send: Send, *, code: int = INVALID_REQUEST
+) -> None:
+    error = ErrorData(code=code, message=message)
     await _answer(request, send, JSONRPCError(jsonrpc="2.0", id=None, error=error), status)
 
 

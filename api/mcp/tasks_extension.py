@@ -202,7 +202,7 @@ async def _update(context: ToolContext, execution_id: UUID, params: TaskParams) 
     for key, given in (params.input_responses or {}).items():
         response = _read_response(given)
         if response is not None:
-            await apply_response(context, execution_id, key, response)
+            await apply_response(context.call, execution_id, key, response)
     return {}
 
 

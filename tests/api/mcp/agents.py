@@ -26,14 +26,24 @@ async def connect(
     mode: str = MODERN,
     groups: str | None = None,
     token: str | None = None,
+    replies_to: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Client]:
-    """A client of this user. In the mode of the newest revision it discovers the server."""
+    """A client of this user. In the mode of the newest revision it discovers the server.
+
+    `replies_to` is the URL of another gateway, which gets the client's responses.
+    """
     token = token or mint(SECRET, user=user, role="user", lives=timedelta(hours=1))
     url = f"{world.url}/mcp" + (f"?groups={groups}" if groups else "")
     headers = {"Authorization": f"Bearer {token}"}
+
+    async def redirect(request: httpx2.Request) -> None:
+        if replies_to is not None and b'"method"' not in request.content:
+            request.url = httpx2.URL(f"{replies_to}/mcp")
+
+    hooks = {"request": [redirect]}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=60) as http,
+        httpx2.AsyncClient(headers=headers, timeout=60, event_hooks=hooks) as http,
         Client(
             streamable_http_client(url, http_client=http),
             mode="auto" if mode == MODERN else mode,

@@ -1,7 +1,7 @@
 """Questions of an execution in the call that started it, without the tasks extension."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -16,7 +16,9 @@ from mcp.types import (
     InputRequiredResult,
 )
 
+from api.main import create_app
 from api.mcp.elicitation import MOST_ROUNDS
+from tests.api.conftest import serve_app
 from tests.api.mcp.agents import ERAS, LEGACY, call, connect
 from tests.api.mcp.work import APPROVAL, DONE, QUESTION, elicit, store_task
 from tests.api.world import World
@@ -83,6 +85,38 @@ async def test_a_call_asks_a_question_and_an_approval(live: World, mode: str) ->
     assert "Which colour?" in question.message
     assert "echo painted" in approval.message
     assert await count_executions(live, task) == 1
+
+
+@pytest.fixture
+async def other_gateway(live: World) -> AsyncIterator[str]:
+    """The URL of a second gateway on the same database."""
+    async with serve_app(create_app(live.gateway.settings)) as url:
+        yield url
+
+
+async def test_another_gateway_takes_the_responses_of_older_clients(
+    live: World, other_gateway: str
+) -> None:
+    approve = ElicitResult(action="accept", content={"decision": "approve"})
+    person = Person(ElicitResult(action="accept", content={"answer": "green"}), BLUE, approve)
+    task = await store_task(live, QUESTION, APPROVAL, DONE)
+    options: Json = {"mode": LEGACY, "elicitation_callback": person, "replies_to": other_gateway}
+    async with connect(live, **options) as client:
+        result = await call(client, "execute_task", task=task)
+    assert result["result"] == "Painted."
+    assert len(person.asked) == 3  # the invalid answer is asked again
+
+
+async def test_a_question_closed_at_another_gateway_ends_the_call(
+    live: World, other_gateway: str
+) -> None:
+    person = Person(CANCEL)
+    task = await store_task(live, QUESTION, DONE)
+    options: Json = {"mode": LEGACY, "elicitation_callback": person, "replies_to": other_gateway}
+    async with connect(live, **options) as client:
+        result = await call(client, "execute_task", task=task)
+    assert result["input_requests"][0]["url"] in result["next_step"]
+    assert len(person.asked) == 1
 
 
 @pytest.mark.parametrize("mode", ERAS)

@@ -258,26 +258,35 @@ async def test_a_handshake_fails_while_the_database_cannot_write(
             await session.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
 
 
-async def test_a_client_of_an_older_revision_cancels_a_call(world: World) -> None:
+async def test_a_client_of_an_older_revision_cancels_only_its_own_call(world: World) -> None:
+    params = {"requestId": 7}
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
     async with world.client("alice") as http:
         task = await make_task(http)
         begun = await http.post("/mcp", **handshake())
-        headers = {"Accept": BOTH, "Mcp-Session-Id": begun.headers["mcp-session-id"]}
-        arguments = {"name": "execute_task", "arguments": {"task": task["id"]}}
-        content = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": arguments}
-        calling = asyncio.create_task(http.post("/mcp", json=content, headers=headers))
-        while not (await http.get(task["_links"]["executions"])).json()["items"]:
-            assert not calling.done()
-        cancel = {
-            "jsonrpc": "2.0",
-            "method": "notifications/cancelled",
-            "params": {"requestId": 7},
-        }
-        assert (await http.post("/mcp", json=cancel, headers=headers)).status_code == 202
-        answer = (await asyncio.wait_for(calling, 30)).json()
-        (execution,) = (await http.get(task["_links"]["executions"])).json()["items"]
-    assert answer["error"]["message"] == "The request was cancelled"
-    assert execution["cancel_requested_at"] is None
+        with_session = {"Accept": BOTH, "Mcp-Session-Id": begun.headers["mcp-session-id"]}
+        # Without a session, the server can't know whose request 7 is meant.
+        without = {"Accept": BOTH}
+        other = asyncio.create_task(_execute(http, task["id"], without))
+        own = asyncio.create_task(_execute(http, task["id"], with_session))
+        while len((await http.get(task["_links"]["executions"])).json()["items"]) < 2:
+            assert not own.done()
+        for headers in (without, with_session):
+            assert (await http.post("/mcp", json=cancel, headers=headers)).status_code == 202
+        answer = (await asyncio.wait_for(own, 30)).json()
+        assert answer["error"]["message"] == "The request was cancelled"
+        assert not other.done()
+        other.cancel()
+        executions = (await http.get(task["_links"]["executions"])).json()["items"]
+    assert [one["cancel_requested_at"] for one in executions] == [None, None]
+
+
+async def _execute(
+    http: httpx2.AsyncClient, task_id: str, headers: dict[str, str]
+) -> httpx2.Response:
+    params = {"name": "execute_task", "arguments": {"task": task_id}}
+    content = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}
+    return await http.post("/mcp", json=content, headers=headers)
 
 
 def test_gateways_with_the_same_keys_read_each_others_state() -> None:
