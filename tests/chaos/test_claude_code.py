@@ -152,7 +152,7 @@ async def test_a_call_in_stream_mode_survives_kills_while_it_asks(
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_a_call_that_was_cut_is_repeated_with_its_key(
+async def test_an_interrupted_call_is_repeated_with_its_key(
     shared_stack: Stack, claude_code: ClaudeCode, model: ScriptedConversation
 ) -> None:
     gate = str(new_id())

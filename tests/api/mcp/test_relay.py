@@ -127,7 +127,7 @@ INVALID_LINES = [
 """Lines of a client, the code of the error, and the id of the request in it."""
 
 
-async def test_the_relay_refuses_what_is_no_message_and_goes_on(world: World) -> None:
+async def test_the_relay_refuses_what_is_no_message_and_continues(world: World) -> None:
     answers = Answers()
     relay = Relay(lambda: Endpoint(world.url, token_of()), answers.write)
     for text, code, request_id in INVALID_LINES:
