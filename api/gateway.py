@@ -14,6 +14,7 @@ from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.write_check import WriteCheck
 from persistence.executions.cached_reads import CachedReads
+from runtime.mcp_health import HealthChecker
 from runtime.outbound import Outbound
 from runtime.settings import Settings
 from services.unit_of_work import Services
@@ -44,6 +45,7 @@ class Gateway:
     watcher: LiveUpdates
     outbound: Outbound
     """Connects to addresses from users."""
+    mcp_health: HealthChecker
     large_bodies: LargeBodies = field(default_factory=LargeBodies)
     refusals: Refusals = field(default_factory=Refusals)
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))

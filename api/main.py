@@ -54,6 +54,7 @@ from persistence.db.database import Database
 from persistence.db.migrate import refuse_pre_release_database
 from persistence.db.write_check import WriteCheck
 from persistence.executions.cached_reads import CachedReads
+from runtime.mcp_health import HealthChecker
 from runtime.outbound import Outbound
 from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.settings import Settings
@@ -144,6 +145,7 @@ async def composed(settings: Settings, database_url: str, tokens: Tokens) -> Asy
     cached_reads = await CachedReads.connect(database_url)
     temporal = await connect(settings, lazy=True)
     outbound = Outbound(settings.outbound_allow)
+    mcp_health = HealthChecker(outbound)
     authenticator = Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit))
     schemas = IsolatedEvaluator(is_metered=True)
     services = compose_services(
@@ -172,11 +174,13 @@ async def composed(settings: Settings, database_url: str, tokens: Tokens) -> Asy
         write_check=WriteCheck(database.engine),
         watcher=watcher,
         outbound=outbound,
+        mcp_health=mcp_health,
     )
     async with services.models.kept_current(), watcher.running():
         yield gateway
     await schemas.close()
     await tokens.close()
+    await mcp_health.close()
     await outbound.aclose()
     await cached_reads.close()
     await database.close()

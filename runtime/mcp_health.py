@@ -1,23 +1,25 @@
-"""Checks whether an MCP server answers: the handshake of streamable HTTP, and nothing else.
+"""Checks whether MCP servers answer, with the client that workers use.
 
-By the specification of 2025-06-18: `initialize` by POST; the response is JSON, or an event stream
-that contains it; a session that was opened is closed again.
+Importing this module loads no SDK; the first check does.
 """
 
-import json
-import re
+import asyncio
+import importlib
 import time
-from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
+from uuid import UUID
 
-from domain.errors import AddressRefusedError, OutboundError
+from domain.errors import McpServerError
 from domain.mcp_health import McpHealth
+from domain.mcp_servers import ResolvedServer
 from domain.text import clean
-from runtime.outbound import BODY_LIMIT_BYTES, Outbound
+from runtime.outbound import Outbound
 
-PROTOCOL = "2025-06-18"
-TIMEOUT = timedelta(seconds=10)
+if TYPE_CHECKING:
+    from mcp_client.connections import ServerFacts
+    from mcp_client.pool import HttpPool
+
+TIMEOUT_SECONDS = 10.0
 """A person waits for the result; a server that takes longer is no use to an agent (chosen)."""
 
 MAX_TEXT_CHARACTERS = 200
@@ -26,110 +28,54 @@ MAX_TEXT_CHARACTERS = 200
 MAX_CAPABILITIES = 20
 """Shown of those that a server offers (chosen)."""
 
-_REQUEST = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": PROTOCOL,
-        "capabilities": {},
-        "clientInfo": {"name": "perdure", "version": "1"},
-    },
-}
-_SESSION_ID = re.compile(r"[\x21-\x7e]{1,1024}")
-"""Visible ASCII, by the specification; the length is chosen."""
 
-_HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+class HealthChecker:
+    """Connects to servers. Access tokens are kept for the next check of the same user."""
 
+    def __init__(self, outbound: Outbound) -> None:
+        """`outbound` decides which addresses may be reached."""
+        self._outbound = outbound
+        self._pool: HttpPool | None = None
 
-async def check_health(outbound: Outbound, url: str, headers: Mapping[str, str]) -> McpHealth:
-    """Send `initialize` to the server. Every failure is a result, not an error."""
-    started_at = time.monotonic()
-    content = json.dumps(_REQUEST).encode()
-    try:
-        async with outbound.stream(
-            "POST", url, headers={**headers, **_HEADERS}, content=content, timeout=TIMEOUT
-        ) as response:
-            if not response.is_success:
-                detail = f"The server returned HTTP status {response.status_code}."
-                return McpHealth(is_healthy=False, detail=detail)
-            media_type = response.headers.get("content-type", "")
-            is_stream = "event-stream" in media_type
-            message = await _read_message(response.aiter_raw(), is_stream=is_stream)
-            session_id = _session_id(response.headers)
-    except (AddressRefusedError, OutboundError) as error:
-        return McpHealth(is_healthy=False, detail=error.detail)
-    latency_ms = round((time.monotonic() - started_at) * 1000)
-    if session_id:
-        await _close_session(outbound, url, {**headers, "Mcp-Session-Id": session_id})
-    return _health_of(message, latency_ms)
-
-
-def _session_id(headers: Mapping[str, str]) -> str | None:
-    """Return the id of the session that was opened, if it is one that can be sent back."""
-    session_id = headers.get("mcp-session-id", "")
-    return session_id if _SESSION_ID.fullmatch(session_id) else None
-
-
-async def _close_session(outbound: Outbound, url: str, headers: Mapping[str, str]) -> None:
-    """Close the session. Servers need not support this, and let sessions expire anyway."""
-    try:
-        await outbound.send("DELETE", url, headers=headers, timeout=TIMEOUT)
-    except (AddressRefusedError, OutboundError):
-        return
-
-
-async def _read_message(chunks: AsyncIterator[bytes], *, is_stream: bool) -> Any:
-    """Return the JSON-RPC message in the response, or None if there is none within the limit."""
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
-            return None
-        if is_stream and (message := _find_response(bytes(body))) is not None:
-            return message
-    return _find_response(bytes(body) + b"\n\n") if is_stream else _parse(bytes(body))
-
-
-def _find_response(body: bytes) -> Any:
-    """Return the first response among the complete events of the stream."""
-    lines = body.replace(b"\r\n", b"\n")
-    *events, _ = lines.split(b"\n\n")
-    for event in events:
-        data = [line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:")]
-        message = _parse(b"\n".join(data))
-        if isinstance(message, dict) and message.get("id") == _REQUEST["id"]:
-            return message
-    return None
-
-
-def _parse(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _health_of(message: Any, latency_ms: int) -> McpHealth:
-    result = message.get("result") if isinstance(message, dict) else None
-    if isinstance(result, dict) and isinstance(result.get("serverInfo"), dict):
-        info, capabilities = result["serverInfo"], result.get("capabilities")
-        texts = {name: _text(info[name]) for name in ("name", "title", "version") if name in info}
-        offered = sorted(capabilities) if isinstance(capabilities, dict) else []
-        offered = [_text(name) for name in offered[:MAX_CAPABILITIES]]
+    async def check(self, user_id: UUID, server: ResolvedServer) -> McpHealth:
+        """Negotiate with a server and list its tools. Every failure is a result, not an error."""
+        pool = await self._load()
+        started_at = time.monotonic()
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS), pool.open(user_id, server) as connection:
+                tools = await connection.list_tools()
+                facts = connection.facts
+        except TimeoutError:
+            sentence = f"The server did not answer within {TIMEOUT_SECONDS:g} s."
+            return McpHealth(is_healthy=False, detail=sentence)
+        except McpServerError as error:
+            return McpHealth(is_healthy=False, detail=error.detail)
         return McpHealth(
             is_healthy=True,
-            latency_ms=latency_ms,
-            server_info={**texts, "capabilities": offered},
-            protocol_version=_text(result.get("protocolVersion")),
+            latency_ms=round((time.monotonic() - started_at) * 1000),
+            server_info=_describe(facts),
+            protocol_version=_text(facts.protocol_version),
+            tool_count=len(tools),
         )
-    error = message.get("error") if isinstance(message, dict) else None
-    if isinstance(error, dict):
-        detail = f"The server returned an error: {_text(error.get('message'))}"
-    else:
-        detail = "The response is not a valid MCP response; check the URL."
-    return McpHealth(is_healthy=False, detail=detail, latency_ms=latency_ms)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def _load(self) -> "HttpPool":
+        await asyncio.to_thread(importlib.import_module, "mcp_client.pool")
+        from mcp_client.pool import HttpPool  # noqa: PLC0415 - loads the SDK
+
+        if self._pool is None:
+            self._pool = HttpPool(self._outbound.open_client, self._outbound.send)
+        return self._pool
 
 
-def _text(value: Any) -> str:
-    return clean(str(value))[:MAX_TEXT_CHARACTERS]
+def _describe(facts: "ServerFacts") -> dict[str, object]:
+    texts = {name: _text(value) for name, value in facts.info.items()}
+    return {**texts, "capabilities": [_text(n) for n in facts.capabilities[:MAX_CAPABILITIES]]}
+
+
+def _text(value: str) -> str:
+    return clean(value)[:MAX_TEXT_CHARACTERS]

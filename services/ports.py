@@ -6,6 +6,7 @@ from uuid import UUID
 
 from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
 from domain.mcp_health import McpHealth
+from domain.mcp_servers import ResolvedServer
 from domain.schedules import Backfill, Differences, ScheduleState, TaskSchedule
 
 
@@ -50,8 +51,8 @@ class ScheduleServer(Protocol):
         """Return the state of the schedule in Temporal."""
 
 
-CheckHealth = Callable[[str, Mapping[str, str]], Awaitable[McpHealth]]
-"""Checks the MCP server at a URL with these headers (`runtime/mcp_health.py`); never raises."""
+CheckHealth = Callable[[UUID, ResolvedServer], Awaitable[McpHealth]]
+"""Checks an MCP server over HTTP for a user (`runtime/mcp_health.py`); never raises."""
 
 
 class UserCache(Protocol):

@@ -1,7 +1,6 @@
 """Routes of MCP servers: register them once, name them in tasks, check whether they answer."""
 
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -13,8 +12,7 @@ from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
 from api.http.schemas import Read, from_row
 from persistence.tables.definitions import McpServerRow
-from runtime.mcp_health import check_health
-from services.definitions import mcp_servers
+from services.definitions import mcp_health
 from services.definitions.inputs import McpAuth, McpServerCreate, McpServerUpdate
 from services.definitions.mcp_servers import MCP_SERVERS
 from services.definitions.mcp_values import mask_values
@@ -26,11 +24,16 @@ class HealthRead(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     status: Literal["healthy", "unhealthy"]
-    latency_ms: Annotated[int | None, Field(description="Time until the response to `initialize`.")]
+    latency_ms: Annotated[
+        int | None, Field(description="Time to connect, negotiate and list the tools.")
+    ]
     server_info: Annotated[
         dict[str, Any] | None, Field(description="How the server describes itself.")
     ]
-    protocol_version: str | None
+    protocol_version: Annotated[
+        str | None, Field(description="The revision of the protocol that was negotiated.")
+    ]
+    tool_count: Annotated[int | None, Field(description="How many tools the server has.")] = None
     checked_at: datetime
     detail: Annotated[str | None, Field(description="What is wrong, in a sentence.")]
 
@@ -95,10 +98,10 @@ routes.add_delete(
 
 @router.post("/{server_id}/health-check", responses={200: {"model": HealthRead}})
 async def check_mcp_server(call: Called, server_id: UUID) -> Response:
-    """Check whether a server of yours answers.
+    """Connect to a server of yours and list its tools, with its secrets and access tokens.
 
-    If it does not, the response is still 200, with `status: unhealthy`.
+    If it does not answer, the response is still 200, with `status: unhealthy`.
     """
-    check = partial(check_health, call.gateway.outbound)
-    health = await mcp_servers.check_mcp_server(call.services, call.caller, check, server_id)
+    check = call.gateway.mcp_health.check
+    health = await mcp_health.check_mcp_server(call.services, call.caller, check, server_id)
     return answer(HealthRead.model_validate(health))

@@ -14,6 +14,7 @@ from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import RemoteScope
 from domain.secrets import may_reach, name_in
 from persistence.definitions import named_resources, secrets
+from persistence.tables.definitions import McpServerRow
 from services.caller import Caller
 from services.definitions import mcp_values
 from services.definitions.mcp_servers import CONNECTION_FIELDS
@@ -54,10 +55,21 @@ async def _registered(
             "use. See GET /mcp-servers.",
             is_final=True,
         )
-    opener = mcp_values.Opener(work.session, work.services.secrets, scope.user_id, row.id)
+    return await resolve_row(work, scope.user_id, key, row)
+
+
+async def resolve_row(
+    work: UnitOfWork, user_id: UUID, key: str, row: McpServerRow
+) -> ResolvedServer:
+    """Return a registered server with the secrets of a user.
+
+    Raises:
+        SecretUnusableError: a secret does not exist, or may not be sent to the server.
+    """
+    opener = mcp_values.Opener(work.session, work.services.secrets, user_id, row.id)
     entry = {field: getattr(row, field) for field in CONNECTION_FIELDS}
     server = await _resolve(opener, key, entry, name=row.name, is_trusted=row.is_trusted)
-    return await _with_credentials(work, scope.user_id, server, entry)
+    return await _with_credentials(work, user_id, server, entry)
 
 
 async def _with_credentials(

@@ -1,31 +1,21 @@
-"""MCP servers: registered by users, named by tasks, and checked for an answer."""
+"""MCP servers: registered by users, and named by tasks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from uuid import UUID
-
-import httpx2
 
 from domain.errors import (
-    ConflictError,
     FieldProblem,
     InvalidInputError,
     PermissionDeniedError,
-    SecretUnusableError,
 )
-from domain.mcp_health import McpHealth
 from persistence.definitions import dependents
 from persistence.definitions.dependents import Dependent
 from persistence.tables.definitions import McpServerRow
-from services.caller import Caller
 from services.definitions import mcp_rules, mcp_values
 from services.definitions.inputs import McpServerCreate
 from services.definitions.resources import NamedResource
-from services.ports import CheckHealth
-from services.unit_of_work import Services, UnitOfWork
+from services.unit_of_work import UnitOfWork
 
 CONNECTION_FIELDS = frozenset({"url", "command", "args", "headers", "env", "auth"})
 """If one of these changes, the result of the last health check is out of date."""
@@ -95,53 +85,6 @@ class McpServers(NamedResource[McpServerRow, McpServerCreate]):
 
 
 MCP_SERVERS = McpServers()
-
-
-async def check_mcp_server(
-    services: Services, caller: Caller, check_health: CheckHealth, server_id: UUID
-) -> Mapping[str, Any]:
-    """Check whether a server of the caller answers, store the result, and return it as JSON.
-
-    No transaction is open while the server is asked.
-
-    Raises:
-        ConflictError: it is a command, which only a worker can start.
-    """
-    async with services.database.reading() as session:
-        row = await MCP_SERVERS.find(session, caller, server_id)
-    caller.require_own(row.user_id, MCP_SERVERS.noun, server_id)
-    if row.url is None:
-        raise ConflictError(
-            "This server is a command, which a worker starts for an execution. "
-            "Only servers with a URL can be checked."
-        )
-    result = _health_json(await _check_health(services, caller, check_health, row, row.url))
-    async with services.transaction(caller) as work:
-        current = await MCP_SERVERS.find(work.session, caller, server_id, lock=True)
-        if current.updated_at == row.updated_at:
-            current.health = result
-        entity, after = ("mcp_server", server_id), {"status": result["status"]}
-        await work.record_audit("mcp_server.check", entity, after=after, owner_id=row.user_id)
-    return result
-
-
-async def _check_health(
-    services: Services, caller: Caller, check_health: CheckHealth, row: McpServerRow, url: str
-) -> McpHealth:
-    """Ask the server, with the caller's own secrets."""
-    try:
-        async with services.transaction(caller) as work:
-            opener = mcp_values.Opener(work.session, services.secrets, caller.user_id, row.id)
-            headers = await opener.headers(row.headers, host=httpx2.URL(url).host)
-    except SecretUnusableError as error:
-        return McpHealth(is_healthy=False, detail=error.detail)
-    return await check_health(url, headers)
-
-
-def _health_json(health: McpHealth) -> dict[str, Any]:
-    fields = asdict(health)
-    status = "healthy" if fields.pop("is_healthy") else "unhealthy"
-    return {"status": status, "checked_at": datetime.now(UTC).isoformat(), **fields}
 
 
 def _problems(work: UnitOfWork, row: McpServerRow, body: McpServerCreate) -> Iterator[FieldProblem]:

@@ -1,106 +1,16 @@
-import asyncio
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
-from api.main import create_app
-from cli.stack.addresses import free_port
 from domain.ids import new_id
-from runtime.mcp_health import check_health
-from runtime.outbound import Outbound
-from tests.api.conftest import serve_app, settings_of
 from tests.api.world import TASK, World, make_task
 
 Client = httpx2.AsyncClient
 
 MASK = "********"
 CANARY = "canary-5f1c"
-
-RESULT = {
-    "protocolVersion": "2025-06-18",
-    "capabilities": {"tools": {}, "prompts": {}},
-    "serverInfo": {"name": "shop", "version": "1.2", "secret": "hidden"},
-}
-
-
-@pytest.fixture(scope="module")
-async def world(
-    module_database_url: str, temporal_address: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[World]:
-    """A gateway that may reach servers on this machine."""
-    home = tmp_path_factory.mktemp("home")
-    settings = settings_of(
-        module_database_url, temporal_address, home=home, outbound_allow="127.0.0.1"
-    )
-    app = create_app(settings)
-    async with serve_app(app) as url:
-        yield World(url, app.state.gateway)
-
-
-class Shop:
-    """An MCP server that answers the handshake, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.app = FastAPI()
-        self.seen: list[tuple[str, dict[str, str]]] = []
-        self.url = ""
-        self.app.add_api_route("/json", self.as_json, methods=["POST", "DELETE"])
-        self.app.add_api_route("/stream", self.as_stream, methods=["POST"])
-        self.app.add_api_route("/odd", self.odd, methods=["POST"])
-        self.app.add_api_route("/locked", self.locked, methods=["POST"])
-        self.app.add_api_route("/other", self.other, methods=["POST"])
-        self.app.add_api_route("/error", self.error, methods=["POST"])
-
-    async def as_json(self, request: Request) -> Response:
-        self.seen.append((request.method, dict(request.headers)))
-        if request.method == "DELETE":
-            return Response(status_code=204)
-        asked = await request.json()
-        assert asked["method"] == "initialize"
-        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": RESULT}
-        headers = {"Mcp-Session-Id": "session-7"}
-        return Response(json.dumps(answer), media_type="application/json", headers=headers)
-
-    async def as_stream(self) -> Response:
-        """Events that don't end, as servers hold them open."""
-
-        async def events() -> AsyncIterator[str]:
-            yield ": hello\n\n"
-            yield 'data: {"jsonrpc": "2.0", "method": "notifications/message"}\r\n\r\n'
-            answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": RESULT})
-            yield f"event: message\ndata: {answer}\n\n"
-            await asyncio.Event().wait()
-
-        return StreamingResponse(events(), media_type="text/event-stream")
-
-    async def odd(self) -> Response:
-        """An answer whose session can't be named back to it."""
-        answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": RESULT})
-        return Response(answer, headers={"Mcp-Session-Id": "h\xe9 \xff"})
-
-    async def locked(self) -> Response:
-        return Response("who are you?", 401)
-
-    async def other(self) -> Response:
-        return Response("<html>", media_type="text/html")
-
-    async def error(self) -> Response:
-        answer = {"jsonrpc": "2.0", "id": 1, "error": {"code": -1, "message": "not today"}}
-        return Response(json.dumps(answer), media_type="application/json")
-
-
-@pytest.fixture(scope="module")
-async def shop() -> AsyncIterator[Shop]:
-    shop = Shop()
-    async with serve_app(shop.app) as url:
-        shop.url = url
-        yield shop
 
 
 async def make_server(client: Client, **changed: Any) -> dict[str, Any]:
@@ -110,13 +20,6 @@ async def make_server(client: Client, **changed: Any) -> dict[str, Any]:
     assert response.status_code == 201, response.text
     server: dict[str, Any] = response.json()
     return server
-
-
-async def check(client: Client, server: dict[str, Any]) -> dict[str, Any]:
-    response = await client.post(server["_links"]["health_check"])
-    assert response.status_code == 200, response.text
-    health: dict[str, Any] = response.json()
-    return health
 
 
 async def test_secrets_are_masked_and_sealed(client: Client, world: World) -> None:
@@ -136,68 +39,10 @@ async def test_secrets_are_masked_and_sealed(client: Client, world: World) -> No
             assert not any(CANARY in row for row in rows), table
 
 
-async def test_a_masked_value_stays_as_it_was(client: Client, shop: Shop) -> None:
-    server = await make_server(client, url=f"{shop.url}/json", headers={"Authorization": CANARY})
-    path = server["_links"]["self"]
-    await client.patch(path, json={"description": "x", "headers": server["headers"]})
-    await check(client, server)
-    assert shop.seen[-1][1]["authorization"] == CANARY
-
-
 async def test_a_mask_of_nothing_is_refused(client: Client) -> None:
     body = {"name": "x", "url": "https://mcp.example.com", "headers": {"X-A": MASK}}
     refused = await client.post("/api/v1/mcp-servers", json=body)
     assert refused.json()["errors"][0]["loc"] == ["body", "headers", "X-A"]
-
-
-async def test_a_server_that_answers_is_healthy(client: Client, shop: Shop) -> None:
-    server = await make_server(client, url=f"{shop.url}/json")
-    health = await check(client, server)
-    assert (health["status"], health["detail"]) == ("healthy", None)
-    assert health["server_info"] == {
-        "name": "shop",
-        "version": "1.2",
-        "capabilities": ["prompts", "tools"],
-    }
-    assert health["protocol_version"] == "2025-06-18"
-    assert health["latency_ms"] >= 0
-    assert (await client.get(server["_links"]["self"])).json()["health"] == health
-    method, headers = shop.seen[-1]
-    assert (method, headers["mcp-session-id"]) == ("DELETE", "session-7")
-    changed = await client.patch(server["_links"]["self"], json={"url": f"{shop.url}/other"})
-    assert changed.json()["health"] is None
-
-
-async def test_an_answer_may_come_in_a_stream(client: Client, shop: Shop) -> None:
-    health = await check(client, await make_server(client, url=f"{shop.url}/stream"))
-    assert health["status"] == "healthy"
-
-
-async def test_a_session_with_an_invalid_id_is_dropped(client: Client, shop: Shop) -> None:
-    health = await check(client, await make_server(client, url=f"{shop.url}/odd"))
-    assert health["status"] == "healthy"
-
-
-@pytest.mark.parametrize(
-    ("place", "detail"),
-    [
-        ("locked", "401"),
-        ("other", "not a valid MCP response"),
-        ("error", "not today"),
-        ("no", "404"),
-    ],
-)
-async def test_a_faulty_server_is_reported(
-    client: Client, shop: Shop, place: str, detail: str
-) -> None:
-    health = await check(client, await make_server(client, url=f"{shop.url}/{place}"))
-    assert health["status"] == "unhealthy"
-    assert detail in health["detail"]
-
-
-async def test_an_unavailable_server_is_unhealthy(client: Client) -> None:
-    health = await check(client, await make_server(client, url=f"http://127.0.0.1:{free_port()}/"))
-    assert health["status"] == "unhealthy"
 
 
 @pytest.mark.parametrize(
@@ -208,30 +53,6 @@ async def test_no_address_but_a_public_one_is_taken(client: Client, url: str) ->
     refused = await client.post("/api/v1/mcp-servers", json={"name": "x", "url": url})
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["loc"] == ["body", "url"]
-
-
-async def test_secrets_go_to_their_hosts_only(client: Client, shop: Shop) -> None:
-    for name, value, hosts in (
-        ("own", CANARY, ["127.0.0.1"]),
-        ("odd", "ü\n", ["127.0.0.1"]),
-        ("elsewhere", CANARY, ["example.com"]),
-    ):
-        secret = {"value": value, "hosts": hosts, "tools": []}
-        assert (await client.put(f"/api/v1/secrets/{name}", json=secret)).status_code < 300
-
-    async def checked(reference: str) -> dict[str, Any]:
-        headers = {"Authorization": reference}
-        return await check(
-            client, await make_server(client, url=f"{shop.url}/json", headers=headers)
-        )
-
-    assert (await checked("Bearer secret://own"))["status"] == "healthy"
-    assert shop.seen[-1][1]["authorization"] == f"Bearer {CANARY}"
-    before = len(shop.seen)
-    assert "may not be sent" in (await checked("secret://elsewhere"))["detail"]
-    assert "no secret" in (await checked("secret://none"))["detail"]
-    assert "not valid in an HTTP header" in (await checked("secret://odd"))["detail"]
-    assert len(shop.seen) == before
 
 
 async def test_commands_and_sharing_are_for_admins(
@@ -347,21 +168,6 @@ async def test_an_inline_server_may_refer_to_secrets(client: Client, admin: Clie
     command = with_server({"command": "mcp-shop"})
     assert (await client.post("/api/v1/tasks", json=command)).status_code == 403
     assert (await admin.post("/api/v1/tasks", json=command)).status_code == 201
-
-
-async def test_a_name_that_changes_before_the_session_is_closed_is_no_error(shop: Shop) -> None:
-    """The second address is refused; the result of the handshake stays."""
-    addresses = iter([["127.0.0.1"], ["10.0.0.1"]])
-
-    async def resolve(_host: str, _port: int) -> list[str]:
-        return next(addresses)
-
-    outbound = Outbound(["127.0.0.1"], resolve=resolve)
-    url = shop.url.replace("127.0.0.1", "shop.example.com")
-    health = await check_health(outbound, f"{url}/json", {})
-    await outbound.aclose()
-    assert health.is_healthy
-    assert next(addresses, None) is None
 
 
 URL = "https://x.example.com/mcp"

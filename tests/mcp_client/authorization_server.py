@@ -39,6 +39,8 @@ class AuthorizationServer:
         self.app.get(f"{well_known}oauth-authorization-server/issuer")(self._server)
         self.app.post("/tokens")(self._token)
         self.app.post("/mcp")(self._mcp)
+        self.refused: list[str] = []
+        """Tokens that `guard` refused."""
 
     @property
     def private_key(self) -> str:
@@ -91,6 +93,22 @@ class AuthorizationServer:
             name, _, secret = base64.b64decode(header[6:]).decode().partition(":")
             return (unquote(name), unquote(secret)) == (CLIENT, SECRET)
         return (fields.get("client_id"), fields.get("client_secret")) == (CLIENT, SECRET)
+
+    def guard(self, app: Any) -> Any:
+        """Wrap another MCP server, which is then the resource: it takes issued tokens only."""
+
+        async def guarded(scope: Any, receive: Any, send: Any) -> None:
+            headers = dict(scope.get("headers", ()))
+            token = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
+            if scope["type"] != "http" or token in self.tokens:
+                await app(scope, receive, send)
+                return
+            self.refused.append(token)
+            place = f"{self.url}/.well-known/oauth-protected-resource/mcp"
+            challenge = {"WWW-Authenticate": f'Bearer resource_metadata="{place}"'}
+            await Response(status_code=401, headers=challenge)(scope, receive, send)
+
+        return guarded
 
     async def _mcp(self, request: Request) -> Response:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")

@@ -22,7 +22,7 @@ from tools.limits import ToolLimits
 from tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from tools.mcp.pool import HttpPool
+    from mcp_client.pool import HttpPool
     from tools.mcp.servers import AttemptConnections
 
 ResolveServer = Callable[[RemoteScope, str, UUID | None], Awaitable[ResolvedServer]]
@@ -63,7 +63,7 @@ class McpTools:
         async with self._loading:
             if self._pool is None:
                 await asyncio.to_thread(importlib.import_module, "tools.mcp.servers")
-                from tools.mcp.pool import HttpPool  # noqa: PLC0415 - loads the SDK
+                from mcp_client.pool import HttpPool  # noqa: PLC0415 - loads the SDK
 
                 self._pool = HttpPool(self.settings.open_client, self.settings.send)
             return self._pool

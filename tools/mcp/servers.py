@@ -15,11 +15,11 @@ from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, ServerTools
 from domain.remote_waits import RemoteState, RemoteWait, is_task
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolEffect, ToolOutcome
 from mcp_client.connections import Connection, open_connection
+from mcp_client.pool import HttpPool
 from mcp_client.tasks import CallResult, TaskState
 from tools.mcp.attempts import McpTools
 from tools.mcp.continuing import ask_next, count_failure, read_answer
 from tools.mcp.failures import UnusableAnswerError
-from tools.mcp.pool import HttpPool
 from tools.mcp.results import links_of, outcome_of
 from tools.mcp.stdio import StdioServer
 from tools.output import printable

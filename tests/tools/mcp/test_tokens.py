@@ -1,9 +1,5 @@
 """A server that requires an access token, as a worker reaches it."""
 
-from typing import Any
-
-from starlette.responses import Response
-
 from domain.mcp_auth import ClientCredentials
 from domain.mcp_servers import ResolvedServer
 from tests.api.conftest import serve_app
@@ -17,23 +13,8 @@ async def open_secret(_: str) -> str:
 
 
 async def test_all_requests_of_a_user_share_one_token(worker: Worker) -> None:
-    issuer, shop, refused = AuthorizationServer(), RemoteServer(), []
-
-    def guard(app: Any) -> Any:
-        async def guarded(scope: Any, receive: Any, send: Any) -> None:
-            headers = dict(scope.get("headers", ()))
-            token = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
-            if scope["type"] != "http" or token in issuer.tokens:
-                await app(scope, receive, send)
-                return
-            refused.append(token)
-            place = f"{issuer.url}/.well-known/oauth-protected-resource/mcp"
-            challenge = {"WWW-Authenticate": f'Bearer resource_metadata="{place}"'}
-            await Response(status_code=401, headers=challenge)(scope, receive, send)
-
-        return guarded
-
-    async with serve_app(issuer.app) as url, shop.serve(guard):
+    issuer, shop = AuthorizationServer(), RemoteServer()
+    async with serve_app(issuer.app) as url, shop.serve(issuer.guard):
         issuer.url, issuer.resource = url, shop.url
         worker.servers["shop"] = ResolvedServer(
             "shop",
@@ -49,4 +30,4 @@ async def test_all_requests_of_a_user_share_one_token(worker: Worker) -> None:
             outcome = await attempt.call("mcp__shop__files")
             assert "401" in outcome.text
     assert len(issuer.requests) == 1
-    assert refused[0] == ""
+    assert issuer.refused[0] == ""

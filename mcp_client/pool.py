@@ -41,7 +41,7 @@ class _Idle:
 
 
 class HttpPool:
-    """The connections of one worker."""
+    """The connections of one process, a worker or a gateway."""
 
     def __init__(self, open_client: OpenClient, send: Send) -> None:
         """`open_client` and `send` decide which addresses may be reached.
@@ -66,12 +66,7 @@ class HttpPool:
         key = (user_id, server.fingerprint)
         connection = None if fresh else self._take(key)
         if connection is None:
-            client = self._open_client(server.headers)
-            if (auth := self._auth(key, server)) is not None:
-                client.auth = auth
-            connection = await open_connection(
-                HttpServer(client, server.url or ""), server.key, is_resumable=True
-            )
+            connection = await self._open(key, server)
         try:
             yield connection
         except BaseException:
@@ -79,12 +74,32 @@ class HttpPool:
             raise
         self._put(key, connection)
 
+    @asynccontextmanager
+    async def open(self, user_id: UUID, server: ResolvedServer) -> AsyncIterator[Connection]:
+        """Open a connection that is closed at the end. It uses the token of the others.
+
+        Raises:
+            McpServerError: the server can't be reached.
+        """
+        connection = await self._open((user_id, server.fingerprint), server)
+        try:
+            yield connection
+        finally:
+            self._close(connection)
+
     async def close(self) -> None:
         """Close all connections."""
         for key in list(self._idle):
             while self._idle.get(key):
                 self._expire(key, self._idle[key][0])
         await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def _open(self, key: _Key, server: ResolvedServer) -> Connection:
+        client = self._open_client(server.headers)
+        if (auth := self._auth(key, server)) is not None:
+            client.auth = auth
+        transport = HttpServer(client, server.url or "")
+        return await open_connection(transport, server.key, is_resumable=True)
 
     def _auth(self, key: _Key, server: ResolvedServer) -> BearerAuth | None:
         """The access token of this user for this server, which all connections share."""
@@ -128,6 +143,9 @@ class HttpPool:
         self._idle[key].remove(idle)
         if not self._idle[key]:
             del self._idle[key]
-        task = asyncio.create_task(idle.connection.close())
+        self._close(idle.connection)
+
+    def _close(self, connection: Connection) -> None:
+        task = asyncio.create_task(connection.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
