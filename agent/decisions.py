@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from agent import input_requests
 from agent.ports import Tools
-from agent.subtasks import make_child
+from agent.subtasks import make_children, read_subtasks
+from domain.agents import Agent
 from domain.answers import Asked, check_default
-from domain.engine_tools import ASK_USER, DELEGATE, ENGINE_TOOLS
+from domain.engine_tools import ASK_USER, DELEGATIONS, ENGINE_TOOLS
 from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
 from domain.json_schemas import SchemaEvaluator
@@ -30,6 +31,9 @@ from domain.text import clean
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolSpec
 from domain.tool_decisions import decide
 
+FindAgents = Callable[[Collection[str]], Awaitable[Mapping[str, Agent]]]
+"""`Record.find_agents`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -37,18 +41,25 @@ class Decision:
 
     call: ToolCall
     request: NewRequest | None = None
-    child: NewChild | None = None
+    children: Sequence[NewChild] = ()
     failure: Failure | None = None
 
 
 class Decider:
     """Applies the execution's permissions and policies to the calls of one turn."""
 
-    def __init__(self, snapshot: Snapshot, tools: Tools, schemas: SchemaEvaluator) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        tools: Tools,
+        schemas: SchemaEvaluator,
+        find_agents: FindAgents,
+    ) -> None:
         """`snapshot` contains the permissions, the input policy and the depth."""
         self._snapshot = snapshot
         self._tools = tools
         self._schemas = schemas
+        self._find_agents = find_agents
         self.pinned = read_pins(snapshot.prefix.mcp)
         """The tools of MCP servers, by name."""
         self._remote_specs = {
@@ -149,7 +160,7 @@ class Decider:
             return Decision(refuse(call, ToolCallStatus.DENIED, verdict.reason))
         if verdict.kind == "ask":
             return self._ask_approval(replace(call, reason=verdict.reason), now)
-        return self.delegate(call) if call.name == DELEGATE else Decision(call)
+        return await self.delegate(call) if call.name in DELEGATIONS else Decision(call)
 
     def _ask_approval(self, call: ToolCall, now: datetime) -> Decision:
         spec = self.spec(call.name)
@@ -226,16 +237,20 @@ class Decider:
                     failure=Failure(ErrorCode.INPUT_DENIED, sentence),
                 )
 
-    def delegate(self, call: ToolCall) -> Decision:
-        """The subtask of an allowed `delegate` call, or a failed call with the reason."""
+    async def delegate(self, call: ToolCall) -> Decision:
+        """The subtasks of an allowed call that delegates, or a failed call with the reason."""
+        named = {s["agent_id"] for s in read_subtasks(call) if "agent_id" in s}
+        agents = await self._find_agents(named) if named else {}
         try:
-            child = make_child(self._snapshot, call)
+            children = make_children(self._snapshot, call, agents)
         except ToolInputError as error:
             return Decision(refuse(call, ToolCallStatus.FAILED, error.detail))
         waiting = replace(
-            call, status=ToolCallStatus.WAITING_FOR_SUBTASK, child_execution_id=child.id
+            call,
+            status=ToolCallStatus.WAITING_FOR_SUBTASK,
+            child_execution_ids=tuple(child.id for child in children),
         )
-        return Decision(waiting, child=child)
+        return Decision(waiting, children=children)
 
 
 def refuse(call: ToolCall, status: ToolCallStatus, text: str) -> ToolCall:

@@ -1,12 +1,12 @@
 """Applying signals, answers and expiries to the run state. Pure: state in, step out."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from agent import events, input_requests
 from agent.state import RunState
-from agent.subtasks import describe_result
+from agent.subtask_results import describe_results
 from domain.answers import read_default
 from domain.errors import ErrorCode
 from domain.events import Event
@@ -56,9 +56,11 @@ def apply(state: RunState, inbox: Inbox) -> Step:
         if is_finish(request):
             state.must_finish_early = True
             finishing.add(str(request.id))
-    for child in inbox.children:
-        calls += _apply_child(state, child)
-        new_events.append(events.subtask_completed(child))
+    if inbox.children:
+        calls += _settle_delegations(state, inbox.children)
+        ended = {str(signal.payload.get("execution_id")) for signal in inbox.signals}
+        reported = [child for child in inbox.children if str(child.execution_id) in ended]
+        new_events += map(events.subtask_completed, reported)
     released = [*_take_budget_requests(state)] if _is_budget_released(inbox) else []
     new_events += [events.input_cancelled(request, BUDGET_RELEASED) for request in released]
     known = {signal.id for signal in state.unsent_messages}
@@ -137,14 +139,15 @@ def _answer_about_execution(request: OpenRequest) -> Failure | None:
     )
 
 
-def _apply_child(state: RunState, child: ChildResult) -> list[ToolCall]:
-    text, is_error = describe_result(child)
-    status = ToolCallStatus.FAILED if is_error else ToolCallStatus.SUCCEEDED
-    return [
-        input_requests.settle(call, status, text, is_error=is_error)
-        for call in state.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK)
-        if call.child_execution_id == child.execution_id
-    ]
+def _settle_delegations(state: RunState, children: Sequence[ChildResult]) -> Iterator[ToolCall]:
+    """Settle the calls of which all subtasks have ended; others wait for the next signal."""
+    ended = {child.execution_id: child for child in children if child.status.is_terminal}
+    for call in state.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK):
+        if ended.keys() >= set(call.child_execution_ids):
+            results = [ended[child_id] for child_id in call.child_execution_ids]
+            text, is_error = describe_results(call, results)
+            status = ToolCallStatus.FAILED if is_error else ToolCallStatus.SUCCEEDED
+            yield input_requests.settle(call, status, text, is_error=is_error)
 
 
 async def apply_expiries(

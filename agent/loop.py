@@ -86,7 +86,7 @@ class Loop:
                 return stop
 
     def _parts(self, snapshot: Snapshot) -> tuple[Attempt, ToolTurn, ModelTurn]:
-        decider = Decider(snapshot, self._tools, self._schemas)
+        decider = Decider(snapshot, self._tools, self._schemas, self._record.find_agents)
         attempt = Attempt(
             snapshot,
             record=self._record,

@@ -4,11 +4,12 @@ The worker passes adapters. Tests pass implementations in memory (`tests/agent/i
 suite in `tests/agent/ports` runs against both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from domain.agents import Agent
 from domain.budgets import Shortage
 from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
 from domain.model_calls import ModelRequest, ModelResponse
@@ -123,6 +124,10 @@ class Record(Protocol):
 
     async def descendants(self) -> int:
         """The number of subtasks in the whole tree of this execution."""
+
+    async def find_agents(self, slugs: Collection[str]) -> Mapping[str, Agent]:
+        """The agents with these slugs that the execution's user has, by slug."""
+        ...
 
 
 class UpdatePublisher(Protocol):

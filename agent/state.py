@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from agent.transcript import RecordedTranscript, encode, result_block
 from domain.outcomes import Outcome, Stop
@@ -134,13 +135,10 @@ class RunState:
             wakes_at=self._wakes_at() if timed else None,
         )
 
-    def children(self) -> tuple[Any, ...]:
+    def children(self) -> tuple[UUID, ...]:
         """Subtasks that must be running."""
-        return tuple(
-            call.child_execution_id
-            for call in self.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK)
-            if call.child_execution_id is not None
-        )
+        waiting = self.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK)
+        return tuple(child for call in waiting for child in call.child_execution_ids)
 
     def limit_to_deadline(self, moment: datetime) -> datetime:
         """The earlier of this moment and the execution's deadline."""

@@ -1,69 +1,139 @@
-"""`delegate`: makes a subtask's definition from its parent's."""
+"""`delegate` and `delegate_many`: make subtasks from their parent's definition."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from domain.agents import BUILT_IN_SLUGS, Agent
+from domain.engine_tools import DELEGATE_MANY
 from domain.errors import ToolInputError
 from domain.ids import new_id
+from domain.inherited_rules import common_rules, rules_for_tools
 from domain.limits import MAX_DELEGATIONS_PER_TURN, MAX_DEPTH, MAX_DESCENDANTS
-from domain.states import ExecutionStatus
-from domain.steps import ChildResult, NewChild, Snapshot, ToolCall
+from domain.permissions import Permissions
+from domain.steps import NewChild, Snapshot, ToolCall
 
 INHERITED = (
-    "system_prompt", "ask_tools", "disallowed_tools", "human_input_policy", "notification_config",
+    "system_prompt", "disallowed_tools", "human_input_policy", "notification_config",
 )  # fmt: skip
 """Fields that a subtask inherits unchanged. It notifies only about its questions."""
 
 INHERITED_OPTIONS = ("model", "max_tokens", "temperature", "thinking", "effort", "permission_mode")
 """Model options that a subtask inherits; its limits and output schema are its own."""
 
+Subtask = Mapping[str, Any]
+"""One subtask as the model requests it (`domain.engine_tools`)."""
 
-def make_child(parent: Snapshot, call: ToolCall) -> NewChild:
-    """Make the subtask of a `delegate` call.
+
+def read_subtasks(call: ToolCall) -> Sequence[Subtask]:
+    """The subtasks that a call with a valid input requests."""
+    requested: dict[str, Any] = json.loads(call.input_to_run)
+    if call.name != DELEGATE_MANY:
+        return [requested]
+    subtasks: list[Subtask] = requested["subtasks"]
+    return subtasks
+
+
+def make_children(
+    parent: Snapshot, call: ToolCall, agents: Mapping[str, Agent]
+) -> Sequence[NewChild]:
+    """Make the subtasks of a call; `agents` has those of the named agents that exist.
 
     Raises:
-        ToolInputError: it is too deep, or names tools that its parent does not have.
+        ToolInputError: they are too deep, or one of them asks for an agent or tools that its parent
+            may not use. None is made then.
     """
     if parent.depth >= MAX_DEPTH:
         raise ToolInputError(f"Subtasks go {MAX_DEPTH} levels deep at most; do this one yourself.")
-    request: dict[str, Any] = json.loads(call.input_to_run)
-    options = parent.definition.get("sdk_options", {})
-    child_options = {k: options[k] for k in INHERITED_OPTIONS if options.get(k) is not None}
-    if "max_turns" in request:
-        child_options["max_turns"] = request["max_turns"]
-    agent_id = request.get("agent_id")
-    if agent_id is None:
-        # The parent's model may be that of its agent; a child without an agent keeps it.
-        child_options.setdefault("model", parent.prefix.model)
-    budget = request.get("max_budget_usd")
+    children, problems = [], []
+    for number, subtask in enumerate(read_subtasks(call), 1):
+        try:
+            children.append(_make_child(parent, call, subtask, agents))
+        except ToolInputError as error:
+            place = f"Subtask {number} was refused: " if call.name == DELEGATE_MANY else ""
+            problems.append(f"{place}{error.detail}")
+    if problems and call.name == DELEGATE_MANY:
+        problems.append("No subtask was started; correct the call and send it again.")
+    if problems:
+        raise ToolInputError("\n".join(problems))
+    return children
+
+
+def _make_child(
+    parent: Snapshot, call: ToolCall, subtask: Subtask, agents: Mapping[str, Agent]
+) -> NewChild:
+    agent = _choose_agent(parent, subtask.get("agent_id"), agents)
+    permissions = _choose_tools(parent, subtask.get("allowed_tools"), agent)
+    budget = subtask.get("max_budget_usd")
     return NewChild(
         id=new_id(),
         tool_call_id=call.id,
-        title=request["title"],
+        title=subtask["title"],
         definition={
             **{k: parent.definition[k] for k in INHERITED if k in parent.definition},
-            "prompt_template": request["prompt"],
-            "agent_id": agent_id,
-            "allowed_tools": _tools(parent, request.get("allowed_tools")),
-            "sdk_options": child_options,
+            "prompt_template": subtask["prompt"],
+            "agent_id": agent.slug if agent else None,
+            "allowed_tools": permissions.allowed,
+            "ask_tools": permissions.ask,
+            "sdk_options": _choose_options(parent, subtask, agent),
         },
         budget_usd=None if budget is None else Decimal(str(budget)),
-        agent_id=agent_id,
+        agent_id=agent.slug if agent else None,
+        executor=agent.executor if agent else "claude",
     )
 
 
-def _tools(parent: Snapshot, names: Sequence[str] | None) -> Sequence[str]:
-    """The subtask's tools: all of its parent's, or only those with these names."""
-    allowed: Sequence[str] = parent.definition.get("allowed_tools", ())
-    if names is None:
-        return allowed
-    if missing := [name for name in names if not parent.permissions.offers(name)]:
+def _choose_agent(parent: Snapshot, slug: str | None, agents: Mapping[str, Agent]) -> Agent | None:
+    if slug is None:
+        return None
+    if slug == parent.definition.get("agent_id"):
         raise ToolInputError(
-            f"You can pass on only tools you have yourself, not {', '.join(missing)}."
+            f"You are the agent {slug!r}, and an agent can't delegate to itself. Do this part "
+            "yourself, or leave out agent_id or name another agent."
         )
-    return [pattern for pattern in allowed if pattern.split("(")[0] in names]
+    if slug not in agents:
+        raise ToolInputError(
+            f"There is no agent {slug!r}. Built-in agents are: {', '.join(BUILT_IN_SLUGS)}. "
+            "Name one of them or an agent of the user, or leave out agent_id."
+        )
+    return agents[slug]
+
+
+def _choose_options(parent: Snapshot, subtask: Subtask, agent: Agent | None) -> dict[str, Any]:
+    options = parent.definition.get("sdk_options", {})
+    chosen = {k: options[k] for k in INHERITED_OPTIONS if options.get(k) is not None}
+    if "max_turns" in subtask:
+        chosen["max_turns"] = subtask["max_turns"]
+    if agent is None:
+        # The parent's model may be that of its agent; a child without an agent keeps it.
+        chosen.setdefault("model", parent.prefix.model)
+    return chosen
+
+
+def _choose_tools(
+    parent: Snapshot, names: Sequence[str] | None, agent: Agent | None
+) -> Permissions:
+    """The subtask's rules: at most those of its parent and of its agent, for these tools."""
+    own = parent.permissions
+    _require_offered(own, names, "You can pass on only tools you have yourself")
+    allowed, ask = own.allowed, own.ask
+    if agent is not None:
+        allowed = common_rules(allowed, agent.allowed_tools)
+        tools = [rule.partition("(")[0] for rule in agent.allowed_tools]
+        ask = rules_for_tools(ask, tools, must_restrict=True)
+        narrowed = Permissions(allowed, ask, own.disallowed, own.mode)
+        _require_offered(narrowed, names, f"The agent {agent.slug!r} has only some of these tools")
+    if names is not None:
+        allowed = rules_for_tools(allowed, names, must_restrict=False)
+        ask = rules_for_tools(ask, names, must_restrict=True)
+    return Permissions(allowed, ask, own.disallowed, own.mode)
+
+
+def _require_offered(permissions: Permissions, names: Sequence[str] | None, refusal: str) -> None:
+    missing = [name for name in names or () if not permissions.offers(name)]
+    if missing:
+        raise ToolInputError(f"{refusal}, not {', '.join(missing)}.")
 
 
 def limit_problem(new: int, *, of_turn: int, descendants: int) -> str | None:
@@ -76,12 +146,3 @@ def limit_problem(new: int, *, of_turn: int, descendants: int) -> str | None:
     if new + descendants > MAX_DESCENDANTS:
         return f"An execution may have {MAX_DESCENDANTS} subtasks in all; there are {descendants}."
     return None
-
-
-def describe_result(result: ChildResult) -> tuple[str, bool]:
-    """The result of a finished subtask as text for the model, and whether it is an error."""
-    if result.status is ExecutionStatus.COMPLETED:
-        return result.text or "(the subtask ended without text)", False
-    if result.status is ExecutionStatus.CANCELLED:
-        return "The subtask was cancelled.", True
-    return f"The subtask failed ({result.error_code}): {result.error_message}", True

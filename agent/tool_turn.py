@@ -12,7 +12,7 @@ from agent.decisions import Decider, Decision, refuse
 from agent.ports import RemoteTools, Store, Tools
 from agent.subtasks import limit_problem
 from agent.tool_pinning import scope_of
-from domain.engine_tools import DELEGATE
+from domain.engine_tools import DELEGATIONS
 from domain.events import Event, artifact_saved
 from domain.mcp_tools import PinnedTool, RemoteCall
 from domain.outcomes import Outcome, Stop
@@ -66,18 +66,18 @@ class ToolTurn:
         return self._step(decisions, new=True)
 
     async def _within_limits(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
-        new = sum(d.child is not None for d in decisions)
+        new = sum(len(d.children) for d in decisions)
         if not new:
             return decisions
-        others = sum(c.child_execution_id is not None for c in self._state.calls.values())
+        others = sum(len(c.child_execution_ids) for c in self._state.calls.values())
         text = limit_problem(
             new, of_turn=new + others, descendants=await self._attempt.record.descendants()
         )
         if text is None:
             return decisions
         return [
-            Decision(refuse(replace(d.call, child_execution_id=None), ToolCallStatus.FAILED, text))
-            if d.child
+            Decision(refuse(replace(d.call, child_execution_ids=()), ToolCallStatus.FAILED, text))
+            if d.children
             else d
             for d in decisions
         ]
@@ -91,7 +91,7 @@ class ToolTurn:
         failures = [d.failure for d in decisions if d.failure]
         failure = next(iter(failures), None)
         self._attempt.failure = self._attempt.failure or failure
-        children = [d.child for d in decisions if d.child]
+        children = [child for d in decisions for child in d.children]
         self._has_new_subtasks |= bool(children)
         new_events = [events.tool_ended(call) for call in calls if call.status.is_settled]
         new_events += [
@@ -163,15 +163,15 @@ class ToolTurn:
     def _is_unfinished(self, call: ToolCall) -> bool:
         """Whether the call still runs. Subtasks may run beside the calls after them."""
         current = self._state.calls.get(call.id)
-        return current is not None and not (current.status.is_settled or call.name == DELEGATE)
+        return current is not None and not (current.status.is_settled or call.name in DELEGATIONS)
 
     async def _run_approved(self, call: ToolCall) -> None:
-        if call.name != DELEGATE:
+        if call.name not in DELEGATIONS:
             if call.effect is ToolEffect.READ_ONLY:
                 await self._attempt.write(Step(events=[events.tool_started(call)]))
             await self._run_call(call)
             return
-        [decision] = await self._within_limits([self._decider.delegate(call)])
+        [decision] = await self._within_limits([await self._decider.delegate(call)])
         if decision.call.status.is_settled:
             await self._settle([decision.call])
             return

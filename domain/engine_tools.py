@@ -1,16 +1,22 @@
-"""The tools that the engine implements: asking a person, and delegating work to a subtask.
+"""The tools that the engine implements: asking a person, and delegating work to subtasks.
 
 For the model they are tools like any other, offered if `allowed_tools` or `ask_tools` name them.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from domain.agents import BUILT_IN_SLUGS, LONGEST_SLUG
+from domain.limits import MAX_DELEGATIONS_PER_TURN
 from domain.tool_calls import ToolEffect, ToolSpec
 
 ASK_USER = "ask_user"
 DELEGATE = "delegate"
+DELEGATE_MANY = "delegate_many"
+
+DELEGATIONS = frozenset({DELEGATE, DELEGATE_MANY})
+"""The tools that start subtasks."""
 
 _ASK_USER = ToolSpec(
     name=ASK_USER,
@@ -43,6 +49,56 @@ _ASK_USER = ToolSpec(
     effect=ToolEffect.READ_ONLY,
 )
 
+_SUBTASK: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "title": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "description": "What the subtask does, in a few words, for the people watching.",
+        },
+        "prompt": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 100_000,
+            "description": "Everything the subtask needs to know, and the result to return.",
+        },
+        "agent_id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LONGEST_SLUG,
+            "description": (
+                "An agent whose instructions are added to your prompt: "
+                f"{', '.join(BUILT_IN_SLUGS)}, or another that your instructions name."
+            ),
+        },
+        "allowed_tools": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": 200},
+            "maxItems": 50,
+            "description": (
+                "Names of your own tools that it may use; by default all of yours. An agent gets "
+                "only those of your tools that it has itself."
+            ),
+        },
+        "max_turns": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 10_000,
+            "description": "Model calls it may make.",
+        },
+        "max_budget_usd": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "The most that it may cost, in US dollars.",
+        },
+    },
+    "required": ["title", "prompt"],
+    "additionalProperties": False,
+}
+"""The schema of one subtask."""
+
 _DELEGATE = ToolSpec(
     name=DELEGATE,
     description=(
@@ -51,56 +107,37 @@ _DELEGATE = ToolSpec(
         "prompt you write and returns only its final text. Several calls in one turn run side "
         "by side."
     ),
-    input_schema={
-        "type": "object",
-        "properties": {
-            "title": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 255,
-                "description": "What the subtask does, in a few words, for the people watching.",
-            },
-            "prompt": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 100_000,
-                "description": "Everything the subtask needs to know, and the result to return.",
-            },
-            "agent_id": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": LONGEST_SLUG,
-                "description": (
-                    "An agent whose instructions are added to your prompt: "
-                    f"{', '.join(BUILT_IN_SLUGS)}, or another that your instructions name."
-                ),
-            },
-            "allowed_tools": {
-                "type": "array",
-                "items": {"type": "string", "minLength": 1, "maxLength": 200},
-                "maxItems": 50,
-                "description": "Names of your own tools that it may use; by default all of yours.",
-            },
-            "max_turns": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": 10_000,
-                "description": "Model calls it may make.",
-            },
-            "max_budget_usd": {
-                "type": "number",
-                "exclusiveMinimum": 0,
-                "description": "The most that it may cost, in US dollars.",
-            },
-        },
-        "required": ["title", "prompt"],
-        "additionalProperties": False,
-    },
+    input_schema=_SUBTASK,
     # The id of a subtask is fixed before it starts, so a repeated start has no effect.
     effect=ToolEffect.IDEMPOTENT,
 )
 
+_DELEGATE_MANY = ToolSpec(
+    name=DELEGATE_MANY,
+    description=(
+        "Delegate several independent pieces of work to subtasks that run side by side, and wait "
+        "until all have ended. Each subtask starts with an empty conversation and an empty "
+        "workspace of its own. The result lists every subtask in your order, with its status and "
+        "its final text, or the reason why it failed. The other subtasks continue when one fails."
+    ),
+    input_schema={
+        "type": "object",
+        "properties": {
+            "subtasks": {
+                "type": "array",
+                "items": _SUBTASK,
+                "minItems": 1,
+                "maxItems": MAX_DELEGATIONS_PER_TURN,
+                "description": f"The subtasks, at most {MAX_DELEGATIONS_PER_TURN}.",
+            }
+        },
+        "required": ["subtasks"],
+        "additionalProperties": False,
+    },
+    effect=ToolEffect.IDEMPOTENT,
+)
+
 ENGINE_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
-    {spec.name: spec for spec in (_ASK_USER, _DELEGATE)}
+    {spec.name: spec for spec in (_ASK_USER, _DELEGATE, _DELEGATE_MANY)}
 )
 """Specs by name."""

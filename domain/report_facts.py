@@ -100,6 +100,8 @@ class ToolCallSummary:
     message_seq: int | None
     started_at: datetime
     duration_ms: int | None
+    child_execution_ids: Sequence[UUID] = ()
+    """The subtasks of a call; reports of earlier versions have only `child_execution_id`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

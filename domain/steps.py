@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from domain.agents import AgentExecutor
 from domain.errors import ErrorCode
 from domain.events import Event
 from domain.limits import Limits
@@ -130,7 +131,8 @@ class ToolCall:
     reason: str | None = None
     output: str | None = None
     is_error: bool = False
-    child_execution_id: UUID | None = None
+    child_execution_ids: tuple[UUID, ...] = ()
+    """The subtasks that it started, in the order of its input."""
     wakes_at: datetime | None = None
     process: ProcessIdentity | None = None
     output_artifact_id: UUID | None = None
@@ -207,17 +209,31 @@ class NewChild:
     definition: Mapping[str, Any]
     budget_usd: Decimal | None
     agent_id: str | None = None
+    executor: AgentExecutor = "claude"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildArtifact:
+    """A file that a subtask saved."""
+
+    id: UUID
+    name: str
+    media_type: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """How a subtask ended."""
+    """How a subtask ended, or its present status."""
 
     execution_id: UUID
+    title: str
     status: ExecutionStatus
     text: str | None
     error_code: str | None
     error_message: str | None
+    agent_id: str | None = None
+    artifacts: Sequence[ChildArtifact] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +326,7 @@ class Inbox:
     signals: Sequence[Signal] = ()
     answered: Sequence[OpenRequest] = ()
     children: Sequence[ChildResult] = ()
+    """The subtasks that the signals name, and the others of the same tool calls."""
     is_pause_requested: bool = False
     """As `Snapshot.is_pause_requested`, and at least as new as the signals."""
 

@@ -116,8 +116,8 @@ def _call_details(call: ToolCallSummary) -> Iterator[Node]:
         yield from _output(call.output, strip_terminal_codes(call.output.text))
     if call.output_artifact_id:
         yield muted("The whole output is saved as artifact ", code(call.output_artifact_id), ".")
-    if call.child_execution_id:
-        yield muted("The subtask ran as execution ", code(call.child_execution_id), ".")
+    for child_id in call.child_execution_ids or filter(None, [call.child_execution_id]):
+        yield muted("A subtask ran as execution ", code(child_id), ".")
 
 
 def _output(excerpt: Excerpt, shown: str) -> Iterator[Node]:

@@ -26,5 +26,6 @@ def input_problem(name: str, tool_input: object) -> str | None:
     field = ".".join(str(part) for part in error.absolute_path)
     message = error.message
     if len(message) > _MESSAGE_CHARACTERS:
-        message = f"{message[:_MESSAGE_CHARACTERS]}…"
+        rule = f"{error.validator}: {error.validator_value!r}"[:_MESSAGE_CHARACTERS]
+        message = f"{message[:_MESSAGE_CHARACTERS]}… (the schema says {rule})"
     return f"The input does not fit {name}{f', field {field}' if field else ''}: {message}."

@@ -333,6 +333,9 @@ class TaskExecution:
                 outcome, WorkflowAlreadyStartedError
             ):
                 raise outcome
+            if isinstance(outcome, asyncio.Task):
+                # The record has the result; an error that is not read would be logged as a fault.
+                outcome.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
     @staticmethod
     def _inherited_attributes() -> TypedSearchAttributes:

@@ -182,7 +182,8 @@ class MessageRead(Line):
 class ToolCallRead(Line):
     """A tool call: the request of the model, the decision and the result.
 
-    `input` is a string if the model sent invalid JSON.
+    `input` is a string if the model sent invalid JSON. `child_execution_ids` are the subtasks that
+    the call started; `child_execution_id` is set if it is one.
     """
 
     id: UUID
@@ -201,6 +202,7 @@ class ToolCallRead(Line):
     is_error: bool
     output_artifact_id: UUID | None
     child_execution_id: UUID | None
+    child_execution_ids: list[UUID]
     wakes_at: datetime | None
     superseded_at: datetime | None
     created_at: datetime

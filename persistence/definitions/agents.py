@@ -1,6 +1,6 @@
 """Agents: those of a user, and the built-in ones that every user has."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from uuid import UUID
@@ -24,6 +24,18 @@ async def find(session: AsyncSession, user_id: UUID, slug: str) -> Agent | None:
         return built_in_agents()[slug]
     row = await find_own(session, user_id, slug)
     return None if row is None else agent_of(row)
+
+
+async def find_all(
+    session: AsyncSession, user_id: UUID, slugs: Collection[str]
+) -> Mapping[str, Agent]:
+    """As `find`, for several slugs: those that exist."""
+    own = await session.scalars(
+        select(AgentRow).where(AgentRow.user_id == user_id, AgentRow.slug.in_(slugs))
+    )
+    built_in = built_in_agents()
+    found = {slug: built_in[slug] for slug in slugs if slug in built_in}
+    return {**{row.slug: agent_of(row) for row in own}, **found}
 
 
 async def list_slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence[str]:

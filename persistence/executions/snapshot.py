@@ -213,6 +213,7 @@ def _tool_call(row: ToolCallRow) -> ToolCall:
         effect=ToolEffect(row.effect),
         status=ToolCallStatus(row.status),
         process=process,
+        child_execution_ids=tuple(row.child_execution_ids),
     )
 
 

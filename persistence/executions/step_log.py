@@ -2,16 +2,17 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, select, text, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
+from domain.agents import Agent
 from domain.budgets import Shortage
 from domain.errors import AlreadyAnsweredError, FencedOutError
 from domain.model_calls import Usage
@@ -19,7 +20,6 @@ from domain.states import ExecutionStatus
 from domain.steps import (
     CallOutcome,
     CallStatus,
-    ChildResult,
     Inbox,
     NewChild,
     NewRequest,
@@ -32,28 +32,14 @@ from domain.steps import (
 from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import Database
-from persistence.executions import admission, queries, signals, snapshot, step_values
+from persistence.definitions import agents
+from persistence.executions import admission, queries, signals, snapshot, step_values, subtasks
 from persistence.executions.fencing import RunIdentity
 from persistence.ledger import audit, budgets
-from persistence.tables.definitions import AgentRow
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import ArtifactRow, InputRequestRow, ModelCallRow
 
 _SQL = sql.load("executions/step_log.sql")
-
-COUNT_DESCENDANTS = text("""
-WITH RECURSIVE up AS (
-    SELECT id, parent_execution_id FROM executions WHERE id = :id
-    UNION ALL
-    SELECT e.id, e.parent_execution_id FROM executions e JOIN up ON e.id = up.parent_execution_id
-), down AS (
-    SELECT id FROM up WHERE parent_execution_id IS NULL
-    UNION ALL
-    SELECT e.id FROM executions e JOIN down ON e.parent_execution_id = down.id
-)
-SELECT count(*) - 1 FROM down
-""")
-"""The number of subtasks in the whole tree of an execution."""
 
 
 class ExecutionRecord:
@@ -224,7 +210,7 @@ class ExecutionRecord:
                 depth=self._depth + 1,
                 title=clean(child.title),
                 agent_id=child.agent_id,
-                executor=self._executor_of(child),
+                executor=child.executor,
                 trigger_type="subtask",
                 status=ExecutionStatus.PENDING,
                 budget_usd=budget,
@@ -242,13 +228,6 @@ class ExecutionRecord:
             ExecutionEventRow(execution_id=child.id, seq=1, type="execution.created", data=created)
         )
 
-    def _executor_of(self, child: NewChild) -> str | ColumnElement[str]:
-        """The executor of the agent of a subtask; built-in agents are not in the table."""
-        if child.agent_id is None:
-            return "claude"
-        own = (AgentRow.user_id == self._user_id, AgentRow.slug == child.agent_id)
-        return func.coalesce(select(AgentRow.executor).where(*own).scalar_subquery(), "claude")
-
     async def poll_signals(self) -> Inbox:
         """Read the unread signals, with the requests and subtasks that they refer to."""
         async with self._database.transaction() as session:
@@ -257,7 +236,9 @@ class ExecutionRecord:
             return Inbox(
                 signals=received,
                 answered=await _answered(session, _ids(received, "input_request_id")),
-                children=await _children(session, _ids(received, "execution_id")),
+                children=await subtasks.list_results(
+                    session, self._id, _ids(received, "execution_id")
+                ),
                 # Read from the row, and last: unread signals are in the order of several clocks.
                 is_pause_requested=await _is_pause_requested(session, self._id),
             )
@@ -315,8 +296,12 @@ class ExecutionRecord:
     async def descendants(self) -> int:
         """The number of subtasks in the whole tree of this execution."""
         async with self._database.transaction() as session:
-            count: int = await session.scalar(COUNT_DESCENDANTS, {"id": self._id}) or 0
-            return count
+            return await subtasks.count_descendants(session, self._id)
+
+    async def find_agents(self, slugs: Collection[str]) -> Mapping[str, Agent]:
+        """The agents with these slugs that the execution's user has, by slug."""
+        async with self._database.reading() as session:
+            return await agents.find_all(session, self._user_id, slugs)
 
 
 def _has_rare_parts(step: Step) -> bool:
@@ -352,19 +337,3 @@ async def _answered(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Open
         return ()
     rows = await session.scalars(select(InputRequestRow).where(InputRequestRow.id.in_(ids)))
     return [snapshot.open_request(row) for row in rows]
-
-
-async def _children(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[ChildResult]:
-    if not ids:
-        return ()
-    rows = await session.scalars(select(ExecutionRow).where(ExecutionRow.id.in_(ids)))
-    return [
-        ChildResult(
-            execution_id=row.id,
-            status=ExecutionStatus(row.status),
-            text=(row.result_data or {}).get("text"),
-            error_code=row.error_code,
-            error_message=row.error_message,
-        )
-        for row in rows
-    ]

@@ -94,21 +94,23 @@ new_model_call AS (
 ),
 new_tool_calls AS (
     INSERT INTO tool_calls (id, execution_id, turn, position, tool_use_id, name, input,
-        input_sha256, effect, status, reason, output, is_error, child_execution_id, wakes_at,
-        completed_at)
+        input_sha256, effect, status, reason, output, is_error, child_execution_id,
+        child_execution_ids, wakes_at, completed_at)
     SELECT t.id, execution.id, t.turn, t.position, t.tool_use_id, t.name, t.input,
         decode(t.input_sha256, 'hex'), t.effect, t.status, t.reason, t.output, t.is_error,
-        t.child_execution_id, t.wakes_at, CASE WHEN t.is_settled THEN clock_timestamp() END
+        t.child_execution_id, t.child_execution_ids, t.wakes_at,
+        CASE WHEN t.is_settled THEN clock_timestamp() END
     FROM execution, json_to_recordset(CAST(:new_tool_calls AS json)) AS t (id uuid, turn int,
         position int, tool_use_id text, name text, input text, input_sha256 text, effect text,
         status text, reason text, output text, is_error bool, child_execution_id uuid,
-        wakes_at timestamptz, is_settled bool)
+        child_execution_ids uuid[], wakes_at timestamptz, is_settled bool)
 ),
 updated_tool_calls AS (
     UPDATE tool_calls SET
         status = t.status, effect = t.effect, approved_input = t.approved_input,
         reason = t.reason,
         output = t.output, is_error = t.is_error, child_execution_id = t.child_execution_id,
+        child_execution_ids = t.child_execution_ids,
         output_artifact_id = t.output_artifact_id, host_id = t.host_id,
         wakes_at = t.wakes_at, remote_state = t.remote_state,
         process_group = t.process_group, process_started_ticks = t.started_ticks,
@@ -116,7 +118,8 @@ updated_tool_calls AS (
             ELSE tool_calls.started_at END,
         completed_at = CASE WHEN t.is_settled THEN clock_timestamp() END
     FROM execution, json_to_recordset(CAST(:tool_calls AS json)) AS t (id uuid, status text,
-        effect text, approved_input text, reason text, output text, is_error bool, child_execution_id uuid,
+        effect text, approved_input text, reason text, output text, is_error bool,
+        child_execution_id uuid, child_execution_ids uuid[],
         output_artifact_id uuid, host_id text, process_group int, started_ticks bigint,
         wakes_at timestamptz, remote_state json, is_settled bool)
     WHERE tool_calls.execution_id = execution.id AND tool_calls.turn = :turn

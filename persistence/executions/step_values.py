@@ -151,7 +151,7 @@ def _intent(intent: CallIntent) -> dict[str, Any]:
 
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
-    process = call.process
+    process, children = call.process, call.child_execution_ids
     return {
         "id": str(call.id),
         "turn": call.turn,
@@ -167,7 +167,8 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
         "reason": call.reason,
         "output": call.output,
         "is_error": call.is_error,
-        "child_execution_id": call.child_execution_id and str(call.child_execution_id),
+        "child_execution_id": str(children[0]) if len(children) == 1 else None,
+        "child_execution_ids": [str(child) for child in children],
         "output_artifact_id": call.output_artifact_id and str(call.output_artifact_id),
         "wakes_at": call.wakes_at and call.wakes_at.isoformat(),
         "remote_state": call.remote_state,

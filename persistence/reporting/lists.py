@@ -84,7 +84,10 @@ async def read_messages(session: AsyncSession, execution_id: UUID) -> ListEnds[M
     )
 
 
-_TOOL_CALL = "id turn tool_use_id name status reason is_error output_artifact_id child_execution_id"
+_TOOL_CALL = (
+    "id turn tool_use_id name status reason is_error output_artifact_id "
+    "child_execution_id child_execution_ids"
+)
 
 
 async def read_tool_calls(session: AsyncSession, execution_id: UUID) -> ListEnds[ToolCallSummary]:

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from persistence.tables.columns import CreatedAt, Id, Row
@@ -157,6 +158,11 @@ class ToolCallRow(Row):
     is_error: Mapped[bool] = mapped_column(default=False)
     output_artifact_id: Mapped[UUID | None]
     child_execution_id: Mapped[UUID | None]
+    """The subtask of the call, if it started one."""
+    child_execution_ids: Mapped[list[UUID]] = mapped_column(
+        ARRAY(Uuid), default=list, server_default="{}"
+    )
+    """The subtasks of the call, in the order of its input."""
     wakes_at: Mapped[datetime | None]
     remote_state: Mapped[dict[str, Any] | None]
     """What continues a call that an MCP server has not answered."""

@@ -12,6 +12,7 @@ from domain.states import ExecutionStatus
 from domain.steps import ToolCallStatus
 from domain.tool_calls import ToolEffect
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
+from tests.agent.in_memory.record import InMemoryRecord
 from tests.agent.in_memory.rows import StoredRequest
 from tests.agent.in_memory.snapshots import take_snapshot
 from tests.waiting import eventually
@@ -208,7 +209,8 @@ async def test_an_approved_call_that_is_repeated_stays_approved(
 ) -> None:
     execution = runner.open(LAST_RESULT, **rules)
     snapshot = take_snapshot(execution, runner.executions)
-    decider = Decider(snapshot, runner.tools, runner.schemas)
+    record = InMemoryRecord(runner.executions, execution.id, segment=1)
+    decider = Decider(snapshot, runner.tools, runner.schemas, record.find_agents)
     now = datetime.now(UTC)
     block = {"id": "toolu_1", "name": "write_file", "input": {"path": "f", "content": "x"}}
     [decision] = await decider.decide([block], turn=1, malformed={}, now=now)

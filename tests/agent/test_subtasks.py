@@ -1,8 +1,11 @@
 """`delegate`: child workflows, their results, their failures, and what bounds them."""
 
+import json
 from typing import Any
 
+from domain.agents import Agent
 from domain.states import ExecutionStatus
+from domain.steps import ToolCallStatus
 from tests.agent.in_memory.driver import InMemoryRun, Runner, Turn, script, use
 
 DELEGATE: dict[str, Any] = {"allowed_tools": ["delegate"]}
@@ -153,3 +156,195 @@ async def test_a_budget_is_the_subtasks_own(runner: Runner) -> None:
         human_input_policy={"mode": "fail"},
     )
     assert "budget_exhausted" in await run.text()
+
+
+# --- several subtasks in one call -------------------------------------------------------------
+
+MANY: dict[str, Any] = {"allowed_tools": ["delegate_many"]}
+
+
+def part(title: str, *turns: Turn, **fields: Any) -> dict[str, Any]:
+    return {"title": title, "prompt": script(*turns), **fields}
+
+
+def delegate_many(*parts: dict[str, Any]) -> dict[str, Any]:
+    return use("delegate_many", subtasks=list(parts))
+
+
+async def read_results(run: InMemoryRun) -> list[dict[str, Any]]:
+    [result] = await run.results()
+    assert "is_error" not in result
+    listed: list[dict[str, Any]] = json.loads(result["content"])["subtasks"]
+    return listed
+
+
+async def test_one_call_starts_many_and_lists_each_outcome(runner: Runner) -> None:
+    call = delegate_many(
+        part("good", {"text": "42"}, agent_id="reviewer"),
+        part("bad", {"text": "no", "stop_reason": "refusal"}),
+        part("slow", {"text": "late", "gate": "slow"}),
+    )
+    run = await runner.start({"tool_use": call}, {"text": "done"}, **MANY)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
+    good, bad, slow = await run.children()
+    await good.wait_for_end()
+    await bad.wait_for_end()
+    assert (await run.tool_calls())[0].status is ToolCallStatus.WAITING_FOR_SUBTASK
+    runner.model.open_gate("slow")
+    await run.wait_for_end()
+    first, second, third = await read_results(run)
+    assert (first["title"], first["agent_id"], first["result"]) == ("good", "reviewer", "42")
+    assert first["execution_id"] == str(good.id)
+    assert second["status"] == "failed"
+    assert "model_refused" in second["error"]
+    assert third["result"] == "late"
+    types = await run.event_types()
+    assert types.count("subtask.started") == types.count("subtask.completed") == 3
+    [recorded] = await run.tool_calls()
+    assert recorded.child_execution_ids == (good.id, bad.id, slow.id)
+
+
+async def test_artifacts_of_subtasks_are_listed(runner: Runner) -> None:
+    saving: list[Turn] = [
+        {"tool_use": use("write_file", path="a.txt", content="x")},
+        {"tool_use": use("save_artifact", path="a.txt")},
+        {"text": "saved"},
+    ]
+    tools = ["delegate", "delegate_many", "write_file", "save_artifact"]
+    run = await runner.run_to_completion(
+        {"tool_use": delegate_many(part("one", *saving))},
+        {"tool_use": delegate(*saving)},
+        {"text": "done"},
+        allowed_tools=tools,
+    )
+    many, single = [result["content"] for result in await run.results()]
+    [listed] = json.loads(many)["subtasks"][0]["artifacts"]
+    [kept] = (await (await run.children())[0].row()).artifacts
+    assert listed == {"id": str(kept.id), "name": "a.txt", "type": "text/plain", "bytes": 1}
+    assert single.startswith("saved\n[artifact a.txt: id ")
+
+
+async def test_a_long_result_is_shortened(runner: Runner) -> None:
+    long = {"text": "x" * 40_000}
+    run = await runner.run_to_completion(
+        {"tool_use": delegate_many(*[part("p", long)] * 5)}, {"text": "done"}, **MANY
+    )
+    for listed in await read_results(run):
+        assert len(listed["result"]) < 20_200
+        assert "20,000 characters left out; people can read all of" in listed["result"]
+
+
+async def test_one_wrong_subtask_starts_none(runner: Runner) -> None:
+    call = delegate_many(
+        part("fine", {"text": "x"}),
+        part("greedy", {"text": "x"}, allowed_tools=["bash"]),
+        part("nobody", {"text": "x"}, agent_id="gone"),
+    )
+    run = await runner.run_to_completion({"tool_use": call}, LAST_RESULT, **MANY)
+    text = await run.text()
+    assert "Subtask 2 was refused: You can pass on only tools you have yourself" in text
+    assert "Subtask 3 was refused: There is no agent 'gone'" in text
+    assert "No subtask was started" in text
+    assert not await run.children()
+
+
+async def test_limits_count_the_subtasks_of_all_calls(runner: Runner) -> None:
+    six = delegate_many(*[part("p", {"text": "x"})] * 6)
+    run = await runner.run_to_completion({"tool_use": [six, six]}, LAST_RESULT, **MANY)
+    assert "At most 10 subtasks" in await run.text()
+    assert not await run.children()
+
+
+async def test_eleven_in_one_call_do_not_fit_its_schema(runner: Runner) -> None:
+    eleven = delegate_many(*[part("p", {"text": "x"})] * 11)
+    run = await runner.run_to_completion({"tool_use": eleven}, LAST_RESULT, **MANY)
+    assert "the schema says maxItems: 10" in await run.text()
+    assert not await run.children()
+
+
+async def test_many_are_approved_as_one_call(runner: Runner) -> None:
+    call = delegate_many(part("one", {"text": "1"}), part("two", {"text": "2"}))
+    run = await runner.start({"tool_use": call}, {"text": "done"}, ask_tools=["delegate_many"])
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_for_end()
+    assert [listed["result"] for listed in await read_results(run)] == ["1", "2"]
+
+
+async def test_a_crash_repeats_no_subtask(runner: Runner) -> None:
+    call = delegate_many(part("a", {"text": "1"}), part("b", {"text": "2", "gate": "b"}))
+    run = await runner.start({"tool_use": call}, {"text": "done"}, **MANY)
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
+    await (await run.children())[0].wait_for_end()
+    await runner.crash(run)
+    runner.model.open_gate("b")
+    await run.wait_for_end()
+    assert [listed["result"] for listed in await read_results(run)] == ["1", "2"]
+    assert len(await run.children()) == 2
+
+
+# --- agents -----------------------------------------------------------------------------------
+
+
+async def test_an_agent_does_not_delegate_to_itself(runner: Runner) -> None:
+    run = await runner.run_to_completion(
+        {"tool_use": delegate({"text": "x"}, agent_id="planner")},
+        LAST_RESULT,
+        **DELEGATE,
+        agent_id="planner",
+    )
+    assert "You are the agent 'planner', and an agent can't delegate to itself" in await run.text()
+    assert not await run.children()
+
+
+async def test_agents_that_delegate_to_each_other_end_at_the_depth(runner: Runner) -> None:
+    runner.executions.agents = {
+        slug: Agent(slug, slug, "", "You delegate.", allowed_tools=("delegate",))
+        for slug in ("ping", "pong")
+    }
+
+    def turns(depth: int) -> list[Turn]:
+        if depth > 5:
+            return [LAST_RESULT]
+        slug = ("ping", "pong")[depth % 2]
+        return [{"tool_use": delegate(*turns(depth + 1), agent_id=slug)}, LAST_RESULT]
+
+    run = await runner.run_to_completion(*turns(0), **DELEGATE)
+    for _ in range(5):
+        run = await only_child(run)
+    [result] = await run.results()
+    assert "5 levels deep at most" in result["content"]
+
+
+async def test_a_subtask_has_the_tools_that_its_parent_and_its_agent_have(runner: Runner) -> None:
+    run = await runner.run_to_completion(
+        {"tool_use": delegate({"text": "x"}, agent_id="reviewer")},
+        {"text": "done"},
+        allowed_tools=["delegate", "bash", "read_file(src/**)"],
+        ask_tools=["write_file", "bash(git push *)"],
+        disallowed_tools=["bash(git log *)"],
+    )
+    definition = (await (await only_child(run)).row()).definition
+    assert sorted(definition["allowed_tools"]) == ["bash(git *)", "read_file(src/**)"]
+    assert definition["ask_tools"] == ["bash(git push *)"]
+    assert definition["disallowed_tools"] == ["bash(git log *)"]
+
+
+async def test_an_agent_gets_no_tool_that_it_does_not_have(runner: Runner) -> None:
+    run = await runner.run_to_completion(
+        {"tool_use": delegate({"text": "x"}, agent_id="reviewer", allowed_tools=["write_file"])},
+        LAST_RESULT,
+        allowed_tools=["delegate", "write_file"],
+    )
+    assert "The agent 'reviewer' has only some of these tools, not write_file." in await run.text()
+
+
+async def test_tools_that_are_not_passed_on_are_not_offered_for_approval(runner: Runner) -> None:
+    run = await runner.run_to_completion(
+        {"tool_use": delegate({"text": "x"}, allowed_tools=["list_files"])},
+        {"text": "done"},
+        allowed_tools=["delegate", "list_files"],
+        ask_tools=["bash", "list_files(secret/**)"],
+    )
+    definition = (await (await only_child(run)).row()).definition
+    assert definition["allowed_tools"] == ["list_files"]
+    assert definition["ask_tools"] == ["list_files(secret/**)"]

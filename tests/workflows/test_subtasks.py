@@ -1,6 +1,7 @@
 """Subtasks on the real engine: child workflows, and how they end with their parents."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -85,3 +86,26 @@ async def test_a_subtask_that_was_not_started_is_cancelled(engine: Engine) -> No
         row.run_epochs = {}
     await child.cancel()
     assert (await child.row()).status == ExecutionStatus.CANCELLED
+
+
+async def test_one_call_starts_many_that_run_side_by_side(engine: Engine) -> None:
+    """Each waits for a person: all of them run before any has ended."""
+    asking: list[Turn] = [{"tool_use": use("ask_user", question="?")}, {"text": "answered"}]
+    parts = [{"title": f"part {n}", "prompt": script(*asking)} for n in range(3)]
+    run = await engine.start(
+        {"tool_use": use("delegate_many", subtasks=parts)},
+        LAST_RESULT,
+        allowed_tools=["delegate_many", "ask_user"],
+    )
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
+    children = await run.children()
+    requests = [await child.wait_for_request() for child in children]
+    await children[1].cancel()
+    for child, request in zip(children, requests, strict=True):
+        if child is not children[1]:
+            await child.answer(request, message="yes")
+    await run.wait_for_end()
+    listed = json.loads(await run.text())["subtasks"]
+    assert [one["execution_id"] for one in listed] == [str(child.id) for child in children]
+    assert [one["status"] for one in listed] == ["completed", "cancelled", "completed"]
+    assert [one.get("result") for one in listed] == ["answered", None, "answered"]

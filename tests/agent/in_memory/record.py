@@ -3,13 +3,15 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from agent_library.built_in import built_in_agents
+from domain.agents import Agent
 from domain.budgets import Shortage, left_of
 from domain.errors import (
     AlreadyAnsweredError,
@@ -153,9 +155,20 @@ class InMemoryRecord:
         return Inbox(
             signals=list(execution.signals),
             answered=[read_open_request(execution.requests[UUID(str(i))]) for i in answered],
-            children=[read_child_result(self._executions.by_id[UUID(str(i))]) for i in ended],
+            children=[read_child_result(child) for child in self._siblings_of(ended)],
             is_pause_requested=execution.pause_requested,
         )
+
+    def _siblings_of(self, ended: Sequence[Any]) -> list[StoredExecution]:
+        """The ended subtasks, and the others of their tool calls."""
+        by_id = self._executions.by_id
+        calls = {by_id[UUID(str(i))].parent_tool_call_id for i in ended}
+        children = self._executions.children_of(self._id)
+        return [child for child in children if child.parent_tool_call_id in calls]
+
+    async def find_agents(self, slugs: Collection[str]) -> Mapping[str, Agent]:
+        known = {**self._executions.agents, **built_in_agents()}
+        return {slug: known[slug] for slug in slugs if slug in known}
 
     async def descendants(self) -> int:
         root = self._executions.by_id[self._id]
@@ -261,6 +274,8 @@ def _child(parent: StoredExecution, child: NewChild, budget_usd: Decimal | None)
         title=child.title,
         depth=parent.depth + 1,
         parent_execution_id=parent.id,
+        parent_tool_call_id=child.tool_call_id,
+        agent_id=child.agent_id,
         trigger_type="subtask",
         budget_usd=budget_usd,
     )

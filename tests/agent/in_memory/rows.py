@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from domain.agents import Agent
 from domain.ids import new_id
 from domain.model_calls import Prefix
 from domain.states import ExecutionStatus
@@ -112,6 +113,8 @@ class StoredExecution:
     prefix_sha256: bytes = b""
     depth: int = 0
     parent_execution_id: UUID | None = None
+    parent_tool_call_id: UUID | None = None
+    agent_id: str | None = None
     trigger_type: str = "manual"
     deadline_at: datetime | None = None
     budget_usd: Decimal | None = None
@@ -166,6 +169,8 @@ class Executions:
 
     def __init__(self) -> None:
         self.by_id: dict[UUID, StoredExecution] = {}
+        self.agents: dict[str, Agent] = {}
+        """The user's own agents."""
         self.waiting_for_budget: list[UUID] = []
         self.send_signal: SendSignal = lambda *_: None
         """Set by what moves the executions."""

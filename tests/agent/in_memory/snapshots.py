@@ -11,6 +11,7 @@ from domain.errors import ErrorCode
 from domain.model_calls import count_failures
 from domain.steps import (
     CallStatus,
+    ChildArtifact,
     ChildResult,
     Failure,
     OpenRequest,
@@ -134,10 +135,17 @@ def read_child_result(child: StoredExecution) -> ChildResult:
     """The outcome of a subtask for its parent."""
     return ChildResult(
         execution_id=child.id,
+        title=child.title,
+        agent_id=child.agent_id,
         status=child.status,
         text=(child.result_data or {}).get("text"),
         error_code=child.error_code,
         error_message=child.error_message,
+        artifacts=[
+            ChildArtifact(file.id, file.name, file.media_type, file.size_bytes)
+            for file in child.artifacts
+            if file.kind != "tool_output"
+        ],
     )
 
 

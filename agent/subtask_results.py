@@ -1,0 +1,72 @@
+"""The results of subtasks as text for the model that delegated them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from domain.engine_tools import DELEGATE_MANY
+from domain.states import ExecutionStatus
+from domain.steps import ChildArtifact, ChildResult, ToolCall
+
+RESULT_CHARS = 30_000
+"""Of the text of one subtask (as the preview of a tool's output)."""
+
+RESULTS_CHARS = 100_000
+"""Of all texts of one call, about 25,000 tokens (chosen); each subtask gets an equal part."""
+
+NO_TEXT = "(the subtask ended without text)"
+
+
+def describe_results(call: ToolCall, results: Sequence[ChildResult]) -> tuple[str, bool]:
+    """The result of a call whose subtasks have ended, and whether it is an error.
+
+    A failed subtask makes `delegate` an error. `delegate_many` lists the outcome of each one.
+    """
+    if call.name != DELEGATE_MANY:
+        [result] = results
+        files = "".join(map(_describe_artifact, result.artifacts))
+        text = _describe_outcome(result, RESULT_CHARS) + files
+        return text, result.status is not ExecutionStatus.COMPLETED
+    limit = min(RESULT_CHARS, RESULTS_CHARS // len(results))
+    listed = [_list_result(number, result, limit) for number, result in enumerate(results, 1)]
+    completed = sum(result.status is ExecutionStatus.COMPLETED for result in results)
+    summary = f"{completed} of {len(results)} subtasks completed."
+    return json.dumps({"summary": summary, "subtasks": listed}, ensure_ascii=False), False
+
+
+def _list_result(number: int, result: ChildResult, limit: int) -> dict[str, Any]:
+    is_completed = result.status is ExecutionStatus.COMPLETED
+    listed: dict[str, Any] = {
+        "subtask": number,
+        "title": result.title,
+        "agent_id": result.agent_id,
+        "execution_id": str(result.execution_id),
+        "status": result.status,
+        "result" if is_completed else "error": _describe_outcome(result, limit),
+    }
+    if result.artifacts:
+        listed["artifacts"] = [
+            {"id": str(a.id), "name": a.name, "type": a.media_type, "bytes": a.size_bytes}
+            for a in result.artifacts
+        ]
+    return {key: value for key, value in listed.items() if value is not None}
+
+
+def _describe_outcome(result: ChildResult, limit: int) -> str:
+    if result.status is ExecutionStatus.COMPLETED:
+        return _shorten(result.text or NO_TEXT, limit, result)
+    if result.status is ExecutionStatus.CANCELLED:
+        return "The subtask was cancelled."
+    message = _shorten(result.error_message or "", limit, result)
+    return f"The subtask failed ({result.error_code}): {message}"
+
+
+def _shorten(text: str, limit: int, result: ChildResult) -> str:
+    if len(text) <= limit:
+        return text
+    left_out = f"{len(text) - limit:,} characters left out"
+    return f"{text[:limit]}\n[{left_out}; people can read all of execution {result.execution_id}.]"
+
+
+def _describe_artifact(artifact: ChildArtifact) -> str:
+    return f"\n[artifact {artifact.name}: id {artifact.id}, {artifact.size_bytes} bytes]"

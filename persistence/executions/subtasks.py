@@ -1,0 +1,89 @@
+"""The subtasks of an execution: their number in the whole tree, and their results."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.states import ExecutionStatus
+from domain.steps import ChildArtifact, ChildResult
+from persistence.tables.columns import read_as
+from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import ArtifactRow
+
+LISTED_ARTIFACTS = 20
+"""Artifacts that the result of one subtask lists (chosen)."""
+
+COUNT_DESCENDANTS = text("""
+WITH RECURSIVE up AS (
+    SELECT id, parent_execution_id FROM executions WHERE id = :id
+    UNION ALL
+    SELECT e.id, e.parent_execution_id FROM executions e JOIN up ON e.id = up.parent_execution_id
+), down AS (
+    SELECT id FROM up WHERE parent_execution_id IS NULL
+    UNION ALL
+    SELECT e.id FROM executions e JOIN down ON e.parent_execution_id = down.id
+)
+SELECT count(*) - 1 FROM down
+""")
+"""The number of subtasks in the whole tree of an execution."""
+
+
+async def count_descendants(session: AsyncSession, execution_id: UUID) -> int:
+    """The number of subtasks in the whole tree of an execution."""
+    count: int = await session.scalar(COUNT_DESCENDANTS, {"id": execution_id}) or 0
+    return count
+
+
+async def list_results(
+    session: AsyncSession, parent_id: UUID, ids: Sequence[UUID]
+) -> Sequence[ChildResult]:
+    """The results of these subtasks, and of the others that the same tool calls started."""
+    if not ids:
+        return ()
+    row = ExecutionRow
+    calls = select(row.parent_tool_call_id).where(row.id.in_(ids))
+    found = await session.scalars(
+        select(row)
+        .where(
+            row.parent_execution_id == parent_id,
+            or_(row.id.in_(ids), row.parent_tool_call_id.in_(calls)),
+        )
+        .order_by(row.id)
+    )
+    rows = found.all()
+    artifacts = await _list_artifacts(session, [row.id for row in rows])
+    return [
+        read_as(
+            ChildResult,
+            row,
+            execution_id=row.id,
+            status=ExecutionStatus(row.status),
+            text=(row.result_data or {}).get("text"),
+            artifacts=artifacts.get(row.id, ()),
+        )
+        for row in rows
+    ]
+
+
+async def _list_artifacts(
+    session: AsyncSession, ids: Sequence[UUID]
+) -> Mapping[UUID, Sequence[ChildArtifact]]:
+    """The files that each execution saved, without long outputs of tools; the first of them."""
+    artifact = ArtifactRow
+    position = func.row_number().over(partition_by=artifact.execution_id, order_by=artifact.id)
+    ranked = (
+        select(
+            *(artifact.execution_id, artifact.id, artifact.name),
+            *(artifact.media_type, artifact.size_bytes, position.label("position")),
+        )
+        .where(artifact.execution_id.in_(ids), artifact.kind != "tool_output")
+        .subquery()
+    )
+    listed = defaultdict(list)
+    found = select(ranked).where(ranked.c.position <= LISTED_ARTIFACTS).order_by(ranked.c.id)
+    for row in await session.execute(found):
+        listed[row.execution_id].append(read_as(ChildArtifact, row))
+    return listed
