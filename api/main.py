@@ -33,6 +33,7 @@ from api.mcp.server import create_server
 from api.mcp.state_keys import derive_state_keys
 from api.mcp_servers import routes as mcp_servers
 from api.notifications import routes as notifications
+from api.plans import routes as plans
 from api.queue import routes as queue
 from api.reports import routes as reports
 from api.schedules import routes as schedules
@@ -79,6 +80,7 @@ FEATURES = (
     control_routes,  # its /bulk routes come before those with an {execution_id}
     start_routes,
     queue,
+    plans,
     files,
     timeline,
     reports,

@@ -17,7 +17,16 @@ SELECT indexname, indexdef FROM pg_indexes
 WHERE schemaname = 'public' AND tablename = ANY(:filled)
     AND indexname NOT IN (SELECT conname FROM pg_constraint)
 """)
-FILLED = ["executions", "execution_tags", "sessions", "reports", "input_requests", "audit_log"]
+FILLED = [
+    "executions",
+    "execution_tags",
+    "sessions",
+    "plans",
+    "plan_steps",
+    "reports",
+    "input_requests",
+    "audit_log",
+]
 
 
 async def fill(session: AsyncSession, count: int) -> None:

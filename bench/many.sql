@@ -55,6 +55,15 @@ INSERT INTO sessions (id, user_id, name, is_interactive, agent_id, created_at)
 SELECT id, user_id, title, n % 30 = 0, agent_id, created_at FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM executions) AS e WHERE n % 10 = 0
 ;
 
+INSERT INTO plans (id, user_id, title, approval_required, execution_id, created_at)
+SELECT uuidv7(), user_id, title, false, CASE WHEN n % 50 > 0 THEN id END, created_at
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM executions) AS e WHERE n % 10 = 0
+;
+
+INSERT INTO plan_steps (plan_id, key, position, title, prompt, depends_on, execution_id)
+SELECT id, 'only', 0, title, 'Work.', '[]', NULL FROM plans
+;
+
 INSERT INTO reports (id, user_id, execution_id, title, format, content, created_at, task_id)
 SELECT id, user_id, id, title, 'html', '{}', created_at, task_id FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM executions) AS e WHERE n % 10 = 0
 ;

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 LONGEST_RENDERED = 16 * 1024 * 1024
@@ -24,6 +25,10 @@ _SIMPLE_NAME = re.compile(r"[\w-]+")
 _EXPRESSION = re.compile(r"""[^\W\d].*|(['"])[^'"]*\1""")
 """What template languages have in double braces: `user.name`, `x | upper`, `'text'`."""
 
+_STEP = re.compile(r"steps\b.*")
+_STEP_RESULT = re.compile(r"steps\.([A-Za-z0-9_-]+)\.result")
+"""In a step of a plan: the result of another step, the only placeholder with dots."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
@@ -33,10 +38,21 @@ class Rendered:
     missing: tuple[str, ...]
 
 
-def render(template: str, variables: Mapping[str, Any]) -> Rendered:
+@dataclass(frozen=True, slots=True)
+class StepReference:
+    """A placeholder `text` that begins with `steps`; without `key` it names no step's result."""
+
+    text: str
+    key: str | None
+
+
+def render(
+    template: str, variables: Mapping[str, Any], results: Mapping[str, str] = MappingProxyType({})
+) -> Rendered:
     """Replace the placeholders. Single braces and placeholders without a value are not changed.
 
-    Strings are inserted unchanged, other values as JSON.
+    Strings are inserted unchanged, other values as JSON. `results` are those of a plan's steps by
+    key, for `{{ steps.KEY.result }}`.
     """
     values = {normalise(name): value for name, value in variables.items()}
     missing: dict[str, None] = {}
@@ -44,7 +60,8 @@ def render(template: str, variables: Mapping[str, Any]) -> Rendered:
     def fill(match: re.Match[str]) -> str:
         name = normalise(match.group(1))
         if not _is_name(name):
-            return match.group(0)
+            step = _STEP_RESULT.fullmatch(name)
+            return results.get(step.group(1), match.group(0)) if step else match.group(0)
         if name not in values:
             missing[name] = None
             return match.group(0)
@@ -65,6 +82,17 @@ def rendered_length(template: str, variables: Mapping[str, Any]) -> int:
                 lengths[name] = len(_text(values[name]))
             total += lengths[name] - len(match.group(0))
     return total
+
+
+def step_references(template: str) -> tuple[StepReference, ...]:
+    """The placeholders for results of steps, each once, in order."""
+    found: dict[str, StepReference] = {}
+    for match in _IN_BRACES.finditer(template):
+        if _STEP.fullmatch(match.group(1)) and not _is_name(match.group(1)):
+            result = _STEP_RESULT.fullmatch(match.group(1))
+            key = result.group(1) if result else None
+            found.setdefault(match.group(0), StepReference(match.group(0), key))
+    return tuple(found.values())
 
 
 def names(template: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from pydantic import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.http.paging import ListQuery
+from api.http.paging import ListQuery, split_values
 from api.http.rendering import render_items
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
@@ -32,18 +32,10 @@ from services.executions.inputs import Narrowing
 from services.field_types import UsdOut
 
 
-def _separated(value: Any) -> Any:
-    """Split values at commas: `a,b` becomes `a` and `b`."""
-    given = [value] if isinstance(value, str) else value
-    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
-        return value
-    return [part.strip() for item in given for part in item.split(",")]
-
-
 class ExecutionQuery(Narrowing, ListQuery):
     """Filters and page. `status` can be repeated or contain commas."""
 
-    status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(_separated)] = ()
+    status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(split_values)] = ()
     parent_id: UUID | None = None
     session_id: UUID | None = None
 

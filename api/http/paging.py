@@ -30,6 +30,14 @@ PageSize = Annotated[int, Field(ge=1, le=LARGEST_PAGE)]
 Cursor = Annotated[str, Field(max_length=200, description="`next_cursor` of the previous page.")]
 
 
+def split_values(value: Any) -> Any:
+    """Split the values of a filter at commas: `a,b` becomes `a` and `b`."""
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+        return value
+    return [part.strip() for item in given for part in item.split(",")]
+
+
 class ListQuery(BaseModel):
     """The page to return. `cursor` overrides `page`. Unknown parameters are refused."""
 

@@ -16,6 +16,9 @@ SELECT
         WHERE tasks.user_id = :user_id)
     + (SELECT coalesce(sum(pg_column_size(task)), 0) FROM task_templates WHERE user_id = :user_id)
     + (SELECT coalesce(sum(pg_column_size(system_prompt)), 0) FROM agents WHERE user_id = :user_id)
+    + (SELECT coalesce(sum(pg_column_size(prompt)), 0)
+        FROM plans JOIN plan_steps ON plan_steps.plan_id = plans.id
+        WHERE plans.user_id = :user_id)
         AS definition_bytes,
     (SELECT coalesce(sum(size_bytes), 0) FROM artifacts WHERE user_id = :user_id) AS artifact_bytes,
     (SELECT coalesce(sum(workspace_bytes), 0) FROM sessions

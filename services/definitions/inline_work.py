@@ -4,6 +4,7 @@ The definition is stored with the execution and follows the same rules as that o
 """
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,9 +27,9 @@ VERBATIM = f"{{{{ {MESSAGE} }}}}"
 LONGEST_TITLE = 100
 
 
-async def define_work(work: UnitOfWork, body: WorkBody) -> Work:
-    """The work that the body defines."""
-    user_id = work.caller.user_id
+async def define_work(work: UnitOfWork, body: WorkBody, *, owner_id: UUID | None = None) -> Work:
+    """The work that the body defines, for the caller unless it has another owner."""
+    user_id = owner_id or work.caller.user_id
     agent = await agents.find(work.session, user_id, body.agent_id) if body.agent_id else None
     given = {f: getattr(body, f) for f in DEFINITION_FIELDS & WorkBody.model_fields.keys()}
     if body.allowed_tools is None:

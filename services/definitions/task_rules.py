@@ -223,7 +223,7 @@ def choose_model(definition: TaskDefinition, agent: Agent | None, default_model:
     return definition.sdk_options.model or (agent and agent.model) or default_model
 
 
-def unpriced_problem(loc: tuple[str, ...], model: str) -> FieldProblem:
+def unpriced_problem(loc: tuple[str | int, ...], model: str) -> FieldProblem:
     """Problems of the budget: the price of the model must be known."""
     return FieldProblem(
         loc,

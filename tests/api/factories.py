@@ -35,6 +35,7 @@ TEMPLATE = {
     "task": {"prompt_template": "Greet {{ name }}."},
 }
 SERVER = {"name": "shop", "url": "https://mcp.example.com/mcp"}
+PLAN = {"title": "Look", "steps": [{"key": "look", "prompt": "Look around."}]}
 AGENT = {"name": "Poet", "system_prompt": "You write in rhyme."}
 
 
@@ -173,6 +174,12 @@ async def notification(world: World, client: Client, mark: str) -> Parameters:
     return {"notification_id": str(notification_id)}
 
 
+async def plan(world: World, client: Client, mark: str) -> Parameters:
+    """A draft of a plan."""
+    del world
+    return {"plan_id": await _made(client, "plans", {**PLAN, "title": mark}), "key": "look"}
+
+
 async def user(world: World, client: Client, mark: str) -> Parameters:
     """Who asks."""
     del world, mark
@@ -215,6 +222,7 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "notifications": notification,
     "admin": user,
     "queue": claimed,
+    "plans": plan,
 }
 """By the first part of the path. The third argument is a text to store in the resource."""
 
@@ -268,6 +276,8 @@ BODIES: dict[str, Any] = {
     "POST /artifacts": {"name": "notes.txt", "content": "changed"},
     "POST /sign-in-codes": {"next": "/inbox"},
     "POST /api-keys": {"name": "one more"},
+    "POST /plans": PLAN,
+    "PATCH /plans/{plan_id}": {"goal": "changed"},
     "PATCH /admin/users/{user_id}": {"max_concurrent_executions": 5},
 }
 """A body that each route takes, by its method and path."""

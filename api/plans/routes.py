@@ -1,0 +1,40 @@
+"""Routes of plans: steps that depend on each other, and run as one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api.http.paging import Listing
+from api.http.rendering import render_items
+from api.http.request_context import Called
+from api.http.resource_routes import ResourceRoutes, path_key
+from api.plans.schemas import PlanQuery, PlanRead, PlanSummaryRead, render_plan, render_summary
+from persistence.plans import plans as stored_plans
+from services.plans import plans
+from services.plans.inputs import PlanCreate, PlanUpdate
+
+router = APIRouter(prefix="/plans", tags=["plans"])
+
+
+@router.get("", responses={200: {"model": Listing[PlanSummaryRead]}})
+async def list_plans(call: Called, query: Annotated[PlanQuery, Query()]) -> Response:
+    """List your plans, newest first, without their steps."""
+    async with call.gateway.database.reading() as session:
+        user_id = call.principal.user_id
+        page = await stored_plans.page(session, user_id, query.status, query.window())
+        listed = await stored_plans.describe_listed(session, page.rows)
+    return render_items(call, query, page, [render_summary(call, plan) for plan in listed])
+
+
+routes = ResourceRoutes(router, "plan", PlanRead, render_plan, "/{plan_id}", path_key("plan_id"))
+routes.add_create(plans.create_plan, PlanCreate, "Create a plan as a draft. `start` starts it.")
+routes.add_get(plans.get_plan, "Get a plan with its steps and their progress.")
+routes.add_update(
+    plans.update_plan,
+    PlanUpdate,
+    "Change a plan. `steps` are replaced completely; those that run or are completed must stay as "
+    "they are.",
+)
+routes.add_delete(
+    plans.delete_plan, "Delete a draft, or a plan that has ended. Its executions stay."
+)

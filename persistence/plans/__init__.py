@@ -1,0 +1,1 @@
+"""Plans: reads, writes and the state of their runs."""

@@ -1,0 +1,1 @@
+"""Plans: definition, start, retry, and the steps of their workflow."""

@@ -1,0 +1,56 @@
+"""Input models of the services of plans."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from definitions.tasks import Usd
+from domain.agents import AgentExecutor
+from domain.plans import KEY, LONGEST_KEY, MOST_STEPS
+from services.definitions.inputs import AgentId, Name, Prompt
+from services.definitions.updates import partial_of
+from services.field_types import Body, Text
+
+StepKey = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY, pattern=KEY)]
+
+
+class PlanStepBody(Body):
+    """A step: work for Claude, an agent or an outside worker.
+
+    It starts when all steps in `depends_on` are completed. In `prompt`, `{{ steps.KEY.result }}` is
+    the text of the result of a step that it depends on, directly or through others.
+    """
+
+    key: StepKey
+    title: Name | None = None
+    """Empty: the key."""
+    prompt: Prompt
+    agent_id: AgentId | None = None
+    executor: AgentExecutor | None = None
+    """Empty: the executor of the agent; without an agent, Claude."""
+    depends_on: Annotated[tuple[StepKey, ...], Field(max_length=MOST_STEPS)] = ()
+    budget_usd: Usd | None = None
+
+
+class PlanCreate(Body):
+    """A new plan. Its steps share `budget_usd`; at most `max_parallel` of them run at a time.
+
+    External steps do not count there: workers can claim each one that is ready. With
+    `approval_required`, a person approves the plan before its first step starts.
+    """
+
+    title: Name
+    goal: Text | None = None
+    steps: Annotated[list[PlanStepBody], Field(min_length=1, max_length=MOST_STEPS)]
+    approval_required: bool = False
+    budget_usd: Usd | None = None
+    max_parallel: Annotated[int, Field(ge=1, le=MOST_STEPS)] | None = None
+
+
+@partial_of(PlanCreate)
+class PlanUpdate(Body):
+    """Changes to a plan. `steps` are replaced completely.
+
+    Steps that run or are completed must stay as they are. New definitions of failed and cancelled
+    steps apply when these are retried.
+    """
