@@ -8,8 +8,8 @@ import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +21,8 @@ from domain.errors import FieldProblem, InvalidInputError
 from services.validation_messages import Location, find_problems
 
 M = TypeVar("M", bound=BaseModel)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MOST_VALUES = 100_000
 """JSON values of a body: parsing them takes 50 ms, in which no other request is handled (measured
@@ -45,11 +47,7 @@ class JsonBody(Generic[M]):
             InvalidInputError: the JSON does not match the model; lists the invalid fields.
         """
         raw = await call.body()
-        if len(raw) < LARGE_BYTES:
-            return self.parse(raw)
-        # Other requests are handled between the passes over the body, each of which takes at most
-        # 50 ms (see MOST_VALUES).
-        return await asyncio.to_thread(self.parse, raw)
+        return await parse_beside(len(raw), self.parse, raw)
 
     def parse(self, raw: bytes) -> M:
         """Validate a body that was read before.
@@ -63,6 +61,17 @@ class JsonBody(Generic[M]):
         return read_model(self.model, raw)
 
 
+async def parse_beside(size: int, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Parse JSON of this size in bytes; in a thread if it is large.
+
+    Other requests are handled between the passes over it, each of which takes at most 50 ms (see
+    `MOST_VALUES`).
+    """
+    if size < LARGE_BYTES:
+        return parse(*args, **kwargs)
+    return await asyncio.to_thread(parse, *args, **kwargs)
+
+
 def read_model(model: type[M], raw: bytes, *, what: str = "body") -> M:
     """Read JSON as a model in strict mode; `what` is the name of the JSON in messages.
 
@@ -71,7 +80,7 @@ def read_model(model: type[M], raw: bytes, *, what: str = "body") -> M:
         PayloadTooLargeError: it has too many values.
         InvalidInputError: it does not match the model; lists the invalid fields.
     """
-    _require_few_values(raw, what)
+    require_few_values(raw, what)
     try:
         read = model.model_validate_json(raw, strict=True)
     except ValidationError as error:
@@ -83,7 +92,7 @@ def read_model(model: type[M], raw: bytes, *, what: str = "body") -> M:
     return read
 
 
-def _require_few_values(raw: bytes, what: str) -> None:
+def require_few_values(raw: bytes, what: str) -> None:
     """Refuse a body with too many values before it is parsed: that would stop all other requests.
 
     Counts the characters before values outside strings; takes 30 ms for 10 MB.

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from api.gateway import Gateway
+from api.http.bodies import parse_beside, require_few_values
 from api.http.request_context import Call, authenticated
 from api.mcp.context import CALL
 from api.mcp.elicitation import apply_late_response
@@ -70,6 +71,7 @@ class McpEndpoint:
             return
         call = await _admit(request)
         body = await call.body()
+        await parse_beside(len(body), require_few_values, body, "body")
         if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
             await self._legacy.handle(call, body, send)
         else:

@@ -28,6 +28,7 @@ from mcp.types import (
 from mcp.types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
+from api.http.bodies import parse_beside
 from api.http.request_context import Call
 from api.mcp import errors, prompts, resources, tasks_extension
 from api.mcp.context import ToolContext, call_of
@@ -202,7 +203,8 @@ async def _run(
         return _render(context, await continue_call(context, params))
     given = dict(params.arguments or {})
     _require_user(context, given.pop("user_id", None))
-    result = await tool.handler(context, tool.read_arguments(given))
+    size = len(await context.call.body())
+    result = await tool.handler(context, await parse_beside(size, tool.read_arguments, given))
     if isinstance(result, StartedWork):
         return await finish_started(context, result)
     return _render(context, result)

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,10 @@ from mcp.types import (
 )
 from sqlalchemy import text
 
+from api.http.bodies import MOST_VALUES, read_model
+from api.http.large_bodies import LARGE_BYTES
 from api.main import create_app
+from api.mcp import registry
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.endpoint import McpEndpoint
 from api.mcp.legacy_sessions import LONGEST_ID, make_session_id
@@ -112,6 +116,28 @@ async def test_requests_pass_the_middleware_of_the_gateway(world: World) -> None
         assert (await http.post("/mcp", **large)).json()["code"] == "payload_too_large"
         metrics = (await http.get("/metrics")).text
     assert 'perdure_http_requests_total{method="POST",route="/mcp",status="200"}' in metrics
+
+
+async def test_large_arguments_are_read_in_a_thread(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop handles other requests meanwhile."""
+    threads = []
+
+    def read(model: type[Any], raw: bytes, **options: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return read_model(model, raw, **options)
+
+    monkeypatch.setattr(registry, "read_model", read)
+    async with world.client("alice") as http:
+        for text in ("a", "a" * LARGE_BYTES):
+            call = modern("tools/call", name="list_tasks", arguments={"q": text})
+            assert (await http.post("/mcp", **call)).status_code == 200
+        many = modern("tools/call", name="list_tasks", arguments={"q": [{}] * MOST_VALUES})
+        for request in (many, {**many, "headers": {"Accept": BOTH}}):
+            refused = await http.post("/mcp", **request)
+            assert (refused.status_code, refused.json()["code"]) == (413, "payload_too_large")
+    assert threads == [True, False]
 
 
 async def test_groups_are_chosen_by_the_url(world: World) -> None:
