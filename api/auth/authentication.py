@@ -16,6 +16,7 @@ from domain.errors import ServiceUnavailableError, UnauthenticatedError, UserDis
 from persistence.db.database import Database
 from persistence.identity import api_keys, users
 from persistence.tables.ledger import UserRow
+from services.identity import sign_ins
 
 REMEMBERED_SECONDS = 5.0
 """How long valid credentials and their user are cached, but never beyond their expiry. A change at
@@ -189,6 +190,9 @@ class Authenticator:
             user = await users.find(reading, session.user_id)
             key_id = session.api_key_id
             key = None if key_id is None else await api_keys.find(reading, key_id)
+            is_signed_out = await sign_ins.is_signed_out(reading, session.user_id, session.nonce)
+        if is_signed_out:
+            raise UnauthenticatedError("This session has ended; sign in again.")
         if user is None or (key_id is not None and key is None):
             raise UnauthenticatedError("The API key of this session is revoked; sign in again.")
         _require_enabled(user)
@@ -199,6 +203,7 @@ class Authenticator:
             trigger_type="manual" if key is None else "api",
             expires_at=session.expires_at,
             api_key_id=key_id,
+            scopes=frozenset(() if key is None else key.scopes),
         )
 
     def _remember(self, name: _Name, principal: Principal, seconds: float) -> None:

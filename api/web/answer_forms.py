@@ -9,9 +9,10 @@ from pydantic import BaseModel
 from api.http.bodies import JsonBody
 from api.web.tool_inputs import editable_json
 from api.web.visits import Form, Visit
-from domain.errors import FieldProblem, InvalidInputError
+from domain.errors import FieldProblem, InvalidInputError, ScopeMissingError
 from domain.nested_forms import Control, describe_json_error, make_control, read_control
 from domain.people import QUESTIONS, RequestKind
+from domain.scopes import Scope
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers, discussions
 from services.executions.discussions import AssignBody, CommentBody
@@ -34,10 +35,23 @@ async def submit(visit: Visit, row: InputRequestRow, form: Form) -> None:
         InvalidInputError: a field has an invalid value.
         AlreadyAnsweredError: it is answered, expired or cancelled.
         InputChangedError: the page showed another tool input.
+        ScopeMissingError: the browser has signed in with an API key that must not approve.
     """
+    _require_scope(visit, row)
     body = read_answer(row, form)
     async with visit.call.services.transaction(visit.call.caller) as work:
         await answers.answer(work, row.id, body)
+
+
+def _require_scope(visit: Visit, row: InputRequestRow) -> None:
+    """A model may have an API key; a token belongs to a person, or to the operator's programs."""
+    principal = visit.call.principal
+    is_decision = RequestKind(row.kind) not in QUESTIONS
+    if is_decision and principal.api_key_id and Scope.APPROVE not in principal.scopes:
+        raise ScopeMissingError(
+            "You have signed in with an API key without the scope `approve`, which can only answer "
+            "questions and forms. Sign out, and sign in with a token or another key."
+        )
 
 
 async def submit_comment(visit: Visit, row: InputRequestRow, form: Form) -> None:

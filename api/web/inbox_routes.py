@@ -12,7 +12,12 @@ from api.web.page_route import PageRoute
 from api.web.request_views import render_request
 from api.web.sign_in import REVIEW_FIELD
 from api.web.visits import FORM_EXPIRED, Form, Visit, Visiting
-from domain.errors import ConflictError, InvalidInputError, RateLimitedError
+from domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    RateLimitedError,
+    ScopeMissingError,
+)
 from persistence.db.outages import is_outage
 from persistence.db.paging import Window
 from persistence.executions import input_requests
@@ -26,7 +31,13 @@ SHOWN = 100
 
 Submit = Callable[[Visit, InputRequestRow, Form], Awaitable[None]]
 
-_SHOWN_ERRORS = (InvalidInputError, ConflictError, RateLimitedError, MalformedRequestError)
+_SHOWN_ERRORS = (
+    InvalidInputError,
+    ConflictError,
+    RateLimitedError,
+    MalformedRequestError,
+    ScopeMissingError,
+)
 """Shown above the form, which keeps what was typed."""
 
 

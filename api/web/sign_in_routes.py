@@ -1,5 +1,7 @@
 """Pages on which a browser signs in and out."""
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Request, Response
 
 from api import links
@@ -9,6 +11,7 @@ from api.web import sign_in as forms
 from api.web.page_route import PageRoute
 from api.web.visits import Form, Visiting, delete_cookie, read_small_body, set_cookie
 from domain.errors import RateLimitedError, UnauthenticatedError, UserDisabledError
+from services.identity import sign_ins
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -51,6 +54,9 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request, visit: Visiting) -> Response:
     """End the session of this browser."""
     visit.require_own_form(Form.parse(await visit.call.body()))
+    expires_at = datetime.fromtimestamp(visit.session.expires_at, UTC)
+    async with visit.call.services.transaction(visit.call.caller) as work:
+        await sign_ins.sign_out(work, session_id=visit.session.nonce, expires_at=expires_at)
     response = pages.redirect(links.SIGN_IN)
     delete_cookie(request, response)
     return response

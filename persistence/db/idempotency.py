@@ -70,13 +70,25 @@ async def claim(session: AsyncSession, key: Key) -> StoredResponse | None:
     return StoredResponse(row.status, row.response)
 
 
-async def store(session: AsyncSession, key: Key, status: int, response: Any) -> None:
-    """Store the response, in the transaction that claimed the key."""
+async def is_stored(session: AsyncSession, key: Key) -> bool:
+    """Whether the key has a response."""
+    return await session.get(IdempotencyKeyRow, (key.user_id, key.route, key.key)) is not None
+
+
+async def store(
+    session: AsyncSession,
+    key: Key,
+    status: int,
+    response: Any,
+    *,
+    expires_at: datetime | None = None,
+) -> None:
+    """Store the response, in the transaction that claimed the key; for `KEPT_FOR` if not longer."""
     values = {
         "request_sha256": key.request_sha256,
         "status": status,
         "response": response,
-        "expires_at": datetime.now(UTC) + KEPT_FOR,
+        "expires_at": expires_at or datetime.now(UTC) + KEPT_FOR,
     }
     await session.execute(
         insert(IdempotencyKeyRow)
