@@ -7,11 +7,17 @@ from uuid import UUID
 
 import structlog
 
+from domain.steps import ToolCall
+from domain.tool_calls import ToolProgress
 from persistence.db.database import Database
 from persistence.db.live_updates import LIVE_CHANNEL, NOTIFY, PAYLOAD_LIMIT_BYTES
 
 WATCHED_SECONDS = 15.0
 """A watcher renews its interest every 5 s; after three missed renewals it is gone (chosen)."""
+
+PROGRESS_SECONDS = 0.5
+"""The latest progress of a call is published this often: a person reads a changing line twice a
+second, and a server may send thousands (chosen)."""
 
 FLUSH_SECONDS = 0.1
 """Streamed text is collected this long: ten updates per second look continuous (chosen)."""
@@ -85,6 +91,8 @@ class ExecutionLiveUpdates:
         self._watchers = watchers
         self._text: list[str] = []
         self._flush: asyncio.TimerHandle | None = None
+        self._progress: dict[str, dict[str, object]] = {}
+        """The latest of each running call that waits to be sent."""
         self._position = 0  # characters of the current answer so far
         self._offset = 0  # characters of it before `_text`
 
@@ -110,6 +118,23 @@ class ExecutionLiveUpdates:
         for start in range(0, len(text), size):
             part = {"offset": self._offset + start, "delta": text[start : start + size]}
             self._watchers.publish({"execution_id": self._id, "turn": turn, **part})
+
+    def publish_progress(self, turn: int, call: ToolCall, progress: ToolProgress) -> None:
+        """Publish the latest progress of a call, collected for `PROGRESS_SECONDS`."""
+        known = progress.as_json()
+        if not known or not self._watchers.is_watched(self._id):
+            return
+        if not self._progress:
+            loop = asyncio.get_running_loop()
+            loop.call_later(PROGRESS_SECONDS, self._send_progress)
+        call_id = str(call.id)
+        fields = {"tool_call_id": call_id, "name": call.name, **known}
+        self._progress[call_id] = {"turn": turn, "progress": fields}
+
+    def _send_progress(self) -> None:
+        waiting, self._progress = self._progress, {}
+        for fields in waiting.values():
+            self._watchers.publish({"execution_id": self._id, **fields})
 
     def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
         """Publish that Postgres has new events; after a step another answer begins."""

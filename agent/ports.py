@@ -13,13 +13,15 @@ from domain.agents import Agent
 from domain.budgets import Shortage
 from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
 from domain.model_calls import ModelRequest, ModelResponse
-from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step
+from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step, ToolCall
 from domain.tool_calls import (
+    OnProgress,
     OnStarted,
     ProcessIdentity,
     SavedFile,
     ToolInvocation,
     ToolOutcome,
+    ToolProgress,
     ToolSpec,
 )
 
@@ -77,7 +79,9 @@ class RemoteTools(Protocol):
         """
         ...
 
-    async def run(self, call: RemoteCall, *, on_started: OnStarted) -> ToolOutcome:
+    async def run(
+        self, call: RemoteCall, *, on_started: OnStarted, on_progress: OnProgress
+    ) -> ToolOutcome:
         """Run one call, or continue it if it has a state.
 
         A failure of the server, or a changed tool, is an error outcome. An outcome with a `wait`
@@ -135,6 +139,9 @@ class UpdatePublisher(Protocol):
 
     def publish_text(self, turn: int, delta: str) -> None:
         """Send text as it streams; it may be lost."""
+
+    def publish_progress(self, turn: int, call: ToolCall, progress: ToolProgress) -> None:
+        """Send how far a running call is; it may be lost."""
 
     def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
         """Send that a step was written; `is_settled` if nothing more happens without a person."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from agent import events, input_requests
 from agent.attempt import Attempt
@@ -230,7 +231,10 @@ class ToolTurn:
         tool = self._decider.pinned.get(call.name)
         if tool is None:
             return await self._tools.run(self._invocation(call), on_started=on_started)
-        return await self._remote.run(self._remote_call(call, tool), on_started=on_started)
+        publish = partial(self._attempt.live_updates.publish_progress, call.turn, call)
+        return await self._remote.run(
+            self._remote_call(call, tool), on_started=on_started, on_progress=publish
+        )
 
     def _remote_call(self, call: ToolCall, tool: PinnedTool) -> RemoteCall:
         return RemoteCall(

@@ -32,6 +32,9 @@ ANNOUNCE_SECONDS = 5.0
 FALLBACK_SECONDS = 1.0
 """Maximum delay of a wait if a notification is lost (chosen)."""
 
+LIVE_ONLY = frozenset({"delta", "progress"})
+"""Fields of updates that are not recorded."""
+
 KEPT_DELTAS = 1_000
 """Buffered text for a slow client; older text is dropped (chosen)."""
 
@@ -48,7 +51,7 @@ class Subscription:
         self._changed = asyncio.Event()
 
     def notify(self, delta: dict[str, Any] | None = None) -> None:
-        """Add streamed text, or mark that there are new events."""
+        """Add streamed text or progress, or mark that there are new events."""
         if delta is None:
             self.has_news = True
         else:
@@ -153,7 +156,7 @@ class LiveUpdates:
     def _on_live(self, payload: str) -> None:
         message: dict[str, Any] = json.loads(payload)
         execution_id = UUID(message.pop("execution_id"))
-        delta = message if "delta" in message else None
+        delta = message if LIVE_ONLY & message.keys() else None
         for subscription in self._streams.get(execution_id, ()):
             subscription.notify(delta)
         if message.get("is_settled") and execution_id in self._waits:

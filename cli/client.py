@@ -65,9 +65,13 @@ class RefusedError(CommandError):
         super().__init__("\n".join(lines))
 
 
+LIVE_ONLY = frozenset({"delta", "progress"})
+"""Types of events that are not recorded, and may be lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """One event of an execution; a `delta` has no `seq`."""
+    """One event of an execution; those in `LIVE_ONLY` have no `seq`."""
 
     type: str
     data: Json
@@ -256,8 +260,8 @@ class Client:
                 raise _read_refusal(response)
             for sent in httpx2.EventSource(response):
                 body = json.loads(sent.data)
-                if sent.event == "delta":
-                    yield StreamedEvent("delta", body)
+                if sent.event in LIVE_ONLY:
+                    yield StreamedEvent(sent.event, body)
                 else:
                     yield StreamedEvent(body["type"], body["data"], body["seq"])
 

@@ -155,6 +155,9 @@ class StatusLine(Display):
             self._status.update(styled(f"turn {self._turn}"))
         elif event.type == "tool.started":
             self._status.update(styled(f"turn {self._turn}, {event.data['name']}"))
+        elif event.type == "progress":
+            text = format_progress(event.data)
+            self._status.update(styled(f"turn {self._turn}, {event.data['name']}: {text}"))
         elif event.type == "execution.status_changed":
             self._status.update(styled(str(event.data.get("status")).replace("_", " ")))
 
@@ -173,6 +176,7 @@ class Timeline(Display):
         self._at_line_start = True
         self._cost = 0.0
         self._calls: dict[str, Json] = {}
+        self._progress: dict[str, str] = {}
         self._formats: dict[str, Callable[[Json], Parts | None]] = {
             "execution.started": lambda _: [("▶ running", "cyan")],
             "execution.status_changed": _format_status,
@@ -180,6 +184,7 @@ class Timeline(Display):
             "turn.completed": self._complete_turn,
             "message.appended": self._complete_text,
             "tool.started": self._start_tool,
+            "progress": self._format_progress,
             "tool.completed": self._end_tool,
             "tool.denied": self._end_tool,
             "tools.pinned": _format_warnings,
@@ -259,6 +264,14 @@ class Timeline(Display):
         self.stop()
         print_call_start(self._find_call(data), full=self._full)
 
+    def _format_progress(self, data: Json) -> Parts | None:
+        """A line for each progress that reads differently from the last one of its call."""
+        text = format_progress(data)
+        if not text or self._progress.get(data["tool_call_id"]) == text:
+            return None
+        self._progress[data["tool_call_id"]] = text
+        return [(f"  … {data['name']}: {text}", "dim")]
+
     def _end_tool(self, data: Json) -> None:
         self.stop()
         print_call_end(self._find_call(data, is_ended=True), full=self._full)
@@ -273,6 +286,15 @@ class Timeline(Display):
             self._calls = {call["id"]: call for call in calls}
         unknown = {"input": {}, "output": None, "status": None, "is_error": False, **data}
         return self._calls.get(data["tool_call_id"], unknown)
+
+
+def format_progress(data: Json) -> str:
+    """How far a tool call is, as its server describes it."""
+    progress, total = data.get("progress"), data.get("total")
+    parts = [] if progress is None or not total else [f"{progress / total:.0%}"]
+    if progress is not None and not parts and not data.get("message"):
+        parts.append(f"{progress:g}")
+    return " ".join([*parts, data.get("message", "")]).strip()
 
 
 def read_text(content: list[Json] | str) -> str:

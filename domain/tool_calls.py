@@ -3,11 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
 from domain.remote_waits import RemoteWait
+from domain.text import clean
 
 
 class ToolEffect(StrEnum):
@@ -85,6 +87,32 @@ class ProcessIdentity:
 OnStarted = Callable[[ProcessIdentity | None], Awaitable[None]]
 """Awaited before a tool has an effect, with its held process group, or None for a tool that runs in
 our process. If it raises, the tool does not run and its group is ended."""
+
+
+MAX_PROGRESS_CHARACTERS = 300
+"""Of a message about progress: about three lines on a terminal (chosen)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgress:
+    """How far a call is, as its server describes it: `progress` of `total`, and a message."""
+
+    progress: float | None = None
+    total: float | None = None
+    message: str | None = None
+
+    def as_json(self) -> dict[str, float | str]:
+        """Return what is known: finite numbers, and a message of limited length."""
+        numbers = {"progress": self.progress, "total": self.total}
+        known: dict[str, float | str] = {
+            name: value for name, value in numbers.items() if value is not None and isfinite(value)
+        }
+        message = clean(self.message or "")[:MAX_PROGRESS_CHARACTERS]
+        return {**known, "message": message} if message else known
+
+
+OnProgress = Callable[[ToolProgress], None]
+"""Receives the progress of a call while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

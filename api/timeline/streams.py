@@ -109,11 +109,13 @@ async def _read_new_events(
 
 
 def _make_delta_frames(watched: Subscription, settled_turn: int) -> bytes:
-    """Streamed text, except text that arrives after the message of its turn."""
+    """Progress, and streamed text except text that arrives after the message of its turn."""
     frames = b""
     while watched.deltas:
         delta = watched.deltas.popleft()
-        if delta["turn"] > settled_turn:
+        if (progress := delta.get("progress")) is not None:
+            frames += _make_frame({"turn": delta["turn"], **progress}, event="progress")
+        elif delta["turn"] > settled_turn:
             frames += _make_frame(delta, event="delta")
     return frames
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from domain.mcp_tools import RemoteTool
-from domain.tool_calls import ToolOutcome
+from domain.tool_calls import ToolOutcome, ToolProgress
 from tests.agent.in_memory.driver import Runner, use
 from tests.agent.in_memory.remote_tools import ECHO, InMemoryServer
 
@@ -25,6 +25,8 @@ async def test_a_tool_is_pinned_and_called(runner: Runner) -> None:
     pinned = [event.data for event in await run.events() if event.type == "tools.pinned"]
     assert pinned == [{"servers": {"shop": 1}, "warnings": []}]
     assert runner.remote.listings == 1
+    progress = (1, "mcp__shop__echo", ToolProgress(1.0, 2.0, "half"))
+    assert runner.running[run.id].live.progress == [progress]
 
 
 async def test_an_execution_without_servers_lists_nothing(runner: Runner) -> None:

@@ -100,6 +100,25 @@ async def test_deltas_pass_between_the_events(world: World, client: Client) -> N
     assert json.loads(seen[0]["data"]) == {"turn": 1, "delta": "Hel"}
 
 
+async def test_progress_passes_after_the_message_of_its_turn(world: World, client: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    progress = {"tool_call_id": "c", "name": "mcp__shop__order", "progress": 1, "total": 4}
+    update = {"execution_id": execution["id"], "turn": 1, "progress": progress}
+    seen: list[dict[str, str]] = []
+    async for frame in stream(client, execution):
+        if frame.get("event") == "execution.created":
+            await append_events(world, execution, Event("turn.completed", {"turn": 1}))
+        if frame.get("event") == "turn.completed":
+            async with world.gateway.database.transaction() as session:
+                await notify(session, LIVE_CHANNEL, json.dumps(update))
+        if frame.get("event") == "progress":
+            seen.append(frame)
+            await append_events(world, execution, Event("execution.completed"))
+    [frame] = seen
+    assert "id" not in frame
+    assert json.loads(frame["data"]) == {"turn": 1, **progress}
+
+
 async def test_text_that_comes_after_its_message_is_left_out(world: World, client: Client) -> None:
     execution = await execute(client, await make_task(client))
     seen: list[dict[str, str]] = []

@@ -96,3 +96,22 @@ def test_what_is_kept_is_printed_if_something_else_was_streamed(
         message = {"seq": seq, "role": "assistant"}
         timeline.print_event(StreamedEvent("message.appended", message, 4))
     assert printed.getvalue() == f"turn 1\nsomething else\n{WHOLE}\n"
+
+
+def test_progress_is_printed_when_it_reads_differently(
+    client: Client, ended: tuple[str, int], printed: io.StringIO
+) -> None:
+    call = {"turn": 1, "tool_call_id": "c", "name": "mcp__shop__order"}
+    parts: list[dict[str, Any]] = [
+        {"progress": 1, "total": 4, "message": "Packing"},
+        {"progress": 1.001, "total": 4, "message": "Packing"},
+        {"progress": 7},
+        {"message": "Packed"},
+        {},
+    ]
+    with Timeline(client, ended[0]) as timeline:
+        for part in parts:
+            timeline.print_event(StreamedEvent("progress", {**call, **part}))
+    assert printed.getvalue().splitlines() == [
+        f"  … mcp__shop__order: {text}" for text in ("25% Packing", "7", "Packed")
+    ]

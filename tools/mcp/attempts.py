@@ -17,7 +17,7 @@ import httpx2
 from domain.mcp_auth import Send
 from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
-from domain.tool_calls import OnStarted, ToolOutcome
+from domain.tool_calls import OnProgress, OnStarted, ToolOutcome
 from tools.limits import ToolLimits
 from tools.toolbox import Toolbox
 
@@ -102,9 +102,12 @@ class AttemptServers:
         """
         return await (await self._open()).list_tools(scope)
 
-    async def run(self, call: RemoteCall, *, on_started: OnStarted) -> ToolOutcome:
+    async def run(
+        self, call: RemoteCall, *, on_started: OnStarted, on_progress: OnProgress
+    ) -> ToolOutcome:
         """Run one call. A failure of the server is an error outcome."""
-        return await (await self._open()).run(call, on_started=on_started)
+        connections = await self._open()
+        return await connections.run(call, on_started=on_started, on_progress=on_progress)
 
     async def cancel(self, call: RemoteCall) -> None:
         """Ask the server to cancel the task of a call, if it has one."""

@@ -13,7 +13,15 @@ from domain.errors import McpServerError, PerdureError
 from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, ServerTools
 from domain.remote_waits import RemoteState, RemoteWait, is_task
-from domain.tool_calls import OnStarted, ProcessIdentity, ToolEffect, ToolOutcome
+from domain.text import harmless
+from domain.tool_calls import (
+    OnProgress,
+    OnStarted,
+    ProcessIdentity,
+    ToolEffect,
+    ToolOutcome,
+    ToolProgress,
+)
 from mcp_client.connections import Connection, open_connection
 from mcp_client.pool import HttpPool
 from mcp_client.tasks import CallResult, TaskState
@@ -98,9 +106,11 @@ class AttemptConnections:
 
     # --- calling ------------------------------------------------------------------------------
 
-    async def run(self, call: RemoteCall, *, on_started: OnStarted) -> ToolOutcome:
+    async def run(
+        self, call: RemoteCall, *, on_started: OnStarted, on_progress: OnProgress
+    ) -> ToolOutcome:
         """Run one call. A failure of the server is an error outcome."""
-        sent = _Announcement(on_started, call.tool)
+        sent = _Announcement(on_started, on_progress, call.tool)
         try:
             server = await self._servers.settings.resolve(
                 call.scope, call.tool.server, call.tool.server_id
@@ -169,13 +179,17 @@ class AttemptConnections:
         if is_task(state):
             if state.get("responses"):
                 await used.connection.task("update", state["task"], state["responses"])
-            return await used.connection.task("get", state["task"])
+            task = await used.connection.task("get", state["task"])
+            if task.status_message:
+                sent.on_progress(ToolProgress(message=harmless(task.status_message)))
+            return task
         await _require_unchanged(used.connection, call.tool)
         await sent.announce(used.process)
         return await used.connection.call_tool(
             call.tool.remote_name,
             call.input,
             seconds=CALL_SECONDS,
+            on_progress=sent.note_progress,
             request_state=state.get("request_state"),
             responses=state.get("responses"),
         )
@@ -253,10 +267,11 @@ async def _require_unchanged(connection: Connection, tool: PinnedTool) -> None:
 
 
 class _Announcement:
-    """Announces a call once, before it is sent."""
+    """Announces a call once, before it is sent, and then its progress."""
 
-    def __init__(self, on_started: OnStarted, tool: PinnedTool) -> None:
+    def __init__(self, on_started: OnStarted, on_progress: OnProgress, tool: PinnedTool) -> None:
         self._on_started = on_started
+        self.on_progress = on_progress
         self._is_read_only = tool.effect is ToolEffect.READ_ONLY
         self.is_sent = False
         self.has_failed = False
@@ -268,3 +283,9 @@ class _Announcement:
             await self._on_started(process)
             self.has_failed = False
         self.is_sent = True
+
+    async def note_progress(
+        self, progress: float, total: float | None, message: str | None
+    ) -> None:
+        """Pass on a notification of the server."""
+        self.on_progress(ToolProgress(progress, total, message and harmless(message)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.errors import McpServerError
 from domain.mcp_tools import RemoteCall, RemoteScope, RemoteTool, ServerTools
-from domain.tool_calls import OnStarted, ToolEffect, ToolOutcome
+from domain.tool_calls import OnProgress, OnStarted, ToolEffect, ToolOutcome, ToolProgress
 
 Answer = Callable[[dict[str, Any]], Awaitable[ToolOutcome]]
 
@@ -53,7 +53,9 @@ class InMemoryRemoteTools:
             for key, server in servers.items()
         ]
 
-    async def run(self, call: RemoteCall, *, on_started: OnStarted) -> ToolOutcome:
+    async def run(
+        self, call: RemoteCall, *, on_started: OnStarted, on_progress: OnProgress
+    ) -> ToolOutcome:
         try:
             server = self._server(call.tool.server)
         except McpServerError as error:
@@ -67,6 +69,7 @@ class InMemoryRemoteTools:
         if call.tool.effect is not ToolEffect.READ_ONLY:
             await on_started(None)
         server.calls.append(dict(call.input))
+        on_progress(ToolProgress(1.0, 2.0, "half"))
         return await server.answer(dict(call.input))
 
     async def cancel(self, call: RemoteCall) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from agent.interrupts import InterruptWatcher
+from domain.steps import ToolCall
+from domain.tool_calls import ToolProgress
 
 
 @dataclass(slots=True)
@@ -12,10 +14,14 @@ class StreamedText:
 
     deltas: list[str] = field(default_factory=list)
     event_seqs: list[int] = field(default_factory=list)
+    progress: list[tuple[int, str, ToolProgress]] = field(default_factory=list)
 
     def publish_text(self, turn: int, delta: str) -> None:
         del turn
         self.deltas.append(delta)
+
+    def publish_progress(self, turn: int, call: ToolCall, progress: ToolProgress) -> None:
+        self.progress.append((turn, call.name, progress))
 
     def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
         del is_settled

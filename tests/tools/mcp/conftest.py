@@ -15,7 +15,7 @@ from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, pin
 from domain.permissions import Permissions
 from domain.remote_waits import RemoteState
-from domain.tool_calls import ProcessIdentity, ToolOutcome
+from domain.tool_calls import ProcessIdentity, ToolOutcome, ToolProgress
 from runtime.outbound import Outbound
 from tests.node import NODE_HOME, PLACE
 from tools.limits import ToolLimits
@@ -34,6 +34,7 @@ class Attempt:
         self.tools: dict[str, PinnedTool] = {}
         self.started: list[ProcessIdentity | None] = []
         self.warnings: list[str] = []
+        self.progress: list[ToolProgress] = []
 
     async def pin(self) -> list[str]:
         """Pin all tools, as an execution does when it starts."""
@@ -49,7 +50,7 @@ class Attempt:
             self.started.append(process)
 
         call = RemoteCall(self.scope, self.tools[name], "toolu_1", tool_input, state)
-        return await self.servers.run(call, on_started=on_started)
+        return await self.servers.run(call, on_started=on_started, on_progress=self.progress.append)
 
 
 class Worker:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from starlette.middleware.base import BaseHTTPMiddleware
 
 TOKEN = "canary-71"
@@ -34,9 +34,10 @@ class Shop:
         response: Response = await call_next(request)
         return response
 
-    async def order(self, item: str) -> str:
+    async def order(self, item: str, context: Context[Any, Any]) -> str:
         """Order an item."""
         self.orders.append(item)
+        await context.report_progress(1, 4, f"Packing {item}")
         self.started.set()
         if self.hold:
             try:

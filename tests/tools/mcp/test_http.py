@@ -9,6 +9,7 @@ import pytest
 from domain.errors import McpServerError
 from domain.ids import new_id
 from domain.mcp_servers import ResolvedServer
+from domain.tool_calls import ToolProgress
 from runtime.outbound import Outbound
 from tests.api.conftest import serve_app
 from tests.tools.mcp.conftest import Worker
@@ -34,6 +35,7 @@ async def test_a_tool_is_called_with_the_headers_of_the_server(worker: Worker, s
     assert shop.orders == ["tea"]
     assert attempt.started == [None]
     assert set(shop.authorization) == {f"Bearer {TOKEN}"}
+    assert attempt.progress == [ToolProgress(1, 4, "Packing tea")]
 
 
 async def test_a_connection_is_used_again_by_the_same_user_only(worker: Worker, shop: Shop) -> None:
