@@ -6,6 +6,7 @@ from functools import partial
 from temporalio.client import Client
 
 from domain.json_schemas import SchemaEvaluator
+from domain.network import NetworkList
 from persistence.db.database import Database
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound, checked_url
@@ -49,6 +50,7 @@ def compose_services(
         settings=OperatorSettings(
             default_model=settings.model,
             working_directories=settings.working_directories,
+            network=NetworkList.parse(settings.network_allow),
             check_url=partial(checked_url, exemptions=outbound.exemptions),
         ),
         models=ModelCatalog(database),

@@ -67,6 +67,7 @@ class Activities(ExecutionActivities):
                 self._database,
                 run.execution_id,
                 default_model=self._services.settings.default_model,
+                network=self._services.settings.network,
             )
 
     @activity.defn(name="check_worker")

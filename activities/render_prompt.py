@@ -18,6 +18,7 @@ from domain.builtin_tools import BUILTIN_TOOLS
 from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
+from domain.network import NO_NETWORK, NetworkList
 from domain.permissions import Permissions
 from domain.templates import Rendered, render
 from domain.tool_calls import ToolSpec
@@ -30,9 +31,16 @@ NOT_SHARED = "This call was not run: the conversation was forked before it had a
 
 
 async def render_prompt(
-    database: Database, execution_id: UUID, *, default_model: str
+    database: Database,
+    execution_id: UUID,
+    *,
+    default_model: str,
+    network: NetworkList = NO_NETWORK,
 ) -> RenderPromptResult:
-    """Render the prompt, append it to the session and pin the prefix. A repeat changes nothing."""
+    """Render the prompt, append it to the session and pin the prefix. A repeat changes nothing.
+
+    `network` is what the operator allows.
+    """
     source = await prompts.find_source(database, execution_id)
     if source.is_pinned:
         return RenderPromptResult(last_message_seq=source.written_seq or source.last_seq)
@@ -40,7 +48,7 @@ async def render_prompt(
         definition = TaskDefinition.model_validate(source.definition)
     except ValidationError:
         return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
-    prefix = _prefix(source, definition, default_model=default_model)
+    prefix = _prefix(source, definition, default_model=default_model, network=network)
     if prefix is None:
         return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
     rendered = _render(source, definition)
@@ -77,7 +85,13 @@ def _missing_results(source: PromptSource) -> Sequence[Mapping[str, Any]]:
     return [result_block(use["id"], text, is_error=True) for use in tool_uses(source.last_answer)]
 
 
-def _prefix(source: PromptSource, definition: TaskDefinition, *, default_model: str) -> str | None:
+def _prefix(
+    source: PromptSource,
+    definition: TaskDefinition,
+    *,
+    default_model: str,
+    network: NetworkList,
+) -> str | None:
     """Return what the model receives as JSON, or None if the agent does not exist any more.
 
     A fork keeps the bytes that its origin pinned, unless it asks for another model.
@@ -88,7 +102,7 @@ def _prefix(source: PromptSource, definition: TaskDefinition, *, default_model: 
             return None
         # A subtask uses the model of its parent, unless it or its agent has another.
         fallback = source.delegating_model or default_model
-        return build_prefix(definition, agent, default_model=fallback)
+        return build_prefix(definition, agent, default_model=fallback, network=network)
     pinned, model = json.loads(source.forked_prefix), definition.sdk_options.model
     if model in (None, pinned["model"]):
         return source.forked_prefix
@@ -114,8 +128,17 @@ def _agent_part(source: PromptSource) -> AgentPart | None:
     return AgentPart(source.agent_prompt, source.agent_model)
 
 
-def build_prefix(definition: TaskDefinition, agent: AgentPart, *, default_model: str) -> str:
-    """Return the JSON of `domain.model_calls.Prefix` as it is stored and hashed."""
+def build_prefix(
+    definition: TaskDefinition,
+    agent: AgentPart,
+    *,
+    default_model: str,
+    network: NetworkList = NO_NETWORK,
+) -> str:
+    """Return the JSON of `domain.model_calls.Prefix` as it is stored and hashed.
+
+    `network` is what the operator allows.
+    """
     options = definition.sdk_options
     system_prompt = system_prompt_of(agent.system_prompt, definition.system_prompt)
     tools = [
@@ -130,6 +153,8 @@ def build_prefix(definition: TaskDefinition, agent: AgentPart, *, default_model:
         "options": _options(definition),
         "betas": [],
     }
+    if definition.network and (allowed := definition.network.parsed().intersection(network)):
+        prefix["network"] = allowed.texts()
     if options.mcp_servers:
         prefix["mcp"] = None  # the first segment lists their tools
     return json.dumps(prefix, default=dict)  # schemas hold read-only mappings

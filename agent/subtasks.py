@@ -11,6 +11,7 @@ from domain.errors import ToolInputError
 from domain.ids import new_id
 from domain.inherited_rules import common_rules, rules_for_tools
 from domain.limits import MAX_DELEGATIONS_PER_TURN, MAX_DEPTH, MAX_DESCENDANTS
+from domain.network import NetworkList
 from domain.permissions import Permissions
 from domain.steps import NewChild, Snapshot, ToolCall
 
@@ -77,6 +78,7 @@ def _make_child(
             "allowed_tools": permissions.allowed,
             "ask_tools": permissions.ask,
             "sdk_options": _choose_options(parent, subtask, agent),
+            **_choose_network(parent, agent),
         },
         budget_usd=None if budget is None else Decimal(str(budget)),
         agent_id=agent.slug if agent else None,
@@ -109,6 +111,14 @@ def _choose_options(parent: Snapshot, subtask: Subtask, agent: Agent | None) -> 
         # The parent's model may be that of its agent; a child without an agent keeps it.
         chosen.setdefault("model", parent.prefix.model)
     return chosen
+
+
+def _choose_network(parent: Snapshot, agent: Agent | None) -> dict[str, Any]:
+    """The hosts of the parent; the agent of the subtask can only narrow them."""
+    allowed = NetworkList.parse(parent.prefix.network)
+    if agent is not None and agent.network is not None:
+        allowed = allowed.intersection(NetworkList.parse(agent.network))
+    return {"network": {"allow": list(allowed.texts())}} if allowed else {}
 
 
 def _choose_tools(

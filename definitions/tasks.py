@@ -8,9 +8,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
 from domain.limits import DEFAULT_MAX_TURNS, Limits
+from domain.network import MAX_ENTRIES, MAX_ENTRY_CHARACTERS, NetworkList, parse_entry
 from domain.people import InputPolicy
 from domain.permissions import Permissions
 
@@ -72,6 +81,39 @@ class HumanInputPolicy(DefinitionModel):
     """What happens to a tool call that a crash interrupted and that may have had an effect."""
 
 
+NetworkText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_ENTRY_CHARACTERS),
+    AfterValidator(lambda text: str(parse_entry(text))),
+]
+"""An entry of a network list, in the form in which it is stored (`domain.network`)."""
+
+
+class NetworkPolicy(DefinitionModel):
+    """Which hosts the tools may connect to, within what the operator allows."""
+
+    allow: Annotated[
+        tuple[NetworkText, ...],
+        Field(
+            max_length=MAX_ENTRIES,
+            description="`api.example.com`, `*.example.org` (its subdomains only), `*` (every "
+            "host), an address or a network, each with or without a port: "
+            "`git.example.com:22`. Without a port, an entry opens ports 80 and 443.",
+            examples=[["api.example.com", "*.example.org:443", "git.example.com:22"]],
+        ),
+    ] = ()
+
+    def parsed(self) -> NetworkList:
+        """The entries, for checks."""
+        return NetworkList.parse(self.allow)
+
+
+NETWORK_DESCRIPTION = (
+    "The hosts that the tools may connect to, through a proxy. Null: no network. The operator's "
+    "setting PERDURE_NETWORK_ALLOW must contain them."
+)
+
+
 class TaskDefinition(DefinitionModel):
     """One version of a task."""
 
@@ -85,6 +127,7 @@ class TaskDefinition(DefinitionModel):
     disallowed_tools: tuple[str, ...] = ()
     sdk_options: SdkOptions = Field(default_factory=SdkOptions)
     working_directory_path: str | None = None
+    network: NetworkPolicy | None = Field(default=None, description=NETWORK_DESCRIPTION)
     generate_report: bool = False
     report_format: ReportFormat | None = None
     notification_config: dict[str, Any] | None = None

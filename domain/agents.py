@@ -43,6 +43,9 @@ class Agent:
     system_prompt: str
     model: str | None = None
     allowed_tools: tuple[str, ...] = ()
+    network: tuple[str, ...] | None = None
+    """The hosts of its ad-hoc work (`domain.network`); None: no network, and no limit for
+    subtasks that name it."""
     executor: AgentExecutor = "claude"
     capabilities: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()

@@ -44,6 +44,9 @@ class Prefix:
     mcp: Mapping[str, Any] | None = field(default_factory=dict)
     """The pinned tools of MCP servers (`domain.mcp_tools`); None until they are listed."""
 
+    network: Sequence[str] = ()
+    """The hosts that tools may connect to (`domain.network`); absent if there are none."""
+
     @property
     def is_pinned(self) -> bool:
         """Whether `tools` is complete."""

@@ -9,10 +9,8 @@ share an address.
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +20,9 @@ import httpx2
 
 from domain.addresses import MAX_URL_LENGTH, Exemptions, literal
 from domain.errors import AddressRefusedError, OutboundError
+from domain.network import NetworkList
+from runtime.network import NetworkGuard
+from runtime.resolution import Resolve, system_resolve
 
 TIMEOUT = timedelta(seconds=15)
 """Of a whole exchange, from the look-up to the last byte: Standard Webhooks suggests 15 to 30 s."""
@@ -35,11 +36,10 @@ FIRST_FREE_PORT, LAST_PORT = 1024, 65535
 
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 
-_LOOK_UPS = ThreadPoolExecutor(4, "look-up")
-"""Separate threads: a look-up can't be cancelled, and a user's name server may be slow. In the
-default executor, look-ups would delay model calls and files (chosen: four, as libuv has in all)."""
+FindAddresses = Callable[[httpx2.URL], Awaitable[Sequence[str]]]
+"""Checks a URL and returns the addresses, best first, to which its request may be sent.
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+Raises `AddressRefusedError` if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,6 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     is_cut: bool = False
-
-
-async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host name, best first, from the resolver of this machine.
-
-    Raises:
-        OutboundError: the name does not exist, or no name server answers.
-    """
-    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    try:
-        found = await asyncio.get_running_loop().run_in_executor(_LOOK_UPS, look_up)
-    except (OSError, UnicodeError) as error:
-        raise OutboundError(f"The host name {host} can't be resolved.") from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def checked_url(url: str, exemptions: Exemptions) -> httpx2.URL:
@@ -102,14 +88,38 @@ def _refusal(host: str) -> str:
     return f"{host} is not a public address. An operator can allow it with PERDURE_OUTBOUND_ALLOW."
 
 
+async def find_public_addresses(
+    url: httpx2.URL, *, exemptions: Exemptions, resolve: Resolve
+) -> Sequence[str]:
+    """Implement `FindAddresses`: public addresses, and those that are exempted."""
+    url = checked_url(str(url), exemptions)
+    addresses = await resolve(host := _host(url), _port(url))
+    permitted = [a for a in addresses if exemptions.permit(host, a)]
+    if not permitted:
+        raise AddressRefusedError(_refusal(host))
+    return permitted
+
+
+async def find_listed_addresses(
+    url: httpx2.URL, *, guard: NetworkGuard, allowed: NetworkList
+) -> Sequence[str]:
+    """Implement `FindAddresses` for tools: what the network of the execution allows."""
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise AddressRefusedError("The URL must start with https:// or http://.")
+    return await guard.pin(_host(url), _port(url), allowed)
+
+
+def _port(url: httpx2.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Connects only to addresses that were checked."""
 
     def __init__(
         self,
-        exemptions: Exemptions,
+        find_addresses: FindAddresses,
         *,
-        resolve: Resolve = system_resolve,
         verify: ssl.SSLContext | bool = True,
         keeps_connections: bool = False,
     ) -> None:
@@ -117,8 +127,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
         `keeps_connections`: for a transport that is used for one host only.
         """
-        self._exemptions = exemptions
-        self._resolve = resolve
+        self._find_addresses = find_addresses
         self._inner = httpx2.AsyncHTTPTransport(
             verify=verify,
             limits=httpx2.Limits(max_keepalive_connections=None if keeps_connections else 0),
@@ -131,22 +140,13 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             AddressRefusedError: no address of the host is permitted.
             httpx2.ConnectError: no permitted address answers.
         """
-        url = checked_url(str(request.url), self._exemptions)
-        *first, last = await self._permitted(url)
+        *first, last = await self._find_addresses(request.url)
         for address in first:
             try:
                 return await self._send(request, address)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 continue
         return await self._send(request, last)
-
-    async def _permitted(self, url: httpx2.URL) -> Sequence[str]:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        addresses = await self._resolve(host := _host(url), port)
-        permitted = [a for a in addresses if self._exemptions.permit(host, a)]
-        if not permitted:
-            raise AddressRefusedError(_refusal(host))
-        return permitted
 
     async def _send(self, request: httpx2.Request, address: str) -> httpx2.Response:
         pinned = httpx2.Request(
@@ -175,9 +175,10 @@ class Outbound:
     ) -> None:
         """`allow` is the setting PERDURE_OUTBOUND_ALLOW."""
         self.exemptions = Exemptions(allow)
-        self._resolve, self._verify = resolve, verify
+        self._find = partial(find_public_addresses, exemptions=self.exemptions, resolve=resolve)
+        self._verify = verify
         self._client = httpx2.AsyncClient(
-            transport=GuardedTransport(self.exemptions, resolve=resolve, verify=verify),
+            transport=GuardedTransport(self._find, verify=verify),
             follow_redirects=False,
             trust_env=False,
             headers={"User-Agent": "Perdure", "Accept-Encoding": "identity"},
@@ -253,9 +254,7 @@ class Outbound:
         Each request raises AddressRefusedError if the address is not allowed.
         """
         return httpx2.AsyncClient(
-            transport=GuardedTransport(
-                self.exemptions, resolve=self._resolve, verify=self._verify, keeps_connections=True
-            ),
+            transport=GuardedTransport(self._find, verify=self._verify, keeps_connections=True),
             follow_redirects=False,
             trust_env=False,
             headers={"User-Agent": "Perdure", **headers},

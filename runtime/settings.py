@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.network import NetworkList
+
 
 def _split_list(value: object) -> object:
     if not isinstance(value, str):
@@ -44,6 +46,10 @@ def _check_smtp_url(url: SecretStr) -> SecretStr:
     if url.get_secret_value() and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
         raise ValueError("use a URL such as smtp://user:password@host:587")
     return url
+
+
+def _check_network(entries: tuple[str, ...]) -> tuple[str, ...]:
+    return NetworkList.parse(entries).texts()
 
 
 GIB = 1024**3
@@ -255,6 +261,13 @@ class Settings(BaseSettings):
     outbound_allow: Listed = Field(
         default=(),
         description="Private hosts, addresses and networks that webhooks may reach.",
+    )
+
+    network_allow: Annotated[Listed, AfterValidator(_check_network)] = Field(
+        default=(),
+        description="Hosts that the network of tasks and agents may contain, such as "
+        "`api.example.com,*.example.org:443`; `*` means every public host. Private addresses have "
+        "to be listed themselves (`10.1.0.0/16:22`).",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.dispatch import StartRequest
 from domain.json_schemas import SchemaEvaluator
+from domain.network import NO_NETWORK, NetworkList
 from domain.schedules import Backfill
 from persistence.db.database import Database
 from persistence.db.live_updates import USERS_CHANNEL, notify
@@ -67,6 +68,8 @@ class OperatorSettings:
 
     default_model: str
     working_directories: Sequence[Path] = ()
+    network: NetworkList = NO_NETWORK
+    """What tools may connect to."""
     check_url: CheckUrl
     """Raises `AddressRefusedError` for a URL that the operator's settings do not allow."""
 

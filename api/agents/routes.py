@@ -16,6 +16,7 @@ from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
 from api.http.schemas import Read, from_row
+from definitions.tasks import NetworkPolicy
 from domain.agents import BUILT_IN_SLUGS, AgentExecutor
 from persistence.tables.definitions import AgentRow
 from services.definitions import agents
@@ -37,6 +38,7 @@ class AgentRead(Read):
     system_prompt: str
     model: str | None
     allowed_tools: list[str]
+    network: NetworkPolicy | None
     executor: AgentExecutor
     capabilities: list[str]
     tags: list[str]

@@ -79,7 +79,8 @@ async def page(
 def agent_of(row: AgentRow) -> Agent:
     """The stored agent."""
     lists = {column: tuple(getattr(row, column)) for column in _LISTS}
-    return read_as(Agent, row, **lists)
+    network = None if row.network is None else tuple(row.network["allow"])
+    return read_as(Agent, row, **lists, network=network)
 
 
 def find_built_in_row(slug: str) -> AgentRow | None:

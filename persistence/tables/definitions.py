@@ -146,6 +146,8 @@ class AgentRow(OwnedRow):
     system_prompt: Mapped[str]
     model: Mapped[str | None]
     allowed_tools: Mapped[list[str]]
+    network: Mapped[dict[str, Any] | None]
+    """The hosts of its ad-hoc work: `{"allow": [...]}`."""
     executor: Mapped[str]
     capabilities: Mapped[list[str]]
     tags: Mapped[list[str]]

@@ -169,6 +169,8 @@ class ToolCallRow(Row):
     host_id: Mapped[str | None]
     process_group: Mapped[int | None]
     process_started_ticks: Mapped[int | None] = mapped_column(BigInteger)
+    connections: Mapped[dict[str, Any] | None]
+    """What a call with network connected to (`domain.connections`)."""
     superseded_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]

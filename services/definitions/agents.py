@@ -23,7 +23,7 @@ from persistence.tables.definitions import AgentRow
 from services.caller import Caller
 from services.definitions.inputs import AgentCreate, AgentImport
 from services.definitions.resources import EditableResource
-from services.definitions.task_rules import tool_rule_problems
+from services.definitions.task_rules import network_problems, tool_rule_problems
 from services.definitions.updates import validate_fields
 from services.unit_of_work import UnitOfWork
 
@@ -70,9 +70,11 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
         return await dependents.find(work.session, row.user_id, self.entity, row.slug)
 
     async def check(self, work: UnitOfWork, row: AgentRow, body: AgentCreate) -> None:
-        """Check the tool rules, and that the slug of a new agent is free."""
-        del work, row
-        if problems := list(tool_rule_problems("allowed_tools", body.allowed_tools)):
+        """Check the tool rules, the hosts, and that the slug of a new agent is free."""
+        problems = list(tool_rule_problems("allowed_tools", body.allowed_tools))
+        if body.network is None or row.network != body.network.model_dump(mode="json"):
+            problems += network_problems(body.network, work.services.settings.network)
+        if problems:
             raise InvalidInputError("The agent is invalid; see errors.", problems)
         if body.agent_id in BUILT_IN_SLUGS:
             raise DuplicateNameError(
@@ -97,6 +99,7 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
             "model": row.model,
             "executor": row.executor,
             "allowed_tools": row.allowed_tools,
+            "network": row.network,
         }
 
     async def save(self, session: AsyncSession, row: AgentRow) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from definitions.tasks import SdkOptions, TaskDefinition
+from definitions.tasks import NetworkPolicy, SdkOptions, TaskDefinition
 from domain.agents import Agent, AgentExecutor
 from persistence.definitions import agents
 from persistence.executions.creation import Work
@@ -34,6 +34,8 @@ async def define_work(work: UnitOfWork, body: WorkBody, *, owner_id: UUID | None
     given = {f: getattr(body, f) for f in DEFINITION_FIELDS & WorkBody.model_fields.keys()}
     if body.allowed_tools is None:
         given["allowed_tools"] = agent.allowed_tools if agent else ()
+    if body.network is None:
+        given["network"] = _network_of(agent)
     template = body.prompt if body.variables else VERBATIM
     definition = TaskDefinition(**given, prompt_template=template)
     definition = await task_rules.check_definition(work, definition, owner_id=user_id)
@@ -68,9 +70,17 @@ def define_turn(agent: Agent | None, options: dict[str, Any] | None, content: st
         prompt_template=VERBATIM,
         agent_id=agent.slug if agent else None,
         allowed_tools=agent.allowed_tools if agent else (),
+        network=_network_of(agent),
         sdk_options=SdkOptions.model_validate(options or {}),
     )
     return Work(definition=definition, title=make_title(content), is_inline=True)
+
+
+def _network_of(agent: Agent | None) -> NetworkPolicy | None:
+    """The network of an agent's own work."""
+    if agent is None or agent.network is None:
+        return None
+    return NetworkPolicy(allow=agent.network)
 
 
 async def read_work(session: AsyncSession, row: ExecutionRow) -> Work:

@@ -7,10 +7,11 @@ from functools import cache
 from typing import TypeVar
 from uuid import UUID
 
-from definitions.tasks import TaskDefinition
+from definitions.tasks import NetworkPolicy, TaskDefinition
 from domain import cron, pricing, rule_problems, working_directories
 from domain.agents import BUILT_IN_SLUGS, Agent
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError
+from domain.network import NetworkList
 from domain.schedules import TaskSchedule
 from domain.templates import MOST_PLACEHOLDERS
 from domain.tool_groups import group_named
@@ -123,6 +124,15 @@ def _definition_problems(
         path, roots = definition.working_directory_path, settings.working_directories
         if found := working_directories.problem(path, roots):
             yield body_problem("working_directory_path", found)
+    yield from network_problems(definition.network, settings.network)
+
+
+def network_problems(policy: NetworkPolicy | None, operator: NetworkList) -> Iterator[FieldProblem]:
+    """Yield a problem for each host that the operator does not allow."""
+    entries = policy.parsed().entries if policy else ()
+    for index, entry in enumerate(entries):
+        if found := operator.excess_problem(entry):
+            yield FieldProblem(("body", "network", "allow", index), found, "network_not_allowed")
 
 
 def _tool_problems(task: TaskDefinition) -> Iterator[FieldProblem]:
@@ -204,6 +214,9 @@ def passed_on_problems(definition: TaskDefinition) -> Iterator[FieldProblem]:
     if definition.working_directory_path is not None:
         hint = "What is public cannot use a directory of the host; remove this field."
         yield body_problem("working_directory_path", hint)
+    if definition.network is not None:
+        hint = "What is public cannot open the network for other users; remove this field."
+        yield body_problem("network", hint)
 
 
 def require_schedule(row: TaskRow) -> TaskSchedule:

@@ -5,7 +5,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from definitions.tasks import HumanInputPolicy, ReportFormat, SdkOptions, Usd
+from definitions.tasks import (
+    NETWORK_DESCRIPTION,
+    HumanInputPolicy,
+    NetworkPolicy,
+    ReportFormat,
+    SdkOptions,
+    Usd,
+)
 from domain.schedules import OverlapPolicy
 from domain.states import ExecutionStatus
 from services.definitions.inputs import AgentId, Name, Path, Prompt, Tags, Tools
@@ -100,6 +107,10 @@ class WorkBody(ExecuteBody):
     disallowed_tools: Tools = ()
     sdk_options: SdkOptions = Field(default_factory=SdkOptions)
     working_directory_path: Path | None = None
+    network: Annotated[
+        NetworkPolicy | None,
+        Field(description=f"{NETWORK_DESCRIPTION} The default is that of the agent."),
+    ] = None
     generate_report: bool = False
     report_format: ReportFormat | None = None
     notification_config: dict[str, Any] | None = None

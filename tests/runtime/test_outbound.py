@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from domain.errors import AddressRefusedError, OutboundError
-from runtime.outbound import Outbound, Resolve, system_resolve
+from runtime.outbound import Outbound
+from runtime.resolution import Resolve, system_resolve
 from tests.runtime.receiver import answer, certificate_for, dripping, receiving
 
 SHORT = timedelta(seconds=0.3)
