@@ -348,3 +348,28 @@ async def test_tools_that_are_not_passed_on_are_not_offered_for_approval(runner:
     definition = (await (await only_child(run)).row()).definition
     assert definition["allowed_tools"] == ["list_files"]
     assert definition["ask_tools"] == ["list_files(secret/**)"]
+
+
+async def test_a_subtask_reaches_what_its_parent_and_its_agent_may(runner: Runner) -> None:
+    runner.executions.agents = {
+        slug: Agent(slug, slug, "", "You read.", allowed_tools=("ask_user",), network=network)
+        for slug, network in {
+            "narrow": ("api.example.com:443", "other.example"),
+            "closed": (),
+            "open": None,
+        }.items()
+    }
+    calls = [delegate({"text": "x"}, agent_id=slug) for slug in ("narrow", "closed", "open")]
+    run = await runner.run_to_completion(
+        {"tool_use": [*calls, delegate({"text": "x"})]},
+        LAST_RESULT,
+        allowed_tools=["delegate", "ask_user"],
+        network={"allow": ["*.example.com"]},
+    )
+    children = [runner.executions.by_id[child.id] for child in await run.children()]
+    assert [child.prefix and list(child.prefix.network) for child in children] == [
+        ["api.example.com:443"],
+        [],
+        ["*.example.com"],
+        ["*.example.com"],
+    ]

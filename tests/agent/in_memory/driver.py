@@ -21,6 +21,7 @@ from domain.errors import AlreadyAnsweredError
 from domain.events import Event
 from domain.ids import new_id
 from domain.model_calls import Prefix
+from domain.network import NetworkList
 from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import NewMessage, Signal
@@ -122,7 +123,12 @@ class Runner:
     def _render_prompt(self, execution: StoredExecution) -> None:
         """Pin what the model will see, and write the prompt."""
         definition = TaskDefinition.model_validate(execution.definition)
-        prefix = build_prefix(definition, AgentPart(), default_model="claude-opus-5-5")
+        prefix = build_prefix(
+            definition,
+            AgentPart(),
+            default_model="claude-opus-5-5",
+            network=NetworkList.parse(["*"]),
+        )
         execution.prefix = Prefix(**json.loads(prefix))
         execution.prefix_sha256 = hashlib.sha256(prefix.encode()).digest()
         messages = execution.session.messages
