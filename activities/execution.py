@@ -25,7 +25,7 @@ from domain.errors import ResetRefusedError
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission
 from services.caller import Caller
-from services.executions import finishing
+from services.plans import generation
 from services.scheduling.scheduled_runs import start_scheduled
 from services.unit_of_work import Services
 
@@ -92,10 +92,10 @@ class Activities(ExecutionActivities):
     @activity.defn(name="finish")
     async def finish(self, given: FinishInput) -> FinishResult:
         """Write the terminal status."""
-        run = given.run
-        async with self._record_refused_resets(run), self._database.transaction() as session:
-            end = await finishing.finish(
-                session,
+        run, engine = given.run, Caller.engine()
+        async with self._record_refused_resets(run), self._services.transaction(engine) as work:
+            end = await generation.finish(
+                work,
                 run.execution_id,
                 current_run(run),
                 status=given.status,

@@ -1,17 +1,20 @@
 """Routes of plans: steps that depend on each other, and run as one."""
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
+from api.executions.waiting import ACCEPTED, Wait, start_and_wait
+from api.http.bodies import JsonBody
 from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.plans.schemas import PlanQuery, PlanRead, PlanSummaryRead, render_plan, render_summary
 from persistence.plans import plans as stored_plans
-from services.plans import plans
-from services.plans.inputs import PlanCreate, PlanUpdate
+from services.plans import generation, plans
+from services.plans.inputs import PlanCreate, PlanGenerate, PlanUpdate
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 
@@ -24,6 +27,19 @@ async def list_plans(call: Called, query: Annotated[PlanQuery, Query()]) -> Resp
         page = await stored_plans.page(session, user_id, query.status, query.window())
         listed = await stored_plans.describe_listed(session, page.rows)
     return render_items(call, query, page, [render_summary(call, plan) for plan in listed])
+
+
+@router.post("/generate", status_code=202, responses=ACCEPTED)
+async def generate_plan(
+    call: Called, body: Annotated[PlanGenerate, Depends(JsonBody(PlanGenerate))], wait: Wait = 0
+) -> Response:
+    """Let Claude write a plan for a goal.
+
+    The response is the execution that writes it. When it is completed, `result_data.plan_id` is the
+    plan, a draft to read, change and start. Steps that are invalid are returned to Claude; if they
+    stay invalid, the execution fails with `output_invalid`.
+    """
+    return await start_and_wait(call, partial(generation.generate_plan, body=body), wait)
 
 
 routes = ResourceRoutes(router, "plan", PlanRead, render_plan, "/{plan_id}", path_key("plan_id"))

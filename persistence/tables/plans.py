@@ -1,6 +1,7 @@
 """Tables of plans and their steps. What runs is an execution: one of the plan, one of each step."""
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, text
@@ -56,3 +57,17 @@ class PlanStepRow(Row):
     execution_id: Mapped[UUID | None] = mapped_column(ForeignKey("executions.id"))
     reported_status: Mapped[str | None]
     """The status of that execution in the newest event of the plan about this step."""
+
+
+class PlanGenerationRow(Row):
+    """An execution in which Claude writes a plan, and the plan that came of it."""
+
+    __tablename__ = "plan_generations"
+
+    execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"), primary_key=True)
+    plan_id: Mapped[UUID | None]
+    """Empty until the execution is completed. The plan may have been deleted since."""
+    request: Mapped[dict[str, Any]]
+    """The body of the request (`services.plans.inputs.PlanGenerate`)."""
+    corrections: Mapped[int] = mapped_column(default=0)
+    """How often an invalid plan was returned to the model."""

@@ -13,6 +13,7 @@ from persistence.definitions import tasks
 from persistence.executions.creation import Start
 from persistence.executions.planned_work import ARCHIVED_AT
 from persistence.ledger import budgets
+from persistence.plans import generations
 from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work
 from services.executions.access import own_execution
@@ -28,7 +29,9 @@ async def retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> Execut
         ExecutionActiveError: it has not ended.
         ConflictError: its task is inactive or deleted.
     """
-    return await start_execution(work, await check_retry(work, execution_id, body))
+    row = await start_execution(work, await check_retry(work, execution_id, body))
+    await generations.copy(work.session, execution_id, row.id)
+    return row
 
 
 async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> Start:

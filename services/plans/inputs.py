@@ -11,6 +11,12 @@ from services.definitions.inputs import AgentId, Name, Prompt
 from services.definitions.updates import partial_of
 from services.field_types import Body, Text
 
+MOST_GENERATED = 100
+"""Steps that Claude may write (chosen: an answer of some 30,000 tokens)."""
+
+MOST_OFFERED = 50
+"""Agents that a request for a plan describes (chosen: a page of the prompt)."""
+
 StepKey = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY, pattern=KEY)]
 
 
@@ -54,3 +60,25 @@ class PlanUpdate(Body):
     Steps that run or are completed must stay as they are. New definitions of failed and cancelled
     steps apply when these are retried.
     """
+
+
+class PlanGenerate(Body):
+    """A goal for which Claude writes the steps of a plan, and what the plan is to be like.
+
+    `agents` are those that may do the steps; the default is every agent of yours. `max_budget_usd`
+    limits what writing the plan costs, `budget_usd` what the plan costs later.
+    """
+
+    goal: Annotated[str, Field(min_length=1, max_length=10_000, pattern=r"\S")]
+    title: Name | None = None
+    """Empty: Claude writes it."""
+    agents: Annotated[tuple[AgentId, ...], Field(min_length=1, max_length=MOST_OFFERED)] | None = (
+        None
+    )
+    max_steps: Annotated[int, Field(ge=1, le=MOST_GENERATED)] = 20
+    agent_id: AgentId = "planner"
+    """Who writes the plan."""
+    max_budget_usd: Usd | None = None
+    approval_required: bool = True
+    budget_usd: Usd | None = None
+    max_parallel: Annotated[int, Field(ge=1, le=MOST_STEPS)] | None = None

@@ -278,6 +278,7 @@ BODIES: dict[str, Any] = {
     "POST /api-keys": {"name": "one more"},
     "POST /plans": PLAN,
     "PATCH /plans/{plan_id}": {"goal": "changed"},
+    "POST /plans/generate": {"goal": "Know what happened."},
     "PATCH /admin/users/{user_id}": {"max_concurrent_executions": 5},
 }
 """A body that each route takes, by its method and path."""

@@ -1,0 +1,110 @@
+"""Claude writes a plan: valid steps become a draft, invalid ones are returned to Claude."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from domain.plan_generation import MOST_CORRECTIONS
+from domain.states import ExecutionStatus
+from tests.engine.driver import Run, script
+from tests.workflows.system import System
+
+GENERATE = "/api/v1/plans/generate"
+
+FETCH: dict[str, Any] = {
+    "key": "fetch",
+    "title": "Fetch",
+    "prompt": "Fetch.",
+    "agent_id": None,
+    "depends_on": [],
+}
+WRITE = {
+    "key": "write",
+    "title": "Write",
+    "prompt": "Sum up {{ steps.fetch.result }}.",
+    "agent_id": "documenter",
+    "depends_on": ["fetch"],
+}
+
+
+def answer(*steps: dict[str, Any]) -> dict[str, Any]:
+    """A turn in which the model writes these steps."""
+    return {"text": json.dumps({"title": "Weekly summary", "steps": steps})}
+
+
+async def generate(system: System, *turns: dict[str, Any], **fields: Any) -> Run:
+    """The ended execution in which a plan was to be written."""
+    goal = f"Know what happened.\n\n{script(*turns)}"
+    response = await system.client.post(GENERATE, json={"goal": goal, **fields})
+    assert response.status_code == 202, response.text
+    run = system.engine.run(UUID(response.json()["id"]))
+    await run.wait_for_end()
+    return run
+
+
+async def read_plan(system: System, run: Run) -> dict[str, Any]:
+    result = (await run.row()).result_data or {}
+    response = await system.client.get(f"/api/v1/plans/{result['plan_id']}")
+    assert response.status_code == 200, response.text
+    plan: dict[str, Any] = response.json()
+    return plan
+
+
+async def test_the_result_is_a_draft_to_approve(system: System) -> None:
+    run = await generate(system, answer(FETCH, WRITE), budget_usd=3, max_parallel=2)
+    plan = await read_plan(system, run)
+    assert (plan["status"], plan["title"]) == ("draft", "Weekly summary")
+    assert plan["goal"].startswith("Know what happened.")
+    assert (plan["approval_required"], plan["budget_usd"], plan["max_parallel"]) == (True, 3, 2)
+    assert plan["batches"] == [["fetch"], ["write"]]
+    assert plan["steps"][1]["agent_id"] == "documenter"
+
+
+async def test_the_agents_are_offered_with_their_capabilities(system: System) -> None:
+    run = await generate(system, answer(FETCH), agents=["documenter", "tester"])
+    prompt = (await run.blocks())[0][1][0]["text"]
+    assert "- tester: " in prompt
+    assert "Capabilities: " in prompt
+    assert "- researcher: " not in prompt
+    assert "at most 20 steps" in prompt
+
+
+async def test_invalid_steps_are_returned_to_the_model(system: System) -> None:
+    cycle = {**FETCH, "depends_on": ["write"]}
+    unknown = {**WRITE, "agent_id": "poet", "depends_on": ["fetch", "fetsch"]}
+    run = await generate(system, answer(cycle, WRITE), answer(FETCH, unknown), answer(FETCH, WRITE))
+    asked = [blocks[0]["text"] for role, blocks in await run.blocks() if role == "user"][1:]
+    assert "depend on each other: " in asked[0]
+    assert "- steps[1].agent_id: There is no agent 'poet'" in asked[1]
+    assert (await read_plan(system, run))["batches"] == [["fetch"], ["write"]]
+
+
+async def test_steps_that_stay_invalid_fail_the_execution(system: System) -> None:
+    turn = {**answer({**FETCH, "depends_on": ["gone"]}), "repeat": 9}
+    run = await generate(system, turn)
+    row = await run.row()
+    assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "output_invalid")
+    assert "steps[0].depends_on[0]: There is no step 'gone'" in (row.error_message or "")
+    assert len(await run.model_calls()) == 1 + MOST_CORRECTIONS
+    assert "plan_id" not in (row.result_data or {})
+
+
+async def test_too_many_steps_are_refused(system: System) -> None:
+    run = await generate(system, answer(FETCH, WRITE), answer(FETCH), max_steps=1)
+    assert (await read_plan(system, run))["batches"] == [["fetch"]]
+
+
+async def test_a_retry_writes_another_plan(system: System) -> None:
+    first = await generate(system, answer(FETCH))
+    response = await system.client.post(f"/api/v1/task-executions/{first.id}/retry")
+    assert response.status_code == 202, response.text
+    second = system.engine.run(UUID(response.json()["id"]))
+    await second.wait_for_end()
+    plans = [await read_plan(system, run) for run in (first, second)]
+    assert plans[0]["id"] != plans[1]["id"]
+
+
+async def test_an_unknown_agent_is_refused(system: System) -> None:
+    response = await system.client.post(GENERATE, json={"goal": "x", "agents": ["poet"]})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["body", "agents", 0]
