@@ -103,7 +103,7 @@ def input_request(row: InputRequestRow) -> Links:
 def plan(plan_id: UUID, execution_id: UUID | None, *, is_active: bool) -> Links:
     """Links of a plan; `execution_id` is its newest run. Only an active plan can be cancelled."""
     path = f"{BASE}/plans/{plan_id}"
-    links = {"self": path}
+    links = {"self": path, "graph": f"{path}/graph.svg", "report": f"{path}/report"}
     if execution_id is None:
         return {**links, "start": f"{path}/start"}
     run = execution_path(execution_id)

@@ -13,7 +13,7 @@ from domain.report_facts import Excerpt
 class PlanStepFacts:
     """A step, and how its newest execution ended; `state` is its status, or `draft`.
 
-    `batch` counts from 1. `cost_usd` includes its subtasks, but not earlier executions.
+    `batch` counts from 0. `cost_usd` includes neither its subtasks nor earlier executions.
     """
 
     key: str
@@ -31,16 +31,14 @@ class PlanStepFacts:
     result: Excerpt | None
     error_code: str | None
     error_message: str | None
-    url: str | None = None
-    """The page of its execution, if the address of the service is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFacts:
     """A plan and its steps in their order, at `read_at`.
 
-    `cost_usd` is the cost of all its executions, with those that were retried. The critical path
-    holds the keys of the chain of steps that takes longest.
+    `cost_usd` is the cost of all its executions, with subtasks and those that were retried. The
+    critical path holds the keys of the chain of steps that takes longest.
     """
 
     plan_id: UUID

@@ -1,4 +1,4 @@
-"""How Claude is asked to write the steps of a plan, and told which of them are invalid."""
+"""How Claude is asked to write the steps of a plan, and to correct those that are invalid."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType

@@ -37,14 +37,8 @@ from reports.transcript import excerpt_node
 SMALLEST_SCALE = 0.5
 """In print, a graph that had to be smaller than this is shown as marks by batch (chosen)."""
 
-RESULT_CHARS = 2_000
-"""Of the result of a step in the report: half a page (chosen). Its execution has the whole."""
-
 NOTE_CHARS = 120
 """Of the longest path beside a heading: one line (chosen)."""
-
-MAX_RESULTS = 100
-"""Steps whose results a report quotes, the last ones of the plan (chosen: 200 kB)."""
 
 
 def plan_to_json(plan: PlanFacts) -> dict[str, Any]:
@@ -87,7 +81,7 @@ def _facts(plan: PlanFacts) -> Iterator[Fact]:
     counts = Counter(step.state for step in plan.steps)
     failed = f"{counts['failed']} failed" if counts["failed"] else ""
     yield Fact("Completed", f"{counts['completed']} of {len(plan.steps)} steps", failed)
-    batches = max((step.batch for step in plan.steps), default=0)
+    batches = max((step.batch + 1 for step in plan.steps), default=0)
     yield Fact(
         "Batches", str(batches), f"longest path: {count_of(len(plan.critical_path), 'step')}"
     )
@@ -133,7 +127,7 @@ def _list_batches(plan: PlanFacts) -> Node:
     items = []
     for number in sorted(batches):
         lines = [wrap("item", paragraph(*_describe_step(step))) for step in batches[number]]
-        title = paragraph(wrap("strong", f"Batch {number}"))
+        title = paragraph(wrap("strong", f"Batch {number + 1}"))
         items.append(wrap("item", title, Node("ul", lines)))
     return Node("ol", items, level=1)
 
@@ -150,7 +144,7 @@ def _failures(plan: PlanFacts) -> Iterator[ReportSection]:
         return
     rows = [
         (
-            _link_step(step),
+            code(step.key),
             text(code_to_words(step.error_code or "")),
             text(step.error_message or ""),
         )
@@ -160,25 +154,20 @@ def _failures(plan: PlanFacts) -> Iterator[ReportSection]:
     yield ReportSection("failures", "Failures", body, [text(str(len(failed)))])
 
 
-def _link_step(step: PlanStepFacts) -> Node:
-    """The key, as a link to the page of the step's execution."""
-    return code(step.key) if step.url is None else Node("link", [code(step.key)], href=step.url)
-
-
 def _results(plan: PlanFacts) -> Iterator[ReportSection]:
     found = [step for step in plan.steps if step.result is not None]
     if not found:
         return
     body: list[Node] = []
-    for step in found[-MAX_RESULTS:]:
+    for step in found:
         if step.result is None:
             continue
         result = excerpt_node("prose", step.result)
         body.append(
             Node("fold", [result], title=[text(step.title)], brief=[_heading(step), result])
         )
-    shown = count_of(min(len(found), MAX_RESULTS), "result")
-    note = shown if len(found) <= MAX_RESULTS else f"the last {shown} of {len(found)}"
+    completed = sum(step.state == "completed" for step in plan.steps)
+    note = f"{len(found)} of {count_of(completed, 'completed step')}"
     yield ReportSection("results", "Results", body, [text(note)])
 
 
@@ -189,8 +178,8 @@ def _heading(step: PlanStepFacts) -> Node:
 def _steps(plan: PlanFacts) -> ReportSection:
     rows = [
         (
-            str(step.batch),
-            _link_step(step),
+            str(step.batch + 1),
+            code(step.key),
             text(step.title),
             status(step.state),
             text(step.agent_id or step.executor),
@@ -204,7 +193,11 @@ def _steps(plan: PlanFacts) -> ReportSection:
     body = [table("Steps", head, rows, align="rllllrr", wide=2, foot=foot)]
     retried = plan.cost_usd - sum((s.cost_usd for s in plan.steps), plan.cost_usd * 0)
     if retried > 0:
-        body.append(muted(f"{format_money(retried)} of it for executions that were retried."))
+        body.append(
+            muted(
+                f"{format_money(retried)} of it for subtasks, and for executions that were retried."
+            )
+        )
     return ReportSection("steps", "Time and cost", body)
 
 

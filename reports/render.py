@@ -17,7 +17,7 @@ from domain.text import clean
 from reports.document import build_document
 from reports.model import ReportContent
 from reports.nodes import Document
-from reports.plan_document import build_plan_document, plan_to_json
+from reports.plan_document import build_plan_document, graph_of, plan_to_json
 
 
 def _html(document: Document) -> bytes:
@@ -107,6 +107,13 @@ def render_plan(plan: PlanFacts, report_format: str) -> bytes:
     """
     chosen = format_of(report_format)
     return _write(chosen, plan_to_json(plan), lambda: build_plan_document(plan))
+
+
+def draw_plan(plan: PlanFacts) -> bytes:
+    """The graph of a plan as an SVG of its own, in light or dark colours."""
+    from reports.writers.html import render_drawing  # noqa: PLC0415 - as above
+
+    return render_drawing(graph_of(plan))
 
 
 def _write(chosen: Format, content: Mapping[str, Any], build: Callable[[], Document]) -> bytes:

@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -12,7 +13,16 @@ from api.http.rendering import render_items
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.plans.schemas import PlanQuery, PlanRead, PlanSummaryRead, render_plan, render_summary
+from api.reports.rendering import (
+    DRAWING_RESPONSES,
+    FILE_RESPONSES,
+    FormatName,
+    render_plan_drawing,
+    render_plan_file,
+)
 from persistence.plans import plans as stored_plans
+from persistence.reporting.plan_source import read_plan_facts
+from reports.render import format_of
 from services.plans import generation, plans
 from services.plans.inputs import PlanCreate, PlanGenerate, PlanUpdate
 
@@ -40,6 +50,26 @@ async def generate_plan(
     stay invalid, the execution fails with `output_invalid`.
     """
     return await start_and_wait(call, partial(generation.generate_plan, body=body), wait)
+
+
+@router.get("/{plan_id}/report", response_class=Response, responses=FILE_RESPONSES)
+async def get_plan_report(call: Called, plan_id: UUID, name: FormatName = None) -> Response:
+    """Get a report of a plan as it is now: goal, graph, results, time, cost and failures."""
+    format_name = name or "html"
+    format_of(format_name)
+    async with call.gateway.database.reading() as session:
+        plan = await plans.get_plan(session, call.caller, plan_id)
+        facts = await read_plan_facts(session, plan)
+    return await render_plan_file(call, facts, format_name)
+
+
+@router.get("/{plan_id}/graph.svg", response_class=Response, responses=DRAWING_RESPONSES)
+async def get_plan_graph(call: Called, plan_id: UUID) -> Response:
+    """Get a picture of the steps of a plan, their dependencies and their states."""
+    async with call.gateway.database.reading() as session:
+        plan = await plans.get_plan(session, call.caller, plan_id)
+        facts = await read_plan_facts(session, plan)
+    return await render_plan_drawing(call, facts)
 
 
 routes = ResourceRoutes(router, "plan", PlanRead, render_plan, "/{plan_id}", path_key("plan_id"))

@@ -1,6 +1,6 @@
 """Routes of reports: list them, read them as they are stored, download them in any format."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -9,7 +9,7 @@ from api.http.paging import Listing, ListQuery
 from api.http.rendering import render_items
 from api.http.request_context import Called
 from api.http.responses import single
-from api.reports.rendering import render_file
+from api.reports.rendering import FILE_RESPONSES, FormatName, render_file
 from api.reports.schemas import (
     ReportItem,
     ReportRead,
@@ -26,22 +26,6 @@ from reports.render import format_of
 from services.field_types import Moment
 
 router = APIRouter(tags=["reports"])
-
-FormatName = Annotated[
-    str | None,
-    Query(alias="format", max_length=40, description="html, pdf, json or markdown."),
-]
-_FILE: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The file.",
-        "content": {
-            "text/html": {"schema": {"type": "string"}},
-            "application/pdf": {"schema": {"type": "string", "format": "binary"}},
-            "application/json": {},
-            "text/markdown": {"schema": {"type": "string"}},
-        },
-    }
-}
 
 
 class ReportQuery(ListQuery):
@@ -72,7 +56,7 @@ async def get_report(call: Called, report_id: UUID) -> Response:
     return single(call.request, render_report(found))
 
 
-@router.get("/reports/{report_id}/download", response_class=Response, responses=_FILE)
+@router.get("/reports/{report_id}/download", response_class=Response, responses=FILE_RESPONSES)
 async def download_report(call: Called, report_id: UUID, name: FormatName = None) -> Response:
     """Download a report; without `format` in the format that its task specifies."""
     if name is not None:

@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 
 from domain.text import harmless
 from reports import palette
+from reports.charts import Chart
 from reports.nodes import Document, Node
 from reports.templating import environment
 from reports.text import PAGE_DEPTH, expand_text
@@ -23,6 +24,12 @@ def render_html(document: Document) -> bytes:
     template = environment().get_template("report.html.j2")
     page = template.render(document=document, css=_css(), policy=POLICY, write=_write_markup)
     return page.encode()
+
+
+def render_drawing(chart: Chart) -> bytes:
+    """A chart as an SVG file, with the style sheet of the page."""
+    width = "100%" if chart.size is None else str(chart.size[0])
+    return f"{chart.draw(width, style=_css())}\n".encode()
 
 
 @cache

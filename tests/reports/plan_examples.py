@@ -32,7 +32,7 @@ def make_step(
         key=key,
         title=title,
         state=state,
-        batch=batch,
+        batch=batch - 1,
         depends_on=tuple(depends_on),
         executor="claude",
         agent_id="researcher",

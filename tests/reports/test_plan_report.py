@@ -1,7 +1,6 @@
 """The report of a plan in every format."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -42,13 +41,6 @@ def test_markdown_lists_the_steps_by_batch() -> None:
     first = lines.index("1. **Batch 1**")
     assert lines[first + 2] == "   - `collect` Collect the reports of all branches: completed"
     assert "   - `print` Print it: cancelled, after translate" in lines
-
-
-def test_a_step_links_to_the_page_of_its_execution() -> None:
-    plan = plan_examples.ordinary()
-    url = "https://perdure.example/executions/1"
-    linked = replace(plan, steps=[replace(step, url=url) for step in plan.steps])
-    assert read_page(render_plan(linked, "html")).links.count(url) == len(plan.steps) + 1
 
 
 @pytest.mark.parametrize("length", [50, 200])
