@@ -12,7 +12,7 @@ from domain.plan_facts import PlanFacts, PlanStepFacts
 from domain.plans import DRAFT, PlanGraph
 from domain.report_facts import Excerpt
 from domain.states import ExecutionStatus
-from persistence.plans.plans import LoadedPlan, RunState
+from persistence.plans.plans import ExecutionState, LoadedPlan
 from persistence.tables.plans import PlanStepRow
 
 GOAL_CHARS = 4_000
@@ -102,7 +102,7 @@ class _StepFacts:
         )
 
 
-def _milliseconds(state: RunState | None) -> int | None:
+def _milliseconds(state: ExecutionState | None) -> int | None:
     if state is None or state.seconds is None:
         return None
     return round(state.seconds * 1000)
