@@ -22,6 +22,7 @@ from domain.network import NO_NETWORK, NetworkList
 from domain.permissions import Permissions
 from domain.templates import Rendered, render
 from domain.tool_calls import ToolSpec
+from domain.tool_rules import WEB_TOOLS
 from persistence.db.database import Database
 from persistence.executions import prompts
 from persistence.executions.prompts import PromptSource
@@ -141,9 +142,10 @@ def build_prefix(
     """
     options = definition.sdk_options
     system_prompt = system_prompt_of(agent.system_prompt, definition.system_prompt)
+    allowed = definition.allowed_network.intersection(network)
     tools = [
         {"name": spec.name, "description": spec.description, "input_schema": spec.input_schema}
-        for spec in offered_tools(definition.permissions)
+        for spec in offered_tools(definition.permissions, allowed)
     ]
     prefix = {
         "model": options.model or agent.model or default_model,
@@ -153,17 +155,21 @@ def build_prefix(
         "options": _options(definition),
         "betas": [],
     }
-    if definition.network and (allowed := definition.network.parsed().intersection(network)):
+    if allowed:
         prefix["network"] = allowed.texts()
     if options.mcp_servers:
         prefix["mcp"] = None  # the first segment lists their tools
     return json.dumps(prefix, default=dict)  # schemas hold read-only mappings
 
 
-def offered_tools(permissions: Permissions) -> Sequence[ToolSpec]:
+def offered_tools(permissions: Permissions, network: NetworkList) -> Sequence[ToolSpec]:
     """Return the tools that the definition offers to the model, in a fixed order."""
     known = {**BUILTIN_TOOLS, **ENGINE_TOOLS}
-    return [spec for name, spec in known.items() if permissions.offers(name)]
+    return [
+        spec
+        for name, spec in known.items()
+        if permissions.offers(name) and (network or name not in WEB_TOOLS)
+    ]
 
 
 def _options(definition: TaskDefinition) -> dict[str, Any]:

@@ -30,6 +30,8 @@ from domain.steps import (
 from domain.text import clean
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolSpec
 from domain.tool_decisions import decide
+from domain.tool_rules import WEB_TOOLS
+from domain.web_calls import SET_NETWORK, effect_of
 
 FindAgents = Callable[[Collection[str]], Awaitable[Mapping[str, Agent]]]
 """`Record.find_agents`."""
@@ -98,32 +100,44 @@ class Decider:
             name=use["name"],
             input=text,
             input_sha256=hashlib.sha256(text.encode()).digest(),
-            effect=self._effect(spec) if spec else ToolEffect.READ_ONLY,
+            effect=self._effect(spec, use["input"]) if spec else ToolEffect.READ_ONLY,
             status=ToolCallStatus.READY,
         )
 
     def spec(self, name: str) -> ToolSpec | None:
         """The tool with this name, if this execution offers it."""
-        if not self._snapshot.permissions.offers(name):
+        if not self._snapshot.permissions.offers(name) or self._is_without_network(name):
             return None
         own = ENGINE_TOOLS.get(name) or self._tools.spec(name)
         return own or self._remote_specs.get(name)
 
+    def _is_without_network(self, name: str) -> bool:
+        """Whether it is a tool for the network that the task offers, but there is no network."""
+        is_offered = name in WEB_TOOLS and self._snapshot.permissions.offers(name)
+        return is_offered and not self._snapshot.prefix.network
+
     def started(self, call: ToolCall, process: ProcessIdentity | None) -> ToolCall:
         """The call as it starts in this worker, whose sandbox decides what the call can change."""
-        spec = self.spec(call.name)
-        effect = call.effect if spec is None else self._effect(spec)
-        return replace(call, status=ToolCallStatus.STARTED, process=process, effect=effect)
+        return replace(
+            call, status=ToolCallStatus.STARTED, process=process, effect=self.effect_of(call)
+        )
 
-    def _effect(self, spec: ToolSpec) -> ToolEffect:
+    def effect_of(self, call: ToolCall) -> ToolEffect:
+        """What the call can change in this worker, with the input that a person may have edited."""
+        spec = self.spec(call.name)
+        return call.effect if spec is None else self._effect(spec, json.loads(call.input_to_run))
+
+    def _effect(self, spec: ToolSpec, tool_input: Any) -> ToolEffect:
         """What a call can change: a directory of the host is not the session's own."""
         is_shared = self._snapshot.definition.get("working_directory_path") is not None
         if is_shared and spec.effect is ToolEffect.WORKSPACE:
             return ToolEffect.EXTERNAL
-        return spec.effect
+        return effect_of(spec, tool_input)
 
     async def problem(self, call: ToolCall, malformed: Mapping[str, str]) -> str | None:
         """Why the call can't run at all, as a sentence for the model."""
+        if self._is_without_network(call.name):
+            return f"{call.name} can't be used here: this execution has no network. {SET_NETWORK}"
         if self.spec(call.name) is None:
             offered = ", ".join(sorted(t["name"] for t in self._snapshot.prefix.tools)) or "none"
             return f"There is no tool named {call.name!r} here. The tools are: {offered}."

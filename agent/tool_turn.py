@@ -16,6 +16,7 @@ from agent.tool_pinning import scope_of
 from domain.engine_tools import DELEGATIONS
 from domain.events import Event, artifact_saved
 from domain.mcp_tools import PinnedTool, RemoteCall
+from domain.network import NetworkList
 from domain.outcomes import Outcome, Stop
 from domain.remote_waits import RemoteWait, is_task
 from domain.states import ExecutionStatus
@@ -27,7 +28,7 @@ from domain.tool_calls import (
     ToolInvocation,
     ToolOutcome,
 )
-from domain.tool_decisions import path_rules_of
+from domain.tool_decisions import host_rules_of, path_rules_of
 
 MAX_PARALLEL_CALLS = 8
 """Calls of one turn that run at once (chosen: four times the cores of a small host)."""
@@ -168,7 +169,7 @@ class ToolTurn:
 
     async def _run_approved(self, call: ToolCall) -> None:
         if call.name not in DELEGATIONS:
-            if call.effect is ToolEffect.READ_ONLY:
+            if self._decider.effect_of(call) is ToolEffect.READ_ONLY:
                 await self._attempt.write(Step(events=[events.tool_started(call)]))
             await self._run_call(call)
             return
@@ -257,6 +258,10 @@ class ToolTurn:
             name=call.name,
             input=tool_input,
             path_rules=path_rules_of(
+                snapshot.permissions, call.name, tool_input, is_approved=is_approved
+            ),
+            network=NetworkList.parse(snapshot.prefix.network),
+            host_rules=host_rules_of(
                 snapshot.permissions, call.name, tool_input, is_approved=is_approved
             ),
             forked_from_session_id=snapshot.forked_from_session_id,

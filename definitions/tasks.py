@@ -19,7 +19,13 @@ from pydantic import (
 )
 
 from domain.limits import DEFAULT_MAX_TURNS, Limits
-from domain.network import MAX_ENTRIES, MAX_ENTRY_CHARACTERS, NetworkList, parse_entry
+from domain.network import (
+    MAX_ENTRIES,
+    MAX_ENTRY_CHARACTERS,
+    NO_NETWORK,
+    NetworkList,
+    parse_entry,
+)
 from domain.people import InputPolicy
 from domain.permissions import Permissions
 
@@ -149,6 +155,11 @@ class TaskDefinition(DefinitionModel):
             disallowed=self.disallowed_tools,
             mode=self.sdk_options.permission_mode,
         )
+
+    @property
+    def allowed_network(self) -> NetworkList:
+        """The hosts that its tools may connect to, if the operator allows them."""
+        return self.network.parsed() if self.network else NO_NETWORK
 
     @property
     def input_policy(self) -> InputPolicy:

@@ -54,7 +54,7 @@ _RESTRICTION = re.compile(
 _RESTRICTING_HOOKS = frozenset({"PreToolUse", "PermissionRequest"})
 _NOTHING = frozenset({"", "null", "~"})
 _EVERY_TOOL = frozenset({"*", "all", "all tools"})
-_READING_TOOLS = frozenset({"read_file", "list_files", "search_files", "ask_user"})
+_READING_TOOLS = frozenset({"read_file", "list_files", "search_files", "ask_user", "web_fetch"})
 _TOOL = re.compile(r"[^\s,()]+(?:\([^)]*\)?)?|\([^)]*\)?")
 
 

@@ -10,11 +10,13 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
+from domain.host_patterns import matches_host
 from domain.path_patterns import permits_path, restricts_path
 from domain.shell.commands import Command, CommandLine, join_blanks, read
 from domain.shell.wrapped import program_of
 from domain.text_patterns import matches_wildcards, may_match_wildcards
-from domain.tool_rules import COMMAND_TOOL, PATH_TOOLS, Rule
+from domain.tool_rules import COMMAND_TOOL, PATH_TOOLS, WEB_TOOLS, Rule
+from domain.web_urls import host_of
 from domain.workspace_paths import relative_path
 
 _DIRECTORY_TOOLS = frozenset({"list_files", "search_files"})
@@ -22,7 +24,7 @@ _DIRECTORY_TOOLS = frozenset({"list_files", "search_files"})
 
 @dataclass(frozen=True)
 class CallSubject:
-    """What a call is about: a command line, a path, or neither."""
+    """What a call is about: a command line, a path, or the host of a URL, if any."""
 
     tool: str
     tool_input: Mapping[str, Any]
@@ -41,6 +43,11 @@ class CallSubject:
             return None
         return relative_path(str(self.tool_input.get("path", ".")))
 
+    @property
+    def host(self) -> str | None:
+        """The host of the URL; None if the tool has none, or will refuse it."""
+        return host_of(self.tool_input.get("url")) if self.tool in WEB_TOOLS else None
+
 
 def permits(rule: Rule, subject: CallSubject) -> bool:
     """Whether the rule allows the whole call; a command line must be one simple command."""
@@ -49,6 +56,8 @@ def permits(rule: Rule, subject: CallSubject) -> bool:
     if subject.line is not None:
         simple = subject.line.simple
         return simple is not None and _within(join_blanks(rule.argument), simple.text)
+    if subject.host is not None:
+        return matches_host(rule.argument, subject.host)
     return subject.path is not None and permits_path(rule.argument, subject.path)
 
 
@@ -58,6 +67,8 @@ def restricts(rule: Rule, subject: CallSubject) -> bool:
         return rule.names(subject.tool)
     if subject.line is not None:
         return restricted_command(rule, subject.line) is not None
+    if subject.host is not None:
+        return matches_host(rule.argument, subject.host)
     return subject.path is not None and restricts_path(
         rule.argument, subject.path, is_directory=subject.tool in _DIRECTORY_TOOLS
     )

@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection, Sequence
 
 from domain.errors import FieldProblem
+from domain.host_patterns import normalise_host_pattern
 from domain.path_patterns import normalise_pattern
 from domain.permissions import KNOWN_TOOLS, USUAL_NAMES, rule_from_agent_file
 from domain.shell.commands import CommandLine, join_blanks, read
 from domain.text_patterns import matches_wildcards
-from domain.tool_rules import COMMAND_TOOL, PATH_TOOLS, Rule, parse
+from domain.tool_rules import COMMAND_TOOL, DOMAIN, PATH_TOOLS, WEB_TOOLS, Rule, parse
 from domain.workspace_paths import WORKSPACE
 
 _MCP = "mcp__"
@@ -19,6 +20,8 @@ _COMMAND_NAME = re.compile(r"[a-z][a-z0-9.+-]*")
 _OPERATOR = re.compile(r"[;|&<>\n]")
 _PREFIX_OF_OTHER_AGENTS = re.compile(r"(?P<program>[^\s:*]+):\*")
 _AFTER_ASSIGNMENTS = re.compile(r"\s*(?:[A-Za-z_]\w*\+?=\S*\s+)+(?P<command>\S.*)", re.DOTALL)
+_SCHEME = re.compile(rf"(?:{DOMAIN})?(?:[a-z*]+://)?", re.IGNORECASE)
+_PORT = re.compile(r":[0-9*]+$")
 _SIMILAR = 0.7
 """How similar a name must be to be suggested (chosen: `read_fil` is, `red` is not)."""
 
@@ -62,7 +65,7 @@ def _problem(
         return f"There is no tool {rule.tool!r}. {_suggestion(rule, known_tools)}", "unknown_tool"
     if rule.argument is None:
         return None
-    if rule.tool not in PATH_TOOLS | {COMMAND_TOOL}:
+    if rule.tool not in PATH_TOOLS | WEB_TOOLS | {COMMAND_TOOL}:
         return f"{rule.tool} takes no pattern in brackets; write {rule.tool!r}.", "unknown_tool"
     problem = _pattern_problem(rule.tool, rule.argument, are_allowing=are_allowing)
     return (f"{name!r} can never match. {problem}", "rule_without_effect") if problem else None
@@ -90,6 +93,8 @@ def _pattern_problem(tool: str, pattern: str, *, are_allowing: bool) -> str | No
     """Why no call can match the pattern, and what to write, or None."""
     if not pattern.strip():
         return f"Its pattern is blank; for every call, write {tool!r}."
+    if tool in WEB_TOOLS:
+        return _host_problem(tool, pattern)
     if tool != COMMAND_TOOL:
         return _path_problem(tool, pattern)
     if are_allowing and (found := _AFTER_ASSIGNMENTS.fullmatch(pattern)):
@@ -108,6 +113,18 @@ def _path_problem(tool: str, pattern: str) -> str | None:
         inside = inside[3:]
     suggested = Rule(tool, "*" if inside in (".", "..") else inside)
     return f"Paths are below {WORKSPACE} and contain no '..'. Did you mean {str(suggested)!r}?"
+
+
+def _host_problem(tool: str, pattern: str) -> str | None:
+    if normalise_host_pattern(pattern) is not None:
+        return None
+    authority = re.split(r"[/?#]", _SCHEME.sub("", pattern.strip()), maxsplit=1)[0]
+    host = _PORT.sub("", authority.rpartition("@")[2])
+    suggested = host if normalise_host_pattern(DOMAIN + host) else "example.com"
+    return (
+        "A pattern is for the host of the URL, without a port or a path. Write "
+        f"{str(Rule(tool, DOMAIN + suggested))!r}."
+    )
 
 
 def _command_problem(pattern: str) -> str | None:

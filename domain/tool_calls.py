@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.network import NO_NETWORK, NetworkList
 from domain.remote_waits import RemoteWait
 from domain.text import clean
 
@@ -55,6 +56,14 @@ class PathRules(Protocol):
         ...
 
 
+class HostRules(Protocol):
+    """The rules of the task for the hosts to which one call is redirected."""
+
+    def problem(self, host: str) -> str | None:
+        """Why the call may not send a request to this host, or None."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ToolInvocation:
     """A call to run. Its `input` matches the tool's schema.
@@ -71,6 +80,9 @@ class ToolInvocation:
     forked_from_session_id: UUID | None = None
     working_directory: str | None = None
     path_rules: PathRules | None = None
+    host_rules: HostRules | None = None
+    network: NetworkList = NO_NETWORK
+    """The hosts that the call may connect to."""
     user_id: UUID = field(kw_only=True)
     """The user whose share of the processors the call takes."""
 

@@ -14,7 +14,7 @@ from domain.rule_matching import (
     restricts,
 )
 from domain.tool_calls import ToolEffect
-from domain.tool_rules import PATH_TOOLS, Rule
+from domain.tool_rules import PATH_TOOLS, WEB_TOOLS, Rule
 
 ONE_COMMAND = (
     "Use one call for each command, without pipes, redirections, variables or substitutions."
@@ -58,6 +58,39 @@ def find_denial(
     return _find_denial(permissions, CallSubject(tool, tool_input))
 
 
+def host_rules_of(
+    permissions: Permissions, tool: str, tool_input: Mapping[str, Any], *, is_approved: bool
+) -> "CallHostRules | None":
+    """The rules for the hosts to which a call of a web tool is redirected; None for other tools.
+
+    An approved call needs no other approval, but `disallowed_tools` still apply.
+    """
+    if tool not in WEB_TOOLS:
+        return None
+    return CallHostRules(permissions, CallSubject(tool, tool_input), is_approved)
+
+
+@dataclass(frozen=True, slots=True)
+class CallHostRules:
+    """The rules for the hosts that one call reaches (`domain.tool_calls.HostRules`)."""
+
+    permissions: Permissions
+    subject: CallSubject
+    is_approved: bool
+
+    def problem(self, host: str) -> str | None:
+        """Why the call may not send a request to this host, or None."""
+        if host == self.subject.host:
+            return None  # decided before the call
+        url = f"https://[{host}]/" if ":" in host else f"https://{host}/"
+        at = CallSubject(self.subject.tool, {"url": url})
+        verdict = _find_obstacle(self.permissions, at, is_approved=self.is_approved)
+        if verdict is None:
+            return None
+        hint = f" Call {at.tool} with that URL." if verdict.kind == "ask" else ""
+        return f"{verdict.reason}{hint}"
+
+
 def path_rules_of(
     permissions: Permissions, tool: str, tool_input: Mapping[str, Any], *, is_approved: bool
 ) -> "CallPathRules | None":
@@ -92,10 +125,8 @@ class CallPathRules:
         if self.subject.path in (None, path):
             return None  # decided before the call
         at = self._at(path)
-        verdict = _find_denial(self.permissions, at)
-        if verdict is None and not self.is_approved:
-            verdict = _unless_waived(self.permissions, at.tool, _by_rules(self.permissions, at))
-        if verdict is None or verdict.kind == "run":
+        verdict = _find_obstacle(self.permissions, at, is_approved=self.is_approved)
+        if verdict is None:
             return None
         hint = f" Call {at.tool} with the path {path}." if verdict.kind == "ask" else ""
         return f"{self.subject.path} is a link to {path}. {verdict.reason}{hint}"
@@ -107,6 +138,16 @@ class CallPathRules:
 
     def _at(self, path: str) -> CallSubject:
         return CallSubject(self.subject.tool, {"path": path})
+
+
+def _find_obstacle(
+    permissions: Permissions, subject: CallSubject, *, is_approved: bool
+) -> Verdict | None:
+    """Why a call may not use this subject, to which its own leads, or None."""
+    verdict = _find_denial(permissions, subject)
+    if verdict is None and not is_approved:
+        verdict = _unless_waived(permissions, subject.tool, _by_rules(permissions, subject))
+    return None if verdict is None or verdict.kind == "run" else verdict
 
 
 def _find_denial(permissions: Permissions, subject: CallSubject) -> Verdict | None:

@@ -1,8 +1,8 @@
 """One entry of `allowed_tools`, `ask_tools` or `disallowed_tools`.
 
 A rule is a tool's name (`read_file`), a name with wildcards (`mcp__github__*`), or a name with a
-pattern for the tool's argument (`bash(git *)`, `write_file(src/*)`). The module `rule_matching`
-compares rules with calls.
+pattern for the tool's argument (`bash(git *)`, `write_file(src/*)`, `web_fetch(domain:a.example)`).
+The module `rule_matching` compares rules with calls.
 """
 
 import re
@@ -17,6 +17,12 @@ PATH_TOOLS = frozenset(
     {"read_file", "write_file", "edit_file", "list_files", "search_files", "save_artifact"}
 )
 """Tools whose argument is a path in the workspace."""
+
+WEB_TOOLS = frozenset({"web_fetch", "http_request"})
+"""Tools whose argument is a URL. Their patterns are for its host: `domain:*.example.com`."""
+
+DOMAIN = "domain:"
+"""Begins a pattern for hosts."""
 
 _RULE = re.compile(r"(?P<tool>[A-Za-z0-9_*-]+)(?:\((?P<argument>.*)\))?", re.DOTALL)
 
@@ -35,7 +41,10 @@ class Rule:
     @property
     def matches_every_call(self) -> bool:
         """Whether the argument does not matter."""
-        return self.argument is None or not self.argument.strip("*")
+        argument = self.argument
+        if argument is not None and self.tool in WEB_TOOLS:
+            argument = argument.removeprefix(DOMAIN)
+        return argument is None or (self.argument != DOMAIN and not argument.strip("*"))
 
     def __str__(self) -> str:
         return self.tool if self.argument is None else f"{self.tool}({self.argument})"

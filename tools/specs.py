@@ -1,10 +1,15 @@
 """Checks of the inputs of tools."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from domain.builtin_tools import BUILTIN_TOOLS
 from domain.engine_tools import ENGINE_TOOLS
+from domain.tool_rules import WEB_TOOLS
+from domain.web_calls import HTTP_REQUEST, request_problems, url_problem
 
 _MESSAGE_CHARACTERS = 500
 """Limit for the validator's message, which repeats the value (chosen)."""
@@ -22,10 +27,20 @@ def input_problem(name: str, tool_input: object) -> str | None:
         return f"There is no tool named {name!r}. The tools are: {', '.join(_VALIDATORS)}."
     error = best_match(validator.iter_errors(tool_input))
     if error is None:
-        return None
+        return _web_problem(name, tool_input) if isinstance(tool_input, Mapping) else None
     field = ".".join(str(part) for part in error.absolute_path)
     message = error.message
     if len(message) > _MESSAGE_CHARACTERS:
         rule = f"{error.validator}: {error.validator_value!r}"[:_MESSAGE_CHARACTERS]
         message = f"{message[:_MESSAGE_CHARACTERS]}… (the schema says {rule})"
     return f"The input does not fit {name}{f', field {field}' if field else ''}: {message}."
+
+
+def _web_problem(name: str, tool_input: Mapping[str, Any]) -> str | None:
+    """What is wrong with a request that fits the schema."""
+    if name not in WEB_TOOLS:
+        return None
+    problem = url_problem(tool_input)
+    if problem is None and name == HTTP_REQUEST:
+        problem = next(request_problems(tool_input), None)
+    return problem

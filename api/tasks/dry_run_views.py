@@ -13,8 +13,10 @@ from api.tasks.schemas import DryRunRead, ForecastRead, OfferRead, SpreadRead
 from definitions.tasks import TaskDefinition
 from domain import pricing, rule_problems
 from domain.agents import system_prompt_of
-from domain.offers import offers
+from domain.offers import Offer, offers
+from domain.permissions import KNOWN_TOOLS
 from domain.templates import render
+from domain.tool_rules import WEB_TOOLS
 from persistence.ledger.forecasts import Forecast
 from services.definitions.warnings import definition_warnings, model_warnings
 from services.executions.dry_running import DryRunResult
@@ -48,7 +50,7 @@ def render_dry_run(result: DryRunResult) -> DryRunRead:
         model=result.model,
         model_is_priced=pricing.is_priced(result.model),
         permission_mode=definition.sdk_options.permission_mode,
-        tools=[OfferRead.model_validate(offer) for offer in offers(definition.permissions)],
+        tools=[OfferRead.model_validate(offer) for offer in _offers(definition)],
         budget_usd=budget,
         forecast=_render_forecast(result.forecast),
         warnings=list(_warnings(definition, result.forecast, budget)),
@@ -58,6 +60,12 @@ def render_dry_run(result: DryRunResult) -> DryRunRead:
             "execute": task_links["execute"],
         },
     )
+
+
+def _offers(definition: TaskDefinition) -> Iterator[Offer]:
+    """The tools that an execution offers; those for the web need a network."""
+    tools = KNOWN_TOOLS if definition.allowed_network else KNOWN_TOOLS - WEB_TOOLS
+    return offers(definition.permissions, tools)
 
 
 def _render_forecast(forecast: Forecast) -> ForecastRead:

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 from definitions.tasks import TaskDefinition
+from domain.permissions import valid_rules
 from domain.templates import unknown_expressions
+from domain.tool_rules import WEB_TOOLS
+from domain.web_calls import SET_NETWORK
 from services.model_catalog import ModelCatalog
 
 
@@ -15,8 +18,13 @@ def model_warnings(models: ModelCatalog, model: str | None) -> Sequence[str]:
 
 def definition_warnings(definition: TaskDefinition) -> Sequence[str]:
     """Return a sentence for each thing that its author probably did not want."""
-    return [
+    found = [
         f"{expression} is not a placeholder and stays in the prompt: a name consists of letters, "
         "digits, _ and -."
         for expression in unknown_expressions(definition.prompt_template)
     ]
+    rules = valid_rules([*definition.allowed_tools, *definition.ask_tools])
+    named = dict.fromkeys(rule.tool for rule in rules if rule.tool in WEB_TOOLS)
+    if named and not definition.allowed_network:
+        found.append(f"{' and '.join(named)}: not offered without a network. {SET_NETWORK}")
+    return found

@@ -9,7 +9,7 @@ from agent_library.files import AgentDocument, read_agent_file, split_front_matt
 from domain.permissions import KNOWN_TOOLS
 
 EVERY = sorted(KNOWN_TOOLS)
-READING = ["ask_user", "list_files", "read_file", "search_files"]
+READING = ["ask_user", "list_files", "read_file", "search_files", "web_fetch"]
 
 
 def read(fields: str, text: str = "You help.") -> AgentDocument:
@@ -53,7 +53,7 @@ def tools_of(fields: str) -> Any:
         ("tools: Bash(git log: *), Read", ["bash(git log: *)", "read_file"]),
         ("tools: Bash(git add:*, git log:*)", ["bash(git add *, git log *)"]),
         ("tools: Read(src/**)", ["read_file(src/**)"]),
-        ("tools: Read, WebFetch, NotebookEdit", ["read_file"]),
+        ("tools: Read, WebFetch, NotebookEdit", ["read_file", "web_fetch"]),
         ("tools: 7", []),
         ("tools: WebSearch", []),
         ("tools: Bash(git", []),
@@ -72,7 +72,7 @@ def tools_of(fields: str) -> Any:
         ("tools: Read, Bash\ndisallowedTools: '*'", []),
         ("tools: '*_file'\ndisallowedTools: Write", ["edit_file", "read_file"]),
         ("tools: Read\ndisallowedTools: Bash(rm:*), mcp__github__delete", ["read_file"]),
-        ("disallowedTools: WebFetch", EVERY),
+        ("disallowedTools: WebFetch", sorted(KNOWN_TOOLS - {"web_fetch"})),
         ("disallowedTools:", EVERY),
         # Modes that only read.
         ("readonly: true", READING),

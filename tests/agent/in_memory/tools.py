@@ -25,6 +25,7 @@ from domain.tool_calls import (
     ToolOutcome,
 )
 from domain.tool_calls import ToolSpec as Spec
+from domain.web_calls import effect_of
 from tests.waiting import eventually
 from tools.specs import input_problem
 
@@ -39,7 +40,7 @@ _KILLED = 137
 
 
 class InMemoryTools:
-    """Runs `bash`, `read_file`, `write_file`, `list_files` and `save_artifact`."""
+    """Runs `bash`, `read_file`, `write_file`, `list_files`, `save_artifact` and `http_request`."""
 
     def __init__(self) -> None:
         self.files: defaultdict[UUID, Files] = defaultdict(dict)
@@ -53,6 +54,7 @@ class InMemoryTools:
             "write_file": self._write_file,
             "list_files": self._list_files,
             "save_artifact": self._save_artifact,
+            "http_request": self._http_request,
         }
 
     def spec(self, name: str) -> Spec | None:
@@ -114,6 +116,16 @@ class InMemoryTools:
         digest = hashlib.sha256(content).hexdigest()
         file = SavedFile(name, media_type, Path(copy.name), len(content), digest)
         return ToolOutcome(f"Saved {name} ({len(content):,} bytes).", artifacts=(file,))
+
+    async def _http_request(
+        self, files: Files, call: ToolInvocation, on_started: OnStarted
+    ) -> ToolOutcome:
+        """Write the method to the file `log`, and wait for the file `go`."""
+        if effect_of(BUILTIN_TOOLS[call.name], call.input) is not ToolEffect.READ_ONLY:
+            await on_started(None)
+        files["log"] = files.get("log", "") + f"{call.input.get('method', 'GET')}\n"
+        await _file_exists(files, "go")
+        return ToolOutcome("HTTP 200 OK")
 
     async def _bash(self, files: Files, call: ToolInvocation, on_started: OnStarted) -> ToolOutcome:
         number = next(self._processes)
