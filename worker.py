@@ -30,6 +30,7 @@ from persistence.db.live_updates import WAKE_CHANNEL, WATCH_CHANNEL, Listener
 from persistence.db.migrate import refuse_pre_release_database
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
+from runtime.network import NetworkGuard, own_endpoints
 from runtime.outbound import Outbound
 from runtime.readiness import announce
 from runtime.sandbox import SandboxedRunner
@@ -37,12 +38,15 @@ from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
 from runtime.temporal import connect, register_search_attributes
+from runtime.web import WebConnections
 from services.definitions.mcp_connections import resolve_server
+from services.definitions.secrets import open_secret
 from services.unit_of_work import Services
 from tools.limits import ToolLimits
 from tools.mcp.attempts import McpSettings, McpTools
 from tools.sandbox import exposure_problem
 from tools.toolbox import Toolbox
+from tools.web.access import WebAccess
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
 
@@ -124,6 +128,12 @@ def delivery_activities(
     return DeliveryActivities(sender)
 
 
+def web_access(settings: Settings, services: Services) -> WebAccess:
+    """Build what connects the tools of this worker with the web."""
+    guard = NetworkGuard(services.settings.network, own_endpoints(settings))
+    return WebAccess(WebConnections(guard).connect, partial(open_secret, services))
+
+
 def mcp_tools_of(settings: Settings, services: Services, outbound: Outbound) -> McpTools:
     """Build the tools of this worker, and what connects them with MCP servers."""
     limits = ToolLimits(
@@ -138,6 +148,7 @@ def mcp_tools_of(settings: Settings, services: Services, outbound: Outbound) -> 
         limits=limits,
         working_directories=settings.working_directories,
         room=services.storage.room,
+        web=web_access(settings, services),
     )
     reach = McpSettings(
         resolve=partial(resolve_server, services),

@@ -36,6 +36,9 @@ FIRST_FREE_PORT, LAST_PORT = 1024, 65535
 
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 
+UNCOMPRESSED: Mapping[str, str] = {"Accept-Encoding": "identity"}
+"""Asks for a body whose size is what is sent."""
+
 FindAddresses = Callable[[httpx2.URL], Awaitable[Sequence[str]]]
 """Checks a URL and returns the addresses, best first, to which its request may be sent.
 
@@ -163,6 +166,43 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+def open_client(transport: GuardedTransport, headers: Mapping[str, str]) -> httpx2.AsyncClient:
+    """Return a client that sends each request exactly as it is given, to checked addresses."""
+    return httpx2.AsyncClient(
+        transport=transport,
+        follow_redirects=False,
+        trust_env=False,
+        headers={"User-Agent": "Perdure", **headers},
+    )
+
+
+@asynccontextmanager
+async def streaming(
+    client: httpx2.AsyncClient,
+    request: httpx2.Request,
+    timeout: timedelta,  # noqa: ASYNC109 - as in `Outbound.send`
+) -> AsyncIterator[httpx2.Response]:
+    """Send a request and read the body in the block, which also has to end within `timeout`.
+
+    Raises:
+        AddressRefusedError: the address of the host is not allowed.
+        OutboundError: no complete response arrived in time.
+    """
+    seconds = timeout.total_seconds()
+    request.extensions["timeout"] = httpx2.Timeout(seconds).as_dict()
+    try:
+        async with asyncio.timeout(seconds):
+            response = await client.send(request, stream=True)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+    except (TimeoutError, httpx2.TimeoutException) as error:
+        raise OutboundError(f"No complete response arrived within {seconds:g} s.") from error
+    except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+        raise OutboundError(_failure(error)) from error
+
+
 class Outbound:
     """An HTTP client for URLs from users. One per process; close it at the end."""
 
@@ -177,12 +217,7 @@ class Outbound:
         self.exemptions = Exemptions(allow)
         self._find = partial(find_public_addresses, exemptions=self.exemptions, resolve=resolve)
         self._verify = verify
-        self._client = httpx2.AsyncClient(
-            transport=GuardedTransport(self._find, verify=verify),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"User-Agent": "Perdure", "Accept-Encoding": "identity"},
-        )
+        self._client = open_client(GuardedTransport(self._find, verify=verify), UNCOMPRESSED)
 
     async def send(
         self,
@@ -233,31 +268,19 @@ class Outbound:
             AddressRefusedError: the URL or the address of its host is not allowed.
             OutboundError: no complete response arrived in time.
         """
-        seconds = timeout.total_seconds()
-        try:
-            checked = checked_url(url, self.exemptions)
-            async with (
-                asyncio.timeout(seconds),
-                self._client.stream(
-                    method, checked, headers=headers, content=content, timeout=seconds
-                ) as response,
-            ):
-                yield response
-        except (TimeoutError, httpx2.TimeoutException) as error:
-            raise OutboundError(f"No complete response arrived within {seconds:g} s.") from error
-        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
-            raise OutboundError(_failure(error)) from error
+        request = self._client.build_request(
+            method, checked_url(url, self.exemptions), headers=headers, content=content
+        )
+        async with streaming(self._client, request, timeout) as response:
+            yield response
 
     def open_client(self, headers: Mapping[str, str]) -> httpx2.AsyncClient:
         """Return a client for one host, which keeps its connections; the caller closes it.
 
         Each request raises AddressRefusedError if the address is not allowed.
         """
-        return httpx2.AsyncClient(
-            transport=GuardedTransport(self._find, verify=self._verify, keeps_connections=True),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"User-Agent": "Perdure", **headers},
+        return open_client(
+            GuardedTransport(self._find, verify=self._verify, keeps_connections=True), headers
         )
 
     async def aclose(self) -> None:

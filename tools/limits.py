@@ -30,6 +30,8 @@ class ToolLimits:
     """Time-out for the start of a sandbox: it takes 20 ms, far more on a loaded machine."""
     file_bytes: int = 16 * MIB
     """Largest file that can be read or edited, which happens in memory."""
+    page_bytes: int = 5 * MIB
+    """Largest part of a web page that is read: longer ones are data, not pages."""
     artifact_bytes: int = 256 * MIB
     """Largest file that can be saved as an artifact."""
     tmp_bytes: int = 256 * MIB

@@ -23,6 +23,8 @@ from domain.tool_calls import (
     ToolOutcome,
     ToolSpec,
 )
+from domain.tool_rules import WEB_TOOLS
+from domain.web_calls import HTTP_REQUEST, WEB_FETCH
 from tools.artifacts import save_artifact
 from tools.disk import WorkspaceDisk
 from tools.files import edit_file, read_file, write_file
@@ -35,6 +37,9 @@ from tools.processes import end_group
 from tools.sandbox import Bubblewrap
 from tools.shell import Shell
 from tools.specs import input_problem
+from tools.web.access import WebAccess
+from tools.web.fetching import WebFetch
+from tools.web.requests import HttpRequests
 from tools.workspaces import Site, Workspaces
 
 _LEFTOVERS_SECONDS = 7 * 24 * 3600
@@ -43,6 +48,9 @@ may be repeated; other files are left only by killed workers)."""
 
 _WRITERS = frozenset({"write_file", "edit_file"})
 """Tools that always write; a command may only read."""
+
+_STORERS = WEB_TOOLS | {"save_artifact"}
+"""Tools that may save an artifact, and don't change the workspace."""
 
 Result = TypeVar("Result")
 UserRoom = Callable[[UUID], Awaitable[int | None]]
@@ -68,11 +76,12 @@ class Toolbox:
         limits: ToolLimits | None = None,
         working_directories: Sequence[Path] = (),
         room: UserRoom = _without_limit,
+        web: WebAccess | None = None,
     ) -> None:
         """`workspaces` is a directory on one file system, created if missing, for one host.
 
         Tasks may use a directory below one of `working_directories`. `room` returns how many bytes
-        more a user may store.
+        more a user may store. Without `web`, there are no tools for the web.
         """
         self._room = room
         self._changed: set[UUID] = set()
@@ -99,10 +108,13 @@ class Toolbox:
             "search_files": self.shell.search,
             "save_artifact": self._save_artifact,
         }
+        if web is not None:
+            self._tools[WEB_FETCH] = WebFetch(web, self._limits).run
+            self._tools[HTTP_REQUEST] = HttpRequests(web, self._limits).run
 
     def spec(self, name: str) -> ToolSpec | None:
         """The tool of that name, or None. Without a sandbox, commands can change anything."""
-        spec = BUILTIN_TOOLS.get(name)
+        spec = BUILTIN_TOOLS.get(name) if name in self._tools else None
         if spec is None or self._is_sandboxed or spec.effect is not ToolEffect.WORKSPACE:
             return spec
         return replace(spec, effect=ToolEffect.EXTERNAL)
@@ -144,10 +156,11 @@ class Toolbox:
 
     def _can_store(self, invocation: ToolInvocation) -> bool:
         """Whether the call may store something; notes that its workspace has to be measured."""
-        spec = BUILTIN_TOOLS[invocation.name]
-        if spec.effect is ToolEffect.READ_ONLY:
+        if invocation.name in _STORERS:
+            return True
+        if BUILTIN_TOOLS[invocation.name].effect is ToolEffect.READ_ONLY:
             return False
-        if invocation.working_directory is None and invocation.name != "save_artifact":
+        if invocation.working_directory is None:
             self._changed.add(invocation.session_id)
         return True
 

@@ -12,12 +12,13 @@ from domain.errors import McpServerError, SecretsNotConfiguredError, SecretUnusa
 from domain.mcp_auth import ClientCredentials
 from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import RemoteScope
-from domain.secrets import may_reach, name_in
+from domain.secrets import name_in
 from persistence.definitions import named_resources, secrets
 from persistence.tables.definitions import McpServerRow
 from services.caller import Caller
 from services.definitions import mcp_values
 from services.definitions.mcp_servers import CONNECTION_FIELDS
+from services.definitions.secrets import open_secret
 from services.unit_of_work import Services, UnitOfWork
 
 
@@ -92,21 +93,6 @@ async def _with_credentials(
         secret_version=row.updated_at.isoformat(),
         open_secret=partial(open_secret, work.services, user_id, credentials.secret),
     )
-
-
-async def open_secret(services: Services, user_id: UUID, reference: str, host: str) -> str:
-    """Return the value of a user's secret that is sent to a host, or proves something to it.
-
-    Raises:
-        SecretUnusableError: it does not exist, or the host may not receive it.
-    """
-    async with services.transaction(Caller.engine()) as work:
-        row, value = await secrets.decrypt(work.session, services.secrets, user_id, reference)
-        if not may_reach(row.hosts, host):
-            raise SecretUnusableError(
-                f"The secret {row.name!r} may not be sent to {host}; add the host to it."
-            )
-    return value
 
 
 async def _resolve(

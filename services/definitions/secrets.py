@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import NotFoundError
+from domain.errors import NotFoundError, SecretUnusableError
+from domain.secrets import may_reach
+from domain.text_patterns import matches_wildcards
 from persistence.db.paging import Page, Window
 from persistence.definitions import dependents, secrets
 from persistence.definitions.dependents import Dependent
@@ -14,7 +17,7 @@ from persistence.tables.definitions import SecretRow
 from services.caller import Caller
 from services.definitions.inputs import SecretPut
 from services.definitions.resources import Resource
-from services.unit_of_work import UnitOfWork
+from services.unit_of_work import Services, UnitOfWork
 
 
 class Secrets(Resource[SecretRow]):
@@ -74,3 +77,26 @@ async def put_secret(work: UnitOfWork, name: str, body: SecretPut) -> StoredSecr
     action = "secret.create" if is_new else "secret.update"
     await work.record_audit(action, ("secret", row.id), after=SECRETS.audited_fields(row))
     return StoredSecret(row, is_new)
+
+
+async def open_secret(
+    services: Services, user_id: UUID, reference: str, host: str, tool: str | None = None
+) -> str:
+    """Return the value of a user's secret that is sent to a host, or proves something to it.
+
+    `tool` is the tool that sends it, if a model decides what is sent.
+
+    Raises:
+        SecretUnusableError: it does not exist, or the host or the tool may not receive it.
+    """
+    async with services.transaction(Caller.engine()) as work:
+        row, value = await secrets.decrypt(work.session, services.secrets, user_id, reference)
+        if not may_reach(row.hosts, host):
+            raise SecretUnusableError(
+                f"The secret {row.name!r} may not be sent to {host}; add the host to it."
+            )
+        if tool is not None and not any(matches_wildcards(bound, tool) for bound in row.tools):
+            raise SecretUnusableError(
+                f"The secret {row.name!r} is not for the tool {tool}; add the tool to it."
+            )
+    return value

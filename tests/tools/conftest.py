@@ -10,7 +10,10 @@ from uuid import UUID
 import pytest
 
 from domain.ids import new_id
+from domain.network import NO_NETWORK, NetworkList
+from domain.permissions import Permissions
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
+from domain.tool_decisions import host_rules_of
 from tools.limits import ToolLimits
 from tools.toolbox import Toolbox
 
@@ -25,14 +28,25 @@ class SessionCalls:
     session_id: UUID = field(default_factory=new_id)
     user_id: UUID = field(default_factory=new_id)
     started: list[ProcessIdentity | None] = field(default_factory=list)
+    network: NetworkList = NO_NETWORK
+    permissions: Permissions | None = None
 
     @property
     def workspace(self) -> Path:
         return self.toolbox.workspace(self.session_id)
 
     def invocation(self, name: str, /, **tool_input: Any) -> ToolInvocation:
+        permissions = self.permissions or Permissions(allowed=[name])
+        rules = host_rules_of(permissions, name, tool_input, is_approved=False)
         return ToolInvocation(
-            new_id(), self.session_id, "toolu_1", name, tool_input, user_id=self.user_id
+            new_id(),
+            self.session_id,
+            "toolu_1",
+            name,
+            tool_input,
+            user_id=self.user_id,
+            network=self.network,
+            host_rules=rules,
         )
 
     async def record(self, identity: ProcessIdentity | None) -> None:

@@ -3,30 +3,23 @@
 import base64
 import binascii
 import json
-import mimetypes
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import mcp_types as types
 
 from domain.tool_calls import SavedFile, ToolOutcome
+from tools.file_names import BINARY, choose_name, last_part, usable_media_type
 from tools.limits import ToolLimits
 from tools.output import Spool, printable, show
 
 MAX_FILES = 20
 """Files of one result that are saved (chosen)."""
 
-MAX_FILE_NAME = 255
-
 Contents = types.TextResourceContents | types.BlobResourceContents
 Linked = Mapping[str, Sequence[Contents]]
 """The contents of resources to which a result links, by their URI."""
-
-_BINARY = "application/octet-stream"
-_MEDIA_TYPE = re.compile(r"[!-~]{1,100}/[!-~][ -~]{0,99}")
 
 
 def outcome_of(
@@ -62,14 +55,6 @@ def _within_limits(text: str, private: Path, limits: ToolLimits, *, is_error: bo
         return ToolOutcome(shown.text, is_error=is_error, whole_output=spool.save(is_text=True))
 
 
-def _last_part(uri: str) -> str:
-    """The last part of the path of an URI, which a server may write in any way."""
-    try:
-        return unquote(urlsplit(uri).path.rpartition("/")[2])
-    except ValueError:
-        return ""
-
-
 class _Files:
     """Saves the parts of a result that are no text, and describes all parts."""
 
@@ -100,11 +85,11 @@ class _Files:
 
     def _save_contents(self, contents: Contents, name: str | None) -> str:
         uri = str(contents.uri)
-        name = name or _last_part(uri) or "resource"
+        name = name or last_part(uri) or "resource"
         if isinstance(contents, types.TextResourceContents):
             content = contents.text.encode("utf-8", "replace")
             return self._save(name, contents.mime_type or "text/plain", content)
-        return self._save_data(name, contents.mime_type or _BINARY, contents.blob)
+        return self._save_data(name, contents.mime_type or BINARY, contents.blob)
 
     def _save_data(self, name: str, media_type: str, data: str) -> str:
         try:
@@ -115,12 +100,11 @@ class _Files:
 
     def _save(self, name: str, media_type: str, content: bytes) -> str:
         """Save a file, and return what the model reads of it."""
-        if not _MEDIA_TYPE.fullmatch(media_type):
-            media_type = _BINARY
+        media_type = usable_media_type(media_type)
         about = f"{media_type}, {len(content):,} bytes"
         if len(self.saved) == MAX_FILES or len(content) > self._limits.artifact_bytes:
             return f"{about}: left out, because the result has too many files or this is too large"
-        name = self._choose_name(name, media_type)
+        name = choose_name(name, media_type, {file.name for file in self.saved})
         with Spool(self._private, self._limits.artifact_bytes) as spool:
             spool.write(content)
             if spool.discarded_bytes:
@@ -128,14 +112,3 @@ class _Files:
             file = spool.save(is_text=False)
         self.saved.append(replace(file, name=name, media_type=media_type))
         return f"{about}: saved as the artifact {name}"
-
-    def _choose_name(self, name: str, media_type: str) -> str:
-        """Return a name that no other file of the result has, with an extension."""
-        name = printable(name).replace("/", "_")
-        stem, dot, extension = name.rpartition(".")
-        if not dot or not stem:
-            stem, extension = name, (mimetypes.guess_extension(media_type) or ".bin")[1:]
-        stem = stem[: MAX_FILE_NAME - 40]
-        taken = {file.name for file in self.saved}
-        names = (f"{stem}{n}.{extension[:30]}" for n in ("", *(f"-{n}" for n in range(2, 100))))
-        return next(found for found in names if found not in taken)
