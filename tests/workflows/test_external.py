@@ -7,9 +7,13 @@ from uuid import UUID
 from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus
 
+from api.main import create_app
+from cli.stack.addresses import free_port
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.executions import signals
+from tests.api.conftest import serve_app
+from tests.api.world import World
 from tests.engine.driver import Run, use
 from tests.waiting import eventually
 from tests.workflows.system import System
@@ -125,15 +129,18 @@ async def test_the_deadline_ends_work_that_no_worker_has_done(system: System) ->
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, "deadline_passed")
 
 
-async def test_a_workflow_that_was_not_woken_is_closed_by_the_relay(system: System) -> None:
+async def test_a_workflow_that_the_gateway_cannot_wake_is_closed_by_the_relay(
+    system: System, gateway_world: World
+) -> None:
     run = await start(system)
     await wait_for_session(run)
-    async with system.engine.database.transaction() as session:
-        row = await session.get_one(type(await run.row()), run.id)
-        await signals.append_signal(session, row.id, signals.SignalKind.ENDED)
-    token = await claim(system, run)
-    await complete(system, run, token)
-    await wait_for_close(run)
+    cut_off = gateway_world.gateway.settings.model_copy(
+        update={"temporal_address": f"127.0.0.1:{free_port()}"}
+    )
+    app = create_app(cut_off)
+    async with serve_app(app) as url, World(url, app.state.gateway).client("alice") as client:
+        await complete(System(system.engine, client), run, await claim(system, run))
+        assert await wait_for_close(run) is WorkflowExecutionStatus.COMPLETED
 
 
 async def test_claude_delegates_to_an_external_agent(system: System) -> None:
