@@ -17,11 +17,11 @@ from tests.api.world import SECRET, World
 
 
 @asynccontextmanager
-async def serve_app(app: Starlette, **limits: object) -> AsyncIterator[str]:
-    """The address of the app, served by uvicorn while the block lasts."""
+async def serve_app(app: Starlette, *, port: int = 0, **limits: object) -> AsyncIterator[str]:
+    """The address of the app, served by uvicorn while the block lasts; on a free port for 0."""
     config = uvicorn.Config(
         app,
-        port=0,
+        port=port,
         http=Connections.of(Settings.model_validate(limits)).protocol,  # type: ignore[arg-type]  # uvicorn calls it
         lifespan="on",
         log_config=None,

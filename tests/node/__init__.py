@@ -21,6 +21,9 @@ NODE = NODE_HOME / "bin" / "node"
 _NPM = NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 """The wheel's own `bin/npm` is a broken copy of a link."""
 
+IDENTITY_PROVIDER = Path(__file__).with_name("identity_provider.mjs")
+"""A program that needs the installed packages beside it."""
+
 _LISTS = ("package.json", "package-lock.json")
 PLACE = Path(sys.prefix) / "node"
 
