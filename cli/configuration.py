@@ -24,7 +24,7 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         lines = [
-            f"PERDURE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+            f"PERDURE_{str(problem['loc'][0]).upper()}: {problem['msg']}"
             for problem in error.errors(include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from None

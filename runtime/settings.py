@@ -60,6 +60,9 @@ JWT_SECRET_BYTES = 32
 SECRETS_KEY_CHARACTERS = 32
 """Of a key that encrypts secrets: 32 random characters of base64 are 192 bits."""
 
+McpGroup = Literal["orchestrator", "queue", "memory", "tasks"]
+"""Groups of tools of the MCP server, besides the default one."""
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
 """Several values in one variable, separated by commas."""
 
@@ -168,7 +171,9 @@ class Settings(BaseSettings):
         "no limit.",
     )
 
-    mcp_groups: Listed = Field(
+    mcp_groups: Annotated[
+        tuple[Literal[McpGroup, "all"], ...], NoDecode, BeforeValidator(_split_list)
+    ] = Field(
         default=(),
         description="Groups of tools that the MCP server offers to clients whose URL names no "
         "group, in addition to the default tools: orchestrator, queue, memory, tasks or all.",

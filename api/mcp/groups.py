@@ -1,5 +1,6 @@
 """Which groups of tools a client gets: those in its URL, otherwise the operator's default."""
 
+from collections.abc import Iterable
 from typing import get_args
 
 from api.http.request_context import Call
@@ -23,7 +24,7 @@ def groups_of(call: Call) -> frozenset[str]:
     """
     given = call.request.query_params.getlist(PARAMETER)
     if not given:
-        return expand(call.gateway.settings.mcp_groups)
+        return _expand(call.gateway.settings.mcp_groups)
     names = [name.strip() for part in given for name in part.split(",") if name.strip()]
     if unknown := [name for name in names if name not in GROUPS | {ALL}]:
         known = ", ".join(sorted(GROUPS | {ALL}))
@@ -32,10 +33,9 @@ def groups_of(call: Call) -> frozenset[str]:
             "The URL of the server is invalid; see errors.",
             [FieldProblem(("query", PARAMETER), message)],
         )
-    return expand(names)
+    return _expand(names)
 
 
-def expand(names: object) -> frozenset[str]:
+def _expand(names: Iterable[str]) -> frozenset[str]:
     """The groups with these names, and the default one; `all` means every group."""
-    chosen = frozenset(names) if isinstance(names, tuple | list) else frozenset()
-    return GROUPS if ALL in chosen else (chosen & GROUPS) | {DEFAULT}
+    return GROUPS if ALL in names else frozenset({DEFAULT, *names})

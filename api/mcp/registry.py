@@ -12,13 +12,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.bodies import read_model
 from api.mcp.context import ToolContext
+from runtime.settings import McpGroup
 from services.field_types import Body
 
-Group = Literal["default", "orchestrator", "queue", "memory", "tasks"]
+Group = Literal["default", McpGroup]
 """Tools of the group `default` are always offered, the others if the client's URL names them."""
 
 LONGEST_DESCRIPTION = 4_096
 """Characters. Claude Code cuts longer ones."""
+
+MOST_CHARACTERS = 90_000
+"""Of a result as JSON. Claude Code replaces more than 25,000 tokens, about 99,000 characters, by an
+error that names a file, and more than 50,000 characters unless a tool says how many to show
+(measured with 2.1.332)."""
 
 
 class ToolArguments(Body):
@@ -67,8 +73,6 @@ class AgentTool(Generic[A, R]):
     is_open_world: bool = False
     """Whether it can reach beyond Perdure, as an execution with tools can."""
     starts_work: bool = False
-    meta: Mapping[str, Any] | None = None
-    """`_meta` of the tool, such as the size of results that Claude Code shows."""
 
     @cached_property
     def definition(self) -> Tool:
@@ -88,7 +92,7 @@ class AgentTool(Generic[A, R]):
                 idempotent_hint=self.is_idempotent or self.is_read_only,
                 open_world_hint=self.is_open_world,
             ),
-            _meta=dict(self.meta) if self.meta else None,
+            _meta={"anthropic/maxResultSizeChars": MOST_CHARACTERS},
         )
 
     def read_arguments(self, given: Mapping[str, Any]) -> A:

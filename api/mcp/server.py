@@ -159,9 +159,16 @@ class _Tools:
         return None if tool is None else tool.definition.input_schema
 
     async def list(
-        self, ctx: ServerRequestContext[Any, Any], _: PaginatedRequestParams | None
+        self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        """The tools of the groups in the client's URL."""
+        """The tools of the groups in the client's URL, on one page.
+
+        Raises:
+            MCPError: the client asks for another page.
+        """
+        if params is not None and params.cursor is not None:
+            message = "The cursor is invalid; the list of tools has one page."
+            raise MCPError(INVALID_PARAMS, message)
         offered = self._catalogue.offered(groups_of(call_of(ctx)))
         return ListToolsResult(tools=[tool.definition for tool in offered])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -10,14 +11,17 @@ from mcp.types import ImageContent
 from pydantic import Field
 
 from api.mcp.context import ToolContext
-from api.mcp.registry import AgentTool, ToolArguments, ToolResult
+from api.mcp.registry import MOST_CHARACTERS, AgentTool, ToolArguments, ToolResult
 from api.mcp.views import ArtifactView, view_artifact
 from domain.errors import FilesElsewhereError, InvalidInputError
 from services.artifacts import find_artifact
 from services.validation_messages import body_problem
 
 PART_BYTES = 40_000
-"""Of a text in one result: Claude Code shows 50,000 characters of a result."""
+"""Of a text in one result (chosen: half of what a result may have)."""
+
+PART_CHARACTERS = MOST_CHARACTERS - 10_000
+"""Of a text as JSON, in which a control character takes six; the rest is for the other fields."""
 
 LARGEST_PICTURE_BYTES = 3 * 1024 * 1024
 """Of a picture in a result (chosen: models accept about 5 MB as base64)."""
@@ -63,6 +67,12 @@ class _FilePart:
             break
         if self.text is not None and "\0" in self.text:
             self.text = None
+        while (
+            self.text is not None
+            and len(json.dumps(self.text, ensure_ascii=False)) > PART_CHARACTERS
+        ):
+            self.text = self.text[: len(self.text) // 2]
+            self.data = self.text.encode()
 
 
 async def _get_artifact(context: ToolContext, arguments: GetArtifactArguments) -> ArtifactContent:
@@ -112,9 +122,9 @@ GET_ARTIFACT = AgentTool(
     group="default",
     title="Read a file",
     description=(
-        "Read a file that an execution saved (get_execution lists them). Text comes in parts of "
-        f"{PART_BYTES} bytes: continue with offset = next_offset. Pictures come as pictures; for "
-        "other files you get a url."
+        "Read a file that an execution saved (get_execution lists them). Text comes in parts of at "
+        f"most {PART_BYTES} bytes: continue with offset = next_offset. Pictures come as pictures; "
+        "for other files you get a url."
     ),
     arguments=GetArtifactArguments,
     result=ArtifactContent,

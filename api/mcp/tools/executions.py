@@ -39,9 +39,6 @@ SHOWN_ARTIFACTS = 50
 SHOWN_CHARACTERS = 10_000
 """Of a prompt (chosen: the model that reads it usually wrote its task)."""
 
-LARGE_RESULT = {"anthropic/maxResultSizeChars": 200_000}
-"""For results that contain the answer of a task: Claude Code shows 50,000 characters otherwise."""
-
 IdempotencyKey = Annotated[
     Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None,
     Field(
@@ -225,7 +222,6 @@ EXECUTE_TASK = AgentTool(
     handler=_execute_task,
     is_open_world=True,
     starts_work=True,
-    meta=LARGE_RESULT,
 )
 
 GET_EXECUTION = AgentTool(
@@ -241,7 +237,6 @@ GET_EXECUTION = AgentTool(
     result=ExecutionDetails,
     handler=_get_execution,
     is_read_only=True,
-    meta=LARGE_RESULT,
 )
 
 WATCH_EXECUTION = AgentTool(
@@ -258,5 +253,4 @@ WATCH_EXECUTION = AgentTool(
     result=WatchResult,
     handler=_watch_execution,
     is_read_only=True,
-    meta=LARGE_RESULT,
 )

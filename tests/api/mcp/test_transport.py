@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from mcp.server.caching import CacheableMethod
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.request_state import AESGCMRequestStateCodec, InvalidRequestState
@@ -19,6 +20,7 @@ from mcp.types import (
     TextContent,
     Tool,
 )
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from api.http.bodies import MOST_VALUES, read_model
@@ -28,6 +30,7 @@ from api.mcp import registry
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.endpoint import McpEndpoint
 from api.mcp.legacy_sessions import LONGEST_ID, make_session_id
+from api.mcp.server import CACHE_HINTS
 from api.mcp.state_keys import derive_state_keys
 from cli.stack.addresses import free_port
 from cli.tokens import mint
@@ -147,11 +150,33 @@ async def test_groups_are_chosen_by_the_url(world: World) -> None:
         assert "'memoir'" in refused.json()["errors"][0]["msg"]
         every = (await http.post("/mcp?groups=all", **modern("tools/list"))).json()["result"]
         default = (await http.post("/mcp", **modern("tools/list"))).json()["result"]
+        paged = await http.post("/mcp", **modern("tools/list", cursor="1"))
+        assert "cursor is invalid" in paged.json()["error"]["message"]
     names = [tool["name"] for tool in every["tools"]]
     assert names == [tool.name for tool in CATALOGUE.offered(frozenset(CATALOGUE.groups))]
     assert [tool["name"] for tool in default["tools"]] == [
         tool.name for tool in CATALOGUE.offered(frozenset({"default"}))
     ]
+
+
+async def test_the_operator_chooses_the_default_groups(
+    database_url: str, temporal_address: str
+) -> None:
+    app = create_app(settings_of(database_url, temporal_address, mcp_groups="tasks"))
+    async with serve_app(app) as url, httpx2.AsyncClient(base_url=url) as http:
+        http.headers["Authorization"] = f"Bearer {token_of()}"
+        listed = (await http.post("/mcp", **modern("tools/list"))).json()["result"]
+    assert {"execute_task", "delete_task"} <= {tool["name"] for tool in listed["tools"]}
+    with pytest.raises(ValidationError, match="'memory'"):
+        Settings.model_validate({"mcp_groups": "tasks,memoir"})
+
+
+@pytest.mark.parametrize("method", sorted(CACHE_HINTS.keys() - {"resources/read"}))
+async def test_lists_say_how_long_they_are_valid(world: World, method: CacheableMethod) -> None:
+    async with world.client("alice") as http:
+        answer = (await http.post("/mcp", **modern(method))).json()
+    hint = CACHE_HINTS[method]
+    assert (answer["result"]["ttlMs"], answer["result"]["cacheScope"]) == (hint.ttl_ms, hint.scope)
 
 
 async def test_older_revisions_get_a_session_that_any_gateway_knows(world: World) -> None:
