@@ -16,6 +16,12 @@ from domain.agent_files import UnreadableFieldError
 LONGEST_FRONT_MATTER = 16_384
 """Characters (chosen: YAML takes some microseconds for each)."""
 
+LITERAL = "format: perdure"
+"""The first line of a file whose fields are those of the API, as they are."""
+
+LONGEST_LITERAL = 65_536
+"""Characters of the front matter of such a file: more than all fields except the prompt take."""
+
 _KEY = r"""["']?(?P<key>[A-Za-z][\w-]*(?: [\w-]+)?)["']?[ \t]*:"""
 _FIELD = re.compile(_KEY + r"(?:[ \t].*)?")
 _INNER_FIELD = re.compile(r"[\s-]*" + _KEY + r"(?:\s|$)")
@@ -61,10 +67,13 @@ def read_agent_file(front: FrontMatter) -> AgentDocument:
     Raises:
         DocumentError: the file can't be read without losing something that it restricts.
     """
-    if len(front.fields) > LONGEST_FRONT_MATTER:
-        message = f"The front matter has more than {LONGEST_FRONT_MATTER} characters; shorten it."
-        raise DocumentError(message, 1)
+    is_literal = front.fields.partition("\n")[0].rstrip() == LITERAL
+    longest = LONGEST_LITERAL if is_literal else LONGEST_FRONT_MATTER
+    if len(front.fields) > longest:
+        raise DocumentError(f"The front matter has more than {longest} characters; shorten it.", 1)
     document, is_yaml = _read_fields(front)
+    if is_literal:
+        return _read_literally(document, front.text)
     try:
         found = agent_files.read(document.value, front.text, is_strict=is_yaml)
     except UnreadableFieldError as error:
@@ -72,6 +81,12 @@ def read_agent_file(front: FrontMatter) -> AgentDocument:
     lines: dict[Location, int] = {(): 1}
     lines |= {(found.fields.get(key, key),): document.lines[key,] for key in document.value}
     return AgentDocument(ParsedDocument(found.body, lines), found.ignored)
+
+
+def _read_literally(document: ParsedDocument, text: str) -> AgentDocument:
+    """The fields without any translation; an unknown one is refused when they are validated."""
+    fields = {key: value for key, value in document.value.items() if key != "format"}
+    return AgentDocument(ParsedDocument({"system_prompt": text, **fields}, document.lines), ())
 
 
 def _read_fields(front: FrontMatter) -> tuple[ParsedDocument, bool]:

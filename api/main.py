@@ -15,7 +15,7 @@ from api.auth.authentication import REMEMBERED_SECONDS, Authenticator
 from api.auth.browser_sessions import SessionBox
 from api.auth.rate_limits import AtOnce, Rates
 from api.auth.tokens import Tokens
-from api.executions import control_routes, start_routes
+from api.executions import control_routes, start_routes, trees
 from api.executions import routes as executions
 from api.files import routes as files
 from api.gateway import Gateway
@@ -79,6 +79,7 @@ FEATURES = (
     agents,
     control_routes,  # its /bulk routes come before those with an {execution_id}
     start_routes,
+    trees,
     queue,
     plans,
     files,

@@ -9,6 +9,7 @@ from functools import partial
 from threading import Event
 from typing import Any
 
+from agent_library.yaml_text import write_yaml
 from cli.client import Client, Json, RefusedError, UnreachableError
 from cli.definitions import (
     AGENT,
@@ -18,7 +19,6 @@ from cli.definitions import (
     DefinitionKind,
     define_resource,
 )
-from cli.writing import write_yaml
 
 CONCURRENT_REQUESTS = 8
 """Eight use a gateway well, and leave room for other users (chosen)."""

@@ -6,7 +6,7 @@ defaults, in a fixed order.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -136,7 +136,7 @@ def read_task(path: Path) -> Definition:
     return found[0]
 
 
-def find_files(path: Path) -> Sequence[Path]:
+def find_files(path: Path, suffixes: Collection[str] = SUFFIXES) -> Sequence[Path]:
     """The definition files in a directory and those below it, sorted; or the one file.
 
     Raises:
@@ -147,10 +147,11 @@ def find_files(path: Path) -> Sequence[Path]:
     found = sorted(
         file
         for file in path.rglob("*")
-        if file.suffix in SUFFIXES and not _is_skipped(file.relative_to(path))
+        if file.suffix in suffixes and not _is_skipped(file.relative_to(path))
     )
     if not found:
-        raise DefinitionError(f"{path} holds no definitions: no *.yaml, *.json or *.md.")
+        kinds = ", ".join(f"*{suffix}" for suffix in sorted(suffixes))
+        raise DefinitionError(f"{path} holds no definitions: no {kinds}.")
     return found
 
 

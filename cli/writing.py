@@ -1,16 +1,13 @@
 """Writes tasks and agents to files that `cli.definitions` reads."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from agent_library.documents import resolve_word
-from cli.definitions import Definition, DefinitionError, parse_markdown
+from agent_library.writing import UnwritableAgentError, write_agent_file
+from agent_library.yaml_text import write_yaml
+from cli.definitions import AGENT, Definition, DefinitionError, parse_markdown
 
 _LONGEST_FILE_NAME = 80
 """Characters of a resource's name in its file's name (chosen)."""
@@ -37,6 +34,11 @@ def write_stream(definitions: Iterable[Definition]) -> str:
 
 
 def _write_file(definition: Definition) -> tuple[str, str]:
+    if definition.kind is AGENT:
+        try:
+            return ".md", write_agent_file(definition.body)
+        except UnwritableAgentError:
+            return ".yaml", write_yaml(definition.body)
     fields = dict(definition.body)
     prose = str(fields.pop(definition.kind.prose, ""))
     text = f"---\n{write_yaml(fields)}---\n\n{prose}\n"
@@ -52,34 +54,3 @@ def _survives_markdown(text: str, definition: Definition) -> bool:
         return parse_markdown(text, path).body == definition.body
     except DefinitionError:
         return False
-
-
-def write_yaml(value: Mapping[str, Any]) -> str:
-    """YAML with the fields in their order, and texts of several lines as blocks."""
-    text: str = yaml.dump(
-        dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
-    return text
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks."""
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    """A block for several lines; quotes where YAML would read something else."""
-    style = "|" if "\n" in text else None
-    if any(end in text for end in "\r\x85\u2028\u2029") or resolve_word(text)[0] != text:
-        style = '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-def _represent_float(dumper: _Dumper, number: float) -> yaml.ScalarNode:
-    """The number as JSON; PyYAML regards `1e+16` as a text, which needs no quotes."""
-    text = json.dumps(number)
-    kind = "float" if "." in text else "str"
-    return dumper.represent_scalar(f"tag:yaml.org,2002:{kind}", text)
-
-
-_Dumper.add_representer(str, _represent_text)
-_Dumper.add_representer(float, _represent_float)

@@ -192,10 +192,9 @@ def _read_switches(key: str, switches: Mapping[str, Any], unknown: list[str]) ->
         raise UnreadableFieldError(key, f"Write true or false for each tool in {key!r}.")
     is_on = {rule_from_agent_file(name): state == "true" for name, state in states.items()}
     default = is_on.pop("*", True)
+    off_rules = [Rule(name) for name, state in is_on.items() if not state]
     unknown += [f"{key}: {name}" for name in sorted(is_on.keys() - KNOWN_TOOLS)]
-    wildcards = [name for name, state in is_on.items() if "*" in name and not state]
-    rules = (rule for name in wildcards if (rule := parse(name)) is not None)
-    off = {tool for rule in rules for tool in KNOWN_TOOLS if rule.names(tool)}
+    off = {tool for rule in off_rules for tool in KNOWN_TOOLS if rule.restricts_tool(tool)}
     return sorted(tool for tool in KNOWN_TOOLS - off if is_on.get(tool, default))
 
 
@@ -237,7 +236,7 @@ def _expand(rule: str) -> Iterator[str]:
 
 
 def _reaches(denied: Rule, rules: list[str]) -> bool:
-    return any(denied.names(_tool_of(rule)) for rule in rules)
+    return any(denied.restricts_tool(_tool_of(rule)) for rule in rules)
 
 
 def _is_read_only(keys: Mapping[str, str], fields: Mapping[str, Any]) -> bool:

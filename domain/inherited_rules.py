@@ -36,6 +36,8 @@ def _rules_for_tools(
             common = _narrower(rule.tool, tool)
             if common is not None:
                 yield Rule(common, rule.argument)
+            elif must_restrict and rule.restricts_tool(tool):
+                yield Rule(tool, rule.argument)
             elif must_restrict and "*" in rule.tool and "*" in tool:
                 yield rule
 

@@ -59,7 +59,7 @@ class Permissions:
     def forbids(self, tool: str) -> bool:
         """Whether `disallowed_tools` forbids every call of the tool."""
         rules = valid_rules(self.disallowed)
-        return any(rule.matches_every_call and rule.names(tool) for rule in rules)
+        return any(rule.matches_every_call and rule.restricts_tool(tool) for rule in rules)
 
 
 def rule_from_agent_file(name: str) -> str:

@@ -63,8 +63,9 @@ def permits(rule: Rule, subject: CallSubject) -> bool:
 
 def restricts(rule: Rule, subject: CallSubject) -> bool:
     """Whether the rule applies to a part of the call, as far as the parts are known."""
-    if not rule.names(subject.tool) or rule.argument is None or rule.matches_every_call:
-        return rule.names(subject.tool)
+    is_for_tool = rule.restricts_tool(subject.tool)
+    if not is_for_tool or rule.argument is None or rule.matches_every_call:
+        return is_for_tool
     if subject.line is not None:
         return restricted_command(rule, subject.line) is not None
     if subject.host is not None:

@@ -24,6 +24,9 @@ WEB_TOOLS = frozenset({"web_fetch", "http_request"})
 DOMAIN = "domain:"
 """Begins a pattern for hosts."""
 
+_SAME_RIGHT = {"delegate_many": "delegate"}
+"""Tools that a rule for another tool restricts, too, because they do the same."""
+
 _RULE = re.compile(r"(?P<tool>[A-Za-z0-9_*-]+)(?:\((?P<argument>.*)\))?", re.DOTALL)
 
 
@@ -37,6 +40,10 @@ class Rule:
     def names(self, tool: str) -> bool:
         """Whether the rule is for this tool, with any argument."""
         return matches_wildcards(self.tool, tool)
+
+    def restricts_tool(self, tool: str) -> bool:
+        """Whether the rule, as one that restricts, is for this tool, with any argument."""
+        return self.names(tool) or (tool in _SAME_RIGHT and self.names(_SAME_RIGHT[tool]))
 
     @property
     def matches_every_call(self) -> bool:

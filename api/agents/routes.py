@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
+from api.http.files import as_download
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import DryRun, render_page
@@ -23,6 +24,8 @@ from services.definitions import agents
 from services.definitions.agents import AGENTS, ImportedAgent
 from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate, Slug
 
+MARKDOWN = "text/markdown; charset=utf-8"
+
 
 class AgentRead(Read):
     """An agent; a built-in one has no times."""
@@ -30,6 +33,8 @@ class AgentRead(Read):
     paths = {
         "self": "/agents/{agent_id}",
         "executions": "/task-executions?agent_id={agent_id}",
+        "export": "/agents/{agent_id}/export",
+        "pending": "/agents/{agent_id}/pending",
     }
 
     agent_id: str
@@ -103,6 +108,18 @@ async def import_agent(
     """
     service = partial(agents.import_agent, body=body)
     return await run_service(call, service, respond_imported, dry_run=dry_run)
+
+
+@router.get(
+    "/{agent_id}/export",
+    response_class=Response,
+    responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}},
+)
+async def export_agent(call: Called, agent_id: Slug) -> Response:
+    """Get an agent as a Markdown file with front matter, which an import reads back unchanged."""
+    async with call.gateway.database.reading() as session:
+        markdown = await agents.export_agent(session, call.caller, agent_id)
+    return Response(markdown, media_type=MARKDOWN, headers=as_download(f"{agent_id}.md"))
 
 
 # After `/import`: the router takes the first path that matches.

@@ -43,7 +43,9 @@ def import_files(
     context: typer.Context,
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Markdown with front matter.", exists=True),
+        typer.Argument(
+            metavar="PATH...", help="Markdown with front matter, or a directory.", exists=True
+        ),
     ],
     *,
     replace: Annotated[
@@ -53,12 +55,15 @@ def import_files(
 ) -> None:
     """Make agents from coding agents' files; names of tools and models are mapped.
 
-    A file that is refused does not keep the others from being imported. Exit codes: 0 all are
-    imported, 2 some were refused, 3 the gateway did not answer.
+    Of a directory, all Markdown files are read, also below it, except its README. A file that is
+    refused does not keep the others from being imported. Exit codes: 0 all are imported, 2 some
+    were refused, 3 the gateway did not answer.
     """
+    from cli.definitions import MARKDOWN, find_files
+
     results: list[Json] = []
     with open_client(context) as client:
-        for file in files:
+        for file in (file for path in files for file in find_files(path, MARKDOWN)):
             result = {"file": str(file), **_import_file(client, file, replace=replace)}
             results.append(result)
             if not as_json:
@@ -92,6 +97,33 @@ def _print_import(result: Json) -> None:
     if result["ignored"]:
         show.err.print(f"  ignored: {', '.join(result['ignored'])}", style="dim")
 
+
+@AGENTS.app.command("export")
+def export_file(
+    context: typer.Context,
+    agent_id: AgentId,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file. (default: print it)")
+    ] = None,
+) -> None:
+    """Write an agent as a Markdown file that `perdure agents import` reads back unchanged."""
+    with open_client(context) as client:
+        if output is not None:
+            client.download("export_agent", output, agent_id=agent_id)
+            show.out.print(f"Written to {output}")
+            return
+        show.out.print_text(client.read_content("export_agent", agent_id=agent_id).decode())
+
+
+AGENTS.add_list(
+    "list_pending_work",
+    "List the work that waits for an agent, newest first.",
+    "title, created: created_at, priority, executor, session: session_id?, id",
+    nothing="No work waits for this agent.",
+    name="pending",
+    of=Reference({"agent_id": AgentId}),
+    limit=20,
+)
 
 AGENTS.add_action(
     "delete",

@@ -51,6 +51,32 @@ GROUP.add_action(
 )
 
 
+def print_tree(tree: Json) -> None:
+    """Print each execution below its parent, then the totals."""
+    for node in tree["items"]:
+        indent = "  " * node["depth"]
+        agent = f"{node['agent_id']}  " if node["agent_id"] else ""
+        show.out.print_line(
+            f"{indent}{node['title'][: show.LONGEST_CELL]}  ",
+            (node["status"], show.STATUS_STYLES.get(node["status"], "")),
+            f"  {agent}{show.format_money(node['cost_usd'])}  ",
+            (node["id"], "dim"),
+        )
+    totals = tree["totals"]
+    counts = ", ".join(f"{count} {status}" for status, count in totals["by_status"].items())
+    more = "; there are more than are listed" if tree["is_truncated"] else ""
+    cost = show.format_money(totals["cost_usd"])
+    show.out.print(f"{totals['executions']} executions: {counts}; {cost}{more}")
+
+
+GROUP.add_show(
+    "Show an execution and its subtasks at all levels, with status and cost.",
+    "get_execution_tree",
+    name="tree",
+    view=print_tree,
+)
+
+
 @GROUP.app.command()
 def retry(
     context: typer.Context,

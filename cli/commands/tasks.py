@@ -155,7 +155,7 @@ TEMPLATES.add_list(
 
 
 def _print_template(template: Json) -> None:
-    from cli.writing import write_yaml
+    from agent_library.yaml_text import write_yaml
 
     parameters, task = template.pop("parameters"), template.pop("task")
     show.print_fields(template)

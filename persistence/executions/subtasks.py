@@ -1,14 +1,16 @@
-"""The subtasks of an execution: their number in the whole tree, and their results."""
+"""The subtasks of an execution: the whole tree, its size, and the results for the parent."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import ExecutionStatus
 from domain.steps import ChildArtifact, ChildResult
+from persistence.db import sql
 from persistence.tables.columns import read_as
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
@@ -16,25 +18,25 @@ from persistence.tables.sessions import ArtifactRow
 LISTED_ARTIFACTS = 20
 """Artifacts that the result of one subtask lists (chosen)."""
 
-COUNT_DESCENDANTS = text("""
-WITH RECURSIVE up AS (
-    SELECT id, parent_execution_id FROM executions WHERE id = :id
-    UNION ALL
-    SELECT e.id, e.parent_execution_id FROM executions e JOIN up ON e.id = up.parent_execution_id
-), down AS (
-    SELECT id FROM up WHERE parent_execution_id IS NULL
-    UNION ALL
-    SELECT e.id FROM executions e JOIN down ON e.parent_execution_id = down.id
-)
-SELECT count(*) - 1 FROM down
-""")
-"""The number of subtasks in the whole tree of an execution."""
+LARGEST_TREE = 2_000
+"""Executions that a tree lists: a plan of 1,000 steps, each with a subtask (chosen)."""
+
+_SQL = sql.load("executions/subtasks.sql")
 
 
 async def count_descendants(session: AsyncSession, execution_id: UUID) -> int:
     """The number of subtasks in the whole tree of an execution."""
-    count: int = await session.scalar(COUNT_DESCENDANTS, {"id": execution_id}) or 0
+    count: int = await session.scalar(_SQL["count_descendants"], {"id": execution_id}) or 0
     return count
+
+
+async def read_tree(session: AsyncSession, root: UUID) -> Sequence[Mapping[str, Any]]:
+    """An execution and its subtasks at all levels, each after its parent, with their depth.
+
+    One more than `LARGEST_TREE` if there are more; of the deepest level, some are missing then.
+    """
+    found = await session.execute(_SQL["read_tree"], {"id": root, "limit": LARGEST_TREE + 1})
+    return [dict(row) for row in found.mappings()]
 
 
 async def list_results(

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_library.documents import DocumentError
 from agent_library.files import AgentDocument, read_agent_file, split_front_matter
+from agent_library.writing import UnwritableAgentError, write_agent_file
 from domain.agents import BUILT_IN_SLUGS
 from domain.errors import (
     ConflictError,
@@ -129,6 +130,20 @@ async def import_agent(work: UnitOfWork, body: AgentImport) -> ImportedAgent:
         return ImportedAgent(row, file.ignored, is_new=True)
     await AGENTS.replace(work, row, agent)
     return ImportedAgent(row, file.ignored, is_new=False)
+
+
+async def export_agent(session: AsyncSession, caller: Caller, slug: str) -> str:
+    """Return an agent as a Markdown file that `import_agent` reads back unchanged.
+
+    Raises:
+        ConflictError: no file would be read back unchanged.
+    """
+    row = await AGENTS.find(session, caller, slug)
+    agent = AgentCreate.model_validate(AGENTS.body_fields(row))
+    try:
+        return write_agent_file(agent.model_dump(mode="json", exclude_defaults=True))
+    except UnwritableAgentError as error:
+        raise ConflictError(str(error)) from error
 
 
 def _read_file(markdown: str) -> AgentDocument:

@@ -231,3 +231,28 @@ async def test_a_file_that_defines_no_agent_is_refused(client: Client, markdown:
     response = await client.post("/api/v1/agents/import", json={"markdown": markdown})
     assert response.status_code == 422, response.text
     assert response.json()["errors"]
+
+
+async def test_an_exported_agent_is_imported_unchanged(client: Client, other: Client) -> None:
+    tools = ["bash(git log:*)", "mcp__github__*"]
+    agent = await make_agent(client, model="opus", allowed_tools=tools, description="a: b\n# c")
+    exported = await client.get(agent["_links"]["export"])
+    assert exported.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert f"{agent['agent_id']}.md" in exported.headers["content-disposition"]
+    body = {"markdown": exported.text}
+    imported = (await other.post("/api/v1/agents/import", json=body)).json()
+    assert {f: imported[f] for f in AGENT} == {f: agent[f] for f in AGENT}
+    assert imported["ignored"] == []
+    assert (await other.get(f"/api/v1/agents/{new_id().hex}/export")).status_code == 404
+
+
+async def test_a_built_in_agent_is_exported(client: Client) -> None:
+    exported = await client.get("/api/v1/agents/reviewer/export")
+    assert exported.text.startswith("---\nagent_id: reviewer\nname: Reviewer\n")
+
+
+async def test_an_exported_file_names_no_unknown_field(client: Client) -> None:
+    markdown = "---\nformat: perdure\nagent_id: a\nname: A\nskills: x\n---\nb"
+    refused = await client.post("/api/v1/agents/import", json={"markdown": markdown})
+    assert refused.status_code == 422
+    assert "skills" in str(refused.json()["errors"])

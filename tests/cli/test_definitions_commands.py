@@ -107,6 +107,27 @@ async def test_every_way_reads_an_agents_file_alike(
     assert read[0] == read[1] == read[2]
 
 
+async def test_a_directory_of_agents_is_imported_and_exported_again(
+    perdure: Command, tmp_path: Path
+) -> None:
+    folder = tmp_path / "team" / "more"
+    folder.mkdir(parents=True)
+    (folder.parent / "README.md").write_text("# Our agents")
+    (folder.parent / "first.md").write_text("---\nname: team-first\ntools: Read\n---\nb")
+    (folder / "second.md").write_text("---\nname: team-second\ntools: Bash(git:*)\n---\nb")
+    made = json.loads((await perdure("agents", "import", "--json", str(folder.parent))).stdout)
+    assert [agent["agent_id"] for agent in made] == ["team-first", "team-second"]
+    printed = await perdure("agents", "export", "team-second")
+    file = tmp_path / "second.md"
+    assert (await perdure("agents", "export", "team-second", "-o", str(file))).returncode == 0
+    assert file.read_text() == printed.stdout
+    again = await perdure("agents", "import", "--replace", "--json", str(file))
+    [agent] = json.loads(again.stdout)
+    assert (agent["allowed_tools"], agent["ignored"]) == (["bash(git *)"], [])
+    empty = await perdure("agents", "pending", "team-first")
+    assert "No work waits for this agent." in empty.stdout
+
+
 NAMES = ("notes.md", "x.yaml", "a/b", "..", "0123456789abcdef0123456789abcdef", "last")
 
 

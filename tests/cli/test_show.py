@@ -4,6 +4,7 @@ import json
 import pytest
 
 from cli import show
+from cli.commands.executions import print_tree
 from cli.terminal import Terminal
 from domain.text import clean
 
@@ -132,3 +133,24 @@ def test_json_is_ascii_on_a_terminal(
     assert json.loads(printed.splitlines()[-1]) == [expected]
     assert printed.isascii() == is_terminal
     assert "\ud800" not in printed
+
+
+def test_a_tree_shows_each_execution_below_its_parent(terminal: io.StringIO) -> None:
+    root = {"depth": 0, "title": "Ship it", "status": "running", "agent_id": None}
+    child = {"depth": 1, "title": "Test it", "status": "failed", "agent_id": "tester"}
+    print_tree(
+        {
+            "items": [{**root, "cost_usd": 0.5, "id": "a"}, {**child, "cost_usd": 0.25, "id": "b"}],
+            "totals": {
+                "executions": 2,
+                "by_status": {"running": 1, "failed": 1},
+                "cost_usd": 0.75,
+            },
+            "is_truncated": True,
+        }
+    )
+    assert terminal.getvalue().splitlines() == [
+        "Ship it  running  $0.5000  a",
+        "  Test it  failed  tester  $0.2500  b",
+        "2 executions: 1 running, 1 failed; $0.7500; there are more than are listed",
+    ]

@@ -355,3 +355,12 @@ def test_usual_names_are_mapped_on_import() -> None:
         "mcp__github__x",
         "bash(ls *)",
     ]
+
+
+def test_a_rule_that_restricts_delegate_restricts_delegate_many() -> None:
+    everything = Permissions(["*"], disallowed=["delegate"])
+    assert not everything.offers("delegate_many")
+    asked = Permissions(["*"], ask=["delegate"])
+    assert decide(asked, "delegate_many", {}, ToolEffect.IDEMPOTENT).kind == "ask"
+    assert not Permissions(["delegate"]).offers("delegate_many")
+    assert Permissions(["*"], disallowed=["delegate_many"]).offers("delegate")
