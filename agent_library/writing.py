@@ -47,4 +47,4 @@ def _read(text: str) -> Mapping[str, Any] | None:
 
 
 def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value not in (None, "", [], (), {})}
+    return {key: value for key, value in fields.items() if value not in (None, "", [], ())}

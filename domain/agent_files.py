@@ -19,6 +19,7 @@ _SPELLINGS = {
     "agent_id": "agentid",
     "description": "description",
     "executor": "executor",
+    "network": "network",
     "capabilities": "capabilities",
     "tags": "tags",
     "model": "model",
@@ -44,7 +45,12 @@ _WITHOUT_MEANING = frozenset(
 _FIELDS = {key: field for field, keys in _SPELLINGS.items() for key in keys.split()}
 """Keys without case, spaces, `-` and `_`, and what they mean."""
 
-_FIELD_LIST = "name, description, model, tools, disallowedTools, capabilities, tags and executor"
+_LITERAL_FIELDS = ("description", "executor", "network")
+"""Fields that need no translation."""
+
+_FIELD_LIST = (
+    "name, description, model, tools, disallowedTools, capabilities, tags, executor and network"
+)
 
 _RESTRICTION = re.compile(
     r"tool|permi|allow|den(y|ied)|forbid|restrict|readonly|sandbox|block|whitelist|exclude|approv"
@@ -108,7 +114,7 @@ def read(metadata: Mapping[str, Any], text: str, *, is_strict: bool) -> AgentFil
     if is_strict:
         _require_known(ignored)
     fields = {field: metadata[key] for field, key in keys.items()}
-    body: dict[str, Any] = {f: fields[f] for f in ("description", "executor") if f in fields}
+    body: dict[str, Any] = {f: fields[f] for f in _LITERAL_FIELDS if f in fields}
     body |= {f: _split_list(fields[f]) for f in ("capabilities", "tags") if f in fields}
     slug = fields.get("agent_id", fields.get("name"))
     tools, unknown = _choose_tools(keys, fields)

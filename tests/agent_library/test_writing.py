@@ -26,6 +26,7 @@ AGENTS = st.builds(
         max_size=3,
     ),
     executor=st.sampled_from(["claude", "external"]),
+    network=st.sampled_from([{"allow": []}, {"allow": ["example.com:22"]}]),
     capabilities=st.lists(TEXT.map(lambda text: f"{text},c"), max_size=2),
     tags=st.lists(st.sampled_from(["null", "1.10", "no", "a b", "# x", "- y"]), max_size=2),
 )
