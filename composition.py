@@ -52,6 +52,7 @@ def compose_services(
             working_directories=settings.working_directories,
             network=NetworkList.parse(settings.network_allow),
             check_url=partial(checked_url, exemptions=outbound.exemptions),
+            memory_language=settings.memory_language,
         ),
         models=ModelCatalog(database),
         user_caches=(*user_caches, quotas, storage),

@@ -10,6 +10,7 @@ from services import maintenance, notifications, storage
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
 from services.external_work import expiry
+from services.memory import entries as memory
 from services.model_catalog import READ_EVERY_SECONDS, ListModels
 from services.scheduling import synchronisation
 from services.unit_of_work import Services
@@ -35,6 +36,7 @@ def periodic_tasks(
     delete_workspaces = partial(
         storage.delete_workspaces, database, runner.host_id, runner.tools.remove
     )
+    delete_memory = partial(memory.delete_expired, database)
     total_days = partial(maintenance.total_finished_days, database)
     return [
         PeriodicTask("relay", 1, relay, batch=relaying.BATCH, wake_channel=RELAY_CHANNEL),
@@ -60,5 +62,6 @@ def periodic_tasks(
         PeriodicTask("consumed_signals", 60, delete_signals, batch=maintenance.BATCH),
         PeriodicTask("deleted_workspaces", 30, delete_workspaces, batch=storage.BATCH),
         PeriodicTask("usage_totals", 60, total_days),
+        PeriodicTask("expired_memory", 60, delete_memory, batch=memory.BATCH),
         PeriodicTask("models", READ_EVERY_SECONDS, partial(services.models.ask, list_models)),
     ]

@@ -32,6 +32,7 @@ from api.mcp.endpoint import McpEndpoint
 from api.mcp.server import create_server
 from api.mcp.state_keys import derive_state_keys
 from api.mcp_servers import routes as mcp_servers
+from api.memory import routes as memory
 from api.notifications import routes as notifications
 from api.plans import routes as plans
 from api.queue import routes as queue
@@ -90,6 +91,7 @@ FEATURES = (
     notifications,
     sessions,
     artifacts,
+    memory,
     audit,
     usage,
     users,

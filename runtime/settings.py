@@ -63,6 +63,39 @@ SECRETS_KEY_CHARACTERS = 32
 McpGroup = Literal["orchestrator", "queue", "memory", "tasks"]
 """Groups of tools of the MCP server, besides the default one."""
 
+MemoryLanguage = Literal[
+    "simple",
+    "arabic",
+    "armenian",
+    "basque",
+    "catalan",
+    "danish",
+    "dutch",
+    "english",
+    "finnish",
+    "french",
+    "german",
+    "greek",
+    "hindi",
+    "hungarian",
+    "indonesian",
+    "irish",
+    "italian",
+    "lithuanian",
+    "nepali",
+    "norwegian",
+    "portuguese",
+    "romanian",
+    "russian",
+    "serbian",
+    "spanish",
+    "swedish",
+    "tamil",
+    "turkish",
+    "yiddish",
+]
+"""The text search configurations of Postgres 14 and newer; `simple` is for all other languages."""
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
 """Several values in one variable, separated by commas."""
 
@@ -167,8 +200,14 @@ class Settings(BaseSettings):
     max_stored_bytes_per_user: Annotated[int | None, BeforeValidator(_none_if_empty)] = Field(
         default=20 * GIB,
         ge=0,
-        description="What the definitions, artifacts and workspaces of one user may need; empty: "
-        "no limit.",
+        description="What the definitions, artifacts, workspaces and memory of one user may "
+        "need; empty: no limit.",
+    )
+
+    memory_language: MemoryLanguage = Field(
+        default="english",
+        description="The dictionary of Postgres that memory is searched with, beside the words as "
+        "they are written. A change holds for entries that are written after it.",
     )
 
     mcp_groups: Annotated[

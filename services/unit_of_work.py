@@ -72,6 +72,8 @@ class OperatorSettings:
     """What tools may connect to."""
     check_url: CheckUrl
     """Raises `AddressRefusedError` for a URL that the operator's settings do not allow."""
+    memory_language: str = "english"
+    """The dictionary of Postgres that memory is searched with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

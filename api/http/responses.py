@@ -36,7 +36,7 @@ def single(request: Request, model: BaseModel) -> Response:
 
 def known(request: Request, tag: str) -> Response | None:
     """304 if the client already has this version."""
-    if tag in _tags(request, "if-none-match"):
+    if tag in tags_of(request, "if-none-match"):
         return Response(status_code=304, headers={"ETag": tag})
     return None
 
@@ -61,14 +61,19 @@ def require_match(request: Request, current: BaseModel) -> None:
         PreconditionFailedError: the resource has changed.
         MalformedRequestError: the header is not a list of tags.
     """
-    tags = _tags(request, "if-match")
+    tags = tags_of(request, "if-match")
     if tags and "*" not in tags and etag(to_json(current)) not in tags:
         raise PreconditionFailedError(
             "The resource has changed since you read it; read it again and repeat the request."
         )
 
 
-def _tags(request: Request, header: str) -> list[str]:
+def tags_of(request: Request, header: str) -> list[str]:
+    """The entity tags in a header, as they were sent; none if it is missing.
+
+    Raises:
+        MalformedRequestError: the header is not a list of tags.
+    """
     value = request.headers.get(header)
     if value is None:
         return []

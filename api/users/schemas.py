@@ -30,7 +30,7 @@ class QuotaUsageRead(BaseModel):
     """What counts against the quotas.
 
     These are executions in progress, the cost of today (UTC), and stored bytes, which are those of
-    some seconds ago: definitions as the database compresses them, artifacts, and workspaces.
+    some seconds ago: definitions as the database compresses them, artifacts, workspaces, memory.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +41,7 @@ class QuotaUsageRead(BaseModel):
     definition_bytes: int
     artifact_bytes: int
     workspace_bytes: int
+    memory_bytes: int
 
 
 class CredentialsRead(BaseModel):
@@ -150,6 +151,7 @@ def render_me(call: Call, profile: Profile) -> MeRead:
             definition_bytes=stored.definition_bytes,
             artifact_bytes=stored.artifact_bytes,
             workspace_bytes=stored.workspace_bytes,
+            memory_bytes=stored.memory_bytes,
         ),
     )
 

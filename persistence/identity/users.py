@@ -24,17 +24,21 @@ class UserFilter:
 
 async def find_or_create(session: AsyncSession, subject: str, role: str) -> UserRow:
     """The user with this token subject, created if needed; the role is updated to the token's."""
-    by_subject = select(UserRow).where(UserRow.subject == subject)
-    user = await session.scalar(by_subject)
+    user = await find_by_subject(session, subject)
     if user is None:
         statement = insert(UserRow).values(id=new_id(), subject=subject, role=role)
         await session.execute(statement.on_conflict_do_nothing(index_elements=[UserRow.subject]))
-        user = (await session.scalars(by_subject)).one()
+        user = (await session.scalars(select(UserRow).where(UserRow.subject == subject))).one()
     if user.role != role:
         user.role = role
         await session.flush()
         await notify(session, USERS_CHANNEL, str(user.id))  # API keys of admins follow the role
     return user
+
+
+async def find_by_subject(session: AsyncSession, subject: str) -> UserRow | None:
+    """The user with this token subject."""
+    return await session.scalar(select(UserRow).where(UserRow.subject == subject))
 
 
 async def find_current(session: AsyncSession, user_id: UUID) -> UserRow | None:

@@ -1,4 +1,4 @@
-"""What each user stores: definitions, artifacts and workspaces."""
+"""What each user stores: definitions, artifacts, workspaces and memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ SELECT
         FROM plans JOIN plan_steps ON plan_steps.plan_id = plans.id
         WHERE plans.user_id = :user_id)
         AS definition_bytes,
+    (SELECT coalesce(sum(stored_bytes), 0) FROM memory_entries WHERE user_id = :user_id)
+        AS memory_bytes,
     (SELECT coalesce(sum(size_bytes), 0) FROM artifacts WHERE user_id = :user_id) AS artifact_bytes,
     (SELECT coalesce(sum(workspace_bytes), 0) FROM sessions
         WHERE user_id = :user_id AND workspace_bytes > 0) AS workspace_bytes,
@@ -37,19 +39,23 @@ class StoredBytes:
     definition_bytes: int
     artifact_bytes: int
     workspace_bytes: int
+    memory_bytes: int
     own_limit: int | None = None
 
     @property
     def stored_bytes(self) -> int:
         """The sum."""
-        return self.definition_bytes + self.artifact_bytes + self.workspace_bytes
+        return (
+            self.definition_bytes + self.artifact_bytes + self.workspace_bytes + self.memory_bytes
+        )
 
 
 async def load_stored(session: AsyncSession, user_id: UUID) -> StoredBytes:
     """Sum what a user stores, from indexes: 20 ms for 100,000 artifacts."""
     found = (await session.execute(_STORED, {"user_id": user_id})).one()
-    sizes = (int(found.definition_bytes), int(found.artifact_bytes), int(found.workspace_bytes))
-    return StoredBytes(*sizes, found.own_limit)
+    fields = ("definition_bytes", "artifact_bytes", "workspace_bytes", "memory_bytes")
+    sizes = {field: int(getattr(found, field)) for field in fields}
+    return StoredBytes(**sizes, own_limit=found.own_limit)
 
 
 async def set_workspace_bytes(session: AsyncSession, session_id: UUID, size_bytes: int) -> None:

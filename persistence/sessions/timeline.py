@@ -46,7 +46,7 @@ async def list_events(
     session: AsyncSession, execution_id: UUID, span: TimelineRange
 ) -> TimelinePage[ExecutionEventRow]:
     """Events; the cursor is `seq`."""
-    return await _read_by_seq(
+    return await read_by_seq(
         session,
         ExecutionEventRow,
         ExecutionEventRow.execution_id == execution_id,
@@ -60,7 +60,7 @@ async def list_messages(
 ) -> TimelinePage[MessageRow]:
     """The messages that this execution added, without superseded ones; the cursor is `seq`."""
     condition = (MessageRow.execution_id == execution_id) & MessageRow.superseded_at.is_(None)
-    return await _read_by_seq(session, MessageRow, condition, MessageRow.seq, span)
+    return await read_by_seq(session, MessageRow, condition, MessageRow.seq, span)
 
 
 async def list_tool_calls(
@@ -81,13 +81,14 @@ async def list_model_calls(
     return await _read_by_position(session, ModelCallRow, condition, order, span)
 
 
-async def _read_by_seq(
+async def read_by_seq(
     session: AsyncSession,
     row: type[R],
     condition: ColumnElement[bool],
     cursor: InstrumentedAttribute[int],
     span: TimelineRange,
 ) -> TimelinePage[R]:
+    """The rows of a condition in the order of `cursor`, a column that grows with them."""
     query = select(row).where(condition)
     total = await _count(session, query)
     following = query if span.after is None else query.where(cursor > span.after)

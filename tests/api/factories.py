@@ -180,6 +180,24 @@ async def plan(world: World, client: Client, mark: str) -> Parameters:
     return {"plan_id": await _made(client, "plans", {**PLAN, "title": mark}), "key": "look"}
 
 
+async def memory_entry(world: World, client: Client, mark: str) -> Parameters:
+    """A memory entry."""
+    del world
+    namespace, key = f"user:{new_id().hex}", new_id().hex
+    response = await client.put(f"{API}/memory/{namespace}/{key}", json={"value": mark})
+    assert response.status_code == 201, response.text
+    return {"namespace": namespace, "key": key}
+
+
+async def memory_grant(world: World, client: Client, mark: str) -> Parameters:
+    """A grant to another user."""
+    del mark
+    async with world.client("reader") as reader:
+        await reader.get(f"{API}/me")
+    body = {"namespace": f"user:{new_id().hex}", "grantee": "reader"}
+    return {"grant_id": await _made(client, "memory-grants", body)}
+
+
 async def user(world: World, client: Client, mark: str) -> Parameters:
     """Who asks."""
     del world, mark
@@ -223,6 +241,8 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "admin": user,
     "queue": claimed,
     "plans": plan,
+    "memory": memory_entry,
+    "memory-grants": memory_grant,
 }
 """By the first part of the path. The third argument is a text to store in the resource."""
 
@@ -279,6 +299,9 @@ BODIES: dict[str, Any] = {
     "POST /plans": PLAN,
     "PATCH /plans/{plan_id}": {"goal": "changed"},
     "POST /plans/generate": {"goal": "Know what happened."},
+    "PUT /memory/{namespace}/{key}": {"value": "changed"},
+    "POST /memory/import": {"items": [{"namespace": "user:a", "key": "b", "value": "changed"}]},
+    "POST /memory-grants": {"namespace": "user:a", "grantee": "reader"},
     "PATCH /admin/users/{user_id}": {"max_concurrent_executions": 5},
 }
 """A body that each route takes, by its method and path."""

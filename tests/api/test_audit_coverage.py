@@ -94,6 +94,13 @@ async def waits_for_a_worker(world: World, owner: Owner, made: dict[str, str]) -
     assert response.is_success, response.text
 
 
+async def reader_is_known(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only a user who has used the server can be granted something."""
+    del owner, made
+    async with world.client("reader") as reader:
+        await reader.get(f"{API}/me")
+
+
 PREPARED: dict[str, Prepare] = {
     "POST /tasks/{task_id}/schedule/pause": scheduled,
     "POST /tasks/{task_id}/schedule/resume": switched_off,
@@ -104,6 +111,7 @@ PREPARED: dict[str, Prepare] = {
     "POST /task-executions/{execution_id}/retry": ended,
     "POST /queue/claim": waits_for_a_worker,
     "DELETE /sessions/{session_id}": finished,
+    "POST /memory-grants": reader_is_known,
 }
 
 CHANGING = [

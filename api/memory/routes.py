@@ -1,0 +1,305 @@
+"""Routes of memory: entries by namespace and key, their versions, search, and grants."""
+
+from collections.abc import Collection
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.http.bodies import JsonBody
+from api.http.errors import MalformedRequestError
+from api.http.idempotency import run_service
+from api.http.paging import Listing, ListQuery, TimelineQuery
+from api.http.rendering import render_items, render_page
+from api.http.request_context import Call, Called
+from api.http.resource_routes import ResourceRoutes, path_key
+from api.http.responses import answer, known, tags_of
+from api.http.schemas import Read, from_row, view_of
+from api.links import BASE
+from domain.memory import GrantMode, MemoryType
+from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
+from services.memory import entries, grants
+from services.memory.entries import NO_VERSION, EntryAddress, MemoryQuery, StoredEntry
+from services.memory.grants import MEMORY_GRANTS
+from services.memory.inputs import (
+    Key,
+    MemoryGrantCreate,
+    MemoryImport,
+    MemoryPut,
+    Namespace,
+    Subject,
+)
+
+LAST_VERSION = 2**31 - 1
+
+
+class MemoryEntryRead(Read):
+    """An entry as it is now, or as it was in one version. Its ETag is its version."""
+
+    id: UUID
+    user_id: UUID
+    namespace: str
+    key: str
+    version: int
+    memory_type: MemoryType
+    value: Any
+    created_by: str | None
+    execution_id: UUID | None
+    expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class MemoryVersionRead(BaseModel):
+    """One version of an entry; that of a deletion has no value."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    memory_type: MemoryType
+    value: Any
+    is_deletion: bool
+    created_by: str | None
+    execution_id: UUID | None
+    created_at: datetime
+
+
+class MemoryImported(BaseModel):
+    """How many entries were new, and how many existed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    created: int
+    existing: int
+
+
+class MemoryListQuery(ListQuery):
+    """Filters of a list of entries. With `q`, there is one page, best matches first."""
+
+    owner: Subject | None = None
+    namespace_prefix: Annotated[
+        str | None,
+        Field(
+            max_length=200,
+            description="A namespace, with those below it: `user:alice` is not `user:alice2`.",
+        ),
+    ] = None
+    type: MemoryType | None = None
+    q: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=1_000,
+            pattern=r"\S",
+            description='Words, "a phrase", `or` and `-` as in web searches.',
+        ),
+    ] = None
+    limit: Annotated[
+        int | None, Field(ge=1, le=100, description="Another name for `page_size`.")
+    ] = None
+
+    def memory_query(self) -> MemoryQuery:
+        """The filters."""
+        return MemoryQuery(
+            owner=self.owner,
+            namespace_prefix=self.namespace_prefix,
+            memory_type=self.type,
+            words=self.q,
+        )
+
+    def with_limit(self) -> "MemoryListQuery":
+        """The query with `limit` as its page size."""
+        if self.limit is None:
+            return self
+        return self.model_copy(update={"page_size": self.limit})
+
+
+def read_address(
+    namespace: Namespace, key: Annotated[Key, Path()], owner: Subject | None = None
+) -> EntryAddress:
+    """The dependency that reads which entry is meant."""
+    return EntryAddress(namespace, key, owner)
+
+
+router = APIRouter(tags=["memory"])
+
+
+def render_entry(call: Call, row: MemoryEntryRow, **values: Any) -> MemoryEntryRead:
+    """Return an entry with its links, which name the owner if the request did."""
+    owner = call.request.query_params.get("owner")
+    suffix = f"?{urlencode({'owner': owner})}" if owner else ""
+    path = f"{BASE}/memory/{quote(row.namespace, safe=':')}/{quote(row.key)}"
+    links = {"self": f"{path}{suffix}", "history": f"{path}/history{suffix}"}
+    read = from_row(MemoryEntryRead, row, links=links, **values)
+    if read.execution_id is not None:
+        links["execution"] = f"{BASE}/task-executions/{read.execution_id}"
+    return read
+
+
+def _tag(version: int) -> str:
+    return f'"{version}"'
+
+
+def _expected(request: Request) -> Collection[int] | None:
+    """The versions of which one must be the present one, from the headers; None: any."""
+    if tags_of(request, "if-none-match") == ["*"]:
+        return {NO_VERSION}
+    tags = tags_of(request, "if-match")
+    if not tags:
+        return None
+    if "*" in tags:
+        return range(1, LAST_VERSION)
+    try:
+        return {int(tag.strip('"')) for tag in tags}
+    except ValueError:
+        text = 'If-Match must name versions, such as "3"; send the ETag of the entry.'
+        raise MalformedRequestError(text) from None
+
+
+@router.get("/memory", responses={200: {"model": Listing[MemoryEntryRead]}})
+async def list_memory(call: Called, query: Annotated[MemoryListQuery, Query()]) -> Response:
+    """List your entries, newest first, or search them (`q`), best matches first."""
+    query = query.with_limit()
+    async with call.gateway.database.reading() as session:
+        page = await entries.list_entries(
+            call.services, session, call.caller, query.memory_query(), query.window()
+        )
+    return render_page(call, query, page, render_entry)
+
+
+async def respond_imported(_: Call, __: AsyncSession, stored: Collection[StoredEntry]) -> Response:
+    """Respond with the numbers of entries."""
+    new = sum(entry.is_new for entry in stored)
+    return answer(MemoryImported(created=new, existing=len(stored) - new))
+
+
+@router.post("/memory/import", responses={200: {"model": MemoryImported}})
+async def import_memory(
+    call: Called, body: Annotated[MemoryImport, Depends(JsonBody(MemoryImport))]
+) -> Response:
+    """Write up to 1,000 entries: all, or none if one is invalid.
+
+    Entries with the same content do not change.
+    """
+    return await run_service(call, partial(entries.import_entries, body=body), respond_imported)
+
+
+@router.get(
+    "/memory/{namespace}/{key:path}/history", responses={200: {"model": Listing[MemoryVersionRead]}}
+)
+async def list_memory_versions(
+    call: Called,
+    address: Annotated[EntryAddress, Depends(read_address)],
+    query: Annotated[TimelineQuery, Query()],
+) -> Response:
+    """List the versions of an entry, which may be deleted, oldest first."""
+    async with call.gateway.database.reading() as session:
+        page = await entries.list_versions(session, call.caller, address, query.span())
+    items = [from_row(MemoryVersionRead, row) for row in page.rows]
+    return render_items(call, query, page, items)
+
+
+@router.get("/memory/{namespace}/{key:path}", responses={200: {"model": MemoryEntryRead}})
+async def get_memory(
+    call: Called,
+    address: Annotated[EntryAddress, Depends(read_address)],
+    version: Annotated[int | None, Query(ge=1, le=LAST_VERSION)] = None,
+) -> Response:
+    """Get an entry, or one version of it, even if the entry is deleted."""
+    async with call.gateway.database.reading() as session:
+        found = await entries.find_version(session, call.caller, address, version)
+    read = render_entry(call, found.row, **_values_of(found.version))
+    tag = _tag(read.version)
+    return known(call.request, tag) or answer(read, headers={"ETag": tag})
+
+
+def _values_of(old: MemoryVersionRow | None) -> dict[str, Any]:
+    """The fields of an older version that differ from those of its entry."""
+    if old is None:
+        return {}
+    fields = ("version", "memory_type", "value", "created_by", "execution_id")
+    return {**{name: getattr(old, name) for name in fields}, "updated_at": old.created_at}
+
+
+async def respond_stored(call: Call, _: AsyncSession, stored: StoredEntry) -> Response:
+    """Respond with 201 if the entry is new, else with 200."""
+    read = render_entry(call, stored.row)
+    headers = {"ETag": _tag(read.version)}
+    if stored.is_new:
+        headers["Location"] = read.links["self"]
+    return answer(read, 201 if stored.is_new else 200, headers)
+
+
+@router.put(
+    "/memory/{namespace}/{key:path}",
+    responses={200: {"model": MemoryEntryRead}, 201: {"model": MemoryEntryRead}},
+)
+async def put_memory(
+    call: Called,
+    address: Annotated[EntryAddress, Depends(read_address)],
+    body: Annotated[MemoryPut, Depends(JsonBody(MemoryPut))],
+) -> Response:
+    """Write an entry as its next version. The same content again changes nothing.
+
+    `If-Match` with a version, such as `"3"`, writes only if the entry still has it (412), and
+    `If-None-Match: *` only if there is no such entry.
+    """
+    expected = _expected(call.request)
+    service = partial(entries.put_entry, address=address, body=body, expected=expected)
+    return await run_service(call, service, respond_stored)
+
+
+async def respond_deleted(_: Call, __: AsyncSession, ___: None) -> Response:
+    """Respond with 204."""
+    return Response(status_code=204)
+
+
+@router.delete("/memory/{namespace}/{key:path}", status_code=204)
+async def delete_memory(
+    call: Called,
+    address: Annotated[EntryAddress, Depends(read_address)],
+    *,
+    purge: Annotated[bool, Query(description="Delete all its versions, too.")] = False,
+) -> Response:
+    """Delete an entry. Its versions stay readable, and it can be written again."""
+    expected = _expected(call.request)
+    service = partial(entries.delete_entry, address=address, expected=expected, purge=purge)
+    return await run_service(call, service, respond_deleted)
+
+
+class MemoryGrantRead(Read):
+    """A grant: the grantee may use the namespace of the owner, and those below it."""
+
+    paths = {"self": "/memory-grants/{id}"}
+
+    id: UUID
+    user_id: UUID
+    grantee_id: UUID
+    namespace: str
+    mode: GrantMode
+    created_at: datetime
+
+
+grant_router = APIRouter(prefix="/memory-grants", tags=["memory"])
+grant_routes = ResourceRoutes(
+    grant_router,
+    "memory_grant",
+    MemoryGrantRead,
+    view_of(MemoryGrantRead),
+    "/{grant_id}",
+    path_key("grant_id"),
+)
+grant_routes.add_create(
+    grants.create_grant,
+    MemoryGrantCreate,
+    "Let another user read, or also write, a namespace of yours. They name you as `owner`.",
+)
+grant_routes.add_list(MEMORY_GRANTS.page, "List the grants that you gave or received.")
+grant_routes.add_get(MEMORY_GRANTS.find, "Get a grant.")
+grant_routes.add_delete(MEMORY_GRANTS.delete, "Take a grant back: it holds no longer at once.")
+router.include_router(grant_router)

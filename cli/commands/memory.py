@@ -1,0 +1,190 @@
+"""`perdure memory`: read, write, search, share, export and import memory entries."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import show
+from cli.arguments import ArgumentError, AsJson, Reference, open_client, parse_json
+from cli.definitions import read_text
+from cli.resources import NOTHING, CommandGroup, Json, argument, option
+
+IMPORTED = 100
+"""Entries in one request of an import (chosen: 100 of the longest exceed no limit of the body)."""
+
+Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE")]
+Key = Annotated[str, typer.Argument(metavar="KEY")]
+Owner = Annotated[str | None, typer.Option(help="The user who granted you the namespace.")]
+
+ENTRY = Reference({"namespace": Namespace, "key": Key})
+GROUP = CommandGroup("memory", "Knowledge that outlives executions.", ENTRY)
+
+OWNER = option("The user who granted you the namespace.", "--owner")
+COLUMNS = "namespace, key, type: memory_type, version, value, changed: updated_at"
+
+GROUP.add_list(
+    "list_memory",
+    "List your entries, newest first, or search them.",
+    COLUMNS,
+    nothing="No entries. `perdure memory put NAMESPACE KEY VALUE` writes one.",
+    options={
+        "q": argument("[WORDS]", "Entries with these words, best first.", str | None, None),
+        "namespace_prefix": option("A namespace, with those below it.", "--namespace", "-n"),
+        "type": option("semantic, episodic or procedural.", "--type"),
+        "owner": OWNER,
+    },
+    limit=50,
+    computed={"value": lambda entry: _brief(entry["value"])},
+)
+
+
+def _brief(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@GROUP.app.command("get")
+def get_entry(
+    context: typer.Context,
+    namespace: Namespace,
+    key: Key,
+    *,
+    version: Annotated[int | None, typer.Option(min=1, help="As it was in this version.")] = None,
+    owner: Owner = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the value of an entry: text as it is, other values as JSON."""
+    with open_client(context) as client:
+        entry = client.call(
+            "get_memory", namespace=namespace, key=key, version=version, owner=owner
+        )
+    if as_json or not isinstance(entry["value"], str):
+        show.print_json(entry if as_json else entry["value"])
+    else:
+        show.out.print(entry["value"])
+
+
+@GROUP.app.command("put")
+def put_entry(
+    context: typer.Context,
+    namespace: Namespace,
+    key: Key,
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Text, or @FILE with it.")],
+    *,
+    is_json: Annotated[bool, typer.Option("--value-json", help="VALUE is JSON.")] = False,
+    memory_type: Annotated[
+        str | None, typer.Option("--type", help="semantic, episodic or procedural.")
+    ] = None,
+    owner: Owner = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an entry as its next version."""
+    text = read_text(Path(value[1:])) if value.startswith("@") else value
+    content = parse_json(text, "With --value-json, VALUE is JSON") if is_json else text
+    body = {"value": content, **({"memory_type": memory_type} if memory_type else {})}
+    with open_client(context) as client:
+        entry = client.call("put_memory", body, namespace=namespace, key=key, owner=owner)
+    if as_json:
+        show.print_json(entry)
+    else:
+        show.out.print(f"{namespace} {key}: version {entry['version']}")
+
+
+GROUP.add_list(
+    "list_memory_versions",
+    "List the versions of an entry, oldest first.",
+    "version, type: memory_type, value, by: created_by?, at: created_at",
+    name="history",
+    nothing="The entry has no versions.",
+    of=ENTRY,
+    options={"owner": OWNER},
+    computed={"value": lambda v: "(deleted)" if v["is_deletion"] else _brief(v["value"])},
+)
+
+
+@GROUP.app.command("delete")
+def delete_entry(
+    context: typer.Context,
+    namespace: Namespace,
+    key: Key,
+    *,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete all its versions, too.")] = False,
+    owner: Owner = None,
+) -> None:
+    """Delete an entry; its versions stay readable."""
+    with open_client(context) as client:
+        client.call("delete_memory", namespace=namespace, key=key, owner=owner, purge=purge)
+    show.out.print(f"Deleted: {namespace} {key}")
+
+
+@GROUP.app.command("export")
+def export_entries(
+    context: typer.Context,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Only this one and those below it.")
+    ] = None,
+) -> None:
+    """Print your entries, one line of JSON for each, as `import` reads them."""
+    fields = ("namespace", "key", "memory_type", "value", "created_by", "expires_at")
+    with open_client(context) as client:
+        for entry in client.iterate("list_memory", namespace_prefix=namespace):
+            print(json.dumps({name: entry[name] for name in fields}))  # noqa: T201 - for programs
+
+
+@GROUP.app.command("import")
+def import_entries(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` printed.")],
+) -> None:
+    """Write entries from a file; those with the same content do not change."""
+    items = [
+        _parse_line(line, at) for at, line in enumerate(read_text(file).split("\n"), 1) if line
+    ]
+    created = 0
+    with open_client(context) as client:
+        for batch in _batches(items):
+            created += client.call("import_memory", {"items": batch})["created"]
+    show.out.print(f"{len(items)} entries, {created} of them new")
+
+
+def _parse_line(line: str, number: int) -> Json:
+    entry = parse_json(line, f"Line {number} is not JSON")
+    if not isinstance(entry, dict):
+        raise ArgumentError(f"Line {number} is not a JSON object; use a file from `export`.")
+    return entry
+
+
+def _batches(items: Sequence[Json]) -> Iterator[Sequence[Json]]:
+    for start in range(0, len(items), IMPORTED):
+        yield items[start : start + IMPORTED]
+
+
+GROUP.add_list(
+    "list_memory_grants",
+    "List the grants that you gave or received.",
+    "namespace, mode, owner: user_id, grantee: grantee_id, id",
+    name="grants",
+    nothing="No grants. `perdure memory grant NAMESPACE USER` makes one.",
+)
+GROUP.add_action(
+    "grant",
+    "create_memory_grant",
+    "Let another user read a namespace of yours, and those below it.",
+    "Granted: {namespace} ({mode}), {id}",
+    of=NOTHING,
+    options={
+        "namespace": argument("NAMESPACE", "One of yours."),
+        "grantee": argument("USER", "The subject of their token."),
+        "mode": option("read, or write.", "--mode", kind=str, default="read"),
+    },
+    has_json=True,
+)
+GROUP.add_action(
+    "revoke",
+    "delete_memory_grant",
+    "Take a grant back.",
+    "Revoked.",
+    of=Reference({"grant_id": Annotated[str, typer.Argument(metavar="GRANT_ID")]}),
+)

@@ -1,0 +1,93 @@
+"""Memory: knowledge that outlives an execution, as entries with a namespace and a key."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+NAMESPACE = r"^[^\s/:?#%]+(:[^\s/:?#%]+)+$"
+"""Parts joined by colons, such as `user:alice` or `project:x:decisions`."""
+
+LONGEST_NAMESPACE = 200
+
+KEY = r"^[^\s/?#%][^/?#%\x00-\x1f]*(/[^/?#%\x00-\x1f]+)*$"
+"""One name, or a path of names: Claude's memory tool writes files in directories."""
+
+LONGEST_KEY = 255
+
+HISTORY = "history"
+"""The path of an entry's history ends with it, so the last name of a path can't be this word."""
+
+MOST_VALUE_BYTES = 256 * 1024
+"""Of one value as JSON (chosen: a longer text is an artifact)."""
+
+SEARCHED_BYTES = 100_000
+"""Of the text of a value that is searched (a vector of Postgres holds 1 MB, and stores words of
+two dictionaries with their positions)."""
+
+EPISODIC_LIFETIME = timedelta(days=90)
+"""From its last write, unless the writer says otherwise (other memory servers use 90 days)."""
+
+GrantMode = Literal["read", "write"]
+
+
+class MemoryType(StrEnum):
+    """What kind of knowledge an entry holds."""
+
+    SEMANTIC = "semantic"
+    """Facts."""
+    EPISODIC = "episodic"
+    """What happened; such entries expire."""
+    PROCEDURAL = "procedural"
+    """How something is done."""
+
+
+def namespace_problem(namespace: str) -> str | None:
+    """Why a text is not a namespace, and what to write, or None."""
+    if len(namespace) > LONGEST_NAMESPACE:
+        return f"Use at most {LONGEST_NAMESPACE} characters."
+    if re.fullmatch(NAMESPACE, namespace) is None:
+        return (
+            "Join at least two parts with a colon, such as user:alice or project:x:decisions, "
+            "without spaces and without / ? # %."
+        )
+    return None
+
+
+def key_problem(key: str) -> str | None:
+    """Why a text is not a key, and what to write, or None."""
+    if len(key) > LONGEST_KEY:
+        return f"Use at most {LONGEST_KEY} characters."
+    *parents, name = key.split("/")
+    if re.fullmatch(KEY, key) is None or {".", ".."} & {*parents, name}:
+        return (
+            "Use a name, or names joined by single slashes, without ? # % and control characters."
+        )
+    if parents and name == HISTORY:
+        return f"A path can't end with /{HISTORY}; choose another name."
+    return None
+
+
+def is_covered(namespace: str, by: str) -> bool:
+    """Whether a namespace is this one or below it: `user:alice2` is not below `user:alice`."""
+    return namespace == by or namespace.startswith(by.rstrip(":") + ":")
+
+
+def searchable_text(value: Any) -> str:
+    """Return the words of a value: its texts, numbers and keys, up to `SEARCHED_BYTES`."""
+    text = value if isinstance(value, str) else " ".join(_words(value))
+    return text.encode("utf-8", "replace")[:SEARCHED_BYTES].decode("utf-8", "ignore")
+
+
+def _words(value: Any) -> Iterator[str]:
+    pending = [value]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, dict):
+            pending += reversed([part for pair in current.items() for part in pair])
+        elif isinstance(current, list):
+            pending += reversed(current)
+        elif current is not None:
+            yield current if isinstance(current, str) else json.dumps(current)

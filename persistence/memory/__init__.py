@@ -1,0 +1,1 @@
+"""Memory: entries, their versions, and grants."""

@@ -1,0 +1,297 @@
+"""Read, write, search and delete memory entries."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import FieldProblem, InvalidInputError, NotFoundError, PreconditionFailedError
+from domain.memory import EPISODIC_LIFETIME, MOST_VALUE_BYTES, MemoryType
+from persistence.db.database import Database
+from persistence.db.paging import Page, Window
+from persistence.memory import entries
+from persistence.memory.entries import EntryFilter
+from persistence.sessions.timeline import TimelinePage, TimelineRange
+from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
+from services.caller import Caller
+from services.memory.access import find_owner, list_granted, require_access
+from services.memory.inputs import MemoryImport, MemoryPut
+from services.unit_of_work import Services, UnitOfWork
+
+NO_VERSION = 0
+"""The version of an entry that does not exist, or is deleted."""
+
+BATCH = 500
+"""Expired entries that one sweep marks as deleted (chosen: they are not read in any case)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryAddress:
+    """Which entry is meant. `owner` is the subject of its user; None is the caller."""
+
+    namespace: str
+    key: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """A written entry; `is_new`: it did not exist."""
+
+    row: MemoryEntryRow
+    is_new: bool
+
+
+async def put_entry(
+    work: UnitOfWork,
+    address: EntryAddress,
+    body: MemoryPut,
+    *,
+    expected: Collection[int] | None = None,
+    execution_id: UUID | None = None,
+) -> StoredEntry:
+    """Write an entry as its next version. The same content again changes nothing.
+
+    With `expected`, only if the entry has one of these versions. `execution_id` is the execution
+    that writes.
+
+    Raises:
+        InvalidInputError: the value is null or too large, or it expires in the past.
+        PermissionDeniedError: the namespace is another user's.
+        PreconditionFailedError: the entry has another version.
+        QuotaExceededError: the owner stores too much.
+    """
+    size_bytes = _check(body)
+    owner_id = await find_owner(work.session, work.caller, address.owner)
+    await require_access(work.session, work.caller, owner_id, address.namespace, "write")
+    row, exists = await entries.lock_or_create(
+        work.session, owner_id, address.namespace, address.key
+    )
+    _require_version(row.version if exists else NO_VERSION, expected)
+    values = _values(row if exists else None, body)
+    if exists and all(getattr(row, name) == value for name, value in values.items()):
+        return StoredEntry(row, is_new=False)
+    await work.services.storage.check(work.session, owner_id, adding=size_bytes)
+    written = {**_expiry(row, values), **values, "execution_id": execution_id, "deleted_at": None}
+    action = "memory_entry.update" if exists else "memory_entry.create"
+    await _write(work, row, written, action, size_bytes=size_bytes)
+    return StoredEntry(row, is_new=not exists)
+
+
+def _check(body: MemoryPut) -> int:
+    """Return the size of the value as JSON."""
+    loc = ("body", "value")
+    if body.value is None:
+        text = "null is no value; delete the entry to forget it."
+        raise InvalidInputError("The value is invalid; see errors.", [FieldProblem(loc, text)])
+    size_bytes = len(json.dumps(body.value).encode())
+    if size_bytes > MOST_VALUE_BYTES:
+        text = (
+            f"The value has {size_bytes} bytes as JSON and may have {MOST_VALUE_BYTES}; store it "
+            "as an artifact, and remember its id."
+        )
+        raise InvalidInputError("The value is too large; see errors.", [FieldProblem(loc, text)])
+    if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
+        problem = FieldProblem(("body", "expires_at"), "Use a time in the future.")
+        raise InvalidInputError("The time is invalid; see errors.", [problem])
+    return size_bytes
+
+
+def _values(current: MemoryEntryRow | None, body: MemoryPut) -> dict[str, Any]:
+    """The columns that a write sets. What the body omits stays as it is."""
+    kept = MemoryType.SEMANTIC if current is None else MemoryType(current.memory_type)
+    memory_type = body.memory_type or kept
+    values: dict[str, Any] = {"value": body.value, "memory_type": memory_type.value}
+    if body.created_by is not None or current is None:
+        values["created_by"] = body.created_by
+    if body.expires_at is not None:
+        values["expires_at"] = body.expires_at
+    return values
+
+
+def _expiry(row: MemoryEntryRow, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """When a new version expires, unless the writer says so."""
+    if values["memory_type"] == MemoryType.EPISODIC:
+        return {"expires_at": datetime.now(UTC) + EPISODIC_LIFETIME}
+    is_kept = row.deleted_at is None and row.memory_type == values["memory_type"]
+    return {} if is_kept else {"expires_at": None}
+
+
+def _require_version(version: int, expected: Collection[int] | None) -> None:
+    if expected is None or version in expected:
+        return
+    now = f"has version {version}" if version else "does not exist"
+    raise PreconditionFailedError(
+        f"The entry {now}, which is not the version that you named; read it and write again."
+    )
+
+
+async def _write(
+    work: UnitOfWork,
+    row: MemoryEntryRow,
+    values: Mapping[str, Any],
+    action: str,
+    *,
+    size_bytes: int = 0,
+) -> None:
+    for column, value in values.items():
+        setattr(row, column, value)
+    language = work.services.settings.memory_language
+    await entries.add_version(work.session, row, size_bytes=size_bytes, language=language)
+    after = {"namespace": row.namespace, "key": row.key, "version": row.version}
+    if row.execution_id is not None:
+        after["execution_id"] = str(row.execution_id)
+    entity = ("memory_entry", row.id)
+    await work.record_audit(action, entity, after=after, owner_id=row.user_id)
+
+
+async def import_entries(work: UnitOfWork, body: MemoryImport) -> Sequence[StoredEntry]:
+    """Write several entries of the caller, as an export has them: all of them or none."""
+    ordered = sorted(body.items, key=lambda item: (item.namespace, item.key))  # locks in one order
+    return [await put_entry(work, EntryAddress(item.namespace, item.key), item) for item in ordered]
+
+
+async def find_entry(
+    session: AsyncSession, caller: Caller, address: EntryAddress
+) -> MemoryEntryRow:
+    """Return the current version of an entry that the caller may read.
+
+    Raises:
+        NotFoundError: there is no such entry, or it is deleted or has expired.
+        PermissionDeniedError: the namespace is another user's.
+    """
+    owner_id = await _readable_owner(session, caller, address)
+    row = await entries.find(session, owner_id, address.namespace, address.key)
+    if row is None:
+        raise _missing(address)
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class EntryVersion:
+    """An entry, and the version of it that was asked for; None is the current one."""
+
+    row: MemoryEntryRow
+    version: MemoryVersionRow | None = None
+
+
+async def find_version(
+    session: AsyncSession, caller: Caller, address: EntryAddress, version: int | None
+) -> EntryVersion:
+    """Return a version of an entry, which may be deleted; None is the current version.
+
+    Raises:
+        NotFoundError: the entry has no such version, or is deleted and no version is named.
+        PermissionDeniedError: the namespace is another user's.
+    """
+    if version is None:
+        return EntryVersion(await find_entry(session, caller, address))
+    row = await _find_any(session, caller, address)
+    found = await entries.find_version(session, row.id, version)
+    if found is None:
+        raise NotFoundError(f"Entry {address.key!r:.300} has no version {version}.")
+    return EntryVersion(row, found)
+
+
+async def list_versions(
+    session: AsyncSession, caller: Caller, address: EntryAddress, span: TimelineRange
+) -> TimelinePage[MemoryVersionRow]:
+    """Return the versions of an entry, which may be deleted, oldest first."""
+    row = await _find_any(session, caller, address)
+    return await entries.list_versions(session, row.id, span)
+
+
+async def _find_any(session: AsyncSession, caller: Caller, address: EntryAddress) -> MemoryEntryRow:
+    owner_id = await _readable_owner(session, caller, address)
+    row = await entries.find_any(session, owner_id, address.namespace, address.key)
+    if row is None:
+        raise _missing(address)
+    return row
+
+
+async def _readable_owner(session: AsyncSession, caller: Caller, address: EntryAddress) -> UUID:
+    owner_id = await find_owner(session, caller, address.owner)
+    await require_access(session, caller, owner_id, address.namespace, "read")
+    return owner_id
+
+
+def _missing(address: EntryAddress) -> NotFoundError:
+    return NotFoundError(f"There is no entry {address.key!r:.300} in {address.namespace!r}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryQuery:
+    """Which entries to list. `owner` is the subject of their user; None is the caller."""
+
+    owner: str | None = None
+    namespace_prefix: str | None = None
+    memory_type: MemoryType | None = None
+    words: str | None = None
+    """Only entries that contain these words, best first, on one page."""
+
+
+async def list_entries(
+    services: Services, session: AsyncSession, caller: Caller, query: MemoryQuery, window: Window
+) -> Page[MemoryEntryRow]:
+    """Return a page of entries that the caller may read, newest first unless they are searched."""
+    owner_id = await find_owner(session, caller, query.owner)
+    wanted = EntryFilter(
+        user_id=owner_id,
+        namespace_prefix=query.namespace_prefix,
+        memory_type=query.memory_type,
+        within=await list_granted(session, caller, owner_id),
+    )
+    if query.words is None:
+        return await entries.page(session, wanted, window)
+    language = services.settings.memory_language
+    found = await entries.search(
+        session, wanted, query.words, language=language, limit=window.limit
+    )
+    return Page(found, len(found), is_capped=False, has_more=False)
+
+
+async def delete_entry(
+    work: UnitOfWork,
+    address: EntryAddress,
+    *,
+    expected: Collection[int] | None = None,
+    purge: bool = False,
+    execution_id: UUID | None = None,
+) -> None:
+    """Delete an entry. Its versions stay readable, unless `purge` deletes them, too.
+
+    Raises:
+        NotFoundError: there is no such entry; with `purge` it may be deleted already.
+        PermissionDeniedError: the namespace is another user's.
+        PreconditionFailedError: the entry has another version.
+    """
+    owner_id = await find_owner(work.session, work.caller, address.owner)
+    await require_access(work.session, work.caller, owner_id, address.namespace, "write")
+    row, exists = await entries.lock_or_create(
+        work.session, owner_id, address.namespace, address.key
+    )
+    if row.version == NO_VERSION or not (exists or purge):
+        raise _missing(address)
+    _require_version(row.version if exists else NO_VERSION, expected)
+    if purge:
+        await _purge(work, row)
+        return
+    deleted = {"deleted_at": datetime.now(UTC), "execution_id": execution_id}
+    await _write(work, row, deleted, "memory_entry.delete")
+
+
+async def _purge(work: UnitOfWork, row: MemoryEntryRow) -> None:
+    await entries.delete_completely(work.session, row)
+    before = {"namespace": row.namespace, "key": row.key, "version": row.version}
+    entity = ("memory_entry", row.id)
+    await work.record_audit("memory_entry.purge", entity, before=before, owner_id=row.user_id)
+
+
+async def delete_expired(database: Database) -> int:
+    """Mark entries as deleted whose time has passed; returns how many."""
+    async with database.transaction() as session:
+        return await entries.delete_expired(session, limit=BATCH)

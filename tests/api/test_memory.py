@@ -1,0 +1,262 @@
+"""Memory entries: versions, compare-and-set, deletion, search, grants, import."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from sqlalchemy import update
+
+from persistence.tables.memory import MemoryEntryRow
+from services.memory.entries import delete_expired
+from tests.api.world import World
+
+Client = httpx2.AsyncClient
+BASE = "/api/v1/memory"
+ALICE = f"{BASE}/user:alice"
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[Client]:
+    """A user without entries."""
+    async with world.client(f"alice-{uuid4()}") as client:
+        yield client
+
+
+async def put(
+    client: Client, path: str, value: Any, headers: dict[str, str] | None = None, **fields: Any
+) -> httpx2.Response:
+    return await client.put(f"{BASE}/{path}", json={"value": value, **fields}, headers=headers)
+
+
+async def keys(client: Client, **query: Any) -> list[str]:
+    listed = await client.get(BASE, params=query)
+    assert listed.status_code == 200, listed.text
+    return [item["key"] for item in listed.json()["items"]]
+
+
+async def test_an_entry_is_written_changed_and_read_in_each_version(client: Client) -> None:
+    made = await put(client, "user:alice/editor", "vim", memory_type="procedural")
+    assert (made.status_code, made.headers["etag"]) == (201, '"1"')
+    assert made.headers["location"] == f"{ALICE}/editor"
+    changed = await put(client, "user:alice/editor", {"name": "emacs"}, created_by="agent")
+    assert (changed.status_code, changed.json()["version"]) == (200, 2)
+    # What an update omits stays as it is.
+    assert changed.json()["memory_type"] == "procedural"
+
+    current = (await client.get(f"{ALICE}/editor")).json()
+    assert (current["value"], current["created_by"]) == ({"name": "emacs"}, "agent")
+    first = (await client.get(f"{ALICE}/editor", params={"version": 1})).json()
+    assert (first["value"], first["version"], first["created_by"]) == ("vim", 1, None)
+    history = (await client.get(current["_links"]["history"])).json()
+    assert [item["value"] for item in history["items"]] == ["vim", {"name": "emacs"}]
+    assert (await client.get(f"{ALICE}/editor", params={"version": 3})).status_code == 404
+
+
+async def test_the_same_content_again_makes_no_version(client: Client) -> None:
+    for status in (201, 200):
+        stored = await put(client, "user:alice/a", "text", memory_type="episodic")
+        assert (stored.status_code, stored.json()["version"]) == (status, 1)
+
+
+async def test_a_deleted_entry_keeps_its_versions_and_is_added_again(client: Client) -> None:
+    await put(client, "user:alice/a", "one")
+    assert (await client.delete(f"{ALICE}/a")).status_code == 204
+    assert (await client.get(f"{ALICE}/a")).status_code == 404
+    assert (await client.delete(f"{ALICE}/a")).status_code == 404
+    assert await keys(client) == []
+    again = await put(client, "user:alice/a", "two")
+    assert (again.status_code, again.json()["version"]) == (201, 3)
+    history = (await client.get(f"{ALICE}/a/history")).json()["items"]
+    assert [(v["value"], v["is_deletion"]) for v in history] == [
+        ("one", False),
+        (None, True),
+        ("two", False),
+    ]
+
+
+async def test_a_purge_leaves_nothing(client: Client) -> None:
+    await put(client, "user:alice/a", "one")
+    await client.delete(f"{ALICE}/a")
+    assert (await client.delete(f"{ALICE}/a", params={"purge": True})).status_code == 204
+    assert (await client.get(f"{ALICE}/a/history")).status_code == 404
+    assert (await put(client, "user:alice/a", "two")).json()["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"If-Match": '"1"'}, 200),
+        ({"If-Match": '"7", "1"'}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": '"2"'}, 412),
+        ({"If-None-Match": "*"}, 412),
+        ({"If-Match": '"one"'}, 400),
+    ],
+)
+async def test_a_write_names_the_version_that_it_replaces(
+    client: Client, headers: dict[str, str], status: int
+) -> None:
+    await put(client, "user:alice/a", "one")
+    answer = await put(client, "user:alice/a", "two", headers)
+    assert answer.status_code == status, answer.text
+
+
+async def test_a_precondition_on_a_missing_entry_creates_none(client: Client) -> None:
+    assert (await put(client, "user:alice/a", 1, {"If-Match": '"1"'})).status_code == 412
+    assert (await client.get(f"{ALICE}/a/history")).status_code == 404
+    assert (await put(client, "user:alice/a", 1, {"If-None-Match": "*"})).status_code == 201
+
+
+async def test_writers_that_compare_lose_no_update(client: Client) -> None:
+    await put(client, "user:alice/count", 0)
+
+    async def add_one() -> None:
+        while True:
+            read = await client.get(f"{ALICE}/count")
+            headers = {"If-Match": read.headers["etag"]}
+            wrote = await put(client, "user:alice/count", read.json()["value"] + 1, headers)
+            if wrote.status_code == 200:
+                return
+            assert wrote.status_code == 412
+
+    await asyncio.gather(*(add_one() for _ in range(50)))
+    assert (await client.get(f"{ALICE}/count")).json()["value"] == 50
+
+
+async def test_a_prefix_covers_a_namespace_and_those_below_it(client: Client) -> None:
+    for namespace in ("user:alice", "user:alice:notes", "user:alice2", "user:al%25ice"):
+        await put(client, f"{namespace}/{namespace[-3:]}", "x")
+    assert await keys(client, namespace_prefix="user:alice") == ["tes", "ice"]
+    assert await keys(client, namespace_prefix="user:alice:") == ["tes"]
+    assert await keys(client, namespace_prefix="user:al_ce") == []
+
+
+async def test_a_search_finds_the_present_versions_best_first(client: Client) -> None:
+    await put(client, "project:x/deploys", "The service is deployed with blue and green stacks.")
+    await put(client, "project:x/other", {"notes": ["deploy", "deploy"], "at": "Friday"})
+    await put(client, "project:x/old", "deploy by hand")
+    await put(client, "project:x/old", "gone")
+    assert set(await keys(client, q="deploy")) == {"deploys", "other"}
+    assert await keys(client, q="deploying stacks") == ["deploys"]  # by its stem
+    assert await keys(client, q="deploy -friday") == ["deploys"]
+    assert await keys(client, q="old") == ["old"]  # the key counts, too
+    assert await keys(client, q="100%") == []
+    assert await keys(client, q="deploy", type="episodic") == []
+    assert await keys(client, q="deploy", limit=1) == ["other"]
+
+
+async def test_an_episodic_entry_expires(client: Client, world: World) -> None:
+    entry = (await put(client, "task:1:log/a", "seen", memory_type="episodic")).json()
+    days = datetime.fromisoformat(entry["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=89) < days <= timedelta(days=90)
+    async with world.gateway.database.transaction() as session:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        is_it = MemoryEntryRow.id == UUID(entry["id"])
+        await session.execute(update(MemoryEntryRow).where(is_it).values(expires_at=past))
+    assert (await client.get(f"{BASE}/task:1:log/a")).status_code == 404
+    assert await keys(client) == []
+    assert await keys(client, q="seen") == []
+    assert await delete_expired(world.gateway.database) == 1
+    assert await delete_expired(world.gateway.database) == 0
+    assert (await put(client, "task:1:log/a", "again")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "loc"),
+    [
+        ("alice/a", {"value": 1}, ["path", "namespace"]),
+        ("user:/a", {"value": 1}, ["path", "namespace"]),
+        ("user:alice/a%2F..", {"value": 1}, ["path", "key"]),
+        ("user:alice/a//b", {"value": 1}, ["path", "key"]),
+        ("user:alice/a", {}, ["body", "value"]),
+        ("user:alice/a", {"value": None}, ["body", "value"]),
+        ("user:alice/a", {"value": "x" * 262_143}, ["body", "value"]),
+        ("user:alice/a", {"value": 1, "memory_type": "fact"}, ["body", "memory_type"]),
+        (
+            "user:alice/a",
+            {"value": 1, "expires_at": "2020-01-01T00:00:00Z"},
+            ["body", "expires_at"],
+        ),
+    ],
+)
+async def test_a_wrong_write_says_what_to_change(
+    client: Client, path: str, body: dict[str, Any], loc: list[str]
+) -> None:
+    refused = await client.put(f"{BASE}/{path}", json=body)
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["loc"] == loc
+
+
+async def test_keys_may_be_paths(client: Client) -> None:
+    made = await put(client, "task:7:files/notes/a b.md", "text")
+    assert made.status_code == 201, made.text
+    assert (await client.get(made.headers["location"])).json()["key"] == "notes/a b.md"
+
+
+async def test_memory_is_each_users_own_until_it_is_granted(client: Client, other: Client) -> None:
+    await put(client, "project:x/a", "alice's")
+    await put(client, "project:y/b", "alice's")
+    shared = f"{BASE}/project:x/a"
+    assert (await other.get(shared)).status_code == 404
+    owner = (await client.get("/api/v1/me")).json()["subject"]
+    grantee = (await other.get("/api/v1/me")).json()["subject"]
+    of_alice = {"owner": owner}
+    assert (await other.get(shared, params=of_alice)).status_code == 403
+
+    body = {"namespace": "project:x", "grantee": grantee}
+    grant = await client.post("/api/v1/memory-grants", json=body)
+    assert grant.status_code == 201, grant.text
+    assert (await other.get(shared, params=of_alice)).json()["value"] == "alice's"
+    assert await keys(other, **of_alice) == ["a"]
+    assert await keys(other, q="alice", **of_alice) == ["a"]
+    written = await other.put(shared, json={"value": "changed"}, params=of_alice)
+    assert written.status_code == 403
+    assert "grant to write" in written.json()["detail"]
+    assert (await client.post("/api/v1/memory-grants", json=body)).status_code == 409
+    links = (await other.get("/api/v1/memory-grants")).json()["items"][0]["_links"]
+    assert (await other.delete(links["self"])).status_code == 403
+    assert (await client.delete(links["self"])).status_code == 204
+    assert (await other.get(shared, params=of_alice)).status_code == 403
+
+
+async def test_a_grant_to_write_lets_a_user_write_for_the_owner(
+    client: Client, other: Client
+) -> None:
+    me, you = [(await c.get("/api/v1/me")).json()["subject"] for c in (client, other)]
+    body = {"namespace": "project:x", "grantee": you, "mode": "write"}
+    assert (await client.post("/api/v1/memory-grants", json=body)).status_code == 201
+    path, query = f"{BASE}/project:x:sub/a", {"owner": me}
+    made = await other.put(path, json={"value": 1}, params=query)
+    assert made.status_code == 201, made.text
+    assert (await client.get(path)).json()["value"] == 1
+    assert (await other.delete(path, params=query)).status_code == 204
+    unknown = await client.post("/api/v1/memory-grants", json={**body, "grantee": "nobody@x"})
+    assert unknown.json()["errors"][0]["loc"] == ["body", "grantee"]
+
+
+async def test_an_import_writes_all_entries_or_none(client: Client) -> None:
+    items = [
+        {"namespace": "user:alice", "key": f"k{n}", "value": n, "memory_type": "semantic"}
+        for n in range(3)
+    ]
+    wrong = [*items, {**items[0], "key": "late", "value": None}]
+    refused = await client.post(f"{BASE}/import", json={"items": wrong})
+    assert refused.status_code == 422
+    assert await keys(client) == []
+    for created in (3, 0):
+        done = await client.post(f"{BASE}/import", json={"items": items})
+        assert done.json() == {"created": created, "existing": 3 - created}
+
+
+async def test_what_memory_needs_counts_against_the_stored_bytes(client: Client) -> None:
+    before = (await client.get("/api/v1/me")).json()["usage"]["memory_bytes"]
+    assert before == 0
+    await put(client, "user:alice/a", "x" * 1_000)
+    audit = (await client.get("/api/v1/audit-logs", params={"entity_type": "memory_entry"})).json()
+    [row] = audit["items"]
+    assert row["action"] == "memory_entry.create"
+    assert row["after"] == {"namespace": "user:alice", "key": "a", "version": 1}
