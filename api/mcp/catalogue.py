@@ -27,6 +27,7 @@ CATALOGUE = Catalogue(
         orchestrator.UPDATE_TASK,
         orchestrator.CANCEL_TASK,
         orchestrator.DELETE_TASK,
+        orchestrator.CLEAN_UP_TASKS,
         orchestrator_reads.QUERY_TASKS,
         orchestrator_reads.GET_STATUS,
         orchestrator_reads.SYNTHESIZE_RESULTS,

@@ -1,7 +1,7 @@
 """Reads and changes external executions as an orchestrator plans them.
 
 What an orchestrator knows about its work (`complexity`, `estimated_effort`, `due_date`, `context`,
-`specialist_type`) is in `trigger_metadata`, as is the time at which it was archived.
+`specialist_type`) is in `trigger_metadata`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, exists, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from domain.states import TERMINAL, ExecutionStatus
-from persistence.tables.executions import ExecutionRow, PrerequisiteRow
+from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
+from persistence.tables.executions import ExecutionEventRow, ExecutionRow, PrerequisiteRow
 
-ARCHIVED_AT = "archived_at"
-"""The key of the time at which an orchestrator deleted the work."""
+_COMPLEXITY: ColumnElement[str] = literal_column("(executions.trigger_metadata ->> 'complexity')")
+
+
+ERASED = "(deleted)"
+"""The title of work whose content was erased."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,22 +51,19 @@ class ChildProgress:
         return 0 if self.total == 0 else round(100 * self.completed / self.total)
 
 
-def _metadata(key: str) -> ColumnElement[str]:
-    return ExecutionRow.trigger_metadata.op("->>")(key)
-
-
 def _conditions(user_id: UUID, narrowed: WorkFilter) -> list[ColumnElement[bool]]:
     conditions = [
         ExecutionRow.user_id == user_id,
-        ExecutionRow.executor == "external",
-        _metadata(ARCHIVED_AT).is_(None),
+        # As a literal, so that the planner can use the partial indexes.
+        ExecutionRow.executor == literal_column("'external'"),
+        ExecutionRow.archived_at.is_(None),
     ]
     if narrowed.statuses:
         conditions.append(ExecutionRow.status.in_(narrowed.statuses))
     if narrowed.agent_ids:
         conditions.append(ExecutionRow.agent_id.in_(narrowed.agent_ids))
     if narrowed.complexities:
-        conditions.append(_metadata("complexity").in_(narrowed.complexities))
+        conditions.append(_COMPLEXITY.in_(narrowed.complexities))
     if narrowed.parent_id is not None:
         conditions.append(ExecutionRow.parent_execution_id == narrowed.parent_id)
     elif not narrowed.include_children:
@@ -171,9 +172,58 @@ async def list_dependents(session: AsyncSession, execution_id: UUID) -> Sequence
 async def change(
     session: AsyncSession, row: ExecutionRow, *, columns: Mapping[str, Any], metadata: Any
 ) -> None:
-    """Change the description of a locked execution; `metadata` replaces these keys."""
+    """Change columns of a locked execution; `metadata` replaces these keys."""
     for column, value in columns.items():
         setattr(row, column, value)
     if metadata:
         row.trigger_metadata = {**row.trigger_metadata, **metadata}
+    await session.flush()
+
+
+STALE_STATUSES = (ExecutionStatus.RUNNING, ExecutionStatus.PENDING)
+
+
+async def list_stale(
+    session: AsyncSession, user_id: UUID, *, before: datetime, limit: int
+) -> Sequence[tuple[ExecutionRow, datetime]]:
+    """Work in which nothing has happened since `before`, with the time of its last event.
+
+    The oldest comes first. Work that waits for other work is not stale, and neither is work with
+    parts that have not ended.
+    """
+    last = (
+        select(func.max(ExecutionEventRow.at))
+        .where(ExecutionEventRow.execution_id == ExecutionRow.id)
+        .scalar_subquery()
+    )
+    active_at = func.greatest(ExecutionRow.created_at, ExecutionRow.claimed_at, last)
+    part = aliased(ExecutionRow)
+    has_open_parts = exists().where(
+        part.parent_execution_id == ExecutionRow.id, part.status.not_in(TERMINAL)
+    )
+    found = await session.execute(
+        select(ExecutionRow, active_at)
+        .where(
+            *_conditions(user_id, WorkFilter()),
+            or_(
+                ExecutionRow.status.in_(STALE_STATUSES),
+                ExecutionRow.status_reason == WORKER_BLOCKED,
+            ),
+            ExecutionRow.pause_requested_at.is_(None),
+            ExecutionRow.cancel_requested_at.is_(None),
+            ~has_open_parts,
+            active_at < before,
+        )
+        .order_by(ExecutionRow.id)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+async def erase(session: AsyncSession, row: ExecutionRow) -> None:
+    """Remove what people and workers wrote from a locked execution; its record stays."""
+    row.title = ERASED
+    row.summary = row.result_data = row.rendered_prompt = None
+    row.prompt_variables = {}
+    row.trigger_metadata = {}
     await session.flush()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import artifact_saved
@@ -33,6 +33,16 @@ async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Pag
     """The files that an execution saved."""
     condition = ArtifactRow.execution_id == execution_id
     return await newest(session, ArtifactRow, ArtifactRow.id, [condition], window)
+
+
+async def delete_all(session: AsyncSession, execution_id: UUID) -> int:
+    """Delete the artifacts of an execution; returns how many. Others may share their bytes."""
+    deleted = await session.execute(
+        delete(ArtifactRow)
+        .where(ArtifactRow.execution_id == execution_id)
+        .returning(ArtifactRow.id)
+    )
+    return len(deleted.all())
 
 
 async def list_newest(

@@ -17,6 +17,10 @@ CLAIMABLE = "status = 'pending' AND executor = 'external'"
 """The condition of the indexes of work that workers can claim."""
 
 
+PLANNED_WORK = "executor = 'external' AND archived_at IS NULL"
+"""The condition of the indexes of what orchestrators plan and have not deleted."""
+
+
 class PrefixRow(Row):
     """The beginning of every model call of an execution, stored once for each content."""
 
@@ -114,6 +118,20 @@ class ExecutionRow(Row):
             "id",
             postgresql_where=text(CLAIMABLE),
         ),
+        # The work of orchestrators, for their queries.
+        Index(
+            "ix_executions_planned_work",
+            "user_id",
+            "id",
+            postgresql_where=text(PLANNED_WORK),
+        ),
+        Index(
+            "ix_executions_planned_work_complexity",
+            "user_id",
+            text("(trigger_metadata ->> 'complexity')"),
+            "id",
+            postgresql_where=text(PLANNED_WORK),
+        ),
         Index(
             "ix_executions_lease_expires_at",
             "lease_expires_at",
@@ -146,6 +164,8 @@ class ExecutionRow(Row):
     """The tags of its task when it started, or its own."""
     trigger_type: Mapped[str]
     trigger_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    archived_at: Mapped[datetime | None]
+    """When an orchestrator deleted it from its lists; its record stays."""
     prompt_variables: Mapped[dict[str, Any]] = mapped_column(default=dict)
     missing_variables: Mapped[list[str]] = mapped_column(default=list)
     warnings: Mapped[list[str]] = mapped_column(default=list, server_default="[]")

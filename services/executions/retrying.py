@@ -11,7 +11,6 @@ from domain.errors import (
 from domain.states import ExecutionStatus
 from persistence.definitions import tasks
 from persistence.executions.creation import Start
-from persistence.executions.planned_work import ARCHIVED_AT
 from persistence.ledger import budgets
 from persistence.plans import generations
 from persistence.tables.executions import ExecutionRow
@@ -47,7 +46,7 @@ async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> 
         trigger_type="retry",
         action="execution.retry",
         variables=row.prompt_variables if body.variables is None else body.variables,
-        trigger_metadata={k: v for k, v in row.trigger_metadata.items() if k != ARCHIVED_AT},
+        trigger_metadata=row.trigger_metadata,
         priority=row.priority,
         budget_usd=body.max_budget_usd or await budgets.find_limit(work.session, row),
         retry_of_id=row.id,

@@ -14,6 +14,7 @@ from domain.graphs import order_in_batches
 from domain.limits import MAX_DEPTH
 from domain.states import ExecutionStatus
 from persistence.executions import planned_work
+from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work
 from services.definitions.inputs import AgentId, Name, Prompt
@@ -21,6 +22,7 @@ from services.executions import control, starting
 from services.executions.access import own_execution, require_active
 from services.executions.inputs import MOST_PREREQUISITES, CancelBody, WorkBody
 from services.external_work.claims import require_agent
+from services.external_work.context import MOST_ARTIFACTS
 from services.field_types import Body, Variables
 from services.unit_of_work import UnitOfWork
 from services.validation_messages import refuse_field
@@ -35,16 +37,21 @@ Complexity = Literal["trivial", "simple", "moderate", "complex", "very_complex"]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class PlannedWork(Body):
-    """What one execution of a plan is about."""
+class DescribedWork(Body):
+    """What work is about, without a title."""
 
-    title: Name
     description: Prompt
     specialist_type: AgentId = "generic"
     complexity: Complexity = "moderate"
     estimated_effort: ShortText | None = None
     due_date: ShortText | None = None
     context: Variables = Field(default_factory=dict)
+
+
+class PlannedWork(DescribedWork):
+    """What one execution of a plan is about."""
+
+    title: Name
 
 
 class PlannedSubtask(PlannedWork):
@@ -85,12 +92,21 @@ class StoredPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Archived:
-    """Work that was archived, and whether it was cancelled for that."""
+class DeletedWork:
+    """Work that no query finds anymore, and whether it was cancelled for that."""
 
     row: ExecutionRow
     was_cancelled: bool
     dependents: Sequence[ExecutionRow]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledWork:
+    """Work whose cancellation was requested, its status before, and how many artifacts it had."""
+
+    row: ExecutionRow
+    previous: ExecutionStatus
+    artifacts: int
 
 
 async def plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
@@ -243,8 +259,39 @@ async def _change_status(work: UnitOfWork, row: ExecutionRow, status: str) -> li
     return ["status"]
 
 
-async def archive(work: UnitOfWork, execution_id: UUID, *, force: bool) -> Archived:
+async def cancel(
+    work: UnitOfWork, execution_id: UUID, body: CancelBody, *, keep_work: bool
+) -> CancelledWork:
+    """Cancel work and its parts; without `keep_work` its artifacts are deleted.
+
+    Raises:
+        ExecutionTerminalError: it has ended.
+    """
+    row = await own_execution(work.session, work.caller, execution_id)
+    previous = ExecutionStatus(row.status)
+    row = await control.cancel(work, execution_id, body)
+    if keep_work:
+        kept = await artifacts.list_newest(work.session, [row.id], limit=MOST_ARTIFACTS)
+        return CancelledWork(row, previous, len(kept))
+    return CancelledWork(row, previous, await _delete_artifacts(work, row))
+
+
+async def _delete_artifacts(work: UnitOfWork, row: ExecutionRow) -> int:
+    count = await artifacts.delete_all(work.session, row.id)
+    work.services.storage.forget(row.user_id)
+    entity = ("execution", row.id)
+    after = {"artifacts_deleted": count}
+    await work.record_audit("execution.delete_artifacts", entity, after=after, owner_id=row.user_id)
+    return count
+
+
+async def delete(
+    work: UnitOfWork, execution_id: UUID, *, force: bool, erase: bool = False
+) -> DeletedWork:
     """Leave work out of later queries; work that has not ended is cancelled. A repeat is harmless.
+
+    With `erase` its texts, result and artifacts are deleted too. An empty record stays, because the
+    audit log and other work refer to it.
 
     Raises:
         ConflictError: other work depends on it, and `force` is not set; names it.
@@ -260,10 +307,15 @@ async def archive(work: UnitOfWork, execution_id: UUID, *, force: bool) -> Archi
     if was_cancelled:
         await control.cancel(work, execution_id, CancelBody(reason="deleted by the orchestrator"))
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
-    archived_at = {planned_work.ARCHIVED_AT: datetime.now(UTC).isoformat()}
-    await planned_work.change(work.session, row, columns={}, metadata=archived_at)
-    entity = ("execution", row.id)
+    archived_at = {"archived_at": row.archived_at or datetime.now(UTC)}
+    await planned_work.change(work.session, row, columns=archived_at, metadata={})
+    if erase:
+        await _delete_artifacts(work, row)
+        await planned_work.erase(work.session, row)
     await work.record_audit(
-        "execution.archive", entity, after={"force": force}, owner_id=row.user_id
+        "execution.delete" if erase else "execution.archive",
+        ("execution", row.id),
+        after={"force": force},
+        owner_id=row.user_id,
     )
-    return Archived(row, was_cancelled, dependents)
+    return DeletedWork(row, was_cancelled, dependents)

@@ -18,17 +18,15 @@ from api.mcp.tools.planned_tasks import (
     TaskArguments,
     view_task,
 )
+from api.mcp.views import View
 from domain.errors import FieldProblem, InvalidInputError
 from domain.states import ExecutionStatus
-from persistence.sessions import artifacts
 from services.definitions.inline_work import make_title
 from services.definitions.inputs import Name
-from services.executions import control
-from services.executions.access import own_execution
 from services.executions.inputs import CancelBody
-from services.external_work import planning
-from services.external_work.context import MOST_ARTIFACTS
-from services.external_work.planning import PlanBody, PlannedWork, StoredPlan, WorkUpdate
+from services.external_work import planning, stale_work
+from services.external_work.planning import DescribedWork, PlanBody, StoredPlan, WorkUpdate
+from services.external_work.stale_work import CleanUpBody
 from services.field_types import Text
 
 SubtaskList = Annotated[
@@ -40,10 +38,10 @@ SubtaskList = Annotated[
 ]
 
 
-class PlanTaskArguments(OwnArguments, PlannedWork):
+class PlanTaskArguments(OwnArguments, DescribedWork):
     """The work to plan."""
 
-    title: Annotated[Name | None, Field(description="Required without subtasks.")] = None  # type: ignore[assignment]  # made from the description
+    title: Annotated[Name | None, Field(description="Required without subtasks.")] = None
     parent_task_id: UUID | None = None
     dependencies: Annotated[
         tuple[UUID, ...], Field(description="Tasks that must be completed first.")
@@ -143,7 +141,7 @@ class CancelTaskArguments(TaskArguments):
 
     reason: Text | None = None
     preserve_work: Annotated[
-        bool, Field(description="Artifacts are always kept; false changes nothing.")
+        bool, Field(description="false: the artifacts of the task are deleted.")
     ] = True
 
 
@@ -155,27 +153,25 @@ class CancelledTask(OrchestratorResult):
     status: ExecutionStatus
     reason: str | None
     work_preserved: bool
-    artifact_count: int
+    artifact_count: Annotated[int, Field(description="How many artifacts are kept or deleted.")]
     cancelled_at: datetime | None
 
 
 async def _cancel_task(context: ToolContext, arguments: CancelTaskArguments) -> CancelledTask:
     arguments.require_user(context)
     async with context.transaction() as work:
-        row = await own_execution(work.session, context.caller, arguments.task_id)
-        previous = ExecutionStatus(row.status)
-        body = CancelBody(reason=arguments.reason)
-        row = await control.cancel(work, arguments.task_id, body)
-        files = await artifacts.list_newest(work.session, [row.id], limit=MOST_ARTIFACTS)
+        body, keep = CancelBody(reason=arguments.reason), arguments.preserve_work
+        cancelled = await planning.cancel(work, arguments.task_id, body, keep_work=keep)
+        row, outcome = cancelled.row, "kept" if keep else "deleted"
         return CancelledTask(
             task_id=row.id,
-            previous_status=previous,
+            previous_status=cancelled.previous,
             status=ExecutionStatus(row.status),
             reason=row.cancel_reason,
-            work_preserved=True,
-            artifact_count=len(files),
+            work_preserved=keep,
+            artifact_count=cancelled.artifacts,
             cancelled_at=row.cancel_requested_at,
-            next_step="It ends within moments, with its subtasks. Its artifacts are kept.",
+            next_step=f"It ends within moments, with its subtasks. Its artifacts are {outcome}.",
         )
 
 
@@ -184,15 +180,19 @@ class DeleteTaskArguments(TaskArguments):
 
     force: Annotated[bool, Field(description="Also if other tasks depend on it.")] = False
     archive_instead: Annotated[
-        bool, Field(description="Tasks are always archived: the audit log refers to them.")
+        bool,
+        Field(
+            description="false: also delete the texts, the result and the artifacts for good. An "
+            "empty record stays for the audit log."
+        ),
     ] = True
 
 
 class DeletedTask(OrchestratorResult):
-    """The archived task."""
+    """The deleted task."""
 
     task_id: UUID
-    archived: bool
+    archived: Annotated[bool, Field(description="Whether its content is kept.")]
     was_cancelled: bool
     dependent_task_ids: list[UUID]
 
@@ -200,13 +200,65 @@ class DeletedTask(OrchestratorResult):
 async def _delete_task(context: ToolContext, arguments: DeleteTaskArguments) -> DeletedTask:
     arguments.require_user(context)
     async with context.transaction() as work:
-        archived = await planning.archive(work, arguments.task_id, force=arguments.force)
+        erase = not arguments.archive_instead
+        deleted = await planning.delete(work, arguments.task_id, force=arguments.force, erase=erase)
     return DeletedTask(
-        task_id=archived.row.id,
-        archived=True,
-        was_cancelled=archived.was_cancelled,
-        dependent_task_ids=[row.id for row in archived.dependents],
-        next_step="Queries no longer list the task. get_execution still reads it.",
+        task_id=deleted.row.id,
+        archived=not erase,
+        was_cancelled=deleted.was_cancelled,
+        dependent_task_ids=[row.id for row in deleted.dependents],
+        next_step="Queries no longer list the task. Its content is deleted."
+        if erase
+        else "Queries no longer list the task. get_execution still reads it.",
+    )
+
+
+class CleanUpArguments(OwnArguments, CleanUpBody):
+    """After how many hours work is stale."""
+
+
+class StaleTaskView(View):
+    """A task that no one continues."""
+
+    task_id: UUID
+    title: str
+    status: ExecutionStatus
+    claimed_by: str | None
+    active_at: Annotated[datetime, Field(description="When something last happened.")]
+    action: stale_work.StaleAction
+
+
+class CleanedUp(OrchestratorResult):
+    """The stale tasks, and what was or would be done with them."""
+
+    dry_run: bool
+    stale_tasks: list[StaleTaskView]
+
+
+async def _clean_up(context: ToolContext, arguments: CleanUpArguments) -> CleanedUp:
+    arguments.require_user(context)
+    given = arguments.model_dump(exclude={"user_id"})
+    async with context.transaction() as work:
+        found = await stale_work.clean_up(work, CleanUpBody.model_validate(given))
+        views = [_view_stale(stale) for stale in found]
+    if not views:
+        step = "No task is stale."
+    elif arguments.dry_run:
+        step = "Nothing was changed. Call it again with dry_run false to apply the actions."
+    else:
+        step = "The actions were applied. Claim what returned to the queue, or leave it to others."
+    return CleanedUp(dry_run=arguments.dry_run, stale_tasks=views, next_step=step)
+
+
+def _view_stale(stale: stale_work.StaleWork) -> StaleTaskView:
+    row = stale.row
+    return StaleTaskView(
+        task_id=row.id,
+        title=row.title,
+        status=ExecutionStatus(row.status),
+        claimed_by=row.claimed_by,
+        active_at=stale.active_at,
+        action=stale.action,
     )
 
 
@@ -243,7 +295,8 @@ CANCEL_TASK = _tool(
     "orchestrator_cancel_task",
     "Cancel a task",
     "Cancel a task that has not ended, with its subtasks; tasks that wait for it fail. Its "
-    "artifacts are kept. A worker that has claimed it is informed by the refusal of its report.",
+    "artifacts are kept, unless preserve_work is false. A worker that has claimed it is informed "
+    "by the refusal of its report.",
     arguments=CancelTaskArguments,
     result=CancelledTask,
     handler=_cancel_task,
@@ -253,11 +306,25 @@ CANCEL_TASK = _tool(
 DELETE_TASK = _tool(
     "orchestrator_delete_task",
     "Delete a planned task",
-    "Leave a task out of later queries; if it has not ended, it is cancelled first. Refused while "
-    "other tasks depend on it, unless force is true: they then end too.",
+    "Leave a task out of later queries; if it has not ended, it is cancelled first. Its content is "
+    "kept, unless archive_instead is false. Refused while other tasks depend on it, unless force "
+    "is true: they then end too.",
     arguments=DeleteTaskArguments,
     result=DeletedTask,
     handler=_delete_task,
+    is_destructive=True,
+    is_idempotent=True,
+)
+
+CLEAN_UP_TASKS = _tool(
+    "orchestrator_clean_up_tasks",
+    "Clean up stale tasks",
+    "List planned tasks in which nothing has happened for a day, and with dry_run false clean them "
+    "up: what a worker has returns to the queue, and what was abandoned for three days is "
+    "cancelled. Tasks that wait for others are not stale.",
+    arguments=CleanUpArguments,
+    result=CleanedUp,
+    handler=_clean_up,
     is_destructive=True,
     is_idempotent=True,
 )

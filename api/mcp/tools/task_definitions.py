@@ -17,7 +17,9 @@ from persistence.definitions import tasks as stored_tasks
 from persistence.definitions.tasks import StoredTask, TaskFilter
 from services.definitions import tasks
 from services.definitions.inputs import Name, Prompt, TaskBody, TaskCreate, TaskUpdate
+from services.definitions.updates import partial_of, validate_fields
 from services.definitions.warnings import definition_warnings
+from services.field_types import Text
 
 LISTED_CHARACTERS = 500
 """Of each prompt in a list (chosen: enough to choose a task)."""
@@ -69,7 +71,8 @@ def view_task(context: ToolContext, stored: StoredTask) -> TaskView:
     )
 
 
-class CreateTaskArguments(ToolArguments, TaskBody):
+@partial_of(TaskBody, without=("prompt_template", "description"))
+class CreateTaskArguments(ToolArguments):
     """A task by its fields, or a to-do by `title` and `description`."""
 
     name: Annotated[Name | None, Field(description="Unique among the user's tasks.")] = None
@@ -77,8 +80,9 @@ class CreateTaskArguments(ToolArguments, TaskBody):
     prompt_template: Annotated[
         Prompt | None,
         Field(description="What Claude should do; `{{ name }}` is filled from variables."),
-    ] = None  # type: ignore[assignment]  # the other names of the prompt take its place
+    ] = None
     prompt: Annotated[Prompt | None, Field(description="The same as prompt_template.")] = None
+    description: Text | None = None
 
     @model_validator(mode="after")
     def _has_name_and_prompt(self) -> Self:
@@ -98,7 +102,7 @@ class CreateTaskArguments(ToolArguments, TaskBody):
         given["prompt_template"] = self.prompt_template or self.prompt or self.description
         given.setdefault("allowed_tools", ())
         given.setdefault("sdk_options", {})
-        return TaskCreate.model_validate(given)
+        return validate_fields(TaskCreate, given, "The task")
 
 
 class CreatedTask(TaskView, ToolResult):

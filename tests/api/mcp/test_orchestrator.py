@@ -356,6 +356,7 @@ async def test_groups_decide_which_tools_are_offered(world: World) -> None:
         "orchestrator_update_task",
         "orchestrator_cancel_task",
         "orchestrator_delete_task",
+        "orchestrator_clean_up_tasks",
         "orchestrator_query_tasks",
         "orchestrator_get_status",
         "orchestrator_synthesize_results",
