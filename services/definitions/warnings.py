@@ -1,6 +1,6 @@
 """What will probably go wrong with a definition that is valid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from definitions.tasks import TaskDefinition
 from domain.permissions import valid_rules
@@ -18,13 +18,20 @@ def model_warnings(models: ModelCatalog, model: str | None) -> Sequence[str]:
 
 def definition_warnings(definition: TaskDefinition) -> Sequence[str]:
     """Return a sentence for each thing that its author probably did not want."""
-    found = [
+    return [*placeholder_warnings(definition), *_web_warnings(definition)]
+
+
+def placeholder_warnings(definition: TaskDefinition) -> Sequence[str]:
+    """Return a sentence for each text in double braces that is no placeholder."""
+    return [
         f"{expression} is not a placeholder and stays in the prompt: a name consists of letters, "
         "digits, _ and -."
         for expression in unknown_expressions(definition.prompt_template)
     ]
+
+
+def _web_warnings(definition: TaskDefinition) -> Iterator[str]:
     rules = valid_rules([*definition.allowed_tools, *definition.ask_tools])
     named = dict.fromkeys(rule.tool for rule in rules if rule.tool in WEB_TOOLS)
     if named and not definition.allowed_network:
-        found.append(f"{' and '.join(named)}: not offered without a network. {SET_NETWORK}")
-    return found
+        yield f"Not offered, because there is no network: {', '.join(named)}. {SET_NETWORK}"

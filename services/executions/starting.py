@@ -25,7 +25,11 @@ from persistence.tables.executions import ExecutionRow
 from services.caller import missing
 from services.definitions import inline_work, references, task_rules
 from services.definitions.json_schemas import value_problems
-from services.definitions.warnings import definition_warnings, model_warnings
+from services.definitions.warnings import (
+    definition_warnings,
+    model_warnings,
+    placeholder_warnings,
+)
 from services.executions.access import own_task, readable_task
 from services.executions.inputs import ExecuteBody, WorkBody
 from services.scheduling.variables import format_time, with_schedule_variables, work_of
@@ -146,7 +150,7 @@ async def check_start(
         ]
         problems += [
             FieldProblem(("body", "variables"), warning)
-            for warning in definition_warnings(definition)
+            for warning in placeholder_warnings(definition)
         ]
     variables: dict[str, Any] = {**definition.default_variables, **start.variables}
     if definition.variables_schema is not None:

@@ -100,3 +100,22 @@ async def test_the_work_of_an_agent_has_its_hosts(world: World, client: Client) 
         async with world.gateway.database.reading() as session:
             row = await session.get_one(ExecutionRow, UUID(started.json()["id"]))
             assert (await definition_of(session, row))["network"] == expected
+
+
+async def test_a_web_tool_without_network_has_a_warning(client: Client) -> None:
+    """It is not offered, and executions still start."""
+    tools = ["bash", "http_request(domain:api.example.com)", "web_fetch"]
+    task = await make_task(client, allowed_tools=tools)
+    [warning] = task["warnings"]
+    assert warning.startswith("Not offered, because there is no network: http_request, web_fetch.")
+    dry = (await client.post(task["_links"]["dry_run"], json={})).json()
+    assert [tool["tool"] for tool in dry["tools"]] == ["bash"]
+    body = {"strict_variables": True, "variables": {"name": "Ada"}}
+    started = await client.post(task["_links"]["execute"], json=body)
+    assert started.status_code == 202
+    assert warning in started.json()["warnings"]
+    network = {"network": allow("api.example.com:443")}
+    changed = (await client.patch(task["_links"]["self"], json=network)).json()
+    assert changed["warnings"] == []
+    dry = (await client.post(task["_links"]["dry_run"], json={})).json()
+    assert [tool["tool"] for tool in dry["tools"]] == ["bash", "http_request", "web_fetch"]
