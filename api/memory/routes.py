@@ -22,9 +22,15 @@ from api.http.responses import answer, known, tags_of
 from api.http.schemas import Read, from_row, view_of
 from api.links import BASE
 from domain.memory import GrantMode, MemoryType
-from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
+from persistence.tables.memory import MemoryEntryRow
 from services.memory import entries, grants
-from services.memory.entries import NO_VERSION, EntryAddress, MemoryQuery, StoredEntry
+from services.memory.entries import (
+    ANY_VERSION,
+    NO_VERSION,
+    EntryAddress,
+    MemoryQuery,
+    StoredEntry,
+)
 from services.memory.grants import MEMORY_GRANTS
 from services.memory.inputs import (
     Key,
@@ -35,7 +41,7 @@ from services.memory.inputs import (
     Subject,
 )
 
-LAST_VERSION = 2**31 - 1
+LAST_VERSION = ANY_VERSION[-1]
 
 
 class MemoryEntryRead(Read):
@@ -153,7 +159,7 @@ def _expected(request: Request) -> Collection[int] | None:
     if not tags:
         return None
     if "*" in tags:
-        return range(1, LAST_VERSION)
+        return ANY_VERSION
     try:
         return {int(tag.strip('"')) for tag in tags}
     except ValueError:
@@ -213,17 +219,10 @@ async def get_memory(
     """Get an entry, or one version of it, even if the entry is deleted."""
     async with call.gateway.database.reading() as session:
         found = await entries.find_version(session, call.caller, address, version)
-    read = render_entry(call, found.row, **_values_of(found.version))
+    old = {} if found.version is None else entries.version_fields(found.version)
+    read = render_entry(call, found.row, **old)
     tag = _tag(read.version)
     return known(call.request, tag) or answer(read, headers={"ETag": tag})
-
-
-def _values_of(old: MemoryVersionRow | None) -> dict[str, Any]:
-    """The fields of an older version that differ from those of its entry."""
-    if old is None:
-        return {}
-    fields = ("version", "memory_type", "value", "created_by", "execution_id")
-    return {**{name: getattr(old, name) for name in fields}, "updated_at": old.created_at}
 
 
 async def respond_stored(call: Call, _: AsyncSession, stored: StoredEntry) -> Response:

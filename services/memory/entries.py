@@ -25,6 +25,9 @@ from services.unit_of_work import Services, UnitOfWork
 NO_VERSION = 0
 """The version of an entry that does not exist, or is deleted."""
 
+ANY_VERSION = range(1, 2**31)
+"""The versions of an entry that exists."""
+
 BATCH = 500
 """Expired entries that one sweep marks as deleted (chosen: they are not read in any case)."""
 
@@ -124,10 +127,13 @@ def _expiry(row: MemoryEntryRow, values: Mapping[str, Any]) -> Mapping[str, Any]
 def _require_version(version: int, expected: Collection[int] | None) -> None:
     if expected is None or version in expected:
         return
-    now = f"has version {version}" if version else "does not exist"
-    raise PreconditionFailedError(
-        f"The entry {now}, which is not the version that you named; read it and write again."
-    )
+    if version == NO_VERSION:
+        text = "The entry does not exist; add it instead of changing it."
+    elif NO_VERSION in expected:
+        text = f"The entry exists, as version {version}; change it instead of adding it."
+    else:
+        text = f"The entry has version {version} by now; read it, and repeat the change."
+    raise PreconditionFailedError(text)
 
 
 async def _write(
@@ -195,6 +201,15 @@ async def find_version(
     if found is None:
         raise NotFoundError(f"Entry {address.key!r:.300} has no version {version}.")
     return EntryVersion(row, found)
+
+
+def version_fields(version: MemoryVersionRow) -> dict[str, Any]:
+    """The fields in which a version differs from its entry."""
+    fields = ("version", "memory_type", "value", "created_by", "execution_id")
+    return {
+        **{name: getattr(version, name) for name in fields},
+        "updated_at": version.created_at,
+    }
 
 
 async def list_versions(
