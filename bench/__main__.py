@@ -14,6 +14,7 @@ from bench.cases import (
     hostile,
     lists,
     mcp,
+    memory,
     reports,
     schedules,
     startup,
@@ -37,6 +38,7 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "hostile": hostile.measure,
     "lists": lists.measure,
     "mcp": mcp.measure,
+    "memory": memory.measure,
     "reports": reports.measure,
     "schedules": schedules.measure,
 }

@@ -104,6 +104,19 @@ def _worst(pages: dict[str, list[float]]) -> float:
 @asynccontextmanager
 async def _filled() -> AsyncIterator[Much]:
     """A server of its own with everything in it."""
+    async with database_server() as url:
+        say(f"filling in {EXECUTIONS:,} executions")
+        await many.fill_at(url, EXECUTIONS)
+        database = Database.connect(url)
+        say("adding up a year")
+        await maintenance.total_finished_days(database)
+        yield await _much(url, database)
+        await database.close()
+
+
+@asynccontextmanager
+async def database_server() -> AsyncIterator[str]:
+    """The URL of a migrated database on a server of its own."""
     with temporary_directory() as directory:
         directory.chmod(0o711)  # the server's user, who is another one, reaches it
         write_secret(directory / "password", "throw-away")
@@ -112,13 +125,7 @@ async def _filled() -> AsyncIterator[Much]:
         running = await RunningPart.start(postgres.part(server, directory / "postgres.log"))
         try:
             await migrate(server.url)
-            say(f"filling in {EXECUTIONS:,} executions")
-            await many.fill_at(server.url, EXECUTIONS)
-            database = Database.connect(server.url)
-            say("adding up a year")
-            await maintenance.total_finished_days(database)
-            yield await _much(server.url, database)
-            await database.close()
+            yield server.url
         finally:
             await running.stop()
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Text,
     and_,
     cast,
     delete,
@@ -17,7 +18,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import REGCONFIG, insert
+from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import new_id
@@ -97,26 +98,41 @@ async def lock_or_create(
     session: AsyncSession, user_id: UUID, namespace: str, key: str
 ) -> tuple[MemoryEntryRow, bool]:
     """The locked entry, and whether it is current; a new one has version 0 and no value."""
-    await session.execute(
-        insert(MemoryEntryRow)
-        .values(
-            id=new_id(),
-            user_id=user_id,
-            namespace=namespace,
-            key=key,
-            version=0,
-            memory_type=MemoryType.SEMANTIC,
-            value=None,
-            stored_bytes=0,
-            search="",
-            deleted_at=func.now(),
-        )
-        .on_conflict_do_nothing(index_elements=["user_id", "namespace", "key"])
-    )
+    found = await _lock(session, user_id, namespace, key)
+    if found is None:
+        await _create(session, user_id, namespace, key)
+        found = await _lock(session, user_id, namespace, key)
+    if found is None:
+        raise LookupError(f"entry {key} was not created")
+    return found
+
+
+async def _lock(
+    session: AsyncSession, user_id: UUID, namespace: str, key: str
+) -> tuple[MemoryEntryRow, bool] | None:
     statement = select(MemoryEntryRow, IS_CURRENT).where(_is_at(user_id, namespace, key))
     locked = statement.with_for_update().execution_options(populate_existing=True)
-    row, is_current = (await session.execute(locked)).one()
-    return row, is_current
+    row = (await session.execute(locked)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def _create(session: AsyncSession, user_id: UUID, namespace: str, key: str) -> None:
+    """Create an entry without a version, unless another transaction does."""
+    values = {
+        "id": new_id(),
+        "user_id": user_id,
+        "namespace": namespace,
+        "key": key,
+        "version": 0,
+        "memory_type": MemoryType.SEMANTIC,
+        "value": None,
+        "stored_bytes": 0,
+        "search": "",
+        "deleted_at": func.now(),
+    }
+    unique = ["user_id", "namespace", "key"]
+    statement = insert(MemoryEntryRow).values(**values)
+    await session.execute(statement.on_conflict_do_nothing(index_elements=unique))
 
 
 async def add_version(
@@ -161,9 +177,7 @@ async def search(
     session: AsyncSession, wanted: EntryFilter, words: str, *, language: str, limit: int
 ) -> Sequence[MemoryEntryRow]:
     """The entries that contain the words, best first (`websearch_to_tsquery`)."""
-    query: ColumnElement[Any] = func.websearch_to_tsquery(cast(SIMPLE, REGCONFIG), words)
-    if language != SIMPLE:
-        query = query.op("||")(func.websearch_to_tsquery(cast(language, REGCONFIG), words))
+    query = cast(await _parse(session, words, language), TSQUERY)
     found = (
         select(MemoryEntryRow.id, MemoryEntryRow.search, query.label("query"))
         .where(wanted.conditions, MemoryEntryRow.search.op("@@")(query))
@@ -176,6 +190,13 @@ async def search(
     statement = select(MemoryEntryRow).join(ranked, MemoryEntryRow.id == ranked.c.id)
     rows = await session.scalars(statement.order_by(ranked.c.rank.desc(), ranked.c.id.desc()))
     return rows.all()
+
+
+async def _parse(session: AsyncSession, words: str, language: str) -> str:
+    """The query as text: the words as they are written, or by their stems."""
+    parsed = (func.websearch_to_tsquery(cast(d, REGCONFIG), words) for d in (SIMPLE, language))
+    found = (await session.execute(select(*(cast(query, Text) for query in parsed)))).one()
+    return " | ".join(f"({query})" for query in dict.fromkeys(found) if query)
 
 
 async def page(session: AsyncSession, wanted: EntryFilter, window: Window) -> Page[MemoryEntryRow]:

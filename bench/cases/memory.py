@@ -1,0 +1,111 @@
+"""Search and writes in memory with a million entries."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bench.cases.lists import database_server
+from bench.figures import Bar, Section, Spread, Table
+from bench.scale import Scale, say
+from domain.ids import new_id
+from persistence.db.database import Database
+from persistence.memory import entries
+from persistence.memory.entries import EntryFilter
+from persistence.tables.ledger import UserRow
+
+ENTRIES = 1_000_000
+USERS = 10
+"""The first one has nine tenths of the entries."""
+
+FILLED_AT_ONCE = 20_000
+"""A statement may take 30 s."""
+
+FOUND = 50
+LOOKS = 50
+WORDS = {"a word of 10 %": "w1", "a rare word": "w19000", "two words": "w3 w40", "none": "absent"}
+LANGUAGE = "english"
+
+FILL = text("""
+INSERT INTO memory_entries (
+    id, user_id, namespace, key, version, memory_type, value, stored_bytes, search
+)
+SELECT gen_random_uuid(),
+    users[CASE WHEN n % 10 = 0 THEN 1 + n / 10 % CAST(:users AS int) ELSE 1 END],
+    'project\\:' || n % 1000, 'entry ' || n, 1, 'semantic', to_json(words), length(words),
+    to_tsvector('simple', words) || to_tsvector('english', words)
+FROM (
+    SELECT n, (SELECT string_agg('w' || floor(exp(random() * ln(20000)))::int, ' ')
+        FROM generate_series(1, 12 + n % 2)) AS words
+    FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n
+) AS made, (SELECT array_agg(id ORDER BY id) AS users FROM users) AS owners
+""")
+"""Words whose frequency falls with their number, as in texts."""
+
+
+async def measure(scale: Scale) -> Section:
+    """Milliseconds of searches and writes, with the way to the database and back."""
+    del scale
+    async with _filled() as (database, user_id):
+        searches = {
+            name: await _milliseconds(partial(_search, database, user_id, words))
+            for name, words in WORDS.items()
+        }
+        writes = await _milliseconds(partial(_put, database, user_id))
+    rows = [(name, str(Spread.of(ms))) for name, ms in {**searches, "a write": writes}.items()]
+    worst = max(Spread.of(ms).median for ms in searches.values())
+    return Section(
+        f"Memory with {ENTRIES:,} entries",
+        "One user has nine tenths of them. A search returns the best 50. A write is a new version "
+        "of an entry, with its lock and its vectors.",
+        [Table("Milliseconds", ("what", "ms"), rows)],
+        [
+            Bar("a search", worst, 20, unit="ms"),
+            Bar("a write", Spread.of(writes).median, 3, unit="ms"),
+        ],
+    )
+
+
+@asynccontextmanager
+async def _filled() -> AsyncIterator[tuple[Database, UUID]]:
+    async with database_server() as url:
+        database = Database.connect(url)
+        async with database.transaction() as session:
+            users = [UserRow(id=new_id(), subject=f"user-{n}", role="user") for n in range(USERS)]
+            session.add_all(users)
+        say(f"filling in {ENTRIES:,} entries")
+        for first in range(1, ENTRIES, FILLED_AT_ONCE):
+            async with database.transaction() as session:
+                last = first + FILLED_AT_ONCE - 1
+                await session.execute(FILL, {"first": first, "last": last, "users": USERS})
+        async with database.engine.connect() as connection:
+            in_no_transaction = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await in_no_transaction.execute(text("VACUUM ANALYZE memory_entries"))
+        yield database, min(user.id for user in users)
+        await database.close()
+
+
+async def _milliseconds(call: Callable[[], Awaitable[None]]) -> list[float]:
+    await call()
+    taken = []
+    for _ in range(LOOKS):
+        began = time.perf_counter()
+        await call()
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+async def _search(database: Database, user_id: UUID, words: str) -> None:
+    wanted = EntryFilter(user_id=user_id)
+    async with database.reading() as session:
+        await entries.search(session, wanted, words, language=LANGUAGE, limit=FOUND)
+
+
+async def _put(database: Database, user_id: UUID) -> None:
+    async with database.transaction() as session:
+        row, _ = await entries.lock_or_create(session, user_id, "project:7", "entry")
+        row.value, row.deleted_at = f"deployed at {time.time()} with blue and green stacks", None
+        await entries.add_version(session, row, size_bytes=60, language=LANGUAGE)
