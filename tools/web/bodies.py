@@ -15,6 +15,7 @@ from tools.output import Spool
 _PIECE_BYTES = 64 * 1024
 """Most bytes that are decompressed at a time: a small response may become very large."""
 
+_PLAIN = frozenset({"", "identity"})
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": 15}
 
 
@@ -48,16 +49,17 @@ class _Unpacker:
     """Decompresses what a server compressed although it was asked not to."""
 
     def __init__(self, encoding: str) -> None:
-        name = encoding.strip().lower()
-        if name not in {"", "identity", *_WINDOW_BITS}:
-            raise ToolInputError(
-                f"The server sent a body with the encoding {name[:50]!r}, which is not supported. "
-                "Use another URL."
-            )
-        self._object = zlib.decompressobj(_WINDOW_BITS[name]) if name in _WINDOW_BITS else None
+        self._encoding = encoding.strip().lower()
+        bits = _WINDOW_BITS.get(self._encoding)
+        self._object = None if bits is None else zlib.decompressobj(bits)
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         if self._object is None:
+            if self._encoding not in _PLAIN:  # of a body: a response without one may name it, too
+                raise ToolInputError(
+                    f"The server sent a body with the encoding {self._encoding[:50]!r}, which is "
+                    "not supported. Use another URL."
+                )
             yield chunk
             return
         try:

@@ -1,5 +1,6 @@
 """One call of a web tool: a request, its redirects, and the response."""
 
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,8 @@ MAY_HAVE_HAPPENED = (
     "The request was sent, so it may have taken effect. Check that before you send it again."
 )
 _FIRST_ERROR = 400
-_NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout)
+_NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, socket.gaierror, UnicodeError)
+"""Why a request was not sent: no connection, or no address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,6 @@ class Exchange:
 
 def _advice(request: WebRequest, error: OutboundError) -> str:
     """Whether a request that failed may have had an effect."""
-    if isinstance(error.__cause__, _NEVER_CONNECTED):
+    if error.__cause__ is None or isinstance(error.__cause__, _NEVER_CONNECTED):
         return NOT_SENT
     return "" if request.is_safe else MAY_HAVE_HAPPENED

@@ -183,6 +183,18 @@ async def test_a_server_that_is_down_got_nothing(web: Web) -> None:
     assert refusal == "The server can't be reached. Nothing was sent."
 
 
+async def test_a_name_that_does_not_exist_got_nothing(web: Web) -> None:
+    del web.names["site.example"]
+    refusal = await web.calls().refusal("http_request", method="POST", url=web.url())
+    assert refusal == "The host name site.example can't be resolved. Nothing was sent."
+
+
+async def test_a_response_without_a_body_may_name_an_encoding(web: Web) -> None:
+    web.receiver.replies = [b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n"]
+    text = await web.calls().text("http_request", method="HEAD", url=web.url())
+    assert text.endswith("content-encoding: br\n\n(no body)")
+
+
 async def test_a_slow_answer_is_given_up(web: Web) -> None:
     async with dripping() as port:
         web.receiver.port = port
