@@ -12,6 +12,7 @@ from uuid import UUID
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, ClientCapabilities, ContentBlock
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
@@ -123,6 +124,11 @@ class ToolContext:
     def request_page(self, request_id: UUID) -> str:
         """The URL of the page on which a person answers an input request."""
         return request_page(self.call, request_id)
+
+
+def is_modern(request: ServerRequestContext[Any, Any]) -> bool:
+    """Whether the client speaks a revision without a handshake."""
+    return request.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
 def caller_of(call: Call) -> Caller:

@@ -26,11 +26,10 @@ from mcp.types import (
     InputRequiredResult,
     RequestParamsMeta,
 )
-from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.http.request_context import Call
-from api.mcp.context import ToolContext, caller_of, request_page
+from api.mcp.context import ToolContext, caller_of, is_modern, request_page
 from api.mcp.legacy import REPLY_KEY
 from api.mcp.work import (
     PROGRESS_SECONDS,
@@ -70,7 +69,7 @@ async def finish_call(
         elicitation = await find_elicitation(context, state.execution_id)
         if elicitation is None:
             break
-        if _is_modern(context):
+        if is_modern(context.request):
             following = state.model_copy(update={"rounds": asked})
             return InputRequiredResult(
                 input_requests={elicitation.key: render_elicitation(elicitation)},
@@ -162,11 +161,6 @@ async def continue_call(
     if is_closed:
         return await read_execution(context, state.execution_id)
     return await finish_call(context, state)
-
-
-def _is_modern(context: ToolContext) -> bool:
-    """Whether the client repeats calls with responses."""
-    return context.request.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
 def modes_of(context: ToolContext) -> frozenset[Mode]:

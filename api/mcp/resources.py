@@ -22,10 +22,9 @@ from mcp.types import (
     ResourceTemplate,
     TextResourceContents,
 )
-from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from api.http.paging import ListQuery, next_cursor
-from api.mcp.context import ToolContext, call_of
+from api.mcp.context import ToolContext, call_of, is_modern
 from api.mcp.errors import protocol_error
 from api.mcp.transcripts import write_transcript
 from api.mcp.work import own_columns, read_execution
@@ -229,7 +228,6 @@ async def read_resource(
 
 
 def _missing(ctx: ServerRequestContext[Any, Any], uri: str) -> MCPError:
-    is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-    code = INVALID_PARAMS if is_modern else RESOURCE_NOT_FOUND
+    code = INVALID_PARAMS if is_modern(ctx) else RESOURCE_NOT_FOUND
     message = "Resource not found; resources/list names those that exist."
     return MCPError(code, message, {"uri": uri})

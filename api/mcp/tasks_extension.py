@@ -25,10 +25,9 @@ from mcp.types import (
     MissingRequiredClientCapabilityErrorData,
     RequestParams,
 )
-from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from api.mcp.context import ToolContext, call_of
+from api.mcp.context import ToolContext, call_of, is_modern
 from api.mcp.elicitation import apply_response, find_elicitation, render_elicitation
 from api.mcp.results import render_failed_execution, render_result
 from api.mcp.work import WAITING, describe_progress, own_columns, read_execution
@@ -81,7 +80,7 @@ def is_declared(context: ToolContext) -> bool:
     """Whether the client declared the extension in this request, in a revision that has it."""
     capabilities = context.client_capabilities
     declared = (capabilities.extensions if capabilities else None) or {}
-    return EXTENSION in declared and _is_modern(context.request)
+    return EXTENSION in declared and is_modern(context.request)
 
 
 async def create_task(context: ToolContext, execution_id: UUID) -> Json:
@@ -96,7 +95,7 @@ def _guard(
     """Refuse clients that did not declare the extension, and unknown tasks."""
 
     async def guarded(request: ServerRequestContext[Any, Any], params: TaskParams) -> Json:
-        if not _is_modern(request):
+        if not is_modern(request):
             raise MCPError(METHOD_NOT_FOUND, "Method not found", data=request.method)
         context = ToolContext(call=call_of(request), request=request, tool_name=request.method)
         if not is_declared(context):
@@ -136,10 +135,6 @@ def _read_id(task_id: str) -> UUID:
 def _unknown_task(task_id: str) -> MCPError:
     message = f"There is no task {task_id[:100]}: a task has the id of an execution of yours."
     return MCPError(INVALID_PARAMS, message)
-
-
-def _is_modern(request: ServerRequestContext[Any, Any]) -> bool:
-    return request.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
 def _undeclared() -> MCPError:
