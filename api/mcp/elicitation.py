@@ -83,7 +83,7 @@ async def finish_call(
 async def _ask_in_stream(
     context: ToolContext, execution_id: UUID, elicitation: Elicitation
 ) -> bool:
-    """Ask a client with a handshake, and apply its response. Return whether to wait further."""
+    """Ask a client with a handshake. Return whether to wait further."""
     if not context.request.session.can_send_request:
         return False
     asking = asyncio.create_task(_send(context, execution_id, elicitation))
@@ -93,11 +93,10 @@ async def _ask_in_stream(
         return False  # the client can't ask its user
     finally:
         asking.cancel()
-    if response is None:
-        row = await _read_request(context, elicitation)
-        return not _is_shown(row, elicitation) and not _is_dismissed(row)
-    await apply_response(context.call, execution_id, elicitation.key, response)
-    return response.action != "cancel"
+    if response is not None:
+        return response.action != "cancel"
+    row = await _read_request(context, elicitation)
+    return not _is_shown(row, elicitation) and not _is_dismissed(row)
 
 
 async def _send(context: ToolContext, execution_id: UUID, elicitation: Elicitation) -> ElicitResult:
@@ -113,7 +112,7 @@ async def _send(context: ToolContext, execution_id: UUID, elicitation: Elicitati
 async def _await_response(
     context: ToolContext, elicitation: Elicitation, asking: asyncio.Task[ElicitResult]
 ) -> ElicitResult | None:
-    """The response; None if another gateway or client got it, or the wait is over."""
+    """The response, which is applied; None if it came elsewhere, or the wait is over."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < wait_limit(context):
         await asyncio.wait({asking}, timeout=PROGRESS_SECONDS)
@@ -205,10 +204,10 @@ async def apply_response(call: Call, execution_id: UUID, key: str, response: Eli
         await elicitations.respond(work, execution_id, given, partial(request_page, call))
 
 
-async def apply_late_response(call: Call, reply_key: str, result: Mapping[str, Any]) -> None:
-    """Apply a response whose call another gateway handles, or that has ended.
+async def apply_reply(call: Call, reply_key: str, result: Mapping[str, Any]) -> None:
+    """Apply the response of a client with a handshake, whichever gateway handles its call.
 
-    The call finds it in the database. A response to something else changes nothing.
+    A response to something else changes nothing.
     """
     execution_id, _, key = reply_key.partition("/")
     try:

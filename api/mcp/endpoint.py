@@ -20,7 +20,7 @@ from api.gateway import Gateway
 from api.http.bodies import parse_beside, require_few_values
 from api.http.request_context import Call, authenticated
 from api.mcp.context import CALL
-from api.mcp.elicitation import apply_late_response
+from api.mcp.elicitation import apply_reply
 from api.mcp.groups import groups_of
 from api.mcp.legacy import LegacyTransport
 from api.mcp.resource_metadata import PATH, refuse_unauthenticated
@@ -40,7 +40,7 @@ class McpEndpoint:
         self._manager = StreamableHTTPSessionManager(
             server, stateless=True, max_request_body_size=body_limit_bytes
         )
-        self._legacy = LegacyTransport(server, apply_late_response)
+        self._legacy = LegacyTransport(server, apply_reply)
         # The server sends nothing outside of responses, and there is no session to delete.
         self.route = Route(PATH, self, methods=["POST"], include_in_schema=False)
 

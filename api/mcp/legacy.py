@@ -4,9 +4,9 @@ One POST is one exchange: a request and its response, with notifications and req
 between them as Server-Sent Events. The SDK's own transport for these revisions keeps sessions in
 memory, which breaks when a gateway restarts, or it keeps none and then knows nothing of the client.
 
-Responses and cancellations of the client come in POSTs of their own. They reach their exchange only
-in the process that serves it; a response that comes to another gateway, or after the exchange has
-ended, is handed to `apply_response`.
+Responses and cancellations of the client come in POSTs of their own, and reach their exchange only
+in the process that serves it. A response is first handed to `ApplyReply`: so it counts if it comes
+to another gateway, or after the exchange has ended, and a gateway that is killed loses none.
 """
 
 import asyncio
@@ -63,11 +63,11 @@ CANCELLED = "notifications/cancelled"
 _CANCELLED = ErrorData(code=INTERNAL_ERROR, message="The request was cancelled")
 
 REPLY_KEY = "perdure/reply"
-"""In `_meta` of a request to the client: what `apply_response` gets with a late response to it. It
-becomes a part of the id, because a response contains only that."""
+"""In `_meta` of a request to the client: what the response belongs to. It becomes a part of the id,
+because a response contains only that."""
 
-ApplyResponse = Callable[[Call, str, Mapping[str, Any]], Awaitable[None]]
-"""Applies the result of a request with this `REPLY_KEY`."""
+ApplyReply = Callable[[Call, str, Mapping[str, Any]], Awaitable[None]]
+"""Stores the result of a request to the client with this `REPLY_KEY`."""
 
 _Outgoing = JSONRPCRequest | JSONRPCNotification | JSONRPCResponse | JSONRPCError
 _Key = tuple[UUID, str, RequestId | None]
@@ -78,10 +78,10 @@ requests of two clients can't be distinguished; a client then cancels by closing
 class LegacyTransport:
     """Serves the exchanges of one process."""
 
-    def __init__(self, server: Server[Any], apply_response: ApplyResponse) -> None:
+    def __init__(self, server: Server[Any], apply_reply: ApplyReply) -> None:
         """Answers requests with the handlers of `server`."""
         self._server = server
-        self._apply_response = apply_response
+        self._apply_reply = apply_reply
         self._running: dict[_Key, asyncio.Task[Any]] = {}
         self._asked: dict[_Key, asyncio.Future[dict[str, Any]]] = {}
 
@@ -125,15 +125,16 @@ class LegacyTransport:
                 if running := self._running.get((user_id, session, cancelled)):
                     running.cancel()
             return
-        future = self._asked.get((user_id, session, message.id))
-        if future is not None and not future.done():
-            if isinstance(message, JSONRPCError):
-                future.set_exception(MCPError.from_error_data(message.error))
-            else:
-                future.set_result(message.result)
-        elif isinstance(message, JSONRPCResponse):
+        if isinstance(message, JSONRPCResponse):
             reply_key = str(message.id).rpartition("/")[0]
-            await self._apply_response(call, reply_key, message.result)
+            await self._apply_reply(call, reply_key, message.result)
+        future = self._asked.get((user_id, session, message.id))
+        if future is None or future.done():
+            return
+        if isinstance(message, JSONRPCError):
+            future.set_exception(MCPError.from_error_data(message.error))
+        else:
+            future.set_result(message.result)
 
     async def _exchange(
         self, request: Request, message: JSONRPCRequest, key: _Key, send: Send
