@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ async def test_a_restarted_claude_code_shows_the_question_again(
 
 async def require_painted(stack: Stack, model: ScriptedConversation, task: str) -> None:
     """The latest result that Claude Code's model got is the task's, which ran once."""
-    assert json.loads(model.results[-1])["result"] == "Painted."
+    assert '"result":"Painted."' in model.results[-1].replace('": "', '":"'), model.results
     assert await count_executions(stack, task) == 1
 
 
@@ -158,7 +159,8 @@ async def test_an_interrupted_call_is_repeated_with_its_key(
     gate = str(new_id())
     task = await make_task(shared_stack, {**DONE, "gate": gate})
     execute = call("execute_task", task=task, idempotency_key=gate)
-    model.script(execute, execute, write("It is painted."))
+    is_back = asyncio.Event()
+    model.script(execute, replace(execute, after=is_back), write("It is painted."))
     printing = asyncio.create_task(claude_code.print_answer("Paint it."))
 
     async def has_begun() -> bool:
@@ -167,6 +169,7 @@ async def test_an_interrupted_call_is_repeated_with_its_key(
     await eventually(has_begun, what="the call of the model")
     await kill_gateway_and_worker(shared_stack)
     shared_stack.model.open_gate(gate)
+    is_back.set()
     assert (await printing)["result"] == "It is painted."
     await require_painted(shared_stack, model, task)
 

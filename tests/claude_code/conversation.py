@@ -4,6 +4,7 @@ The product's scripted model is no substitute: it finds the turn in the prompt, 
 messages with the role `system` that Claude Code sends.
 """
 
+import asyncio
 import itertools
 import json
 import re
@@ -34,6 +35,8 @@ class ModelTurn:
     text: str | None = None
     tool: str | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
+    after: asyncio.Event | None = None
+    """The answer waits for it."""
 
 
 def write(text: str) -> ModelTurn:
@@ -95,7 +98,7 @@ class ScriptedConversation:
             if block.get("type") == "text"
         )
 
-    def answer(self, body: Json) -> Json:
+    async def answer(self, body: Json) -> Json:
         """The message for a request. Requests beside the conversation get a short text."""
         if not _is_main(body):
             return self._message(body, [{"type": "text", "text": "ok"}])
@@ -104,6 +107,8 @@ class ScriptedConversation:
         for found in _STARTED.finditer(json.dumps(body["messages"][-1])):
             self._background_task = found[1]
         turn = self._turns[number] if number < len(self._turns) else ModelTurn("End of script.")
+        if turn.after is not None:
+            await turn.after.wait()
         return self._message(body, self._content(turn))
 
     def _content(self, turn: ModelTurn) -> list[Json]:
@@ -134,7 +139,7 @@ async def serve_conversation(server: str) -> AsyncIterator[ScriptedConversation]
 
     async def messages(request: Request) -> Response:
         body = await request.json()
-        message = conversation.answer(body)
+        message = await conversation.answer(body)
         if not body.get("stream"):
             return JSONResponse(message)
         events = b"".join(message_events(message, []))
