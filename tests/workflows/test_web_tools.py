@@ -28,27 +28,38 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
 async def test_a_secret_reaches_its_host_and_is_stored_nowhere(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
-    async with receiving(answer(200, f'{{"echo": "{CANARY}"}}'.encode() * 10_000)) as receiver:
-        host = f"127.0.0.1:{receiver.port}"
+    echo = answer(200, f'{{"echo": "{CANARY}"}}'.encode() * 10_000)
+    async with receiving(echo) as receiver, receiving() as inside:
+        host, others = f"127.0.0.1:{receiver.port}", f"*:{inside.port}"
         headers = {"Authorization": "Bearer secret://key"}
         call = use("http_request", method="POST", url=f"http://{host}/", headers=headers)
         async with (
             open_driver(place, scripted_model) as engine,
-            run_worker(place, scripted_model, network_allow=host, secrets_key=KEY),
+            run_worker(
+                place,
+                scripted_model,
+                network_allow=f"{host},{others}",
+                outbound_allow="127.0.0.1",  # for webhooks, and not for tools
+                secrets_key=KEY,
+            ),
         ):
             await store_secret(engine)
             run = await engine.run_to_completion(
                 {"tool_use": call},
+                {"tool_use": use("web_fetch", url=f"http://127.0.0.1:{inside.port}/")},
                 {"text": "{last_tool_result}"},
-                allowed_tools=["http_request"],
-                network={"allow": [host]},
+                allowed_tools=["http_request", "web_fetch"],
+                network={"allow": [host, others]},
             )
-            assert "********" in await run.text()
-            [stored] = await run.tool_calls()
-            assert (stored.effect, stored.status) == ("external", "succeeded")
+            assert "which is not public" in await run.text()
+            sent, refused = await run.tool_calls()
+            assert (sent.effect, sent.status) == ("external", "succeeded")
+            assert "********" in (sent.output or "")
+            assert (refused.effect, refused.status) == ("read_only", "failed")
             assert CANARY not in str(await run.history())
             assert await tables_with(engine, CANARY) == []
     assert receiver.received[0].headers["authorization"] == f"Bearer {CANARY}"
+    assert inside.received == []
     files = [path for path in place.home.rglob("*") if path.is_file()]
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
     assert any(path.stat().st_size > 100_000 for path in files)
