@@ -49,6 +49,7 @@ from tools.toolbox import Toolbox
 from tools.web.access import WebAccess
 from workflows.execution import TaskExecution
 from workflows.notification import NotificationDelivery
+from workflows.plan import Plan
 
 SCRIPTED_OPTION = "--scripted-model"
 """Marks executions as scripted. Only `perdure up --scripted-model` passes it, with the address of
@@ -63,7 +64,7 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
     return Worker(
         client,
         task_queue=names.EXECUTIONS_QUEUE,
-        workflows=[TaskExecution],
+        workflows=[TaskExecution, Plan],
         workflow_runner=SandboxedRunner(),
         activities=[
             activities.create_execution,
@@ -73,6 +74,7 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
             activities.call_claude,
             activities.report,  # for workflows that a worker without the queue of reports started
             activities.finish,
+            activities.advance_plan,
         ],
         max_concurrent_activities=settings.max_concurrent_executions,
         max_cached_workflows=policies.CACHED_WORKFLOWS,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 from temporalio import activity
 
@@ -21,16 +22,17 @@ from contracts.execution import (
     RunRef,
     WorkerState,
 )
+from contracts.plans import AdvancePlanResult, PlanActivities
 from domain.errors import ResetRefusedError
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission
 from services.caller import Caller
-from services.plans import generation
+from services.plans import advancing, generation
 from services.scheduling.scheduled_runs import start_scheduled
 from services.unit_of_work import Services
 
 
-class Activities(ExecutionActivities):
+class Activities(ExecutionActivities, PlanActivities):
     """Registered with the workers; one instance per process."""
 
     def __init__(self, runner: ExecutionRunner, services: Services) -> None:
@@ -112,6 +114,13 @@ class Activities(ExecutionActivities):
             parent_workflow_id=end.parent_workflow_id,
             cost_usd=end.cost_usd,
         )
+
+    @activity.defn(name="advance_plan")
+    async def advance_plan(self, run: RunRef) -> AdvancePlanResult:
+        """Find the steps of a plan to start, or write its end."""
+        async with self._record_refused_resets(run), self._database.transaction() as session:
+            advanced = await advancing.advance(session, run.execution_id, current_run(run))
+        return AdvancePlanResult(**asdict(advanced))
 
     @asynccontextmanager
     async def _record_refused_resets(self, run: RunRef) -> AsyncIterator[None]:

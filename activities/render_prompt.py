@@ -20,12 +20,13 @@ from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
 from domain.network import NO_NETWORK, NetworkList
 from domain.permissions import Permissions
-from domain.templates import Rendered, render
+from domain.templates import LONGEST_RENDERED, Rendered, render, step_references
 from domain.tool_calls import ToolSpec
 from domain.tool_rules import WEB_TOOLS
 from persistence.db.database import Database
 from persistence.executions import prompts
 from persistence.executions.prompts import PromptSource
+from persistence.plans import runs
 
 NOT_RUN = "The previous execution of this session ended before the call was run."
 NOT_SHARED = "This call was not run: the conversation was forked before it had a result."
@@ -52,7 +53,10 @@ async def render_prompt(
     prefix = _prefix(source, definition, default_model=default_model, network=network)
     if prefix is None:
         return RenderPromptResult(error_code=ErrorCode.INVALID_DEFINITION)
-    rendered = _render(source, definition)
+    results = await _load_results(database, execution_id, definition)
+    rendered = _render(source, definition, results)
+    if len(rendered.text) > LONGEST_RENDERED:
+        return RenderPromptResult(error_code=ErrorCode.CONTEXT_EXCEEDED)
     blocks = [*_missing_results(source), *_prompt_blocks(source, rendered)]
     seq = source.last_seq + (1 if blocks else 0)
     await prompts.write(
@@ -68,11 +72,22 @@ async def render_prompt(
     return RenderPromptResult(last_message_seq=seq)
 
 
-def _render(source: PromptSource, definition: TaskDefinition) -> Rendered:
+async def _load_results(
+    database: Database, execution_id: UUID, definition: TaskDefinition
+) -> Mapping[str, str]:
+    """Return the results of a plan's steps that the prompt of another step names."""
+    keys = [r.key for r in step_references(definition.prompt_template) if r.key is not None]
+    return await runs.load_results(database, execution_id, keys) if keys else {}
+
+
+def _render(
+    source: PromptSource, definition: TaskDefinition, results: Mapping[str, str]
+) -> Rendered:
     """Render the template; the message of a fork replaces it and is used as it is."""
     if source.prompt is not None:
         return Rendered(source.prompt, ())
-    return render(definition.prompt_template, {**definition.default_variables, **source.variables})
+    variables = {**definition.default_variables, **source.variables}
+    return render(definition.prompt_template, variables, results)
 
 
 def _prompt_blocks(source: PromptSource, rendered: Rendered) -> Sequence[Mapping[str, Any]]:

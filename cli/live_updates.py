@@ -196,7 +196,9 @@ class Timeline(Display):
             "input.cancelled": lambda _: [("no answer needed any more", "yellow")],
             "input.expired": lambda _: [("not answered in time", "yellow")],
             "subtask.started": lambda data: [f"  ⤷ subtask: {data.get('title')}"],
-            "subtask.completed": lambda data: [f"  ⤶ subtask {data.get('status')}"],
+            "subtask.completed": lambda data: [
+                f"  ⤶ {data.get('step', 'subtask')} {data.get('status')}"
+            ],
             "budget.exceeded": lambda _: [("the budget is spent", "red")],
             "artifact.saved": lambda data: [f"  ⬇ {data.get('name')}"],
             "report.ready": lambda _: [("the report is ready", "green")],

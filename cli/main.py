@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from cli.commands import (
     memory,
     notifications,
     operate,
+    plans,
     queue,
     reports,
     run,
@@ -68,12 +70,13 @@ def perdure(
     context.obj = Given(api_url=api_url, token=token)
 
 
-PANELS = {
+PANELS: Mapping[str, tuple[CommandGroup | Callable[..., None], ...]] = {
     "Run tasks": (
         run.run,
         run.watch,
         run.say,
         executions.GROUP,
+        plans.GROUP,
         inbox.GROUP,
         sessions.GROUP,
         queue.GROUP,

@@ -7,6 +7,9 @@ from uuid import UUID
 TASK_EXECUTION = "TaskExecution"
 """Workflow type of one execution."""
 
+PLAN = "Plan"
+"""Workflow type of one run of a plan."""
+
 EXECUTIONS_QUEUE = "perdure-executions"
 """Task queue of the workflow and of its activities except `report` (docs/adr/0008)."""
 

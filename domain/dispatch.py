@@ -7,6 +7,9 @@ from uuid import UUID
 INLINE_TITLE = "Work without a task"
 """What Temporal shows instead of a title that may be the first line of a prompt or a message."""
 
+PLAN_TITLE = "Plan"
+"""What Temporal shows for a plan, whose title is content."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFacts:
@@ -30,6 +33,7 @@ class StartRequest(WorkflowFacts):
 
     execution_id: UUID
     workflow_id: str
+    executor: str = "claude"
 
 
 @dataclass(frozen=True, slots=True)

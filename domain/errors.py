@@ -29,6 +29,7 @@ class ErrorCode(StrEnum):
     INPUT_EXPIRED = "input_expired"
     INPUT_DENIED = "input_denied"
     PREREQUISITE_FAILED = "prerequisite_failed"
+    STEP_FAILED = "step_failed"
     WORKER_ERROR = "worker_error"
     INVALID_DEFINITION = "invalid_definition"
     TERMINATED = "terminated"

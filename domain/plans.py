@@ -4,9 +4,13 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
+from uuid import UUID
 
 from domain import templates
-from domain.errors import FieldProblem, InvalidInputError
+from domain.agents import AgentExecutor
+from domain.errors import ErrorCode, FieldProblem, InvalidInputError
+from domain.external_work import shorten
 from domain.graphs import order_in_batches
 from domain.states import ExecutionStatus
 
@@ -21,11 +25,25 @@ MOST_STEPS = 1_000
 MOST_DEPENDENCIES = 10_000
 """Dependencies of all steps of a plan (chosen: they are checked and stored in one request)."""
 
+MOST_STARTS = 100
+"""Steps that a plan's workflow starts at once, so that no request to Temporal is large (chosen)."""
+
+MOST_RESULTS = 20
+"""Results of last steps that the result of a plan contains (chosen)."""
+
 DRAFT = "draft"
 """The status of a plan that was never started. A started one has that of its execution."""
 
 NOT_COMPLETED = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 """Ends of a step after which the steps that depend on it can't run."""
+
+PLAN: Literal["plan"] = "plan"
+"""The executor of the execution of a plan, whose subtasks are the executions of its steps."""
+
+Executor = AgentExecutor | Literal["plan"]
+
+STEP_TRIGGER = "plan"
+"""The trigger type of the executions of steps. The workflow of their plan starts them."""
 
 INVALID = "The plan is invalid; see errors."
 
@@ -191,3 +209,121 @@ def count_progress(statuses: Sequence[ExecutionStatus | None]) -> PlanProgress:
     total = len(statuses)
     active = total - completed - failed - cancelled - waiting
     return PlanProgress(total, completed, failed, cancelled, active, waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """A step of a plan that runs, with the state of its execution, if it has one yet.
+
+    `has_run`: its workflow runs, or has run. `reported_status` is what the newest event of the plan
+    says about it. `start_segment` is the segment of the plan's workflow that starts it.
+    """
+
+    key: str
+    title: str
+    execution_id: UUID | None
+    status: ExecutionStatus | None
+    is_external: bool
+    has_run: bool
+    error_code: str | None
+    reported_status: str | None
+    start_segment: int | None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its workflow can start."""
+        return self.status is ExecutionStatus.PENDING and not self.has_run
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its execution has ended."""
+        return self.status is not None and self.status.is_terminal
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has started, or is being started, and has not ended."""
+        is_starting = self.is_ready and self.start_segment is not None
+        return not self.has_ended and (self.has_run or is_starting)
+
+    @property
+    def status_to_report(self) -> str | None:
+        """What an event says about it: that it has started, or how it has ended."""
+        if self.has_ended:
+            return self.status
+        return STARTED if self.has_run else None
+
+
+STARTED = "started"
+
+Approval = Literal["open", "denied"]
+"""The state of a plan's approval, unless it is given or not required."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDecision:
+    """What follows from the state of a plan: its status, and the steps to start now.
+
+    A terminal `status` is the plan's end. `has_more`: there are more steps than start at once.
+    """
+
+    status: ExecutionStatus
+    error_code: ErrorCode | None = None
+    error_message: str | None = None
+    start: Sequence[StepState] = ()
+    has_more: bool = False
+
+
+def decide(
+    steps: Sequence[StepState],
+    *,
+    approval: Approval | None,
+    is_paused: bool,
+    max_parallel: int | None,
+) -> PlanDecision:
+    """Decide what a plan does next, from the states of its steps in their order."""
+    if approval == "denied":
+        text = "A person refused the plan."
+        return PlanDecision(ExecutionStatus.FAILED, ErrorCode.INPUT_DENIED, text)
+    if all(step.has_ended for step in steps):
+        return _decide_end(steps)
+    ready = [] if is_paused else _choose_ready(steps, max_parallel)
+    status = ExecutionStatus.RUNNING
+    if approval == "open":
+        status = ExecutionStatus.WAITING_FOR_USER
+    elif is_paused:
+        status = ExecutionStatus.PAUSED
+    more = len(ready) > MOST_STARTS
+    return PlanDecision(status, start=ready[:MOST_STARTS], has_more=more)
+
+
+def _choose_ready(steps: Sequence[StepState], max_parallel: int | None) -> list[StepState]:
+    """The steps that can start and are not being started. External ones start in any number."""
+    new = [step for step in steps if step.is_ready and step.start_segment is None]
+    if max_parallel is None:
+        return new
+    active = sum(step.is_active and not step.is_external for step in steps)
+    own = [step.key for step in new if not step.is_external][: max(max_parallel - active, 0)]
+    return [step for step in new if step.is_external or step.key in own]
+
+
+def _decide_end(steps: Sequence[StepState]) -> PlanDecision:
+    failed = [step for step in steps if step.status is not ExecutionStatus.COMPLETED]
+    if not failed:
+        return PlanDecision(ExecutionStatus.COMPLETED)
+    causes = [s for s in failed if s.error_code != ErrorCode.PREREQUISITE_FAILED] or failed
+    first = causes[0]
+    why = f" ({first.error_code})" if first.error_code else ""
+    text = (
+        f"Step {first.key!r} is {first.status}{why}; {len(failed)} of {len(steps)} steps were not "
+        "completed. Correct the cause, then retry the plan."
+    )
+    return PlanDecision(ExecutionStatus.FAILED, ErrorCode.STEP_FAILED, text)
+
+
+def join_results(results: Sequence[tuple[str, str]]) -> str:
+    """The result of a plan from the titles and results of its last steps."""
+    if len(results) == 1:
+        return results[0][1]
+    parts = [f"## {title}\n\n{shorten(result)}" for title, result in results[:MOST_RESULTS]]
+    left_out = len(results) - len(parts)
+    return "\n\n".join([*parts, *([f"({left_out} more steps)"] if left_out else [])])

@@ -25,6 +25,7 @@ from contracts.execution import ExecutionInput
 from contracts.notifications import DeliverInput
 from contracts.payloads import Contract
 from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
+from domain.plans import PLAN
 from runtime.temporal import RPC_TIMEOUT, try_call
 
 log = structlog.get_logger(__name__)
@@ -49,8 +50,9 @@ class Dispatcher:
         A workflow that was started before counts as started, even if it has ended.
         """
         given = ExecutionInput(execution_id=request.execution_id)
+        workflow = names.PLAN if request.executor == PLAN else names.TASK_EXECUTION
         is_new = await self._start(
-            names.TASK_EXECUTION, given, request.workflow_id, names.EXECUTIONS_QUEUE, request
+            workflow, given, request.workflow_id, names.EXECUTIONS_QUEUE, request
         )
         return is_new is not None
 

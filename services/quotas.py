@@ -35,8 +35,8 @@ class Quotas:
         return self.max_concurrent_executions is not None or self.max_usd_per_day is not None
 
 
-async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
-    """Check that the user may start one more execution now; returns whether they have any quota.
+async def check(session: AsyncSession, user_id: UUID, defaults: Quotas, *, adding: int = 1) -> bool:
+    """Check that the user may start more executions now; returns whether they have any quota.
 
     A user with a quota starts one execution at a time: the user's row stays locked until the
     transaction ends, so unfinished executions never exceed the limit. No row is locked after it
@@ -54,7 +54,7 @@ async def check(session: AsyncSession, user_id: UUID, defaults: Quotas) -> bool:
     if not quotas.limit_something:
         return False
     await users.find(session, user_id, lock=True)
-    _compare(quotas, await load_usage(session, user_id))
+    _compare(quotas, await load_usage(session, user_id), adding)
     return True
 
 
@@ -70,8 +70,8 @@ class QuotaGuard:
         self._remembered_seconds = remembered_seconds
         self._free_until: dict[UUID, float] = {}
 
-    async def check(self, session: AsyncSession, user_id: UUID) -> None:
-        """Check that the user may start one more execution in this transaction.
+    async def check(self, session: AsyncSession, user_id: UUID, *, adding: int = 1) -> None:
+        """Check that the user may start `adding` more executions in this transaction.
 
         The transaction must not lock other rows after this call.
 
@@ -83,7 +83,7 @@ class QuotaGuard:
         if len(self._free_until) >= REMEMBERED_USERS:
             self._free_until.clear()
         self.forget(user_id)
-        if not await check(session, user_id, self.defaults):
+        if not await check(session, user_id, self.defaults, adding=adding):
             self._free_until[user_id] = time.monotonic() + self._remembered_seconds
 
     def forget(self, user_id: UUID) -> None:
@@ -102,12 +102,13 @@ def effective_quotas(user: UserRow, defaults: Quotas) -> Quotas:
     )
 
 
-def _compare(quotas: Quotas, used: QuotaUsage) -> None:
+def _compare(quotas: Quotas, used: QuotaUsage, adding: int) -> None:
     most = quotas.max_concurrent_executions
-    if most is not None and used.concurrent_executions >= most:
+    if most is not None and used.concurrent_executions + adding > most:
+        needed = f", and this needs {adding} more" if adding > 1 else ""
         raise QuotaExceededError(
             f"You have {used.concurrent_executions} unfinished executions and may have {most} at "
-            "once; wait for one to end, or cancel one.",
+            f"once{needed}; wait for one to end, or cancel one.",
             RETRY_SECONDS,
             limit=most,
         )

@@ -1,26 +1,20 @@
 """The workflow of one execution. Deterministic code only; all content is in Postgres."""
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from temporalio import workflow
-from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     FailureError,
-    WorkflowAlreadyStartedError,
     is_cancelled_exception,
 )
+
+from workflows.children import COST_USD, STATUS, start_children
 
 with workflow.unsafe.imports_passed_through():
     from contracts import names, policies
@@ -40,9 +34,6 @@ with workflow.unsafe.imports_passed_through():
     from domain.outcomes import Outcome
     from domain.states import ExecutionStatus
 
-STATUS = SearchAttributeKey.for_keyword(names.STATUS)
-TRIGGER = SearchAttributeKey.for_keyword(names.TRIGGER)
-COST_USD = SearchAttributeKey.for_float(names.COST_USD)
 SCHEDULED_AT = SearchAttributeKey.for_datetime(names.SCHEDULED_AT)
 
 SKIPPED = "skipped"
@@ -312,42 +303,9 @@ class TaskExecution:
 
     async def _start_subtasks(self, result: CallClaudeResult) -> None:
         """Start the recorded subtasks that are not running yet."""
-        starts: list[Awaitable[object]] = []
-        for subtask_id in result.subtask_ids:
-            if subtask_id in self._started_subtasks:
-                continue
-            self._started_subtasks.add(subtask_id)
-            starts.append(
-                workflow.start_child_workflow(
-                    TaskExecution.run,
-                    ExecutionInput(execution_id=subtask_id),
-                    id=names.workflow_id(subtask_id),
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                    search_attributes=self._inherited_attributes(),
-                    static_summary="Subtask",
-                )
-            )
-        for outcome in await asyncio.gather(*starts, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(
-                outcome, WorkflowAlreadyStartedError
-            ):
-                raise outcome
-            if isinstance(outcome, asyncio.Task):
-                # The record has the result; an error that is not read would be logged as a fault.
-                outcome.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-
-    @staticmethod
-    def _inherited_attributes() -> TypedSearchAttributes:
-        """Return the search attributes of the parent, with the status of a running subtask."""
-        own: list[SearchAttributePair[Any]] = [
-            SearchAttributePair(STATUS, ExecutionStatus.RUNNING),
-            SearchAttributePair(TRIGGER, "subtask"),
-            SearchAttributePair(COST_USD, 0.0),
-        ]
-        kept = names.SEARCH_ATTRIBUTES.keys() - {pair.key.name for pair in own}
-        inherited = workflow.info().typed_search_attributes
-        return TypedSearchAttributes([*own, *(p for p in inherited if p.key.name in kept)])
+        new = [i for i in dict.fromkeys(result.subtask_ids) if i not in self._started_subtasks]
+        self._started_subtasks.update(new)
+        await start_children(new, trigger="subtask", summary="Subtask")
 
     async def _wake_parent(self, parent_workflow_id: str) -> None:
         """Signal the parent that its subtask has ended. A closed parent needs no signal."""

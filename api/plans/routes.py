@@ -1,17 +1,20 @@
 """Routes of plans: steps that depend on each other, and run as one."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
+from api.http.idempotency import run_service
 from api.http.paging import Listing
 from api.http.rendering import render_items
-from api.http.request_context import Called
+from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
+from api.http.responses import answer
 from api.plans.schemas import PlanQuery, PlanRead, PlanSummaryRead, render_plan, render_summary
 from api.reports.rendering import (
     DRAWING_RESPONSES,
@@ -21,10 +24,12 @@ from api.reports.rendering import (
     render_plan_file,
 )
 from persistence.plans import plans as stored_plans
+from persistence.plans.plans import LoadedPlan
 from persistence.reporting.plan_source import read_plan_facts
 from reports.render import format_of
-from services.plans import generation, plans
-from services.plans.inputs import PlanCreate, PlanGenerate, PlanUpdate
+from services.executions.inputs import CancelBody
+from services.plans import changing, generation, plans, retrying, starting
+from services.plans.inputs import PlanCreate, PlanGenerate, PlanUpdate, StepKey
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 
@@ -76,7 +81,7 @@ routes = ResourceRoutes(router, "plan", PlanRead, render_plan, "/{plan_id}", pat
 routes.add_create(plans.create_plan, PlanCreate, "Create a plan as a draft. `start` starts it.")
 routes.add_get(plans.get_plan, "Get a plan with its steps and their progress.")
 routes.add_update(
-    plans.update_plan,
+    changing.update_plan,
     PlanUpdate,
     "Change a plan. `steps` are replaced completely; those that run or are completed must stay as "
     "they are.",
@@ -84,3 +89,41 @@ routes.add_update(
 routes.add_delete(
     plans.delete_plan, "Delete a draft, or a plan that has ended. Its executions stay."
 )
+
+CHANGED: dict[int | str, dict[str, Any]] = {202: {"model": PlanRead}}
+
+
+async def _respond_accepted(call: Call, _: AsyncSession, plan: LoadedPlan) -> Response:
+    return answer(render_plan(call, plan), 202)
+
+
+@router.post("/{plan_id}/start", status_code=202, responses=CHANGED)
+async def start_plan(call: Called, plan_id: UUID) -> Response:
+    """Start a plan. If it requires an approval, a person has to answer an input request first."""
+    service = partial(starting.start_plan, plan_id=plan_id)
+    return await run_service(call, service, _respond_accepted)
+
+
+@router.post("/{plan_id}/cancel", status_code=202, responses=CHANGED)
+async def cancel_plan(
+    call: Called,
+    plan_id: UUID,
+    body: Annotated[CancelBody, Depends(JsonBody(CancelBody, optional=True))],
+) -> Response:
+    """Cancel a plan and its steps."""
+    service = partial(starting.cancel_plan, plan_id=plan_id, body=body)
+    return await run_service(call, service, _respond_accepted)
+
+
+@router.post("/{plan_id}/retry", status_code=202, responses=CHANGED)
+async def retry_plan(call: Called, plan_id: UUID) -> Response:
+    """Run all steps again that were not completed. Completed steps stay."""
+    service = partial(retrying.retry_plan, plan_id=plan_id)
+    return await run_service(call, service, _respond_accepted)
+
+
+@router.post("/{plan_id}/steps/{key}/retry", status_code=202, responses=CHANGED)
+async def retry_plan_step(call: Called, plan_id: UUID, key: Annotated[StepKey, Path()]) -> Response:
+    """Run a failed or cancelled step again, and the steps that could not run because of it."""
+    service = partial(retrying.retry_plan, plan_id=plan_id, key=key)
+    return await run_service(call, service, _respond_accepted)

@@ -41,7 +41,7 @@ async def create_session(
     if await lifecycle.start(database, execution_id, run):
         return CreateSessionResult()
     async with database.transaction() as session:
-        row = await _lock_and_admit(session, execution_id, run)
+        row = await lock_and_admit(session, execution_id, run)
         if row is None:
             return CreateSessionResult(is_terminal=True)
         worker = None
@@ -55,11 +55,11 @@ async def create_session(
 async def check_worker(database: Database, execution_id: UUID, run: RunIdentity) -> WorkerState:
     """Read whether an external execution has ended or must; admits a later run."""
     async with database.transaction() as session:
-        row = await _lock_and_admit(session, execution_id, run)
+        row = await lock_and_admit(session, execution_id, run)
         return WorkerState(must_finish=True) if row is None else _describe_worker(row)
 
 
-async def _lock_and_admit(
+async def lock_and_admit(
     session: AsyncSession, execution_id: UUID, run: RunIdentity
 ) -> ExecutionRow | None:
     """Lock the execution and admit the run; None if the execution has ended."""

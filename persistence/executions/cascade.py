@@ -84,9 +84,7 @@ def _has_no_workflow(row: ExecutionRow) -> bool:
 
     No workflow would end it. If it is started after all, its workflow finds that it has ended.
     """
-    is_pending_subtask = (
-        row.status == ExecutionStatus.PENDING and row.parent_tool_call_id is not None
-    )
+    is_pending_subtask = row.status == ExecutionStatus.PENDING and row.is_started_by_parent
     # The workflow of an external subtask runs while the subtask is pending.
     is_new_subtask = is_pending_subtask and not row.run_epochs
     is_blocked = row.status == ExecutionStatus.BLOCKED and row.status_reason != WORKER_BLOCKED

@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.names import workflow_id
 from definitions.tasks import TaskDefinition
 from domain import templates
-from domain.agents import AgentExecutor
-from domain.dispatch import INLINE_TITLE, StartRequest
+from domain.dispatch import INLINE_TITLE, PLAN_TITLE, StartRequest
 from domain.ids import new_id
+from domain.plans import PLAN, STEP_TRIGGER, Executor
 from domain.states import ExecutionStatus
+from domain.templates import step_references
 from persistence.db import sql
 from persistence.db.database import to_json
 from persistence.executions.signals import FIRST_WAKE
@@ -41,7 +42,7 @@ class Work:
     task_id: UUID | None = None
     task_version: int | None = None
     tags: Sequence[str] = ()
-    executor: AgentExecutor | None = None
+    executor: Executor | None = None
     """Empty: the executor of the agent."""
     is_scheduled: bool = False
     """Its prompt has the variables of a schedule (`services/scheduling/scheduled_runs.py`)."""
@@ -103,32 +104,67 @@ async def store(
 
     `blocked_by` is why it can't run yet; it is started when that reason ends.
     """
-    row = _row(start, blocked_by)
-    parent_id = row.parent_execution_id
-    if parent_id is not None and row.budget_usd is not None:
-        row.budget_usd = await budgets.limit_to_parent(session, parent_id, row.budget_usd)
-    session.add(row)
+    (row,) = await store_all(session, [(start, blocked_by)])
+    return row
+
+
+async def store_all(
+    session: AsyncSession, starts: Sequence[tuple[Start, str | None]]
+) -> Sequence[ExecutionRow]:
+    """As `store`, for executions of the same user, parent and request, each with its `blocked_by`.
+
+    The number of statements does not depend on the number of executions.
+    """
+    first = starts[0][0]
+    rows = [_row(start, blocked_by) for start, blocked_by in starts]
+    parent_id = first.parent.id if first.parent else None
+    if parent_id is not None:
+        await _limit_to_parent(session, parent_id, rows)
+    session.add_all(rows)
     await session.flush()
-    actor = start.actor
-    created = {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
+    actor = first.actor
+    tags = [(row.id, tag) for row in rows for tag in set(row.tags)]
     parameters = {
-        "id": row.id,
-        "user_id": row.user_id,
-        "event": to_json(created),
-        "tags": list(set(row.tags)),
+        "user_id": first.user_id,
         "actor_id": actor.user_id,
         "request_id": actor.request_id,
         "address": actor.address,
-        "action": start.action,
-        "audited": to_json(_list_sources(row)),
-        "is_to_start": blocked_by is None and start.workflow_id is None,
+        "action": first.action,
+        "ids": [row.id for row in rows],
+        "events": [to_json(_describe_created(row)) for row in rows],
+        "audited": [to_json(_list_sources(row)) for row in rows],
+        "tagged_ids": [execution_id for execution_id, _ in tags],
+        "tags": [tag for _, tag in tags],
+        "to_start": [row.id for row in rows if _is_to_start(row)],
         "relay_after": FIRST_WAKE,
     }
     await session.execute(_SQL["store_related"], parameters)
-    has_budget = row.budget_usd is not None
-    if has_budget or parent_id is not None:
-        await budgets.open_account(session, row.id, parent_id=parent_id, has_budget=has_budget)
-    return row
+    has_budget = {row.id: row.budget_usd is not None for row in rows}
+    if parent_id is not None or any(has_budget.values()):
+        await budgets.open_accounts(session, has_budget, parent_id=parent_id)
+    return rows
+
+
+async def _limit_to_parent(
+    session: AsyncSession, parent_id: UUID, rows: Sequence[ExecutionRow]
+) -> None:
+    """Limit budgets to what is left of the parent's."""
+    budgeted = [row for row in rows if row.budget_usd is not None]
+    left = await budgets.find_left(session, parent_id) if budgeted else None
+    for row in budgeted:
+        if left is not None and row.budget_usd is not None:
+            row.budget_usd = min(row.budget_usd, left)
+
+
+def _is_to_start(row: ExecutionRow) -> bool:
+    """Whether the relay starts the workflow, if nothing else does before."""
+    is_running = row.first_run_id is not None
+    is_pending = row.status == ExecutionStatus.PENDING
+    return is_pending and not is_running and not row.is_started_by_parent
+
+
+def _describe_created(row: ExecutionRow) -> dict[str, Any]:
+    return {"status": row.status, "title": row.title, "trigger_type": row.trigger_type}
 
 
 def _list_sources(row: ExecutionRow) -> dict[str, Any]:
@@ -141,6 +177,8 @@ def _list_sources(row: ExecutionRow) -> dict[str, Any]:
 def make_start_request(row: ExecutionRow) -> StartRequest:
     """The request to start the workflow of an execution."""
     title = row.title if row.definition is None else INLINE_TITLE
+    if row.executor == PLAN:
+        title = PLAN_TITLE
     return read_as(StartRequest, row, execution_id=row.id, title=title)
 
 
@@ -181,9 +219,14 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
 
 
 def _render_for_worker(start: Start) -> str | None:
-    """The prompt of an external execution. For Claude, the workflow renders it."""
+    """The prompt of an external execution. For Claude, the workflow renders it.
+
+    If it needs results of a plan's steps, it is rendered when a worker claims it.
+    """
     if start.work.executor != "external" or start.rendered_prompt is not None:
         return start.rendered_prompt
     definition = start.work.definition
+    if start.trigger_type == STEP_TRIGGER and step_references(definition.prompt_template):
+        return None
     variables = {**definition.default_variables, **start.known_variables, **start.variables}
     return templates.render(definition.prompt_template, variables).text

@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, literal, select, true
+from sqlalchemy import Row, and_, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError
 from domain.events import Event
-from domain.people import EXPIRING
+from domain.people import EXPIRING, RequestKind
 from domain.text import clean
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.executions import events
@@ -206,6 +206,36 @@ async def add_comment(
     }
     row.comments = [*row.comments, made]
     await session.flush()
+
+
+async def open_request(session: AsyncSession, row: InputRequestRow) -> None:
+    """Store a new request of a locked execution that no model made."""
+    session.add(row)
+    await session.flush()
+    data = {"input_request_id": str(row.id), "kind": row.kind, "title": row.title}
+    await events.append(session, row.execution_id, Event("input.requested", data))
+
+
+async def cancel_open(session: AsyncSession, execution_id: UUID) -> None:
+    """Cancel the open requests of a locked execution: others take their place."""
+    await session.execute(
+        update(InputRequestRow)
+        .where(InputRequestRow.execution_id == execution_id, InputRequestRow.status == "open")
+        .values(status="cancelled")
+    )
+
+
+async def find_newest(
+    session: AsyncSession, execution_id: UUID, kind: RequestKind
+) -> InputRequestRow | None:
+    """The newest request of this kind of an execution."""
+    found: InputRequestRow | None = await session.scalar(
+        select(InputRequestRow)
+        .where(InputRequestRow.execution_id == execution_id, InputRequestRow.kind == kind)
+        .order_by(InputRequestRow.id.desc())
+        .limit(1)
+    )
+    return found
 
 
 async def answer(

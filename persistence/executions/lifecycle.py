@@ -16,7 +16,9 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
+from domain.events import Event
 from domain.ids import new_id
+from domain.plans import STEP_TRIGGER
 from domain.states import (
     ACTIVE,
     TERMINAL,
@@ -28,6 +30,7 @@ from domain.states import (
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
+from persistence.executions import events
 from persistence.executions.fencing import HOLDS, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
@@ -60,6 +63,7 @@ _SQL = sql.load(
     pending_to_running=_change(ExecutionStatus.PENDING, ExecutionStatus.RUNNING),
     blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),
     worker_blocked=sql.quote([WORKER_BLOCKED]),
+    step_trigger=sql.quote([STEP_TRIGGER]),
 )
 
 
@@ -213,6 +217,27 @@ def set_report(row: ExecutionRow, report_id: UUID) -> None:
     row.report_id = report_id
 
 
+async def set_plan_status(
+    session: AsyncSession, row: ExecutionRow, status: ExecutionStatus
+) -> None:
+    """Change the status of the locked execution of a plan, unless it has it already."""
+    if row.status == ExecutionStatus.PENDING:
+        row.started_at = datetime.now(UTC)
+        await _set_status(session, row, ExecutionStatus.RUNNING, Event("execution.started", {}))
+    if row.status != status:
+        changed = Event("execution.status_changed", {"status": status, "reason": None})
+        await _set_status(session, row, status, changed)
+
+
+async def _set_status(
+    session: AsyncSession, row: ExecutionRow, status: ExecutionStatus, event: Event
+) -> None:
+    require_transition(ExecutionStatus(row.status), status)
+    row.status = status
+    await session.flush()
+    await events.append(session, row.id, event)
+
+
 async def request_pause(session: AsyncSession, row: ExecutionRow, *, is_paused: bool) -> bool:
     """Request that a locked execution pauses or resumes; False if that is requested already.
 
@@ -224,7 +249,7 @@ async def request_pause(session: AsyncSession, row: ExecutionRow, *, is_paused: 
     if (row.pause_requested_at is not None) == is_paused:
         return False
     row.pause_requested_at = datetime.now(UTC) if is_paused else None
-    if row.status not in NOT_STARTED and row.executor == "claude":
+    if row.status not in NOT_STARTED and row.executor != "external":
         await append_signal(session, row.id, SignalKind.PAUSE if is_paused else SignalKind.RESUME)
     await session.flush()
     return True

@@ -31,7 +31,7 @@ SELECT id FROM execution
 
 -- name: release
 -- Makes executions whose prerequisites are all completed pending, or lets them queue in their
--- session. The relay starts those that are pending.
+-- session. The relay starts those that are pending; the workflow of a plan starts its steps.
 WITH ready AS (
     SELECT e.id, e.session_id IS NULL OR (
         row_number() OVER (PARTITION BY e.session_id ORDER BY e.id) = 1 AND NOT EXISTS (
@@ -52,7 +52,7 @@ released AS (
         status_reason = CASE WHEN is_free THEN NULL ELSE 'session_busy' END,
         event_seq = event_seq + 1
     FROM ready WHERE e.id = ready.id AND $blocked_to_pending
-    RETURNING e.id, e.event_seq, e.status, e.status_reason
+    RETURNING e.id, e.event_seq, e.status, e.status_reason, e.trigger_type
 ),
 new_events AS (
     INSERT INTO execution_events (execution_id, seq, type, data)
@@ -61,7 +61,8 @@ new_events AS (
     FROM released
 )
 INSERT INTO signals (id, execution_id, kind, payload, wake_at)
-SELECT uuidv7(), id, 'start', '{}', now() FROM released WHERE status = 'pending'
+SELECT uuidv7(), id, 'start', '{}', now() FROM released
+WHERE status = 'pending' AND trigger_type <> $step_trigger
 
 -- name: end
 -- Ends executions; see `lifecycle.end`. A cancellation that was requested in time decides.

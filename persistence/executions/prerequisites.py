@@ -34,8 +34,17 @@ async def lock_statuses(
 
 async def store(session: AsyncSession, execution_id: UUID, ids: Sequence[UUID]) -> None:
     """Store what a new execution waits for."""
-    if ids:
-        values = [{"execution_id": execution_id, "prerequisite_id": other} for other in ids]
+    await store_all(session, {execution_id: ids})
+
+
+async def store_all(session: AsyncSession, ids: Mapping[UUID, Sequence[UUID]]) -> None:
+    """As `store`, for several new executions."""
+    values = [
+        {"execution_id": execution_id, "prerequisite_id": other}
+        for execution_id, others in ids.items()
+        for other in others
+    ]
+    if values:
         await session.execute(insert(PrerequisiteRow), values)
 
 

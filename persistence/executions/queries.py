@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.errors import NotFoundError
+from domain.plans import PLAN, STEP_TRIGGER
 from domain.states import ACTIVE, PREREQUISITES, TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.db.paging import Page, Window, created_between, matching, newest
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow
@@ -158,12 +159,15 @@ async def list_retryable(
 ) -> Sequence[UUID]:
     """The user's executions that have ended and have no retry yet, oldest first.
 
-    Subtasks are left out: they are retried with their parent.
+    Subtasks are left out: they are retried with their parent. Plans and their steps are retried by
+    `services.plans.retrying`.
     """
     retry = aliased(ExecutionRow)
     is_over = (
         ExecutionRow.status.in_(TERMINAL),
         ExecutionRow.parent_tool_call_id.is_(None),
+        ExecutionRow.executor != PLAN,
+        ExecutionRow.trigger_type != STEP_TRIGGER,
         ~exists().where(retry.retry_of_id == ExecutionRow.id),
     )
     return await _find_ids(session, user_id, narrowed, is_over, limit=limit)

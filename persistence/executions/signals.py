@@ -40,6 +40,8 @@ class SignalKind(StrEnum):
     """A request ended an external execution. It is unread until the workflow knows of the end."""
     BUDGET_RELEASED = "budget_released"
     """Reservations were settled; a call that waited for them may fit now."""
+    PLAN_CHANGED = "plan_changed"
+    """The steps of a plan that runs were changed, or retried."""
 
 
 UNREAD_UNTIL_WOKEN = (
@@ -99,6 +101,16 @@ async def consume(session: AsyncSession, ids: Sequence[UUID]) -> None:
         await session.execute(
             update(SignalRow).where(SignalRow.id.in_(ids)).values(consumed_at=text("now()"))
         )
+
+
+async def consume_all(session: AsyncSession, execution_id: UUID) -> None:
+    """Mark all signals of a locked execution as consumed, for a reader of its state as a whole."""
+    await session.execute(
+        update(SignalRow)
+        .where(SignalRow.execution_id == execution_id, SignalRow.consumed_at.is_(None))
+        .values(consumed_at=text("now()"))
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def consume_start(session: AsyncSession, execution_id: UUID) -> None:

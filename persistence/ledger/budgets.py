@@ -29,18 +29,30 @@ async def open_account(
     session: AsyncSession, execution_id: UUID, *, parent_id: UUID | None, has_budget: bool
 ) -> None:
     """Open the account of a new execution, if it has a budget or its parent has an account."""
+    await open_accounts(session, {execution_id: has_budget}, parent_id=parent_id)
+
+
+async def open_accounts(
+    session: AsyncSession, has_budget: Mapping[UUID, bool], *, parent_id: UUID | None
+) -> None:
+    """As `open_account`, for new executions with the same parent."""
     parameters = {
-        "execution_id": execution_id,
+        "ids": list(has_budget),
+        "has_budgets": list(has_budget.values()),
         "parent_id": parent_id,
-        "has_budget": has_budget,
     }
     await session.execute(_SQL["open"], parameters)
 
 
 async def limit_to_parent(session: AsyncSession, parent_id: UUID, budget_usd: Decimal) -> Decimal:
     """The budget of a subtask: what was asked for, and at most what is left of its parent's."""
-    left = budgets.left_of(await read_path(session, parent_id))
+    left = await find_left(session, parent_id)
     return budget_usd if left is None else min(budget_usd, left)
+
+
+async def find_left(session: AsyncSession, execution_id: UUID) -> Decimal | None:
+    """What an execution may still spend, apart from reservations; None without a limit."""
+    return budgets.left_of(await read_path(session, execution_id))
 
 
 async def find_limit(session: AsyncSession, row: ExecutionRow) -> Decimal | None:

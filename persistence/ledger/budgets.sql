@@ -3,12 +3,12 @@
 -- account, so a statement after that lock sees what all others have committed.
 
 -- name: open
--- Opens the account of a new execution, if it has a budget or its parent has an account.
+-- Opens the accounts of new executions that have a budget, or whose parent has an account.
 INSERT INTO budgets (execution_id, root_id, path)
-SELECT :execution_id, coalesce(parent.root_id, :execution_id),
-    coalesce(parent.path, '{}') || CAST(:execution_id AS uuid)
-FROM (SELECT) AS one LEFT JOIN budgets parent ON parent.execution_id = :parent_id
-WHERE :has_budget OR parent.execution_id IS NOT NULL
+SELECT created.id, coalesce(parent.root_id, created.id), coalesce(parent.path, '{}') || created.id
+FROM unnest(CAST(:ids AS uuid[]), CAST(:has_budgets AS boolean[])) AS created (id, has_budget)
+    LEFT JOIN budgets parent ON parent.execution_id = :parent_id
+WHERE created.has_budget OR parent.execution_id IS NOT NULL
 
 -- name: read_path
 SELECT b.execution_id, e.budget_usd AS limit_usd, b.spent_usd, b.reserved_usd

@@ -90,6 +90,16 @@ class LoadedPlan:
         """`draft`, or the status of the newest run."""
         return DRAFT if self.run is None else self.run.status
 
+    @property
+    def is_active(self) -> bool:
+        """Whether its newest run has not ended."""
+        return self.run is not None and not self.run.status.is_terminal
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it runs, or has run at least one step."""
+        return self.is_active or any(step.execution_id for step in self.steps)
+
     def state_of(self, step: PlanStepRow) -> ExecutionState | None:
         """The state of a step's execution, if it has one."""
         return None if step.execution_id is None else self.states[step.execution_id]
@@ -105,11 +115,20 @@ async def find(session: AsyncSession, plan_id: UUID, *, lock: bool = False) -> P
     )
 
 
-async def load(session: AsyncSession, row: PlanRow) -> LoadedPlan:
-    """A plan with its steps and their state."""
+async def find_by_execution(
+    session: AsyncSession, execution_id: UUID, *, lock: bool = False
+) -> PlanRow | None:
+    """The plan whose newest run this execution is; `lock` as in `find`."""
+    plan_id = await session.scalar(select(PlanRow.id).where(PlanRow.execution_id == execution_id))
+    return None if plan_id is None else await find(session, plan_id, lock=lock)
+
+
+async def load(session: AsyncSession, row: PlanRow, *, lock: bool = False) -> LoadedPlan:
+    """A plan with its steps and their state; `lock` locks its executions, after the plan."""
     steps = await list_steps(session, row.id)
     ids = [step.execution_id for step in steps if step.execution_id is not None]
-    states = await read_states(session, [*ids, *filter(None, [row.execution_id])])
+    run_ids = [] if row.execution_id is None else [row.execution_id]
+    states = await read_states(session, [*run_ids, *ids], lock=lock)
     run = None if row.execution_id is None else states[row.execution_id]
     cost = await session.scalar(_SQL["sum_costs"], {"execution_id": row.execution_id})
     return LoadedPlan(row, steps, run, states, cost or Decimal(0))

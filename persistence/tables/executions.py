@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from domain.plans import STEP_TRIGGER
 from persistence.tables.columns import CleanText, CreatedAt, Id, Row
 
 ACTIVE_STATUSES = "('pending', 'running', 'waiting_for_user', 'waiting_for_subtask', 'paused')"
@@ -223,6 +224,11 @@ class ExecutionRow(Row):
     """Whether the scripted model was called instead of Claude."""
     scripted_cost_usd: Mapped[Decimal] = mapped_column(server_default="0")
     """The part of `cost_usd` that was not paid: what calls of the scripted model count as."""
+
+    @property
+    def is_started_by_parent(self) -> bool:
+        """Whether the workflow of its parent starts it: a delegated subtask, or a plan's step."""
+        return self.parent_tool_call_id is not None or self.trigger_type == STEP_TRIGGER
 
 
 class ExecutionEventRow(Row):

@@ -57,6 +57,8 @@ class PlanStepRow(Row):
     execution_id: Mapped[UUID | None] = mapped_column(ForeignKey("executions.id"))
     reported_status: Mapped[str | None]
     """The status of that execution in the newest event of the plan about this step."""
+    start_segment: Mapped[int | None]
+    """The segment of the plan's workflow that starts that execution."""
 
 
 class PlanGenerationRow(Row):

@@ -18,6 +18,7 @@ from services.definitions.json_schemas import value_problems
 from services.executions.access import answerable_request, require_answerable
 from services.executions.budget_raises import apply_raise, lock_budgets
 from services.executions.inputs import AnswerBody
+from services.plans import approvals
 from services.unit_of_work import UnitOfWork
 
 
@@ -30,6 +31,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     """
     row = await answerable_request(work.session, work.caller, request_id)
     await lock_budgets(work, row)
+    await approvals.lock_plan_of(work, row)
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock_open(work.session, execution, request_id)
     require_answerable(work.caller, row)
@@ -37,6 +39,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     checked = await make_answer(work, asked, body, input_sha256=row.input_sha256)
     await input_requests.answer(work.session, row, checked, by=work.caller.user_id)
     await apply_raise(work, row, checked)
+    await approvals.apply_decision(work, execution, row, checked)
     await work.record_audit(
         "input_request.answer",
         ("input_request", request_id),

@@ -32,7 +32,7 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
     """
     source = await own_execution(work.session, work.caller, execution_id, lock=True)
     if source.executor != "claude":
-        raise ConflictError("An external execution has no transcript to fork; retry it instead.")
+        raise ConflictError("This execution has no transcript to fork; retry it instead.")
     if source.prefix_sha256 is None or source.session_id is None:
         raise ConflictError("This execution has no prompt yet, so there is nothing to fork.")
     await require_runnable_task(work, source)

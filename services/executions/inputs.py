@@ -33,7 +33,7 @@ Decision = Literal["approve", "deny", "edit", "finish", "happened", "not_happene
 
 Word = Annotated[str, Field(max_length=200)]
 TriggerType = Literal[
-    "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork"
+    "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork", "plan"
 ]
 
 

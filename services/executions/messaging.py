@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.agents import Agent
 from domain.errors import ConflictError, NotFoundError
 from domain.limits import MAX_DEPTH
+from domain.plans import PLAN
 from domain.states import ExecutionStatus
 from persistence.db import locks
 from persistence.definitions import agents
@@ -40,6 +41,8 @@ async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) 
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if _reads_messages(row):
         return await _steer(work, row, body.content)
+    if row.executor == PLAN:
+        raise ConflictError("A plan reads no messages; send them to the executions of its steps.")
     if row.executor != "claude" and not ExecutionStatus(row.status).is_terminal:
         raise ConflictError(
             "A worker outside Perdure does this execution and reads no messages; cancel it, or "

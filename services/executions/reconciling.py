@@ -66,7 +66,7 @@ async def repair(database: Database, workflows: WorkflowServer, row: ExecutionRo
         log.warning("reconciler.fail_terminated", execution_id=str(row.id))
         async with database.transaction() as session:
             await finishing.end_terminated(session, row.id, state.run_id)
-    elif row.status != ExecutionStatus.PENDING or row.parent_tool_call_id is None:
+    elif row.status != ExecutionStatus.PENDING or not row.is_started_by_parent:
         log.warning("reconciler.start", execution_id=str(row.id))
         await workflows.start(make_start_request(row))
     return True

@@ -8,6 +8,7 @@ from domain.errors import (
     PermissionDeniedError,
     TaskInactiveError,
 )
+from domain.plans import PLAN, STEP_TRIGGER
 from domain.states import ExecutionStatus
 from persistence.definitions import tasks
 from persistence.executions.creation import Start
@@ -38,6 +39,11 @@ async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> 
     row = await own_execution(work.session, work.caller, execution_id)
     if not ExecutionStatus(row.status).is_terminal:
         raise ExecutionActiveError(f"This execution is {row.status}; cancel it first.")
+    if row.executor == PLAN or row.trigger_type == STEP_TRIGGER:
+        plan_id = row.trigger_metadata.get("plan_id")
+        raise ConflictError(
+            f"This execution belongs to a plan; retry it with POST /plans/{plan_id}/retry."
+        )
     await require_runnable_task(work, row)
     return Start(
         work=await inline_work.read_work(work.session, row),

@@ -12,6 +12,7 @@ from domain.external_work import ArtifactReference, PrerequisiteResult, WorkCont
 from persistence.definitions import agents
 from persistence.executions import prerequisites, queries
 from persistence.executions.snapshot import definition_of
+from persistence.plans import runs
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
@@ -31,7 +32,7 @@ async def describe_work(session: AsyncSession, row: ExecutionRow) -> WorkContext
     agent = await agents.find(session, row.user_id, row.agent_id) if row.agent_id else None
     return WorkContext(
         title=row.title,
-        prompt=render_prompt(row, definition),
+        prompt=await render_prompt(session, row, definition),
         agent=agent,
         system_prompt=definition.system_prompt,
         parent_title=parent.title if parent else None,
@@ -41,12 +42,17 @@ async def describe_work(session: AsyncSession, row: ExecutionRow) -> WorkContext
     )
 
 
-def render_prompt(row: ExecutionRow, definition: TaskDefinition) -> str:
-    """The prompt of an execution with its variables."""
+async def render_prompt(
+    session: AsyncSession, row: ExecutionRow, definition: TaskDefinition
+) -> str:
+    """The prompt of an execution with its variables, and the results of a plan's other steps."""
     if row.rendered_prompt is not None:
         return row.rendered_prompt
+    template = definition.prompt_template
+    keys = [r.key for r in templates.step_references(template) if r.key is not None]
+    results = await runs.list_results(session, row.id, keys) if keys else {}
     variables = {**definition.default_variables, **row.prompt_variables}
-    return templates.render(definition.prompt_template, variables).text
+    return templates.render(template, variables, results).text
 
 
 async def find_artifacts(

@@ -1,6 +1,6 @@
 """Plans: creates, reads, changes and deletes them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,15 +15,17 @@ from persistence.plans import plans
 from persistence.plans.plans import LoadedPlan
 from persistence.tables.plans import PlanRow, PlanStepRow
 from services.caller import Caller
-from services.definitions.updates import merge_update
 from services.plans.checks import check_plan
-from services.plans.inputs import PlanCreate, PlanStepBody, PlanUpdate
+from services.plans.inputs import PlanCreate, PlanStepBody
 from services.unit_of_work import UnitOfWork
 
 Precondition = Callable[[LoadedPlan], None]
 """Raises `PreconditionFailedError` if the plan is not the one that the caller read."""
 
 STEP_FIELDS = tuple(PlanStepBody.model_fields)
+
+_RUN_FIELDS = ("execution_id", "reported_status", "start_segment")
+"""Columns of a step that belong to its execution."""
 
 PLAN_FIELDS = tuple(field for field in PlanCreate.model_fields if field != "steps")
 
@@ -50,33 +52,13 @@ async def get_plan(session: AsyncSession, caller: Caller, plan_id: UUID) -> Load
 
 
 async def lock_plan(work: UnitOfWork, plan_id: UUID) -> LoadedPlan:
-    """Return a plan of the caller, locked until the transaction ends.
+    """Return a plan of the caller, locked with its executions until the transaction ends.
 
-    Every change of a plan locks it before the executions of its steps.
+    Every change of a plan locks it before its executions.
     """
     row = work.caller.own(await plans.find(work.session, plan_id), "plan", plan_id)
     await plans.find(work.session, row.id, lock=True)
-    return await plans.load(work.session, row)
-
-
-async def update_plan(
-    work: UnitOfWork, plan_id: UUID, update: PlanUpdate, precondition: Precondition
-) -> LoadedPlan:
-    """Change the given fields of a plan.
-
-    Raises:
-        InvalidInputError: a step that runs or is completed would change.
-    """
-    plan = await lock_plan(work, plan_id)
-    precondition(plan)
-    if plan.run is not None and not plan.run.status.is_terminal:
-        raise ConflictError(f"The plan is {plan.status}; cancel it before you change it.")
-    body = merge_update(PlanCreate, body_of(plan), update, what="plan")
-    await check_plan(work, body, owner_id=plan.user_id)
-    refuse_changes_of_started(plan, body)
-    await work.check_storage(plan.user_id, body)
-    await _store(work, plan, body)
-    return await plans.load(work.session, plan.row)
+    return await plans.load(work.session, row, lock=True)
 
 
 async def delete_plan(work: UnitOfWork, plan_id: UUID, precondition: Precondition) -> None:
@@ -87,7 +69,7 @@ async def delete_plan(work: UnitOfWork, plan_id: UUID, precondition: Preconditio
     """
     plan = await lock_plan(work, plan_id)
     precondition(plan)
-    if plan.run is not None and not plan.run.status.is_terminal:
+    if plan.is_active:
         raise ConflictError(f"The plan is {plan.status}; cancel it first.")
     before = audited_fields(plan.row, plan.steps)
     await plans.delete_plan(work.session, plan.row)
@@ -95,10 +77,18 @@ async def delete_plan(work: UnitOfWork, plan_id: UUID, precondition: Preconditio
     await work.record_audit("plan.delete", entity, before=before, owner_id=plan.user_id)
 
 
-async def _store(work: UnitOfWork, plan: LoadedPlan, body: PlanCreate) -> None:
+async def store_changes(
+    work: UnitOfWork,
+    plan: LoadedPlan,
+    body: PlanCreate,
+    *,
+    without_executions: Collection[str] = (),
+) -> None:
+    """Store the changed definition of a locked plan; the other steps keep their executions."""
     row = plan.row
+    await work.check_storage(plan.user_id, body)
     before = audited_fields(row, plan.steps)
-    executions = {step.key: step for step in plan.steps}
+    executions = {s.key: s for s in plan.steps if s.key not in without_executions}
     for field in PLAN_FIELDS:
         setattr(row, field, getattr(body, field))
     row.updated_at = datetime.now(UTC)
@@ -122,15 +112,21 @@ def make_steps(
         row.title = step.title or step.key
         row.depends_on = list(dict.fromkeys(step.depends_on))
         if before := stored.get(step.key):
-            row.execution_id, row.reported_status = before.execution_id, before.reported_status
+            for field in _RUN_FIELDS:
+                setattr(row, field, getattr(before, field))
         rows.append(row)
     return rows
 
 
-def body_of(plan: LoadedPlan) -> Mapping[str, Any]:
+def body_fields(plan: LoadedPlan) -> Mapping[str, Any]:
     """Return a plan as the fields of the body that creates it."""
     steps = [{field: getattr(step, field) for field in STEP_FIELDS} for step in plan.steps]
     return {**{field: getattr(plan.row, field) for field in PLAN_FIELDS}, "steps": steps}
+
+
+def read_body(plan: LoadedPlan) -> PlanCreate:
+    """Return a plan as the body that creates it."""
+    return PlanCreate.model_validate(body_fields(plan))
 
 
 def audited_fields(
@@ -174,6 +170,17 @@ def _started_problems(plan: LoadedPlan, body: PlanCreate) -> Iterator[FieldProbl
                 yield FieldProblem(
                     ("body", "steps", positions[step.key], field), text, "step_started"
                 )
+
+
+def find_changed(plan: LoadedPlan, body: PlanCreate) -> frozenset[str]:
+    """The steps of a body that are new, or differ from those of the plan."""
+    stored = {step.key: step for step in plan.steps}
+    return frozenset(
+        step.key
+        for step in make_steps(plan.id, body, {})
+        if step.key not in stored
+        or any(getattr(step, field) != getattr(stored[step.key], field) for field in STEP_FIELDS)
+    )
 
 
 def is_started(plan: LoadedPlan, step: PlanStepRow) -> bool:

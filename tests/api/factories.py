@@ -302,6 +302,7 @@ BODIES: dict[str, Any] = {
     "PUT /memory/{namespace}/{key}": {"value": "changed"},
     "POST /memory/import": {"items": [{"namespace": "user:a", "key": "b", "value": "changed"}]},
     "POST /memory-grants": {"namespace": "user:a", "grantee": "reader"},
+    "POST /plans/{plan_id}/cancel": {"reason": "changed"},
     "PATCH /admin/users/{user_id}": {"max_concurrent_executions": 5},
 }
 """A body that each route takes, by its method and path."""

@@ -101,7 +101,25 @@ async def reader_is_known(world: World, owner: Owner, made: dict[str, str]) -> N
         await reader.get(f"{API}/me")
 
 
+async def begun(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only a plan that was started can be cancelled."""
+    del world
+    response = await owner.client.post(f"{API}/plans/{made['plan_id']}/start")
+    assert response.is_success, response.text
+
+
+async def broken(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only a plan with a failed step can be retried."""
+    await begun(world, owner, made)
+    plan = (await owner.client.get(f"{API}/plans/{made['plan_id']}")).json()
+    for execution_id in (plan["execution_id"], plan["steps"][0]["execution_id"]):
+        await ended(world, owner, {"execution_id": execution_id})
+
+
 PREPARED: dict[str, Prepare] = {
+    "POST /plans/{plan_id}/cancel": begun,
+    "POST /plans/{plan_id}/retry": broken,
+    "POST /plans/{plan_id}/steps/{key}/retry": broken,
     "POST /tasks/{task_id}/schedule/pause": scheduled,
     "POST /tasks/{task_id}/schedule/resume": switched_off,
     "POST /tasks/{task_id}/schedule/trigger": scheduled,

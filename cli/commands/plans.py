@@ -1,0 +1,175 @@
+"""`perdure plans`: steps that depend on each other, and run as one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import show
+from cli.arguments import AsJson, Full, Reference, Stay, id_argument, open_client
+from cli.commands.run import print_started, wait_for_end
+from cli.exits import CommandError
+from cli.resources import CommandGroup, Json, option
+
+if TYPE_CHECKING:
+    from cli.client import Client
+
+
+def _find_newest(client: "Client") -> Json | None:
+    return next(iter(client.iterate("list_plans")), None)
+
+
+PlanId = Annotated[
+    str,
+    id_argument(
+        _find_newest,
+        lister="plans list",
+        missing="There is no plan yet. `perdure plans create -f FILE` makes one.",
+    ),
+]
+PLAN = Reference({"plan_id": PlanId})
+GROUP = CommandGroup("plans", "Steps that depend on each other, and run as one.", PLAN)
+
+GROUP.add_list(
+    "list_plans",
+    "List plans, newest first.",
+    "status, title, steps: progress.total, completed: progress.completed, created: created_at, id",
+    nothing="No plans. `perdure plans create -f FILE` makes one.",
+    options={"status": option("As `draft`, or `failed,cancelled`.")},
+    limit=20,
+)
+
+
+def print_plan(plan: Json) -> None:
+    """Print a plan: its fields, and a table of its steps in the order in which they can run."""
+    hidden = ("steps", "batches", "_links", "progress")
+    progress = plan["progress"]
+    fields = {name: value for name, value in plan.items() if name not in hidden}
+    done = f"{progress['completed']} of {progress['total']} steps completed"
+    show.print_fields({**fields, "progress": done})
+    show.print_items(
+        sorted(plan["steps"], key=lambda step: int(step["batch"])),
+        "batch, status, step: key, title, needs: depends_on?, cost: cost_usd, "
+        "error: error_code?, execution: execution_id?",
+        nothing="",
+    )
+
+
+GROUP.add_show("Show a plan with its steps.", "get_plan", name="get", alias="show", view=print_plan)
+
+
+def _read_plan(given: Json, _: Json) -> Json:
+    from cli.definitions import read_fields
+    from services.plans.inputs import PlanCreate
+
+    return read_fields(given["file"], PlanCreate)
+
+
+def _read_changes(given: Json, _: Json) -> Json:
+    from cli.definitions import read_fields
+    from services.plans.inputs import PlanUpdate
+
+    return read_fields(given["file"], PlanUpdate)
+
+
+_FILE = {"file": option("YAML or JSON.", "--file", "-f", kind=Path, default=...)}
+
+GROUP.add_action(
+    "create",
+    "create_plan",
+    "Create a plan from a file, as a draft.",
+    "{id}",
+    of=Reference(),
+    options=_FILE,
+    make_body=_read_plan,
+    has_json=True,
+)
+GROUP.add_action(
+    "update",
+    "update_plan",
+    "Change a plan: the fields in the file. Steps that run or are completed must stay.",
+    "Changed: {title}",
+    options=_FILE,
+    make_body=_read_changes,
+    has_json=True,
+)
+GROUP.add_action(
+    "delete", "delete_plan", "Delete a draft, or a plan that has ended.", "Deleted: {plan_id}"
+)
+GROUP.add_action(
+    "cancel",
+    "cancel_plan",
+    "Cancel a plan and its steps.",
+    "It will end within moments.",
+    options={"reason": option("Kept with the executions.")},
+)
+
+Detached = Annotated[
+    bool,
+    typer.Option("--watch/--detach", "-w/-d", help="Print every event until the plan has ended."),
+]
+
+
+@GROUP.app.command()
+def start(
+    context: typer.Context,
+    plan_id: PlanId,
+    *,
+    watch: Detached = False,
+    as_json: AsJson = False,
+    stay: Stay = None,
+) -> None:
+    """Start a plan. With `--watch` the exit codes are those of `run`."""
+    with open_client(context) as client:
+        plan = client.start("start_plan", {}, plan_id=plan_id)
+        _follow(client, plan, watch=watch, as_json=as_json, stay=stay)
+
+
+@GROUP.app.command()
+def retry(
+    context: typer.Context,
+    plan_id: PlanId,
+    step: Annotated[
+        str | None,
+        typer.Argument(metavar="[STEP]", help="The key of a step. (default: all that failed)"),
+    ] = None,
+    *,
+    watch: Detached = False,
+    as_json: AsJson = False,
+    stay: Stay = None,
+) -> None:
+    """Run the steps again that were not completed, or one of them. Completed steps stay."""
+    with open_client(context) as client:
+        if step is None:
+            plan = client.start("retry_plan", {}, plan_id=plan_id)
+        else:
+            plan = client.start("retry_plan_step", {}, plan_id=plan_id, key=step)
+        _follow(client, plan, watch=watch, as_json=as_json, stay=stay)
+
+
+@GROUP.app.command()
+def watch(
+    context: typer.Context,
+    plan_id: PlanId,
+    *,
+    full: Full = False,
+    as_json: AsJson = False,
+    stay: Stay = None,
+) -> None:
+    """Print the events of the newest run of a plan, from its beginning to its end."""
+    with open_client(context) as client:
+        plan = client.call("get_plan", plan_id=plan_id)
+        if plan["execution_id"] is None:
+            raise CommandError(f"The plan is a draft. `perdure plans start {plan_id}` starts it.")
+        run = {"id": plan["execution_id"]}
+        wait_for_end(client, run, watch=True, as_json=as_json, stay=stay, full=full)
+
+
+def _follow(client: "Client", plan: Json, *, watch: bool, as_json: bool, stay: bool | None) -> None:
+    run: dict[str, Any] = {"id": plan["execution_id"]}
+    if watch:
+        wait_for_end(client, run, watch=True, as_json=as_json, stay=stay)
+    if as_json:
+        show.print_json(plan)
+    else:
+        print_started(run, as_json=False)
