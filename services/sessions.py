@@ -1,8 +1,9 @@
-"""Creates, renames and deletes sessions."""
+"""Creates, changes and deletes sessions."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
+from definitions.tasks import SdkOptions
 from domain.errors import ExecutionActiveError
 from persistence.executions import queries
 from persistence.sessions import sessions
@@ -18,13 +19,17 @@ LISTED_EXECUTIONS = 3
 
 
 async def create_session(work: UnitOfWork, body: SessionCreate) -> SessionRow:
-    """Create an interactive session: a conversation with an agent, or with the model alone."""
+    """Create an interactive session: a conversation with an agent, or with the model alone.
+
+    Without a choice in the body, the first message chooses (`choose_agent`).
+    """
     agent = await inline_work.find_checked_agent(work, body.agent_id, body.sdk_options)
     row = SessionRow(
         user_id=work.caller.user_id,
         name=f"Conversation with {agent.name}" if agent else "Conversation",
         title=body.title,
         agent_id=body.agent_id,
+        agent_source="user" if "agent_id" in body.model_fields_set else None,
         sdk_options=body.sdk_options.model_dump(mode="json", exclude_unset=True),
         is_interactive=True,
     )
@@ -34,25 +39,34 @@ async def create_session(work: UnitOfWork, body: SessionCreate) -> SessionRow:
     return row
 
 
-async def rename_session(
+async def update_session(
     work: UnitOfWork,
     session_id: UUID,
     update: SessionUpdate,
     precondition: Precondition,
 ) -> SessionRow:
-    """Change the title of a session, or remove it."""
+    """Change the title of a session, or the agent of its next turns; null removes it."""
     row = await own_session(work.session, work.caller, session_id, lock=True)
     precondition(row)
-    before, after = {"title": row.title}, {"title": update.title}
-    await sessions.rename(work.session, row, update.title)
+    before = _audited_fields(row)
+    if "title" in update.model_fields_set:
+        await sessions.rename(work.session, row, update.title)
+    if "agent_id" in update.model_fields_set:
+        options = SdkOptions.model_validate(row.sdk_options or {})
+        await inline_work.find_checked_agent(work, update.agent_id, options)
+        await sessions.set_agent(work.session, row, update.agent_id, source="user", reason=None)
     await work.record_audit(
         "session.update",
         ("session", session_id),
         before=before,
-        after=after,
+        after=_audited_fields(row),
         owner_id=row.user_id,
     )
     return row
+
+
+def _audited_fields(row: SessionRow) -> dict[str, str | None]:
+    return {"title": row.title, "agent_id": row.agent_id}
 
 
 async def delete_session(work: UnitOfWork, session_id: UUID, precondition: Precondition) -> None:

@@ -68,10 +68,10 @@ async def update_session(
     session_id: UUID,
     body: Annotated[SessionUpdate, Depends(JsonBody(SessionUpdate))],
 ) -> Response:
-    """Change the title of a session, or remove it."""
+    """Change the title of a session, or the agent of its next turns."""
     check = if_match(call, render_session)
     service = partial(
-        services.rename_session, session_id=session_id, update=body, precondition=check
+        services.update_session, session_id=session_id, update=body, precondition=check
     )
     return await run_service(call, service, changed(render_session))
 

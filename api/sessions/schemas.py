@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,6 +59,13 @@ class SessionRead(Read):
     name: str
     title: str | None
     agent_id: str | None
+    agent_source: Annotated[
+        Literal["user", "capabilities"] | None,
+        Field(description="Who chose the agent. Null: the first message will."),
+    ]
+    agent_reason: Annotated[
+        str | None, Field(description="Why the first message chose this agent, or none.")
+    ]
     sdk_options: dict[str, Any] | None
     is_interactive: bool
     created_at: datetime

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli import show
-from cli.arguments import AsJson, Reference, Stay, Watch, id_argument, open_client
+from cli.arguments import ArgumentError, AsJson, Reference, Stay, Watch, id_argument, open_client
 from cli.commands.executions import print_transcript
 from cli.commands.run import wait_for_end
 from cli.resources import CommandGroup, Json, option
@@ -54,9 +54,24 @@ def show_session(
     print_transcript(page["items"])
 
 
+NO_AGENT = option("Claude answers without an agent.", "--no-agent", kind=bool, default=False)
+
+
 def _make_session(given: Json, _: Json) -> Json:
     model = given.pop("model", None)
-    return {**given, "sdk_options": {} if model is None else {"model": model}}
+    return {**_choose_agent(given), "sdk_options": {} if model is None else {"model": model}}
+
+
+def _choose_agent(given: Json) -> Json:
+    """The fields with `agent_id: null` for `--no-agent`; it is left out if neither is given."""
+    return {**given, "agent_id": None} if given.pop("no_agent") else given
+
+
+def _make_update(given: Json, _: Json) -> Json:
+    update = _choose_agent(given)
+    if not update:
+        raise ArgumentError("Give what to change: --title, --agent or --no-agent.")
+    return update
 
 
 GROUP.add_action(
@@ -66,13 +81,32 @@ GROUP.add_action(
     "{id}",
     of=Reference(),
     options={
-        "agent_id": option("The agent that answers.", "--agent"),
+        "agent_id": option(
+            "The agent that answers. (default: the one whose capabilities match the first message)",
+            "--agent",
+        ),
+        "no_agent": NO_AGENT,
         "title": option("A title."),
         "model": option("The model that answers."),
     },
     make_body=_make_session,
     has_json=True,
     is_start=True,
+)
+
+
+GROUP.add_action(
+    "update",
+    "update_session",
+    "Change the title of a conversation, or the agent of its next turns.",
+    show.print_fields,
+    options={
+        "agent_id": option("The agent that answers from now on.", "--agent"),
+        "no_agent": NO_AGENT,
+        "title": option("Another title."),
+    },
+    make_body=_make_update,
+    has_json=True,
 )
 
 

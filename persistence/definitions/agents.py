@@ -38,6 +38,19 @@ async def find_all(
     return {**{row.slug: agent_of(row) for row in own}, **found}
 
 
+async def list_conversational(
+    session: AsyncSession, user_id: UUID, *, limit: int
+) -> Sequence[Agent]:
+    """The agents that Claude runs: the user's own, the newest first, and the built-in ones."""
+    own = await session.scalars(
+        select(AgentRow)
+        .where(AgentRow.user_id == user_id, AgentRow.executor == "claude")
+        .order_by(AgentRow.id.desc())
+        .limit(limit)
+    )
+    return [*map(agent_of, own), *built_in_agents().values()]
+
+
 async def list_slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence[str]:
     """Every slug that the user may use, for suggestions; at most `limit` of their own."""
     own = await session.scalars(

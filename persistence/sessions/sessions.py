@@ -39,6 +39,15 @@ async def rename(session: AsyncSession, row: SessionRow, title: str | None) -> N
     await session.flush()
 
 
+async def set_agent(
+    session: AsyncSession, row: SessionRow, slug: str | None, *, source: str, reason: str | None
+) -> None:
+    """Set the agent of a locked session for its next turns, or that it has none."""
+    row.agent_id, row.agent_source, row.agent_reason = slug, source, reason
+    row.updated_at = datetime.now(UTC)
+    await session.flush()
+
+
 async def delete(session: AsyncSession, row: SessionRow) -> None:
     """Mark a locked session as deleted; its executions stay readable."""
     row.deleted_at = row.updated_at = datetime.now(UTC)

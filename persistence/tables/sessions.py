@@ -44,6 +44,9 @@ class SessionRow(Row):
     name: Mapped[str]
     title: Mapped[str | None]
     agent_id: Mapped[str | None]
+    agent_source: Mapped[str | None]
+    """`user`, or `capabilities`; None until the first message of a conversation chooses one."""
+    agent_reason: Mapped[str | None]
     sdk_options: Mapped[dict[str, Any] | None]
     is_interactive: Mapped[bool] = mapped_column(default=False)
     workspace_host_id: Mapped[UUID | None]

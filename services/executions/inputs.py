@@ -179,15 +179,24 @@ class AnswerBody(Body):
 class SessionCreate(Body):
     """A new session, with an agent and its tools, or with the model only."""
 
-    agent_id: AgentId | None = None
+    agent_id: Annotated[
+        AgentId | None,
+        Field(
+            description="Null: the model answers without an agent. If it is left out, the "
+            "capabilities of the agents and the first message decide."
+        ),
+    ] = None
     title: Name | None = None
     sdk_options: SdkOptions = Field(default_factory=SdkOptions)
 
 
 class SessionUpdate(Body):
-    """Changes to a session."""
+    """Changes to a session. Omitted fields do not change; null removes the title or the agent."""
 
-    title: Name | None
+    title: Name | None = None
+    agent_id: Annotated[
+        AgentId | None, Field(description="The agent of the next turns, or null for none.")
+    ] = None
 
 
 class SessionWork(Body):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.agent_matching import choose_agent
 from domain.agents import Agent
 from domain.errors import ConflictError, NotFoundError
 from domain.limits import MAX_DEPTH
@@ -18,6 +19,7 @@ from persistence.executions import queries
 from persistence.executions.creation import Start, Work
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.ledger import budgets
+from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from services.caller import Caller
@@ -28,6 +30,9 @@ from services.executions.retrying import require_runnable_task
 from services.executions.starting import start_execution
 from services.unit_of_work import UnitOfWork
 from services.validation_messages import refuse_field
+
+OFFERED_AGENTS = 500
+"""The newest agents of a user among which a first message chooses (chosen: takes milliseconds)."""
 
 
 async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) -> ExecutionRow:
@@ -64,6 +69,8 @@ async def send_session_message(
         return await _steer(work, last, body.content)
     if last is not None and not session.is_interactive:
         return await _start_follow_up(work, last, body.content)
+    if session.is_interactive and session.agent_source is None:
+        await _choose_agent(work, session, body.content)
     agent = await _agent_of_session(work.session, session, session.agent_id)
     start = _turn(
         work,
@@ -73,6 +80,21 @@ async def send_session_message(
         session_id=session.id,
     )
     return await start_execution(work, start)
+
+
+async def _choose_agent(work: UnitOfWork, row: SessionRow, message: str) -> None:
+    """Choose the agent of a locked conversation by its first message, and store why."""
+    offered = await agents.list_conversational(work.session, row.user_id, limit=OFFERED_AGENTS)
+    choice = choose_agent(message, offered)
+    slug = choice.agent.slug if choice.agent else None
+    reason = choice.reason
+    await sessions.set_agent(work.session, row, slug, source="capabilities", reason=reason)
+    await work.record_audit(
+        "session.choose_agent",
+        ("session", row.id),
+        after={"agent_id": slug, "reason": reason},
+        owner_id=row.user_id,
+    )
 
 
 async def start_session_work(work: UnitOfWork, session_id: UUID, body: SessionWork) -> ExecutionRow:
