@@ -1,13 +1,13 @@
 """Who chose the agent of a session, and why.
 
 Revision ID: 20261128_session_agents
-Revises: 20261128_planned_work
+Revises: 20261128_plan_starts
 """
 
 from alembic import op
 
 revision = "20261128_session_agents"
-down_revision = "20261128_planned_work"
+down_revision = "20261128_plan_starts"
 
 
 def upgrade() -> None:
