@@ -1,9 +1,6 @@
 """Tools of MCP servers on the real engine: pinned in Postgres, called, and never called twice."""
 
-import asyncio
 import os
-import random
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ import pytest
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from tests.api.conftest import serve_app
-from tests.engine.driver import Run, use
+from tests.engine.driver import use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process
 from tests.tools.mcp.remote_server import RemoteServer
 from tests.tools.mcp.shops import Shop
@@ -22,8 +19,6 @@ from tests.waiting import eventually
 
 ALLOW = {"outbound_allow": "127.0.0.1"}
 DONE = {"text": "{last_tool_result}"}
-KILLS, CALLS = 10, 5
-"""Fifty calls that a kill may interrupt, at random times."""
 
 
 @pytest.fixture
@@ -82,33 +77,6 @@ async def test_a_tool_is_called_and_a_call_is_cancelled(
 
 
 @pytest.mark.long
-async def test_no_external_call_is_repeated_after_a_kill(
-    place: WorkerPlace, scripted_model: ScriptedModelServer, shop: RunningShop
-) -> None:
-    shop.pause_seconds = 1.0
-    log = place.home / "log"
-    more = {"PERDURE_OUTBOUND_ALLOW": "127.0.0.1"}
-    rng = random.Random(7)  # noqa: S311 - chooses moments
-    runs: list[Run] = []
-    async with open_driver(place, scripted_model) as engine:
-        for kill in range(KILLS):
-            async with worker_process(place, scripted_model, log=log, more=more) as process:
-                shop.started.clear()
-                for number in range(CALLS):
-                    item = f"{kill}-{number}"
-                    runs.append(await engine.start(order(item), DONE, **shop.task()))
-                await shop.started.wait()
-                await asyncio.sleep(rng.uniform(0, 1.0))
-                process.kill()
-                await process.wait()
-        async with run_worker(place, scripted_model, **ALLOW):
-            await asyncio.gather(*(_skip(run) for run in runs))
-    repeated = {item: count for item, count in Counter(shop.orders).items() if count > 1}
-    assert repeated == {}
-    assert len(shop.orders) > KILLS
-
-
-@pytest.mark.long
 async def test_a_task_of_a_server_and_its_question_survive_kills(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
@@ -143,17 +111,3 @@ async def test_a_task_of_a_server_and_its_question_survive_kills(
     assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "finished")
     assert len(tasks) == 1
     assert tasks[0].responses == {"a": {"action": "accept", "content": {"count": 3}}}
-
-
-async def _skip(run: Run) -> None:
-    """Answer that an interrupted call is not run again, if that is asked."""
-    row = await run.wait_until(
-        lambda row: (
-            ExecutionStatus(row.status).is_terminal
-            or row.status == ExecutionStatus.WAITING_FOR_USER
-        )
-    )
-    if not ExecutionStatus(row.status).is_terminal:
-        await run.answer(await run.wait_for_request(), decision="skip")
-        row = await run.wait_for_end()
-    assert row.status == ExecutionStatus.COMPLETED, row.error_message

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from pydantic import BaseModel
 
 from mcp_client.tasks import EXTENSION
 
+WORKED = {"content": [{"type": "text", "text": "worked"}]}
 Guard = Callable[[Any], Any]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(32))
 
@@ -55,6 +57,8 @@ class StoredTask:
     error: dict[str, Any] | None = None
     responses: dict[str, Any] = field(default_factory=dict)
     polls: int = 0
+    arguments: dict[str, Any] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.monotonic)
 
 
 class ServerTasks(Extension):
@@ -66,6 +70,8 @@ class ServerTasks(Extension):
         self.tasks: list[StoredTask] = []
         self.cancelled: list[str] = []
         self.poll_ms = 50
+        self.work_seconds: float | None = None
+        """After this time a task completes by itself."""
 
     def methods(self) -> Sequence[MethodBinding]:
         modern = frozenset({"2026-07-28"})
@@ -79,7 +85,7 @@ class ServerTasks(Extension):
         if params.name != "work":
             return await call_next(ctx)
         assert EXTENSION in (ctx.session.client_capabilities.extensions or {})
-        task = StoredTask(f"task-{len(self.tasks) + 1}")
+        task = StoredTask(f"task-{len(self.tasks) + 1}", arguments=dict(params.arguments or {}))
         self.tasks.append(task)
         return {"resultType": "task", **self._render(task)}
 
@@ -93,6 +99,8 @@ class ServerTasks(Extension):
         del ctx
         task = self.find(params.task_id)
         task.polls += 1
+        if self.work_seconds is not None and time.monotonic() - task.started_at > self.work_seconds:
+            task.status, task.result = "completed", WORKED
         more = {"inputRequests": task.input_requests} if task.input_requests else {}
         if task.result is not None:
             more["result"] = task.result
@@ -152,9 +160,9 @@ class RemoteServer:
             ]
         )
 
-    async def work(self) -> str:
+    async def work(self, item: str = "") -> str:
         """Work for a long time."""
-        raise AssertionError("it is always a task")
+        raise AssertionError(f"{item} is always a task")
 
     async def order(self, order: Annotated[Order, Resolve(ask_for_order)]) -> str:
         """Order what a person wants."""
