@@ -9,7 +9,7 @@ from uuid import UUID
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
 
 from domain.errors import PerdureError
 from domain.mcp_servers import ResolvedServer
@@ -28,6 +28,10 @@ STDERR_BYTES = 1024 * 1024
 
 SHOWN_BYTES = 2000
 """Of the end of that, in an error (chosen)."""
+
+MAX_NOTICES = 100_000
+"""Lines of one program that answer no request, such as progress: a hundred a second for as long as
+an attempt may take (chosen). Each costs the worker time, which other executions need."""
 
 _EXIT_SECONDS = 0.5
 """To see the exit code after the output has ended."""
@@ -94,10 +98,17 @@ class StdioServer:
         outgoing, to_send = anyio.create_memory_object_stream[SessionMessage](0)
 
         async def read() -> None:
+            notices = 0
             async with received:
                 while line := await _next_line(reader):
-                    if (message := _parse(line)) is not None:
+                    message = _parse(line)
+                    if message is not None:
                         await received.send(message)
+                    if not _is_answer(message):
+                        notices += 1
+                        _require_few(notices)
+                        # A line that was received already is read without a pause.
+                        await asyncio.sleep(0)
                 # Before the stream is closed, which ends the requests that wait.
                 self._end = await _describe_end(command)
             raise ProgramEndedError(self._end)
@@ -168,6 +179,15 @@ def _parse(line: bytes) -> SessionMessage | None:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValueError:
         return None
+
+
+def _is_answer(message: SessionMessage | None) -> bool:
+    return message is not None and isinstance(message.message, JSONRPCResponse | JSONRPCError)
+
+
+def _require_few(notices: int) -> None:
+    if notices > MAX_NOTICES:
+        raise ProgramEndedError(f"It wrote more than {MAX_NOTICES:,} lines that are no answers.")
 
 
 async def _describe_end(command: HeldCommand) -> str:

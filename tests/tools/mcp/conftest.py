@@ -56,10 +56,9 @@ class Attempt:
 class Worker:
     """The MCP servers of a worker, whose definitions tests put in."""
 
-    def __init__(self, root: Path, outbound: Outbound) -> None:
+    def __init__(self, root: Path, outbound: Outbound, limits: ToolLimits) -> None:
         self.servers: dict[str, ResolvedServer] = {}
         self.outbound = outbound
-        limits = ToolLimits()
         toolbox = Toolbox(root, host_id="here", limits=limits)
         reach = McpSettings(
             self._resolve, outbound.open_client, outbound.send, _outermost(PROGRAMS)
@@ -97,9 +96,15 @@ def open_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def worker(open_path: Path) -> AsyncIterator[Worker]:
+def limits() -> ToolLimits:
+    """Limits of the programs."""
+    return ToolLimits()
+
+
+@pytest.fixture
+async def worker(open_path: Path, limits: ToolLimits) -> AsyncIterator[Worker]:
     outbound = Outbound(["127.0.0.1"])
-    worker = Worker(open_path / "workspaces", outbound)
+    worker = Worker(open_path / "workspaces", outbound, limits)
     yield worker
     await worker.mcp.close()
     await outbound.aclose()
