@@ -33,6 +33,7 @@ class Attempt:
         self.scope = scope
         self.tools: dict[str, PinnedTool] = {}
         self.started: list[ProcessIdentity | None] = []
+        self.definitions: list[Mapping[str, Any]] = []
         self.warnings: list[str] = []
         self.progress: list[ToolProgress] = []
 
@@ -40,6 +41,7 @@ class Attempt:
         """Pin all tools, as an execution does when it starts."""
         pins = pin(await self.servers.list_tools(self.scope), Permissions(allowed=["*"]))
         self.tools = {tool.name: tool for tool in pins.tools}
+        self.definitions = list(pins.definitions)
         self.warnings = list(pins.warnings)
         return list(self.tools)
 
