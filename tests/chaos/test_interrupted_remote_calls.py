@@ -77,6 +77,7 @@ class Work:
         self.engine = engine
         self.runs: dict[str, list[Run]] = {"http": [], "tasks": [], "program": []}
         self.resumable: set[Run] = set()
+        self._resumed: set[Run] = set()
         self._servers: dict[str, tuple[dict[str, Any], str]] = {
             "http": ({"url": shop_url}, "order"),
             "tasks": ({"url": tasks_url}, "work"),
@@ -99,6 +100,12 @@ class Work:
         )
         async with self.engine.database.reading() as session:
             self.resumable |= {self.engine.run(id_) for id_ in await session.scalars(query)}
+
+    async def wait_for_tasks(self) -> None:
+        """Wait until the tasks that a kill interrupted have ended: five kills fail an execution."""
+        for run in self.resumable - self._resumed:
+            await run.wait_for_end()
+        self._resumed |= self.resumable
 
     async def finish(self, kind: str) -> Counter[str]:
         """Let all end; a person says that interrupted calls are not run again."""
@@ -149,6 +156,7 @@ async def test_no_external_call_is_repeated_after_a_kill(
         for kill in range(KILLS):
             log = own_place.home / "log"
             async with worker_process(own_place, scripted_model, log=log, more=more) as process:
+                await work.wait_for_tasks()
                 shop.started.clear()
                 for number in range(CALLS):
                     await asyncio.gather(*(work.start(k, f"{kill}-{number}") for k in work.runs))
