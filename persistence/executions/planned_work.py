@@ -1,4 +1,4 @@
-"""Reads and changes external executions as an orchestrator plans them.
+"""Reads and changes external executions, and plans, as an orchestrator plans them.
 
 What an orchestrator knows about its work (`complexity`, `estimated_effort`, `due_date`, `context`,
 `specialist_type`) is in `trigger_metadata`.
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, literal_column, or_, select
+from sqlalchemy import Boolean, ColumnElement, exists, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -26,7 +26,7 @@ ERASED = "(deleted)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkFilter:
-    """Filters for the external executions of a user."""
+    """Filters for the external executions of a user, and the plans that they are steps of."""
 
     statuses: Sequence[str] = ()
     agent_ids: Sequence[str] = ()
@@ -54,8 +54,8 @@ class ChildProgress:
 def _conditions(user_id: UUID, narrowed: WorkFilter) -> list[ColumnElement[bool]]:
     conditions = [
         ExecutionRow.user_id == user_id,
-        # As a literal, so that the planner can use the partial indexes.
-        ExecutionRow.executor == literal_column("'external'"),
+        # As it is in the partial indexes, so that the planner can use them.
+        literal_column("executions.executor IN ('external', 'plan')", Boolean),
         ExecutionRow.archived_at.is_(None),
     ]
     if narrowed.statuses:
@@ -125,6 +125,7 @@ async def find_next(
     """The claimable work that comes next: a part of the same execution, or any other."""
     query = select(ExecutionRow).where(
         *_conditions(user_id, WorkFilter(parent_id=parent_id)),
+        ExecutionRow.executor == "external",
         ExecutionRow.status == ExecutionStatus.PENDING,
         ExecutionRow.cancel_requested_at.is_(None),
         ExecutionRow.pause_requested_at.is_(None),
@@ -205,6 +206,7 @@ async def list_stale(
         select(ExecutionRow, active_at)
         .where(
             *_conditions(user_id, WorkFilter()),
+            ExecutionRow.executor == "external",
             or_(
                 ExecutionRow.status.in_(STALE_STATUSES),
                 ExecutionRow.status_reason == WORKER_BLOCKED,
@@ -226,4 +228,6 @@ async def erase(session: AsyncSession, row: ExecutionRow) -> None:
     row.summary = row.result_data = row.rendered_prompt = None
     row.prompt_variables = {}
     row.trigger_metadata = {}
+    if row.definition is not None:
+        row.definition = {**row.definition, "prompt_template": ERASED, "system_prompt": None}
     await session.flush()

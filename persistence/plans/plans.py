@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.plans import DRAFT
@@ -240,3 +240,21 @@ async def delete_plan(session: AsyncSession, row: PlanRow) -> None:
     await replace_steps(session, row.id, [])
     await session.delete(row)
     await session.flush()
+
+
+async def change_step(session: AsyncSession, row: ExecutionRow) -> None:
+    """Let the step of which this is the newest execution be defined as the execution is now."""
+    values = {"title": row.title, "agent_id": row.agent_id}
+    if row.rendered_prompt is not None:
+        values["prompt"] = row.rendered_prompt
+    await session.execute(
+        update(PlanStepRow).where(PlanStepRow.execution_id == row.id).values(**values)
+    )
+
+
+async def erase(session: AsyncSession, execution_id: UUID, text: str) -> None:
+    """Replace what was written in the plan or the step of which this is the execution."""
+    step = update(PlanStepRow).where(PlanStepRow.execution_id == execution_id)
+    await session.execute(step.values(title=text, prompt=text))
+    plan = update(PlanRow).where(PlanRow.execution_id == execution_id)
+    await session.execute(plan.values(title=text, goal=None))

@@ -18,7 +18,7 @@ CLAIMABLE = "status = 'pending' AND executor = 'external'"
 """The condition of the indexes of work that workers can claim."""
 
 
-PLANNED_WORK = "executor = 'external' AND archived_at IS NULL"
+PLANNED_WORK = "executor IN ('external', 'plan') AND archived_at IS NULL"
 """The condition of the indexes of what orchestrators plan and have not deleted."""
 
 

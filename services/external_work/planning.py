@@ -1,7 +1,8 @@
 """Plans of orchestrators: external executions with parts, changed and archived by their ids."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -12,8 +13,10 @@ from domain.agents import SPECIALISTS
 from domain.errors import ConflictError, FieldProblem, InvalidInputError
 from domain.graphs import order_in_batches
 from domain.limits import MAX_DEPTH
+from domain.plans import KEY, LONGEST_KEY
 from domain.states import ExecutionStatus
 from persistence.executions import planned_work
+from persistence.plans import plans as stored_plans
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work
@@ -24,11 +27,17 @@ from services.executions.inputs import MOST_PREREQUISITES, CancelBody, WorkBody
 from services.external_work.claims import require_agent
 from services.external_work.context import MOST_ARTIFACTS
 from services.field_types import Body, Variables
+from services.plans import plans
+from services.plans import starting as plan_starts
+from services.plans.inputs import PlanCreate, PlanStepBody
 from services.unit_of_work import UnitOfWork
 from services.validation_messages import refuse_field
 
 MOST_SUBTASKS = 100
 """Parts of one plan (as many as an execution may have)."""
+
+LONGEST_GOAL = 10_000
+"""Of the goal of a plan, in characters (`services.field_types.Text`)."""
 
 METADATA_FIELDS = ("complexity", "estimated_effort", "due_date", "context", "specialist_type")
 """Fields that are stored in `trigger_metadata`."""
@@ -110,22 +119,73 @@ class CancelledWork:
 
 
 async def plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
-    """Store an external execution, and its parts in the order of their dependencies."""
-    keys = _find_keys(body.subtasks)
+    """Store an external execution; with parts, start a plan of which they are the steps."""
+    if body.subtasks:
+        return await _start_plan(work, body)
+    parent = None if body.parent_task_id is None else await _find_parent(work, body.parent_task_id)
+    return StoredPlan(await _start(work, body, body.dependencies, parent))
+
+
+async def _start_plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
+    """Start a plan of external steps; its execution is the parent of theirs."""
+    if body.parent_task_id is not None or body.dependencies:
+        field = "parent_task_id" if body.parent_task_id is not None else "dependencies"
+        hint = "A task with subtasks is a plan of its own; leave this out, or plan them one by one."
+        raise refuse_field("The plan is invalid; see errors.", field, hint)
+    parts = _find_keys(body.subtasks)
     dependencies = {
-        key: [_resolve(name, keys, key) for name in subtask.dependencies]
-        for key, subtask in keys.items()
+        key: [_resolve(name, parts, key) for name in part.dependencies]
+        for key, part in parts.items()
     }
     batches = order_in_batches(dependencies, field="subtasks")
-    parent = None if body.parent_task_id is None else await _find_parent(work, body.parent_task_id)
-    row = await _start(work, body, body.dependencies, parent)
-    made: dict[str, ExecutionRow] = {}
-    for key in (key for batch in batches for key in batch):
-        required = [made[other].id for other in dependencies[key]]
-        made[key] = await _start(work, keys[key], required, row)
-    return StoredPlan(
-        row, list(made.values()), [[made[key].id for key in batch] for batch in batches]
+    keys = {name: _make_key(name, number) for number, name in enumerate(parts, 1)}
+    steps = [
+        _make_step(keys[name], part, [keys[other] for other in dependencies[name]])
+        for name, part in parts.items()
+    ]
+    given = PlanCreate(title=body.title, goal=body.description[:LONGEST_GOAL], steps=steps)
+    try:
+        draft = await plans.create_plan(work, given)
+    except InvalidInputError as error:
+        raise InvalidInputError(str(error), [_rename(p) for p in error.problems]) from error
+    started = await plan_starts.start_plan(work, draft.id)
+    ids = {step.key: step.execution_id for step in started.steps}
+    row = await _describe(work, started.row.execution_id, body)
+    made = {name: await _describe(work, ids[keys[name]], part) for name, part in parts.items()}
+    ordered = [made[name] for batch in batches for name in batch]
+    return StoredPlan(row, ordered, [[made[name].id for name in batch] for batch in batches])
+
+
+def _make_key(name: str, number: int) -> str:
+    """The key of a step: the one that was given, if it can be one."""
+    return name if re.fullmatch(KEY, name) and len(name) <= LONGEST_KEY else f"step-{number}"
+
+
+def _make_step(key: str, part: PlannedSubtask, depends_on: Sequence[str]) -> PlanStepBody:
+    return PlanStepBody(
+        key=key,
+        title=part.title,
+        prompt=part.description,
+        agent_id=find_slug(part.specialist_type),
+        executor="external",
+        depends_on=tuple(depends_on),
     )
+
+
+def _rename(problem: FieldProblem) -> FieldProblem:
+    """A problem of a step as one of the subtask in the request."""
+    names = {"steps": "subtasks", "prompt": "description", "agent_id": "specialist_type"}
+    return replace(problem, loc=tuple(names.get(str(part), part) for part in problem.loc))
+
+
+async def _describe(
+    work: UnitOfWork, execution_id: UUID | None, planned: PlannedWork
+) -> ExecutionRow:
+    """Store what an orchestrator knows about a step or a plan with its execution."""
+    row = await work.session.get_one(ExecutionRow, execution_id)
+    metadata = planned.model_dump(mode="json", include={*METADATA_FIELDS, "description"})
+    await planned_work.change(work.session, row, columns={}, metadata=metadata)
+    return row
 
 
 def _find_keys(subtasks: Sequence[PlannedSubtask]) -> Mapping[str, PlannedSubtask]:
@@ -205,7 +265,7 @@ async def update(
     require_active(row)
     given = body.model_fields_set
     if row.executor != "external":
-        raise ConflictError("Claude runs this execution; only external work can be changed.")
+        raise ConflictError("Perdure runs this execution; only external work can be changed.")
     if row.status == ExecutionStatus.RUNNING and given & {"description", "specialist_type"}:
         raise ConflictError(
             f"{row.claimed_by} works on this; change its description after it is released."
@@ -215,6 +275,7 @@ async def update(
     columns, metadata = _list_changes(row, body)
     applied = sorted(given & {*_FIELDS, *metadata})
     await planned_work.change(work.session, row, columns=columns, metadata=metadata)
+    await stored_plans.change_step(work.session, row)
     if body.status is not None:
         applied += await _change_status(work, row, body.status)
     after = {"changed": applied}
@@ -312,6 +373,7 @@ async def delete(
     if erase:
         await _delete_artifacts(work, row)
         await planned_work.erase(work.session, row)
+        await stored_plans.erase(work.session, row.id, planned_work.ERASED)
     await work.record_audit(
         "execution.delete" if erase else "execution.archive",
         ("execution", row.id),

@@ -102,8 +102,8 @@ async def _plan_task(context: ToolContext, arguments: PlanTaskArguments) -> Plan
 def _describe_plan(stored: StoredPlan) -> str:
     if stored.batches:
         return (
-            f"The plan is stored. Claim its parts with {EXECUTE}, in the order of execution_order; "
-            f"then complete the task {stored.row.id} itself."
+            f"The plan has started. Claim its parts with {EXECUTE}, in the order of "
+            "execution_order. The plan is completed with its last part."
         )
     if stored.row.status == ExecutionStatus.BLOCKED:
         return "The task is stored. It becomes pending when its dependencies are completed."

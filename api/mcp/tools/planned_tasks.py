@@ -110,7 +110,7 @@ def describe_task(row: ExecutionRow) -> dict[str, Any]:
     times = ("lease_expires_at", "created_at", "started_at", "completed_at")
     return {
         "task_id": row.id,
-        "description": row.rendered_prompt,
+        "description": row.rendered_prompt or _text(known, "description"),
         "specialist_type": _text(known, "specialist_type") or row.agent_id,
         "complexity": _text(known, "complexity"),
         "estimated_effort": _text(known, "estimated_effort"),

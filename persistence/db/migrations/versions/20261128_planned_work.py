@@ -9,7 +9,7 @@ from alembic import op
 revision = "20261128_planned_work"
 down_revision = "20261128_memory"
 
-PLANNED = "executor = 'external' AND archived_at IS NULL"
+PLANNED = "executor IN ('external', 'plan') AND archived_at IS NULL"
 
 
 def upgrade() -> None:
