@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import show
-from cli.arguments import AsJson, Full, Reference, Stay, id_argument, open_client
+from cli.arguments import (
+    AsJson,
+    Full,
+    Reference,
+    Stay,
+    drop_none,
+    id_argument,
+    open_client,
+)
 from cli.commands.run import print_started, wait_for_end
 from cli.exits import CommandError
 from cli.resources import CommandGroup, Json, option
@@ -123,6 +131,62 @@ def start(
     with open_client(context) as client:
         plan = client.start("start_plan", {}, plan_id=plan_id)
         _follow(client, plan, watch=watch, as_json=as_json, stay=stay)
+
+
+@GROUP.app.command()
+def generate(
+    context: typer.Context,
+    goal: Annotated[str, typer.Argument(metavar="GOAL", help="What the plan is for.")],
+    *,
+    title: Annotated[str | None, typer.Option(help="Without it, Claude writes one.")] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option(help="One that may do steps; repeatable. (default: all)")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, max=100, help="(default: 20)")] = None,
+    budget_usd: Annotated[float | None, typer.Option(help="What the plan may cost.")] = None,
+    max_budget_usd: Annotated[
+        float | None, typer.Option(help="What writing the plan may cost.")
+    ] = None,
+    approval: Annotated[
+        bool, typer.Option("--approval/--no-approval", help="A person approves the plan first.")
+    ] = True,
+    start: Annotated[bool, typer.Option("--start", help="Start the plan at once.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let Claude write a plan for a goal; prints its id. The exit codes are those of `run`."""
+    body = drop_none(
+        goal=goal,
+        title=title,
+        agents=agent or None,
+        max_steps=max_steps,
+        budget_usd=budget_usd,
+        max_budget_usd=max_budget_usd,
+        approval_required=approval,
+    )
+    with open_client(context) as client:
+        plan = _generate(client, body)
+        if start:
+            plan = client.start("start_plan", {}, plan_id=plan["id"])
+        if as_json:
+            show.print_json(plan)
+            return
+        print_plan(plan)
+        if not start:
+            show.err.print_line(("start it:  ", "dim"), f"perdure plans start {plan['id']}")
+
+
+def _generate(client: "Client", body: Json) -> Json:
+    """The plan that Claude writes; exits with the code of the execution if there is none."""
+    from cli.live_updates import Following, await_end, follow
+
+    execution = client.start("generate_plan", body)
+    show.err.print_line(("execution  ", "dim"), execution["id"])
+    ended = await_end(client, execution["id"], lambda _: None, on_waiting=lambda: False)
+    plan_id = (ended.get("result_data") or {}).get("plan_id")
+    if plan_id is None:
+        raise typer.Exit(follow(client, execution["id"], Following()))
+    plan: Json = client.call("get_plan", plan_id=plan_id)
+    return plan
 
 
 @GROUP.app.command()
