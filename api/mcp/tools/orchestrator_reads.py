@@ -200,7 +200,7 @@ async def _synthesize(context: ToolContext, arguments: SynthesizeArguments) -> S
         failed_subtasks=[row.id for row in rows if row.status == ExecutionStatus.FAILED],
         next_step="Some parts have not ended; complete them first."
         if metrics.open
-        else "Combine the results, and report the parent with orchestrator_complete_task.",
+        else "Combine the results, and report them to the user.",
     )
 
 
@@ -275,7 +275,7 @@ SYNTHESIZE_RESULTS = _tool(
     "orchestrator_synthesize_results",
     "Collect the results of a plan",
     "The outcomes, artifacts, counts, times and failures of all parts of a task, from what workers "
-    "have reported. Use it before you complete the task itself.",
+    "have reported. Use it when all parts have ended.",
     arguments=SynthesizeArguments,
     result=Synthesis,
     handler=_synthesize,
