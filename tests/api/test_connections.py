@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
-from api.http.connections import Connections
+from api.http.connections import STALLED_BYTES, Connections
 from api.main import create_app
 from tests.api.conftest import serve_app, settings_of
 
@@ -123,6 +127,28 @@ async def test_who_sends_slowly_is_disconnected(port: int, start: bytes) -> None
     response = await read_all((reader, writer))
     sending.cancel()
     assert response.count(b"HTTP/1.1") <= 1
+
+
+async def test_a_client_that_stops_reading_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.http.connections.STALLED_SECONDS", SHORT_SECONDS)
+    ended = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"a" * STALLED_BYTES
+            await asyncio.sleep(0)
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        await StreamingResponse(endless())(scope, receive, send)
+        ended.set()
+
+    async with serve_app(Starlette(routes=[Mount("/", respond)])) as url:
+        streams = await connect(int(urlsplit(url).port or 0))
+        streams[1].write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert await streams[0].readline() == b"HTTP/1.1 200 OK\r\n"
+        async with asyncio.timeout(60):
+            await ended.wait()
+        await read_all(streams)
 
 
 async def test_an_address_has_a_limited_number_of_connections(port: int) -> None:
