@@ -68,7 +68,7 @@ async def _settled(call: Call, accepted: Response, seconds: float, view: View) -
     """Return the execution once it has settled, or as it is after `seconds`."""
     execution_id = UUID(json.loads(bytes(accepted.body))["id"])
     with metrics.WAITS.track_inprogress():
-        await call.gateway.watcher.settled(execution_id, seconds)
+        await call.run_while_connected(call.gateway.watcher.settled(execution_id, seconds))
     await call.require_current_credentials()
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:

@@ -1,11 +1,14 @@
 """An authenticated request, as a dependency of routes: `call: Called`."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
 
 from api.auth.authentication import Principal
 from api.gateway import Gateway
@@ -33,6 +36,8 @@ CLIENT_HEADER = "perdure-client"
 DRAINED_TIMES = 10
 """An oversized body is read and dropped up to this multiple of the limit. A client that is still
 sending then receives the response instead of a connection error (chosen)."""
+
+T = TypeVar("T")
 
 
 class Call:
@@ -89,6 +94,24 @@ class Call:
         except (UnauthenticatedError, UserDisabledError, PermissionDeniedError, RateLimitedError):
             return False
         return True
+
+    async def run_while_connected(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something whose result only the client needs. The body must have been read.
+
+        Raises:
+            ClientDisconnect: the client disconnected first; the work is cancelled.
+        """
+        working = asyncio.create_task(work)
+        watching = asyncio.create_task(wait_for_disconnect(self.request.receive))
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            raise ClientDisconnect
+        finally:
+            working.cancel()
+            watching.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
 
     def become_stream(self) -> None:
         """Count this request as a stream from now on.
@@ -180,6 +203,13 @@ def admit(request: Request, gateway: Gateway, principal: Principal) -> Call:
         request.scope["rate_limit"] = gateway.rates.count(str(principal.user_id)).headers
     request.scope[LEAVE] = gateway.requests.enter(principal.user_id)
     return Call(request, gateway, principal)
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has disconnected."""
+    message: Message = {"type": ""}
+    while message["type"] != "http.disconnect":
+        message = await receive()
 
 
 def address_of(request: Request) -> str:

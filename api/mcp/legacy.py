@@ -43,9 +43,9 @@ from mcp.types import (
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Send
+from starlette.types import Send
 
-from api.http.request_context import Call
+from api.http.request_context import Call, wait_for_disconnect
 from api.mcp.legacy_sessions import SESSION_HEADER, make_session_id, open_connection
 from domain.ids import new_id
 
@@ -142,7 +142,7 @@ class LegacyTransport:
         """Answer a request. If the client disconnects, its handler is cancelled."""
         exchange = _Exchange(request, message, key, self._asked)
         serving = self._running[key] = asyncio.create_task(self._serve(exchange))
-        watching = asyncio.create_task(_wait_for_disconnect(request.receive))
+        watching = asyncio.create_task(wait_for_disconnect(request.receive))
         streaming = asyncio.create_task(_stream(exchange, send))
         try:
             await asyncio.wait({watching, streaming}, return_when=asyncio.FIRST_COMPLETED)
@@ -303,9 +303,3 @@ async def _refuse(
 ) -> None:
     error = ErrorData(code=code, message=message)
     await _answer(request, send, JSONRPCError(jsonrpc="2.0", id=None, error=error), status)
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    message: Message = {"type": ""}
-    while message["type"] != "http.disconnect":
-        message = await receive()

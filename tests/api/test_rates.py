@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from api.auth.rate_limits import Rates
+from api.http import metrics
 from api.main import create_app
 from domain.errors import RateLimitedError
 from persistence.tables.executions import ExecutionRow
@@ -184,6 +185,21 @@ async def test_a_user_has_a_limited_number_of_requests_at_a_time(narrow: World) 
                 completed += len(found.all())
         assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * 4
         assert (await ann.get("/api/v1/me")).status_code == 200
+
+
+async def test_a_client_that_leaves_while_it_waits_makes_room(narrow: World) -> None:
+    async with narrow.client("gus") as gus:
+        task = await make_task(gus)
+        path = task["_links"]["execute"]
+        waiting = asyncio.create_task(gus.post(path, params={"wait": 60}, json={}))
+        while metrics.WAITS._value.get() < 1:  # noqa: ASYNC110 - a request counts itself
+            await asyncio.sleep(0)
+        waiting.cancel()
+        async with asyncio.timeout(30):
+            while narrow.gateway.requests._count.total():  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+        assert metrics.WAITS._value.get() == 0
+        assert (await gus.get(task["_links"]["executions"])).json()["total"] == 1
 
 
 async def test_a_user_has_a_limited_number_of_streams(narrow: World) -> None:
