@@ -4,6 +4,10 @@ Niceness counts for each process, so a command with many processes still takes m
 the processors. If the commands of a user have taken much of it lately, they run only when nothing
 else wants to (SCHED_IDLE, which also makes them last at the disk). On a machine that is busy with
 other work, commands get less time than users earn, so they keep their usual priority there.
+
+When the time is paid back, commands in progress get their usual priority again if the kernel allows
+it: to leave SCHED_IDLE, a process needs CAP_SYS_NICE or RLIMIT_NICE (sched(7)), which the worker of
+an ordinary user lacks. There, only new commands have the usual priority.
 """
 
 import os
@@ -54,6 +58,7 @@ class CommandShare:
         self._time = time
         self._user_id = user_id
         self._charged = 0.0
+        self._was_last = False
 
     def charge(self, seconds: float) -> None:
         """Charge the processor time that the command has taken so far."""
@@ -64,22 +69,29 @@ class CommandShare:
     def set_priority(self, processes: Iterable[int]) -> None:
         """Give all threads of these processes the priority that the user's commands have now."""
         is_last = self._time.owed(self._user_id) > _FREE_SECONDS
+        self._was_last |= is_last  # otherwise a command that chose SCHED_IDLE itself would lose it
         for process in processes:
             with suppress(*_GONE):
                 for thread in Path(f"/proc/{process}/task").iterdir():
-                    _lower(int(thread.name), is_last=is_last)
-                _lower_session(process, _LAST_NICENESS if is_last else NICENESS)
+                    if self._was_last:
+                        _set_policy(int(thread.name), os.SCHED_IDLE if is_last else os.SCHED_OTHER)
+                    _lower(int(thread.name))
+                _set_session(process, _LAST_NICENESS if is_last else NICENESS)
 
 
-def _lower(thread: int, *, is_last: bool) -> None:
+def _set_policy(thread: int, policy: int) -> None:
     with suppress(*_GONE):
-        if is_last:
-            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+        if os.sched_getscheduler(thread) != policy:
+            os.sched_setscheduler(thread, policy, os.sched_param(0))
+
+
+def _lower(thread: int) -> None:
+    with suppress(*_GONE):
         niceness = max(os.getpriority(os.PRIO_PROCESS, thread), NICENESS)
         os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
-def _lower_session(process: int, niceness: int) -> None:
+def _set_session(process: int, niceness: int) -> None:
     """Set the priority of the whole session (sched(7), The autogroup feature).
 
     Where the kernel groups processes by session, niceness has no effect outside of a command's. The
