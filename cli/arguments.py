@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.exits import CommandError
-from domain.ids import ID
+from domain.ids import is_id
 
 if TYPE_CHECKING:
     from cli.client import Client, Json
@@ -208,11 +208,6 @@ def check_id(given: str, lister: str) -> str:
             f"{given!r} is no id. `perdure {lister}` shows them; {LAST!r} is the newest."
         )
     return given
-
-
-def is_id(text: str) -> bool:
-    """Whether a text has the form of an id."""
-    return ID.fullmatch(text) is not None
 
 
 def _find_newest_execution(client: "Client") -> "Json | None":

@@ -13,6 +13,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MILLISECOND = (1 << 48) - 1
 
 
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an id."""
+    return ID.fullmatch(text) is not None
+
+
 def new_id() -> uuid.UUID:
     """A UUIDv7 (RFC 9562, section 5.7): milliseconds, their fraction in 12 bits, random bits.
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from definitions.notifications import EMAIL, SECRET_REFERENCE
 from domain.agents import SLUG
 from domain.errors import FieldProblem, InvalidInputError
+from domain.ids import is_id
 from domain.secrets import HOST, NAME
 
 Location = tuple[str | int, ...]
@@ -34,6 +35,23 @@ def body_problem(field: str, msg: str, kind: str = "value_error") -> FieldProble
 def refuse_field(detail: str, field: str, msg: str, kind: str = "value_error") -> InvalidInputError:
     """Return the refusal of a body with one invalid field."""
     return InvalidInputError(detail, [body_problem(field, msg, kind)])
+
+
+def require_name(name: str, *, before: str | None = None) -> None:
+    """Check a new name of something that commands and tools find by its name or id.
+
+    A name that was stored `before` stays valid.
+
+    Raises:
+        InvalidInputError: it has the form of an id, so it would be taken for one.
+    """
+    if name != before and is_id(name):
+        raise refuse_field(
+            "The name is invalid; see errors.",
+            "name",
+            "Enter a name that does not have the form of an id: commands and tools that find this "
+            "by its name or id would take the name for an id.",
+        )
 
 
 def find_problems(

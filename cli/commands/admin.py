@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli import show
-from cli.arguments import ArgumentError, Reference, is_id, open_client
+from cli.arguments import ArgumentError, Reference, open_client
 from cli.resources import CommandGroup, Json, option
+from domain.ids import is_id
 
 if TYPE_CHECKING:
     from cli.client import Client

@@ -20,6 +20,7 @@ from services.caller import Caller, missing
 from services.definitions.updates import merge_update
 from services.field_types import Body
 from services.unit_of_work import Precondition, UnitOfWork
+from services.validation_messages import require_name
 
 R = TypeVar("R", bound=OwnedRow)
 N = TypeVar("N", bound=NamedRow)
@@ -153,6 +154,10 @@ class NamedResource(EditableResource[N, B]):
         if lock or not getattr(row, "is_public", False):
             caller.require_own(row.user_id, self.noun, key)
         return row
+
+    async def _write(self, work: UnitOfWork, row: N, body: B, **values: Any) -> None:
+        require_name(dict(body)["name"], before=row.name)
+        await super()._write(work, row, body, **values)
 
     async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[N]:
         """Return a page of the caller's resources and of the public ones."""

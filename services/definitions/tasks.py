@@ -17,6 +17,7 @@ from services.definitions.inputs import (
 from services.definitions.updates import merge_update
 from services.executions.access import own_task
 from services.unit_of_work import Precondition, UnitOfWork
+from services.validation_messages import require_name
 
 UNCHECKED_FIELDS = frozenset({"name", "description", "tags", "is_active", "schedule_enabled"})
 """Fields that can still be changed if the rest of the task has become invalid since."""
@@ -29,6 +30,7 @@ async def create_task(
     work: UnitOfWork, body: TaskCreate, *, template_id: UUID | None = None
 ) -> StoredTask:
     """Store a task with its first version."""
+    require_name(body.name)
     checked = await task_rules.check_task(work, body, owner_id=work.caller.user_id)
     await work.check_storage(work.caller.user_id, body)
     columns = {**_columns(body), "entered_tools": references.lists_with_groups(body) or None}
@@ -88,6 +90,7 @@ async def enable_schedule(work: UnitOfWork, task_id: UUID, *, is_enabled: bool) 
 
 async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> StoredTask:
     checked = body = _merge(stored, update)
+    require_name(body.name, before=stored.row.name)
     if not update.model_fields_set <= UNCHECKED_FIELDS:
         before = _merge(stored, TaskUpdate())
         checked = await task_rules.check_task(

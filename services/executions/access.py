@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ExecutionTerminalError, InvalidInputError
+from domain.ids import is_id
 from domain.states import ExecutionStatus
 from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask
@@ -85,8 +86,8 @@ async def named_task(session: AsyncSession, caller: Caller, name: str) -> Stored
     Raises:
         InvalidInputError: several public tasks have this name.
     """
-    if task_id := _read_id(name):
-        return await readable_task(session, caller, task_id)
+    if is_id(name):
+        return await readable_task(session, caller, UUID(name))
     found = await tasks.find_by_name(session, caller.user_id, name)
     if not found:
         raise missing("task", repr(name))
@@ -97,13 +98,6 @@ async def named_task(session: AsyncSession, caller: Caller, name: str) -> Stored
             "The task is not clear; see errors.", [body_problem("task", message)]
         )
     return found[0]
-
-
-def _read_id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 async def own_task(

@@ -137,7 +137,7 @@ async def test_a_schema_that_cannot_be_applied_is_refused(
     created = await client.post(
         "/api/v1/tasks",
         json={
-            "name": str(new_id()),
+            "name": new_id().hex,
             "prompt_template": "x",
             "allowed_tools": [],
             "sdk_options": {},
@@ -150,7 +150,7 @@ async def test_a_schema_that_cannot_be_applied_is_refused(
 
 async def test_a_prompt_of_placeholders_is_refused(client: Client) -> None:
     """A million of them would block the gateway each time the prompt is rendered."""
-    body = {"name": str(new_id()), "allowed_tools": [], "sdk_options": {}}
+    body = {"name": new_id().hex, "allowed_tools": [], "sdk_options": {}}
     prompt = "{{ a }}" * 10_001
     refused = await client.post("/api/v1/tasks", json={**body, "prompt_template": prompt})
     assert (refused.status_code, refused.json()["errors"][0]["loc"][-1]) == (422, "prompt_template")

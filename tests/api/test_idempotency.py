@@ -37,7 +37,7 @@ async def test_keys_belong_to_a_user_and_a_route(client: Client, other: Client) 
     own = await client.post(task["_links"]["execute"], headers=key)
     theirs = await other.post(task["_links"]["execute"], headers=key)
     assert own.json()["id"] != theirs.json()["id"]
-    created = await client.post("/api/v1/tasks", json={**TASK, "name": str(new_id())}, headers=key)
+    created = await client.post("/api/v1/tasks", json={**TASK, "name": new_id().hex}, headers=key)
     assert created.status_code == 201
 
 

@@ -113,7 +113,7 @@ async def test_servers_are_their_owners(client: Client, other: Client) -> None:
 
 def with_server(server: Any, **changed: Any) -> dict[str, Any]:
     options = {"mcp_servers": {"x": server}}
-    return {**TASK, "name": str(new_id()), "sdk_options": options, **changed}
+    return {**TASK, "name": new_id().hex, "sdk_options": options, **changed}
 
 
 async def test_a_task_names_registered_servers(
@@ -258,7 +258,7 @@ async def test_both_places_refuse_the_same_fields(
 async def test_what_is_no_server_is_explained(
     client: Client, servers: dict[str, Any], where: str, hint: str
 ) -> None:
-    body = {**TASK, "name": str(new_id()), "sdk_options": {"mcp_servers": servers}}
+    body = {**TASK, "name": new_id().hex, "sdk_options": {"mcp_servers": servers}}
     refused = await client.post("/api/v1/tasks", json=body)
     assert refused.status_code == 422, refused.text
     [problem] = refused.json()["errors"]

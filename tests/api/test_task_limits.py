@@ -73,7 +73,7 @@ async def test_what_reaches_too_far_is_not_shared(
     public = await make_task(admin, is_public=True)
     refused = await admin.patch(public["_links"]["self"], json=definition)
     assert refused.status_code == 422
-    body = {**TASK, "name": str(new_id()), "is_public": True, **definition}
+    body = {**TASK, "name": new_id().hex, "is_public": True, **definition}
     assert (await admin.post("/api/v1/tasks", json=body)).status_code == 422
 
 

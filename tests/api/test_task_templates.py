@@ -72,7 +72,7 @@ async def test_a_task_is_made_with_parameters_and_overrides(client: Client) -> N
 
 async def test_a_repeated_request_makes_one_task(client: Client) -> None:
     template = await make_template(client)
-    body = {"name": str(new_id()), "parameters": {"repository": "x"}}
+    body = {"name": new_id().hex, "parameters": {"repository": "x"}}
     key = {"Idempotency-Key": str(new_id())}
     path = template["_links"]["create_task"]
     first, second = [await client.post(path, json=body, headers=key) for _ in range(2)]

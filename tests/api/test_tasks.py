@@ -201,7 +201,7 @@ async def test_others_see_a_task_only_when_it_is_public(client: Client, other: C
 
 
 async def test_bypassing_permissions_takes_an_admin(client: Client, admin: Client) -> None:
-    body = {**TASK, "name": str(new_id()), "sdk_options": {"permission_mode": "bypassPermissions"}}
+    body = {**TASK, "name": new_id().hex, "sdk_options": {"permission_mode": "bypassPermissions"}}
     assert (await client.post("/api/v1/tasks", json=body)).status_code == 403
     assert (await admin.post("/api/v1/tasks", json=body)).status_code == 201
 

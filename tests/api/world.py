@@ -46,6 +46,23 @@ async def make_task(client: httpx2.AsyncClient, **changed: Any) -> dict[str, Any
     return task
 
 
+NAMED: dict[str, dict[str, Any]] = {
+    "tasks": {"prompt_template": "b", "allowed_tools": [], "sdk_options": {}},
+    "task-templates": {"task": {"prompt_template": "b"}},
+    "tool-groups": {"tools": ["bash"]},
+    "mcp-servers": {"url": "https://mcp.example.com/mcp"},
+}
+"""The smallest body without a name of each resource that has one, by its path."""
+
+
+async def make_named(client: httpx2.AsyncClient, path: str, name: str) -> dict[str, Any]:
+    """A new resource with this name."""
+    response = await client.post(f"/api/v1/{path}", json={**NAMED[path], "name": name})
+    assert response.status_code == 201, response.text
+    made: dict[str, Any] = response.json()
+    return made
+
+
 async def execute(client: httpx2.AsyncClient, task: dict[str, Any], **body: Any) -> dict[str, Any]:
     """An execution of the task."""
     response = await client.post(task["_links"]["execute"], json=body)

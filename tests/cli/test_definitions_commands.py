@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from agent_library.built_in import built_in_agents
 from domain.ids import new_id
-from tests.api.world import World, make_task
+from persistence.tables.definitions import McpServerRow, TaskRow, TaskTemplateRow, ToolGroupRow
+from tests.api.world import World, make_named, make_task
 from tests.cli.conftest import Command
 
 FILE = """\
@@ -146,12 +149,19 @@ async def test_what_is_neither_a_file_nor_a_name_is_wrong_usage(perdure: Command
         assert f"There is no task {name!r}" in result.stderr
 
 
-KINDS: dict[str, dict[str, object]] = {
-    "tasks": {"prompt_template": "b", "allowed_tools": [], "sdk_options": {}},
-    "task-templates": {"task": {"prompt_template": "b"}},
-    "tool-groups": {"tools": ["bash"]},
-    "mcp-servers": {"url": "http://127.0.0.1:8123/mcp"},
+TABLES: dict[str, type[TaskRow | TaskTemplateRow | ToolGroupRow | McpServerRow]] = {
+    "tasks": TaskRow,
+    "task-templates": TaskTemplateRow,
+    "tool-groups": ToolGroupRow,
+    "mcp-servers": McpServerRow,
 }
+
+
+async def store_name(world: World, path: str, id_: str, name: str) -> None:
+    """Give a stored resource a name that earlier versions accepted."""
+    table = TABLES[path]
+    async with world.gateway.database.transaction() as session:
+        await session.execute(update(table).where(table.id == UUID(id_)).values(name=name))
 
 
 @pytest.mark.parametrize(
@@ -163,15 +173,16 @@ KINDS: dict[str, dict[str, object]] = {
         ("mcp-servers", "mcp-servers"),
     ],
 )
-async def test_a_name_that_looks_like_an_id_is_found(
+async def test_a_stored_name_that_looks_like_an_id_is_found(
     perdure: Command, world: World, path: str, group: str
 ) -> None:
     async with world.client("alice") as client:
-        named = {"name": str(new_id()), **KINDS[path]}
-        made = (await client.post(f"/api/v1/{path}", json=named)).json()
+        made, clash = [await make_named(client, path, f"name-{new_id()}") for _ in range(2)]
+        await store_name(world, path, made["id"], str(new_id()))
+        made = (await client.get(made["_links"]["self"])).json()
         shown = await perdure(group, "show", made["name"], "--json")
         assert json.loads(shown.stdout)["id"] == made["id"]
-        clash = (await client.post(f"/api/v1/{path}", json={**named, "name": made["id"]})).json()
+        await store_name(world, path, clash["id"], made["id"])
         refused = await perdure(group, "show", made["id"], "--json")
         assert refused.returncode == 2
         assert clash["id"] in refused.stderr
