@@ -62,7 +62,7 @@ async def test_what_the_operator_does_not_allow_is_refused(
 ) -> None:
     network = allow("a.example.com:443", entry)
     ways = {
-        "tasks": {**TASK, "name": str(new_id()), "network": network},
+        "tasks": {**TASK, "name": new_id().hex, "network": network},
         "task-executions": {**PROMPT, "network": network},
         "agents": {**AGENT, "agent_id": f"poet-{new_id()}", "network": network},
     }
@@ -79,7 +79,7 @@ async def test_nothing_public_opens_the_network(client: Client) -> None:
     task = await make_task(client, network=network)
     refused = await client.patch(task["_links"]["self"], json={"is_public": True})
     assert refused.json()["errors"][0]["loc"] == ["body", "network"]
-    template = {"name": str(new_id()), "task": {"prompt_template": "Go.", "network": network}}
+    template = {"name": new_id().hex, "task": {"prompt_template": "Go.", "network": network}}
     own = await client.post("/api/v1/task-templates", json=template)
     assert own.status_code == 201
     assert own.json()["task"]["network"] == network
