@@ -40,7 +40,7 @@ class ToolResult(BaseModel):
 
 
 A = TypeVar("A", bound=ToolArguments)
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R", bound=ToolResult)
 
 
 @dataclass(frozen=True, slots=True)

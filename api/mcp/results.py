@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcp.types import CallToolResult, ContentBlock, TextContent
-from pydantic import BaseModel
 
-from api.mcp.registry import MOST_CHARACTERS
+from api.mcp.registry import MOST_CHARACTERS, ToolResult
 from api.mcp.work import ExecutionOutcome
 
 SHORTENED = (
     "This result was too long: texts that end with `characters left out` and long lists are "
-    "shortened. Ask for less, or read an execution as the resource perdure://executions/{id}."
+    "shortened. Ask for less, read an execution as the resource perdure://executions/{id}, or give "
+    "the user the id: the API has the whole."
 )
 
 _LIMITS = ((20_000, 1_000), (5_000, 300), (1_000, 100), (200, 20))
@@ -22,7 +22,7 @@ which a result fits."""
 Json = dict[str, Any]
 
 
-def render_result(result: BaseModel, extra: Sequence[ContentBlock] = ()) -> CallToolResult:
+def render_result(result: ToolResult, extra: Sequence[ContentBlock] = ()) -> CallToolResult:
     """The result of a tool. Clients without structured content get the same JSON as text."""
     structured, text = _fit(result)
     return CallToolResult(content=[TextContent(text=text), *extra], structured_content=structured)
@@ -40,7 +40,7 @@ def render_failed_execution(result: ExecutionOutcome) -> CallToolResult:
     )
 
 
-def _fit(result: BaseModel) -> tuple[Json, str]:
+def _fit(result: ToolResult) -> tuple[Json, str]:
     """The result as JSON and its text, with at most `MOST_CHARACTERS`."""
     whole = result.model_dump(mode="json", by_alias=True)
     structured, text = whole, _write(whole)

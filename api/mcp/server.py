@@ -26,7 +26,6 @@ from mcp.types import (
     ToolsCapability,
 )
 from mcp.types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
-from pydantic import BaseModel
 
 from api.http.bodies import parse_beside
 from api.http.request_context import Call
@@ -34,7 +33,7 @@ from api.mcp import errors, prompts, resources, tasks_extension
 from api.mcp.context import ToolContext, call_of
 from api.mcp.elicitation import CallState, continue_call, finish_call
 from api.mcp.groups import groups_of
-from api.mcp.registry import AgentTool, Catalogue, StartedWork
+from api.mcp.registry import AgentTool, Catalogue, StartedWork, ToolResult
 from api.mcp.results import render_result
 from api.mcp.subscriptions import ListenStreams
 from api.mcp.work import read_execution
@@ -230,7 +229,7 @@ async def finish_started(context: ToolContext, started: StartedWork) -> HandlerR
     return _render(context, await finish_call(context, state))
 
 
-def _render(context: ToolContext, result: BaseModel) -> BaseModel:
+def _render(context: ToolContext, result: ToolResult | InputRequiredResult) -> HandlerResult:
     if isinstance(result, InputRequiredResult):
         return result
     return render_result(result, context.extra_content)
