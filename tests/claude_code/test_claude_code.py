@@ -82,3 +82,27 @@ async def test_a_task_completes_in_a_terminal_as_a_background_task(
     assert "started server-side task" in model.results[0]
     assert '"result":"Painted."' in model.texts
     assert len(claude_code.elicitations) == 2
+
+
+@pytest.mark.long
+async def test_a_longer_result_says_how_to_read_the_rest(
+    live: World, claude_code: ClaudeCode, model: ScriptedConversation
+) -> None:
+    task = await store_task(live, {"text": "It is blue. " * 20_000})
+    model.script(call("execute_task", task=task), write("It is long."))
+    await claude_code.print_answer("Paint it.")
+    [read] = map(json.loads, model.results)
+    assert "characters left out" in read["result"]
+    assert "perdure://executions/{id}" in read["next_step"]
+
+
+@pytest.mark.long
+async def test_a_result_that_just_fits_is_shown_whole(
+    live: World, claude_code: ClaudeCode, model: ScriptedConversation
+) -> None:
+    answer = "It is blue. " * 7_300  # 87,600 characters
+    task = await store_task(live, {"text": answer})
+    model.script(call("execute_task", task=task), write("It is long."))
+    await claude_code.print_answer("Paint it.")
+    [read] = map(json.loads, model.results)
+    assert read["result"].strip() == answer.strip()
