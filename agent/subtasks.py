@@ -77,7 +77,7 @@ def _make_child(
             "agent_id": agent.slug if agent else None,
             "allowed_tools": permissions.allowed,
             "ask_tools": permissions.ask,
-            "sdk_options": _choose_options(parent, subtask, agent),
+            "sdk_options": _choose_options(parent, subtask, agent, permissions),
             **_choose_network(parent, agent),
         },
         budget_usd=None if budget is None else Decimal(str(budget)),
@@ -102,11 +102,15 @@ def _choose_agent(parent: Snapshot, slug: str | None, agents: Mapping[str, Agent
     return agents[slug]
 
 
-def _choose_options(parent: Snapshot, subtask: Subtask, agent: Agent | None) -> dict[str, Any]:
+def _choose_options(
+    parent: Snapshot, subtask: Subtask, agent: Agent | None, permissions: Permissions
+) -> dict[str, Any]:
     options = parent.definition.get("sdk_options", {})
     chosen = {k: options[k] for k in INHERITED_OPTIONS if options.get(k) is not None}
     if "max_turns" in subtask:
         chosen["max_turns"] = subtask["max_turns"]
+    if servers := _choose_servers(options.get("mcp_servers", {}), permissions):
+        chosen["mcp_servers"] = servers
     if agent is None:
         # The parent's model may be that of its agent; a child without an agent keeps it.
         chosen.setdefault("model", parent.prefix.model)
@@ -119,6 +123,16 @@ def _choose_network(parent: Snapshot, agent: Agent | None) -> dict[str, Any]:
     if agent is not None and agent.network is not None:
         allowed = allowed.intersection(NetworkList.parse(agent.network))
     return {"network": {"allow": list(allowed.texts())}} if allowed else {}
+
+
+def _choose_servers(servers: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:
+    """The MCP servers of the parent whose tools the subtask has."""
+    rules = [*permissions.allowed, *permissions.ask]
+    return {
+        name: server
+        for name, server in servers.items()
+        if rules_for_tools(rules, [f"mcp__{name}__*"], must_restrict=False)
+    }
 
 
 def _choose_tools(

@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.mcp_tools import RemoteTool
 from domain.tool_calls import ToolOutcome, ToolProgress
-from tests.agent.in_memory.driver import Runner, use
+from tests.agent.in_memory.driver import Runner, script, use
 from tests.agent.in_memory.remote_tools import ECHO, InMemoryServer
 
 MCP: dict[str, Any] = {
@@ -125,3 +125,16 @@ async def test_a_trusted_idempotent_tool_is_repeated_after_a_crash(runner: Runne
     assert len(shop.calls) == 2
     [call] = await run.tool_calls()
     assert (call.output, call.effect) == ("again", "idempotent")
+
+
+async def test_a_subtask_uses_the_servers_of_the_tools_that_it_has(runner: Runner) -> None:
+    shop = use("delegate", title="shop", prompt=script(CALL, DONE))
+    other = use("delegate", title="x", prompt=script(DONE), allowed_tools=["list_files"])
+    tools = ["delegate", "list_files", "mcp__shop__*"]
+    run = await runner.run_to_completion(
+        {"tool_use": [shop, other]}, DONE, **MCP, allowed_tools=tools
+    )
+    with_server, without = [await child.row() for child in await run.children()]
+    assert with_server.definition["sdk_options"]["mcp_servers"] == MCP["sdk_options"]["mcp_servers"]
+    assert "mcp_servers" not in without.definition["sdk_options"]
+    assert runner.remote.servers["shop"].calls == [{"text": "hello"}]
