@@ -34,6 +34,9 @@ LOCALHOST = "localhost"
 LOOPBACK = ("127.0.0.1", "::1")
 """The addresses of `localhost`, which is never resolved (RFC 6761, section 6.3)."""
 
+PROXY_HOST, PROXY_PORT = "127.0.0.1", 3128
+"""Of the proxy, in the network of each sandbox: the usual port of HTTP proxies."""
+
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
@@ -307,7 +310,6 @@ def describe_network(network: NetworkList) -> str:
     if not network:
         return "There is no network."
     return (
-        f"It can reach these hosts only: {', '.join(network.texts())} (without a port: 80 and "
-        "443), through the HTTP proxy that is set for it; curl, git, pip and ssh use the proxy "
-        "by themselves."
+        f"It can connect only to {', '.join(network.texts())} (without a port: 80 and 443), "
+        "through the HTTP proxy in its environment, which curl, git, pip and ssh use by themselves."
     )

@@ -1,10 +1,9 @@
 """Decides to which addresses tools may connect. The proxy and tools in the worker use it."""
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
-from urllib.parse import urlsplit
 
 from domain.addresses import Address, literal
 from domain.errors import AddressRefusedError, OutboundError
@@ -17,9 +16,7 @@ from domain.network import (
     plain_address,
 )
 from runtime.resolution import Resolve, system_resolve
-from runtime.settings import Settings
 
-_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432}
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 # compared with, not bound
 
 
@@ -29,24 +26,6 @@ class OwnEndpoint:
 
     host: str
     port: int
-
-
-def own_endpoints(settings: Settings) -> Sequence[OwnEndpoint]:
-    """Return what no tool may connect to: the gateway, Temporal, its UI and the database."""
-    urls = (settings.public_url, settings.api_url, settings.temporal_ui_url, settings.database_url)
-    found = [OwnEndpoint(settings.api_host, settings.api_port)]
-    if settings.temporal_address is not None:
-        host, _, port = settings.temporal_address.rpartition(":")
-        found.append(OwnEndpoint(host.strip("[]"), int(port)))
-    return list(dict.fromkeys([*found, *_endpoints_of(str(url) for url in urls if url)]))
-
-
-def _endpoints_of(urls: Iterable[str]) -> Iterator[OwnEndpoint]:
-    for url in urls:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
-        if parts.hostname and port:
-            yield OwnEndpoint(parts.hostname, port)
 
 
 class NetworkGuard:

@@ -6,7 +6,8 @@ import pytest
 
 from domain.errors import AddressRefusedError
 from domain.network import NetworkList
-from runtime.network import NetworkGuard, OwnEndpoint, own_endpoints
+from runtime.network import NetworkGuard, OwnEndpoint
+from runtime.own_endpoints import own_endpoints
 from runtime.settings import Settings
 
 LISTED = NetworkList.parse(["*.example.com", "127.0.0.0/8:9000", "localhost:9000"])
