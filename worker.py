@@ -28,10 +28,12 @@ from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL, WATCH_CHANNEL, Listener
 from persistence.db.migrate import refuse_pre_release_database
+from runtime.egress.client import EgressProxy
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
-from runtime.network import NetworkGuard, own_endpoints
+from runtime.network import NetworkGuard
 from runtime.outbound import Outbound
+from runtime.own_endpoints import own_endpoints
 from runtime.readiness import announce
 from runtime.sandbox import SandboxedRunner
 from runtime.schema_evaluation import IsolatedEvaluator
@@ -136,7 +138,9 @@ def web_access(settings: Settings, services: Services) -> WebAccess:
     return WebAccess(WebConnections(guard).connect, partial(open_secret, services))
 
 
-def mcp_tools_of(settings: Settings, services: Services, outbound: Outbound) -> McpTools:
+def mcp_tools_of(
+    settings: Settings, services: Services, outbound: Outbound, network: EgressProxy
+) -> McpTools:
     """Build the tools of this worker, and what connects them with MCP servers."""
     limits = ToolLimits(
         workspace_bytes=settings.workspace_bytes,
@@ -151,6 +155,7 @@ def mcp_tools_of(settings: Settings, services: Services, outbound: Outbound) -> 
         working_directories=settings.working_directories,
         room=services.storage.room,
         web=web_access(settings, services),
+        network=network,
     )
     reach = McpSettings(
         resolve=partial(resolve_server, services),
@@ -225,7 +230,9 @@ async def working(
         services = compose_services(
             settings, database, client, outbound, schemas, remembered_seconds=0
         )
-        mcp_tools = mcp_tools_of(settings, services, outbound)
+        network = EgressProxy(services.settings.network, own_endpoints(settings))
+        stack.push_async_callback(network.close)
+        mcp_tools = mcp_tools_of(settings, services, outbound, network)
         stack.push_async_callback(mcp_tools.close)
         runner = execution_runner(settings, services, model, mcp_tools, is_scripted=is_scripted)
         await stack.enter_async_context(background_tasks(settings, runner, services, model))

@@ -14,7 +14,7 @@ from agent_library.built_in import built_in_agents
 from contracts.execution import RenderPromptResult
 from definitions.tasks import TaskDefinition
 from domain.agents import system_prompt_of
-from domain.builtin_tools import BUILTIN_TOOLS
+from domain.builtin_tools import BUILTIN_TOOLS, with_network
 from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
@@ -181,7 +181,7 @@ def offered_tools(permissions: Permissions, network: NetworkList) -> Sequence[To
     """Return the tools that the definition offers to the model, in a fixed order."""
     known = {**BUILTIN_TOOLS, **ENGINE_TOOLS}
     return [
-        spec
+        with_network(spec, network)
         for name, spec in known.items()
         if permissions.offers(name) and (network or name not in WEB_TOOLS)
     ]

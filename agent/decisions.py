@@ -12,6 +12,7 @@ from agent.ports import Tools
 from agent.subtasks import make_children, read_subtasks
 from domain.agents import Agent
 from domain.answers import Asked, check_default
+from domain.builtin_tools import BASH
 from domain.engine_tools import ASK_USER, DELEGATIONS, ENGINE_TOOLS
 from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
@@ -128,9 +129,10 @@ class Decider:
         return call.effect if spec is None else self._effect(spec, json.loads(call.input_to_run))
 
     def _effect(self, spec: ToolSpec, tool_input: Any) -> ToolEffect:
-        """What a call can change: a directory of the host is not the session's own."""
+        """What a call can change: neither a directory of the host nor the network is its own."""
         is_shared = self._snapshot.definition.get("working_directory_path") is not None
-        if is_shared and spec.effect is ToolEffect.WORKSPACE:
+        has_network = spec.name == BASH and bool(self._snapshot.prefix.network)
+        if (is_shared or has_network) and spec.effect is ToolEffect.WORKSPACE:
             return ToolEffect.EXTERNAL
         return effect_of(spec, tool_input)
 

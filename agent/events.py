@@ -3,6 +3,7 @@
 from collections import Counter
 from decimal import Decimal
 
+from domain.connections import summarize
 from domain.events import Event
 from domain.mcp_tools import Pins
 from domain.model_calls import ModelResponse
@@ -83,6 +84,7 @@ def tool_ended(call: ToolCall) -> Event:
             "name": call.name,
             "status": call.status,
             "is_error": call.is_error,
+            **({"network": summarize(call.connections)} if call.connections else {}),
         },
     )
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from domain.agents import Agent
 from domain.budgets import Shortage
+from domain.connections import ConnectionLog
 from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
 from domain.model_calls import ModelRequest, ModelResponse
 from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step, ToolCall
@@ -63,6 +64,10 @@ class Tools(Protocol):
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
         """Run one call. A mistake of the model's is an error outcome, not an exception."""
+
+    async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
+        """Return what an interrupted call connected to, as far as this host knows. Only once."""
+        ...
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running on this host."""

@@ -11,6 +11,7 @@ from agent.ports import RemoteTools
 from domain.errors import ErrorCode, PerdureError
 from domain.mcp_tools import RemoteScope, pin
 from domain.model_calls import Prefix
+from domain.network import NetworkList
 from domain.outcomes import Outcome, Stop
 from domain.steps import Failure, Snapshot, Step
 
@@ -24,6 +25,7 @@ def scope_of(snapshot: Snapshot) -> RemoteScope:
         servers=snapshot.definition.get("sdk_options", {}).get("mcp_servers", {}),
         forked_from_session_id=snapshot.forked_from_session_id,
         working_directory=snapshot.definition.get("working_directory_path"),
+        network=NetworkList.parse(snapshot.prefix.network),
     )
 
 

@@ -123,9 +123,17 @@ class ToolTurn:
         for call in interrupted:
             if call.process is not None:
                 await self._tools.end_process(call.process)
+        interrupted = [await self._with_connections(call) for call in interrupted]
         decisions = [self._decider.check_effect(call, datetime.now(UTC)) for call in interrupted]
         await self._attempt.write(self._step(decisions, new=False))
         return self._attempt.failure
+
+    async def _with_connections(self, call: ToolCall) -> ToolCall:
+        """The interrupted call with what it connected to, as far as this host knows."""
+        if call.name in self._decider.pinned:
+            return call
+        left = await self._tools.left_connections(self._invocation(call))
+        return replace(call, connections=left) if left else call
 
     async def run(self) -> Stop | None:
         """Run the calls that may run now; then end the turn, or stop to wait for the others."""
@@ -290,7 +298,11 @@ class ToolTurn:
         ended = input_requests.settle(
             self._state.calls[call.id], status, outcome.text, is_error=outcome.is_error
         )
-        ended = replace(ended, output_artifact_id=whole.id if whole else None)
+        ended = replace(
+            ended,
+            output_artifact_id=whole.id if whole else None,
+            connections=outcome.connections,
+        )
         if outcome.is_changed:
             saved.append(events.tool_changed(ended))
         await self._settle([ended], kept, saved)
@@ -315,7 +327,12 @@ class ToolTurn:
     async def record_interrupted_calls(self) -> None:
         """Record that started calls were interrupted; the others may still run."""
         interrupted = [
-            input_requests.settle(call, ToolCallStatus.CANCELLED, INTERRUPTED, is_error=True)
+            input_requests.settle(
+                await self._with_connections(call),
+                ToolCallStatus.CANCELLED,
+                INTERRUPTED,
+                is_error=True,
+            )
             for call in self._state.calls_in(ToolCallStatus.STARTED)
         ]
         if interrupted:

@@ -1,10 +1,12 @@
 """The built-in tools as they are described to the model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from domain.addresses import MAX_URL_LENGTH
+from domain.network import NetworkList, describe_network
 from domain.tool_calls import ToolEffect, ToolSpec
 from domain.web_calls import HTTP_REQUEST, MAX_HEADERS, METHODS, WEB_FETCH
 
@@ -49,11 +51,15 @@ def _spec(
 
 _PATH = "Path in the workspace, relative or starting with /workspace."
 
+BASH = "bash"
+
+_ISOLATED = "There is no network and no answer to prompts"
+
 _BASH = _spec(
-    "bash",
+    BASH,
     ToolEffect.WORKSPACE,
     "Run a command with bash. It starts in /workspace, the only place it can write besides /tmp, "
-    "which is empty for each command. There is no network and no answer to prompts; background "
+    f"which is empty for each command. {_ISOLATED}; background "
     "processes end with the command. The result is standard output and standard error together, "
     "and the exit code; of long output you get the start and the end.",
     {
@@ -217,3 +223,13 @@ BUILTIN_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
     }
 )
 """Specs by name."""
+
+
+def with_network(spec: ToolSpec, network: NetworkList) -> ToolSpec:
+    """Return the tool as it is described to a model whose commands have network."""
+    if spec.name != BASH or not network:
+        return spec
+    description = spec.description.replace(
+        _ISOLATED, f"{describe_network(network)} There is no answer to prompts"
+    )
+    return replace(spec, description=description, effect=ToolEffect.EXTERNAL)

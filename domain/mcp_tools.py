@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from domain.network import NO_NETWORK, NetworkList
 from domain.permissions import Permissions
 from domain.remote_waits import RemoteState
 from domain.text import clean
@@ -79,6 +80,8 @@ class RemoteScope:
     servers: Mapping[str, Mapping[str, Any]]
     forked_from_session_id: UUID | None = None
     working_directory: str | None = None
+    network: NetworkList = NO_NETWORK
+    """The hosts that programs may connect to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,8 @@ class ToolCallSummary:
     duration_ms: int | None
     child_execution_ids: Sequence[UUID] = ()
     """The subtasks of a call; reports of earlier versions have only `child_execution_id`."""
+    connections: str | None = None
+    """What the call connected to, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.agents import AgentExecutor
+from domain.connections import NO_CONNECTIONS, ConnectionLog
 from domain.errors import ErrorCode
 from domain.events import Event
 from domain.limits import Limits
@@ -136,6 +137,8 @@ class ToolCall:
     wakes_at: datetime | None = None
     process: ProcessIdentity | None = None
     output_artifact_id: UUID | None = None
+    connections: ConnectionLog = NO_CONNECTIONS
+    """What the call connected to."""
     remote_state: RemoteState | None = None
     """What continues a call of an MCP server that has not answered (domain/remote_waits.py)."""
 

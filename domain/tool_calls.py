@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.connections import NO_CONNECTIONS, ConnectionLog
 from domain.network import NO_NETWORK, NetworkList
 from domain.remote_waits import RemoteWait
 from domain.text import clean
@@ -152,5 +153,7 @@ class ToolOutcome:
     artifacts: Sequence[SavedFile] = field(default_factory=tuple)
     is_changed: bool = False
     """Whether the tool was not called, because it is not the one that was pinned."""
+    connections: ConnectionLog = NO_CONNECTIONS
+    """What the tool connected to."""
     wait: RemoteWait | None = None
     """Set if there is no outcome yet."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from domain.errors import SandboxUnavailableError
+from domain.network import NO_NETWORK, NetworkList
 from tools.limits import ToolLimits
 
 READY = b"ready\n"
@@ -78,6 +79,8 @@ class HeldJob:
     """Variables in addition to those of all commands."""
     programs: Sequence[Path] = ()
     """Directories of the host that it may read, besides those of the system."""
+    network: NetworkList = NO_NETWORK
+    """What it may connect to, through the proxy. Without a sandbox, nothing limits it."""
 
 
 class LaunchedProcess:

@@ -16,7 +16,7 @@ from seccompy import UnsupportedError
 
 from domain.errors import SandboxUnavailableError
 from domain.workspace_paths import WORKSPACE
-from tools import seccomp
+from tools import network, seccomp
 from tools.launch import (
     DIALOGUE,
     GATE,
@@ -98,7 +98,7 @@ class _InSandbox(LaunchedProcess):
 
 
 class Bubblewrap:
-    """Starts commands with bubblewrap: no network, a private /tmp, a writable workspace."""
+    """Starts commands with bubblewrap: only a loopback, a private /tmp, a writable workspace."""
 
     def __init__(self, limits: ToolLimits) -> None:
         """`limits` apply to each process and to /tmp."""
@@ -117,8 +117,11 @@ class Bubblewrap:
                 "accounts": stack.enter_context(_in_memory(_ACCOUNTS)),
                 "groups": stack.enter_context(_in_memory(_GROUPS)),
                 # Other users of the host can read the arguments of processes.
-                "variables": stack.enter_context(_in_memory(_variables(job.environment))),
+                "variables": stack.enter_context(_in_memory(_variables(_environment(job)))),
             }
+            if job.network:
+                for path, content in network.FILES.items():
+                    keep[path] = stack.enter_context(_in_memory(content))
             command = self._command(job)
             info = os.memfd_create("perdure")
             argv = [*command, *self._flags(job, keep, info)]
@@ -159,6 +162,11 @@ class Bubblewrap:
         yield from _system()
         yield from ("--ro-bind-data", str(keep["accounts"]), "/etc/passwd")
         yield from ("--ro-bind-data", str(keep["groups"]), "/etc/group")
+        if job.network:
+            for path in network.FILES:
+                yield from ("--ro-bind-data", str(keep[path]), path)
+            for path in network.CERTIFICATES:
+                yield from ("--ro-bind-try", path, path)
         yield from ("--proc", "/proc", "--dev", "/dev")
         for path in self._hidden:
             yield from ("--ro-bind", "/dev/null", path)
@@ -185,6 +193,12 @@ def _system() -> Iterator[str]:
             yield from ("--ro-bind", str(place), str(place))
     for path in _ETC:
         yield from ("--ro-bind-try", path, path)
+
+
+def _environment(job: HeldJob) -> Mapping[str, str]:
+    if not job.network:
+        return job.environment
+    return {**network.environment(job.network), **job.environment}
 
 
 def _variables(environment: Mapping[str, str]) -> bytes:

@@ -4,17 +4,21 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 from domain.builtin_tools import MAX_COMMAND_BYTES
+from domain.connections import NO_CONNECTIONS, describe_refused
 from domain.errors import ToolInputError
+from domain.network import NO_NETWORK, NetworkList
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
 from domain.workspace_paths import Identity, identity_of
 from tools.commands import HeldCommand, held
 from tools.disk import WorkspaceDisk
 from tools.launch import Confinement, HeldJob
 from tools.limits import ToolLimits
+from tools.network import OpenedNetwork, SandboxNetwork, journal_of
 from tools.output import Spool, encoded, show
 from tools.paths import Workspace
 from tools.priorities import ProcessorShares
@@ -28,6 +32,7 @@ _NO_ROOM = (
     "first.)"
 )
 _PROBE_USER = UUID(int=0)
+_PROBE_NETWORK = NetworkList.parse(["localhost"])
 _NEVER_TICKS = 0
 """The start time for a process that has ended already; no process matches it."""
 
@@ -36,9 +41,16 @@ class Shell:
     """Runs commands in workspaces. Each is held until it was recorded."""
 
     def __init__(
-        self, confinement: Confinement, *, host_id: str, limits: ToolLimits, disk: WorkspaceDisk
+        self,
+        confinement: Confinement,
+        *,
+        host_id: str,
+        limits: ToolLimits,
+        disk: WorkspaceDisk,
+        network: SandboxNetwork | None = None,
     ) -> None:
-        """`host_id` is recorded with every process."""
+        """`host_id` is recorded with every process. Without a `network`, commands have none."""
+        self._network = network
         self._confinement = confinement
         self._host_id = host_id
         self._limits = limits
@@ -52,10 +64,15 @@ class Shell:
         """Run a command. Its process group is recorded before it runs."""
         argv = [_BASH, "-c", _command(invocation)]
         room = await self._disk.room(workspace)
-        job = HeldJob(argv, workspace.root, file_bytes=room)
+        allowed = self.network_of(invocation.network)
+        job = HeldJob(argv, workspace.root, file_bytes=room, network=allowed)
+        journal = journal_of(workspace.private, invocation.execution_id, invocation.tool_use_id)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
         with Spool(workspace.private, self._output_bytes(workspace)) as spool:
-            async with self.hold(job, spool, workspace, invocation.user_id) as command:
+            async with (
+                self.hold(job, spool, workspace, invocation.user_id) as command,
+                self.connected(command, job, journal) as network,
+            ):
                 await on_started(self.identity(command))
                 command.release()
                 exit_code = await command.end_within(seconds)
@@ -67,7 +84,12 @@ class Shell:
                 ending = f"[exit code {exit_code}]"
             if room <= 0:
                 ending += _NO_ROOM
-            return await asyncio.to_thread(self._outcome, spool, ending, is_error=exit_code != 0)
+            connections = NO_CONNECTIONS if network is None else network.rest
+            if refused := describe_refused(connections):
+                ending = f"{refused}\n{ending}"
+            outcome = await asyncio.to_thread(self._outcome, spool, ending, is_error=exit_code != 0)
+        await asyncio.to_thread(journal.unlink, missing_ok=True)
+        return replace(outcome, connections=connections)
 
     async def search(
         self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
@@ -87,16 +109,35 @@ class Shell:
             return ToolOutcome(await asyncio.to_thread(found, spool, exit_code, workspace))
 
     async def check(self, workspace: Workspace) -> None:
-        """Run `true` in the same way as commands.
+        """Run `true` in the same way as commands, with network if there is any.
 
         Raises:
             SandboxUnavailableError: commands can't be run, with the reason.
         """
+        journal = workspace.private / "connections-probe"
         with Spool(workspace.private, SPOOL_BYTES) as spool:
-            job = HeldJob(["true"], workspace.root)
-            async with self.hold(job, spool, workspace, _PROBE_USER) as command:
+            job = HeldJob(["true"], workspace.root, network=self.network_of(_PROBE_NETWORK))
+            async with (
+                self.hold(job, spool, workspace, _PROBE_USER) as command,
+                self.connected(command, job, journal),
+            ):
                 command.release()
                 await command.end_within(self._limits.launch_seconds)
+
+    def network_of(self, allowed: NetworkList) -> NetworkList:
+        """What commands here may connect to."""
+        return NO_NETWORK if self._network is None else allowed
+
+    @asynccontextmanager
+    async def connected(
+        self, command: HeldCommand, job: HeldJob, journal: Path
+    ) -> AsyncIterator[OpenedNetwork | None]:
+        """Open the proxy for a command, if it has network, while the block lasts."""
+        if self._network is None or not job.network:
+            yield None
+            return
+        async with self._network.open(command.leader, job.network, journal) as opened:
+            yield opened
 
     @asynccontextmanager
     async def hold(

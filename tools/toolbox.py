@@ -13,6 +13,7 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from domain.builtin_tools import BUILTIN_TOOLS
+from domain.connections import ConnectionLog
 from domain.errors import SandboxUnavailableError, ToolInputError
 from domain.mcp_tools import RemoteScope
 from domain.tool_calls import (
@@ -31,6 +32,7 @@ from tools.files import edit_file, read_file, write_file
 from tools.launch import Confinement, Unprotected
 from tools.limits import ToolLimits, describe_size
 from tools.listing import list_files
+from tools.network import SandboxNetwork, journal_of, read_journal
 from tools.output import printable
 from tools.paths import Workspace
 from tools.processes import end_group
@@ -77,11 +79,13 @@ class Toolbox:
         working_directories: Sequence[Path] = (),
         room: UserRoom = _without_limit,
         web: WebAccess | None = None,
+        network: SandboxNetwork | None = None,
     ) -> None:
         """`workspaces` is a directory on one file system, created if missing, for one host.
 
         Tasks may use a directory below one of `working_directories`. `room` returns how many bytes
-        more a user may store. Without `web`, there are no tools for the web.
+        more a user may store. Without `web`, there are no tools for the web; without a `network`,
+        commands in the sandbox have none.
         """
         self._room = room
         self._changed: set[UUID] = set()
@@ -96,10 +100,20 @@ class Toolbox:
         )
         _delete_leftovers(self.workspaces.private)
         self._disk = WorkspaceDisk(self._limits)
-        self.shell = Shell(self._confinement, host_id=host_id, limits=self._limits, disk=self._disk)
+        self.shell = Shell(
+            self._confinement,
+            host_id=host_id,
+            limits=self._limits,
+            disk=self._disk,
+            network=network if self._is_sandboxed else None,
+        )
         # One call at a time reads, changes and writes files in each session.
         self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
-        self._tools: dict[str, _Runs] = {
+        self._tools = self._runs(web)
+
+    def _runs(self, web: WebAccess | None) -> dict[str, _Runs]:
+        """What runs each tool, by name."""
+        tools: dict[str, _Runs] = {
             "bash": self.shell.bash,
             "read_file": self._read_file,
             "write_file": self._write_file,
@@ -109,8 +123,9 @@ class Toolbox:
             "save_artifact": self._save_artifact,
         }
         if web is not None:
-            self._tools[WEB_FETCH] = WebFetch(web, self._limits).run
-            self._tools[HTTP_REQUEST] = HttpRequests(web, self._limits).run
+            tools[WEB_FETCH] = WebFetch(web, self._limits).run
+            tools[HTTP_REQUEST] = HttpRequests(web, self._limits).run
+        return tools
 
     def spec(self, name: str) -> ToolSpec | None:
         """The tool of that name, or None. Without a sandbox, commands can change anything."""
@@ -153,6 +168,13 @@ class Toolbox:
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running here, and wait for its end."""
         await end_group(identity, host_id=self._host_id)
+
+    async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
+        """Return what an interrupted call connected to, as far as this host knows. Only once."""
+        journal = journal_of(
+            self.workspaces.private, invocation.execution_id, invocation.tool_use_id
+        )
+        return await asyncio.to_thread(read_journal, journal)
 
     def _can_store(self, invocation: ToolInvocation) -> bool:
         """Whether the call may store something; notes that its workspace has to be measured."""

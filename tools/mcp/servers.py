@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mcp_types as types
 from mcp import MCPError
@@ -54,6 +54,13 @@ class _Used:
 
     connection: Connection
     process: ProcessIdentity | None = None
+    program: StdioServer | None = None
+
+    async def with_connections(self, outcome: ToolOutcome) -> ToolOutcome:
+        """The outcome of a call, with what a program has connected to since the last one."""
+        if self.program is None or outcome.wait is not None:
+            return outcome
+        return replace(outcome, connections=await self.program.take_connections())
 
 
 class AttemptConnections:
@@ -148,12 +155,12 @@ class AttemptConnections:
         try:
             async with self._using(call.scope, server) as used:
                 connection = used.connection
-                return await self._exchange_over(used, call, sent)
+                return await used.with_connections(await self._exchange_over(used, call, sent))
         except McpServerError:
             if connection is None or not connection.is_expired:
                 raise
         async with self._using(call.scope, server, fresh=True) as used:
-            return await self._exchange_over(used, call, sent)
+            return await used.with_connections(await self._exchange_over(used, call, sent))
 
     async def _exchange_over(
         self, used: _Used, call: RemoteCall, sent: "_Announcement"
@@ -217,10 +224,11 @@ class AttemptConnections:
             toolbox.shell,
             site,
             server,
-            user_id=scope.user_id,
+            scope=scope,
             programs=self._servers.settings.programs,
         )
-        return _Used(await open_connection(program, server.key), program.identity)
+        connection = await open_connection(program, server.key)
+        return _Used(connection, program.identity, program)
 
 
 async def _cancel_task(used: _Used, call: RemoteCall) -> None:

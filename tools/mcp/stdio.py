@@ -5,20 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import anyio
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
 
+from domain.connections import NO_CONNECTIONS, ConnectionLog
 from domain.errors import PerdureError
 from domain.mcp_servers import ResolvedServer
+from domain.mcp_tools import RemoteScope
 from domain.text import harmless
 from domain.tool_calls import ProcessIdentity
 from mcp_client.failures import find_error
 from mcp_client.http import MAX_MESSAGE_BYTES
 from tools.commands import HeldCommand
 from tools.launch import HeldJob
+from tools.network import OpenedNetwork, journal_of
 from tools.output import Spool, decoded
 from tools.shell import Shell
 from tools.workspaces import Site
@@ -50,12 +52,12 @@ class StdioServer:
         site: Site,
         server: ResolvedServer,
         *,
-        user_id: UUID,
+        scope: RemoteScope,
         programs: tuple[Path, ...],
     ) -> None:
         """`programs` are directories of the host that the program may read."""
         self._shell = shell
-        self._user_id = user_id
+        self._user_id = scope.user_id
         self._workspace = site.workspace
         self._job = HeldJob(
             [server.command or "", *server.args],
@@ -64,7 +66,12 @@ class StdioServer:
             is_dialogue=True,
             environment=server.environment,
             programs=programs,
+            network=shell.network_of(scope.network),
         )
+        self._journal = journal_of(
+            site.workspace.private, scope.execution_id, f"server {server.key}"
+        )
+        self._network: OpenedNetwork | None = None
         self._spool: Spool | None = None
         self._printed = ""
         self._end: str | None = None
@@ -77,14 +84,18 @@ class StdioServer:
         with Spool(self._workspace.private, STDERR_BYTES) as spool:
             self._spool = spool
             try:
-                async with self._shell.hold(
-                    self._job, spool, self._workspace, self._user_id
-                ) as command:
+                async with (
+                    self._shell.hold(self._job, spool, self._workspace, self._user_id) as command,
+                    self._shell.connected(command, self._job, self._journal) as network,
+                ):
+                    self._network = network
                     self.identity = self._shell.identity(command)
                     command.release()
                     async with self._messages(command) as streams:
                         yield streams
             finally:
+                self._network = None
+                await asyncio.to_thread(self._journal.unlink, missing_ok=True)
                 self._printed = _end_of(spool)
                 self._spool = None
 
@@ -129,6 +140,10 @@ class StdioServer:
                 group.cancel_scope.cancel()
         finally:
             writer.close()
+
+    async def take_connections(self) -> ConnectionLog:
+        """Return what the program has connected to since the last time."""
+        return NO_CONNECTIONS if self._network is None else await self._network.take()
 
     async def end_session(self) -> None:
         """Do nothing: the program ends with its streams."""

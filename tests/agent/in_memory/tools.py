@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 from domain.builtin_tools import BUILTIN_TOOLS
+from domain.connections import NO_CONNECTIONS, ConnectionLog
 from domain.errors import ToolInputError
 from domain.ids import new_id
 from domain.steps import NewArtifact
@@ -74,6 +75,10 @@ class InMemoryTools:
             return await run(self.files[invocation.session_id], invocation, on_started)
         except ToolInputError as error:
             return ToolOutcome(error.detail, is_error=True)
+
+    async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
+        del invocation
+        return NO_CONNECTIONS
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         if identity in self._killed:

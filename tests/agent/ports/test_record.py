@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from domain.connections import NO_CONNECTIONS, Connection
 from domain.errors import (
     AlreadyAnsweredError,
     ErrorCode,
@@ -260,6 +261,9 @@ async def test_tool_calls_are_open_until_their_results_are_in_the_transcript(
         status=ToolCallStatus.WAITING_FOR_TIME,
         wakes_at=datetime(2026, 11, 28, 12, tzinfo=UTC),
         remote_state={"task": "t-1", "responses": {"a": {"action": "decline"}}},
+        connections=NO_CONNECTIONS.with_connections(
+            [Connection("a.example", 443, "refused", "It is not listed.")]
+        ),
     )
     writer = stored.record(1, 3)
     await writer.begin()
