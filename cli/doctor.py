@@ -18,6 +18,7 @@ from cli.stack.assembly import Ports
 from cli.stack.home import Home
 from cli.stack.process import PartFailedError
 from domain.model_lifecycles import ModelLifecycle, describe_retirement
+from domain.network import NetworkList
 from runtime.settings import Settings
 
 PROBE_SECONDS = 10  # a version or an empty sandbox takes milliseconds
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     )
     yield _program("temporal", "PERDURE_TEMPORAL_ADDRESS", temporal.binary)
     yield _sandbox(settings)
+    yield _network(settings)
     yield model()
     yield from _model_lifecycle(settings)
     yield _disk(settings)
@@ -100,13 +102,42 @@ def _sandbox(settings: Settings) -> Finding:
 
 def _probed(settings: Settings) -> str | None:
     """The reason why tool commands cannot run, or None; uses the same test as the worker."""
-    from tools.toolbox import Toolbox  # `perdure up`, which stays small, imports this module
-
     with tempfile.TemporaryDirectory(prefix="perdure-doctor-") as name:
         place = Path(name)
         place.chmod(0o711)  # the user of the commands must be able to enter
-        toolbox = Toolbox(place / "workspaces", host_id="doctor", sandbox=settings.sandbox)
-        return asyncio.run(toolbox.probe())
+        return asyncio.run(_probe(settings, place / "workspaces"))
+
+
+async def _probe(settings: Settings, workspaces: Path) -> str | None:
+    # `perdure up`, which stays small, imports this module.
+    from runtime.egress.client import EgressProxy
+    from tools.toolbox import Toolbox
+
+    proxy = EgressProxy(NetworkList.parse(settings.network_allow), ())
+    toolbox = Toolbox(
+        workspaces,
+        host_id="doctor",
+        sandbox=settings.sandbox,
+        network=proxy if settings.network_allow else None,
+    )
+    problem = await toolbox.probe()
+    await proxy.close()
+    return problem
+
+
+def _network(settings: Settings) -> Finding:
+    """What tools may connect to; the check of the sandbox has opened its proxy."""
+    if not settings.network_allow:
+        return Finding("network", State.OK, "tools have none (PERDURE_NETWORK_ALLOW is not set)")
+    if settings.sandbox == "none":
+        return Finding(
+            "network",
+            State.HINT,
+            "without a sandbox, PERDURE_NETWORK_ALLOW does not limit commands",
+            "Unset PERDURE_SANDBOX to enable the sandbox.",
+        )
+    shown = ", ".join(settings.network_allow)
+    return Finding("network", State.OK, f"tasks may let tools connect to {shown}")
 
 
 def model() -> Finding:

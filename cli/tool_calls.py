@@ -47,11 +47,22 @@ def print_call(name: str, given: object, *, full: bool) -> None:
 
 
 def print_call_end(call: Json, *, full: bool) -> None:
-    """Print how a call ended, and its output."""
+    """Print how a call ended, its output, and what it connected to."""
     denied = call["status"] == "denied"
     print_result(
         call["name"], call["output"] or "", failed=call["is_error"], full=full, denied=denied
     )
+    if network := call.get("connections"):
+        _print_below(_cut("\n".join(map(_describe_connection, network["connections"])), full=full))
+
+
+def _describe_connection(connection: Json) -> str:
+    """One line: the host, and the bytes that were exchanged or why there are none."""
+    place = f"⇄ {connection['host']}:{connection['port']}"
+    if connection["verdict"] != "allowed":
+        return f"{place}  {connection['verdict']}: {connection['reason']}"
+    sent, received = connection["sent_bytes"], connection["received_bytes"]
+    return f"{place}  {sent:,} bytes sent, {received:,} received"
 
 
 def print_result(name: str, output: str, *, failed: bool, full: bool, denied: bool = False) -> None:

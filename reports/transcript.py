@@ -114,6 +114,8 @@ def _call_details(call: ToolCallSummary) -> Iterator[Node]:
     if call.output is not None:
         yield Node("h", [text("Error" if call.is_error else "Output")], level=4)
         yield from _output(call.output, strip_terminal_codes(call.output.text))
+    if call.connections:
+        yield muted(f"Network: {call.connections}.")
     if call.output_artifact_id:
         yield muted("The whole output is saved as artifact ", code(call.output_artifact_id), ".")
     for child_id in call.child_execution_ids or filter(None, [call.child_execution_id]):

@@ -21,6 +21,7 @@ from api.http.paging import ListQuery, split_values
 from api.http.rendering import render_items
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
+from domain.connections import Verdict as ConnectionVerdict
 from domain.errors import ErrorCode
 from domain.model_json import make_encodable, parse_json
 from domain.states import ExecutionStatus
@@ -171,6 +172,32 @@ class MessageRead(Line):
     created_at: datetime
 
 
+class ConnectionRead(BaseModel):
+    """A connection of a tool call. `failed`: it was allowed, but the host could not be reached."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    host: str
+    port: int
+    verdict: ConnectionVerdict
+    reason: str | None
+    address: Annotated[str | None, Field(description="The address that was checked and used.")]
+    sent_bytes: int
+    received_bytes: int
+
+
+class ConnectionLogRead(BaseModel):
+    """What a tool call connected to: at most 100 connections; the counts include all of them."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    connections: list[ConnectionRead]
+    total: int
+    refused: int
+    sent_bytes: int
+    received_bytes: int
+
+
 class ToolCallRead(Line):
     """A tool call: the request of the model, the decision and the result.
 
@@ -193,6 +220,10 @@ class ToolCallRead(Line):
     output: str | None
     is_error: bool
     output_artifact_id: UUID | None
+    connections: Annotated[
+        ConnectionLogRead | None,
+        Field(description="Null if the call connected to nothing, or had no network."),
+    ]
     child_execution_id: UUID | None
     child_execution_ids: list[UUID]
     wakes_at: datetime | None

@@ -13,24 +13,34 @@ from api.tasks.schemas import DryRunRead, ForecastRead, OfferRead, SpreadRead
 from definitions.tasks import TaskDefinition
 from domain import pricing, rule_problems
 from domain.agents import system_prompt_of
+from domain.network import NetworkList
 from domain.offers import Offer, offers
 from domain.permissions import KNOWN_TOOLS
 from domain.templates import render
 from domain.tool_rules import WEB_TOOLS
 from persistence.ledger.forecasts import Forecast
-from services.definitions.warnings import definition_warnings, model_warnings
+from services.definitions.warnings import (
+    definition_warnings,
+    model_warnings,
+    network_warnings,
+)
 from services.executions.dry_running import DryRunResult
 
 
 async def respond_dry_run(call: Call, _: AsyncSession, result: DryRunResult) -> Response:
     """Respond with what an execution would be."""
-    rendered = render_dry_run(result)
-    about_model = model_warnings(call.gateway.services.models, result.model)
-    return answer(rendered.model_copy(update={"warnings": [*rendered.warnings, *about_model]}))
+    services = call.gateway.services
+    operator = services.settings.network
+    rendered = render_dry_run(result, operator)
+    more = [
+        *network_warnings(result.start.work.definition, operator),
+        *model_warnings(services.models, result.model),
+    ]
+    return answer(rendered.model_copy(update={"warnings": [*rendered.warnings, *more]}))
 
 
-def render_dry_run(result: DryRunResult) -> DryRunRead:
-    """Return what an execution would be."""
+def render_dry_run(result: DryRunResult, operator: NetworkList) -> DryRunRead:
+    """Return what an execution would be; `operator` is what the server's tools may connect to."""
     start, work = result.start, result.start.work
     definition = work.definition
     if work.task_id is None or work.task_version is None:
@@ -51,6 +61,7 @@ def render_dry_run(result: DryRunResult) -> DryRunRead:
         model_is_priced=pricing.is_priced(result.model),
         permission_mode=definition.sdk_options.permission_mode,
         tools=[OfferRead.model_validate(offer) for offer in _offers(definition)],
+        network=list(definition.allowed_network.intersection(operator).texts()),
         budget_usd=budget,
         forecast=_render_forecast(result.forecast),
         warnings=list(_warnings(definition, result.forecast, budget)),

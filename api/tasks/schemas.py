@@ -126,6 +126,10 @@ class DryRunRead(Read):
     model_is_priced: bool
     permission_mode: PermissionMode
     tools: list[OfferRead]
+    network: Annotated[
+        list[str],
+        Field(description="The hosts that tools may connect to: those that the server allows."),
+    ]
     budget_usd: UsdOut | None
     forecast: ForecastRead
     warnings: Annotated[list[str], Field(description="What will probably go wrong.")]

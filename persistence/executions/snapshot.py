@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
+from domain.connections import read_connections
 from domain.errors import ErrorCode
 from domain.model_calls import Prefix, count_failures
 from domain.people import RequestKind
@@ -213,6 +214,7 @@ def _tool_call(row: ToolCallRow) -> ToolCall:
         effect=ToolEffect(row.effect),
         status=ToolCallStatus(row.status),
         process=process,
+        connections=read_connections(row.connections),
         child_execution_ids=tuple(row.child_execution_ids),
     )
 

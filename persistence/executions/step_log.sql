@@ -113,6 +113,7 @@ updated_tool_calls AS (
         child_execution_ids = t.child_execution_ids,
         output_artifact_id = t.output_artifact_id, host_id = t.host_id,
         wakes_at = t.wakes_at, remote_state = t.remote_state,
+        connections = t.connections,
         process_group = t.process_group, process_started_ticks = t.started_ticks,
         started_at = CASE WHEN t.status = 'started' THEN clock_timestamp()
             ELSE tool_calls.started_at END,
@@ -121,7 +122,7 @@ updated_tool_calls AS (
         effect text, approved_input text, reason text, output text, is_error bool,
         child_execution_id uuid, child_execution_ids uuid[],
         output_artifact_id uuid, host_id text, process_group int, started_ticks bigint,
-        wakes_at timestamptz, remote_state json, is_settled bool)
+        wakes_at timestamptz, remote_state json, connections json, is_settled bool)
     WHERE tool_calls.execution_id = execution.id AND tool_calls.turn = :turn
         AND tool_calls.id = t.id
 )

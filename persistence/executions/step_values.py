@@ -172,6 +172,7 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
         "output_artifact_id": call.output_artifact_id and str(call.output_artifact_id),
         "wakes_at": call.wakes_at and call.wakes_at.isoformat(),
         "remote_state": call.remote_state,
+        "connections": call.connections.as_json() if call.connections else None,
         "host_id": process and process.host_id,
         "process_group": process and process.process_group,
         "started_ticks": process and process.started_ticks,

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.connections import describe_connections, read_connections
 from domain.people import is_empty
 from domain.report_facts import (
     Artifact,
@@ -99,6 +100,7 @@ async def read_tool_calls(session: AsyncSession, execution_id: UUID) -> ListEnds
         call.id,
         [
             *(getattr(call, name) for name in _TOOL_CALL.split()),
+            call.connections,
             *select_start(received, "input", INPUT_CHARS),
             *select_start(call.output, "output", OUTPUT_CHARS),
             call.approved_input.is_not(None).label("was_edited"),
@@ -118,6 +120,7 @@ def _tool_call(row: Any) -> ToolCallSummary:
         **_fields(row, f"{_TOOL_CALL} was_edited message_seq started_at"),
         input=read_excerpt(row, "input") or Excerpt.of("", 0),
         output=read_excerpt(row, "output"),
+        connections=describe_connections(read_connections(row.connections)),
         duration_ms=count_ms(row.started_at, row.completed_at),
     )
 

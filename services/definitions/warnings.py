@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from definitions.tasks import TaskDefinition
+from domain.network import NetworkList
 from domain.permissions import valid_rules
 from domain.templates import unknown_expressions
 from domain.tool_rules import WEB_TOOLS
@@ -14,6 +15,12 @@ def model_warnings(models: ModelCatalog, model: str | None) -> Sequence[str]:
     """Return a sentence if the model is retired or soon will be."""
     warning = models.warn(model) if model is not None else None
     return [] if warning is None else [warning]
+
+
+def network_warnings(definition: TaskDefinition, operator: NetworkList) -> Sequence[str]:
+    """Return a sentence for each host that the operator no longer allows completely."""
+    entries = definition.allowed_network.entries
+    return [found for entry in entries if (found := operator.excess_problem(entry)) is not None]
 
 
 def definition_warnings(definition: TaskDefinition) -> Sequence[str]:

@@ -28,6 +28,7 @@ from services.definitions.json_schemas import value_problems
 from services.definitions.warnings import (
     definition_warnings,
     model_warnings,
+    network_warnings,
     placeholder_warnings,
 )
 from services.executions.access import own_task, readable_task
@@ -133,7 +134,11 @@ def _with_executor(start: Start, agent: Agent | None) -> Start:
 def _find_warnings(work: UnitOfWork, start: Start, agent: Agent | None) -> Sequence[str]:
     definition, services = start.work.definition, work.services
     model = task_rules.choose_model(definition, agent, services.settings.default_model)
-    return [*definition_warnings(definition), *model_warnings(services.models, model)]
+    return [
+        *definition_warnings(definition),
+        *network_warnings(definition, services.settings.network),
+        *model_warnings(services.models, model),
+    ]
 
 
 async def check_start(

@@ -1,10 +1,12 @@
 import json
+from dataclasses import asdict
 from decimal import Decimal
 from uuid import UUID
 
 import httpx2
 import pytest
 
+from domain.connections import NO_CONNECTIONS, Connection
 from persistence.tables.sessions import MessageRow, ModelCallRow, ReportRow, ToolCallRow
 from tests.api.world import World, execute, in_session, make_task
 
@@ -13,6 +15,12 @@ SHA = bytes(32)
 # Earlier versions stored lone surrogates, also in keys.
 BLOCKS = [{"type": "text", "text": "odd: \ud800 \0", "\udfff": 1}]
 SHOWN_BLOCKS = [{"type": "text", "text": "odd: \ufffd \0", "\ufffd": 1}]
+
+
+LOG = NO_CONNECTIONS.with_connections(
+    [Connection("a.example", 443, "allowed", address="93.184.215.14", sent_bytes=7)]
+)
+SHOWN_LOG = {"connections": [asdict(LOG.connections[0])]}
 
 
 async def store_turns(world: World, execution_id: UUID, session_id: UUID) -> None:
@@ -48,6 +56,7 @@ async def store_turns(world: World, execution_id: UUID, session_id: UUID) -> Non
                 input_sha256=SHA,
                 effect="read_only",
                 status="succeeded",
+                connections=LOG.as_json() if seq == 1 else None,
             )
             session.add_all([message, call, tool])
 
@@ -67,6 +76,7 @@ async def test_messages_and_calls_are_listed_in_order(
     assert [t["position"] for t in tools["items"]] == [1, 2]
     assert list(tools["items"][0]["input"]) == ["b", "a", "\ufffd"]
     assert tools["items"][0]["approved_input"] == {"\ufffd": "\ufffd"}
+    assert [t["connections"] for t in tools["items"]] == [LOG.as_json() | SHOWN_LOG, None]
     rest = (await client.get(tools["_links"]["next"])).json()
     assert ([t["position"] for t in rest["items"]], rest["next_cursor"]) == ([3], None)
     calls = (await client.get(f"{path}/model-calls")).json()
