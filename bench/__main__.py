@@ -15,6 +15,7 @@ from bench.cases import (
     lists,
     mcp,
     memory,
+    network,
     reports,
     schedules,
     startup,
@@ -39,6 +40,7 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "lists": lists.measure,
     "mcp": mcp.measure,
     "memory": memory.measure,
+    "network": network.measure,
     "reports": reports.measure,
     "schedules": schedules.measure,
 }
