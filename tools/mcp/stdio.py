@@ -95,9 +95,10 @@ class StdioServer:
                         yield streams
             finally:
                 self._network = None
-                await asyncio.to_thread(self._journal.unlink, missing_ok=True)
                 self._printed = _end_of(spool)
                 self._spool = None
+                if self._job.network:
+                    await asyncio.to_thread(self._journal.unlink, missing_ok=True)
 
     @asynccontextmanager
     async def _messages(self, command: HeldCommand) -> AsyncIterator[Any]:
