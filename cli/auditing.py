@@ -1,4 +1,8 @@
-"""Verifies the audit log's chain in the database itself, without the gateway."""
+"""Verifies the audit log's chain in the database itself, without the gateway.
+
+No service does this: services act for a caller whose rights they check, and an operator who has the
+database's URL may read all of it. The verification itself is the gateway's.
+"""
 
 import asyncio
 from typing import Any

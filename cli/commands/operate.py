@@ -75,6 +75,7 @@ def api() -> None:
 
 def migrate() -> None:
     """Migrate the database of PERDURE_DATABASE_URL to the newest schema."""
+    # Not a service: services need the schema that this creates.
     import asyncio
 
     from cli.configuration import load_settings
