@@ -13,7 +13,9 @@ SHOWN = 20
 """Dependents that are found at most (chosen: enough to see what to change)."""
 
 SEARCHED = 1000
-"""Tasks, and templates, that are searched, newest first (chosen: this takes some 10 ms)."""
+"""Tasks, and templates, that are searched, newest first. If none of 1,000 tasks and 1,000 templates
+of 2 KB names it, the search takes 8 ms for an agent or an MCP server, and 19 ms for a secret
+(median of 30, embedded Postgres, two busy cores, 2026-11-28)."""
 
 _DEFINITIONS = """
     (SELECT 'task' AS kind, tasks.id, tasks.name, task_versions.definition
