@@ -2,7 +2,9 @@
 
 import json
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from typing import Any
+from uuid import UUID
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -157,24 +159,28 @@ async def test_a_request_reaches_mail_and_slack(engine: Engine, mailbox: Mailbox
     assert ends["slack", 1] == ("delivered", None)
     assert "among its hosts" in (ends["slack", 2][1] or "")
     [got] = receiver.received
-    sent = json.loads(got.body)
-    assert "needs your input" in sent["text"]
-    assert "Which colour?" in json.dumps(sent["blocks"])
-    assert f"perdure inbox answer {request.id}" in json.dumps(sent["blocks"])
-    page = f"https://perdure.example.com/inbox/{request.id}"
-    assert got.body.decode().count("http") == got.body.decode().count(page) == 1
-    mail = message_from_bytes(mailbox.mails[0], policy=policy.default)
+    assert "needs your input" in json.loads(got.body)["text"]
+    require_instructions(got.body.decode(), request.id)
+    require_mail(message_from_bytes(mailbox.mails[0], policy=policy.default), request.id)
+
+
+def require_mail(mail: EmailMessage, request_id: UUID) -> None:
+    """The mail has both bodies, and both say how to answer."""
     assert (mail["To"], mail["From"]) == ("ada@example.com", "Perdure <p@example.com>")
     assert "needs your input" in str(mail["Subject"])
-    plain = mail.get_body(("plain",))
-    html = mail.get_body(("html",))
-    assert plain is not None
-    assert html is not None
-    assert "Which colour?" in plain.get_content()
-    for body in (plain.get_content(), html.get_content()):
-        assert f"perdure inbox answer {request.id}" in body
-        assert body.count("http") == body.count(page) == 1
-        assert "href" not in body
+    for kind in ("plain", "html"):
+        body = mail.get_body((kind,))
+        assert body is not None
+        require_instructions(body.get_content(), request_id)
+        assert "href" not in body.get_content()
+
+
+def require_instructions(text: str, request_id: UUID) -> None:
+    """The question, the command that answers it, and the page of the request as the only link."""
+    page = f"https://perdure.example.com/inbox/{request_id}"
+    assert "Which colour?" in text
+    assert f"perdure inbox answer {request_id}" in text
+    assert text.count("http") == text.count(page) == 1
 
 
 async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:
