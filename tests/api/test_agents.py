@@ -176,7 +176,7 @@ FILE = """\
 ---
 name: Code Poet
 description: Use this agent for verse about code
-tools: Read, Grep, Bash(git:*), WebFetch, mcp__github__search
+tools: Read, Grep, Bash(git:*), NotebookEdit, mcp__github__search
 model: sonnet
 color: purple
 ---
@@ -201,7 +201,7 @@ async def test_an_agents_file_is_translated(client: Client) -> None:
         "mcp__github__search",
     ]
     assert agent["system_prompt"] == "You write verse.\n\nFour lines at most."
-    assert agent["ignored"] == ["color", "tools: WebFetch"]
+    assert agent["ignored"] == ["color", "tools: NotebookEdit"]
     again = await client.post("/api/v1/agents/import", json={"markdown": FILE})
     assert again.json()["code"] == "duplicate_name"
     changed = FILE.replace("Four", "Two")

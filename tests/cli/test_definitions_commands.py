@@ -16,7 +16,7 @@ from tests.cli.conftest import Command
 FILE = """\
 ---
 name: Code Poet
-tools: Read, WebFetch
+tools: Read, NotebookEdit
 color: red
 ---
 You write verse.
@@ -38,7 +38,7 @@ async def test_an_agents_file_is_imported_again_and_again(perdure: Command, tmp_
     made = await perdure("agents", "import", str(file))
     assert made.returncode == 0, made.output
     assert "code-poet" in made.output
-    assert "color, tools: WebFetch" in made.output
+    assert "color, tools: NotebookEdit" in made.output
     assert (await perdure("agents", "import", str(file))).returncode != 0
     file.write_text(FILE.replace("verse", "prose"))
     assert (await perdure("agents", "import", "--replace", str(file))).returncode == 0
