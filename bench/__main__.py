@@ -16,6 +16,7 @@ from bench.cases import (
     mcp,
     memory,
     network,
+    plans,
     reports,
     schedules,
     startup,
@@ -41,6 +42,7 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "mcp": mcp.measure,
     "memory": memory.measure,
     "network": network.measure,
+    "plans": plans.measure,
     "reports": reports.measure,
     "schedules": schedules.measure,
 }

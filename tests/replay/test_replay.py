@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHandle, WorkflowHistory
@@ -21,10 +22,14 @@ from services.executions.inputs import WorkBody
 from services.external_work import claims
 from services.external_work import reports as reports_of_workers
 from services.external_work.inputs import ClaimBody, CompleteBody
-from tests.engine.driver import Engine, Run, use
+from services.plans import plans
+from services.plans import starting as starting_plans
+from services.plans.inputs import PlanCreate
+from tests.engine.driver import Engine, Run, script, use
 from tests.engine.scheduling import Scheduled
 from tests.waiting import eventually
 from workflows.execution import TaskExecution
+from workflows.plan import Plan
 
 HISTORIES = Path(__file__).parent / "histories"
 ROOT = Path(__file__).parents[2]
@@ -138,6 +143,42 @@ async def is_done_by_a_worker(engine: Engine) -> Run:
     return run
 
 
+async def start_plan(engine: Engine, *steps: dict[str, Any], **fields: Any) -> Run:
+    """Store a plan and start it; the run of the plan."""
+    async with engine.transaction() as work:
+        body = PlanCreate.model_validate({"title": "p", "steps": steps, **fields})
+        plan = await plans.create_plan(work, body)
+    async with engine.transaction() as work:
+        started = await starting_plans.start_plan(work, plan.id)
+    assert started.run is not None
+    return engine.run(started.run.id)
+
+
+def step(key: str, *depends_on: str) -> dict[str, Any]:
+    return {"key": key, "prompt": script({"text": "done"}), "depends_on": depends_on}
+
+
+async def runs_a_plan(engine: Engine) -> Run:
+    run = await start_plan(engine, step("a"), step("b", "a"), step("c", "a"), step("d", "b", "c"))
+    assert (await run.wait_for_end()).status == "completed"
+    return run
+
+
+async def runs_an_approved_plan(engine: Engine) -> Run:
+    run = await start_plan(engine, step("a"), approval_required=True)
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_for_end()
+    return run
+
+
+async def cancels_a_plan(engine: Engine) -> Run:
+    run = await start_plan(engine, step("a"), approval_required=True)
+    await run.wait_for_request()
+    await run.cancel("enough")
+    await run.wait_for_end()
+    return run
+
+
 BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
     behaviour.__name__: behaviour
     for behaviour in (
@@ -153,6 +194,9 @@ BEHAVIOURS: dict[str, Callable[[Engine], Awaitable[Run]]] = {
         skips_a_scheduled_run,
         is_paused,
         is_done_by_a_worker,
+        runs_a_plan,
+        runs_an_approved_plan,
+        cancels_a_plan,
     )
 }
 
@@ -175,7 +219,7 @@ def anonymise(history: str) -> str:
 async def replay(history: str, workflow_id: str) -> None:
     """Replay a history; raises if the code does not match it."""
     replayer = Replayer(
-        workflows=[TaskExecution],
+        workflows=[TaskExecution, Plan],
         workflow_runner=SandboxedRunner(),
         data_converter=pydantic_data_converter,
     )
@@ -224,3 +268,16 @@ async def test_runs_of_a_continued_workflow_replay(
 
         if request.config.getoption("--record-histories"):
             save(behaviour, history)
+
+
+async def test_a_plan_that_continues_as_new_starts_each_step_once(
+    short_lived_engine: Engine,
+) -> None:
+    chain = [step("s0"), *(step(f"s{n}", f"s{n - 1}") for n in range(1, 8))]
+    run = await start_plan(short_lived_engine, *chain)
+    assert (await run.wait_for_end()).status == "completed"
+    query = f'WorkflowId = "execution-{run.id}"'
+    found = [w async for w in short_lived_engine.client.list_workflows(query)]
+    assert len(found) > 1
+    for child in await run.children():
+        assert (await child.event_types()).count("execution.started") == 1
