@@ -96,7 +96,7 @@ async def find_public_addresses(
 ) -> Sequence[str]:
     """Implement `FindAddresses`: public addresses, and those that are exempted."""
     url = checked_url(str(url), exemptions)
-    addresses = await resolve(host := _host(url), _port(url))
+    addresses = await resolve(host := _host(url), port_of(url))
     permitted = [a for a in addresses if exemptions.permit(host, a)]
     if not permitted:
         raise AddressRefusedError(_refusal(host))
@@ -109,10 +109,11 @@ async def find_listed_addresses(
     """Implement `FindAddresses` for tools: what the network of the execution allows."""
     if url.scheme not in {"http", "https"} or not url.host:
         raise AddressRefusedError("The URL must start with https:// or http://.")
-    return await guard.pin(_host(url), _port(url), allowed)
+    return await guard.pin(_host(url), port_of(url), allowed)
 
 
-def _port(url: httpx2.URL) -> int:
+def port_of(url: httpx2.URL) -> int:
+    """Return the port of a URL, or that of its scheme."""
     return url.port or (443 if url.scheme == "https" else 80)
 
 
@@ -166,7 +167,9 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def open_client(transport: GuardedTransport, headers: Mapping[str, str]) -> httpx2.AsyncClient:
+def open_client(
+    transport: httpx2.AsyncBaseTransport, headers: Mapping[str, str]
+) -> httpx2.AsyncClient:
     """Return a client that sends each request exactly as it is given, to checked addresses."""
     return httpx2.AsyncClient(
         transport=transport,

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx2
 
+from domain.connections import Connection
 from domain.network import NetworkList
 
 OpenSecret = Callable[[UUID, str, str, str], Awaitable[str]]
@@ -41,6 +42,6 @@ class WebClient(Protocol):
 class WebAccess:
     """How the tools of a worker reach the web."""
 
-    connect: Callable[[NetworkList], WebClient]
-    """Returns a client for the hosts of a list."""
+    connect: Callable[[NetworkList, Callable[[Connection], None]], WebClient]
+    """Returns a client for the hosts of a list, which passes each connection on when it ends."""
     open_secret: OpenSecret

@@ -4,15 +4,16 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http import HTTPStatus
 
 import httpx2
 
+from domain.connections import NO_CONNECTIONS, Connection
 from domain.errors import AddressRefusedError, OutboundError, SecretUnusableError, ToolInputError
 from domain.secrets import reference_in
-from domain.tool_calls import ToolInvocation
+from domain.tool_calls import ToolInvocation, ToolOutcome
 from domain.web_urls import WebUrl, WebUrlError
 from tools.web.access import WebAccess, WebClient
 from tools.web.redirects import MAX_REDIRECTS, WebRequest, redirected
@@ -63,8 +64,18 @@ class Exchange:
     """Awaited once, when all is checked that can be checked without a connection."""
     secrets: list[str] = field(default_factory=list)
     """The values of secrets that were sent."""
+    connections: list[Connection] = field(default_factory=list)
     _unsafe_status: int | None = None
     """How the server answered a request that may have changed something."""
+
+    async def recorded(self, running: Awaitable[ToolOutcome]) -> ToolOutcome:
+        """Return the outcome of a call with its connections. A mistake is an outcome, too."""
+        try:
+            outcome = await running
+        except ToolInputError as error:
+            outcome = ToolOutcome(error.detail, is_error=True)
+        log = NO_CONNECTIONS.with_connections(self.connections)
+        return replace(outcome, connections=log)
 
     @asynccontextmanager
     async def send(self, request: WebRequest) -> AsyncIterator[Arrived]:
@@ -73,7 +84,7 @@ class Exchange:
         Raises:
             ToolInputError: the request is refused or fails, with what the model can do.
         """
-        client = self.access.connect(self.invocation.network)
+        client = self.access.connect(self.invocation.network, self.connections.append)
         deadline = time.monotonic() + self.seconds
         for redirects in range(MAX_REDIRECTS + 1):
             headers = await self._prepare(request)

@@ -45,13 +45,17 @@ class WebFetch:
         self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
     ) -> ToolOutcome:
         """Fetch a page and return a part of its text."""
-        request = WebRequest("GET", parse_url(invocation.input["url"]), {"Accept": _ACCEPTED})
         exchange = Exchange(self._access, invocation, _SECONDS)
+        return await exchange.recorded(self._fetch(workspace, exchange))
+
+    async def _fetch(self, workspace: Workspace, exchange: Exchange) -> ToolOutcome:
+        tool_input = exchange.invocation.input
+        request = WebRequest("GET", parse_url(tool_input["url"]), {"Accept": _ACCEPTED})
         async with exchange.send(request) as arrived:
             if not _is_text(arrived.media_type):
                 return await self._save(workspace, arrived)
             content, is_cut = await self._read(arrived)
-        return await self._show(arrived, content, invocation.input.get("offset", 0), is_cut=is_cut)
+        return await self._show(arrived, content, tool_input.get("offset", 0), is_cut=is_cut)
 
     async def _read(self, arrived: Arrived) -> tuple[bytes, bool]:
         """Read a text up to the limit."""

@@ -51,9 +51,12 @@ class HttpRequests:
             tool_input.get("timeout_seconds", _SECONDS),
             before_sending=None if effect is ToolEffect.READ_ONLY else record_start,
         )
+        return await exchange.recorded(self._send(workspace, exchange))
+
+    async def _send(self, workspace: Workspace, exchange: Exchange) -> ToolOutcome:
         most, secrets = self._most(workspace), exchange.secrets
         with Spool(workspace.private, most) as spool:
-            async with exchange.send(_request(tool_input)) as arrived:
+            async with exchange.send(_request(exchange.invocation.input)) as arrived:
                 is_cut = await spool_body(arrived.response, spool, most, secrets)
             mask = SecretMask(secrets)
             return await asyncio.to_thread(self._outcome, arrived, spool, mask, is_cut=is_cut)

@@ -234,3 +234,42 @@ async def test_a_request_that_can_not_be_sent_is_refused(
 ) -> None:
     assert expected in await web.calls().refusal("http_request", url=web.url(), **given)
     assert web.receiver.received == []
+
+
+async def test_each_connection_is_recorded(web: Web) -> None:
+    port = web.receiver.port
+    web.receiver.replies = [
+        answer(303, Location=web.url("api.example", "/b")),
+        answer(200, b"x" * 1000),
+        answer(302, Location=web.url("other.example")),
+    ]
+    calls = web.calls()
+    outcome = await calls("http_request", url=web.url(), method="POST", body="x" * 500)
+    log = outcome.connections
+    first, second = log.connections
+    assert (first.host, first.port, first.verdict) == ("site.example", port, "allowed")
+    assert (second.host, second.address) == ("api.example", "127.0.0.1")
+    assert 500 < first.sent_bytes < 1000 > second.sent_bytes > 0
+    assert second.received_bytes > 1000 > first.received_bytes > 0
+    assert (log.total, log.received_bytes) == (2, first.received_bytes + second.received_bytes)
+    log = (await calls("web_fetch", url=web.url())).connections
+    refused = log.connections[1]
+    assert (refused.host, refused.verdict, refused.received_bytes) == (
+        "other.example",
+        "refused",
+        0,
+    )
+    assert refused.reason is not None
+    assert "is not in the network list" in refused.reason
+    assert (log.total, log.refused) == (2, 1)
+
+
+async def test_a_failed_connection_is_recorded(web: Web) -> None:
+    web.names["site.example"] = ("127.0.0.2",)
+    calls = web.calls(operator=[f"*:{web.receiver.port}", f"127.0.0.2:{web.receiver.port}"])
+    outcome = await calls("http_request", url=web.url())
+    [connection] = outcome.connections.connections
+    assert (connection.verdict, connection.reason) == (
+        "failed",
+        "No response arrived (ConnectError).",
+    )
