@@ -20,6 +20,8 @@ from domain.network import NetworkList
 from runtime.egress.namespace_sockets import receive_message, send_message
 from runtime.network import OwnEndpoint
 
+_MODULE = "runtime.egress.process"
+
 _IDLE_SECONDS = 60.0
 """After this time without sandboxes the process ends: it uses 30 MB."""
 
@@ -152,7 +154,7 @@ class _ProxyProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "runtime.egress.process"),
+                *(sys.executable, "-P", "-m", _MODULE),
                 stdin=theirs.fileno(),
                 env={},
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from domain.network import NetworkList
+from runtime.egress import client
 from runtime.network import NetworkGuard, OwnEndpoint
 from runtime.web import WebConnections
 from tests.tools.conftest import HOST, SessionCalls
@@ -22,20 +23,25 @@ async def traps() -> AsyncIterator[Traps]:
 
 
 @pytest.fixture
-def calls(traps: Traps, tmp_path: Path) -> SessionCalls:
+async def calls(
+    traps: Traps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SessionCalls]:
     """Calls with the network of the table, on a server that allows every name."""
+    monkeypatch.setattr(client, "_MODULE", "tests.tools.hostile.proxy_process")
     ports = (traps.allowed_port, traps.own_port)
-    operator = [f"{host}:{port}" for host in ("*", ALLOWED_ADDRESS) for port in ports]
-    guard = NetworkGuard(
-        NetworkList.parse(operator),
-        [OwnEndpoint(ALLOWED_ADDRESS, traps.own_port)],
-        resolve=traps.resolve,
-    )
+    operator = NetworkList.parse(f"{h}:{port}" for h in ("*", ALLOWED_ADDRESS) for port in ports)
+    own = [OwnEndpoint(ALLOWED_ADDRESS, traps.own_port)]
+    guard = NetworkGuard(operator, own, resolve=traps.resolve)
 
     async def open_secret(*_: object) -> str:
         return "value"
 
-    access = WebAccess(WebConnections(guard).connect, open_secret)
-    toolbox = Toolbox(tmp_path / "workspaces", host_id=HOST, web=access)
-    network = NetworkList.parse(map(traps.fill, table.ALLOWED))
-    return SessionCalls(toolbox, network=network)
+    proxy = client.EgressProxy(operator, own)
+    toolbox = Toolbox(
+        tmp_path / "workspaces",
+        host_id=HOST,
+        web=WebAccess(WebConnections(guard).connect, open_secret),
+        network=proxy,
+    )
+    yield SessionCalls(toolbox, network=NetworkList.parse(map(traps.fill, table.ALLOWED)))
+    await proxy.close()
