@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import Any
 
 from domain.addresses import MAX_URL_LENGTH
-from domain.network import NetworkList, describe_network
+from domain.network import NetworkList, describe_hosts, describe_network
 from domain.tool_calls import ToolEffect, ToolSpec
+from domain.tool_rules import WEB_TOOLS
 from domain.web_calls import HTTP_REQUEST, MAX_HEADERS, METHODS, WEB_FETCH
 
 MAX_TIMEOUT_SECONDS = 600
@@ -226,7 +227,9 @@ BUILTIN_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
 
 
 def with_network(spec: ToolSpec, network: NetworkList) -> ToolSpec:
-    """Return the tool as it is described to a model whose commands have network."""
+    """Return the tool as it is described to a model whose tools have network."""
+    if network and spec.name in WEB_TOOLS:
+        return replace(spec, description=f"{spec.description} {describe_hosts(network)}.")
     if spec.name != BASH or not network:
         return spec
     description = spec.description.replace(

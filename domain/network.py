@@ -305,11 +305,16 @@ def address_problem(host: str, address: Address, port: int, operator: NetworkLis
     )
 
 
+def describe_hosts(network: NetworkList) -> str:
+    """What a tool can connect to, for the model, as a sentence without its end."""
+    return f"It can connect only to {', '.join(network.texts())} (without a port: 80 and 443)"
+
+
 def describe_network(network: NetworkList) -> str:
     """What a command can reach, as a sentence for the model."""
     if not network:
         return "There is no network."
     return (
-        f"It can connect only to {', '.join(network.texts())} (without a port: 80 and 443), "
-        "through the HTTP proxy in its environment, which curl, git, pip and ssh use by themselves."
+        f"{describe_hosts(network)}, through the HTTP proxy in its environment, which curl, git, "
+        "pip and ssh use by themselves."
     )

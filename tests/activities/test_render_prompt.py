@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from activities.render_prompt import AgentPart, build_prefix
 from agent_library.built_in import built_in_agents
+from definitions.tasks import NetworkPolicy, TaskDefinition
+from domain.network import NetworkList
 from persistence.db.database import Database
 from persistence.identity import users
 from persistence.tables.definitions import AgentRow
@@ -65,3 +68,21 @@ async def test_the_tasks_own_model_is_used(database: Database) -> None:
 async def test_a_built_in_agent_needs_no_row(database: Database) -> None:
     [block] = (await prefix(database, "reviewer"))["system"]
     assert block["text"] == built_in_agents()["reviewer"].system_prompt
+
+
+@pytest.mark.parametrize(("operator", "offered"), [(["api.example"], True), (["other"], False)])
+def test_tools_for_the_web_need_a_network_and_name_its_hosts(
+    *, operator: list[str], offered: bool
+) -> None:
+    definition = TaskDefinition(
+        prompt_template="x",
+        allowed_tools=("web_fetch", "read_file"),
+        network=NetworkPolicy(allow=("api.example", "docs.example")),
+    )
+    network = NetworkList.parse(operator)
+    stored = build_prefix(definition, AgentPart(), default_model="m", network=network)
+    tools = {tool["name"]: tool["description"] for tool in json.loads(stored)["tools"]}
+    assert ("web_fetch" in tools) is offered
+    assert "read_file" in tools
+    if offered:
+        assert "It can connect only to api.example (" in tools["web_fetch"]

@@ -56,6 +56,11 @@ async def test_a_secret_reaches_its_host_and_is_stored_nowhere(
             assert (sent.effect, sent.status) == ("external", "succeeded")
             assert "********" in (sent.output or "")
             assert (refused.effect, refused.status) == ("read_only", "failed")
+            [connection] = (sent.connections or {})["connections"]
+            assert (connection["host"], connection["port"]) == ("127.0.0.1", receiver.port)
+            assert connection["received_bytes"] > 100_000
+            [connection] = (refused.connections or {})["connections"]
+            assert (connection["port"], connection["verdict"]) == (inside.port, "refused")
             assert CANARY not in str(await run.history())
             assert await tables_with(engine, CANARY) == []
     assert receiver.received[0].headers["authorization"] == f"Bearer {CANARY}"
