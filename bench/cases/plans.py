@@ -24,7 +24,7 @@ LARGE_BATCHES = 10
 NEEDED = 10
 """Dependencies of a step: all of the batch before in the smaller plan."""
 
-IN_FLIGHT = 100
+IN_FLIGHT = 20
 ENDED_SECONDS = 600.0
 ANSWER = "```script\n- text: That is all there is.\n```"
 """One model call: a step without an agent has no tools."""
