@@ -47,9 +47,10 @@ async def make_task(stack: Stack, *turns: Turn) -> str:
 async def answer(
     terminal: Terminal, number: int, question: str, is_answered: Callable[[], bool]
 ) -> None:
-    """Choose an answer; again if it was lost in an outage, after which the question is shown again.
+    """Choose an answer; again if the question is shown again, under the same key.
 
-    Then the same question is still open, under the same key.
+    Claude Code does not repeat an answer that it sent while the gateway was unavailable. What the
+    gateway has acknowledged is never lost (`test_acknowledged_answers.py`).
     """
 
     async def is_known() -> bool:
