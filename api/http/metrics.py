@@ -14,6 +14,13 @@ SECONDS = Histogram(
 STREAMS = Gauge("perdure_event_streams", "Open event streams.")
 WAITS = Gauge("perdure_waits", "Requests that wait for an execution to end or to need a person.")
 
+TOOL_CALLS = Histogram(
+    "perdure_mcp_tool_seconds",
+    "Duration of calls of MCP tools. `outcome` is `ok`, `error` (the model reads why) or `failed`.",
+    ["tool", "outcome"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
+)
+
 
 def observe(method: str, route: str, status: int, seconds: float) -> None:
     """Count one request. `route` is the path template, so that ids do not create series."""

@@ -1,5 +1,6 @@
 """Answers MCP requests: which tools there are, and what they return."""
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from mcp.types import (
 )
 from mcp.types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
+from api.http import metrics
 from api.http.bodies import parse_beside
 from api.http.request_context import Call
 from api.mcp import errors, prompts, resources, tasks_extension
@@ -178,16 +180,24 @@ class _Tools:
         call = call_of(ctx)
         tool = self._find(call, params.name)
         context = ToolContext(call=call, request=ctx, tool_name=tool.name)
+        began, outcome = time.monotonic(), "failed"
         try:
-            return await _run(context, tool, params)
+            result = await _run(context, tool, params)
         except PerdureError as error:
+            outcome = "error"
             if isinstance(error, RateLimitedError):
                 await call.gateway.refusals.pause(str(call.principal.user_id))
             return errors.error_result(error)
         except MCPError:
+            outcome = "error"
             raise
         except Exception as error:  # noqa: BLE001 - reports every error
             return _report(error, context)
+        else:
+            outcome = "ok"
+            return result
+        finally:
+            metrics.TOOL_CALLS.labels(tool.name, outcome).observe(time.monotonic() - began)
 
     def _find(self, call: Call, name: str) -> AgentTool[Any, Any]:
         tool = self._catalogue.find(name)

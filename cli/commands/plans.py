@@ -57,7 +57,7 @@ def print_plan(plan: Json) -> None:
     show.print_fields({**fields, "progress": done})
     show.print_items(
         sorted(plan["steps"], key=lambda step: int(step["batch"])),
-        "batch, status, step: key, title, needs: depends_on?, cost: cost_usd, "
+        "batch, status?, step: key, title, needs: depends_on?, cost: cost_usd, "
         "error: error_code?, execution: execution_id?",
         nothing="",
     )

@@ -4,8 +4,17 @@ import json
 from typing import Any
 from uuid import UUID
 
+import pytest
+
+from domain.errors import FencedOutError
 from domain.plan_generation import MOST_CORRECTIONS
 from domain.states import ExecutionStatus
+from persistence.executions import lifecycle, queries
+from persistence.executions.fencing import RunIdentity
+from persistence.executions.lifecycle import Ended
+from persistence.tables.plans import PlanGenerationRow
+from services.caller import Caller
+from services.plans import generation
 from tests.engine.driver import Run, script
 from tests.workflows.system import System
 
@@ -58,6 +67,52 @@ async def test_the_result_is_a_draft_to_approve(system: System) -> None:
     assert (plan["approval_required"], plan["budget_usd"], plan["max_parallel"]) == (True, 3, 2)
     assert plan["batches"] == [["fetch"], ["write"]]
     assert plan["steps"][1]["agent_id"] == "documenter"
+
+
+async def newest_plan(system: System) -> str:
+    """The id of the newest plan of the user."""
+    listed = (await system.client.get("/api/v1/plans")).json()["items"]
+    newest: str = listed[0]["id"]
+    return newest
+
+
+async def end_again(system: System, run: Run, *, as_run: str | None, is_open: bool) -> Ended:
+    """Repeat the end, by this workflow run; `is_open`: as if it had not been written before."""
+    row = await run.row()
+    identity = RunIdentity(
+        workflow_id=row.workflow_id,
+        run_id=as_run or row.run_id or "",
+        segment=row.segment,
+        attempt=row.attempt,
+        last_message_seq=0,
+        is_reset=False,
+    )
+    async with system.engine.services.transaction(Caller.engine()) as work:
+        if is_open:
+            stored = await queries.lock_existing(work.session, run.id)
+            lifecycle.reopen(work.session, stored, 0, keep_outcome=True)
+            wanted = await work.session.get_one(PlanGenerationRow, run.id)
+            wanted.plan_id = None
+            await work.session.flush()
+        completed = ExecutionStatus.COMPLETED
+        return await generation.finish(work, run.id, identity, status=completed, error_code=None)
+
+
+async def test_a_repeated_end_makes_no_other_plan(system: System) -> None:
+    run = await generate(system, answer(FETCH))
+    plan, row = await read_plan(system, run), await run.row()
+    end = await end_again(system, run, as_run=None, is_open=False)
+    assert end.status == ExecutionStatus.COMPLETED
+    assert await newest_plan(system) == plan["id"]
+    assert (await run.row()).result_data == row.result_data
+
+
+async def test_an_end_that_is_rolled_back_leaves_no_plan(system: System) -> None:
+    run = await generate(system, answer(FETCH))
+    plan = await read_plan(system, run)
+    with pytest.raises(FencedOutError):
+        await end_again(system, run, as_run="another run", is_open=True)
+    assert await newest_plan(system) == plan["id"]
 
 
 async def test_the_agents_are_offered_with_their_capabilities(system: System) -> None:

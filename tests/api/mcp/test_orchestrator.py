@@ -279,6 +279,15 @@ async def test_the_state_counts_what_there_is(world: World) -> None:
     assert found["next_recommended_task"]["task_id"] == task["task_id"]
 
 
+async def test_calls_of_each_tool_are_measured(world: World, agent: Any, client: Any) -> None:
+    await plan(agent)
+    await refused(agent, "orchestrator_execute_task", task_id=str(new_id()))
+    page = (await client.get(f"{world.url}/metrics")).text
+    for tool, outcome in (("plan", "ok"), ("execute", "error")):
+        labels = f'outcome="{outcome}",tool="orchestrator_{tool}_task"'
+        assert f"perdure_mcp_tool_seconds_count{{{labels}}}" in page
+
+
 async def test_another_users_task_does_not_exist(world: World, agent: Any) -> None:
     task = await plan(agent)
     async with connect(world, user="bob", groups=GROUPS) as bob:
