@@ -101,6 +101,8 @@ def _call(call: ToolCallSummary) -> Node:
     if call.is_error and call.output:
         error = shorten(strip_terminal_codes(call.output.text), ERROR_CHARS)
         brief.append(Node("pre", text=error))
+    if call.connections:
+        brief.append(muted(f"Network: {call.connections}."))
     title = [wrap("strong", name), about, wrap("muted", took), outcome]
     return Node("fold", list(_call_details(call)), title=title, brief=brief, mark="call")
 

@@ -46,7 +46,7 @@ case $line in
   *) printf '%s\\n' "${{line#* }}" >&2; exit 1 ;;
 esac
 while IFS= read -r line <&3 && [ "$line" != $'\\r' ]; do :; done
-{{ cat <&3; kill "$$"; }} &
+{{ cat <&3; kill "$$" 2>/dev/null; }} &
 cat >&3
 """
 

@@ -9,13 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.connections import NO_CONNECTIONS, Connection
 from reports.nodes import Node, paragraph, table, wrap
 from reports.render import render
 from reports.text import parse_markdown
 from reports.writers.markdown import escape, write_blocks
 from tests.reports import examples
 from tests.reports.conftest import ReportOf
+from tests.reports.execution_builder import ExecutionBuilder
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 """Like lenient renderers, it lets raw HTML through."""
@@ -48,6 +51,25 @@ async def test_markdown_shows_the_execution(report_of: ReportOf) -> None:
     assert "| 2 | `bash` | `psql -f queries/payments.sql -v day=yesterday` | failed |" in markdown
     assert "[message 12](#message-12)" in markdown
     assert "\n### Message 12\n" in markdown
+
+
+async def test_the_transcript_names_the_hosts_of_a_call(report_of: ReportOf) -> None:
+    log = NO_CONNECTIONS.with_connections(
+        [
+            Connection("api.example", 443, "allowed", sent_bytes=1234, received_bytes=5),
+            Connection("evil.example", 80, "refused", "It is not listed."),
+        ]
+    )
+
+    async def example(session: AsyncSession) -> ExecutionBuilder:
+        builder = await examples.ordinary(session)
+        call = {"name": "bash", "input": {"command": "curl"}, "connections": log.as_json()}
+        await builder.add_tool_turn(call)
+        return builder
+
+    markdown = render(await report_of(example), "markdown").decode()
+    hosts = "api.example:443, evil.example:80 (1,234 bytes sent, 5 received, 1 refused)"
+    assert hosts in markdown.replace("\\", "")
 
 
 async def test_tables_are_complete(report_of: ReportOf) -> None:
