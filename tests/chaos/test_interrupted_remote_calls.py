@@ -30,6 +30,9 @@ KILLS, CALLS = 50, 2
 LONGEST_SECONDS = 1.5
 """Between the first call and the kill; calls take a second."""
 
+WITHIN_SECONDS = 600.0
+"""For a worker that loads the SDK and continues all executions, on a busy machine."""
+
 SOURCE = """
 import json, sys, time
 TOOL = {"name": "order", "inputSchema": {"type": "object"}}
@@ -104,7 +107,7 @@ class Work:
     async def wait_for_tasks(self) -> None:
         """Wait until the tasks that a kill interrupted have ended: five kills fail an execution."""
         for run in self.resumable - self._resumed:
-            await run.wait_for_end()
+            await run.wait_for_end(within=WITHIN_SECONDS)
         self._resumed |= self.resumable
 
     async def finish(self, kind: str) -> Counter[str]:
@@ -118,12 +121,13 @@ async def _skip(run: Run) -> str:
         lambda row: (
             ExecutionStatus(row.status).is_terminal
             or row.status == ExecutionStatus.WAITING_FOR_USER
-        )
+        ),
+        within=WITHIN_SECONDS,
     )
     is_asked = not ExecutionStatus(row.status).is_terminal
     if is_asked:
         await run.answer(await run.wait_for_request(), decision="skip")
-        row = await run.wait_for_end()
+        row = await run.wait_for_end(within=WITHIN_SECONDS)
     assert row.status == ExecutionStatus.COMPLETED, row.error_message
     return "asked" if is_asked else "completed"
 
