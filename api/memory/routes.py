@@ -84,6 +84,12 @@ class MemoryImported(BaseModel):
     existing: int
 
 
+class MemoryHistoryQuery(TimelineQuery):
+    """The page of the versions of an entry."""
+
+    owner: Subject | None = None
+
+
 class MemoryListQuery(ListQuery):
     """Filters of a list of entries. With `q`, there is one page, best matches first."""
 
@@ -200,10 +206,12 @@ async def import_memory(
 )
 async def list_memory_versions(
     call: Called,
-    address: Annotated[EntryAddress, Depends(read_address)],
-    query: Annotated[TimelineQuery, Query()],
+    namespace: Namespace,
+    key: Annotated[Key, Path()],
+    query: Annotated[MemoryHistoryQuery, Query()],
 ) -> Response:
     """List the versions of an entry, which may be deleted, oldest first."""
+    address = EntryAddress(namespace, key, query.owner)
     async with call.gateway.database.reading() as session:
         page = await entries.list_versions(session, call.caller, address, query.span())
     items = [from_row(MemoryVersionRead, row) for row in page.rows]

@@ -210,7 +210,9 @@ async def test_memory_is_each_users_own_until_it_is_granted(client: Client, othe
     body = {"namespace": "project:x", "grantee": grantee}
     grant = await client.post("/api/v1/memory-grants", json=body)
     assert grant.status_code == 201, grant.text
-    assert (await other.get(shared, params=of_alice)).json()["value"] == "alice's"
+    read = (await other.get(shared, params=of_alice)).json()
+    assert read["value"] == "alice's"
+    assert (await other.get(read["_links"]["history"])).json()["total"] == 1
     assert await keys(other, **of_alice) == ["a"]
     assert await keys(other, q="alice", **of_alice) == ["a"]
     written = await other.put(shared, json={"value": "changed"}, params=of_alice)

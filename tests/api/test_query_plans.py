@@ -51,6 +51,9 @@ VALUES: dict[str, str] = {
     "format": "html",
     "role": "user",
     "subject": "many-1",
+    "owner": "many-1",
+    "namespace_prefix": "user:many",
+    "type": "semantic",
     "limit": "20",
     "after": "0",
 }
