@@ -38,6 +38,7 @@ PROXY_HOST, PROXY_PORT = "127.0.0.1", 3128
 """Of the proxy, in the network of each sandbox: the usual port of HTTP proxies."""
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_PORT = re.compile("[0-9]{1,5}")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 """Characters that two versions of IDNA encode differently."""
@@ -146,7 +147,7 @@ def _split_port(text: str) -> tuple[str, int | None]:
 
 
 def _port(text: str, port: str) -> int:
-    if not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) <= LAST_PORT:
+    if not _PORT.fullmatch(port) or not 0 < int(port) <= LAST_PORT:
         raise NetworkEntryError(
             f"{text!r} has no valid port; write one port from 1 to 65535 in each entry."
         )

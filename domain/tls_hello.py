@@ -6,6 +6,10 @@ from dataclasses import dataclass
 MAX_HELLO_BYTES = 64 * 1024
 """Of a first message with its records; with post-quantum keys, real ones have 2,000 (chosen)."""
 
+MAX_RECORDS = 100
+"""Of a first message, which is read again whenever bytes arrive (chosen: real ones have one or
+two)."""
+
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _MAJOR_VERSION = 3
 _SERVER_NAME, _ENCRYPTED_HELLO = 0, 0xFE0D
@@ -36,29 +40,34 @@ def read_hello(data: bytes) -> ClientHello | None:
     """
     if not data or data[0] != _HANDSHAKE or data[1:2] not in (b"", bytes([_MAJOR_VERSION])):
         return None
+    message = b""
+    for fragment in _fragments(data):
+        message += fragment
+        if len(message) < _MESSAGE_HEADER:
+            continue
+        if message[0] != _CLIENT_HELLO:
+            raise ValueError("the first message of TLS is not that of a client")
+        end = _MESSAGE_HEADER + int.from_bytes(message[1:_MESSAGE_HEADER])
+        if len(message) >= end:  # what follows may be early data
+            return _read_body(message[_MESSAGE_HEADER:end])
     if len(data) > MAX_HELLO_BYTES:
         raise ValueError("the first message of TLS is too long")
-    message = b"".join(_fragments(data))
-    if len(message) < _MESSAGE_HEADER:
-        raise IncompleteHelloError
-    if message[0] != _CLIENT_HELLO:
-        raise ValueError("the first message of TLS is not that of a client")
-    length = int.from_bytes(message[1:_MESSAGE_HEADER])
-    if len(message) < _MESSAGE_HEADER + length:
-        raise IncompleteHelloError
-    return _read_body(message[_MESSAGE_HEADER : _MESSAGE_HEADER + length])
+    raise IncompleteHelloError
 
 
 def _fragments(data: bytes) -> Iterator[bytes]:
     """Yield the content of the records, as far as they have arrived."""
     position = 0
-    while len(data) - position >= _RECORD_HEADER:
+    for _ in range(MAX_RECORDS):
+        if len(data) - position < _RECORD_HEADER:
+            return
         if data[position] != _HANDSHAKE or data[position + 1] != _MAJOR_VERSION:
             raise ValueError("another record interrupts the first message of TLS")
         length = int.from_bytes(data[position + 3 : position + _RECORD_HEADER])
         position += _RECORD_HEADER
         yield data[position : position + length]
         position += length
+    raise ValueError("the first message of TLS has too many records")
 
 
 class _Fields:

@@ -1,5 +1,6 @@
 """Calls of the tool `http_request`: what a request can change, and which headers it may have."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -82,6 +83,12 @@ def request_problems(tool_input: Mapping[str, Any]) -> Iterator[str]:
     names = [name.lower() for name in headers]
     if len(set(names)) < len(names):
         yield "A header is given twice; join its values with commas."
+    if "body" in tool_input and SCHEME in tool_input["body"]:
+        yield f"Secrets are sent in headers only; remove {SCHEME} from the body."
+    if "json" in tool_input and SCHEME in json.dumps(tool_input["json"]):
+        yield f"Secrets are sent in headers only; remove {SCHEME} from the JSON."
+    if "idempotency_key" in tool_input:
+        yield from _header_problems(IDEMPOTENCY_KEY, tool_input["idempotency_key"])
     if IDEMPOTENCY_KEY in names and "idempotency_key" in tool_input:
         yield "Give the idempotency key once: as idempotency_key, or as a header."
     for name, value in headers.items():

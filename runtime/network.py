@@ -58,7 +58,7 @@ class NetworkGuard:
         """
         name = parse_host(host)
         if name is None:
-            raise AddressRefusedError(f"{host!r:.300} is not a host name or an address.")
+            raise AddressRefusedError(f"{host!a:.100} is not a host name or an address.")
         if not allowed.permits(name, port):
             raise AddressRefusedError(
                 f"{name}:{port} is not in the network list of this execution."

@@ -8,9 +8,10 @@ from functools import partial
 
 from domain.errors import OutboundError
 
-_LOOK_UPS = ThreadPoolExecutor(4, "look-up")
+_LOOK_UPS = ThreadPoolExecutor(32, "look-up")
 """Separate threads: a look-up can't be cancelled, and a user's name server may be slow. In the
-default executor, look-ups would delay model calls and files (chosen: four, as libuv has in all)."""
+default executor, look-ups would delay model calls and files (chosen: with eight of one slow call at
+a time, others still get a thread; a thread starts only when it is needed)."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a host, best first, or raises `OutboundError`."""

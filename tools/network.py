@@ -80,12 +80,12 @@ class SandboxNetwork(Protocol):
     """Opens the proxy for sandboxes."""
 
     def open(
-        self, leader: int, allowed: NetworkList, journal: Path
+        self, leader: int, allowed: NetworkList, journal: Path | None
     ) -> AbstractAsyncContextManager[OpenedNetwork]:
         """Let a sandbox connect to what is allowed, while the block lasts.
 
-        `leader` is a process of the sandbox. Each connection is appended to `journal`, one JSON
-        object per line.
+        `leader` is a process of the sandbox. The connections that are recorded are appended to
+        `journal`, one JSON object per line.
 
         Raises:
             SandboxUnavailableError: the proxy can't be opened, with the reason.

@@ -114,12 +114,11 @@ class Shell:
         Raises:
             SandboxUnavailableError: commands can't be run, with the reason.
         """
-        journal = workspace.private / "connections-probe"
         with Spool(workspace.private, SPOOL_BYTES) as spool:
             job = HeldJob(["true"], workspace.root, network=self.network_of(_PROBE_NETWORK))
             async with (
                 self.hold(job, spool, workspace, _PROBE_USER) as command,
-                self.connected(command, job, journal),
+                self.connected(command, job),
             ):
                 command.release()
                 await command.end_within(self._limits.launch_seconds)
@@ -130,7 +129,7 @@ class Shell:
 
     @asynccontextmanager
     async def connected(
-        self, command: HeldCommand, job: HeldJob, journal: Path
+        self, command: HeldCommand, job: HeldJob, journal: Path | None = None
     ) -> AsyncIterator[OpenedNetwork | None]:
         """Open the proxy for a command, if it has network, while the block lasts."""
         if self._network is None or not job.network:

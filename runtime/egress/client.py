@@ -17,7 +17,7 @@ from typing import Any
 from domain.connections import NO_CONNECTIONS, ConnectionLog, read_connections
 from domain.errors import SandboxUnavailableError
 from domain.network import NetworkList
-from runtime.egress.namespace_sockets import receive_message, send_message
+from runtime.egress.namespace_sockets import MessageSender, receive_message, send_message
 from runtime.network import OwnEndpoint
 
 _MODULE = "runtime.egress.process"
@@ -49,7 +49,7 @@ class OpenedProxy:
 
     async def _ask(self, operation: str) -> ConnectionLog:
         answer = await self._process.ask({"op": operation, "id": self._number})
-        return NO_CONNECTIONS if answer is None else read_connections(answer["log"])
+        return read_connections(answer and answer.get("log"))
 
 
 class EgressProxy:
@@ -69,12 +69,12 @@ class EgressProxy:
 
     @asynccontextmanager
     async def open(
-        self, leader: int, allowed: NetworkList, journal: Path
+        self, leader: int, allowed: NetworkList, journal: Path | None
     ) -> AsyncIterator[OpenedProxy]:
         """Let a sandbox connect to what is allowed, while the block lasts.
 
-        `leader` is a process of the sandbox, held or running. `journal` is a file to which each
-        connection is appended, one JSON object per line.
+        `leader` is a process of the sandbox, held or running. `journal` is a file to which the
+        connections that are recorded are appended, one JSON object per line.
 
         Raises:
             SandboxUnavailableError: the proxy can't be opened, with the reason.
@@ -82,7 +82,7 @@ class EgressProxy:
         self._open += 1
         try:
             process = await self._running()
-            opened = await self._open_in(process, leader, allowed, journal)
+            opened = await self._open_or_close(process, leader, allowed, journal)
             try:
                 yield opened
             finally:
@@ -98,8 +98,20 @@ class EgressProxy:
         if self._process is not None:
             await self._process.end()
 
+    async def _open_or_close(
+        self, process: "_ProxyProcess", leader: int, allowed: NetworkList, journal: Path | None
+    ) -> OpenedProxy:
+        """Open the proxy. A cancellation closes it again, because the request was sent."""
+        opening = asyncio.ensure_future(self._open_in(process, leader, allowed, journal))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(SandboxUnavailableError):
+                await (await opening).close()
+            raise
+
     async def _open_in(
-        self, process: "_ProxyProcess", leader: int, allowed: NetworkList, journal: Path
+        self, process: "_ProxyProcess", leader: int, allowed: NetworkList, journal: Path | None
     ) -> OpenedProxy:
         self._last_number += 1
         number = self._last_number
@@ -112,7 +124,7 @@ class EgressProxy:
                 "op": "open",
                 "id": number,
                 "allow": allowed.texts(),
-                "journal": str(journal),
+                "journal": journal and str(journal),
             }
             answer = await process.ask(request, namespace)
         finally:
@@ -142,6 +154,7 @@ class _ProxyProcess:
     def __init__(self, process: Process, control: socket.socket) -> None:
         self._process = process
         self._control = control
+        self._sender = MessageSender(control)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._last_request = 0
         self.has_ended = False
@@ -168,8 +181,8 @@ class _ProxyProcess:
         number = self._last_request = self._last_request + 1
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            send_message(self._control, {**request, "request": number}, descriptors)
             async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._sender.send({**request, "request": number}, descriptors)
                 return await answer
         except (OSError, TimeoutError):
             await self.end()
@@ -198,6 +211,7 @@ class _ProxyProcess:
             return
         self.has_ended = True
         asyncio.get_running_loop().remove_reader(self._control)
+        self._sender.close()
         self._control.close()
         for waiting in self._waiting.values():
             if not waiting.done():

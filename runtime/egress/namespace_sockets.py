@@ -7,6 +7,7 @@ threads.
 """
 
 import array
+import asyncio
 import ctypes
 import fcntl
 import json
@@ -22,7 +23,8 @@ _NS_GET_USERNS = 0xB701
 
 _BACKLOG = 128
 _MESSAGE_BYTES = 160 * 1024
-"""The largest message, a full record of connections, has half of it. A socket takes 208 KiB."""
+"""The largest message is a full record of connections, 128 KB: its texts are short and ASCII. A
+socket takes 208 KiB."""
 
 _MAX_DESCRIPTORS = 4
 
@@ -49,6 +51,47 @@ def receive_message(channel: socket.socket) -> tuple[object, list[int]] | None:
             usable = len(content) - len(content) % descriptors.itemsize
             descriptors.frombytes(content[:usable])
     return (json.loads(data), list(descriptors)) if data else None
+
+
+class MessageSender:
+    """Sends messages on a non-blocking socket, one after the other. They wait if it is full."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        """`channel` is closed by its owner, after this."""
+        self._channel = channel
+        self._turn = asyncio.Lock()
+        self._has_room = asyncio.Event()
+
+    async def send(self, message: object, descriptors: Sequence[int] = ()) -> None:
+        """Send one message.
+
+        Raises:
+            OSError: the socket was closed.
+        """
+        async with self._turn:
+            while True:
+                try:
+                    send_message(self._channel, message, descriptors)
+                except BlockingIOError:
+                    await self._wait_for_room()
+                else:
+                    return
+
+    async def _wait_for_room(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._has_room.clear()
+        loop.add_writer(self._channel, self._has_room.set)
+        try:
+            await self._has_room.wait()
+        finally:
+            if self._channel.fileno() >= 0:
+                loop.remove_writer(self._channel)
+
+    def close(self) -> None:
+        """Stop waiting for room, before the socket is closed."""
+        if self._channel.fileno() >= 0:
+            asyncio.get_running_loop().remove_writer(self._channel)
+        self._has_room.set()
 
 
 def start_opener(*unused: socket.socket) -> socket.socket:

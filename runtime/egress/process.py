@@ -2,7 +2,7 @@
 
 Its standard input is a socket. It receives `{"network": [...], "own": [[host, port], ...]}`, then
 requests, each with its own number, `request`, and the `id` of a sandbox: `{"op": "open", "allow":
-[...], "journal": path}` with the descriptor of a network namespace, `{"op": "take"}` and
+[...], "journal": path or null}` with the descriptor of a network namespace, `{"op": "take"}` and
 `{"op": "close"}`. It answers with `{"request", "problem"}`, or with `{"request", "log"}`, the
 connections that ended since the last answer.
 When the socket is closed, because the worker ended, it ends with all connections.
@@ -14,13 +14,19 @@ import os
 import resource
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
-from domain.connections import NO_CONNECTIONS, Connection, ConnectionLog
+from domain.connections import MAX_RECORDED, NO_CONNECTIONS, Connection, ConnectionLog
 from domain.network import NetworkList
-from runtime.egress.namespace_sockets import receive_message, send_message, start_opener
+from runtime.egress.namespace_sockets import (
+    MessageSender,
+    receive_message,
+    send_message,
+    start_opener,
+)
 from runtime.egress.proxy import SandboxProxy
 from runtime.network import NetworkGuard, OwnEndpoint
 
@@ -31,21 +37,29 @@ _MOST_FILES = 65_536
 class _Sandbox:
     """The proxy of one sandbox and what it has recorded."""
 
-    journal: IO[str]
+    journal: BinaryIO | None
     proxy: SandboxProxy | None = None
     log: ConnectionLog = field(default=NO_CONNECTIONS)
 
     def record(self, connection: Connection) -> None:
         """Count a connection; the journal keeps it if the worker ends before it asks."""
+        is_kept = len(self.log.connections) < MAX_RECORDED
         self.log = self.log.with_connections([connection])
-        if connection in self.log.connections:
-            self.journal.write(json.dumps(asdict(connection)) + "\n")
-            self.journal.flush()
+        if is_kept and self.journal is not None:
+            with suppress(OSError):  # the disk is full: the worker still gets the record
+                self.journal.write(json.dumps(asdict(connection)).encode() + b"\n")
 
     def take(self) -> dict[str, Any]:
         """Return the connections since the last time."""
         taken, self.log = self.log, NO_CONNECTIONS
         return taken.as_json()
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self.proxy is not None:
+            await self.proxy.close()
+        if self.journal is not None:
+            self.journal.close()
 
 
 class ProxyProcess:
@@ -54,6 +68,7 @@ class ProxyProcess:
     def __init__(self, control: socket.socket, opener: socket.socket, guard: NetworkGuard) -> None:
         """`opener` is the channel to the process that opens sockets."""
         self._control = control
+        self._sender = MessageSender(control)
         self._opener = opener
         self._guard = guard
         self._opening = asyncio.Lock()
@@ -85,31 +100,35 @@ class ProxyProcess:
         await ended.wait()
 
     async def _answer(self, request: Any, descriptors: list[int]) -> None:
-        number, answer = request["id"], {"request": request["request"]}
+        answer: dict[str, Any]
         if request["op"] == "open":
-            problem = await self._open(number, request, descriptors[0])
-            send_message(self._control, {**answer, "problem": problem})
-            return
-        sandbox = self._sandboxes[number]
-        if request["op"] == "close":
-            del self._sandboxes[number]
-            if sandbox.proxy is not None:
-                await sandbox.proxy.close()
-            sandbox.journal.close()
-        # The socket has room: the worker waits for each answer.
-        send_message(self._control, {**answer, "log": sandbox.take()})
+            answer = {"problem": await self._open(request, descriptors)}
+        else:
+            answer = {"log": await self._take(request)}
+        with suppress(OSError):  # the worker has ended
+            await self._sender.send({**answer, "request": request["request"]})
 
-    async def _open(self, number: int, request: Any, namespace: int) -> str | None:
+    async def _take(self, request: Any) -> dict[str, Any]:
+        sandbox = self._sandboxes[request["id"]]
+        if request["op"] == "close":
+            del self._sandboxes[request["id"]]
+            await sandbox.close()
+        return sandbox.take()
+
+    async def _open(self, request: Any, descriptors: list[int]) -> str | None:
+        if not descriptors:
+            return "too many files are open"
+        [namespace] = descriptors
         try:
             listener = await self._listen(namespace)
+            sandbox = _Sandbox(await asyncio.to_thread(_open_journal, request["journal"]))
         except OSError as error:
             return str(error)
         finally:
             os.close(namespace)
-        sandbox = _Sandbox(await asyncio.to_thread(Path(request["journal"]).open, "a"))
         allowed = NetworkList.parse(request["allow"])
         sandbox.proxy = SandboxProxy(listener, self._guard, allowed, on_connection=sandbox.record)
-        self._sandboxes[number] = sandbox
+        self._sandboxes[request["id"]] = sandbox
         return None
 
     async def _listen(self, namespace: int) -> socket.socket:
@@ -122,6 +141,11 @@ class ProxyProcess:
         if not descriptors:
             raise OSError(f"no socket in the sandbox: {answer}")
         return socket.socket(fileno=descriptors[0])
+
+
+def _open_journal(path: str | None) -> BinaryIO | None:
+    """Open a journal without a buffer: each write is in the file, or lost at once."""
+    return None if path is None else Path(path).open("ab", buffering=0)
 
 
 async def serve(control: socket.socket, opener: socket.socket) -> None:

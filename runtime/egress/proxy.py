@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from domain.addresses import literal
 from domain.connections import MAX_REASON, Connection, Verdict
 from domain.errors import AddressRefusedError, OutboundError
-from domain.network import NetworkList, parse_host
+from domain.network import MAX_HOST_CHARACTERS, NetworkList, parse_host
 from runtime.egress.relay import ByteRelay, ServerNameError
 from runtime.egress.requests import BadRequestError, ProxyRequest, bad_request, read_request
 from runtime.network import NetworkGuard
@@ -31,6 +31,11 @@ ACCEPT_PAUSE_SECONDS = 0.1
 
 MAX_OPEN = 64
 """Connections of one sandbox at a time; more wait. A browser opens six for each host (chosen)."""
+
+
+MAX_LOOK_UPS = 4
+"""Look-ups of one sandbox at a time. All sandboxes share the threads of `runtime.resolution`, and
+a name server of the sandbox's choice may be slow (chosen: an eighth of the threads)."""
 
 
 @dataclass(slots=True)
@@ -59,6 +64,7 @@ class SandboxProxy:
         self._allowed = allowed
         self._report = on_connection
         self._open = asyncio.Semaphore(MAX_OPEN)
+        self._look_ups = asyncio.Semaphore(MAX_LOOK_UPS)
         self._tasks: set[asyncio.Task[None]] = set()
         listener.setblocking(False)
         self._serving = asyncio.create_task(self._serve())
@@ -103,7 +109,8 @@ class SandboxProxy:
                 await self._connect(client, request)
 
     async def _connect(self, client: socket.socket, request: ProxyRequest) -> None:
-        target = _Target(request, parse_host(request.host) or request.host[:MAX_REASON])
+        host = parse_host(request.host) or _plain(request.host)[:MAX_HOST_CHARACTERS]
+        target = _Target(request, host)
         try:
             server = await self._dial(target)
         except AddressRefusedError as error:
@@ -111,6 +118,9 @@ class SandboxProxy:
         except (OutboundError, OSError, TimeoutError) as error:
             reason = getattr(error, "detail", None) or f"{target.host} can't be reached."
             await self._refuse(client, target, "failed", reason)
+        except asyncio.CancelledError:
+            self._report(_record(target, "failed", "The command ended before it was made."))
+            raise
         else:
             with server:
                 await self._relay(client, server, target)
@@ -124,7 +134,7 @@ class SandboxProxy:
 
     async def _dial(self, target: _Target) -> socket.socket:
         """Connect to an address that was checked; nothing is resolved after the check."""
-        async with asyncio.timeout(RESOLVE_SECONDS):
+        async with asyncio.timeout(RESOLVE_SECONDS), self._look_ups:
             addresses = await self._guard.pin(
                 target.request.host, target.request.port, self._allowed
             )
@@ -173,5 +183,10 @@ async def _answer(client: socket.socket, data: bytes) -> None:
 
 
 def _record(target: _Target, verdict: Verdict, reason: str | None) -> Connection:
-    port, text = target.request.port, reason and reason[:MAX_REASON]
+    port, text = target.request.port, reason and _plain(reason)[:MAX_REASON]
     return Connection(target.host, port, verdict, text, target.address)
+
+
+def _plain(text: str) -> str:
+    """Return a text without characters that need room in messages or affect terminals."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)

@@ -4,6 +4,7 @@ One port serves all three: a request of SOCKS starts with its version, one of HT
 """
 
 import asyncio
+import re
 import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -21,6 +22,7 @@ MAX_REASON_CHARACTERS = 200
 _SOCKS, _NO_AUTHENTICATION, _CONNECT, _RESERVED = 5, 0, 1, 0
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 _GRANTED, _FAILED, _NOT_ALLOWED, _UNSUPPORTED = 0, 1, 2, 7
+_PORT = re.compile("[0-9]{1,5}")
 _END_OF_HEAD = b"\r\n\r\n"
 _OF_THE_HOP = frozenset(
     {b"connection", b"proxy-connection", b"keep-alive", b"proxy-authorization", b"upgrade", b"host"}
@@ -132,7 +134,10 @@ def _read_http(head: bytes, rest: bytes) -> ProxyRequest:
     text = target.decode("latin-1")
     if not text.lower().startswith("http://"):
         raise BadRequestError("Use CONNECT, or a URL that starts with http://.")
-    parsed = urlsplit(text)
+    try:
+        parsed = urlsplit(text)
+    except ValueError:
+        raise BadRequestError("The URL is not valid.") from None
     if "@" in parsed.netloc:
         raise BadRequestError("The URL must not contain a user name.")
     host, port = _authority(parsed.netloc, 80)
@@ -150,7 +155,7 @@ def _authority(text: str, default_port: int | None) -> tuple[str, int]:
         host, port = text, "" if default_port is None else str(default_port)
     if not port and default_port is not None:
         port = str(default_port)
-    if not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) <= LAST_PORT:
+    if not _PORT.fullmatch(port) or not 0 < int(port) <= LAST_PORT:
         raise BadRequestError("The request must name a host and a port from 1 to 65535.")
     return host, int(port)
 

@@ -57,6 +57,19 @@ def test_a_message_in_many_records_is_read() -> None:
     assert found.server_name == "api.example.com"
 
 
+def test_early_data_may_follow_the_message() -> None:
+    found = read_hello(hello("api.example.com") + b"\x14\x03\x03\x00\x01\x01" + b"\x17" * 90_000)
+    assert found is not None
+    assert found.server_name == "api.example.com"
+
+
+def test_a_message_in_too_many_records_is_refused() -> None:
+    whole = hello("api.example.com")
+    data = b"".join(whole[:3] + b"\0\1" + bytes([byte]) for byte in whole[5:])
+    with pytest.raises(ValueError, match="too many records"):
+        read_hello(data)
+
+
 @pytest.mark.parametrize("data", [b"", b"SSH-2.0-x\r\n", b"GET / HTTP/1.1", b"\x16\x00\x00"])
 def test_other_protocols_are_none(data: bytes) -> None:
     assert read_hello(data) is None

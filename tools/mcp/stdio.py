@@ -20,7 +20,7 @@ from mcp_client.failures import find_error
 from mcp_client.http import MAX_MESSAGE_BYTES
 from tools.commands import HeldCommand
 from tools.launch import HeldJob
-from tools.network import OpenedNetwork, journal_of
+from tools.network import OpenedNetwork
 from tools.output import Spool, decoded
 from tools.shell import Shell
 from tools.workspaces import Site
@@ -68,9 +68,6 @@ class StdioServer:
             programs=programs,
             network=shell.network_of(scope.network),
         )
-        self._journal = journal_of(
-            site.workspace.private, scope.execution_id, f"server {server.key}"
-        )
         self._network: OpenedNetwork | None = None
         self._spool: Spool | None = None
         self._printed = ""
@@ -86,7 +83,7 @@ class StdioServer:
             try:
                 async with (
                     self._shell.hold(self._job, spool, self._workspace, self._user_id) as command,
-                    self._shell.connected(command, self._job, self._journal) as network,
+                    self._shell.connected(command, self._job) as network,
                 ):
                     self._network = network
                     self.identity = self._shell.identity(command)
@@ -97,8 +94,6 @@ class StdioServer:
                 self._network = None
                 self._printed = _end_of(spool)
                 self._spool = None
-                if self._job.network:
-                    await asyncio.to_thread(self._journal.unlink, missing_ok=True)
 
     @asynccontextmanager
     async def _messages(self, command: HeldCommand) -> AsyncIterator[Any]:

@@ -12,9 +12,10 @@ import pytest
 
 from domain.connections import Connection
 from domain.network import NetworkList
-from runtime.egress.proxy import SandboxProxy
+from runtime.egress.proxy import MAX_LOOK_UPS, SandboxProxy
 from runtime.network import NetworkGuard
 from tests.runtime.receiver import Receiver, answer, certificate_for, receiving
+from tests.tools.conftest import until
 
 
 @dataclass
@@ -28,8 +29,18 @@ class Proxied:
     answers: list[Sequence[str]] = field(default_factory=lambda: [["127.0.0.1"]])
     """Of the name server, one after the other; the last one repeats."""
 
+    slow: asyncio.Event | None = None
+    """The name server answers when it is set."""
+    looking_up: int = 0
+    most_look_ups: int = 0
+
     async def resolve(self, host: str, _: int) -> Sequence[str]:
         assert host.endswith("site.example")
+        self.looking_up += 1
+        self.most_look_ups = max(self.most_look_ups, self.looking_up)
+        if self.slow is not None:
+            await self.slow.wait()
+        self.looking_up -= 1
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     async def ask(self, *parts: bytes) -> bytes:
@@ -150,12 +161,25 @@ async def test_a_redirect_to_another_port_is_a_connection_of_its_own() -> None:
         b"hello\r\n\r\n",
         b"\x16\x03\x01\r\n\r\n",
         b"GET http://site.example/ HTTP/1.1\r\nX: " + b"x" * 70_000,
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        b"CONNECT site.example:" + b"4" * 5000 + b" HTTP/1.1\r\n\r\n",
+        b"CONNECT site.example:00004430000 HTTP/1.1\r\n\r\n",
     ],
 )
 async def test_requests_that_can_not_be_read_are_answered(request_: bytes) -> None:
     async with proxying() as proxied:
         assert (await proxied.ask(request_)).startswith(b"HTTP/1.1 400")
         assert not proxied.site.received
+
+
+async def test_slow_look_ups_of_one_sandbox_leave_threads_for_others() -> None:
+    async with proxying() as proxied:
+        proxied.slow = asyncio.Event()
+        asking = [asyncio.create_task(proxied.ask(proxied.head(), GET)) for _ in range(12)]
+        await until(lambda: proxied.looking_up == MAX_LOOK_UPS)
+        proxied.slow.set()
+        assert all(b"hello" in answer for answer in await asyncio.gather(*asking))
+        assert proxied.most_look_ups == MAX_LOOK_UPS
 
 
 async def test_tls_for_another_name_or_none_sends_nothing(tmp_path: Path) -> None:
