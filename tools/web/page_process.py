@@ -25,6 +25,22 @@ _HEAD_CHARACTERS = 100_000
 """Where a title is searched (chosen: heads with style sheets have some ten thousand)."""
 
 
+_TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)[^<>]*?(/?)>", re.IGNORECASE)
+_WITHOUT_END = frozenset(
+    {
+        "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param",
+        "source", "track", "wbr", "li", "p", "dt", "dd", "option", "optgroup", "thead", "tbody",
+        "tfoot", "tr", "td", "th", "colgroup", "rt", "rp",
+    }
+)  # fmt: skip
+"""Elements without an end tag, or which another element ends (HTML standard, 13.1.2.4)."""
+
+_MAX_DEPTH = 900
+"""Of elements: the library leaves out what is deeper than about 1,020 (measured, 3.21.2)."""
+
+_INVISIBLE = re.compile(r"<(script|style|template)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+
+
 class PageRequest(TypedDict):
     """What to do with a page: `limit_bytes` of text (UTF-8) from the character `offset` on."""
 
@@ -59,10 +75,29 @@ def convert(request: PageRequest, content: bytes) -> PagePart:
     if request["is_html"]:
         found = _TITLE.search(text[:_HEAD_CHARACTERS])
         title = " ".join(html.unescape(found[1]).split()) if found else ""
-        text = _markdown(text, request["base_url"])
+        is_deep = _depth(text) > _MAX_DEPTH
+        text = _plain_text(text) if is_deep else _markdown(text, request["base_url"])
     rest = text[request["offset"] :][: request["limit_bytes"]]
     part = rest.encode("utf-8", "replace")[: request["limit_bytes"]].decode("utf-8", "ignore")
     return {"text": part, "title": title, "characters": len(text)}
+
+
+def _depth(source: str) -> int:
+    """Return how deep elements are nested, at least about."""
+    depth = deepest = 0
+    for end, name, is_closed in _TAG.findall(source):
+        if is_closed or name.lower() in _WITHOUT_END:
+            continue
+        depth = max(depth - 1, 0) if end else depth + 1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _plain_text(source: str) -> str:
+    """Return the text without its format: for pages whose elements are nested too deep."""
+    text = html.unescape(_TAG.sub(" ", _INVISIBLE.sub(" ", source)))
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
 
 
 def _markdown(source: str, base_url: str) -> str:

@@ -226,6 +226,10 @@ async def test_a_cancelled_request_is_closed(web: Web) -> None:
         ({"headers": {"X": "key=secret://key"}}, "must be the whole value, or follow one word"),
         ({"body": "x"}, "A GET request has no body"),
         ({"method": "POST", "body": "x", "json": 1}, "Give either body or json"),
+        ({"method": "POST", "body": "a=secret://key"}, "remove secret:// from the body"),
+        ({"method": "POST", "json": {"a": ["secret://key"]}}, "remove secret:// from the JSON"),
+        ({"method": "POST", "idempotency_key": "a\r\nb"}, "is not visible ASCII text"),
+        ({"method": "POST", "idempotency_key": "é"}, "is not visible ASCII text"),
         ({"method": "TRACE"}, "field method"),
     ],
 )

@@ -26,6 +26,13 @@ async def test_a_page_is_markdown_with_whole_links(web: Web) -> None:
     assert got.headers["host"] == f"site.example:{web.receiver.port}"
 
 
+async def test_a_page_with_elements_nested_too_deep_is_plain_text(web: Web) -> None:
+    deep = "<div>" * 1100 + "deep &amp; <b>text</b><script>x</script>" + "</div>" * 1100
+    web.receiver.replies = [answer(**html(f"<p>before</p>\n{deep}\n<p>after</p>"))]
+    text = await web.calls().text("web_fetch", url=web.url())
+    assert text == "HTTP 200 OK\n\nbefore\ndeep & text\nafter"
+
+
 async def test_a_long_text_is_read_in_parts(web: Web) -> None:
     web.limits = ToolLimits(preview_bytes=1000)
     content = "".join(f"{n:05} ä\n" for n in range(300))
