@@ -66,8 +66,11 @@ class Tools(Protocol):
         """Run one call. A mistake of the model's is an error outcome, not an exception."""
 
     async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
-        """Return what an interrupted call connected to, as far as this host knows. Only once."""
+        """Return what an interrupted call connected to, as far as this host knows."""
         ...
+
+    async def forget_connections(self, invocation: ToolInvocation) -> None:
+        """Delete what `left_connections` returns, because it is recorded with the call."""
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running on this host."""

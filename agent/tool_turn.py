@@ -126,14 +126,23 @@ class ToolTurn:
         interrupted = [await self._with_connections(call) for call in interrupted]
         decisions = [self._decider.check_effect(call, datetime.now(UTC)) for call in interrupted]
         await self._attempt.write(self._step(decisions, new=False))
+        await self._forget_connections(interrupted)
         return self._attempt.failure
 
     async def _with_connections(self, call: ToolCall) -> ToolCall:
         """The interrupted call with what it connected to, as far as this host knows."""
-        if call.name in self._decider.pinned:
+        if not self._may_have_journal(call):
             return call
         left = await self._tools.left_connections(self._invocation(call))
-        return replace(call, connections=left) if left else call
+        return replace(call, connections=call.connections.plus(left))
+
+    async def _forget_connections(self, calls: Sequence[ToolCall]) -> None:
+        """Delete the journals of calls, once their connections are recorded."""
+        for call in filter(self._may_have_journal, calls):
+            await self._tools.forget_connections(self._invocation(call))
+
+    def _may_have_journal(self, call: ToolCall) -> bool:
+        return bool(self._state.snapshot.prefix.network) and call.name not in self._decider.pinned
 
     async def run(self) -> Stop | None:
         """Run the calls that may run now; then end the turn, or stop to wait for the others."""
@@ -295,17 +304,16 @@ class ToolTurn:
             )
             kept.append(whole)
         status = ToolCallStatus.FAILED if outcome.is_error else ToolCallStatus.SUCCEEDED
-        ended = input_requests.settle(
-            self._state.calls[call.id], status, outcome.text, is_error=outcome.is_error
-        )
+        running = self._state.calls[call.id]
         ended = replace(
-            ended,
+            input_requests.settle(running, status, outcome.text, is_error=outcome.is_error),
             output_artifact_id=whole.id if whole else None,
-            connections=outcome.connections,
+            connections=running.connections.plus(outcome.connections),
         )
         if outcome.is_changed:
             saved.append(events.tool_changed(ended))
         await self._settle([ended], kept, saved)
+        await self._forget_connections([call])
 
     async def _settle(
         self,
@@ -343,3 +351,4 @@ class ToolTurn:
                     events=[events.tool_ended(call) for call in interrupted],
                 )
             )
+            await self._forget_connections(interrupted)

@@ -56,6 +56,16 @@ class ConnectionLog:
             self.received_bytes + sum(c.received_bytes for c in new),
         )
 
+    def plus(self, later: "ConnectionLog") -> "ConnectionLog":
+        """Return the log with that of a repetition of the call."""
+        return ConnectionLog(
+            (*self.connections, *later.connections)[:MAX_RECORDED],
+            self.total + later.total,
+            self.refused + later.refused,
+            self.sent_bytes + later.sent_bytes,
+            self.received_bytes + later.received_bytes,
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return the log as it is stored."""
         return asdict(self)

@@ -6,11 +6,11 @@ the proxy because of the usual variables; ssh because of its configuration.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
-from uuid import UUID
 
 from domain.connections import NO_CONNECTIONS, Connection, ConnectionLog
 from domain.network import (
@@ -22,6 +22,7 @@ from domain.network import (
     NetworkList,
     parse_entry,
 )
+from domain.tool_calls import ToolInvocation
 
 _PROXY = f"http://{PROXY_HOST}:{PROXY_PORT}"
 
@@ -113,19 +114,26 @@ def _variables(allowed: NetworkList) -> Iterator[tuple[str, str]]:
     yield "NODE_USE_ENV_PROXY", "1"
 
 
-def journal_of(private: Path, execution_id: UUID, name: str) -> Path:
+def journal_of(private: Path, call: ToolInvocation) -> Path:
     """Return the file with the connections of a call, until they are recorded with it."""
-    digest = hashlib.sha256(f"{execution_id} {name}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{call.execution_id} {call.tool_use_id}".encode()).hexdigest()
     return private / f"connections-{digest[:32]}"
 
 
 def read_journal(journal: Path) -> ConnectionLog:
-    """Return the connections in a file, and delete it."""
+    """Return the connections in a file. A line that was not written to its end is left out."""
     try:
-        lines = journal.read_text(encoding="utf-8").splitlines()
+        lines = journal.read_bytes().splitlines()
     except FileNotFoundError:
         return NO_CONNECTIONS
-    journal.unlink(missing_ok=True)
-    return NO_CONNECTIONS.with_connections(
-        Connection(**json.loads(line)) for line in lines if line.endswith("}")
-    )
+    found: list[Connection] = []
+    for line in lines:
+        with suppress(ValueError):
+            found.append(Connection(**json.loads(line)))
+    return NO_CONNECTIONS.with_connections(found)
+
+
+def write_journal(journal: Path, connections: Iterable[Connection]) -> None:
+    """Write the connections of a call to a file, in place of what it contains."""
+    lines = (json.dumps(asdict(connection)) + "\n" for connection in connections)
+    journal.write_text("".join(lines), encoding="utf-8")

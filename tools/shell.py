@@ -66,7 +66,7 @@ class Shell:
         room = await self._disk.room(workspace)
         allowed = self.network_of(invocation.network)
         job = HeldJob(argv, workspace.root, file_bytes=room, network=allowed)
-        journal = journal_of(workspace.private, invocation.execution_id, invocation.tool_use_id)
+        journal = journal_of(workspace.private, invocation)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
         with Spool(workspace.private, self._output_bytes(workspace)) as spool:
             async with (
@@ -88,7 +88,6 @@ class Shell:
             if refused := describe_refused(connections):
                 ending = f"{refused}\n{ending}"
             outcome = await asyncio.to_thread(self._outcome, spool, ending, is_error=exit_code != 0)
-        await asyncio.to_thread(journal.unlink, missing_ok=True)
         return replace(outcome, connections=connections)
 
     async def search(

@@ -170,11 +170,14 @@ class Toolbox:
         await end_group(identity, host_id=self._host_id)
 
     async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
-        """Return what an interrupted call connected to, as far as this host knows. Only once."""
-        journal = journal_of(
-            self.workspaces.private, invocation.execution_id, invocation.tool_use_id
-        )
+        """Return what an interrupted call connected to, as far as this host knows."""
+        journal = journal_of(self.workspaces.private, invocation)
         return await asyncio.to_thread(read_journal, journal)
+
+    async def forget_connections(self, invocation: ToolInvocation) -> None:
+        """Delete what `left_connections` returns, because it is recorded with the call."""
+        journal = journal_of(self.workspaces.private, invocation)
+        await asyncio.to_thread(journal.unlink, missing_ok=True)
 
     def _can_store(self, invocation: ToolInvocation) -> bool:
         """Whether the call may store something; notes that its workspace has to be measured."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from domain.connections import NO_CONNECTIONS, Connection
 from domain.steps import ToolCallStatus
 from domain.tool_calls import ToolEffect
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
@@ -48,6 +49,23 @@ async def test_a_request_without_another_effect_is_sent_again(
     assert run.files["log"] == f"{request_.get('method', 'GET')}\n" * 2
     [call] = await run.tool_calls()
     assert (call.status, call.effect) == (ToolCallStatus.SUCCEEDED, effect)
+
+
+@pytest.mark.parametrize(
+    "request_", [{"method": "POST"}, {"method": "PUT", "idempotency_key": "k"}]
+)
+async def test_the_connections_of_an_interrupted_request_are_recorded(
+    runner: Runner, request_: dict[str, Any]
+) -> None:
+    runner.tools.left = NO_CONNECTIONS.with_connections([Connection("api.example", 443, "allowed")])
+    run = await interrupt(runner, **request_)
+    run.files["go"] = ""
+    if "idempotency_key" not in request_:
+        await run.answer(await run.wait_for_request(), decision="not_happened")
+    await run.wait_for_end()
+    [call] = await run.tool_calls()
+    assert [c.host for c in call.connections.connections] == ["api.example"]
+    assert not runner.tools.left
 
 
 async def test_a_person_decides_on_a_request_that_may_have_had_an_effect(runner: Runner) -> None:

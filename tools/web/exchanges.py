@@ -1,5 +1,6 @@
 """One call of a web tool: a request, its redirects, and the response."""
 
+import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 
 import httpx2
 
@@ -15,6 +17,7 @@ from domain.errors import AddressRefusedError, OutboundError, SecretUnusableErro
 from domain.secrets import reference_in
 from domain.tool_calls import ToolInvocation, ToolOutcome
 from domain.web_urls import WebUrl, WebUrlError
+from tools.network import write_journal
 from tools.web.access import WebAccess, WebClient
 from tools.web.redirects import MAX_REDIRECTS, WebRequest, redirected
 
@@ -22,6 +25,7 @@ NOT_SENT = "Nothing was sent."
 MAY_HAVE_HAPPENED = (
     "The request was sent, so it may have taken effect. Check that before you send it again."
 )
+INTERRUPTED = "The call was interrupted before the response had arrived."
 _FIRST_ERROR = 400
 _NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, socket.gaierror, UnicodeError)
 """Why a request was not sent: no connection, or no address."""
@@ -62,6 +66,8 @@ class Exchange:
     seconds: float
     before_sending: Callable[[], Awaitable[None]] | None = None
     """Awaited once, when all is checked that can be checked without a connection."""
+    journal: Path | None = None
+    """A file for the connections of a call that a crash interrupts."""
     secrets: list[str] = field(default_factory=list)
     """The values of secrets that were sent."""
     connections: list[Connection] = field(default_factory=list)
@@ -88,6 +94,7 @@ class Exchange:
         deadline = time.monotonic() + self.seconds
         for redirects in range(MAX_REDIRECTS + 1):
             headers = await self._prepare(request)
+            await self._note(request.url)
             async with self._streaming(client, request, headers, deadline) as response:
                 following = self._following(request, response)
                 if following is None:
@@ -111,6 +118,12 @@ class Exchange:
             await self.before_sending()
             self.before_sending = None
         return headers
+
+    async def _note(self, url: WebUrl) -> None:
+        """Write a request to the journal before it is sent."""
+        if self.journal is not None:
+            sending = Connection(url.host, url.port, "failed", INTERRUPTED)
+            await asyncio.to_thread(write_journal, self.journal, [*self.connections, sending])
 
     async def _open(self, value: str, url: WebUrl) -> str:
         reference = reference_in(value)

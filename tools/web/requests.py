@@ -12,6 +12,7 @@ from domain.web_calls import HTTP_REQUEST, IDEMPOTENCY_KEY, effect_of
 from domain.web_urls import parse_url
 from tools.file_names import choose_name, last_part, usable_media_type
 from tools.limits import ToolLimits, describe_size
+from tools.network import journal_of
 from tools.output import Spool, encoded, show
 from tools.paths import Workspace
 from tools.web.access import WebAccess
@@ -45,12 +46,10 @@ class HttpRequests:
         async def record_start() -> None:
             await on_started(None)
 
-        exchange = Exchange(
-            self._access,
-            invocation,
-            tool_input.get("timeout_seconds", _SECONDS),
-            before_sending=None if effect is ToolEffect.READ_ONLY else record_start,
-        )
+        exchange = Exchange(self._access, invocation, tool_input.get("timeout_seconds", _SECONDS))
+        if effect is not ToolEffect.READ_ONLY:
+            exchange.before_sending = record_start
+            exchange.journal = journal_of(workspace.private, invocation)
         return await exchange.recorded(self._send(workspace, exchange))
 
     async def _send(self, workspace: Workspace, exchange: Exchange) -> ToolOutcome:

@@ -46,6 +46,8 @@ class InMemoryTools:
     def __init__(self) -> None:
         self.files: defaultdict[UUID, Files] = defaultdict(dict)
         self.is_sandboxed = True
+        self.left = NO_CONNECTIONS
+        """What the calls that are interrupted connected to."""
         self._processes = itertools.count(1)
         self._killed: dict[ProcessIdentity, asyncio.Event] = {}
         self._tools: dict[str, Callable[[Files, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]]
@@ -76,9 +78,13 @@ class InMemoryTools:
         except ToolInputError as error:
             return ToolOutcome(error.detail, is_error=True)
 
+    async def forget_connections(self, invocation: ToolInvocation) -> None:
+        del invocation
+        self.left = NO_CONNECTIONS
+
     async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
         del invocation
-        return NO_CONNECTIONS
+        return self.left
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         if identity in self._killed:

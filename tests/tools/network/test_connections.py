@@ -143,6 +143,21 @@ async def test_an_interrupted_call_leaves_its_connections(connect: Connect) -> N
             await running
         left = await calls.toolbox.left_connections(invocation)
         assert [(c.host, c.verdict) for c in left.connections] == [("localhost", "allowed")]
+        assert await calls.toolbox.left_connections(invocation) == left
+        await calls.toolbox.forget_connections(invocation)
+        assert not await calls.toolbox.left_connections(invocation)
+
+
+async def test_a_finished_call_leaves_its_connections_until_they_are_recorded(
+    connect: Connect,
+) -> None:
+    async with receiving(answer(200, b"hello")) as receiver:
+        calls = connect(f"localhost:{receiver.port}")
+        invocation = calls.invocation("bash", command=f"curl -sS {url(receiver)}")
+        outcome = await calls.run(invocation)
+        assert outcome.connections
+        assert await calls.toolbox.left_connections(invocation) == outcome.connections
+        await calls.toolbox.forget_connections(invocation)
         assert not await calls.toolbox.left_connections(invocation)
 
 

@@ -277,3 +277,17 @@ async def test_a_failed_connection_is_recorded(web: Web) -> None:
         "failed",
         "No response arrived (ConnectError).",
     )
+
+
+async def test_an_interrupted_request_leaves_its_connection(web: Web) -> None:
+    calls = web.calls()
+    web.receiver.may_answer.clear()
+    invocation = calls.invocation("http_request", url=web.url(), method="POST", body="x")
+    running = asyncio.create_task(calls.run(invocation))
+    await web.receiver.arrived.wait()
+    [left] = (await calls.toolbox.left_connections(invocation)).connections
+    assert (left.host, left.port, left.verdict) == ("site.example", web.receiver.port, "failed")
+    assert "interrupted" in (left.reason or "")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
