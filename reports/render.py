@@ -8,31 +8,31 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from domain.errors import FieldProblem, InvalidInputError
 from domain.plan_facts import PlanFacts
 from domain.report_facts import Ending
 from domain.text import clean
-from reports.document import build_document
 from reports.model import ReportContent
-from reports.nodes import Document
-from reports.plan_document import build_plan_document, graph_of, plan_to_json
+
+if TYPE_CHECKING:
+    from reports.nodes import Document
 
 
-def _html(document: Document) -> bytes:
+def _html(document: "Document") -> bytes:
     from reports.writers.html import render_html  # noqa: PLC0415 - as above
 
     return render_html(document)
 
 
-def _markdown(document: Document) -> bytes:
+def _markdown(document: "Document") -> bytes:
     from reports.writers.markdown import render_markdown  # noqa: PLC0415 - as above
 
     return render_markdown(document)
 
 
-def _pdf(document: Document) -> bytes:
+def _pdf(document: "Document") -> bytes:
     from reports.writers.pdf import render_pdf  # noqa: PLC0415 - as above
 
     return render_pdf(document)
@@ -44,7 +44,7 @@ class Format:
 
     media_type: str
     suffix: str
-    write: Callable[[Document], bytes] | None
+    write: "Callable[[Document], bytes] | None"
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -93,6 +93,8 @@ def render(
     Raises:
         InvalidInputError: there is no such format.
     """
+    from reports.document import build_document  # noqa: PLC0415 - as above
+
     whole = add_ending(content, ending)
     return _write(
         format_of(report_format), whole, lambda: build_document(ReportContent.model_validate(whole))
@@ -105,18 +107,21 @@ def render_plan(plan: PlanFacts, report_format: str) -> bytes:
     Raises:
         InvalidInputError: there is no such format.
     """
+    from reports.plan_document import build_plan_document, plan_to_json  # noqa: PLC0415 - as above
+
     chosen = format_of(report_format)
     return _write(chosen, plan_to_json(plan), lambda: build_plan_document(plan))
 
 
 def draw_plan(plan: PlanFacts) -> bytes:
     """The graph of a plan as an SVG of its own, in light or dark colours."""
+    from reports.plan_document import graph_of  # noqa: PLC0415 - as above
     from reports.writers.html import render_drawing  # noqa: PLC0415 - as above
 
     return render_drawing(graph_of(plan))
 
 
-def _write(chosen: Format, content: Mapping[str, Any], build: Callable[[], Document]) -> bytes:
+def _write(chosen: Format, content: Mapping[str, Any], build: "Callable[[], Document]") -> bytes:
     """The document as a file, or the content, with the fields that this version does not know."""
     if chosen.write is None:
         return clean(json.dumps(content, ensure_ascii=False, indent=2)).encode()
