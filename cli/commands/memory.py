@@ -9,7 +9,6 @@ import typer
 
 from cli import show
 from cli.arguments import ArgumentError, AsJson, Reference, open_client, parse_json
-from cli.definitions import read_text
 from cli.resources import NOTHING, CommandGroup, Json, argument, option
 
 IMPORTED = 100
@@ -81,6 +80,8 @@ def put_entry(
     as_json: AsJson = False,
 ) -> None:
     """Write an entry as its next version."""
+    from cli.definitions import read_text
+
     text = read_text(Path(value[1:])) if value.startswith("@") else value
     content = parse_json(text, "With --value-json, VALUE is JSON") if is_json else text
     body = {"value": content, **({"memory_type": memory_type} if memory_type else {})}
@@ -139,6 +140,8 @@ def import_entries(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` printed.")],
 ) -> None:
     """Write entries from a file; those with the same content do not change."""
+    from cli.definitions import read_text
+
     items = [
         _parse_line(line, at) for at, line in enumerate(read_text(file).split("\n"), 1) if line
     ]

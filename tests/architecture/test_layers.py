@@ -1,6 +1,9 @@
 """The direction of imports, and names that say something."""
 
 import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,24 @@ def test_routes_never_import_routes() -> None:
     }
 
     assert importing == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        # Every command pays for them, and `perdure up` keeps them in memory.
+        ("cli.main", {"cli.client", "httpx2", "services", "sqlalchemy", "yaml"}),
+        # They are loaded when a report is rendered.
+        ("api.main", {"jinja2", "markdown_it", "reports.document", "typst"}),
+    ],
+)
+def test_a_process_loads_libraries_when_it_needs_them(module: str, unwanted: set[str]) -> None:
+    program = f"import json, sys, {module}; print(json.dumps(list(sys.modules)))"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert unwanted.isdisjoint(json.loads(loaded.stdout))
 
 
 def imported_names(node: ast.AST) -> list[str]:
