@@ -57,9 +57,15 @@ def _describe(body: PlanCreate) -> str:
 
 
 async def lock_plan_of(work: UnitOfWork, request: InputRequestRow) -> None:
-    """Lock the plan that a request is about, before its execution is locked."""
-    if request.kind == RequestKind.PLAN_APPROVAL:
-        await plans.find_by_execution(work.session, request.execution_id, lock=True)
+    """Lock the plan that a request is about, with all its executions.
+
+    So a step can't end while the executions of those that depend on it are created.
+    """
+    if request.kind != RequestKind.PLAN_APPROVAL:
+        return
+    row = await plans.find_by_execution(work.session, request.execution_id, lock=True)
+    if row is not None:
+        await plans.load(work.session, row, lock=True)
 
 
 async def apply_decision(
@@ -67,7 +73,8 @@ async def apply_decision(
 ) -> None:
     """Create the executions of the approved steps, with the person's changes to them.
 
-    `run` and the plan are locked. After `deny` the plan's workflow ends it.
+    The plan is locked with its executions (`lock_plan_of`). After `deny`, the plan's workflow ends
+    it.
 
     Raises:
         InvalidInputError: the changed plan is invalid.
