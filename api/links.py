@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from api.http.request_context import Call
-from domain.plans import NOT_COMPLETED
-from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
+from domain.plans import PlanAction
+from domain.states import TERMINAL, WORKER_BLOCKED
 from persistence.tables.sessions import InputRequestRow
 
 BASE = "/api/v1"
@@ -101,30 +101,24 @@ def input_request(row: InputRequestRow) -> Links:
     return links
 
 
-def plan(plan_id: UUID, execution_id: UUID | None, *, is_active: bool) -> Links:
-    """Links of a plan; `execution_id` is its newest run. Only an active plan can be cancelled."""
+def plan(plan_id: UUID, execution_id: UUID | None, action: PlanAction | None) -> Links:
+    """Links of a plan; `execution_id` is its newest run, `action` what can be done with it."""
     path = f"{BASE}/plans/{plan_id}"
     links = {"self": path, "graph": f"{path}/graph.svg", "report": f"{path}/report"}
-    if execution_id is None:
-        return {**links, "start": f"{path}/start"}
-    run = execution_path(execution_id)
-    links |= {
-        "execution": run,
-        "events": f"{run}/events",
-        "input_requests": f"{BASE}/input-requests?execution_id={execution_id}",
-    }
-    action = "cancel" if is_active else "retry"
-    return {**links, action: f"{path}/{action}"}
+    if execution_id is not None:
+        run = execution_path(execution_id)
+        links |= {
+            "execution": run,
+            "events": f"{run}/events",
+            "input_requests": f"{BASE}/input-requests?execution_id={execution_id}",
+        }
+    return {**links, action: f"{path}/{action}"} if action else links
 
 
-def plan_step(
-    plan_id: UUID, key: str, execution_id: UUID | None, status: ExecutionStatus | None
-) -> Links:
-    """Links of a step of a plan; one that has failed or was cancelled can be retried."""
-    if execution_id is None:
-        return {}
-    links = {"execution": execution_path(execution_id)}
-    if status in NOT_COMPLETED:
+def plan_step(plan_id: UUID, key: str, execution_id: UUID | None, *, can_retry: bool) -> Links:
+    """Links of a step of a plan."""
+    links = {} if execution_id is None else {"execution": execution_path(execution_id)}
+    if can_retry:
         links["retry"] = f"{BASE}/plans/{plan_id}/steps/{key}/retry"
     return links
 

@@ -211,6 +211,24 @@ def count_progress(statuses: Sequence[ExecutionStatus | None]) -> PlanProgress:
     return PlanProgress(total, completed, failed, cancelled, active, waiting)
 
 
+PlanAction = Literal["start", "cancel", "retry"]
+
+
+def find_action(
+    statuses: Sequence[ExecutionStatus | None], *, is_active: bool, approval_required: bool
+) -> PlanAction | None:
+    """What a client can do next with a plan; `statuses` are those of its steps, as above."""
+    if is_active:
+        return "cancel"
+    if not any(statuses):
+        return "start"
+    is_unapproved = approval_required and None in statuses
+    if is_unapproved or any(status and not status.is_terminal for status in statuses):
+        return None
+    is_completed = all(status is ExecutionStatus.COMPLETED for status in statuses)
+    return None if is_completed else "retry"
+
+
 @dataclass(frozen=True, slots=True)
 class StepState:
     """A step of a plan that runs, with the state of its execution, if it has one yet.

@@ -1,6 +1,6 @@
 """Plans as clients read them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal
@@ -12,11 +12,12 @@ from api import links
 from api.http.paging import ListQuery, split_values
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
-from domain.plans import PlanGraph, PlanProgress, count_progress
+from domain.plans import PlanGraph, count_progress, find_action
 from domain.states import ExecutionStatus
 from persistence.plans.plans import ExecutionState, ListedPlan, LoadedPlan
 from persistence.tables.plans import PlanRow, PlanStepRow
 from services.field_types import UsdOut
+from services.plans.retrying import find_retryable
 
 PlanStatus = Literal["draft"] | ExecutionStatus
 
@@ -107,14 +108,17 @@ def render_plan(_: Call, plan: LoadedPlan) -> PlanRead:
         for step, state in zip(plan.steps, states, strict=True)
         if state and state.seconds is not None and state.status is ExecutionStatus.COMPLETED
     }
-    progress = count_progress([None if state is None else state.status for state in states])
+    statuses = [None if state is None else state.status for state in states]
+    retryable = find_retryable(plan)
     return from_row(
         PlanRead,
         plan.row,
-        **_summary_of(plan.row, plan.run, progress),
+        **_summary_of(plan.row, plan.run, statuses),
         cost_usd=plan.cost_usd,
         steps=[
-            _render_step(plan, step, state, graph.batch_of[step.key])
+            _render_step(
+                plan, step, state, graph.batch_of[step.key], can_retry=step.key in retryable
+            )
             for step, state in zip(plan.steps, states, strict=True)
         ],
         batches=[list(batch) for batch in graph.batches],
@@ -125,18 +129,20 @@ def render_plan(_: Call, plan: LoadedPlan) -> PlanRead:
 
 def render_summary(_: Call, listed: ListedPlan) -> PlanSummaryRead:
     """Return a plan for a list."""
-    values = _summary_of(listed.row, listed.run, count_progress(listed.statuses))
+    values = _summary_of(listed.row, listed.run, listed.statuses)
     return from_row(PlanSummaryRead, listed.row, **values)
 
 
 def _summary_of(
-    row: PlanRow, run: ExecutionState | None, progress: PlanProgress
+    row: PlanRow, run: ExecutionState | None, statuses: Sequence[ExecutionStatus | None]
 ) -> Mapping[str, object]:
+    progress = count_progress(statuses)
     is_active = run is not None and not run.status.is_terminal
+    action = find_action(statuses, is_active=is_active, approval_required=row.approval_required)
     return {
         "status": "draft" if run is None else run.status,
         "progress": ProgressRead(**asdict(progress), percent=progress.percent),
-        "links": links.plan(row.id, row.execution_id, is_active=is_active),
+        "links": links.plan(row.id, row.execution_id, action),
         **{
             field: getattr(run, field, None)
             for field in (
@@ -147,17 +153,21 @@ def _summary_of(
 
 
 def _render_step(
-    plan: LoadedPlan, step: PlanStepRow, state: ExecutionState | None, batch: int
+    plan: LoadedPlan,
+    step: PlanStepRow,
+    state: ExecutionState | None,
+    batch: int,
+    *,
+    can_retry: bool,
 ) -> PlanStepRead:
-    status = None if state is None else state.status
     return from_row(
         PlanStepRead,
         step,
         batch=batch,
         executor=state.executor if state else step.executor,
-        status=status,
+        status=None if state is None else state.status,
         cost_usd=state.cost_usd if state else 0,
-        links=links.plan_step(plan.id, step.key, step.execution_id, status),
+        links=links.plan_step(plan.id, step.key, step.execution_id, can_retry=can_retry),
         **{
             field: getattr(state, field, None)
             for field in (

@@ -30,12 +30,15 @@ async def retry_plan(work: UnitOfWork, plan_id: UUID, key: str | None = None) ->
     """
     plan = await lock_plan(work, plan_id)
     failed = _find_failed(plan)
+    if obstacle := _find_obstacle(plan):
+        raise ConflictError(obstacle)
     if key is None:
         chosen = failed
     else:
         _require_retryable(plan, key, failed)
         chosen = frozenset({key})
-    _require_retries(plan, chosen)
+    if not chosen:
+        raise ConflictError("No step of this plan has failed or was cancelled.")
     body = read_body(plan)
     checked = await check_plan(work, body, owner_id=plan.user_id)
     recreated = _find_recreated(checked.graph, chosen, failed)
@@ -58,6 +61,15 @@ def _find_failed(plan: LoadedPlan) -> frozenset[str]:
     )
 
 
+def find_retryable(plan: LoadedPlan) -> frozenset[str]:
+    """The steps that `retry_plan` takes now."""
+    if _find_obstacle(plan):
+        return frozenset()
+    failed = _find_failed(plan)
+    steps = [step for step in plan.steps if step.key in failed]
+    return frozenset(step.key for step in steps if failed.isdisjoint(step.depends_on))
+
+
 def _require_retryable(plan: LoadedPlan, key: str, failed: Collection[str]) -> None:
     step = next((step for step in plan.steps if step.key == key), None)
     if step is None:
@@ -71,19 +83,21 @@ def _require_retryable(plan: LoadedPlan, key: str, failed: Collection[str]) -> N
         raise ConflictError(f"This step depends on {needed[0]!r}, which failed; retry that step.")
 
 
-def _require_retries(plan: LoadedPlan, chosen: Collection[str]) -> None:
-    if plan.run is None or not any(step.execution_id for step in plan.steps):
-        raise ConflictError(f"No step has run; start the plan with POST /plans/{plan.id}/start.")
-    if not chosen:
-        raise ConflictError("No step of this plan has failed or was cancelled.")
+def _find_obstacle(plan: LoadedPlan) -> str | None:
+    """Why no step of the plan can be retried now."""
+    states = [plan.state_of(step) for step in plan.steps]
+    if plan.run is None or not any(states):
+        return f"No step has run; start the plan with POST /plans/{plan.id}/start."
     if plan.is_active and plan.run.cancel_requested_at is not None:
-        raise ConflictError("The plan is being cancelled; retry it when it has ended.")
-    if plan.row.approval_required and any(step.execution_id is None for step in plan.steps):
-        raise ConflictError("Some steps are not approved; answer the request or start a new plan.")
-    for step in plan.steps:
-        state = plan.state_of(step)
-        if not plan.is_active and state is not None and not state.status.is_terminal:
-            raise ConflictError(f"Step {step.key!r} is still stopping; try again in a moment.")
+        return "The plan is being cancelled; retry it when it has ended."
+    if plan.row.approval_required and None in states:
+        return "Some steps are not approved; answer the request or start a new plan."
+    if plan.is_active:
+        return None
+    for step, state in zip(plan.steps, states, strict=True):
+        if state is not None and not state.status.is_terminal:
+            return f"Step {step.key!r} is still stopping; try again in a moment."
+    return None
 
 
 def _find_recreated(

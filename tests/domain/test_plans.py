@@ -3,7 +3,14 @@ from collections.abc import Mapping
 import pytest
 
 from domain.errors import InvalidInputError
-from domain.plans import MOST_DEPENDENCIES, PlanGraph, StepNode, check_graph, count_progress
+from domain.plans import (
+    MOST_DEPENDENCIES,
+    PlanGraph,
+    StepNode,
+    check_graph,
+    count_progress,
+    find_action,
+)
 from domain.states import ExecutionStatus
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -65,6 +72,28 @@ def test_dependencies_are_limited() -> None:
     wide = {f"s{n}": () for n in range(100)}
     many = {f"t{n}": tuple(wide) for n in range(MOST_DEPENDENCIES // 100 + 1)}
     assert problems_of(nodes({**wide, **many})) == [(("steps",), "too_long")]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "action"),
+    [
+        ([None, None], "start"),
+        ([ExecutionStatus.COMPLETED, ExecutionStatus.FAILED], "retry"),
+        ([ExecutionStatus.COMPLETED, None], "retry"),
+        ([ExecutionStatus.COMPLETED, ExecutionStatus.COMPLETED], None),
+        ([ExecutionStatus.FAILED, ExecutionStatus.RUNNING], None),
+    ],
+)
+def test_a_plan_that_has_ended_offers_what_can_be_done(
+    statuses: list[ExecutionStatus | None], action: str | None
+) -> None:
+    assert find_action(statuses, is_active=True, approval_required=False) == "cancel"
+    assert find_action(statuses, is_active=False, approval_required=False) == action
+
+
+def test_steps_without_an_approval_can_not_be_retried() -> None:
+    statuses = [ExecutionStatus.COMPLETED, None]
+    assert find_action(statuses, is_active=False, approval_required=True) is None
 
 
 def test_progress_is_complete_only_if_all_steps_are() -> None:
