@@ -82,15 +82,15 @@ async def _find_offered(
     """
     if slugs is None:
         slugs = (await agents.list_slugs(session, user_id, limit=MOST_OFFERED))[:MOST_OFFERED]
-    found = {slug: await agents.find(session, user_id, slug) for slug in slugs}
+    found = await agents.find_all(session, user_id, slugs)
     problems = [
         FieldProblem(("body", "agents", position), f"You have no agent {slug!r:.80}.", "unknown")
         for position, slug in enumerate(slugs)
-        if found[slug] is None
+        if slug not in found
     ]
     if problems:
         raise InvalidInputError("The plan can't be generated; see errors.", problems)
-    return [agent for agent in found.values() if agent is not None]
+    return [found[slug] for slug in dict.fromkeys(slugs)]
 
 
 async def finish(
