@@ -87,7 +87,6 @@ class PlannedTaskResult(PlannedTask, OrchestratorResult):
 
 
 async def _plan_task(context: ToolContext, arguments: PlanTaskArguments) -> PlannedTaskResult:
-    arguments.require_user(context)
     async with context.transaction() as work:
         stored = await planning.plan(work, arguments.plan())
         return PlannedTaskResult(
@@ -123,7 +122,6 @@ class UpdatedTask(PlannedTask, OrchestratorResult):
 
 
 async def _update_task(context: ToolContext, arguments: ChangeWorkArguments) -> UpdatedTask:
-    arguments.require_user(context)
     given = arguments.model_dump(exclude_unset=True, exclude={"task_id", "user_id"})
     async with context.transaction() as work:
         row, applied = await planning.update(
@@ -158,7 +156,6 @@ class CancelledTask(OrchestratorResult):
 
 
 async def _cancel_task(context: ToolContext, arguments: CancelTaskArguments) -> CancelledTask:
-    arguments.require_user(context)
     async with context.transaction() as work:
         body, keep = CancelBody(reason=arguments.reason), arguments.preserve_work
         cancelled = await planning.cancel(work, arguments.task_id, body, keep_work=keep)
@@ -198,7 +195,6 @@ class DeletedTask(OrchestratorResult):
 
 
 async def _delete_task(context: ToolContext, arguments: DeleteTaskArguments) -> DeletedTask:
-    arguments.require_user(context)
     async with context.transaction() as work:
         erase = not arguments.archive_instead
         deleted = await planning.delete(work, arguments.task_id, force=arguments.force, erase=erase)
@@ -236,7 +232,6 @@ class CleanedUp(OrchestratorResult):
 
 
 async def _clean_up(context: ToolContext, arguments: CleanUpArguments) -> CleanedUp:
-    arguments.require_user(context)
     given = arguments.model_dump(exclude={"user_id"})
     async with context.transaction() as work:
         found = await stale_work.clean_up(work, CleanUpBody.model_validate(given))

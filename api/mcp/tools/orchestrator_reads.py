@@ -84,7 +84,6 @@ class TaskPage(OrchestratorResult):
 
 
 async def _query_tasks(context: ToolContext, arguments: QueryTasksArguments) -> TaskPage:
-    arguments.require_user(context)
     limit, offset = arguments.limit, arguments.offset
     async with context.reading() as session:
         rows, total = await planned_work.search(
@@ -118,13 +117,12 @@ class QueueState(OrchestratorResult):
     next_recommended_task: PlannedTask | None
 
 
-async def _get_status(context: ToolContext, arguments: GetStatusArguments) -> QueueState:
-    arguments.require_user(context)
+async def _get_status(context: ToolContext, _: GetStatusArguments) -> QueueState:
     user_id = context.caller.user_id
     unfinished = [status for status in ExecutionStatus if status not in TERMINAL]
     async with context.reading() as session:
         counts = await planned_work.count_by_status(session, user_id)
-        rows, _ = await planned_work.search(
+        rows, _total = await planned_work.search(
             session, user_id, WorkFilter(statuses=unfinished), limit=LISTED, offset=0
         )
         following = await planned_work.find_next(session, user_id, None)
@@ -183,7 +181,6 @@ class Synthesis(OrchestratorResult):
 
 
 async def _synthesize(context: ToolContext, arguments: SynthesizeArguments) -> Synthesis:
-    arguments.require_user(context)
     async with context.reading() as session:
         parent = await own_execution(session, context.caller, arguments.parent_task_id)
         rows = await planned_work.list_children(session, parent.id)

@@ -59,7 +59,6 @@ class ReadyTask(OrchestratorResult):
 
 
 async def _execute_task(context: ToolContext, arguments: TaskArguments) -> ReadyTask:
-    arguments.require_user(context)
     body = ClaimBody(lease_seconds=LEASE_SECONDS)
     await _refuse_open_prerequisites(context, arguments.task_id)
     async with context.transaction() as work:
@@ -141,7 +140,6 @@ class CompletedTask(OrchestratorResult):
 
 
 async def _complete_task(context: ToolContext, arguments: CompleteTaskArguments) -> CompletedTask:
-    arguments.require_user(context)
     async with context.transaction() as work:
         row = await own_execution(work.session, context.caller, arguments.task_id)
         token = arguments.lease_token or _find_own_lease(context, row)

@@ -7,10 +7,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.mcp.context import ToolContext
 from api.mcp.registry import ToolArguments, ToolResult
 from api.mcp.views import View
-from domain.errors import PermissionDeniedError
 from domain.external_work import ArtifactReference
 from domain.states import ExecutionStatus
 from persistence.executions.planned_work import ChildProgress
@@ -22,24 +20,12 @@ COMPLETE = "orchestrator_complete_task"
 
 
 class OwnArguments(ToolArguments):
-    """Arguments with the user, who is the one of the connection."""
+    """Arguments with the user, who is the one of the connection; the server checks that."""
 
     user_id: Annotated[
         str | None,
         Field(max_length=255, description="Leave it out; it must be the connected user."),
     ] = None
-
-    def require_user(self, context: ToolContext) -> None:
-        """Refuse a user other than the connected one.
-
-        Raises:
-            PermissionDeniedError: the argument names another user.
-        """
-        caller = context.caller
-        if self.user_id not in (None, caller.subject, str(caller.user_id)):
-            raise PermissionDeniedError(
-                "The argument user_id is not the user of this connection; leave it out."
-            )
 
 
 class TaskArguments(OwnArguments):

@@ -200,7 +200,6 @@ class UpdatedDefinition(TaskView, ToolResult):
 
 
 async def _update_task(context: ToolContext, arguments: UpdateTaskArguments) -> UpdatedDefinition:
-    arguments.require_user(context)
     async with context.transaction() as work:
         stored = await tasks.update_task(
             work, arguments.task_id, arguments.update(), _accept_any_version
@@ -231,7 +230,6 @@ class DeletedDefinition(ToolResult):
 async def _delete_task(
     context: ToolContext, arguments: DeleteDefinitionArguments
 ) -> DeletedDefinition:
-    arguments.require_user(context)
     async with context.transaction() as work:
         if not await tasks.is_deleted(work, arguments.task_id):
             await tasks.delete_task(work, arguments.task_id, _accept_any_version)
