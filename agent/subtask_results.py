@@ -14,6 +14,11 @@ RESULT_CHARS = 30_000
 RESULTS_CHARS = 100_000
 """Of all texts of one call, about 25,000 tokens (chosen); each subtask gets an equal part."""
 
+ABOUT_ARTIFACTS = (
+    "People can open these artifacts, you can't. If you need their content, ask a subtask to put "
+    "it into its result."
+)
+
 NO_TEXT = "(the subtask ended without text)"
 
 
@@ -24,13 +29,14 @@ def describe_results(call: ToolCall, results: Sequence[ChildResult]) -> tuple[st
     """
     if call.name != DELEGATE_MANY:
         [result] = results
-        files = "".join(map(_describe_artifact, result.artifacts))
-        text = _describe_outcome(result, RESULT_CHARS) + files
+        text = _describe_outcome(result, RESULT_CHARS) + _describe_artifacts(result.artifacts)
         return text, result.status is not ExecutionStatus.COMPLETED
     limit = min(RESULT_CHARS, RESULTS_CHARS // len(results))
     listed = [_list_result(number, result, limit) for number, result in enumerate(results, 1)]
     completed = sum(result.status is ExecutionStatus.COMPLETED for result in results)
     summary = f"{completed} of {len(results)} subtasks completed."
+    if any(result.artifacts for result in results):
+        summary += f" {ABOUT_ARTIFACTS}"
     return json.dumps({"summary": summary, "subtasks": listed}, ensure_ascii=False), False
 
 
@@ -68,5 +74,6 @@ def _shorten(text: str, limit: int, result: ChildResult) -> str:
     return f"{text[:limit]}\n[{left_out}; people can read all of execution {result.execution_id}.]"
 
 
-def _describe_artifact(artifact: ChildArtifact) -> str:
-    return f"\n[artifact {artifact.name}: id {artifact.id}, {artifact.size_bytes} bytes]"
+def _describe_artifacts(artifacts: Sequence[ChildArtifact]) -> str:
+    listed = [f"\n[artifact {a.name}: id {a.id}, {a.size_bytes} bytes]" for a in artifacts]
+    return "".join([*listed, f"\n[{ABOUT_ARTIFACTS}]"]) if listed else ""

@@ -222,6 +222,7 @@ async def test_artifacts_of_subtasks_are_listed(runner: Runner) -> None:
     [kept] = (await (await run.children())[0].row()).artifacts
     assert listed == {"id": str(kept.id), "name": "a.txt", "type": "text/plain", "bytes": 1}
     assert single.startswith("saved\n[artifact a.txt: id ")
+    assert all("ask a subtask to put it into its result" in text for text in (many, single))
 
 
 async def test_a_long_result_is_shortened(runner: Runner) -> None:
