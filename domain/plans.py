@@ -268,7 +268,8 @@ class StepState:
         """What an event says about it: that it has started, or how it has ended."""
         if self.has_ended:
             return self.status
-        return STARTED if self.has_run else None
+        is_started = self.has_run or self.start_segment is not None
+        return STARTED if is_started else None
 
 
 STARTED = "started"
@@ -331,8 +332,9 @@ def _decide_end(steps: Sequence[StepState]) -> PlanDecision:
     causes = [s for s in failed if s.error_code != ErrorCode.PREREQUISITE_FAILED] or failed
     first = causes[0]
     why = f" ({first.error_code})" if first.error_code else ""
+    outcome = "failed" if first.status is ExecutionStatus.FAILED else f"was {first.status}"
     text = (
-        f"Step {first.key!r} is {first.status}{why}; {len(failed)} of {len(steps)} steps were not "
+        f"Step {first.key!r} {outcome}{why}; {len(failed)} of {len(steps)} steps were not "
         "completed. Correct the cause, then retry the plan."
     )
     return PlanDecision(ExecutionStatus.FAILED, ErrorCode.STEP_FAILED, text)

@@ -1,7 +1,7 @@
 """What the workflow of a plan does next: starts steps that are ready, reports progress, ends."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -69,6 +69,8 @@ async def advance(session: AsyncSession, execution_id: UUID, run: RunIdentity) -
             row.result_data = {"text": join_results(results), "plan_id": str(plan.id)}
         return await _finish(session, row, run, decision)
     started = await _mark_starts(session, plan.id, steps, decision, run, is_new_run=is_new_run)
+    new = [replace(step, start_segment=run.segment) for step in decision.start]
+    await _report_changes(session, execution_id, plan.id, new)
     return Advance(
         decision.status,
         start_ids=[step.execution_id for step in started if step.execution_id is not None],
