@@ -38,7 +38,8 @@ class PlanFacts:
     """A plan and its steps in their order, at `read_at`.
 
     `cost_usd` is the cost of all its executions, with subtasks and those that were retried. The
-    critical path holds the keys of the chain of steps that takes longest.
+    critical path holds the keys of the chain of steps that takes longest. `is_scripted`: a scripted
+    model answered in a step, so its cost was not paid.
     """
 
     plan_id: UUID
@@ -54,5 +55,6 @@ class PlanFacts:
     message: str | None
     budget_usd: Decimal | None
     cost_usd: Decimal
+    is_scripted: bool
     critical_path: tuple[str, ...]
     steps: Sequence[PlanStepFacts]

@@ -21,6 +21,7 @@ from reports.nodes import (
     wrap,
 )
 from reports.phrases import (
+    SCRIPTED,
     code_to_words,
     format_duration,
     format_json,
@@ -77,11 +78,7 @@ def _facts(report: ReportContent) -> Iterator[Fact]:
 
 def _scripted(report: ReportContent) -> Iterator[ReportSection]:
     if report.subject.is_scripted:
-        sentence = (
-            "A scripted model wrote the answers in this report. Claude was not called, and the "
-            "costs were not paid."
-        )
-        yield ReportSection("scripted", "Scripted model", [paragraph(sentence)])
+        yield ReportSection("scripted", "Scripted model", [paragraph(SCRIPTED)])
 
 
 def _ending(report: ReportContent) -> Iterator[ReportSection]:

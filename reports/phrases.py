@@ -9,6 +9,11 @@ from typing import Any
 from domain.people import QUESTIONS
 from domain.report_facts import Excerpt, InputRequest, TimelineSpan, ToolCallSummary
 
+SCRIPTED = (
+    "A scripted model wrote the answers in this report. Claude was not called, and the costs were "
+    "not paid."
+)
+
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
 _UNITS = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", _SECOND, "s"))
 _KILO = 1_000

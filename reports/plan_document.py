@@ -23,6 +23,7 @@ from reports.nodes import (
     wrap,
 )
 from reports.phrases import (
+    SCRIPTED,
     code_to_words,
     count_of,
     format_duration,
@@ -56,6 +57,7 @@ def build_plan_document(plan: PlanFacts) -> Document:
         generated_at=plan.read_at,
         facts=list(_facts(plan)),
         sections=[
+            *_scripted(plan),
             *_ending(plan),
             *_goal(plan),
             _graph(plan),
@@ -90,7 +92,14 @@ def _facts(plan: PlanFacts) -> Iterator[Fact]:
         took = format_duration((end - plan.started_at).total_seconds() * 1000)
         yield Fact("Duration", took, "" if plan.completed_at else "so far")
     budget = "" if plan.budget_usd is None else f"of {format_money(plan.budget_usd)}"
+    if plan.is_scripted:
+        budget = f"{budget}, not paid".removeprefix(", ")
     yield Fact("Cost", format_money(plan.cost_usd), budget)
+
+
+def _scripted(plan: PlanFacts) -> Iterator[ReportSection]:
+    if plan.is_scripted:
+        yield ReportSection("scripted", "Scripted model", [paragraph(SCRIPTED)])
 
 
 def _ending(plan: PlanFacts) -> Iterator[ReportSection]:

@@ -31,6 +31,7 @@ class ExecutionState:
     error_code: str | None
     error_message: str | None
     cost_usd: Decimal
+    is_scripted: bool
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -156,6 +157,7 @@ async def read_states(
             execution.error_code,
             execution.error_message,
             execution.cost_usd,
+            execution.is_scripted,
             execution.created_at,
             execution.started_at,
             execution.completed_at,

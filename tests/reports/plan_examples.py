@@ -63,6 +63,7 @@ def make_plan(steps: Sequence[PlanStepFacts], status: str = "running") -> PlanFa
         message=None,
         budget_usd=Decimal(5),
         cost_usd=sum((step.cost_usd for step in steps), Decimal(0)),
+        is_scripted=False,
         critical_path=("collect", "analyse", "write"),
         steps=steps,
     )

@@ -1,6 +1,7 @@
 """The report of a plan in every format."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,15 @@ def test_the_page_shows_the_graph_the_failures_and_the_results() -> None:
     assert "<strong>Read the price lists</strong> is done." in html
     assert "It failed: step failed" in html
     assert "Compare &lt;prices&gt; &amp; volumes" in html
+
+
+def test_the_answers_of_a_scripted_model_are_marked() -> None:
+    plan = replace(plan_examples.ordinary(), is_scripted=True)
+    for format_name in ("html", "markdown"):
+        made = render_plan(plan, format_name).decode()
+        assert "Claude was not called" in made
+        assert "of $5.00, not paid" in made
+    assert "not paid" not in render_plan(plan_examples.ordinary(), "html").decode()
 
 
 def test_markdown_lists_the_steps_by_batch() -> None:
