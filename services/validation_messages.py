@@ -10,6 +10,7 @@ from definitions.notifications import EMAIL, SECRET_REFERENCE
 from domain.agents import SLUG
 from domain.errors import FieldProblem, InvalidInputError
 from domain.ids import is_id
+from domain.plans import KEY
 from domain.secrets import HOST, NAME
 
 Location = tuple[str | int, ...]
@@ -18,6 +19,7 @@ _SHAPES = {
     r"\S": "Enter text that is not only white space.",
     EMAIL: "Enter one address, such as ada@example.com.",
     SLUG: "Use lower-case letters and digits, separated by single - or _ characters.",
+    KEY: "Use letters, digits, _ and - only.",
     rf"^{NAME}$": "Use lower-case letters, digits, _, . and -; begin with a letter or a digit.",
     rf"^{HOST}$": "Enter a host name, such as api.example.com or *.example.com.",
     SECRET_REFERENCE: "Enter secret://name, with the name of one of your secrets.",

@@ -93,6 +93,11 @@ async def test_an_invalid_step_is_refused_at_its_place(
     assert [error["loc"] for error in refused.json()["errors"]] == [["body", *loc]]
 
 
+async def test_the_form_of_a_key_is_explained(client: Client) -> None:
+    refused = await client.post(PLANS, json={**PLAN, "steps": [{**FETCH, "key": "a b"}]})
+    assert refused.json()["errors"][0]["msg"] == "Use letters, digits, _ and - only."
+
+
 async def test_a_repeated_create_makes_one_plan(client: Client) -> None:
     headers = {"Idempotency-Key": "plan-1"}
     responses = [await client.post(PLANS, json=PLAN, headers=headers) for _ in range(2)]
