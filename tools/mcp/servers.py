@@ -213,6 +213,8 @@ class AttemptConnections:
             return
         async with self._starting.setdefault(server.key, asyncio.Lock()):
             used = self._programs.get(server.key)
+            if used is not None and used.program is not None and used.program.has_ended:
+                await used.connection.abandon()
             if used is None or not used.connection.is_open:
                 used = self._programs[server.key] = await self._start(scope, server)
         yield used

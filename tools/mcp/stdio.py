@@ -22,6 +22,7 @@ from tools.commands import HeldCommand
 from tools.launch import HeldJob
 from tools.network import OpenedNetwork
 from tools.output import Spool, decoded
+from tools.processes import started_ticks
 from tools.shell import Shell
 from tools.workspaces import Site
 
@@ -136,6 +137,13 @@ class StdioServer:
                 group.cancel_scope.cancel()
         finally:
             writer.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its first process has ended; the connection notices that a moment later."""
+        if self.identity is None:
+            return False
+        return started_ticks(self.identity.process_group) != self.identity.started_ticks
 
     async def take_connections(self) -> ConnectionLog:
         """Return what the program has connected to since the last time."""
