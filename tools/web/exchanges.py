@@ -19,6 +19,7 @@ from domain.tool_calls import ToolInvocation, ToolOutcome
 from domain.web_urls import WebUrl, WebUrlError
 from tools.network import write_journal
 from tools.web.access import WebAccess, WebClient
+from tools.web.bodies import SecretMask
 from tools.web.redirects import MAX_REDIRECTS, WebRequest, redirected
 
 NOT_SENT = "Nothing was sent."
@@ -79,7 +80,8 @@ class Exchange:
         try:
             outcome = await running
         except ToolInputError as error:
-            outcome = ToolOutcome(error.detail, is_error=True)
+            sentence = SecretMask(self.secrets).text(error.detail)  # it may name a redirect's URL
+            outcome = ToolOutcome(sentence, is_error=True)
         log = NO_CONNECTIONS.with_connections(self.connections)
         return replace(outcome, connections=log)
 

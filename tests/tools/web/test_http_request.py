@@ -291,3 +291,13 @@ async def test_an_interrupted_request_leaves_its_connection(web: Web) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_secret_in_a_redirect_is_not_in_an_error(web: Web) -> None:
+    web.secrets["key"] = (["site.example"], ["http_request"])
+    web.receiver.replies = [answer(302, Location=f"/next?k={SECRET}")]
+    text = await web.calls().refusal(
+        "http_request", url=web.url(), headers={"X-Key": "secret://key"}
+    )
+    assert "more than 5 redirects" in text
+    assert SECRET not in text
