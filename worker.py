@@ -43,6 +43,7 @@ from runtime.temporal import connect, register_search_attributes
 from runtime.web import WebConnections
 from services.definitions.mcp_connections import resolve_server
 from services.definitions.secrets import open_secret
+from services.memory.task_memory import TaskMemory
 from services.unit_of_work import Services
 from tools.limits import ToolLimits
 from tools.mcp.attempts import McpSettings, McpTools
@@ -155,6 +156,7 @@ def mcp_tools_of(
         working_directories=settings.working_directories,
         room=services.storage.room,
         web=web_access(settings, services),
+        memory=TaskMemory(services),
         network=network,
     )
     reach = McpSettings(

@@ -18,11 +18,13 @@ from domain.builtin_tools import BUILTIN_TOOLS, with_network
 from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
+from domain.memory import MemoryAccess
+from domain.memory_tools import with_memory
 from domain.network import NO_NETWORK, NetworkList
 from domain.permissions import Permissions
 from domain.templates import LONGEST_RENDERED, Rendered, render, step_references
 from domain.tool_calls import ToolSpec
-from domain.tool_rules import WEB_TOOLS
+from domain.tool_requirements import given_resources, unmet_requirement
 from persistence.db.database import Database
 from persistence.executions import prompts
 from persistence.executions.prompts import PromptSource
@@ -158,9 +160,10 @@ def build_prefix(
     options = definition.sdk_options
     system_prompt = system_prompt_of(agent.system_prompt, definition.system_prompt)
     allowed = definition.allowed_network.intersection(network)
+    memory = definition.memory_access
     tools = [
         {"name": spec.name, "description": spec.description, "input_schema": spec.input_schema}
-        for spec in offered_tools(definition.permissions, allowed)
+        for spec in offered_tools(definition.permissions, allowed, memory)
     ]
     prefix = {
         "model": options.model or agent.model or default_model,
@@ -172,18 +175,23 @@ def build_prefix(
     }
     if allowed:
         prefix["network"] = allowed.texts()
+    if memory:
+        prefix["memory"] = memory.as_json()
     if options.mcp_servers:
         prefix["mcp"] = None  # the first segment lists their tools
     return json.dumps(prefix, default=dict)  # schemas hold read-only mappings
 
 
-def offered_tools(permissions: Permissions, network: NetworkList) -> Sequence[ToolSpec]:
+def offered_tools(
+    permissions: Permissions, network: NetworkList, memory: MemoryAccess
+) -> Sequence[ToolSpec]:
     """Return the tools that the definition offers to the model, in a fixed order."""
     known = {**BUILTIN_TOOLS, **ENGINE_TOOLS}
+    given = given_resources(network=network, memory=memory)
     return [
-        with_network(spec, network)
+        with_memory(with_network(spec, network), memory)
         for name, spec in known.items()
-        if permissions.offers(name) and (network or name not in WEB_TOOLS)
+        if permissions.offers(name) and unmet_requirement(name, given) is None
     ]
 
 

@@ -31,8 +31,8 @@ from domain.steps import (
 from domain.text import clean
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolSpec
 from domain.tool_decisions import decide
-from domain.tool_rules import WEB_TOOLS
-from domain.web_calls import SET_NETWORK, effect_of
+from domain.tool_requirements import ToolRequirement, unmet_requirement
+from domain.web_calls import effect_of
 
 FindAgents = Callable[[Collection[str]], Awaitable[Mapping[str, Agent]]]
 """`Record.find_agents`."""
@@ -107,15 +107,16 @@ class Decider:
 
     def spec(self, name: str) -> ToolSpec | None:
         """The tool with this name, if this execution offers it."""
-        if not self._snapshot.permissions.offers(name) or self._is_without_network(name):
+        if not self._snapshot.permissions.offers(name) or self._unmet_requirement(name):
             return None
         own = ENGINE_TOOLS.get(name) or self._tools.spec(name)
         return own or self._remote_specs.get(name)
 
-    def _is_without_network(self, name: str) -> bool:
-        """Whether it is a tool for the network that the task offers, but there is no network."""
-        is_offered = name in WEB_TOOLS and self._snapshot.permissions.offers(name)
-        return is_offered and not self._snapshot.prefix.network
+    def _unmet_requirement(self, name: str) -> ToolRequirement | None:
+        """What a tool that the task offers needs, and this execution does not have."""
+        if not self._snapshot.permissions.offers(name):
+            return None
+        return unmet_requirement(name, self._snapshot.prefix.resources)
 
     def started(self, call: ToolCall, process: ProcessIdentity | None) -> ToolCall:
         """The call as it starts in this worker, whose sandbox decides what the call can change."""
@@ -138,8 +139,9 @@ class Decider:
 
     async def problem(self, call: ToolCall, malformed: Mapping[str, str]) -> str | None:
         """Why the call can't run at all, as a sentence for the model."""
-        if self._is_without_network(call.name):
-            return f"{call.name} can't be used here: this execution has no network. {SET_NETWORK}"
+        if need := self._unmet_requirement(call.name):
+            lack = f"this execution has no {need.resource}"
+            return f"{call.name} can't be used here: {lack}. {need.remedy}"
         if self.spec(call.name) is None:
             offered = ", ".join(sorted(t["name"] for t in self._snapshot.prefix.tools)) or "none"
             return f"There is no tool named {call.name!r} here. The tools are: {offered}."

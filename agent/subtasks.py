@@ -79,6 +79,7 @@ def _make_child(
             "ask_tools": permissions.ask,
             "sdk_options": _choose_options(parent, subtask, agent, permissions),
             **_choose_network(parent, agent),
+            **_choose_memory(parent),
         },
         budget_usd=None if budget is None else Decimal(str(budget)),
         agent_id=agent.slug if agent else None,
@@ -123,6 +124,12 @@ def _choose_network(parent: Snapshot, agent: Agent | None) -> dict[str, Any]:
     if agent is not None and agent.network is not None:
         allowed = allowed.intersection(NetworkList.parse(agent.network))
     return {"network": {"allow": list(allowed.texts())}} if allowed else {}
+
+
+def _choose_memory(parent: Snapshot) -> dict[str, Any]:
+    """The namespaces of the parent."""
+    namespaces = parent.prefix.memory
+    return {"memory": {"namespaces": list(namespaces)}} if namespaces else {}
 
 
 def _choose_servers(servers: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:

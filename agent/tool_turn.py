@@ -16,6 +16,7 @@ from agent.tool_pinning import scope_of
 from domain.engine_tools import DELEGATIONS
 from domain.events import Event, artifact_saved
 from domain.mcp_tools import PinnedTool, RemoteCall
+from domain.memory import MemoryAccess
 from domain.network import NetworkList
 from domain.outcomes import Outcome, Stop
 from domain.remote_waits import RemoteWait, is_task
@@ -278,6 +279,7 @@ class ToolTurn:
                 snapshot.permissions, call.name, tool_input, is_approved=is_approved
             ),
             network=NetworkList.parse(snapshot.prefix.network),
+            memory=MemoryAccess.parse(snapshot.prefix.memory),
             host_rules=host_rules_of(
                 snapshot.permissions, call.name, tool_input, is_approved=is_approved
             ),

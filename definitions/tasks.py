@@ -4,6 +4,7 @@ The gateway validates it, `task_versions.definition` stores it as JSON, the work
 Old stored definitions must still parse: add fields with defaults, never rename one.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -18,7 +19,9 @@ from pydantic import (
     StringConstraints,
 )
 
+from definitions.memory import Namespace
 from domain.limits import DEFAULT_MAX_TURNS, Limits
+from domain.memory import MAX_TASK_NAMESPACES, GrantMode, MemoryAccess, NamespaceAccess
 from domain.network import (
     MAX_ENTRIES,
     MAX_ENTRY_CHARACTERS,
@@ -28,6 +31,7 @@ from domain.network import (
 )
 from domain.people import InputPolicy
 from domain.permissions import Permissions
+from domain.tool_requirements import ToolResource, given_resources
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
 ReportFormat = Literal["html", "pdf", "json", "markdown"]
@@ -120,6 +124,32 @@ NETWORK_DESCRIPTION = (
 )
 
 
+class TaskNamespace(DefinitionModel):
+    """A namespace of the memory, with those below it. `write` includes reading."""
+
+    namespace: Namespace
+    mode: GrantMode = "read"
+
+
+class MemoryPolicy(DefinitionModel):
+    """Which namespaces of the user's memory the tools may use."""
+
+    namespaces: Annotated[
+        tuple[TaskNamespace, ...],
+        Field(
+            max_length=MAX_TASK_NAMESPACES,
+            description="Namespaces of the user who runs the task. Each includes those below it: "
+            "`project:x` includes `project:x:decisions`.",
+            examples=[[{"namespace": "project:x", "mode": "write"}]],
+        ),
+    ] = ()
+
+
+MEMORY_DESCRIPTION = (
+    "The namespaces of the user's memory that the memory tools may read or write. Null: none."
+)
+
+
 class TaskDefinition(DefinitionModel):
     """One version of a task."""
 
@@ -134,6 +164,7 @@ class TaskDefinition(DefinitionModel):
     sdk_options: SdkOptions = Field(default_factory=SdkOptions)
     working_directory_path: str | None = None
     network: NetworkPolicy | None = Field(default=None, description=NETWORK_DESCRIPTION)
+    memory: MemoryPolicy | None = Field(default=None, description=MEMORY_DESCRIPTION)
     generate_report: bool = False
     report_format: ReportFormat | None = None
     notification_config: dict[str, Any] | None = None
@@ -160,6 +191,17 @@ class TaskDefinition(DefinitionModel):
     def allowed_network(self) -> NetworkList:
         """The hosts that its tools may connect to, if the operator allows them."""
         return self.network.parsed() if self.network else NO_NETWORK
+
+    @property
+    def memory_access(self) -> MemoryAccess:
+        """The namespaces that its tools may use."""
+        given = self.memory.namespaces if self.memory else ()
+        return MemoryAccess(tuple(NamespaceAccess(n.namespace, n.mode) for n in given))
+
+    @property
+    def resources(self) -> Collection[ToolResource]:
+        """What its tools have, if the operator allows it."""
+        return given_resources(network=self.allowed_network, memory=self.memory_access)
 
     @property
     def input_policy(self) -> InputPolicy:

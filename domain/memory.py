@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
 
 NAMESPACE = r"^[^\s/:?#%]+(:[^\s/:?#%]+)+$"
 """Parts joined by colons, such as `user:alice` or `project:x:decisions`."""
@@ -27,10 +28,24 @@ SEARCHED_BYTES = 100_000
 """Of the text of a value that is searched (a vector of Postgres holds 1 MB, and stores words of
 two dictionaries with their positions)."""
 
+MOST_FOUND = 100
+"""Entries that one search of a model returns."""
+
+LONGEST_QUERY = 1_000
+
 EPISODIC_LIFETIME = timedelta(days=90)
 """From its last write, unless the writer says otherwise (other memory servers use 90 days)."""
 
 GrantMode = Literal["read", "write"]
+
+MAX_TASK_NAMESPACES = 20
+"""Of one task (chosen: the model reads the list in the description of each memory tool)."""
+
+SET_MEMORY = (
+    'The task needs a list of namespaces, such as "memory": {"namespaces": [{"namespace": '
+    '"project:x", "mode": "write"}]}.'
+)
+"""What is needed for the memory tools to be offered."""
 
 
 class MemoryType(StrEnum):
@@ -91,3 +106,78 @@ def _words(value: Any) -> Iterator[str]:
             pending += reversed(current)
         elif current is not None:
             yield current if isinstance(current, str) else json.dumps(current)
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceAccess:
+    """A namespace with those below it. `write` includes reading."""
+
+    namespace: str
+    mode: GrantMode = "read"
+
+    def __str__(self) -> str:
+        return f"{self.namespace} ({'read and write' if self.mode == 'write' else 'read'})"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAccess:
+    """Which namespaces of its user an execution may use."""
+
+    namespaces: Sequence[NamespaceAccess] = ()
+
+    @classmethod
+    def parse(cls, stored: Sequence[Mapping[str, str]]) -> Self:
+        """Read what `as_json` returned."""
+        return cls(
+            tuple(NamespaceAccess(n["namespace"], cast("GrantMode", n["mode"])) for n in stored)
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.namespaces)
+
+    def as_json(self) -> Sequence[Mapping[str, str]]:
+        """Return the namespaces as they are pinned."""
+        return [{"namespace": n.namespace, "mode": n.mode} for n in self.namespaces]
+
+    def describe(self) -> str:
+        """Return the namespaces as a model reads them."""
+        return ", ".join(map(str, self.namespaces))
+
+    def problem(self, namespace: str, mode: GrantMode) -> str | None:
+        """Why the execution may not use a namespace in this way, as a sentence, or None."""
+        modes = {n.mode for n in self.namespaces if is_covered(namespace, n.namespace)}
+        if "write" in modes or (mode == "read" and modes):
+            return None
+        if modes:
+            return f"This task may read {namespace!r}, but not write it. It has: {self.describe()}."
+        return f"This task has no namespace {namespace!r:.250}. It has: {self.describe()}."
+
+
+NO_MEMORY = MemoryAccess()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRecord:
+    """An entry as the tools show it. `value` is text or another JSON value, null if deleted."""
+
+    namespace: str
+    key: str
+    version: int
+    memory_type: str
+    value: Any
+    written_at: datetime
+
+    @property
+    def text(self) -> str:
+        """The value as text."""
+        if isinstance(self.value, str):
+            return self.value
+        return json.dumps(self.value, ensure_ascii=False)
+
+    def describe(self) -> str:
+        """Where it is, and which version this is."""
+        time = self.written_at.isoformat(timespec="seconds")
+        return (
+            f"{self.namespace} {self.key} "
+            f"(version {self.version}, {self.memory_type}, written {time})"
+        )

@@ -1,11 +1,12 @@
 """The values of one model call: request, response and usage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from domain.errors import ModelFailureKind
+from domain.tool_requirements import ToolResource, given_resources
 
 Block = Mapping[str, Any]
 """An Anthropic content block, normalised when it is received, then never edited; the order of its
@@ -46,6 +47,14 @@ class Prefix:
 
     network: Sequence[str] = ()
     """The hosts that tools may connect to (`domain.network`); absent if there are none."""
+
+    memory: Sequence[Mapping[str, str]] = ()
+    """The namespaces that tools may use (`domain.memory`); absent if there are none."""
+
+    @property
+    def resources(self) -> Collection[ToolResource]:
+        """What the tools have."""
+        return given_resources(network=self.network, memory=self.memory)
 
     @property
     def is_pinned(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from domain.connections import NO_CONNECTIONS, ConnectionLog
+from domain.memory import NO_MEMORY, MemoryAccess
 from domain.network import NO_NETWORK, NetworkList
 from domain.remote_waits import RemoteWait
 from domain.text import clean
@@ -84,6 +85,8 @@ class ToolInvocation:
     host_rules: HostRules | None = None
     network: NetworkList = NO_NETWORK
     """The hosts that the call may connect to."""
+    memory: MemoryAccess = NO_MEMORY
+    """The namespaces that the call may use."""
     user_id: UUID = field(kw_only=True)
     """The user whose share of the processors the call takes."""
 

@@ -21,6 +21,11 @@ PATH_TOOLS = frozenset(
 WEB_TOOLS = frozenset({"web_fetch", "http_request"})
 """Tools whose argument is a URL. Their patterns are for its host: `domain:*.example.com`."""
 
+MEMORY_TOOLS = frozenset(
+    {"memory_get", "memory_search", "memory_add", "memory_update", "memory_delete"}
+)
+"""Tools for the memory of the user, in the namespaces that the task lists."""
+
 DOMAIN = "domain:"
 """Begins a pattern for hosts."""
 

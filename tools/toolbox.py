@@ -24,7 +24,7 @@ from domain.tool_calls import (
     ToolOutcome,
     ToolSpec,
 )
-from domain.tool_rules import WEB_TOOLS
+from domain.tool_rules import MEMORY_TOOLS, WEB_TOOLS
 from domain.web_calls import HTTP_REQUEST, WEB_FETCH
 from tools.artifacts import save_artifact
 from tools.disk import WorkspaceDisk
@@ -32,6 +32,7 @@ from tools.files import edit_file, read_file, write_file
 from tools.launch import Confinement, Unprotected
 from tools.limits import ToolLimits, describe_size
 from tools.listing import list_files
+from tools.memory import MemoryStore, MemoryTools
 from tools.network import SandboxNetwork, journal_of, read_journal
 from tools.output import printable
 from tools.paths import Workspace
@@ -79,13 +80,14 @@ class Toolbox:
         working_directories: Sequence[Path] = (),
         room: UserRoom = _without_limit,
         web: WebAccess | None = None,
+        memory: MemoryStore | None = None,
         network: SandboxNetwork | None = None,
     ) -> None:
         """`workspaces` is a directory on one file system, created if missing, for one host.
 
         Tasks may use a directory below one of `working_directories`. `room` returns how many bytes
-        more a user may store. Without `web`, there are no tools for the web; without a `network`,
-        commands in the sandbox have none.
+        more a user may store. Without `web` or `memory`, there are no tools for them; without a
+        `network`, commands in the sandbox have none.
         """
         self._room = room
         self._changed: set[UUID] = set()
@@ -109,9 +111,9 @@ class Toolbox:
         )
         # One call at a time reads, changes and writes files in each session.
         self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
-        self._tools = self._runs(web)
+        self._tools = self._runs(web, memory)
 
-    def _runs(self, web: WebAccess | None) -> dict[str, _Runs]:
+    def _runs(self, web: WebAccess | None, memory: MemoryStore | None) -> dict[str, _Runs]:
         """What runs each tool, by name."""
         tools: dict[str, _Runs] = {
             "bash": self.shell.bash,
@@ -125,6 +127,8 @@ class Toolbox:
         if web is not None:
             tools[WEB_FETCH] = WebFetch(web, self._limits).run
             tools[HTTP_REQUEST] = HttpRequests(web, self._limits).run
+        if memory is not None:
+            tools |= _memory_runs(MemoryTools(memory, self._limits))
         return tools
 
     def spec(self, name: str) -> ToolSpec | None:
@@ -180,10 +184,11 @@ class Toolbox:
         await asyncio.to_thread(journal.unlink, missing_ok=True)
 
     def _can_store(self, invocation: ToolInvocation) -> bool:
-        """Whether the call may store something; notes that its workspace has to be measured."""
+        """Whether the call may store files; notes that its workspace has to be measured."""
         if invocation.name in _STORERS:
             return True
-        if BUILTIN_TOOLS[invocation.name].effect is ToolEffect.READ_ONLY:
+        effect = BUILTIN_TOOLS[invocation.name].effect
+        if effect is ToolEffect.READ_ONLY or invocation.name in MEMORY_TOOLS:
             return False
         if invocation.working_directory is None:
             self._changed.add(invocation.session_id)
@@ -274,6 +279,16 @@ class Toolbox:
 
     def _lock(self, session_id: UUID) -> asyncio.Lock:
         return self._writing.setdefault(session_id, asyncio.Lock())
+
+
+def _memory_runs(tools: MemoryTools) -> dict[str, _Runs]:
+    return {
+        "memory_get": tools.get,
+        "memory_search": tools.search,
+        "memory_add": tools.add,
+        "memory_update": tools.update,
+        "memory_delete": tools.delete,
+    }
 
 
 def _require_writable(site: Site, name: str) -> None:

@@ -21,6 +21,7 @@ from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer, known, tags_of
 from api.http.schemas import Read, from_row, view_of
 from api.links import BASE
+from definitions.memory import Key, Namespace
 from domain.memory import GrantMode, MemoryType
 from persistence.tables.memory import MemoryEntryRow
 from services.memory import entries, grants
@@ -32,14 +33,7 @@ from services.memory.entries import (
     StoredEntry,
 )
 from services.memory.grants import MEMORY_GRANTS
-from services.memory.inputs import (
-    Key,
-    MemoryGrantCreate,
-    MemoryImport,
-    MemoryPut,
-    Namespace,
-    Subject,
-)
+from services.memory.inputs import MemoryGrantCreate, MemoryImport, MemoryPut, Subject
 
 LAST_VERSION = ANY_VERSION[-1]
 

@@ -17,7 +17,7 @@ from domain.network import NetworkList
 from domain.offers import Offer, offers
 from domain.permissions import KNOWN_TOOLS
 from domain.templates import render
-from domain.tool_rules import WEB_TOOLS
+from domain.tool_requirements import unmet_requirement
 from persistence.ledger.forecasts import Forecast
 from services.definitions.warnings import (
     definition_warnings,
@@ -74,8 +74,9 @@ def render_dry_run(result: DryRunResult, operator: NetworkList) -> DryRunRead:
 
 
 def _offers(definition: TaskDefinition) -> Iterator[Offer]:
-    """The tools that an execution offers; those for the web need a network."""
-    tools = KNOWN_TOOLS if definition.allowed_network else KNOWN_TOOLS - WEB_TOOLS
+    """The tools that an execution offers, without those that need what the task does not have."""
+    given = definition.resources
+    tools = [tool for tool in KNOWN_TOOLS if unmet_requirement(tool, given) is None]
     return offers(definition.permissions, tools)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import links
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
-from definitions.tasks import NetworkPolicy, PermissionMode, TaskDefinition
+from definitions.tasks import MemoryPolicy, NetworkPolicy, PermissionMode, TaskDefinition
 from domain.offers import OfferRule
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.definitions import TaskVersionRow
@@ -35,6 +35,7 @@ class TaskRead(Read):
     sdk_options: dict[str, Any]
     working_directory_path: str | None
     network: NetworkPolicy | None
+    memory: MemoryPolicy | None
     is_scheduled: bool
     schedule_cron: str | None
     schedule_timezone: str

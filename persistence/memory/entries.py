@@ -136,7 +136,12 @@ async def _create(session: AsyncSession, user_id: UUID, namespace: str, key: str
 
 
 async def add_version(
-    session: AsyncSession, row: MemoryEntryRow, *, size_bytes: int, language: str
+    session: AsyncSession,
+    row: MemoryEntryRow,
+    *,
+    size_bytes: int,
+    language: str,
+    tool_use_id: str | None = None,
 ) -> None:
     """Write the changed values of a locked entry as its next version."""
     row.version += 1
@@ -152,6 +157,7 @@ async def add_version(
             is_deletion=row.deleted_at is not None,
             created_by=row.created_by,
             execution_id=row.execution_id,
+            tool_use_id=tool_use_id,
         )
     )
     await session.flush()
@@ -209,6 +215,17 @@ async def find_version(
 ) -> MemoryVersionRow | None:
     """One version of an entry."""
     return await session.get(MemoryVersionRow, (entry_id, version))
+
+
+async def find_written(
+    session: AsyncSession, entry_id: UUID, execution_id: UUID, tool_use_id: str
+) -> MemoryVersionRow | None:
+    """The version of an entry that this tool call wrote."""
+    row = MemoryVersionRow
+    written = select(row).where(
+        row.entry_id == entry_id, row.execution_id == execution_id, row.tool_use_id == tool_use_id
+    )
+    return await session.scalar(written)
 
 
 async def list_versions(

@@ -67,6 +67,8 @@ class MemoryVersionRow(Row):
     is_deletion: Mapped[bool]
     created_by: Mapped[str | None]
     execution_id: Mapped[UUID | None]
+    tool_use_id: Mapped[str | None]
+    """The tool call of the execution that wrote it: a repeated call writes nothing."""
     created_at: Mapped[CreatedAt]
 
 

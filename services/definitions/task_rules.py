@@ -217,6 +217,9 @@ def passed_on_problems(definition: TaskDefinition) -> Iterator[FieldProblem]:
     if definition.network is not None:
         hint = "What is public cannot open the network for other users; remove this field."
         yield body_problem("network", hint)
+    if definition.memory is not None:
+        hint = "What is public cannot use the memory of other users; remove this field."
+        yield body_problem("memory", hint)
 
 
 def require_schedule(row: TaskRow) -> TaskSchedule:

@@ -1,13 +1,13 @@
 """What will probably go wrong with a definition that is valid."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from definitions.tasks import TaskDefinition
 from domain.network import NetworkList
 from domain.permissions import valid_rules
 from domain.templates import unknown_expressions
-from domain.tool_rules import WEB_TOOLS
-from domain.web_calls import SET_NETWORK
+from domain.tool_requirements import ToolRequirement, unmet_requirement
 from services.model_catalog import ModelCatalog
 
 
@@ -25,7 +25,7 @@ def network_warnings(definition: TaskDefinition, operator: NetworkList) -> Seque
 
 def definition_warnings(definition: TaskDefinition) -> Sequence[str]:
     """Return a sentence for each thing that its author probably did not want."""
-    return [*placeholder_warnings(definition), *_web_warnings(definition)]
+    return [*placeholder_warnings(definition), *_requirement_warnings(definition)]
 
 
 def placeholder_warnings(definition: TaskDefinition) -> Sequence[str]:
@@ -37,8 +37,13 @@ def placeholder_warnings(definition: TaskDefinition) -> Sequence[str]:
     ]
 
 
-def _web_warnings(definition: TaskDefinition) -> Iterator[str]:
+def _requirement_warnings(definition: TaskDefinition) -> Iterator[str]:
+    """Yield a sentence for each resource that named tools need and the task does not have."""
     rules = valid_rules([*definition.allowed_tools, *definition.ask_tools])
-    named = dict.fromkeys(rule.tool for rule in rules if rule.tool in WEB_TOOLS)
-    if named and not definition.allowed_network:
-        yield f"Not offered, because there is no network: {', '.join(named)}. {SET_NETWORK}"
+    unmet: defaultdict[ToolRequirement, list[str]] = defaultdict(list)
+    for tool in dict.fromkeys(rule.tool for rule in rules):
+        if need := unmet_requirement(tool, definition.resources):
+            unmet[need].append(tool)
+    for need, tools in unmet.items():
+        lack = f"there is no {need.resource}"
+        yield f"Not offered, because {lack}: {', '.join(tools)}. {need.remedy}"

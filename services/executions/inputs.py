@@ -6,8 +6,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from definitions.tasks import (
+    MEMORY_DESCRIPTION,
     NETWORK_DESCRIPTION,
     HumanInputPolicy,
+    MemoryPolicy,
     NetworkPolicy,
     ReportFormat,
     SdkOptions,
@@ -111,6 +113,7 @@ class WorkBody(ExecuteBody):
         NetworkPolicy | None,
         Field(description=f"{NETWORK_DESCRIPTION} The default is that of the agent."),
     ] = None
+    memory: Annotated[MemoryPolicy | None, Field(description=MEMORY_DESCRIPTION)] = None
     generate_report: bool = False
     report_format: ReportFormat | None = None
     notification_config: dict[str, Any] | None = None

@@ -43,10 +43,23 @@ class EntryAddress:
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """A written entry; `is_new`: it did not exist."""
+    """A written entry; `is_new`: it did not exist. `version` is the one that was written."""
 
     row: MemoryEntryRow
     is_new: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryWriter:
+    """The execution that writes, and the call of its model's tool, which may be repeated."""
+
+    execution_id: UUID | None = None
+    tool_use_id: str | None = None
+
+
+NO_WRITER = EntryWriter()
+"""A person or a program writes."""
 
 
 async def put_entry(
@@ -55,12 +68,11 @@ async def put_entry(
     body: MemoryPut,
     *,
     expected: Collection[int] | None = None,
-    execution_id: UUID | None = None,
+    writer: EntryWriter = NO_WRITER,
 ) -> StoredEntry:
-    """Write an entry as its next version. The same content again changes nothing.
+    """Write an entry as its next version. The same content, or a repeated call, changes nothing.
 
-    With `expected`, only if the entry has one of these versions. `execution_id` is the execution
-    that writes.
+    With `expected`, only if the entry has one of these versions.
 
     Raises:
         InvalidInputError: the value is null or too large, or it expires in the past.
@@ -74,15 +86,27 @@ async def put_entry(
     row, exists = await entries.lock_or_create(
         work.session, owner_id, address.namespace, address.key
     )
+    if (written := await _find_written(work, row, writer)) is not None:
+        return StoredEntry(row, is_new=False, version=written)
     _require_version(row.version if exists else NO_VERSION, expected)
     values = _values(row if exists else None, body)
     if exists and all(getattr(row, name) == value for name, value in values.items()):
-        return StoredEntry(row, is_new=False)
+        return StoredEntry(row, is_new=False, version=row.version)
     await work.services.storage.check(work.session, owner_id, adding=size_bytes)
-    written = {**_expiry(row, values), **values, "execution_id": execution_id, "deleted_at": None}
+    changed = {**_expiry(row, values), **values, "deleted_at": None}
     action = "memory_entry.update" if exists else "memory_entry.create"
-    await _write(work, row, written, action, size_bytes=size_bytes)
-    return StoredEntry(row, is_new=not exists)
+    await _write(work, row, changed, action, writer, size_bytes=size_bytes)
+    return StoredEntry(row, is_new=not exists, version=row.version)
+
+
+async def _find_written(work: UnitOfWork, row: MemoryEntryRow, writer: EntryWriter) -> int | None:
+    """Return the version of a locked entry that the writer's call wrote before a crash."""
+    if writer.execution_id is None or writer.tool_use_id is None:
+        return None
+    found = await entries.find_written(
+        work.session, row.id, writer.execution_id, writer.tool_use_id
+    )
+    return None if found is None else found.version
 
 
 def _check(body: MemoryPut) -> int:
@@ -141,13 +165,20 @@ async def _write(
     row: MemoryEntryRow,
     values: Mapping[str, Any],
     action: str,
+    writer: EntryWriter,
     *,
     size_bytes: int = 0,
 ) -> None:
     for column, value in values.items():
         setattr(row, column, value)
-    language = work.services.settings.memory_language
-    await entries.add_version(work.session, row, size_bytes=size_bytes, language=language)
+    row.execution_id = writer.execution_id
+    await entries.add_version(
+        work.session,
+        row,
+        size_bytes=size_bytes,
+        language=work.services.settings.memory_language,
+        tool_use_id=writer.tool_use_id,
+    )
     after = {"namespace": row.namespace, "key": row.key, "version": row.version}
     if row.execution_id is not None:
         after["execution_id"] = str(row.execution_id)
@@ -247,6 +278,8 @@ class MemoryQuery:
     memory_type: MemoryType | None = None
     words: str | None = None
     """Only entries that contain these words, best first, on one page."""
+    within: Collection[str] | None = None
+    """Only these namespaces of the caller and those below them; None for all."""
 
 
 async def list_entries(
@@ -254,11 +287,12 @@ async def list_entries(
 ) -> Page[MemoryEntryRow]:
     """Return a page of entries that the caller may read, newest first unless they are searched."""
     owner_id = await find_owner(session, caller, query.owner)
+    granted = await list_granted(session, caller, owner_id)
     wanted = EntryFilter(
         user_id=owner_id,
         namespace_prefix=query.namespace_prefix,
         memory_type=query.memory_type,
-        within=await list_granted(session, caller, owner_id),
+        within=query.within if granted is None else granted,
     )
     if query.words is None:
         return await entries.page(session, wanted, window)
@@ -275,9 +309,11 @@ async def delete_entry(
     *,
     expected: Collection[int] | None = None,
     purge: bool = False,
-    execution_id: UUID | None = None,
+    writer: EntryWriter = NO_WRITER,
 ) -> None:
     """Delete an entry. Its versions stay readable, unless `purge` deletes them, too.
+
+    A repeated call changes nothing.
 
     Raises:
         NotFoundError: there is no such entry; with `purge` it may be deleted already.
@@ -289,14 +325,15 @@ async def delete_entry(
     row, exists = await entries.lock_or_create(
         work.session, owner_id, address.namespace, address.key
     )
+    if await _find_written(work, row, writer) is not None:
+        return
     if row.version == NO_VERSION or not (exists or purge):
         raise _missing(address)
     _require_version(row.version if exists else NO_VERSION, expected)
     if purge:
         await _purge(work, row)
         return
-    deleted = {"deleted_at": datetime.now(UTC), "execution_id": execution_id}
-    await _write(work, row, deleted, "memory_entry.delete")
+    await _write(work, row, {"deleted_at": datetime.now(UTC)}, "memory_entry.delete", writer)
 
 
 async def _purge(work: UnitOfWork, row: MemoryEntryRow) -> None:

@@ -1,42 +1,13 @@
 """Input models of memory."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from domain.memory import (
-    KEY,
-    LONGEST_KEY,
-    LONGEST_NAMESPACE,
-    NAMESPACE,
-    GrantMode,
-    MemoryType,
-    key_problem,
-    namespace_problem,
-)
+from definitions.memory import Key, Namespace
+from domain.memory import GrantMode, MemoryType
 from services.field_types import Body, Moment
 
-
-def _checked(find_problem: Callable[[str], str | None]) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if problem := find_problem(value):
-            raise ValueError(problem)
-        return value
-
-    return check
-
-
-Namespace = Annotated[
-    str,
-    Field(max_length=LONGEST_NAMESPACE, json_schema_extra={"pattern": NAMESPACE}),
-    AfterValidator(_checked(namespace_problem)),
-]
-Key = Annotated[
-    str,
-    Field(max_length=LONGEST_KEY, json_schema_extra={"pattern": KEY}),
-    AfterValidator(_checked(key_problem)),
-]
 Subject = Annotated[
     str, Field(min_length=1, max_length=255, description="The `sub` of a user's token.")
 ]

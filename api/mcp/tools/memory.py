@@ -10,16 +10,21 @@ from pydantic import Field
 from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, ToolArguments, ToolResult
 from api.mcp.views import View
-from domain.memory import MemoryType
+from definitions.memory import Key, Namespace
+from domain.memory import LONGEST_QUERY, MOST_FOUND, MemoryType
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
 from services.executions.access import own_execution
 from services.memory import entries
-from services.memory.entries import ANY_VERSION, NO_VERSION, EntryAddress, MemoryQuery
-from services.memory.inputs import Key, MemoryPut, Namespace, Subject
+from services.memory.entries import (
+    ANY_VERSION,
+    NO_VERSION,
+    EntryAddress,
+    EntryWriter,
+    MemoryQuery,
+)
+from services.memory.inputs import MemoryPut, Subject
 from services.unit_of_work import UnitOfWork
-
-MOST_FOUND = 100
 
 OwnerName = Annotated[
     Subject | None, Field(description="The user who shares the namespace; null: your own.")
@@ -92,7 +97,7 @@ async def _add(context: ToolContext, arguments: MemoryAddArguments) -> MemoryEnt
             arguments.address,
             body,
             expected={NO_VERSION},
-            execution_id=arguments.task_id,
+            writer=EntryWriter(arguments.task_id),
         )
     next_step = "The entry is stored. Change it with memory_update, find it with memory_search."
     return MemoryEntryResult(**_view_entry(stored.row), next_step=next_step)
@@ -118,7 +123,7 @@ async def _update(context: ToolContext, arguments: MemoryUpdateArguments) -> Mem
             arguments.address,
             MemoryPut(value=arguments.value),
             expected=ANY_VERSION if version is None else {version},
-            execution_id=arguments.task_id,
+            writer=EntryWriter(arguments.task_id),
         )
     next_step = "The new version is stored; memory_get with `version` reads earlier ones."
     return MemoryEntryResult(**_view_entry(stored.row), next_step=next_step)
@@ -153,7 +158,7 @@ class MemorySearchArguments(ToolArguments):
         str | None,
         Field(
             min_length=1,
-            max_length=1_000,
+            max_length=LONGEST_QUERY,
             pattern=r"\S",
             description='Words, "a phrase", `or` and `-` as in web searches; null: newest first.',
         ),

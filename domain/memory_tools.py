@@ -1,0 +1,103 @@
+"""The memory tools as they are described to the model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from domain.memory import (
+    LONGEST_KEY,
+    LONGEST_NAMESPACE,
+    LONGEST_QUERY,
+    MOST_FOUND,
+    MemoryAccess,
+    MemoryType,
+)
+from domain.tool_calls import ToolEffect, ToolSpec
+from domain.tool_rules import MEMORY_TOOLS
+from domain.tool_schemas import make_spec, text_field, whole_field
+
+_ENTRY = {
+    "namespace": text_field("Such as user:alice or project:x.", longest=LONGEST_NAMESPACE),
+    "key": text_field("The name of the entry.", longest=LONGEST_KEY),
+}
+_VALUE = {"description": "Text, or any other JSON value but null."}
+_TYPE = {
+    "enum": [str(kind) for kind in MemoryType],
+    "description": "semantic: facts; episodic: events, which expire; procedural: how-to.",
+}
+
+_GET = make_spec(
+    "memory_get",
+    ToolEffect.READ_ONLY,
+    "Read one entry of the memory that outlives this conversation. For a long value the result is "
+    "a part, with the offset at which to continue. Use memory_search if you don't know the key.",
+    {
+        **_ENTRY,
+        "version": whole_field("An earlier version; the present one by default.", most=2**31 - 1),
+        "offset": whole_field(
+            "How many characters of the value to leave out at the start; 0 by default.",
+            least=0,
+            most=1_000_000_000,
+        ),
+    },
+    ("namespace", "key"),
+)
+
+_SEARCH = make_spec(
+    "memory_search",
+    ToolEffect.READ_ONLY,
+    "Find entries of the memory by words (best first), or list them (newest first), each with the "
+    "beginning of its value. namespace_prefix limits the search to a namespace and those below it.",
+    {
+        "q": text_field(
+            'Words, "a phrase", `or` and `-` as in web searches; without it, entries are listed.',
+            longest=LONGEST_QUERY,
+        ),
+        "namespace_prefix": text_field(
+            "A namespace with those below it; by default all that you may use.",
+            longest=LONGEST_NAMESPACE,
+        ),
+        "memory_type": _TYPE,
+        "limit": whole_field("How many entries; 20 by default.", most=MOST_FOUND),
+    },
+)
+
+_ADD = make_spec(
+    "memory_add",
+    ToolEffect.IDEMPOTENT,
+    "Store a new entry in the memory that outlives this conversation. Refused if the entry exists: "
+    "then use memory_update.",
+    {**_ENTRY, "value": _VALUE, "memory_type": _TYPE},
+    ("namespace", "key", "value"),
+)
+
+_UPDATE = make_spec(
+    "memory_update",
+    ToolEffect.IDEMPOTENT,
+    "Replace the value of an entry of the memory. Send expected_version, the version that you "
+    "read, so that you overwrite nothing that someone else has written meanwhile. Refused if the "
+    "entry does not exist: then use memory_add.",
+    {
+        **_ENTRY,
+        "value": {"description": "The whole new value."},
+        "expected_version": whole_field("The version that you read.", most=2**31 - 1),
+    },
+    ("namespace", "key", "value"),
+)
+
+_DELETE = make_spec(
+    "memory_delete",
+    ToolEffect.IDEMPOTENT,
+    "Delete an entry of the memory. Earlier versions stay readable with memory_get.",
+    _ENTRY,
+    ("namespace", "key"),
+)
+
+MEMORY_SPECS: Sequence[ToolSpec] = (_GET, _SEARCH, _ADD, _UPDATE, _DELETE)
+
+
+def with_memory(spec: ToolSpec, memory: MemoryAccess) -> ToolSpec:
+    """Return the tool as it is described to a model that may use these namespaces."""
+    if spec.name not in MEMORY_TOOLS or not memory:
+        return spec
+    text = f"{spec.description} The namespaces, with those below them: {memory.describe()}."
+    return replace(spec, description=text)
