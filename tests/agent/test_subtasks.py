@@ -374,3 +374,17 @@ async def test_a_subtask_reaches_what_its_parent_and_its_agent_may(runner: Runne
         ["*.example.com"],
         ["*.example.com"],
     ]
+
+
+async def test_a_subtask_has_the_namespaces_of_its_parent(runner: Runner) -> None:
+    namespaces = [{"namespace": "project:x", "mode": "write"}]
+    run = await runner.run_to_completion(
+        {"tool_use": delegate({"text": "x"})},
+        LAST_RESULT,
+        allowed_tools=["delegate", "memory_get"],
+        memory={"namespaces": namespaces},
+    )
+    [child] = [runner.executions.by_id[child.id] for child in await run.children()]
+    assert child.prefix is not None
+    assert child.prefix.memory == namespaces
+    assert "project:x (read and write)" in str(child.prefix.tools)
