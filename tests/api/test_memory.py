@@ -115,13 +115,15 @@ async def test_writers_that_compare_lose_no_update(client: Client) -> None:
     await put(client, "user:alice/count", 0)
 
     async def add_one() -> None:
-        while True:
+        status = 0
+        while status != 200:
             read = await client.get(f"{ALICE}/count")
+            if read.status_code == 503:  # on a busy machine, no connection in time
+                continue
             headers = {"If-Match": read.headers["etag"]}
             wrote = await put(client, "user:alice/count", read.json()["value"] + 1, headers)
-            if wrote.status_code == 200:
-                return
-            assert wrote.status_code == 412
+            status = wrote.status_code
+            assert status in (200, 412, 503)
 
     await asyncio.gather(*(add_one() for _ in range(50)))
     assert (await client.get(f"{ALICE}/count")).json()["value"] == 50
