@@ -61,7 +61,7 @@ class NetworkGuard:
             raise AddressRefusedError(f"{host!a:.100} is not a host name or an address.")
         if not allowed.permits(name, port):
             raise AddressRefusedError(
-                f"{name}:{port} is not in the network list of this execution."
+                f"{name}:{port} is not in the network list of this execution (network.allow)."
             )
         if not self._operator.permits(name, port):
             raise AddressRefusedError(

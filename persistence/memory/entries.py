@@ -199,9 +199,14 @@ async def search(
 
 
 async def _parse(session: AsyncSession, words: str, language: str) -> str:
-    """The query as text: the words as they are written, or by their stems."""
+    """The query as text: the words as they are written, or by their stems.
+
+    Postgres plans the search for these words: a plan for any words would not use the right index.
+    """
     parsed = (func.websearch_to_tsquery(cast(d, REGCONFIG), words) for d in (SIMPLE, language))
-    found = (await session.execute(select(*(cast(query, Text) for query in parsed)))).one()
+    planned = func.set_config("plan_cache_mode", "force_custom_plan", True)
+    texts = (cast(query, Text) for query in parsed)
+    _, *found = (await session.execute(select(planned, *texts))).one()
     return " | ".join(f"({query})" for query in dict.fromkeys(found) if query)
 
 

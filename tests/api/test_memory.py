@@ -238,7 +238,7 @@ async def test_a_grant_to_write_lets_a_user_write_for_the_owner(
     assert made.status_code == 201, made.text
     assert (await client.get(path)).json()["value"] == 1
     assert (await other.delete(path, params=query)).status_code == 204
-    unknown = await client.post("/api/v1/memory-grants", json={**body, "grantee": "nobody@x"})
+    unknown = await client.post("/api/v1/memory-grants", json={**body, "grantee": "unknown@x"})
     assert unknown.json()["errors"][0]["loc"] == ["body", "grantee"]
 
 
