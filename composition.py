@@ -7,12 +7,14 @@ from temporalio.client import Client
 
 from domain.json_schemas import SchemaEvaluator
 from domain.network import NetworkList
+from persistence.blobs.directory import DirectoryBlobs
 from persistence.db.database import Database
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound, checked_url
 from runtime.schedules import Schedules
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
+from services.blobs import Blobs
 from services.model_catalog import ModelCatalog
 from services.ports import UserCache
 from services.quotas import QuotaGuard, Quotas
@@ -45,6 +47,7 @@ def compose_services(
         schedules=Schedules(client),
         quotas=quotas,
         storage=storage,
+        blobs=Blobs(database, DirectoryBlobs(settings.home / "artifacts")),
         secrets=SecretBox(keys.get_secret_value() if keys else None),
         schemas=schemas,
         settings=OperatorSettings(

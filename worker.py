@@ -24,7 +24,6 @@ from agent.ports import Model
 from claude.adapter import ClaudeModel
 from composition import compose_services
 from contracts import names, policies
-from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL, WATCH_CHANNEL, Listener
 from persistence.db.migrate import refuse_pre_release_database
@@ -184,7 +183,7 @@ def execution_runner(
         tools=mcp_tools.toolbox,
         mcp_tools=mcp_tools,
         schemas=services.schemas,
-        store=BlobStore(settings.home / "artifacts"),
+        store=services.blobs,
         prices=ListPrices(),
         live_watchers=LiveWatchers(services.database),
         interrupt_watchers=InterruptWatchers(settings.max_concurrent_executions),

@@ -38,6 +38,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.ScopeMissingError: False,
     errors.UserDisabledError: True,
     errors.NotFoundError: False,
+    errors.BlobMissingError: True,
     errors.ConflictError: True,
     errors.TransitionRefusedError: False,
     errors.DependentsChangedError: True,

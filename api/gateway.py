@@ -10,7 +10,6 @@ from api.auth.browser_sessions import SessionBox
 from api.auth.rate_limits import AtOnce, Rates, Refusals
 from api.http.large_bodies import LargeBodies
 from api.live_updates import LiveUpdates
-from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.write_check import WriteCheck
 from persistence.executions.cached_reads import CachedReads
@@ -30,7 +29,6 @@ class Gateway:
     settings: Settings
     database: Database
     cached_reads: CachedReads
-    blobs: BlobStore
     temporal: Client
     authenticator: Authenticator
     browser_sessions: SessionBox

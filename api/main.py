@@ -51,7 +51,6 @@ from api.users import routes as users
 from api.web import inbox_routes, sign_in_routes
 from api.web import routes as docs
 from composition import compose_services
-from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.db.migrate import refuse_pre_release_database
 from persistence.db.write_check import WriteCheck
@@ -167,7 +166,6 @@ async def composed(settings: Settings, database_url: str, tokens: Tokens) -> Asy
         settings=settings,
         database=database,
         cached_reads=cached_reads,
-        blobs=BlobStore(settings.home / "artifacts"),
         temporal=temporal,
         authenticator=authenticator,
         browser_sessions=SessionBox.of(settings),

@@ -114,6 +114,19 @@ class NotFoundError(PerdureError):
     code = "not_found"
 
 
+class BlobMissingError(NotFoundError):
+    """The content of a file is not in the store of artifacts."""
+
+    code = "content_missing"
+
+    def __init__(self, sha256: str) -> None:
+        """`sha256` (hex) identifies the content."""
+        super().__init__(
+            f"The content with the sha256 {sha256} is not in the store of artifacts. Ask the "
+            "operator to restore it from a backup."
+        )
+
+
 class ConflictError(PerdureError):
     """The current state of the object does not allow the operation."""
 

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import errno
 import mimetypes
 from typing import Annotated, Self
 from uuid import UUID
@@ -10,8 +9,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import FilesElsewhereError
-from persistence.blobs import BlobStore
+from persistence.blobs import registry
 from persistence.sessions import artifacts
 from persistence.tables.sessions import ArtifactRow
 from services.caller import Caller, missing
@@ -65,15 +63,13 @@ async def find_artifact(session: AsyncSession, caller: Caller, artifact_id: UUID
     return row
 
 
-async def create_artifact(
-    work: UnitOfWork, body: ArtifactCreate, *, blobs: BlobStore
-) -> ArtifactRow:
+async def create_artifact(work: UnitOfWork, body: ArtifactCreate) -> ArtifactRow:
     """Store a file, for an execution of the caller that has not ended or on its own.
 
     Raises:
         ExecutionTerminalError: it has ended; its files do not change any more.
         QuotaExceededError: the owner stores too much.
-        FilesElsewhereError: this process cannot write to the directory of artifacts.
+        FilesElsewhereError: this process cannot write to the store of artifacts.
     """
     owner_id = work.caller.user_id
     if body.execution_id is not None:
@@ -81,37 +77,22 @@ async def create_artifact(
         require_active(execution)
         owner_id = execution.user_id
     await work.services.storage.check(work.session, owner_id, adding=len(body.data))
+    stored = await work.services.blobs.add(body.data)
     row = ArtifactRow(
         user_id=owner_id,
         execution_id=body.execution_id,
         kind="artifact",
         name=body.name,
         media_type=body.media_type or _guess_media_type(body),
-        size_bytes=len(body.data),
-        sha256=await store_bytes(blobs, body.data),
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
     )
+    await registry.hold(work.session, [row.sha256])
     await artifacts.create(work.session, row)
     after = {"size_bytes": row.size_bytes, "sha256": row.sha256}
     entity = ("artifact", row.id)
     await work.record_audit("artifact.create", entity, after=after, owner_id=owner_id)
     return row
-
-
-async def store_bytes(blobs: BlobStore, content: bytes) -> str:
-    """Store the bytes and return their sha256.
-
-    Raises:
-        FilesElsewhereError: this process cannot write to the directory of artifacts.
-    """
-    try:
-        return await blobs.add(content)
-    except OSError as error:
-        if error.errno not in {errno.EROFS, errno.EACCES}:
-            raise
-        raise FilesElsewhereError(
-            "This gateway cannot write to the directory of artifacts; send the file to another "
-            "gateway, or make $PERDURE_HOME/artifacts writable."
-        ) from error
 
 
 def _guess_media_type(body: ArtifactCreate) -> str:

@@ -34,6 +34,7 @@ from persistence.executions import signals
 from persistence.executions.creation import make_start_request
 from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
+from services.blobs import Blobs
 from services.caller import Caller
 from services.model_catalog import ModelCatalog
 from services.ports import ScheduleServer, UserCache, WorkflowServer
@@ -85,6 +86,7 @@ class Services:
     schedules: ScheduleServer
     quotas: QuotaGuard
     storage: StorageGuard
+    blobs: Blobs
     secrets: SecretSealer
     schemas: SchemaEvaluator
     settings: OperatorSettings

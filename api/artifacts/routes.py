@@ -66,7 +66,7 @@ async def create_artifact(
     call: Called, body: Annotated[ArtifactCreate, Depends(JsonBody(ArtifactCreate))]
 ) -> Response:
     """Store a file, for an execution of yours that has not ended or on its own."""
-    service = partial(services.create_artifact, body=body, blobs=call.gateway.blobs)
+    service = partial(services.create_artifact, body=body)
     return await run_service(call, service, created(render_artifact))
 
 
@@ -83,4 +83,4 @@ async def get_artifact_content(call: Called, artifact_id: UUID) -> Response:
     """Get the bytes of a file, or a `Range` of them."""
     async with call.gateway.database.reading() as session:
         row = await services.find_artifact(session, call.caller, artifact_id)
-    return file_response(call.gateway.blobs, row)
+    return await file_response(call.gateway.services.blobs, row)

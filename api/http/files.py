@@ -2,6 +2,10 @@
 
 import mimetypes
 import os
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import Response
@@ -10,9 +14,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.http.errors import MalformedRequestError
 from api.http.problems import problem
-from domain.errors import NotFoundError
-from persistence.blobs import BlobStore
+from domain.errors import BlobMissingError
 from persistence.tables.sessions import ArtifactRow
+from services.blobs import Blobs
 
 _HARMLESS = {
     # Never display files of tools as pages, and never run their scripts with our origin.
@@ -59,17 +63,64 @@ def _problem_of(scope: Scope, refused: Message) -> Response:
     return problem(scope, refused["status"], code, detail, headers=headers)
 
 
-def file_response(store: BlobStore, row: ArtifactRow) -> FileResponse:
+class _BlobReader:
+    """A stored file with a position, as `FileResponse` reads it."""
+
+    def __init__(self, blobs: Blobs, sha256: str) -> None:
+        self._blobs = blobs
+        self._sha256 = sha256
+        self._position = 0
+        self._chunks: AsyncGenerator[bytes] | None = None
+        self._rest = b""
+
+    async def seek(self, position: int) -> None:
+        await self.aclose()
+        self._position = position
+
+    async def read(self, size: int) -> bytes:
+        """As many bytes, or fewer at the end of the file."""
+        if self._chunks is None:
+            self._chunks = self._blobs.read(self._sha256, self._position)
+        while len(self._rest) < size and (chunk := await anext(self._chunks, b"")):
+            self._rest += chunk
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return part
+
+    async def aclose(self) -> None:
+        if self._chunks is not None:
+            await self._chunks.aclose()
+        self._chunks, self._rest = None, b""
+
+
+class BlobResponse(FileInParts):
+    """A stored file, or the requested ranges of it."""
+
+    def __init__(self, blobs: Blobs, row: ArtifactRow) -> None:
+        """The file is in the store."""
+        self._reader = _BlobReader(blobs, row.sha256)
+        created = row.created_at.timestamp()
+        facts = os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, row.size_bytes, 0, created, created))
+        headers = {**_HEADERS, "ETag": f'"{row.sha256}"', **as_download(row.name)}
+        super().__init__(row.name, media_type=_media_type(row), headers=headers, stat_result=facts)
+
+    @asynccontextmanager
+    async def _open_file(self) -> AsyncIterator[Any]:
+        """What Starlette reads the parts from."""
+        try:
+            yield self._reader
+        finally:
+            await self._reader.aclose()
+
+
+async def file_response(blobs: Blobs, row: ArtifactRow) -> BlobResponse:
     """The content of an artifact, or the requested ranges of it.
 
     Raises:
-        NotFoundError: this gateway does not store the content.
+        BlobMissingError: the content is not in the store.
     """
-    path = store.path(row.sha256)
-    if not path.is_file():
-        raise NotFoundError("This gateway does not store the content of this artifact.")
-    headers = {**_HEADERS, "ETag": f'"{row.sha256}"', **as_download(row.name)}
-    return FileInParts(path, media_type=_media_type(row), headers=headers)
+    if await blobs.size(row.sha256) != row.size_bytes:
+        raise BlobMissingError(row.sha256)
+    return BlobResponse(blobs, row)
 
 
 def as_download(path: str) -> dict[str, str]:

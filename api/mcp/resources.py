@@ -29,7 +29,7 @@ from api.mcp.errors import protocol_error
 from api.mcp.transcripts import write_transcript
 from api.mcp.work import own_columns, read_execution
 from api.reports.schemas import find_newest_report
-from domain.errors import FilesElsewhereError, InvalidInputError, NotFoundError, PerdureError
+from domain.errors import InvalidInputError, NotFoundError, PerdureError
 from persistence.executions import queries
 from persistence.executions.queries import ExecutionFilter
 from persistence.sessions import timeline
@@ -109,13 +109,7 @@ async def _read_artifact(context: ToolContext, key: UUID, uri: str) -> Contents:
         raise InvalidInputError(
             f"The file has more than {LARGEST_BYTES} bytes; read it with get_artifact."
         )
-    path = context.gateway.blobs.path(row.sha256)
-    try:
-        data = await asyncio.to_thread(path.read_bytes)
-    except FileNotFoundError as error:
-        raise FilesElsewhereError(
-            "This gateway does not have the file; ask the operator."
-        ) from error
+    data = await context.gateway.services.blobs.read_bytes(row.sha256)
     if row.media_type.startswith("text/") or row.media_type.partition(";")[0] == JSON:
         text = data.decode(errors="replace")
         return TextResourceContents(uri=uri, mime_type=row.media_type, text=text)

@@ -73,8 +73,7 @@ async def complete_work(
     the queue, `blocked` blocks it until `POST /task-executions/{id}/resume`. If the lease has
     ended, the response is 409 `lease_lost`, and the detailed work is kept as an artifact.
     """
-    blobs = call.gateway.blobs
-    service = partial(reports.complete, execution_id=execution_id, body=body, blobs=blobs)
+    service = partial(reports.complete, execution_id=execution_id, body=body)
     return await run_service(call, service, respond_reported)
 
 

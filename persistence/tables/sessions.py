@@ -239,6 +239,7 @@ class ArtifactRow(Row):
     __table_args__ = (
         Index("ix_artifacts_execution_id_id", "execution_id", "id"),
         Index("ix_artifacts_user_id_size_bytes", "user_id", "size_bytes"),
+        Index("ix_artifacts_sha256", "sha256"),
     )
 
     id: Mapped[Id]
@@ -251,6 +252,20 @@ class ArtifactRow(Row):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]
     created_at: Mapped[CreatedAt]
+
+
+class BlobRow(Row):
+    """A file in the store of files (`persistence.blobs`), by its sha256 (hex).
+
+    Garbage collection deletes it a day after `used_at` if nothing refers to it.
+    """
+
+    __tablename__ = "blobs"
+    __table_args__ = (Index("ix_blobs_used_at", "used_at"),)
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    used_at: Mapped[CreatedAt]
 
 
 class ReportRow(Row):

@@ -9,13 +9,12 @@ from uuid import UUID
 from domain.errors import DependentsChangedError, ErrorCode, LeaseLostError
 from domain.external_work import MOST_LOST_ATTEMPTS, NextAction, shorten
 from domain.states import WORKER_BLOCKED, ExecutionStatus
-from persistence.blobs import BlobStore
+from persistence.blobs import registry
 from persistence.db import locks
 from persistence.executions import cascade, leases, lifecycle, queries
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
-from services.artifacts import store_bytes
 from services.executions.access import own_execution
 from services.external_work.claims import lease_lost
 from services.external_work.inputs import CompleteBody, FailBody
@@ -39,9 +38,7 @@ class Completion:
     refusal: LeaseLostError | None = None
 
 
-async def complete(
-    work: UnitOfWork, execution_id: UUID, body: CompleteBody, *, blobs: BlobStore
-) -> Completion:
+async def complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> Completion:
     """Store a report, and apply its next action.
 
     A report that comes too late is refused, but its artifact is kept: the caller commits.
@@ -54,7 +51,7 @@ async def complete(
     if body.detailed_work:
         content = body.detailed_work.encode()
         await work.services.storage.check(work.session, row.user_id, adding=len(content))
-        sha256 = await store_bytes(blobs, content)
+        sha256 = (await work.services.blobs.add(content)).sha256
     return await _try_again(work, partial(_complete, work, execution_id, body, sha256))
 
 
@@ -121,6 +118,7 @@ async def _keep_artifacts(
         size_bytes=len(body.detailed_work.encode()),
         sha256=sha256,
     )
+    await registry.hold(work.session, [sha256])
     # The terminal event is the last one.
     is_active = not ExecutionStatus(row.status).is_terminal
     await artifacts.create(work.session, kept, with_event=is_active)

@@ -4,10 +4,7 @@ A new route needs: its resource's factory here if it is a new resource (the valu
 parameters), and a body that it takes.
 """
 
-import hashlib
-import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -72,11 +69,7 @@ async def input_request(world: World, client: Client, mark: str) -> Parameters:
 async def artifact(world: World, client: Client, mark: str) -> Parameters:
     """A kept file of an execution."""
     made = await execution(world, client, mark)
-    content = mark.encode()
-    sha256 = hashlib.sha256(content).hexdigest()
-    with tempfile.NamedTemporaryFile(delete=False) as file:
-        file.write(content)
-    await world.gateway.blobs.put(Path(file.name), sha256)
+    stored = await world.gateway.services.blobs.add(mark.encode())
     async with world.gateway.database.transaction() as session:
         owner = await session.get_one(ExecutionRow, UUID(made["execution_id"]))
         row = ArtifactRow(
@@ -85,8 +78,8 @@ async def artifact(world: World, client: Client, mark: str) -> Parameters:
             kind="artifact",
             name=mark,
             media_type="text/plain",
-            size_bytes=len(content),
-            sha256=sha256,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
         )
         session.add(row)
     return {"artifact_id": str(row.id)}

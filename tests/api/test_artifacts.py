@@ -1,6 +1,5 @@
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 import httpx2
@@ -14,12 +13,10 @@ BYTES = b"0123456789" * 10
 
 
 @pytest.fixture
-async def artifact(world: World, client: Client, tmp_path: Path) -> str:
+async def artifact(world: World, client: Client) -> str:
     """The path of an artifact whose bytes are in the store."""
     execution = await execute(client, await make_task(client))
-    sha256 = hashlib.sha256(BYTES).hexdigest()
-    (tmp_path / "out").write_bytes(BYTES)
-    await world.gateway.blobs.put(tmp_path / "out", sha256)
+    stored = await world.gateway.services.blobs.add(BYTES)
     async with world.gateway.database.transaction() as session:
         row = ArtifactRow(
             user_id=UUID(execution["user_id"]),
@@ -27,8 +24,8 @@ async def artifact(world: World, client: Client, tmp_path: Path) -> str:
             kind="artifact",
             name='out/r\u00e9sum\u00e9 "1".txt',
             media_type="text/plain",
-            size_bytes=len(BYTES),
-            sha256=sha256,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
         )
         session.add(row)
     listed = (await client.get(execution["_links"]["artifacts"])).json()
@@ -56,9 +53,10 @@ async def test_content_comes_whole_or_in_ranges(
 async def test_content_that_this_machine_lacks_is_reported(
     world: World, client: Client, artifact: str
 ) -> None:
-    world.gateway.blobs.path(hashlib.sha256(BYTES).hexdigest()).unlink()
+    sha256 = hashlib.sha256(BYTES).hexdigest()
+    await world.gateway.services.blobs.store.delete(sha256)
     missing = await client.get(f"{artifact}/content")
-    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    assert (missing.status_code, missing.json()["code"]) == (404, "content_missing")
 
 
 async def test_an_uploaded_file_belongs_to_its_execution(client: Client, other: Client) -> None:

@@ -6,7 +6,6 @@ has ended stays as it is.
 
 import asyncio
 from collections.abc import Awaitable
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID, uuid4
@@ -27,7 +26,6 @@ from composition import compose_services
 from domain.errors import LeaseLostError
 from domain.external_work import MOST_LOST_ATTEMPTS, NextAction
 from domain.states import ExecutionStatus
-from persistence.blobs import BlobStore
 from persistence.db.database import Database
 from persistence.executions import leases, queries
 from persistence.executions.leases import Lease
@@ -88,7 +86,11 @@ class LeaseStates(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         settings = Settings.model_validate(
-            {"database_url": self.database_url, "temporal_address": self.temporal_address}
+            {
+                "database_url": self.database_url,
+                "temporal_address": self.temporal_address,
+                "home": self.directory.name,
+            }
         )
         self.schemas = IsolatedEvaluator(is_metered=False)
         client = await connect(settings)
@@ -118,8 +120,7 @@ class LeaseStates(RuleBasedStateMachine):
         async with self.database.transaction() as session:
             work = UnitOfWork(session, self.caller, self.services)
             if change == "complete":
-                blobs = BlobStore(Path(self.directory.name))
-                done = await reports.complete(work, execution_id, body, blobs=blobs)
+                done = await reports.complete(work, execution_id, body)
                 if done.refusal is not None:
                     raise done.refusal
             else:

@@ -15,7 +15,6 @@ from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from persistence.blobs import BlobStore
 from runtime.sandbox import SandboxedRunner
 from services.executions import starting
 from services.executions.inputs import WorkBody
@@ -137,8 +136,7 @@ async def is_done_by_a_worker(engine: Engine) -> Run:
         assert claim is not None
     async with engine.transaction() as work:
         report = CompleteBody(lease_token=claim.lease_token, summary="done")
-        blobs = BlobStore(engine.home / "artifacts")
-        await reports_of_workers.complete(work, run.id, report, blobs=blobs)
+        await reports_of_workers.complete(work, run.id, report)
     await run.wait_for_end()
     return run
 

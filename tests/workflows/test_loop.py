@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
-from persistence.blobs import BlobStore
+from persistence.blobs.directory import DirectoryBlobs
 from persistence.tables.sessions import ArtifactRow
 from tests.engine.driver import Engine, use
 from tests.waiting import eventually
@@ -173,7 +173,7 @@ async def test_an_artifact_is_kept(engine: Engine) -> None:
     assert (artifact.execution_id, artifact.tool_call_id) == (run.id, saved.id)
     assert (artifact.kind, artifact.name, artifact.size_bytes) == ("artifact", data["name"], 5)
     assert artifact.sha256 == hashlib.sha256(b"hello").hexdigest()
-    assert BlobStore(engine.home / "artifacts").path(artifact.sha256).read_bytes() == b"hello"
+    assert DirectoryBlobs(engine.home / "artifacts").path(artifact.sha256).read_bytes() == b"hello"
 
 
 async def test_a_session_keeps_its_files(engine: Engine) -> None:

@@ -1,9 +1,7 @@
 """The tool that reads a stored file."""
 
-import asyncio
 import base64
 import json
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +11,7 @@ from pydantic import Field
 from api.mcp.context import ToolContext
 from api.mcp.registry import MOST_CHARACTERS, AgentTool, ToolArguments, ToolResult
 from api.mcp.views import ArtifactView, view_artifact
-from domain.errors import FilesElsewhereError, InvalidInputError
+from domain.errors import InvalidInputError
 from services.artifacts import find_artifact
 from services.validation_messages import body_problem
 
@@ -50,12 +48,10 @@ class ArtifactContent(ArtifactView, ToolResult):
 
 
 class _FilePart:
-    """The bytes of a file from an offset, which end between two characters of a text."""
+    """Bytes of a file, which end between two characters of a text."""
 
-    def __init__(self, path: Path, offset: int, size: int) -> None:
-        with path.open("rb") as file:
-            file.seek(offset)
-            self.data = file.read(size)
+    def __init__(self, data: bytes) -> None:
+        self.data = data
         self.text: str | None = None
         for cut in range(4):  # a UTF-8 character has at most four bytes
             data = self.data[: len(self.data) - cut]
@@ -83,16 +79,12 @@ async def _get_artifact(context: ToolContext, arguments: GetArtifactArguments) -
         raise InvalidInputError(
             "The arguments are invalid; see errors.", [body_problem("offset", message)]
         )
-    path = context.gateway.blobs.path(row.sha256)
-    try:
-        part = await asyncio.to_thread(_FilePart, path, arguments.offset, PART_BYTES)
-    except FileNotFoundError as error:
-        raise FilesElsewhereError(
-            "This gateway does not have the file; ask the operator."
-        ) from error
+    blobs = context.gateway.services.blobs
+    end = arguments.offset + PART_BYTES
+    part = _FilePart(await blobs.read_bytes(row.sha256, arguments.offset, end))
     is_picture = row.media_type in PICTURES and row.size_bytes <= LARGEST_PICTURE_BYTES
     if is_picture:
-        content = await asyncio.to_thread(path.read_bytes)
+        content = await blobs.read_bytes(row.sha256)
         data = base64.b64encode(content).decode("ascii")
         context.extra_content.append(ImageContent(data=data, mime_type=row.media_type))
     end = arguments.offset + len(part.data)

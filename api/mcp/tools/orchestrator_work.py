@@ -145,7 +145,7 @@ async def _complete_task(context: ToolContext, arguments: CompleteTaskArguments)
         token = arguments.lease_token or _find_own_lease(context, row)
         given = arguments.model_dump(exclude={"task_id", "user_id", "lease_token"})
         body = CompleteBody(lease_token=token, **given)
-        done = await reports.complete(work, arguments.task_id, body, blobs=context.gateway.blobs)
+        done = await reports.complete(work, arguments.task_id, body)
     kept = [reference(file) for file in done.artifacts]
     if done.refusal is not None:  # after the commit, which keeps the artifacts
         raise explain_late(done.refusal, kept)

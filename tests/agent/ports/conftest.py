@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from agent.ports import Model, Store, Tools
+from agent.ports import Model, Tools
 from claude.adapter import ClaudeModel
 from claude.scripted import ScriptedModelServer
-from persistence.blobs import BlobStore
+from persistence.blobs.directory import DirectoryBlobs
 from persistence.db.database import Database
+from services.blobs import Blobs
 from tests.agent.in_memory.driver import Runner
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.tools import InMemoryStore, InMemoryTools
@@ -71,7 +72,19 @@ def tools(request: pytest.FixtureRequest, tmp_path: Path) -> Tools:
     return Toolbox(tmp_path / "workspaces", host_id="host")
 
 
-@pytest.fixture(params=["memory", "disk"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+@pytest.fixture
+def store_in_memory() -> InMemoryStore:
+    return InMemoryStore()
+
+
+@pytest.fixture
+async def store_on_disk(database_url: str, tmp_path: Path) -> AsyncIterator[Blobs]:
+    database = Database.connect(database_url)
+    yield Blobs(database, DirectoryBlobs(tmp_path / "artifacts"))
+    await database.close()
+
+
+@pytest.fixture(params=["store_in_memory", "store_on_disk"])
+def store(request: pytest.FixtureRequest) -> Any:
     """Keeps artifacts."""
-    return InMemoryStore() if request.param == "memory" else BlobStore(tmp_path / "artifacts")
+    return request.getfixturevalue(request.param)

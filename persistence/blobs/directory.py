@@ -1,0 +1,108 @@
+"""The store of files in a directory: one file per sha256."""
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+from domain.blobs import CHUNK_BYTES, StoredBlob
+from domain.errors import BlobMissingError
+from domain.ids import new_id
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_LISTED_AT_ONCE = 1_000
+
+
+class DirectoryBlobs:
+    """Files below a directory that all gateways and workers share (`domain.blobs.BlobStore`)."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is created when the first file is stored."""
+        self._root = root
+
+    @property
+    def incoming(self) -> Path:
+        """The directory itself, so that a file only has to be renamed."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._root
+
+    def path(self, sha256: str) -> Path:
+        """The path of the bytes, whether they are stored or not."""
+        return self._root / sha256[:2] / sha256
+
+    async def put(self, file: Path, sha256: str) -> None:
+        """Move a file into the store."""
+        await asyncio.to_thread(self._put, file, sha256)
+
+    def _put(self, file: Path, sha256: str) -> None:
+        target = self.path(sha256)
+        if target.exists():
+            file.unlink()
+            return
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = target.with_name(f"{sha256}.{new_id()}.part")
+        shutil.move(file, part)
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(target)
+        # A name is on the disk only after its directory is flushed, and that one's own directory.
+        for directory in (target.parent, self._root):
+            _flush(directory)
+
+    async def size(self, sha256: str) -> int | None:
+        """How many bytes are stored; None if the file is not in the store."""
+        try:
+            return (await asyncio.to_thread(self.path(sha256).stat)).st_size
+        except FileNotFoundError:
+            return None
+
+    async def read(
+        self, sha256: str, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """The bytes from `start` to before `end`, in chunks."""
+        try:
+            file = await asyncio.to_thread(self.path(sha256).open, "rb", buffering=0)
+        except FileNotFoundError as error:
+            raise BlobMissingError(sha256) from error
+        try:
+            while end is None or start < end:
+                size = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - start)
+                chunk = await asyncio.to_thread(os.pread, file.fileno(), size, start)
+                if not chunk:
+                    return
+                start += len(chunk)
+                yield chunk
+        finally:
+            file.close()
+
+    async def delete(self, sha256: str) -> None:
+        """Delete a file; harmless if it is not in the store."""
+        await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
+
+    async def list(self) -> AsyncGenerator[StoredBlob]:
+        """Every file of the store."""
+        found = self._walk()
+        while some := await asyncio.to_thread(_take, found):
+            for blob in some:
+                yield blob
+
+    def _walk(self) -> Iterator[StoredBlob]:
+        for directory in self._root.glob("[0-9a-f][0-9a-f]"):
+            for entry in os.scandir(directory):
+                if _SHA256.fullmatch(entry.name):
+                    yield StoredBlob(entry.name, entry.stat().st_size)
+
+
+def _take(found: Iterator[StoredBlob]) -> list[StoredBlob]:
+    return [blob for blob, _ in zip(found, range(_LISTED_AT_ONCE), strict=False)]
+
+
+def _flush(directory: Path) -> None:
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
