@@ -18,6 +18,7 @@ from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
 from domain.json_schemas import SchemaEvaluator
 from domain.mcp_tools import read_pins, spec_of
+from domain.remembered_decisions import RememberedDecision, choose, reach_sha256
 from domain.remote_waits import DECLINED_RESPONSE, RemoteQuestion
 from domain.steps import (
     Failure,
@@ -36,6 +37,9 @@ from domain.web_calls import effect_of
 
 FindAgents = Callable[[Collection[str]], Awaitable[Mapping[str, Agent]]]
 """`Record.find_agents`."""
+
+FindRemembered = Callable[[str], Awaitable[Sequence[RememberedDecision]]]
+"""`Record.find_remembered`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,14 @@ class Decider:
         tools: Tools,
         schemas: SchemaEvaluator,
         find_agents: FindAgents,
+        find_remembered: FindRemembered,
     ) -> None:
         """`snapshot` contains the permissions, the input policy and the depth."""
         self._snapshot = snapshot
         self._tools = tools
         self._schemas = schemas
         self._find_agents = find_agents
+        self._find_remembered = find_remembered
         self.pinned = read_pins(snapshot.prefix.mcp)
         """The tools of MCP servers, by name."""
         self._remote_specs = {
@@ -177,14 +183,41 @@ class Decider:
         if verdict.kind == "deny":
             return Decision(refuse(call, ToolCallStatus.DENIED, verdict.reason))
         if verdict.kind == "ask":
-            return self._ask_approval(replace(call, reason=verdict.reason), now)
+            remembered = await self._apply_remembered(call)
+            return remembered or self._ask_approval(replace(call, reason=verdict.reason), now)
         return await self.delegate(call) if call.name in DELEGATIONS else Decision(call)
 
     def _ask_approval(self, call: ToolCall, now: datetime) -> Decision:
         spec = self.spec(call.name)
         schema = spec.input_schema if spec is not None else None
-        people = self._snapshot.people
-        return self._ask(call, input_requests.approval_request(call, people, now, schema=schema))
+        request = input_requests.approval_request(
+            call, self._snapshot.people, now, schema=schema, reach_sha256=self._reach_of(call)
+        )
+        return self._ask(call, request)
+
+    async def _apply_remembered(self, call: ToolCall) -> Decision | None:
+        """What a remembered decision says about a call that needs approval, or None."""
+        reach = self._reach_of(call)
+        rules = [r for r in await self._find_remembered(call.name) if r.reach_sha256 == reach]
+        rule = choose(rules, json.loads(call.input), call.input_sha256)
+        if rule is None:
+            return None
+        # The reason stays with the call: after a crash it is still an approved one.
+        found = replace(call, reason=rule.describe(), remembered_decision_id=rule.id)
+        if rule.decision == "approve":
+            return Decision(replace(found, status=ToolCallStatus.APPROVED))
+        return Decision(input_requests.deny(found, rule.describe(), rule.message))
+
+    def _reach_of(self, call: ToolCall) -> bytes:
+        """What the call's tool is and can reach in this execution."""
+        snapshot = self._snapshot
+        return reach_sha256(
+            call.name,
+            call.effect,
+            snapshot.prefix,
+            snapshot.definition,
+            self.pinned.get(call.name),
+        )
 
     def check_effect(self, call: ToolCall, now: datetime) -> Decision:
         """Decide on a call that a crash interrupted.

@@ -97,6 +97,19 @@ def input_requested(request: NewRequest) -> Event:
     )
 
 
+def input_remembered(call: ToolCall) -> Event:
+    """A remembered decision decided a call; no person was asked."""
+    return Event(
+        "input.remembered",
+        {
+            "remembered_decision_id": str(call.remembered_decision_id),
+            "tool_call_id": str(call.id),
+            "name": call.name,
+            "decision": "deny" if call.status is ToolCallStatus.DENIED else "approve",
+        },
+    )
+
+
 def input_expired(request: OpenRequest) -> Event:
     """An input request was past due, and its rule was applied."""
     return Event(

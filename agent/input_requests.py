@@ -52,7 +52,12 @@ def question_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewR
 
 
 def approval_request(
-    call: ToolCall, policy: InputPolicy, now: datetime, *, schema: Mapping[str, Any] | None
+    call: ToolCall,
+    policy: InputPolicy,
+    now: datetime,
+    *,
+    schema: Mapping[str, Any] | None,
+    reach_sha256: bytes,
 ) -> NewRequest:
     """An approval, bound to the call's input by its sha256. An edited input must match `schema`."""
     return NewRequest(
@@ -65,6 +70,7 @@ def approval_request(
         tool_input=call.input,
         input_sha256=call.input_sha256,
         tool_input_schema=schema,
+        reach_sha256=reach_sha256,
         **request_bounds(policy, now),
     )
 

@@ -86,10 +86,13 @@ class Loop:
                 return stop
 
     def _parts(self, snapshot: Snapshot) -> tuple[Attempt, ToolTurn, ModelTurn]:
-        decider = Decider(snapshot, self._tools, self._schemas, self._record.find_agents)
+        record = self._record
+        decider = Decider(
+            snapshot, self._tools, self._schemas, record.find_agents, record.find_remembered
+        )
         attempt = Attempt(
             snapshot,
-            record=self._record,
+            record=record,
             live_updates=self._live_updates,
             interrupts=self._interrupts,
             is_segment_over=self._is_segment_over,

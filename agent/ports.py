@@ -14,6 +14,7 @@ from domain.budgets import Shortage
 from domain.connections import ConnectionLog
 from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
 from domain.model_calls import ModelRequest, ModelResponse
+from domain.remembered_decisions import RememberedDecision
 from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step, ToolCall
 from domain.tool_calls import (
     OnProgress,
@@ -139,6 +140,10 @@ class Record(Protocol):
 
     async def find_agents(self, slugs: Collection[str]) -> Mapping[str, Agent]:
         """The agents with these slugs that the execution's user has, by slug."""
+        ...
+
+    async def find_remembered(self, tool_name: str) -> Sequence[RememberedDecision]:
+        """The remembered decisions about this tool that apply to the execution now."""
         ...
 
 

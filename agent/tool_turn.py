@@ -96,7 +96,9 @@ class ToolTurn:
         self._attempt.failure = self._attempt.failure or failure
         children = [child for d in decisions for child in d.children]
         self._has_new_subtasks |= bool(children)
-        new_events = [events.tool_ended(call) for call in calls if call.status.is_settled]
+        remembered = [call for call in calls if new and call.remembered_decision_id]
+        new_events = [events.input_remembered(call) for call in remembered]
+        new_events += [events.tool_ended(call) for call in calls if call.status.is_settled]
         new_events += [
             events.tool_started(call) for call in calls if self._starts_with_decision(call)
         ]

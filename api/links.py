@@ -35,6 +35,7 @@ def task(task_id: UUID, *, is_own: bool = True) -> Links:
         "executions": f"{path}/executions",
         "versions": f"{path}/versions",
         "dry_run": f"{path}/dry-run",
+        "remembered_decisions": f"{BASE}/remembered-decisions?task_id={task_id}",
     }
     if is_own:
         links |= {"schedule": f"{path}/schedule", "hooks": f"{path}/hooks"}
@@ -62,6 +63,7 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
         links["report"] = f"{path}/report"
     if not call.caller.owns(columns["user_id"]):
         return {name: link for name, link in links.items() if name in _READ_BY_ASSIGNEES}
+    links["remembered_decisions"] = f"{BASE}/remembered-decisions?execution_id={columns['id']}"
     if (task_id := columns["task_id"]) and task_id not in unreadable:
         links["task"] = f"{BASE}/tasks/{task_id}"
     if (session_id := columns["session_id"]) and session_id not in unreadable:

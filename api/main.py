@@ -24,6 +24,7 @@ from api.hooks import routes as hooks
 from api.http import openapi, problems
 from api.http.host_policy import HostPolicy
 from api.http.middleware import REQUEST_HEADERS, RESPONSE_HEADERS, RequestMiddleware
+from api.input_requests import remembered_routes as remembered_decisions
 from api.input_requests import routes as input_requests
 from api.live_updates import LiveUpdates
 from api.mcp import resource_metadata
@@ -87,6 +88,7 @@ FEATURES = (
     reports,
     secrets,
     input_requests,
+    remembered_decisions,
     notifications,
     sessions,
     artifacts,

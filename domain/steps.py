@@ -141,6 +141,8 @@ class ToolCall:
     """What the call connected to."""
     remote_state: RemoteState | None = None
     """What continues a call of an MCP server that has not answered (domain/remote_waits.py)."""
+    remembered_decision_id: UUID | None = None
+    """The remembered decision that allowed or denied it; no person was asked again."""
 
     @property
     def input_to_run(self) -> str:
@@ -179,6 +181,9 @@ class NewRequest:
     input_sha256: bytes | None = None
     tool_input_schema: Mapping[str, Any] | None = None
     """The tool's input schema when the request was opened; an edited input must match it."""
+    reach_sha256: bytes | None = None
+    """What the tool is and can reach (`domain.remembered_decisions`); a remembered decision is
+    bound to it."""
     assignee: str | None = None
     due_at: datetime | None = None
     on_expiry: str = "wait"

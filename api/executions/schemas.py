@@ -226,6 +226,10 @@ class ToolCallRead(Line):
     ]
     child_execution_id: UUID | None
     child_execution_ids: list[UUID]
+    remembered_decision_id: Annotated[
+        UUID | None,
+        Field(description="The remembered decision that allowed or denied the call."),
+    ]
     wakes_at: datetime | None
     superseded_at: datetime | None
     created_at: datetime

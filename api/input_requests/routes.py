@@ -19,6 +19,7 @@ from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import Read, from_row
 from domain.model_json import make_encodable
+from domain.remembered_decisions import suggest_pattern
 from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers, discussions
@@ -30,13 +31,15 @@ from services.executions.inputs import AnswerBody
 class AskedToolCall(BaseModel):
     """The tool call to approve. Exactly this call runs after the approval.
 
-    An edited input must match `input_schema`.
+    An edited input must match `input_schema`. `suggested_pattern` is a `remember_pattern` for an
+    answer that is to be remembered; null if only exactly this input can be.
     """
 
     name: str
     input: Any
     input_sha256: str
     input_schema: dict[str, Any] | None
+    suggested_pattern: str | None
 
 
 class CommentRead(BaseModel):
@@ -91,11 +94,13 @@ async def respond_input_request(call: Call, _: AsyncSession, row: InputRequestRo
 def _render_tool_call(row: InputRequestRow) -> AskedToolCall | None:
     if row.tool_name is None or row.tool_input is None or row.input_sha256 is None:
         return None
+    tool_input = json.loads(row.tool_input)
     return AskedToolCall(
         name=row.tool_name,
-        input=make_encodable(json.loads(row.tool_input)),
+        input=make_encodable(tool_input),
         input_sha256=row.input_sha256.hex(),
         input_schema=row.tool_input_schema,
+        suggested_pattern=suggest_pattern(row.tool_name, tool_input),
     )
 
 

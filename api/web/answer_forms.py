@@ -17,6 +17,7 @@ from persistence.tables.sessions import InputRequestRow
 from services.executions import answers, discussions
 from services.executions.discussions import AssignBody, CommentBody
 from services.executions.inputs import AnswerBody
+from services.executions.remembering import STORED
 
 OPTION_FIELD = "option"
 
@@ -123,7 +124,7 @@ def _label(option: Any) -> str:
 def _read_members(row: InputRequestRow, form: Form) -> Iterator[tuple[str, str]]:
     """The fields of the answer and their values as JSON, without an edited input."""
     decision = form.text("decision")
-    for name in ("decision", "message", "input_sha256"):
+    for name in ("decision", "message", "input_sha256", *_remember_fields(form)):
         if form.text(name).strip():
             yield name, json.dumps(form.text(name))
     is_accepted = decision == "approve"
@@ -136,6 +137,12 @@ def _read_members(row: InputRequestRow, form: Form) -> Iterator[tuple[str, str]]
             yield "values", json.dumps(reading.value)
     elif is_accepted and form.text(OPTION_FIELD):
         yield "values", json.dumps({"answer": _find_option(row, form.text(OPTION_FIELD))})
+
+
+def _remember_fields(form: Form) -> tuple[str, ...]:
+    """The fields of a decision to remember; its pattern counts only where one is stored."""
+    is_stored = form.text("remember") in STORED
+    return ("remember", "remember_pattern") if is_stored else ()
 
 
 def _find_option(row: InputRequestRow, entry: str) -> Any:

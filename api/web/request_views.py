@@ -15,6 +15,7 @@ from domain.errors import InvalidInputError, PerdureError
 from domain.model_json import make_encodable
 from domain.nested_forms import control_name, hide_secrets
 from domain.people import DECISIONS, QUESTIONS, RequestKind
+from domain.remembered_decisions import suggest_pattern
 from persistence.executions import input_requests
 from persistence.executions.input_requests import RequestContext
 from persistence.tables.sessions import InputRequestRow
@@ -83,6 +84,8 @@ def _open_values(row: InputRequestRow, context: RequestContext) -> Mapping[str, 
         "control": answer_forms.make_values_control(row),
         "options": answer_forms.option_labels(row) if row.schema is None else [],
         "is_question": kind in QUESTIONS,
+        "can_remember": row.reach_sha256 is not None,
+        "suggested_pattern": suggest_pattern(row.tool_name or "", _tool_input(row)) or "",
         "expiry": decisions.describe_expiry(row) if row.due_at else "",
         "input_sha256": row.input_sha256.hex() if row.input_sha256 else "",
     }

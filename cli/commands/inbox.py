@@ -6,7 +6,7 @@ import typer
 
 from cli import show
 from cli.arguments import Reference, id_argument, open_client
-from cli.resources import CommandGroup, Json, argument
+from cli.resources import CommandGroup, Json, argument, option
 
 Decision = Literal["approve", "deny", "finish", "happened", "not_happened", "skip"]
 NOTHING_WAITS = "Nothing waits for you."
@@ -62,6 +62,28 @@ GROUP.add_show(
 )
 
 
+_RULE = Reference({"rule_id": argument("ID", "The id of the remembered decision.")})
+GROUP.add_list(
+    "list_remembered_decisions",
+    "List the decisions that are remembered for later calls.",
+    "decision, tool: tool_name, pattern|tool_input, scope, since: created_at, "
+    "until: expires_at?, id",
+    nothing="No decisions are remembered.",
+    name="remembered",
+    options={
+        "task_id": option("Those for this task.", "--task"),
+        "execution_id": option("Those for this execution.", "--execution"),
+    },
+)
+GROUP.add_action(
+    "forget",
+    "revoke_remembered_decision",
+    "Revoke a remembered decision; the next such call needs approval again.",
+    "Revoked.",
+    of=_RULE,
+)
+
+
 @GROUP.app.command("open")
 def open_page(
     context: typer.Context,
@@ -86,6 +108,19 @@ def open_page(
         webbrowser.open(url)
 
 
+Edited = Annotated[
+    str | None,
+    typer.Option("--input", metavar="JSON|@FILE", help="Approve with this as the tool's input."),
+]
+Remember = Annotated[
+    Literal["execution", "task"] | None,
+    typer.Option(help="Decide later calls with this input in the same way."),
+]
+Pattern = Annotated[
+    str | None, typer.Option(help="Remember it for the calls that this tool rule covers.")
+]
+
+
 @GROUP.app.command()
 def answer(
     context: typer.Context,
@@ -103,12 +138,9 @@ def answer(
         Decision | None,
         typer.Option("--decision", help="A decision by its name, for an effect check or a budget."),
     ] = None,
-    edited: Annotated[
-        str | None,
-        typer.Option(
-            "--input", metavar="JSON|@FILE", help="Approve with this as the tool's input."
-        ),
-    ] = None,
+    edited: Edited = None,
+    remember: Remember = None,
+    pattern: Pattern = None,
 ) -> None:
     """Answer a request; a terminal asks for what is missing."""
     from cli import answering
@@ -129,5 +161,7 @@ def answer(
         else:
             chosen = answering.choose_option(request.get("options") or [], text)
             body = answering.make_answer(request, chosen, decision)
+        rule = {"remember": remember, "remember_pattern": pattern}
+        body |= {name: value for name, value in rule.items() if value is not None}
         client.call("answer_input_request", body, request_id=request_id)
     show.out.print("Answered; the execution continues.")

@@ -16,6 +16,7 @@ from domain.agents import Agent
 from domain.budgets import Shortage
 from domain.errors import AlreadyAnsweredError, FencedOutError
 from domain.model_calls import Usage
+from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallOutcome,
@@ -33,7 +34,15 @@ from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.definitions import agents
-from persistence.executions import admission, queries, signals, snapshot, step_values, subtasks
+from persistence.executions import (
+    admission,
+    queries,
+    remembered_decisions,
+    signals,
+    snapshot,
+    step_values,
+    subtasks,
+)
 from persistence.executions.fencing import RunIdentity
 from persistence.ledger import audit, budgets
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
@@ -302,6 +311,11 @@ class ExecutionRecord:
         """The agents with these slugs that the execution's user has, by slug."""
         async with self._database.reading() as session:
             return await agents.find_all(session, self._user_id, slugs)
+
+    async def find_remembered(self, tool_name: str) -> Sequence[RememberedDecision]:
+        """The remembered decisions about this tool that apply to the execution now."""
+        async with self._database.reading() as session:
+            return await remembered_decisions.list_applying(session, self._id, tool_name)
 
 
 def _has_rare_parts(step: Step) -> bool:

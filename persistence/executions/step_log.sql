@@ -95,15 +95,16 @@ new_model_call AS (
 new_tool_calls AS (
     INSERT INTO tool_calls (id, execution_id, turn, position, tool_use_id, name, input,
         input_sha256, effect, status, reason, output, is_error, child_execution_id,
-        child_execution_ids, wakes_at, completed_at)
+        child_execution_ids, wakes_at, remembered_decision_id, completed_at)
     SELECT t.id, execution.id, t.turn, t.position, t.tool_use_id, t.name, t.input,
         decode(t.input_sha256, 'hex'), t.effect, t.status, t.reason, t.output, t.is_error,
-        t.child_execution_id, t.child_execution_ids, t.wakes_at,
+        t.child_execution_id, t.child_execution_ids, t.wakes_at, t.remembered_decision_id,
         CASE WHEN t.is_settled THEN clock_timestamp() END
     FROM execution, json_to_recordset(CAST(:new_tool_calls AS json)) AS t (id uuid, turn int,
         position int, tool_use_id text, name text, input text, input_sha256 text, effect text,
         status text, reason text, output text, is_error bool, child_execution_id uuid,
-        child_execution_ids uuid[], wakes_at timestamptz, is_settled bool)
+        child_execution_ids uuid[], wakes_at timestamptz, remembered_decision_id uuid,
+        is_settled bool)
 ),
 updated_tool_calls AS (
     UPDATE tool_calls SET

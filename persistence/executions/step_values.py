@@ -167,6 +167,7 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
         "reason": call.reason,
         "output": call.output,
         "is_error": call.is_error,
+        "remembered_decision_id": call.remembered_decision_id and str(call.remembered_decision_id),
         "child_execution_id": str(children[0]) if len(children) == 1 else None,
         "child_execution_ids": [str(child) for child in children],
         "output_artifact_id": call.output_artifact_id and str(call.output_artifact_id),

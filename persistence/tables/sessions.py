@@ -174,6 +174,8 @@ class ToolCallRow(Row):
     process_started_ticks: Mapped[int | None] = mapped_column(BigInteger)
     connections: Mapped[dict[str, Any] | None]
     """What a call with network connected to (`domain.connections`)."""
+    remembered_decision_id: Mapped[UUID | None]
+    """The remembered decision that allowed or denied it."""
     superseded_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
@@ -211,6 +213,8 @@ class InputRequestRow(Row):
     input_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
     tool_input_schema: Mapped[dict[str, Any] | None]
     """The schema of an edited input."""
+    reach_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What the tool is and can reach; a remembered decision is bound to it."""
     assignee: Mapped[str | None]
     status: Mapped[str]
     due_at: Mapped[datetime | None]

@@ -1,6 +1,6 @@
 """Answers of people to input requests."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from services.definitions.json_schemas import value_problems
 from services.executions.access import answerable_request, require_answerable
 from services.executions.budget_raises import apply_raise, lock_budgets
 from services.executions.inputs import AnswerBody
+from services.executions.remembering import remember, remember_problems
 from services.plans import approvals
 from services.unit_of_work import UnitOfWork
 
@@ -36,10 +37,14 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     row = await input_requests.lock_open(work.session, execution, request_id)
     require_answerable(work.caller, row)
     asked = await _read_asked(work.session, execution, row)
-    checked = await make_answer(work, asked, body, input_sha256=row.input_sha256)
+    unremembered = list(remember_problems(body, row, execution))
+    checked = await make_answer(
+        work, asked, body, input_sha256=row.input_sha256, problems=unremembered
+    )
     await input_requests.answer(work.session, row, checked, by=work.caller.user_id)
     await apply_raise(work, row, checked)
     await approvals.apply_decision(work, execution, row, checked)
+    await remember(work, execution, row, body)
     await work.record_audit(
         "input_request.answer",
         ("input_request", request_id),
@@ -66,9 +71,16 @@ async def _read_asked(
 
 
 async def make_answer(
-    work: UnitOfWork, asked: Asked, body: AnswerBody, *, input_sha256: bytes | None
+    work: UnitOfWork,
+    asked: Asked,
+    body: AnswerBody,
+    *,
+    input_sha256: bytes | None,
+    problems: Sequence[FieldProblem] = (),
 ) -> dict[str, Any]:
     """Return the answer as it is stored. `input_sha256` is the hash of the request's tool input.
+
+    `problems` are those that the caller has found.
 
     Raises:
         InputChangedError: the answer was given for another tool input.
@@ -78,9 +90,9 @@ async def make_answer(
         message = "This answer was given for another tool input; read the request again."
         raise InputChangedError(message)
     given = body.model_dump(include=set(ANSWER_FIELDS), exclude_none=True)
-    problems = [*_remember_problems(body), *await _answer_problems(work, asked, given)]
-    if problems:
-        raise InvalidInputError("The answer does not fit the request; see errors.", problems)
+    found = [*problems, *await _answer_problems(work, asked, given)]
+    if found:
+        raise InvalidInputError("The answer does not fit the request; see errors.", found)
     return {"decision": "approve", **given} if asked.kind in QUESTIONS else given
 
 
@@ -93,9 +105,3 @@ async def _answer_problems(
     for schema in check.schemas:
         problems += await value_problems(work, schema.schema, schema.value, schema.loc)
     return problems
-
-
-def _remember_problems(body: AnswerBody) -> Iterator[FieldProblem]:
-    if body.remember not in (None, "once"):
-        hint = "Perdure can't remember decisions yet; leave remember out, or send once."
-        yield FieldProblem(("body", "remember"), hint, "not_available")

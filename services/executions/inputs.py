@@ -33,6 +33,24 @@ MOST_AT_ONCE = 1_000
 Decision = Literal["approve", "deny", "edit", "finish", "happened", "not_happened", "skip"]
 """The decisions of all kinds of requests (`domain.answers.DECISIONS`)."""
 
+Remember = Literal["once", "execution", "task"]
+RememberPattern = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=1_000,
+        description="A tool rule that covers the call of the request, such as "
+        "`bash(git status *)`. Without one, only the same input is covered.",
+    ),
+]
+RememberUntil = Annotated[
+    Moment,
+    Field(
+        description="When the remembered decision expires: at most a year from now. The default "
+        "for a task is 90 days from now; for an execution, its end."
+    ),
+]
+
 Word = Annotated[str, Field(max_length=200)]
 TriggerType = Literal[
     "manual", "api", "scheduled", "webhook", "mcp", "cli", "subtask", "retry", "fork", "plan"
@@ -169,12 +187,19 @@ class AnswerBody(Body):
     `values.max_budget_usd`, `finish` to complete the execution with its last answer, or `deny`. For
     a question with a schema or options, send `values` (for example
     `{"answer": "one of the options"}`), otherwise a `message`.
+
+    `remember` stores a rule: later calls of the same tool in this execution, or in executions of
+    its task by the same user, are decided in the same way without a request. The rule covers the
+    same input only, or with a `remember_pattern` such as `bash(git status *)` the inputs that the
+    pattern covers. It can be revoked at any time.
     """
 
     decision: Decision | None = None
     input: dict[str, Any] | None = None
     message: Text | None = None
-    remember: Literal["once", "execution", "task"] | None = None
+    remember: Remember | None = None
+    remember_pattern: RememberPattern | None = None
+    remember_until: RememberUntil | None = None
     values: Any = None
     input_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 

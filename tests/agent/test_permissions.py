@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from domain.errors import ErrorCode
+from domain.ids import new_id
+from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
+from tests.agent.in_memory.rows import StoredRequest
 
 WRITE = {"tool_use": use("write_file", path="note", content="one")}
 LAST_RESULT = {"text": "{last_tool_result}"}
@@ -201,3 +206,59 @@ async def test_no_person_answers(runner: Runner, mode: str) -> None:
         )
     assert not await run.requests()
     assert await note(run) is None
+
+
+def approval_of(asked: StoredRequest) -> RememberedDecision:
+    return RememberedDecision(
+        id=new_id(),
+        decision="approve",
+        tool_name="write_file",
+        reach_sha256=asked.reach_sha256 or b"",
+        input_sha256=asked.input_sha256 or b"",
+        author="alice",
+        created_at=datetime.now(UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({}, "succeeded"),
+        ({"decision": "deny", "message": "Not this file."}, "denied"),
+        ({"input_sha256": b"another"}, "waiting_for_user"),
+        ({"reach_sha256": b"another"}, "waiting_for_user"),
+        ({"pattern": "write_file(src/*)"}, "waiting_for_user"),
+        ({"pattern": "write_file(no*)", "input_sha256": b"another"}, "succeeded"),
+    ],
+)
+async def test_a_remembered_decision_decides_the_same_call(
+    runner: Runner, changed: dict[str, Any], status: str
+) -> None:
+    first = await runner.start(WRITE, LAST_RESULT, **ASKING)
+    asked = await first.wait_for_request()
+    rule = replace(approval_of(asked), **changed)
+    runner.executions.remembered.append(rule)
+    await first.cancel()
+    second = await runner.start(WRITE, LAST_RESULT, **ASKING)
+    await second.wait_until(
+        lambda row: row.status in {ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.COMPLETED}
+    )
+    [call] = await second.tool_calls()
+    assert call.status == status
+    is_decided = status != "waiting_for_user"
+    assert (call.remembered_decision_id == rule.id) is is_decided
+    assert (await second.event_types()).count("input.remembered") == is_decided
+    if status == "denied":
+        assert "Not this file." in await second.text()
+
+
+async def test_a_remembered_decision_never_outranks_what_the_task_forbids(runner: Runner) -> None:
+    first = await runner.start(WRITE, LAST_RESULT, **ASKING)
+    asked = await first.wait_for_request()
+    runner.executions.remembered.append(approval_of(asked))
+    await first.cancel()
+    run = await runner.run_to_completion(
+        WRITE, LAST_RESULT, **ASKING, disallowed_tools=["write_file(note)"]
+    )
+    [call] = await run.tool_calls()
+    assert (call.status, call.remembered_decision_id) == ("denied", None)

@@ -15,7 +15,7 @@ from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import NotificationRow
 from persistence.tables.sessions import ArtifactRow
-from tests.api.world import TASK, World, ask, execute, in_session, make_task
+from tests.api.world import APPROVAL, TASK, World, ask, execute, in_session, make_task
 from tests.reports.execution_builder import start_execution
 
 Client = httpx2.AsyncClient
@@ -64,6 +64,19 @@ async def input_request(world: World, client: Client, mark: str) -> Parameters:
     made = await execute(client, await make_task(client, name=f"{mark} {new_id()}"))
     await in_session(world, made, "waiting_for_user")
     return {"request_id": await ask(world, made, title=mark)}
+
+
+async def remembered_decision(world: World, client: Client, mark: str) -> Parameters:
+    """An approval that is remembered for its task."""
+    made = await execute(client, await make_task(client, name=f"{mark} {new_id()}"))
+    await in_session(world, made, "waiting_for_user")
+    request_id = await ask(world, made, **APPROVAL, reach_sha256=b"reach")
+    body = {"decision": "approve", "remember": "task", "message": mark}
+    answer = await client.post(f"{API}/input-requests/{request_id}/answer", json=body)
+    assert answer.status_code == 200, answer.text
+    query = {"task_id": made["task_id"]}
+    [rule] = (await client.get(f"{API}/remembered-decisions", params=query)).json()["items"]
+    return {"rule_id": rule["id"]}
 
 
 async def artifact(world: World, client: Client, mark: str) -> Parameters:
@@ -221,6 +234,7 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "task-executions": execution,
     "sessions": conversation,
     "input-requests": input_request,
+    "remembered-decisions": remembered_decision,
     "artifacts": artifact,
     "reports": report,
     "agents": agent,

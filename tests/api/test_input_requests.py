@@ -42,6 +42,7 @@ async def test_requests_are_read_and_listed(world: World, client: Client, other:
         "input": {"command": "git push"},
         "input_sha256": bytes(range(32)).hex(),
         "input_schema": APPROVAL["tool_input_schema"],
+        "suggested_pattern": "bash(git push *)",
     }
     assert (request["kind"], request["status"], request["answer"]) == ("approval", "open", None)
     assert "schema" in request

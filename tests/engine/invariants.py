@@ -18,6 +18,7 @@ EVENT_TYPES = frozenset(
             "input.expired",
             "input.cancelled",
             "input.reminded",
+            "input.remembered",
         ),
         *("subtask.started", "subtask.completed", "budget.reserved", "budget.exceeded"),
         *("report.ready", "artifact.saved"),

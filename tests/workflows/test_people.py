@@ -13,6 +13,9 @@ from persistence.executions.creation import make_start_request
 from persistence.identity import users
 from persistence.tables.definitions import TaskRow
 from persistence.tables.ledger import AuditRow, NotificationRow
+from services.executions.inputs import ExecuteBody
+from services.executions.remembering import REMEMBERED_DECISIONS
+from services.executions.starting import start_task
 from tests.engine.driver import Engine, Run, script, use
 
 QUESTION = {"tool_use": use("ask_user", question="Which colour?")}
@@ -113,3 +116,37 @@ async def test_the_owner_of_a_shared_task_gets_no_requests_of_other_users(engine
         assert (await session.scalars(sent)).all() == []
     await run.cancel()
     await run.wait_for_end()
+
+
+async def test_a_remembered_approval_asks_no_more_until_it_is_revoked(engine: Engine) -> None:
+    again = {"tool_use": use("write_file", path="note", content="two")}
+    run = await engine.start(WRITE, WRITE, again, LAST_RESULT, **ASKING)
+    request = await run.wait_for_request()
+    await run.answer(request, decision="approve", remember="task")
+    other = await run.wait_for_request()  # the second call is the same one, the third is not
+    assert other.tool_input is not None
+    assert "two" in other.tool_input
+    await run.answer(other, decision="deny")
+    await run.wait_for_end()
+    first, second, third = await run.tool_calls()
+    assert [call.status for call in (first, second, third)] == ["succeeded", "succeeded", "denied"]
+    assert (first.remembered_decision_id, third.remembered_decision_id) == (None, None)
+    assert second.remembered_decision_id is not None
+    later = await start_again(engine, run)
+    assert (await later.wait_for_request()).tool_input == other.tool_input
+    await later.cancel()
+    async with engine.transaction() as work:
+        rule_id = second.remembered_decision_id
+        await REMEMBERED_DECISIONS.delete(work, rule_id, lambda _: None)
+    last = await start_again(engine, run)
+    assert (await last.wait_for_request()).tool_input == request.tool_input
+    await last.cancel()
+
+
+async def start_again(engine: Engine, run: Run) -> Run:
+    """Another execution of the same task."""
+    row = await run.row()
+    assert row.task_id is not None
+    async with engine.transaction() as work:
+        started = await start_task(work, row.task_id, ExecuteBody())
+    return engine.run(started.id)

@@ -22,6 +22,7 @@ from domain.errors import (
 )
 from domain.events import Event
 from domain.model_calls import Prefix, Usage
+from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallOutcome,
@@ -169,6 +170,9 @@ class InMemoryRecord:
     async def find_agents(self, slugs: Collection[str]) -> Mapping[str, Agent]:
         known = {**self._executions.agents, **built_in_agents()}
         return {slug: known[slug] for slug in slugs if slug in known}
+
+    async def find_remembered(self, tool_name: str) -> Sequence[RememberedDecision]:
+        return [rule for rule in self._executions.remembered if rule.tool_name == tool_name]
 
     async def descendants(self) -> int:
         root = self._executions.by_id[self._id]

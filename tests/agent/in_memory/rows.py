@@ -11,6 +11,7 @@ from uuid import UUID
 from domain.agents import Agent
 from domain.ids import new_id
 from domain.model_calls import Prefix
+from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import CallIntent, CallStatus, NewMessage, NewRequest, Signal, ToolCall
 
@@ -171,6 +172,7 @@ class Executions:
         self.by_id: dict[UUID, StoredExecution] = {}
         self.agents: dict[str, Agent] = {}
         """The user's own agents."""
+        self.remembered: list[RememberedDecision] = []
         self.waiting_for_budget: list[UUID] = []
         self.send_signal: SendSignal = lambda *_: None
         """Set by what moves the executions."""

@@ -1,0 +1,56 @@
+"""Tables of people's work beside the requests themselves: remembered decisions."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from persistence.tables.columns import CreatedAt, OwnedRow
+
+_IN_FORCE = text("revoked_at IS NULL")
+
+
+class RememberedDecisionRow(OwnedRow):
+    """A rule that a person stored with an answer (`domain/remembered_decisions.py`).
+
+    It applies to one execution, or to the executions of one task that belong to `user_id`.
+    """
+
+    __tablename__ = "remembered_decisions"
+    __table_args__ = (
+        Index("ix_remembered_decisions_user_id_id", "user_id", "id", postgresql_where=_IN_FORCE),
+        Index(
+            "ix_remembered_decisions_user_id_tool_name",
+            "user_id",
+            "tool_name",
+            postgresql_where=_IN_FORCE,
+        ),
+        Index(
+            "ix_remembered_decisions_author_id_id",
+            "author_id",
+            "id",
+            postgresql_where=text("revoked_at IS NULL AND author_id <> user_id"),
+        ),
+    )
+
+    author_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    input_request_id: Mapped[UUID] = mapped_column(ForeignKey("input_requests.id"))
+    execution_id: Mapped[UUID | None] = mapped_column(ForeignKey("executions.id"))
+    task_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id"))
+    decision: Mapped[str]
+    tool_name: Mapped[str]
+    tool_input: Mapped[str] = mapped_column(Text)
+    """What the author saw, as JSON text."""
+    input_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    reach_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    pattern: Mapped[str | None]
+    message: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    @property
+    def scope(self) -> str:
+        """To what the rule applies: `execution` or `task`."""
+        return "task" if self.execution_id is None else "execution"
