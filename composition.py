@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from temporalio.client import Client
 
+from domain.blobs import BlobStore
 from domain.json_schemas import SchemaEvaluator
 from domain.network import NetworkList
 from persistence.blobs.directory import DirectoryBlobs
@@ -20,6 +23,23 @@ from services.ports import UserCache
 from services.quotas import QuotaGuard, Quotas
 from services.storage import StorageGuard
 from services.unit_of_work import OperatorSettings, Services
+
+
+def artifact_store(settings: Settings) -> BlobStore:
+    """Build the store of artifacts.
+
+    Raises:
+        ValueError: the object storage is not configured correctly.
+    """
+    url = settings.artifacts_url
+    if url is None:
+        return DirectoryBlobs(settings.home / "artifacts")
+    if url.startswith("file:"):
+        return DirectoryBlobs(Path(unquote(urlsplit(url).path)))
+    # Only here, because it needs 8 MB.
+    from persistence.blobs.object_storage import ObjectBlobs  # noqa: PLC0415
+
+    return ObjectBlobs(url)
 
 
 def compose_services(
@@ -47,7 +67,7 @@ def compose_services(
         schedules=Schedules(client),
         quotas=quotas,
         storage=storage,
-        blobs=Blobs(database, DirectoryBlobs(settings.home / "artifacts")),
+        blobs=Blobs(database, artifact_store(settings)),
         secrets=SecretBox(keys.get_secret_value() if keys else None),
         schemas=schemas,
         settings=OperatorSettings(

@@ -21,6 +21,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.WorkspaceElsewhereError: True,
     errors.SandboxUnavailableError: True,
     errors.ServiceUnavailableError: True,
+    errors.BlobStoreUnavailableError: True,
     errors.ModelCallError: True,
     errors.OutboundError: True,
     errors.McpServerError: True,

@@ -44,6 +44,8 @@ class BlobStore(Protocol):
     def read(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes from `start` to before `end`, in chunks of at most `CHUNK_BYTES`.
 
+        `end` is at most the size; without it, object storage is asked for the size first.
+
         Raises:
             BlobMissingError: the file is not in the store.
         """

@@ -267,6 +267,12 @@ class ServiceUnavailableError(PerdureError):
     code = "service_unavailable"
 
 
+class BlobStoreUnavailableError(ServiceUnavailableError):
+    """The object storage with the artifacts is unavailable."""
+
+    code = "artifacts_unavailable"
+
+
 class OutboundError(PerdureError):
     """A server at a user's address cannot be reached or did not respond in time."""
 

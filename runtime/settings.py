@@ -52,7 +52,21 @@ def _check_network(entries: tuple[str, ...]) -> tuple[str, ...]:
     return NetworkList.parse(entries).texts()
 
 
+def _check_artifacts_url(url: str | None) -> str | None:
+    """An empty value counts as None."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    is_directory = parts.scheme == "file" and not parts.netloc and len(parts.path) > 1
+    if not is_directory and not (parts.scheme in OBJECT_STORAGES and parts.netloc):
+        raise ValueError("use a URL such as s3://bucket/prefix or file:///srv/artifacts")
+    return url
+
+
 GIB = 1024**3
+
+OBJECT_STORAGES = frozenset({"s3", "gs", "az"})
+"""Schemes of URLs of object storage: S3 and compatible servers, Google Cloud Storage, Azure."""
 
 JWT_SECRET_BYTES = 32
 """Of a key for HS256 (RFC 7518, section 3.2)."""
@@ -126,6 +140,12 @@ class Settings(BaseSettings):
     home: Path = Field(
         default=Path(".perdure"),
         description="Directory of the embedded stack, workspaces and artifacts.",
+    )
+
+    artifacts_url: Annotated[str | None, AfterValidator(_check_artifacts_url)] = Field(
+        default=None,
+        description="Where artifacts are stored: file:///directory, s3://bucket/prefix, "
+        "gs://bucket/prefix or az://container/prefix. Default: `artifacts` in `home`.",
     )
 
     database_url: PostgresDsn | None = Field(

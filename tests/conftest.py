@@ -26,9 +26,10 @@ from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.databases import Databases
 from tests.distribution import FileScheduling, count_processes, sort_longest_first
+from tests.object_storage import bucket, object_storage
 from tests.stack import stack
 
-__all__ = ["stack"]  # a fixture for all folders
+__all__ = ["bucket", "object_storage", "stack"]  # fixtures for all folders
 
 if TYPE_CHECKING:
     from tests.engine.driver import Engine

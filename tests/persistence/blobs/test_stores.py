@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from domain.blobs import CHUNK_BYTES, BlobStore, StoredBlob
-from domain.errors import BlobMissingError
+from domain.errors import BlobMissingError, BlobStoreUnavailableError
+from domain.ids import new_id
 from persistence.blobs.directory import DirectoryBlobs
+from persistence.blobs.object_storage import ObjectBlobs
 
-CONTENT = bytes(range(256)) * (3 * CHUNK_BYTES // 256) + b"end"
+CONTENT = bytes(range(256)) * (12 * CHUNK_BYTES // 256) + b"end"
+"""Three parts of an upload to S3, and three windows of a download."""
+
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -18,14 +22,19 @@ def directory(tmp_path: Path) -> DirectoryBlobs:
     return DirectoryBlobs(tmp_path / "artifacts")
 
 
-@pytest.fixture(params=["directory"])
+@pytest.fixture
+def objects(bucket: str) -> ObjectBlobs:
+    return ObjectBlobs(bucket)
+
+
+@pytest.fixture(params=["directory", "objects"])
 def store(request: pytest.FixtureRequest) -> BlobStore:
     found: BlobStore = request.getfixturevalue(request.param)
     return found
 
 
 async def put(store: BlobStore, content: bytes) -> Path:
-    file = store.incoming / "new"
+    file = store.incoming / f"new-{new_id()}"
     file.write_bytes(content)
     await store.put(file, hashlib.sha256(content).hexdigest())
     return file
@@ -64,3 +73,24 @@ async def test_a_deleted_file_is_missing(store: BlobStore) -> None:
     with pytest.raises(BlobMissingError, match=SHA256):
         await read(store)
     assert [blob async for blob in store.list()] == []
+
+
+async def test_storage_that_refuses_is_unavailable(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "new"
+    file.write_bytes(b"x")
+    with pytest.raises(BlobStoreUnavailableError):  # there is no such bucket
+        await ObjectBlobs("s3://none").put(file, SHA256)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another secret key")
+    store = ObjectBlobs(bucket)
+    for request in (store.size(SHA256), store.delete(SHA256), anext(store.list())):
+        with pytest.raises(BlobStoreUnavailableError, match="artifacts is unavailable"):
+            await request
+    assert file.exists()
+
+
+@pytest.mark.parametrize("url", ["az://container", "s4://bucket"])
+def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=url):
+        ObjectBlobs(url)
