@@ -20,6 +20,7 @@ from domain.errors import ExecutionTerminalError
 from domain.json_schemas import SchemaEvaluator
 from domain.outcomes import Outcome, Stop
 from persistence.db.database import Database
+from persistence.executions import queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 from services import storage
@@ -133,6 +134,7 @@ class ExecutionRunner:
                 run_in_background(_drain(watcher, self.drain_seconds)),
             ):
                 try:
+                    await self._load_remote_tools(run)
                     async with remote:
                         stop = await loop.run()
                     await self._record_workspace(loop)
@@ -142,6 +144,19 @@ class ExecutionRunner:
                         outcome=Outcome.CANCELLED, last_message_seq=run.last_message_seq
                     )
         return _result(loop, stop)
+
+    async def _load_remote_tools(self, run: RunRef) -> None:
+        """Load the SDK of MCP servers for a repeated attempt at an execution that uses them.
+
+        Before the record counts the attempt: while the SDK loads, which takes seconds on a busy
+        machine, an attempt makes no progress, and workers that end meanwhile must not fail the
+        execution. A first attempt is not counted, so it loads the SDK when it needs it.
+        """
+        if activity.info().attempt > 1:
+            async with self.database.reading() as session:
+                is_needed = await queries.uses_mcp_servers(session, run.execution_id)
+            if is_needed:
+                await self.mcp_tools.pool()
 
     async def _record_workspace(self, loop: Loop) -> None:
         """Record the size of the workspace if this attempt changed it.

@@ -1,5 +1,6 @@
 """Reads and lists executions. The loop writes them through the step log."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from domain.errors import NotFoundError
 from domain.plans import PLAN, STEP_TRIGGER
 from domain.states import ACTIVE, PREREQUISITES, TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.db.paging import Page, Window, created_between, matching, newest
-from persistence.tables.executions import ExecutionRow, ExecutionTagRow
+from persistence.tables.executions import ExecutionRow, ExecutionTagRow, PrefixRow
 
 UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
 """A list of statuses, so that the index on the status is used."""
@@ -40,6 +41,16 @@ class ExecutionFilter:
 async def find(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None:
     """The execution, without a lock."""
     return await session.get(ExecutionRow, execution_id)
+
+
+async def uses_mcp_servers(session: AsyncSession, execution_id: UUID) -> bool:
+    """Whether the model input of the execution has, or is to get, tools of MCP servers."""
+    body = await session.scalar(
+        select(PrefixRow.body)
+        .join(ExecutionRow, ExecutionRow.prefix_sha256 == PrefixRow.sha256)
+        .where(ExecutionRow.id == execution_id)
+    )
+    return body is not None and "mcp" in json.loads(body)
 
 
 def select_tree(root: UUID) -> Select[tuple[UUID]]:

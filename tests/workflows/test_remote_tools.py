@@ -1,5 +1,6 @@
 """Tools of MCP servers on the real engine: pinned in Postgres, called, and never called twice."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -74,6 +75,29 @@ async def test_a_tool_is_called_and_a_call_is_cancelled(
         assert row.status == ExecutionStatus.CANCELLED
         await shop.cancelled.wait()
     assert shop.orders == ["tea", "rice"]
+
+
+async def test_a_worker_that_ends_while_it_loads_the_sdk_counts_no_attempt(
+    place: WorkerPlace, scripted_model: ScriptedModelServer, shop: RunningShop
+) -> None:
+    """The workers find a package that takes long to load instead of the SDK."""
+    loading = place.home / "loading"
+    slow = place.home / "slow" / "mcp" / "__init__.py"
+    slow.parent.mkdir(parents=True)
+    slow.write_text(f"open({str(loading)!r}, 'w').close()\n__import__('time').sleep(600)\n")
+    more = {"PERDURE_OUTBOUND_ALLOW": "127.0.0.1", "PYTHONPATH": str(slow.parent.parent)}
+
+    async def is_loading() -> bool:
+        return await asyncio.to_thread(loading.exists)
+
+    async with open_driver(place, scripted_model) as engine:
+        run = await engine.start(order("tea"), DONE, **shop.task())
+        for _ in range(2):
+            async with worker_process(place, scripted_model, log=place.home / "log", more=more):
+                await eventually(is_loading, what="an attempt that loads the SDK")
+                row = await run.row()
+            loading.unlink()
+    assert (row.attempt, row.stalled_attempts) == (1, 0)
 
 
 @pytest.mark.long
