@@ -10,6 +10,7 @@ import pytest
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, Turn, script, use
+from tests.workflows.test_resets import ask_to_reset, reset
 
 DELEGATE: dict[str, Any] = {"allowed_tools": ["delegate"]}
 LAST_RESULT = {"text": "{last_tool_result}"}
@@ -109,3 +110,51 @@ async def test_one_call_starts_many_that_run_side_by_side(engine: Engine) -> Non
     assert [one["execution_id"] for one in listed] == [str(child.id) for child in children]
     assert [one["status"] for one in listed] == ["completed", "cancelled", "completed"]
     assert [one.get("result") for one in listed] == ["answered", None, "answered"]
+
+
+async def half_done(engine: Engine) -> Run:
+    """A parent of which one of two subtasks has ended; the other one asks a person."""
+    asking: list[Turn] = [{"tool_use": use("ask_user", question="?")}, {"text": "late"}]
+    parts = [
+        {"title": "a", "prompt": script({"text": "early"})},
+        {"title": "b", "prompt": script(*asking)},
+    ]
+    run = await engine.start(
+        {"tool_use": use("delegate_many", subtasks=parts)},
+        LAST_RESULT,
+        allowed_tools=["delegate_many", "ask_user"],
+    )
+    await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
+    early, late = await run.children()
+    await late.wait_for_request()
+    await early.wait_for_end()
+    await run.wait_for_signals_read()
+    return run
+
+
+async def test_a_reset_between_the_ends_of_subtasks_runs_none_again(engine: Engine) -> None:
+    run = await half_done(engine)
+    before = await run.children()
+    await ask_to_reset(run, -1)
+    await before[1].answer(await before[1].wait_for_request(), message="yes")
+    await run.wait_for_end()
+    listed = json.loads(await run.text())["subtasks"]
+    assert [one["result"] for one in listed] == ["early", "late"]
+    assert [child.id for child in await run.children()] == [child.id for child in before]
+
+
+async def test_a_reset_to_before_the_call_replaces_its_subtasks(engine: Engine) -> None:
+    run = await half_done(engine)
+    old = await run.children()
+    await reset(run, 0)
+    assert (await old[1].wait_for_end()).status == ExecutionStatus.CANCELLED
+
+    async def has_new() -> bool:
+        return len(await run.children()) == 4
+
+    await run.until(has_new)
+    new = (await run.children())[2:]
+    await new[1].answer(await new[1].wait_for_request(), message="yes")
+    await run.wait_for_end()
+    listed = json.loads(await run.text())["subtasks"]
+    assert [one["execution_id"] for one in listed] == [str(child.id) for child in new]
