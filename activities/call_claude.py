@@ -28,15 +28,21 @@ from tools.mcp.attempts import McpTools
 
 
 def current_run(run: RunRef) -> RunIdentity:
-    """Identify the workflow run and the attempt of the current activity, for fencing."""
+    """Identify the workflow run and the attempt of the current activity, for fencing.
+
+    After a reset to a time when an activity ran, Temporal starts it again with the same input, for
+    the new run.
+    """
     info = activity.info()
+    is_repeated = run.run_id not in (None, info.workflow_run_id)
     return RunIdentity(
         workflow_id=info.workflow_id or "",
         run_id=info.workflow_run_id or "",
         segment=run.segment,
         attempt=info.attempt,
         last_message_seq=run.last_message_seq,
-        is_reset=run.is_reset,
+        is_reset=run.is_reset or is_repeated,
+        continued_run_id=run.continued_run_id,
     )
 
 

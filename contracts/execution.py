@@ -31,13 +31,17 @@ class RunRef(Contract):
 
     `segment` grows with every step the workflow takes and is part of the fencing token.
     `last_message_seq` is the last message that the workflow knows. `is_reset`: an operator reset
-    the workflow, so later messages are superseded.
+    the workflow, so later messages are superseded. `run_id` is the run that called the activity: if
+    the activity runs for another one, a reset has repeated the call. `continued_run_id` is the run
+    before it, if it began by continue-as-new.
     """
 
     execution_id: UUID
     segment: int
     last_message_seq: int = 0
     is_reset: bool = False
+    run_id: str | None = None
+    continued_run_id: str | None = None
 
 
 class CreateExecutionInput(Contract):

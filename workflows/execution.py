@@ -340,6 +340,8 @@ class TaskExecution:
             segment=self._segment,
             last_message_seq=self._last_step,
             is_reset=info.run_id != info.original_execution_run_id,
+            run_id=info.run_id,
+            continued_run_id=info.continued_run_id,
         )
 
     def _show(self, status: ExecutionStatus, activity: str) -> None:

@@ -124,6 +124,8 @@ class Plan:
             execution_id=self._execution_id,
             segment=self._segment,
             is_reset=info.run_id != info.original_execution_run_id,
+            run_id=info.run_id,
+            continued_run_id=info.continued_run_id,
         )
 
     def _show(self, status: ExecutionStatus, activity: str) -> None:

@@ -113,7 +113,7 @@ async def _admit_or_refuse(
 
 async def _lock_for(session: AsyncSession, execution_id: UUID, run: RunIdentity) -> ExecutionRow:
     """Lock the execution; a reset may reopen it, and locks its session before."""
-    if run.is_reset:
+    if run.is_reset or run.continued_run_id is not None:
         await locks.lock_session_of(session, execution_id)
     return await queries.lock_existing(session, execution_id)
 
@@ -123,7 +123,8 @@ async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
 
     The run of an operator's reset starts a new epoch and supersedes everything after the last step
     that it knows. A run that starts from the beginning after another run starts a new epoch too,
-    and supersedes nothing: the other workflow was lost. Continue-as-new stays in its epoch.
+    and supersedes nothing: the other workflow was lost. Continue-as-new stays in the epoch of the
+    run before it.
 
     Raises:
         FencedOutError: the execution belongs to another workflow, or there is a newer epoch.
@@ -133,20 +134,32 @@ async def admit(session: AsyncSession, row: ExecutionRow, run: RunIdentity) -> N
         raise FencedOutError(f"The execution belongs to workflow {row.workflow_id}.")
     epoch = row.run_epochs.get(run.run_id)
     if epoch is None:
-        if run.is_reset:
+        is_reset = run.is_reset or _continues_a_reset(row, run)
+        if is_reset:
             await _refuse_if_continued(session, row)
+        epoch = row.run_epochs.get(run.continued_run_id or "", row.epoch)
         is_restart = run.segment == 0 and bool(row.run_epochs)
-        epoch = row.epoch + 1 if run.is_reset or is_restart else row.epoch
+        if is_reset or is_restart:
+            epoch = row.epoch + 1
         row.run_epochs = {**row.run_epochs, run.run_id: epoch}
         row.run_id = run.run_id
         if epoch > row.epoch:
             row.epoch, row.segment, row.attempt = epoch, 0, 0
         # An execution that has not started has no steps to supersede.
-        if run.is_reset and row.status not in lifecycle.NOT_STARTED:
+        if is_reset and row.status not in lifecycle.NOT_STARTED:
             await _supersede(session, row, run.last_message_seq)
     if epoch < row.epoch:
         raise FencedOutError("A newer run moves this execution.")
     await session.flush()
+
+
+def _continues_a_reset(row: ExecutionRow, run: RunIdentity) -> bool:
+    """Whether the run before this one was that of a reset and continued before any activity.
+
+    Then that run is unknown, and other runs have begun the segment that comes next.
+    """
+    before = run.continued_run_id
+    return before is not None and before not in row.run_epochs and run.segment <= row.segment
 
 
 async def _refuse_if_continued(session: AsyncSession, row: ExecutionRow) -> None:

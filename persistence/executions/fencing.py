@@ -13,7 +13,10 @@ have not written yet. Statements that hand the execution to a new writer use it.
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """The writer: the workflow run, the segment it has reached, and the activity's attempt."""
+    """The writer: the workflow run, the segment it has reached, and the activity's attempt.
+
+    `continued_run_id` is the run that continued as this one.
+    """
 
     workflow_id: str
     run_id: str
@@ -21,6 +24,7 @@ class RunIdentity:
     attempt: int
     last_message_seq: int
     is_reset: bool
+    continued_run_id: str | None = None
 
     def token(self) -> dict[str, Any]:
         """The parameters of `HOLDS`."""

@@ -82,6 +82,18 @@ async def test_the_run_before_a_reset_is_fenced_out(database: Database) -> None:
             await execution.record(6).begin()
 
 
+async def test_an_older_run_that_began_before_a_reset_stays_out(database: Database) -> None:
+    """It continued as new and wrote nothing until the reset, so that it is not known."""
+    execution = await opened(database)
+    await execution.writer(5)
+    reset: dict[str, Any] = {"run_id": "reset", "is_reset": True, "last_message_seq": 1}
+    newest = await execution.writer(6, **reset)
+    async with unchanged(database):
+        with pytest.raises(FencedOutError):
+            await execution.record(6, 2, run_id="late", continued_run_id="first").begin()
+    await newest.write(Step())
+
+
 # --- whole or not at all ----------------------------------------------------------------------
 
 

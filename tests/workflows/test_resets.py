@@ -26,21 +26,22 @@ ECHO = {"text": "{last_tool_result}"}
 TOOLS: dict[str, Any] = {"allowed_tools": ["list_files", "ask_user", "delegate", "bash"]}
 
 
-async def tasks_of(run: Run) -> list[int]:
+async def tasks_of(run: Run, run_id: str | None = None) -> list[int]:
     """Return the event ids to which a workflow can be reset: the ends of its tasks."""
-    events = json.loads(await run.history())["events"]
+    handle = run.engine.client.get_workflow_handle(run.handle.id, run_id=run_id)
+    events = json.loads((await handle.fetch_history()).to_json())["events"]
     return [int(e["eventId"]) for e in events if "workflowTaskCompletedEventAttributes" in e]
 
 
-async def ask_to_reset(run: Run, task: int) -> None:
-    """Reset to before the end of the workflow's n-th task, as the UI does."""
+async def ask_to_reset(run: Run, task: int, run_id: str | None = None) -> None:
+    """Reset to before the end of the n-th task of the newest or this run, as the UI does."""
     await run.engine.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=run.engine.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=run.handle.id),
+            workflow_execution=WorkflowExecution(workflow_id=run.handle.id, run_id=run_id or ""),
             reason="a test",
             request_id=str(new_id()),
-            workflow_task_finish_event_id=(await tasks_of(run))[task],
+            workflow_task_finish_event_id=(await tasks_of(run, run_id))[task],
         )
     )
 
@@ -302,3 +303,37 @@ async def test_an_execution_waits_while_its_session_is_reset(engine: Engine) -> 
     await run.answer(await run.wait_for_request(), message="second")
     await run.wait_for_end()
     assert (await other.wait_for_end()).status == ExecutionStatus.COMPLETED
+
+
+async def test_a_reset_repeats_a_call_that_runs(engine: Engine) -> None:
+    """To a point after its start: Temporal starts the activity again, as it was scheduled."""
+    gate = engine.gate()
+    run = await engine.start({"text": "x", "gate": gate.name}, **TOOLS)
+    await run.wait_for_model_call()
+    tasks = len(await tasks_of(run))
+    await run.wake()
+
+    async def is_awake() -> bool:
+        return len(await tasks_of(run)) > tasks
+
+    await run.until(is_awake)
+    await reset(run, -1)
+    gate.open()
+    assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
+    assert await run.text() == "x"
+
+
+async def test_a_reset_before_continue_as_new_is_followed(short_lived_engine: Engine) -> None:
+    """The run of the reset continues as new before it calls an activity."""
+    run = await short_lived_engine.start(*[ASKING] * 4, ECHO, **TOOLS)
+    request = await run.wait_for_request()
+    first = (await run.row()).run_id
+    await run.answer(request, message="old")
+    await run.wait_until(lambda row: row.run_id != first)
+    await run.wait_for_request()
+    await ask_to_reset(run, -1, first)
+    await run.wait_until(lambda row: row.epoch == 1)
+    for number in range(3):
+        await run.answer(await run.wait_for_request(), message=f"new {number}")
+    row = await run.wait_for_end()
+    assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "new 2")
