@@ -33,6 +33,9 @@ LONGEST_SECONDS = 1.5
 WITHIN_SECONDS = 600.0
 """For a worker that loads the SDK and continues all executions, on a busy machine."""
 
+AT_ONCE = 10
+"""Executions that continue together after the last kill."""
+
 SOURCE = """
 import json, sys, time
 TOOL = {"name": "order", "inputSchema": {"type": "object"}}
@@ -111,8 +114,17 @@ class Work:
         self._resumed |= self.resumable
 
     async def finish(self, kind: str) -> Counter[str]:
-        """Let all end; a person says that interrupted calls are not run again."""
-        return Counter(await asyncio.gather(*(_skip(run) for run in self.runs[kind])))
+        """Let all end; a person says that interrupted calls are not run again.
+
+        Only a few at a time: this process runs the worker and the servers too.
+        """
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def finish(run: Run) -> str:
+            async with slots:
+                return await _skip(run)
+
+        return Counter(await asyncio.gather(*map(finish, self.runs[kind])))
 
 
 async def _skip(run: Run) -> str:
