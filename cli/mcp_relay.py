@@ -8,8 +8,10 @@ import asyncio
 import base64
 import contextlib
 import json
+import select
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any, TextIO
 
 import httpx2
@@ -80,6 +82,15 @@ class Relay:
         self._version: str | None = None
         self._running: dict[str | int, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self._subscriptions: set[asyncio.Task[None]] = set()
+
+    async def finish(self, is_reader_gone: Callable[[], bool]) -> None:
+        """Wait until all that was accepted is answered, or the client has closed its end.
+
+        A subscription is not waited for: it has no last answer.
+        """
+        while (open_tasks := self._background - self._subscriptions) and not is_reader_gone():
+            await asyncio.wait(open_tasks, timeout=RETRY_SECONDS)
 
     async def close(self) -> None:
         """End the requests in progress; executions that they started continue."""
@@ -105,6 +116,9 @@ class Relay:
         task = asyncio.create_task(self._relay(message))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        if message.get("method") == LISTEN:
+            self._subscriptions.add(task)
+            task.add_done_callback(self._subscriptions.discard)
         if "method" in message and (request_id := message.get("id")) is not None:
             self._running[request_id] = task
             task.add_done_callback(lambda _: self._running.pop(request_id, None))
@@ -278,7 +292,7 @@ def _error(request_id: object, code: int, message: str) -> Json:
 
 
 async def relay_stdio(find_endpoint: FindEndpoint, *, query: str = "") -> None:
-    """Relay until the client closes standard input."""
+    """Relay until the client closes standard input, and then answer what it has asked."""
     output = sys.stdout
 
     def write(message: Json) -> None:
@@ -294,6 +308,7 @@ async def relay_stdio(find_endpoint: FindEndpoint, *, query: str = "") -> None:
                 relay.refuse_long_line()
             elif text := line.decode(errors="replace").strip():
                 relay.accept(text)
+        await relay.finish(partial(_is_reader_gone, output))
     finally:
         with contextlib.suppress(BrokenPipeError):
             await relay.close()
@@ -314,6 +329,13 @@ async def read_lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | None
             return
         yield None if is_cut else line
         is_cut = False
+
+
+def _is_reader_gone(output: TextIO) -> bool:
+    """Whether the other end of a pipe is closed."""
+    poll = select.poll()
+    poll.register(output, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _write_line(output: TextIO, message: Json) -> None:

@@ -41,6 +41,46 @@ async def test_the_reference_client_connects_over_stdio(world: World, mode: str)
     assert json.loads(content.text)["status"] == "pending"
 
 
+async def start_relay(world: World, *lines: str) -> asyncio.subprocess.Process:
+    """Start `perdure mcp`, write these lines and close its standard input."""
+    process = await asyncio.create_subprocess_exec(
+        str(PERDURE),
+        "mcp",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment(
+            world.gateway.settings.home, PERDURE_API_URL=world.url, PERDURE_TOKEN=token_of()
+        ),
+    )
+    assert process.stdin is not None
+    process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+    process.stdin.close()
+    return process
+
+
+async def test_what_was_asked_is_answered_after_the_end_of_the_input(world: World) -> None:
+    listening = {"notifications": {"toolsListChanged": True}}
+    asked = line("server/discover", 1), line("subscriptions/listen", 2, **listening)
+    process = await start_relay(world, *asked)
+    output, _ = await process.communicate()
+    answers = {answer["id"]: answer for answer in map(json.loads, output.splitlines())}
+    assert answers[1]["result"]["supportedVersions"] == [MODERN]
+    assert process.returncode == 0
+
+
+async def test_the_relay_ends_when_no_one_reads_its_answers(world: World) -> None:
+    async with world.client("alice") as http:
+        task = await make_task(http)
+        started = await http.post(f"/api/v1/tasks/{task['id']}/execute", json={})
+    arguments = {"execution_id": started.json()["id"], "timeout_seconds": 55}
+    watch = line("tools/call", 1, name="watch_execution", arguments=arguments)
+    process = await start_relay(world, watch)
+    transport = process._transport  # noqa: SLF001 - asyncio offers no other way to close its end
+    transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+    async with asyncio.timeout(40):
+        assert await process.wait() == 0
+
+
 class Answers:
     """What a relay writes to its client."""
 
