@@ -7,7 +7,7 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
 # tests/distribution.py decides how many processes there are, and which one runs which file.
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadscope --no-loadscope-reorder
-DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+DOCS := $(BIN)/python scripts/docs_site.py && $(BIN)/zensical build --strict
 
 # Tests start hundreds of Python processes: the bytecode of our modules is kept between them.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,7 +44,7 @@ check: setup-dev ## check format, lint, types, layers, migrations, language, doc
 	$(BIN)/python scripts/check_migrations.py
 	$(BIN)/python scripts/write_operations.py --check
 	$(BIN)/python scripts/check_language.py
-	$(DOCS) --quiet
+	$(DOCS)
 ifneq ($(wildcard docker-compose.yml),)
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 endif

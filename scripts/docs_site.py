@@ -1,12 +1,17 @@
-"""MkDocs hook: generates the reference pages of API, MCP tools and command line from the code."""
+"""Writes the reference pages of API, MCP tools and command line from the code.
+
+Usage: `python scripts/docs_site.py`. The pages are in `docs/reference/`, which git ignores.
+"""
 
 import json
+import re
+import shutil
 from collections.abc import Iterator, Mapping
+from itertools import starmap
+from pathlib import Path
 from typing import Any, get_args
 
 import typer
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
 from api.main import create_app
@@ -18,24 +23,39 @@ from runtime.settings import Settings
 
 METHODS = ("get", "post", "put", "patch", "delete")
 SCHEMAS = "#/components/schemas/"
+TYPES = "schemas.md"
+REPOSITORY = Path(__file__).parents[1]
+REFERENCE = REPOSITORY / "docs" / "reference"
+CONFIGURATION = REPOSITORY / "zensical.toml"
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages."""
-    for path, text in (
-        ("reference/api.md", api_reference()),
-        ("reference/cli.md", cli_reference()),
-        ("reference/mcp-tools.md", mcp_reference()),
-    ):
-        files.append(File.generated(config, path, content=text))
-    return files
+def main() -> None:
+    """Write all pages anew, and require that the navigation lists them."""
+    shutil.rmtree(REFERENCE, ignore_errors=True)
+    pages = {"mcp-tools.md": mcp_reference(), **cli_reference(), **api_reference()}
+    navigation = CONFIGURATION.read_text("utf-8")
+    missing = [path for path in pages if f'"reference/{path}"' not in navigation]
+    if missing:
+        raise SystemExit(f"Add these pages to nav in {CONFIGURATION.name}: {', '.join(missing)}.")
+    for path, text in pages.items():
+        page = REFERENCE / path
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, "utf-8")
 
 
-def cli_reference() -> str:
-    """Every command with its options."""
+def cli_reference() -> dict[str, str]:
+    """A page for each group of commands, and one for the commands without a group."""
     group = typer.main.get_command(command_line)
     text: str = get_docs_for_click(obj=group, ctx=typer.Context(group), name="perdure")
-    return text.replace("# `perdure`", "# Command line", 1)
+    general, *commands = re.split(r"^(?=## `perdure )", text, flags=re.MULTILINE)
+    pages = {"cli/index.md": general.replace("# `perdure`", "# Command line", 1)}
+    for command in commands:
+        name = command.split("`", 2)[1].removeprefix("perdure ")
+        if "\n### `" in command:
+            pages[f"cli/{name}.md"] = command[1:].replace("\n### `", "\n## `")
+        else:
+            pages["cli/index.md"] += command
+    return pages
 
 
 def mcp_reference() -> str:
@@ -80,32 +100,34 @@ def _described(about: Mapping[str, Any]) -> dict[str, Any]:
     return {key: about[key] for key in ("description", "default") if key in about}
 
 
-def api_reference() -> str:
-    """Every route by its tag, then every schema."""
+def api_reference() -> dict[str, str]:
+    """A page for the routes of each tag, and one for the schemas."""
     settings = Settings.model_validate(
         {"database_url": "postgresql://localhost/unused", "jwt_secret": "x" * 32}
     )
     document = create_app(settings).openapi()
     info = document["info"]
-    parts = ["# API\n", info["description"], "\nA running gateway has this at `/openapi.json`.\n"]
-    by_tag: dict[str, list[str]] = {}
+    served = "\nA running gateway has this at `/openapi.json`, and browsable at `/docs`.\n"
+    schemas = document["components"]["schemas"]
+    pages = {
+        "api/index.md": "\n".join(["# API\n", info["description"], served]),
+        "api/schemas.md": "\n".join(["# Schemas\n", *starmap(_schema, sorted(schemas.items()))]),
+    }
     for path, item in document["paths"].items():
         for method in METHODS:
             if method in item:
                 operation = item[method]
                 tag = (operation.get("tags") or ["health"])[0]
-                by_tag.setdefault(tag, []).append(_operation(method, path, operation))
-    for tag, operations in by_tag.items():
-        parts += [f"\n## {tag.replace('-', ' ').capitalize()}\n", *operations]
-    parts.append("\n## Schemas\n")
-    parts += [_schema(n, s) for n, s in sorted(document["components"]["schemas"].items())]
-    return "\n".join(parts)
+                page = f"api/{tag.lower().replace(' ', '-')}.md"
+                text = pages.get(page, f"# {tag[0].upper()}{tag[1:]}\n")
+                pages[page] = f"{text}\n{_operation(method, path, operation)}"
+    return pages
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     name = operation["operationId"].replace("_", " ").capitalize()
     address = f"```http\n{method.upper()} {path}\n```\n"
-    lines = [f"### {name}\n", address, operation.get("description", ""), ""]
+    lines = [f"## {name}\n", address, operation.get("description", ""), ""]
     parameters = operation.get("parameters", ())
     if parameters:
         lines += ["| parameter | in | type | |", "|---|---|---|---|"]
@@ -143,7 +165,7 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
 def _type(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(SCHEMAS)
-        return f"[{name}](#{name.lower()})"
+        return f"[{name}]({TYPES}#{name.lower()})"
     for several in ("anyOf", "oneOf", "allOf"):
         if several in schema:
             return " or ".join(dict.fromkeys(_type(s) for s in schema[several]))
@@ -160,3 +182,7 @@ def _cell(about: Mapping[str, Any]) -> str:
     if "default" in about:
         text = f"{text} Default: `{json.dumps(about['default'])}`.".strip()
     return text.replace("\n", " ").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()
