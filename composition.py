@@ -60,7 +60,11 @@ def compose_services(
         settings.max_stored_bytes_per_user,
     )
     quotas = QuotaGuard(defaults, remembered_seconds=remembered_seconds)
-    storage = StorageGuard(database, defaults.max_stored_bytes)
+    storage = StorageGuard(
+        database,
+        defaults.max_stored_bytes,
+        max_memory_entries=settings.max_memory_entries_per_user,
+    )
     return Services(
         database=database,
         workflows=Dispatcher(client),

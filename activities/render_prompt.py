@@ -161,15 +161,12 @@ def build_prefix(
     system_prompt = system_prompt_of(agent.system_prompt, definition.system_prompt)
     allowed = definition.allowed_network.intersection(network)
     memory = definition.memory_access
-    tools = [
-        {"name": spec.name, "description": spec.description, "input_schema": spec.input_schema}
-        for spec in offered_tools(definition.permissions, allowed, memory)
-    ]
+    offered = offered_tools(definition.permissions, allowed, memory)
     prefix = {
         "model": options.model or agent.model or default_model,
         "max_tokens": options.max_tokens or DEFAULT_MAX_TOKENS,
         "system": [text_block(system_prompt)] if system_prompt else [],
-        "tools": tools,
+        "tools": [spec.definition() for spec in offered],
         "options": _options(definition),
         "betas": [],
     }

@@ -12,7 +12,7 @@ from agent.ports import Tools
 from agent.subtasks import make_children, read_subtasks
 from domain.agents import Agent
 from domain.answers import Asked, check_default
-from domain.builtin_tools import BASH
+from domain.builtin_tools import BASH, effect_of
 from domain.engine_tools import ASK_USER, DELEGATIONS, ENGINE_TOOLS
 from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
@@ -33,7 +33,6 @@ from domain.text import clean
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolSpec
 from domain.tool_decisions import decide
 from domain.tool_requirements import ToolRequirement, unmet_requirement
-from domain.web_calls import effect_of
 
 FindAgents = Callable[[Collection[str]], Awaitable[Mapping[str, Agent]]]
 """`Record.find_agents`."""

@@ -11,6 +11,7 @@ from domain.errors import ToolInputError
 from domain.ids import new_id
 from domain.inherited_rules import common_rules, rules_for_tools
 from domain.limits import MAX_DELEGATIONS_PER_TURN, MAX_DEPTH, MAX_DESCENDANTS
+from domain.memory import MAX_TASK_NAMESPACES, MemoryAccess
 from domain.network import NetworkList
 from domain.permissions import Permissions
 from domain.steps import NewChild, Snapshot, ToolCall
@@ -79,7 +80,7 @@ def _make_child(
             "ask_tools": permissions.ask,
             "sdk_options": _choose_options(parent, subtask, agent, permissions),
             **_choose_network(parent, agent),
-            **_choose_memory(parent),
+            **_choose_memory(parent, agent),
         },
         budget_usd=None if budget is None else Decimal(str(budget)),
         agent_id=agent.slug if agent else None,
@@ -126,10 +127,17 @@ def _choose_network(parent: Snapshot, agent: Agent | None) -> dict[str, Any]:
     return {"network": {"allow": list(allowed.texts())}} if allowed else {}
 
 
-def _choose_memory(parent: Snapshot) -> dict[str, Any]:
-    """The namespaces of the parent."""
-    namespaces = parent.prefix.memory
-    return {"memory": {"namespaces": list(namespaces)}} if namespaces else {}
+def _choose_memory(parent: Snapshot, agent: Agent | None) -> dict[str, Any]:
+    """The namespaces of the parent; the agent of the subtask can only narrow them."""
+    memory = MemoryAccess.parse(parent.prefix.memory)
+    if agent is not None and agent.memory is not None:
+        memory = memory.intersection(agent.memory)
+    if len(memory.namespaces) > MAX_TASK_NAMESPACES:
+        raise ToolInputError(
+            f"A subtask with this agent has more than {MAX_TASK_NAMESPACES} memory namespaces; "
+            "leave out agent_id."
+        )
+    return {"memory": {"namespaces": memory.as_json()}} if memory else {}
 
 
 def _choose_servers(servers: Mapping[str, Any], permissions: Permissions) -> dict[str, Any]:

@@ -18,7 +18,7 @@ LOCAL_PATH = r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$"
 """A path of this gateway. Browsers read `//` and `/\\` at the beginning as another host."""
 
 _READ_BY_ASSIGNEES = frozenset({
-    "self", "events", "messages", "tool_calls", "model_calls", "children", "tree",
+    "self", "events", "messages", "tool_calls", "model_calls", "memory", "children", "tree",
     "input_requests", "artifacts", "files", "report",
 })  # fmt: skip
 """What the assignee of an input request reads of another user's execution."""
@@ -51,6 +51,7 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
         "messages": f"{path}/messages",
         "tool_calls": f"{path}/tool-calls",
         "model_calls": f"{path}/model-calls",
+        "memory": f"{path}/memory",
         "children": f"{path}/children",
         "tree": f"{path}/tree",
         "prerequisites": f"{path}/prerequisites",

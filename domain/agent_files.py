@@ -20,6 +20,7 @@ _SPELLINGS = {
     "description": "description",
     "executor": "executor",
     "network": "network",
+    "memory": "memory",
     "capabilities": "capabilities",
     "tags": "tags",
     "model": "model",
@@ -34,7 +35,7 @@ _WITHOUT_MEANING = frozenset(
     for keys in (
         "color colour icon emoji version author license homepage repository category metadata",
         "date created updated argumenthint disablemodelinvocation userinvocable skills mcpservers",
-        "memory background isolation maxturns effort temperature topp thinking reasoningeffort",
+        "background isolation maxturns effort temperature topp thinking reasoningeffort",
         "mode initialprompt hidden disabled prompt priority examples usage trigger triggers",
         "keywords domain type scope whentouse",
     )
@@ -45,11 +46,12 @@ _WITHOUT_MEANING = frozenset(
 _FIELDS = {key: field for field, keys in _SPELLINGS.items() for key in keys.split()}
 """Keys without case, spaces, `-` and `_`, and what they mean."""
 
-_LITERAL_FIELDS = ("description", "executor", "network")
+_LITERAL_FIELDS = ("description", "executor", "network", "memory")
 """Fields that need no translation."""
 
 _FIELD_LIST = (
-    "name, description, model, tools, disallowedTools, capabilities, tags, executor and network"
+    "name, description, model, tools, disallowedTools, capabilities, tags, executor, "
+    "network and memory"
 )
 
 _RESTRICTION = re.compile(
@@ -114,7 +116,10 @@ def read(metadata: Mapping[str, Any], text: str, *, is_strict: bool) -> AgentFil
     if is_strict:
         _require_known(ignored)
     fields = {field: metadata[key] for field, key in keys.items()}
+    ignored += _ignored_modes(keys, fields)
     body: dict[str, Any] = {f: fields[f] for f in _LITERAL_FIELDS if f in fields}
+    if not isinstance(body.get("memory"), Mapping):
+        body.pop("memory", None)  # coding agents name the scope of their own memory
     body |= {f: _split_list(fields[f]) for f in ("capabilities", "tags") if f in fields}
     slug = fields.get("agent_id", fields.get("name"))
     tools, unknown = _choose_tools(keys, fields)
@@ -127,7 +132,7 @@ def read(metadata: Mapping[str, Any], text: str, *, is_strict: bool) -> AgentFil
             "model": _model(fields.get("model")),
             "allowed_tools": tools,
         },
-        (*sorted([*ignored, *_ignored_modes(keys, fields)]), *unknown),
+        (*sorted(ignored), *unknown),
         {key: "allowed_tools" if field == "tools" else field for field, key in keys.items()},
     )
 
@@ -265,7 +270,9 @@ def _check_hooks(keys: Mapping[str, str], fields: Mapping[str, Any]) -> None:
 
 
 def _ignored_modes(keys: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
-    """Fields that are read only for what they restrict."""
+    """Fields that are read only for what they restrict, or that mean another memory."""
+    if "memory" in fields and not isinstance(fields["memory"], Mapping):
+        yield keys["memory"]
     if "hooks" in fields:
         yield keys["hooks"]
     if "mode" in fields and str(fields["mode"]).lower() != "plan":

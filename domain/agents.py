@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from domain.memory import MemoryAccess
+
 AgentExecutor = Literal["claude", "external"]
 """`claude`: our loop works as the agent. `external`: a person or another system claims its work."""
 
@@ -46,6 +48,8 @@ class Agent:
     network: tuple[str, ...] | None = None
     """The hosts of its ad-hoc work (`domain.network`); None: no network, and no limit for
     subtasks that name it."""
+    memory: MemoryAccess | None = None
+    """The namespaces of its ad-hoc work; None: none, and no limit for subtasks that name it."""
     executor: AgentExecutor = "claude"
     capabilities: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()

@@ -5,12 +5,12 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from domain.addresses import MAX_URL_LENGTH
-from domain.memory_tools import MEMORY_SPECS
+from domain.memory_tools import MEMORY_SPECS, is_file_read
 from domain.network import NetworkList, describe_hosts, describe_network
 from domain.tool_calls import ToolEffect, ToolSpec
 from domain.tool_rules import WEB_TOOLS
 from domain.tool_schemas import make_spec, text_field, whole_field
-from domain.web_calls import HTTP_REQUEST, MAX_HEADERS, METHODS, WEB_FETCH
+from domain.web_calls import HTTP_REQUEST, MAX_HEADERS, METHODS, WEB_FETCH, request_effect
 
 MAX_TIMEOUT_SECONDS = 600
 """Longest time-out of a command: below a segment's 15 minutes, so that it can end in time."""
@@ -197,6 +197,13 @@ BUILTIN_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
     }
 )
 """Specs by name."""
+
+
+def effect_of(spec: ToolSpec, tool_input: object) -> ToolEffect:
+    """What a call with this input can change: some tools only read, depending on it."""
+    if is_file_read(spec.name, tool_input):
+        return ToolEffect.READ_ONLY
+    return request_effect(spec, tool_input)
 
 
 def with_network(spec: ToolSpec, network: NetworkList) -> ToolSpec:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import product
 from typing import Any, Literal, Self, cast
 
 NAMESPACE = r"^[^\s/:?#%]+(:[^\s/:?#%]+)+$"
@@ -59,6 +60,17 @@ class MemoryType(StrEnum):
     """How something is done."""
 
 
+class MemoryAction(StrEnum):
+    """What an execution did with a version of an entry."""
+
+    READ = "read"
+    FOUND = "found"
+    """A search returned the beginning of its value."""
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
 def namespace_problem(namespace: str) -> str | None:
     """Why a text is not a namespace, and what to write, or None."""
     if len(namespace) > LONGEST_NAMESPACE:
@@ -88,6 +100,11 @@ def key_problem(key: str) -> str | None:
 def is_covered(namespace: str, by: str) -> bool:
     """Whether a namespace is this one or below it: `user:alice2` is not below `user:alice`."""
     return namespace == by or namespace.startswith(by.rstrip(":") + ":")
+
+
+def as_text(value: Any) -> str:
+    """Return a value as the model reads it: text as it is, other values as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def searchable_text(value: Any) -> str:
@@ -143,6 +160,25 @@ class MemoryAccess:
         """Return the namespaces as a model reads them."""
         return ", ".join(map(str, self.namespaces))
 
+    def intersection(self, other: "MemoryAccess") -> "MemoryAccess":
+        """What both permit, in the order of this one."""
+        found: dict[str, NamespaceAccess] = {}
+        for one, two in product(self.namespaces, other.namespaces):
+            narrow = one if is_covered(one.namespace, two.namespace) else two
+            if not is_covered(narrow.namespace, one.namespace):
+                continue
+            mode: GrantMode = "write" if one.mode == two.mode == "write" else "read"
+            before = found.get(narrow.namespace)
+            if before is None or mode == "write":
+                found[narrow.namespace] = NamespaceAccess(narrow.namespace, mode)
+        return MemoryAccess(tuple(found.values()))
+
+    @property
+    def files(self) -> NamespaceAccess | None:
+        """Where the tool `memory` has its files: the first namespace that may be written."""
+        writable = (n for n in self.namespaces if n.mode == "write")
+        return next(writable, next(iter(self.namespaces), None))
+
     def problem(self, namespace: str, mode: GrantMode) -> str | None:
         """Why the execution may not use a namespace in this way, as a sentence, or None."""
         modes = {n.mode for n in self.namespaces if is_covered(namespace, n.namespace)}
@@ -170,9 +206,7 @@ class MemoryRecord:
     @property
     def text(self) -> str:
         """The value as text."""
-        if isinstance(self.value, str):
-            return self.value
-        return json.dumps(self.value, ensure_ascii=False)
+        return as_text(self.value)
 
     def describe(self) -> str:
         """Where it is, and which version this is."""

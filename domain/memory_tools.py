@@ -1,6 +1,6 @@
 """The memory tools as they are described to the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from domain.memory import (
@@ -8,11 +8,12 @@ from domain.memory import (
     LONGEST_NAMESPACE,
     LONGEST_QUERY,
     MOST_FOUND,
+    MOST_VALUE_BYTES,
     MemoryAccess,
     MemoryType,
 )
 from domain.tool_calls import ToolEffect, ToolSpec
-from domain.tool_rules import MEMORY_TOOLS
+from domain.tool_rules import MEMORY_FILES, MEMORY_TOOLS
 from domain.tool_schemas import make_spec, text_field, whole_field
 
 _ENTRY = {
@@ -92,7 +93,62 @@ _DELETE = make_spec(
     ("namespace", "key"),
 )
 
-MEMORY_SPECS: Sequence[ToolSpec] = (_GET, _SEARCH, _ADD, _UPDATE, _DELETE)
+_COMMANDS: Mapping[str, Sequence[str]] = {
+    "view": ("path",),
+    "create": ("path", "file_text"),
+    "str_replace": ("path", "old_str", "new_str"),
+    "insert": ("path", "insert_line", "insert_text"),
+    "delete": ("path",),
+    "rename": ("old_path", "new_path"),
+}
+"""The commands of Claude's own tool, each with the fields that it needs."""
+
+_PATH = text_field("Starts with /memories.", longest=LONGEST_KEY + len("/memories/"))
+
+_FILES = ToolSpec(
+    MEMORY_FILES,
+    "Files that outlive this conversation, below /memories: view, create, str_replace, insert, "
+    "delete and rename.",
+    {
+        "type": "object",
+        "properties": {
+            "command": {"enum": list(_COMMANDS)},
+            **dict.fromkeys(("path", "old_path", "new_path"), _PATH),
+            "view_range": {
+                "type": ["array", "null"],
+                "items": {"type": "integer"},
+                "minItems": 2,
+                "maxItems": 2,
+            },
+            **{
+                name: text_field("A text.", longest=MOST_VALUE_BYTES, shortest=least)
+                for name, least in (
+                    ("file_text", 0),
+                    ("old_str", 1),
+                    ("new_str", 0),
+                    ("insert_text", 0),
+                )
+            },
+            "insert_line": {"type": "integer", "description": "0 is the start of the file."},
+        },
+        "required": ["command"],
+        "allOf": [
+            {"if": {"properties": {"command": {"const": name}}}, "then": {"required": list(needed)}}
+            for name, needed in _COMMANDS.items()
+        ],
+    },
+    ToolEffect.IDEMPOTENT,
+    known_type="memory_20250818",
+)
+
+MEMORY_SPECS: Sequence[ToolSpec] = (_GET, _SEARCH, _ADD, _UPDATE, _DELETE, _FILES)
+
+
+def is_file_read(tool: str, tool_input: object) -> bool:
+    """Whether a call of Claude's own memory tool changes nothing."""
+    if tool != MEMORY_FILES or not isinstance(tool_input, Mapping):
+        return False
+    return tool_input.get("command") == "view"
 
 
 def with_memory(spec: ToolSpec, memory: MemoryAccess) -> ToolSpec:

@@ -38,12 +38,27 @@ class ToolEffect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as it is described to the model, and its effect class."""
+    """A tool as it is described to the model, and its effect class.
+
+    `known_type` is the type of a tool of the Messages API: the model knows it without a description
+    or a schema.
+    """
 
     name: str
     description: str
     input_schema: Mapping[str, Any]
     effect: ToolEffect
+    known_type: str | None = None
+
+    def definition(self) -> Mapping[str, Any]:
+        """The tool as it is sent to the model."""
+        if self.known_type is not None:
+            return {"type": self.known_type, "name": self.name}
+        return {
+            "name": self.name,
+            "description": self.description,
+            "input_schema": self.input_schema,
+        }
 
 
 class PathRules(Protocol):

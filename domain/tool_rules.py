@@ -21,8 +21,18 @@ PATH_TOOLS = frozenset(
 WEB_TOOLS = frozenset({"web_fetch", "http_request"})
 """Tools whose argument is a URL. Their patterns are for its host: `domain:*.example.com`."""
 
+MEMORY_FILES = "memory"
+"""Claude's own memory tool (`memory_20250818`), for files that are entries of the memory."""
+
 MEMORY_TOOLS = frozenset(
-    {"memory_get", "memory_search", "memory_add", "memory_update", "memory_delete"}
+    {
+        "memory_get",
+        "memory_search",
+        "memory_add",
+        "memory_update",
+        "memory_delete",
+        MEMORY_FILES,
+    }
 )
 """Tools for the memory of the user, in the namespaces that the task lists."""
 

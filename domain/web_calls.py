@@ -44,7 +44,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[!-~](?:[\t -~]*[!-~])?|")
 
 
-def effect_of(spec: ToolSpec, tool_input: Any) -> ToolEffect:
+def request_effect(spec: ToolSpec, tool_input: object) -> ToolEffect:
     """What a call with this input can change: a request that only reads, or repeats, is known."""
     if spec.name != HTTP_REQUEST or not isinstance(tool_input, Mapping):
         return spec.effect

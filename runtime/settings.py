@@ -223,7 +223,11 @@ class Settings(BaseSettings):
         description="What the definitions, artifacts, workspaces and memory of one user may "
         "need; empty: no limit.",
     )
-
+    max_memory_entries_per_user: Annotated[int | None, BeforeValidator(_none_if_empty)] = Field(
+        default=1_000_000,
+        ge=0,
+        description="Memory entries of one user, with deleted ones; empty: no limit.",
+    )
     memory_language: MemoryLanguage = Field(
         default="english",
         description="The dictionary of Postgres that memory is searched with, beside the words as "

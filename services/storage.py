@@ -29,9 +29,16 @@ MIB = 1024 * 1024
 class StorageGuard:
     """Compares what users store with their limits, for one process."""
 
-    def __init__(self, database: Database, default_limit: int | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        default_limit: int | None,
+        *,
+        max_memory_entries: int | None = None,
+    ) -> None:
         """`default_limit` is for users to whom no admin gave their own; None is no limit."""
         self.default_limit = default_limit
+        self.max_memory_entries = max_memory_entries
         self._database = database
         self._known: dict[UUID, tuple[StoredBytes, float]] = {}
 
@@ -45,8 +52,10 @@ class StorageGuard:
             self._known[user_id] = known, time.monotonic() + REMEMBERED_SECONDS
         return known
 
-    async def check(self, session: AsyncSession, user_id: UUID, *, adding: int = 0) -> None:
-        """Check that the user may store so many bytes more, and count them.
+    async def check(
+        self, session: AsyncSession, user_id: UUID, *, adding: int = 0, memory_entries: int = 0
+    ) -> None:
+        """Check that the user may store so many bytes and memory entries more, and count them.
 
         Raises:
             QuotaExceededError: with what to do.
@@ -61,9 +70,22 @@ class StorageGuard:
                 "admin for more.",
                 RETRY_SECONDS,
             )
+        most = self.max_memory_entries
+        if most is not None and memory_entries and stored.memory_entries >= most:
+            raise QuotaExceededError(
+                f"You have {stored.memory_entries:,} memory entries and may have {most:,}. Purge "
+                "entries that you no longer need (deleted ones count until they are purged), or "
+                "ask an admin for more.",
+                RETRY_SECONDS,
+                limit=most,
+            )
         if adding:
             until = self._known[user_id][1]
-            stored = replace(stored, artifact_bytes=stored.artifact_bytes + adding)
+            stored = replace(
+                stored,
+                artifact_bytes=stored.artifact_bytes + adding,
+                memory_entries=stored.memory_entries + memory_entries,
+            )
             self._known[user_id] = stored, until
 
     async def room(self, user_id: UUID) -> int | None:

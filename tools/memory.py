@@ -1,6 +1,5 @@
 """The memory tools: entries in the namespaces that the task lists."""
 
-import json
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -8,6 +7,7 @@ from domain.errors import ToolInputError
 from domain.memory import GrantMode, MemoryRecord, key_problem, namespace_problem
 from domain.tool_calls import OnStarted, ToolInvocation, ToolOutcome
 from tools.limits import ToolLimits
+from tools.memory_files import MemoryFileStore, refuse_nul
 from tools.paths import Workspace
 
 _FOUND = 20
@@ -23,6 +23,11 @@ class MemoryStore(Protocol):
     Each method takes the call, whose input matches the tool's schema. All raise ToolInputError if
     the entry or the change is refused. A call that a crash interrupted writes once.
     """
+
+    @property
+    def files(self) -> MemoryFileStore:
+        """The files of Claude's own memory tool."""
+        ...
 
     async def get(self, call: ToolInvocation) -> MemoryRecord:
         """Return an entry."""
@@ -71,7 +76,7 @@ class MemoryTools:
 
     async def search(self, _: Workspace, call: ToolInvocation, __: OnStarted) -> ToolOutcome:
         """Return entries with the beginnings of their values."""
-        _refuse_nul(call)
+        refuse_nul(call)
         limit = call.input.get("limit", _FOUND)
         found = await self._store.search(call, limit)
         if not found:
@@ -114,7 +119,7 @@ def _check(call: ToolInvocation, mode: GrantMode) -> None:
     Raises:
         ToolInputError: what is wrong, and what to do.
     """
-    _refuse_nul(call)
+    refuse_nul(call)
     namespace, key = call.input["namespace"], call.input["key"]
     for field, problem in (
         ("namespace", namespace_problem(namespace)),
@@ -124,12 +129,6 @@ def _check(call: ToolInvocation, mode: GrantMode) -> None:
             raise ToolInputError(f"The {field} is invalid. {problem}")
     if (refusal := call.memory.problem(namespace, mode)) is not None:
         raise ToolInputError(refusal)
-
-
-def _refuse_nul(call: ToolInvocation) -> None:
-    """Refuse what Postgres can't search. A backslash in a text is doubled in its JSON."""
-    if "\\u0000" in json.dumps(dict(call.input)).replace("\\\\", ""):
-        raise ToolInputError("The input contains NUL characters (\\u0000); remove them.")
 
 
 def _written(call: ToolInvocation, version: int) -> ToolOutcome:

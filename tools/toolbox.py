@@ -24,7 +24,7 @@ from domain.tool_calls import (
     ToolOutcome,
     ToolSpec,
 )
-from domain.tool_rules import MEMORY_TOOLS, WEB_TOOLS
+from domain.tool_rules import MEMORY_FILES, MEMORY_TOOLS, WEB_TOOLS
 from domain.web_calls import HTTP_REQUEST, WEB_FETCH
 from tools.artifacts import save_artifact
 from tools.disk import WorkspaceDisk
@@ -33,6 +33,7 @@ from tools.launch import Confinement, Unprotected
 from tools.limits import ToolLimits, describe_size
 from tools.listing import list_files
 from tools.memory import MemoryStore, MemoryTools
+from tools.memory_files import MemoryFiles
 from tools.network import SandboxNetwork, journal_of, read_journal
 from tools.output import printable
 from tools.paths import Workspace
@@ -129,6 +130,7 @@ class Toolbox:
             tools[HTTP_REQUEST] = HttpRequests(web, self._limits).run
         if memory is not None:
             tools |= _memory_runs(MemoryTools(memory, self._limits))
+            tools[MEMORY_FILES] = MemoryFiles(memory.files, self._limits).run
         return tools
 
     def spec(self, name: str) -> ToolSpec | None:

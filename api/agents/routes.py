@@ -17,7 +17,7 @@ from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
 from api.http.schemas import Read, from_row
-from definitions.tasks import NetworkPolicy
+from definitions.tasks import MemoryPolicy, NetworkPolicy
 from domain.agents import BUILT_IN_SLUGS, AgentExecutor
 from persistence.tables.definitions import AgentRow
 from services.definitions import agents
@@ -44,6 +44,7 @@ class AgentRead(Read):
     model: str | None
     allowed_tools: list[str]
     network: NetworkPolicy | None
+    memory: MemoryPolicy | None
     executor: AgentExecutor
     capabilities: list[str]
     tags: list[str]

@@ -23,11 +23,13 @@ from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from domain.connections import Verdict as ConnectionVerdict
 from domain.errors import ErrorCode
+from domain.memory import MemoryAction
 from domain.model_json import make_encodable, parse_json
 from domain.states import ExecutionStatus
 from persistence.db.paging import Page
 from persistence.executions.visibility import find_unreadable
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.memory import MemoryUseRow
 from persistence.tables.sessions import MessageRow, ModelCallRow, ToolCallRow
 from services.executions.inputs import Narrowing
 from services.field_types import UsdOut
@@ -263,6 +265,23 @@ class ModelCallRead(Line):
     completed_at: datetime | None
 
 
+class MemoryUseRead(Line):
+    """A version of a memory entry that an execution read or wrote.
+
+    `found`: a search returned the beginning of its value. `tool_use_id` is the call of the model's
+    tool; null for a client of the MCP server that named the execution.
+    """
+
+    id: UUID
+    execution_id: UUID
+    tool_use_id: str | None
+    namespace: str
+    key: str
+    version: int
+    action: MemoryAction
+    created_at: datetime
+
+
 _COLUMNS = tuple(f for f in ExecutionRead.model_fields if f != "links")
 
 
@@ -308,6 +327,11 @@ def render_tool_call(row: ToolCallRow) -> ToolCallRead:
 def render_model_call(row: ModelCallRow) -> ModelCallRead:
     """Return one try of a model call."""
     return ModelCallRead.model_validate(row)
+
+
+def render_memory_use(row: MemoryUseRow) -> MemoryUseRead:
+    """Return one use of a memory entry."""
+    return MemoryUseRead.model_validate(row)
 
 
 def _parse_input(text: str) -> Any:

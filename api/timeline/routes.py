@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.executions.schemas import (
     EventRead,
+    MemoryUseRead,
     MessageRead,
     ModelCallRead,
     ToolCallRead,
+    render_memory_use,
     render_message,
     render_model_call,
     render_tool_call,
@@ -24,6 +26,7 @@ from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.timeline.streams import event_fields, event_stream
 from domain.states import ExecutionStatus
+from persistence.memory import uses
 from persistence.sessions import timeline
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.columns import Row
@@ -89,6 +92,14 @@ async def list_model_calls(
     return await _render_part(
         call, execution_id, query, timeline.list_model_calls, render_model_call
     )
+
+
+@router.get("/{execution_id}/memory", responses={200: {"model": Listing[MemoryUseRead]}})
+async def list_memory_uses(
+    call: Called, execution_id: UUID, query: Annotated[TimelineQuery, Query()]
+) -> Response:
+    """List the versions of memory entries that an execution read or wrote, oldest first."""
+    return await _render_part(call, execution_id, query, uses.list_uses, render_memory_use)
 
 
 async def _render_part(

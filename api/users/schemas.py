@@ -42,6 +42,7 @@ class QuotaUsageRead(BaseModel):
     artifact_bytes: int
     workspace_bytes: int
     memory_bytes: int
+    memory_entries: int
 
 
 class CredentialsRead(BaseModel):
@@ -152,6 +153,7 @@ def render_me(call: Call, profile: Profile) -> MeRead:
             artifact_bytes=stored.artifact_bytes,
             workspace_bytes=stored.workspace_bytes,
             memory_bytes=stored.memory_bytes,
+            memory_entries=stored.memory_entries,
         ),
     )
 

@@ -12,9 +12,10 @@ from bench.cases.lists import database_server
 from bench.figures import Bar, Section, Spread, Table
 from bench.scale import Scale, say
 from domain.ids import new_id
+from domain.memory import MemoryAction, MemoryType
 from persistence.db.database import Database
 from persistence.memory import entries
-from persistence.memory.entries import EntryFilter
+from persistence.memory.entries import EntryFilter, NewVersion
 from persistence.tables.ledger import UserRow
 
 ENTRIES = 1_000_000
@@ -107,5 +108,12 @@ async def _search(database: Database, user_id: UUID, words: str) -> None:
 async def _put(database: Database, user_id: UUID) -> None:
     async with database.transaction() as session:
         row, _ = await entries.lock_or_create(session, user_id, "project:7", "entry")
-        row.value, row.deleted_at = f"deployed at {time.time()} with blue and green stacks", None
-        await entries.add_version(session, row, size_bytes=60, language=LANGUAGE)
+        new = NewVersion(
+            memory_type=MemoryType.SEMANTIC,
+            value=f"deployed at {time.time()} with blue and green stacks",
+            created_by=None,
+            expires_at=None,
+        )
+        await entries.add_version(
+            session, row, new, action=MemoryAction.UPDATED, size_bytes=60, language=LANGUAGE
+        )

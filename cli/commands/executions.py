@@ -186,6 +186,14 @@ GROUP.add_list(
     **RECORDS,
 )
 GROUP.add_list(
+    "list_memory_uses",
+    "List the memory entries that the execution read or wrote, each with its version.",
+    "action, namespace, key, version, at: created_at",
+    nothing="It used no memory.",
+    name="memory",
+    **RECORDS,
+)
+GROUP.add_list(
     "list_artifacts",
     "List the files that the execution kept.",
     "name, kind, type: media_type, bytes: size_bytes, kept: created_at, id",

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_library.built_in import built_in_agents
 from domain.agents import BUILT_IN_SLUGS, Agent
+from domain.memory import MemoryAccess
 from persistence.db.paging import COUNTED, Page, Window, newest
 from persistence.definitions.named_resources import flush_unique
 from persistence.tables.columns import read_as
@@ -93,7 +94,8 @@ def agent_of(row: AgentRow) -> Agent:
     """The stored agent."""
     lists = {column: tuple(getattr(row, column)) for column in _LISTS}
     network = None if row.network is None else tuple(row.network["allow"])
-    return read_as(Agent, row, **lists, network=network)
+    memory = None if row.memory is None else MemoryAccess.parse(row.memory["namespaces"])
+    return read_as(Agent, row, **lists, network=network, memory=memory)
 
 
 def find_built_in_row(slug: str) -> AgentRow | None:

@@ -20,12 +20,18 @@ SELECT
         FROM plans JOIN plan_steps ON plan_steps.plan_id = plans.id
         WHERE plans.user_id = :user_id)
         AS definition_bytes,
-    (SELECT coalesce(sum(stored_bytes), 0) FROM memory_entries WHERE user_id = :user_id)
-        AS memory_bytes,
+    memory.stored_bytes AS memory_bytes,
+    memory.entries AS memory_entries,
     (SELECT coalesce(sum(size_bytes), 0) FROM artifacts WHERE user_id = :user_id) AS artifact_bytes,
     (SELECT coalesce(sum(workspace_bytes), 0) FROM sessions
         WHERE user_id = :user_id AND workspace_bytes > 0) AS workspace_bytes,
     (SELECT max_stored_bytes FROM users WHERE id = :user_id) AS own_limit
+FROM (
+    SELECT coalesce(sum(stored_bytes), 0) AS stored_bytes,
+        -- an entry that this transaction creates has no version yet
+        count(*) FILTER (WHERE stored_bytes > 0) AS entries
+    FROM memory_entries WHERE user_id = :user_id
+) AS memory
 """)
 
 
@@ -33,13 +39,15 @@ SELECT
 class StoredBytes:
     """What a user stores. Definitions have the size that the database needs: compressed.
 
-    `own_limit` is the user's limit, if an admin gave them one.
+    `memory_entries` counts deleted entries, too: they keep their versions. `own_limit` is the
+    user's limit, if an admin gave them one.
     """
 
     definition_bytes: int
     artifact_bytes: int
     workspace_bytes: int
     memory_bytes: int
+    memory_entries: int
     own_limit: int | None = None
 
     @property
@@ -50,6 +58,12 @@ class StoredBytes:
         )
 
 
+_SIZES = (
+    *("definition_bytes", "artifact_bytes", "workspace_bytes"),
+    *("memory_bytes", "memory_entries"),
+)
+
+
 async def load_stored(session: AsyncSession, user_id: UUID) -> StoredBytes:
     """Sum what a user stores, from indexes.
 
@@ -57,8 +71,7 @@ async def load_stored(session: AsyncSession, user_id: UUID) -> StoredBytes:
     cores, 2026-11-28).
     """
     found = (await session.execute(_STORED, {"user_id": user_id})).one()
-    fields = ("definition_bytes", "artifact_bytes", "workspace_bytes", "memory_bytes")
-    sizes = {field: int(getattr(found, field)) for field in fields}
+    sizes = {field: int(getattr(found, field)) for field in _SIZES}
     return StoredBytes(**sizes, own_limit=found.own_limit)
 
 

@@ -1,35 +1,48 @@
 """Memory entries and their versions. An entry that has expired counts as deleted."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import reduce
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
+    Select,
     Text,
     and_,
     cast,
     delete,
     false,
     func,
-    literal_column,
+    literal,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, insert
+from sqlalchemy.dialects.postgresql import REGCONFIG, insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql import visitors
 
 from domain.ids import new_id
-from domain.memory import MemoryType, searchable_text
+from domain.memory import MemoryAction, MemoryType, searchable_text
+from domain.text import clean
+from persistence.db import sql
+from persistence.db.database import to_json
 from persistence.db.paging import Page, Window, newest
 from persistence.sessions.timeline import TimelinePage, TimelineRange, read_by_seq
 from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
 
-MOST_RANKED = 2_000
-"""Matches of a search that are ranked (chosen: ranking 2,000 takes about 10 ms). The rest of a
-search for a word that more entries contain is not read."""
+_SQL = sql.load("memory/entries.sql")
+
+S = TypeVar("S", bound=Select[Any])
+
+MOST_RANKED = 1_000
+"""Matches of a search that are ranked (chosen: 1,000 take about 3 ms). The rest of a search for a
+word that more entries contain is not read."""
 
 SIMPLE = "simple"
 """The dictionary that changes nothing but case; words are searched as they are written, too."""
@@ -94,26 +107,27 @@ def _is_at(user_id: UUID, namespace: str, key: str) -> ColumnElement[bool]:
     return and_(row.user_id == user_id, row.namespace == namespace, row.key == key)
 
 
+async def lock(
+    session: AsyncSession, user_id: UUID, namespace: str, key: str
+) -> tuple[MemoryEntryRow, bool] | None:
+    """The locked entry, and whether it is current; None if no version was ever written."""
+    statement = select(MemoryEntryRow, IS_CURRENT).where(_is_at(user_id, namespace, key))
+    locked = statement.with_for_update().execution_options(populate_existing=True)
+    found = (await session.execute(locked)).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
 async def lock_or_create(
     session: AsyncSession, user_id: UUID, namespace: str, key: str
 ) -> tuple[MemoryEntryRow, bool]:
-    """The locked entry, and whether it is current; a new one has version 0 and no value."""
-    found = await _lock(session, user_id, namespace, key)
+    """As `lock`; a new entry has version 0 and no value."""
+    found = await lock(session, user_id, namespace, key)
     if found is None:
         await _create(session, user_id, namespace, key)
-        found = await _lock(session, user_id, namespace, key)
+        found = await lock(session, user_id, namespace, key)
     if found is None:
         raise LookupError(f"entry {key} was not created")
     return found
-
-
-async def _lock(
-    session: AsyncSession, user_id: UUID, namespace: str, key: str
-) -> tuple[MemoryEntryRow, bool] | None:
-    statement = select(MemoryEntryRow, IS_CURRENT).where(_is_at(user_id, namespace, key))
-    locked = statement.with_for_update().execution_options(populate_existing=True)
-    row = (await session.execute(locked)).one_or_none()
-    return None if row is None else (row[0], row[1])
 
 
 async def _create(session: AsyncSession, user_id: UUID, namespace: str, key: str) -> None:
@@ -135,79 +149,99 @@ async def _create(session: AsyncSession, user_id: UUID, namespace: str, key: str
     await session.execute(statement.on_conflict_do_nothing(index_elements=unique))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """The next version of an entry. With `deleted_at` it is a deletion, which keeps the value."""
+
+    memory_type: str
+    value: Any
+    created_by: str | None
+    expires_at: datetime | None
+    deleted_at: datetime | None = None
+    execution_id: UUID | None = None
+    tool_use_id: str | None = None
+
+
 async def add_version(
     session: AsyncSession,
     row: MemoryEntryRow,
+    new: NewVersion,
     *,
+    action: MemoryAction,
     size_bytes: int,
     language: str,
-    tool_use_id: str | None = None,
 ) -> None:
-    """Write the changed values of a locked entry as its next version."""
-    row.version += 1
-    row.stored_bytes += size_bytes
-    row.search = _vector(row, language)
-    row.updated_at = func.clock_timestamp()
-    session.add(
-        MemoryVersionRow(
-            entry_id=row.id,
-            version=row.version,
-            memory_type=row.memory_type,
-            value=None if row.deleted_at else row.value,
-            is_deletion=row.deleted_at is not None,
-            created_by=row.created_by,
-            execution_id=row.execution_id,
-            tool_use_id=tool_use_id,
-        )
+    """Write the next version of a locked entry in one statement; the row is as it is then."""
+    place, words = _searched(row, new.value)
+    written = await session.execute(
+        _SQL["add_version"],
+        {
+            "entry_id": row.id,
+            "use_id": new_id(),
+            "memory_type": new.memory_type,
+            "value": to_json(new.value),
+            "created_by": None if new.created_by is None else clean(new.created_by),
+            "expires_at": new.expires_at,
+            "deleted_at": new.deleted_at,
+            "execution_id": new.execution_id,
+            "tool_use_id": new.tool_use_id,
+            "action": action,
+            "size_bytes": size_bytes,
+            "place": place,
+            "words": words,
+            "language": language,
+            "stemmed": "" if language == SIMPLE else words,
+        },
     )
-    await session.flush()
-    await session.refresh(row, ["updated_at", "created_at"])
+    values = {**asdict(new), **written.mappings().one()}
+    for name in values.keys() - {"tool_use_id"}:
+        set_committed_value(row, name, values[name])
 
 
-def _vector(row: MemoryEntryRow, language: str) -> ColumnElement[Any]:
-    """What is searched: the key and its namespace, and the value in two dictionaries."""
+def _searched(row: MemoryEntryRow, value: Any) -> tuple[str, str]:
+    """What is searched: the namespace with the key, and the words of the value."""
     place = " ".join([row.namespace.replace(":", " "), row.key.replace("/", " ")])
-    text = searchable_text(row.value)
-    as_written = _weighted(SIMPLE, place, "A").op("||")(_weighted(SIMPLE, text, "B"))
-    if language == SIMPLE:
-        return as_written
-    return as_written.op("||")(_weighted(language, text, "B"))
-
-
-def _weighted(language: str, text: str, weight: str) -> ColumnElement[Any]:
-    vector = func.to_tsvector(cast(language, REGCONFIG), text)
-    return func.setweight(vector, literal_column(f"'{weight}'"))
+    return place, clean(searchable_text(value))
 
 
 async def search(
     session: AsyncSession, wanted: EntryFilter, words: str, *, language: str, limit: int
 ) -> Sequence[MemoryEntryRow]:
     """The entries that contain the words, best first (`websearch_to_tsquery`)."""
-    query = cast(await _parse(session, words, language), TSQUERY)
+    query = _parse(words, language)
     found = (
-        select(MemoryEntryRow.id, MemoryEntryRow.search, query.label("query"))
+        select(MemoryEntryRow.id, func.ts_rank(MemoryEntryRow.search, query).label("rank"))
         .where(wanted.conditions, MemoryEntryRow.search.op("@@")(query))
         .limit(MOST_RANKED)
         .subquery()
     )
-    rank = func.ts_rank_cd(found.c.search, found.c.query)
-    best = select(found.c.id, rank.label("rank")).order_by(rank.desc(), found.c.id.desc())
-    ranked = best.limit(limit).subquery()
+    best = [found.c.rank.desc(), found.c.id.desc()]
+    ranked = select(found).order_by(*best).limit(limit).subquery()
     statement = select(MemoryEntryRow).join(ranked, MemoryEntryRow.id == ranked.c.id)
-    rows = await session.scalars(statement.order_by(ranked.c.rank.desc(), ranked.c.id.desc()))
-    return rows.all()
+    ordered = statement.order_by(ranked.c.rank.desc(), ranked.c.id.desc())
+    return (await session.scalars(_with_values(ordered))).all()
 
 
-async def _parse(session: AsyncSession, words: str, language: str) -> str:
-    """The query as text: the words as they are written, or by their stems.
+def _parse(words: str, language: str) -> ColumnElement[Any]:
+    """The words as they are written, or by their stems."""
+    by_dictionary = [
+        func.websearch_to_tsquery(cast(literal(dictionary), REGCONFIG), words)
+        for dictionary in dict.fromkeys((SIMPLE, language))
+    ]
+    return reduce(lambda either, other: either.op("||")(other), by_dictionary)
 
-    Postgres plans the search for these words: a plan for any words would not use the right index.
+
+def _with_values(statement: S) -> S:
+    """The statement with its values as literals, so that Postgres plans it for them.
+
+    After five calls it would use one plan for all words and users, which reads the whole table to
+    find a rare word.
     """
-    parsed = (func.websearch_to_tsquery(cast(d, REGCONFIG), words) for d in (SIMPLE, language))
-    planned = func.set_config("plan_cache_mode", "force_custom_plan", True)
-    texts = (cast(query, Text) for query in parsed)
-    _, *found = (await session.execute(select(planned, *texts))).one()
-    return " | ".join(f"({query})" for query in dict.fromkeys(found) if query)
+
+    def render(bind: BindParameter[Any]) -> None:
+        bind.literal_execute = True
+
+    return visitors.cloned_traverse(statement, {}, {"bindparam": render})
 
 
 async def page(session: AsyncSession, wanted: EntryFilter, window: Window) -> Page[MemoryEntryRow]:
@@ -222,23 +256,38 @@ async def find_version(
     return await session.get(MemoryVersionRow, (entry_id, version))
 
 
-async def find_written(
-    session: AsyncSession, entry_id: UUID, execution_id: UUID, tool_use_id: str
-) -> MemoryVersionRow | None:
-    """The version of an entry that this tool call wrote."""
-    row = MemoryVersionRow
-    written = select(row).where(
-        row.entry_id == entry_id, row.execution_id == execution_id, row.tool_use_id == tool_use_id
-    )
-    return await session.scalar(written)
-
-
 async def list_versions(
     session: AsyncSession, entry_id: UUID, span: TimelineRange
 ) -> TimelinePage[MemoryVersionRow]:
     """The versions of an entry, oldest first; the cursor is the version."""
     condition = MemoryVersionRow.entry_id == entry_id
     return await read_by_seq(session, MemoryVersionRow, condition, MemoryVersionRow.version, span)
+
+
+async def list_below(
+    session: AsyncSession, user_id: UUID, namespace: str, directory: str, *, limit: int
+) -> Sequence[tuple[str, int]]:
+    """The keys below a path (empty: all), in their order, with the bytes of their values as JSON.
+
+    A key is below `a` if it begins with `a/`.
+    """
+    row = MemoryEntryRow
+    size = func.octet_length(cast(row.value, Text))
+    place = [row.user_id == user_id, row.namespace == namespace, IS_CURRENT]
+    if directory:
+        place += [row.key >= f"{directory}/", row.key < f"{directory}0"]  # 0 follows / in ASCII
+    listed = select(row.key, size).where(*place).order_by(row.key).limit(limit)
+    return [(key, size_bytes) for key, size_bytes in await session.execute(listed)]
+
+
+async def is_free(session: AsyncSession, user_id: UUID, namespace: str, key: str) -> bool:
+    """Whether a path is neither an entry nor has entries below it, nor is below an entry."""
+    names = key.split("/")
+    above = ["/".join(names[:count]) for count in range(1, len(names) + 1)]
+    row = MemoryEntryRow
+    taken = or_(row.key.in_(above), and_(row.key >= f"{key}/", row.key < f"{key}0"))
+    place = and_(row.user_id == user_id, row.namespace == namespace, IS_CURRENT, taken)
+    return await session.scalar(select(row.id).where(place).limit(1)) is None
 
 
 async def delete_completely(session: AsyncSession, row: MemoryEntryRow) -> None:

@@ -69,7 +69,7 @@ async def list_tool_calls(
     """Tool calls, including superseded ones; the cursor is the position in the list."""
     condition = ToolCallRow.execution_id == execution_id
     order = (ToolCallRow.turn, ToolCallRow.position, ToolCallRow.id)
-    return await _read_by_position(session, ToolCallRow, condition, order, span)
+    return await read_by_position(session, ToolCallRow, condition, order, span)
 
 
 async def list_model_calls(
@@ -78,7 +78,7 @@ async def list_model_calls(
     """Every attempt of every model call, including superseded ones; the cursor is the position."""
     condition = ModelCallRow.execution_id == execution_id
     order = (ModelCallRow.turn, ModelCallRow.try_number, ModelCallRow.id)
-    return await _read_by_position(session, ModelCallRow, condition, order, span)
+    return await read_by_position(session, ModelCallRow, condition, order, span)
 
 
 async def read_by_seq(
@@ -98,7 +98,7 @@ async def read_by_seq(
     return TimelinePage(rows, min(total, COUNTED), total > COUNTED, last)
 
 
-async def _read_by_position(
+async def read_by_position(
     session: AsyncSession,
     row: type[R],
     condition: ColumnElement[bool],

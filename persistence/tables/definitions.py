@@ -148,6 +148,8 @@ class AgentRow(OwnedRow):
     allowed_tools: Mapped[list[str]]
     network: Mapped[dict[str, Any] | None]
     """The hosts of its ad-hoc work: `{"allow": [...]}`."""
+    memory: Mapped[dict[str, Any] | None]
+    """The namespaces of its ad-hoc work: `{"namespaces": [...]}`."""
     executor: Mapped[str]
     capabilities: Mapped[list[str]]
     tags: Mapped[list[str]]

@@ -1,4 +1,4 @@
-"""Tables of memory: entries, their versions, and grants of namespaces to other users."""
+"""Tables of memory: entries, their versions and uses, and grants of namespaces to other users."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from persistence.tables.columns import CreatedAt, OwnedRow, Row
+from persistence.tables.columns import CreatedAt, Id, OwnedRow, Row
 
 _IS_CURRENT = text("deleted_at IS NULL")
 
@@ -67,8 +67,35 @@ class MemoryVersionRow(Row):
     is_deletion: Mapped[bool]
     created_by: Mapped[str | None]
     execution_id: Mapped[UUID | None]
+    created_at: Mapped[CreatedAt]
+
+
+class MemoryUseRow(Row):
+    """A version of an entry that an execution read or wrote."""
+
+    __tablename__ = "memory_uses"
+    __table_args__ = (
+        Index("ix_memory_uses_execution_id_id", "execution_id", "id"),
+        Index(
+            "uq_memory_uses_execution_id_tool_use_id_entry_id",
+            "execution_id",
+            "tool_use_id",
+            "entry_id",
+            unique=True,
+        ),
+        Index("ix_memory_uses_entry_id", "entry_id"),
+    )
+
+    id: Mapped[Id]
+    execution_id: Mapped[UUID]
     tool_use_id: Mapped[str | None]
-    """The tool call of the execution that wrote it: a repeated call writes nothing."""
+    """The call of the model's tool: a repeated call changes nothing. None for other clients."""
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("memory_entries.id", ondelete="CASCADE"))
+    namespace: Mapped[str] = mapped_column(Text(collation="C"))
+    key: Mapped[str] = mapped_column(Text(collation="C"))
+    version: Mapped[int]
+    action: Mapped[str]
+    """A `domain.memory.MemoryAction`."""
     created_at: Mapped[CreatedAt]
 
 

@@ -101,6 +101,7 @@ class Agents(EditableResource[AgentRow, AgentCreate]):
             "executor": row.executor,
             "allowed_tools": row.allowed_tools,
             "network": row.network,
+            "memory": row.memory,
         }
 
     async def save(self, session: AsyncSession, row: AgentRow) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from definitions.tasks import NetworkPolicy, SdkOptions, TaskDefinition
+from definitions.tasks import MemoryPolicy, NetworkPolicy, SdkOptions, TaskDefinition
 from domain.agents import Agent, AgentExecutor
 from persistence.definitions import agents
 from persistence.executions.creation import Work
@@ -36,6 +36,8 @@ async def define_work(work: UnitOfWork, body: WorkBody, *, owner_id: UUID | None
         given["allowed_tools"] = agent.allowed_tools if agent else ()
     if body.network is None:
         given["network"] = _network_of(agent)
+    if body.memory is None:
+        given["memory"] = _memory_of(agent)
     template = body.prompt if body.variables else VERBATIM
     definition = TaskDefinition(**given, prompt_template=template)
     definition = await task_rules.check_definition(work, definition, owner_id=user_id)
@@ -71,6 +73,7 @@ def define_turn(agent: Agent | None, options: dict[str, Any] | None, content: st
         agent_id=agent.slug if agent else None,
         allowed_tools=agent.allowed_tools if agent else (),
         network=_network_of(agent),
+        memory=_memory_of(agent),
         sdk_options=SdkOptions.model_validate(options or {}),
     )
     return Work(definition=definition, title=make_title(content), is_inline=True)
@@ -81,6 +84,13 @@ def _network_of(agent: Agent | None) -> NetworkPolicy | None:
     if agent is None or agent.network is None:
         return None
     return NetworkPolicy(allow=agent.network)
+
+
+def _memory_of(agent: Agent | None) -> MemoryPolicy | None:
+    """The namespaces of an agent's own work."""
+    if agent is None or agent.memory is None:
+        return None
+    return MemoryPolicy.model_validate({"namespaces": agent.memory.as_json()})
 
 
 async def read_work(session: AsyncSession, row: ExecutionRow) -> Work:

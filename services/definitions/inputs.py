@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, StringConstraints, model_validator
 
-from definitions.tasks import NetworkPolicy, SdkOptions, TaskDefinition
+from definitions.tasks import MemoryPolicy, NetworkPolicy, SdkOptions, TaskDefinition
 from domain.addresses import MAX_URL_LENGTH
 from domain.agents import LONGEST_SLUG, SLUG, AgentExecutor
 from domain.mcp_auth import Algorithm
@@ -151,6 +151,14 @@ class AgentCreate(Body):
             description="The hosts that ad-hoc work of the agent may connect to. A subtask that "
             "names the agent may connect only to those of them that its parent may connect to; "
             "with null, to all that its parent may."
+        ),
+    ] = None
+    memory: Annotated[
+        MemoryPolicy | None,
+        Field(
+            description="The namespaces of the memory that ad-hoc work of the agent may use. A "
+            "subtask that names the agent may use only what its parent may use, too; with null, "
+            "all that its parent may."
         ),
     ] = None
     executor: AgentExecutor = "claude"

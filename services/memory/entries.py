@@ -1,32 +1,42 @@
 """Read, write, search and delete memory entries."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem, InvalidInputError, NotFoundError, PreconditionFailedError
-from domain.memory import EPISODIC_LIFETIME, MOST_VALUE_BYTES, MemoryType
+from domain.memory import EPISODIC_LIFETIME, MOST_VALUE_BYTES, MemoryAction, MemoryType
 from persistence.db.database import Database
 from persistence.db.paging import Page, Window
-from persistence.memory import entries
-from persistence.memory.entries import EntryFilter
+from persistence.memory import entries, uses
+from persistence.memory.entries import EntryFilter, NewVersion
 from persistence.sessions.timeline import TimelinePage, TimelineRange
+from persistence.tables.columns import read_as
 from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
 from services.caller import Caller
 from services.memory.access import find_owner, list_granted, require_access
 from services.memory.inputs import MemoryImport, MemoryPut
 from services.unit_of_work import Services, UnitOfWork
 
+T = TypeVar("T")
+
 NO_VERSION = 0
 """The version of an entry that does not exist, or is deleted."""
 
 ANY_VERSION = range(1, 2**31)
 """The versions of an entry that exists."""
+
+_AUDITED = {
+    MemoryAction.CREATED: "memory_entry.create",
+    MemoryAction.UPDATED: "memory_entry.update",
+    MemoryAction.DELETED: "memory_entry.delete",
+}
+"""The actions of the audit log."""
 
 BATCH = 500
 """Expired entries that one sweep marks as deleted (chosen: they are not read in any case)."""
@@ -62,6 +72,10 @@ NO_WRITER = EntryWriter()
 """A person or a program writes."""
 
 
+Edit = Callable[[Any], tuple[MemoryPut, T]]
+"""What to write, made from the present value (None: there is no entry), and a result."""
+
+
 async def put_entry(
     work: UnitOfWork,
     address: EntryAddress,
@@ -80,33 +94,62 @@ async def put_entry(
         PreconditionFailedError: the entry has another version.
         QuotaExceededError: the owner stores too much.
     """
-    size_bytes = _check(body)
+
+    def edit(_: Any) -> tuple[MemoryPut, None]:
+        return body, None
+
+    stored, _ = await edit_entry(work, address, edit, expected=expected, writer=writer)
+    return stored
+
+
+async def edit_entry(
+    work: UnitOfWork,
+    address: EntryAddress,
+    edit: Edit[T],
+    *,
+    expected: Collection[int] | None = None,
+    writer: EntryWriter = NO_WRITER,
+) -> tuple[StoredEntry, T]:
+    """As `put_entry`, with a body made from the present value, which no one changes meanwhile.
+
+    A repeated call edits the value that the first one edited, for the result, and writes nothing.
+    """
     owner_id = await find_owner(work.session, work.caller, address.owner)
     await require_access(work.session, work.caller, owner_id, address.namespace, "write")
     row, exists = await entries.lock_or_create(
         work.session, owner_id, address.namespace, address.key
     )
     if (written := await _find_written(work, row, writer)) is not None:
-        return StoredEntry(row, is_new=False, version=written)
+        _, result = edit(await _value_before(work.session, row, written))
+        return StoredEntry(row, is_new=False, version=written), result
     _require_version(row.version if exists else NO_VERSION, expected)
+    body, result = edit(row.value if exists else None)
+    size_bytes = _check(body)
     values = _values(row if exists else None, body)
     if exists and all(getattr(row, name) == value for name, value in values.items()):
-        return StoredEntry(row, is_new=False, version=row.version)
-    await work.services.storage.check(work.session, owner_id, adding=size_bytes)
-    changed = {**_expiry(row, values), **values, "deleted_at": None}
-    action = "memory_entry.update" if exists else "memory_entry.create"
-    await _write(work, row, changed, action, writer, size_bytes=size_bytes)
-    return StoredEntry(row, is_new=not exists, version=row.version)
+        return StoredEntry(row, is_new=False, version=row.version), result
+    is_first = row.version == NO_VERSION
+    await work.services.storage.check(
+        work.session, owner_id, adding=size_bytes, memory_entries=int(is_first)
+    )
+    new = {"expires_at": _expiry(row, values), "created_by": row.created_by, **values}
+    action = MemoryAction.UPDATED if exists else MemoryAction.CREATED
+    await _write(work, row, NewVersion(**new), action, writer, size_bytes=size_bytes)
+    return StoredEntry(row, is_new=not exists, version=row.version), result
 
 
 async def _find_written(work: UnitOfWork, row: MemoryEntryRow, writer: EntryWriter) -> int | None:
     """Return the version of a locked entry that the writer's call wrote before a crash."""
     if writer.execution_id is None or writer.tool_use_id is None:
         return None
-    found = await entries.find_written(
-        work.session, row.id, writer.execution_id, writer.tool_use_id
-    )
+    found = await uses.find_written(work.session, writer.execution_id, writer.tool_use_id, row.id)
     return None if found is None else found.version
+
+
+async def _value_before(session: AsyncSession, row: MemoryEntryRow, version: int) -> Any:
+    """Return the value that a version replaced; None if there was none."""
+    before = await entries.find_version(session, row.id, version - 1)
+    return None if before is None else before.value
 
 
 def _check(body: MemoryPut) -> int:
@@ -140,12 +183,12 @@ def _values(current: MemoryEntryRow | None, body: MemoryPut) -> dict[str, Any]:
     return values
 
 
-def _expiry(row: MemoryEntryRow, values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _expiry(row: MemoryEntryRow, values: Mapping[str, Any]) -> datetime | None:
     """When a new version expires, unless the writer says so."""
     if values["memory_type"] == MemoryType.EPISODIC:
-        return {"expires_at": datetime.now(UTC) + EPISODIC_LIFETIME}
+        return datetime.now(UTC) + EPISODIC_LIFETIME
     is_kept = row.deleted_at is None and row.memory_type == values["memory_type"]
-    return {} if is_kept else {"expires_at": None}
+    return row.expires_at if is_kept else None
 
 
 def _require_version(version: int, expected: Collection[int] | None) -> None:
@@ -163,27 +206,25 @@ def _require_version(version: int, expected: Collection[int] | None) -> None:
 async def _write(
     work: UnitOfWork,
     row: MemoryEntryRow,
-    values: Mapping[str, Any],
-    action: str,
+    new: NewVersion,
+    action: MemoryAction,
     writer: EntryWriter,
     *,
     size_bytes: int = 0,
 ) -> None:
-    for column, value in values.items():
-        setattr(row, column, value)
-    row.execution_id = writer.execution_id
     await entries.add_version(
         work.session,
         row,
+        replace(new, execution_id=writer.execution_id, tool_use_id=writer.tool_use_id),
+        action=action,
         size_bytes=size_bytes,
         language=work.services.settings.memory_language,
-        tool_use_id=writer.tool_use_id,
     )
     after = {"namespace": row.namespace, "key": row.key, "version": row.version}
     if row.execution_id is not None:
         after["execution_id"] = str(row.execution_id)
     entity = ("memory_entry", row.id)
-    await work.record_audit(action, entity, after=after, owner_id=row.user_id)
+    await work.record_audit(_AUDITED[action], entity, after=after, owner_id=row.user_id)
 
 
 async def import_entries(work: UnitOfWork, body: MemoryImport) -> Sequence[StoredEntry]:
@@ -322,18 +363,20 @@ async def delete_entry(
     """
     owner_id = await find_owner(work.session, work.caller, address.owner)
     await require_access(work.session, work.caller, owner_id, address.namespace, "write")
-    row, exists = await entries.lock_or_create(
-        work.session, owner_id, address.namespace, address.key
-    )
+    locked = await entries.lock(work.session, owner_id, address.namespace, address.key)
+    if locked is None:
+        raise _missing(address)
+    row, exists = locked
     if await _find_written(work, row, writer) is not None:
         return
-    if row.version == NO_VERSION or not (exists or purge):
+    if not (exists or purge):
         raise _missing(address)
     _require_version(row.version if exists else NO_VERSION, expected)
     if purge:
         await _purge(work, row)
         return
-    await _write(work, row, {"deleted_at": datetime.now(UTC)}, "memory_entry.delete", writer)
+    deletion = read_as(NewVersion, row, deleted_at=datetime.now(UTC), tool_use_id=None)
+    await _write(work, row, deletion, MemoryAction.DELETED, writer)
 
 
 async def _purge(work: UnitOfWork, row: MemoryEntryRow) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from activities.render_prompt import AgentPart, build_prefix
 from agent_library.built_in import built_in_agents
-from definitions.tasks import NetworkPolicy, TaskDefinition
+from definitions.tasks import MemoryPolicy, NetworkPolicy, TaskDefinition
 from domain.network import NetworkList
 from persistence.db.database import Database
 from persistence.identity import users
@@ -68,6 +68,13 @@ async def test_the_tasks_own_model_is_used(database: Database) -> None:
 async def test_a_built_in_agent_needs_no_row(database: Database) -> None:
     [block] = (await prefix(database, "reviewer"))["system"]
     assert block["text"] == built_in_agents()["reviewer"].system_prompt
+
+
+def test_claudes_own_memory_tool_is_sent_as_the_model_knows_it() -> None:
+    policy = MemoryPolicy.model_validate({"namespaces": [{"namespace": "project:x"}]})
+    definition = TaskDefinition(prompt_template="x", allowed_tools=("memory",), memory=policy)
+    stored = build_prefix(definition, AgentPart(), default_model="m")
+    assert json.loads(stored)["tools"] == [{"type": "memory_20250818", "name": "memory"}]
 
 
 @pytest.mark.parametrize(("operator", "offered"), [(["api.example"], True), (["other"], False)])

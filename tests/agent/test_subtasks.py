@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from domain.agents import Agent
+from domain.memory import NO_MEMORY, MemoryAccess, NamespaceAccess
 from domain.states import ExecutionStatus
 from domain.steps import ToolCallStatus
 from tests.agent.in_memory.driver import InMemoryRun, Runner, Turn, script, use
@@ -376,15 +377,27 @@ async def test_a_subtask_reaches_what_its_parent_and_its_agent_may(runner: Runne
     ]
 
 
-async def test_a_subtask_has_the_namespaces_of_its_parent(runner: Runner) -> None:
-    namespaces = [{"namespace": "project:x", "mode": "write"}]
+async def test_a_subtask_has_what_its_parent_and_its_agent_may_remember(runner: Runner) -> None:
+    own = (NamespaceAccess("project:x:notes", "write"), NamespaceAccess("user:me", "write"))
+    runner.executions.agents = {
+        slug: Agent(slug, slug, "", "You read.", allowed_tools=("memory_get",), memory=memory)
+        for slug, memory in {
+            "narrow": MemoryAccess((*own, NamespaceAccess("project:x2", "write"))),
+            "closed": NO_MEMORY,
+            "open": None,
+        }.items()
+    }
+    calls = [delegate({"text": "x"}, agent_id=slug) for slug in ("narrow", "closed", "open")]
+    namespaces = MemoryAccess((NamespaceAccess("project:x", "write"), NamespaceAccess("user:me")))
     run = await runner.run_to_completion(
-        {"tool_use": delegate({"text": "x"})},
+        {"tool_use": [*calls, delegate({"text": "x"})]},
         LAST_RESULT,
         allowed_tools=["delegate", "memory_get"],
-        memory={"namespaces": namespaces},
+        memory={"namespaces": namespaces.as_json()},
     )
-    [child] = [runner.executions.by_id[child.id] for child in await run.children()]
-    assert child.prefix is not None
-    assert child.prefix.memory == namespaces
-    assert "project:x (read and write)" in str(child.prefix.tools)
+    children = [runner.executions.by_id[child.id] for child in await run.children()]
+    found = [child.prefix and MemoryAccess.parse(child.prefix.memory) for child in children]
+    narrow = MemoryAccess((own[0], NamespaceAccess("user:me")))
+    assert found == [narrow, NO_MEMORY, namespaces, namespaces]
+    assert children[0].prefix is not None
+    assert "project:x:notes (read and write)" in str(children[0].prefix.tools)

@@ -27,6 +27,7 @@ AGENTS = st.builds(
     ),
     executor=st.sampled_from(["claude", "external"]),
     network=st.sampled_from([{"allow": []}, {"allow": ["example.com:22"]}]),
+    memory=st.just({"namespaces": [{"namespace": "project:x", "mode": "write"}]}),
     capabilities=st.lists(TEXT.map(lambda text: f"{text},c"), max_size=2),
     tags=st.lists(st.sampled_from(["null", "1.10", "no", "a b", "# x", "- y"]), max_size=2),
 )

@@ -10,8 +10,12 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
+from persistence.ledger.audit import Actor
 from persistence.tables.memory import MemoryEntryRow
-from services.memory.entries import delete_expired
+from services.caller import Caller
+from services.memory.entries import EntryAddress, EntryWriter, delete_expired, put_entry
+from services.memory.inputs import MemoryPut
+from tests.api.factories import PROMPT
 from tests.api.world import World
 
 Client = httpx2.AsyncClient
@@ -147,6 +151,8 @@ async def test_a_search_finds_the_present_versions_best_first(client: Client) ->
     assert await keys(client, q="deploy -friday") == ["deploys"]
     assert await keys(client, q="old") == ["old"]  # the key counts, too
     assert await keys(client, q="100%") == []
+    for odd in ("'", "\\", "%(a)s", ":a", "$1", "[POSTCOMPILE_a]", "?", "a'::b", "\U0001f600"):
+        assert await keys(client, q=odd) == []
     assert await keys(client, q="deploy", type="episodic") == []
     assert await keys(client, q="deploy", limit=1) == ["other"]
 
@@ -254,6 +260,29 @@ async def test_an_import_writes_all_entries_or_none(client: Client) -> None:
     for created in (3, 0):
         done = await client.post(f"{BASE}/import", json={"items": items})
         assert done.json() == {"created": created, "existing": 3 - created}
+
+
+async def test_an_execution_lists_what_it_read_and_wrote(client: Client, world: World) -> None:
+    started = await client.post("/api/v1/task-executions", json=PROMPT)
+    execution = started.json()
+    me = (await client.get("/api/v1/me")).json()
+    user_id, subject = UUID(me["id"]), me["subject"]
+    caller = Caller(user_id=user_id, subject=subject, actor=Actor(user_id), is_agent=True)
+    writer, mcp_client = (EntryWriter(UUID(execution["id"]), call) for call in ("toolu_1", None))
+    address = EntryAddress("project:x", "a")
+    for _ in range(2):
+        async with world.gateway.services.transaction(caller) as work:
+            await put_entry(work, address, MemoryPut(value="x"), writer=writer)
+    (await client.delete(f"{BASE}/project:x/a")).raise_for_status()
+    async with world.gateway.services.transaction(caller) as work:
+        await put_entry(work, address, MemoryPut(value="y"), writer=mcp_client)
+    used = (await client.get(execution["_links"]["memory"])).json()["items"]
+    assert [(use["action"], use["version"], use["tool_use_id"]) for use in used] == [
+        ("created", 1, "toolu_1"),
+        ("created", 3, None),
+    ]
+    await client.delete(f"{BASE}/project:x/a", params={"purge": True})
+    assert (await client.get(execution["_links"]["memory"])).json()["items"] == []
 
 
 async def test_what_memory_needs_counts_against_the_stored_bytes(client: Client) -> None:

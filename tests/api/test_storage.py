@@ -30,6 +30,7 @@ async def limited(
         temporal_address,
         home=tmp_path_factory.mktemp("home"),
         max_stored_bytes_per_user=LIMIT,
+        max_memory_entries_per_user=2,
     )
     app = create_app(settings)
     async with serve_app(app) as url:
@@ -52,6 +53,24 @@ async def profile(world: World, client: httpx2.AsyncClient) -> dict[str, Any]:
 
 def artifact(size: int) -> dict[str, str]:
     return {"name": "a", "content_base64": base64.b64encode(os.urandom(size)).decode()}
+
+
+async def test_memory_entries_are_counted_until_they_are_purged(
+    limited: World, user: httpx2.AsyncClient
+) -> None:
+    async def put(key: str) -> httpx2.Response:
+        return await user.put(f"/api/v1/memory/user:me/{key}", json={"value": key})
+
+    for key in "aba":
+        assert (await put(key)).status_code in (200, 201)
+    refused = await put("c")
+    assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+    assert "have 2 memory entries and may have 2" in refused.json()["detail"]
+    await user.delete("/api/v1/memory/user:me/a")
+    assert (await put("c")).status_code == 429
+    await user.delete("/api/v1/memory/user:me/a", params={"purge": True})
+    assert (await profile(limited, user))["usage"]["memory_entries"] == 1
+    assert (await put("c")).status_code == 201
 
 
 async def test_definitions_and_artifacts_count_until_the_limit(

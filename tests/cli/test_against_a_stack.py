@@ -193,6 +193,8 @@ def test_lists_and_details_are_there_for_people_and_programs(
     assert "end_turn" in calls.stdout
     kept = at_stack("executions", "artifacts", execution["id"])
     assert "It kept no files." in kept.stdout
+    used = at_stack("executions", "memory", execution["id"])
+    assert "It used no memory." in used.stdout
     both = [at_stack("tasks", word, "hello").stdout for word in ("get", "show")]
     assert both[0] == both[1]
     assert parse_json(at_stack("executions", "list", "--json"))["items"]

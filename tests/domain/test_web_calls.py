@@ -9,7 +9,7 @@ from domain.permissions import Permissions, rule_from_agent_file
 from domain.rule_problems import problems
 from domain.tool_calls import ToolEffect
 from domain.tool_decisions import decide, host_rules_of
-from domain.web_calls import effect_of
+from domain.web_calls import request_effect
 from domain.web_urls import WebUrlError, parse_url
 
 
@@ -152,4 +152,4 @@ def test_rules_for_hosts() -> None:
     ],
 )
 def test_the_effect_depends_on_the_request(given: Any, expected: ToolEffect) -> None:
-    assert effect_of(BUILTIN_TOOLS["http_request"], given) is expected
+    assert request_effect(BUILTIN_TOOLS["http_request"], given) is expected

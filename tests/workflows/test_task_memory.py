@@ -10,6 +10,8 @@ from sqlalchemy import select
 from domain.ids import new_id
 from domain.memory import MOST_VALUE_BYTES, MemoryAccess, NamespaceAccess
 from domain.tool_calls import ProcessIdentity, ToolInvocation, ToolOutcome
+from persistence.memory import uses
+from persistence.sessions.timeline import TimelineRange
 from persistence.tables.ledger import AuditRow
 from services.memory import entries
 from services.memory.entries import EntryAddress
@@ -113,6 +115,89 @@ async def test_a_long_value_is_read_in_parts(call: MemoryCalls) -> None:
     assert "end" in await call.text("memory_get", **at, offset=15_000)
 
 
+async def files(call: MemoryCalls, command: str, **given: Any) -> str:
+    return await call.text("memory", command=command, **given)
+
+
+async def refused_file(call: MemoryCalls, command: str, path: str, **given: Any) -> str:
+    return await call.refusal("memory", command=command, path=path, **given)
+
+
+async def test_claudes_own_tool_keeps_files_as_entries(call: MemoryCalls) -> None:
+    home = f"/memories/{new_id().hex}"
+    path = f"{home}/a.md"
+    made = await files(call, "create", path=path, file_text="one\ntwo\n")
+    assert made == f"File created successfully at: {path}"
+    edited = await files(call, "str_replace", path=path, old_str="two", new_str="2")
+    assert edited.endswith("(with line numbers):\n     1\tone\n     2\t2\n     3\t")
+    await files(call, "insert", path=path, insert_line=1, insert_text="middle\n")
+    shown = await files(call, "view", path=path, view_range=[2, -1])
+    assert shown.endswith("     2\tmiddle\n     3\t2\n     4\t")
+    key = path.removeprefix("/memories/")
+    found = await call.text("memory_get", namespace="project:x", key=key)
+    assert "version 3" in found
+    await files(call, "rename", old_path=home, new_path=f"{home}2/sub")
+    listed = await files(call, "view", path=f"{home}2/")
+    assert f"\t{home}2/sub/\n" in listed
+    assert listed.endswith(f"\t{home}2/sub/a.md")
+    await files(call, "delete", path=f"{home}2")
+    assert "does not exist" in await refused_file(call, "view", home)
+
+
+async def test_a_file_command_that_a_crash_repeats_is_applied_once(call: MemoryCalls) -> None:
+    home = f"/memories/{new_id().hex}"
+    path, moved = f"{home}/a.md", f"{home}/b.md"
+    creating = call.invocation("memory", command="create", path=path, file_text="a\n")
+    adding = call.invocation("memory", command="insert", path=path, insert_line=0, insert_text="b")
+    replacing = call.invocation(
+        "memory", command="str_replace", path=path, old_str="a", new_str="aa"
+    )
+    moving = call.invocation("memory", command="rename", old_path=path, new_path=moved)
+    deleting = call.invocation("memory", command="delete", path=home)
+    for invocation in (creating, adding, replacing, moving, deleting):
+        first = await call.run(invocation)
+        assert not first.is_error, first.text
+        assert await call.run(invocation) == first
+        if invocation is replacing:
+            shown = await files(call, "view", path=path)
+            assert shown.endswith("     1\tb\n     2\taa\n     3\t")
+    history = await call.text("memory_get", namespace="project:x", key=path[10:], version=3)
+    assert history.endswith("b\naa\n")
+
+
+async def test_a_file_command_says_what_is_wrong(call: MemoryCalls) -> None:
+    home = f"/memories/{new_id().hex}"
+    path = f"{home}/a.md"
+    await files(call, "create", path=path, file_text="a a\nb\na\n")
+    for wrong in ("/etc/passwd", "/memories2/a", "memories/a"):
+        assert "must start with /memories" in await refused_file(call, "view", wrong)
+    for wrong in ("a/../b", "..", "%2e%2e/a", "a//b", "a/./b"):
+        assert "is invalid" in await refused_file(call, "view", f"{home}/{wrong}")
+    taken = "already exists"
+    assert taken in await refused_file(call, "create", path, file_text="x")
+    assert taken in await refused_file(call, "create", home, file_text="x")
+    assert taken in await refused_file(call, "create", f"{path}/b", file_text="x")
+    move = {"command": "rename", "old_path": home}
+    assert taken in await call.refusal("memory", **move, new_path=path)
+    assert "itself" in await refused_file(call, "delete", "/memories")
+    refusal = await refused_file(call, "str_replace", path, old_str="a", new_str="")
+    assert "lines: 1, 1, 3." in refusal
+    missing = await refused_file(call, "str_replace", path, old_str="z", new_str="")
+    assert "did not appear verbatim" in missing
+    assert "[0, 3]" in await refused_file(call, "insert", path, insert_line=9, insert_text="")
+    assert "required property" in await refused_file(call, "insert", path)
+    await call.text("memory_add", namespace="project:x", key=f"{home[10:]}/j", value={"a": 1})
+    as_json = await refused_file(call, "insert", f"{home}/j", insert_line=0, insert_text="x")
+    assert "JSON value" in as_json
+
+
+async def test_files_of_a_namespace_to_read_stay_as_they_are(call: MemoryCalls) -> None:
+    call.first = replace(call.first, memory=MemoryAccess((READ,)))
+    await files(call, "view", path="/memories")
+    refusal = await refused_file(call, "create", "/memories/a", file_text="")
+    assert "not write it" in refusal
+
+
 async def test_a_run_remembers_for_the_next(engine: Engine) -> None:
     at, other = entry(), entry("user:private")
     memory = {"namespaces": [{"namespace": "project:x", "mode": "write"}]}
@@ -131,9 +216,17 @@ async def test_a_run_remembers_for_the_next(engine: Engine) -> None:
         audit = select(AuditRow.after).where(AuditRow.entity_id == found.id)
         assert (await session.scalars(audit)).one()["execution_id"] == str(run.id)
     later = await engine.run_to_completion(
-        {"tool_use": use("memory_get", **at)},
+        {"tool_use": [use("memory_get", **at), use("memory_search", q="vim", limit=1)]},
+        {"tool_use": use("memory", command="view", path="/memories")},
         {"text": "{last_tool_result}"},
-        allowed_tools=tools,
+        allowed_tools=[*tools, "memory"],
         memory={"namespaces": [{"namespace": "project:x"}]},
     )
-    assert "vim" in await later.text()
+    assert "up to 2 levels deep in /memories" in await later.text()
+    assert [call.effect for call in await later.tool_calls()] == ["read_only"] * 3
+    async with engine.database.reading() as session:
+        whole = TimelineRange(limit=10)
+        (written,) = (await uses.list_uses(session, run.id, whole)).rows
+        seen = (await uses.list_uses(session, later.id, whole)).rows
+    assert (written.action, written.key, written.version) == ("created", at["key"], 1)
+    assert {row.action for row in seen} == {"read", "found"}

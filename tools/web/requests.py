@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.builtin_tools import BUILTIN_TOOLS
 from domain.tool_calls import OnStarted, SavedFile, ToolEffect, ToolInvocation, ToolOutcome
-from domain.web_calls import HTTP_REQUEST, IDEMPOTENCY_KEY, effect_of
+from domain.web_calls import HTTP_REQUEST, IDEMPOTENCY_KEY, request_effect
 from domain.web_urls import parse_url
 from tools.file_names import choose_name, last_part, usable_media_type
 from tools.limits import ToolLimits, describe_size
@@ -41,7 +41,7 @@ class HttpRequests:
     ) -> ToolOutcome:
         """Send a request and return the response. Its start is recorded before it is sent."""
         tool_input = invocation.input
-        effect = effect_of(BUILTIN_TOOLS[HTTP_REQUEST], tool_input)
+        effect = request_effect(BUILTIN_TOOLS[HTTP_REQUEST], tool_input)
 
         async def record_start() -> None:
             await on_started(None)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from domain.builtin_tools import BUILTIN_TOOLS
+from domain.builtin_tools import BUILTIN_TOOLS, effect_of
 from domain.connections import NO_CONNECTIONS, ConnectionLog
 from domain.errors import ToolInputError
 from domain.ids import new_id
@@ -26,7 +26,6 @@ from domain.tool_calls import (
     ToolOutcome,
 )
 from domain.tool_calls import ToolSpec as Spec
-from domain.web_calls import effect_of
 from tests.waiting import eventually
 from tools.specs import input_problem
 
