@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 from typing import Any
 
 import pytest
@@ -41,13 +42,15 @@ async def test_the_reference_client_connects_over_stdio(world: World, mode: str)
     assert json.loads(content.text)["status"] == "pending"
 
 
-async def start_relay(world: World, *lines: str) -> asyncio.subprocess.Process:
+async def start_relay(
+    world: World, *lines: str, output: int = asyncio.subprocess.PIPE
+) -> asyncio.subprocess.Process:
     """Start `perdure mcp`, write these lines and close its standard input."""
     process = await asyncio.create_subprocess_exec(
         str(PERDURE),
         "mcp",
         stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=output,
         env=environment(
             world.gateway.settings.home, PERDURE_API_URL=world.url, PERDURE_TOKEN=token_of()
         ),
@@ -74,9 +77,10 @@ async def test_the_relay_ends_when_no_one_reads_its_answers(world: World) -> Non
         started = await http.post(f"/api/v1/tasks/{task['id']}/execute", json={})
     arguments = {"execution_id": started.json()["id"], "timeout_seconds": 55}
     watch = line("tools/call", 1, name="watch_execution", arguments=arguments)
-    process = await start_relay(world, watch)
-    transport = process._transport  # noqa: SLF001 - asyncio offers no other way to close its end
-    transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+    reader, writer = os.pipe()
+    process = await start_relay(world, watch, output=writer)
+    os.close(writer)
+    os.close(reader)
     async with asyncio.timeout(40):
         assert await process.wait() == 0
 
