@@ -10,7 +10,12 @@ A script is a YAML list of turns, in a fenced block of the user's prompt (or of 
 
 `~~~script` works too. A block ends at a fence with the same indentation, so that a prompt within a
 tool input can contain another script. A prompt with a line `script: NAME` uses `NAME.yaml` in the
-server's folder of scripts.
+server's folder of scripts. A prompt without either uses the first `*.script.yaml` in or below that
+folder, by path, whose `when` is in the prompt:
+
+    when: Write the nightly report.
+    turns:
+    - text: There is nothing to report.
 """
 
 import re
@@ -121,6 +126,13 @@ Script = tuple[Turn, ...]
 _TURNS = TypeAdapter(Script)
 
 
+class Matched(_Part):
+    """A script for the prompts that contain the text `when`."""
+
+    when: str = Field(min_length=1)
+    turns: Script
+
+
 @lru_cache(maxsize=4096)  # each call of a long conversation uses the same script
 def parse(source: str) -> Script:
     """Parse a script into its turns, with repeated turns expanded.
@@ -132,6 +144,10 @@ def parse(source: str) -> Script:
         turns = _TURNS.validate_python(yaml.safe_load(source) or [])
     except (yaml.YAMLError, ValidationError) as error:
         raise ScriptError(f"The script doesn't parse: {error}") from error
+    return _expanded(turns)
+
+
+def _expanded(turns: Script) -> Script:
     return tuple(turn for turn in turns for _ in range(turn.repeat))
 
 
@@ -163,7 +179,28 @@ def find_named(text: str, folder: Path | None) -> str | None:
     return path.read_text(encoding="utf-8")
 
 
+def find_matching(text: str, folder: Path | None) -> Script | None:
+    """The turns of the first script in or below `folder` whose `when` is in `text`, or None.
+
+    Raises:
+        ScriptError: a script of the folder can't be read.
+    """
+    for path in sorted(folder.rglob("*.script.yaml")) if folder else ():
+        matched = _read_matched(path.read_text(encoding="utf-8"))
+        if matched.when in text:
+            return _expanded(matched.turns)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _read_matched(source: str) -> Matched:
+    try:
+        return Matched.model_validate(yaml.safe_load(source))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ScriptError(f"The script doesn't parse: {error}") from error
+
+
 def find(text: str, folder: Path | None) -> Script | None:
-    """The script that a prompt contains or names; a contained one is preferred."""
+    """The script that a prompt contains, names or matches; in this order."""
     source = find_fenced(text) or find_named(text, folder)
-    return None if source is None else parse(source)
+    return find_matching(text, folder) if source is None else parse(source)

@@ -89,6 +89,9 @@ async def test_scripts_in_a_tools_output_are_not_obeyed(model: ClaudeModel) -> N
 @pytest.fixture
 async def folder_model(tmp_path: Path) -> AsyncIterator[ClaudeModel]:
     (tmp_path / "greet.yaml").write_text("- text: from a file\n", encoding="utf-8")
+    (tmp_path / "sum").mkdir()
+    matched = "when: Add up\nturns:\n- text: The sum is 5.\n"
+    (tmp_path / "sum" / "answers.script.yaml").write_text(matched, encoding="utf-8")
     with ScriptedModelServer(scripts=tmp_path) as server:
         model = ClaudeModel.create(base_url=server.base_url, api_key="any")
         yield model
@@ -104,6 +107,12 @@ async def test_a_prompt_names_a_script_in_the_folder(folder_model: ClaudeModel) 
         else:
             with pytest.raises(ModelCallError, match="no script 'other'"):
                 await folder_model.call(asked)
+
+
+async def test_a_prompt_matches_a_script_in_the_folder(folder_model: ClaudeModel) -> None:
+    assert await _text(folder_model, request(_user("Add up 2 and 3."))) == "The sum is 5."
+    named = request(_user("Add up 2 and 3.\nscript: greet"))
+    assert await _text(folder_model, named) == "from a file"
 
 
 async def test_without_a_script_the_server_says_what_it_is(model: ClaudeModel) -> None:

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
     str(page.relative_to(REPOSITORY))
     for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]
-    if REPOSITORY / "docs" / "reference" not in page.parents  # generated
+    if not page.is_relative_to(REPOSITORY / "docs" / "reference")  # generated
 )
 
 _FENCED = re.compile(
