@@ -6,7 +6,7 @@ from functools import partial
 from activities.background_tasks import PeriodicTask
 from activities.call_claude import ExecutionRunner
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
-from services import maintenance, notifications, storage
+from services import maintenance, notifications, storage, stored_files
 from services.executions import relaying
 from services.executions.reconciling import ExecutionReconciler
 from services.external_work import expiry
@@ -37,6 +37,7 @@ def periodic_tasks(
         storage.delete_workspaces, database, runner.host_id, runner.tools.remove
     )
     delete_memory = partial(memory.delete_expired, database)
+    garbage = stored_files.GarbageCollector(database, services.blobs.store)
     total_days = partial(maintenance.total_finished_days, database)
     return [
         PeriodicTask("relay", 1, relay, batch=relaying.BATCH, wake_channel=RELAY_CHANNEL),
@@ -61,6 +62,8 @@ def periodic_tasks(
         PeriodicTask("expired_keys", 60, delete_keys, batch=maintenance.BATCH),
         PeriodicTask("consumed_signals", 60, delete_signals, batch=maintenance.BATCH),
         PeriodicTask("deleted_workspaces", 30, delete_workspaces, batch=storage.BATCH),
+        # With 1,000,000 files, each is examined every three hours.
+        PeriodicTask("unreferenced_files", 60, garbage.sweep),
         PeriodicTask("usage_totals", 60, total_days),
         PeriodicTask("expired_memory", 60, delete_memory, batch=memory.BATCH),
         PeriodicTask("models", READ_EVERY_SECONDS, partial(services.models.ask, list_models)),

@@ -53,5 +53,8 @@ class BlobStore(Protocol):
     async def delete(self, sha256: str) -> None:
         """Delete a file; harmless if it is not in the store. Only garbage collection calls this."""
 
+    async def clean(self) -> None:
+        """Delete what writers that were killed left behind more than a day ago."""
+
     def list(self) -> AsyncGenerator[StoredBlob]:
         """Every file of the store, in no particular order."""

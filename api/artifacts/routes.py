@@ -1,6 +1,5 @@
 """Routes of artifacts: files that executions saved, and files that clients sent."""
 
-from datetime import datetime
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -8,44 +7,21 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse
 
+from api.artifacts.schemas import ArtifactRead, StoreCheckRead, render_artifact, render_check
 from api.http.bodies import JsonBody
 from api.http.files import file_response
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import created, render_page
 from api.http.request_context import Called
-from api.http.responses import single
-from api.http.schemas import Read, view_of
+from api.http.responses import answer, single
 from persistence.sessions import artifacts
 from services import artifacts as services
+from services import stored_files
 from services.artifacts import ArtifactCreate
 from services.executions.access import readable_execution
 
-
-class ArtifactRead(Read):
-    """A stored file; its bytes are at `_links.content`."""
-
-    paths = {
-        "self": "/artifacts/{id}",
-        "content": "/artifacts/{id}/content",
-        "execution": "/task-executions/{execution_id}",
-    }
-
-    id: UUID
-    user_id: UUID
-    execution_id: UUID | None
-    tool_call_id: UUID | None
-    kind: str
-    name: str
-    media_type: str
-    size_bytes: int
-    sha256: str
-    created_at: datetime
-
-
 router = APIRouter(tags=["artifacts"])
-
-render_artifact = view_of(ArtifactRead)
 
 
 @router.get(
@@ -84,3 +60,20 @@ async def get_artifact_content(call: Called, artifact_id: UUID) -> Response:
     async with call.gateway.database.reading() as session:
         row = await services.find_artifact(session, call.caller, artifact_id)
     return await file_response(call.gateway.services.blobs, row)
+
+
+@router.get("/admin/artifacts/check", responses={200: {"model": StoreCheckRead}}, tags=["admin"])
+async def check_artifacts(
+    call: Called,
+    after: Annotated[
+        str, Query(pattern="^([0-9a-f]{64})?$", description="`next_after` of the previous check.")
+    ] = "",
+) -> Response:
+    """Read stored files and compare them with their SHA-256 (admins only).
+
+    Reads for some seconds; `next_after` is set if there are more files. Lists the files that are
+    missing or changed, with up to 20 artifacts and executions that each affects.
+    """
+    call.caller.require_admin()
+    blobs = call.services.blobs
+    return answer(render_check(await stored_files.check_store(call.gateway.database, blobs, after)))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli import show
-from cli.arguments import ArgumentError, Reference, open_client
+from cli.arguments import ArgumentError, AsJson, Reference, open_client
+from cli.exits import CommandError, Exit
 from cli.resources import CommandGroup, Json, option
 from domain.ids import is_id
 
@@ -20,6 +21,12 @@ DEFAULT = "default"
 UserName = Annotated[
     str, typer.Argument(metavar="USER", help="A user's subject (the token's `sub`) or id.")
 ]
+
+
+class DamagedArtifactsError(CommandError):
+    """Stored files are damaged; they are listed before this."""
+
+    exit = Exit.FAILED
 
 
 @contextmanager
@@ -172,3 +179,36 @@ GROUP.add_action(
     of=Reference(),
     has_json=True,
 )
+
+
+@GROUP.app.command("check-artifacts")
+def check_artifacts(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Read every stored file, and list those that are missing or changed; exit with 1 if any is."""
+    files, size, damaged = 0, 0, []
+    after: str | None = ""
+    with open_admin_client(context) as client:
+        while after is not None:
+            found: Json = client.call("check_artifacts", after=after)
+            files, size = files + found["files"], size + found["size_bytes"]
+            damaged += found["damaged"]
+            after = found["next_after"]
+    if as_json:
+        show.print_json({"files": files, "size_bytes": size, "damaged": damaged})
+        if damaged:
+            raise typer.Exit(Exit.FAILED)
+        return
+    for file in damaged:
+        show.print_fields(_describe_damage(file))
+    if damaged:
+        raise DamagedArtifactsError(
+            f"{len(damaged)} of {files} files are damaged. Restore them from a backup of the store."
+        )
+    show.out.print(f"{files} files ({show.format_bytes(size)}) are intact.")
+
+
+def _describe_damage(file: Json) -> Mapping[str, object]:
+    return {
+        file["damage"]: file["sha256"],
+        "artifacts": ", ".join(f"{a['name']} ({a['id']})" for a in file["artifacts"]),
+        "executions": ", ".join(file["execution_ids"]),
+    }

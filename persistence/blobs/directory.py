@@ -4,7 +4,9 @@ import asyncio
 import os
 import re
 import shutil
+import time
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from domain.blobs import CHUNK_BYTES, StoredBlob
@@ -14,6 +16,9 @@ from domain.ids import new_id
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _LISTED_AT_ONCE = 1_000
+
+LEFT_SECONDS = 24 * 3600
+"""No writer needs so long for a file (chosen)."""
 
 
 class DirectoryBlobs:
@@ -43,7 +48,7 @@ class DirectoryBlobs:
             file.unlink()
             return
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = target.with_name(f"{sha256}.{new_id()}.part")
+        part = self._root / f"{sha256}.{new_id()}.part"
         shutil.move(file, part)
         with part.open("rb") as written:
             os.fsync(written.fileno())
@@ -81,6 +86,19 @@ class DirectoryBlobs:
     async def delete(self, sha256: str) -> None:
         """Delete a file; harmless if it is not in the store."""
         await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
+
+    async def clean(self) -> None:
+        """Delete what writers that were killed left behind more than a day ago."""
+        await asyncio.to_thread(self._clean)
+
+    def _clean(self) -> None:
+        if not self._root.exists():
+            return
+        for entry in os.scandir(self._root):
+            with suppress(FileNotFoundError):  # its writer has just ended
+                age = time.time() - entry.stat(follow_symlinks=False).st_ctime
+                if age > LEFT_SECONDS and entry.is_file(follow_symlinks=False):
+                    Path(entry).unlink()
 
     async def list(self) -> AsyncGenerator[StoredBlob]:
         """Every file of the store."""

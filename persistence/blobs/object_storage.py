@@ -116,6 +116,9 @@ class ObjectBlobs:
         with _reporting():
             await obstore.delete_async(self._store, _key(sha256))
 
+    async def clean(self) -> None:
+        """Do nothing: a rule of the bucket deletes incomplete uploads."""
+
     async def list(self) -> AsyncGenerator[StoredBlob]:
         """Every file of the store."""
         pages = obstore.list(self._store)

@@ -272,3 +272,17 @@ async def test_a_request_is_commented_on_and_delegated(perdure: Command, world: 
     assert "Assigned to bob." in ok(await perdure("inbox", "assign", asked, "bob"))
     ok(await perdure("inbox", "comment", "last", "Ask the team.", user="bob"))
     assert "bob: Ask the team." in ok(await perdure("inbox", "show", asked))
+
+
+async def test_an_admin_checks_the_store_of_artifacts(world: World, perdure: Command) -> None:
+    async with world.client("alice") as client:
+        made = (await client.post("/api/v1/artifacts", json={"name": "a", "content": "x"})).json()
+    check = ("admin", "check-artifacts")
+    root = {"user": "root", "role": "admin"}
+    assert "1 files (0.0 MiB) are intact" in ok(await perdure(*check, **root))
+    await world.gateway.services.blobs.store.delete(made["sha256"])
+    found = await perdure(*check, **root)
+    assert found.returncode == 1
+    assert f"a ({made['id']})" in found.stdout
+    assert "1 of 1 files are damaged" in found.stderr
+    assert "admin role" in refused(await perdure(*check))
