@@ -31,14 +31,6 @@ def periodic_tasks(
     apply_schedules = partial(synchronisation.apply_pending, database, schedules)
     compare_schedules = partial(synchronisation.repair_differences, database, schedules)
     chain = partial(maintenance.chain_audit_entries, database)
-    delete_keys = partial(maintenance.delete_expired_keys, database)
-    delete_signals = partial(maintenance.delete_consumed_signals, database)
-    delete_workspaces = partial(
-        storage.delete_workspaces, database, runner.host_id, runner.tools.remove
-    )
-    delete_memory = partial(memory.delete_expired, database)
-    garbage = stored_files.GarbageCollector(database, services.blobs.store)
-    total_days = partial(maintenance.total_finished_days, database)
     return [
         PeriodicTask("relay", 1, relay, batch=relaying.BATCH, wake_channel=RELAY_CHANNEL),
         # With its batch of 100, it compares 600 active executions every minute.
@@ -58,7 +50,23 @@ def periodic_tasks(
         ),
         # An audit entry is chained about this long after its commit.
         PeriodicTask("audit_chainer", 5, chain, batch=maintenance.BATCH),
-        # No request waits for the results of these.
+        PeriodicTask("models", READ_EVERY_SECONDS, partial(services.models.ask, list_models)),
+        *_clean_up_tasks(services, runner),
+    ]
+
+
+def _clean_up_tasks(services: Services, runner: ExecutionRunner) -> Sequence[PeriodicTask]:
+    """Return the tasks for whose results no request waits."""
+    database = services.database
+    delete_keys = partial(maintenance.delete_expired_keys, database)
+    delete_signals = partial(maintenance.delete_consumed_signals, database)
+    delete_workspaces = partial(
+        storage.delete_workspaces, database, runner.host_id, runner.tools.remove
+    )
+    delete_memory = partial(memory.delete_expired, database)
+    garbage = stored_files.GarbageCollector(database, services.blobs.store)
+    total_days = partial(maintenance.total_finished_days, database)
+    return [
         PeriodicTask("expired_keys", 60, delete_keys, batch=maintenance.BATCH),
         PeriodicTask("consumed_signals", 60, delete_signals, batch=maintenance.BATCH),
         PeriodicTask("deleted_workspaces", 30, delete_workspaces, batch=storage.BATCH),
@@ -66,5 +74,4 @@ def periodic_tasks(
         PeriodicTask("unreferenced_files", 60, garbage.sweep),
         PeriodicTask("usage_totals", 60, total_days),
         PeriodicTask("expired_memory", 60, delete_memory, batch=memory.BATCH),
-        PeriodicTask("models", READ_EVERY_SECONDS, partial(services.models.ask, list_models)),
     ]
