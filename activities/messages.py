@@ -99,7 +99,7 @@ def _result(row: ExecutionRow) -> dict[str, Any] | None:
 
 def _links(row: ExecutionRow) -> dict[str, str]:
     execution = f"{_API}/task-executions/{row.id}"
-    links = {"execution": execution}
+    links = {"execution": execution, "page": f"/executions/{row.id}"}
     if row.task_id is not None:
         links["task"] = f"{_API}/tasks/{row.task_id}"
     if row.report_id is not None:
@@ -159,7 +159,9 @@ def _lines(payload: Payload, public_url: str | None) -> list[str]:
     answer = _describe_answer(request, public_url) if is_open else None
     failure = data.get("error_message") or data.get("error_code")
     scripted = "The scripted model answered, not Claude." if data.get("is_scripted") else None
-    lines = (request.get("title"), due, answer, data.get("summary"), failure, scripted)
+    page = None if is_open or public_url is None else data.get("links", {}).get("page")
+    details = f"Details: {str(public_url).rstrip('/')}{page}" if page else None
+    lines = (request.get("title"), due, answer, data.get("summary"), failure, scripted, details)
     return [str(line) for line in lines if line]
 
 

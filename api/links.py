@@ -18,7 +18,7 @@ LOCAL_PATH = r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$"
 """A path of this gateway. Browsers read `//` and `/\\` at the beginning as another host."""
 
 _READ_BY_ASSIGNEES = frozenset({
-    "self", "events", "messages", "tool_calls", "model_calls", "memory", "children", "tree",
+    "self", "page", "events", "messages", "tool_calls", "model_calls", "memory", "children", "tree",
     "input_requests", "artifacts", "files", "report",
 })  # fmt: skip
 """What the assignee of an input request reads of another user's execution."""
@@ -47,6 +47,7 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
     path = execution_path(columns["id"])
     links = {
         "self": path,
+        "page": f"/executions/{columns['id']}",
         "events": f"{path}/events",
         "messages": f"{path}/messages",
         "tool_calls": f"{path}/tool-calls",

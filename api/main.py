@@ -49,7 +49,18 @@ from api.tool_groups import routes as tool_groups
 from api.usage import routes as usage
 from api.users import admin_routes as admin
 from api.users import routes as users
-from api.web import inbox_routes, sign_in_routes
+from api.web import (
+    account_routes,
+    assets,
+    catalogue_routes,
+    execution_routes,
+    inbox_routes,
+    ledger_routes,
+    plan_routes,
+    session_routes,
+    sign_in_routes,
+    task_routes,
+)
 from api.web import routes as docs
 from composition import compose_services
 from persistence.db.database import Database
@@ -101,6 +112,21 @@ FEATURES = (
 )
 """Modules whose `router` is served under `/api/v1`."""
 
+PAGES = (
+    docs,
+    assets,
+    sign_in_routes,
+    inbox_routes,
+    execution_routes,
+    task_routes,
+    session_routes,
+    plan_routes,
+    catalogue_routes,
+    ledger_routes,
+    account_routes,
+)
+"""Modules whose `router` serves pages for browsers."""
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Compose the gateway from `settings` or from the environment.
@@ -136,7 +162,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.routes.append(mcp.route)
     app.include_router(resource_metadata.router)
     app.include_router(health.router)
-    for pages in (docs, sign_in_routes, inbox_routes):
+    for pages in PAGES:
         app.include_router(pages.router)
     return app
 

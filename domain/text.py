@@ -1,5 +1,6 @@
 """Makes text from tools, models and people safe to store and to display."""
 
+import re
 from itertools import chain
 
 _PICTURES = 0x2400
@@ -34,3 +35,11 @@ def replace_surrogates(text: str) -> str:
 def harmless(text: str) -> str:
     """Replace invisible control characters that affect terminals, documents or browsers."""
     return text.translate(_CONTROLS)
+
+
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+
+
+def strip_terminal_codes(output: str) -> str:
+    """A program's output without the codes that colour a terminal."""
+    return _TERMINAL.sub("", output)

@@ -34,7 +34,6 @@ _LEVELS = {"ul": 2, "ol": 2, "table": 3}
 """Levels that a kind needs for itself and its parts."""
 
 _LINKS = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
-_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
 
 class _Tree:
@@ -163,8 +162,3 @@ def note_left_out(count: int, noun: str) -> Node:
     """A paragraph that says how many more of these are left out."""
     more = count_of(count, f"more {noun} is", f"more {noun}s are")
     return muted(f"{more} left out here.")
-
-
-def strip_terminal_codes(output: str) -> str:
-    """A program's output without the codes that colour a terminal."""
-    return _TERMINAL.sub("", output)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from domain.report_facts import Excerpt, ToolCallSummary
+from domain.text import strip_terminal_codes
 from reports.model import ReportContent, TranscriptBlock, TranscriptMessage
 from reports.nodes import Node, ReportSection, code, muted, paragraph, text, wrap
 from reports.phrases import (
@@ -15,7 +16,7 @@ from reports.phrases import (
     summarize_input,
 )
 from reports.tables import INPUT_CHARS, NAME_CHARS, describe_count, status
-from reports.text import note_left_out, strip_terminal_codes
+from reports.text import note_left_out
 
 PRINT_CHARS = 1_200
 """Of each block of a message in print: a third of a page; the page and the record have more

@@ -1,25 +1,20 @@
 """Routes of agents: the built-in ones, and users' own."""
 
-from datetime import datetime
 from functools import partial
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.agents.schemas import AgentQuery, AgentRead, render_agent
 from api.http.bodies import JsonBody
 from api.http.files import as_download
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing
 from api.http.rendering import DryRun, render_page
 from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
-from api.http.schemas import Read, from_row
-from definitions.tasks import MemoryPolicy, NetworkPolicy
-from domain.agents import BUILT_IN_SLUGS, AgentExecutor
-from persistence.tables.definitions import AgentRow
 from services.definitions import agents
 from services.definitions.agents import AGENTS, ImportedAgent
 from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate, Slug
@@ -27,43 +22,10 @@ from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate, S
 MARKDOWN = "text/markdown; charset=utf-8"
 
 
-class AgentRead(Read):
-    """An agent; a built-in one has no times."""
-
-    paths = {
-        "self": "/agents/{agent_id}",
-        "executions": "/task-executions?agent_id={agent_id}",
-        "export": "/agents/{agent_id}/export",
-        "pending": "/agents/{agent_id}/pending",
-    }
-
-    agent_id: str
-    name: str
-    description: str
-    system_prompt: str
-    model: str | None
-    allowed_tools: list[str]
-    network: NetworkPolicy | None
-    memory: MemoryPolicy | None
-    executor: AgentExecutor
-    capabilities: list[str]
-    tags: list[str]
-    is_builtin: bool
-    user_id: UUID | None
-    created_at: datetime | None
-    updated_at: datetime | None
-
-
 class AgentImported(AgentRead):
     """An agent from a file; `ignored` lists what the file says that has no meaning here."""
 
     ignored: list[str]
-
-
-def render_agent(_: Call, row: AgentRow) -> AgentRead:
-    """Return an agent as clients read it; the row of a built-in one is in no table."""
-    is_builtin = row.slug in BUILT_IN_SLUGS
-    return from_row(AgentRead, row, agent_id=row.slug, is_builtin=is_builtin)
 
 
 async def respond_imported(call: Call, _: AsyncSession, agent: ImportedAgent) -> Response:
@@ -73,12 +35,6 @@ async def respond_imported(call: Call, _: AsyncSession, agent: ImportedAgent) ->
 
 
 router = APIRouter(prefix="/agents", tags=["agents"])
-
-
-class AgentQuery(ListQuery):
-    """Filters of a list of agents."""
-
-    is_builtin: bool | None = None
 
 
 @router.get("", responses={200: {"model": Listing[AgentRead]}})

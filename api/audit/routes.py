@@ -4,44 +4,29 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
 
 from api.audit.schemas import (
+    MOST_VERIFIED,
+    AuditQuery,
     AuditRead,
     VerificationRead,
     parse_head,
     render_entry,
     render_verification,
 )
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from domain.errors import NotFoundError, PermissionDeniedError
 from persistence.ledger import audit, audit_chain
 from persistence.ledger.audit import AuditFilter
-from services.field_types import Moment
 
 router = APIRouter(prefix="/audit-logs", tags=["audit"])
 
-MOST_VERIFIED = 20_000
-"""Seals per request: takes about a second (measured)."""
 
 LAST_SEQ = 2**63 - 1
 """The largest seal number."""
-
-Word = Annotated[str, Field(max_length=255)]
-
-
-class AuditQuery(ListQuery):
-    """Filters for the audit log; `actor` is the id or subject of a user."""
-
-    entity_type: Word | None = None
-    entity_id: UUID | None = None
-    action: Word | None = None
-    actor: Word | None = None
-    since: Moment | None = Field(default=None, alias="from")
-    until: Moment | None = Field(default=None, alias="to")
 
 
 @router.get("", responses={200: {"model": Listing[AuditRead]}})

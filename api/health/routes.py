@@ -1,23 +1,13 @@
 """Health checks, metrics and the root path; these need no token."""
 
-import asyncio
-from datetime import timedelta
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
-from temporalio.service import RPCError
 
 from api import links
-from api.gateway import Gateway
-from persistence.db.migrate import NEWEST, PreReleaseDatabaseError, find_revision
-from persistence.db.outages import is_outage
+from api.health.components import check_components
 
 router = APIRouter(tags=["health"])
-
-PROBE_SECONDS = 2.0
-"""A check that takes longer fails; orchestrators check every few seconds (chosen)."""
 
 
 @router.get("/", include_in_schema=False)
@@ -40,10 +30,8 @@ async def ready(request: Request) -> JSONResponse:
     schema is outdated. If only Temporal is
     unavailable, returns 200 with `degraded`: requests are stored and started later.
     """
-    gateway: Gateway = request.app.state.gateway
-    (database, migrations), temporal = await asyncio.gather(_database(gateway), _temporal(gateway))
-    facts = {"database": database, "migrations": migrations, "temporal": temporal}
-    if database == migrations == "ok":
+    facts = await check_components(request.app.state.gateway)
+    if facts["database"] == facts["migrations"] == "ok":
         return JSONResponse({"status": "ok", **facts})
     return JSONResponse({"status": "unavailable", **facts}, 503)
 
@@ -52,30 +40,3 @@ async def ready(request: Request) -> JSONResponse:
 async def metrics() -> Response:
     """Return the Prometheus metrics of this process."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-async def _database(gateway: Gateway) -> tuple[str, str]:
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            async with gateway.database.reading() as session:
-                await session.execute(text("SELECT 1"))
-            revision = await find_revision(gateway.database.engine)
-            is_writable = await gateway.write_check.is_writable()
-    except PreReleaseDatabaseError:
-        return "ok", "outdated"
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        return "unavailable", "unknown"
-    return "ok" if is_writable else "read_only", "ok" if revision == NEWEST else "outdated"
-
-
-async def _temporal(gateway: Gateway) -> str:
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            is_serving = await gateway.temporal.service_client.check_health(
-                timeout=timedelta(seconds=PROBE_SECONDS)
-            )
-    except (RPCError, RuntimeError, TimeoutError):
-        return "degraded"
-    return "ok" if is_serving else "degraded"

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import cached_property, partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -43,11 +43,18 @@ T = TypeVar("T")
 class Call:
     """A request with its gateway and the authenticated user."""
 
-    def __init__(self, request: Request, gateway: Gateway, principal: Principal) -> None:
-        """Created by `authenticated`."""
+    def __init__(
+        self,
+        request: Request,
+        gateway: Gateway,
+        principal: Principal,
+        authenticate_again: Callable[[], Awaitable[Principal]] | None = None,
+    ) -> None:
+        """Created by `authenticated`; `authenticate_again` checks other credentials later."""
         self.request = request
         self.gateway = gateway
         self.principal = principal
+        self._authenticate_again = authenticate_again or partial(_authenticate, request, gateway)
         self._body: bytes | None = None
 
     @property
@@ -83,7 +90,7 @@ class Call:
         """
         if self.principal.is_hook:
             return
-        principal = await _authenticate(self.request, self.gateway)
+        principal = await self._authenticate_again()
         if self.principal.is_admin and not principal.is_admin:
             raise PermissionDeniedError("You are no longer an admin; ask an admin for access.")
 
@@ -191,7 +198,13 @@ async def _authenticate(request: Request, gateway: Gateway) -> Principal:
     return await gateway.authenticator.authenticate(header, address_of(request))
 
 
-def admit(request: Request, gateway: Gateway, principal: Principal) -> Call:
+def admit(
+    request: Request,
+    gateway: Gateway,
+    principal: Principal,
+    *,
+    authenticate_again: Callable[[], Awaitable[Principal]] | None = None,
+) -> Call:
     """Count the request against the limits of the user.
 
     Raises:
@@ -202,7 +215,7 @@ def admit(request: Request, gateway: Gateway, principal: Principal) -> Call:
         # The middleware adds them to the response.
         request.scope["rate_limit"] = gateway.rates.count(str(principal.user_id)).headers
     request.scope[LEAVE] = gateway.requests.enter(principal.user_id)
-    return Call(request, gateway, principal)
+    return Call(request, gateway, principal, authenticate_again)
 
 
 async def wait_for_disconnect(receive: Receive) -> None:

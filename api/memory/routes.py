@@ -3,70 +3,41 @@
 from collections.abc import Collection
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
 from api.http.errors import MalformedRequestError
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery, TimelineQuery
+from api.http.paging import Listing
 from api.http.rendering import render_items, render_page
 from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer, known, tags_of
 from api.http.schemas import Read, from_row, view_of
-from api.links import BASE
+from api.memory.schemas import (
+    LAST_VERSION,
+    MemoryEntryRead,
+    MemoryHistoryQuery,
+    MemoryListQuery,
+    MemoryVersionRead,
+    render_entry,
+)
 from definitions.memory import Key, Namespace
-from domain.memory import GrantMode, MemoryType
-from persistence.tables.memory import MemoryEntryRow
+from domain.memory import GrantMode
 from services.memory import entries, grants
 from services.memory.entries import (
     ANY_VERSION,
     NO_VERSION,
     EntryAddress,
-    MemoryQuery,
     StoredEntry,
 )
 from services.memory.grants import MEMORY_GRANTS
 from services.memory.inputs import MemoryGrantCreate, MemoryImport, MemoryPut, Subject
-
-LAST_VERSION = ANY_VERSION[-1]
-
-
-class MemoryEntryRead(Read):
-    """An entry as it is now, or as it was in one version. Its ETag is its version."""
-
-    id: UUID
-    user_id: UUID
-    namespace: str
-    key: str
-    version: int
-    memory_type: MemoryType
-    value: Any
-    created_by: str | None
-    execution_id: UUID | None
-    expires_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-
-
-class MemoryVersionRead(BaseModel):
-    """One version of an entry; that of a deletion has no value."""
-
-    model_config = ConfigDict(frozen=True)
-
-    version: int
-    memory_type: MemoryType
-    value: Any
-    is_deletion: bool
-    created_by: str | None
-    execution_id: UUID | None
-    created_at: datetime
 
 
 class MemoryImported(BaseModel):
@@ -78,53 +49,6 @@ class MemoryImported(BaseModel):
     existing: int
 
 
-class MemoryHistoryQuery(TimelineQuery):
-    """The page of the versions of an entry."""
-
-    owner: Subject | None = None
-
-
-class MemoryListQuery(ListQuery):
-    """Filters of a list of entries. With `q`, there is one page, best matches first."""
-
-    owner: Subject | None = None
-    namespace_prefix: Annotated[
-        str | None,
-        Field(
-            max_length=200,
-            description="A namespace, with those below it: `user:alice` is not `user:alice2`.",
-        ),
-    ] = None
-    type: MemoryType | None = None
-    q: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=1_000,
-            pattern=r"\S",
-            description='Words, "a phrase", `or` and `-` as in web searches.',
-        ),
-    ] = None
-    limit: Annotated[
-        int | None, Field(ge=1, le=100, description="Another name for `page_size`.")
-    ] = None
-
-    def memory_query(self) -> MemoryQuery:
-        """The filters."""
-        return MemoryQuery(
-            owner=self.owner,
-            namespace_prefix=self.namespace_prefix,
-            memory_type=self.type,
-            words=self.q,
-        )
-
-    def with_limit(self) -> "MemoryListQuery":
-        """The query with `limit` as its page size."""
-        if self.limit is None:
-            return self
-        return self.model_copy(update={"page_size": self.limit})
-
-
 def read_address(
     namespace: Namespace, key: Annotated[Key, Path()], owner: Subject | None = None
 ) -> EntryAddress:
@@ -133,18 +57,6 @@ def read_address(
 
 
 router = APIRouter(tags=["memory"])
-
-
-def render_entry(call: Call, row: MemoryEntryRow, **values: Any) -> MemoryEntryRead:
-    """Return an entry with its links, which name the owner if the request did."""
-    owner = call.request.query_params.get("owner")
-    suffix = f"?{urlencode({'owner': owner})}" if owner else ""
-    path = f"{BASE}/memory/{quote(row.namespace, safe=':')}/{quote(row.key)}"
-    links = {"self": f"{path}{suffix}", "history": f"{path}/history{suffix}"}
-    read = from_row(MemoryEntryRead, row, links=links, **values)
-    if read.execution_id is not None:
-        links["execution"] = f"{BASE}/task-executions/{read.execution_id}"
-    return read
 
 
 def _tag(version: int) -> str:

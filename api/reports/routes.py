@@ -5,13 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Called
 from api.http.responses import single
 from api.reports.rendering import FILE_RESPONSES, FormatName, render_file
 from api.reports.schemas import (
     ReportItem,
+    ReportQuery,
     ReportRead,
     find_hidden_tasks,
     find_newest_report,
@@ -19,23 +20,11 @@ from api.reports.schemas import (
     render_report,
     render_report_item,
 )
-from definitions.tasks import ReportFormat
 from persistence.reporting import reports
 from persistence.reporting.reports import ReportFilter
 from reports.render import format_of
-from services.field_types import Moment
 
 router = APIRouter(tags=["reports"])
-
-
-class ReportQuery(ListQuery):
-    """Filters of a list of reports."""
-
-    task_id: UUID | None = None
-    execution_id: UUID | None = None
-    format: ReportFormat | None = None
-    created_from: Moment | None = None
-    created_to: Moment | None = None
 
 
 @router.get("/reports", responses={200: {"model": Listing[ReportItem]}})

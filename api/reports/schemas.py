@@ -8,8 +8,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.http.paging import ListQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
+from definitions.tasks import ReportFormat
 from domain.errors import NotFoundError
 from domain.report_facts import Ending, EndStatus
 from domain.states import ExecutionStatus
@@ -22,6 +24,7 @@ from persistence.tables.sessions import ReportRow
 from reports.render import add_ending
 from services.caller import missing
 from services.executions.access import may_read, readable_execution
+from services.field_types import Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +137,13 @@ def _without_links(read: R, unreadable: Collection[UUID]) -> R:
     if read.task_id in unreadable:
         del read.links["task"]
     return read
+
+
+class ReportQuery(ListQuery):
+    """Filters of a list of reports."""
+
+    task_id: UUID | None = None
+    execution_id: UUID | None = None
+    format: ReportFormat | None = None
+    created_from: Moment | None = None
+    created_to: Moment | None = None

@@ -15,22 +15,16 @@ from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import from_row
+from api.schedules.reading import read_schedule
 from api.schedules.schemas import (
-    SHOWN_RUNS,
     BackfillRead,
     ScheduleLine,
     ScheduleRead,
-    render_schedule,
     render_schedule_line,
 )
-from definitions.tasks import TaskDefinition
-from persistence.definitions import scheduled_runs, schedules
-from services.definitions import references
-from services.definitions.task_rules import choose_model
+from persistence.definitions import schedules
 from services.definitions.tasks import enable_schedule
-from services.definitions.warnings import model_warnings
 from services.executions import starting
-from services.executions.access import own_task
 from services.executions.inputs import BackfillBody
 from services.scheduling.backfills import PlannedBackfill, backfill
 
@@ -52,7 +46,7 @@ async def list_schedules(call: Called, query: Annotated[ListQuery, Query()]) -> 
 @router.get("/tasks/{task_id}/schedule", responses=READ)
 async def get_schedule(call: Called, task_id: UUID) -> Response:
     """The schedule of a task: its next runs and its recent ones."""
-    return single(call.request, await _read(call, task_id))
+    return single(call.request, await read_schedule(call, task_id))
 
 
 @router.post("/tasks/{task_id}/schedule/pause", responses=READ)
@@ -60,7 +54,7 @@ async def pause_schedule(call: Called, task_id: UUID) -> Response:
     """Start no further runs until the schedule is resumed; active executions continue."""
     async with call.services.transaction(call.caller) as work:
         await enable_schedule(work, task_id, is_enabled=False)
-    return answer(await _read(call, task_id))
+    return answer(await read_schedule(call, task_id))
 
 
 @router.post("/tasks/{task_id}/schedule/resume", responses=READ)
@@ -68,7 +62,7 @@ async def resume_schedule(call: Called, task_id: UUID) -> Response:
     """Start runs again from now on; runs that were due during the pause are not started."""
     async with call.services.transaction(call.caller) as work:
         await enable_schedule(work, task_id, is_enabled=True)
-    return answer(await _read(call, task_id))
+    return answer(await read_schedule(call, task_id))
 
 
 @router.post("/tasks/{task_id}/schedule/trigger", status_code=202, responses=ACCEPTED)
@@ -89,25 +83,3 @@ async def backfill_schedule(
 
 async def _render_backfill(_: Call, __: AsyncSession, planned: PlannedBackfill) -> Response:
     return answer(from_row(BackfillRead, planned.backfill, fires=planned.runs), 202)
-
-
-async def _read(call: Call, task_id: UUID) -> ScheduleRead:
-    async with call.gateway.database.reading() as session:
-        task = await own_task(session, call.caller, task_id, lock=False)
-        definition = TaskDefinition.model_validate(task.definition)
-        kept = await schedules.find(session, task_id)
-        recent = await scheduled_runs.list_recent(session, task_id, limit=SHOWN_RUNS)
-        agent, _ = await references.find_agent(session, task.row.user_id, definition)
-        skipped = await scheduled_runs.count_skips(session, task_id)
-    model = choose_model(definition, agent, call.services.settings.default_model)
-    state = None
-    if kept is not None and kept.wanted is not None:
-        state = await call.services.schedules.state(kept.wanted)
-    return render_schedule(
-        task.row,
-        is_synchronised=kept is None or kept.is_synchronised,
-        server_state=state,
-        runs=recent,
-        skipped=skipped,
-        warnings=model_warnings(call.services.models, model),
-    )

@@ -25,18 +25,23 @@ from services.definitions.warnings import (
     network_warnings,
 )
 from services.executions.dry_running import DryRunResult
+from services.unit_of_work import Services
 
 
 async def respond_dry_run(call: Call, _: AsyncSession, result: DryRunResult) -> Response:
     """Respond with what an execution would be."""
-    services = call.gateway.services
+    return answer(complete_dry_run(call.services, result))
+
+
+def complete_dry_run(services: Services, result: DryRunResult) -> DryRunRead:
+    """Return what an execution would be, with the warnings that depend on the server."""
     operator = services.settings.network
     rendered = render_dry_run(result, operator)
     more = [
         *network_warnings(result.start.work.definition, operator),
         *model_warnings(services.models, result.model),
     ]
-    return answer(rendered.model_copy(update={"warnings": [*rendered.warnings, *more]}))
+    return rendered.model_copy(update={"warnings": [*rendered.warnings, *more]})
 
 
 def render_dry_run(result: DryRunResult, operator: NetworkList) -> DryRunRead:

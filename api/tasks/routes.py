@@ -5,11 +5,10 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import Field
 
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, ListQuery, PageSize, TimelineQuery
+from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, PageSize, TimelineQuery
 from api.http.rendering import render_items
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
@@ -17,6 +16,7 @@ from api.http.responses import single
 from api.tasks.dry_run_views import respond_dry_run
 from api.tasks.schemas import (
     DryRunRead,
+    TaskQuery,
     TaskRead,
     TaskVersionRead,
     render_task,
@@ -24,7 +24,6 @@ from api.tasks.schemas import (
 )
 from domain.errors import NotFoundError
 from persistence.definitions import tasks
-from persistence.definitions.tasks import TaskFilter
 from services.definitions import tasks as services
 from services.definitions.inputs import TaskCreate, TaskUpdate
 from services.executions import dry_running
@@ -32,20 +31,6 @@ from services.executions.access import readable_task
 from services.executions.inputs import DryRunBody
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
-
-
-class TaskQuery(ListQuery):
-    """Filters of a list of tasks; `tags` may be repeated or separated by commas."""
-
-    tags: list[str] = Field(default_factory=list)
-    is_scheduled: bool | None = None
-    is_active: bool | None = None
-    q: Annotated[str | None, Field(max_length=200)] = None
-
-    def filter(self) -> TaskFilter:
-        """Return the filter for `persistence`."""
-        tags = [tag.strip() for given in self.tags for tag in given.split(",") if tag.strip()]
-        return TaskFilter(tags, self.is_scheduled, self.is_active, self.q)
 
 
 class VersionQuery(TimelineQuery):

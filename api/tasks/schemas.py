@@ -7,11 +7,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import links
+from api.http.paging import ListQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from definitions.tasks import MemoryPolicy, NetworkPolicy, PermissionMode, TaskDefinition
 from domain.offers import OfferRule
-from persistence.definitions.tasks import StoredTask
+from persistence.definitions.tasks import StoredTask, TaskFilter
 from persistence.tables.definitions import TaskVersionRow
 from services.definitions.warnings import definition_warnings, model_warnings
 from services.field_types import UsdOut
@@ -176,3 +177,17 @@ def render_task_version(call: Call, task: StoredTask, row: TaskVersionRow) -> Ta
     is_own = call.caller.owns(task.row.user_id)
     definition = row.definition if is_own else {**row.definition, **PRIVATE_FIELDS}
     return from_row(TaskVersionRead, row, definition=definition)
+
+
+class TaskQuery(ListQuery):
+    """Filters of a list of tasks; `tags` may be repeated or separated by commas."""
+
+    tags: list[str] = Field(default_factory=list)
+    is_scheduled: bool | None = None
+    is_active: bool | None = None
+    q: Annotated[str | None, Field(max_length=200)] = None
+
+    def filter(self) -> TaskFilter:
+        """Return the filter for `persistence`."""
+        tags = [tag.strip() for given in self.tags for tag in given.split(",") if tag.strip()]
+        return TaskFilter(tags, self.is_scheduled, self.is_active, self.q)

@@ -1,6 +1,5 @@
 """The timeline of an execution: events (also as a stream), messages, tool calls, model calls."""
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -20,12 +19,10 @@ from api.executions.schemas import (
     render_model_call,
     render_tool_call,
 )
-from api.http.errors import MalformedRequestError
 from api.http.paging import LAST_SEQ, Listing, TimelineQuery
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
-from api.timeline.streams import event_fields, event_stream
-from domain.states import ExecutionStatus
+from api.timeline.streams import event_fields, respond_stream
 from persistence.memory import uses
 from persistence.sessions import timeline
 from persistence.sessions.timeline import TimelinePage, TimelineRange
@@ -33,8 +30,6 @@ from persistence.tables.columns import Row
 from services.executions.access import readable_execution
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
-
-_SEQ = re.compile(r"[0-9]{1,10}")
 
 R = TypeVar("R", bound=Row)
 
@@ -64,7 +59,7 @@ async def list_events(
     `Last-Event-ID` (or `after`) resumes a stream without loss or repetition.
     """
     if "text/event-stream" in call.request.headers.get("accept", ""):
-        return await _respond_stream(call, execution_id, query)
+        return await respond_stream(call, execution_id, query.after)
     return await _render_part(call, execution_id, query, timeline.list_events, event_fields)
 
 
@@ -113,24 +108,3 @@ async def _render_part(
         await readable_execution(session, call.caller, execution_id)
         page = await read(session, execution_id, query.span())
     return render_items(call, query, page, [view(row) for row in page.rows])
-
-
-async def _respond_stream(call: Call, execution_id: UUID, query: NumberedQuery) -> Response:
-    last_id = call.request.headers.get("last-event-id")
-    if last_id is not None and not _SEQ.fullmatch(last_id):
-        raise MalformedRequestError(
-            "Last-Event-ID must be the `id` of an event, which is a number."
-        )
-    after = int(last_id) if last_id is not None else query.after or 0
-    call.become_stream()  # before the first read, so that a refused stream costs nothing more
-    async with call.gateway.database.reading() as session:
-        row = await readable_execution(session, call.caller, execution_id)
-    if after > row.event_seq:
-        raise MalformedRequestError(
-            f"The execution has {row.event_seq} events; send the `id` of the last event that you "
-            "received, or no Last-Event-ID to receive all events."
-        )
-    if ExecutionStatus(row.status).is_terminal and after == row.event_seq:
-        # No event will follow: this status makes an EventSource stop reconnecting.
-        return Response(status_code=204)
-    return event_stream(call, row, after)

@@ -1,6 +1,7 @@
 """An execution's events as Server-Sent Events, resumable by `Last-Event-ID`."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
@@ -8,15 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from api.http import metrics
+from api.http.errors import MalformedRequestError
 from api.http.request_context import Call
 from api.live_updates import Subscription
-from domain.states import TERMINAL
+from domain.states import TERMINAL, ExecutionStatus
 from persistence.executions import events
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
-from services.executions.access import may_read
+from services.executions.access import may_read, readable_execution
 
 COMMENT_SECONDS = 15.0
 """Proxies close a connection that is idle for a minute (contract.md, section 7)."""
@@ -24,12 +26,40 @@ COMMENT_SECONDS = 15.0
 BATCH = 500
 """Events per read (chosen: a long run has some thousands)."""
 
+_SEQ = re.compile(r"[0-9]{1,10}")
+
 LAST_EVENTS = frozenset(f"execution.{status}" for status in TERMINAL)
 
 _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",  # prevents nginx from buffering events
 }
+
+
+async def respond_stream(call: Call, execution_id: UUID, after: int | None) -> Response:
+    """Stream the events after `Last-Event-ID`, or after `after`, until the end of the execution.
+
+    Raises:
+        MalformedRequestError: the execution has no such event.
+    """
+    last_id = call.request.headers.get("last-event-id")
+    if last_id is not None and not _SEQ.fullmatch(last_id):
+        raise MalformedRequestError(
+            "Last-Event-ID must be the `id` of an event, which is a number."
+        )
+    after = int(last_id) if last_id is not None else after or 0
+    call.become_stream()  # before the first read, so that a refused stream costs nothing more
+    async with call.gateway.database.reading() as session:
+        row = await readable_execution(session, call.caller, execution_id)
+    if after > row.event_seq:
+        raise MalformedRequestError(
+            f"The execution has {row.event_seq} events; send the `id` of the last event that you "
+            "received, or no Last-Event-ID to receive all events."
+        )
+    if ExecutionStatus(row.status).is_terminal and after == row.event_seq:
+        # No event will follow: this status makes an EventSource stop reconnecting.
+        return Response(status_code=204)
+    return event_stream(call, row, after)
 
 
 def event_stream(call: Call, execution: ExecutionRow, after: int) -> StreamingResponse:

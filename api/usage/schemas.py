@@ -1,6 +1,6 @@
 """Usage as clients read it."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.http.paging import address
 from api.http.request_context import Call
 from api.http.schemas import Read
+from domain.errors import FieldProblem, InvalidInputError, PermissionDeniedError
 from persistence.ledger.usage import GroupBy, GroupUsage, Measures, UsageFilter, UsageReport
-from services.field_types import UsdOut
+from services.caller import Caller
+from services.field_types import Day, UsdOut
 
 
 class UsageSums(BaseModel):
@@ -101,3 +103,49 @@ def _sums(measures: Measures) -> dict[str, Any]:
         "running_seconds": measures.running_ms / 1000,
         "human_wait_seconds": measures.human_wait_ms / 1000,
     }
+
+
+MAX_RANGE_DAYS = 366
+"""A leap year (chosen)."""
+
+
+DEFAULT_RANGE_DAYS = 30
+
+
+class UsageQuery(BaseModel):
+    """Filters of usage. `from` and `to` are days or times (UTC), both included."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    group_by: GroupBy = GroupBy.DAY
+    since: Day | None = Field(default=None, alias="from")
+    until: Day | None = Field(default=None, alias="to")
+    task_id: UUID | None = None
+    user_id: UUID | None = None
+
+    def filter(self, caller: Caller, today: date) -> UsageFilter:
+        """Return the filter for `persistence`.
+
+        Raises:
+            PermissionDeniedError: only an admin can read the usage of other users.
+            InvalidInputError: the range of days is invalid.
+        """
+        wants_others = self.group_by is GroupBy.USER or self.user_id not in {None, caller.user_id}
+        if wants_others and not caller.is_admin:
+            raise PermissionDeniedError("Reading the usage of other users requires the admin role.")
+        since, until = self._days(today)
+        user_id = self.user_id if caller.is_admin else caller.user_id
+        return UsageFilter(since=since, until=until, user_id=user_id, task_id=self.task_id)
+
+    def _days(self, today: date) -> tuple[date, date]:
+        """Return the first and the last day."""
+        until = today if self.until is None else self.until
+        earliest = max(until.toordinal() - DEFAULT_RANGE_DAYS + 1, 1)
+        since = date.fromordinal(earliest) if self.since is None else self.since
+        if since > until:
+            problem = FieldProblem(("query", "from"), "Use a day that is not after `to`.")
+            raise InvalidInputError("`from` is after `to`; see errors.", [problem])
+        if until - since >= timedelta(days=MAX_RANGE_DAYS):
+            problem = FieldProblem(("query", "from"), f"Use at most {MAX_RANGE_DAYS} days.")
+            raise InvalidInputError("The time range is too long; see errors.", [problem])
+        return since, until

@@ -5,30 +5,21 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import Field
 
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing
 from api.http.rendering import changed, if_match, render_page
 from api.http.request_context import Called
 from api.http.responses import answer, single
-from api.users.schemas import StatsRead, UserRead, render_stats, render_user
+from api.users.schemas import StatsRead, UserQuery, UserRead, render_stats, render_user
 from persistence.identity import users
 from persistence.identity.users import UserFilter
 from persistence.ledger import stats
 from services.identity import users as services
-from services.identity.users import Role, UserUpdate
+from services.identity.users import UserUpdate
 
 router = APIRouter(prefix="/admin", tags=["admin"])
-
-
-class UserQuery(ListQuery):
-    """Filters of a list of users."""
-
-    subject: Annotated[str | None, Field(max_length=255)] = None
-    role: Role | None = None
-    is_disabled: bool | None = None
 
 
 @router.get("/users", responses={200: {"model": Listing[UserRead]}})

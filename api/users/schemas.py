@@ -1,11 +1,12 @@
 """Users and their API keys as clients read them, and statistics for admins."""
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.paging import ListQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from persistence.db.paging import COUNTED
@@ -198,3 +199,11 @@ def _parse_time(timestamp: float) -> datetime | None:
         return datetime.fromtimestamp(timestamp, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+class UserQuery(ListQuery):
+    """Filters of a list of users."""
+
+    subject: Annotated[str | None, Field(max_length=255)] = None
+    role: Role | None = None
+    is_disabled: bool | None = None

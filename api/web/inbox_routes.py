@@ -1,16 +1,24 @@
 """Pages of the inbox: the open requests, and one request with the form that answers it."""
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
+from api.http import paging
 from api.http.errors import MalformedRequestError
+from api.http.paging import ListQuery
 from api.web import answer_forms, decisions, pages
+from api.web.listings import make_list, read_query
 from api.web.page_route import PageRoute
 from api.web.request_views import render_request
 from api.web.sign_in import REVIEW_FIELD
+from api.web.transcripts import summarize_input
 from api.web.visits import FORM_EXPIRED, Form, Visit, Visiting
 from domain.errors import (
     ConflictError,
@@ -18,16 +26,15 @@ from domain.errors import (
     RateLimitedError,
     ScopeMissingError,
 )
+from domain.model_json import make_encodable
+from domain.people import RequestKind
 from persistence.db.outages import is_outage
-from persistence.db.paging import Window
-from persistence.executions import input_requests
+from persistence.db.paging import Page, Window
+from persistence.executions import input_requests, queries
 from persistence.tables.sessions import InputRequestRow
 from services.executions.access import answerable_request
 
 router = APIRouter(prefix=links.INBOX, include_in_schema=False, route_class=PageRoute)
-
-SHOWN = 100
-"""Requests on the page of the inbox (chosen); `perdure inbox` lists all."""
 
 Submit = Callable[[Visit, InputRequestRow, Form], Awaitable[None]]
 
@@ -41,16 +48,67 @@ _SHOWN_ERRORS = (
 """Shown above the form, which keeps what was typed."""
 
 
+class InboxQuery(ListQuery):
+    """The filters of the inbox, which shows open requests first."""
+
+    status: Literal["open", "answered", "expired", "cancelled"] = "open"
+    kind: RequestKind | None = None
+    assignee: Annotated[str | None, Field(max_length=255)] = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it shows less than all open requests."""
+        return self != InboxQuery(cursor=self.cursor, page=self.page)
+
+
 @router.get("")
 async def inbox(visit: Visiting) -> Response:
-    """The open requests of the viewer, newest first."""
-    viewer = visit.call.principal
+    """The requests that the viewer can answer, newest first: the open ones, unless filtered."""
+    query = read_query(visit.call.request, InboxQuery)
     async with visit.call.gateway.database.reading() as session:
-        page = await input_requests.page(
-            session, viewer.user_id, {"status": "open"}, Window(SHOWN), subject=viewer.subject
-        )
-    kinds = {str(kind): text for kind, text in decisions.KINDS.items()}
-    return pages.render("inbox.html.j2", **visit.layout, page=page, kinds=kinds)
+        page = await _read_page(visit, session, query, query.window())
+        titles = await queries.find_titles(session, [row.execution_id for row in page.rows])
+    return pages.render("inbox.html.j2", **visit.layout, **_list_values(visit, query, page, titles))
+
+
+def _list_values(
+    visit: Visit,
+    query: InboxQuery,
+    page: Page[InputRequestRow],
+    titles: Mapping[UUID, str],
+) -> Mapping[str, Any]:
+    return {
+        "list": make_list(visit, query, page, page.rows),
+        "titles": titles,
+        "briefs": {row.id: _summarize(row) for row in page.rows if row.tool_input},
+        "query": query,
+        "is_filtered": query.is_narrowed,
+        "address": paging.address(visit.call.request),
+        "kinds": {str(kind): text for kind, text in decisions.KINDS.items()},
+    }
+
+
+@router.get("/count")
+async def count_open(visit: Visiting) -> Response:
+    """The number of open requests of the viewer; empty if there are none."""
+    query = InboxQuery(status="open")
+    async with visit.call.gateway.database.reading() as session:
+        page = await _read_page(visit, session, query, Window(1))
+    return pages.render("count.html.j2", total=page.total)
+
+
+def _summarize(row: InputRequestRow) -> str:
+    """The tool call of a request on one line."""
+    return summarize_input(make_encodable(json.loads(row.tool_input or "null")))
+
+
+async def _read_page(
+    visit: Visit, session: AsyncSession, query: InboxQuery, window: Window
+) -> Page[InputRequestRow]:
+    viewer = visit.call.principal
+    return await input_requests.page(
+        session, viewer.user_id, query.filters(), window, subject=viewer.subject
+    )
 
 
 @router.get("/{request_id}")

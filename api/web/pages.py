@@ -1,17 +1,15 @@
-"""Pages for browsers: their templates, styles and headers. No page needs JavaScript."""
+"""Pages for browsers: their templates and headers. Every page works without JavaScript."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import cache
-from hashlib import sha256
 from http import HTTPStatus
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from api.http.errors import RETRY_AFTER_SECONDS, status_of
+from api.web.assets import FONTS, SCRIPTS, STYLES, address_of
 from domain.errors import (
     NotFoundError,
     PerdureError,
@@ -20,24 +18,19 @@ from domain.errors import (
     UserDisabledError,
 )
 from domain.text import harmless
-from reports.palette import css_variables
-from reports.phrases import format_duration, format_json, format_money, format_time
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-STYLES = "/static/inbox.css"
-
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+        "font-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
     ),
     # With `no-referrer`, browsers send forms with `Origin: null`, which the host policy refuses.
     "Referrer-Policy": "same-origin",
 }
-
-_STYLES_FILE = files("api") / "web" / "static" / "inbox.css"
 
 _NOT_FOUND = "This page does not exist, or it belongs to another user."
 _REASONS: Mapping[type[PerdureError], tuple[str, str]] = {
@@ -53,7 +46,7 @@ _REASONS: Mapping[type[PerdureError], tuple[str, str]] = {
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """A page from a template, with our headers."""
-    shown = {"viewer": "", "csrf": "", "styles": f"{STYLES}?v={_style_version()}", **values}
+    shown = {"viewer": "", "csrf": "", "path": "", "zone": "UTC", "is_admin": False, **values}
     html = environment().get_template(template).render(**shown)
     return HTMLResponse(html, status, HEADERS)
 
@@ -105,17 +98,6 @@ def render_outage(page: str, entries: Mapping[str, Sequence[str]]) -> Response:
     return response
 
 
-@cache
-def style_sheet() -> str:
-    """The style sheet of the pages, with the colours of reports."""
-    return css_variables() + _STYLES_FILE.read_text(encoding="utf-8")
-
-
-@cache
-def _style_version() -> str:
-    return sha256(style_sheet().encode()).hexdigest()[:12]
-
-
 class TypedText(str):
     """Text that the viewer typed: a form shows it again without any change."""
 
@@ -129,33 +111,28 @@ def environment() -> "Environment":
     Jinja is loaded with the first page, because many gateways serve none.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - see above
+    from markupsafe import Markup  # noqa: PLC0415 - see above
+
+    from api.web.formats import FILTERS  # noqa: PLC0415 - see above
+
+    def show_controls(value: object) -> object:
+        """A text with its control characters made visible; any other value as it is."""
+        if isinstance(value, str) and not isinstance(value, (TypedText, Markup)):
+            return harmless(value)
+        return value
 
     made = Environment(
         loader=PackageLoader("api.web"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_show_controls,
+        finalize=show_controls,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "time": format_time,
-        "money": format_money,
-        "duration": format_duration,
-        "json_text": format_json,
-        "parsed": datetime.fromisoformat,
-        "dom_id": _make_id,
+    made.filters |= FILTERS
+    made.globals |= {
+        "styles": address_of(STYLES),
+        "scripts": [address_of(name) for name in SCRIPTS],
+        "fonts": [address_of(name) for name in FONTS],
     }
     return made
-
-
-def _make_id(name: str) -> str:
-    """An id of an element: other attributes list ids with spaces between them."""
-    return "_".join(name.split())
-
-
-def _show_controls(value: object) -> object:
-    """A text with its control characters made visible; any other value as it is."""
-    if isinstance(value, str) and not isinstance(value, TypedText):
-        return harmless(value)
-    return value

@@ -16,13 +16,6 @@ from services.identity import sign_ins
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
-@router.get(pages.STYLES)
-async def style_sheet() -> Response:
-    """The style sheet; its address changes with its content."""
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(pages.style_sheet(), headers=headers, media_type="text/css")
-
-
 @router.get(links.SIGN_IN)
 async def sign_in_page(request: Request, next: str = "", code: str = "") -> Response:  # noqa: A002 - the query
     """The page on which a person enters a token, or confirms a one-time link.

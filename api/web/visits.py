@@ -5,26 +5,34 @@ from the encrypted session, so that no other site can send one (`Visit.read_form
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
-from urllib.parse import parse_qs
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qs, unquote
 
 from fastapi import Depends, Request, Response
 
+from api.auth.authentication import Principal
 from api.auth.browser_sessions import BrowserSession
 from api.gateway import Gateway
 from api.http.errors import MalformedRequestError, PayloadTooLargeError
 from api.http.request_context import Call, admit
 from domain.errors import ConflictError, UnauthenticatedError
+from services.unit_of_work import UnitOfWork
 
 CSRF_FIELD = "csrf"
+
+ZONE_COOKIE = "perdure_zone"
+"""The time zone of the browser, which `pages.js` stores."""
 
 MOST_FIELDS = 2_000
 """Fields of a form: more than any form of ours has (chosen)."""
 
 SIGN_IN_BYTES = 2 * 1024 * 1024
 """Of a sign-in form, which may contain an answer that was typed before (chosen)."""
+
+
+T = TypeVar("T")
 
 
 class FormExpiredError(ConflictError):
@@ -80,7 +88,19 @@ class Visit:
     @property
     def layout(self) -> Mapping[str, Any]:
         """What the layout of every page needs."""
-        return {"viewer": self.call.principal.subject, "csrf": self.session.nonce}
+        request = self.call.request
+        return {
+            "viewer": self.call.principal.subject,
+            "is_admin": self.call.principal.is_admin,
+            "csrf": self.session.nonce,
+            "path": request.url.path,
+            "zone": unquote(request.cookies.get(ZONE_COOKIE, "UTC")),
+        }
+
+    async def perform(self, service: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        """Run a service in one transaction on behalf of the viewer."""
+        async with self.call.services.transaction(self.call.caller) as work:
+            return await service(work)
 
     def owns_form(self, form: Form) -> bool:
         """Whether a page of this session contained the form."""
@@ -110,11 +130,31 @@ async def signed_in(request: Request) -> Visit:
     if not cookie:
         raise UnauthenticatedError("Sign in to open this page.")
     session = gateway.browser_sessions.open(cookie, "browser session")
-    principal = await gateway.authenticator.resume(session)
-    return Visit(admit(request, gateway, principal), session)
+
+    async def resume() -> Principal:
+        return await gateway.authenticator.resume(session)
+
+    return Visit(admit(request, gateway, await resume(), authenticate_again=resume), session)
 
 
 Visiting = Annotated[Visit, Depends(signed_in)]
+
+
+async def read_own_form(visit: Visiting) -> Form:
+    """The dependency that reads a form of this session.
+
+    Raises:
+        FormExpiredError: the form was not made for this session.
+    """
+    form = Form.parse(await visit.call.body())
+    visit.require_own_form(form)
+    return form
+
+
+OwnForm = Annotated[Form, Depends(read_own_form)]
+
+FORM_IS_OWN = Depends(read_own_form)
+"""For routes whose form has no other fields."""
 
 
 async def read_small_body(request: Request) -> bytes:

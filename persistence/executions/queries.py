@@ -1,7 +1,7 @@
 """Reads and lists executions. The loop writes them through the step log."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -51,6 +51,14 @@ async def uses_mcp_servers(session: AsyncSession, execution_id: UUID) -> bool:
         .where(ExecutionRow.id == execution_id)
     )
     return body is not None and "mcp" in json.loads(body)
+
+
+async def find_titles(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """The titles of these executions."""
+    found = await session.execute(
+        select(ExecutionRow.id, ExecutionRow.title).where(ExecutionRow.id.in_(ids))
+    )
+    return {row.id: row.title for row in found}
 
 
 def select_tree(root: UUID) -> Select[tuple[UUID]]:

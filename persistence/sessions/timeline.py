@@ -3,7 +3,7 @@
 Each list is read after a cursor that grows with the timeline, so a client can follow it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -70,6 +70,22 @@ async def list_tool_calls(
     condition = ToolCallRow.execution_id == execution_id
     order = (ToolCallRow.turn, ToolCallRow.position, ToolCallRow.id)
     return await read_by_position(session, ToolCallRow, condition, order, span)
+
+
+async def find_tool_calls(
+    session: AsyncSession, execution_ids: Collection[UUID], tool_use_ids: Collection[str]
+) -> Sequence[ToolCallRow]:
+    """The calls of these executions with these ids, without superseded ones."""
+    if not tool_use_ids:
+        return ()
+    found = await session.scalars(
+        select(ToolCallRow).where(
+            ToolCallRow.execution_id.in_(execution_ids),
+            ToolCallRow.tool_use_id.in_(tool_use_ids),
+            ToolCallRow.superseded_at.is_(None),
+        )
+    )
+    return found.all()
 
 
 async def list_model_calls(

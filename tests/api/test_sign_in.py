@@ -40,7 +40,9 @@ async def test_the_cookie_opens_pages_only(world: World, alice: Client) -> None:
     assert (await alice.get(f"{API}/me")).status_code == 401
     for page in ("/inbox", "/sign-in"):
         headers = (await alice.get(page)).headers
-        assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
+        assert headers["content-security-policy"].startswith(
+            "default-src 'none'; script-src 'self'; connect-src 'self'; "
+        )
         assert headers["referrer-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store"
     assert SESSION_LIFETIME.days == 7

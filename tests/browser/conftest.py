@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 CHROMIUM = "/usr/bin/chromium"
+
+expect.set_options(timeout=30_000)  # a busy machine takes longer than the default of 5 seconds
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,68 @@
+"""Forms of pages: the body of a service from the fields of a form, and its problems."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from api.http.bodies import read_model
+from api.http.errors import MalformedRequestError, status_of
+from api.web import pages
+from api.web.visits import Form
+from domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    PerdureError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitedError,
+)
+
+M = TypeVar("M", bound=BaseModel)
+
+SHOWN_ERRORS = (
+    InvalidInputError,
+    ConflictError,
+    RateLimitedError,
+    QuotaExceededError,
+    MalformedRequestError,
+    PermissionDeniedError,
+)
+"""Shown above the form, which keeps what was typed."""
+
+
+def make_body(model: type[M], members: Mapping[str, Any]) -> M:
+    """The body with these members, which is validated like a request of the API.
+
+    Raises:
+        InvalidInputError: a member is invalid.
+    """
+    return read_model(model, json.dumps(members).encode("utf-8", "replace"))
+
+
+def form_values(form: Form | None, error: PerdureError | None) -> dict[str, Any]:
+    """What a template needs to show a form again: the error, its fields, and what was typed."""
+    errors: dict[str, str] = {}
+    for problem in error.problems if isinstance(error, InvalidInputError) else ():
+        path = [str(part) for part in problem.loc if part != "body"]
+        errors.setdefault("/".join(path) or "body", problem.msg)
+    return {"error": error, "errors": errors, "typed": typed_values(form)}
+
+
+def status_for(error: PerdureError | None) -> int:
+    """The status of a page that shows a form with this error."""
+    return HTTPStatus.OK if error is None else status_of(type(error))
+
+
+def typed_values(form: Form | None) -> Mapping[str, Sequence[pages.TypedText]]:
+    """The fields of a form as the viewer typed them."""
+    entries = {} if form is None else form.entries
+    return {name: [pages.TypedText(value) for value in values] for name, values in entries.items()}
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a field that are not empty, or the parts between commas of a single line."""
+    parts = text.split("\n") if "\n" in text else text.split(",")
+    return [part.strip() for part in parts if part.strip()]

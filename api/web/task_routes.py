@@ -1,0 +1,272 @@
+"""Pages of tasks and their schedules: define, run, dry-run, schedule."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request, Response
+
+from api.executions.schemas import readable_views
+from api.http.paging import ListQuery
+from api.schedules.reading import read_schedule
+from api.schedules.schemas import render_schedule_line
+from api.tasks.dry_run_views import complete_dry_run
+from api.tasks.schemas import TaskQuery, render_task
+from api.web import pages, task_forms
+from api.web.listings import make_list, read_query
+from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
+from api.web.page_route import PageRoute
+from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
+from definitions.tasks import TaskDefinition
+from domain.cron import CronError, fires
+from domain.cron_words import describe_cron
+from domain.errors import ConflictError, PerdureError
+from persistence.db.paging import Window
+from persistence.definitions import schedules, tasks
+from persistence.definitions.tasks import StoredTask
+from persistence.executions import queries
+from persistence.executions.queries import ExecutionFilter
+from services.definitions import tasks as services
+from services.definitions.inputs import TaskCreate, TaskUpdate
+from services.executions import dry_running, starting
+from services.executions.access import own_task, readable_task
+from services.executions.inputs import DryRunBody, ExecuteBody
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+SHOWN_FIRES = 5
+LATEST_RUNS = 5
+
+_CHANGED = "Another person has changed this task meanwhile. Open it again, then repeat your change."
+
+
+@router.get("/tasks")
+async def list_tasks(request: Request, visit: Visiting) -> Response:
+    """The tasks of the viewer and the public ones, newest first."""
+    query = read_query(request, TaskQuery, lists={"tags"})
+    async with visit.call.gateway.database.reading() as session:
+        user_id = visit.call.principal.user_id
+        page = await tasks.page(session, user_id, query.filter(), query.window())
+        page, stored = await tasks.load_definitions(session, page)
+    items = [render_task(visit.call, task) for task in stored]
+    shown = make_list(visit, query, page, items)
+    is_filtered = bool(query.q or query.tags or query.is_scheduled is not None)
+    return pages.render(
+        "tasks.html.j2", **visit.layout, list=shown, query=query, is_filtered=is_filtered
+    )
+
+
+@router.get("/schedules")
+async def list_schedules(request: Request, visit: Visiting) -> Response:
+    """The scheduled tasks of the viewer with their next runs."""
+    query = read_query(request, ListQuery)
+    async with visit.call.gateway.database.reading() as session:
+        page = await schedules.page(session, visit.call.principal.user_id, query.window())
+        known = await schedules.find_synchronised(session, [row.id for row in page.rows])
+    lines = [render_schedule_line(row, is_synchronised=row.id in known) for row in page.rows]
+    shown = make_list(visit, query, page, lines)
+    return pages.render("schedules.html.j2", **visit.layout, list=shown, words=_describe_cron)
+
+
+@router.get("/tasks/cron")
+async def preview_cron(
+    visit: Visiting, schedule_cron: str = "", schedule_timezone: str = "UTC"
+) -> Response:
+    """A cron expression in words, with its next run times."""
+    return pages.render(
+        "cron.html.j2", **visit.layout, preview=_preview(schedule_cron, schedule_timezone)
+    )
+
+
+@router.get("/tasks/new")
+async def new_task(visit: Visiting) -> Response:
+    """The form of a new task."""
+    return _render_form(visit, None, Form())
+
+
+@router.post("/tasks")
+async def create_task(visit: Visiting, form: OwnForm) -> Response:
+    """Store a new task, and show it."""
+    try:
+        members = task_forms.read_task(form, {})
+        if members["schedule_cron"] is None:
+            del members["schedule_cron"]
+        body = make_body(TaskCreate, members)
+        stored = await visit.perform(partial(services.create_task, body=body))
+    except SHOWN_ERRORS as error:
+        return _render_form(visit, None, form, error)
+    return pages.redirect(f"/tasks/{stored.row.id}")
+
+
+@router.get("/tasks/{task_id}")
+async def show_task(visit: Visiting, task_id: UUID) -> Response:
+    """A task, its schedule and its latest runs."""
+    stored, runs = await _read(visit, task_id)
+    is_own = visit.call.caller.owns(stored.row.user_id)
+    has_schedule = is_own and stored.row.is_scheduled
+    schedule = await read_schedule(visit.call, task_id) if has_schedule else None
+    return pages.render(
+        "task.html.j2",
+        **visit.layout,
+        task=render_task(visit.call, stored),
+        runs=runs,
+        is_own=is_own,
+        schedule=schedule,
+        words=_describe_cron,
+    )
+
+
+@router.get("/tasks/{task_id}/edit")
+async def edit_task(visit: Visiting, task_id: UUID) -> Response:
+    """The form of a task."""
+    return _render_form(visit, await _find_own(visit, task_id), Form())
+
+
+@router.post("/tasks/{task_id}/edit")
+async def update_task(visit: Visiting, task_id: UUID, form: OwnForm) -> Response:
+    """Change a task, and show it."""
+    stored = await _find_own(visit, task_id)
+    check = partial(_require_version, form.text("version"))
+    try:
+        members = task_forms.read_task(form, stored.definition["sdk_options"])
+        body = make_body(TaskUpdate, members)
+        await visit.perform(lambda work: services.update_task(work, task_id, body, check))
+    except SHOWN_ERRORS as error:
+        return _render_form(visit, stored, form, error)
+    return pages.redirect(f"/tasks/{task_id}")
+
+
+@router.post("/tasks/{task_id}/delete", dependencies=[FORM_IS_OWN])
+async def delete_task(visit: Visiting, task_id: UUID) -> Response:
+    """Delete a task. Its executions stay readable."""
+    await visit.perform(lambda work: services.delete_task(work, task_id, lambda _: None))
+    return pages.redirect("/tasks")
+
+
+@router.get("/tasks/{task_id}/run")
+async def run_form(visit: Visiting, task_id: UUID) -> Response:
+    """The variables of a run, as fields."""
+    stored, _ = await _read(visit, task_id)
+    return _render_run(visit, stored, Form())
+
+
+@router.post("/tasks/{task_id}/run")
+async def run_task(visit: Visiting, task_id: UUID, form: OwnForm) -> Response:
+    """Start an execution and show it; or show what it would be."""
+    stored, _ = await _read(visit, task_id)
+    definition = TaskDefinition.model_validate(stored.definition)
+    try:
+        members = task_forms.read_run(form, definition)
+        if form.text("action") == "dry_run":
+            return await _dry_run(visit, stored, form, make_body(DryRunBody, members))
+        body = make_body(ExecuteBody, members)
+        row = await visit.perform(partial(starting.start_task, task_id=task_id, body=body))
+    except SHOWN_ERRORS as error:
+        return _render_run(visit, stored, form, error)
+    return pages.redirect(f"/executions/{row.id}")
+
+
+@router.post("/tasks/{task_id}/schedule/{verb}", dependencies=[FORM_IS_OWN])
+async def change_schedule(visit: Visiting, task_id: UUID, verb: str) -> Response:
+    """Pause, resume or trigger a schedule."""
+    if verb == "trigger":
+        row = await visit.perform(partial(starting.trigger_schedule, task_id=task_id))
+        return pages.redirect(f"/executions/{row.id}")
+    enable = partial(services.enable_schedule, task_id=task_id, is_enabled=verb == "resume")
+    await visit.perform(enable)
+    return pages.redirect(f"/tasks/{task_id}")
+
+
+async def _read(visit: Visit, task_id: UUID) -> tuple[StoredTask, Any]:
+    """A task that the viewer may read, and its latest runs."""
+    async with visit.call.gateway.database.reading() as session:
+        stored = await readable_task(session, visit.call.caller, task_id)
+        filters = ExecutionFilter(task_id=task_id)
+        user_id = visit.call.principal.user_id
+        page = await queries.page(session, user_id, filters, Window(LATEST_RUNS))
+        runs = await readable_views(session, visit.call, page.rows)
+    return stored, runs
+
+
+async def _find_own(visit: Visit, task_id: UUID) -> StoredTask:
+    async with visit.call.gateway.database.reading() as session:
+        return await own_task(session, visit.call.caller, task_id, lock=False)
+
+
+def _require_version(version: str, stored: StoredTask) -> None:
+    if version and version != str(stored.row.version):
+        raise ConflictError(_CHANGED)
+
+
+async def _dry_run(visit: Visit, stored: StoredTask, form: Form, body: DryRunBody) -> Response:
+    call = visit.call
+    async with call.services.transaction(call.caller, dry_run=True) as work:
+        result = await dry_running.dry_run(work, stored.row.id, body)
+    return _render_run(visit, stored, form, dry_run=complete_dry_run(call.services, result))
+
+
+def _render_run(
+    visit: Visit,
+    stored: StoredTask,
+    form: Form,
+    error: PerdureError | None = None,
+    dry_run: Any = None,
+) -> Response:
+    definition = TaskDefinition.model_validate(stored.definition)
+    return pages.render(
+        "run.html.j2",
+        status_for(error),
+        **visit.layout,
+        task=render_task(visit.call, stored),
+        control=task_forms.make_variables_control(definition),
+        budget=task_forms.budget_of(definition),
+        dry_run=dry_run,
+        **form_values(form, error),
+    )
+
+
+def _render_form(
+    visit: Visit, stored: StoredTask | None, form: Form, error: PerdureError | None = None
+) -> Response:
+    values: Mapping[str, str] = task_forms.NEW if stored is None else task_forms.fill_task(stored)
+    shown = form_values(form, error)
+    if form.entries:
+        values = {name: found[0] for name, found in shown["typed"].items()}
+    cron, zone = values.get("schedule_cron", ""), values.get("schedule_timezone", "UTC")
+    return pages.render(
+        "task_form.html.j2",
+        status_for(error),
+        **visit.layout,
+        task=stored.row if stored else None,
+        values=values,
+        preview=_preview(cron, zone),
+        **shown,
+    )
+
+
+def _describe_cron(expression: str) -> str:
+    """A cron expression in words; a stored one that is no longer valid as it is."""
+    try:
+        return describe_cron(expression)
+    except CronError:
+        return expression
+
+
+def _preview(expression: str, zone_name: str) -> Mapping[str, Any]:
+    """A cron expression in words with its next run times, or what is wrong with it."""
+    shown: dict[str, Any] = {"words": "", "fires": [], "problem": ""}
+    if not expression.strip():
+        return shown
+    try:
+        zone = ZoneInfo(zone_name.strip() or "UTC")
+        times = list(islice(fires(expression, zone, datetime.now(UTC)), SHOWN_FIRES))
+        return {**shown, "words": describe_cron(expression), "fires": times}
+    except CronError as error:
+        return {**shown, "problem": str(error)}
+    except (ValueError, OSError, KeyError):
+        problem = "There is no such time zone. Use a name such as Europe/Berlin."
+        return {**shown, "problem": problem}

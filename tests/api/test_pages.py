@@ -1,0 +1,217 @@
+"""Every page: it opens for its owner, for no other user, and takes no forged form."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from api.main import PAGES
+from api.web.page_route import PageRoute
+from domain.ids import new_id
+from persistence.tables.executions import ExecutionRow
+from tests.api.browsing import API, CSRF, Client, alice, browser, signed_in, words
+from tests.api.factories import FACTORIES
+from tests.api.world import World, execute, make_task
+
+__all__ = ["alice"]
+
+PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+
+RESOURCES = {
+    "request_id": "input-requests",
+    "execution_id": "task-executions",
+    "task_id": "tasks",
+    "session_id": "sessions",
+    "plan_id": "plans",
+    "agent_id": "agents",
+    "namespace": "memory",
+    "report_id": "reports",
+    "artifact_id": "artifacts",
+    "key_id": "api-keys",
+    "user_id": "admin",
+}
+"""Which factory makes the resource in a path, by its first parameter."""
+
+ELSEWHERE = {
+    "/sign-in": "tested in test_sign_in",
+    "/executions/{execution_id}/events": "a stream",
+    "/executions/{execution_id}/files/content": "needs a file",
+    "/executions/{execution_id}/report": "needs a report",
+}
+
+
+def list_pages(method: str) -> list[str]:
+    """The paths of all pages that take this method."""
+    return sorted(
+        route.path
+        for module in PAGES
+        for route in module.router.routes
+        if isinstance(route, PageRoute) and method in (route.methods or ())
+    )
+
+
+def fill(path: str, values: dict[str, str]) -> str:
+    return PARAMETER.sub(lambda found: values[found[1]], path)
+
+
+async def make_values(world: World, path: str, cache: dict[str, Any]) -> dict[str, str]:
+    """The resource in a path, which belongs to alice; one of each kind is enough."""
+    names = PARAMETER.findall(path)
+    if not names:
+        return {}
+    resource = RESOURCES[names[0]]
+    if resource not in cache:
+        async with world.client("alice") as client:
+            cache[resource] = await FACTORIES[resource](world, client, "a <b>mark</b>")
+    return {"verb": "pause", **cache[resource]}
+
+
+async def test_every_page_opens_for_its_owner_only(world: World, alice: Client) -> None:
+    bob, visitor = await signed_in(world, "bob"), browser(world)
+    cache: dict[str, Any] = {}
+    for path in set(list_pages("GET")) - ELSEWHERE.keys():
+        values = await make_values(world, path, cache)
+        response = await alice.get(fill(path, values))
+        is_for_admins = path in {"/users", "/audit/verification"}
+        assert response.status_code == (404 if is_for_admins else 200), (path, response.text[:500])
+        assert "<b>mark</b>" not in response.text or "html" not in response.headers["content-type"]
+        if values and "/agents/" not in path:
+            assert (await bob.get(fill(path, values))).status_code == 404, path
+        refused = await visitor.get(fill(path, values))
+        assert refused.headers["location"].startswith("/sign-in?next="), path
+    await bob.aclose()
+    await visitor.aclose()
+
+
+async def test_no_form_of_another_site_changes_anything(world: World, alice: Client) -> None:
+    cache: dict[str, Any] = {}
+    for path in set(list_pages("POST")) - ELSEWHERE.keys():
+        values = await make_values(world, path, cache)
+        response = await alice.post(fill(path, values), data={"csrf": "forged", "content": "x"})
+        assert response.status_code == 409, (path, response.status_code)
+
+
+async def test_admins_see_users_and_verify_the_audit_log(world: World) -> None:
+    async with world.client("root", role="admin") as client:
+        made = await client.post(f"{API}/sign-in-codes")
+    async with browser(world) as root:
+        await root.post("/sign-in", data=dict(httpx2.URL(made.json()["url"]).params))
+        assert "The chain is intact" in words(await root.get("/audit/verification"))
+        assert "alice" in words(await root.get("/users"))
+
+
+async def post(page: Client, path: str, source: str, **fields: Any) -> httpx2.Response:
+    """Send the form of the page `source`."""
+    token = CSRF.search((await page.get(source)).text)
+    assert token
+    return await page.post(path, data={"csrf": token[1], **fields})
+
+
+async def test_a_task_is_made_run_and_paused(alice: Client) -> None:
+    name = f"Greet {new_id()}"
+    fields = {
+        "name": name,
+        "prompt_template": "Greet {{ who }} in {{ tongue }}.",
+        "default_variables": '{"tongue": "French"}',
+        "allowed_tools": "read_file\nbash(git status)",
+        "max_budget_usd": "0.5",
+        "schedule_cron": "30 2 * * 1-5",
+        "schedule_timezone": "Europe/Berlin",
+    }
+    wrong = await post(alice, "/tasks", "/tasks/new", **{**fields, "schedule_cron": "61 * * * *"})
+    assert wrong.status_code == 422
+    assert 'value="61 * * * *"' in wrong.text
+    made = await post(alice, "/tasks", "/tasks/new", **fields)
+    assert made.status_code == 303, words(made)
+    task = made.headers["location"]
+    assert "At 02:30, Monday to Friday" in words(await alice.get(task))
+    run = await alice.get(f"{task}/run")
+    assert 'name="variables/who"' in run.text
+    dry = await post(
+        alice, f"{task}/run", f"{task}/run", action="dry_run", **{"variables/who": "Ada"}
+    )
+    assert "Greet Ada in French." in words(dry)
+    started = await post(alice, f"{task}/run", f"{task}/run", **{"variables/who": "Ada"})
+    execution = started.headers["location"]
+    await post(alice, f"{execution}/pause", execution)
+    assert "pauses after this step" in words(await alice.get(execution))
+    cancelled = await post(alice, f"{execution}/cancel", execution, reason="Enough.")
+    assert cancelled.headers["location"] == execution
+    renamed = await post(alice, f"{task}/edit", f"{task}/edit", **{**fields, "name": f"{name} 2"})
+    assert renamed.headers["location"] == task
+    stale = {**fields, "version": "1", "prompt_template": "New."}
+    await post(alice, f"{task}/edit", f"{task}/edit", **stale)
+    assert "meanwhile" in words(await post(alice, f"{task}/edit", f"{task}/edit", **stale))
+    await post(alice, f"{task}/schedule/pause", task)
+    assert "paused" in words(await alice.get("/schedules"))
+
+
+async def test_a_key_is_shown_once(world: World, alice: Client) -> None:
+    made = await post(alice, "/keys", "/keys", name="pipeline")
+    found = re.search(r"pdk_\w+", re.sub(r"<td>.*?</td>", "", made.text))
+    assert found
+    async with httpx2.AsyncClient(base_url=world.url) as client:
+        headers = {"Authorization": f"Bearer {found[0]}"}
+        assert (await client.get(f"{API}/me", headers=headers)).json()["subject"] == "alice"
+    assert found[0] not in (await alice.get("/keys")).text
+
+
+async def test_times_are_in_the_zone_of_the_browser(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        made = await execute(client, await make_task(client))
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(ExecutionRow, UUID(made["id"]))
+        row.created_at = row.created_at.replace(2026, 1, 5, 23, 30, 0, 0)
+    page = f"/executions/{made['id']}"
+    for zone, shown in [
+        ("Asia%2FTokyo", "6 Jan 2026, 08:30:00 JST (23:30:00 UTC)"),
+        ("../etc/passwd", "5 Jan 2026, 23:30:00 UTC"),
+        ("Mars%2FOlympus", "5 Jan 2026, 23:30:00 UTC"),
+        ("", "5 Jan 2026, 23:30:00 UTC"),
+    ]:
+        opened = await alice.get(page, headers={"Cookie": f"perdure_zone={zone}; {cookie(alice)}"})
+        assert f'title="{shown}"' in opened.text
+
+
+def cookie(page: Client) -> str:
+    [(name, value)] = page.cookies.items()
+    return f"{name}={value}"
+
+
+async def test_a_list_continues_on_older_pages(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        task = await make_task(client)
+        for _ in range(25):
+            await execute(client, task)
+    seen: list[str] = []
+    address = f"/executions?task_id={task['id']}"
+    while address:
+        page = await alice.get(address)
+        seen += re.findall(r'data-row href="/executions/([^"]+)"', page.text)
+        older = re.search(r'href="([^"]+)" rel="next"', page.text)
+        address = older[1].replace("&amp;", "&") if older else ""
+    assert len(seen) == len(set(seen)) == 25
+
+
+@pytest.mark.parametrize("path", ["/executions?status=nonsense", "/tasks?page=0", "/executions/1"])
+async def test_a_wrong_address_is_a_page(alice: Client, path: str) -> None:
+    assert (await alice.get(path)).status_code == 404
+
+
+async def test_files_are_kept_by_browsers(world: World) -> None:
+    async with browser(world) as visitor:
+        page = await visitor.get("/sign-in")
+        total = len(page.content)
+        for address in set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)):
+            file = await visitor.get(address, headers={"Accept-Encoding": "gzip"})
+            assert "immutable" in file.headers["cache-control"]
+            total += int(file.headers["content-length"])
+        assert total < 120_000
+        assert (await visitor.get("/static/visits.py")).status_code == 404
+
+
+def test_every_page_is_walked() -> None:
+    assert len(list_pages("GET")) > 40
+    assert len(list_pages("POST")) > 20
