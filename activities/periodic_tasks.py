@@ -7,7 +7,7 @@ from activities.background_tasks import PeriodicTask
 from activities.call_claude import ExecutionRunner
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
 from services import maintenance, notifications, storage, stored_files
-from services.executions import relaying
+from services.executions import relaying, reminding
 from services.executions.reconciling import ExecutionReconciler
 from services.external_work import expiry
 from services.memory import entries as memory
@@ -35,6 +35,7 @@ def periodic_tasks(
         PeriodicTask("relay", 1, relay, batch=relaying.BATCH, wake_channel=RELAY_CHANNEL),
         # With its batch of 100, it compares 600 active executions every minute.
         PeriodicTask("execution_reconciler", 10, reconciler.sweep),
+        *_input_request_tasks(services),
         # Work whose lease ran out returns to the queue at most this long after it.
         PeriodicTask("expired_leases", 1, end_leases, batch=expiry.BATCH),
         PeriodicTask("schedule_sync", 5, apply_schedules),
@@ -75,3 +76,9 @@ def _clean_up_tasks(services: Services, runner: ExecutionRunner) -> Sequence[Per
         PeriodicTask("usage_totals", 60, total_days),
         PeriodicTask("expired_memory", 60, delete_memory, batch=memory.BATCH),
     ]
+
+
+def _input_request_tasks(services: Services) -> Sequence[PeriodicTask]:
+    """Reminders and escalations come at most one period after their time."""
+    recall = partial(reminding.act_on_due, services.database, services.workflows)
+    return [PeriodicTask("reminders", 1, recall, batch=reminding.BATCH)]

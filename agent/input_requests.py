@@ -8,7 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from domain.ids import new_id
-from domain.people import QUESTIONS, InputPolicy, RequestKind, is_empty
+from domain.people import (
+    QUESTIONS,
+    InputPolicy,
+    RequestKind,
+    is_empty,
+    make_escalation,
+    make_reminder,
+)
 from domain.remote_waits import RemoteQuestion, dismiss, respond
 from domain.steps import NewRequest, OpenRequest, ToolCall, ToolCallStatus
 
@@ -71,6 +78,7 @@ def approval_request(
         input_sha256=call.input_sha256,
         tool_input_schema=schema,
         reach_sha256=reach_sha256,
+        approvals_required=policy.approvals_required,
         **request_bounds(policy, now),
     )
 
@@ -139,8 +147,11 @@ def request_bounds(policy: InputPolicy, now: datetime) -> dict[str, Any]:
     return {
         "assignee": policy.assignee,
         "due_at": policy.due_at(now),
-        "on_expiry": policy.on_expiry if policy.due_seconds is not None else "wait",
+        "on_expiry": policy.expiry_rule,
         "default_answer": policy.default_answer,
+        "escalation": make_escalation(policy),
+        "reminders": [make_reminder(at) for at in policy.reminders(now)],
+        "starter_may_not_approve": policy.starter_may_not_approve,
     }
 
 

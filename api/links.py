@@ -102,6 +102,8 @@ def input_request(row: InputRequestRow) -> Links:
     }
     if row.status == "open":
         links |= {"answer": f"{path}/answer", "assign": f"{path}/assign"}
+        action = "claim" if row.claimed_by is None else "release"
+        links[action] = f"{path}/{action}"
     return links
 
 

@@ -19,6 +19,7 @@ from api.executions import control_routes, start_routes, trees
 from api.executions import routes as executions
 from api.files import routes as files
 from api.gateway import Gateway
+from api.groups import routes as groups
 from api.health import routes as health
 from api.hooks import routes as hooks
 from api.http import openapi, problems
@@ -100,6 +101,7 @@ FEATURES = (
     secrets,
     input_requests,
     remembered_decisions,
+    groups,
     notifications,
     sessions,
     artifacts,

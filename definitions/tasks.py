@@ -86,7 +86,26 @@ class HumanInputPolicy(DefinitionModel):
     due_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
     on_expiry: ExpiryRule = "fail"
     default_answer: Any = None
-    assignee: str | None = None
+    assignee: Annotated[
+        str | None, Field(description="A user (the `sub` of a token), or a group: `group:legal`.")
+    ] = None
+    remind_after_seconds: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=31_536_000)], ...],
+        Field(max_length=10, description="When an open request is recalled, after it was opened."),
+    ] = ()
+    escalate_to: Annotated[
+        str | None, Field(description="Who gets a request that is past due, with `escalate`.")
+    ] = None
+    on_escalation_expiry: Annotated[
+        Literal["fail", "deny", "default", "wait"],
+        Field(description="What happens when an escalated request is past due again."),
+    ] = "wait"
+    approvals_required: Annotated[
+        int, Field(ge=1, le=20, description="How many people must approve a tool call.")
+    ] = 1
+    starter_may_not_approve: Annotated[
+        bool, Field(description="Whether another person than the starter must approve.")
+    ] = False
     on_unknown_effect: UnknownEffectRule = "auto"
     """What happens to a tool call that a crash interrupted and that may have had an effect."""
 

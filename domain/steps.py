@@ -188,6 +188,10 @@ class NewRequest:
     due_at: datetime | None = None
     on_expiry: str = "wait"
     default_answer: Any = None
+    escalation: Mapping[str, Any] | None = None
+    reminders: Sequence[Mapping[str, Any]] = ()
+    approvals_required: int = 1
+    starter_may_not_approve: bool = False
 
 
 @dataclass(frozen=True, slots=True)

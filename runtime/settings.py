@@ -192,6 +192,10 @@ class Settings(BaseSettings):
     jwt_role_claim: str = Field(
         default="role", description="Name of the role claim, or its path with dots."
     )
+    jwt_groups_claim: str | None = Field(
+        default=None,
+        description="Name or path of the claim with the groups of a user; empty: only members.",
+    )
 
     rate_limit: Rate = Field(
         default="500/second",

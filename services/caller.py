@@ -1,10 +1,12 @@
 """Who calls a service, and what they may read and change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 from domain.errors import NotFoundError, PerdureError, PermissionDeniedError
+from domain.people import GROUP
 from persistence.ledger.audit import ENGINE, Actor
 
 
@@ -29,9 +31,9 @@ class Caller:
     """The user on whose behalf a service runs.
 
     `api_key_id` is set if the request came with an API key. `trigger_type` is that of the
-    executions the caller starts. `actor` goes into the audit log; its
-    user is empty if a hook or the engine acts for the user. For an agent's tool (`is_agent`), what
-    belongs to another user does not exist.
+    executions the caller starts. `groups` are the names of the user's groups. `actor` goes into the
+    audit log; its user is empty if a hook or the engine acts for the user. For an agent's tool
+    (`is_agent`), what belongs to another user does not exist.
     """
 
     user_id: UUID
@@ -41,6 +43,7 @@ class Caller:
     api_key_id: UUID | None = None
     trigger_type: str = "manual"
     is_agent: bool = False
+    groups: frozenset[str] = frozenset()
 
     @classmethod
     def engine(cls) -> Self:
@@ -50,6 +53,11 @@ class Caller:
     def owns(self, owner_id: UUID) -> bool:
         """Whether the caller may change what this user owns. Admins may change everything."""
         return owner_id == self.user_id or self.is_admin
+
+    @property
+    def assignees(self) -> Sequence[str]:
+        """The names to which an input request is assigned that the caller may answer."""
+        return [self.subject, *(f"{GROUP}{name}" for name in sorted(self.groups))]
 
     @property
     def reader_id(self) -> UUID | None:

@@ -14,7 +14,7 @@ from api.auth.rate_limits import Rates
 from api.auth.tokens import Tokens
 from domain.errors import ServiceUnavailableError, UnauthenticatedError, UserDisabledError
 from persistence.db.database import Database
-from persistence.identity import api_keys, users
+from persistence.identity import api_keys, groups, users
 from persistence.tables.ledger import UserRow
 from services.identity import sign_ins
 
@@ -49,6 +49,8 @@ class Principal:
     """The id of the API key, if the credentials are one."""
     scopes: frozenset[str] = frozenset()
     """What the credentials allow beyond the user's rights (`domain.scopes`)."""
+    groups: frozenset[str] = frozenset()
+    """The names of the user's groups."""
     is_hook: bool = False
     """A hook acts on behalf of the user; the audit log names no actor."""
 
@@ -155,7 +157,10 @@ class Authenticator:
     async def _by_token(self, token: str) -> Principal:
         claims = await self._tokens.read(token)
         async with self._database.transaction() as session:
-            user = await users.find_or_create(session, claims.subject, claims.role)
+            user = await users.find_or_create(
+                session, claims.subject, claims.role, groups=claims.groups
+            )
+            names = await groups.list_names(session, user)
         _require_enabled(user)
         is_admin = claims.role == "admin"
         return Principal(
@@ -164,11 +169,13 @@ class Authenticator:
             is_admin,
             expires_at=claims.expires_at,
             scopes=claims.scopes,
+            groups=frozenset(names),
         )
 
     async def _by_key(self, secret: str) -> Principal:
         async with self._database.transaction() as session:
             found = await api_keys.authenticate(session, secret)
+            names = [] if found is None else await groups.list_names(session, found[1])
         if found is None:
             raise UnauthenticatedError(
                 "The API key is unknown, expired or revoked; create a new one."
@@ -183,6 +190,7 @@ class Authenticator:
             expires_at=key.expires_at.timestamp() if key.expires_at else None,
             api_key_id=key.id,
             scopes=frozenset(key.scopes),
+            groups=frozenset(names),
         )
 
     async def _by_session(self, session: BrowserSession) -> Principal:
@@ -190,6 +198,7 @@ class Authenticator:
             user = await users.find(reading, session.user_id)
             key_id = session.api_key_id
             key = None if key_id is None else await api_keys.find(reading, key_id)
+            names = [] if user is None else await groups.list_names(reading, user)
             is_signed_out = await sign_ins.is_signed_out(reading, session.user_id, session.nonce)
         if is_signed_out:
             raise UnauthenticatedError("This session has ended; sign in again.")
@@ -204,6 +213,7 @@ class Authenticator:
             expires_at=session.expires_at,
             api_key_id=key_id,
             scopes=frozenset(() if key is None else key.scopes),
+            groups=frozenset(names),
         )
 
     def _remember(self, name: _Name, principal: Principal, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """Verification of JWTs, with our secret or with the keys of an identity provider."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,6 +21,9 @@ LEEWAY_SECONDS = 5.0
 
 _SUBJECT_LIMIT = 255
 
+MAX_GROUPS = 200
+"""Groups of one token that count: as many as identity providers put into a token."""
+
 _NO_TOKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 """Exceptions that PyJWT raises for malformed tokens, such as nested or unexpected JSON."""
 
@@ -33,6 +36,8 @@ class Claims:
     role: str
     expires_at: float
     scopes: frozenset[str]
+    groups: tuple[str, ...] | None = None
+    """The names of the user's groups; None if the operator has configured no claim for them."""
 
 
 class Tokens:
@@ -46,13 +51,18 @@ class Tokens:
         issuer: str | None,
         audience: str | None,
         role_claim: str,
+        groups_claim: str | None = None,
     ) -> None:
-        """`role_claim` is the name of the role claim, or its path (`realm_access.roles`)."""
+        """`role_claim` is the name of the role claim, or its path (`realm_access.roles`).
+
+        `groups_claim` is that of the user's groups.
+        """
         self.key_set = key_set
         self._secret = secret
         self._issuer = issuer
         self._audience = audience
         self._role_claim = role_claim
+        self._groups_claim = groups_claim
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -77,6 +87,7 @@ class Tokens:
             issuer=settings.jwt_issuer,
             audience=settings.jwt_audience,
             role_claim=settings.jwt_role_claim,
+            groups_claim=settings.jwt_groups_claim,
         )
 
     async def close(self) -> None:
@@ -102,7 +113,8 @@ class Tokens:
         subject = payload["sub"]
         if not 0 < len(subject) <= _SUBJECT_LIMIT or not subject.isprintable():
             raise UnauthenticatedError("The token's `sub` must be 1 to 255 printable characters.")
-        return Claims(subject, self._role(payload), expires_at, _scopes(payload))
+        groups = self._groups(payload)
+        return Claims(subject, self._role(payload), expires_at, _scopes(payload), groups)
 
     async def _payload(self, token: str, header: Mapping[str, Any]) -> dict[str, Any]:
         algorithm = str(header.get("alg"))
@@ -155,16 +167,24 @@ class Tokens:
         roles = value if isinstance(value, list) else [value]
         return "admin" if "admin" in roles else "user"
 
+    def _groups(self, payload: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """The first `MAX_GROUPS` names in the claim; None without a configured claim."""
+        if self._groups_claim is None:
+            return None
+        names = dict.fromkeys(_names(find_claim(payload, self._groups_claim)))
+        return tuple(names)[:MAX_GROUPS]
+
+
+def _names(value: Any) -> Iterator[str]:
+    """The texts in a claim: a list, or words of one text."""
+    listed = value.split() if isinstance(value, str) else value
+    if isinstance(listed, list):
+        yield from (name for name in listed if isinstance(name, str))
+
 
 def _scopes(payload: Mapping[str, Any]) -> frozenset[str]:
     """The scopes of the token: `scope` (RFC 9068), or `scp`, as some providers name it."""
-    value = payload.get("scope", payload.get("scp", ""))
-    names = value.split() if isinstance(value, str) else value
-    return (
-        frozenset(n for n in names if isinstance(n, str))
-        if isinstance(names, list)
-        else frozenset()
-    )
+    return frozenset(_names(payload.get("scope", payload.get("scp", ""))))
 
 
 def find_claim(claims: Any, path: str) -> Any:

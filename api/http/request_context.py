@@ -78,6 +78,7 @@ class Call:
             api_key_id=self.principal.api_key_id,
             trigger_type="cli" if is_cli else self.principal.trigger_type,
             actor=self.actor,
+            groups=self.principal.groups,
         )
 
     async def require_current_credentials(self) -> None:

@@ -23,7 +23,7 @@ from domain.remembered_decisions import suggest_pattern
 from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers, discussions
-from services.executions.access import answerable_request
+from services.executions.access import readable_request
 from services.executions.discussions import AssignBody, CommentBody
 from services.executions.inputs import AnswerBody
 
@@ -43,13 +43,41 @@ class AskedToolCall(BaseModel):
 
 
 class CommentRead(BaseModel):
-    """A comment on a request. The model does not receive it."""
+    """A comment on a request. The model does not receive it.
+
+    `mentions` are the users and groups that it names as `@ann` or `@group:legal`.
+    """
 
     id: UUID
     user_id: UUID
     author: str
     body: str
+    mentions: list[str] = []
     created_at: datetime
+
+
+class ReminderRead(BaseModel):
+    """A planned reminder; `sent_at` is null until it was sent."""
+
+    at: datetime
+    sent_at: datetime | None
+
+
+class EscalationRead(BaseModel):
+    """What happens to a request at its due time: it gets another assignee and due time."""
+
+    to: str
+    due_seconds: float
+    on_expiry: str
+
+
+class ApprovalRead(BaseModel):
+    """One of several approvals that a request needs."""
+
+    user_id: UUID
+    author: str
+    message: str | None
+    at: datetime
 
 
 class InputRequestRead(Read):
@@ -68,6 +96,17 @@ class InputRequestRead(Read):
     due_at: datetime | None
     on_expiry: str
     default_answer: Any
+    escalation: EscalationRead | None
+    reminders: list[ReminderRead]
+    claimed_by: Annotated[
+        str | None, Field(description="The user who works on it; others can still answer.")
+    ]
+    claimed_at: datetime | None
+    approvals_required: Annotated[
+        int, Field(description="How many people must approve before the call runs.")
+    ]
+    approvals: list[ApprovalRead]
+    starter_may_not_approve: bool
     answer: dict[str, Any] | None
     answered_by: UUID | None
     answered_at: datetime | None
@@ -116,6 +155,9 @@ class InputRequestQuery(ListQuery):
     kind: Kind | None = None
     assignee: Annotated[str | None, Field(max_length=255)] = None
     execution_id: UUID | None = None
+    is_mentioned: Annotated[
+        bool, Field(description="Those with a comment that mentions you or one of your groups.")
+    ] = False
 
 
 @router.get("", responses={200: {"model": Listing[InputRequestRead]}})
@@ -124,10 +166,15 @@ async def list_input_requests(
 ) -> Response:
     """List the requests of your executions and those assigned to you, newest first."""
     async with call.gateway.database.reading() as session:
-        me = call.principal
-        page = await input_requests.page(
-            session, me.user_id, query.filters(), query.window(), subject=me.subject
-        )
+        filters, caller = query.filters(), call.caller
+        if filters.pop("is_mentioned"):
+            page = await input_requests.page_mentioned(
+                session, filters, query.window(), assignees=caller.assignees
+            )
+        else:
+            page = await input_requests.page(
+                session, caller.user_id, filters, query.window(), assignees=caller.assignees
+            )
     return render_page(call, query, page, render_input_request)
 
 
@@ -135,7 +182,7 @@ async def list_input_requests(
 async def get_input_request(call: Called, request_id: UUID) -> Response:
     """Get an input request."""
     async with call.gateway.database.reading() as session:
-        row = await answerable_request(session, call.caller, request_id)
+        row = await readable_request(session, call.caller, request_id)
     return single(call.request, render_input_request(call, row))
 
 
@@ -156,8 +203,25 @@ async def assign_input_request(
     request_id: UUID,
     body: Annotated[AssignBody, Depends(JsonBody(AssignBody))],
 ) -> Response:
-    """Assign an open request to a user. With null, only the owner of the execution answers it."""
+    """Assign an open request to a user, or as `group:NAME` to a group.
+
+    With null, only the owner of the execution answers it.
+    """
     service = partial(discussions.assign, request_id=request_id, body=body)
+    return await run_service(call, service, respond_input_request)
+
+
+@router.post("/{request_id}/claim", responses={200: {"model": InputRequestRead}})
+async def claim_input_request(call: Called, request_id: UUID) -> Response:
+    """Record that you work on an open request. They can still answer it."""
+    service = partial(discussions.claim, request_id=request_id)
+    return await run_service(call, service, respond_input_request)
+
+
+@router.post("/{request_id}/release", responses={200: {"model": InputRequestRead}})
+async def release_input_request(call: Called, request_id: UUID) -> Response:
+    """Take your claim of a request back."""
+    service = partial(discussions.release, request_id=request_id)
     return await run_service(call, service, respond_input_request)
 
 
@@ -169,7 +233,10 @@ async def comment_on_input_request(
     request_id: UUID,
     body: Annotated[CommentBody, Depends(JsonBody(CommentBody))],
 ) -> Response:
-    """Add a comment to a request; returns the request with all comments."""
+    """Add a comment to a request; returns the request with all comments.
+
+    Users (`@ann`) and groups (`@group:legal`) that it mentions can read and comment on the request.
+    """
     service = partial(discussions.comment, request_id=request_id, body=body)
     return await run_service(call, service, _respond_commented)
 

@@ -79,6 +79,28 @@ async def submit_assignee(visit: Visit, row: InputRequestRow, form: Form) -> Non
         await discussions.assign(work, row.id, body)
 
 
+async def submit_claim(visit: Visit, row: InputRequestRow, form: Form) -> None:
+    """Record that the viewer works on the request.
+
+    Raises:
+        ConflictError: another person does.
+    """
+    del form
+    async with visit.call.services.transaction(visit.call.caller) as work:
+        await discussions.claim(work, row.id)
+
+
+async def submit_release(visit: Visit, row: InputRequestRow, form: Form) -> None:
+    """Take a claim back.
+
+    Raises:
+        ConflictError: it is another person's.
+    """
+    del form
+    async with visit.call.services.transaction(visit.call.caller) as work:
+        await discussions.release(work, row.id)
+
+
 def read_answer(row: InputRequestRow, form: Form) -> AnswerBody:
     """The answer in a form. The service validates it.
 

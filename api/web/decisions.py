@@ -132,6 +132,8 @@ def describe_effect(effect: str | None) -> str:
 
 def describe_expiry(row: InputRequestRow) -> str:
     """What happens when an open request is due."""
+    if row.on_expiry == "escalate" and row.escalation is not None:
+        return f"If there is no answer by then, it is assigned to {row.escalation['to']}."
     return _EXPIRY[row.on_expiry] if row.on_expiry in EXPIRING else _STAYS_OPEN
 
 

@@ -23,8 +23,8 @@ from api.web.visits import FORM_EXPIRED, Form, Visit, Visiting
 from domain.errors import (
     ConflictError,
     InvalidInputError,
+    PermissionDeniedError,
     RateLimitedError,
-    ScopeMissingError,
 )
 from domain.model_json import make_encodable
 from domain.people import RequestKind
@@ -32,7 +32,7 @@ from persistence.db.outages import is_outage
 from persistence.db.paging import Page, Window
 from persistence.executions import input_requests, queries
 from persistence.tables.sessions import InputRequestRow
-from services.executions.access import answerable_request
+from services.executions.access import readable_request
 
 router = APIRouter(prefix=links.INBOX, include_in_schema=False, route_class=PageRoute)
 
@@ -43,7 +43,7 @@ _SHOWN_ERRORS = (
     ConflictError,
     RateLimitedError,
     MalformedRequestError,
-    ScopeMissingError,
+    PermissionDeniedError,
 )
 """Shown above the form, which keeps what was typed."""
 
@@ -105,9 +105,9 @@ def _summarize(row: InputRequestRow) -> str:
 async def _read_page(
     visit: Visit, session: AsyncSession, query: InboxQuery, window: Window
 ) -> Page[InputRequestRow]:
-    viewer = visit.call.principal
+    caller = visit.call.caller
     return await input_requests.page(
-        session, viewer.user_id, query.filters(), window, subject=viewer.subject
+        session, caller.user_id, query.filters(), window, assignees=caller.assignees
     )
 
 
@@ -133,6 +133,18 @@ async def comment_on_request(visit: Visiting, request_id: UUID) -> Response:
 async def assign_request(visit: Visiting, request_id: UUID) -> Response:
     """Assign a request to a user."""
     return await _apply(visit, request_id, answer_forms.submit_assignee)
+
+
+@router.post("/{request_id}/claim")
+async def claim_request(visit: Visiting, request_id: UUID) -> Response:
+    """Record that the viewer works on a request."""
+    return await _apply(visit, request_id, answer_forms.submit_claim)
+
+
+@router.post("/{request_id}/release")
+async def release_request(visit: Visiting, request_id: UUID) -> Response:
+    """Take the viewer's claim back."""
+    return await _apply(visit, request_id, answer_forms.submit_release)
 
 
 async def _apply(visit: Visit, request_id: UUID, submit: Submit) -> Response:
@@ -162,4 +174,4 @@ async def _submit(visit: Visit, request_id: UUID, submit: Submit, form: Form) ->
 
 async def _find(visit: Visit, request_id: UUID) -> InputRequestRow:
     async with visit.call.gateway.database.reading() as session:
-        return await answerable_request(session, visit.call.caller, request_id)
+        return await readable_request(session, visit.call.caller, request_id)

@@ -9,7 +9,7 @@ import typer
 from cli import show
 from cli.arguments import ArgumentError, AsJson, Reference, open_client
 from cli.exits import CommandError, Exit
-from cli.resources import CommandGroup, Json, option
+from cli.resources import NOTHING, CommandGroup, Json, argument, option
 from domain.ids import is_id
 
 if TYPE_CHECKING:
@@ -212,3 +212,46 @@ def _describe_damage(file: Json) -> Mapping[str, object]:
         "artifacts": ", ".join(f"{a['name']} ({a['id']})" for a in file["artifacts"]),
         "executions": ", ".join(file["execution_ids"]),
     }
+
+
+def find_group(client: "Client", group: str) -> Json:
+    """The group with this name.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    for found in client.iterate("list_groups"):
+        if found["name"] == group:
+            return dict(found)
+    raise ArgumentError(f"There is no group {group!r}. `perdure admin groups` lists them.")
+
+
+_GROUP = Reference({"group": argument("GROUP", "Its name.")}, find_group, {"group_id": "id"})
+_MEMBERS = option("A user by their `sub`. May be repeated.", "--member", kind=list[str] | None)
+
+GROUP.add_list(
+    "list_groups",
+    "List the groups that requests are assigned to.",
+    "name, members, description, id",
+    nothing="There are no groups.",
+    name="groups",
+)
+GROUP.add_action(
+    "create-group",
+    "create_group",
+    "Create a group; assign requests to it as group:NAME.",
+    "Created: group:{name}",
+    of=NOTHING,
+    options={"name": argument("NAME", "Its name."), "members": _MEMBERS},
+    has_json=True,
+)
+GROUP.add_action(
+    "set-members",
+    "update_group",
+    "Replace the members of a group.",
+    "Changed: group:{name}",
+    of=_GROUP,
+    options={"members": _MEMBERS},
+    make_body=lambda given, _: {"members": given.get("members", [])},
+)
+GROUP.add_action("delete-group", "delete_group", "Delete a group.", "Deleted.", of=_GROUP)

@@ -46,9 +46,15 @@ def _print_request(request: Json) -> None:
 GROUP.add_action(
     "assign",
     "assign_input_request",
-    "Assign a request to a user, who can then answer it.",
+    "Assign a request to a user or a group, who can then answer it.",
     "Assigned to {assignee}.",
-    options={"assignee": argument("USER", "The user's name (the `sub` of their token).")},
+    options={"assignee": argument("USER", "A user (the `sub` of their token), or group:NAME.")},
+)
+GROUP.add_action(
+    "claim", "claim_input_request", "Show others that you work on a request.", "You work on it."
+)
+GROUP.add_action(
+    "release", "release_input_request", "Take your claim of a request back.", "Released."
 )
 GROUP.add_action(
     "comment",

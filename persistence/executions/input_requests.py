@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError
 from domain.events import Event
-from domain.people import EXPIRING, RequestKind
+from domain.people import EXPIRING, GROUP, RequestKind
 from domain.text import clean
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.executions import events
@@ -20,6 +20,7 @@ from persistence.executions.queries import select_line, select_tree
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
+from persistence.tables.people import GroupRow, MentionRow
 from persistence.tables.sessions import InputRequestRow, MessageRow, ToolCallRow
 
 
@@ -128,20 +129,53 @@ async def list_answered(
     return rows.all()[::-1]
 
 
+async def list_due_for_action(
+    session: AsyncSession, now: datetime, *, limit: int
+) -> Sequence[Row[UUID, UUID]]:
+    """Open requests to be recalled or escalated now, with their executions, longest due first."""
+    request = InputRequestRow
+    rows = await session.execute(
+        select(request.id, request.execution_id)
+        .where(request.status == "open", request.next_action_at <= now)
+        .order_by(request.next_action_at)
+        .limit(limit)
+    )
+    return rows.all()
+
+
 async def is_in_tree(session: AsyncSession, row: InputRequestRow, execution_id: UUID) -> bool:
     """Whether a request belongs to an execution or to one of its subtasks."""
     is_one = literal(row.execution_id).in_(select_tree(execution_id))
     return bool(await session.scalar(select(is_one)))
 
 
-async def has_assigned(session: AsyncSession, execution_id: UUID, subject: str) -> bool:
-    """Whether a request of the execution, open or not, is assigned to this subject.
+async def is_mentioned(session: AsyncSession, request_id: UUID, assignees: Sequence[str]) -> bool:
+    """Whether a comment of the request mentions one of these users and groups."""
+    found = select(MentionRow.input_request_id).where(
+        MentionRow.input_request_id == request_id, MentionRow.assignee.in_(assignees)
+    )
+    return await session.scalar(found.limit(1)) is not None
+
+
+async def find_mentionable(session: AsyncSession, names: Sequence[str]) -> Sequence[str]:
+    """Those of the names that are a user's subject, or `group:` and a group's name."""
+    if not names:
+        return ()
+    groups = [name.removeprefix(GROUP) for name in names if name.startswith(GROUP)]
+    users = await session.scalars(select(UserRow.subject).where(UserRow.subject.in_(names)))
+    known = await session.scalars(select(GroupRow.name).where(GroupRow.name.in_(groups)))
+    found = {*users, *(f"{GROUP}{name}" for name in known)}
+    return [name for name in names if name in found]
+
+
+async def has_assigned(session: AsyncSession, execution_id: UUID, assignees: Sequence[str]) -> bool:
+    """Whether a request of the execution, open or not, is assigned to one of these.
 
     Or one of an execution that it is a subtask of.
     """
     found = select(InputRequestRow.id).where(
         InputRequestRow.execution_id.in_(select_line(execution_id)),
-        InputRequestRow.assignee == subject,
+        InputRequestRow.assignee.in_(assignees),
     )
     return await session.scalar(found.limit(1)) is not None
 
@@ -152,15 +186,28 @@ async def page(
     filters: Filters,
     window: Window,
     *,
-    subject: str,
+    assignees: Sequence[str],
 ) -> Page[InputRequestRow]:
-    """The requests of the user's executions, and other users' that are assigned to the subject."""
+    """The requests of the user's executions, and other users' that are assigned to one of these.
+
+    Each assignee is a branch of its own, which an index serves in order.
+    """
     conditions = matching(InputRequestRow, filters)
     own = and_(InputRequestRow.user_id == user_id, *conditions)
-    assigned = and_(
-        InputRequestRow.assignee == subject, InputRequestRow.user_id != user_id, *conditions
-    )
-    return await newest(session, InputRequestRow, InputRequestRow.id, [own, assigned], window)
+    assigned = [
+        and_(InputRequestRow.assignee == name, InputRequestRow.user_id != user_id, *conditions)
+        for name in assignees
+    ]
+    return await newest(session, InputRequestRow, InputRequestRow.id, [own, *assigned], window)
+
+
+async def page_mentioned(
+    session: AsyncSession, filters: Filters, window: Window, *, assignees: Sequence[str]
+) -> Page[InputRequestRow]:
+    """The requests in whose comments one of these users and groups is mentioned."""
+    mentioned = select(MentionRow.input_request_id).where(MentionRow.assignee.in_(assignees))
+    condition = and_(InputRequestRow.id.in_(mentioned), *matching(InputRequestRow, filters))
+    return await newest(session, InputRequestRow, InputRequestRow.id, [condition], window)
 
 
 async def lock_open(
@@ -195,9 +242,13 @@ async def add_comment(
     user_id: UUID,
     author: str,
     body: str,
+    mentions: Sequence[str] = (),
 ) -> None:
-    """Append a comment to a locked request."""
+    """Append a comment to a locked request; those it mentions can read the request from now on."""
+    for name in mentions:
+        await session.merge(MentionRow(assignee=name, input_request_id=row.id))
     made = {
+        "mentions": list(mentions),
         "id": str(comment_id),
         "user_id": str(user_id),
         "author": author,

@@ -33,6 +33,8 @@ class SignalKind(StrEnum):
     ANSWER = "answer"
     MESSAGE = "message"
     CANCEL = "cancel"
+    ESCALATED = "escalated"
+    """An input request has another assignee and due time."""
     PAUSE = "pause"
     RESUME = "resume"
     SUBTASK_FINISHED = "subtask_finished"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ from definitions.tasks import TaskDefinition
 from domain.connections import read_connections
 from domain.errors import ErrorCode
 from domain.model_calls import Prefix, count_failures
-from domain.people import RequestKind
+from domain.people import OWNERS_PEOPLE, InputPolicy, RequestKind, group_of
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallStatus,
@@ -28,6 +28,7 @@ from domain.steps import (
 )
 from domain.tool_calls import ProcessIdentity, ToolEffect
 from persistence.db.database import Database
+from persistence.identity import groups
 from persistence.sessions import lineage
 from persistence.tables.columns import read_as
 from persistence.tables.definitions import TaskVersionRow
@@ -49,7 +50,8 @@ def _without_owners_people(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     The people whom the task's owner notifies or asks are left out: requests go to the user who
     runs it. Subtasks inherit the rest.
     """
-    policy = {k: v for k, v in definition.get("human_input_policy", {}).items() if k != "assignee"}
+    whole = definition.get("human_input_policy", {})
+    policy = {k: v for k, v in whole.items() if k not in OWNERS_PEOPLE}
     return {**definition, "human_input_policy": policy, "notification_config": None}
 
 
@@ -90,7 +92,7 @@ async def load(
         permissions=definition.permissions,
         limits=definition.limits(deadline_at=taken.deadline_at),
         is_budgeted=taken.is_budgeted,
-        people=definition.input_policy,
+        people=await _with_hours(database, definition.input_policy),
         definition=raw,
         transcript=transcript,
         foreign_executions=await _foreign_executions(database, taken, transcript),
@@ -103,6 +105,14 @@ async def load(
         lost_intent_sha256=lost.request_sha256 if lost else None,
         **progress,
     )
+
+
+async def _with_hours(database: Database, policy: InputPolicy) -> InputPolicy:
+    """The policy with the working hours of the group that is assigned, if it is one."""
+    if (name := group_of(policy.assignee)) is None:
+        return policy
+    async with database.reading() as session:
+        return replace(policy, hours=await groups.find_hours(session, name))
 
 
 async def _transcript(database: Database, taken: SimpleNamespace) -> Sequence[StoredMessage]:

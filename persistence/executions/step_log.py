@@ -16,6 +16,7 @@ from domain.agents import Agent
 from domain.budgets import Shortage
 from domain.errors import AlreadyAnsweredError, FencedOutError
 from domain.model_calls import Usage
+from domain.people import next_action_at
 from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import (
@@ -199,9 +200,12 @@ class ExecutionRecord:
             )
 
     def _request_row(self, request: NewRequest) -> InputRequestRow:
-        fields = asdict(request)
         return InputRequestRow(
-            **fields, execution_id=self._id, user_id=self._user_id, status="open"
+            **asdict(request),
+            execution_id=self._id,
+            user_id=self._user_id,
+            status="open",
+            next_action_at=next_action_at(request.reminders, request.on_expiry, request.due_at),
         )
 
     async def _insert_child(self, session: AsyncSession, child: NewChild) -> None:

@@ -1,5 +1,6 @@
 """Users, created at the first request with a valid token."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,8 +23,13 @@ class UserFilter:
     is_disabled: bool | None = None
 
 
-async def find_or_create(session: AsyncSession, subject: str, role: str) -> UserRow:
-    """The user with this token subject, created if needed; the role is updated to the token's."""
+async def find_or_create(
+    session: AsyncSession, subject: str, role: str, *, groups: Sequence[str] | None = None
+) -> UserRow:
+    """The user with this token subject, created if needed; the role is updated to the token's.
+
+    So are the groups, unless the token names none because no claim is configured.
+    """
     user = await find_by_subject(session, subject)
     if user is None:
         statement = insert(UserRow).values(id=new_id(), subject=subject, role=role)
@@ -33,6 +39,10 @@ async def find_or_create(session: AsyncSession, subject: str, role: str) -> User
         user.role = role
         await session.flush()
         await notify(session, USERS_CHANNEL, str(user.id))  # API keys of admins follow the role
+    if groups is not None and list(groups) != (user.claimed_groups or []):
+        user.claimed_groups = list(groups)
+        await session.flush()
+        await notify(session, USERS_CHANNEL, str(user.id))
     return user
 
 

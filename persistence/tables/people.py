@@ -1,14 +1,46 @@
-"""Tables of people's work beside the requests themselves: remembered decisions."""
+"""Tables of people's work beside the requests: groups, mentions, remembered decisions."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from persistence.tables.columns import CreatedAt, OwnedRow
+from persistence.tables.columns import CreatedAt, OwnedRow, Row
 
 _IN_FORCE = text("revoked_at IS NULL")
+
+
+class GroupRow(OwnedRow):
+    """A group of users that input requests are assigned to; `user_id` is the admin who made it."""
+
+    __tablename__ = "groups"
+    __table_args__ = (
+        Index("uq_groups_name", "name", unique=True),
+        Index("ix_groups_members", "members", postgresql_using="gin"),
+    )
+
+    name: Mapped[str]
+    description: Mapped[str | None]
+    members: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    """Subjects of users."""
+    working_hours: Mapped[dict[str, Any] | None]
+    """`time_zone`, `days`, `start`, `end` (`domain.working_hours`)."""
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+
+class MentionRow(Row):
+    """A user or group that a comment mentions, who can then read the request."""
+
+    __tablename__ = "input_request_mentions"
+
+    assignee: Mapped[str] = mapped_column(primary_key=True)
+    input_request_id: Mapped[UUID] = mapped_column(
+        ForeignKey("input_requests.id"), primary_key=True
+    )
 
 
 class RememberedDecisionRow(OwnedRow):

@@ -197,6 +197,11 @@ class InputRequestRow(Row):
             postgresql_where=text("assignee IS NOT NULL"),
         ),
         Index("ix_input_requests_due_at", "due_at", postgresql_where=text("status = 'open'")),
+        Index(
+            "ix_input_requests_next_action_at",
+            "next_action_at",
+            postgresql_where=text("status = 'open' AND next_action_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -220,6 +225,19 @@ class InputRequestRow(Row):
     due_at: Mapped[datetime | None]
     on_expiry: Mapped[str]
     default_answer: Mapped[Any | None]
+    escalation: Mapped[dict[str, Any] | None]
+    """`to`, `due_seconds` and `on_expiry`, until it is escalated."""
+    reminders: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
+    """Each with `at` and `sent_at`."""
+    next_action_at: Mapped[datetime | None]
+    """When it is next recalled or escalated."""
+    claimed_by: Mapped[str | None]
+    """The subject of the user who works on it."""
+    claimed_at: Mapped[datetime | None]
+    approvals_required: Mapped[int] = mapped_column(default=1, server_default="1")
+    approvals: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
+    """Those that were given, each with `user_id`, `author`, `message` and `at`."""
+    starter_may_not_approve: Mapped[bool] = mapped_column(default=False, server_default="false")
     answer: Mapped[dict[str, Any] | None]
     answered_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     answered_at: Mapped[datetime | None]

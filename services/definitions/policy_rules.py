@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from definitions.tasks import SdkOptions, TaskDefinition
+from definitions.tasks import HumanInputPolicy, SdkOptions, TaskDefinition
 from domain.answers import Asked, check_default
 from domain.builtin_tools import BUILTIN_TOOLS
 from domain.engine_tools import ASK_USER, ENGINE_TOOLS
 from domain.errors import FieldProblem
-from domain.people import RequestKind
+from domain.people import RequestKind, group_of
 from domain.permissions import Permissions, valid_rules
 from services.definitions.json_schemas import value_problems
+from services.identity.groups import missing_group
 from services.unit_of_work import UnitOfWork
 
 _POLICY = ("body", "human_input_policy")
@@ -46,14 +47,46 @@ async def input_policy_problems(work: UnitOfWork, definition: TaskDefinition) ->
     """Problems of the policy: a default answer must be explicit, and fit what it would answer."""
     policy = definition.human_input_policy
     problems = []
-    if policy.on_expiry == "escalate":
-        hint = "Escalation is not available yet; use wait, fail, deny or default."
-        problems.append(FieldProblem((*_POLICY, "on_expiry"), hint, "not_available"))
+    problems += [*_escalation_problems(policy), *_approver_problems(policy)]
+    problems += await _group_problems(work, policy)
     if policy.default_answer is not None:
         problems += await _default_problems(work, definition)
-    elif policy.on_expiry == "default":
+    elif "default" in (policy.on_expiry, policy.on_escalation_expiry):
         hint = 'on_expiry default requires a default_answer, such as {"decision": "deny"}.'
         problems.append(FieldProblem((*_POLICY, "default_answer"), hint, "missing"))
+    return problems
+
+
+def _escalation_problems(policy: HumanInputPolicy) -> Iterator[FieldProblem]:
+    is_escalated = policy.on_expiry == "escalate"
+    if is_escalated and policy.escalate_to is None:
+        hint = "on_expiry escalate requires escalate_to, such as group:leads."
+        yield FieldProblem((*_POLICY, "escalate_to"), hint, "missing")
+    if is_escalated and policy.due_seconds is None:
+        hint = "on_expiry escalate requires due_seconds, the time until the escalation."
+        yield FieldProblem((*_POLICY, "due_seconds"), hint, "missing")
+    if policy.escalate_to is not None and not is_escalated:
+        hint = "escalate_to has an effect only with on_expiry escalate."
+        yield FieldProblem((*_POLICY, "escalate_to"), hint)
+
+
+def _approver_problems(policy: HumanInputPolicy) -> Iterator[FieldProblem]:
+    """Rules about approvers that no request could satisfy."""
+    if policy.approvals_required > 1 and group_of(policy.assignee) is None:
+        hint = "Several approvals need several people; set assignee to a group, as group:legal."
+        yield FieldProblem((*_POLICY, "assignee"), hint, "missing")
+    if policy.starter_may_not_approve and policy.assignee is None:
+        hint = "If the starter may not approve, set the assignee who may."
+        yield FieldProblem((*_POLICY, "assignee"), hint, "missing")
+
+
+async def _group_problems(work: UnitOfWork, policy: HumanInputPolicy) -> list[FieldProblem]:
+    """Problems of groups that do not exist, or have too few members."""
+    problems = []
+    for field in ("assignee", "escalate_to"):
+        assignee = getattr(policy, field)
+        if (hint := await missing_group(work.session, assignee)) is not None:
+            problems.append(FieldProblem((*_POLICY, field), hint))
     return problems
 
 

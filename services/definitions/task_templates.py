@@ -7,6 +7,7 @@ from uuid import UUID
 
 from domain import templates
 from domain.errors import FieldProblem, InvalidInputError
+from domain.people import OWNERS_PEOPLE
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.definitions import TaskTemplateRow
 from services.definitions import task_rules
@@ -108,7 +109,7 @@ def _without_own_fields(task: Mapping[str, Any]) -> Mapping[str, Any]:
     """The task of another user's template, without what is only for the owner of the template."""
     kept = {field: value for field, value in task.items() if field not in OWN_FIELDS}
     if policy := kept.get("human_input_policy"):
-        kept["human_input_policy"] = {k: v for k, v in policy.items() if k != "assignee"}
+        kept["human_input_policy"] = {k: v for k, v in policy.items() if k not in OWNERS_PEOPLE}
     return kept
 
 
@@ -141,8 +142,9 @@ def _sharing_problems(template: TaskTemplateCreate) -> Iterator[FieldProblem]:
     for field in OWN_FIELDS:
         if getattr(template.task, field) != TaskBody.model_fields[field].default:
             yield FieldProblem(("body", "task", field), _NOT_PUBLIC)
-    if template.task.human_input_policy.assignee is not None:
-        yield FieldProblem(("body", "task", "human_input_policy", "assignee"), _NOT_PUBLIC)
+    for field in OWNERS_PEOPLE:
+        if field in template.task.human_input_policy.model_fields_set:
+            yield FieldProblem(("body", "task", "human_input_policy", field), _NOT_PUBLIC)
     for found in task_rules.passed_on_problems(template.task):
         yield FieldProblem(("body", "task", *found.loc[1:]), found.msg, found.type)
     parts = template.model_dump(mode="json", include={"task", "parameters"}, exclude_unset=True)

@@ -48,7 +48,7 @@ async def may_read(
     if caller.owns(owner_id):
         return True
     return not caller.is_agent and await input_requests.has_assigned(
-        session, execution_id, caller.subject
+        session, execution_id, caller.assignees
     )
 
 
@@ -122,10 +122,22 @@ async def answerable_request(
     return row
 
 
+async def readable_request(
+    session: AsyncSession, caller: Caller, request_id: UUID
+) -> InputRequestRow:
+    """Return a request that the caller may answer, or that mentions the caller in a comment."""
+    row = await input_requests.find(session, request_id)
+    if row is None:
+        raise missing("input request", request_id)
+    if not await input_requests.is_mentioned(session, request_id, caller.assignees):
+        require_answerable(caller, row)
+    return row
+
+
 def require_answerable(caller: Caller, row: InputRequestRow) -> None:
-    """Refuse a request of another user that is not assigned to the caller.
+    """Refuse a request of another user that is not assigned to the caller or one of their groups.
 
     Check it again once the row is locked: it may have been assigned to another user meanwhile.
     """
-    if row.assignee != caller.subject:
+    if row.assignee not in caller.assignees:
         caller.require_own(row.user_id, "input request", row.id)

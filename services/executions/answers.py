@@ -16,10 +16,15 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
 from services.definitions.json_schemas import value_problems
 from services.executions.access import answerable_request, require_answerable
+from services.executions.approvals import (
+    add_approval,
+    approval_problems,
+    require_other_approver,
+)
 from services.executions.budget_raises import apply_raise, lock_budgets
 from services.executions.inputs import AnswerBody
 from services.executions.remembering import remember, remember_problems
-from services.plans import approvals
+from services.plans import approvals as plan_approvals
 from services.unit_of_work import UnitOfWork
 
 
@@ -32,18 +37,21 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     """
     row = await answerable_request(work.session, work.caller, request_id)
     await lock_budgets(work, row)
-    await approvals.lock_plan_of(work, row)
+    await plan_approvals.lock_plan_of(work, row)
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock_open(work.session, execution, request_id)
     require_answerable(work.caller, row)
     asked = await _read_asked(work.session, execution, row)
-    unremembered = list(remember_problems(body, row, execution))
+    unremembered = [*remember_problems(body, row, execution), *approval_problems(row, body)]
     checked = await make_answer(
         work, asked, body, input_sha256=row.input_sha256, problems=unremembered
     )
+    require_other_approver(work.caller, row, checked)
+    if row.approvals_required > 1 and not await add_approval(work, row, checked):
+        return row
     await input_requests.answer(work.session, row, checked, by=work.caller.user_id)
     await apply_raise(work, row, checked)
-    await approvals.apply_decision(work, execution, row, checked)
+    await plan_approvals.apply_decision(work, execution, row, checked)
     await remember(work, execution, row, body)
     await work.record_audit(
         "input_request.answer",

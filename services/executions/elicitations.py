@@ -117,7 +117,9 @@ async def _apply(
         await input_requests.dismiss(work.session, row, None)
         return
     try:
-        await answers.answer(work, row.id, _make_body(given))
+        answered = await answers.answer(work, row.id, _make_body(given))
+        if answered.status == "open":  # it still needs approvals of others
+            await input_requests.dismiss(work.session, row, None)
     except InvalidInputError as error:
         await input_requests.dismiss(work.session, row, _describe(error))
 

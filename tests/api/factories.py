@@ -79,6 +79,14 @@ async def remembered_decision(world: World, client: Client, mark: str) -> Parame
     return {"rule_id": rule["id"]}
 
 
+async def group(world: World, client: Client, mark: str) -> Parameters:
+    """A group, which an admin makes."""
+    del client
+    async with world.client("admin of groups", role="admin") as admin:
+        body = {"name": f"g{new_id().hex}", "description": mark}
+        return {"group_id": await _made(admin, "groups", body)}
+
+
 async def artifact(world: World, client: Client, mark: str) -> Parameters:
     """A kept file of an execution."""
     made = await execution(world, client, mark)
@@ -234,6 +242,7 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "task-executions": execution,
     "sessions": conversation,
     "input-requests": input_request,
+    "groups": group,
     "remembered-decisions": remembered_decision,
     "artifacts": artifact,
     "reports": report,
@@ -300,6 +309,8 @@ BODIES: dict[str, Any] = {
     "POST /input-requests/{request_id}/answer": {"message": "changed"},
     "POST /input-requests/{request_id}/assign": {"assignee": "carol"},
     "POST /input-requests/{request_id}/comments": {"body": "changed"},
+    "POST /groups": {"name": "legal", "members": ["carol"]},
+    "PATCH /groups/{group_id}": {"description": "changed"},
     "POST /artifacts": {"name": "notes.txt", "content": "changed"},
     "POST /sign-in-codes": {"next": "/inbox"},
     "POST /api-keys": {"name": "one more"},

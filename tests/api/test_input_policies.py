@@ -96,10 +96,10 @@ async def test_a_default_is_checked_again_when_the_tools_change(client: Client) 
     assert refusals(refused)[0][:3] == ["body", "human_input_policy", "default_answer"]
 
 
-async def test_escalation_is_refused_until_there_is_one(client: Client) -> None:
+async def test_an_escalation_names_who_is_next(client: Client) -> None:
     rule = {"human_input_policy": {"due_seconds": 60, "on_expiry": "escalate"}}
     response = await store(client, "tasks", {**ASKING, **rule})
-    assert refusals(response) == [["body", "human_input_policy", "on_expiry"]]
+    assert refusals(response) == [["body", "human_input_policy", "escalate_to"]]
 
 
 @pytest.mark.parametrize("rule", ["auto", "ask", "tell_model", "fail"])

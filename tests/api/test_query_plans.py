@@ -39,6 +39,7 @@ VALUES: dict[str, str] = {
     "is_interactive": "true",
     "is_builtin": "false",
     "is_disabled": "false",
+    "is_mentioned": "true",
     "kind": "question",
     "assignee": "many-2",
     "entity_type": "execution",

@@ -13,10 +13,12 @@ from persistence.executions.creation import make_start_request
 from persistence.identity import users
 from persistence.tables.definitions import TaskRow
 from persistence.tables.ledger import AuditRow, NotificationRow
+from services.executions import reminding
 from services.executions.inputs import ExecuteBody
 from services.executions.remembering import REMEMBERED_DECISIONS
 from services.executions.starting import start_task
 from tests.engine.driver import Engine, Run, script, use
+from tests.waiting import eventually
 
 QUESTION = {"tool_use": use("ask_user", question="Which colour?")}
 LAST_RESULT = {"text": "{last_tool_result}"}
@@ -150,3 +152,28 @@ async def start_again(engine: Engine, run: Run) -> Run:
     async with engine.transaction() as work:
         started = await start_task(work, row.task_id, ExecuteBody())
     return engine.run(started.id)
+
+
+async def test_an_escalated_request_expires_by_its_second_rule(engine: Engine) -> None:
+    policy = {
+        "due_seconds": 0.3,
+        "on_expiry": "escalate",
+        "escalate_to": "ann",
+        "on_escalation_expiry": "deny",
+        "remind_after_seconds": [0.1],
+    }
+    run = await engine.start(WRITE, LAST_RESULT, **ASKING, human_input_policy=policy)
+    await run.wait_for_request()
+
+    async def expired() -> bool:
+        await reminding.act_on_due(engine.database, engine.services.workflows)
+        return (await run.row()).completed_at is not None
+
+    await eventually(expired, what="the end")
+    await run.wait_for_end()
+    [request] = await run.requests()
+    assert (request.status, request.assignee) == ("expired", "ann")
+    types = [t for t in await run.event_types() if t.startswith("input.")]
+    assert types[0] == "input.requested"
+    assert types[-2:] == ["input.escalated", "input.expired"]
+    assert await note(run) is None

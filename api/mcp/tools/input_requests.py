@@ -44,7 +44,7 @@ async def _list_input_requests(
             principal.user_id,
             arguments.model_dump(),
             Window(SHOWN_REQUESTS),
-            subject=principal.subject,
+            assignees=context.call.caller.assignees,
         )
     return InputRequestList(
         input_requests=[view_request(context, row) for row in page.rows],
