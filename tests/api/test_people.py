@@ -10,7 +10,7 @@ from domain.ids import new_id
 from domain.people import make_reminder
 from persistence.tables.sessions import InputRequestRow
 from services.executions import reminding
-from tests.api.world import APPROVAL, World, ask, execute, make_task
+from tests.api.world import APPROVAL, TASK, World, ask, execute, make_task
 
 Client = httpx2.AsyncClient
 BASE = "/api/v1/input-requests"
@@ -152,7 +152,7 @@ async def test_policies_that_no_request_could_satisfy_are_refused(client: Client
             "default_answer",
         ),
     ):
-        body = {"name": f"t {new_id()}", "prompt_template": "x", "human_input_policy": policy}
+        body = {**TASK, "name": f"t {new_id()}", "human_input_policy": policy}
         refused = await client.post("/api/v1/tasks", json=body)
         assert refused.status_code == 422, policy
         assert refused.json()["errors"][0]["loc"] == ["body", "human_input_policy", field]
