@@ -10,6 +10,8 @@ from services import maintenance, notifications, storage, stored_files
 from services.executions import relaying, reminding
 from services.executions.reconciling import ExecutionReconciler
 from services.external_work import expiry
+from services.external_work.priorities import BATCH as ORDERED_AT_ONCE
+from services.external_work.priorities import recalculate_changed as order_work
 from services.memory import entries as memory
 from services.model_catalog import READ_EVERY_SECONDS, ListModels
 from services.scheduling import synchronisation
@@ -38,6 +40,8 @@ def periodic_tasks(
         *_input_request_tasks(services),
         # Work whose lease ran out returns to the queue at most this long after it.
         PeriodicTask("expired_leases", 1, end_leases, batch=expiry.BATCH),
+        # A priority is at most this old. Without changes it reads two empty indexes.
+        PeriodicTask("priorities", 1, partial(order_work, database), batch=ORDERED_AT_ONCE),
         PeriodicTask("schedule_sync", 5, apply_schedules),
         # A change made in Temporal lasts less than a minute. 1,000 schedules take 0.2 s.
         PeriodicTask("schedule_reconciler", 30, compare_schedules),

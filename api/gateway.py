@@ -10,6 +10,8 @@ from api.auth.browser_sessions import SessionBox
 from api.auth.rate_limits import AtOnce, Rates, Refusals
 from api.http.large_bodies import LargeBodies
 from api.live_updates import LiveUpdates
+from api.queue.gauges import QueueGauges
+from api.queue.waiting import QueueWaits
 from persistence.db.database import Database
 from persistence.db.write_check import WriteCheck
 from persistence.executions.cached_reads import CachedReads
@@ -41,6 +43,8 @@ class Gateway:
     """Limits test notifications per user: they reach any address through the operator's server."""
     write_check: WriteCheck
     watcher: LiveUpdates
+    queue_waits: QueueWaits
+    queue_gauges: QueueGauges
     outbound: Outbound
     """Connects to addresses from users."""
     mcp_health: HealthChecker

@@ -38,6 +38,8 @@ from api.memory import routes as memory
 from api.notifications import routes as notifications
 from api.plans import routes as plans
 from api.queue import routes as queue
+from api.queue.gauges import QueueGauges
+from api.queue.waiting import QueueWaits
 from api.reports import routes as reports
 from api.schedules import routes as schedules
 from api.secrets import routes as secrets
@@ -206,10 +208,12 @@ async def composed(settings: Settings, database_url: str, tokens: Tokens) -> Asy
         notification_tests=Rates.maybe(settings.notification_test_limit),
         write_check=WriteCheck(database.engine),
         watcher=watcher,
+        queue_waits=QueueWaits(database),
+        queue_gauges=QueueGauges(database),
         outbound=outbound,
         mcp_health=mcp_health,
     )
-    async with services.models.kept_current(), watcher.running():
+    async with services.models.kept_current(), watcher.running(), gateway.queue_waits.running():
         yield gateway
     await schemas.close()
     await tokens.close()

@@ -17,6 +17,7 @@ from bench.cases import (
     memory,
     network,
     plans,
+    queue,
     reports,
     schedules,
     startup,
@@ -43,6 +44,7 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "memory": memory.measure,
     "network": network.measure,
     "plans": plans.measure,
+    "queue": queue.measure,
     "reports": reports.measure,
     "schedules": schedules.measure,
 }

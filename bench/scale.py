@@ -22,6 +22,8 @@ class Scale:
     waiting: int
     crashed: int
     hostile_seconds: float
+    queued: int
+    claimable: int
     all_peers: bool
 
 
@@ -36,6 +38,8 @@ FULL = Scale(
     waiting=1000,
     crashed=50,
     hostile_seconds=30,
+    queued=10_000,
+    claimable=1_000_000,
     all_peers=True,
 )
 QUICK = Scale(
@@ -49,6 +53,8 @@ QUICK = Scale(
     waiting=200,
     crashed=50,
     hostile_seconds=10,
+    queued=1_000,
+    claimable=200_000,
     all_peers=False,
 )
 

@@ -4,8 +4,8 @@
 decision. A test checks that both tables contain every subclass.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -64,6 +64,14 @@ class InvalidInputError(PerdureError):
         """`problems` lists the invalid fields and how to fix them."""
         super().__init__(detail)
         self.problems = tuple(problems)
+
+    def rename_fields(self, names: Mapping[str, str]) -> "InvalidInputError":
+        """The same error for a caller that has other names for these fields."""
+        renamed = [
+            replace(problem, loc=tuple(names.get(str(part), part) for part in problem.loc))
+            for problem in self.problems
+        ]
+        return InvalidInputError(self.detail, renamed)
 
 
 class IdempotencyKeyReusedError(InvalidInputError):

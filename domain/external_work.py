@@ -1,8 +1,10 @@
 """External executions: work that a person or another system claims with a lease and ends."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from domain.agents import Agent
@@ -59,6 +61,7 @@ class WorkContext:
     parent_title: str | None = None
     previous_summary: str | None = None
     """What an earlier worker has reported, if the work was claimed before."""
+    input_data: Mapping[str, Any] | None = None
     prerequisites: Sequence[PrerequisiteResult] = ()
     artifacts: Sequence[ArtifactReference] = field(default=())
 
@@ -90,6 +93,7 @@ class WorkContext:
             ("Expertise", self._expertise()),
             ("Approach", self._approach()),
             ("Task", self._task()),
+            ("Input", self._input()),
             ("Results of prerequisites", self._results()),
             ("Existing artifacts", _list_artifacts(self.artifacts)),
             ("Instructions", _number(self.instructions())),
@@ -117,6 +121,12 @@ class WorkContext:
         if self.previous_summary is not None:
             lines.append(f"An earlier worker reported: {self.previous_summary}")
         return "\n\n".join(lines)
+
+    def _input(self) -> str:
+        if self.input_data is None:
+            return ""
+        text = json.dumps(self.input_data, ensure_ascii=False, indent=2)
+        return f"```json\n{text}\n```"
 
     def _results(self) -> str:
         return "\n\n".join(_describe_result(result) for result in self.prerequisites)

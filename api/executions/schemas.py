@@ -113,6 +113,16 @@ class ExecutionRead(Read):
     ]
     budget_usd: UsdOut | None
     priority: int
+    calculated_priority: Annotated[
+        float | None,
+        Field(description="0 to 100, the order of external work; null for other executions."),
+    ]
+    dependency_depth: Annotated[
+        int, Field(description="The length of the longest chain of prerequisites below it.")
+    ]
+    source: str | None
+    estimated_duration_seconds: float | None
+    input_data: dict[str, Any] | None
     workflow_id: str
     run_id: str | None
     deadline_at: datetime | None

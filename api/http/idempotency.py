@@ -27,6 +27,9 @@ DELIVERY_HEADERS = ("webhook-id", "svix-id", "x-github-delivery")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REPEATED_HEADERS = ("location", "etag", "retry-after")
 
+NOTHING_DONE = 204
+"""A POST that found nothing to do: the same request may find something later."""
+
 T = TypeVar("T")
 
 Service = Callable[[UnitOfWork], Awaitable[T]]
@@ -62,7 +65,8 @@ async def run_service(
             response = await render(call, work.session, await service(work))
         else:
             response = await _run_or_refuse(call, work, service, render)
-        await store(work.session, key, response.status_code, _stored(response))
+        if response.status_code != NOTHING_DONE:
+            await store(work.session, key, response.status_code, _stored(response))
         return response
 
 

@@ -9,6 +9,8 @@ from api.mcp.tools import (
     orchestrator,
     orchestrator_reads,
     orchestrator_work,
+    queue,
+    queue_reads,
     task_definitions,
 )
 
@@ -32,6 +34,12 @@ CATALOGUE = Catalogue(
         orchestrator_reads.QUERY_TASKS,
         orchestrator_reads.GET_STATUS,
         orchestrator_reads.SYNTHESIZE_RESULTS,
+        queue.ENQUEUE,
+        queue.GET,
+        queue.LIST,
+        queue.CANCEL,
+        queue_reads.STATUS,
+        queue_reads.EXECUTION_PLAN,
         memory.ADD,
         memory.GET,
         memory.SEARCH,

@@ -5,32 +5,52 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.executions.schemas import ExecutionRead, render_page
+from api.executions.waiting import Wait
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing, ListQuery, split_values
 from api.http.request_context import Called
+from api.queue.claiming import repeat_claim
 from api.queue.schemas import (
     ClaimRead,
+    ExecutionPlanRead,
     HeartbeatRead,
+    QueueStatusRead,
     WorkReportRead,
     respond_alive,
     respond_claimed,
+    respond_plan,
     respond_reported,
     respond_returned,
+    respond_status,
 )
 from services.definitions.inputs import Slug
-from services.external_work import claims, reports
+from services.external_work import claims, overview, reports, terms
 from services.external_work.inputs import (
     ClaimBody,
     CompleteBody,
     FailBody,
     HeartbeatBody,
     ReleaseBody,
+    TermsBody,
 )
+from services.external_work.overview import MOST_PLANNED
 
 router = APIRouter(tags=["queue"])
+
+
+class QueuePlanQuery(BaseModel):
+    """The executions to order: their ids, separated by commas or repeated."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    execution_ids: Annotated[
+        tuple[UUID, ...], BeforeValidator(split_values), Field(max_length=MOST_PLANNED)
+    ] = ()
+
 
 CLAIMED: dict[int | str, dict[str, Any]] = {
     200: {"model": ClaimRead},
@@ -40,14 +60,18 @@ CLAIMED: dict[int | str, dict[str, Any]] = {
 
 @router.post("/queue/claim", responses=CLAIMED)
 async def claim_work(
-    call: Called, body: Annotated[ClaimBody, Depends(JsonBody(ClaimBody, optional=True))]
+    call: Called,
+    body: Annotated[ClaimBody, Depends(JsonBody(ClaimBody, optional=True))],
+    wait: Wait = 0,
 ) -> Response:
     """Claim your next external execution, the one with the highest priority, with a lease.
 
-    With `agent_id`, only the work of this agent; with `execution_id`, this execution. Send
-    heartbeats before the lease ends: then the work returns to the queue.
+    With `agent_id`, only the work of this agent; with `capabilities`, only work whose agent needs
+    no others; with `execution_id`, this execution. If there is no work, the response is 204, after
+    at most `wait` seconds. Send heartbeats, or the work returns to the queue.
     """
-    return await run_service(call, partial(claims.claim, body=body), respond_claimed)
+    run = partial(run_service, call, partial(claims.claim, body=body), respond_claimed)
+    return await repeat_claim(call, run, body, wait)
 
 
 @router.post("/queue/{execution_id}/heartbeat", responses={200: {"model": HeartbeatRead}})
@@ -94,6 +118,35 @@ async def release_work(
 ) -> Response:
     """Return claimed work to the queue, for example because the worker shuts down."""
     service = partial(claims.release, execution_id=execution_id, body=body)
+    return await run_service(call, service, respond_returned)
+
+
+@router.get("/queue/status", responses={200: {"model": QueueStatusRead}})
+async def get_queue_status(call: Called) -> Response:
+    """Count your external work by state and agent, and report the age of the oldest pending."""
+    async with call.gateway.database.reading() as session:
+        return respond_status(await overview.read_status(session, call.caller))
+
+
+@router.get("/queue/plan", responses={200: {"model": ExecutionPlanRead}})
+async def get_queue_plan(call: Called, query: Annotated[QueuePlanQuery, Query()]) -> Response:
+    """Order executions in batches by their prerequisites: one batch can be done at the same time.
+
+    Without `execution_ids`, all your external work that has not ended, at most 1,000 executions.
+    """
+    async with call.gateway.database.reading() as session:
+        plan = await overview.plan_execution(
+            session, call.caller, query.execution_ids, field="execution_ids"
+        )
+        return respond_plan(plan)
+
+
+@router.patch("/queue/{execution_id}", responses={200: {"model": ExecutionRead}})
+async def change_work(
+    call: Called, execution_id: UUID, body: Annotated[TermsBody, Depends(JsonBody(TermsBody))]
+) -> Response:
+    """Change the base priority, the deadline or the estimate of external work."""
+    service = partial(terms.change, execution_id=execution_id, body=body)
     return await run_service(call, service, respond_returned)
 
 

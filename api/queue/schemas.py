@@ -21,7 +21,10 @@ from domain.states import ExecutionStatus
 from persistence.tables.executions import ExecutionRow
 from services.external_work.claims import Claim, Heartbeat
 from services.external_work.context import reference
+from services.external_work.overview import ExecutionPlan, QueueStatus
 from services.external_work.reports import Completion
+
+_PLAN_PATH = f"{BASE}/queue/plan"
 
 
 class ArtifactReferenceRead(BaseModel):
@@ -78,6 +81,75 @@ class WorkReportRead(ExecutionRead):
     """An execution after a report, with the artifacts that were stored."""
 
     artifacts: list[ArtifactReferenceRead]
+
+
+class QueueAgentRead(BaseModel):
+    """The work of one agent; `agent_id` is null for work that names none."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    agent_id: str | None
+    counts: dict[ExecutionStatus, int]
+    oldest_pending_at: datetime | None
+    oldest_pending_seconds: float | None
+
+
+class QueueStatusRead(BaseModel):
+    """Your external work by state and agent.
+
+    `average_priority` is that of the pending work; `maximum_depth` is the longest chain of
+    prerequisites.
+    """
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    total: int
+    counts: dict[ExecutionStatus, int]
+    average_priority: float | None
+    maximum_depth: int
+    oldest_pending_at: datetime | None
+    oldest_pending_seconds: float | None
+    newest_at: datetime | None
+    agents: list[QueueAgentRead]
+    links: dict[str, str] = Field(serialization_alias="_links")
+
+
+class PlannedWorkRead(BaseModel):
+    """Work in an execution plan."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: UUID
+    title: str
+    agent_id: str | None
+    status: ExecutionStatus
+    calculated_priority: float | None
+
+
+class ExecutionPlanRead(BaseModel):
+    """Work in batches: what is in one batch can be done at the same time."""
+
+    batches: list[list[PlannedWorkRead]]
+    total_batches: int
+    max_parallelism: int
+    links: dict[str, str] = Field(serialization_alias="_links")
+
+
+def respond_status(status: QueueStatus) -> Response:
+    """Respond with the state of the queue."""
+    shown = {**asdict(status), "links": {"self": f"{BASE}/queue/status", "plan": _PLAN_PATH}}
+    return answer(QueueStatusRead.model_validate(shown), 200)
+
+
+def respond_plan(plan: ExecutionPlan) -> Response:
+    """Respond with the batches."""
+    shown = ExecutionPlanRead(
+        batches=[[PlannedWorkRead.model_validate(row) for row in batch] for batch in plan.batches],
+        total_batches=len(plan.batches),
+        max_parallelism=plan.max_parallelism,
+        links={"self": _PLAN_PATH},
+    )
+    return answer(shown, 200)
 
 
 async def respond_claimed(call: Call, session: AsyncSession, claim: Claim | None) -> Response:

@@ -1,14 +1,132 @@
-"""`perdure queue`: claim work for external workers, keep it, and report the result."""
+"""`perdure queue`: add work for external workers, see its order, claim it, report the result."""
+
+import os
+import shutil
+import socket
+from typing import Annotated
+
+import typer
 
 from cli import show
-from cli.arguments import ExecutionId, Reference
-from cli.resources import NOTHING, CommandGroup, Json, option
+from cli.arguments import (
+    ArgumentError,
+    ExecutionId,
+    Reference,
+    open_client,
+    parse_json,
+    parse_time,
+)
+from cli.resources import NOTHING, CommandGroup, Json, argument, option
 
 WORK = Reference({"execution_id": ExecutionId})
 GROUP = CommandGroup("queue", "Work for people and other systems.", WORK)
 
 TOKEN = option("The token of the lease, from the claim.", kind=str, default=...)
 LEASE_SECONDS = option("How long the lease lasts without a heartbeat.", kind=float | None)
+
+PRIORITY = option("0 to 10, the highest; 5 if it is left out.", kind=int | None)
+DEADLINE = option("A time such as 2026-12-24T09:00:00Z; work near it comes first.", "--deadline")
+ESTIMATE = option("How many seconds the work takes.", "--estimate", kind=float | None)
+
+
+def _make_work(given: Json, _: Json) -> Json:
+    """The body of new work."""
+    if "input_data" in given:
+        given["input_data"] = parse_json(given["input_data"], "--input")
+    return {"executor": "external", **_with_deadline(given)}
+
+
+def _with_deadline(given: Json, _: Json | None = None) -> Json:
+    if "deadline_at" in given:
+        given["deadline_at"] = parse_time(given["deadline_at"])
+    return given
+
+
+def _print_status(status: Json) -> None:
+    counts = ", ".join(f"{count} {state}" for state, count in status["counts"].items())
+    show.out.print_line(("work         ", "dim"), counts or "none")
+    if status["oldest_pending_seconds"] is not None:
+        age = f"{status['oldest_pending_seconds']:.0f} s"
+        show.out.print_line(("oldest       ", "dim"), f"{age}, waiting for a worker")
+        average = f"{status['average_priority']:.1f} on average"
+        show.out.print_line(("priority     ", "dim"), average)
+    rows = [
+        {
+            "agent": agent["agent_id"] or "(none)",
+            "oldest": agent["oldest_pending_seconds"],
+            **{state: agent["counts"].get(state, 0) for state in status["counts"]},
+        }
+        for agent in status["agents"]
+    ]
+    columns = ", ".join(["agent", *status["counts"], "oldest pending (s): oldest?"])
+    show.print_items(rows, columns, nothing="")
+
+
+def _print_plan(plan: Json) -> None:
+    rows = [
+        {**work, "batch": number}
+        for number, batch in enumerate(plan["batches"], 1)
+        for work in batch
+    ]
+    columns = "batch, status, priority: calculated_priority?, agent: agent_id?, title, id"
+    show.print_items(rows, columns, nothing="There is no unfinished work.")
+
+
+GROUP.add_action(
+    "add",
+    "execute_work",
+    "Add work for a worker, and print its id.",
+    "{id}",
+    of=NOTHING,
+    options={
+        "prompt": argument("PROMPT", "What to do."),
+        "title": option("In place of the first line of the prompt."),
+        "agent_id": option("The agent whose work it is.", "--agent"),
+        "summary": option("At most 200 characters, for lists."),
+        "priority": PRIORITY,
+        "deadline_at": DEADLINE,
+        "estimated_duration_seconds": ESTIMATE,
+        "prerequisites": option(
+            "An execution that must be completed first; may be repeated.",
+            "--after",
+            kind=list[str] | None,
+        ),
+        "parent_execution_id": option("The execution that it is a part of.", "--parent"),
+        "input_data": option("A JSON object for the worker.", "--input"),
+    },
+    make_body=_make_work,
+    has_json=True,
+    is_start=True,
+)
+GROUP.add_action(
+    "status",
+    "get_queue_status",
+    "Count your work by state and agent.",
+    _print_status,
+    of=NOTHING,
+    has_json=True,
+)
+GROUP.add_action(
+    "plan",
+    "get_queue_plan",
+    "Show unfinished work in the order in which it can be done.",
+    _print_plan,
+    of=NOTHING,
+    has_json=True,
+)
+GROUP.add_action(
+    "change",
+    "change_work",
+    "Change the priority, deadline or estimate of work.",
+    "{id}: priority {calculated_priority}",
+    options={
+        "priority": PRIORITY,
+        "deadline_at": DEADLINE,
+        "estimated_duration_seconds": ESTIMATE,
+    },
+    make_body=_with_deadline,
+    has_json=True,
+)
 
 
 def _print_claim(claim: Json | None) -> None:
@@ -36,6 +154,11 @@ GROUP.add_action(
     of=NOTHING,
     options={
         "agent_id": option("Only work of this agent.", "--agent"),
+        "capabilities": option(
+            "Only work whose agent needs no others; may be repeated.",
+            "--capability",
+            kind=list[str] | None,
+        ),
         "execution_id": option("Claim this execution.", "--execution"),
         "lease_seconds": LEASE_SECONDS,
         "worker": option("Your name, which others see as claimed_by."),
@@ -86,3 +209,48 @@ GROUP.add_action(
     options={"lease_token": TOKEN, "reason": option("Kept as an event.")},
     has_json=True,
 )
+
+
+@GROUP.app.command("work", context_settings={"ignore_unknown_options": True})
+def work(
+    context: typer.Context,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- COMMAND…", help="Runs for each execution.")
+    ] = None,
+    *,
+    agent: Annotated[str | None, typer.Option(help="Only work of this agent.")] = None,
+    capability: Annotated[
+        list[str] | None,
+        typer.Option(help="Only work whose agent needs no others; may be repeated."),
+    ] = None,
+    lease_seconds: Annotated[
+        float, typer.Option(min=3, help="After how long without the worker others get the work.")
+    ] = 60,
+    worker: Annotated[
+        str | None, typer.Option(help="Your name, which others see as claimed_by.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after one execution, or if there is no work.")
+    ] = False,
+) -> None:
+    """Claim work, run a command for each execution, and report the result, until Ctrl-C.
+
+    The command gets the execution as JSON on its standard input. If it ends with 0, the execution
+    is completed with its output; with 75 it returns to the queue; otherwise it fails with the error
+    output. A cancel, or a lease that was lost, stops the command.
+    """
+    from cli.queue_worker import WorkerOptions, run_worker
+
+    if not command:
+        raise ArgumentError("Give the command after --, as in `perdure queue work -- ./work.sh`.")
+    if shutil.which(command[0]) is None:
+        raise ArgumentError(f"There is no command {command[0]!r}.")
+    options = WorkerOptions(
+        agent_id=agent,
+        capabilities=capability or (),
+        lease_seconds=lease_seconds,
+        name=worker or f"{socket.gethostname()}-{os.getpid()}",
+        is_once=once,
+    )
+    with open_client(context) as client:
+        run_worker(client, options, command)

@@ -52,6 +52,12 @@ async def list_conversational(
     return [*map(agent_of, own), *built_in_agents().values()]
 
 
+async def list_known(session: AsyncSession, user_id: UUID) -> Sequence[Agent]:
+    """Every agent that the user may use: their own, and the built-in ones."""
+    own = await session.scalars(select(AgentRow).where(AgentRow.user_id == user_id))
+    return [*map(agent_of, own), *built_in_agents().values()]
+
+
 async def list_slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence[str]:
     """Every slug that the user may use, for suggestions; at most `limit` of their own."""
     own = await session.scalars(

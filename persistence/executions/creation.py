@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,12 @@ from domain import templates
 from domain.dispatch import INLINE_TITLE, PLAN_TITLE, StartRequest
 from domain.ids import new_id
 from domain.plans import PLAN, STEP_TRIGGER, Executor
+from domain.priority import PriorityFacts, WorkSource, find_source
 from domain.states import ExecutionStatus
 from domain.templates import step_references
 from persistence.db import sql
 from persistence.db.database import to_json
+from persistence.executions.priorities import compute, seconds_until
 from persistence.executions.signals import FIRST_WAKE
 from persistence.ledger import budgets
 from persistence.ledger.audit import Actor
@@ -46,6 +48,16 @@ class Work:
     """Empty: the executor of the agent."""
     is_scheduled: bool = False
     """Its prompt has the variables of a schedule (`services/scheduling/scheduled_runs.py`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueTerms:
+    """What is known only about external work: its summary and input, and what orders it."""
+
+    summary: str | None = None
+    source: WorkSource | None = None
+    estimated_duration_seconds: float | None = None
+    input_data: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +91,7 @@ class Start:
     """The first message of a fork, if it differs from the prompt of the definition."""
     parent: ExecutionRow | None = None
     """The execution that it is a part of."""
+    queue: QueueTerms = field(default_factory=QueueTerms)
     workflow_id: str | None = None
     first_run_id: str | None = None
 
@@ -211,11 +224,33 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
         status_reason=blocked_by,
         budget_usd=start.budget_usd or definition.sdk_options.max_budget_usd,
         priority=start.priority,
+        **(_describe_queued(start) if work.executor == "external" else {}),
         deadline_at=start.deadline_at,
         workflow_id=start.workflow_id or workflow_id(start.id),
         first_run_id=start.first_run_id,
         event_seq=1,
     )
+
+
+def _describe_queued(start: Start) -> dict[str, Any]:
+    """The columns of external work. What follows from prerequisites is stored with these."""
+    queue = start.queue
+    source, now = queue.source or find_source(start.trigger_type), datetime.now(UTC)
+    facts = PriorityFacts(
+        base=start.priority,
+        source=source,
+        left_seconds=seconds_until(start.deadline_at, now),
+        estimated_seconds=queue.estimated_duration_seconds,
+    )
+    calculated_priority, changes_at = compute(facts, now)
+    return {
+        "summary": queue.summary,
+        "source": source,
+        "estimated_duration_seconds": queue.estimated_duration_seconds,
+        "input_data": queue.input_data,
+        "calculated_priority": calculated_priority,
+        "priority_changes_at": changes_at,
+    }
 
 
 def _render_for_worker(start: Start) -> str | None:

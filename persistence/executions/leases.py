@@ -22,6 +22,8 @@ for after in (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED):
 require_transition(ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
 require_transition(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING)
 
+_AVAILABLE = f"{CLAIMABLE} AND cancel_requested_at IS NULL AND pause_requested_at IS NULL"
+
 _RUNNING = "executor = 'external' AND status = 'running'"
 
 _HELD = f"""{_RUNNING} AND lease_token = :lease_token AND lease_expires_at > clock_timestamp()
@@ -49,7 +51,7 @@ RETURNING execution_id
 
 _SQL = sql.load(
     "executions/leases.sql",
-    claimable=CLAIMABLE,
+    available=_AVAILABLE,
     give_lease=_GIVE_LEASE,
     held=_HELD,
     running=_RUNNING,
@@ -76,17 +78,48 @@ class Lease:
         }
 
 
-async def claim_next(
-    session: AsyncSession, user_id: UUID, agent_id: str | None, lease: Lease
-) -> UUID | None:
+async def claim_next(session: AsyncSession, user_id: UUID, lease: Lease) -> UUID | None:
     """Give the user's claimable execution with the highest priority, the oldest of these first."""
     parameters = {**lease.parameters(), "user_id": user_id}
-    if agent_id is None:
-        found = await session.scalar(_SQL["claim_next"], parameters)
-    else:
-        parameters["agent_id"] = agent_id
-        found = await session.scalar(_SQL["claim_next_of_agent"], parameters)
-    return UUID(str(found)) if found else None
+    found: UUID | None = await session.scalar(_SQL["claim_next"], parameters)
+    return found
+
+
+async def claim_next_of(
+    session: AsyncSession, user_id: UUID, agent_ids: Sequence[str | None], lease: Lease
+) -> UUID | None:
+    """As `claim_next`, for the work of these agents; None among them: work that names no agent."""
+    ordered = agent_ids
+    if len(agent_ids) != 1:
+        ordered = await _list_first(session, user_id, agent_ids, limit=1)
+    for agent_id in ordered:
+        parameters = {**lease.parameters(), "user_id": user_id}
+        name = "claim_next_without_agent"
+        if agent_id is not None:
+            parameters["agent_id"], name = agent_id, "claim_next_of_agent"
+        found: UUID | None = await session.scalar(_SQL[name], parameters)
+        if found is not None:
+            return found
+    return None
+
+
+async def count_claimable(
+    session: AsyncSession, user_id: UUID, agent_ids: Sequence[str | None] | None, *, limit: int
+) -> int:
+    """How many executions of these agents (None: of all) can be claimed, up to `limit`."""
+    if agent_ids is not None:
+        return len((await _list_first(session, user_id, agent_ids, limit=limit))[:limit])
+    parameters = {"user_id": user_id, "limit": limit}
+    found: int = await session.scalar(_SQL["count_available"], parameters) or 0
+    return found
+
+
+async def _list_first(
+    session: AsyncSession, user_id: UUID, agent_ids: Sequence[str | None], *, limit: int
+) -> Sequence[str | None]:
+    """The agents of the first claimable executions, at most `limit` of each agent."""
+    parameters = {"user_id": user_id, "agent_ids": list(agent_ids), "limit": limit}
+    return (await session.scalars(_SQL["list_first"], parameters)).all()
 
 
 async def claim(session: AsyncSession, execution_id: UUID, lease: Lease) -> bool:

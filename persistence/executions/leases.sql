@@ -4,10 +4,8 @@
 -- name: claim_next
 -- Gives the first claimable execution of a user to a worker. Rows that other claims lock are skipped.
 WITH picked AS (
-    SELECT id, started_at FROM executions
-    WHERE $claimable AND user_id = :user_id AND cancel_requested_at IS NULL
-        AND pause_requested_at IS NULL
-    ORDER BY priority DESC, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    SELECT id, started_at FROM executions WHERE $available AND user_id = :user_id
+    ORDER BY calculated_priority DESC, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 ),
 $give_lease
 
@@ -15,18 +13,44 @@ $give_lease
 -- The same for the work of one agent.
 WITH picked AS (
     SELECT id, started_at FROM executions
-    WHERE $claimable AND user_id = :user_id AND agent_id = :agent_id
-        AND cancel_requested_at IS NULL AND pause_requested_at IS NULL
-    ORDER BY priority DESC, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    WHERE $available AND user_id = :user_id AND agent_id = :agent_id
+    ORDER BY calculated_priority DESC, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 ),
 $give_lease
+
+-- name: claim_next_without_agent
+-- The same for work that names no agent.
+WITH picked AS (
+    SELECT id, started_at FROM executions
+    WHERE $available AND user_id = :user_id AND agent_id IS NULL
+    ORDER BY calculated_priority DESC, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+),
+$give_lease
+
+-- name: list_first
+-- The first `:limit` claimable executions of each of these agents, the first of all first; null is
+-- the agent of work that names none. The branches are separate so that each uses the index.
+SELECT given.agent_id FROM unnest(CAST(:agent_ids AS text[])) AS given (agent_id),
+    LATERAL (
+        (SELECT calculated_priority, id FROM executions
+        WHERE $available AND user_id = :user_id AND agent_id = given.agent_id
+        ORDER BY calculated_priority DESC, id LIMIT :limit)
+        UNION ALL
+        (SELECT calculated_priority, id FROM executions
+        WHERE $available AND user_id = :user_id AND given.agent_id IS NULL AND agent_id IS NULL
+        ORDER BY calculated_priority DESC, id LIMIT :limit)
+    ) AS first
+ORDER BY first.calculated_priority DESC, first.id
+
+-- name: count_available
+SELECT count(*) FROM (
+    SELECT FROM executions WHERE $available AND user_id = :user_id LIMIT :limit
+) AS found
 
 -- name: claim
 -- Gives one locked execution to a worker, if it is claimable.
 WITH picked AS (
-    SELECT id, started_at FROM executions
-    WHERE id = :execution_id AND $claimable AND cancel_requested_at IS NULL
-        AND pause_requested_at IS NULL
+    SELECT id, started_at FROM executions WHERE id = :execution_id AND $available
 ),
 $give_lease
 

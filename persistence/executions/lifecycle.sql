@@ -71,6 +71,7 @@ WHERE status = 'pending' AND trigger_type <> $step_trigger
 WITH ending AS MATERIALIZED (
     SELECT e.id, given.error_message,
         e.status IN ($active) OR e.status_reason = $worker_blocked AS held_its_session,
+        e.status = 'blocked' AS was_blocked,
         CASE WHEN e.cancel_requested_at IS NULL THEN :status ELSE 'cancelled' END AS status
     FROM (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:error_messages AS text[]))
@@ -101,7 +102,7 @@ ended AS (
             SELECT FROM signals s
             WHERE s.execution_id = e.id AND s.kind = 'message' AND s.consumed_at IS NULL
         ))
-    RETURNING e.*, held_its_session
+    RETURNING e.*, held_its_session, was_blocked
 ),
 cancelled_requests AS (
     UPDATE input_requests r SET status = 'cancelled' FROM ended
@@ -125,6 +126,14 @@ audited AS (
     SELECT uuidv7(), user_id, 'execution.' || status, 'execution', id,
         json_build_object('status', status, 'error_code', error_code)
     FROM ended
+),
+-- Fewer executions wait for those that a blocked one waited for.
+new_marks AS (
+    INSERT INTO outdated_priorities (execution_id)
+    SELECT o.id FROM ended JOIN execution_prerequisites p ON p.execution_id = ended.id
+        JOIN executions o ON o.id = p.prerequisite_id
+    WHERE was_blocked AND o.executor = 'external' AND o.status NOT IN ($terminal)
+        AND o.id <> ALL(:ids)
 ),
 promoted AS (
     UPDATE executions SET status = 'pending', status_reason = NULL, event_seq = event_seq + 1

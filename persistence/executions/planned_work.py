@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Boolean, ColumnElement, exists, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow, PrerequisiteRow
@@ -32,6 +32,8 @@ class WorkFilter:
     agent_ids: Sequence[str] = ()
     complexities: Sequence[str] = ()
     parent_id: UUID | None = None
+    sources: Sequence[str] = ()
+    executors: Sequence[str] = ()
     text: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
@@ -58,12 +60,14 @@ def _conditions(user_id: UUID, narrowed: WorkFilter) -> list[ColumnElement[bool]
         literal_column("executions.executor IN ('external', 'plan')", Boolean),
         ExecutionRow.archived_at.is_(None),
     ]
-    if narrowed.statuses:
-        conditions.append(ExecutionRow.status.in_(narrowed.statuses))
-    if narrowed.agent_ids:
-        conditions.append(ExecutionRow.agent_id.in_(narrowed.agent_ids))
-    if narrowed.complexities:
-        conditions.append(_COMPLEXITY.in_(narrowed.complexities))
+    lists: Sequence[tuple[ColumnElement[Any] | InstrumentedAttribute[Any], Sequence[str]]] = (
+        (ExecutionRow.status, narrowed.statuses),
+        (ExecutionRow.agent_id, narrowed.agent_ids),
+        (ExecutionRow.source, narrowed.sources),
+        (ExecutionRow.executor, narrowed.executors),
+        (_COMPLEXITY, narrowed.complexities),
+    )
+    conditions += [column.in_(values) for column, values in lists if values]
     if narrowed.parent_id is not None:
         conditions.append(ExecutionRow.parent_execution_id == narrowed.parent_id)
     elif not narrowed.include_children:
@@ -130,7 +134,7 @@ async def find_next(
         ExecutionRow.cancel_requested_at.is_(None),
         ExecutionRow.pause_requested_at.is_(None),
     )
-    ordered = query.order_by(ExecutionRow.priority.desc(), ExecutionRow.id).limit(1)
+    ordered = query.order_by(ExecutionRow.calculated_priority.desc(), ExecutionRow.id).limit(1)
     found: ExecutionRow | None = await session.scalar(ordered)
     return found
 

@@ -10,7 +10,7 @@ from domain.errors import DependentsChangedError, ErrorCode
 from domain.states import PREREQUISITES, ExecutionStatus
 from persistence.db import sql
 from persistence.db.paging import Page, Window, newest
-from persistence.executions import lifecycle
+from persistence.executions import lifecycle, priorities
 from persistence.tables.executions import ExecutionRow, PrerequisiteRow
 
 _SQL = sql.load("executions/prerequisites.sql")
@@ -38,14 +38,20 @@ async def store(session: AsyncSession, execution_id: UUID, ids: Sequence[UUID]) 
 
 
 async def store_all(session: AsyncSession, ids: Mapping[UUID, Sequence[UUID]]) -> None:
-    """As `store`, for several new executions."""
+    """As `store`, for several new executions; those that others wait for come first."""
     values = [
         {"execution_id": execution_id, "prerequisite_id": other}
         for execution_id, others in ids.items()
         for other in others
     ]
-    if values:
-        await session.execute(insert(PrerequisiteRow), values)
+    if not values:
+        return
+    await session.execute(insert(PrerequisiteRow), values)
+    await priorities.set_depths(session, ids)
+    await priorities.recalculate(session, list(ids))
+    await priorities.mark_outdated(
+        session, list({other for others in ids.values() for other in others})
+    )
 
 
 async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Page[ExecutionRow]:

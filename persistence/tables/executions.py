@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,6 +17,11 @@ ACTIVE_STATUSES = "('pending', 'running', 'waiting_for_user', 'waiting_for_subta
 CLAIMABLE = "status = 'pending' AND executor = 'external'"
 """The condition of the indexes of work that workers can claim."""
 
+
+PRIORITY_CHANGES = (
+    "priority_changes_at IS NOT NULL AND executor = 'external' AND status IN ('pending', 'blocked')"
+)
+"""The condition of the index of priorities that grow with the time."""
 
 PLANNED_WORK = "executor IN ('external', 'plan') AND archived_at IS NULL"
 """The condition of the indexes of what orchestrators plan and have not deleted."""
@@ -107,7 +112,7 @@ class ExecutionRow(Row):
         Index(
             "ix_executions_claimable",
             "user_id",
-            text("priority DESC"),
+            text("calculated_priority DESC"),
             "id",
             postgresql_where=text(CLAIMABLE),
         ),
@@ -115,9 +120,14 @@ class ExecutionRow(Row):
             "ix_executions_claimable_agent_id",
             "user_id",
             "agent_id",
-            text("priority DESC"),
+            text("calculated_priority DESC"),
             "id",
             postgresql_where=text(CLAIMABLE),
+        ),
+        Index(
+            "ix_executions_priority_changes_at",
+            "priority_changes_at",
+            postgresql_where=text(PRIORITY_CHANGES),
         ),
         # The work of orchestrators, for their queries.
         Index(
@@ -182,6 +192,17 @@ class ExecutionRow(Row):
     report_error: Mapped[str | None]
     budget_usd: Mapped[Decimal | None]
     priority: Mapped[int]
+    source: Mapped[str | None]
+    """Who asked for external work (`domain.priority.WorkSource`)."""
+    estimated_duration_seconds: Mapped[float | None]
+    input_data: Mapped[dict[str, Any] | None]
+    """What the worker of an external execution gets beside its prompt."""
+    dependency_depth: Mapped[int] = mapped_column(server_default="0")
+    """The length of the longest chain of prerequisites below it."""
+    calculated_priority: Mapped[float | None]
+    """The order of external work in the queue (`domain.priority`); empty for other executions."""
+    priority_changes_at: Mapped[datetime | None]
+    """When the calculated priority has grown because the deadline came closer."""
     workflow_id: Mapped[str]
     first_run_id: Mapped[str | None]
     run_id: Mapped[str | None]
@@ -285,3 +306,12 @@ class PrerequisiteRow(Row):
 
     execution_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"), primary_key=True)
     prerequisite_id: Mapped[UUID] = mapped_column(ForeignKey("executions.id"), primary_key=True)
+
+
+class OutdatedPriorityRow(Row):
+    """An execution whose calculated priority must be computed again; rows are only added."""
+
+    __tablename__ = "outdated_priorities"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    execution_id: Mapped[UUID]

@@ -15,6 +15,7 @@ from definitions.tasks import (
     SdkOptions,
     Usd,
 )
+from domain.priority import WorkSource
 from domain.schedules import OverlapPolicy
 from domain.states import ExecutionStatus
 from services.definitions.inputs import AgentId, Name, Path, Prompt, Tags, Tools
@@ -25,11 +26,18 @@ HIGHEST_PRIORITY = 10
 MOST_PREREQUISITES = 100
 """Prerequisites per execution (chosen: they are locked while it is stored)."""
 
+LONGEST_SUMMARY = 200
+"""Characters (contract.md, section 3)."""
+
+LONGEST_ESTIMATE = 10 * 365 * 24 * 3600.0
+"""Seconds: as far as deadlines reach (chosen)."""
+
 LATEST_TURN = 10_000
 """More than the maximum of `max_turns`."""
 
 MOST_AT_ONCE = 1_000
 """Executions that one request can change (chosen: takes some seconds)."""
+Estimate = Annotated[float, Field(gt=0, le=LONGEST_ESTIMATE, allow_inf_nan=False)]
 Decision = Literal["approve", "deny", "edit", "finish", "happened", "not_happened", "skip"]
 """The decisions of all kinds of requests (`domain.answers.DECISIONS`)."""
 
@@ -110,7 +118,26 @@ class ExecuteBody(Body):
     """Your executions that must complete before this one starts."""
 
 
-class WorkBody(ExecuteBody):
+class QueueFields(BaseModel):
+    """Fields that only external work has."""
+
+    summary: Annotated[
+        str | None,
+        Field(max_length=LONGEST_SUMMARY, description="What the work is about, for lists."),
+    ] = None
+    source: Annotated[
+        WorkSource | None,
+        Field(description="Who asks for the work; a person, if it is left out."),
+    ] = None
+    estimated_duration_seconds: Annotated[
+        Estimate | None, Field(description="How long the work takes.")
+    ] = None
+    input_data: Annotated[
+        Variables | None, Field(description="JSON that the worker gets beside the prompt.")
+    ] = None
+
+
+class WorkBody(ExecuteBody, QueueFields):
     """An ad-hoc execution without a task.
 
     `prompt` is sent unchanged; with `variables` it is a template. The default of `allowed_tools` is
@@ -119,6 +146,9 @@ class WorkBody(ExecuteBody):
 
     title: Name | None = None
     prompt: Prompt
+    parent_execution_id: Annotated[
+        UUID | None, Field(description="Your unfinished execution that this is a part of.")
+    ] = None
     agent_id: AgentId | None = None
     executor: Literal["claude", "external"] | None = None
     system_prompt: str | None = None

@@ -9,9 +9,10 @@ from domain.errors import (
     TaskInactiveError,
 )
 from domain.plans import PLAN, STEP_TRIGGER
+from domain.priority import WorkSource
 from domain.states import ExecutionStatus
 from persistence.definitions import tasks
-from persistence.executions.creation import Start
+from persistence.executions.creation import QueueTerms, Start
 from persistence.ledger import budgets
 from persistence.plans import generations
 from persistence.tables.executions import ExecutionRow
@@ -56,6 +57,11 @@ async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> 
         priority=row.priority,
         budget_usd=body.max_budget_usd or await budgets.find_limit(work.session, row),
         retry_of_id=row.id,
+        queue=QueueTerms(
+            source=None if row.source is None else WorkSource(row.source),
+            estimated_duration_seconds=row.estimated_duration_seconds,
+            input_data=row.input_data,
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """Starts executions: every start, on whatever surface, is checked and stored here."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,11 +14,12 @@ from domain.errors import (
     PermissionDeniedError,
     TaskInactiveError,
 )
+from domain.limits import MAX_DEPTH
 from domain.states import PREREQUISITES, ExecutionStatus
 from domain.templates import LONGEST_RENDERED, rendered_length
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import creation, prerequisites, queries
-from persistence.executions.creation import SESSION_BUSY, Start, Work
+from persistence.executions.creation import SESSION_BUSY, QueueTerms, Start, Work
 from persistence.identity import users
 from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow
@@ -31,7 +32,7 @@ from services.definitions.warnings import (
     network_warnings,
     placeholder_warnings,
 )
-from services.executions.access import own_task, readable_task
+from services.executions.access import own_execution, own_task, readable_task, require_active
 from services.executions.inputs import ExecuteBody, WorkBody
 from services.scheduling.variables import format_time, with_schedule_variables, work_of
 from services.unit_of_work import UnitOfWork
@@ -61,16 +62,54 @@ async def start_stored_task(work: UnitOfWork, task: StoredTask, body: ExecuteBod
     return await start_execution(work, start, strict_variables=body.strict_variables)
 
 
-async def start_inline_work(work: UnitOfWork, body: WorkBody) -> ExecutionRow:
-    """Start an execution of the definition in the request."""
+async def start_inline_work(
+    work: UnitOfWork, body: WorkBody, *, fails_unmeetable: bool = False
+) -> ExecutionRow:
+    """Start an execution of the definition in the request; see `start_execution`."""
+    if body.session_id is not None and body.parent_execution_id is not None:
+        await sessions.lock(work.session, body.session_id)  # before its parent (`db/locks.py`)
     start = start_of_body(
         work,
         await inline_work.define_work(work, body),
         body,
         variables=inline_work.choose_variables(body),
         action="execution.create",
+        parent=await find_parent(work, body.parent_execution_id),
+        queue=_terms_of(body),
     )
-    return await start_execution(work, start, strict_variables=body.strict_variables)
+    return await start_execution(
+        work,
+        start,
+        strict_variables=body.strict_variables,
+        fails_unmeetable=fails_unmeetable,
+    )
+
+
+async def find_parent(
+    work: UnitOfWork, execution_id: UUID | None, *, field: str = "parent_execution_id"
+) -> ExecutionRow | None:
+    """Lock the execution of which new work is to be a part, which `field` of the body names.
+
+    Raises:
+        ExecutionTerminalError: it has ended.
+    """
+    if execution_id is None:
+        return None
+    parent = await own_execution(work.session, work.caller, execution_id, lock=True)
+    require_active(parent)
+    if parent.depth >= MAX_DEPTH:
+        hint = f"Work may be nested {MAX_DEPTH} levels deep; this would be deeper."
+        raise refuse_field("The parent does not fit; see errors.", field, hint)
+    return parent
+
+
+def _terms_of(body: WorkBody) -> QueueTerms:
+    return QueueTerms(
+        summary=body.summary,
+        source=body.source,
+        estimated_duration_seconds=body.estimated_duration_seconds,
+        input_data=body.input_data,
+    )
 
 
 async def trigger_schedule(work: UnitOfWork, task_id: UUID) -> ExecutionRow:
@@ -99,8 +138,12 @@ async def start_execution(
     *,
     strict_variables: bool = False,
     scheduled_at: datetime | None = None,
+    fails_unmeetable: bool = False,
 ) -> ExecutionRow:
     """Check and store an execution. Its workflow starts after the commit, unless it is blocked.
+
+    A prerequisite that has failed or was cancelled refuses the start; with `fails_unmeetable` the
+    execution is stored and fails at once, as if the prerequisite had ended a moment later.
 
     `scheduled_at` is the time of a scheduled run; without it, a scheduled task runs as of now.
     """
@@ -108,15 +151,18 @@ async def start_execution(
     agent = await check_start(work, start, strict_variables=strict_variables)
     start = _with_executor(start, agent)
     is_session_busy = await _lock_session(work, start)
-    has_unmet_prerequisites = await _check_prerequisites(work, start)
+    statuses = await _check_prerequisites(work, start, fails_unmeetable=fails_unmeetable)
+    is_unmet = any(status is not ExecutionStatus.COMPLETED for status in statuses.values())
     await work.services.quotas.check(work.session, start.user_id)
     await work.services.storage.check(work.session, start.user_id)
-    blocked_by = (
-        PREREQUISITES if has_unmet_prerequisites else SESSION_BUSY if is_session_busy else None
-    )
+    blocked_by = PREREQUISITES if is_unmet else SESSION_BUSY if is_session_busy else None
     start = replace(start, warnings=_find_warnings(work, start, agent))
     row = await creation.store(work.session, start, blocked_by=blocked_by)
-    await prerequisites.store(work.session, row.id, start.prerequisites)
+    if start.prerequisites:
+        await prerequisites.store(work.session, row.id, start.prerequisites)
+        unmeetable = {key: status for key, status in statuses.items() if status in UNMEETABLE}
+        await prerequisites.fail(work.session, unmeetable)
+        await work.session.refresh(row)
     if blocked_by is None and start.workflow_id is None:
         work.start_workflow(row)
     return row
@@ -128,7 +174,15 @@ def _with_executor(start: Start, agent: Agent | None) -> Start:
     if executor == "external" and start.work.definition.generate_report:
         hint = "Reports are made from Claude's transcript; an external execution has none."
         raise refuse_field("The execution can't be started; see errors.", "generate_report", hint)
+    if executor != "external" and (given := _list_queue_fields(start)):
+        hint = 'Only external work has this; send executor "external", or leave it out.'
+        raise refuse_field("The execution can't be started; see errors.", given[0], hint)
     return replace(start, work=replace(start.work, executor=executor))
+
+
+def _list_queue_fields(start: Start) -> list[str]:
+    """The fields of external work that a request for other work has."""
+    return [name for name, value in asdict(start.queue).items() if value is not None]
 
 
 def _find_warnings(work: UnitOfWork, start: Start, agent: Agent | None) -> Sequence[str]:
@@ -167,13 +221,19 @@ async def check_start(
     model = task_rules.choose_model(definition, agent, work.services.settings.default_model)
     if start.budget_usd is not None and not pricing.is_priced(model):
         problems.append(task_rules.unpriced_problem(("body", "max_budget_usd"), model))
-    now = datetime.now(UTC)
-    if start.deadline_at is not None and not now < start.deadline_at < now + LATEST_DEADLINE:
-        hint = "The deadline must be in the future, and within ten years."
-        problems.append(FieldProblem(("body", "deadline_at"), hint))
+    problems += list_deadline_problems(start.deadline_at)
     if problems:
         raise InvalidInputError("The execution can't be started; see errors.", problems)
     return agent
+
+
+def list_deadline_problems(deadline_at: datetime | None) -> list[FieldProblem]:
+    """What is wrong with the deadline of a request."""
+    now = datetime.now(UTC)
+    if deadline_at is None or now < deadline_at < now + LATEST_DEADLINE:
+        return []
+    hint = "The deadline must be in the future, and within ten years."
+    return [FieldProblem(("body", "deadline_at"), hint)]
 
 
 async def _require_admin(work: UnitOfWork, start: Start) -> None:
@@ -231,24 +291,27 @@ async def _lock_session(work: UnitOfWork, start: Start) -> bool:
     return await queries.is_session_busy(work.session, start.session_id)
 
 
-async def _check_prerequisites(work: UnitOfWork, start: Start) -> bool:
-    """Return whether a prerequisite is not completed yet."""
+async def _check_prerequisites(
+    work: UnitOfWork, start: Start, *, fails_unmeetable: bool
+) -> Mapping[UUID, ExecutionStatus]:
+    """Lock the prerequisites, and return their statuses."""
     if not start.prerequisites:
-        return False
+        return {}
     statuses = await prerequisites.lock_statuses(work.session, start.user_id, start.prerequisites)
-    if problems := list(_prerequisite_problems(start, statuses)):
+    problems = list(_prerequisite_problems(start, statuses, fails_unmeetable=fails_unmeetable))
+    if problems:
         raise InvalidInputError("The execution can't be started; see errors.", problems)
-    return any(status is not ExecutionStatus.COMPLETED for status in statuses.values())
+    return statuses
 
 
 def _prerequisite_problems(
-    start: Start, statuses: Mapping[UUID, ExecutionStatus]
+    start: Start, statuses: Mapping[UUID, ExecutionStatus], *, fails_unmeetable: bool
 ) -> Iterator[FieldProblem]:
     for position, execution_id in enumerate(start.prerequisites):
         loc = ("body", "prerequisites", position)
         status = statuses.get(execution_id)
         if status is None:
             yield FieldProblem(loc, f"You have no execution {execution_id}.", "unknown")
-        elif status in UNMEETABLE:
+        elif status in UNMEETABLE and not fails_unmeetable:
             message = f"Execution {execution_id} is {status} and can't complete anymore."
             yield FieldProblem(loc, message)

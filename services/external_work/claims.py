@@ -1,5 +1,6 @@
 """Claims, heartbeats and releases of external executions by their workers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -59,12 +60,33 @@ async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
     if body.execution_id is not None:
         row = await own_execution(work.session, work.caller, body.execution_id, lock=True)
         return await _claim_one(work, row, body, lease)
-    if body.agent_id is not None:
-        await require_agent(work.session, work.caller, body.agent_id)
-    found = await leases.claim_next(work.session, work.caller.user_id, body.agent_id, lease)
+    slugs = await list_agents(work.session, work.caller, body)
+    user_id = work.caller.user_id
+    if slugs is None:
+        found = await leases.claim_next(work.session, user_id, lease)
+    else:
+        found = await leases.claim_next_of(work.session, user_id, slugs, lease)
     if found is None:
         return None
     return await _describe_claim(work, await work.session.get_one(ExecutionRow, found))
+
+
+async def list_agents(
+    session: AsyncSession, caller: Caller, body: ClaimBody
+) -> Sequence[str | None] | None:
+    """The agents whose work a worker takes; None: of all. None among them: work without an agent.
+
+    A worker with `capabilities` takes the work of agents that have no others.
+
+    Raises:
+        NotFoundError: the claim names an agent that does not exist.
+    """
+    agent = None if body.agent_id is None else await require_agent(session, caller, body.agent_id)
+    if body.capabilities is None:
+        return None if agent is None else [agent.slug]
+    known = [agent] if agent else await agents.list_known(session, caller.user_id)
+    able = [one.slug for one in known if set(one.capabilities) <= set(body.capabilities)]
+    return able if agent else [None, *able]
 
 
 async def claim_again(work: UnitOfWork, execution_id: UUID, body: ClaimBody) -> Claim:

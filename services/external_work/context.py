@@ -36,7 +36,9 @@ async def describe_work(session: AsyncSession, row: ExecutionRow) -> WorkContext
         agent=agent,
         system_prompt=definition.system_prompt,
         parent_title=parent.title if parent else None,
-        previous_summary=row.summary,
+        # Without a report, it is the summary of the work itself.
+        previous_summary=None if row.result_data is None else row.summary,
+        input_data=row.input_data,
         prerequisites=[_describe(other, files[other.id]) for other in required],
         artifacts=files[row.id],
     )

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from domain.external_work import NextAction
 from services.definitions.inputs import AgentId
-from services.field_types import Body, Text
+from services.executions.inputs import HIGHEST_PRIORITY, LONGEST_SUMMARY, Estimate
+from services.field_types import Body, Moment, Text
 
 SHORTEST_LEASE, LONGEST_LEASE = 1, 7 * 24 * 3600
 """Seconds: a worker that hangs must not keep work for more than a week (chosen)."""
@@ -15,12 +16,14 @@ SHORTEST_LEASE, LONGEST_LEASE = 1, 7 * 24 * 3600
 DEFAULT_LEASE = 60
 """Seconds: a worker sends heartbeats, and work that is lost is soon done by another (chosen)."""
 
-LONGEST_SUMMARY = 200
-"""Characters (contract.md, section 3)."""
-
 MOST_FILE_PATHS = 1_000
 """Paths of one report (chosen)."""
 
+MOST_CAPABILITIES = 100
+"""Of one claim (chosen)."""
+
+Capability = Annotated[str, Field(min_length=1, max_length=200)]
+Capabilities = Annotated[tuple[Capability, ...], Field(max_length=MOST_CAPABILITIES)]
 LeaseSeconds = Annotated[float, Field(ge=SHORTEST_LEASE, le=LONGEST_LEASE, allow_inf_nan=False)]
 WorkerName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 Summary = Annotated[str, Field(max_length=LONGEST_SUMMARY)]
@@ -31,10 +34,12 @@ FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
 class ClaimBody(Body):
     """The work to claim: an execution, or the next one of an agent, or the next one of all.
 
+    With `capabilities`, only work whose agent needs no other ones, and work without an agent.
     `worker` is shown to users as `claimed_by`; the default is the name of the user.
     """
 
     agent_id: AgentId | None = None
+    capabilities: Capabilities | None = None
     execution_id: UUID | None = None
     lease_seconds: LeaseSeconds = DEFAULT_LEASE
     worker: WorkerName | None = None
@@ -76,3 +81,11 @@ class ReleaseBody(Body):
 
     lease_token: UUID
     reason: Text | None = None
+
+
+class TermsBody(Body):
+    """What orders the work. Omitted fields do not change; null removes a deadline or estimate."""
+
+    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = 5
+    deadline_at: Moment | None = None
+    estimated_duration_seconds: Estimate | None = None

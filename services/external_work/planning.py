@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -12,7 +12,6 @@ from pydantic import Field
 from domain.agents import SPECIALISTS
 from domain.errors import ConflictError, FieldProblem, InvalidInputError
 from domain.graphs import order_in_batches
-from domain.limits import MAX_DEPTH
 from domain.plans import KEY, LONGEST_KEY
 from domain.states import ExecutionStatus
 from persistence.executions import planned_work
@@ -122,7 +121,7 @@ async def plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
     """Store an external execution; with parts, start a plan of which they are the steps."""
     if body.subtasks:
         return await _start_plan(work, body)
-    parent = None if body.parent_task_id is None else await _find_parent(work, body.parent_task_id)
+    parent = await starting.find_parent(work, body.parent_task_id, field="parent_task_id")
     return StoredPlan(await _start(work, body, body.dependencies, parent))
 
 
@@ -147,7 +146,7 @@ async def _start_plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
     try:
         draft = await plans.create_plan(work, given)
     except InvalidInputError as error:
-        raise InvalidInputError(str(error), [_rename(p) for p in error.problems]) from error
+        raise error.rename_fields(_STEP_FIELDS) from error
     started = await plan_starts.start_plan(work, draft.id)
     ids = {step.key: step.execution_id for step in started.steps}
     row = await _describe(work, started.row.execution_id, body)
@@ -172,10 +171,8 @@ def _make_step(key: str, part: PlannedSubtask, depends_on: Sequence[str]) -> Pla
     )
 
 
-def _rename(problem: FieldProblem) -> FieldProblem:
-    """A problem of a step as one of the subtask in the request."""
-    names = {"steps": "subtasks", "prompt": "description", "agent_id": "specialist_type"}
-    return replace(problem, loc=tuple(names.get(str(part), part) for part in problem.loc))
+_STEP_FIELDS = {"steps": "subtasks", "prompt": "description", "agent_id": "specialist_type"}
+"""Fields of a plan by their names in the request."""
 
 
 async def _describe(
@@ -210,15 +207,6 @@ def _resolve(name: str, keys: Mapping[str, PlannedSubtask], of: str) -> str:
     raise InvalidInputError(
         "The plan is invalid; see errors.", [FieldProblem(("body", "subtasks"), hint, "unknown")]
     )
-
-
-async def _find_parent(work: UnitOfWork, execution_id: UUID) -> ExecutionRow:
-    parent = await own_execution(work.session, work.caller, execution_id, lock=True)
-    require_active(parent)
-    if parent.depth >= MAX_DEPTH:
-        hint = f"Work may be nested {MAX_DEPTH} levels deep; this would be deeper."
-        raise refuse_field("The parent does not fit; see errors.", "parent_task_id", hint)
-    return parent
 
 
 async def _start(

@@ -48,6 +48,7 @@ READ_BY_THE_OWNER = {
 REFERENCES = {
     "session_id": ("sessions", "session_id"),
     "parent_task_id": ("task-executions", "execution_id"),
+    "parent_execution_id": ("task-executions", "execution_id"),
     "execution_id": ("task-executions", "execution_id"),
     "prerequisites": ("task-executions", "execution_id"),
     "ids": ("task-executions", "execution_id"),

@@ -22,8 +22,10 @@ WRITES_EXECUTIONS = {
     "persistence/executions/step_log",
     "persistence/executions/admission",
     "persistence/executions/leases",
+    "persistence/executions/priorities",
 }
-"""Start and end, each step of the loop, the admission of an attempt, and the leases of workers."""
+"""Start and end, each step of the loop, the admission of an attempt, the leases of workers, and
+their order."""
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -100,7 +102,7 @@ def test_a_class_name_is_used_once() -> None:
     assert not [name for name, count in names.items() if count > 1]
 
 
-def test_the_state_of_executions_is_written_in_four_modules() -> None:
+def test_executions_are_written_in_five_modules() -> None:
     writes = re.compile(
         r"UPDATE executions\b|update\(ExecutionRow\)|\brow\.status = (?!\"answered\")"
     )

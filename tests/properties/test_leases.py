@@ -1,11 +1,11 @@
-"""Claims, heartbeats, reports, releases, cancels and leases that run out, in any order.
+"""20 workers: claims, reports, releases, leases that run out and killed workers, in any order.
 
-No two workers have the same work, only the lease that counts may report, and an execution that
-has ended stays as it is.
+No two workers have the same work, the first in the order gets claimed, only the lease that counts
+may report, an execution that has ended stays as it is, and what waits for it follows.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID, uuid4
@@ -27,6 +27,7 @@ from domain.errors import LeaseLostError
 from domain.external_work import MOST_LOST_ATTEMPTS, NextAction
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
+from persistence.db.outages import is_outage
 from persistence.executions import leases, queries
 from persistence.executions.leases import Lease
 from persistence.identity import users
@@ -36,19 +37,23 @@ from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.settings import Settings
 from runtime.temporal import connect
 from services.caller import Caller
+from services.executions import starting
+from services.executions.inputs import WorkBody
 from services.external_work import claims, expiry, reports
 from services.external_work.inputs import CompleteBody, FailBody, HeartbeatBody, ReleaseBody
 from services.field_types import Body
 from services.unit_of_work import UnitOfWork
-from tests.engine.storing import store
 
 T = TypeVar("T")
-WORKERS = ("ada", "bob", "eve")
+WORKERS = tuple(f"worker {number}" for number in range(20))
+NEEDS: Sequence[Sequence[int]] = ((), (), (), (0,), (1, 3), ())
+"""For each execution, the ones that it waits for."""
+WHICH = st.integers(0, len(NEEDS) - 1)
 ENDED = {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
 
 
 class LeaseStates(RuleBasedStateMachine):
-    """Two external executions in a real database, and three workers."""
+    """External executions in a real database, some of which wait for others, and 20 workers."""
 
     database_url: ClassVar[str]
     temporal_address: ClassVar[str]
@@ -56,7 +61,7 @@ class LeaseStates(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        self.database = Database.connect(self.database_url, pool_size=2)
+        self.database = Database.connect(self.database_url, pool_size=len(WORKERS))
         self.directory = TemporaryDirectory()
         self.held: dict[UUID, UUID] = {}
         """The lease of each execution that counts."""
@@ -64,6 +69,9 @@ class LeaseStates(RuleBasedStateMachine):
         """Leases that have ended."""
         self.lost: dict[UUID, int] = {}
         self.status: dict[UUID, ExecutionStatus] = {}
+        self.ids: list[UUID] = []
+        self.waiting: dict[UUID, set[UUID]] = {}
+        """What an execution still waits for."""
 
     def do(self, awaitable: Awaitable[T]) -> T:
         async def done() -> T:
@@ -100,13 +108,21 @@ class LeaseStates(RuleBasedStateMachine):
         async with self.database.transaction() as session:
             user = await users.find_or_create(session, f"user-{uuid4()}", "user")
             self.caller = Caller(user_id=user.id, subject="user", actor=Actor(user.id))
-        for _ in range(2):
-            row = await store(self.database, self.caller.user_id, [{"text": "x"}])
+        for number, needs in enumerate(NEEDS):
+            body = WorkBody(
+                prompt="x",
+                executor="external",
+                priority=2 * number,
+                prerequisites=[self.ids[other] for other in needs],
+            )
             async with self.database.transaction() as session:
-                external = "UPDATE executions SET executor = 'external' WHERE id = :id"
-                await session.execute(text(external), {"id": row.id})
-            self.status[row.id] = ExecutionStatus.PENDING
+                work = UnitOfWork(session, self.caller, self.services)
+                row = await starting.start_inline_work(work, body)
+            self.ids.append(row.id)
+            self.status[row.id] = ExecutionStatus(row.status)
             self.lost[row.id] = 0
+            if needs:
+                self.waiting[row.id] = {self.ids[other] for other in needs}
 
     async def _work(self, change: str, execution_id: UUID, **fields: object) -> None:
         """Call a service in a transaction of its own."""
@@ -127,33 +143,74 @@ class LeaseStates(RuleBasedStateMachine):
                 module = reports if change == "fail" else claims
                 await getattr(module, change)(work, execution_id, body)
 
-    @rule(worker=st.sampled_from(WORKERS))
-    def claim(self, worker: str) -> None:
-        async def claimed() -> UUID | None:
-            lease = Lease(claimed_by=worker, seconds=600)
-            async with self.database.transaction() as session:
-                found = await leases.claim_next(session, self.caller.user_id, None, lease)
-            if found is not None:
-                async with self.database.reading() as session:
-                    row = await queries.lock_existing(session, found)
-                    assert row.lease_token is not None
-                    assert row.claimed_by == worker
-                    self.held[found] = row.lease_token
-            return found
+    @rule(workers=st.sets(st.sampled_from(WORKERS), min_size=1), killed=st.integers(0, 3))
+    def claim(self, workers: set[str], killed: int) -> None:
+        """Workers claim at the same time. Postgres loses the connections of some in between."""
+        names = sorted(workers)
 
-        found = self.do(claimed())
+        async def claimed(name: str, *, is_killed: bool) -> tuple[str, UUID] | None:
+            lease = Lease(claimed_by=name, seconds=600)
+            async with self.database.transaction() as session:
+                found = await leases.claim_next(session, self.caller.user_id, lease)
+                if is_killed:
+                    pid = await session.scalar(text("SELECT pg_backend_pid()"))
+                    async with self.database.transaction() as other:
+                        await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            return None if found is None else (name, found)
+
+        async def claim_all() -> list[tuple[str, UUID]]:
+            results = await asyncio.gather(
+                *(claimed(name, is_killed=n < killed) for n, name in enumerate(names)),
+                return_exceptions=True,
+            )
+            lost = [one for one in results if isinstance(one, BaseException)]
+            assert all(is_outage(one) for one in lost), lost
+            assert len(lost) == min(killed, len(names))
+            return [one for one in results if isinstance(one, tuple)]
+
         pending = [i for i, status in self.status.items() if status is ExecutionStatus.PENDING]
-        assert (found in pending) if pending else found is None
-        if found is not None:
-            self.status[found] = ExecutionStatus.RUNNING
+        found = self.do(claim_all())
+        assert len({execution_id for _, execution_id in found}) == len(found)
+        assert {execution_id for _, execution_id in found} <= set(pending)
+        if not killed:
+            # The first in the order; a killed claim held its row while others looked for one.
+            first = sorted(pending, key=lambda one: -self.ids.index(one))[: len(names)]
+            assert len(found) == len(first)
+            if len(names) == 1:
+                assert [execution_id for _, execution_id in found] == first
+
+        async def read() -> None:
+            async with self.database.reading() as session:
+                for name, execution_id in found:
+                    row = await queries.lock_existing(session, execution_id)
+                    assert row.lease_token is not None
+                    assert row.claimed_by == name
+                    self.held[execution_id] = row.lease_token
+                    self.status[execution_id] = ExecutionStatus.RUNNING
+
+        self.do(read())
 
     def end_lease(self, execution_id: UUID, status: ExecutionStatus) -> None:
         self.old.append((execution_id, self.held.pop(execution_id)))
-        self.status[execution_id] = status
+        self._change(execution_id, status)
 
-    @rule(which=st.integers(0, 1), action=st.sampled_from(NextAction))
+    def _change(self, execution_id: UUID, status: ExecutionStatus) -> None:
+        self.status[execution_id] = status
+        for other, needed in list(self.waiting.items()):
+            if execution_id not in needed:
+                continue
+            if status is ExecutionStatus.COMPLETED:
+                needed.discard(execution_id)
+                if not needed:
+                    del self.waiting[other]
+                    self._change(other, ExecutionStatus.PENDING)
+            elif status in ENDED:
+                del self.waiting[other]
+                self._change(other, ExecutionStatus.FAILED)
+
+    @rule(which=WHICH, action=st.sampled_from(NextAction))
     def report(self, which: int, action: NextAction) -> None:
-        execution_id = sorted(self.status)[which]
+        execution_id = self.ids[which]
         token = self.held.get(execution_id)
         if token is None:
             return
@@ -167,9 +224,9 @@ class LeaseStates(RuleBasedStateMachine):
         if after is not None:
             self.end_lease(execution_id, after)
 
-    @rule(which=st.integers(0, 1), retryable=st.booleans())
+    @rule(which=WHICH, retryable=st.booleans())
     def fail(self, which: int, *, retryable: bool) -> None:
-        execution_id = sorted(self.status)[which]
+        execution_id = self.ids[which]
         token = self.held.get(execution_id)
         if token is None:
             return
@@ -181,17 +238,17 @@ class LeaseStates(RuleBasedStateMachine):
         status = ExecutionStatus.FAILED if is_over else ExecutionStatus.PENDING
         self.end_lease(execution_id, status)
 
-    @rule(which=st.integers(0, 1))
+    @rule(which=WHICH)
     def release(self, which: int) -> None:
-        execution_id = sorted(self.status)[which]
+        execution_id = self.ids[which]
         if token := self.held.get(execution_id):
             self.do(self._work("release", execution_id, lease_token=token))
             self.end_lease(execution_id, ExecutionStatus.PENDING)
 
-    @rule(which=st.integers(0, 1))
+    @rule(which=WHICH)
     def run_out(self, which: int) -> None:
         """A worker was killed, and the sweep returns its work."""
-        execution_id = sorted(self.status)[which]
+        execution_id = self.ids[which]
         if execution_id not in self.held:
             return
 
@@ -207,16 +264,19 @@ class LeaseStates(RuleBasedStateMachine):
         status = ExecutionStatus.FAILED if is_over else ExecutionStatus.PENDING
         self.end_lease(execution_id, status)
 
-    @rule(which=st.integers(0, 1))
+    @rule(which=WHICH)
     def resume(self, which: int) -> None:
-        execution_id = sorted(self.status)[which]
+        execution_id = self.ids[which]
 
         async def resumed() -> bool:
             async with self.database.transaction() as session:
                 row = await queries.lock_existing(session, execution_id)
                 return await leases.unblock(session, row)
 
-        is_blocked = self.status[execution_id] is ExecutionStatus.BLOCKED
+        is_blocked = (
+            self.status[execution_id] is ExecutionStatus.BLOCKED
+            and execution_id not in self.waiting
+        )
         assert self.do(resumed()) == is_blocked
         if is_blocked:
             self.status[execution_id] = ExecutionStatus.PENDING
@@ -256,7 +316,7 @@ def on_servers(url: str, temporal_address: str) -> type[LeaseStates]:
     return type("LeasesOnServers", (LeaseStates,), servers)
 
 
-EXAMPLES = settings(max_examples=5, stateful_step_count=20, deadline=None)
+EXAMPLES = settings(max_examples=3, stateful_step_count=20, deadline=None)
 MANY_EXAMPLES = settings(max_examples=200, stateful_step_count=40, deadline=None)
 
 

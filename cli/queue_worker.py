@@ -1,0 +1,249 @@
+"""The worker of `perdure queue work`: it claims work, runs a command for each, and reports the end.
+
+It uses only the public API, so it is also an example of a worker.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from cli import show
+from cli.client import Client, RefusedError, UnreachableError
+from cli.stack import launch
+from cli.stack.process import tie_to_parent
+
+WAIT_SECONDS = 20.0
+"""Of one claim for work (below the client's timeout of 30 s)."""
+
+RETRY_SECONDS = 2.0
+"""Between attempts while the gateway does not answer (chosen)."""
+
+MOST_HEARTBEAT_SECONDS = 5.0
+"""Between two heartbeats: a cancel stops the command within this time (chosen)."""
+
+GRACE_SECONDS = 10.0
+"""For the command to end after SIGTERM, before SIGKILL (chosen)."""
+
+TEMPORARY_FAILURE = 75
+"""EX_TEMPFAIL of sysexits.h: another attempt may succeed."""
+
+MOST_OUTPUT = 8_000_000
+"""Characters of the output that are reported: below the limit of a request's body (chosen)."""
+
+LONGEST_MESSAGE = 4_000
+"""Characters of the end of the error output that are reported (chosen)."""
+
+LONGEST_SUMMARY = 200
+LEASE_LOST = 409
+
+Json = dict[str, Any]
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGINT: the worker releases its work and ends."""
+
+
+class LeaseEnded(Exception):  # noqa: N818 - a state that ends the work, no fault
+    """The work was cancelled, or another worker may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a worker claims, and how long its lease lasts without a heartbeat."""
+
+    agent_id: str | None
+    capabilities: Sequence[str]
+    lease_seconds: float
+    name: str
+    is_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnd:
+    """How a command ended."""
+
+    code: int
+    output: str
+    errors: str
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Raise `Stopped` in the main thread at SIGTERM or SIGINT, once."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_worker(client: Client, options: WorkerOptions, command: Sequence[str]) -> None:
+    """Work until a signal; with `is_once`, for at most one execution.
+
+    Raises:
+        RefusedError: a claim is refused, for example because the agent does not exist.
+    """
+    with suppress(Stopped), stop_on_signals():
+        while True:
+            claimed = _claim(client, options)
+            if claimed is not None:
+                _work(client, claimed, options.lease_seconds, command)
+            if options.is_once:
+                return
+
+
+def _claim(client: Client, options: WorkerOptions) -> Json | None:
+    """The next work; None after some seconds without any."""
+    body: Json = {"lease_seconds": options.lease_seconds, "worker": options.name}
+    if options.agent_id is not None:
+        body["agent_id"] = options.agent_id
+    if options.capabilities:
+        body["capabilities"] = list(options.capabilities)
+    try:
+        wait = 0 if options.is_once else WAIT_SECONDS
+        # Repeated with the same key, so that an answer that is lost loses no lease.
+        claimed: Json | None = client.start("claim_work", body, wait=wait)
+    except UnreachableError as error:
+        if options.is_once:
+            raise
+        show.err.print(f"{error} Trying again.")
+        time.sleep(RETRY_SECONDS)
+        return None
+    return claimed
+
+
+def _work(client: Client, claimed: Json, lease_seconds: float, command: Sequence[str]) -> None:
+    """Run the command for claimed work, and report how it ended."""
+    show.out.print(f"{claimed['id']}: {claimed['title']}")
+    lease = {"lease_token": claimed["lease_token"]}
+    try:
+        interval = min(lease_seconds / 3, MOST_HEARTBEAT_SECONDS)
+        outcome = _run(client, claimed, interval, command)
+        status = _report(client, claimed["id"], lease, outcome)
+    except LeaseEnded as end:
+        show.out.print(f"{claimed['id']}: stopped, {end}")
+    except Stopped:
+        body = {**lease, "reason": "the worker was stopped"}
+        with suppress(RefusedError, UnreachableError):  # it has ended, or its lease runs out
+            client.call("release_work", body, execution_id=claimed["id"])
+            show.out.print(f"{claimed['id']}: released")
+        raise
+    else:
+        show.out.print(f"{claimed['id']}: {status}")
+
+
+def _run(client: Client, claimed: Json, interval: float, command: Sequence[str]) -> CommandEnd:
+    """Run the command with the work as JSON on its standard input, and keep the lease meanwhile."""
+    process = subprocess.Popen(
+        tie_to_parent(command, signal.SIGKILL, launch.SELF),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    given: str | None = json.dumps(claimed)
+    try:
+        while True:
+            try:
+                output, errors = process.communicate(given, timeout=interval)
+                return CommandEnd(process.returncode, output, errors)
+            except subprocess.TimeoutExpired:
+                given = None
+                _keep_lease(client, claimed)
+    finally:
+        _end(process)
+
+
+def _keep_lease(client: Client, claimed: Json) -> None:
+    """Extend the lease.
+
+    Raises:
+        LeaseEnded: the command must stop.
+    """
+    body = {"lease_token": claimed["lease_token"]}
+    try:
+        state: Json = client.call("send_heartbeat", body, execution_id=claimed["id"])
+    except UnreachableError:
+        return  # the next heartbeat may arrive in time
+    except RefusedError as refusal:
+        raise LeaseEnded(str(refusal)) from refusal
+    if state["must_stop"]:
+        raise LeaseEnded(f"cancelled: {state['cancel_reason'] or 'no reason was given'}")
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End the command and what it has started, if it still runs."""
+    if process.poll() is not None:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _report(
+    client: Client, execution_id: str, lease: Mapping[str, str], outcome: CommandEnd
+) -> str:
+    """Complete or fail the work; repeats while the gateway does not answer. Returns its status.
+
+    Raises:
+        LeaseEnded: the report came too late.
+    """
+    if outcome.code == 0:
+        operation, body = "complete_work", {**lease, **_describe(outcome.output)}
+    else:
+        operation = "fail_work"
+        body = {**lease, "message": _explain(outcome)}
+        body["retryable"] = outcome.code == TEMPORARY_FAILURE
+    while True:
+        try:
+            done: Json = client.start(operation, body, execution_id=execution_id)
+        except UnreachableError as error:
+            show.err.print(f"{error} Trying again.")
+            time.sleep(RETRY_SECONDS)
+        except RefusedError as refusal:
+            if refusal.status != LEASE_LOST:
+                raise
+            raise LeaseEnded(str(refusal)) from refusal
+        else:
+            return str(done["status"])
+
+
+def _describe(output: str) -> Json:
+    """The report: the output is the detailed work, and its last line the summary."""
+    text = output.replace("\0", "").strip()
+    if not text:
+        return {}
+    if len(text) > MOST_OUTPUT:
+        text = f"{text[:MOST_OUTPUT]}\n(The output was longer.)"
+    return {"summary": text.splitlines()[-1][:LONGEST_SUMMARY], "detailed_work": text}
+
+
+def _explain(outcome: CommandEnd) -> str:
+    ended = (
+        f"The command ended with exit code {outcome.code}."
+        if outcome.code > 0
+        else f"Signal {-outcome.code} ended the command."
+    )
+    errors = outcome.errors.replace("\0", "").strip()[-LONGEST_MESSAGE:]
+    return f"{ended}\n{errors}" if errors else ended
