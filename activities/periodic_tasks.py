@@ -9,9 +9,7 @@ from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
 from services import maintenance, notifications, storage, stored_files
 from services.executions import relaying, reminding
 from services.executions.reconciling import ExecutionReconciler
-from services.external_work import expiry
-from services.external_work.priorities import BATCH as ORDERED_AT_ONCE
-from services.external_work.priorities import recalculate_changed as order_work
+from services.external_work import expiry, priorities
 from services.memory import entries as memory
 from services.model_catalog import READ_EVERY_SECONDS, ListModels
 from services.scheduling import synchronisation
@@ -29,7 +27,6 @@ def periodic_tasks(
     reconciler = ExecutionReconciler(database, workflows)
     relay = partial(relaying.relay_due, database, workflows)
     start_deliveries = partial(notifications.start_due_deliveries, database, workflows)
-    end_leases = partial(expiry.end_expired, database, workflows)
     apply_schedules = partial(synchronisation.apply_pending, database, schedules)
     compare_schedules = partial(synchronisation.repair_differences, database, schedules)
     chain = partial(maintenance.chain_audit_entries, database)
@@ -38,10 +35,7 @@ def periodic_tasks(
         # With its batch of 100, it compares 600 active executions every minute.
         PeriodicTask("execution_reconciler", 10, reconciler.sweep),
         *_input_request_tasks(services),
-        # Work whose lease ran out returns to the queue at most this long after it.
-        PeriodicTask("expired_leases", 1, end_leases, batch=expiry.BATCH),
-        # A priority is at most this old. Without changes it reads two empty indexes.
-        PeriodicTask("priorities", 1, partial(order_work, database), batch=ORDERED_AT_ONCE),
+        *_queue_tasks(services),
         PeriodicTask("schedule_sync", 5, apply_schedules),
         # A change made in Temporal lasts less than a minute. 1,000 schedules take 0.2 s.
         PeriodicTask("schedule_reconciler", 30, compare_schedules),
@@ -86,3 +80,15 @@ def _input_request_tasks(services: Services) -> Sequence[PeriodicTask]:
     """Reminders and escalations come at most one period after their time."""
     recall = partial(reminding.act_on_due, services.database, services.workflows)
     return [PeriodicTask("reminders", 1, recall, batch=reminding.BATCH)]
+
+
+def _queue_tasks(services: Services) -> Sequence[PeriodicTask]:
+    """Return the tasks that keep the queue of external work current."""
+    end_leases = partial(expiry.end_expired, services.database, services.workflows)
+    order = partial(priorities.recalculate_changed, services.database)
+    return [
+        # Work whose lease ran out returns to the queue at most this long after it.
+        PeriodicTask("expired_leases", 1, end_leases, batch=expiry.BATCH),
+        # A priority is at most this old. Without changes it reads two empty indexes.
+        PeriodicTask("priorities", 1, order, batch=priorities.BATCH),
+    ]

@@ -19,6 +19,7 @@ from bench.cases import (
     plans,
     queue,
     reports,
+    scaling,
     schedules,
     startup,
     stopping,
@@ -46,6 +47,7 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "plans": plans.measure,
     "queue": queue.measure,
     "reports": reports.measure,
+    "scaling": scaling.measure,
     "schedules": schedules.measure,
 }
 

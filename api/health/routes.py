@@ -39,6 +39,5 @@ async def ready(request: Request) -> JSONResponse:
 @router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     """Return the Prometheus metrics of this process, and those of the queue."""
-    gateway: Gateway = request.app.state.gateway
-    await gateway.queue_gauges.refresh()
+    await request.app.state.gateway.queue_gauges.refresh()
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
