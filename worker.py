@@ -12,7 +12,7 @@ from functools import partial
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.background_tasks import run_alongside
+from activities.background_tasks import run_alongside, run_in_background
 from activities.call_claude import ExecutionRunner, InterruptWatchers
 from activities.execution import Activities
 from activities.live_updates import LiveWatchers
@@ -263,6 +263,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
             working(settings, client=client, model=model, is_scripted=is_scripted)
         )
         announce(settings.ready_file)
+        # Otherwise the first execution would wait for it.
+        stack.enter_context(run_in_background(model.ready()))
         await stopping.wait()
 
 

@@ -155,7 +155,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     app = FastAPI(
-        title=openapi.TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, redoc_url=None
+        title=openapi.TITLE,
+        version=VERSION,
+        lifespan=lifespan,
+        openapi_url=None,
+        redoc_url=None,
+        servers=[{"url": settings.public_url or "/", "description": "This gateway."}],
     )
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's documented way
     openapi.serve(app)

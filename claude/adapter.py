@@ -87,8 +87,8 @@ class MessagesServer(Protocol):
 class ClaudeModel:
     """Claude, through the SDK. Holds connections: make one per process and close it.
 
-    The SDK is 45 MB of types and takes 2 to 3 s to load. The first call loads it, in a thread, so
-    that an idle worker starts sooner and uses a third less memory.
+    The SDK is 45 MB of types and takes 2 to 3 s to load. `ready` loads it, in a thread; a worker
+    calls it once it serves, so that it starts sooner and its first execution does not wait.
     """
 
     def __init__(self, connect: Callable[[], MessagesServer | None]) -> None:

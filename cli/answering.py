@@ -11,8 +11,9 @@ import typer
 from cli import show
 from cli.arguments import parse_json
 from cli.client import Client, Json
-from cli.definitions import read_text
+from cli.confirming import ask_yes_or_no, read_line
 from cli.exits import CommandError
+from cli.program import program
 from domain.people import DECISIONS, RequestKind
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def make_edit(given: str, text: str | None) -> Json:
     Raises:
         CommandError: it is no JSON object, or the file can't be read.
     """
+    from cli.definitions import read_text  # loads the models of files
+
     content = read_text(Path(given[1:])) if given.startswith("@") else given
     edited = parse_json(content, "--input takes a JSON object, or @FILE with one")
     if not isinstance(edited, dict):
@@ -95,7 +98,7 @@ def print_request(request: Mapping[str, Any], console: "Terminal | None" = None)
     for comment in request.get("comments", ()):
         console.print(f"{comment['author']}: {comment['body']}")
     if request["status"] == "open":
-        console.print(f"In a browser: perdure inbox open {request['id']}")
+        console.print(f"In a browser: {program()} inbox open {request['id']}")
 
 
 def ask(request: Mapping[str, Any]) -> Json:
@@ -107,15 +110,15 @@ def ask(request: Mapping[str, Any]) -> Json:
     if request["kind"] == RequestKind.BUDGET:
         return _ask_budget(request)
     if request["kind"] in YES_OR_NO:
-        approved = _confirm("Approve?")
-        message = None if approved else _prompt("Why not? (optional)")
+        approved = ask_yes_or_no("Approve?")
+        message = None if approved else read_line("Why not? (optional)")
         return make_answer(request, message, "approve" if approved else "deny")
     if request["kind"] == EFFECT_CHECK:
         choice = _choose(DECISIONS[EFFECT_CHECK])
-        return make_answer(request, _prompt("Message (optional)"), choice)
+        return make_answer(request, read_line("Message (optional)"), choice)
     text = ""
     while not text:
-        text = _prompt("Your answer")
+        text = read_line("Your answer")
     return make_answer(request, choose_option(request.get("options") or [], text), None)
 
 
@@ -123,33 +126,19 @@ def _ask_budget(request: Mapping[str, Any]) -> Json:
     choice = _choose(DECISIONS[RequestKind.BUDGET])
     is_raised = choice == "approve" and request.get("schema")
     while True:
-        text = _prompt("New budget in USD" if is_raised else "Message (optional)")
+        text = read_line("New budget in USD" if is_raised else "Message (optional)")
         try:
             return make_answer(request, text, choice)
         except AnswerNeededError:
             show.err.print("Write an amount, for example 2.50.")
 
 
-def _confirm(question: str) -> bool:
-    while True:
-        answer = _prompt(f"{question} [y/N]").lower()
-        if answer in {"y", "yes"}:
-            return True
-        if answer in {"", "n", "no"}:
-            return False
-        show.err.print("Write y for yes, or n for no.")
-
-
 def _choose(decisions: Sequence[str]) -> str:
     while True:
-        answer = _prompt(f"Decision [{' | '.join(decisions)}]").lower()
+        answer = read_line(f"Decision [{' | '.join(decisions)}]").lower()
         if answer in decisions:
             return answer
         show.err.print(f"Write {', '.join(decisions[:-1])} or {decisions[-1]}.")
-
-
-def _prompt(text: str) -> str:
-    return show.err.input(f"{text}: ", markup=False, emoji=False).strip()
 
 
 def read_secret(prompt: str) -> str:

@@ -10,7 +10,8 @@ from threading import Event
 from typing import Any
 
 from agent_library.yaml_text import write_yaml
-from cli.client import Client, Json, RefusedError, UnreachableError
+from cli.client import Client, Json, RefusedError
+from cli.connection import UnreachableError
 from cli.definitions import (
     AGENT,
     KINDS,
@@ -56,7 +57,7 @@ class Planned:
         """The body that creates the resource, or the fields that change."""
         wanted, held = self.wanted, self.held
         if self.resource is None:
-            return wanted.request
+            return wanted.body
         return {
             field: wanted.body.get(field, wanted.kind.defaults.get(field))
             for field in held.keys() | wanted.body.keys()
@@ -141,7 +142,7 @@ def _rehearse_one(client: Client, agents: Mapping[str, Json], planned: Planned) 
         return ApplyResult(planned, ApplyOutcome.DONE, planned.resource)
     request = planned.request
     if planned.wanted.kind is TASK:
-        request |= _replace_agent(planned.wanted.request, agents)
+        request = {**request, **_replace_agent(planned.wanted.body, agents)}
     try:
         resource = _send(client, planned, request, dry_run=True)
         return ApplyResult(planned, ApplyOutcome.DONE, resource)
@@ -158,7 +159,7 @@ def _replace_agent(task: Json, agents: Mapping[str, Json]) -> Json:
     agent = agents.get(str(task.get("agent_id")))
     if agent is None or task.get("is_public") or agent.get("executor", "claude") != "claude":
         return {}
-    options = task["sdk_options"]
+    options = task.get("sdk_options", {})
     return {"agent_id": None, "sdk_options": {"model": agent.get("model"), **options}}
 
 

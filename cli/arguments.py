@@ -1,14 +1,16 @@
 """Arguments of commands: the references to resources, assignments and times."""
 
+import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cli.connection import Given, warn_of_unknown_variables
 from cli.exits import CommandError
 from domain.ids import is_id
 
@@ -17,10 +19,33 @@ if TYPE_CHECKING:
 
 LAST = "last"
 """In place of an id: the newest resource."""
+ID_PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
+SHORTEST_PREFIX = 8
 LONGEST_QUERY = 200
 """Characters that the gateway searches for."""
 
+Output = Annotated[
+    Literal["table", "json", "yaml", "wide", "id"],
+    typer.Option(
+        "--output", "-o", help="wide: whole ids, and times in UTC, as without a terminal."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+OTHERS = {
+    "user_id": (
+        Annotated[
+            str | None,
+            typer.Option("--user", metavar="ID", help="Those of this user; admins only."),
+        ],
+        None,
+    ),
+    "all_users": (
+        Annotated[bool | None, typer.Option("--all-users", help="Of all users; admins only.")],
+        None,
+    ),
+}
+"""Options of lists by which admins read what other users have."""
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100)]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Print every event as it happens.")]
 Full = Annotated[bool, typer.Option("--full", help="Print inputs and outputs of tools whole.")]
@@ -55,21 +80,13 @@ class ArgumentError(CommandError):
     """An argument can't be read, or identifies no resource."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The options of `perdure` itself."""
-
-    api_url: str | None = None
-    token: str | None = None
-
-
 def open_client(context: typer.Context) -> "Client":
     """The client of the gateway that this command calls."""
-    from cli.client import Client, find_endpoint
-    from cli.configuration import load_settings
+    from cli.client import Client
 
     given: Given = context.obj
-    return Client(find_endpoint(load_settings(api_url=given.api_url, token=given.token)))
+    warn_of_unknown_variables()
+    return Client(given.find_endpoint())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +131,7 @@ class Named:
 TASK = Named("task", "tasks", "list_tasks", "get_task", "task_id", is_searched=True)
 TEMPLATE = Named("template", "templates", "list_task_templates", "get_task_template", "template_id")
 TOOL_GROUP = Named("tool group", "tool-groups", "list_tool_groups", "get_tool_group", "group_id")
+API_KEY = Named("API key", "api-keys", "list_api_keys", "get_api_key", "key_id")
 MCP_SERVER = Named("MCP server", "mcp-servers", "list_mcp_servers", "get_mcp_server", "server_id")
 
 
@@ -130,12 +148,31 @@ def find_resource(client: "Client", name_or_id: str, *, kind: Named = TASK) -> "
             f"{name_or_id} is the id of the {kind.noun} {by_id['name']!r} and the name of another "
             f"one, whose id is {by_name['id']}; rename that one."
         )
-    found = by_id or by_name
+    found = by_id or by_name or find_by_prefix(client, name_or_id, kind.list_operation)
     if found is None:
+        names = [item["name"] for item in client.iterate(kind.list_operation)]
+        alike = difflib.get_close_matches(name_or_id, names, 1)
+        hint = f"Did you mean {alike[0]!r}? " if alike else ""
         raise ArgumentError(
-            f"There is no {kind.noun} {name_or_id!r}. `perdure {kind.group} list` shows them."
+            f"There is no {kind.noun} {name_or_id!r}. {hint}`perdure {kind.group} list` shows them."
         )
     return found
+
+
+def find_by_prefix(client: "Client", prefix: str, list_operation: str) -> "Json | None":
+    """The one resource whose id begins like this; None if there is none.
+
+    Raises:
+        ArgumentError: there are several.
+    """
+    if not ID_PREFIX.fullmatch(prefix):
+        return None
+    page = client.call(list_operation, id_prefix=prefix, page_size=2)
+    found: list[Json] = page["items"]
+    if len(found) > 1:
+        ids = ", ".join(item["id"] for item in found)
+        raise ArgumentError(f"{prefix} is the beginning of several ids: {ids}, …; give more of it.")
+    return found[0] if found else None
 
 
 def _find_by_name(client: "Client", name: str, kind: Named) -> "Json | None":
@@ -165,7 +202,38 @@ def _find_by_id(client: "Client", id_: str, kind: Named) -> "Json | None":
     return found
 
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or id.")]
+def complete_from(operation: str, field: str) -> Callable[..., list[tuple[str, str]]]:
+    """What a shell completes: the field of the newest resources, with their titles."""
+
+    def complete(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+        return [
+            (str(item[field]), str(item.get("title") or item.get("description") or ""))
+            for item in _list_newest(context, operation)
+            if str(item[field]).startswith(incomplete)
+        ]
+
+    return complete
+
+
+def _list_newest(context: typer.Context, operation: str) -> "list[Json]":
+    """Nothing where no gateway answers: a shell shows no errors."""
+    given = {name: context.find_root().params.get(name) for name in ("api_url", "token", "profile")}
+    try:
+        context.obj = Given(**given)
+        with open_client(context) as client:
+            return list(client.call(operation, page_size=100)["items"])
+    except CommandError:
+        return []
+
+
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A task's name or id.",
+        autocompletion=complete_from("list_tasks", "name"),
+    ),
+]
 
 
 def refer_by_name(kind: Named, argument: Any) -> Reference:
@@ -177,37 +245,41 @@ TASK_REFERENCE = refer_by_name(TASK, TaskName)
 
 
 def id_argument(
-    find_newest: "Callable[[Client], Json | None]", *, lister: str, missing: str
+    find_newest: "Callable[[Client], Json | None]", operation: str, *, lister: str, missing: str
 ) -> Any:
-    """An argument for Typer that takes an id, or `last` for the newest resource.
+    """An argument for Typer that takes an id, its beginning, or `last` for the newest resource.
 
-    `lister` is the command that lists ids, `missing` the error where there is no resource. An
-    argument that may be left out is then None.
+    `operation` lists the resources, `lister` is the command for it, and `missing` the error where
+    there is no resource. An argument that may be left out is then None.
     """
 
-    def parse(context: typer.Context, given: str | None) -> str | None:
-        if given != LAST:
-            return None if given is None else check_id(given, lister)
+    def parse_one(context: typer.Context, given: str) -> str:
+        if is_id(given):
+            return given
         with open_client(context) as client:
-            newest = find_newest(client)
-        if newest is None:
-            raise ArgumentError(missing)
-        return str(newest["id"])
+            newest = given == LAST
+            found = find_newest(client) if newest else find_by_prefix(client, given, operation)
+        if found is None:
+            raise ArgumentError(
+                missing
+                if newest
+                else f"{given!r} is no id of yours, and no beginning of one with at least "
+                f"{SHORTEST_PREFIX} characters. `perdure {lister}` shows them; {LAST!r} is the "
+                "newest."
+            )
+        return str(found["id"])
 
-    return typer.Argument(metavar="ID", help=f"Its id, or `{LAST}`.", callback=parse)
+    def parse(context: typer.Context, given: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(given, list):
+            return [parse_one(context, one) for one in given]
+        return None if given is None else parse_one(context, given)
 
-
-def check_id(given: str, lister: str) -> str:
-    """The id as it was given.
-
-    Raises:
-        ArgumentError: it is no id.
-    """
-    if not is_id(given):
-        raise ArgumentError(
-            f"{given!r} is no id. `perdure {lister}` shows them; {LAST!r} is the newest."
-        )
-    return given
+    return typer.Argument(
+        metavar="ID",
+        help=f"Its id, the beginning of it, or `{LAST}`.",
+        callback=parse,
+        autocompletion=complete_from(operation, "id"),
+    )
 
 
 def _find_newest_execution(client: "Client") -> "Json | None":
@@ -215,14 +287,14 @@ def _find_newest_execution(client: "Client") -> "Json | None":
     return next((run for run in executions if run["parent_execution_id"] is None), None)
 
 
-ExecutionId = Annotated[
-    str,
-    id_argument(
-        _find_newest_execution,
-        lister="executions list",
-        missing="There is no execution yet. `perdure run TASK` starts one.",
-    ),
-]
+_EXECUTION_ID = id_argument(
+    _find_newest_execution,
+    "list_executions",
+    lister="executions list",
+    missing="There is no execution yet. `perdure run TASK` starts one.",
+)
+ExecutionId = Annotated[str, _EXECUTION_ID]
+ExecutionIds = Annotated[list[str] | None, _EXECUTION_ID]
 
 
 def drop_none(**fields: Any) -> "Json":
@@ -280,18 +352,3 @@ def hint_at_missing_variables() -> Iterator[None]:
                 f"{error}\nGive {given}, or --allow-missing to leave them in the prompt."
             ) from error
         raise
-
-
-def parse_time(text: str) -> str:
-    """An ISO date or time in the form of the API; without a zone it is UTC.
-
-    Raises:
-        ArgumentError: it is neither.
-    """
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ArgumentError(
-            f"{text!r} is no time; write 2026-01-31 or 2026-01-31T09:00:00Z"
-        ) from error
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()

@@ -15,9 +15,8 @@ from uuid import uuid4
 
 import httpx2
 
+from cli.connection import Endpoint, UnreachableError
 from cli.exits import CommandError, Exit
-from cli.stack.home import Home
-from runtime.settings import Settings
 
 # Executing a task may wait for the database; people give up later than this (chosen).
 REQUEST_TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
@@ -36,17 +35,6 @@ PAGE_SIZE = 100
 LAST_EVENTS = frozenset({"execution.completed", "execution.failed", "execution.cancelled"})
 
 Json = dict[str, Any]
-
-
-class UnreachableError(CommandError):
-    """The gateway does not answer; the message says what to do."""
-
-    exit = Exit.UNREACHABLE
-
-    def __init__(self, message: str, *, was_sent: bool = False) -> None:
-        """`was_sent`: the request may have reached the gateway, which may have carried it out."""
-        self.was_sent = was_sent
-        super().__init__(message)
 
 
 class RefusedError(CommandError):
@@ -76,33 +64,6 @@ class StreamedEvent:
     type: str
     data: Json
     seq: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """The address of a gateway, and the token to show it."""
-
-    api_url: str
-    token: str
-
-
-def find_endpoint(settings: Settings) -> Endpoint:
-    """The gateway from the settings, else the one that runs on the home.
-
-    Raises:
-        UnreachableError: there is neither.
-    """
-    facts = None
-    if settings.api_url is None or settings.token is None:
-        facts = Home(settings.home.absolute()).read_ready()
-    url = settings.api_url or (facts and facts["api_url"])
-    token = settings.token.get_secret_value() if settings.token else facts and facts["token"]
-    if not url or not token:
-        raise UnreachableError(
-            f"No Perdure runs on {settings.home.absolute()}. Start one with `perdure up`, or set "
-            "PERDURE_API_URL and PERDURE_TOKEN to use one elsewhere."
-        )
-    return Endpoint(url.rstrip("/"), token)
 
 
 class Operation(NamedTuple):

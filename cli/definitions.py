@@ -36,8 +36,7 @@ class DefinitionKind:
     """A kind of resource that files define.
 
     `key` is the field that identifies it, `id_field` what its operations are called with, `prose`
-    the field that is the body of a Markdown file. `required` has fields of requests that a file
-    may leave out.
+    the field that is the body of a Markdown file.
     """
 
     name: str
@@ -45,7 +44,6 @@ class DefinitionKind:
     id_field: str
     prose: str
     model: type[BaseModel]
-    required: Mapping[str, Any]
 
     @cached_property
     def defaults(self) -> Json:
@@ -57,7 +55,7 @@ class DefinitionKind:
         dumped: Json = self.model.model_construct(**optional).model_dump(
             mode="json", warnings=False
         )
-        return {**self.required, **{name: dumped[name] for name in optional}}
+        return {name: dumped[name] for name in optional}
 
     def normalize(self, body: Mapping[str, Any]) -> Json:
         """The fields that differ from their defaults, in a fixed order, the key first.
@@ -65,10 +63,8 @@ class DefinitionKind:
         Raises:
             ValidationError: the body is invalid.
         """
-        text = json.dumps({**self.required, **body})
-        model = self.model.model_validate_json(text, strict=True)
-        fields = model.model_dump(mode="json", exclude_defaults=True)
-        changed = {n: v for n, v in fields.items() if self.required.get(n, ...) != v}
+        model = self.model.model_validate_json(json.dumps(body), strict=True)
+        changed = model.model_dump(mode="json", exclude_defaults=True)
         return {self.key: changed.pop(self.key), **changed}
 
 
@@ -78,7 +74,6 @@ TASK = DefinitionKind(
     id_field="id",
     prose="prompt_template",
     model=TaskCreate,
-    required={"allowed_tools": [], "sdk_options": {}},
 )
 AGENT = DefinitionKind(
     name="agent",
@@ -86,7 +81,6 @@ AGENT = DefinitionKind(
     id_field="agent_id",
     prose="system_prompt",
     model=AgentCreate,
-    required={},
 )
 KINDS = {kind.name: kind for kind in (AGENT, TASK)}
 """In the order in which they are applied: a task may name an agent."""
@@ -109,19 +103,6 @@ class Definition:
         """What identifies it."""
         key: str = self.body[self.kind.key]
         return key
-
-    @property
-    def request(self) -> Json:
-        """The body that creates it."""
-        return {**self.kind.required, **self.body}
-
-
-def is_file(name_or_file: str) -> bool:
-    """Whether an argument is the path of a file."""
-    try:
-        return Path(name_or_file).is_file()
-    except OSError:  # a name that is too long for a path
-        return False
 
 
 def read_task(path: Path) -> Definition:
@@ -299,9 +280,7 @@ def parse_definition(document: ParsedDocument, path: Path) -> Definition:
 def _make_definition(
     kind: DefinitionKind, document: ParsedDocument, path: Path, ignored: Sequence[str] = ()
 ) -> Definition:
-    complete = {**kind.required, **document.value}
-    given = ParsedDocument(complete, document.lines, document.readings)
-    fields = _choose_readings(kind.model, given, str(path))
+    fields = _choose_readings(kind.model, document, str(path))
     return Definition(kind, kind.normalize(fields), str(path), ignored)
 
 

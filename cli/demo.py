@@ -1,9 +1,11 @@
-"""`perdure demo`: runs one real task from end to end, on a stack of its own where none runs."""
+"""`perdure demo`: runs one real task from end to end, and kills its worker twice on the way."""
 
+import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
@@ -13,10 +15,14 @@ from typing import Any
 from agent_library.documents import ParsedDocument, read_yaml
 from cli import applying, show
 from cli.answering import list_open_requests, make_answer
-from cli.client import Client, Endpoint, Json, find_endpoint
+from cli.client import Client, Json, StreamedEvent
+from cli.confirming import is_interactive
+from cli.connection import Endpoint, Given
 from cli.definitions import Definition, parse_definition
+from cli.demo_outcome import print_outcome
 from cli.exits import CommandError, Exit
-from cli.live_updates import EXITS, Timeline, await_end, is_interactive, summarize
+from cli.live_updates import EXITS, Timeline, await_end
+from cli.program import program
 from cli.stack import launch
 from cli.stack.home import Home
 from cli.stack.parts import inherit_environment, own_module
@@ -28,6 +34,8 @@ PLAN = "demo.yaml"
 ANY_PORTS = ("--api-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0")
 # The longest stop: a worker completes its current steps, then the servers stop.
 STOP_SECONDS = 90
+UNDER_WAY_SECONDS = 1.0
+"""After that time a model call or a command is in its middle: both take longer (`demo.yaml`)."""
 
 
 class DemoFailedError(CommandError):
@@ -36,26 +44,63 @@ class DemoFailedError(CommandError):
     exit = Exit.FAILED
 
 
-def run(settings: Settings, *, has_key: bool) -> Exit:
-    """Run the demo on the stack that runs here, else on one that is started for it."""
+def run(settings: Settings, *, has_key: bool, keep: bool) -> Exit:
+    """Run the demo on the stack that runs here, else on one that is started for it.
+
+    Only its own stack is crashed: on another one, other work may run. `keep` starts the stack on
+    this home, and leaves it running.
+    """
     home = Home(settings.home.absolute())
     if settings.api_url or (home.path.exists() and home.is_held()):
         facts: Mapping[str, Any] = home.read_ready() or {}
-        return _run_task(find_endpoint(settings), facts, scripted=_is_scripted(facts))
-    with _own_stack(scripted=not has_key) as facts:
-        # Without a terminal the stack stops at once, and with it the UI that the facts name.
-        shown = facts if is_interactive() else {}
+        is_scripted = "scripted_model" in facts.get("pids", {})
+        return _run_task(Given().find_endpoint(), facts, crasher=None, is_scripted=is_scripted)
+    with (_kept_stack if keep else _own_stack)(home, scripted=not has_key) as own:
+        facts = own.read_ready() or {}
         endpoint = Endpoint(facts["api_url"], facts["token"])
-        return _run_task(endpoint, shown, scripted=not has_key)
+        # Without a terminal the stack stops at once, and with it the pages that the facts name.
+        shown = facts if keep or is_interactive() else {}
+        return _run_task(endpoint, shown, crasher=_Crasher(own), is_scripted=not has_key)
 
 
-def _run_task(endpoint: Endpoint, facts: Mapping[str, Any], *, scripted: bool) -> Exit:
-    _print_model(scripted=scripted)
+class _Crasher:
+    """Kills the worker in the middle of the first model call, and of the first command."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._left = ["turn.started", "tool.started"]
+
+    def see(self, event: StreamedEvent) -> None:
+        """Kill the worker if it is in the middle of what comes next."""
+        if not self._left or event.type != self._left[0]:
+            return
+        self._left.pop(0)
+        time.sleep(UNDER_WAY_SECONDS)
+        what = "model call" if event.type == "turn.started" else "command"
+        worker = ((self._home.read_ready() or {}).get("pids") or {}).get("worker")
+        if worker is None:
+            raise DemoFailedError("The worker does not run; see `perdure logs worker`.")
+        os.kill(worker, signal.SIGKILL)
+        text = f"  ✂ kill -9 {worker}: the worker dies in the middle of the {what}"
+        show.out.print_line((text, "bold red"))
+
+
+def _run_task(
+    endpoint: Endpoint, facts: Mapping[str, Any], *, crasher: _Crasher | None, is_scripted: bool
+) -> Exit:
+    _print_model(is_scripted=is_scripted)
+    if crasher is None:
+        show.out.print("Other work may run on this stack, so its worker is not killed.")
     plan = read_yaml((files("cli") / PLAN).read_text(encoding="utf-8"))[0].value
     with Client(endpoint) as client:
-        task = applying.apply(client, _define_task(plan, scripted=scripted))
+        task = applying.apply(client, _define_task(plan, is_scripted=is_scripted))
         execution_id = client.call("execute_task", task_id=task["id"])["id"]
         timeline = Timeline(client, execution_id)
+
+        def print_event(event: StreamedEvent) -> None:
+            timeline.print_event(event)
+            if crasher is not None:
+                crasher.see(event)
 
         def answer() -> bool:
             for request in list_open_requests(client, execution_id):
@@ -65,13 +110,13 @@ def _run_task(endpoint: Endpoint, facts: Mapping[str, Any], *, scripted: bool) -
             return True
 
         with timeline:
-            execution = await_end(client, execution_id, timeline.print_event, on_waiting=answer)
-        _print_outcome(client, execution, facts)
-    return EXITS.get(execution["status"], Exit.FAILED)
+            execution = await_end(client, execution_id, print_event, on_waiting=answer)
+        is_proven = print_outcome(client, execution, facts, was_crashed=crasher is not None)
+    return EXITS.get(execution["status"], Exit.FAILED) if is_proven else Exit.FAILED
 
 
-def _print_model(*, scripted: bool) -> None:
-    if scripted:
+def _print_model(*, is_scripted: bool) -> None:
+    if is_scripted:
         show.out.print(
             "No ANTHROPIC_API_KEY is set, so the scripted model answers: no Claude model "
             "is called and nothing is charged. Everything else is real.",
@@ -81,9 +126,9 @@ def _print_model(*, scripted: bool) -> None:
         show.out.print("Claude answers; this costs at most a few cents.")
 
 
-def _define_task(plan: Mapping[str, Any], *, scripted: bool) -> Definition:
+def _define_task(plan: Mapping[str, Any], *, is_scripted: bool) -> Definition:
     task = dict(plan["task"])
-    if scripted:
+    if is_scripted:
         task["prompt_template"] += f"\n{plan['script']}"
     return parse_definition(ParsedDocument(task, {(): 1}), Path(PLAN))
 
@@ -94,62 +139,53 @@ def _make_answer(request: Mapping[str, Any], text: str) -> Json:
     return make_answer(request, None, "approve")
 
 
-def _print_outcome(client: Client, execution: Json, facts: Mapping[str, Any]) -> None:
-    """Print the result and where to look next; the report stays after the stack has stopped."""
-    children = client.call("list_children", execution_id=execution["id"])["items"]
-    show.out.rule("what happened")
-    text = (execution.get("result_data") or {}).get("text")
-    if text:
-        show.out.print_text(text)
-    if execution.get("error_message"):
-        show.out.print(f"{execution['error_code']}: {execution['error_message']}")
-    show.out.print(f"\n{summarize(execution)} · {len(children)} subtask")
-    if execution.get("report_id"):
-        report = Path(tempfile.gettempdir()) / f"perdure-demo-{execution['id']}.html"
-        content = client.read_content(
-            "get_execution_report", execution_id=execution["id"], format="html"
-        )
-        report.write_bytes(content)
-        show.out.print(f"report       {report}")
-    show.out.print(f"execution    {execution['id']}")
-    if facts.get("temporal_ui_url"):
-        workflow = f"{facts['temporal_ui_url']}/namespaces/default/workflows"
-        show.out.print(f"in Temporal  {workflow}/{execution['workflow_id']}")
-    show.out.print(
-        "next         `perdure up` starts a stack that stays; docs/tutorial.md continues there"
-    )
-
-
-def _is_scripted(facts: Mapping[str, Any]) -> bool:
-    return "scripted_model" in facts.get("pids", {})
-
-
 @contextmanager
-def _own_stack(*, scripted: bool) -> Iterator[Mapping[str, Any]]:
+def _own_stack(_: Home, *, scripted: bool) -> Iterator[Home]:
     """A stack in a temporary home; both are removed when the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="perdure-demo-"))
     home = Home(directory / "home")
     directory.chmod(0o711)  # the database's user must reach its files; the home is private
-    options = [*ANY_PORTS, *(["--scripted-model"] if scripted else [])]
-    command = tie_to_parent(own_module("cli.main", "up", *options), signal.SIGTERM, launch.SELF)
+    command = tie_to_parent(_up(scripted=scripted), signal.SIGTERM, launch.SELF)
     log = directory / "up.log"
-    with log.open("wb") as output:
-        up = subprocess.Popen(
-            command,
-            env={**inherit_environment(), "PERDURE_HOME": str(home.path)},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    up = _start(command, home, log)
     try:
         _wait_until_ready(up, home, log)
-        yield home.read_ready() or {}
+        yield home
         if is_interactive():
             show.out.input("Press Enter to stop this stack. ", markup=False)
     finally:
         up.terminate()
         up.wait(STOP_SECONDS)
         shutil.rmtree(directory)
+
+
+@contextmanager
+def _kept_stack(home: Home, *, scripted: bool) -> Iterator[Home]:
+    """A stack on this home, which runs on when the block and this process end."""
+    home = Home.open(home.path)
+    home.logs.mkdir(exist_ok=True)
+    log = home.log("up")
+    up = _start(_up(scripted=scripted), home, log)
+    _wait_until_ready(up, home, log)
+    yield home
+    show.out.print(f"the stack     keeps running; `{program()} down` stops it")
+
+
+def _up(*, scripted: bool) -> list[str]:
+    options = [*ANY_PORTS, *(["--scripted-model"] if scripted else [])]
+    return own_module("cli.main", "up", *options)
+
+
+def _start(command: list[str], home: Home, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            env={**inherit_environment(), "PERDURE_HOME": str(home.path)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 def _wait_until_ready(up: subprocess.Popen[bytes], home: Home, log: Path) -> None:

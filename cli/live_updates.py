@@ -1,6 +1,5 @@
 """Printing an execution's events as they arrive, until it ends or needs a person."""
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,9 @@ from typing import Self
 from cli import show
 from cli.answering import answer_open_requests, list_open_requests
 from cli.client import Client, Json, StreamedEvent
+from cli.confirming import is_interactive
 from cli.exits import Exit
+from cli.program import program
 from cli.terminal import Part, styled
 from cli.tool_calls import print_call_end, print_call_start
 
@@ -19,11 +20,6 @@ EXITS = {"completed": Exit.DONE, "failed": Exit.FAILED, "cancelled": Exit.FAILED
 
 PrintEvent = Callable[[StreamedEvent], None]
 Parts = list[Part]
-
-
-def is_interactive() -> bool:
-    """Whether a person at this terminal can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +65,8 @@ def follow(client: Client, execution_id: str, how: Following) -> Exit:
 
 def print_next_commands(execution_id: str) -> None:
     """Print how to watch and to cancel an execution."""
-    show.err.print_line(("  watch it:   ", "dim"), f"perdure watch {execution_id}")
-    show.err.print_line(("  cancel it:  ", "dim"), f"perdure executions cancel {execution_id}")
+    show.err.print_line(("  watch it:   ", "dim"), f"{program()} watch {execution_id}")
+    show.err.print_line(("  cancel it:  ", "dim"), f"{program()} executions cancel {execution_id}")
 
 
 def await_end(
@@ -328,7 +324,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _format_request(data: Json) -> Parts:
-    answer = f"perdure inbox answer {data['input_request_id']}"
+    answer = f"{program()} inbox answer {data['input_request_id']}"
     return [(f"? {data.get('title')}", "magenta"), "\n  ", (answer, "dim")]
 
 
@@ -357,4 +353,4 @@ def _print_result(execution: Json, *, with_text: bool) -> None:
         code = execution.get("error_code")
         show.err.print_line((f"{code}: {execution['error_message']}", "red"))
     if execution["status"] == WAITING:
-        show.err.print_line(("It waits for a person: perdure inbox", "magenta"))
+        show.err.print_line((f"It waits for a person: {program()} inbox", "magenta"))

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import httpx2
 
-from cli.client import Endpoint, UnreachableError
+from cli.connection import Endpoint, UnreachableError
 
 Json = dict[str, Any]
 FindEndpoint = Callable[[], Endpoint]

@@ -15,7 +15,8 @@ from types import FrameType
 from typing import Any
 
 from cli import show
-from cli.client import Client, RefusedError, UnreachableError
+from cli.client import Client, RefusedError
+from cli.connection import UnreachableError
 from cli.stack import launch
 from cli.stack.process import tie_to_parent
 

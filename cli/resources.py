@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from cli import show
-from cli.arguments import AsJson, Full, Limit, Reference, open_client
+from cli.arguments import (
+    AsJson,
+    Full,
+    Limit,
+    Output,
+    Reference,
+    Yes,
+    find_resource,
+    open_client,
+)
+from cli.confirming import confirm
+from cli.lazy import make_app
+from domain.ids import is_id
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -20,10 +32,17 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Options = Mapping[str, Any]
 """By name: a type annotated for Typer where it is required, else that and its default."""
-View = Callable[[Any], None]
+View = Callable[..., None]
 Connect = Callable[[typer.Context], "AbstractContextManager[Client]"]
 
 NOTHING = Reference()
+FINAL = frozenset({"delete", "revoke"})
+"""Actions that can't be undone."""
+PRINTERS: Mapping[str, View] = {
+    "json": show.print_json,
+    "yaml": show.print_yaml,
+    "id": show.print_ids,
+}
 
 
 def option(help_text: str, *flags: str, kind: Any = str | None, **more: Any) -> tuple[Any, Any]:
@@ -49,7 +68,7 @@ class CommandGroup:
         connect: Connect = open_client,
     ) -> None:
         """`reference` is how the commands identify a resource, `connect` opens the client."""
-        self.app = typer.Typer(name=name, help=help_text, no_args_is_help=True)
+        self.app = make_app(name=name, help=help_text)
         self._reference = reference
         self._connect = connect
 
@@ -82,16 +101,18 @@ class CommandGroup:
             if has_full:
                 more["full"] = given.pop("full")
             _, path = of.resolve(client, given)
+            if (task := given.get("task_id")) and not is_id(task):
+                given["task_id"] = find_resource(client, task)["id"]
             parameters = {**path, **(query or {}), **given}
             if pages == "one":
                 return client.call(operation, **{"page_size": 100, **parameters})
             items = list(client.iterate(operation, **parameters))
             return items if pages == "all" else {"items": items, "total": len(items)}
 
-        def print_answer(answer: Any) -> None:
+        def print_answer(answer: Any, *, is_wide: bool | None = None) -> None:
             items = answer if pages == "all" else answer["items"]
             if view is None:
-                show.print_items(items, columns, computed, nothing=nothing)
+                show.print_items(items, columns, computed, nothing=nothing, is_wide=is_wide)
             else:
                 view(items, **more)
 
@@ -107,25 +128,21 @@ class CommandGroup:
         help_text: str,
         operation: str | None = None,
         *,
-        name: str = "show",
-        alias: str | None = None,
+        name: str = "get",
         view: View | None = None,
+        describe: "Callable[[Client, Json], None] | None" = None,
     ) -> None:
-        """Show one resource: what the operation answers, else what the reference finds."""
+        """Show one resource: what the operation answers, else what the reference finds.
+
+        `describe` prints it, as a table, with more that it reads; `-o wide` prints the fields.
+        """
 
         def run(client: "Client", given: Json) -> Any:
             found, path = self._reference.resolve(client, given)
             return found if operation is None else client.call(operation, **path)
 
-        for word in [name, *([alias] if alias else [])]:
-            self._add(
-                word,
-                help_text,
-                self._reference.arguments,
-                run,
-                view or show.print_fields,
-                hidden=word == alias,
-            )
+        arguments = self._reference.arguments
+        self._add(name, help_text, arguments, run, view or show.print_fields, describe=describe)
 
     def add_action(
         self,
@@ -139,17 +156,25 @@ class CommandGroup:
         make_body: Callable[[Json, Json], Json] | None = None,
         has_json: bool = False,
         is_start: bool = False,
+        warn: "Callable[[Client, Json], str] | None" = None,
     ) -> None:
-        """Call an operation on one resource; a deletion is one, too.
+        """Call an operation on one resource; a deletion is one, too, and asks on a terminal.
 
         `done` is the sentence to print, with fields of the resource and of the answer, or a view
         of the answer. The body has the options that were given; `make_body` makes it from these
         and the resource. `is_start`: the operation starts something, which must happen once.
+        `warn` returns what a person should know before they confirm.
         """
         reference = self._reference if of is None else of
+        is_final = name in FINAL
 
         def run(client: "Client", given: Json) -> Any:
+            is_confirmed = given.pop("yes", True)
             found, path = reference.resolve(client, given)
+            if not is_confirmed:
+                label = found.get("name") or found.get("title") or " ".join(map(str, path.values()))
+                reason = f" {warn(client, found)}" if warn else ""
+                confirm(f"{name.title()} {label!r}?{reason}")
             body = {key: value for key, value in given.items() if value is not None}
             if make_body:
                 body = make_body(body, found)
@@ -161,6 +186,8 @@ class CommandGroup:
 
         view = _print_sentence(done) if isinstance(done, str) else done
         offered = {**reference.arguments, **(options or {})}
+        if is_final:
+            offered["yes"] = (Yes, False)
         self._add(name, help_text, offered, run, view, has_json=has_json)
 
     def _add(
@@ -172,23 +199,28 @@ class CommandGroup:
         view: View,
         *,
         has_json: bool = True,
-        hidden: bool = False,
+        describe: "Callable[[Client, Json], None] | None" = None,
     ) -> Callable[..., None]:
-        def command(context: typer.Context, *, as_json: bool = False, **given: Any) -> None:
+        def command(
+            context: typer.Context, *, as_json: bool = False, output: str = "table", **given: Any
+        ) -> None:
             with self._connect(context) as client:
                 answer = run(client, given)
-            if as_json:
-                show.print_json(answer)
-            else:
-                view(answer)
+                if describe and output == "table" and not as_json:
+                    describe(client, answer)
+                    return
+            print_answer = PRINTERS.get("json" if as_json else output, view)
+            is_wide = "is_wide" in inspect.signature(print_answer).parameters and output == "wide"
+            print_answer(answer, **({"is_wide": True} if is_wide else {}))
 
         offered = {"context": typer.Context, **options}
         if has_json:
+            offered["output"] = (Output, "table")
             offered["as_json"] = (AsJson, False)
         command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [_declare(word, option) for word, option in offered.items()]
         )
-        return self.app.command(name, help=help_text, hidden=hidden)(command)
+        return self.app.command(name, help=help_text)(command)
 
 
 def _declare(name: str, option: Any) -> inspect.Parameter:

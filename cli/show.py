@@ -6,9 +6,11 @@ imports this module, stays small without it.
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from domain.ids import is_id
 from domain.text import replace_surrogates
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ Computed = Mapping[str, Callable[[dict[str, Any]], object]]
 
 LONGEST_CELL = 60
 """Characters of free text in every column but the last; JSON has all of it (chosen)."""
+
+SHORT_ID = 13
+"""Characters of an id that contain its time, to the millisecond."""
 
 WIDEST_TABLE = 500
 MIB, GIB = 1024**2, 1024**3
@@ -68,28 +73,50 @@ def _encode(value: object, *, indent: int | None = None) -> str:
 
 
 def print_items(
-    items: Iterable[dict[str, Any]], columns: str, computed: Computed | None = None, *, nothing: str
+    items: Sequence[dict[str, Any]],
+    columns: str,
+    computed: Computed | None = None,
+    *,
+    nothing: str,
+    is_wide: bool | None = None,
 ) -> None:
     """Print a table with a row for each item, or the sentence `nothing`.
 
     `columns` are separated by commas: a heading and, after a colon, the field, unless it has the
     same name. `a.b` is a field in a field, `a|b` the first that is not empty, and `a?` leaves the
     cell blank where the field is empty. Their names decide the format.
+
+    On a terminal, ids are as short as is unique in the table, and times local; if it is wide, ids
+    are whole and times UTC.
     """
+    is_wide = not sys.stdout.isatty() if is_wide is None else is_wide
     computed = computed or {}
     parts = [column.partition(": ") for column in columns.split(", ")]
     fields = {heading.removesuffix("?"): field or heading for heading, _, field in parts}
     rows = [
         [
-            computed[heading](item) if heading in computed else read_cell(item, field)
+            computed[heading](item)
+            if heading in computed
+            else read_cell(item, field, is_wide=is_wide)
             for heading, field in fields.items()
         ]
         for item in items
     ]
+    if not is_wide:
+        rows = [list(row) for row in zip(*map(_shorten_ids, zip(*rows, strict=True)), strict=True)]
     print_rows(list(fields), rows, nothing=nothing)
 
 
-def read_cell(item: Mapping[str, Any], field: str) -> object:
+def _shorten_ids(column: Sequence[object]) -> Sequence[object]:
+    """A column in which ids are as long as they must be to differ, and at least as their time."""
+    ids = {cell for cell in column if isinstance(cell, str) and is_id(cell)}
+    length = SHORT_ID
+    while len({one[:length] for one in ids}) < len(ids):
+        length += 1
+    return [cell[:length] if cell in ids else cell for cell in column]
+
+
+def read_cell(item: Mapping[str, Any], field: str, *, is_wide: bool = True) -> object:
     """The formatted value of a field, as `print_items` describes it."""
     value: Any = None
     name = ""
@@ -104,7 +131,7 @@ def read_cell(item: Mapping[str, Any], field: str) -> object:
     if name == "status":
         return format_status(str(value))
     if name == "at" or name.endswith("_at"):
-        return format_time(value)
+        return format_time(value) if is_wide else format_local_time(value)
     if name.endswith("_usd"):
         return format_money(value)
     return ", ".join(value) if isinstance(value, list) else value
@@ -134,12 +161,31 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], *, noth
     out.print(table, crop=False)
 
 
-def print_fields(resource: Mapping[str, Any]) -> None:
-    """Print the fields of a resource that are not empty, one below the other."""
+def print_yaml(value: Any) -> None:
+    """Print one YAML document."""
+    from agent_library.yaml_text import write_yaml
+
+    print(replace_surrogates(write_yaml(value)), end="")  # noqa: T201 - for programs
+
+
+def print_ids(value: Any) -> None:
+    """Print the id of each resource, one on a line."""
+    listed = value.get("items", [value]) if isinstance(value, dict) else value
+    for item in listed:
+        key = next((item[name] for name in ("id", "agent_id", "key", "name") if name in item), None)
+        print(key)  # noqa: T201 - for programs
+
+
+def print_fields(resource: Mapping[str, Any], *, is_wide: bool | None = None) -> None:
+    """Print the fields of a resource that are not empty, one below the other.
+
+    Times are those of `print_items`.
+    """
     from cli.show import out
 
+    format_at = format_time if is_wide else format_moment
     fields = {
-        name: format_time(value) if name.endswith("_at") else _format_cell(value)
+        name: format_at(value) if name.endswith("_at") else _format_cell(value)
         for name, value in resource.items()
         if value not in (None, "", [], {}) and name != "_links"
     }
@@ -153,6 +199,15 @@ def print_name(resource: Mapping[str, Any]) -> None:
     from cli.show import out
 
     out.print_line(resource["name"], "  ", (resource["id"], "dim"))
+    print_warnings(resource)
+
+
+def print_warnings(resource: Mapping[str, Any]) -> None:
+    """Print on stderr what will probably go wrong with a task or an execution."""
+    from cli.show import err
+
+    for warning in resource.get("warnings") or ():
+        err.print_line((f"! {warning}", "yellow"))
 
 
 def format_status(value: str) -> "Text":
@@ -180,6 +235,31 @@ def warn_of_dependents(answer: Any) -> None:
 def format_bytes(size: int) -> str:
     """A size in MiB, or in GiB from one on."""
     return f"{size / GIB:,.1f} GiB" if size >= GIB else f"{size / MIB:,.1f} MiB"
+
+
+def format_moment(time: str | None) -> str:
+    """A time of the API, as the tables of this output have it."""
+    return format_local_time(time) if sys.stdout.isatty() else format_time(time)
+
+
+def format_local_time(time: str | None) -> str:
+    """A time of the API on this machine's clock, and how far away it is."""
+    if time is None:
+        return "-"
+    at = datetime.fromisoformat(time).astimezone()
+    now = datetime.now().astimezone()
+    clock = f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+    return f"{clock}, {_describe_distance((now - at).total_seconds())}"
+
+
+def _describe_distance(seconds: float) -> str:
+    """How long ago, or in how long."""
+    size = abs(seconds)
+    unit, length = next(((u, n) for u, n in _UNITS if size >= n), ("s", 1))
+    return f"{size // length:.0f} {unit} ago" if seconds >= 0 else f"in {size // length:.0f} {unit}"
+
+
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
 def format_time(time: str | None) -> str:

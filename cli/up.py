@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from cli.doctor import State, model
 from cli.exits import Exit
+from cli.program import program
 from cli.stack.assembly import Ports, Stack
 from cli.stack.home import Home
 from cli.stack.leftovers import end_leftovers
@@ -24,8 +25,6 @@ def run(settings: Settings, ports: Ports, *, scripted_model: bool) -> Exit:
         AlreadyRunningError: another one runs on this home.
         PortInUseError: a port is taken.
     """
-    if not scripted_model and (finding := model()).state is not State.OK:
-        report(f"{finding.what}. {finding.fix}")
     os.umask(0o077)  # histories and logs are as private as the secrets beside them
     home = Home.open(settings.home)
     with home.held():
@@ -47,8 +46,8 @@ async def _serve(stack: Stack, home: Home) -> Exit:
     trimming = asyncio.create_task(keep_logs_small(home.logs))
     try:
         if await _start(stack, stop_requested):
-            report(f"logs are in {home.logs}, addresses and a token in {home.ready_file}")
-            report("to sign in a browser, run: perdure inbox open")
+            for sentence in _next_steps(stack, home):
+                report(sentence)
             print(_ready_line(stack), flush=True)  # noqa: T201 - the line that scripts wait for
             await stop_requested.wait()
     except* PartFailedError as failures:
@@ -62,6 +61,19 @@ async def _serve(stack: Stack, home: Home) -> Exit:
         await stack.stop()
         report("stopped")
     return code
+
+
+def _next_steps(stack: Stack, home: Home) -> Iterator[str]:
+    """What answers, where everything is, and what to do next."""
+    if stack.is_scripted:
+        yield "the scripted model answers: no Claude model is called and nothing is charged"
+    elif model().state is State.OK:
+        yield f"model: {stack.default_model} answers tasks that name no other ({model().what})"
+    else:
+        yield f"model: none. {model().fix}"
+    yield f"inbox: {stack.api_url}/ (sign in with `{program()} inbox open`); API: /docs"
+    yield f"logs are in {home.logs}, addresses and a token in {home.ready_file}"
+    yield f"next, in another terminal: {program()} demo, or {program()} run FILE"
 
 
 async def _start(stack: Stack, stop_requested: asyncio.Event) -> bool:

@@ -18,6 +18,15 @@ def is_id(text: str) -> bool:
     return ID.fullmatch(text) is not None
 
 
+def ids_of_prefix(prefix: str) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """The first and the last id that begin with this text; None if no id can."""
+    digits = prefix.replace("-", "").lower()
+    if re.fullmatch(r"[0-9a-f]{1,32}", digits) is None:
+        return None
+    first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+    return (first, last) if str(first).startswith(prefix.lower()) else None
+
+
 def new_id() -> uuid.UUID:
     """A UUIDv7 (RFC 9562, section 5.7): milliseconds, their fraction in 12 bits, random bits.
 
@@ -34,6 +43,11 @@ def new_id() -> uuid.UUID:
 def made_at(made: uuid.UUID) -> datetime:
     """The time at which one of our ids was created, to the millisecond."""
     return _EPOCH + timedelta(milliseconds=made.int >> 80)
+
+
+def last_id_before(moment: datetime) -> uuid.UUID:
+    """The largest id that can be created before this moment."""
+    return uuid.UUID(int=max(first_id_at(moment).int - 1, 0))
 
 
 def first_id_at(moment: datetime) -> uuid.UUID:

@@ -1,13 +1,18 @@
 """When models retire: a dated table, and the sentence about a model that is or will be retired."""
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 NOTICE = timedelta(days=30)
 """A model is named this long before it retires (chosen: time to change a task)."""
+
+ALIKE = 0.85
+"""How similar a misspelled name is to the one that is meant, from 0 to 1 (chosen: it differs in one
+or two letters)."""
 
 _DATED = re.compile(r"-\d{8}$")
 
@@ -62,3 +67,11 @@ def describe_retirement(
         f"The model {model} retires on {retires_on:%Y-%m-%d}, and calls fail from then on. Choose "
         "another model."
     )
+
+
+def describe_misspelling(model: str, known: Collection[str]) -> str | None:
+    """A sentence about a model that is not known, but nearly has the name of one that is."""
+    if model in known or undated(model) in {undated(one) for one in known}:
+        return None
+    alike = difflib.get_close_matches(model, sorted(known), 1, ALIKE)
+    return f"The model {model} is not known. Did you mean {alike[0]}?" if alike else None

@@ -95,6 +95,10 @@ PRICES: tuple[Price, ...] = (
 """All known prices. A longer prompt is priced completely at the next band."""
 
 
+PRICED_MODELS = frozenset(price.model for price in PRICES)
+"""The models with a known price."""
+
+
 def is_priced(model: str) -> bool:
     """Whether the model has a known price."""
     return any(True for _ in _prices_of(model))

@@ -119,6 +119,7 @@ class Dispatcher:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     search_attributes=search_attributes(facts),
                     static_summary=summary(facts),
+                    static_details=details(facts),
                     priority=priority(facts),
                     rpc_timeout=RPC_TIMEOUT,
                 )
@@ -163,6 +164,16 @@ def priority(facts: WorkflowFacts) -> Priority:
         priority_key=1 + (HIGHEST - facts.priority) * 4 // HIGHEST,
         fairness_key=str(facts.user_id),
     )
+
+
+def details(facts: WorkflowFacts) -> str:
+    """Return what Temporal's UI shows of the workflow: who it is for, and how to read it."""
+    lines = [f"for the user {facts.user_id}"]
+    if facts.task_id is not None:
+        lines.append(f"task: `perdure tasks get {facts.task_id}`")
+    if isinstance(facts, StartRequest):
+        lines.append(f"execution: `perdure executions get {facts.execution_id}`")
+    return "  \n".join(lines)
 
 
 def summary(facts: WorkflowFacts) -> str:

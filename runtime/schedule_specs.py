@@ -28,7 +28,7 @@ from domain import cron
 from domain.clock_changes import LocalHour, covered_years, repeated_hours
 from domain.cron import Calendar
 from domain.schedules import TaskSchedule
-from runtime.dispatch import priority, search_attributes, summary
+from runtime.dispatch import details, priority, search_attributes, summary
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 """The years of Temporal's calendars."""
@@ -47,6 +47,7 @@ def schedule_of(wanted: TaskSchedule) -> Schedule:
             task_queue=names.EXECUTIONS_QUEUE,
             typed_search_attributes=search_attributes(wanted),
             static_summary=summary(wanted),
+            static_details=details(wanted),
             priority=priority(wanted),
         ),
         spec=_spec(wanted),

@@ -274,6 +274,9 @@ class Settings(BaseSettings):
     token: SecretStr | None = Field(
         default=None, description="Token of the command line. Default: that of `home`."
     )
+    profile: str | None = Field(
+        default=None, description="Profile of the command line. Default: that of `profile use`."
+    )
     ready_file: Path | None = Field(
         default=None, description="File that a process writes when it is ready."
     )

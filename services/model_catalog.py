@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from domain.model_lifecycles import ModelLifecycle, describe_retirement
+from domain.model_lifecycles import ModelLifecycle, describe_misspelling, describe_retirement
+from domain.pricing import PRICED_MODELS
 from persistence.db.database import Database
 from persistence.ledger import model_lifecycles
 
@@ -37,8 +38,9 @@ class ModelCatalog:
         self._asked_at: datetime | None = None
 
     def warn(self, model: str) -> str | None:
-        """Return a sentence about a model that is retired or soon will be, or None."""
-        return describe_retirement(model, self._known, datetime.now(UTC))
+        """Return a sentence about a model that is retired, soon will be, or is misspelled."""
+        retirement = describe_retirement(model, self._known, datetime.now(UTC))
+        return retirement or describe_misspelling(model, {*self._known, *PRICED_MODELS})
 
     async def read(self) -> None:
         """Read what the Models API last answered to any worker."""

@@ -349,5 +349,7 @@ class TaskExecution:
         self._progress = self._progress.model_copy(update={"status": status, "activity": activity})
         progress = self._progress
         workflow.set_current_details(
-            f"**{status}**: {activity}  \nturns: {progress.turns}, cost: ${progress.cost_usd}"
+            f"**{status}**: {activity}, since {workflow.now():%Y-%m-%d %H:%M} UTC  \n"
+            f"turns: {progress.turns}, cost: ${progress.cost_usd}  \n"
+            f"execution: `perdure executions get {self._execution_id}`"
         )

@@ -12,6 +12,7 @@ from api.executions.schemas import (
     render_cached_execution,
     render_page,
 )
+from api.http.oversight import choose_owner
 from api.http.paging import Listing, ListQuery
 from api.http.request_context import Called
 from api.http.responses import single
@@ -30,8 +31,8 @@ router = APIRouter()
 )
 async def list_executions(call: Called, query: Annotated[ExecutionQuery, Query()]) -> Response:
     """List your executions, newest first."""
+    user_id = await choose_owner(call, query)
     async with call.gateway.database.reading() as session:
-        user_id = call.principal.user_id
         page = await queries.page(session, user_id, filter_of(query), query.window())
         return await render_page(session, call, query, page)
 
@@ -92,10 +93,11 @@ async def list_task_executions(
     call: Called, task_id: UUID, query: Annotated[ExecutionQuery, Query()]
 ) -> Response:
     """List your executions of a task, newest first, even if the task is deleted."""
+    user_id = await choose_owner(call, query)
     async with call.gateway.database.reading() as session:
         stored = await tasks.find(session, task_id)
         if stored is not None and not stored.row.is_public:
             call.caller.require_own(stored.row.user_id, "task", task_id)
         filters = replace(filter_of(query), task_id=task_id)
-        page = await queries.page(session, call.principal.user_id, filters, query.window())
+        page = await queries.page(session, user_id, filters, query.window())
         return await render_page(session, call, query, page)

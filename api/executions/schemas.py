@@ -17,7 +17,7 @@ from pydantic import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.http.paging import ListQuery, split_values
+from api.http.paging import IdRange, ListQuery, OwnedQuery, split_values
 from api.http.rendering import render_items
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
@@ -35,12 +35,16 @@ from services.executions.inputs import Narrowing
 from services.field_types import UsdOut
 
 
-class ExecutionQuery(Narrowing, ListQuery):
+class ExecutionQuery(Narrowing, OwnedQuery):
     """Filters and page. `status` can be repeated or contain commas."""
 
     status: Annotated[tuple[ExecutionStatus, ...], BeforeValidator(split_values)] = ()
     parent_id: UUID | None = None
     session_id: UUID | None = None
+
+    def created_ids(self) -> IdRange:
+        """No bounds: the database's time decides (`ExecutionFilter`)."""
+        return None, None
 
 
 class Skipped(BaseModel):

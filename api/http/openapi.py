@@ -1,6 +1,7 @@
 """The OpenAPI document: FastAPI's, with our bodies, errors and security schemes."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,13 @@ from pydantic.json_schema import models_json_schema
 
 from api.http import errors
 from api.http.bodies import JsonBody
+from api.http.openapi_texts import (
+    TAGS,
+    describe_parameter,
+    load_examples,
+    summarize,
+    without_defaults,
+)
 from api.http.problems import MEDIA_TYPE, Problem
 from api.http.request_context import authenticated
 
@@ -51,8 +59,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document, created once."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=TITLE, version=app.version, description=_description(), routes=app.routes
+            title=TITLE,
+            version=app.version,
+            description=_description(),
+            routes=app.routes,
+            servers=app.servers,
         )
+        examples = load_examples()
         routes = [
             route
             for route in iter_route_contexts(app.routes)
@@ -61,7 +74,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         bodies = [_body(route.dependant) for route in routes]
         schemas = _schemas([Problem, *{body.model for body in bodies if body}])
         components = document.setdefault("components", {}).setdefault("schemas", {})
-        components.update(schemas)
+        components.update({name: without_defaults(one) for name, one in schemas.items()})
         for unused in (
             "HTTPValidationError",
             "ValidationError",
@@ -81,6 +94,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
                     route.name
                 )  # generated clients use it as the function name
                 _complete(operation, route.dependant, body)
+                _describe(operation, examples)
+        used = {
+            tag for item in document["paths"].values() for o in item.values() for tag in o["tags"]
+        }
+        document["tags"] = [
+            {"name": name, "description": text} for name, text in TAGS.items() if name in used
+        ]
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -110,6 +130,21 @@ def _complete(operation: dict[str, Any], dependant: Dependant, body: JsonBody[An
             "required": not body.optional,
             "content": {"application/json": {"schema": schema}},
         }
+
+
+def _describe(operation: dict[str, Any], examples: Mapping[str, Any]) -> None:
+    """Add the texts for people: summary, descriptions of parameters, an example of the body."""
+    operation["summary"] = summarize(operation["description"])
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        text = parameter.get("description") or schema.pop("description", None)
+        text = text or describe_parameter(parameter["name"], parameter["in"])
+        if text:
+            parameter["description"] = text
+        schema.pop("title", None)
+    if operation["operationId"] in examples:
+        content = operation["requestBody"]["content"]["application/json"]
+        content["example"] = examples[operation["operationId"]]
 
 
 def _body(dependant: Dependant) -> JsonBody[Any] | None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,8 +12,10 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import FieldProblem, InvalidInputError
+from domain.ids import first_id_at, ids_of_prefix, last_id_before
 from persistence.db.paging import Page, Window
 from persistence.sessions.timeline import TimelinePage, TimelineRange
+from services.field_types import Moment
 
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
@@ -27,6 +30,9 @@ LAST_SEQ = 2**31 - 1
 
 PageNumber = Annotated[int, Field(ge=1, le=DEEPEST_PAGE)]
 PageSize = Annotated[int, Field(ge=1, le=LARGEST_PAGE)]
+IdRange = tuple[UUID | None, UUID | None]
+"""The first and the last id; None is no bound."""
+
 Cursor = Annotated[str, Field(max_length=200, description="`next_cursor` of the previous page.")]
 
 
@@ -49,7 +55,8 @@ class ListQuery(BaseModel):
 
     def filters(self) -> dict[str, Any]:
         """The filters: the fields that a list has in addition."""
-        return {name: value for name, value in self if name not in ListQuery.model_fields}
+        common = {name for query in _COMMON_QUERIES for name in query.model_fields}
+        return {name: value for name, value in self if name not in common}
 
     def window(self) -> Window:
         """The rows to read from a list that is newest first."""
@@ -59,6 +66,56 @@ class ListQuery(BaseModel):
             return Window(self.page_size, before=UUID(bytes=_decoded(self.cursor)))
         except ValueError:
             raise _bad_cursor() from None
+
+
+class ResourceQuery(ListQuery):
+    """The page to return of a list of resources, narrowed to a range of their ids.
+
+    Ids contain the time of their creation.
+    """
+
+    id_prefix: Annotated[
+        str | None, Field(max_length=36, description="How the ids begin, as `01a1fc50-d4`.")
+    ] = None
+    created_from: Annotated[Moment | None, Field(description="Created then or later.")] = None
+    created_to: Annotated[Moment | None, Field(description="Created before then.")] = None
+
+    def window(self) -> Window:
+        """The rows to read from a list that is newest first."""
+        ranges = [self.created_ids(), self._ids_of_prefix()]
+        firsts = [first for first, _ in ranges if first is not None]
+        lasts = [last for _, last in ranges if last is not None]
+        first, last = max(firsts, default=None), min(lasts, default=None)
+        return replace(super().window(), first=first, last=last)
+
+    def created_ids(self) -> IdRange:
+        """The ids of what was created in the time that is asked for."""
+        first = None if self.created_from is None else first_id_at(self.created_from)
+        return first, None if self.created_to is None else last_id_before(self.created_to)
+
+    def _ids_of_prefix(self) -> IdRange:
+        if self.id_prefix is None:
+            return None, None
+        named = ids_of_prefix(self.id_prefix)
+        if named is None:
+            hint = "Send the beginning of an id: hexadecimal digits with their hyphens."
+            problem = FieldProblem(("query", "id_prefix"), hint)
+            raise InvalidInputError("No id begins like this.", [problem])
+        return named
+
+
+class OwnedQuery(ResourceQuery):
+    """The page to return of a list of the caller's resources, or for admins of others'."""
+
+    user_id: Annotated[
+        UUID | None, Field(description="Those of this user; admins only. The audit log has it.")
+    ] = None
+    all_users: Annotated[
+        bool, Field(description="Those of all users; admins only. The audit log has it.")
+    ] = False
+
+
+_COMMON_QUERIES: tuple[type[ListQuery], ...] = (ListQuery, ResourceQuery, OwnedQuery)
 
 
 class TimelineQuery(ListQuery):

@@ -38,15 +38,17 @@ def created_with_secret(
     read_model: type[Read],
     created_model: type[Read],
     reveal: Callable[[Call, Any], dict[str, str]],
+    view: View[Any] | None = None,
 ) -> Render[Any]:
     """Respond with the new resource and its secret, which no later response contains.
 
     `reveal` returns the fields that `created_model` has in addition. They are null in the response
-    to a repeated request, which is stored in the database.
+    to a repeated request, which is stored in the database. `view` makes the resource from the row,
+    where its columns are not enough.
     """
 
     async def render(call: Call, _: AsyncSession, value: Any) -> Response:
-        read = from_row(read_model, value.row)
+        read = view(call, value.row) if view else from_row(read_model, value.row)
         secrets = reveal(call, value)
         headers = _headers_of(read)
         shown = to_json(created_model(**dict(read), **secrets))

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing, ResourceQuery
 from api.http.rendering import (
     DryRun,
     View,
@@ -69,7 +69,9 @@ class ResourceRoutes(Generic[T]):
     def add_list(self, list_rows: ListRows, description: str) -> None:
         """Add `GET` of a page of resources."""
 
-        async def list_resources(call: Called, query: Annotated[ListQuery, Query()]) -> Response:
+        async def list_resources(
+            call: Called, query: Annotated[ResourceQuery, Query()]
+        ) -> Response:
             async with call.gateway.database.reading() as session:
                 page = await list_rows(session, call.caller, query.window())
             return render_page(call, query, page, self.view)

@@ -13,15 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import links
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery
+from api.http.oversight import choose_owner
+from api.http.paging import Listing, OwnedQuery
 from api.http.rendering import render_page
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import Read, from_row
 from domain.model_json import make_encodable
 from domain.remembered_decisions import suggest_pattern
+from persistence.db.paging import Page
 from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow
+from services.caller import Caller
 from services.executions import answers, discussions
 from services.executions.access import readable_request
 from services.executions.discussions import AssignBody, CommentBody
@@ -148,7 +151,7 @@ router = APIRouter(prefix="/input-requests", tags=["input requests"])
 Kind = Literal["question", "approval", "plan_approval", "budget", "effect_check", "form"]
 
 
-class InputRequestQuery(ListQuery):
+class InputRequestQuery(OwnedQuery):
     """Filters of a list of input requests."""
 
     status: Literal["open", "answered", "expired", "cancelled"] | None = None
@@ -165,17 +168,22 @@ async def list_input_requests(
     call: Called, query: Annotated[InputRequestQuery, Query()]
 ) -> Response:
     """List the requests of your executions and those assigned to you, newest first."""
+    user_id = await choose_owner(call, query)
     async with call.gateway.database.reading() as session:
-        filters, caller = query.filters(), call.caller
-        if filters.pop("is_mentioned"):
-            page = await input_requests.page_mentioned(
-                session, filters, query.window(), assignees=caller.assignees
-            )
-        else:
-            page = await input_requests.page(
-                session, caller.user_id, filters, query.window(), assignees=caller.assignees
-            )
+        page = await _read_page(session, call.caller, query, user_id)
     return render_page(call, query, page, render_input_request)
+
+
+async def _read_page(
+    session: AsyncSession, caller: Caller, query: InputRequestQuery, user_id: UUID | None
+) -> Page[InputRequestRow]:
+    """Read a page of a user's requests; the caller's own include those assigned to the caller."""
+    filters, window = query.filters(), query.window()
+    if filters.pop("is_mentioned"):
+        mentioned = caller.assignees
+        return await input_requests.page_mentioned(session, filters, window, assignees=mentioned)
+    assignees = caller.assignees if user_id == caller.user_id else ()
+    return await input_requests.page(session, user_id, filters, window, assignees=assignees)
 
 
 @router.get("/{request_id}", responses={200: {"model": InputRequestRead}})

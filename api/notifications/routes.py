@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing, ResourceQuery
 from api.http.rendering import render_page
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
@@ -103,7 +103,7 @@ def _mask_target(row: NotificationRow) -> dict[str, Any]:
 router = APIRouter(prefix="/notifications", tags=["notifications"])
 
 
-class NotificationQuery(ListQuery):
+class NotificationQuery(ResourceQuery):
     """Filters of a list of notifications."""
 
     status: Literal["pending", "delivered", "failed"] | None = None

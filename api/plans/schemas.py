@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from api import links
-from api.http.paging import ListQuery, split_values
+from api.http.paging import ResourceQuery, split_values
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from domain.plans import PlanGraph, count_progress, find_action
@@ -22,7 +22,7 @@ from services.plans.retrying import find_retryable
 PlanStatus = Literal["draft"] | ExecutionStatus
 
 
-class PlanQuery(ListQuery):
+class PlanQuery(ResourceQuery):
     """Filters and page. `status` can be repeated or contain commas."""
 
     status: Annotated[tuple[PlanStatus, ...], BeforeValidator(split_values)] = ()

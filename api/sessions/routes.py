@@ -10,6 +10,7 @@ from api.executions.schemas import render_message
 from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
+from api.http.oversight import choose_owner
 from api.http.paging import Listing
 from api.http.rendering import changed, created, if_match, render_page
 from api.http.request_context import Called
@@ -56,8 +57,8 @@ async def create_session(
 @router.get("", responses={200: {"model": Listing[SessionRead]}})
 async def list_sessions(call: Called, query: Annotated[SessionQuery, Query()]) -> Response:
     """List your sessions, newest first."""
+    user_id = await choose_owner(call, query)
     async with call.gateway.database.reading() as session:
-        user_id = call.principal.user_id
         page = await sessions.page(session, user_id, query.filters(), query.window())
     return render_page(call, query, page, render_session)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.executions.schemas import ExecutionRead, MessageRead
 from api.http.bodies import JsonBody
-from api.http.paging import ListQuery
+from api.http.paging import OwnedQuery
 from api.http.request_context import Called
 from api.http.schemas import Read
 from services.definitions.inline_work import MESSAGE
@@ -21,7 +21,7 @@ MOST = 1_000
 """Maximum messages per response (chosen: a thousand with 2 KB each are 2 MB)."""
 
 
-class SessionQuery(ListQuery):
+class SessionQuery(OwnedQuery):
     """Filters for sessions."""
 
     is_interactive: bool | None = None

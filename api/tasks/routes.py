@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
+from api.http.oversight import choose_owner
 from api.http.paging import LAST_SEQ, PAGE_SIZE, Listing, PageSize, TimelineQuery
 from api.http.rendering import render_items
 from api.http.request_context import Called
@@ -53,8 +54,12 @@ routes.add_delete(services.delete_task, "Delete a task. Its executions stay read
 @router.get("", responses={200: {"model": Listing[TaskRead]}})
 async def list_tasks(call: Called, query: Annotated[TaskQuery, Query()]) -> Response:
     """List your tasks and the public ones, newest first."""
+    me = call.principal.user_id
+    user_id = await choose_owner(call, query)
     async with call.gateway.database.reading() as session:
-        page = await tasks.page(session, call.principal.user_id, query.filter(), query.window())
+        page = await tasks.page(
+            session, user_id, query.filter(), query.window(), with_shared=user_id == me
+        )
         page, stored = await tasks.load_definitions(session, page)
     return render_items(call, query, page, [render_task(call, task) for task in stored])
 

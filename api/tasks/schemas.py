@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import links
-from api.http.paging import ListQuery
+from api.http.paging import OwnedQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from definitions.tasks import MemoryPolicy, NetworkPolicy, PermissionMode, TaskDefinition
@@ -179,7 +179,7 @@ def render_task_version(call: Call, task: StoredTask, row: TaskVersionRow) -> Ta
     return from_row(TaskVersionRead, row, definition=definition)
 
 
-class TaskQuery(ListQuery):
+class TaskQuery(OwnedQuery):
     """Filters of a list of tasks; `tags` may be repeated or separated by commas."""
 
     tags: list[str] = Field(default_factory=list)

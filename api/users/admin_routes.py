@@ -9,14 +9,24 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing
-from api.http.rendering import changed, if_match, render_page
+from api.http.rendering import changed, created_with_secret, if_match, render_page
 from api.http.request_context import Called
 from api.http.responses import answer, single
-from api.users.schemas import StatsRead, UserQuery, UserRead, render_stats, render_user
+from api.users.schemas import (
+    StatsRead,
+    UserInvited,
+    UserQuery,
+    UserRead,
+    render_stats,
+    render_user,
+    reveal_invitation,
+)
 from persistence.identity import users
 from persistence.identity.users import UserFilter
 from persistence.ledger import stats
+from services.identity import invitations
 from services.identity import users as services
+from services.identity.invitations import UserInvite
 from services.identity.users import UserUpdate
 
 router = APIRouter(prefix="/admin", tags=["admin"])
@@ -29,6 +39,20 @@ async def list_users(call: Called, query: Annotated[UserQuery, Query()]) -> Resp
     async with call.gateway.database.reading() as session:
         page = await users.page(session, UserFilter(**query.filters()), query.window())
     return render_page(call, query, page, render_user)
+
+
+@router.post("/users", status_code=201, responses={201: {"model": UserInvited}})
+async def invite_user(
+    call: Called, body: Annotated[UserInvite, Depends(JsonBody(UserInvite))]
+) -> Response:
+    """Create a user before their first request, with an API key to begin with.
+
+    Only this response contains the key.
+    """
+    service = partial(invitations.invite_user, body=body)
+    return await run_service(
+        call, service, created_with_secret(UserRead, UserInvited, reveal_invitation, render_user)
+    )
 
 
 @router.get("/users/{user_id}", responses={200: {"model": UserRead}})

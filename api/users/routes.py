@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
@@ -35,6 +36,18 @@ async def create_api_key(
 ) -> Response:
     """Create an API key. Only this response contains its secret. A key cannot create keys."""
     service = partial(api_keys.create_api_key, body=body)
+    return await run_service(
+        call, service, created_with_secret(ApiKeyRead, ApiKeyCreated, reveal_api_key)
+    )
+
+
+@api_key_router.post("/{key_id}/rotate", status_code=201, responses={201: {"model": ApiKeyCreated}})
+async def rotate_api_key(call: Called, key_id: UUID) -> Response:
+    """Replace an API key by a new one with the same name, role and scopes, and revoke the old one.
+
+    Only this response contains the new secret.
+    """
+    service = partial(api_keys.rotate_api_key, key_id=key_id)
     return await run_service(
         call, service, created_with_secret(ApiKeyRead, ApiKeyCreated, reveal_api_key)
     )

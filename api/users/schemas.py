@@ -14,6 +14,7 @@ from persistence.identity.api_keys import NewKey
 from persistence.ledger.stats import Stats
 from persistence.tables.ledger import UserRow
 from services.field_types import UsdOut
+from services.identity.invitations import Invitation
 from services.identity.users import Profile, Role
 
 
@@ -108,6 +109,12 @@ class UserRead(Read):
     created_at: datetime
 
 
+class UserInvited(UserRead):
+    """A new user with their API key, which is null in the response to a repeated request."""
+
+    api_key: str | None
+
+
 class QueueRead(BaseModel):
     """Executions that wait for a worker."""
 
@@ -181,6 +188,11 @@ def render_stats(stats: Stats) -> StatsRead:
 def reveal_api_key(_: Call, key: NewKey) -> dict[str, str]:
     """Return the secret, which only the response to the request that created the key contains."""
     return {"secret": key.secret}
+
+
+def reveal_invitation(_: Call, invitation: Invitation) -> dict[str, str]:
+    """Return the key, which only the response to the request that created it contains."""
+    return {"api_key": invitation.key.secret}
 
 
 def _render_credentials(call: Call) -> CredentialsRead:

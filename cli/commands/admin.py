@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -90,6 +91,36 @@ GROUP.add_list(
         "USD a day": lambda user: _format_quota(user["max_usd_per_day"]),
     },
 )
+
+
+def _make_invitation(given: Json, _: Json) -> Json:
+    days = given.pop("days", None)
+    expires_at = None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat()
+    return {**given, "expires_at": expires_at}
+
+
+def _print_invitation(user: Json) -> None:
+    show.err.print(f"{user['subject']} begins with this, on their machine:")
+    show.err.print("  perdure profile add NAME --api-url THIS_GATEWAY --token KEY")
+    show.err.print("This is their key. Send it to them only; it is not shown again:")
+    print(user["api_key"])  # noqa: T201 - what a script reads
+
+
+GROUP.add_action(
+    "invite",
+    "invite_user",
+    "Create a user, and print the API key that they begin with.",
+    _print_invitation,
+    of=Reference(),
+    options={
+        "subject": argument("USER", "The user's subject: the `sub` of their tokens."),
+        "role": option("Their role.", kind=Literal["user", "admin"], default="user"),
+        "days": option("Days the key is valid. (default: no end)", kind=int | None, min=1),
+    },
+    make_body=_make_invitation,
+    has_json=True,
+    is_start=True,
+)
 GROUP.add_show("Show a user; quotas that are missing are the operator's defaults.")
 GROUP.add_action(
     "disable",
@@ -130,7 +161,7 @@ def _parse_quota(text: str, number: type[int] | type[float]) -> float | None:
 GROUP.add_action(
     "quotas",
     "update_user",
-    "Give a user other quotas than the operator's, or reset them; `admin show` shows them.",
+    "Give a user other quotas than the operator's, or reset them; `admin get` shows them.",
     "{subject} has these quotas from now on.",
     options={
         "max_concurrent_executions": option(

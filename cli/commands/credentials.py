@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import show
-from cli.arguments import Reference, open_client
+from cli.arguments import API_KEY, Reference, open_client, refer_by_name
 from cli.resources import CommandGroup, Json, argument, option
 
 SecretName = Annotated[str, typer.Argument(metavar="NAME")]
@@ -66,8 +66,13 @@ def _make_signing_key() -> str:
 
 # --- API keys -------------------------------------------------------------------------------------
 
-KeyId = Annotated[str, typer.Argument(metavar="ID", help="A key's id.")]
-API_KEYS = CommandGroup("api-keys", "Keys for programs.", Reference({"key_id": KeyId}))
+API_KEYS = CommandGroup(
+    "api-keys",
+    "Keys for programs: list, create, rotate, revoke.",
+    refer_by_name(
+        API_KEY, Annotated[str, typer.Argument(metavar="KEY", help="A key's name or id.")]
+    ),
+)
 
 API_KEYS.add_list(
     "list_api_keys",
@@ -109,5 +114,14 @@ API_KEYS.add_action(
     },
     make_body=_make_key,
     has_json=True,
+)
+API_KEYS.add_action(
+    "rotate",
+    "rotate_api_key",
+    "Replace a key by a new one with its name, role and scopes, and print that once.\n\n"
+    "The old one is refused at once.",
+    _print_key,
+    has_json=True,
+    is_start=True,
 )
 API_KEYS.add_action("revoke", "revoke_api_key", "Revoke a key: it is refused at once.", "Revoked.")

@@ -1,27 +1,50 @@
 """`perdure executions`: the runs of tasks, and what each of them did."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import show
 from cli.arguments import (
+    OTHERS,
+    ArgumentError,
     AsJson,
     Budget,
     Detach,
     ExecutionId,
+    ExecutionIds,
     Full,
     Reference,
     Stay,
     Variable,
     Watch,
+    Yes,
     drop_none,
     open_client,
     parse_variables,
 )
-from cli.commands.run import print_started, wait_for_end
+from cli.commands.run import follow_started
 from cli.resources import CommandGroup, Json, argument, option
+from cli.times import From, To
+
+if TYPE_CHECKING:
+    from cli.client import Client
+
+TaskOption = Annotated[
+    str | None, typer.Option("--task", metavar="TASK", help="Executions of this task.")
+]
+TagOption = Annotated[str | None, typer.Option("--tag", help="Executions with this tag.")]
+StatusOption = Annotated[
+    str | None, typer.Option("--status", help="As `running`, or `failed,cancelled`.")
+]
+
+
+def _describe_execution(client: "Client", execution: Json) -> None:
+    from cli.execution_view import print_execution
+
+    print_execution(client, execution)
+
 
 EXECUTION = Reference({"execution_id": ExecutionId})
 GROUP = CommandGroup("executions", "Runs of tasks.", EXECUTION)
@@ -30,25 +53,110 @@ GROUP.add_list(
     "list_executions",
     "List executions, newest first.",
     "status, title, created: created_at, turns: total_turns, cost: cost_usd, "
-    "scripted: is_scripted, id",
+    "scripted: is_scripted, id, why: error_message?",
     nothing="No executions. `perdure run TASK` starts one.",
     options={
         "status": option("As `failed`, or `failed,cancelled`."),
-        "task_id": option("Executions of this task."),
+        "task_id": option("Executions of this task: its name or id.", "--task"),
         "session_id": option("Executions in this session."),
         "agent_id": option("Executions of this agent."),
         "tag": option("Executions with this tag."),
+        "created_from": (From, None),
+        "created_to": (To, None),
+        **OTHERS,
     },
     limit=20,
 )
-GROUP.add_show("Show an execution.", "get_execution", name="get", alias="show")
-GROUP.add_action(
-    "cancel",
-    "cancel_execution",
-    "Cancel an execution and its subtasks.",
-    "It will end within moments.",
-    options={"reason": option("Kept with the execution.")},
+GROUP.add_show(
+    "Show an execution: why it failed, what it did, what it cost, and what to do next.",
+    "get_execution",
+    describe=_describe_execution,
 )
+
+
+@GROUP.app.command()
+def cancel(
+    context: typer.Context,
+    execution_id: ExecutionIds = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False,
+    task: TaskOption = None,
+    tag: TagOption = None,
+    status: StatusOption = None,
+    since: From = None,
+    until: To = None,
+    reason: Annotated[str | None, typer.Option(help="Kept with the executions.")] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel executions and their subtasks: those with these ids, or all that match."""
+    from cli import bulk
+
+    with open_client(context) as client:
+        chosen = bulk.choose(
+            client,
+            execution_id,
+            every=every,
+            task=task,
+            tag=tag,
+            status=status,
+            times=(since, until),
+        )
+        outcome = bulk.cancel(client, chosen, reason=reason, is_confirmed=yes)
+    bulk.finish(outcome, "cancelled", as_json=as_json)
+
+
+@GROUP.app.command()
+def retry(
+    context: typer.Context,
+    execution_id: ExecutionIds = None,
+    variable: Variable = None,
+    max_budget_usd: Budget = None,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that failed and have not been retried.")
+    ] = False,
+    task: TaskOption = None,
+    tag: TagOption = None,
+    status: StatusOption = None,
+    since: From = None,
+    until: To = None,
+    yes: Yes = False,
+    watch: Watch = False,
+    full: Full = False,
+    as_json: AsJson = False,
+    stay: Stay = None,
+    detach: Detach = False,
+) -> None:
+    """Run executions that have ended again from their beginning.
+
+    With one id, waits for its end; variables that are given replace all of the original ones. Exit
+    codes are those of `run`. With several ids, or --all, --task, --tag, --status, --from or --to,
+    prints the ids of the new executions; without --status only failed ones are selected.
+    """
+    from cli import bulk
+
+    with open_client(context) as client:
+        chosen = bulk.choose(
+            client,
+            execution_id,
+            every=every,
+            task=task,
+            tag=tag,
+            status=status,
+            times=(since, until),
+        )
+        if chosen.only is None:
+            if variable or max_budget_usd is not None:
+                raise ArgumentError("--variable and --max-budget-usd need one execution's id.")
+            bulk.finish(bulk.retry(client, chosen, is_confirmed=yes), "retried", as_json=as_json)
+            return
+        variables = parse_variables(variable) if variable else None
+        body = drop_none(variables=variables, max_budget_usd=max_budget_usd)
+        execution = client.start("retry_execution", body, execution_id=chosen.only)
+        follow_started(
+            client, execution, detach=detach, watch=watch, as_json=as_json, stay=stay, full=full
+        )
 
 
 def print_tree(tree: Json) -> None:
@@ -75,34 +183,6 @@ GROUP.add_show(
     name="tree",
     view=print_tree,
 )
-
-
-@GROUP.app.command()
-def retry(
-    context: typer.Context,
-    execution_id: ExecutionId,
-    variable: Variable = None,
-    max_budget_usd: Budget = None,
-    *,
-    watch: Watch = False,
-    full: Full = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
-    detach: Detach = False,
-) -> None:
-    """Run an execution that has ended again from its beginning, and wait for its end.
-
-    Variables that are given replace all of the original ones. Exit codes are those of `run`.
-    """
-    variables = parse_variables(variable) if variable else None
-    body = drop_none(variables=variables, max_budget_usd=max_budget_usd)
-    with open_client(context) as client:
-        execution = client.start("retry_execution", body, execution_id=execution_id)
-        if detach:
-            print_started(execution, as_json=as_json)
-            return
-        show.err.print_line(("execution  ", "dim"), execution["id"])
-        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay, full=full)
 
 
 GROUP.add_list(

@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 import typer
 
 from cli import show
-from cli.arguments import Reference, id_argument, open_client
+from cli.arguments import OTHERS, Reference, id_argument, open_client
 from cli.resources import CommandGroup, Json, argument, option
 
 Decision = Literal["approve", "deny", "finish", "happened", "not_happened", "skip"]
 NOTHING_WAITS = "Nothing waits for you."
 _REQUEST_ID = id_argument(
     lambda client: next(client.iterate("list_input_requests", status="open"), None),
+    "list_input_requests",
     lister="inbox list",
     missing=NOTHING_WAITS,
 )
@@ -34,6 +35,7 @@ list_requests = GROUP.add_list(
     "kind, title, about: tool_call.input?, since: created_at, due: due_at, id",
     nothing=NOTHING_WAITS,
     query={"status": "open"},
+    options=OTHERS,
 )
 
 
@@ -63,9 +65,7 @@ GROUP.add_action(
     "Commented.",
     options={"body": argument("TEXT", "The comment.")},
 )
-GROUP.add_show(
-    "Show all of a request.", "get_input_request", name="get", alias="show", view=_print_request
-)
+GROUP.add_show("Show all of a request.", "get_input_request", view=_print_request)
 
 
 _RULE = Reference({"rule_id": argument("ID", "The id of the remembered decision.")})
@@ -101,7 +101,7 @@ def open_page(
     """
     import webbrowser
 
-    from cli.live_updates import is_interactive
+    from cli.confirming import is_interactive
 
     with open_client(context) as client:
         page = "/inbox"
@@ -150,7 +150,7 @@ def answer(
 ) -> None:
     """Answer a request; a terminal asks for what is missing."""
     from cli import answering
-    from cli.live_updates import is_interactive
+    from cli.confirming import is_interactive
 
     decision = {True: "approve", False: "deny", None: choice}[approve]
     if approve is not None and choice is not None:
@@ -171,3 +171,43 @@ def answer(
         body |= {name: value for name, value in rule.items() if value is not None}
         client.call("answer_input_request", body, request_id=request_id)
     show.out.print("Answered; the execution continues.")
+
+
+@GROUP.app.command()
+def approve(
+    context: typer.Context,
+    request_id: RequestId,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="A message to the model.")
+    ] = None,
+    *,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="The new budget in USD, for a budget request.")
+    ] = None,
+    edited: Edited = None,
+    remember: Remember = None,
+    pattern: Pattern = None,
+) -> None:
+    """Approve a tool call, a plan or a budget; with --input, edit the call and approve it."""
+    message = text if budget is None else str(budget)
+    answer(
+        context,
+        request_id,
+        message,
+        approve=True,
+        edited=edited,
+        remember=remember,
+        pattern=pattern,
+    )
+
+
+@GROUP.app.command()
+def deny(
+    context: typer.Context,
+    request_id: RequestId,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="Why; the model reads it.")
+    ] = None,
+) -> None:
+    """Deny a tool call, a plan or a budget, or leave a question unanswered."""
+    answer(context, request_id, text, approve=False)

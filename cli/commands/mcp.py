@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments import Given
+from cli.connection import Given
 from cli.exits import CommandError
 
 
@@ -27,8 +27,6 @@ def mcp(
     import sys
     from urllib.parse import quote
 
-    from cli.client import Endpoint, find_endpoint
-    from cli.configuration import load_settings
     from cli.mcp_relay import relay_stdio
 
     if sys.stdin.isatty():
@@ -38,8 +36,5 @@ def mcp(
         )
     given: Given = context.obj
 
-    def find() -> Endpoint:
-        return find_endpoint(load_settings(api_url=given.api_url, token=given.token))
-
     query = f"?groups={quote(groups)}" if groups else ""
-    asyncio.run(relay_stdio(find, query=query))
+    asyncio.run(relay_stdio(given.find_endpoint, query=query))

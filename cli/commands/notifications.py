@@ -1,16 +1,28 @@
 """`perdure notifications`: the messages that were sent by webhook, mail or Slack."""
 
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cli import show
-from cli.arguments import Reference, id_argument
+from cli.arguments import AsJson, Reference, id_argument, open_client
+from cli.exits import Exit
 from cli.resources import CommandGroup, Json, option
+
+if TYPE_CHECKING:
+    from cli.client import Client
+
+TRY_SECONDS = 30.0
+"""A receiver has ten seconds to answer, and a worker starts the delivery at once (chosen)."""
+POLL_SECONDS = 0.2
 
 NONE_SENT = "No notifications were sent yet."
 NotificationId = Annotated[
     str,
     id_argument(
         lambda client: next(client.iterate("list_notifications"), None),
+        "list_notifications",
         lister="notifications list",
         missing=NONE_SENT,
     ),
@@ -56,7 +68,7 @@ GROUP.add_action(
 )
 
 
-def _make_sample(given: Json, _: Json) -> Json:
+def _make_sample(given: Json) -> Json:
     url, mailbox, slack = (given.get(name) for name in ("webhook", "email", "slack"))
     return {
         "webhook": {"url": url, "secret_ref": given.get("secret")} if url else None,
@@ -65,17 +77,39 @@ def _make_sample(given: Json, _: Json) -> Json:
     }
 
 
-GROUP.add_action(
-    "test",
-    "test_notification",
-    "Send a sample the way all notifications go.",
-    "Under way: {id}; `perdure notifications show last` shows the outcome.",
-    of=Reference(),
-    options={
-        "webhook": option("A webhook.", metavar="URL"),
-        "secret": option("The name of the webhook's signing key."),
-        "email": option("A mailbox.", metavar="ADDRESS"),
-        "slack": option("The secret that holds Slack's address.", metavar="SECRET"),
-    },
-    make_body=_make_sample,
-)
+def send_test(client: "Client", given: Json) -> Json:
+    """Send a sample, and wait until it was tried once."""
+    notification = client.start("test_notification", _make_sample(given))
+    deadline = time.monotonic() + TRY_SECONDS
+    while not notification.get("attempts") and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        notification = client.call("get_notification", notification_id=notification["id"])
+    return dict(notification)
+
+
+@GROUP.app.command("test")
+def send_sample(
+    context: typer.Context,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="A webhook.")] = None,
+    secret: Annotated[
+        str | None, typer.Option(help="The name of the webhook's signing key.")
+    ] = None,
+    email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A mailbox.")] = None,
+    slack: Annotated[
+        str | None, typer.Option(metavar="SECRET", help="The secret that holds Slack's address.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Send a sample the way all notifications go; exit with 1 if it was not delivered."""
+    given = {"webhook": webhook, "secret": secret, "email": email, "slack": slack}
+    with open_client(context) as client, show.err.status("sending"):
+        notification = send_test(client, given)
+    if as_json:
+        show.print_json(notification)
+    elif notification["status"] == "delivered":
+        show.out.print("Delivered.")
+    else:
+        _print_notification(notification)
+    if notification["status"] != "delivered":
+        raise typer.Exit(Exit.FAILED)

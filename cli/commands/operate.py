@@ -92,18 +92,23 @@ def migrate() -> None:
     typer.echo(f"The database is at revision {revision}.")
 
 
-def demo() -> None:
-    """Run one real task end to end and show what happened.
+def demo(
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Start the stack on this home, and leave it running.")
+    ] = False,
+) -> None:
+    """Run one real task, kill its worker twice, and show that nothing was called twice.
 
-    Uses the stack that runs here, else starts one in a temporary home and stops it at the end.
-    Without ANTHROPIC_API_KEY the scripted model answers.
+    Uses the stack that runs here, without killing its worker; else starts one in a temporary home
+    and stops it at the end. Without ANTHROPIC_API_KEY the scripted model answers.
     """
     from cli.configuration import load_settings
     from cli.demo import run
 
     # The SDK in the worker reads its variables; here only matters whether one is set.
     has_key = any(os.environ.get(f"ANTHROPIC_{name}") for name in ("API_KEY", "AUTH_TOKEN"))
-    raise typer.Exit(run(load_settings(), has_key=has_key))
+    raise typer.Exit(run(load_settings(), has_key=has_key, keep=keep))
 
 
 def token(

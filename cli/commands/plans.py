@@ -15,7 +15,7 @@ from cli.arguments import (
     id_argument,
     open_client,
 )
-from cli.commands.run import print_started, wait_for_end
+from cli.commands.run import follow_started, wait_for_end
 from cli.exits import CommandError
 from cli.resources import CommandGroup, Json, option
 
@@ -31,6 +31,7 @@ PlanId = Annotated[
     str,
     id_argument(
         _find_newest,
+        "list_plans",
         lister="plans list",
         missing="There is no plan yet. `perdure plans create -f FILE` makes one.",
     ),
@@ -63,7 +64,7 @@ def print_plan(plan: Json) -> None:
     )
 
 
-GROUP.add_show("Show a plan with its steps.", "get_plan", name="get", alias="show", view=print_plan)
+GROUP.add_show("Show a plan with its steps.", "get_plan", view=print_plan)
 
 
 def _read_plan(given: Json, _: Json) -> Json:
@@ -231,9 +232,8 @@ def watch(
 
 def _follow(client: "Client", plan: Json, *, watch: bool, as_json: bool, stay: bool | None) -> None:
     run: dict[str, Any] = {"id": plan["execution_id"]}
-    if watch:
-        wait_for_end(client, run, watch=True, as_json=as_json, stay=stay)
-    if as_json:
+    if as_json and not watch:
         show.print_json(plan)
     else:
-        print_started(run, as_json=False)
+        how: dict[str, Any] = {"watch": True, "as_json": as_json, "stay": stay}
+        follow_started(client, run, detach=not watch, **how)

@@ -8,15 +8,9 @@ from typing import Annotated
 import typer
 
 from cli import show
-from cli.arguments import (
-    ArgumentError,
-    ExecutionId,
-    Reference,
-    open_client,
-    parse_json,
-    parse_time,
-)
+from cli.arguments import ArgumentError, ExecutionId, Reference, open_client, parse_json
 from cli.resources import NOTHING, CommandGroup, Json, argument, option
+from cli.times import parse_time
 
 WORK = Reference({"execution_id": ExecutionId})
 GROUP = CommandGroup("queue", "Work for people and other systems.", WORK)

@@ -1,7 +1,7 @@
 """`perdure run`, `perdure watch` and `perdure say`: executions that the command waits for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -50,30 +50,40 @@ def run(
     A file is applied first: its task is created, or changed to what the file says. Exit codes:
     0 completed, 1 failed, 2 wrong usage, 3 no gateway, 4 waiting for a person, 130 Ctrl-C.
     """
-    from cli import applying, definitions
-
     variables = parse_variables(variable or [])
     body = drop_none(variables=variables, priority=priority, max_budget_usd=max_budget_usd)
     body["strict_variables"] = not allow_missing
     with open_client(context) as client:
-        if definitions.is_file(task_or_file):
+        if is_file(task_or_file):
+            from cli import applying, definitions  # loads the models of files
+
             task = applying.apply(client, definitions.read_task(Path(task_or_file)))
         else:
             task = find_resource(client, task_or_file)
         with hint_at_missing_variables():
             execution = client.start("execute_task", body, task_id=task["id"])
-        if detach:
-            print_started(execution, as_json=as_json)
-            return
+        follow_started(
+            client, execution, detach=detach, watch=watch, as_json=as_json, stay=stay, full=full
+        )
+
+
+def is_file(name_or_file: str) -> bool:
+    """Whether an argument is the path of a file."""
+    try:
+        return Path(name_or_file).is_file()
+    except OSError:  # a name that is too long for a path
+        return False
+
+
+def follow_started(client: "Client", execution: "Json", *, detach: bool, **how: Any) -> None:
+    """Print the id of a new execution; then wait for its end, unless detached (`wait_for_end`)."""
+    show.print_warnings(execution)
+    if not detach:
         show.err.print_line(("execution  ", "dim"), execution["id"])
-        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay, full=full)
-
-
-def print_started(execution: "Json", *, as_json: bool) -> None:
-    """Print the id of an execution that is not waited for, and what to do next."""
+        wait_for_end(client, execution, **how)
     from cli.live_updates import print_next_commands
 
-    if as_json:
+    if how["as_json"]:
         show.print_json(execution)
         return
     show.out.print(execution["id"])
@@ -112,11 +122,9 @@ def say(
     """
     with open_client(context) as client:
         execution = client.start("send_message", {"content": text}, execution_id=execution_id)
-        if detach:
-            print_started(execution, as_json=as_json)
-            return
-        show.err.print_line(("execution  ", "dim"), execution["id"])
-        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay, full=full)
+        follow_started(
+            client, execution, detach=detach, watch=watch, as_json=as_json, stay=stay, full=full
+        )
 
 
 def wait_for_end(
@@ -129,7 +137,8 @@ def wait_for_end(
     full: bool = False,
 ) -> NoReturn:
     """Wait until an execution ends or needs a person, and exit with the code of that."""
-    from cli.live_updates import Following, follow, is_interactive
+    from cli.confirming import is_interactive
+    from cli.live_updates import Following, follow
 
     stays = is_interactive() if stay is None else stay
     how = Following(watch=watch, as_json=as_json, stay=stays, full=full)

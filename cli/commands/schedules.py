@@ -1,5 +1,8 @@
 """`perdure schedules`: tasks that run at set times."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import typer
 
 from cli import show
@@ -10,25 +13,40 @@ from cli.arguments import (
     Watch,
     find_resource,
     open_client,
-    parse_time,
 )
 from cli.commands.run import wait_for_end
 from cli.resources import CommandGroup, Json, argument, option
+from cli.times import parse_time
 
 GROUP = CommandGroup("schedules", "Tasks that run at set times.", TASK_REFERENCE)
 
+
+def _format_next(schedule: Json) -> str:
+    """The next time in the schedule's own zone."""
+    return _format_in_zone(schedule["next_fire_at"], schedule["timezone"])
+
+
+def _format_in_zone(time: str | None, zone: str) -> str:
+    if time is None:
+        return "-"
+    at = datetime.fromisoformat(time).astimezone(ZoneInfo(zone))
+    return f"{at:%a %Y-%m-%d %H:%M %Z}"
+
+
 GROUP.add_list(
     "list_schedules",
-    "List scheduled tasks with their next runs (UTC), newest first.",
-    "task: task_name, cron, zone: timezone, state, next fire: next_fire_at, id: task_id",
-    nothing="No task has a schedule. `is_scheduled` and `schedule_cron` give it one.",
+    "List scheduled tasks with their next runs in their own zones, newest first.",
+    "task: task_name, cron, zone: timezone, state, next run, id: task_id",
+    nothing="No task has a schedule. `perdure schedules create TASK --cron …` gives it one.",
     limit=20,
+    computed={"next run": _format_next},
 )
 
 
 def _print_schedule(schedule: Json) -> None:
     runs = schedule.pop("recent_fires")
-    next_times = [show.format_time(time) for time in schedule.pop("next_fires")]
+    zone = schedule["timezone"]
+    next_times = [_format_in_zone(time, zone) for time in schedule.pop("next_fires")]
     show.print_fields({**schedule, "next_fires": ", ".join(next_times[:3])})
     show.print_items(
         runs,
@@ -39,7 +57,8 @@ def _print_schedule(schedule: Json) -> None:
 
 def _print_state(schedule: Json) -> None:
     times = schedule["next_fires"]
-    following = f"; next {show.format_time(times[0])}" if times else ""
+    zone = schedule["timezone"]
+    following = f"; next {_format_in_zone(times[0], zone)}" if times else ""
     show.out.print(f"{schedule['state']}{following}")
 
 
@@ -47,6 +66,42 @@ GROUP.add_show(
     "Show when a task runs next, and the outcome of its last scheduled runs.",
     "get_schedule",
     view=_print_schedule,
+)
+
+
+def _make_schedule(given: Json, _: Json) -> Json:
+    names = {
+        "cron": "schedule_cron",
+        "zone": "schedule_timezone",
+        "overlap": "schedule_overlap_policy",
+        "jitter_seconds": "schedule_jitter_seconds",
+    }
+    schedule = {names[name]: value for name, value in given.items()}
+    return {**schedule, "is_scheduled": True, "schedule_enabled": True}
+
+
+GROUP.add_action(
+    "create",
+    "update_task",
+    "Run a task at set times, or change its times.",
+    "{name} runs by {schedule_cron!r} in {schedule_timezone}: `perdure schedules get` shows when.",
+    options={
+        "cron": option("As '0 9 * * 1-5': weekdays at nine.", "--cron", kind=str, default=...),
+        "zone": option("As Europe/Berlin. (default: UTC)", "--zone"),
+        "overlap": option(
+            "What to do while the last run has not ended: skip (default), buffer_one, buffer_all, "
+            "cancel_other, terminate_other or allow_all."
+        ),
+        "jitter_seconds": option("Start up to that much later, at random.", kind=int | None),
+    },
+    make_body=_make_schedule,
+)
+GROUP.add_action(
+    "delete",
+    "update_task",
+    "Remove the schedule of a task, which stays.",
+    "{name} has no schedule any more.",
+    make_body=lambda *_: {"is_scheduled": False, "schedule_enabled": False, "schedule_cron": None},
 )
 GROUP.add_action(
     "pause",

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from cli import show
-from cli.arguments import ArgumentError, AsJson, Reference, Stay, Watch, id_argument, open_client
+from cli.arguments import (
+    OTHERS,
+    ArgumentError,
+    AsJson,
+    Reference,
+    Stay,
+    Watch,
+    id_argument,
+    open_client,
+)
 from cli.commands.executions import print_transcript
 from cli.commands.run import wait_for_end
 from cli.resources import CommandGroup, Json, option
@@ -14,8 +23,9 @@ SessionId = Annotated[
     str,
     id_argument(
         lambda client: next(client.iterate("list_sessions", page_size=1), None),
+        "list_sessions",
         lister="sessions list",
-        missing="There is no session yet. `perdure sessions new` starts one.",
+        missing="There is no session yet. `perdure sessions create` starts one.",
     ),
 ]
 GROUP = CommandGroup("sessions", "Conversations.", Reference({"session_id": SessionId}))
@@ -24,19 +34,20 @@ GROUP.add_list(
     "list_sessions",
     "List conversations, newest first.",
     "title: title|name, agent: agent_id, begun: created_at, id",
-    nothing="No sessions. `perdure sessions new` starts one.",
+    nothing="No sessions. `perdure sessions create` starts one.",
     options={
         "agent_id": option("Sessions with this agent."),
         "is_interactive": option(
             "Started by a person, or by a task.", "--interactive/--of-tasks", kind=bool | None
         ),
+        **OTHERS,
     },
     limit=20,
 )
 
 
-@GROUP.app.command("show")
-def show_session(
+@GROUP.app.command("get")
+def get_session(
     context: typer.Context,
     session_id: SessionId,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many latest messages.")] = 20,
@@ -75,7 +86,7 @@ def _make_update(given: Json, _: Json) -> Json:
 
 
 GROUP.add_action(
-    "new",
+    "create",
     "create_session",
     "Start a conversation.",
     "{id}",

@@ -7,6 +7,7 @@ import typer
 
 from cli import show
 from cli.arguments import (
+    OTHERS,
     TASK_REFERENCE,
     TEMPLATE,
     AllowMissing,
@@ -23,9 +24,12 @@ from cli.arguments import (
     refer_by_name,
 )
 from cli.resources import CommandGroup, Json, argument, option
+from domain.states import TERMINAL, ExecutionStatus
 
 if TYPE_CHECKING:
     from cli.client import Client
+
+UNFINISHED = ",".join(status for status in ExecutionStatus if status not in TERMINAL)
 
 TASKS = CommandGroup("tasks", "Reusable definitions.", TASK_REFERENCE)
 
@@ -34,10 +38,10 @@ TASKS.add_list(
     "List tasks, newest first.",
     "name, version, schedule: schedule_cron?, active: is_active, id",
     nothing="No tasks yet. `perdure tasks create -f FILE` makes one.",
-    options={"q": option("Words to look for.", "--query", "-q")},
+    options={"q": option("Words to look for.", "--query", "-q"), **OTHERS},
     limit=20,
 )
-TASKS.add_show("Show a task.", name="get", alias="show")
+TASKS.add_show("Show a task.")
 
 
 def file_option(help_text: str, kind: Any = Path, default: Any = ...) -> tuple[Any, Any]:
@@ -48,7 +52,30 @@ def file_option(help_text: str, kind: Any = Path, default: Any = ...) -> tuple[A
 def _read_task(given: Json, _: Json) -> Json:
     from cli.definitions import read_task
 
-    return read_task(given["file"]).request
+    return read_task(given["file"]).body
+
+
+def _make_update(given: Json, task: Json) -> Json:
+    from cli.definitions import read_fields
+    from services.definitions.inputs import TaskUpdate
+
+    body = read_fields(given["file"], TaskUpdate) if "file" in given else {}
+    assigned = parse_variables(given.get("assignments") or (), option="--set")
+    for path, value in assigned.items():
+        field, _, inner = path.partition(".")
+        whole = {**(body.get(field) or task.get(field) or {}), inner: value}
+        body[field] = whole if inner else value
+    if not body:
+        raise ArgumentError("Give what to change: --file, or --set field=value.")
+    return body
+
+
+def _count_active(client: "Client", task: Json) -> str:
+    active = client.call("list_executions", task_id=task["id"], status=UNFINISHED, page_size=1)
+    number = active["total"]
+    if not number:
+        return "Its executions stay readable."
+    return f"{number} of its executions have not ended, and continue."
 
 
 def _read_template(given: Json, _: Json) -> Json:
@@ -76,7 +103,41 @@ TASKS.add_action(
     has_json=True,
 )
 TASKS.add_action(
-    "delete", "delete_task", "Delete a task; its executions stay readable.", "Deleted: {name}"
+    "update",
+    "update_task",
+    "Change a task: the fields of a file, or those of --set. Running executions keep its version.",
+    show.print_name,
+    options={
+        "file": file_option("The fields to change: YAML or JSON.", kind=Path | None, default=None),
+        "assignments": option(
+            "field=text or field:=json; sdk_options.model=… changes one option. May be repeated.",
+            "--set",
+            kind=list[str] | None,
+        ),
+    },
+    make_body=_make_update,
+    has_json=True,
+)
+TASKS.add_action(
+    "share",
+    "update_task",
+    "Let all users read and execute a task, in their name, budget and secrets.",
+    "All users can execute {name}: perdure run {id}",
+    make_body=lambda *_: {"is_public": True},
+)
+TASKS.add_action(
+    "unshare",
+    "update_task",
+    "Keep a shared task to yourself; running executions continue.",
+    "Only you can execute {name} now.",
+    make_body=lambda *_: {"is_public": False},
+)
+TASKS.add_action(
+    "delete",
+    "delete_task",
+    "Delete a task; its executions stay readable.",
+    "Deleted: {name}",
+    warn=_count_active,
 )
 TASKS.add_list(
     "list_versions",

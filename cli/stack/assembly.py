@@ -24,6 +24,7 @@ from runtime.settings import Settings
 TOKEN_LIVES = timedelta(days=365)
 LOCAL_USER = "local"
 LOOPBACK = "127.0.0.1"
+FIRST_START = "; the first start creates a database and takes some seconds longer"
 
 
 class PortInUseError(CommandError):
@@ -59,6 +60,7 @@ class Stack:
         """
         self._settings = settings
         self._home = home
+        self._report = report
         self._supervisor = Supervisor(report=report, on_change=self._write_ready)
         self._is_ready = False
         taken = _PortTaker()
@@ -85,10 +87,13 @@ class Stack:
         Raises:
             PartFailedError: one could not be started; the caller stops the rest.
         """
+        is_first = not self._home.migrated_file.exists()
+        self._report(f"starting on {self._home.path}" + (FIRST_START if is_first else ""))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_database())
             group.create_task(self._start_temporal())
             group.create_task(self._start_scripted_model())
+        self._report("the database and Temporal run; starting the worker and the gateway")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_worker())
             group.create_task(self._start_gateway())
@@ -110,6 +115,16 @@ class Stack:
     def api_url(self) -> str:
         """The gateway's address on this machine."""
         return f"http://{self._local_host}:{self._api_port}"
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether the scripted model answers."""
+        return self._scripted_port is not None
+
+    @property
+    def default_model(self) -> str:
+        """The model that answers where a task names no other."""
+        return self._settings.model
 
     @property
     def temporal_ui_url(self) -> str | None:
@@ -189,6 +204,7 @@ class Stack:
         marker = self._home.migrated_file
         if self._postgres and marker.exists() and marker.read_text(encoding="utf-8") == known:
             return
+        self._report("migrating the database")
         await run_to_end(parts.own_module("cli.main", "migrate"), self._environment)
         marker.write_text(known, encoding="utf-8")
 

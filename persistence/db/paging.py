@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     String,
     Text,
+    and_,
     cast,
     func,
     literal,
@@ -43,11 +44,21 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which part of a list: `limit` rows after the id `before`, or after `offset` rows."""
+    """Which part of a list: `limit` rows after the id `before`, or after `offset` rows.
+
+    `first` and `last` are the bounds of the ids, both included.
+    """
 
     limit: int
     before: UUID | None = None
     offset: int = 0
+    first: UUID | None = None
+    last: UUID | None = None
+
+    def bounds(self, key: InstrumentedAttribute[UUID]) -> list[ColumnElement[bool]]:
+        """The conditions of `first` and `last`."""
+        first = [] if self.first is None else [key >= self.first]
+        return first if self.last is None else [*first, key <= self.last]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,13 @@ def matching(row: type[Row], filters: Filters) -> list[ColumnElement[bool]]:
     return [c.is_(v) if isinstance(v, bool) else c == v for c, v in columns.items()]
 
 
+def owned_by(
+    column: InstrumentedAttribute[UUID], user_id: UUID | None
+) -> list[ColumnElement[bool]]:
+    """The condition that rows belong to a user; None is no condition."""
+    return [] if user_id is None else [column == user_id]
+
+
 async def newest(
     session: AsyncSession,
     row: type[R],
@@ -109,6 +127,7 @@ async def newest(
     `listed` is the key's column in another table, if the branches are conditions on that table.
     """
     listed = listed or key
+    branches = [and_(branch, *window.bounds(listed)) for branch in branches]
     total = await _count(session, listed, branches)
     needed = window.offset + window.limit + 1
     found = union_all(

@@ -17,6 +17,7 @@ from persistence.db.paging import (
     Window,
     matching,
     newest,
+    owned_by,
     read_bounded,
 )
 from persistence.definitions import schedules
@@ -97,10 +98,18 @@ async def find_by_name(session: AsyncSession, user_id: UUID, name: str) -> Seque
 
 
 async def page(
-    session: AsyncSession, user_id: UUID, narrowed: TaskFilter, window: Window
+    session: AsyncSession,
+    user_id: UUID | None,
+    narrowed: TaskFilter,
+    window: Window,
+    *,
+    with_shared: bool = True,
 ) -> Page[TaskRow]:
-    """The user's tasks and the public ones of others."""
+    """The user's tasks and the public ones of others, or those of all users."""
     narrow, kept = _conditions(narrowed), TaskRow.deleted_at.is_(None)
+    if user_id is None or not with_shared:
+        theirs = and_(kept, *owned_by(TaskRow.user_id, user_id), *narrow)
+        return await newest(session, TaskRow, TaskRow.id, [theirs], window)
     own = and_(TaskRow.user_id == user_id, *narrow, *(() if narrowed.include_deleted else (kept,)))
     shared = and_(TaskRow.is_public, TaskRow.user_id != user_id, kept, *narrow)
     return await newest(session, TaskRow, TaskRow.id, [own, shared], window)

@@ -182,7 +182,7 @@ async def has_assigned(session: AsyncSession, execution_id: UUID, assignees: Seq
 
 async def page(
     session: AsyncSession,
-    user_id: UUID,
+    user_id: UUID | None,
     filters: Filters,
     window: Window,
     *,
@@ -190,9 +190,14 @@ async def page(
 ) -> Page[InputRequestRow]:
     """The requests of the user's executions, and other users' that are assigned to one of these.
 
+    Without a user, those of all users.
+
     Each assignee is a branch of its own, which an index serves in order.
     """
     conditions = matching(InputRequestRow, filters)
+    if user_id is None:
+        every = [and_(true(), *conditions)]
+        return await newest(session, InputRequestRow, InputRequestRow.id, every, window)
     own = and_(InputRequestRow.user_id == user_id, *conditions)
     assigned = [
         and_(InputRequestRow.assignee == name, InputRequestRow.user_id != user_id, *conditions)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.errors import NotFoundError
 from domain.plans import PLAN, STEP_TRIGGER
 from domain.states import ACTIVE, PREREQUISITES, TERMINAL, WORKER_BLOCKED, ExecutionStatus
-from persistence.db.paging import Page, Window, created_between, matching, newest
+from persistence.db.paging import Page, Window, created_between, matching, newest, owned_by
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow, PrefixRow
 
 UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
@@ -144,13 +144,16 @@ async def list_unfinished(
 
 
 async def page(
-    session: AsyncSession, user_id: UUID, narrowed: ExecutionFilter, window: Window
+    session: AsyncSession, user_id: UUID | None, narrowed: ExecutionFilter, window: Window
 ) -> Page[ExecutionRow]:
-    """The user's executions. With a tag, the tag's own index is used, which is in order."""
+    """The user's executions, or those of all users.
+
+    With a tag, the tag's own index is used, which is in order.
+    """
     listed = ExecutionRow.id if narrowed.tag is None else ExecutionTagRow.execution_id
     conditions = _conditions(narrowed, listed)
     if narrowed.tag is None:
-        own = and_(ExecutionRow.user_id == user_id, *conditions)
+        own = and_(true(), *owned_by(ExecutionRow.user_id, user_id), *conditions)
     else:
         own = _tagged(user_id, narrowed.tag)
         if conditions or narrowed.statuses:
@@ -232,8 +235,8 @@ def _conditions(
     ]
 
 
-def _tagged(user_id: UUID, tag: str) -> ColumnElement[bool]:
-    return and_(ExecutionTagRow.user_id == user_id, ExecutionTagRow.tag == tag)
+def _tagged(user_id: UUID | None, tag: str) -> ColumnElement[bool]:
+    return and_(*owned_by(ExecutionTagRow.user_id, user_id), ExecutionTagRow.tag == tag)
 
 
 async def list_active(

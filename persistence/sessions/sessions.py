@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence.db.paging import Filters, Page, Window, matching, newest
+from persistence.db.paging import Filters, Page, Window, matching, newest, owned_by
 from persistence.sessions import lineage
 from persistence.tables.sessions import MessageRow, SessionRow
 
@@ -55,10 +55,10 @@ async def delete(session: AsyncSession, row: SessionRow) -> None:
 
 
 async def page(
-    session: AsyncSession, user_id: UUID, filters: Filters, window: Window
+    session: AsyncSession, user_id: UUID | None, filters: Filters, window: Window
 ) -> Page[SessionRow]:
-    """The user's sessions."""
-    is_own = and_(SessionRow.user_id == user_id, SessionRow.deleted_at.is_(None))
+    """The user's sessions, or those of all users."""
+    is_own = and_(SessionRow.deleted_at.is_(None), *owned_by(SessionRow.user_id, user_id))
     conditions = [and_(is_own, *matching(SessionRow, filters))]
     return await newest(session, SessionRow, SessionRow.id, conditions, window)
 

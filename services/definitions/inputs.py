@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, StringConstraints, model_validator
 
-from definitions.tasks import MemoryPolicy, NetworkPolicy, SdkOptions, TaskDefinition
+from definitions.tasks import MemoryPolicy, NetworkPolicy, TaskDefinition
 from domain.addresses import MAX_URL_LENGTH
 from domain.agents import LONGEST_SLUG, SLUG, AgentExecutor
 from domain.mcp_auth import Algorithm
@@ -74,8 +74,6 @@ class TaskCreate(TaskBody):
     """A new task."""
 
     name: Name
-    allowed_tools: Tools
-    sdk_options: SdkOptions
 
 
 @partial_of(TaskCreate)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -78,22 +79,52 @@ API_KEYS = ApiKeys()
 
 async def create_api_key(work: UnitOfWork, body: ApiKeyCreate) -> NewKey:
     """Create an API key of the caller."""
-    if work.caller.api_key_id is not None:
-        raise PermissionDeniedError("An API key cannot create API keys; use a token.")
+    _require_person(work.caller)
     if body.role == "admin":
         work.caller.require_admin()
+    return await issue_key(work, work.caller.user_id, body)
+
+
+async def rotate_api_key(work: UnitOfWork, key_id: UUID) -> NewKey:
+    """Replace a key of the caller by a new one that is the same but for its id and its secret.
+
+    The old one is revoked. A key that expires gets as much time as it had.
+    """
+    _require_person(work.caller)
+    old = await API_KEYS.find(work.session, work.caller, key_id, lock=True)
+    await API_KEYS.remove(work, old)
+    lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+    expires_at = None if lifetime is None else datetime.now(UTC) + lifetime
+    fields = {"name": old.name, "role": old.role, "scopes": old.scopes, "expires_at": expires_at}
+    before = API_KEYS.audited_fields(old)
+    await work.record_audit("api_key.rotate", ("api_key", old.id), before=before)
+    return await issue_key(work, old.user_id, ApiKeyCreate.model_validate(fields))
+
+
+async def issue_key(work: UnitOfWork, user_id: UUID, body: ApiKeyCreate) -> NewKey:
+    """Create an API key of any user.
+
+    Raises:
+        InvalidInputError: it would end in the past, or too late.
+    """
     now = datetime.now(UTC)
-    if body.expires_at is not None and not now < body.expires_at < now + MAX_LIFETIME:
+    if body.expires_at is not None and not now < body.expires_at <= now + MAX_LIFETIME:
         msg = "Choose a time in the future, at most ten years from now."
         raise refuse_field("The API key is invalid; see errors.", "expires_at", msg)
     key = await api_keys.create(
         work.session,
-        work.caller.user_id,
+        user_id,
         name=body.name,
         role=body.role,
         scopes=tuple(dict.fromkeys(body.scopes)),
         expires_at=body.expires_at,
     )
     after = API_KEYS.audited_fields(key.row)
-    await work.record_audit("api_key.create", ("api_key", key.row.id), after=after)
+    entity = ("api_key", key.row.id)
+    await work.record_audit("api_key.create", entity, after=after, owner_id=user_id)
     return key
+
+
+def _require_person(caller: Caller) -> None:
+    if caller.api_key_id is not None:
+        raise PermissionDeniedError("An API key cannot create API keys; use a token.")

@@ -315,6 +315,7 @@ BODIES: dict[str, Any] = {
     "POST /artifacts": {"name": "notes.txt", "content": "changed"},
     "POST /sign-in-codes": {"next": "/inbox"},
     "POST /api-keys": {"name": "one more"},
+    "POST /admin/users": {"subject": "invited"},
     "POST /plans": PLAN,
     "PATCH /plans/{plan_id}": {"goal": "changed"},
     "POST /plans/generate": {"goal": "Know what happened."},

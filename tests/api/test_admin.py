@@ -112,3 +112,42 @@ async def test_the_figures_count_what_there_is(world: World, admin: Client) -> N
     assert after["queue"]["pending"] == after["executions"]["pending"]
     assert after["queue"]["oldest_pending_seconds"] >= 0
     assert after["cost_today_usd"] == 0
+
+
+async def test_an_invited_user_begins_with_a_key(
+    world: World, client: Client, admin: Client
+) -> None:
+    body = {"subject": f"grace {new_id()}"}
+    assert (await client.post(USERS, json=body)).status_code == 403
+    answer = await admin.post(USERS, json=body)
+    assert answer.status_code == 201, answer.text
+    invited = answer.json()
+    headers = {"Authorization": f"Bearer {invited['api_key']}"}
+    async with httpx2.AsyncClient(base_url=world.url, headers=headers) as grace:
+        me = (await grace.get("/api/v1/me")).json()
+    assert (me["id"], me["role"]) == (invited["id"], "user")
+    again = await admin.post(USERS, json=body)
+    assert (again.status_code, again.json()["code"]) == (409, "duplicate_name")
+
+
+async def test_admins_list_what_others_have_and_leave_an_entry(
+    client: Client, admin: Client
+) -> None:
+    task = await make_task(client)
+    execution = await execute(client, task)
+    me = (await client.get("/api/v1/me")).json()["id"]
+    for path, made in (("tasks", task["id"]), ("task-executions", execution["id"])):
+        url = f"/api/v1/{path}"
+        assert made not in [one["id"] for one in (await admin.get(url)).json()["items"]]
+        for filters in ({"user_id": me}, {"all_users": "true"}):
+            listed = (await admin.get(url, params=filters)).json()["items"]
+            assert made in [one["id"] for one in listed]
+        refused = await client.get(url, params={"all_users": "true"})
+        assert refused.status_code == 403
+    for path in ("input-requests", "sessions"):
+        assert (await admin.get(f"/api/v1/{path}?user_id={me}")).status_code == 200
+    entries = await admin.get(f"/api/v1/audit-logs?action=user.list_others&entity_id={me}")
+    assert entries.json()["items"][0]["after"] == {
+        "list": "/api/v1/sessions",
+        "all_users": False,
+    }

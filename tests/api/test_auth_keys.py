@@ -208,3 +208,20 @@ async def test_what_was_read_before_a_change_is_not_remembered(
     authenticator.forget(owner)
     assert (await looking).api_key_id == UUID(key["id"])
     assert ("token", key["secret"]) not in authenticator._remembered
+
+
+async def test_a_rotated_key_is_the_same_with_another_secret(world: World, client: Client) -> None:
+    ends = datetime.now(UTC) + timedelta(days=7)
+    old = await make_key(client, expires_at=ends.isoformat())
+    answer = await client.post(f"{KEYS}/{old['id']}/rotate")
+    assert answer.status_code == 201, answer.text
+    new = answer.json()
+    same = ("name", "role", "scopes")
+    assert [new[field] for field in same] == [old[field] for field in same]
+    assert datetime.fromisoformat(new["expires_at"]) >= ends
+    async with with_key(world, old) as before, with_key(world, new) as after:
+        assert (await before.get("/api/v1/me")).status_code == 401
+        assert (await after.get("/api/v1/me")).status_code == 200
+        refused = await after.post(f"{KEYS}/{new['id']}/rotate")
+        assert refused.status_code == 403
+    assert (await client.post(f"{KEYS}/{old['id']}/rotate")).status_code == 404

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import jsonschema
 import pytest
 from fastapi import FastAPI
 
@@ -77,3 +78,37 @@ async def test_the_document_is_made_once(monkeypatch: pytest.MonkeyPatch) -> Non
         answers = [await client.get("/openapi.json") for _ in range(3)]
     assert [answer.json() for answer in answers] == [{"title": "FastAPI"}] * 3
     assert made == 1
+
+
+async def read_document(world: World) -> dict[str, Any]:
+    async with httpx2.AsyncClient() as client:
+        document: dict[str, Any] = (await client.get(f"{world.url}/openapi.json")).json()
+    return document
+
+
+async def test_the_document_describes_everything(world: World) -> None:
+    document = await read_document(world)
+    operations = [one for item in document["paths"].values() for one in item.values()]
+    unnamed = [
+        f"{one['operationId']} {parameter['name']}"
+        for one in operations
+        for parameter in one.get("parameters", ())
+        if not parameter.get("description")
+    ]
+    assert unnamed == []
+    assert [one["operationId"] for one in operations if one["summary"].istitle()] == []
+    assert {tag for one in operations for tag in one["tags"]} == {
+        tag["name"] for tag in document["tags"]
+    }
+    assert document["servers"]
+
+
+async def test_every_body_has_an_example_that_fits(world: World) -> None:
+    document = await read_document(world)
+    for item in document["paths"].values():
+        for one in item.values():
+            if "requestBody" not in one:
+                continue
+            content = one["requestBody"]["content"]["application/json"]
+            schema = {**content["schema"], "components": document["components"]}
+            jsonschema.validate(content["example"], schema)

@@ -49,6 +49,8 @@ VALUES: dict[str, str] = {
     "to": "2026-06-02T00:00:00Z",
     "created_from": "2026-06-01T00:00:00Z",
     "created_to": "2026-06-02T00:00:00Z",
+    "id_prefix": "019aa1b2",
+    "all_users": "true",
     "format": "html",
     "role": "user",
     "subject": "many-1",
@@ -81,9 +83,12 @@ def value(route: Route, name: str) -> str:
     return VALUES[name]
 
 
-def queries(route: Route) -> Iterator[Mapping[str, str]]:
+FILTERS_OF_ADMINS = {"user_id", "all_users"}
+
+
+def queries(route: Route, role: str) -> Iterator[Mapping[str, str]]:
     """No filter, each filter alone, and each pair of filters."""
-    names = filters(route)
+    names = [n for n in filters(route) if role == "admin" or n not in FILTERS_OF_ADMINS]
     for chosen in itertools.chain([()], ((n,) for n in names), itertools.combinations(names, 2)):
         yield {name: value(route, name) for name in chosen}
 
@@ -192,7 +197,7 @@ def faults(plan: dict[str, Any], *, may_filter: bool) -> list[str]:
 @pytest.mark.parametrize("route", LISTS, ids=lambda route: route.name)
 async def test_list_queries_use_an_index(many_rows: World, reader: Reader, route: Route) -> None:
     path = await reader.owner.path(many_rows, route) if route.parameters else route.path
-    for query in queries(route):
+    for query in queries(route, reader.role):
         with record_statements(many_rows.gateway) as statements:
             first = await reader.owner.client.get(path, params={**query, "page_size": "5"})
             if reader.role == "user" and route.name in FOR_ADMINS:

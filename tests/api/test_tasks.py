@@ -104,7 +104,7 @@ async def test_the_refusal_names_the_wrong_field(
 async def test_required_fields_are_required(client: Client) -> None:
     response = await client.post("/api/v1/tasks", json={"name": "x"})
     missing = {error["loc"][-1] for error in response.json()["errors"]}
-    assert missing == {"prompt_template", "allowed_tools", "sdk_options"}
+    assert missing == {"prompt_template"}
 
 
 async def test_the_refusal_of_a_misspelt_field_names_it(client: Client) -> None:

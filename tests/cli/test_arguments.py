@@ -8,11 +8,11 @@ from cli.answering import AnswerNeededError, choose_option, make_answer, make_ed
 from cli.arguments import (
     ArgumentError,
     hint_at_missing_variables,
-    parse_time,
     parse_variables,
 )
 from cli.client import RefusedError
 from cli.exits import CommandError
+from cli.times import parse_time
 
 
 def test_variables_are_text_or_json() -> None:
@@ -72,7 +72,7 @@ def test_a_time_without_a_zone_is_utc(given: str, sent: str) -> None:
 
 
 def test_what_is_no_time_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="2026-01-31"):
+    with pytest.raises(CommandError, match="2026-01-31"):
         parse_time("tomorrow")
 
 

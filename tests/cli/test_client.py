@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from cli.client import Client, Endpoint, UnreachableError
+from cli.client import Client
+from cli.connection import Endpoint, UnreachableError
 
 IN_PROGRESS = {"code": "idempotency_in_progress", "detail": "The first one is being handled."}
 

@@ -49,7 +49,7 @@ async def test_a_hook_is_made_used_listed_and_closed(perdure: Command, world: Wo
     token = url.rsplit("/", 1)[-1]
     listed = await perdure("hooks", "list", "greet")
     [line] = [line for line in ok(listed).splitlines() if "shop" in line]
-    shown = await perdure("hooks", "show", "greet", "shop", "--json")
+    shown = await perdure("hooks", "get", "greet", "shop", "--json")
     assert parse_json(shown)["id"] in line
     assert token not in listed.output + shown.output
     again = parse_json(await perdure("hooks", "create", "greet", "--name", "shop", "--json"))
@@ -57,7 +57,7 @@ async def test_a_hook_is_made_used_listed_and_closed(perdure: Command, world: Wo
     assert again["id"] in refused(await perdure("hooks", "delete", "greet", "shop"))
     ok(await perdure("hooks", "delete", "greet", again["id"]))
     assert "Closed: shop" in ok(await perdure("hooks", "delete", "greet", "shop"))
-    assert "hooks list" in refused(await perdure("hooks", "show", "greet", "shop"))
+    assert "hooks list" in refused(await perdure("hooks", "get", "greet", "shop"))
     assert parse_json(await perdure("hooks", "list", "greet", "--json")) == []
     async with httpx2.AsyncClient() as outside:
         assert (await outside.post(url, json={})).status_code == 404
@@ -68,7 +68,7 @@ async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) 
     file.write_text(TEMPLATE)
     made = parse_json(await perdure("templates", "create", "-f", str(file), "--json"))
     assert "watch" in ok(await perdure("templates", "list"))
-    shown = ok(await perdure("templates", "show", "watch"))
+    shown = ok(await perdure("templates", "get", "watch"))
     for words in ("Which one?", "(to be given)", "friendly", "system_prompt: Be {{ tone }}."):
         assert words in shown
     values = ("-p", "repository=shop")
@@ -95,13 +95,13 @@ async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) 
     )
     file.write_text("description: Watches it well.\n")
     ok(await perdure("templates", "update", made["id"], "-f", str(file)))
-    changed = parse_json(await perdure("templates", "show", "watch", "--json"))
+    changed = parse_json(await perdure("templates", "get", "watch", "--json"))
     assert changed["description"] == "Watches it well."
     assert changed["task"] == yaml.safe_load(TEMPLATE)["task"]
     file.write_text("- name\n")
     assert "fields of one thing" in refused(await perdure("templates", "create", "-f", str(file)))
     ok(await perdure("templates", "delete", "watch"))
-    assert "templates list" in refused(await perdure("templates", "show", "watch"))
+    assert "templates list" in refused(await perdure("templates", "get", "watch"))
 
 
 async def test_a_tool_group_is_kept_changed_and_deleted(perdure: Command) -> None:
@@ -113,7 +113,7 @@ async def test_a_tool_group_is_kept_changed_and_deleted(perdure: Command) -> Non
     assert "--description" in refused(await perdure("tool-groups", "update", "looking"))
     ok(await perdure("tool-groups", "update", "looking", "--description", "To look."))
     ok(await perdure("tool-groups", "update", "looking", "list_files", "--name", "listing"))
-    group = parse_json(await perdure("tool-groups", "show", "listing", "--json"))
+    group = parse_json(await perdure("tool-groups", "get", "listing", "--json"))
     assert (group["tools"], group["description"]) == (["list_files"], "To look.")
     ok(await perdure("tool-groups", "delete", "listing"))
     assert parse_json(await perdure("tool-groups", "list", "--json")) == []
@@ -131,7 +131,7 @@ async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Comman
     listed = await perdure("mcp-servers", "list")
     [line] = [line for line in ok(listed).splitlines() if "shop" in line]
     assert "not checked" in line
-    shown = await perdure("mcp-servers", "show", "shop")
+    shown = await perdure("mcp-servers", "get", "shop")
     assert '"Authorization": "********"' in ok(shown)
     changed = await perdure(
         "mcp-servers",
@@ -154,7 +154,7 @@ async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Comman
     ok(await perdure("mcp-servers", "create", "local", *command, user="root", role="admin"))
     assert "npx -y shop-mcp" in ok(await perdure("mcp-servers", "list"))
     ok(await perdure("mcp-servers", "delete", "shop"))
-    assert "mcp-servers list" in refused(await perdure("mcp-servers", "show", "shop"))
+    assert "mcp-servers list" in refused(await perdure("mcp-servers", "get", "shop"))
 
 
 async def test_a_server_gets_and_loses_credentials_for_tokens(perdure: Command) -> None:
@@ -162,7 +162,7 @@ async def test_a_server_gets_and_loses_credentials_for_tokens(perdure: Command) 
     client = ("--client-id", "perdure")
     assert "--private-key" in refused(await perdure(*made, *client))
     ok(await perdure(*made, *client, "--private-key", "secret://key", "--algorithm", "ES256"))
-    shown = parse_json(await perdure("mcp-servers", "show", "shop", "--json"))["auth"]
+    shown = parse_json(await perdure("mcp-servers", "get", "shop", "--json"))["auth"]
     assert (shown["type"], shown["secret"]) == ("private_key_jwt", "secret://key")
     secret = ("--client-secret", "secret://new", "--scope", "a b")
     changed = await perdure("mcp-servers", "update", "shop", *client, *secret, "--json")
@@ -203,9 +203,9 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     quotas = ok(await perdure("me"))
     assert "0 of 3" in quotas
     assert "$0.0000 of $2.5000" in quotas
-    assert "2.5" in ok(await perdure("admin", "show", "alice", **root))
+    assert "2.5" in ok(await perdure("admin", "get", "alice", **root))
     ok(await perdure("admin", "quotas", "alice", "--at-once", "default", **root))
-    shown = parse_json(await perdure("admin", "show", "alice", "--json", **root))
+    shown = parse_json(await perdure("admin", "get", "alice", "--json", **root))
     assert (shown["max_concurrent_executions"], shown["max_usd_per_day"]) == (None, 2.5)
     for wrong in (("--at-once", "many"), ()):
         assert "default" in refused(await perdure("admin", "quotas", "alice", *wrong, **root))
@@ -216,7 +216,7 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     ok(await perdure("admin", "enable", "alice", **root))
     ok(await perdure("me"))
     assert "disable yourself" in refused(await perdure("admin", "disable", "root", **root))
-    assert "admin users" in refused(await perdure("admin", "show", "nobody", **root))
+    assert "admin users" in refused(await perdure("admin", "get", "nobody", **root))
     stats = ok(await perdure("admin", "stats", **root))
     assert "2, 0 disabled" in stats
     assert parse_json(await perdure("admin", "stats", "--json", **root))["users"] == 2
@@ -238,7 +238,7 @@ async def test_a_group_without_a_command_lists_its_commands(group: str, perdure:
     assert "Commands" in (await perdure(group)).output
 
 
-@pytest.mark.parametrize("command", ["executions get", "inbox get", "sessions show", "watch"])
+@pytest.mark.parametrize("command", ["executions get", "inbox get", "sessions get", "watch"])
 async def test_what_is_no_id_is_refused_with_the_list_that_shows_them(
     command: str, perdure: Command
 ) -> None:
@@ -263,7 +263,7 @@ async def test_the_inbox_opens_in_a_browser(perdure: Command, world: World) -> N
             opened = await browser.post(f"{world.url}/sign-in", data=form)
         assert (opened.status_code, opened.url.path) == (200, page)
         assert "Which colour?" in opened.text
-    assert f"perdure inbox open {asked[0]}" in ok(await perdure("inbox", "show", asked[0]))
+    assert f"perdure inbox open {asked[0]}" in ok(await perdure("inbox", "get", asked[0]))
 
 
 async def test_a_request_is_commented_on_and_delegated(perdure: Command, world: World) -> None:
@@ -271,7 +271,7 @@ async def test_a_request_is_commented_on_and_delegated(perdure: Command, world: 
         asked = await ask(world, await execute(client, await make_task(client)))
     assert "Assigned to bob." in ok(await perdure("inbox", "assign", asked, "bob"))
     ok(await perdure("inbox", "comment", "last", "Ask the team.", user="bob"))
-    assert "bob: Ask the team." in ok(await perdure("inbox", "show", asked))
+    assert "bob: Ask the team." in ok(await perdure("inbox", "get", asked))
 
 
 async def test_an_admin_checks_the_store_of_artifacts(world: World, perdure: Command) -> None:

@@ -18,23 +18,23 @@ prompt_template: |
 
 
 def test_a_conversation_is_held_and_ended(at_stack: StackCommand) -> None:
-    made = at_stack("sessions", "new", "--agent", "reviewer", "--title", "A talk")
+    made = at_stack("sessions", "create", "--agent", "reviewer", "--title", "A talk")
     session_id = made.stdout.strip()
     for text in ("one {{ x }}", "two"):
         sent = at_stack("sessions", "say", session_id, text)
         assert sent.returncode == 0, sent.stderr
         assert "scripted model" in sent.stdout
-    shown = parse_json(at_stack("sessions", "show", "last", "--json"))
+    shown = parse_json(at_stack("sessions", "get", "last", "--json"))
     assert (shown["id"], shown["title"], shown["agent_id"]) == (session_id, "A talk", "reviewer")
     texts = [m["content"][0]["text"] for m in shown["messages"] if m["role"] == "user"]
     assert texts == ["one {{ x }}", "two"]
-    assert "two" in at_stack("sessions", "show", session_id).stdout
+    assert "two" in at_stack("sessions", "get", session_id).stdout
     assert "A talk" in at_stack("sessions", "list", "--interactive").stdout
     assert "A talk" not in at_stack("sessions", "list", "--of-tasks").stdout
     listed = parse_json(at_stack("executions", "list", "--session-id", session_id, "--json"))
     assert {e["trigger_type"] for e in listed["items"]} == {"cli"}
     assert at_stack("sessions", "delete", session_id).returncode == 0
-    assert at_stack("sessions", "show", session_id).returncode == 2
+    assert at_stack("sessions", "get", session_id).returncode == 2
 
 
 def test_one_that_has_ended_is_answered_repeated_and_its_files_fetched(

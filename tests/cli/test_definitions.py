@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_library.documents import ParsedDocument, read_yaml
+from cli.commands.run import is_file
 from cli.definitions import (
     AGENT,
     TASK,
     Definition,
     DefinitionError,
-    is_file,
     parse_definition,
     read_all,
     read_file,
@@ -45,9 +45,7 @@ def write(directory: Path, name: str, text: str) -> Path:
 
 def test_a_file_may_leave_out_fields_with_an_obvious_value(tmp_path: Path) -> None:
     file = write(tmp_path, "task.yaml", "name: hello\nprompt_template: Say hello.\n")
-    task = read_task(file)
-    assert task.body == {"name": "hello", "prompt_template": "Say hello."}
-    assert task.request == {**task.body, "allowed_tools": [], "sdk_options": {}}
+    assert read_task(file).body == {"name": "hello", "prompt_template": "Say hello."}
 
 
 def test_defaults_that_are_written_are_no_difference(tmp_path: Path) -> None:

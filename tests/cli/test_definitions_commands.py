@@ -28,7 +28,7 @@ async def test_agents_are_listed_and_shown(perdure: Command) -> None:
     assert listed.returncode == 0, listed.output
     assert all(slug in listed.output for slug in built_in_agents())
     assert "No agents of yours" in (await perdure("agents", "list", "--mine")).output
-    shown = json.loads((await perdure("agents", "show", "tester", "--json")).output)
+    shown = json.loads((await perdure("agents", "get", "tester", "--json")).output)
     assert shown["system_prompt"] == built_in_agents()["tester"].system_prompt
 
 
@@ -42,7 +42,7 @@ async def test_an_agents_file_is_imported_again_and_again(perdure: Command, tmp_
     assert (await perdure("agents", "import", str(file))).returncode != 0
     file.write_text(FILE.replace("verse", "prose"))
     assert (await perdure("agents", "import", "--replace", str(file))).returncode == 0
-    shown = json.loads((await perdure("agents", "show", "code-poet", "--json")).output)
+    shown = json.loads((await perdure("agents", "get", "code-poet", "--json")).output)
     assert shown["system_prompt"] == "You write prose."
 
 
@@ -180,11 +180,11 @@ async def test_a_stored_name_that_looks_like_an_id_is_found(
         made, clash = [await make_named(client, path, f"name-{new_id()}") for _ in range(2)]
         await store_name(world, path, made["id"], str(new_id()))
         made = (await client.get(made["_links"]["self"])).json()
-        shown = await perdure(group, "show", made["name"], "--json")
+        shown = await perdure(group, "get", made["name"], "--json")
         assert json.loads(shown.stdout)["id"] == made["id"]
         await store_name(world, path, clash["id"], made["id"])
-        refused = await perdure(group, "show", made["id"], "--json")
+        refused = await perdure(group, "get", made["id"], "--json")
         assert refused.returncode == 2
         assert clash["id"] in refused.stderr
-        shown = await perdure(group, "show", clash["id"], "--json")
+        shown = await perdure(group, "get", clash["id"], "--json")
         assert json.loads(shown.stdout)["id"] == clash["id"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from cli import show
-from cli.client import Client, Endpoint, StreamedEvent
+from cli.client import Client, StreamedEvent
+from cli.connection import Endpoint
 from cli.live_updates import Timeline
 from cli.terminal import Terminal
 from tests.cli.conftest import StackCommand

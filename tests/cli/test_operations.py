@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.client import Client, Endpoint, load_operations
+from cli.client import Client, load_operations
+from cli.connection import Endpoint
 
 ROOT = Path(__file__).parents[2]
 CALLS = {"call", "call_with_retries", "start", "iterate", "read_content", "download"}

@@ -4,8 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from domain.model_lifecycles import RETIREMENTS, ModelLifecycle, describe_retirement
-from domain.pricing import PRICES
+from domain.model_lifecycles import (
+    RETIREMENTS,
+    ModelLifecycle,
+    describe_misspelling,
+    describe_retirement,
+)
+from domain.pricing import PRICED_MODELS, PRICES
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -43,3 +48,21 @@ def test_the_models_api_knows_better_than_the_table() -> None:
 def test_the_table_has_names_without_dates() -> None:
     priced = {price.model for price in PRICES}
     assert set(RETIREMENTS) - priced <= {"claude-mythos-preview"}
+
+
+@pytest.mark.parametrize(
+    ("model", "meant"),
+    [
+        ("claude-sonet-5-5", "claude-sonnet-5-5"),
+        ("claude-opus-5.5", "claude-opus-5-5"),
+        ("claude-sonnet-5-5", None),
+        ("claude-haiku-4-5-20251001", None),
+        ("my-own-model", None),
+    ],
+)
+def test_a_misspelled_model_is_named_with_the_one_that_is_meant(
+    model: str, meant: str | None
+) -> None:
+    warning = describe_misspelling(model, PRICED_MODELS)
+    assert (warning is None) == (meant is None)
+    assert meant is None or (warning is not None and warning.endswith(f"Did you mean {meant}?"))

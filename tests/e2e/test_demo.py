@@ -20,7 +20,18 @@ ORDINARY_USER = 65_531
 def check_output(output: str) -> None:
     """What the demonstration has to have shown."""
     assert "the scripted model answers" in output
-    for sign in ("⚙ bash", "✓ bash", "you answer: Saturday", "subtask completed", "completed ·"):
+    for sign in (
+        "the worker dies in the middle of the model call",
+        "the worker dies in the middle of the command",
+        "⚙ bash",
+        "✓ bash",
+        "you answer: Saturday",
+        "subtask completed",
+        "completed ·",
+        "the worker was killed twice, and nothing was called twice",
+        "1 had no answer when the worker died",
+        "that was interrupted began 1 time",
+    ):
         assert sign in output, output
 
 

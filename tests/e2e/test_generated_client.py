@@ -12,16 +12,20 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.node import NODE, installed_packages, node_tool
 from tests.stack import COMMAND_SECONDS, Up
 
 # No formatter of its own: what it writes is only imported.
+HELLO = Path(__file__).with_name("hello.ts")
 CONFIG = "package_name_override: perdure_client\npost_hooks: []\n"
 
 
 @pytest.fixture(scope="module")
 def generated(stack: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     place = tmp_path_factory.mktemp("client")
-    document = httpx2.get(f"{stack.facts()['api_url']}/openapi.json").json()
+    document = httpx2.get(
+        f"{stack.facts()['api_url']}/openapi.json", timeout=COMMAND_SECONDS
+    ).json()
     (place / "openapi.json").write_text(json.dumps(document))
     (place / "config.yaml").write_text(CONFIG)
     made = subprocess.run(
@@ -62,8 +66,6 @@ def test_a_generated_client_runs_the_readmes_example(stack: Up, generated: Modul
         {
             "name": "generated haiku",
             "prompt_template": "Write a haiku about {{ topic }}.",
-            "allowed_tools": [],
-            "sdk_options": {"max_budget_usd": 0.5},
         }
     )
     run = models.ExecuteBody.from_dict({"variables": {"topic": "patience"}})
@@ -78,3 +80,44 @@ def test_a_generated_client_runs_the_readmes_example(stack: Up, generated: Modul
         assert [found.id for found in listed.items] == [execution.id]
         messages = call("executions.list_messages", client=client, execution_id=execution.id)
         assert [message.role for message in messages.items] == ["user", "assistant"]
+
+
+def test_typescript_for_the_document_compiles_and_runs(stack: Up, tmp_path: Path) -> None:
+    """Without options of the generator, and with the strictest ones of the compiler."""
+    facts = stack.facts()
+    document = httpx2.get(f"{facts['api_url']}/openapi.json", timeout=COMMAND_SECONDS).json()
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
+    (tmp_path / "hello.ts").write_text(HELLO.read_text())
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "node_modules").symlink_to(installed_packages())
+    checks = (
+        "--strict",
+        "--noEmit",
+        "--module",
+        "preserve",
+        "--target",
+        "es2022",
+        "--skipLibCheck",
+    )
+    for command in (
+        [*node_tool("openapi-typescript"), "openapi.json", "-o", "schema.d.ts"],
+        [*node_tool("typescript", "tsc"), *checks, "hello.ts"],
+    ):
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    ran = subprocess.run(
+        [NODE, "hello.ts", facts["api_url"], facts["token"]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    assert ran.stdout == "completed Write a haiku about patience.\n", ran.stderr

@@ -10,7 +10,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import TextResourceContents
 
 from api.main import create_app
-from cli.client import Endpoint, UnreachableError
+from cli.connection import Endpoint, UnreachableError
 from cli.mcp_relay import Relay, read_lines
 from tests.api.conftest import serve_app
 from tests.api.mcp.agents import ERAS, MODERN, call

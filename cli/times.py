@@ -1,0 +1,62 @@
+"""Times on the command line: `2026-01-31`, `yesterday`, `2h` for two hours ago."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from cli.exits import CommandError
+
+
+class TimeError(CommandError):
+    """A text is no time."""
+
+
+_AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DAYS = {"today": 0, "yesterday": 1}
+
+
+def parse_time(text: str) -> str:
+    """A time in the form of the API: ISO, `today`, `yesterday`, or `2h` for two hours ago.
+
+    Days and times without a zone are those of this machine.
+
+    Raises:
+        TimeError: it is something else.
+    """
+    now = datetime.now().astimezone()
+    if ago := _AGO.fullmatch(text):
+        return (now - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})).isoformat()
+    if text in _DAYS:
+        day = now.date() - timedelta(days=_DAYS[text])
+        return datetime(day.year, day.month, day.day).astimezone().isoformat()
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TimeError(
+            f"{text!r} is no time; write 2026-01-31, 2026-01-31T09:00:00Z, today, yesterday, or "
+            "30m, 2h, 3d or 1w for that long ago."
+        ) from error
+    return (time if time.tzinfo else time.astimezone()).isoformat()
+
+
+def time_option(help_text: str, *flags: str) -> Any:
+    """An option that takes a time (`parse_time`)."""
+
+    def parse(given: str | None) -> str | None:
+        return None if given is None else parse_time(given)
+
+    return Annotated[
+        str | None, typer.Option(*flags, metavar="TIME", help=help_text, callback=parse)
+    ]
+
+
+From = time_option(
+    "Created then or later: 2026-01-31, 2026-01-31T09:00Z, today, yesterday, or 2h for two hours "
+    "ago.",
+    "--from",
+    "--since",
+)
+To = time_option("Created before then.", "--to")
