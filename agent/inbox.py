@@ -101,7 +101,7 @@ def _is_consumed_on_read(signal: Signal) -> bool:
 
 def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) -> Failure | None:
     state.requests.pop(request.id, None)
-    if request.status == "open":  # it was escalated and has another due time
+    if request.status == "open":  # it has another due time, or an answer was withdrawn
         state.requests[request.id] = request
     if request.answer is None:
         return None

@@ -100,6 +100,8 @@ def input_request(row: InputRequestRow) -> Links:
         "comments": f"{path}/comments",
         "execution": execution_path(row.execution_id),
     }
+    if row.held_rule is not None:
+        links["withdraw"] = f"{path}/withdraw"
     if row.status == "open":
         links |= {"answer": f"{path}/answer", "assign": f"{path}/assign"}
         action = "claim" if row.claimed_by is None else "release"

@@ -1,13 +1,14 @@
 """Routes of input requests: questions and approvals that wait for a person."""
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
@@ -22,11 +23,13 @@ from api.http.schemas import Read, from_row
 from domain.model_json import make_encodable
 from domain.remembered_decisions import suggest_pattern
 from persistence.db.paging import Page
-from persistence.executions import input_requests
+from persistence.executions import input_requests, request_changes
+from persistence.executions.request_changes import RequestChanges
 from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller
-from services.executions import answers, discussions
+from services.executions import answers, bulk_answers, discussions, holding
 from services.executions.access import readable_request
+from services.executions.bulk_answers import AlikeBody, AlikeOutcome
 from services.executions.discussions import AssignBody, CommentBody
 from services.executions.inputs import AnswerBody
 
@@ -83,6 +86,19 @@ class ApprovalRead(BaseModel):
     at: datetime
 
 
+class ChangesRead(BaseModel):
+    """The changes since a request was opened; the first twenty paths are in `files`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    task_version: Annotated[
+        int | None, Field(description="The newest version of the task, if it was edited.")
+    ]
+    messages: int
+    files: list[str]
+    other_calls: int
+
+
 class InputRequestRead(Read):
     """A request that a person must answer."""
 
@@ -113,15 +129,26 @@ class InputRequestRead(Read):
     answer: dict[str, Any] | None
     answered_by: UUID | None
     answered_at: datetime | None
+    effective_at: Annotated[
+        datetime | None,
+        Field(description="When an answer with `undo_seconds` takes effect, or took effect."),
+    ]
     comments: list[CommentRead]
     created_at: datetime
+    changes: Annotated[
+        ChangesRead | None,
+        Field(description="Since it was opened; null in lists and once it is closed."),
+    ]
 
 
-def render_input_request(_: Call, row: InputRequestRow) -> InputRequestRead:
+def render_input_request(
+    _: Call, row: InputRequestRow, changes: RequestChanges | None = None
+) -> InputRequestRead:
     """Return an input request with the tool call it is about."""
     return from_row(
         InputRequestRead,
         row,
+        changes=None if changes is None else ChangesRead.model_validate(changes),
         answer_schema=row.schema,
         tool_call=_render_tool_call(row),
         links=links.input_request(row),
@@ -186,12 +213,53 @@ async def _read_page(
     return await input_requests.page(session, user_id, filters, window, assignees=assignees)
 
 
+class Unanswered(BaseModel):
+    """A request that was not answered, and why."""
+
+    id: UUID
+    code: str
+    reason: str
+
+
+class AlikeResult(BaseModel):
+    """What one decision about several requests has done."""
+
+    answered: int
+    input_request_ids: list[UUID]
+    skipped: list[Unanswered]
+    links: dict[str, str] = Field(serialization_alias="_links")
+
+
+@router.post("/bulk/answer", responses={200: {"model": AlikeResult}})
+async def answer_input_requests(
+    call: Called, body: Annotated[AlikeBody, Depends(JsonBody(AlikeBody))]
+) -> Response:
+    """Approve or deny alike tool calls: of the same task, tool and effect class.
+
+    Each request is named with the `input_sha256` that you have seen. A request that is answered
+    already, or whose input is another one, is skipped.
+    """
+    outcome = await bulk_answers.answer_alike(call.services, call.caller, body)
+    return answer(_render_alike(outcome))
+
+
+def _render_alike(outcome: AlikeOutcome) -> AlikeResult:
+    return AlikeResult(
+        answered=len(outcome.answered_ids),
+        input_request_ids=list(outcome.answered_ids),
+        skipped=[Unanswered(**asdict(skipped)) for skipped in outcome.skipped],
+        links={"input_requests": f"{links.BASE}/input-requests"},
+    )
+
+
 @router.get("/{request_id}", responses={200: {"model": InputRequestRead}})
 async def get_input_request(call: Called, request_id: UUID) -> Response:
     """Get an input request."""
     async with call.gateway.database.reading() as session:
         row = await readable_request(session, call.caller, request_id)
-    return single(call.request, render_input_request(call, row))
+        is_open = row.status == "open"
+        changes = await request_changes.find_changes(session, row) if is_open else None
+    return single(call.request, render_input_request(call, row, changes))
 
 
 @router.post("/{request_id}/answer", responses={200: {"model": InputRequestRead}})
@@ -202,6 +270,13 @@ async def answer_input_request(
 ) -> Response:
     """Answer a request; the execution then continues."""
     service = partial(answers.answer, request_id=request_id, body=body)
+    return await run_service(call, service, respond_input_request)
+
+
+@router.post("/{request_id}/withdraw", responses={200: {"model": InputRequestRead}})
+async def withdraw_answer(call: Called, request_id: UUID) -> Response:
+    """Withdraw your answer before it takes effect (`effective_at`); the request is open again."""
+    service = partial(holding.withdraw, request_id=request_id)
     return await run_service(call, service, respond_input_request)
 
 

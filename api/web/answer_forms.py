@@ -14,7 +14,7 @@ from domain.nested_forms import Control, describe_json_error, make_control, read
 from domain.people import QUESTIONS, RequestKind
 from domain.scopes import Scope
 from persistence.tables.sessions import InputRequestRow
-from services.executions import answers, discussions
+from services.executions import answers, discussions, holding
 from services.executions.discussions import AssignBody, CommentBody
 from services.executions.inputs import AnswerBody
 from services.executions.remembering import STORED
@@ -77,6 +77,17 @@ async def submit_assignee(visit: Visit, row: InputRequestRow, form: Form) -> Non
     body = _parse(_ASSIGN, {"assignee": json.dumps(form.text("assignee").strip() or None)})
     async with visit.call.services.transaction(visit.call.caller) as work:
         await discussions.assign(work, row.id, body)
+
+
+async def submit_withdrawal(visit: Visit, row: InputRequestRow, form: Form) -> None:
+    """Withdraw the viewer's answer before it takes effect.
+
+    Raises:
+        AlreadyAnsweredError: it has taken effect, or is another user's.
+    """
+    del form
+    async with visit.call.services.transaction(visit.call.caller) as work:
+        await holding.withdraw(work, row.id)
 
 
 async def submit_claim(visit: Visit, row: InputRequestRow, form: Form) -> None:
@@ -149,6 +160,8 @@ def _read_members(row: InputRequestRow, form: Form) -> Iterator[tuple[str, str]]
     for name in ("decision", "message", "input_sha256", *_remember_fields(form)):
         if form.text(name).strip():
             yield name, json.dumps(form.text(name))
+    if form.text("undo_seconds").strip():
+        yield "undo_seconds", form.text("undo_seconds")
     is_accepted = decision == "approve"
     control = make_values_control(row)
     if is_accepted and control is not None:

@@ -135,6 +135,12 @@ async def assign_request(visit: Visiting, request_id: UUID) -> Response:
     return await _apply(visit, request_id, answer_forms.submit_assignee)
 
 
+@router.post("/{request_id}/withdraw")
+async def withdraw_answer(visit: Visiting, request_id: UUID) -> Response:
+    """Withdraw the viewer's answer before it takes effect."""
+    return await _apply(visit, request_id, answer_forms.submit_withdrawal)
+
+
 @router.post("/{request_id}/claim")
 async def claim_request(visit: Visiting, request_id: UUID) -> Response:
     """Record that the viewer works on a request."""

@@ -16,14 +16,18 @@ from domain.model_json import make_encodable
 from domain.nested_forms import control_name, hide_secrets
 from domain.people import DECISIONS, QUESTIONS, RequestKind
 from domain.remembered_decisions import suggest_pattern
-from persistence.executions import input_requests
+from persistence.executions import input_requests, request_changes
 from persistence.executions.input_requests import RequestContext
 from persistence.tables.sessions import InputRequestRow
+from services.executions.holding import can_be_held
 
 _INSTRUCTED = (RequestKind.BUDGET, RequestKind.EFFECT_CHECK)
 """The body of these requests continues with instructions for other clients."""
 
-_NOT_TYPED = ("csrf", "input_sha256", "decision", "review", "comment")
+UNDO_SECONDS = 5
+"""For which a person can withdraw an answer of a page (chosen: time to see the mistake)."""
+
+_NOT_TYPED = ("undo_seconds", "csrf", "input_sha256", "decision", "review", "comment")
 
 
 async def render_request(
@@ -36,6 +40,7 @@ async def render_request(
     """The page; with an error, it shows again what was typed."""
     async with visit.call.gateway.database.reading() as session:
         context = await input_requests.load_context(session, row)
+        changes = await request_changes.find_changes(session, row)
     is_open = row.status == "open" and context.completed_at is None
     return pages.render(
         "request.html.j2",
@@ -43,6 +48,7 @@ async def render_request(
         **visit.layout,
         request=row,
         context=context,
+        changes=changes,
         kind=decisions.KINDS[RequestKind(row.kind)],
         body=_body(row),
         is_own=visit.call.caller.owns(row.user_id),
@@ -84,6 +90,7 @@ def _open_values(row: InputRequestRow, context: RequestContext) -> Mapping[str, 
         "control": answer_forms.make_values_control(row),
         "options": answer_forms.option_labels(row) if row.schema is None else [],
         "is_question": kind in QUESTIONS,
+        "undo_seconds": UNDO_SECONDS if can_be_held(row) else 0,
         "can_remember": row.reach_sha256 is not None,
         "suggested_pattern": suggest_pattern(row.tool_name or "", _tool_input(row)) or "",
         "expiry": decisions.describe_expiry(row) if row.due_at else "",

@@ -53,6 +53,12 @@ GROUP.add_action(
     options={"assignee": argument("USER", "A user (the `sub` of their token), or group:NAME.")},
 )
 GROUP.add_action(
+    "withdraw",
+    "withdraw_answer",
+    "Withdraw your answer before it takes effect.",
+    "Withdrawn; the request is open again.",
+)
+GROUP.add_action(
     "claim", "claim_input_request", "Show others that you work on a request.", "You work on it."
 )
 GROUP.add_action(
@@ -211,3 +217,29 @@ def deny(
 ) -> None:
     """Deny a tool call, a plan or a budget, or leave a question unanswered."""
     answer(context, request_id, text, approve=False)
+
+
+@GROUP.app.command("answer-alike")
+def answer_alike(
+    context: typer.Context,
+    request_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Their ids.")],
+    *,
+    approve: Annotated[bool, typer.Option("--approve/--deny", help="For all of them.")],
+    message: Annotated[str | None, typer.Option(help="A message for the model.")] = None,
+) -> None:
+    """Approve or deny alike tool calls together; prints each of them first."""
+    from cli import answering
+
+    with open_client(context) as client:
+        seen = []
+        for request_id in request_ids:
+            request = client.call("get_input_request", request_id=request_id)
+            answering.print_request(request)
+            if request.get("tool_call") is None:
+                raise answering.AnswerNeededError(f"{request_id} asks for no tool call.")
+            seen.append({"id": request["id"], "input_sha256": request["tool_call"]["input_sha256"]})
+        body = {"requests": seen, "decision": "approve" if approve else "deny", "message": message}
+        result = client.call("answer_input_requests", body)
+    for skipped in result["skipped"]:
+        show.err.print(f"{skipped['id']}: {skipped['reason']}")
+    show.out.print(f"Answered: {result['answered']}.")

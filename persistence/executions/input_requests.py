@@ -81,6 +81,27 @@ async def load_context(session: AsyncSession, row: InputRequestRow) -> RequestCo
     return RequestContext(*found.one())
 
 
+@dataclass(frozen=True, slots=True)
+class CallLikeness:
+    """What alike calls have in common. Without a task, only calls of one execution are alike."""
+
+    work_id: UUID
+    tool_name: str | None
+    effect: str | None
+    reach_sha256: bytes | None
+
+
+async def find_likeness(session: AsyncSession, row: InputRequestRow) -> CallLikeness:
+    """What the call of a request has in common with alike ones."""
+    effect = select(ToolCallRow.effect).where(ToolCallRow.id == row.tool_call_id).scalar_subquery()
+    found = await session.execute(
+        select(ExecutionRow.task_id, effect).where(ExecutionRow.id == row.execution_id)
+    )
+    task_id, effect_class = found.one()
+    work_id = task_id or row.execution_id
+    return CallLikeness(work_id, row.tool_name, effect_class, row.reach_sha256)
+
+
 async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | None:
     """The request, read without a lock."""
     return await session.get(InputRequestRow, request_id)
@@ -294,14 +315,63 @@ async def find_newest(
     return found
 
 
-async def answer(
-    session: AsyncSession, row: InputRequestRow, given: Mapping[str, Any], *, by: UUID
+async def hold(
+    session: AsyncSession,
+    row: InputRequestRow,
+    given: Mapping[str, Any],
+    *,
+    by: UUID,
+    effective_at: datetime,
+    rule: Mapping[str, Any],
 ) -> None:
-    """Store the answer to a locked open request, and signal its execution."""
+    """Store the answer to a locked open request, which takes effect later."""
+    _store(row, given, by)
+    row.effective_at, row.held_rule = effective_at, dict(rule)
+    await session.flush()
+
+
+async def reopen(session: AsyncSession, row: InputRequestRow) -> None:
+    """Remove the answer of a locked request, which has had no effect, and wake its execution.
+
+    The execution may have passed the due time meanwhile.
+    """
+    row.status, row.answer, row.answered_by, row.answered_at = "open", None, None, None
+    row.effective_at = row.held_rule = None
+    await session.flush()
+    data = {"input_request_id": str(row.id)}
+    await append_signal(session, row.execution_id, SignalKind.REQUEST_CHANGED, data)
+
+
+async def list_held(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[UUID]:
+    """The requests whose held answers take effect now, oldest first."""
+    found = await session.scalars(
+        select(InputRequestRow.id)
+        .where(InputRequestRow.held_rule.is_not(None), InputRequestRow.effective_at <= now)
+        .order_by(InputRequestRow.effective_at)
+        .limit(limit)
+    )
+    return found.all()
+
+
+def _store(row: InputRequestRow, given: Mapping[str, Any], by: UUID) -> None:
     row.answer = dict(given)
     row.answered_by = by
     row.answered_at = datetime.now(UTC)
     row.status = "answered"
+
+
+async def answer(
+    session: AsyncSession, row: InputRequestRow, given: Mapping[str, Any], *, by: UUID
+) -> None:
+    """Store the answer to a locked open request, and signal its execution."""
+    _store(row, given, by)
+    await take_effect(session, row)
+
+
+async def take_effect(session: AsyncSession, row: InputRequestRow) -> None:
+    """Signal the execution of a locked request that it is answered."""
+    given: Mapping[str, Any] = row.answer or {}
+    row.held_rule = None
     await session.flush()
     data = {"input_request_id": str(row.id), "kind": row.kind, "decision": given.get("decision")}
     await events.append(session, row.execution_id, Event("input.answered", data))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
@@ -232,7 +232,8 @@ def _tool_call(row: ToolCallRow) -> ToolCall:
 async def _open_requests(session: AsyncSession, execution_id: UUID) -> Sequence[OpenRequest]:
     rows = await session.scalars(
         select(InputRequestRow).where(
-            InputRequestRow.execution_id == execution_id, InputRequestRow.status == "open"
+            InputRequestRow.execution_id == execution_id,
+            or_(InputRequestRow.status == "open", InputRequestRow.held_rule.is_not(None)),
         )
     )
     return [open_request(r) for r in rows]
@@ -240,4 +241,7 @@ async def _open_requests(session: AsyncSession, execution_id: UUID) -> Sequence[
 
 def open_request(row: InputRequestRow) -> OpenRequest:
     """The request as the loop sees it."""
-    return read_as(OpenRequest, row, kind=RequestKind(row.kind))
+    kind = RequestKind(row.kind)
+    if row.held_rule is not None:  # its answer takes effect later, and then no due time counts
+        return read_as(OpenRequest, row, kind=kind, due_at=None, answer=None)
+    return read_as(OpenRequest, row, kind=kind)

@@ -202,6 +202,11 @@ class InputRequestRow(Row):
             "next_action_at",
             postgresql_where=text("status = 'open' AND next_action_at IS NOT NULL"),
         ),
+        Index(
+            "ix_input_requests_effective_at",
+            "effective_at",
+            postgresql_where=text("held_rule IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -241,6 +246,10 @@ class InputRequestRow(Row):
     answer: Mapped[dict[str, Any] | None]
     answered_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     answered_at: Mapped[datetime | None]
+    effective_at: Mapped[datetime | None]
+    """When the answer takes effect, or took effect if its author could withdraw it."""
+    held_rule: Mapped[dict[str, Any] | None]
+    """What the answer says about remembering, while it can be withdrawn; then empty."""
     dismissals: Mapped[int] = mapped_column(server_default="0")
     """How often a client returned no valid answer. It shows the request under a new key then."""
     answer_problem: Mapped[str | None] = mapped_column(Text)

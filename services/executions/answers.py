@@ -1,6 +1,7 @@
 """Answers of people to input requests."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from services.executions.approvals import (
     require_other_approver,
 )
 from services.executions.budget_raises import apply_raise, lock_budgets
+from services.executions.holding import RULE_FIELDS, undo_problems
 from services.executions.inputs import AnswerBody
 from services.executions.remembering import remember, remember_problems
 from services.plans import approvals as plan_approvals
@@ -43,23 +45,33 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     require_answerable(work.caller, row)
     asked = await _read_asked(work.session, execution, row)
     unremembered = [*remember_problems(body, row, execution), *approval_problems(row, body)]
+    unremembered += undo_problems(row, body)
     checked = await make_answer(
         work, asked, body, input_sha256=row.input_sha256, problems=unremembered
     )
     require_other_approver(work.caller, row, checked)
     if row.approvals_required > 1 and not await add_approval(work, row, checked):
         return row
-    await input_requests.answer(work.session, row, checked, by=work.caller.user_id)
-    await apply_raise(work, row, checked)
-    await plan_approvals.apply_decision(work, execution, row, checked)
-    await remember(work, execution, row, body)
+    if body.undo_seconds:
+        effective_at = datetime.now(UTC) + timedelta(seconds=body.undo_seconds)
+        rule = body.model_dump(mode="json", include=set(RULE_FIELDS))
+        by = work.caller.user_id
+        await input_requests.hold(
+            work.session, row, checked, by=by, effective_at=effective_at, rule=rule
+        )
+    else:
+        await input_requests.answer(work.session, row, checked, by=work.caller.user_id)
+        await apply_raise(work, row, checked)
+        await plan_approvals.apply_decision(work, execution, row, checked)
+        await remember(work, execution, row, body)
     await work.record_audit(
         "input_request.answer",
         ("input_request", request_id),
         after={"decision": checked["decision"], "execution_id": str(execution.id)},
         owner_id=row.user_id,
     )
-    work.wake_workflow(execution)
+    if not body.undo_seconds:
+        work.wake_workflow(execution)
     return row
 
 

@@ -95,7 +95,7 @@ async def _escalate(session: AsyncSession, row: InputRequestRow, now: datetime) 
     )
     # The workflow waits until the former due time; it must learn the new one.
     await append_signal(
-        session, row.execution_id, SignalKind.ESCALATED, {"input_request_id": str(row.id)}
+        session, row.execution_id, SignalKind.REQUEST_CHANGED, {"input_request_id": str(row.id)}
     )
     await audit.record(
         session,

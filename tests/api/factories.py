@@ -308,6 +308,10 @@ BODIES: dict[str, Any] = {
     "POST /sessions/{session_id}/tasks": {"agent_id": "researcher", "input": "Look it up."},
     "POST /notifications/test": {"webhook": {"url": "https://hooks.example.com/x"}},
     "POST /input-requests/{request_id}/answer": {"message": "changed"},
+    "POST /input-requests/bulk/answer": {
+        "requests": [{"id": str(new_id()), "input_sha256": "0" * 64}],
+        "decision": "deny",
+    },
     "POST /input-requests/{request_id}/assign": {"assignee": "carol"},
     "POST /input-requests/{request_id}/comments": {"body": "changed"},
     "POST /groups": {"name": "legal", "members": ["carol"]},

@@ -20,6 +20,7 @@ BY_ITS_ADDRESS = {"POST /hooks/{token}": "nobody is known; tests/api/test_hooks.
 
 CHANGES_NOTHING = {
     "POST /tasks/{task_id}/dry-run": "renders and checks, starts nothing",
+    "POST /input-requests/bulk/answer": "no such request; see tests/api/test_people.py",
     "POST /queue/{execution_id}/heartbeat": "only extends a lease, which has entries",
     "POST /task-executions/bulk/cancel": "nothing fits the filter; see tests/api/test_bulk.py",
     "POST /task-executions/bulk/retry": "nothing fits the filter; see tests/api/test_bulk.py",
@@ -116,7 +117,16 @@ async def broken(world: World, owner: Owner, made: dict[str, str]) -> None:
         await ended(world, owner, {"execution_id": execution_id})
 
 
+async def answered(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only an answer that has not taken effect is withdrawn."""
+    del world
+    path = f"{API}/input-requests/{made['request_id']}/answer"
+    response = await owner.client.post(path, json={"message": "Blue.", "undo_seconds": 60})
+    assert response.is_success, response.text
+
+
 PREPARED: dict[str, Prepare] = {
+    "POST /input-requests/{request_id}/withdraw": answered,
     "POST /plans/{plan_id}/cancel": begun,
     "POST /plans/{plan_id}/retry": broken,
     "POST /plans/{plan_id}/steps/{key}/retry": broken,

@@ -47,7 +47,7 @@ async def test_requests_are_read_and_listed(world: World, client: Client, other:
     assert (request["kind"], request["status"], request["answer"]) == ("approval", "open", None)
     assert "schema" in request
     listed = await client.get(execution["_links"]["input_requests"])
-    assert listed.json()["items"] == [request]
+    assert listed.json()["items"] == [{**request, "changes": None}]
     assert (await client.get(f"{BASE}?status=open&kind=approval")).json()["total"] >= 1
     assert (await client.get(f"{BASE}?status=expired")).json()["total"] == 0
     assert (await other.get(path)).status_code == 403

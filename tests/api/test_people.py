@@ -1,5 +1,9 @@
 """Groups, claims, mentions, reminders, escalations and several approvals of input requests."""
 
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -8,8 +12,10 @@ import httpx2
 
 from domain.ids import new_id
 from domain.people import make_reminder
-from persistence.tables.sessions import InputRequestRow
-from services.executions import reminding
+from persistence.tables.sessions import InputRequestRow, ToolCallRow
+from services.executions import holding, reminding
+from tests.api.browsing import signed_in
+from tests.api.mcp.agents import connect
 from tests.api.world import APPROVAL, TASK, World, ask, execute, make_task
 
 Client = httpx2.AsyncClient
@@ -201,3 +207,186 @@ async def test_reminders_and_the_escalation_come_once(world: World, client: Clie
     assert types == ["input.reminded", "input.escalated"]
     entries = (await client.get(f"/api/v1/audit-logs?entity_id={request_id}")).json()["items"]
     assert [(e["action"], e["actor_id"]) for e in entries] == [("input_request.escalate", None)]
+
+
+async def test_an_answer_can_be_withdrawn_until_it_takes_effect(
+    world: World, client: Client, other: Client
+) -> None:
+    name = (await other.get("/api/v1/me")).json()["subject"]
+    path = await path_of_request(world, client, **APPROVAL, assignee=name, reach_sha256=b"r")
+    later = {"decision": "approve", "undo_seconds": 60, "remember": "execution"}
+    held = (await client.post(f"{path}/answer", json=later)).json()
+    assert held["status"] == "answered"
+    assert held["effective_at"] > held["answered_at"]
+    events_path = f"/api/v1/task-executions/{held['execution_id']}/events"
+    for refused in (
+        await other.post(f"{path}/answer", json={"decision": "deny"}),
+        await other.post(f"{path}/withdraw"),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (409, "already_answered")
+    opened = (await client.post(f"{path}/withdraw")).json()
+    assert (opened["status"], opened["answer"], opened["effective_at"]) == ("open", None, None)
+    assert "input.answered" not in (await client.get(events_path)).text
+    held = (await client.post(f"{path}/answer", json=later)).json()
+    services = world.gateway.services
+    await holding.apply_held(services)
+    assert "input.answered" not in (await client.get(events_path)).text
+    for _ in range(2):  # a second worker does nothing
+        await holding.apply_held(services, datetime.fromisoformat(held["effective_at"]))
+    assert (await client.get(events_path)).text.count("input.answered") == 1
+    late = await client.post(f"{path}/withdraw")
+    assert (late.status_code, late.json()["code"]) == (409, "already_answered")
+    query = {"execution_id": held["execution_id"]}
+    rules = (await client.get("/api/v1/remembered-decisions", params=query)).json()
+    assert rules["total"] == 1
+    budget = await path_of_request(world, client, kind="budget")
+    refused = await client.post(f"{budget}/answer", json={"decision": "deny", "undo_seconds": 5})
+    assert refused.json()["errors"][0]["loc"] == ["body", "undo_seconds"]
+
+
+async def test_alike_requests_are_answered_together(world: World, client: Client) -> None:
+    task = await make_task(client)
+    paths = [
+        f"{BASE}/{await ask(world, await execute(client, task), **APPROVAL)}" for _ in range(3)
+    ]
+    sha256 = bytes(range(32)).hex()
+    seen = [{"id": path.rpartition("/")[2], "input_sha256": sha256} for path in paths]
+    elsewhere = await path_of_request(world, client, **APPROVAL)
+    odd = {"id": elsewhere.rpartition("/")[2], "input_sha256": sha256}
+    bulk = f"{BASE}/bulk/answer"
+    refused = await client.post(bulk, json={"requests": [*seen, odd], "decision": "approve"})
+    assert refused.json()["errors"][0]["loc"] == ["body", "requests", 3]
+    assert (await client.get(paths[0])).json()["status"] == "open"
+    seen[2] = {**seen[2], "input_sha256": "0" * 64}
+    unknown = {"id": str(new_id()), "input_sha256": sha256}
+    done = await client.post(bulk, json={"requests": [*seen, unknown], "decision": "approve"})
+    assert done.json()["answered"] == 2
+    assert [skipped["code"] for skipped in done.json()["skipped"]] == [
+        "input_changed",
+        "not_found",
+    ]
+    assert [(await client.get(path)).json()["status"] for path in paths] == [
+        "answered",
+        "answered",
+        "open",
+    ]
+
+
+async def test_an_open_request_lists_the_changes(world: World, client: Client) -> None:
+    task = await make_task(client)
+    execution = await execute(client, task)
+    path = f"{BASE}/{await ask(world, execution, **APPROVAL)}"
+    nothing: dict[str, Any] = {"task_version": None, "messages": 0, "files": [], "other_calls": 0}
+    assert (await client.get(path)).json()["changes"] == nothing
+    await client.patch(task["_links"]["self"], json={"prompt_template": "Say goodbye."})
+    sent = await client.post(f"{execution['_links']['self']}/messages", json={"content": "Wait."})
+    assert sent.status_code == 202
+    tool_call = {"turn": 1, "position": 0, "tool_use_id": "toolu_1", "input_sha256": b""}
+    now = datetime.now(UTC)
+    async with world.gateway.database.transaction() as session:
+        for name in ("write_file", "bash"):
+            session.add(
+                ToolCallRow(
+                    execution_id=UUID(execution["id"]),
+                    name=name,
+                    input='{"path": "a.txt"}',
+                    effect="workspace",
+                    status="succeeded",
+                    started_at=now,
+                    completed_at=now + timedelta(seconds=1),
+                    **tool_call,
+                )
+            )
+    changed = {"task_version": 2, "messages": 1, "files": ["a.txt"], "other_calls": 1}
+    assert (await client.get(path)).json()["changes"] == changed
+
+
+async def test_of_fifty_people_on_all_surfaces_one_answers(world: World) -> None:
+    people = [f"person-{number}" for number in range(50)]
+    group = await make_group(world, *people)
+    async with world.client("starter") as starter, AsyncExitStack() as stack:
+        path = await path_of_request(world, starter, **APPROVAL, assignee=group)
+        request_id = path.rpartition("/")[2]
+        execution_id = (await starter.get(path)).json()["execution_id"]
+        answers = []
+        for number, person in enumerate(people):
+            way = (by_api, by_undo, by_bulk, by_page, by_agent)[number % 5]
+            answers.append(await way(world, stack, person, request_id))
+        outcomes = await asyncio.gather(*(answer() for answer in answers))
+        assert sum(outcomes) == 1
+        await holding.apply_held(world.gateway.services, datetime.now(UTC) + timedelta(minutes=1))
+        assert (await starter.get(path)).json()["status"] == "answered"
+        events = (await starter.get(f"/api/v1/task-executions/{execution_id}/events")).text
+        assert events.count("input.answered") == 1
+        query = {"entity_id": request_id, "action": "input_request.answer"}
+        assert (await starter.get("/api/v1/audit-logs", params=query)).json()["total"] == 1
+
+
+Answer = Callable[[], Awaitable[bool]]
+APPROVE = {"decision": "approve"}
+
+
+async def by_api(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+    client = await stack.enter_async_context(world.client(person))
+    await client.get("/api/v1/me")
+
+    async def answer() -> bool:
+        sent = await client.post(f"{BASE}/{request_id}/answer", json=APPROVE)
+        assert sent.status_code in {200, 409}, sent.text
+        return sent.status_code == 200
+
+    return answer
+
+
+async def by_undo(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+    client = await stack.enter_async_context(world.client(person))
+    await client.get("/api/v1/me")
+
+    async def answer() -> bool:
+        body = {**APPROVE, "undo_seconds": 30}
+        sent = await client.post(f"{BASE}/{request_id}/answer", json=body)
+        assert sent.status_code in {200, 409}, sent.text
+        return sent.status_code == 200
+
+    return answer
+
+
+async def by_bulk(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+    client = await stack.enter_async_context(world.client(person))
+    await client.get("/api/v1/me")
+
+    async def answer() -> bool:
+        seen = {"id": request_id, "input_sha256": bytes(range(32)).hex()}
+        body = {"requests": [seen], "decision": "deny"}
+        sent = await client.post(f"{BASE}/bulk/answer", json=body)
+        return bool(sent.json()["answered"])
+
+    return answer
+
+
+async def by_page(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+    page = await signed_in(world, person)
+    stack.push_async_callback(page.aclose)
+    opened = (await page.get(f"/inbox/{request_id}")).text
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', opened))
+
+    async def answer() -> bool:
+        sent = await page.post(f"/inbox/{request_id}", data={**hidden, **APPROVE})
+        assert sent.status_code in {303, 409}, sent.text
+        return sent.status_code == 303
+
+    return answer
+
+
+async def by_agent(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+    async with world.client(person) as client:
+        body = {"name": str(new_id()), "scopes": ["approve"]}
+        key = (await client.post("/api/v1/api-keys", json=body)).json()["secret"]
+    agent = await stack.enter_async_context(connect(world, person, token=key))
+
+    async def answer() -> bool:
+        arguments = {"input_request_id": request_id, **APPROVE}
+        result = await agent.call_tool("answer_input_request", arguments)
+        return not result.is_error
+
+    return answer

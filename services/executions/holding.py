@@ -1,0 +1,102 @@
+"""Answers that take effect some seconds later, so that their authors can withdraw them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import AlreadyAnsweredError, FieldProblem
+from domain.people import RequestKind
+from persistence.executions import input_requests, queries
+from persistence.identity import users
+from persistence.ledger.audit import Actor
+from persistence.tables.sessions import InputRequestRow
+from services.caller import Caller, missing
+from services.executions.access import answerable_request
+from services.executions.inputs import AnswerBody
+from services.executions.remembering import remember
+from services.unit_of_work import Services, UnitOfWork
+
+BATCH = 50
+"""Answers of one sweep; each is a transaction of its own (chosen)."""
+
+RULE_FIELDS = ("decision", "message", "remember", "remember_pattern", "remember_until")
+"""The fields of an answer from which a rule is stored when it takes effect."""
+
+_IMMEDIATE = frozenset({RequestKind.BUDGET, RequestKind.PLAN_APPROVAL})
+"""Kinds whose answers change other rows in the same transaction."""
+
+
+def can_be_held(row: InputRequestRow) -> bool:
+    """Whether an answer to this request can take effect later."""
+    return row.kind not in _IMMEDIATE and row.approvals_required == 1
+
+
+def undo_problems(row: InputRequestRow, body: AnswerBody) -> Iterator[FieldProblem]:
+    """Why an answer can't be held back."""
+    if body.undo_seconds and not can_be_held(row):
+        hint = "This answer takes effect at once; leave undo_seconds out."
+        yield FieldProblem(("body", "undo_seconds"), hint)
+
+
+async def withdraw(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
+    """Withdraw the caller's answer before it takes effect; the request is open again.
+
+    Raises:
+        AlreadyAnsweredError: it is another user's answer, or it has taken effect.
+    """
+    row = await answerable_request(work.session, work.caller, request_id)
+    execution = await queries.lock_existing(work.session, row.execution_id)
+    row = await input_requests.lock(work.session, request_id)
+    if row.held_rule is None or execution.completed_at is not None:
+        raise AlreadyAnsweredError("This request has no answer that can be withdrawn.")
+    if row.answered_by != work.caller.user_id:
+        raise AlreadyAnsweredError("Another user has answered; only they can withdraw it.")
+    before = {"decision": (row.answer or {}).get("decision")}
+    await input_requests.reopen(work.session, row)
+    entity = ("input_request", request_id)
+    await work.record_audit(
+        "input_request.withdraw", entity, before=before, after={}, owner_id=row.user_id
+    )
+    work.wake_workflow(execution)
+    return row
+
+
+async def apply_held(services: Services, now: datetime | None = None) -> int:
+    """Let the answers take effect whose time has come; return their number."""
+    async with services.database.reading() as session:
+        at = now or datetime.now(UTC)
+        due = await input_requests.list_held(session, at, limit=BATCH)
+        authors = [await _author(session, request_id) for request_id in due]
+    for request_id, author in zip(due, authors, strict=True):
+        async with services.transaction(author) as work:
+            await _apply(work, request_id)
+    return len(due)
+
+
+async def _author(session: AsyncSession, request_id: UUID) -> Caller:
+    """The user who gave a held answer."""
+    row = await input_requests.find(session, request_id)
+    user = None if row is None or row.answered_by is None else row.answered_by
+    found = None if user is None else await users.find(session, user)
+    if found is None:
+        raise missing("author of the answer to", request_id)
+    return Caller(user_id=found.id, subject=found.subject, actor=Actor(found.id))
+
+
+async def _apply(work: UnitOfWork, request_id: UUID) -> None:
+    row = await input_requests.find(work.session, request_id)
+    if row is None:
+        return
+    execution = await queries.lock_existing(work.session, row.execution_id)
+    row = await input_requests.lock(work.session, request_id)
+    if row.held_rule is None:
+        return
+    if execution.completed_at is not None:
+        row.held_rule = None
+        return
+    body = AnswerBody.model_validate(row.held_rule)
+    await input_requests.take_effect(work.session, row)
+    await remember(work, execution, row, body)
+    work.wake_workflow(execution)
