@@ -40,6 +40,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.UserDisabledError: True,
     errors.NotFoundError: False,
     errors.BlobMissingError: True,
+    errors.UploadTooLargeError: True,
     errors.ConflictError: True,
     errors.TransitionRefusedError: False,
     errors.DependentsChangedError: True,

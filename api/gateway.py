@@ -39,6 +39,7 @@ class Gateway:
     """The rate limit per user, if there is one."""
     requests: AtOnce
     streams: AtOnce
+    uploads: AtOnce
     notification_tests: Rates | None
     """Limits test notifications per user: they reach any address through the operator's server."""
     write_check: WriteCheck

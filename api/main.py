@@ -82,6 +82,9 @@ VERSION = "1"
 POOL_SECONDS = 5.0
 """Timeout for a connection: shorter than client timeouts, so that clients get a 503 (chosen)."""
 
+UPLOADS_AT_ONCE = 4
+"""Of one user: each may occupy the disk with a file of the maximum size (chosen)."""
+
 FEATURES = (
     # Routes are matched in this order: the most used ones come first.
     executions,
@@ -209,6 +212,7 @@ async def composed(settings: Settings, database_url: str, tokens: Tokens) -> Asy
         services=services,
         rates=Rates.maybe(settings.rate_limit),
         requests=AtOnce(settings.max_concurrent_requests_per_user, "requests"),
+        uploads=AtOnce(UPLOADS_AT_ONCE, "uploads"),
         streams=AtOnce(settings.max_streams_per_user, "event streams"),
         notification_tests=Rates.maybe(settings.notification_test_limit),
         write_check=WriteCheck(database.engine),

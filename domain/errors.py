@@ -135,6 +135,12 @@ class BlobMissingError(NotFoundError):
         )
 
 
+class UploadTooLargeError(PerdureError):
+    """An uploaded file is larger than the operator allows."""
+
+    code = "upload_too_large"
+
+
 class ConflictError(PerdureError):
     """The current state of the object does not allow the operation."""
 

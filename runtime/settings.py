@@ -221,6 +221,9 @@ class Settings(BaseSettings):
     max_usd_per_user_per_day: Decimal | None = Field(
         default=None, ge=0, description="Cost of one user's executions per day (UTC)."
     )
+    max_upload_bytes: int = Field(
+        default=5 * GIB, ge=0, description="Size of a file that a client may upload."
+    )
     max_stored_bytes_per_user: Annotated[int | None, BeforeValidator(_none_if_empty)] = Field(
         default=20 * GIB,
         ge=0,

@@ -2,32 +2,39 @@
 
 import base64
 import binascii
-import mimetypes
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.blobs import StoredBlob
+from domain.errors import UploadTooLargeError
+from domain.media_types import HEAD_BYTES, find_media_type
 from persistence.blobs import registry
 from persistence.sessions import artifacts
 from persistence.tables.sessions import ArtifactRow
 from services.caller import Caller, missing
 from services.executions.access import may_read, own_execution, require_active
 from services.field_types import Body
-from services.unit_of_work import UnitOfWork
+from services.unit_of_work import Services, UnitOfWork
 
 MediaType = Annotated[str, Field(max_length=200, pattern=r"^[!-~]+/[!-~][ -~]*$")]
+
+
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
 
 
 class ArtifactCreate(Body):
     """A file to store, for an execution of yours that has not ended or on its own.
 
-    Its bytes are either `content`, which is text, or `content_base64`. Without `media_type` the
-    type is guessed from the name.
+    Its bytes are either `content`, which is text, or `content_base64`. The type is
+    `media_type`, or that of the name, if the first bytes of the file agree with it.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
+    name: Name
     content: str | None = None
     content_base64: str | None = None
     media_type: MediaType | None = None
@@ -51,6 +58,22 @@ class ArtifactCreate(Body):
         return base64.b64decode(self.content_base64 or "")
 
 
+class ArtifactUpload(Body):
+    """What a client says about a file whose content is the request body."""
+
+    name: Name = "file"
+    media_type: MediaType | None = None
+    execution_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """A stored upload with its first bytes."""
+
+    stored: StoredBlob
+    head: bytes
+
+
 async def find_artifact(session: AsyncSession, caller: Caller, artifact_id: UUID) -> ArtifactRow:
     """Return an artifact of the caller, or of another execution that the caller may read."""
     row = await artifacts.find(session, artifact_id)
@@ -71,21 +94,89 @@ async def create_artifact(work: UnitOfWork, body: ArtifactCreate) -> ArtifactRow
         QuotaExceededError: the owner stores too much.
         FilesElsewhereError: this process cannot write to the store of artifacts.
     """
-    owner_id = work.caller.user_id
-    if body.execution_id is not None:
-        execution = await own_execution(work.session, work.caller, body.execution_id, lock=True)
-        require_active(execution)
-        owner_id = execution.user_id
+    owner_id = await _find_owner(work.session, work.caller, body.execution_id, lock=True)
     await work.services.storage.check(work.session, owner_id, adding=len(body.data))
     stored = await work.services.blobs.add(body.data)
+    return await _create(work, owner_id, body, ReceivedFile(stored, body.data[:HEAD_BYTES]))
+
+
+async def receive_upload(
+    services: Services,
+    caller: Caller,
+    upload: ArtifactUpload,
+    parts: AsyncIterator[bytes],
+    *,
+    limit_bytes: int,
+) -> ReceivedFile:
+    """Store the content of an upload as it arrives, for `create_uploaded`.
+
+    Raises:
+        ExecutionTerminalError: the execution has ended.
+        UploadTooLargeError: the file has more than `limit_bytes`.
+        QuotaExceededError: the owner would store too much.
+        FilesElsewhereError: this process cannot write to the store of artifacts.
+    """
+    async with services.database.reading() as session:
+        owner_id = await _find_owner(session, caller, upload.execution_id, lock=False)
+        await services.storage.check(session, owner_id)
+    room = await services.storage.room(owner_id)
+    head = b""
+    with services.blobs.incoming() as incoming:
+        async for part in parts:
+            head = head if len(head) >= HEAD_BYTES else (head + part)[:HEAD_BYTES]
+            await incoming.write(part)
+            if incoming.size_bytes > limit_bytes:
+                raise UploadTooLargeError(
+                    f"The file has more than {limit_bytes} bytes; send a smaller one."
+                )
+            if room is not None and incoming.size_bytes > room:
+                async with services.database.reading() as session:
+                    await services.storage.check(session, owner_id, adding=incoming.size_bytes)
+                # Others were deleted meanwhile. `create_uploaded` counts the file.
+                services.storage.forget(owner_id)
+                room = None
+        return ReceivedFile(await incoming.store(), head)
+
+
+async def create_uploaded(
+    work: UnitOfWork, upload: ArtifactUpload, received: ReceivedFile
+) -> ArtifactRow:
+    """Create the artifact of a received file.
+
+    Raises:
+        ExecutionTerminalError: the execution has ended; its files do not change any more.
+        QuotaExceededError: the owner stores too much.
+    """
+    owner_id = await _find_owner(work.session, work.caller, upload.execution_id, lock=True)
+    size = received.stored.size_bytes
+    await work.services.storage.check(work.session, owner_id, adding=size)
+    return await _create(work, owner_id, upload, received)
+
+
+async def _find_owner(
+    session: AsyncSession, caller: Caller, execution_id: UUID | None, *, lock: bool
+) -> UUID:
+    if execution_id is None:
+        return caller.user_id
+    execution = await own_execution(session, caller, execution_id, lock=lock)
+    require_active(execution)
+    return execution.user_id
+
+
+async def _create(
+    work: UnitOfWork,
+    owner_id: UUID,
+    described: ArtifactCreate | ArtifactUpload,
+    received: ReceivedFile,
+) -> ArtifactRow:
     row = ArtifactRow(
         user_id=owner_id,
-        execution_id=body.execution_id,
+        execution_id=described.execution_id,
         kind="artifact",
-        name=body.name,
-        media_type=body.media_type or _guess_media_type(body),
-        size_bytes=stored.size_bytes,
-        sha256=stored.sha256,
+        name=described.name,
+        media_type=find_media_type(described.name, received.head, described.media_type),
+        size_bytes=received.stored.size_bytes,
+        sha256=received.stored.sha256,
     )
     await registry.hold(work.session, [row.sha256])
     await artifacts.create(work.session, row)
@@ -93,9 +184,3 @@ async def create_artifact(work: UnitOfWork, body: ArtifactCreate) -> ArtifactRow
     entity = ("artifact", row.id)
     await work.record_audit("artifact.create", entity, after=after, owner_id=owner_id)
     return row
-
-
-def _guess_media_type(body: ArtifactCreate) -> str:
-    if media_type := mimetypes.guess_type(body.name)[0]:
-        return media_type
-    return "application/octet-stream" if body.content is None else "text/plain; charset=utf-8"

@@ -1,13 +1,13 @@
 """Saves a file of a workspace as an artifact. Blocking: call it in a thread."""
 
 import hashlib
-import mimetypes
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from domain.errors import ToolInputError
+from domain.media_types import HEAD_BYTES, find_media_type
 from domain.tool_calls import SavedFile
 from tools.limits import MIB, ToolLimits
 from tools.output import printable
@@ -28,7 +28,8 @@ def save_artifact(
         except (OSError, ToolInputError):
             copy.unlink(missing_ok=True)
             raise
-    media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    with copy.open("rb") as saved:
+        media_type = find_media_type(name, saved.read(HEAD_BYTES))
     return SavedFile(name, media_type, copy, size, digest)
 
 

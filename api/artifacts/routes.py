@@ -13,15 +13,21 @@ from api.http.files import file_response
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery
 from api.http.rendering import created, render_page
-from api.http.request_context import Called
+from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from persistence.sessions import artifacts
 from services import artifacts as services
 from services import stored_files
-from services.artifacts import ArtifactCreate
+from services.artifacts import ArtifactCreate, ArtifactUpload, ReceivedFile
 from services.executions.access import readable_execution
 
 router = APIRouter(tags=["artifacts"])
+
+UPLOADED = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+"""The request body of an upload, for the OpenAPI document."""
 
 
 @router.get(
@@ -43,6 +49,23 @@ async def create_artifact(
 ) -> Response:
     """Store a file, for an execution of yours that has not ended or on its own."""
     service = partial(services.create_artifact, body=body)
+    return await run_service(call, service, created(render_artifact))
+
+
+@router.post(
+    "/artifacts/upload",
+    status_code=201,
+    responses={201: {"model": ArtifactRead}},
+    openapi_extra={"requestBody": UPLOADED},
+)
+async def upload_artifact(call: Called, query: Annotated[ArtifactUpload, Query()]) -> Response:
+    """Store the request body as a file, for an execution of yours that has not ended or on its own.
+
+    The body is stored as it arrives, so it can be larger than other bodies. The media type is
+    `media_type`, or that of the name, if the first bytes of the file agree with it.
+    """
+    received = await _receive(call, query)
+    service = partial(services.create_uploaded, upload=query, received=received)
     return await run_service(call, service, created(render_artifact))
 
 
@@ -77,3 +100,16 @@ async def check_artifacts(
     call.caller.require_admin()
     blobs = call.services.blobs
     return answer(render_check(await stored_files.check_store(call.gateway.database, blobs, after)))
+
+
+async def _receive(call: Call, upload: ArtifactUpload) -> ReceivedFile:
+    limit = call.gateway.settings.max_upload_bytes
+    leave = call.gateway.uploads.enter(call.caller.user_id)
+    try:
+        received = await services.receive_upload(
+            call.services, call.caller, upload, call.stream_body(), limit_bytes=limit
+        )
+    finally:
+        leave()
+    call.identify_body(f"{call.request.url.query} {received.stored.sha256}")
+    return received

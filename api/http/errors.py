@@ -51,6 +51,7 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
         errors.TransitionRefusedError: 409,
         errors.PreconditionFailedError: 412,
         PayloadTooLargeError: 413,
+        errors.UploadTooLargeError: 413,
         HostRefusedError: 421,
         errors.InvalidInputError: 422,
         errors.RateLimitedError: 429,

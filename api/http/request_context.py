@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import cached_property, partial
 from typing import Annotated, Any, TypeVar
 
@@ -145,6 +145,15 @@ class Call:
             leave()
 
         self.request.scope[LEAVE] = leave_both
+
+    async def stream_body(self) -> AsyncIterator[bytes]:
+        """The parts of a body of any size, instead of `body`; `identify_body` must follow."""
+        async for part in self.request.stream():
+            yield part
+
+    def identify_body(self, identity: str) -> None:
+        """Set what an idempotency key is bound to in place of a body that was streamed."""
+        self._body = identity.encode()
 
     async def body(self) -> bytes:
         """The whole body, read once.

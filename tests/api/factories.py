@@ -317,6 +317,7 @@ BODIES: dict[str, Any] = {
     "POST /groups": {"name": "legal", "members": ["carol"]},
     "PATCH /groups/{group_id}": {"description": "changed"},
     "POST /artifacts": {"name": "notes.txt", "content": "changed"},
+    "POST /artifacts/upload": {"any": "content"},
     "POST /sign-in-codes": {"next": "/inbox"},
     "POST /api-keys": {"name": "one more"},
     "POST /admin/users": {"subject": "invited"},

@@ -1,5 +1,7 @@
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import UUID
 
 import httpx2
@@ -134,3 +136,47 @@ async def test_an_ended_execution_keeps_its_files(world: World, client: Client) 
 async def test_invalid_files_are_refused(client: Client, body: dict[str, str]) -> None:
     refused = await client.post("/api/v1/artifacts", json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+
+
+async def parts(content: bytes, count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield content
+
+
+async def test_an_upload_may_be_larger_than_other_bodies(
+    world: World, client: Client, other: Client
+) -> None:
+    part, count = b"\x89PNG\r\n\x1a\n" + os.urandom(1024 * 1024), 8
+    assert len(part) * count > world.gateway.settings.api_body_limit_bytes
+    execution = await execute(client, await make_task(client))
+    facts = {"name": "a.txt", "execution_id": execution["id"]}
+    key = {"Idempotency-Key": execution["id"]}
+
+    async def upload(who: Client, times: int = count, **query: str) -> httpx2.Response:
+        content = parts(part, times)
+        params = {**facts, **query}
+        return await who.post(
+            "/api/v1/artifacts/upload", params=params, content=content, headers=key
+        )
+
+    made = await upload(client)
+    assert made.status_code == 201, made.text
+    assert made.json()["size_bytes"] == len(part) * count
+    assert made.json()["media_type"] == "image/png"
+    repeated = await upload(client)
+    assert (repeated.json(), repeated.headers["idempotency-replayed"]) == (made.json(), "true")
+    for changed in (await upload(client, 1), await upload(client, name="b")):
+        assert (changed.status_code, changed.json()["code"]) == (422, "idempotency_key_reused")
+    assert (await upload(other)).status_code == 403
+    content = await client.get(made.json()["_links"]["content"])
+    assert content.content == part * count
+    assert content.headers["x-content-type-options"] == "nosniff"
+    assert content.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert content.headers["content-disposition"] == "attachment; filename*=UTF-8''a.txt"
+    assert {path.name for path in incoming_files(world)} == set()
+    await client.post(execution["_links"]["cancel"])
+
+
+def incoming_files(world: World) -> list[Path]:
+    directory = world.gateway.services.blobs.store.incoming
+    return [path for path in directory.iterdir() if path.is_file()]

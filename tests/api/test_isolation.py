@@ -287,7 +287,10 @@ def _references(route: Route) -> Iterator[tuple[str, bool]]:
     """
     if route.name in NAMES_ITSELF:
         return
-    schema = route.operation["requestBody"]["content"]["application/json"]["schema"]
+    body = route.operation["requestBody"]["content"].get("application/json")
+    if body is None:  # bytes
+        return
+    schema = body["schema"]
     properties = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
     for name, described_as in properties.items():
         text = json.dumps(described_as)

@@ -30,6 +30,7 @@ async def limited(
         temporal_address,
         home=tmp_path_factory.mktemp("home"),
         max_stored_bytes_per_user=LIMIT,
+        max_upload_bytes=2 * MIB,
         max_memory_entries_per_user=2,
     )
     app = create_app(settings)
@@ -99,6 +100,16 @@ async def test_definitions_and_artifacts_count_until_the_limit(
     assert longer.status_code == 429
     paused = await user.patch(task["_links"]["self"], json={"is_active": False})
     assert paused.status_code == 200
+
+
+async def test_an_upload_ends_at_a_limit(limited: World, user: httpx2.AsyncClient) -> None:
+    path = "/api/v1/artifacts/upload"
+    too_large = await user.post(path, content=os.urandom(MIB * 5 // 2))
+    assert (too_large.status_code, too_large.json()["code"]) == (413, "upload_too_large")
+    for size, status in ((2 * MIB, 201), (MIB + 1, 429), (MIB - 1, 201), (1, 429)):
+        answer = await user.post(path, content=os.urandom(size))
+        assert answer.status_code == status, answer.text
+    assert (await profile(limited, user))["usage"]["artifact_bytes"] == LIMIT - 1
 
 
 async def test_workspaces_count_and_stop_new_executions(

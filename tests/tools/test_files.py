@@ -363,7 +363,7 @@ async def test_a_search_has_an_end(make_calls: MakeCalls) -> None:
 async def test_an_artifact_is_a_copy(call: SessionCalls) -> None:
     path = call.workspace / "out" / "chart.png"
     path.parent.mkdir()
-    path.write_bytes(b"\x89PNG" * 100_000)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" * 50_000)
     outcome = await call("save_artifact", path="out/chart.png")
     assert outcome.text == "Saved chart.png (400,000 bytes)."
     [file] = outcome.artifacts
