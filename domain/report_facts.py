@@ -283,6 +283,8 @@ class ReportSource:
 
     title: str
     read_at: datetime
+    ended_at: datetime
+    """`read_at`, unless the execution ended earlier."""
     covered: Coverage
     subject: Subject
     ending: Ending

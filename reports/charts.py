@@ -132,7 +132,7 @@ def draw_timeline(report: ReportContent) -> Chart | None:
     """How long each step took, with a lane for each kind of work."""
     if not report.timeline:
         return None
-    axis = Axis(report.timeline)
+    axis = Axis(report.timeline, report.started_at, report.ended_at)
     length = format_duration((axis.end - axis.start).total_seconds() * 1000)
     tracks = [track for lane in get_args(Lane) if (track := _track(lane, report, axis))]
     lanes = "; ".join(f"{track.name}: {track.count}" for track in tracks)

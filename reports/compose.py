@@ -54,7 +54,7 @@ def compose(source: ReportSource) -> ReportContent:
     made = {
         "title": clean(source.title),
         "generated_at": source.read_at,
-        "duration_ms": max(round((source.read_at - started_at).total_seconds() * 1000), 0),
+        "duration_ms": max(round((source.ended_at - started_at).total_seconds() * 1000), 0),
         "outcome": _outcome(source),
         "prompt": None if source.prompt is None else Excerpt.of(source.prompt, PROMPT_CHARS),
         "transcript": tuple(map(_message, source.messages)),
@@ -64,6 +64,11 @@ def compose(source: ReportSource) -> ReportContent:
         "omitted": _omitted(source),
     }
     return ReportContent.model_validate(facts | made)
+
+
+def compose_json(source: ReportSource) -> dict[str, Any]:
+    """The content of the report as it is stored."""
+    return compose(source).to_json()
 
 
 def _outcome(source: ReportSource) -> ReportOutcome:

@@ -66,13 +66,15 @@ def _facts(report: ReportContent) -> Iterator[Fact]:
     budget = "" if cost.budget_usd is None else f"of {format_money(cost.budget_usd)}"
     if report.subject.is_scripted:
         budget = f"{budget}, not paid".removeprefix(", ")
+    if report.counts.subtasks:
+        budget = f"{budget}, without subtasks".removeprefix(", ")
     yield Fact("Cost", format_money(cost.total_usd), budget)
     yield Fact("Turns", format_number(report.turns))
     yield Fact("Tool calls", format_number(report.counts.tool_calls))
     output = f"{format_number(report.tokens.output)} output"
     yield Fact("Tokens", format_number(report.tokens.total), output)
     if report.counts.subtasks:
-        spent = format_money(cost.subtasks_usd)
+        spent = f"{format_money(cost.subtasks_usd)} more"
         yield Fact("Subtasks", format_number(report.counts.subtasks), spent)
 
 

@@ -10,7 +10,7 @@ between them. What is left out is still in the record, where `message_seq` finds
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -160,6 +160,16 @@ class ReportContent(BaseModel):
     cost: Cost
     counts: Counts
     omitted: Counts
+
+    @property
+    def started_at(self) -> datetime:
+        """When the execution started; when it was created, if it did not start."""
+        return self.subject.started_at or self.subject.created_at
+
+    @property
+    def ended_at(self) -> datetime:
+        """When the execution ended."""
+        return self.started_at + timedelta(milliseconds=self.duration_ms)
 
     def to_json(self) -> dict[str, Any]:
         """The content as it is stored: amounts are numbers, where pydantic would write strings."""

@@ -33,7 +33,7 @@ Blocks that only a page shows as they are; `print_blocks` replaces them for the 
 | `messages` | messages |
 | `message` | blocks; `level` is its number, `mark` its role, `title` its author and its time after
 the start, `text` its time, `href` its address |
-| `results` | a message with tool results only: as `message`, and not in print |
+| `results` | a message with tool results only: as `message`, with `brief` blocks for print |
 """
 
 from collections.abc import Iterator, Sequence

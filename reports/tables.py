@@ -1,6 +1,7 @@
 """The sections of a report that are tables or lists: requests, calls, subtasks, files, cost."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from domain.report_facts import InputRequest, ModelCall, TokenCounts
 from reports.anchors import Anchors
@@ -44,6 +45,11 @@ _TONES = {
     "succeeded": "quiet",
 }
 
+_LATE_START = timedelta(seconds=1)
+"""A first step that begins later is mentioned: the worker was busy or loaded something (chosen)."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+
 _TOKEN_COLUMNS = ("Input", "Cache read", "Cache write", "Output")
 
 
@@ -52,6 +58,9 @@ def build_tables(report: ReportContent, anchors: Anchors) -> Iterator[ReportSect
     charts = draw_charts(report)
     if chart := charts.pop("timeline", None):
         note = f"{count_of(report.turns, 'turn')} in {format_duration(report.duration_ms)}"
+        before = min(span.started_at for span in report.timeline) - report.started_at
+        if before > _LATE_START:
+            note += f", the first step after {format_duration(before / _MILLISECOND)}"
         note += "; hatched waits are not to scale" if chart.values["gaps"] else ""
         yield ReportSection("timeline", "Timeline", [Node("figure", chart=chart)], [text(note)])
     lists = (

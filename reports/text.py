@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 from markdown_it import MarkdownIt
@@ -152,9 +153,12 @@ def print_blocks(nodes: Iterable[Node]) -> Iterator[Node]:
             case "message":
                 yield node
                 yield from print_blocks(node.children)
+            case "results":
+                yield replace(node, kind="message")
+                yield from print_blocks(node.brief)
             case "prose" | "plain":
                 yield from expand_text(node, limit=node.limit)
-            case kind if kind != "results":
+            case _:
                 yield node
 
 

@@ -76,9 +76,9 @@ class TimelineBreak:
 class Axis:
     """Positions in percent: to scale, except for the breaks."""
 
-    def __init__(self, spans: Sequence[TimelineSpan]) -> None:
-        """The axis of these spans. The time that people take counts as idle."""
-        times = [t for s in spans for t in (s.started_at, s.ended_at)]
+    def __init__(self, spans: Sequence[TimelineSpan], *others: datetime) -> None:
+        """The axis of these spans and other times. The time that people take counts as idle."""
+        times = [*others, *(t for s in spans for t in (s.started_at, s.ended_at))]
         self.start, self.end = min(times), max(times)
         busy = sorted((s.started_at, s.ended_at) for s in spans if s.lane != "people")
         idle = list(_gaps(busy, self.start, self.end))

@@ -46,6 +46,7 @@ def build_transcript(report: ReportContent) -> ReportSection:
             Node(
                 "results" if message.has_only_results else "message",
                 list(_message(message, calls)),
+                brief=list(_results(message, calls)),
                 text=format_time(message.at),
                 level=message.seq,
                 mark=message.role,
@@ -68,6 +69,21 @@ def _message(message: TranscriptMessage, calls: Calls) -> Iterator[Node]:
         yield from _block(block, message.role, calls)
     if message.left_out_blocks:
         yield note_left_out(message.left_out_blocks, "block")
+
+
+def _results(message: TranscriptMessage, calls: Calls) -> Iterator[Node]:
+    """The results that a message returns, for print. An error is with its call."""
+    for block in message.blocks:
+        call = calls.get(block.tool_use_id or "")
+        if call is None:
+            continue
+        name = code(shorten(call.name, NAME_CHARS))
+        output = "" if call.output is None else strip_terminal_codes(call.output.text)
+        if call.is_error or not output.strip():
+            yield paragraph(name, ": ", status(call.status), "" if call.is_error else ", no output")
+            continue
+        yield paragraph("Output of ", name, ":")
+        yield Node("pre", text=shorten(output, PRINT_CHARS))
 
 
 def _block(block: TranscriptBlock, role: str, calls: Calls) -> Iterator[Node]:

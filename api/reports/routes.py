@@ -1,14 +1,18 @@
 """Routes of reports: list them, read them as they are stored, download them in any format."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.http.bodies import JsonBody
+from api.http.idempotency import run_service
 from api.http.paging import Listing
 from api.http.rendering import render_items
-from api.http.request_context import Called
-from api.http.responses import single
+from api.http.request_context import Call, Called
+from api.http.responses import answer, single
 from api.reports.rendering import FILE_RESPONSES, FormatName, render_file
 from api.reports.schemas import (
     ReportItem,
@@ -22,7 +26,9 @@ from api.reports.schemas import (
 )
 from persistence.reporting import reports
 from persistence.reporting.reports import ReportFilter
+from reports.compose import compose_json
 from reports.render import format_of
+from services.reports import CreatedReport, ReportCreate, create_report
 
 router = APIRouter(tags=["reports"])
 
@@ -53,6 +59,28 @@ async def download_report(call: Called, report_id: UUID, name: FormatName = None
     async with call.gateway.database.reading() as session:
         found = await find_report(session, call, report_id)
     return await render_file(call, found, name or found.row.format, disposition="attachment")
+
+
+@router.post(
+    "/task-executions/{execution_id}/report",
+    status_code=201,
+    responses={200: {"model": ReportRead}, 201: {"model": ReportRead}},
+)
+async def create_execution_report(
+    call: Called,
+    execution_id: UUID,
+    body: Annotated[ReportCreate, Depends(JsonBody(ReportCreate, optional=True))],
+) -> Response:
+    """Create the report of an execution that has ended; if it has one, return that with 200."""
+    service = partial(create_report, execution_id=execution_id, compose=compose_json, body=body)
+    return await run_service(call, service, respond_created)
+
+
+async def respond_created(call: Call, session: AsyncSession, created: CreatedReport) -> Response:
+    """Respond with 201 if the report is new, else with 200."""
+    read = render_report(await find_newest_report(session, call, created.row.execution_id))
+    headers = {"Location": read.links["self"]} if created.is_new else {}
+    return answer(read, 201 if created.is_new else 200, headers)
 
 
 @router.get("/task-executions/{execution_id}/report", responses={200: {"model": ReportRead}})

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,12 +13,13 @@ from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from definitions.tasks import ReportFormat
 from domain.errors import NotFoundError
-from domain.report_facts import Ending, EndStatus
+from domain.report_facts import Ending
 from domain.states import ExecutionStatus
 from persistence.executions import queries
 from persistence.executions.snapshot import definition_of
 from persistence.executions.visibility import find_unreadable
 from persistence.reporting import reports
+from persistence.reporting.source import derive_ending
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ReportRow
 from reports.render import add_ending
@@ -80,19 +81,23 @@ async def _explain_missing(session: AsyncSession, execution: ExecutionRow) -> st
         return f"This execution has no report: {execution.report_error}"
     definition = await definition_of(session, execution)
     if not definition.get("generate_report"):
-        return "This execution has no report. Set generate_report in its task to create reports."
+        return (
+            "This execution has no report. Set generate_report in its task to create reports, or "
+            "create one with POST at this path when the execution has ended."
+        )
     if not ExecutionStatus(execution.status).is_terminal:
         return "This execution has no report yet. The report is created shortly before the end."
-    return "This execution has no report, because it ended before the report was created."
+    return (
+        "This execution has no report, because it ended before the report was created. Create one "
+        "with POST at this path."
+    )
 
 
 def _ending(row: ExecutionRow | None) -> Ending | None:
     """The outcome of the execution, which the stored report does not contain."""
     if row is None or not ExecutionStatus(row.status).is_terminal:
         return None
-    message = row.error_message or row.cancel_reason
-    status = cast("EndStatus", row.status)
-    return Ending(status=status, error_code=row.error_code, message=message)
+    return derive_ending(row)
 
 
 class ReportItem(Read):

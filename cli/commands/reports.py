@@ -29,7 +29,8 @@ GROUP.add_list(
     "list_reports",
     "List reports, newest first.",
     "created: created_at, format, id, title",
-    nothing="No reports yet. A task with generate_report makes one each time it runs.",
+    nothing="No reports yet. A task with generate_report makes one each time it runs, and "
+    "`perdure report ID` makes one of any run that has ended.",
     options={"task_id": option("Reports of this task.")},
     limit=20,
 )
@@ -48,7 +49,10 @@ def report(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")
     ] = None,
 ) -> None:
-    """Show the report of an execution, or save it as a file. ID may be a report's, too."""
+    """Show the report of an execution, or save it as a file. ID may be a report's, too.
+
+    If an execution has ended without a report, it is created.
+    """
     name = report_format or _choose_format(output)
     if output is None and name == "pdf" and sys.stdout.isatty():
         raise ArgumentError("A terminal can't show a PDF; name a file with -o.")
@@ -75,10 +79,19 @@ def _choose_format(output: Path | None) -> FormatName:
 
 
 def _read_report(client: "Client", identifier: str, name: FormatName) -> bytes:
-    """The newest report of the execution with this id, else the report with this id."""
+    """The newest report of the execution with this id, else the report with this id.
+
+    An execution that has ended without a report gets one now.
+    """
     from cli.client import RefusedError
 
     try:
+        return client.read_content("get_execution_report", execution_id=identifier, format=name)
+    except RefusedError as refusal:
+        if refusal.status != NOT_FOUND:
+            raise
+    try:
+        client.call("create_execution_report", {}, execution_id=identifier)
         return client.read_content("get_execution_report", execution_id=identifier, format=name)
     except RefusedError as refusal:
         if refusal.status != NOT_FOUND:

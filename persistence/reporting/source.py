@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Select, func, literal_column, select
@@ -13,12 +13,14 @@ from domain.report_facts import (
     Counts,
     Coverage,
     Ending,
+    EndStatus,
     FileVersion,
     PreviousRun,
     ReportSource,
     Subject,
     TokenCounts,
 )
+from domain.states import ExecutionStatus
 from persistence.reporting import lists
 from persistence.reporting.costs import read_cost, read_turn_usage
 from persistence.reporting.queries import ListEnds
@@ -33,11 +35,12 @@ async def read_report_source(
 ) -> ReportSource:
     """All facts for a report of this execution, as they are now."""
     now: datetime = await session.scalar(select(func.clock_timestamp())) or row.created_at
+    ended_at = row.completed_at or now
     entries: dict[str, ListEnds[Any]] = {
         "messages": await lists.read_messages(session, row.id),
         "tool_calls": await lists.read_tool_calls(session, row.id),
         "model_calls": await lists.read_model_calls(session, row.id),
-        "input_requests": await lists.read_input_requests(session, row.id, now),
+        "input_requests": await lists.read_input_requests(session, row.id, ended_at),
         "subtasks": await lists.read_subtasks(session, row.id),
         "artifacts": await lists.read_artifacts(session, row.id),
     }
@@ -47,6 +50,7 @@ async def read_report_source(
     return ReportSource(
         title=row.title,
         read_at=now,
+        ended_at=ended_at,
         covered=await read_coverage(session, row),
         subject=_subject(row, definition),
         ending=derive_ending(row),
@@ -55,7 +59,7 @@ async def read_report_source(
         result=row.result_data,
         **{name: ends.entries for name, ends in entries.items()},
         previous=await read_previous_run(session, row),
-        spans=await read_spans(session, row.id, now),
+        spans=await read_spans(session, row.id, ended_at),
         spending=await read_turn_usage(session, row.id),
         turns=row.total_turns,
         tokens=_tokens(row),
@@ -75,10 +79,14 @@ async def read_coverage(session: AsyncSession, row: ExecutionRow) -> Coverage:
 
 
 def derive_ending(row: ExecutionRow) -> Ending:
-    """How an execution with nothing left to do ends, by the rule of `lifecycle.finish`.
+    """How an execution ended, or ends with nothing left to do, by the rule of `lifecycle.finish`.
 
     A cancel wins over a failure, and a failure over what was answered before it.
     """
+    if ExecutionStatus(row.status).is_terminal:
+        message = row.error_message or row.cancel_reason
+        status = cast("EndStatus", row.status)
+        return Ending(status=status, error_code=row.error_code, message=message)
     if row.cancel_requested_at is not None:
         return Ending(status="cancelled", message=row.cancel_reason)
     if row.error_code is not None:

@@ -1,8 +1,8 @@
 """A report as PDF, set by typst in a process of its own.
 
 The template is a fixed file. All content of a report reaches it as data, which typst never reads as
-markup. The fonts are those that typst includes (Libertinus Serif, DejaVu Sans Mono); other scripts
-use the fonts of the system, if it has any.
+markup. The fonts are those that typst includes (Libertinus Serif, DejaVu Sans Mono), and Noto for
+other scripts and for emoji.
 
 Typst can neither be interrupted nor limited from inside, so it runs in a child process with limits:
 a text that makes it fail or take too long ends only that process.

@@ -2,8 +2,12 @@
 
 import resource
 import sys
+from contextlib import ExitStack
 from importlib.resources import as_file, files
-from typing import cast
+from typing import Any, cast
+
+FONTS = ("manimgx_fonts", "manimgx_fonts_cjk")
+"""Packages with fonts for scripts that typst has none for (Noto, SIL Open Font License)."""
 
 LONGEST_SECONDS = 20.0
 """A report of 200 turns takes a second; a browser waits some 30 s (chosen)."""
@@ -30,7 +34,14 @@ def typeset(templates: str, data: str) -> bytes:
     """
     import typst  # noqa: PLC0415 - after the limits are set
 
-    compiler = typst.Compiler(f"{templates}/report.typ", root=templates, sys_inputs={"data": data})
+    with ExitStack() as fonts:
+        folders = [str(fonts.enter_context(as_file(files(package)))) for package in FONTS]
+        compiler = typst.Compiler(
+            f"{templates}/report.typ",
+            root=templates,
+            sys_inputs={"data": data},
+            font_paths=cast("list[Any]", folders),
+        )
     try:
         made = compiler.compile(format="pdf", pdf_standards="ua-1")
     except typst.TypstError:

@@ -11,6 +11,7 @@ from definitions.tasks import TaskDefinition
 from domain.answers import ANSWER_FIELDS, Asked, check_answer
 from domain.errors import FieldProblem, InputChangedError, InvalidInputError
 from domain.people import QUESTIONS, RequestKind
+from domain.states import ExecutionStatus
 from persistence.executions import input_requests, queries
 from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow
@@ -25,6 +26,7 @@ from services.executions.approvals import (
 from services.executions.budget_raises import apply_raise, lock_budgets
 from services.executions.holding import RULE_FIELDS, undo_problems
 from services.executions.inputs import AnswerBody
+from services.executions.reconciling import fail_if_terminated
 from services.executions.remembering import remember, remember_problems
 from services.plans import approvals as plan_approvals
 from services.unit_of_work import UnitOfWork
@@ -38,6 +40,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
         InputChangedError: the answer was given for another tool input.
     """
     row = await answerable_request(work.session, work.caller, request_id)
+    await _require_workflow(work, row)
     await lock_budgets(work, row)
     await plan_approvals.lock_plan_of(work, row)
     execution = await queries.lock_existing(work.session, row.execution_id)
@@ -73,6 +76,14 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     if not body.undo_seconds:
         work.wake_workflow(execution)
     return row
+
+
+async def _require_workflow(work: UnitOfWork, row: InputRequestRow) -> None:
+    """Ask Temporal whether the workflow was terminated: then the request is cancelled."""
+    execution = await queries.find(work.session, row.execution_id)
+    if execution is not None and not ExecutionStatus(execution.status).is_terminal:
+        services = work.services
+        await fail_if_terminated(services.database, services.workflows, execution)
 
 
 async def _read_asked(

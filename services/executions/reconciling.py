@@ -51,6 +51,21 @@ async def fail_overdue(database: Database) -> None:
             await finishing.end_overdue(session, execution_id)
 
 
+async def fail_if_terminated(
+    database: Database, workflows: WorkflowServer, row: ExecutionRow
+) -> None:
+    """Fail an active execution now if its workflow was terminated, not in the next sweep."""
+    state = await workflows.state(row.workflow_id)
+    if state is not None and not state.is_open and state.run_id is not None:
+        await _fail_terminated(database, row, state.run_id)
+
+
+async def _fail_terminated(database: Database, row: ExecutionRow, run_id: str) -> None:
+    log.warning("reconciler.fail_terminated", execution_id=str(row.id))
+    async with database.transaction() as session:
+        await finishing.end_terminated(session, row.id, run_id)
+
+
 async def repair(database: Database, workflows: WorkflowServer, row: ExecutionRow) -> bool:
     """Compare one active execution with its workflow. Return False if Temporal was not reached.
 
@@ -63,9 +78,7 @@ async def repair(database: Database, workflows: WorkflowServer, row: ExecutionRo
     if state.is_open:
         return True
     if state.run_id is not None:
-        log.warning("reconciler.fail_terminated", execution_id=str(row.id))
-        async with database.transaction() as session:
-            await finishing.end_terminated(session, row.id, state.run_id)
+        await _fail_terminated(database, row, state.run_id)
     elif row.status != ExecutionStatus.PENDING or not row.is_started_by_parent:
         log.warning("reconciler.start", execution_id=str(row.id))
         await workflows.start(make_start_request(row))

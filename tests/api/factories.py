@@ -268,6 +268,7 @@ LEASES: dict[str, str] = {}
 LEASE = {"lease_token": str(new_id())}
 
 BODIES: dict[str, Any] = {
+    "POST /task-executions/{execution_id}/report": {"format": "pdf"},
     "POST /tasks": TASK,
     "PATCH /tasks/{task_id}": {"description": "changed"},
     "POST /tasks/{task_id}/execute": {},

@@ -137,6 +137,7 @@ PREPARED: dict[str, Prepare] = {
     "POST /task-executions/{execution_id}/resume": paused,
     "POST /task-executions/{execution_id}/fork": prompted,
     "POST /task-executions/{execution_id}/retry": ended,
+    "POST /task-executions/{execution_id}/report": ended,
     "POST /queue/claim": waits_for_a_worker,
     "DELETE /sessions/{session_id}": finished,
     "POST /memory-grants": reader_is_known,

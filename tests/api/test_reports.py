@@ -15,7 +15,7 @@ from activities import report as reporting
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from tests.api.world import World, execute, make_task
-from tests.reports.execution_builder import start_execution
+from tests.reports.execution_builder import BEGAN, definition, start_execution
 from tests.stack import perdure
 from tests.waiting import now_within_an_hour
 
@@ -48,6 +48,35 @@ async def test_json_is_the_content_alone(world: World, client: Client) -> None:
     content = (await client.get(path, params={"format": "json"})).json()
     assert content == stored["content"]
     assert content["outcome"]["text"]["text"] == "Done, & <b>well</b>."
+
+
+async def test_a_report_is_created_after_the_end(world: World, client: Client) -> None:
+    user_id = UUID((await execute(client, await make_task(client)))["user_id"])
+    async with world.gateway.database.transaction() as session:
+        wanted = definition(generate_report=False, report_format=None)
+        builder = await start_execution(session, user_id=user_id, definition=wanted)
+        await builder.add_user_message("Go.")
+        await builder.add_answer("Done.")
+    path = f"/api/v1/task-executions/{builder.row.id}/report"
+    early = await client.post(path)
+    assert early.status_code == 409
+    assert "has not ended" in early.json()["detail"]
+    async with world.gateway.database.transaction() as session:
+        row = await session.get_one(ExecutionRow, builder.row.id)
+        row.status, row.error_code, row.error_message = "failed", "max_turns", "Too many turns."
+        row.completed_at = BEGAN + timedelta(seconds=90)
+    assert "POST at this path" in (await client.get(path)).json()["detail"]
+    made = await client.post(path, json={"format": "pdf"})
+    assert (made.status_code, made.json()["format"]) == (201, "pdf")
+    content = made.json()["content"]
+    assert content["duration_ms"] == 90_000
+    assert content["outcome"]["error_code"] == "max_turns"
+    again = await client.post(path)
+    assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+    text = (await client.get(path, params={"format": "markdown"})).text
+    assert "Too many turns." in text
+    execution = (await client.get(path.removesuffix("/report"))).json()
+    assert execution["report_id"] == made.json()["id"]
 
 
 async def test_a_cancel_at_the_last_moment_is_shown(world: World, client: Client) -> None:

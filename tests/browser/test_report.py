@@ -146,3 +146,16 @@ async def test_folds_are_printed(
         await page.emulate_media(media="print")
         assert (await output.bounding_box() or {"height": 0})["height"] > 0
         assert not await page.locator("nav").is_visible()
+
+
+async def test_a_wide_table_on_a_phone_shows_that_it_continues(
+    browser: Browser, saved: Callable[[Example], Awaitable[str]]
+) -> None:
+    async with opened(browser, await saved(examples.ordinary), width=PHONE) as page:
+        wide = page.locator(".scroll").filter(has=page.locator("table"))
+        cut = await wide.evaluate_all(
+            "all => all.filter(e => e.scrollWidth > e.clientWidth)"
+            ".map(e => getComputedStyle(e).backgroundAttachment)"
+        )
+    assert cut
+    assert set(cut) == {"local, local, scroll, scroll"}

@@ -193,6 +193,7 @@ def test_lists_and_details_are_there_for_people_and_programs(
     assert "end_turn" in calls.stdout
     kept = at_stack("executions", "artifacts", execution["id"])
     assert "It kept no files." in kept.stdout
+    assert "# " in at_stack("report", execution["id"]).stdout  # it is created now
     used = at_stack("executions", "memory", execution["id"])
     assert "It used no memory." in used.stdout
     refused = at_stack("tasks", "show", "hello")

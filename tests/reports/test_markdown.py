@@ -50,7 +50,11 @@ async def test_markdown_shows_the_execution(report_of: ReportOf) -> None:
     assert "| `A-20931` | €412.00 | paid twice, refund is pending |" in markdown
     assert "| 2 | `bash` | `psql -f queries/payments.sql -v day=yesterday` | failed |" in markdown
     assert "[message 12](#message-12)" in markdown
-    assert "\n### Message 12\n" in markdown
+    numbers = [int(number) for number in re.findall(r"^### Message (\d+)$", markdown, re.MULTILINE)]
+    assert numbers == list(range(1, 13))  # messages with results, too
+    assert "Output of `bash`:\n\n```\n1281 rows\n```" in markdown
+    assert ", without subtasks)" in markdown
+    assert re.search(r"Subtasks: \*\*1\*\* \(\$[\d.]+ more\)", markdown)
 
 
 async def test_the_transcript_names_the_hosts_of_a_call(report_of: ReportOf) -> None:

@@ -44,6 +44,22 @@ async def test_pdf_shows_the_execution(report_of: ReportOf) -> None:
     assert 2 <= len(open_pdf(made).pages) <= 4
 
 
+async def test_scripts_of_the_world_and_emoji_have_glyphs(report_of: ReportOf) -> None:
+    made = render(await report_with_answer(report_of, f"{WORLDWIDE} ไทย `中文 한`"), "pdf")
+    text = text_of(made)
+    for shown in ("漢字かな交じり文", "한국어", "हिन", "ไทย", "🎉", "中文"):
+        assert shown in text, shown
+    file = open_pdf(made)
+    resources: list[Any] = [page["/Resources"] for page in file.pages]
+    fonts = [font.get_object() for found in resources for font in found["/Font"].values()]
+    names = " ".join(str(font["/BaseFont"]) for font in fonts)
+    assert "NotoSansCJK" in names
+    assert "NotoEmoji" in names
+    # Without a glyph for a letter, it would not be PDF/UA.
+    root: Any = file.trailer["/Root"].get_object()
+    assert b"pdfuaid:part" in root["/Metadata"].get_object().get_data()
+
+
 async def test_it_is_accessible(report_of: ReportOf) -> None:
     content = await report_of(examples.ordinary)
     file = open_pdf(render(content, "pdf"))

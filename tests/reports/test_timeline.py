@@ -52,6 +52,12 @@ def test_a_long_wait_is_a_break() -> None:
     assert at(axis, 3610) == pytest.approx(100)
 
 
+def test_the_axis_accounts_for_the_time_before_the_first_span() -> None:
+    axis = Axis([span(3.4, 4)], NOON, NOON + timedelta(seconds=4.1))
+    assert (axis.end - axis.start).total_seconds() == pytest.approx(4.1)
+    assert at(axis, 3.4) == pytest.approx(100 * 3.4 / 4.1)
+
+
 def test_only_the_longest_waits_are_breaks() -> None:
     axis = Axis([span(100 * i, 100 * i + 1) for i in range(20)])
     assert len(axis.breaks) == MAX_BREAKS

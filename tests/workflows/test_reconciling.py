@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from domain.errors import ErrorCode
+from domain.errors import AlreadyAnsweredError, ErrorCode
 from domain.states import ExecutionStatus
 from services.executions import finishing
 from services.executions.reconciling import ExecutionReconciler
@@ -43,6 +43,18 @@ async def test_a_terminated_workflow_fails_its_execution(engine: Engine) -> None
     assert row.error_message == "The workflow was terminated in Temporal."
     assert [request.status for request in await run.requests()] == ["cancelled"]
     assert (await run.event_types())[-1] == "execution.failed"
+
+
+async def test_an_answer_after_a_termination_is_refused(engine: Engine) -> None:
+    run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
+    request = await run.wait_for_request()
+    await run.handle.terminate("by an operator")
+
+    with pytest.raises(AlreadyAnsweredError, match="This request is cancelled"):
+        await run.answer(request, decision="approve", message="yes")
+
+    row = await run.wait_for_end()
+    assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.TERMINATED)
 
 
 async def test_a_running_workflow_is_not_changed(engine: Engine) -> None:
