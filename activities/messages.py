@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.notifications import TERMINAL_EVENTS, TEST_EVENT
+from domain.notifications import ASKING_EVENTS, TERMINAL_EVENTS, TEST_EVENT
 from persistence.notifications.deliveries import NotificationSource
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
@@ -29,6 +29,9 @@ VERBS = {
     "input.requested": "needs your input",
     "input.answered": "received an answer",
     "input.expired": "received no answer in time",
+    "input.reminded": "still needs your input",
+    "input.escalated": "was escalated and needs your input",
+    "input.mentioned": "has a comment that mentions you",
     "report.ready": "has a new report",
     TEST_EVENT: "test notification",
 }
@@ -39,11 +42,15 @@ STATUS = {
     "execution.completed": "completed",
     "execution.failed": "failed",
     "execution.cancelled": "cancelled",
-    "input.requested": "waiting_for_user",
+    **dict.fromkeys(ASKING_EVENTS, "waiting_for_user"),
 }
 """Of the execution after the event. The row may have changed since then."""
 
-_EMOJI = {"execution.completed": "✅", "execution.failed": "❌", "input.requested": "✋"}
+_EMOJI = {
+    "execution.completed": "✅",
+    "execution.failed": "❌",
+    **dict.fromkeys(ASKING_EVENTS, "✋"),
+}
 
 Payload = Mapping[str, Any]
 
@@ -155,7 +162,7 @@ def _lines(payload: Payload, public_url: str | None) -> list[str]:
     due = (
         f"Answer before {datetime.fromisoformat(due_at):%B %-d, %Y, %H:%M} UTC." if due_at else None
     )
-    is_open = payload["type"] == "input.requested" and "id" in request
+    is_open = payload["type"] in ASKING_EVENTS and "id" in request
     answer = _describe_answer(request, public_url) if is_open else None
     failure = data.get("error_message") or data.get("error_code")
     scripted = "The scripted model answered, not Claude." if data.get("is_scripted") else None

@@ -14,9 +14,15 @@ EVENTS = (
     "input.requested",
     "input.answered",
     "input.expired",
+    "input.reminded",
+    "input.escalated",
+    "input.mentioned",
     "report.ready",
 )
 """Events that can be notified."""
+
+ASKING_EVENTS = ("input.requested", "input.reminded", "input.escalated")
+"""An input request waits for an answer. With the ends, these are the defaults."""
 
 TEST_EVENT = "notification.test"
 """Events only for targets that name them."""

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from domain.events import Event
 from domain.ids import new_id
-from domain.notifications import EVENTS, TERMINAL_EVENTS
+from domain.notifications import ASKING_EVENTS, EVENTS, TERMINAL_EVENTS
 from persistence.db.database import Database
 from persistence.executions import events
 from persistence.identity import users
@@ -18,7 +18,7 @@ from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import NotificationRow
 
-DEFAULT_EVENTS = (*TERMINAL_EVENTS, "input.requested")
+DEFAULT_EVENTS = (*TERMINAL_EVENTS, *ASKING_EVENTS)
 """Of a target that names none; the trigger knows them."""
 
 OTHERS = ("execution.created", "execution.status_changed", "message.appended", "tool.completed")
@@ -120,6 +120,9 @@ async def test_a_subtask_notifies_only_of_its_questions(database: Database) -> N
         "input.requested",
         "input.answered",
         "input.expired",
+        "input.reminded",
+        "input.escalated",
+        "input.mentioned",
     }
 
 
