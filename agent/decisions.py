@@ -197,15 +197,23 @@ class Decider:
     async def _apply_remembered(self, call: ToolCall) -> Decision | None:
         """What a remembered decision says about a call that needs approval, or None."""
         reach = self._reach_of(call)
-        rules = [r for r in await self._find_remembered(call.name) if r.reach_sha256 == reach]
+        found = await self._find_remembered(call.name)
+        rules = [r for r in found if r.reach_sha256 == reach and self._may_decide(r)]
         rule = choose(rules, json.loads(call.input), call.input_sha256)
         if rule is None:
             return None
         # The reason stays with the call: after a crash it is still an approved one.
-        found = replace(call, reason=rule.describe(), remembered_decision_id=rule.id)
+        decided = replace(call, reason=rule.describe(), remembered_decision_id=rule.id)
         if rule.decision == "approve":
-            return Decision(replace(found, status=ToolCallStatus.APPROVED))
-        return Decision(input_requests.deny(found, rule.describe(), rule.message))
+            return Decision(replace(decided, status=ToolCallStatus.APPROVED))
+        return Decision(input_requests.deny(decided, rule.describe(), rule.message))
+
+    def _may_decide(self, rule: RememberedDecision) -> bool:
+        """Whether the task still lets the author of a rule approve alone; denials always count."""
+        people = self._snapshot.people
+        is_starter = rule.author_id == self._snapshot.user_id
+        is_excluded = people.starter_may_not_approve and is_starter
+        return rule.decision == "deny" or not (people.approvals_required > 1 or is_excluded)
 
     def _reach_of(self, call: ToolCall) -> bytes:
         """What the call's tool is and can reach in this execution."""

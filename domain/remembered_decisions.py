@@ -35,6 +35,7 @@ class RememberedDecision:
     input_sha256: bytes
     pattern: str | None = None
     message: str | None = None
+    author_id: UUID
     author: str
     created_at: datetime
 

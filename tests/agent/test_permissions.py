@@ -215,6 +215,7 @@ def approval_of(asked: StoredRequest) -> RememberedDecision:
         tool_name="write_file",
         reach_sha256=asked.reach_sha256 or b"",
         input_sha256=asked.input_sha256 or b"",
+        author_id=new_id(),
         author="alice",
         created_at=datetime.now(UTC),
     )
@@ -262,3 +263,26 @@ async def test_a_remembered_decision_never_outranks_what_the_task_forbids(runner
     )
     [call] = await run.tool_calls()
     assert (call.status, call.remembered_decision_id) == ("denied", None)
+
+
+@pytest.mark.parametrize("is_starter", [True, False])
+@pytest.mark.parametrize(
+    "policy", [{"approvals_required": 2}, {"starter_may_not_approve": True}, {}]
+)
+async def test_a_remembered_approval_is_no_way_around_other_approvers(
+    runner: Runner, policy: dict[str, Any], *, is_starter: bool
+) -> None:
+    first = await runner.start(WRITE, LAST_RESULT, **ASKING)
+    rule = approval_of(await first.wait_for_request())
+    await first.cancel()
+    later = runner.open(WRITE, LAST_RESULT, **ASKING, human_input_policy=policy)
+    author = later.user_id if is_starter else new_id()
+    runner.executions.remembered.append(replace(rule, author_id=author))
+    runner.move(later)
+    run = runner.run(later.id)
+    await run.wait_until(
+        lambda row: row.status in {ExecutionStatus.WAITING_FOR_USER, ExecutionStatus.COMPLETED}
+    )
+    [call] = await run.tool_calls()
+    must_ask = "approvals_required" in policy or (policy and is_starter)
+    assert call.status == ("waiting_for_user" if must_ask else "succeeded")

@@ -33,6 +33,7 @@ def rule(tool_input: Any, **changed: Any) -> RememberedDecision:
         tool_name="bash",
         reach_sha256=b"",
         input_sha256=sha256(tool_input),
+        author_id=new_id(),
         author="alice",
         created_at=datetime.now(UTC),
     )
