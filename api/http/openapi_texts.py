@@ -75,6 +75,7 @@ PARAMETERS: Mapping[str, str] = {
     "parent_id": "Only subtasks of this execution.",
     "path": "A path in the workspace.",
     "agent_id": "The slug of the agent, as `reviewer`.",
+    "media_type": "The media type of the content.",
     "execution_ids": "Only these executions, separated by commas.",
     "dry_run": "Check the request and return the result without storing anything.",
 }
