@@ -13,7 +13,9 @@ from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from bench import many
 from bench.cases.lists import database_server
 from bench.children import Child
 from bench.figures import Bar, Section, Spread, Table, shown
@@ -23,7 +25,7 @@ from bench.world import World
 from cli.tokens import mint
 from definitions.tasks import TaskDefinition
 from domain.ids import new_id
-from persistence.db.database import Database
+from persistence.db.database import Database, sqlalchemy_url
 from persistence.executions import creation, leases
 from persistence.executions.creation import Start, Work
 from persistence.executions.leases import Lease
@@ -44,18 +46,16 @@ CLOSED_SECONDS = 300.0
 
 CLAIMS = 50
 AGENTS = 5
-FILLED_AT_ONCE = 20_000
-"""A statement may take 30 s."""
 
 FILL = text("""
 INSERT INTO executions (id, user_id, title, agent_id, executor, tags, trigger_type,
     trigger_metadata, prompt_variables, missing_variables, rendered_prompt, status, priority,
-    source, calculated_priority, workflow_id, definition)
+    depth, source, calculated_priority, workflow_id, definition)
 SELECT id, :user_id, 'work', 'agent-' || n % :agents, 'external', '{}', 'api', '{}', '{}', '[]',
-    'Work.', 'pending', n % 11, 'human', round(CAST(random() * 100 AS numeric), 2),
+    'Work.', 'pending', n % 11, 0, 'human', round(CAST(random() * 100 AS numeric), 2),
     'execution-' || id, '{"prompt_template": "Work."}'
 FROM (
-    SELECT n, uuidv7() AS id FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS n
+    SELECT n, uuidv7() AS id FROM generate_series(1, CAST(:count AS int)) AS n
 ) AS made
 """)
 
@@ -225,14 +225,7 @@ async def _time_claims(count: int) -> dict[str, list[float]]:
         async with database.transaction() as session:
             session.add(UserRow(id=user_id, subject=USER, role="user"))
         say(f"filling in {count:,} pending executions")
-        for first in range(1, count, FILLED_AT_ONCE):
-            async with database.transaction() as session:
-                last = min(first + FILLED_AT_ONCE - 1, count)
-                given = {"user_id": user_id, "agents": AGENTS, "first": first, "last": last}
-                await session.execute(FILL, given)
-        async with database.engine.connect() as connection:
-            in_no_transaction = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await in_no_transaction.execute(text("VACUUM ANALYZE executions"))
+        await _fill(url, user_id, count)
         agents = [None, *(f"agent-{number}" for number in range(AGENTS))]
         taken = {
             "any work": await _claim_often(database, user_id, None),
@@ -241,6 +234,17 @@ async def _time_claims(count: int) -> dict[str, list[float]]:
         }
         await database.close()
         return taken
+
+
+async def _fill(url: str, user_id: UUID, count: int) -> None:
+    """Store pending work; without the limits of time that services have."""
+    engine = create_async_engine(sqlalchemy_url(url))
+    async with AsyncSession(engine) as session, session.begin(), many.unindexed(session):
+        await session.execute(FILL, {"user_id": user_id, "agents": AGENTS, "count": count})
+    async with engine.connect() as connection:
+        in_no_transaction = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await in_no_transaction.execute(text("VACUUM ANALYZE executions"))
+    await engine.dispose()
 
 
 async def _claim_often(

@@ -56,19 +56,28 @@ async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
         NotClaimableError: the execution with this id can't be claimed.
     """
     lease = Lease(claimed_by=body.worker or work.caller.subject, seconds=body.lease_seconds)
-    await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM)
     if body.execution_id is not None:
+        await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM)
         row = await own_execution(work.session, work.caller, body.execution_id, lock=True)
         return await _claim_one(work, row, body, lease)
     slugs = await list_agents(work.session, work.caller, body)
-    user_id = work.caller.user_id
-    if slugs is None:
-        found = await leases.claim_next(work.session, user_id, lease)
-    else:
-        found = await leases.claim_next_of(work.session, user_id, slugs, lease)
+    found = await _claim_next(work, slugs, lease)
+    # A worker of Perdure returns expired work each second; nothing waits for it while there is
+    # other work.
+    if found is None and await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM):
+        found = await _claim_next(work, slugs, lease)
     if found is None:
         return None
     return await _describe_claim(work, await work.session.get_one(ExecutionRow, found))
+
+
+async def _claim_next(
+    work: UnitOfWork, slugs: Sequence[str | None] | None, lease: Lease
+) -> UUID | None:
+    user_id = work.caller.user_id
+    if slugs is None:
+        return await leases.claim_next(work.session, user_id, lease)
+    return await leases.claim_next_of(work.session, user_id, slugs, lease)
 
 
 async def list_agents(
