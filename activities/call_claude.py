@@ -8,6 +8,8 @@ from typing import Protocol
 from uuid import UUID
 
 from temporalio import activity
+from temporalio.client import AsyncActivityCancelledError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.background_tasks import run_in_background, send_heartbeats
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
@@ -16,7 +18,7 @@ from agent.loop import Loop
 from agent.ports import Model, Prices, Store, Tools
 from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
-from domain.errors import ExecutionTerminalError
+from domain.errors import ExecutionTerminalError, FencedOutError
 from domain.json_schemas import SchemaEvaluator
 from domain.outcomes import Outcome, Stop
 from persistence.db.database import Database
@@ -140,7 +142,8 @@ class ExecutionRunner:
                 run_in_background(_drain(watcher, self.drain_seconds)),
             ):
                 try:
-                    await self._load_remote_tools(run)
+                    if activity.info().attempt > 1:
+                        await self._prepare_repeated_attempt(run.execution_id)
                     async with remote:
                         stop = await loop.run()
                     await self._record_workspace(loop)
@@ -151,18 +154,30 @@ class ExecutionRunner:
                     )
         return _result(loop, stop)
 
-    async def _load_remote_tools(self, run: RunRef) -> None:
-        """Load the SDK of MCP servers for a repeated attempt at an execution that uses them.
+    async def _prepare_repeated_attempt(self, execution_id: UUID) -> None:
+        """Load the SDKs that the execution uses, before the record counts the attempt.
 
-        Before the record counts the attempt: while the SDK loads, which takes seconds on a busy
-        machine, an attempt makes no progress, and workers that end meanwhile must not fail the
-        execution. A first attempt is not counted, so it loads the SDK when it needs it.
+        While they load, which takes seconds on a busy machine, an attempt makes no progress. If the
+        worker ends meanwhile, or is too busy to send heartbeats so that Temporal starts further
+        attempts, that must not fail the execution. A first attempt is not counted.
+
+        Raises:
+            FencedOutError: Temporal has started a later attempt.
         """
-        if activity.info().attempt > 1:
-            async with self.database.reading() as session:
-                is_needed = await queries.uses_mcp_servers(session, run.execution_id)
-            if is_needed:
-                await self.mcp_tools.pool()
+        await self.model.ready()
+        async with self.database.reading() as session:
+            uses_mcp_servers = await queries.uses_mcp_servers(session, execution_id)
+        if uses_mcp_servers:
+            await self.mcp_tools.pool()
+        token = activity.info().task_token
+        try:
+            await activity.client().get_async_activity_handle(task_token=token).heartbeat()
+        except AsyncActivityCancelledError:
+            pass  # the activity is cancelled in the usual way
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            raise FencedOutError("Temporal has started a later attempt.") from error
 
     async def _record_workspace(self, loop: Loop) -> None:
         """Record the size of the workspace if this attempt changed it.
