@@ -1,6 +1,7 @@
 """The payloads of the workflow of a plan: ids and small facts, never content."""
 
 from abc import ABC, abstractmethod
+from decimal import Decimal
 from uuid import UUID
 
 from temporalio import activity
@@ -14,7 +15,8 @@ from domain.states import ExecutionStatus
 class AdvancePlanResult(Contract):
     """The state of the plan, and the executions of steps to start.
 
-    `has_more`: more can start, so the next call follows at once. A terminal `status` is written.
+    `has_more`: more can start, so the next call follows at once. A terminal `status` is written;
+    `cost_usd` is then the cost of the plan with all its steps.
     """
 
     status: ExecutionStatus
@@ -23,6 +25,7 @@ class AdvancePlanResult(Contract):
     has_more: bool = False
     completed: int = 0
     total: int = 0
+    cost_usd: Decimal = Decimal(0)
 
 
 class PlanActivities(ABC):

@@ -7,14 +7,10 @@ from uuid import UUID
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    FailureError,
-    is_cancelled_exception,
-)
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from workflows.children import COST_USD, STATUS, start_children
+from workflows.runs import WorkflowRun, run_or_cancel
 
 with workflow.unsafe.imports_passed_through():
     from contracts import names, policies
@@ -27,7 +23,6 @@ with workflow.unsafe.imports_passed_through():
         FinishInput,
         FinishResult,
         Progress,
-        RunRef,
         WorkerState,
     )
     from domain.errors import ErrorCode
@@ -55,7 +50,7 @@ ENDS = {
 
 
 @workflow.defn(name=names.TASK_EXECUTION)
-class TaskExecution:
+class TaskExecution(WorkflowRun):
     """Creates the session, renders the prompt, calls Claude, waits, reports, finishes.
 
     It decides only what happens next; activities read and write the content.
@@ -64,40 +59,18 @@ class TaskExecution:
     @workflow.init
     def __init__(self, start: ExecutionInput) -> None:
         """Set the state that a signal may change before `run` starts."""
-        self._execution_id = start.execution_id
-        self._segment = start.segment
-        self._last_step = start.last_message_seq
+        super().__init__(start)
         self._is_continued = start.is_continued
-        self._wakes = 0
         self._started_subtasks: set[UUID] = set()
-        self._progress = Progress(status=ExecutionStatus.RUNNING, activity="starting")
-
-    @workflow.signal(name=names.WAKE)
-    def wake(self) -> None:
-        """Count a wake-up: Postgres holds a signal that the execution has not read."""
-        self._wakes += 1
-
-    @workflow.query(name=names.PROGRESS)
-    def progress(self) -> Progress:
-        """Return the state of the execution at the end of its last segment."""
-        return self._progress
 
     @workflow.run
     async def run(self, start: ExecutionInput) -> ExecutionResult:
         """Run the execution to its end. A failed execution fails the workflow with its code."""
-        try:
-            if start.task_id is not None and not await self._create_execution(start.task_id):
-                return ExecutionResult(status=ExecutionStatus.CANCELLED, is_skipped=True)
-            end = await self._run_to_end()
-        except asyncio.CancelledError:
-            end = await asyncio.shield(self._finish(ExecutionStatus.CANCELLED))
-        except Exception as error:
-            if not is_cancelled_exception(error):
-                if isinstance(error, ActivityError) and error.cause is not None:
-                    # Temporal's UI then shows the cause first.
-                    raise error.cause from None
-                raise
-            end = await asyncio.shield(self._finish(ExecutionStatus.CANCELLED))
+        end = await run_or_cancel(
+            self._create_and_run(start.task_id), lambda: self._finish(ExecutionStatus.CANCELLED)
+        )
+        if end is None:
+            return ExecutionResult(status=ExecutionStatus.CANCELLED, is_skipped=True)
         if end.parent_workflow_id is not None:
             await self._wake_parent(end.parent_workflow_id)
         if end.status is ExecutionStatus.FAILED:
@@ -110,6 +83,12 @@ class TaskExecution:
         return ExecutionResult(status=end.status, error_code=end.error_code)
 
     # --- steps --------------------------------------------------------------------------------
+
+    async def _create_and_run(self, task_id: UUID | None) -> FinishResult | None:
+        """Run the execution to its end; None if this is a scheduled run that is skipped."""
+        if task_id is not None and not await self._create_execution(task_id):
+            return None
+        return await self._run_to_end()
 
     async def _create_execution(self, task_id: UUID) -> bool:
         """Create the execution of a scheduled run. Return False if the run is skipped.
@@ -317,32 +296,7 @@ class TaskExecution:
                 "The parent workflow is closed", extra={"parent": parent_workflow_id}
             )
 
-    async def _continue_as_new_if_suggested(self) -> None:
-        if workflow.info().is_continue_as_new_suggested():
-            await workflow.wait_condition(workflow.all_handlers_finished)
-            workflow.continue_as_new(
-                ExecutionInput(
-                    execution_id=self._execution_id,
-                    segment=self._segment,
-                    last_message_seq=self._last_step,
-                    is_continued=True,
-                )
-            )
-
     # --- state --------------------------------------------------------------------------------
-
-    def _ref(self) -> RunRef:
-        info = workflow.info()
-        if self._execution_id is None:
-            raise ApplicationError("This workflow has no execution.", non_retryable=True)
-        return RunRef(
-            execution_id=self._execution_id,
-            segment=self._segment,
-            last_message_seq=self._last_step,
-            is_reset=info.run_id != info.original_execution_run_id,
-            run_id=info.run_id,
-            continued_run_id=info.continued_run_id,
-        )
 
     def _show(self, status: ExecutionStatus, activity: str) -> None:
         """Set the current details in the Temporal UI and the answer to the query `progress`."""

@@ -3,18 +3,19 @@
 Prerequisites decide which steps are ready. The workflow starts them and waits.
 """
 
-import asyncio
-from uuid import UUID
+from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ApplicationError
 
-from workflows.children import STATUS, start_children
+from workflows.children import COST_USD, STATUS, start_children
+from workflows.runs import WorkflowRun, run_or_cancel
 
 with workflow.unsafe.imports_passed_through():
     from contracts import names, policies
     from contracts.activities import ExecutionActivities
-    from contracts.execution import ExecutionInput, ExecutionResult, FinishInput, Progress, RunRef
+    from contracts.execution import ExecutionInput, ExecutionResult, FinishInput, Progress
     from contracts.plans import AdvancePlanResult, PlanActivities
     from domain.errors import ErrorCode
     from domain.plans import STEP_TRIGGER
@@ -22,45 +23,20 @@ with workflow.unsafe.imports_passed_through():
 
 
 @workflow.defn(name=names.PLAN)
-class Plan:
+class Plan(WorkflowRun):
     """Starts the steps of a plan as they become ready, until all of them have ended."""
 
     @workflow.init
     def __init__(self, start: ExecutionInput) -> None:
         """Set the state that a signal may change before `run` starts."""
-        if start.execution_id is None:
-            raise ApplicationError("This workflow has no execution.", non_retryable=True)
-        self._execution_id: UUID = start.execution_id
-        self._segment = start.segment
-        self._wakes = 0
+        super().__init__(start)
         self._status = ExecutionStatus.PENDING
-        self._progress = Progress(status=ExecutionStatus.RUNNING, activity="starting")
-
-    @workflow.signal(name=names.WAKE)
-    def wake(self) -> None:
-        """Count a wake-up: a step has ended, or a person or a request has changed something."""
-        self._wakes += 1
-
-    @workflow.query(name=names.PROGRESS)
-    def progress(self) -> Progress:
-        """Return the state of the plan when it was last advanced."""
-        return self._progress
 
     @workflow.run
     async def run(self, start: ExecutionInput) -> ExecutionResult:
         """Run the plan to its end. A failed plan fails the workflow with its code."""
         del start
-        try:
-            status, code = await self._run_to_end()
-        except asyncio.CancelledError:
-            status, code = await asyncio.shield(self._cancel())
-        except Exception as error:
-            if not is_cancelled_exception(error):
-                if isinstance(error, ActivityError) and error.cause is not None:
-                    # Temporal's UI then shows the cause first.
-                    raise error.cause from None
-                raise
-            status, code = await asyncio.shield(self._cancel())
+        status, code = await run_or_cancel(self._run_to_end(), self._cancel)
         if status is ExecutionStatus.FAILED:
             raise ApplicationError(
                 "The plan failed. Read its error_message in Perdure.",
@@ -93,7 +69,8 @@ class Plan:
             retry_policy=policies.FOREVER,
             summary="Find the steps to start",
         )
-        self._show(result.status, f"{result.completed} of {result.total} steps completed")
+        done = f"{result.completed} of {result.total} steps completed"
+        self._show(result.status, done, COST_USD.value_set(float(result.cost_usd)))
         return result
 
     async def _cancel(self) -> tuple[ExecutionStatus, ErrorCode | None]:
@@ -109,29 +86,15 @@ class Plan:
         self._show(end.status, "cancelled")
         return end.status, end.error_code
 
-    async def _continue_as_new_if_suggested(self) -> None:
-        if workflow.info().is_continue_as_new_suggested():
-            await workflow.wait_condition(workflow.all_handlers_finished)
-            workflow.continue_as_new(
-                ExecutionInput(
-                    execution_id=self._execution_id, segment=self._segment, is_continued=True
-                )
-            )
+    def _show(
+        self, status: ExecutionStatus, activity: str, *attributes: SearchAttributeUpdate[Any]
+    ) -> None:
+        """Set the details in the Temporal UI, and the answer to the query `progress`.
 
-    def _ref(self) -> RunRef:
-        info = workflow.info()
-        return RunRef(
-            execution_id=self._execution_id,
-            segment=self._segment,
-            is_reset=info.run_id != info.original_execution_run_id,
-            run_id=info.run_id,
-            continued_run_id=info.continued_run_id,
-        )
-
-    def _show(self, status: ExecutionStatus, activity: str) -> None:
-        """Set the details in the Temporal UI, and the answer to the query `progress`."""
+        `attributes` change with the status, in one event.
+        """
         if status is not self._status:
-            workflow.upsert_search_attributes([STATUS.value_set(status)])
+            workflow.upsert_search_attributes([STATUS.value_set(status), *attributes])
             self._status = status
         self._progress = Progress(status=status, activity=activity)
         workflow.set_current_details(f"**{status}**: {activity}")

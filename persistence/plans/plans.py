@@ -131,8 +131,14 @@ async def load(session: AsyncSession, row: PlanRow, *, lock: bool = False) -> Lo
     run_ids = [] if row.execution_id is None else [row.execution_id]
     states = await read_states(session, [*run_ids, *ids], lock=lock)
     run = None if row.execution_id is None else states[row.execution_id]
-    cost = await session.scalar(_SQL["sum_costs"], {"execution_id": row.execution_id})
-    return LoadedPlan(row, steps, run, states, cost or Decimal(0))
+    cost = await sum_costs(session, row.execution_id)
+    return LoadedPlan(row, steps, run, states, cost)
+
+
+async def sum_costs(session: AsyncSession, execution_id: UUID | None) -> Decimal:
+    """The cost of this run of a plan and of those that it retries, with all their subtasks."""
+    cost = await session.scalar(_SQL["sum_costs"], {"execution_id": execution_id})
+    return cost or Decimal(0)
 
 
 async def list_steps(session: AsyncSession, plan_id: UUID) -> Sequence[PlanStepRow]:

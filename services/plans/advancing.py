@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,7 +24,8 @@ from services.executions import finishing
 class Advance:
     """The state of a plan, and the executions of steps to start now.
 
-    A terminal `status` is written. `has_more`: call `advance` again at once.
+    A terminal `status` is written; `cost_usd` is then the cost of the plan with all its steps.
+    `has_more`: call `advance` again at once.
     """
 
     status: ExecutionStatus
@@ -32,6 +34,7 @@ class Advance:
     has_more: bool = False
     completed: int = 0
     total: int = 0
+    cost_usd: Decimal = Decimal(0)
 
 
 async def advance(session: AsyncSession, execution_id: UUID, run: RunIdentity) -> Advance:
@@ -148,9 +151,13 @@ async def _finish(
     end = await finishing.finish(
         session, row.id, run, status=decision.status, error_code=decision.error_code
     )
-    return Advance(end.status, end.error_code)
+    return await _describe_end(session, end)
 
 
 async def _read_end(session: AsyncSession, execution_id: UUID) -> Advance:
-    end = await lifecycle.find_end(session, execution_id)
-    return Advance(end.status, end.error_code)
+    return await _describe_end(session, await lifecycle.find_end(session, execution_id))
+
+
+async def _describe_end(session: AsyncSession, end: lifecycle.Ended) -> Advance:
+    cost = await plans.sum_costs(session, end.id)
+    return Advance(end.status, end.error_code, cost_usd=cost)

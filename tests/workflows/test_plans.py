@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from temporalio.common import SearchAttributeKey
 
+from contracts import names
 from domain.states import ExecutionStatus
 from tests.engine.driver import Run, script
 from tests.waiting import eventually
@@ -301,6 +303,11 @@ async def test_the_steps_share_the_budget_of_the_plan(system: System) -> None:
     done = await plan.wait_for("completed")
     assert (await (await plan.step("a")).row()).budget_usd == 1
     assert 0 < done["cost_usd"] == pytest.approx(sum(s["cost_usd"] for s in done["steps"]))
+    root = await plan.root()
+    await root.wait_for_end()
+    shown = (await root.handle.describe()).typed_search_attributes
+    cost = SearchAttributeKey.for_float(names.COST_USD)
+    assert shown.get(cost) == pytest.approx(done["cost_usd"])
 
 
 async def test_executions_of_a_plan_are_retried_and_steered_through_it(system: System) -> None:
@@ -309,7 +316,7 @@ async def test_executions_of_a_plan_are_retried_and_steered_through_it(system: S
     for execution_id in (failed["execution_id"], failed["steps"][0]["execution_id"]):
         path = f"/api/v1/task-executions/{execution_id}/retry"
         refused = await system.client.post(path)
-        assert (refused.status_code, "/plans/" in refused.text) == (409, True)
+        assert (refused.status_code, "retry that plan" in refused.text) == (409, True)
     message = f"/api/v1/task-executions/{failed['execution_id']}/messages"
     assert (await system.client.post(message, json={"content": "?"})).status_code == 409
 
