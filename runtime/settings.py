@@ -49,7 +49,12 @@ def _check_smtp_url(url: SecretStr) -> SecretStr:
 
 
 def _check_network(entries: tuple[str, ...]) -> tuple[str, ...]:
-    return NetworkList.parse(entries).texts()
+    texts = NetworkList.parse(entries).texts()
+    if sum(map(len, texts)) > NETWORK_CHARACTERS:
+        raise ValueError(
+            f"use at most {NETWORK_CHARACTERS} characters; `*.example.com` stands for many hosts"
+        )
+    return texts
 
 
 def _check_artifacts_url(url: str | None) -> str | None:
@@ -73,6 +78,9 @@ JWT_SECRET_BYTES = 32
 
 SECRETS_KEY_CHARACTERS = 32
 """Of a key that encrypts secrets: 32 random characters of base64 are 192 bits."""
+
+NETWORK_CHARACTERS = 64 * 1024
+"""Of the list of hosts: the proxy receives it in one message, which has a limit (chosen)."""
 
 McpGroup = Literal["orchestrator", "queue", "memory", "tasks"]
 """Groups of tools of the MCP server, besides the default one."""

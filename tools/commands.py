@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from domain.errors import SandboxUnavailableError
 from tools.launch import READY, Confinement, HeldJob, LaunchedProcess, describe_unavailable
 from tools.output import Spool, decoded
-from tools.processes import exit_of, kill_group, processor_seconds
+from tools.processes import exit_of, kill_group, processor_seconds, started_ticks
 
 _CHUNK_BYTES = 65_536
 """Size of one read: that of a pipe."""
@@ -69,6 +69,8 @@ class HeldCommand:
     def __init__(self, launched: LaunchedProcess, exited: asyncio.Future[None]) -> None:
         """`exited` is done when the started process has ended."""
         self.leader = launched.leader_pid()
+        self.started_ticks = started_ticks(self.leader)
+        """When the leader started, which distinguishes it from a later process with its id."""
         self.stopped_because: str | None = None
         """Why it was stopped, if it was."""
         self.connection = launched.connection

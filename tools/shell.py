@@ -10,7 +10,7 @@ from uuid import UUID
 
 from domain.builtin_tools import MAX_COMMAND_BYTES
 from domain.connections import NO_CONNECTIONS, describe_refused
-from domain.errors import ToolInputError
+from domain.errors import SandboxUnavailableError, ToolInputError
 from domain.network import NO_NETWORK, NetworkList
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
 from domain.workspace_paths import Identity, identity_of
@@ -135,6 +135,10 @@ class Shell:
             yield None
             return
         async with self._network.open(command.leader, job.network, journal) as opened:
+            if started_ticks(command.leader) != command.started_ticks:
+                raise SandboxUnavailableError(
+                    "The command ended before its network was open. Try again."
+                )
             yield opened
 
     @asynccontextmanager
@@ -165,8 +169,7 @@ class Shell:
 
     def identity(self, command: HeldCommand) -> ProcessIdentity:
         """The process group of a command, as it is recorded."""
-        ticks = started_ticks(command.leader)
-        return ProcessIdentity(self._host_id, command.leader, ticks or _NEVER_TICKS)
+        return ProcessIdentity(self._host_id, command.leader, command.started_ticks or _NEVER_TICKS)
 
     def _outcome(self, spool: Spool, ending: str, *, is_error: bool) -> ToolOutcome:
         shown = show(spool, self._limits.preview_bytes)

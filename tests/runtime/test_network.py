@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from pydantic import ValidationError
 
 from domain.errors import AddressRefusedError
 from domain.network import NetworkList
@@ -85,3 +86,9 @@ def test_own_endpoints_are_all_ports_of_the_settings() -> None:
         ("db", 5432),
         ("perdure.example.com", 443),
     }
+
+
+def test_a_list_that_is_too_long_for_the_proxy_is_refused() -> None:
+    hosts = ",".join(f"host-{number}.example.com" for number in range(5_000))
+    with pytest.raises(ValidationError, match="characters"):
+        Settings.model_validate({"network_allow": hosts})
