@@ -1,15 +1,25 @@
 """`perdure memory`: read, write, search, share, export and import memory entries."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import show
-from cli.arguments import ArgumentError, AsJson, Reference, open_client, parse_json
+from cli.arguments import (
+    ArgumentError,
+    AsJson,
+    Reference,
+    id_argument,
+    open_client,
+    parse_json,
+)
 from cli.resources import NOTHING, CommandGroup, Json, argument, option
+
+if TYPE_CHECKING:
+    from cli.client import Client
 
 IMPORTED = 100
 """Entries in one request of an import (chosen: 100 of the longest exceed no limit of the body)."""
@@ -142,27 +152,62 @@ def import_entries(
     """Write entries from a file; those with the same content do not change."""
     from cli.definitions import read_text
 
-    items = [
-        _parse_line(line, at) for at, line in enumerate(read_text(file).split("\n"), 1) if line
-    ]
+    lines = enumerate(read_text(file).split("\n"), 1)
+    items = {f"{file}:{at}": line for at, line in lines if line}
+    entries = [(place, _parse_line(line, place)) for place, line in items.items()]
     created = 0
     with open_client(context) as client:
-        for batch in _batches(items):
-            created += client.call("import_memory", {"items": batch})["created"]
-    show.out.print(f"{len(items)} entries, {created} of them new")
+        for batch in _batches(entries):
+            created += _import_batch(client, batch)
+    show.out.print(f"{len(entries)} entries, {created} of them new")
 
 
-def _parse_line(line: str, number: int) -> Json:
-    entry = parse_json(line, f"Line {number} is not JSON")
+def _import_batch(client: "Client", batch: Sequence[tuple[str, Json]]) -> int:
+    """Import entries, each with its file and line; return how many are new."""
+    from cli.client import RefusedError
+
+    try:
+        answer = client.call("import_memory", {"items": [entry for _, entry in batch]})
+    except RefusedError as refusal:
+        problems = list(_place_problems(refusal.problem.get("errors", ()), batch))
+        raise (ArgumentError("\n".join(problems)) if problems else refusal) from None
+    created: int = answer["created"]
+    return created
+
+
+def _place_problems(errors: Iterable[Json], batch: Sequence[tuple[str, Json]]) -> Iterator[str]:
+    """Yield each problem with the file and line of its entry."""
+    for error in errors:
+        match error["loc"]:
+            case ["body", "items", int(index), *field] if index < len(batch):
+                name = ".".join(map(str, field)) or "the entry"
+                yield f"{batch[index][0]}: {name}: {error['msg']}"
+
+
+def _parse_line(line: str, place: str) -> Json:
+    entry = parse_json(line, f"{place} is not JSON")
     if not isinstance(entry, dict):
-        raise ArgumentError(f"Line {number} is not a JSON object; use a file from `export`.")
+        raise ArgumentError(f"{place} is not a JSON object; use a file from `export`.")
     return entry
 
 
-def _batches(items: Sequence[Json]) -> Iterator[Sequence[Json]]:
-    for start in range(0, len(items), IMPORTED):
-        yield items[start : start + IMPORTED]
+def _batches(entries: Sequence[tuple[str, Json]]) -> Iterator[Sequence[tuple[str, Json]]]:
+    for start in range(0, len(entries), IMPORTED):
+        yield entries[start : start + IMPORTED]
 
+
+def _find_newest_grant(client: "Client") -> Json | None:
+    return next(iter(client.iterate("list_memory_grants")), None)
+
+
+GrantId = Annotated[
+    str,
+    id_argument(
+        _find_newest_grant,
+        lister="memory grants",
+        missing="There is no grant. `perdure memory grant NAMESPACE USER` makes one.",
+    ),
+]
 
 GROUP.add_list(
     "list_memory_grants",
@@ -189,5 +234,5 @@ GROUP.add_action(
     "delete_memory_grant",
     "Take a grant back.",
     "Revoked.",
-    of=Reference({"grant_id": Annotated[str, typer.Argument(metavar="GRANT_ID")]}),
+    of=Reference({"grant_id": GrantId}),
 )

@@ -27,7 +27,9 @@ async def test_entries_are_put_read_searched_deleted_and_moved(
     assert "no entry" in refused(await perdure("memory", "get", "user:me", "notes/a"))
     assert "1 entries, 1 of them new" in ok(await perdure("memory", "import", str(exported)))
     exported.write_text("[1]\n")
-    assert "Line 1" in refused(await perdure("memory", "import", str(exported)))
+    assert f"{exported}:1 is not" in refused(await perdure("memory", "import", str(exported)))
+    exported.write_text('\n{"namespace": "user:me", "key": "", "value": 1}\n')
+    assert f"{exported}:2: key: " in refused(await perdure("memory", "import", str(exported)))
 
 
 async def test_a_namespace_is_granted_and_revoked(perdure: Command, world: World) -> None:
@@ -39,3 +41,4 @@ async def test_a_namespace_is_granted_and_revoked(perdure: Command, world: World
         assert read.json()["value"] == "shared"
     assert grant["id"] in ok(await perdure("memory", "grants"))
     ok(await perdure("memory", "revoke", grant["id"]))
+    assert "'abc' is no id" in refused(await perdure("memory", "revoke", "abc"))
